@@ -1,0 +1,59 @@
+// Host and port, as text and apart. IPv6 stands in brackets.
+import { isIP } from "node:net";
+import { MiniTorrentError } from "./errors.ts";
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One line of tracker_info.txt. */
+export interface TrackerAddress extends Address {
+  /** SHA-256 of the tracker's certificate (DER), 64 hex digits, if the line pins it. */
+  readonly fingerprint?: string;
+}
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?$/i;
+
+/** @example formatAddress({ host: "::1", port: 9000 }) // "[::1]:9000" */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/**
+ * Reads `IP:PORT`, `[IPv6]:PORT` or `host:PORT`. Port 0 is allowed where `allowAnyPort` says so.
+ *
+ * @throws MiniTorrentError INVALID_ADDRESS, which says what is wrong
+ */
+export function parseAddress(text: string, allowAnyPort = false): Address {
+  const match = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:\s[\]]+)):(?<port>\d+)$/.exec(text);
+  if (match?.groups === undefined) {
+    throw new MiniTorrentError(
+      "INVALID_ADDRESS",
+      `'${text}' is not an address: IP:PORT is expected, as 127.0.0.1:9000 or [::1]:9000.`,
+    );
+  }
+  const host = match.groups.v6 ?? match.groups.host ?? "";
+  checkHost(host, match.groups.v6 !== undefined);
+  return { host, port: parsePort(match.groups.port ?? "", allowAnyPort) };
+}
+
+/** @throws MiniTorrentError INVALID_ADDRESS */
+export function checkHost(host: string, mustBeIPv6 = false): void {
+  const looksLikeIPv4 = /^[\d.]+$/.test(host);
+  const isGood = mustBeIPv6 ? isIP(host) === 6 : isIP(host) !== 0 || (!looksLikeIPv4 && HOST_NAME.test(host));
+  if (!isGood)
+    throw new MiniTorrentError("INVALID_ADDRESS", `'${host}' is neither an IP address nor a host name.`);
+}
+
+/** @throws MiniTorrentError INVALID_ADDRESS */
+export function parsePort(text: string, allowAnyPort = false): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : -1;
+  if (port > 65535 || port < (allowAnyPort ? 0 : 1)) {
+    throw new MiniTorrentError(
+      "INVALID_ADDRESS",
+      `'${text}' is not a port: ${allowAnyPort ? 0 : 1} to 65535.`,
+    );
+  }
+  return port;
+}

@@ -1,0 +1,121 @@
+// The language between client and tracker: zod schemas of every value that crosses, and the types they give.
+// Nothing here decides; limits are limits of form. Error codes are in errors.ts.
+import { z } from "zod";
+
+/** Most bytes that one message between client and tracker may have; a metainfo of 4,096 pieces needs 84 KB. */
+export const MAX_API_MESSAGE_BYTES = 1024 * 1024;
+
+const NAME_RULE = "1 to 64 letters, digits, '.', '_', '-' or '@', beginning with a letter or digit";
+const namePattern = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}._@-]{0,63}$/u;
+
+export const userIdSchema = z.string().normalize().regex(namePattern, `a user id has ${NAME_RULE}`);
+export const groupIdSchema = z.string().normalize().regex(namePattern, `a group id has ${NAME_RULE}`);
+export const passwordSchema = z
+  .string()
+  .min(1, "the password is empty")
+  .max(1024, "a password has at most 1,024 characters");
+export const fileNameSchema = z.string().min(1).max(255);
+/** SHA-1 as 40 lower-case hex digits. */
+export const sha1Schema = z.string().regex(/^[0-9a-f]{40}$/, "a SHA-1 has 40 hex digits");
+export const infoHashSchema = sha1Schema;
+/** Made by the client once a command, the same when the command is tried again: a repeat does not apply twice. */
+export const writeIdSchema = z.uuid();
+/** A bencoded `info` dictionary (BEP 3), base64. */
+export const infoSchema = z.base64().max(256 * 1024);
+export const portSchema = z.number().int().min(1).max(65535);
+
+export const credentialsSchema = z.object({ userId: userIdSchema, password: passwordSchema });
+
+/** Who a session belongs to. `accountId` is the identity behind the name: it outlives nothing and is never reused. */
+export const accountSchema = z.object({ userId: z.string(), accountId: z.string() });
+export type Account = z.infer<typeof accountSchema>;
+
+export const membershipStates = ["requested", "member", "rejected", "removed", "left"] as const;
+export type MembershipState = (typeof membershipStates)[number];
+
+export const groupSummarySchema = z.object({
+  groupId: z.string(),
+  ownerId: z.string(),
+  memberCount: z.number().int(),
+  /** How the asking user stands to the group; undefined: not at all. */
+  standing: z.enum(["owner", "member", "requested"]).optional(),
+});
+export type GroupSummary = z.infer<typeof groupSummarySchema>;
+
+export const memberSchema = z.object({
+  userId: z.string(),
+  isOwner: z.boolean(),
+  isOnline: z.boolean(),
+  sinceMs: z.number(),
+});
+export type Member = z.infer<typeof memberSchema>;
+
+export const joinRequestSchema = z.object({ userId: z.string(), sinceMs: z.number() });
+export type JoinRequest = z.infer<typeof joinRequestSchema>;
+
+export const fileSummarySchema = z.object({
+  fileName: z.string(),
+  lengthBytes: z.number().int(),
+  sha1: sha1Schema,
+  infoHash: infoHashSchema,
+  sharedBy: z.string(),
+  seedersOnline: z.number().int(),
+  peersOnline: z.number().int(),
+});
+export type FileSummary = z.infer<typeof fileSummarySchema>;
+
+/** A group certificate for this client's device: what a peer shows and what it checks others by. */
+export const groupCertificateSchema = z.object({
+  groupId: z.string(),
+  certificatePem: z.string(),
+  authorityPem: z.string(),
+  validUntilMs: z.number(),
+  /** Membership ids whose certificates are refused although they have not run out yet. */
+  revokedMembershipIds: z.array(z.string()),
+});
+export type GroupCertificate = z.infer<typeof groupCertificateSchema>;
+
+/** Somebody who has (some of) a torrent and listens at an address. */
+export const peerAddressSchema = z.object({
+  userId: z.string(),
+  /** SHA-256 of the device's public key (SPKI, DER) in hex. */
+  deviceId: z.string(),
+  host: z.string(),
+  port: portSchema,
+  isSeed: z.boolean(),
+});
+export type PeerAddress = z.infer<typeof peerAddressSchema>;
+
+export const announcedTorrentSchema = z.object({ infoHash: infoHashSchema, isSeed: z.boolean() });
+export type AnnouncedTorrent = z.infer<typeof announcedTorrentSchema>;
+
+export const announceSchema = z.object({
+  listenPort: portSchema,
+  /** All the torrents this client has a part in now: what is not listed is over. */
+  torrents: z.array(announcedTorrentSchema).max(100_000),
+});
+
+/** What a tracker tells a client unasked. Each is about the user who is logged in, or a torrent that he announced. */
+export const trackerEventSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("join-requested"), groupId: z.string(), userId: z.string() }),
+  z.object({ type: z.literal("request-accepted"), groupId: z.string() }),
+  z.object({ type: z.literal("request-rejected"), groupId: z.string() }),
+  /** The user himself is no longer in the group. */
+  z.object({
+    type: z.literal("membership-ended"),
+    groupId: z.string(),
+    how: z.enum(["removed", "left", "group-ended"]),
+  }),
+  z.object({ type: z.literal("became-owner"), groupId: z.string() }),
+  /** Another member's membership ended: drop him, refuse his certificates of that membership. */
+  z.object({ type: z.literal("revoked"), groupId: z.string(), userId: z.string(), membershipId: z.string() }),
+  z.object({
+    type: z.literal("name-taken-elsewhere"),
+    kind: z.enum(["user", "group", "file"]),
+    name: z.string(),
+  }),
+  z.object({ type: z.literal("peer-online"), infoHash: infoHashSchema, peer: peerAddressSchema }),
+  z.object({ type: z.literal("peer-offline"), infoHash: infoHashSchema, deviceId: z.string() }),
+  z.object({ type: z.literal("file-shared"), groupId: z.string(), fileName: z.string(), userId: z.string() }),
+]);
+export type TrackerEvent = z.infer<typeof trackerEventSchema>;

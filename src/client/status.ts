@@ -1,0 +1,144 @@
+// What a client tells whoever drives it (the command line today, a web page some day): the state of its downloads and
+// peers, and the events it reports unasked. Plain data, no behaviour.
+
+import type { ErrorCode } from "../api/errors.ts";
+import type { Account } from "../api/schemas.ts";
+
+/** From whom a download's bytes came. */
+export interface DownloadSource {
+  readonly userId: string;
+  readonly isConnected: boolean;
+  /** Pieces of which this member gave the last block, or all of them. */
+  readonly pieces: number;
+  readonly bytes: number;
+  readonly rateBytesPerSecond: number;
+}
+
+interface DownloadFacts {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly destinationPath: string;
+  readonly lengthBytes: number;
+  readonly pieceCount: number;
+  readonly piecesVerified: number;
+  readonly bytesVerified: number;
+  readonly sources: readonly DownloadSource[];
+}
+
+/** A download is in one of these states; `show_downloads` shows them as D, D, C, P and F. */
+export type DownloadStatus = DownloadFacts &
+  (
+    | {
+        readonly state: "downloading";
+        readonly rateBytesPerSecond: number;
+        readonly peerCount: number;
+        /** undefined while nothing arrives. */
+        readonly secondsLeft: number | undefined;
+        /** Why nothing arrives, in words for a person; undefined while something does. */
+        readonly waitingFor: string | undefined;
+      }
+    /** All pieces are there; the whole file's SHA-1 is being checked. */
+    | { readonly state: "verifying" }
+    | { readonly state: "complete"; readonly sha1: string }
+    | { readonly state: "paused"; readonly reason: string | undefined }
+    | { readonly state: "failed"; readonly code: ErrorCode; readonly reason: string }
+  );
+
+/** One peer of one torrent, as `peers` shows it. */
+export interface PeerStatus {
+  readonly userId: string;
+  readonly address: string;
+  readonly piecesHad: number;
+  readonly pieceCount: number;
+  readonly downloadBytesPerSecond: number;
+  readonly uploadBytesPerSecond: number;
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** `choked`, `snubbed`, `on parole`, `banned: …`: what keeps this peer from giving, if anything. */
+  readonly remarks: readonly string[];
+}
+
+/** How the client stands: what `whoami` shows and the prompt is made of. */
+export interface ClientStatus {
+  readonly account: Account | undefined;
+  /** host:port that peers reach this client at. */
+  readonly listeningOn: string;
+  /** host:port of the tracker that is connected now; undefined while none answers. */
+  readonly tracker: string | undefined;
+  /** Groups that the user is in. */
+  readonly groupIds: readonly string[];
+  readonly sharedFiles: number;
+  readonly runningDownloads: number;
+}
+
+/** What `upload_file` did. */
+export interface ShareResult {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly lengthBytes: number;
+  readonly pieceCount: number;
+  readonly sha1: string;
+  /** True if the group had this content under this name already, so that its swarm was joined. */
+  readonly joinedSwarm: boolean;
+}
+
+export interface HashProgress {
+  readonly hashedBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** What happens without being asked. */
+export type ClientEvent =
+  | { readonly type: "join-requested"; readonly groupId: string; readonly userId: string }
+  | { readonly type: "request-accepted"; readonly groupId: string }
+  | { readonly type: "request-rejected"; readonly groupId: string }
+  | {
+      readonly type: "membership-ended";
+      readonly groupId: string;
+      readonly how: "removed" | "left" | "group-ended";
+    }
+  | { readonly type: "became-owner"; readonly groupId: string }
+  | { readonly type: "name-taken-elsewhere"; readonly kind: "user" | "group" | "file"; readonly name: string }
+  | {
+      readonly type: "file-shared";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly userId: string;
+    }
+  | {
+      readonly type: "download-complete";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly destinationPath: string;
+      readonly sha1: string;
+    }
+  | {
+      readonly type: "download-paused";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "download-failed";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly code: ErrorCode;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "share-ended";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "peer-sent-bad-data";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly userId: string;
+      readonly pieceIndex: number;
+      readonly isBanned: boolean;
+    }
+  | { readonly type: "tracker-connected"; readonly tracker: string; readonly isFailover: boolean }
+  | { readonly type: "trackers-unreachable"; readonly reason: string }
+  | { readonly type: "session-ended"; readonly reason: string };

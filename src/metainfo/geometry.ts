@@ -1,0 +1,82 @@
+// How a file is cut: pieces and blocks (BEP 3). Pure arithmetic, no bytes.
+import { MiniTorrentError } from "../api/errors.ts";
+
+/** 16 KiB, what every BitTorrent implementation asks for at once (BEP 3: "all current implementations use 2^14"). */
+export const BLOCK_LENGTH_BYTES = 16 * 1024;
+/** Smallest and largest piece length that miniTorrent makes. */
+export const MIN_PIECE_LENGTH_BYTES = 256 * 1024;
+export const MAX_PIECE_LENGTH_BYTES = 16 * 1024 * 1024;
+/** Pieces are made larger until the file has no more than this many: the metainfo stays under 100 KB. */
+const TARGET_PIECE_COUNT = 4096;
+
+/** The power of two from 256 KiB up that gives at most 4,096 pieces, at most 16 MiB. */
+export function choosePieceLengthBytes(lengthBytes: number): number {
+  let pieceLengthBytes = MIN_PIECE_LENGTH_BYTES;
+  while (pieceLengthBytes < MAX_PIECE_LENGTH_BYTES && lengthBytes > pieceLengthBytes * TARGET_PIECE_COUNT) {
+    pieceLengthBytes *= 2;
+  }
+  return pieceLengthBytes;
+}
+
+/**
+ * The cut of one file into pieces, and of a piece into blocks. Only the last piece, and the last block of a piece,
+ * may be shorter. An empty file has no pieces.
+ */
+export class Geometry {
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+  readonly pieceCount: number;
+
+  /** @throws MiniTorrentError MALFORMED_MESSAGE when a length is not a whole number in range */
+  constructor(lengthBytes: number, pieceLengthBytes: number) {
+    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0) {
+      throw new MiniTorrentError("MALFORMED_MESSAGE", `A file cannot have ${lengthBytes} bytes.`);
+    }
+    if (
+      !Number.isSafeInteger(pieceLengthBytes) ||
+      pieceLengthBytes < BLOCK_LENGTH_BYTES ||
+      pieceLengthBytes > MAX_PIECE_LENGTH_BYTES ||
+      (pieceLengthBytes & (pieceLengthBytes - 1)) !== 0
+    ) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `A piece length of ${pieceLengthBytes} bytes is not a power of two from 16 KiB to 16 MiB.`,
+      );
+    }
+    this.lengthBytes = lengthBytes;
+    this.pieceLengthBytes = pieceLengthBytes;
+    this.pieceCount = Math.ceil(lengthBytes / pieceLengthBytes);
+  }
+
+  /** Where the piece begins in the file. */
+  pieceOffsetBytes(pieceIndex: number): number {
+    return pieceIndex * this.pieceLengthBytes;
+  }
+
+  /** Length of that piece; 0 for an index that the file does not have. */
+  lengthOfPieceBytes(pieceIndex: number): number {
+    if (pieceIndex < 0 || pieceIndex >= this.pieceCount) return 0;
+    return Math.min(this.pieceLengthBytes, this.lengthBytes - pieceIndex * this.pieceLengthBytes);
+  }
+
+  blockCount(pieceIndex: number): number {
+    return Math.ceil(this.lengthOfPieceBytes(pieceIndex) / BLOCK_LENGTH_BYTES);
+  }
+
+  /** Length of the block with that number in that piece; 0 if there is no such block. */
+  lengthOfBlockBytes(pieceIndex: number, blockIndex: number): number {
+    const pieceLength = this.lengthOfPieceBytes(pieceIndex);
+    const offset = blockIndex * BLOCK_LENGTH_BYTES;
+    return blockIndex < 0 || offset >= pieceLength ? 0 : Math.min(BLOCK_LENGTH_BYTES, pieceLength - offset);
+  }
+
+  /** True if a peer may ask for that range: inside one piece, not empty, and at most one block long. */
+  isRequestable(pieceIndex: number, offsetBytes: number, lengthBytes: number): boolean {
+    return (
+      lengthBytes > 0 &&
+      lengthBytes <= BLOCK_LENGTH_BYTES &&
+      offsetBytes >= 0 &&
+      offsetBytes + lengthBytes <= this.lengthOfPieceBytes(pieceIndex)
+    );
+  }
+}

@@ -1,0 +1,129 @@
+// What a registry is: the replicated map that the trackers share. One rule merges any two copies of it: of the same
+// row, the one with the higher stamp stays. That is commutative, associative and idempotent, so replicas that have
+// seen the same rows are equal, in whatever order they came.
+//
+// Two shapes of row live in it. A `latest` row has one place per key: a later write replaces it. A `claim` on a name
+// has a place of its own per claim (`claimId`, the stamp of the write that made it), so that two claims made apart
+// never overwrite each other; the claim that stands is the live one with the lowest claimId. What belongs to a claimed
+// thing carries the claimId in its key, not the name: it can never fall to somebody who gets the name later.
+
+/** Kinds of row, and how a name is held in each. */
+export const recordKinds = {
+  user: "claim",
+  group: "claim",
+  file: "claim",
+  credential: "latest",
+  device: "latest",
+  membership: "latest",
+  share: "latest",
+} as const;
+export type RecordKind = keyof typeof recordKinds;
+
+/** A hybrid logical clock reading as text that sorts in time order: milliseconds, counter, tracker (see stamp.ts). */
+export type Stamp = string;
+/** One incarnation of one tracker's registry. */
+export type OriginId = string;
+/** Origin → how many of its writes (its highest `seq`) a replica has, without a gap. */
+export type VersionVector = Readonly<Record<OriginId, number>>;
+
+/** A row as it is stored and as it travels. */
+export interface RegistryRecord {
+  readonly kind: RecordKind;
+  /** For a claim, the name that is claimed; otherwise the place of the row. Parts are joined by `recordKey`. */
+  readonly key: string;
+  /** For a claim, the stamp of its first write; empty otherwise. */
+  readonly claimId: Stamp | "";
+  /** JSON value; undefined is a tombstone. */
+  readonly value: unknown;
+  readonly stamp: Stamp;
+  /** Whose `seq`-th write this was. */
+  readonly origin: OriginId;
+  readonly seq: number;
+  /** The command that wrote it, so that the same command tried again is known. */
+  readonly writeId: string;
+}
+
+/** Parts of a key joined so that they sort and can be searched by prefix; U+001F cannot be in a name. */
+export function recordKey(...parts: readonly string[]): string {
+  return parts.join("\u001f");
+}
+
+/** A claim that stands (or stood): the name, the identity behind it, and the value. */
+export interface Claim<V> {
+  readonly name: string;
+  readonly claimId: Stamp;
+  readonly value: V;
+}
+
+/** What can be read of a registry. Values are as they were written: the caller knows the type of each kind. */
+export interface RegistryReader {
+  /** The value of a `latest` row; undefined if there is none or it is deleted. */
+  get<V>(kind: RecordKind, key: string): V | undefined;
+  /** Live `latest` rows whose key begins with `prefix`, in key order. */
+  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[];
+  /** The live claim on that name with the lowest claimId. */
+  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
+  /** The claim with that id, if it is live and stands. */
+  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
+  /** Claims that stand whose name begins with `prefix`, in name order. */
+  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[];
+  /** True if a row that this command wrote is here. */
+  hasWrite(writeId: string): boolean;
+}
+
+/** What can be written in a transaction; reads see what was written before in the same one. */
+export interface RegistryWriter extends RegistryReader {
+  /** Claims a name that nobody holds. The caller has looked. Returns the new claimId. */
+  makeClaim(kind: RecordKind, name: string, value: unknown): Stamp;
+  /** Replaces the value of a claim. */
+  updateClaim(kind: RecordKind, claimId: Stamp, value: unknown): void;
+  endClaim(kind: RecordKind, claimId: Stamp): void;
+  put(kind: RecordKind, key: string, value: unknown): void;
+  remove(kind: RecordKind, key: string): void;
+}
+
+/** A claim of ours that an earlier one, heard of later, beats. */
+export interface LostClaim {
+  readonly kind: RecordKind;
+  readonly name: string;
+  readonly claimId: Stamp;
+  readonly value: unknown;
+}
+
+/** What merging rows of another replica did. */
+export interface MergeResult {
+  /** Rows that are new here. */
+  readonly changed: readonly RegistryRecord[];
+  /** Claims that stood until now and are beaten by one that came in. */
+  readonly lostClaims: readonly LostClaim[];
+}
+
+/**
+ * One tracker's copy of the replicated map, durable once a promise has resolved.
+ * Any implementation passes the suite in `test/unit/tracker/registry/compliance.ts`.
+ */
+export interface Registry extends RegistryReader {
+  readonly origin: OriginId;
+  readonly vector: VersionVector;
+  /**
+   * Runs `work` as one transaction: all of its rows or, if it throws, none. What it throws is what the promise rejects
+   * with. Several may share one commit to disk.
+   *
+   * @returns what `work` returned, and the rows it wrote, once they are on disk
+   */
+  transact<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+  ): Promise<{ result: T; records: RegistryRecord[] }>;
+  /**
+   * Merges rows that another replica sent. `upTo`: the sender says that with these rows this replica has all it has.
+   *
+   * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
+   */
+  merge(records: readonly RegistryRecord[], upTo?: VersionVector): Promise<MergeResult>;
+  /** Rows that a replica with that vector lacks, at most `limit` a call, in (origin, seq) order. */
+  since(vector: VersionVector, limit: number): RegistryRecord[];
+  /** SHA-256 over all rows: equal for equal contents. */
+  digest(): string;
+  close(): void;
+}

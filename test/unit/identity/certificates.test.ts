@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { type TestContext, test } from "node:test";
+import tls from "node:tls";
+import {
+  createDeviceIdentity,
+  createGroupAuthority,
+  type DeviceIdentity,
+  deviceIdOf,
+  fingerprintOf,
+  fingerprintOfPem,
+  type GroupAuthority,
+  issueMemberCertificate,
+  MEMBER_CERTIFICATE_LIFETIME_MS,
+  readMemberCertificate,
+  restoreDeviceIdentity,
+} from "../../../src/identity/certificates.ts";
+
+const infoHash = "0123456789abcdef0123456789abcdef01234567";
+const nowMs = Date.now();
+
+const derOf = (pem: string): Uint8Array => new X509Certificate(pem).raw;
+
+async function member(
+  authority: GroupAuthority,
+  userId: string,
+  device?: DeviceIdentity,
+): Promise<{ key: string; cert: string; device: DeviceIdentity }> {
+  const identity = device ?? (await createDeviceIdentity());
+  const { certificatePem } = await issueMemberCertificate({
+    authority,
+    userId,
+    membershipId: "7e1c5a3e-0000-4000-8000-000000000001",
+    publicKeySpki: identity.publicKeySpki,
+    nowMs,
+  });
+  return { key: identity.privateKeyPem, cert: certificatePem, device: identity };
+}
+
+/** A member's listener as a client has it: the group is chosen by SNI, nobody speaks without its certificate. */
+async function listen(t: TestContext, authority: GroupAuthority, userId: string) {
+  const { key, cert, device } = await member(authority, userId);
+  const context = tls.createSecureContext({
+    key,
+    cert,
+    ca: authority.certificatePem,
+    minVersion: "TLSv1.3",
+  });
+  const server = tls.createServer({
+    minVersion: "TLSv1.3",
+    // On the server: OpenSSL does not take cipher suites from the context that SNI chooses.
+    ciphers: "TLS_AES_128_GCM_SHA256",
+    requestCert: true,
+    rejectUnauthorized: true,
+    SNICallback: (name, done) =>
+      name === infoHash ? done(null, context) : done(new Error("no such torrent")),
+  });
+  const greeted: string[] = [];
+  server.on("secureConnection", (socket) => {
+    const certificate = socket.getPeerX509Certificate();
+    assert.ok(certificate);
+    greeted.push(readMemberCertificate(certificate.raw).userId);
+    socket.on("error", () => socket.destroy());
+    socket.end("welcome");
+  });
+  server.on("tlsClientError", () => {});
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  return { port: (server.address() as AddressInfo).port, greeted, device };
+}
+
+/** What the listener says; undefined if it refuses. */
+async function dial(
+  port: number,
+  authority: GroupAuthority,
+  identity?: { key: string; cert: string },
+): Promise<{ said: string; cipher: string; peer: Uint8Array } | undefined> {
+  const socket = tls.connect({
+    port,
+    host: "127.0.0.1",
+    servername: infoHash,
+    ca: authority.certificatePem,
+    minVersion: "TLSv1.3",
+    checkServerIdentity: () => undefined,
+    ...identity,
+  });
+  const facts = new Promise<{ cipher: string; peer: Uint8Array }>((resolve) => {
+    socket.once("secureConnect", () => {
+      const peer = socket.getPeerX509Certificate()?.raw ?? new Uint8Array();
+      resolve({ cipher: socket.getCipher().standardName, peer });
+    });
+  });
+  let said = "";
+  socket.on("data", (chunk) => {
+    said += String(chunk);
+  });
+  // A refusal shows as an error here or, in TLS 1.3, after the dialler's own handshake is done.
+  socket.on("error", () => socket.destroy());
+  await new Promise((resolve) => socket.once("close", resolve));
+  return said === "" ? undefined : { said, ...(await facts) };
+}
+
+test("members of one group meet over TLS 1.3 and know each other by certificate", async (t) => {
+  const authority = await createGroupAuthority("films");
+  const { port, greeted, device } = await listen(t, authority, "alice");
+  const outcome = await dial(port, authority, await member(authority, "bob"));
+  assert.equal(outcome?.said, "welcome");
+  assert.equal(outcome.cipher, "TLS_AES_128_GCM_SHA256");
+  assert.deepEqual(greeted, ["bob"]);
+  const alice = readMemberCertificate(outcome.peer);
+  assert.equal(alice.userId, "alice");
+  assert.equal(alice.deviceId, device.deviceId);
+});
+
+test("a certificate of another group, a group of the same name and no certificate are refused", async (t) => {
+  const authority = await createGroupAuthority("films");
+  const { port, greeted } = await listen(t, authority, "alice");
+  for (const other of [await createGroupAuthority("books"), await createGroupAuthority("films")]) {
+    assert.equal(await dial(port, authority, await member(other, "mallory")), undefined);
+  }
+  const { privateKeyPem, certificatePem } = await createDeviceIdentity();
+  assert.equal(await dial(port, authority, { key: privateKeyPem, cert: certificatePem }), undefined);
+  assert.equal(await dial(port, authority), undefined);
+  assert.deepEqual(greeted, []);
+});
+
+test("a member cannot issue certificates with his own", async (t) => {
+  const authority = await createGroupAuthority("films");
+  const { port } = await listen(t, authority, "alice");
+  const bob = await member(authority, "bob");
+  const mallory = await member({ certificatePem: bob.cert, privateKeyPem: bob.key }, "mallory");
+  const chain = { key: mallory.key, cert: `${mallory.cert}\n${bob.cert}` };
+  assert.equal(await dial(port, authority, chain), undefined);
+  assert.ok(await dial(port, authority, bob));
+});
+
+test("a dialler refuses a listener whose certificate another group issued", async (t) => {
+  const authority = await createGroupAuthority("films");
+  const { port } = await listen(t, authority, "alice");
+  const books = await createGroupAuthority("books");
+  assert.equal(await dial(port, books, await member(authority, "bob")), undefined);
+});
+
+test("names survive as they are, whatever they look like", async () => {
+  const authority = await createGroupAuthority("Ægir@x.org");
+  const device = await createDeviceIdentity();
+  for (const userId of [
+    "alice@example.org",
+    "Zoë",
+    "李雷",
+    "a,b=c+d",
+    "#414141",
+    'say "hi"\\0a',
+    "a".repeat(64),
+  ]) {
+    const { cert } = await member(authority, userId, device);
+    assert.equal(readMemberCertificate(derOf(cert)).userId, userId);
+  }
+});
+
+test("a member's certificate holds for one hour, begins earlier for clocks that differ, and carries DNS:*", async () => {
+  const authority = await createGroupAuthority("films");
+  const device = await createDeviceIdentity();
+  const issued = await issueMemberCertificate({
+    authority,
+    userId: "alice",
+    membershipId: "m-1",
+    publicKeySpki: device.publicKeySpki,
+    nowMs,
+  });
+  const certificate = new X509Certificate(issued.certificatePem);
+  assert.equal(certificate.subjectAltName, "DNS:*");
+  assert.equal(certificate.ca, false);
+  assert.deepEqual(certificate.keyUsage, ["1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1"]);
+  assert.ok(certificate.validFromDate.getTime() <= nowMs - 10 * 60_000);
+  assert.equal(certificate.validToDate.getTime(), issued.validUntilMs);
+  assert.ok(issued.validUntilMs <= nowMs + MEMBER_CERTIFICATE_LIFETIME_MS);
+  assert.ok(issued.validUntilMs > nowMs + MEMBER_CERTIFICATE_LIFETIME_MS - 1000);
+  const read = readMemberCertificate(certificate.raw);
+  assert.deepEqual(read, {
+    userId: "alice",
+    membershipId: "m-1",
+    deviceId: device.deviceId,
+    validUntilMs: issued.validUntilMs,
+  });
+  assert.equal(deviceIdOf(certificate.raw), device.deviceId);
+});
+
+test("what is no member's certificate is refused when it is read", async () => {
+  const device = await createDeviceIdentity();
+  for (const der of [new Uint8Array(), Buffer.from("nonsense"), derOf(device.certificatePem)]) {
+    assert.throws(() => readMemberCertificate(der), { code: "PEER_REFUSED" });
+  }
+});
+
+test("a key that is not P-256 gets no certificate", async () => {
+  const authority = await createGroupAuthority("films");
+  const { generateKeyPairSync } = await import("node:crypto");
+  const ed25519 = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "der" });
+  const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey;
+  for (const publicKeySpki of [ed25519, p384.export({ type: "spki", format: "der" }), Buffer.from("x")]) {
+    await assert.rejects(
+      issueMemberCertificate({ authority, userId: "a", membershipId: "m", publicKeySpki, nowMs }),
+      { code: "INVALID_ARGUMENT" },
+    );
+  }
+});
+
+test("an identity read back from its files is the same", async () => {
+  const device = await createDeviceIdentity();
+  assert.deepEqual(restoreDeviceIdentity(device.privateKeyPem, device.certificatePem), device);
+  assert.equal(fingerprintOf(derOf(device.certificatePem)), fingerprintOfPem(device.certificatePem));
+  assert.match(device.deviceId, /^[0-9a-f]{64}$/);
+});

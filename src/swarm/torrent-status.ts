@@ -1,0 +1,107 @@
+// What a torrent tells whoever owns it: the events it reports unasked, and how it stands. Plain data, no behaviour.
+import type { MiniTorrentError } from "../api/errors.ts";
+
+/** Who is at the other end of a connection, as its certificate says. */
+export interface PeerIdentity {
+  readonly userId: string;
+  readonly deviceId: string;
+  /** host:port of the connection, for people to read. */
+  readonly address: string;
+  /** Where the peer listens, if that is known. */
+  readonly listenPort?: number;
+}
+
+export type TorrentEvent =
+  /** Verified and on disk. `userIds`: everybody who gave a block of it. */
+  | { readonly type: "piece-verified"; readonly pieceIndex: number; readonly userIds: readonly string[] }
+  | { readonly type: "all-verified" }
+  /** A piece did not have its hash. `bannedUserIds`: those who are proven by it to have sent bad data. */
+  | {
+      readonly type: "piece-corrupt";
+      readonly pieceIndex: number;
+      readonly userIds: readonly string[];
+      readonly bannedUserIds: readonly string[];
+    }
+  | { readonly type: "peer-banned"; readonly userId: string; readonly reason: string }
+  /** Storage could not keep a piece: nothing more is asked for until `resume`. */
+  | { readonly type: "storage-failed"; readonly error: MiniTorrentError }
+  /** A piece that somebody asked for could not be read. */
+  | { readonly type: "read-failed"; readonly pieceIndex: number; readonly error: MiniTorrentError };
+
+export type TorrentState =
+  | { readonly status: "downloading" }
+  | { readonly status: "seeding" }
+  | { readonly status: "paused" }
+  /** Storage failed: nothing is asked for, what is there is still served; `resume` tries again. */
+  | { readonly status: "failed"; readonly error: MiniTorrentError }
+  | { readonly status: "closed"; readonly reason: string };
+
+/** One connection. */
+export interface PeerSnapshot {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly address: string;
+  /** Where the peer listens, from the caller or from its extension handshake. */
+  readonly listenPort: number | undefined;
+  /** What the peer calls its software (BEP 10 `v`). */
+  readonly clientName: string | undefined;
+  readonly piecesHad: number;
+  readonly pieceCount: number;
+  readonly isSeed: boolean;
+  readonly downloadBytesPerSecond: number;
+  readonly uploadBytesPerSecond: number;
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Blocks that are asked for and have not come. */
+  readonly requestsOutstanding: number;
+  /** Most blocks that may be asked for at once now. */
+  readonly requestWindow: number;
+  /** The peer has something that we lack. */
+  readonly weAreInterested: boolean;
+  readonly isInterestedInUs: boolean;
+  readonly isChokingUs: boolean;
+  readonly weAreChoking: boolean;
+  /** `choked`, `snubbed`, `on parole`: what keeps this peer from giving, if anything. */
+  readonly remarks: readonly string[];
+}
+
+/** What one user gave, over all connections to him; kept after he left. */
+export interface SourceSnapshot {
+  readonly userId: string;
+  /** Verified pieces of which this user gave the last block. */
+  readonly pieces: number;
+  /** Bytes of blocks that were taken from him. */
+  readonly bytes: number;
+  readonly bytesPerSecond: number;
+  readonly isConnected: boolean;
+  readonly isBanned: boolean;
+}
+
+export interface TorrentStatus {
+  readonly piecesVerified: number;
+  readonly pieceCount: number;
+  readonly bytesVerified: number;
+  readonly downloadBytesPerSecond: number;
+  readonly uploadBytesPerSecond: number;
+  /** Bytes of blocks that were put into pieces. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Bytes that arrived for nothing: late, twice, or in a piece that was corrupt. Includes `duplicateBytes`. */
+  readonly wastedBytes: number;
+  /** Bytes of blocks that were skipped when they arrived, because nobody waited for them any longer. */
+  readonly duplicateBytes: number;
+  /** Why nothing arrives, in words for a person; undefined while something does, or when nothing is missing. */
+  readonly waitingFor: string | undefined;
+  readonly peers: readonly PeerSnapshot[];
+  readonly sources: readonly SourceSnapshot[];
+}
+
+/** The numbers of a torrent that somebody may want otherwise; each default is named where it is used. */
+export interface TorrentLimits {
+  /** Most requests a peer may have waiting with us; announced as `reqq` (BEP 10). */
+  readonly requestsFromPeer: number;
+  /** Most blocks that are asked of one peer at once. */
+  readonly requestsToPeer: number;
+  /** Fewest interested peers that are unchoked. */
+  readonly uploadSlots: number;
+}

@@ -84,4 +84,12 @@ export class Torrent {
     todo();
   }
 }
-export type { PeerIdentity, TorrentEvent } from "./torrent-status.ts";
+export type { PieceFrames, PieceStorage } from "./piece-storage.ts";
+export type {
+  PeerIdentity,
+  PeerSnapshot,
+  SourceSnapshot,
+  TorrentEvent,
+  TorrentState,
+  TorrentStatus,
+} from "./torrent-status.ts";

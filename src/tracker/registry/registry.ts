@@ -105,6 +105,18 @@ export interface MergeResult {
 export interface Registry extends RegistryReader {
   readonly origin: OriginId;
   readonly vector: VersionVector;
+  /** The highest stamp that was made or seen here. */
+  readonly latestStamp: Stamp;
+  /**
+   * Takes note of another replica's `latestStamp`: what is written here from now on has higher stamps.
+   *
+   * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
+   */
+  observe(stamp: Stamp): void;
+  /** True if this registry made that stamp, in this incarnation or an earlier one. */
+  isOwn(stamp: Stamp): boolean;
+  /** Begins a new incarnation: an old copy of the disk was brought back, and others have writes that it has lost. */
+  renewOrigin(): OriginId;
   /**
    * Runs `work` as one transaction: all of its rows or, if it throws, none. What it throws is what the promise rejects
    * with. Several may share one commit to disk.
@@ -121,7 +133,12 @@ export interface Registry extends RegistryReader {
    * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
    */
   merge(records: readonly RegistryRecord[], upTo?: VersionVector): Promise<MergeResult>;
-  /** Rows that a replica with that vector lacks, at most `limit` a call, in (origin, seq) order. */
+  /** The row in that place, standing or not, tombstone or not. */
+  row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined;
+  /**
+   * Rows that a replica with that vector lacks, in (origin, seq) order: about `limit` a call, and no more than some
+   * megabytes. An empty answer says that there are none.
+   */
   since(vector: VersionVector, limit: number): RegistryRecord[];
   /** SHA-256 over all rows: equal for equal contents. */
   digest(): string;

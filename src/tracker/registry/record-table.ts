@@ -1,0 +1,320 @@
+// The registry's rows in SQLite: every read is an index lookup, whatever the number of rows. Keeps the digest and the
+// version vector as rows come and go. It begins and ends no transaction (see sqlite-registry.ts).
+import { createHash } from "node:crypto";
+import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
+import { MiniTorrentError } from "../../api/errors.ts";
+import {
+  type Claim,
+  type OriginId,
+  type RecordKind,
+  type RegistryReader,
+  type RegistryRecord,
+  recordKinds,
+  type Stamp,
+  type VersionVector,
+} from "./registry.ts";
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE record (
+    kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
+    origin TEXT NOT NULL, seq INTEGER NOT NULL, write_id TEXT NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX record_place ON record (kind, key, claim_id);
+  CREATE INDEX record_live ON record (kind, key, claim_id) WHERE value IS NOT NULL;
+  CREATE INDEX record_claim ON record (kind, claim_id) WHERE claim_id <> '';
+  CREATE INDEX record_history ON record (origin, seq);
+  CREATE INDEX record_write ON record (write_id);
+  CREATE TABLE version (origin TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE own_origin (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id";
+/** The digest is a sum of row hashes in this ring, so that rows can be added and taken out in any order. */
+const DIGEST_BITS = 256;
+/** `since` stops at about this many bytes of values: a chunk of file rows must not become a message of 100 MB. */
+const MAX_SINCE_BYTES = 1024 * 1024;
+/** In SQLite's order every blob comes after every text: no upper bound. */
+const AFTER_ALL_TEXT = new Uint8Array(0);
+
+/** What a rollback must bring back: the face that the table keeps in memory. */
+export interface TableFace {
+  readonly vector: ReadonlyMap<OriginId, number>;
+  readonly digest: bigint;
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+export class RecordTable implements RegistryReader {
+  readonly #statements: ReturnType<typeof prepare>;
+  /** Has an entry, perhaps 0, for every origin that any row has. */
+  #vector: Map<OriginId, number>;
+  #digest: bigint;
+
+  /** Makes the tables if there are none; the caller has begun a transaction. */
+  constructor(database: DatabaseSync) {
+    const version = database.prepare("PRAGMA user_version").get()?.user_version;
+    if (version === 0) database.exec(SCHEMA);
+    else if (version !== SCHEMA_VERSION) {
+      throw new MiniTorrentError(
+        "DISK_FAILED",
+        "The registry was written by another version of miniTorrent.",
+      );
+    }
+    this.#statements = prepare(database);
+    this.#vector = new Map();
+    for (const row of this.#statements.versions.iterate()) this.#vector.set(text(row.origin), count(row.seq));
+    this.#digest = BigInt(`0x${this.state("digest") ?? "0"}`);
+  }
+
+  get<V>(kind: RecordKind, key: string): V | undefined {
+    const row = this.#statements.place.get(kind, key, "");
+    return typeof row?.value === "string" ? parse(row.value) : undefined;
+  }
+
+  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
+    const rows = this.#statements.list.all(kind, prefix, endOfPrefix(prefix));
+    return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
+  }
+
+  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+    return asClaim(this.#statements.claim.get(kind, name));
+  }
+
+  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
+    return asClaim(this.#statements.claimById.get(kind, claimId));
+  }
+
+  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
+    const found: Claim<V>[] = [];
+    for (const row of this.#statements.claims.iterate(kind, prefix, endOfPrefix(prefix))) {
+      const claim = asClaim<V>(row);
+      if (claim !== undefined) found.push(claim);
+    }
+    return found;
+  }
+
+  hasWrite(writeId: string): boolean {
+    return this.#statements.write.get(writeId) !== undefined;
+  }
+
+  /** The row in that place, tombstone or not. */
+  row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined {
+    const row = this.#statements.place.get(kind, key, claimId);
+    return row && asRecord(row);
+  }
+
+  /** The name that the claim with that id is on, if the claim is live, standing or not. */
+  nameOfLiveClaim(kind: RecordKind, claimId: Stamp): string | undefined {
+    const row = this.#statements.liveClaim.get(kind, claimId);
+    return row && text(row.key);
+  }
+
+  since(vector: VersionVector, limit: number): RegistryRecord[] {
+    const found: RegistryRecord[] = [];
+    let bytes = 0;
+    for (const origin of [...this.#vector.keys()].sort()) {
+      for (const row of this.#statements.history.iterate(origin, vector[origin] ?? 0)) {
+        // Two rows of one (origin, seq) exist after an old copy of a disk was brought back: they are not parted.
+        const isPart = found.at(-1)?.origin === origin && found.at(-1)?.seq === row.seq;
+        if (!isPart && (found.length >= limit || bytes >= MAX_SINCE_BYTES)) return found;
+        found.push(asRecord(row));
+        bytes += typeof row.value === "string" ? row.value.length : 0;
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Puts the row in its place unless a higher one is there. Of equal stamps, which no honest pair of rows has, the
+   * higher text stays, so that replicas stay equal even then.
+   *
+   * @returns true if the row is new here
+   */
+  store(record: RegistryRecord): boolean {
+    const existing = this.row(record.kind, record.key, record.claimId);
+    if (!this.#vector.has(record.origin)) this.#vector.set(record.origin, 0);
+    const canonical = canonicalText(record);
+    if (existing !== undefined) {
+      if (existing.stamp > record.stamp) return false;
+      const existingCanonical = canonicalText(existing);
+      if (existing.stamp === record.stamp && existingCanonical >= canonical) return false;
+      this.#digest -= hash(existingCanonical);
+    }
+    const { kind, key, claimId, value, stamp, origin, seq, writeId } = record;
+    const json = value === undefined ? null : JSON.stringify(value);
+    this.#statements.store.run(kind, key, claimId, json, stamp, origin, seq, writeId);
+    this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hash(canonical));
+    return true;
+  }
+
+  get vector(): VersionVector {
+    const vector: Record<OriginId, number> = {};
+    for (const [origin, seq] of this.#vector) if (seq > 0) vector[origin] = seq;
+    return vector;
+  }
+
+  seqOf(origin: OriginId): number {
+    return this.#vector.get(origin) ?? 0;
+  }
+
+  /** From now on this replica has that origin's writes up to `seq`. Never goes back. */
+  advance(origin: OriginId, seq: number): void {
+    if (seq > this.seqOf(origin)) this.#vector.set(origin, seq);
+  }
+
+  get digest(): string {
+    return this.#digest.toString(16).padStart(DIGEST_BITS / 4, "0");
+  }
+
+  face(): TableFace {
+    return { vector: new Map(this.#vector), digest: this.#digest };
+  }
+
+  restore(face: TableFace): void {
+    this.#vector = new Map(face.vector);
+    this.#digest = face.digest;
+  }
+
+  /** Writes to the database what the table keeps in memory and `before` did not have. */
+  saveFace(before: TableFace): void {
+    for (const [origin, seq] of this.#vector) {
+      if (before.vector.get(origin) !== seq) this.#statements.saveVersion.run(origin, seq);
+    }
+    if (this.#digest !== before.digest) this.setState("digest", this.digest);
+  }
+
+  state(name: "origin" | "digest" | "clock"): string | undefined {
+    const value = this.#statements.state.get(name)?.value;
+    return typeof value === "string" ? value : undefined;
+  }
+
+  setState(name: "origin" | "digest" | "clock", value: string): void {
+    this.#statements.saveState.run(name, value);
+  }
+
+  addOwnOrigin(origin: OriginId): void {
+    this.#statements.addOwnOrigin.run(origin);
+  }
+
+  isOwnOrigin(origin: OriginId): boolean {
+    return this.#statements.ownOrigin.get(origin) !== undefined;
+  }
+}
+
+// INDEXED BY makes SQLite refuse the statement, at once, if the index could not serve it.
+function prepare(
+  database: DatabaseSync,
+): Record<
+  | "place"
+  | "list"
+  | "claim"
+  | "claimById"
+  | "liveClaim"
+  | "claims"
+  | "write"
+  | "history"
+  | "store"
+  | "versions"
+  | "saveVersion"
+  | "state"
+  | "saveState"
+  | "addOwnOrigin"
+  | "ownOrigin",
+  StatementSync
+> {
+  const sql = (statement: string): StatementSync => database.prepare(statement);
+  return {
+    place: sql(
+      `SELECT ${COLUMNS} FROM record INDEXED BY record_place WHERE kind = ? AND key = ? AND claim_id = ?`,
+    ),
+    list: sql(`SELECT key, value FROM record INDEXED BY record_live
+      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key`),
+    claim: sql(`SELECT key, claim_id, value FROM record INDEXED BY record_live
+      WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id LIMIT 1`),
+    claimById: sql(`SELECT key, claim_id, value FROM record AS r INDEXED BY record_claim
+      WHERE kind = ? AND claim_id = ? AND claim_id <> '' AND value IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM record AS earlier INDEXED BY record_live WHERE earlier.kind = r.kind AND earlier.key = r.key
+          AND earlier.value IS NOT NULL AND earlier.claim_id < r.claim_id)`),
+    liveClaim: sql(`SELECT key FROM record INDEXED BY record_claim
+      WHERE kind = ? AND claim_id = ? AND claim_id <> '' AND value IS NOT NULL`),
+    // With min() SQLite takes the other columns from the row that has the minimum (https://sqlite.org/lang_select.html).
+    claims: sql(`SELECT key, min(claim_id) AS claim_id, value FROM record INDEXED BY record_live
+      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL GROUP BY key ORDER BY key`),
+    write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
+    history: sql(
+      `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,
+    ),
+    store: sql(`INSERT INTO record (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (kind, key, claim_id) DO UPDATE SET value = excluded.value, stamp = excluded.stamp,
+        origin = excluded.origin, seq = excluded.seq, write_id = excluded.write_id`),
+    versions: sql("SELECT origin, seq FROM version"),
+    saveVersion: sql("INSERT OR REPLACE INTO version (origin, seq) VALUES (?, ?)"),
+    state: sql("SELECT value FROM state WHERE name = ?"),
+    saveState: sql("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)"),
+    addOwnOrigin: sql("INSERT OR IGNORE INTO own_origin (origin) VALUES (?)"),
+    ownOrigin: sql("SELECT 1 FROM own_origin WHERE origin = ?"),
+  };
+}
+
+function asRecord(row: Row): RegistryRecord {
+  const kind = text(row.kind);
+  if (!isRecordKind(kind)) throw damaged();
+  return {
+    kind,
+    key: text(row.key),
+    claimId: text(row.claim_id),
+    value: row.value === null ? undefined : parse(text(row.value)),
+    stamp: text(row.stamp),
+    origin: text(row.origin),
+    seq: count(row.seq),
+    writeId: text(row.write_id),
+  };
+}
+
+function asClaim<V>(row: Row | undefined): Claim<V> | undefined {
+  if (row === undefined) return undefined;
+  return { name: text(row.key), claimId: text(row.claim_id), value: parse<V>(text(row.value)) };
+}
+
+export function isRecordKind(kind: string): kind is RecordKind {
+  return Object.hasOwn(recordKinds, kind);
+}
+
+function canonicalText({ kind, key, claimId, value, stamp, origin, seq, writeId }: RegistryRecord): string {
+  const json = value === undefined ? null : JSON.stringify(value);
+  return JSON.stringify([kind, key, claimId, json, stamp, origin, seq, writeId]);
+}
+
+function hash(canonical: string): bigint {
+  return BigInt(`0x${createHash("sha256").update(canonical).digest("hex")}`);
+}
+
+/** The first text that comes after all texts with that prefix; SQLite compares code points. */
+function endOfPrefix(prefix: string): string | Uint8Array {
+  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    const next = last === 0xd7ff ? 0xe000 : last + 1; // what lies between are surrogates
+    if (next <= 0x10ffff) return String.fromCodePoint(...points, next);
+  }
+  return AFTER_ALL_TEXT;
+}
+
+function parse<V>(json: string): V {
+  return JSON.parse(json);
+}
+
+function text(value: SQLOutputValue | undefined): string {
+  if (typeof value !== "string") throw damaged();
+  return value;
+}
+
+function count(value: SQLOutputValue | undefined): number {
+  if (typeof value !== "number") throw damaged();
+  return value;
+}
+
+function damaged(): MiniTorrentError {
+  return new MiniTorrentError("DISK_FAILED", "The registry's file is damaged.");
+}

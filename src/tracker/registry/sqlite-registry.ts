@@ -1,0 +1,290 @@
+// The registry on SQLite (node:sqlite; WAL, synchronous=FULL: what was committed survives a power cut). Writes and
+// merges that are queued in one turn of the event loop share one commit. It talks to nobody (see replication.ts).
+import { randomBytes } from "node:crypto";
+import { chmodSync, closeSync, openSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+import { RecordTable } from "./record-table.ts";
+import type {
+  Claim,
+  LostClaim,
+  MergeResult,
+  OriginId,
+  RecordKind,
+  Registry,
+  RegistryRecord,
+  RegistryWriter,
+  Stamp,
+  VersionVector,
+} from "./registry.ts";
+import { HybridClock, stampOrigin } from "./stamp.ts";
+import { Transaction } from "./transaction.ts";
+
+/** Passwords' hashes and groups' CA keys lie in the file: for its owner alone. */
+const FILE_MODE = 0o600;
+const ORIGIN_BYTES = 8;
+/** SQLite's result codes (https://sqlite.org/rescode.html). */
+const SQLITE_BUSY = 5;
+const SQLITE_FULL = 13;
+
+export interface SqliteRegistryOptions {
+  /** The database's file, made if there is none, or ":memory:". */
+  readonly path: string;
+  /** The wall clock, milliseconds since 1970. */
+  readonly nowMs: () => number;
+  /** A new id for an origin, unlike any other; 16 random hex digits otherwise. */
+  readonly newOrigin?: () => OriginId;
+}
+
+/** A write or merge that waits for the next commit. */
+interface Queued {
+  run(): void;
+  committed(): void;
+  failed(error: unknown): void;
+}
+
+export class SqliteRegistry implements Registry {
+  readonly #database: DatabaseSync;
+  readonly #table: RecordTable;
+  readonly #nowMs: () => number;
+  readonly #newOrigin: () => OriginId;
+  #origin: OriginId;
+  #clock: HybridClock;
+  #queue: Queued[] = [];
+  #isClosed = false;
+
+  private constructor(database: DatabaseSync, options: SqliteRegistryOptions) {
+    this.#database = database;
+    this.#nowMs = options.nowMs;
+    this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
+    this.#table = new RecordTable(database);
+    const origin = this.#table.state("origin");
+    this.#origin = origin ?? this.#newOrigin();
+    if (origin === undefined) this.#saveOrigin();
+    this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#table.state("clock"));
+  }
+
+  /**
+   * @throws MiniTorrentError DATA_DIR_IN_USE if another process has it open
+   * @throws MiniTorrentError DISK_FAILED, DISK_FULL
+   */
+  static open(options: SqliteRegistryOptions): SqliteRegistry {
+    let database: DatabaseSync | undefined;
+    try {
+      if (options.path !== ":memory:") makePrivate(options.path);
+      database = new DatabaseSync(options.path);
+      // One process alone, known at once: nobody reads a registry behind its tracker's back.
+      database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+      database.exec("BEGIN IMMEDIATE");
+      const registry = new SqliteRegistry(database, options);
+      database.exec("COMMIT");
+      return registry;
+    } catch (error) {
+      database?.close();
+      throw asDiskError(error, options.path);
+    }
+  }
+
+  get origin(): OriginId {
+    return this.#origin;
+  }
+
+  get vector(): VersionVector {
+    return this.#table.vector;
+  }
+
+  get latestStamp(): Stamp {
+    return this.#clock.latest;
+  }
+
+  observe(stamp: Stamp): void {
+    this.#clock.observe(stamp);
+  }
+
+  isOwn(stamp: Stamp): boolean {
+    return this.#table.isOwnOrigin(stampOrigin(stamp));
+  }
+
+  renewOrigin(): OriginId {
+    this.#commitQueued();
+    this.#origin = this.#newOrigin();
+    this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#clock.latest);
+    this.#database.exec("BEGIN IMMEDIATE");
+    this.#saveOrigin();
+    this.#database.exec("COMMIT");
+    return this.#origin;
+  }
+
+  transact<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+  ): Promise<{ result: T; records: RegistryRecord[] }> {
+    return this.#enqueue(() => {
+      const transaction = new Transaction(this.#table, this.#clock, this.#origin, writeId);
+      const result = work(transaction);
+      return { result, records: transaction.end() };
+    });
+  }
+
+  merge(records: readonly RegistryRecord[], upTo?: VersionVector): Promise<MergeResult> {
+    return this.#enqueue(() => this.#merge(records, upTo));
+  }
+
+  get<V>(kind: RecordKind, key: string): V | undefined {
+    return this.#table.get(kind, key);
+  }
+
+  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
+    return this.#table.list(kind, prefix);
+  }
+
+  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+    return this.#table.claim(kind, name);
+  }
+
+  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
+    return this.#table.claimById(kind, claimId);
+  }
+
+  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
+    return this.#table.claims(kind, prefix);
+  }
+
+  hasWrite(writeId: string): boolean {
+    return this.#table.hasWrite(writeId);
+  }
+
+  row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined {
+    return this.#table.row(kind, key, claimId);
+  }
+
+  since(vector: VersionVector, limit: number): RegistryRecord[] {
+    return this.#table.since(vector, limit);
+  }
+
+  digest(): string {
+    return this.#table.digest;
+  }
+
+  /** Commits what is queued, then closes. A second call does nothing. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#commitQueued();
+    this.#isClosed = true;
+    this.#database.close();
+  }
+
+  #merge(records: readonly RegistryRecord[], upTo: VersionVector | undefined): MergeResult {
+    const standing = new Map<string, LostClaim | undefined>();
+    const changed: RegistryRecord[] = [];
+    for (const record of records) {
+      this.#clock.observe(record.stamp);
+      if (record.claimId !== "") {
+        const place = `${record.kind}\u001f${record.key}`;
+        const claim = this.#table.claim(record.kind, record.key);
+        if (!standing.has(place)) standing.set(place, claim && { kind: record.kind, ...claim });
+      }
+      if (this.#table.store(record)) changed.push(record);
+      if (record.seq === this.#table.seqOf(record.origin) + 1) this.#table.advance(record.origin, record.seq);
+    }
+    for (const [origin, seq] of Object.entries(upTo ?? {})) this.#table.advance(origin, seq);
+    const lostClaims: LostClaim[] = [];
+    for (const claim of standing.values()) {
+      if (claim === undefined || this.#table.claimById(claim.kind, claim.claimId) !== undefined) continue;
+      const isLive = this.#table.nameOfLiveClaim(claim.kind, claim.claimId) !== undefined;
+      if (isLive) lostClaims.push(claim);
+    }
+    return { changed, lostClaims };
+  }
+
+  #enqueue<T>(run: () => T): Promise<T> {
+    if (this.#isClosed) {
+      return Promise.reject(new MiniTorrentError("INTERNAL", "The registry is closed."));
+    }
+    return new Promise((resolve, reject) => {
+      let result: { value: T } | undefined;
+      this.#queue.push({
+        run: () => {
+          result = { value: run() };
+        },
+        committed: () => {
+          if (result !== undefined) resolve(result.value);
+        },
+        failed: reject,
+      });
+      if (this.#queue.length === 1) setImmediate(() => this.#commitQueued());
+    });
+  }
+
+  /** One BEGIN … COMMIT for all that is queued, a savepoint for each, so that one that throws leaves the others alone. */
+  #commitQueued(): void {
+    const batch = this.#queue;
+    this.#queue = [];
+    if (batch.length === 0) return;
+    const before = this.#table.face();
+    const done: Queued[] = [];
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      for (const queued of batch) if (this.#runInSavepoint(queued)) done.push(queued);
+      this.#table.saveFace(before);
+      this.#table.setState("clock", this.#clock.latest);
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      this.#table.restore(before);
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      const failure = asDiskError(error, "the registry");
+      for (const queued of batch) queued.failed(failure); // those that failed already stay as they are
+      return;
+    }
+    for (const queued of done) queued.committed();
+  }
+
+  #runInSavepoint(queued: Queued): boolean {
+    const before = this.#table.face();
+    this.#database.exec("SAVEPOINT work");
+    try {
+      queued.run();
+      this.#database.exec("RELEASE work");
+      return true;
+    } catch (error) {
+      // A full disk makes SQLite roll all of the transaction back by itself: then nothing of the batch is left.
+      if (!this.#database.isTransaction) throw error;
+      this.#database.exec("ROLLBACK TO work; RELEASE work");
+      this.#table.restore(before);
+      queued.failed(isSqliteError(error) ? asDiskError(error, "the registry") : error);
+      return false;
+    }
+  }
+
+  #saveOrigin(): void {
+    this.#table.setState("origin", this.#origin);
+    this.#table.addOwnOrigin(this.#origin);
+  }
+}
+
+function makePrivate(path: string): void {
+  closeSync(openSync(path, "a", FILE_MODE));
+  chmodSync(path, FILE_MODE);
+}
+
+function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number";
+}
+
+function asDiskError(error: unknown, path: string): MiniTorrentError {
+  if (error instanceof MiniTorrentError) return error;
+  if (isSqliteError(error)) {
+    const code = error.errcode & 0xff; // the upper bits tell apart kinds of one code
+    if (code === SQLITE_BUSY) {
+      return new MiniTorrentError("DATA_DIR_IN_USE", `Another tracker uses ${path}.`, { cause: error });
+    }
+    if (code === SQLITE_FULL) {
+      return new MiniTorrentError("DISK_FULL", `No room is left to write ${path}.`, { cause: error });
+    }
+    return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, { cause: error });
+  }
+  if (error instanceof Error && "code" in error && "syscall" in error) {
+    return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, { cause: error });
+  }
+  return asMiniTorrentError(error);
+}

@@ -1,0 +1,108 @@
+// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014): readings that never go back, that come after
+// everything that was heard of, and that stay near the wall clock. A reading is text that sorts in time order:
+// milliseconds, counter, tracker. It does not keep itself across a restart: the registry stores its latest reading.
+import { MiniTorrentError } from "../../api/errors.ts";
+import type { OriginId, Stamp } from "./registry.ts";
+
+/** How far ahead of the own wall clock a stamp may be: trackers' clocks may be 10 min off; an hour is no clock at all. */
+export const MAX_AHEAD_MS = 60 * 60 * 1000;
+/** 2^48 ms is the year 10889. */
+const MS_DIGITS = 12;
+const COUNTER_DIGITS = 6;
+const MAX_COUNTER = 16 ** COUNTER_DIGITS - 1;
+const STAMP_PATTERN = new RegExp(`^[0-9a-f]{${MS_DIGITS}}-[0-9a-f]{${COUNTER_DIGITS}}-[0-9a-z]{1,32}$`);
+
+export class HybridClock {
+  readonly #nowMs: () => number;
+  readonly #origin: OriginId;
+  #ms = 0;
+  #counter = 0;
+
+  /**
+   * @param nowMs the wall clock, milliseconds since 1970
+   * @param origin who reads this clock: 1 to 32 lower-case letters and digits, unlike anybody else's
+   * @param latest the highest stamp that this replica has made or seen before, if any
+   */
+  constructor(nowMs: () => number, origin: OriginId, latest?: Stamp) {
+    this.#nowMs = nowMs;
+    this.#origin = origin;
+    if (latest !== undefined) this.#moveTo(latest);
+  }
+
+  /** The highest reading that was made or observed, as this clock would write it. */
+  get latest(): Stamp {
+    return this.#write();
+  }
+
+  /** A stamp higher than every one that this clock made or observed. */
+  next(): Stamp {
+    const nowMs = Math.floor(this.#nowMs());
+    if (nowMs > this.#ms) {
+      this.#ms = nowMs;
+      this.#counter = 0;
+    } else if (this.#counter < MAX_COUNTER) {
+      this.#counter++;
+    } else {
+      this.#ms++;
+      this.#counter = 0;
+    }
+    return this.#write();
+  }
+
+  /**
+   * Takes note of a stamp from elsewhere: what this clock reads from now on is higher.
+   *
+   * @throws MiniTorrentError MALFORMED_MESSAGE if it is no stamp, or more than an hour ahead of the wall clock
+   */
+  observe(stamp: Stamp): void {
+    const aheadMs = stampMs(stamp) - this.#nowMs();
+    if (aheadMs > MAX_AHEAD_MS) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `A stamp lies ${Math.round(aheadMs / 60_000)} minutes in the future; the trackers' clocks must agree within an hour.`,
+      );
+    }
+    this.#moveTo(stamp);
+  }
+
+  #moveTo(stamp: Stamp): void {
+    const ms = stampMs(stamp);
+    const counter = Number.parseInt(stamp.slice(MS_DIGITS + 1, MS_DIGITS + 1 + COUNTER_DIGITS), 16);
+    if (ms < this.#ms || (ms === this.#ms && counter <= this.#counter)) return;
+    this.#ms = ms;
+    this.#counter = counter;
+  }
+
+  #write(): Stamp {
+    const ms = this.#ms.toString(16).padStart(MS_DIGITS, "0");
+    return `${ms}-${this.#counter.toString(16).padStart(COUNTER_DIGITS, "0")}-${this.#origin}`;
+  }
+}
+
+export function isStamp(text: string): boolean {
+  return STAMP_PATTERN.test(text);
+}
+
+/**
+ * The wall clock part of a stamp, milliseconds since 1970.
+ *
+ * @throws MiniTorrentError MALFORMED_MESSAGE if it is no stamp
+ */
+export function stampMs(stamp: Stamp): number {
+  checkForm(stamp);
+  return Number.parseInt(stamp.slice(0, MS_DIGITS), 16);
+}
+
+/**
+ * Whose clock made the stamp.
+ *
+ * @throws MiniTorrentError MALFORMED_MESSAGE if it is no stamp
+ */
+export function stampOrigin(stamp: Stamp): OriginId {
+  checkForm(stamp);
+  return stamp.slice(MS_DIGITS + COUNTER_DIGITS + 2);
+}
+
+function checkForm(stamp: Stamp): void {
+  if (!isStamp(stamp)) throw new MiniTorrentError("MALFORMED_MESSAGE", `'${stamp}' is not a stamp.`);
+}

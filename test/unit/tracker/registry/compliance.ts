@@ -1,0 +1,349 @@
+// What every Registry must do, whatever it is built on: `registryCompliance` runs the suite on one implementation.
+import assert from "node:assert/strict";
+import { describe, it, type TestContext } from "node:test";
+import fc from "fast-check";
+import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import {
+  type RecordKind,
+  type Registry,
+  type RegistryRecord,
+  type RegistryWriter,
+  recordKey,
+  recordKinds,
+} from "../../../../src/tracker/registry/registry.ts";
+
+/** Opens an empty registry; what it needs goes when the test is over. */
+export type OpenRegistry = (
+  context: TestContext,
+  options: { origin: string; nowMs: () => number },
+) => Registry;
+
+const NOW_MS = 1_800_000_000_000;
+
+/** Runs one write and returns what it wrote. */
+export async function write(
+  registry: Registry,
+  work: (writer: RegistryWriter) => void,
+  writeId = "w",
+): Promise<RegistryRecord[]> {
+  return (await registry.transact(writeId, work)).records;
+}
+
+/** Every row, as text that can be compared. */
+export function allRows(registry: Registry): string[] {
+  return registry
+    .since({}, Number.MAX_SAFE_INTEGER)
+    .map((record) => JSON.stringify(record))
+    .sort();
+}
+
+/** A row as some replica, honest or not, could have written it: places and stamps collide often. */
+export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
+  .record({
+    kind: fc.constantFrom<RecordKind>("user", "file", "credential", "share"),
+    key: fc.constantFrom("a", "b", recordKey("a", "c"), "ü𝄞"),
+    claimTick: fc.integer({ min: 0, max: 3 }),
+    value: fc.option(fc.oneof(fc.string(), fc.integer(), fc.dictionary(fc.string(), fc.boolean())), {
+      nil: undefined,
+    }),
+    stampTick: fc.integer({ min: 0, max: 12 }),
+    origin: fc.constantFrom("p", "q", "r"),
+    seq: fc.integer({ min: 1, max: 30 }),
+    writeId: fc.constantFrom("w1", "w2"),
+  })
+  .map(({ kind, key, claimTick, value, stampTick, origin, seq, writeId }) => ({
+    kind,
+    key,
+    claimId: recordKinds[kind] === "claim" ? testStamp(claimTick, "p") : "",
+    value: value === undefined ? undefined : JSON.parse(JSON.stringify(value)),
+    stamp: testStamp(stampTick, origin),
+    origin,
+    seq,
+    writeId,
+  }));
+
+/** The stamp of an origin's clock `tick` ms after the beginning of the tests' time. */
+export function testStamp(tick: number, origin: string): string {
+  return `${(NOW_MS + tick).toString(16).padStart(12, "0")}-000000-${origin}`;
+}
+
+export function registryCompliance(name: string, open: OpenRegistry): void {
+  const at = (context: TestContext, origin = "self", nowMs = () => NOW_MS): Registry =>
+    open(context, { origin, nowMs });
+
+  describe(`${name}: reading and writing`, () => {
+    it("gives back what was put, and nothing after it was removed", async (context) => {
+      const registry = at(context);
+      await write(registry, (writer) => writer.put("credential", "alice", { hash: "x" }));
+      assert.deepEqual(registry.get("credential", "alice"), { hash: "x" });
+      assert.equal(registry.get("device", "alice"), undefined);
+      await write(registry, (writer) => writer.remove("credential", "alice"));
+      assert.equal(registry.get("credential", "alice"), undefined);
+      assert.equal(registry.since({}, 10).length, 1, "the tombstone stays");
+    });
+
+    it("lists the live rows under a prefix in key order, and no others", async (context) => {
+      const registry = at(context);
+      const keys = [
+        recordKey("g1", "b"),
+        recordKey("g1", "a"),
+        recordKey("g1", "gone"),
+        recordKey("g10", "c"),
+        "g",
+      ];
+      await write(registry, (writer) => {
+        for (const key of keys) writer.put("membership", key, key);
+        writer.remove("membership", recordKey("g1", "gone"));
+      });
+      const listed = (prefix: string) =>
+        registry.list<string>("membership", prefix).map(({ value }) => value);
+      assert.deepEqual(listed(recordKey("g1", "")), [recordKey("g1", "a"), recordKey("g1", "b")]);
+      assert.equal(listed("").length, 4);
+      assert.deepEqual(listed("h"), []);
+    });
+
+    it("finds by prefix what a filter over all keys finds", async (context) => {
+      const keys = fc.string({
+        unit: fc.constantFrom("a", "b", "\u{d7ff}", "\u{e000}", "\u{10ffff}"),
+        maxLength: 4,
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.uniqueArray(keys), keys, async (all, prefix) => {
+          const registry = at(context);
+          await write(registry, (writer) => {
+            for (const key of all) writer.put("share", key, 1);
+          });
+          const found = registry.list("share", prefix).map(({ key }) => key);
+          assert.deepEqual(found.sort(), all.filter((key) => key.startsWith(prefix)).sort());
+          registry.close();
+        }),
+        { numRuns: 30 },
+      );
+    });
+
+    it("holds a claim under its name and its id until it is ended, then gives the name away again", async (context) => {
+      const registry = at(context);
+      let first = "";
+      await write(registry, (writer) => {
+        first = writer.makeClaim("group", "films", { owner: "alice" });
+      });
+      await write(registry, (writer) => writer.updateClaim("group", first, { owner: "bob" }));
+      const expected = { name: "films", claimId: first, value: { owner: "bob" } };
+      assert.deepEqual(registry.claim("group", "films"), expected);
+      assert.deepEqual(registry.claimById("group", first), expected);
+      assert.deepEqual(registry.claims("group", "f"), [expected]);
+      await write(registry, (writer) => writer.endClaim("group", first));
+      assert.equal(registry.claim("group", "films"), undefined);
+      assert.equal(registry.claimById("group", first), undefined);
+      let second = "";
+      await write(registry, (writer) => {
+        second = writer.makeClaim("group", "films", { owner: "carol" });
+      });
+      assert.notEqual(second, first);
+      assert.equal(registry.claim("group", "films")?.claimId, second);
+    });
+
+    it("lets the live claim with the lowest id stand, and the next one when that ends", async (context) => {
+      const registry = at(context);
+      const claims = [3, 1, 2].map((tick) => testStamp(tick, "other"));
+      await registry.merge(
+        claims.map((claimId, index) => ({
+          ...{ kind: "user", key: "alice", claimId, value: index, stamp: claimId },
+          ...{ origin: "other", seq: index + 1, writeId: "w" },
+        })),
+      );
+      const [third = "", first = "", second = ""] = claims;
+      assert.equal(registry.claim("user", "alice")?.claimId, first);
+      assert.equal(registry.claims("user", "").length, 1);
+      assert.equal(registry.claimById("user", second), undefined, "live, but does not stand");
+      await write(registry, (writer) => writer.endClaim("user", first));
+      assert.equal(registry.claimById("user", second)?.value, 2);
+      assert.equal(registry.claimById("user", third), undefined);
+    });
+
+    it("shows a transaction its own writes, and nobody those of one that threw", async (context) => {
+      const registry = at(context);
+      const good = registry.transact("w1", (writer) => {
+        writer.put("share", "a", 1);
+        return writer.get("share", "a");
+      });
+      const bad = registry.transact("w2", (writer) => {
+        writer.put("share", "a", 2);
+        writer.put("share", "b", 2);
+        throw new MiniTorrentError("NOT_A_MEMBER", "no");
+      });
+      const later = registry.transact("w3", (writer) => writer.get("share", "a"));
+      await assert.rejects(bad, { code: "NOT_A_MEMBER" });
+      assert.equal((await good).result, 1);
+      assert.equal((await later).result, 1);
+      assert.equal(registry.get("share", "b"), undefined);
+      assert.equal(registry.hasWrite("w1"), true);
+      assert.equal(registry.hasWrite("w2"), false);
+      assert.deepEqual(registry.vector, { self: 1 });
+      const again = at(context);
+      await write(again, (writer) => writer.put("share", "a", 1), "w1");
+      assert.equal(again.digest(), registry.digest(), "a write that threw leaves no trace in the digest");
+    });
+
+    it("numbers the rows of one origin without a gap, and stamps them upwards", async (context) => {
+      const registry = at(context);
+      const records = await write(registry, (writer) => {
+        writer.makeClaim("user", "alice", {});
+        writer.put("credential", "alice", "x");
+        writer.put("device", "d", "y");
+      });
+      assert.deepEqual(
+        records.map(({ seq }) => seq),
+        [1, 2, 3],
+      );
+      assert.deepEqual(
+        records.map(({ stamp }) => stamp),
+        records.map(({ stamp }) => stamp).sort(),
+      );
+      assert.deepEqual(registry.vector, { self: 3 });
+      const [twice] = await write(registry, (writer) => {
+        writer.put("device", "d", "z1");
+        writer.put("device", "d", "z2");
+      });
+      assert.equal(twice?.value, "z2");
+      assert.deepEqual(registry.vector, { self: 5 });
+    });
+
+    it("refuses a key that text in UTF-8 would not give back, and the wrong shape for a kind", async (context) => {
+      const registry = at(context);
+      const refused = (work: (writer: RegistryWriter) => void, code: string) =>
+        assert.rejects(write(registry, work), { code });
+      await refused((writer) => writer.put("share", "\ud800", 1), "INVALID_ARGUMENT");
+      await refused((writer) => writer.put("share", "a\0b", 1), "INVALID_ARGUMENT");
+      await refused((writer) => writer.put("user", "alice", 1), "INTERNAL");
+      await refused((writer) => void writer.makeClaim("share", "alice", 1), "INTERNAL");
+      await refused((writer) => writer.put("share", "a", undefined), "INTERNAL");
+      await refused((writer) => writer.updateClaim("user", testStamp(1, "p"), 1), "INTERNAL");
+    });
+  });
+
+  describe(`${name}: merging`, () => {
+    it("gives equal replicas in whatever order and however often rows come", async (context) => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(recordArbitrary, { maxLength: 25 }),
+          fc.infiniteStream(fc.nat()),
+          async (records, random) => {
+            const [one, other] = [at(context, "one"), at(context, "other")];
+            await one.merge(records);
+            const shuffled = [...records, ...records.slice(0, 5)]
+              .map((record) => ({ record, order: random.next().value ?? 0 }))
+              .sort((a, b) => a.order - b.order)
+              .map(({ record }) => record);
+            const middle = Math.floor(shuffled.length / 2);
+            await other.merge(shuffled.slice(0, middle));
+            await other.merge(shuffled.slice(middle));
+            assert.deepEqual(allRows(one), allRows(other));
+            assert.equal(one.digest(), other.digest());
+            assert.deepEqual((await one.merge(records)).changed, [], "what is known changes nothing");
+            one.close();
+            other.close();
+          },
+        ),
+        { numRuns: 60 },
+      );
+    });
+
+    it("has equal digests exactly when the rows are equal", async (context) => {
+      const lists = fc.array(recordArbitrary, { maxLength: 4 });
+      await fc.assert(
+        fc.asyncProperty(lists, lists, async (left, right) => {
+          const [one, other] = [at(context, "one"), at(context, "other")];
+          await one.merge(left);
+          await other.merge(right);
+          const areEqual = JSON.stringify(allRows(one)) === JSON.stringify(allRows(other));
+          assert.equal(one.digest() === other.digest(), areEqual);
+          one.close();
+          other.close();
+        }),
+        { numRuns: 60 },
+      );
+    });
+
+    it("brings another replica level by since() in small pieces and upTo", async (context) => {
+      const [source, target] = [at(context, "source"), at(context, "target")];
+      for (let index = 0; index < 10; index++) {
+        await write(source, (writer) => {
+          writer.put("share", `${index % 4}`, index);
+          writer.makeClaim("file", `f${index}`, index);
+        });
+      }
+      const progress: Record<string, number> = {};
+      for (;;) {
+        const rows = source.since(progress, 3);
+        if (rows.length === 0) break;
+        for (const row of rows) progress[row.origin] = row.seq;
+        await target.merge(rows);
+      }
+      await target.merge([], source.vector);
+      assert.equal(target.digest(), source.digest());
+      assert.deepEqual(target.vector, source.vector);
+      assert.deepEqual(source.since(target.vector, 10), []);
+    });
+
+    it("tells of claims that stood until an earlier one came", async (context) => {
+      const [one, other] = [at(context, "one"), at(context, "other", () => NOW_MS + 5)];
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", "at one"));
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", "at other"));
+      const lostId = second[0]?.claimId;
+      assert.deepEqual((await one.merge(second)).lostClaims, []);
+      assert.deepEqual((await other.merge(first)).lostClaims, [
+        { kind: "user", name: "alice", claimId: lostId, value: "at other" },
+      ]);
+      assert.equal(one.claim("user", "alice")?.value, "at one");
+      assert.equal(other.claim("user", "alice")?.value, "at one");
+      assert.equal(one.digest(), other.digest());
+      assert.deepEqual((await other.merge(first)).lostClaims, [], "told once");
+      assert.equal(other.isOwn(lostId ?? ""), true);
+      assert.equal(one.isOwn(lostId ?? ""), false);
+    });
+
+    it("does not call a claim lost that was ended", async (context) => {
+      const [one, other] = [at(context, "one"), at(context, "other", () => NOW_MS + 5)];
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1));
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2));
+      await one.merge(second);
+      const ended = await write(one, (writer) => writer.endClaim("user", second[0]?.claimId ?? ""));
+      assert.deepEqual((await other.merge([...ended, ...first])).lostClaims, []);
+    });
+
+    it("refuses all of a merge with a stamp from the far future", async (context) => {
+      const registry = at(context);
+      const row: RegistryRecord = {
+        ...{ kind: "share", key: "a", claimId: "", value: 1, stamp: testStamp(1, "p") },
+        ...{ origin: "p", seq: 1, writeId: "w" },
+      };
+      const future = { ...row, key: "b", stamp: testStamp(3_600_001, "p"), seq: 2 };
+      await assert.rejects(registry.merge([row, future]), { code: "MALFORMED_MESSAGE" });
+      assert.equal(registry.get("share", "a"), undefined);
+      assert.deepEqual(registry.vector, {});
+      await registry.merge([{ ...future, stamp: testStamp(3_600_000, "p") }]);
+    });
+
+    it("writes above every stamp it has seen, so that a later write wins whatever the clocks say", async (context) => {
+      const [fast, slow] = [at(context, "fast", () => NOW_MS + 600_000), at(context, "slow")];
+      await slow.merge(await write(fast, (writer) => writer.put("share", "a", "fast")));
+      await write(slow, (writer) => writer.put("share", "a", "slow"));
+      await fast.merge(slow.since(fast.vector, 10));
+      assert.equal(fast.get("share", "a"), "slow");
+    });
+
+    it("takes a new origin when told to, and knows the stamps of the old one as its own", async (context) => {
+      const registry = at(context, "old");
+      const [before] = await write(registry, (writer) => writer.put("share", "a", 1));
+      const renewed = registry.renewOrigin();
+      assert.notEqual(renewed, "old");
+      assert.equal(registry.origin, renewed);
+      const [after] = await write(registry, (writer) => writer.put("share", "a", 2));
+      assert.equal(after?.seq, 1);
+      assert.equal(registry.isOwn(before?.stamp ?? ""), true);
+      assert.equal(registry.isOwn(after?.stamp ?? ""), true);
+      assert.ok((after?.stamp ?? "") > (before?.stamp ?? ""));
+    });
+  });
+}

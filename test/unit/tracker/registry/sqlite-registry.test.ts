@@ -1,0 +1,154 @@
+// The registry on SQLite: the suite for every registry, and what a file on a disk adds to it.
+import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, it, type TestContext } from "node:test";
+import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
+import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
+import { registryCompliance, testStamp, write } from "./compliance.ts";
+
+const NOW_MS = 1_800_000_000_000;
+
+function temporaryFolder(context: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "registry-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+function openAt(context: TestContext, path: string, nowMs = () => NOW_MS): SqliteRegistry {
+  const registry = SqliteRegistry.open({ path, nowMs });
+  context.after(() => registry.close());
+  return registry;
+}
+
+/** The given origin first, then others. */
+function origins(first: string): () => string {
+  let count = 0;
+  return () => (count++ === 0 ? first : `${first}${count}`);
+}
+
+registryCompliance("in memory", (context, { origin, nowMs }) => {
+  const registry = SqliteRegistry.open({ path: ":memory:", nowMs, newOrigin: origins(origin) });
+  context.after(() => registry.close());
+  return registry;
+});
+
+registryCompliance("in a file", (context, { origin, nowMs }) => {
+  const path = join(temporaryFolder(context), "registry.db");
+  const registry = SqliteRegistry.open({ path, nowMs, newOrigin: origins(origin) });
+  context.after(() => registry.close());
+  return registry;
+});
+
+describe("SqliteRegistry on a disk", () => {
+  it("has everything again after it was closed and opened", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const before = openAt(context, path);
+    const [claim] = await write(before, (writer) => {
+      writer.makeClaim("user", "alice", { a: 1 });
+      writer.put("credential", "alice", "x");
+    });
+    await before.merge([], { other: 7 });
+    const { origin, vector, latestStamp } = before;
+    const digest = before.digest();
+    before.close();
+
+    const after = openAt(context, path, () => NOW_MS - 500_000);
+    assert.equal(after.origin, origin);
+    assert.deepEqual(after.vector, vector);
+    assert.equal(after.digest(), digest);
+    assert.equal(after.claim("user", "alice")?.claimId, claim?.claimId);
+    const [later] = await write(after, (writer) => writer.put("credential", "alice", "y"));
+    assert.ok((later?.stamp ?? "") > latestStamp, "the clock does not go back with the wall clock");
+    assert.equal(later?.seq, 3);
+  });
+
+  it("commits what is queued when it is closed, and takes nothing afterwards", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const registry = openAt(context, path);
+    const written = write(registry, (writer) => writer.put("share", "a", 1));
+    registry.close();
+    await written;
+    await assert.rejects(
+      write(registry, (writer) => writer.put("share", "a", 2)),
+      { code: "INTERNAL" },
+    );
+    assert.equal(openAt(context, path).get("share", "a"), 1);
+  });
+
+  it("is readable by its owner alone, write-ahead log included", async (context) => {
+    const folder = temporaryFolder(context);
+    const registry = openAt(context, join(folder, "registry.db"));
+    await write(registry, (writer) => writer.put("share", "a", 1));
+    for (const file of ["registry.db", "registry.db-wal"]) {
+      assert.equal(statSync(join(folder, file)).mode & 0o777, 0o600, file);
+    }
+  });
+
+  it("is refused to a second process", (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    openAt(context, path);
+    assert.throws(() => openAt(context, path), { code: "DATA_DIR_IN_USE" });
+  });
+
+  it("says so when the file is no registry, or of another version, or cannot be made", (context) => {
+    const folder = temporaryFolder(context);
+    copyFileSync(import.meta.filename, join(folder, "text"));
+    assert.throws(() => openAt(context, join(folder, "text")), { code: "DISK_FAILED" });
+    assert.throws(() => openAt(context, join(folder, "missing", "registry.db")), { code: "DISK_FAILED" });
+    const other = new DatabaseSync(join(folder, "later"));
+    other.exec("PRAGMA user_version = 99");
+    other.close();
+    assert.throws(() => openAt(context, join(folder, "later")), { code: "DISK_FAILED" });
+  });
+
+  it("runs what is queued in one turn in one commit", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const registry = openAt(context, path);
+    const sizes: number[] = [];
+    const put = (key: string) => (writer: RegistryWriter) => {
+      writer.put("share", key, 1);
+      sizes.push(statSync(`${path}-wal`).size);
+    };
+    await Promise.all(Array.from({ length: 50 }, (_, index) => write(registry, put(`${index}`))));
+    assert.equal(new Set(sizes).size, 1, "the log did not grow between the first work and the last");
+    assert.equal(registry.list("share", "").length, 50);
+  });
+
+  it("rejects every write of a commit that fails, and goes on from what it had", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const small = openAt(context, path);
+    await write(small, (writer) => writer.put("share", "a", 1));
+    const before = { digest: small.digest(), vector: small.vector };
+    small.close();
+    const database = new DatabaseSync(path);
+    database.exec(`CREATE TABLE parent (id INTEGER PRIMARY KEY);
+      CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+      CREATE TRIGGER fail AFTER INSERT ON record WHEN new.key = 'bad' BEGIN INSERT INTO child VALUES (1); END`);
+    database.close();
+    const registry = openAt(context, path);
+    const results = await Promise.allSettled([
+      write(registry, (writer) => writer.put("share", "good", 1)),
+      write(registry, (writer) => writer.put("share", "bad", 1)),
+    ]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["rejected", "rejected"],
+    );
+    assert.deepEqual({ digest: registry.digest(), vector: registry.vector }, before);
+    assert.equal(registry.get("share", "good"), undefined);
+    const [next] = await write(registry, (writer) => writer.put("share", "good", 2));
+    assert.equal(next?.seq, 2);
+  });
+
+  it("gives each registry an origin of its own", (context) => {
+    const one = openAt(context, ":memory:");
+    const other = openAt(context, ":memory:");
+    assert.match(one.origin, /^[0-9a-f]{16}$/);
+    assert.notEqual(one.origin, other.origin);
+    assert.equal(one.isOwn(testStamp(1, one.origin)), true);
+    assert.equal(one.isOwn(testStamp(1, other.origin)), false);
+  });
+});

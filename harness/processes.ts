@@ -1,0 +1,219 @@
+// Real trackers and clients as processes, driven over stdin and read as JSON: for the demo, the system tests and the
+// benchmarks. Every process is started through the launcher that a person would use, and ended by its own id.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { z } from "zod";
+
+const ROOT = join(import.meta.dirname, "..");
+/** Longest that anything which a test waits for may take on a slow machine. */
+const PATIENCE_MS = 60_000;
+
+const lineSchema = z.union([
+  z.object({ event: z.string() }).loose(),
+  z
+    .object({
+      command: z.string(),
+      ok: z.boolean(),
+      result: z.unknown().optional(),
+      code: z.string().optional(),
+      error: z.string().optional(),
+    })
+    .loose(),
+]);
+
+export type EventLine = { readonly event: string } & Readonly<Record<string, unknown>>;
+export interface Answer {
+  readonly command: string;
+  readonly ok: boolean;
+  readonly result?: unknown;
+  readonly code?: string;
+  readonly error?: string;
+}
+
+export interface ProcessOptions {
+  /** Words that go before the launcher, such as `ip netns exec NAME`. */
+  readonly prefix?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Ports that were free a moment ago, all different. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return server;
+    }),
+  );
+  return Promise.all(
+    servers.map(async (server) => {
+      const address = server.address();
+      server.close();
+      await once(server, "close");
+      if (address === null || typeof address === "string") throw new Error("no port");
+      return address.port;
+    }),
+  );
+}
+
+function launch(launcher: string, args: readonly string[], options: ProcessOptions): ChildProcess {
+  const [command = "", ...rest] = [...(options.prefix ?? []), join(ROOT, launcher), ...args];
+  return spawn(command, rest, { stdio: ["pipe", "pipe", "pipe"], env: options.env ?? process.env });
+}
+
+/** What both kinds of process have: an end that can be waited for, and what they wrote to stderr. */
+class DrivenProcess {
+  readonly child: ChildProcess;
+  /** Exit code, or undefined after a signal. */
+  readonly ended: Promise<number | undefined>;
+  #stderr = "";
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    this.ended = new Promise((resolve) => child.once("exit", (code) => resolve(code ?? undefined)));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr += text;
+    });
+    // A process that was killed closes its pipe while something is still being written to it.
+    child.stdin?.on("error", () => undefined);
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal);
+    await this.ended;
+  }
+}
+
+export class TrackerProcess extends DrivenProcess {
+  /** Starts a tracker and resolves when it serves. */
+  static async start(
+    trackerInfo: string,
+    trackerNumber: number,
+    dataDir: string,
+    options: ProcessOptions = {},
+  ): Promise<TrackerProcess> {
+    const tracker = new TrackerProcess(
+      launch("tracker", [trackerInfo, String(trackerNumber), "--data-dir", dataDir], options),
+    );
+    const { stdout } = tracker.child;
+    if (stdout === null) throw new Error("no stdout");
+    const line = await within(
+      Promise.race([once(stdout, "data"), tracker.ended]),
+      () => `tracker ${trackerNumber} to start: ${tracker.stderr}`,
+    );
+    if (!Array.isArray(line)) throw new Error(`The tracker ended with ${line}: ${tracker.stderr}`);
+    stdout.resume();
+    return tracker;
+  }
+
+  /** `quit` at its console. */
+  async quit(): Promise<number | undefined> {
+    this.child.stdin?.write("quit\n");
+    return this.ended;
+  }
+}
+
+export class ClientProcess extends DrivenProcess {
+  readonly events: EventLine[] = [];
+  readonly #answers: ((answer: Answer) => void)[] = [];
+  readonly #watchers = new Set<() => void>();
+
+  private constructor(child: ChildProcess) {
+    super(child);
+    if (child.stdout === null) throw new Error("no stdout");
+    createInterface({ input: child.stdout }).on("line", (line) => this.#read(line));
+    void this.ended.then(() => {
+      for (const answered of this.#answers.splice(0)) {
+        answered({ command: "", ok: false, code: "ENDED", error: `The client ended: ${this.stderr}` });
+      }
+      for (const watcher of this.#watchers) watcher();
+    });
+  }
+
+  static start(args: readonly string[], options: ProcessOptions = {}): ClientProcess {
+    return new ClientProcess(launch("client", [...args, "--json"], options));
+  }
+
+  /** One command; resolves with its answer, whether it went well or not. */
+  async run(command: string): Promise<Answer> {
+    const answer = new Promise<Answer>((resolve) => this.#answers.push(resolve));
+    this.child.stdin?.write(`${command}\n`);
+    return within(answer, () => `an answer to '${command}'`);
+  }
+
+  /** One command that must go well; resolves with its result. */
+  async must(command: string): Promise<unknown> {
+    const answer = await this.run(command);
+    if (!answer.ok) throw new Error(`${command}: ${answer.code} ${answer.error}`);
+    return answer.result;
+  }
+
+  /** The first event, past or to come, for which that holds. */
+  async event(isMeant: (event: EventLine) => boolean): Promise<EventLine> {
+    const found = new Promise<EventLine>((resolve, reject) => {
+      const look = () => {
+        const event = this.events.find(isMeant);
+        const hasEnded = this.child.exitCode !== null || this.child.signalCode !== null;
+        if (event === undefined && !hasEnded) return;
+        this.#watchers.delete(look);
+        if (event === undefined) reject(new Error(`The client ended before the event: ${this.stderr}`));
+        else resolve(event);
+      };
+      this.#watchers.add(look);
+      look();
+    });
+    return within(found, () => `an event; there were ${JSON.stringify(this.events)}`);
+  }
+
+  /** End of input: the client finishes its downloads, logs out and ends. Resolves with its exit code. */
+  async finish(): Promise<number | undefined> {
+    this.child.stdin?.end();
+    return within(this.ended, () => "the client to end");
+  }
+
+  #read(line: string): void {
+    const parsed = lineSchema.parse(JSON.parse(line));
+    if (isEvent(parsed)) {
+      this.events.push(parsed);
+      for (const watcher of [...this.#watchers]) watcher();
+    } else {
+      const { command, ok, result, code, error } = parsed;
+      this.#answers.shift()?.({
+        command,
+        ok,
+        ...(result === undefined ? {} : { result }),
+        ...(code === undefined ? {} : { code }),
+        ...(error === undefined ? {} : { error }),
+      });
+    }
+  }
+}
+
+function isEvent(line: z.infer<typeof lineSchema>): line is EventLine {
+  return "event" in line;
+}
+
+async function within<T>(promise: Promise<T>, awaited: () => string): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`Waited ${PATIENCE_MS} ms in vain for ${awaited()}`)),
+    PATIENCE_MS,
+  );
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,172 @@
+// Who to be connected to in one torrent: dials the members that trackers name, keeps one connection a device, tries
+// again with growing pauses. It opens sockets through `dial` and hands them on; it never reads them.
+import type { Logger } from "pino";
+import { formatAddress } from "../api/addresses.ts";
+import { asMiniTorrentError } from "../api/errors.ts";
+import type { PeerAddress } from "../api/schemas.ts";
+
+/** TLS handshakes at once a torrent: each costs about a millisecond of both ends' time. */
+const MAX_DIALS = 8;
+/** Connections a torrent; past it nobody is dialled. libtorrent's default per torrent is of that order. */
+const MAX_CONNECTIONS = 100;
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 30_000;
+/** Of two that could dial each other the one with the higher device id waits this long: one handshake, not two. */
+const COURTESY_MS = 1_500;
+
+/** What the connector needs of a connection; `transport/peer-socket.ts` fits it. */
+export interface Connection {
+  readonly deviceId: string;
+  /** True if this side dialled. */
+  readonly isDialled: boolean;
+  close(reason: string): void;
+}
+
+interface Known {
+  address: PeerAddress;
+  failures: number;
+  nextDialAtMs: number;
+  dialling: AbortController | undefined;
+}
+
+export interface ConnectorOptions<C extends Connection> {
+  readonly ownDeviceId: string;
+  readonly nowMs: () => number;
+  readonly log: Logger;
+  /** False while connections to that kind of peer have no use: paused, or both have everything. */
+  readonly wants: (peer: PeerAddress) => boolean;
+  readonly dial: (peer: PeerAddress, signal: AbortSignal) => Promise<C>;
+  /** A dialled connection that stands; the caller offers it to `admit`. */
+  readonly onDialled: (socket: C) => void;
+}
+
+export class Connector<C extends Connection> {
+  readonly #options: ConnectorOptions<C>;
+  readonly #known = new Map<string, Known>();
+  readonly #connected = new Map<string, C>();
+  #isClosed = false;
+
+  constructor(options: ConnectorOptions<C>) {
+    this.#options = options;
+  }
+
+  get connectedCount(): number {
+    return this.#connected.size;
+  }
+
+  /** The connections that stand. */
+  connected(): Iterable<C> {
+    return this.#connected.values();
+  }
+
+  /** A tracker says that this member has the torrent, or that something about him changed. */
+  peerOnline(address: PeerAddress): void {
+    if (address.deviceId === this.#options.ownDeviceId) return;
+    const known = this.#known.get(address.deviceId);
+    if (known !== undefined) {
+      const hasMoved = known.address.host !== address.host || known.address.port !== address.port;
+      known.address = address;
+      if (hasMoved) known.nextDialAtMs = 0;
+      return;
+    }
+    const courtesyMs = address.deviceId < this.#options.ownDeviceId ? COURTESY_MS : 0;
+    this.#known.set(address.deviceId, {
+      address,
+      failures: 0,
+      nextDialAtMs: this.#options.nowMs() + courtesyMs,
+      dialling: undefined,
+    });
+  }
+
+  /** The tracker no longer names him. A connection that works stays: it is he who gives the pieces, not the tracker. */
+  peerOffline(deviceId: string): void {
+    this.#known.get(deviceId)?.dialling?.abort();
+    this.#known.delete(deviceId);
+  }
+
+  /** The tracker's whole list: who is not on it is not dialled any more. */
+  peersOnline(addresses: readonly PeerAddress[]): void {
+    const named = new Set(addresses.map((address) => address.deviceId));
+    for (const deviceId of [...this.#known.keys()]) if (!named.has(deviceId)) this.peerOffline(deviceId);
+    for (const address of addresses) this.peerOnline(address);
+  }
+
+  /**
+   * Takes a connection in, or refuses it as a second one to the same device. Both ends decide alike: what the lower
+   * device id dialled stays; of two in the same direction the newer one, since the older may be dead unnoticed.
+   */
+  admit(socket: C): boolean {
+    const { ownDeviceId } = this.#options;
+    if (this.#isClosed || socket.deviceId === ownDeviceId) return false;
+    const present = this.#connected.get(socket.deviceId);
+    if (present !== undefined) {
+      const isKept = (one: C) => one.isDialled === ownDeviceId < one.deviceId;
+      if (present.isDialled !== socket.isDialled && isKept(present)) return false;
+      present.close("another connection to the same device replaces this one");
+    }
+    this.#connected.set(socket.deviceId, socket);
+    return true;
+  }
+
+  /** That connection is gone; its device is dialled again after a pause. */
+  gone(socket: C): void {
+    if (this.#connected.get(socket.deviceId) !== socket) return;
+    this.#connected.delete(socket.deviceId);
+    const known = this.#known.get(socket.deviceId);
+    if (known !== undefined) this.#putOff(known);
+  }
+
+  /** Closes the connections for which `isMeant` holds. */
+  disconnect(isMeant: (socket: C) => boolean, reason: string): void {
+    for (const socket of [...this.#connected.values()]) if (isMeant(socket)) socket.close(reason);
+  }
+
+  /** Dials who is due. */
+  tick(): void {
+    const nowMs = this.#options.nowMs();
+    let dialling = 0;
+    for (const known of this.#known.values()) if (known.dialling !== undefined) dialling++;
+    for (const [deviceId, known] of this.#known) {
+      if (dialling >= MAX_DIALS || this.#connected.size + dialling >= MAX_CONNECTIONS) return;
+      if (known.dialling !== undefined || known.nextDialAtMs > nowMs || this.#connected.has(deviceId))
+        continue;
+      if (!this.#options.wants(known.address)) continue;
+      dialling++;
+      void this.#dial(known);
+    }
+  }
+
+  close(reason: string): void {
+    this.#isClosed = true;
+    for (const known of this.#known.values()) known.dialling?.abort();
+    this.#known.clear();
+    this.disconnect(() => true, reason);
+  }
+
+  async #dial(known: Known): Promise<void> {
+    const controller = new AbortController();
+    known.dialling = controller;
+    try {
+      const socket = await this.#options.dial(known.address, controller.signal);
+      known.failures = 0;
+      if (controller.signal.aborted) socket.close("not needed any more");
+      else this.#options.onDialled(socket);
+    } catch (error) {
+      if (controller.signal.aborted) return;
+      const { message } = asMiniTorrentError(error);
+      this.#options.log.debug(
+        { peer: formatAddress(known.address), user: known.address.userId, reason: message },
+        "peer not reached",
+      );
+      this.#putOff(known);
+    } finally {
+      known.dialling = undefined;
+    }
+  }
+
+  #putOff(known: Known): void {
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** known.failures, LAST_RETRY_MS);
+    known.failures++;
+    known.nextDialAtMs = this.#options.nowMs() + pauseMs;
+  }
+}

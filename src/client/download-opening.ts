@@ -1,0 +1,88 @@
+// What comes before the first request of a download: may it be had from this group, is it there already, and what of
+// its part file is still good.
+import { stat } from "node:fs/promises";
+import { MiniTorrentError } from "../api/errors.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import type { Metainfo } from "../metainfo/metainfo.ts";
+import { type FileFacts, isSameFacts } from "../storage/file-facts.ts";
+import { hashFile } from "../storage/hash-file.ts";
+import { PieceStore } from "../storage/piece-store.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export interface DownloadToOpen {
+  readonly groupId: string;
+  readonly metainfo: Metainfo;
+  readonly destinationPath: string;
+  /** What was verified, and how the part file was when that was noted; undefined before there is a part file. */
+  readonly known: { readonly have: Bitfield; readonly facts: FileFacts | undefined } | undefined;
+}
+
+export type Opened =
+  | { readonly kind: "there-already" }
+  | { readonly kind: "store"; readonly store: PieceStore; readonly have: Bitfield };
+
+/** A download lives in `NAME.part` until all of it is verified. */
+export function partPathOf(destinationPath: string): string {
+  return `${destinationPath}.part`;
+}
+
+/**
+ * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, MALFORMED_MESSAGE (another group's file), FILE_EXISTS,
+ * DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+ */
+export async function openDownload(surroundings: Surroundings, download: DownloadToOpen): Promise<Opened> {
+  const { metainfo, destinationPath, known } = download;
+  await checkAuthority(surroundings, download);
+  if (await isThereAlready(surroundings, download)) return { kind: "there-already" };
+  const store = await PieceStore.openForDownload({
+    metainfo,
+    partPath: partPathOf(destinationPath),
+    have: known?.have ?? new Bitfield(metainfo.geometry.pieceCount),
+    resume: known !== undefined,
+    ...surroundings.storage,
+  });
+  try {
+    return { kind: "store", store, have: await intactPieces(store, known?.facts) };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** The group's CA is part of the metainfo: a tracker cannot pass off another group's file. */
+async function checkAuthority(
+  surroundings: Surroundings,
+  { groupId, metainfo }: DownloadToOpen,
+): Promise<void> {
+  const { authorityPem } = await surroundings.memberships.obtain(groupId);
+  if (authorityPem.trim() === metainfo.authorityPem.trim()) return;
+  throw new MiniTorrentError(
+    "MALFORMED_MESSAGE",
+    `${metainfo.fileName} belongs to another group than ${groupId}.`,
+  );
+}
+
+/** Whether the content is at the destination: from before, or from a crash between naming the file and noting it. */
+async function isThereAlready(
+  surroundings: Surroundings,
+  { metainfo, destinationPath }: DownloadToOpen,
+): Promise<boolean> {
+  const present = await stat(destinationPath).catch(() => undefined);
+  if (present === undefined) return false;
+  const isSame =
+    present.isFile() &&
+    present.size === metainfo.geometry.lengthBytes &&
+    (await hashFile(destinationPath, { disk: surroundings.storage.disk })).sha1 === metainfo.sha1;
+  if (isSame) return true;
+  throw new MiniTorrentError(
+    "FILE_EXISTS",
+    `${destinationPath} is there already, with other content; choose another destination.`,
+  );
+}
+
+/** What was noted as verified counts only while the part file is as it was then; otherwise all of it is hashed. */
+async function intactPieces(store: PieceStore, noted: FileFacts | undefined): Promise<Bitfield> {
+  const { found } = store;
+  if (found === undefined || (noted !== undefined && isSameFacts(found, noted))) return store.have;
+  return store.recheck("all");
+}

@@ -1,0 +1,405 @@
+// One download from its first request to its last check: opens or resumes the part file, runs the torrent, saves what
+// is verified, checks the whole and gives the file its name. Its states are a union; each transition is a method.
+import { rm } from "node:fs/promises";
+import type { Logger } from "pino";
+import { z } from "zod";
+import { asMiniTorrentError, type ErrorCode, type MiniTorrentError } from "../api/errors.ts";
+import { peerAddressSchema } from "../api/schemas.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import type { Metainfo } from "../metainfo/metainfo.ts";
+import type { PieceStore } from "../storage/piece-store.ts";
+import type { TorrentEvent } from "../swarm/torrent.ts";
+import { type Opened, openDownload, partPathOf } from "./download-opening.ts";
+import { progress, running, sourcesOf, waiting } from "./download-progress.ts";
+import type { FileFacts, StoredDownload } from "./profile.ts";
+import type { ActiveTorrent } from "./session.ts";
+import type { Shares } from "./shares.ts";
+import type { DownloadSource, DownloadStatus } from "./status.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/** Verified pieces are saved this long after the first unsaved one: a crash costs a look at the part file, no more. */
+const SAVE_DELAY_MS = 500;
+/** After trouble with the disk the download tries by itself again and again. */
+const DISK_RETRY_MS = 5_000;
+const DISK_TROUBLE: ReadonlySet<ErrorCode> = new Set(["DISK_FULL", "DISK_FAILED", "DESTINATION_UNUSABLE"]);
+
+interface Running {
+  readonly active: ActiveTorrent;
+  readonly store: PieceStore;
+}
+
+type DownloadState =
+  | { readonly status: "opening" }
+  | ({ readonly status: "running" } & Running)
+  | ({ readonly status: "verifying" } & Running)
+  | { readonly status: "complete"; readonly sources: readonly DownloadSource[] }
+  | {
+      readonly status: "paused";
+      readonly reason: string | undefined;
+      readonly retry: NodeJS.Timeout | undefined;
+    }
+  | { readonly status: "failed"; readonly code: ErrorCode; readonly reason: string }
+  /** Let go of: logged out, or cancelled. */
+  | { readonly status: "ended" };
+
+export interface DownloadOptions {
+  readonly groupId: string;
+  readonly metainfo: Metainfo;
+  readonly destinationPath: string;
+  /** What the profile knows of it from before. */
+  readonly stored?: StoredDownload;
+  /** Called whenever the state changes. */
+  readonly onChange: () => void;
+}
+
+export class Download {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly destinationPath: string;
+  readonly #metainfo: Metainfo;
+  readonly #surroundings: Surroundings;
+  readonly #shares: Shares;
+  readonly #log: Logger;
+  readonly #onChange: () => void;
+  #state: DownloadState;
+  /** Pieces verified when the torrent does not run. */
+  #have: Bitfield;
+  #facts: FileFacts | undefined;
+  #isPausedByUser: boolean;
+  /** A part file of that name is this download's own. */
+  #hasPart: boolean;
+  #saving: NodeJS.Timeout | undefined;
+
+  constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
+    const { metainfo, stored } = options;
+    this.groupId = options.groupId;
+    this.fileName = metainfo.fileName;
+    this.destinationPath = options.destinationPath;
+    this.#metainfo = metainfo;
+    this.#surroundings = surroundings;
+    this.#shares = shares;
+    this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
+    this.#onChange = options.onChange;
+    const { pieceCount } = metainfo.geometry;
+    this.#have =
+      stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
+    this.#facts = stored?.facts;
+    this.#isPausedByUser = stored?.isPaused ?? false;
+    this.#hasPart = stored !== undefined;
+    this.#state = { status: "paused", reason: undefined, retry: undefined };
+  }
+
+  get status(): DownloadState["status"] {
+    return this.#state.status;
+  }
+
+  get isPausedByUser(): boolean {
+    return this.#isPausedByUser;
+  }
+
+  /**
+   * paused | failed -> opening -> running. Trouble on the way leads to paused or failed, and is thrown too.
+   *
+   * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+   */
+  async begin(): Promise<void> {
+    if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
+    this.#isPausedByUser = false;
+    const opening = { status: "opening" } as const;
+    this.#become(opening);
+    let opened: Opened;
+    try {
+      opened = await openDownload(this.#surroundings, {
+        groupId: this.groupId,
+        metainfo: this.#metainfo,
+        destinationPath: this.destinationPath,
+        known: this.#hasPart ? { have: this.#have, facts: this.#facts } : undefined,
+      });
+      if (opened.kind === "there-already") {
+        await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo);
+      }
+    } catch (error) {
+      if (!this.#isStill(opening)) return;
+      this.#stopFor(asMiniTorrentError(error));
+      throw error;
+    }
+    if (opened.kind === "there-already") {
+      this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
+      if (this.#isStill(opening)) this.#complete([]);
+      return;
+    }
+    this.#hasPart = true;
+    this.#have = opened.have;
+    if (this.#isStill(opening)) await this.#run(opened.store);
+    else await opened.store.close();
+  }
+
+  /** running | opening -> paused, by the user's wish */
+  async pause(): Promise<void> {
+    if (this.#state.status !== "running" && this.#state.status !== "opening") return;
+    this.#isPausedByUser = true;
+    await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused");
+  }
+
+  /** any -> ended: the profile keeps it for the next login. */
+  async suspend(): Promise<void> {
+    await this.#leaveSwarm({ status: "ended" }, "logged out");
+  }
+
+  /** any -> ended: forgotten, and its part file removed. */
+  async cancel(): Promise<void> {
+    const ownsPart = this.#hasPart && this.#state.status !== "complete";
+    await this.#leaveSwarm({ status: "ended" }, "cancelled");
+    this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
+    if (ownsPart) await rm(partPathOf(this.destinationPath), { force: true });
+  }
+
+  /** any -> failed: the user is out of the group. */
+  async groupEnded(): Promise<void> {
+    if (this.#state.status === "complete") return;
+    const reason = `You are no longer in the group ${this.groupId}.`;
+    await this.#leaveSwarm({ status: "failed", code: "NOT_A_MEMBER", reason }, reason);
+    this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: "NOT_A_MEMBER", reason });
+  }
+
+  /** Asks the tracker again who has the file: after a connection was lost, somebody may have come meanwhile. */
+  async findPeers(): Promise<void> {
+    if (this.#state.status !== "running") return;
+    const { active } = this.#state;
+    const { infoHash } = this.#metainfo;
+    try {
+      const peers = await this.#surroundings.ask(z.array(peerAddressSchema), (api) =>
+        api.presence.peers.query({ infoHash }),
+      );
+      active.connector.peersOnline(peers);
+      active.connector.tick();
+    } catch (error) {
+      this.#log.info({ err: error }, "peers not asked for; the next connection asks again");
+    }
+  }
+
+  snapshot(): DownloadStatus {
+    const state = this.#state;
+    const { geometry, sha1 } = this.#metainfo;
+    const facts = {
+      ...this.#id(),
+      destinationPath: this.destinationPath,
+      lengthBytes: geometry.lengthBytes,
+      pieceCount: geometry.pieceCount,
+    };
+    switch (state.status) {
+      case "opening":
+        return {
+          ...facts,
+          ...progress(this.#have, geometry),
+          ...waiting("the check of what is on disk already"),
+        };
+      case "running":
+        return {
+          ...facts,
+          ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount),
+        };
+      case "verifying":
+        return { ...facts, ...progress(Bitfield.full(geometry.pieceCount), geometry), state: "verifying" };
+      case "complete": {
+        const { sources } = state;
+        return {
+          ...facts,
+          ...progress(Bitfield.full(geometry.pieceCount), geometry),
+          sources,
+          state: "complete",
+          sha1,
+        };
+      }
+      case "failed":
+        return {
+          ...facts,
+          ...progress(this.#have, geometry),
+          state: "failed",
+          code: state.code,
+          reason: state.reason,
+        };
+      case "paused":
+      case "ended": {
+        const reason = state.status === "paused" ? state.reason : "logged out";
+        return { ...facts, ...progress(this.#have, geometry), state: "paused", reason };
+      }
+    }
+  }
+
+  /** opening -> running */
+  async #run(store: PieceStore): Promise<void> {
+    const active = this.#surroundings.session.add({
+      groupId: this.groupId,
+      metainfo: this.#metainfo,
+      have: this.#have,
+      storage: store,
+      onEvent: (event) => this.#onTorrentEvent(event),
+    });
+    this.#become({ status: "running", active, store });
+    await this.#save();
+    if (this.#have.isComplete) {
+      await this.#finish();
+      return;
+    }
+    void this.#surroundings.announcer
+      .add({ infoHash: this.#metainfo.infoHash, isSeed: false })
+      .then(() => this.findPeers());
+  }
+
+  #onTorrentEvent(event: TorrentEvent): void {
+    switch (event.type) {
+      case "piece-verified":
+        this.#saving ??= setTimeout(() => void this.#save(), SAVE_DELAY_MS);
+        return;
+      case "all-verified":
+        void this.#finish();
+        return;
+      case "piece-corrupt":
+        for (const userId of event.userIds) {
+          this.#surroundings.onEvent({
+            type: "peer-sent-bad-data",
+            ...this.#id(),
+            userId,
+            pieceIndex: event.pieceIndex,
+            isBanned: event.bannedUserIds.includes(userId),
+          });
+        }
+        return;
+      case "storage-failed":
+        void this.#pauseFor(event.error);
+        return;
+      case "read-failed":
+        this.#log.warn({ err: event.error }, "a verified piece could not be read");
+        // After completion the same torrent goes on as a share.
+        void this.#shares.failed(this.#id(), event.error);
+        return;
+      case "peer-banned":
+        this.#log.warn({ user: event.userId, reason: event.reason }, "peer banned");
+        return;
+    }
+  }
+
+  /** running -> verifying -> complete | failed | paused */
+  async #finish(): Promise<void> {
+    if (this.#state.status !== "running") return;
+    const { active, store } = this.#state;
+    const verifying = { status: "verifying", active, store } as const;
+    this.#become(verifying);
+    let facts: FileFacts;
+    try {
+      facts = await store.finish(this.destinationPath);
+    } catch (error) {
+      await this.#pauseFor(asMiniTorrentError(error));
+      return;
+    }
+    if (!this.#isStill(verifying)) return;
+    this.#stopSaving();
+    this.#have = active.torrent.have.clone();
+    const sources = sourcesOf(active.torrent.status());
+    const { info, infoHash } = this.#metainfo;
+    const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
+    this.#shares.adopt(stored, this.#metainfo, store);
+    void this.#surroundings.announcer.add({ infoHash, isSeed: true });
+    this.#complete(sources);
+  }
+
+  /** verifying | opening -> complete */
+  #complete(sources: readonly DownloadSource[]): void {
+    this.#become({ status: "complete", sources });
+    const { destinationPath } = this;
+    const { sha1 } = this.#metainfo;
+    this.#surroundings.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });
+  }
+
+  /** running | verifying -> paused | failed, for a reason that is not the user's */
+  async #pauseFor(error: MiniTorrentError): Promise<void> {
+    if (this.#state.status !== "running" && this.#state.status !== "verifying") return;
+    this.#log.warn({ err: error }, "download stopped");
+    await this.#leaveSwarm({ status: "paused", reason: error.message, retry: undefined }, error.message);
+    this.#stopFor(error);
+  }
+
+  /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
+  #stopFor(error: MiniTorrentError): void {
+    const reason = error.message;
+    if (DISK_TROUBLE.has(error.code) || error.code === "TRACKERS_UNREACHABLE") {
+      const isNews = this.#state.status !== "paused" || this.#state.reason !== reason;
+      const retry = setTimeout(() => void this.#retry(), DISK_RETRY_MS);
+      this.#become({ status: "paused", reason, retry });
+      if (isNews) this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
+    } else {
+      this.#become({ status: "failed", code: error.code, reason });
+      this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
+    }
+  }
+
+  async #retry(): Promise<void> {
+    try {
+      await this.begin();
+    } catch (error) {
+      this.#log.info({ err: error }, "download still cannot go on");
+    }
+  }
+
+  async #leaveSwarm(next: DownloadState, reason: string): Promise<void> {
+    const state = this.#state;
+    if (state.status === "paused") clearTimeout(state.retry);
+    this.#become(next);
+    this.#stopSaving();
+    if (state.status !== "running" && state.status !== "verifying") {
+      if (state.status !== "complete" && state.status !== "ended") this.#store();
+      return;
+    }
+    const { infoHash } = this.#metainfo;
+    this.#surroundings.session.remove(infoHash, reason);
+    void this.#surroundings.announcer.remove(infoHash);
+    this.#have = state.active.torrent.have.clone();
+    // Before the store closes: a piece that is still being written then makes the facts differ.
+    this.#facts = await state.store.facts();
+    await state.store.close();
+    this.#store();
+  }
+
+  /** The facts first, then the pieces: what is written in between makes the facts differ, and a restart looks again. */
+  async #save(): Promise<void> {
+    this.#saving = undefined;
+    const state = this.#state;
+    if (state.status !== "running") return;
+    const facts = await state.store.facts();
+    if (!this.#isStill(state)) return;
+    this.#have = state.active.torrent.have.clone();
+    this.#facts = facts;
+    this.#store();
+  }
+
+  #store(): void {
+    this.#surroundings.profile().saveDownload({
+      ...this.#id(),
+      destinationPath: this.destinationPath,
+      info: this.#metainfo.info,
+      have: this.#have.toBytes(),
+      facts: this.#facts,
+      isPaused: this.#isPausedByUser,
+    });
+  }
+
+  /** Whether nothing has happened since that state was entered: asked after every wait. */
+  #isStill(state: DownloadState): boolean {
+    return this.#state === state;
+  }
+
+  #stopSaving(): void {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+  }
+
+  #id(): { groupId: string; fileName: string } {
+    return { groupId: this.groupId, fileName: this.fileName };
+  }
+
+  #become(state: DownloadState): void {
+    this.#state = state;
+    this.#onChange();
+  }
+}

@@ -1,0 +1,200 @@
+// All downloads of the account that is logged in: starts them, finds them by name, takes them up after a login, and
+// tells when they have settled. What happens inside one is download.ts's.
+import { mkdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { MiniTorrentError } from "../api/errors.ts";
+import { infoSchema } from "../api/schemas.ts";
+import { decodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
+import { Download } from "./download.ts";
+import { type FileId, fileKey } from "./file-key.ts";
+import type { Shares } from "./shares.ts";
+import type { DownloadStatus } from "./status.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+const metainfoSchema = z.object({ info: infoSchema });
+const SETTLED: ReadonlySet<DownloadStatus["state"]> = new Set(["complete", "paused", "failed"]);
+
+export class Downloads {
+  readonly #surroundings: Surroundings;
+  readonly #shares: Shares;
+  readonly #downloads = new Map<string, Download>();
+  #changed = Promise.withResolvers<void>();
+
+  constructor(surroundings: Surroundings, shares: Shares) {
+    this.#surroundings = surroundings;
+    this.#shares = shares;
+  }
+
+  get runningCount(): number {
+    return this.statuses().filter(({ state }) => !SETTLED.has(state)).length;
+  }
+
+  statuses(): DownloadStatus[] {
+    return [...this.#downloads.values()].map((download) => download.snapshot());
+  }
+
+  /**
+   * Starts a download. A folder as destination keeps the file's name. Resolves when it has begun; if the content is at
+   * the destination already, it is shared from there and the download is complete.
+   *
+   * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, DOWNLOAD_EXISTS, FILE_EXISTS,
+   * DESTINATION_UNUSABLE, DISK_FULL, TRACKERS_UNREACHABLE
+   */
+  async start(file: FileId, destination: string): Promise<DownloadStatus> {
+    this.#refuseRunning(file);
+    const metainfo = await this.#fetchMetainfo(file);
+    const destinationPath = await destinationOf(destination, metainfo.fileName);
+    this.#refuseRunning(file);
+    this.#refusePathInUse(destinationPath);
+    const download = this.#put(file, metainfo, destinationPath);
+    try {
+      await download.begin();
+    } catch (error) {
+      // What could not even begin is not kept: the answer to the command is the place to read why.
+      this.#downloads.delete(fileKey(file));
+      await download.cancel();
+      throw error;
+    }
+    return download.snapshot();
+  }
+
+  /** After a login: what was running goes on, what the user had paused stays so. */
+  async resumeAll(): Promise<void> {
+    for (const stored of this.#surroundings.profile().downloads()) {
+      if (this.#downloads.has(fileKey(stored))) continue;
+      const metainfo = decodeMetainfo(stored.info);
+      const download = new Download(this.#surroundings, this.#shares, {
+        groupId: stored.groupId,
+        metainfo,
+        destinationPath: stored.destinationPath,
+        stored,
+        onChange: () => this.#wake(),
+      });
+      this.#downloads.set(fileKey(stored), download);
+      if (!stored.isPaused) await this.#beginQuietly(download);
+    }
+  }
+
+  /** A tracker can be asked again: running downloads learn who came meanwhile. */
+  async findPeers(): Promise<void> {
+    await Promise.all([...this.#downloads.values()].map((download) => download.findPeers()));
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD */
+  get(file: FileId): Download {
+    const download = this.#downloads.get(fileKey(file));
+    if (download === undefined) {
+      throw new MiniTorrentError(
+        "UNKNOWN_DOWNLOAD",
+        `There is no download of ${file.fileName} in ${file.groupId}; show_downloads lists those there are.`,
+      );
+    }
+    return download;
+  }
+
+  async cancel(file: FileId): Promise<void> {
+    const download = this.get(file);
+    await download.cancel();
+    this.#downloads.delete(fileKey(file));
+    this.#wake();
+  }
+
+  async groupEnded(groupId: string): Promise<void> {
+    for (const download of this.#downloads.values())
+      if (download.groupId === groupId) await download.groupEnded();
+  }
+
+  /** Logout: everything stops where it is; the profile knows it. */
+  async suspendAll(): Promise<void> {
+    const downloads = [...this.#downloads.values()];
+    this.#downloads.clear();
+    await Promise.all(downloads.map((download) => download.suspend()));
+    this.#wake();
+  }
+
+  /** Resolves when that download, or every one, is complete, paused or failed; or when `signal` aborts. */
+  async settled(file: FileId | undefined, signal: AbortSignal | undefined): Promise<DownloadStatus[]> {
+    if (file !== undefined) this.get(file);
+    const aborted = new Promise<void>((resolve) =>
+      signal?.addEventListener("abort", () => resolve(), { once: true }),
+    );
+    for (;;) {
+      const meant = this.statuses().filter(
+        (status) =>
+          file === undefined || (status.groupId === file.groupId && status.fileName === file.fileName),
+      );
+      if (signal?.aborted || meant.every(({ state }) => SETTLED.has(state))) return meant;
+      await Promise.race([this.#changed.promise, aborted]);
+    }
+  }
+
+  async #fetchMetainfo(file: FileId): Promise<Metainfo> {
+    const { info } = await this.#surroundings.ask(metainfoSchema, (api) => api.files.metainfo.query(file));
+    const metainfo = decodeMetainfo(Buffer.from(info, "base64"));
+    if (metainfo.fileName !== file.fileName) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        "The tracker answered with another file than was asked for.",
+      );
+    }
+    return metainfo;
+  }
+
+  #refuseRunning(file: FileId): void {
+    const present = this.#downloads.get(fileKey(file));
+    if (present === undefined || present.status === "complete" || present.status === "failed") return;
+    throw new MiniTorrentError(
+      "DOWNLOAD_EXISTS",
+      `${file.fileName} is being downloaded already, to ${present.destinationPath}; resume, wait or cancel it.`,
+    );
+  }
+
+  #refusePathInUse(destinationPath: string): void {
+    for (const { destinationPath: taken, status } of this.#downloads.values()) {
+      if (taken === destinationPath && status !== "complete" && status !== "failed") {
+        throw new MiniTorrentError("FILE_EXISTS", `Another download writes to ${destinationPath} already.`);
+      }
+    }
+  }
+
+  #put(file: FileId, metainfo: Metainfo, destinationPath: string): Download {
+    const download = new Download(this.#surroundings, this.#shares, {
+      groupId: file.groupId,
+      metainfo,
+      destinationPath,
+      onChange: () => this.#wake(),
+    });
+    this.#downloads.set(fileKey(file), download);
+    return download;
+  }
+
+  async #beginQuietly(download: Download): Promise<void> {
+    try {
+      await download.begin();
+    } catch (error) {
+      this.#surroundings.log.warn({ err: error, file: download.fileName }, "download could not be taken up");
+    }
+  }
+
+  #wake(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}
+
+/** The path the file will have. A folder, or what ends like one, keeps the file's name; missing folders are made. */
+async function destinationOf(destination: string, fileName: string): Promise<string> {
+  const absolute = resolve(destination);
+  const endsLikeFolder = /[/\\]$/.test(destination);
+  const isFolder = endsLikeFolder || ((await stat(absolute).catch(() => undefined))?.isDirectory() ?? false);
+  const path = isFolder ? join(absolute, fileName) : absolute;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+  } catch (error) {
+    throw new MiniTorrentError("DESTINATION_UNUSABLE", `The folder ${dirname(path)} cannot be made.`, {
+      cause: error,
+    });
+  }
+  return path;
+}

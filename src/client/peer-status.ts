@@ -1,0 +1,35 @@
+// The peers of a torrent, as `peers` shows them: those who are connected, and those who are banned. Pure.
+import type { TorrentStatus } from "../swarm/torrent-status.ts";
+import type { PeerStatus } from "./status.ts";
+
+export function peerStatuses(swarm: TorrentStatus): PeerStatus[] {
+  const connected = swarm.peers.map(
+    (peer): PeerStatus => ({
+      userId: peer.userId,
+      address: peer.address,
+      piecesHad: peer.piecesHad,
+      pieceCount: peer.pieceCount,
+      downloadBytesPerSecond: peer.downloadBytesPerSecond,
+      uploadBytesPerSecond: peer.uploadBytesPerSecond,
+      downloadedBytes: peer.downloadedBytes,
+      uploadedBytes: peer.uploadedBytes,
+      remarks: peer.remarks,
+    }),
+  );
+  const banned = swarm.sources
+    .filter((source) => source.isBanned)
+    .map(
+      (source): PeerStatus => ({
+        userId: source.userId,
+        address: "",
+        piecesHad: 0,
+        pieceCount: swarm.pieceCount,
+        downloadBytesPerSecond: 0,
+        uploadBytesPerSecond: 0,
+        downloadedBytes: source.bytes,
+        uploadedBytes: 0,
+        remarks: ["banned: sent bad data"],
+      }),
+    );
+  return [...connected, ...banned];
+}

@@ -1,0 +1,211 @@
+// The torrents that run now, joined to the network: one listener for all of them, a connector each, and the tick that
+// drives them. It knows sockets and swarms, not trackers or disks.
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import type { PeerAddress } from "../api/schemas.ts";
+import type { Bitfield } from "../metainfo/bitfield.ts";
+import type { Metainfo } from "../metainfo/metainfo.ts";
+import { type PieceStorage, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
+import { dial } from "../transport/dialer.ts";
+import type { GroupCredentials } from "../transport/group-credentials.ts";
+import { Listener } from "../transport/listener.ts";
+import type { PeerSocket } from "../transport/peer-socket.ts";
+import { makePeerId, PEER_ID_RANDOM_BYTES } from "../wire/handshake.ts";
+import { Connector } from "./connector.ts";
+
+/** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
+const TICK_MS = 100;
+
+export interface ActiveTorrent {
+  readonly groupId: string;
+  readonly metainfo: Metainfo;
+  readonly torrent: Torrent;
+  readonly connector: Connector<PeerSocket>;
+}
+
+export interface SessionOptions {
+  readonly listen: Address;
+  readonly deviceId: string;
+  readonly log: Logger;
+  /** This device's credentials for a group; undefined while it has none. */
+  readonly credentials: (groupId: string) => GroupCredentials | undefined;
+  /** Called before dialling when there are none: to fetch them behind. */
+  readonly credentialsMissing: (groupId: string) => void;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #active = new Map<string, ActiveTorrent>();
+  readonly #peerId: Uint8Array;
+  readonly #listener: Listener;
+  readonly #ticking: NodeJS.Timeout;
+
+  private constructor(options: SessionOptions, peerId: Uint8Array, listener: Listener) {
+    this.#peerId = peerId;
+    this.#options = options;
+    this.#listener = listener;
+    this.#ticking = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** @throws MiniTorrentError ADDRESS_IN_USE */
+  static async open(options: SessionOptions): Promise<Session> {
+    let session: Session | undefined;
+    const peerId = makePeerId(randomBytes(PEER_ID_RANDOM_BYTES));
+    const listener = await Listener.open({
+      host: options.listen.host,
+      port: options.listen.port,
+      peerId,
+      credentialsFor: (infoHash) => session?.credentialsFor(infoHash),
+      onConnection: (socket) => session?.connected(socket),
+      log: options.log,
+    });
+    session = new Session(options, peerId, listener);
+    return session;
+  }
+
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  get(infoHash: string): ActiveTorrent | undefined {
+    return this.#active.get(infoHash);
+  }
+
+  /** Joins a swarm: from now on its peers are dialled and answered. */
+  add(parts: {
+    groupId: string;
+    metainfo: Metainfo;
+    have: Bitfield;
+    storage: PieceStorage;
+    onEvent: (event: TorrentEvent) => void;
+  }): ActiveTorrent {
+    const { groupId, metainfo } = parts;
+    if (this.#active.has(metainfo.infoHash)) {
+      throw new MiniTorrentError("INTERNAL", `The torrent of ${metainfo.fileName} runs already.`);
+    }
+    const torrent = new Torrent({
+      geometry: metainfo.geometry,
+      have: parts.have,
+      storage: parts.storage,
+      nowMs: () => performance.now(),
+      random: Math.random,
+      onEvent: parts.onEvent,
+      clientName: "miniTorrent",
+      deviceId: this.#options.deviceId,
+      listenPort: this.port,
+    });
+    const connector = new Connector<PeerSocket>({
+      ownDeviceId: this.#options.deviceId,
+      nowMs: () => performance.now(),
+      log: this.#options.log,
+      wants: (peer) => this.#isUseful(groupId, torrent, peer),
+      dial: (peer, signal) => this.#dial(groupId, metainfo.infoHash, peer, signal),
+      onDialled: (socket) => this.connected(socket),
+    });
+    const active: ActiveTorrent = { groupId, metainfo, torrent, connector };
+    this.#active.set(metainfo.infoHash, active);
+    return active;
+  }
+
+  /** Leaves a swarm: its connections are closed. */
+  remove(infoHash: string, reason: string): void {
+    const active = this.#active.get(infoHash);
+    if (active === undefined) return;
+    this.#active.delete(infoHash);
+    active.connector.close(reason);
+    active.torrent.close(reason);
+  }
+
+  /** The running torrent of that file, shared or downloading. */
+  find(groupId: string, fileName: string): ActiveTorrent | undefined {
+    for (const active of this.#active.values()) {
+      if (active.groupId === groupId && active.metainfo.fileName === fileName) return active;
+    }
+    return undefined;
+  }
+
+  /** Storage has memory again: torrents that waited for it go on. */
+  roomAvailable(): void {
+    for (const { torrent } of this.#active.values()) torrent.roomAvailable();
+  }
+
+  peerOnline(infoHash: string, peer: PeerAddress): void {
+    this.#active.get(infoHash)?.connector.peerOnline(peer);
+  }
+
+  peerOffline(infoHash: string, deviceId: string): void {
+    this.#active.get(infoHash)?.connector.peerOffline(deviceId);
+  }
+
+  /** A membership ended: whoever is connected by it is dropped, in every torrent of the group. */
+  revoke(groupId: string, membershipId: string): void {
+    for (const active of this.#active.values()) {
+      if (active.groupId !== groupId) continue;
+      active.connector.disconnect(
+        (socket) => socket.membershipId === membershipId,
+        "no longer a member of the group",
+      );
+    }
+  }
+
+  /** Credentials by which a peer that asks for that torrent is answered. */
+  credentialsFor(infoHash: string): GroupCredentials | undefined {
+    const active = this.#active.get(infoHash);
+    return active === undefined ? undefined : this.#options.credentials(active.groupId);
+  }
+
+  /** A connection stands, dialled or accepted: both handshakes are done. */
+  connected(socket: PeerSocket): void {
+    const active = this.#active.get(socket.infoHash);
+    if (active === undefined || !active.connector.admit(socket)) {
+      socket.close("not wanted");
+      return;
+    }
+    const { torrent, connector, metainfo } = active;
+    const { userId, deviceId, address } = socket;
+    const listener = torrent.connect(
+      socket,
+      { userId, deviceId, address: formatAddress(address) },
+      socket.supportsFast,
+    );
+    socket.start(listener, metainfo.geometry.pieceCount, () => connector.gone(socket));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#ticking);
+    for (const infoHash of [...this.#active.keys()]) this.remove(infoHash, "the client is closing");
+    await this.#listener.close();
+  }
+
+  #dial(groupId: string, infoHash: string, peer: PeerAddress, signal: AbortSignal): Promise<PeerSocket> {
+    const credentials = this.#options.credentials(groupId);
+    if (credentials === undefined) {
+      throw new MiniTorrentError("PEER_REFUSED", `There is no certificate for the group ${groupId}.`);
+    }
+    return dial({
+      host: peer.host,
+      port: peer.port,
+      infoHash,
+      credentials,
+      peerId: this.#peerId,
+      signal,
+      log: this.#options.log,
+    });
+  }
+
+  #isUseful(groupId: string, torrent: Torrent, peer: PeerAddress): boolean {
+    if (torrent.have.isComplete && peer.isSeed) return false;
+    if (this.#options.credentials(groupId) !== undefined) return true;
+    this.#options.credentialsMissing(groupId);
+    return false;
+  }
+
+  #tick(): void {
+    for (const { torrent, connector } of this.#active.values()) {
+      torrent.tick();
+      connector.tick();
+    }
+  }
+}

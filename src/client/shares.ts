@@ -1,0 +1,240 @@
+// The files that this member shares in full: hashed in place, offered to the swarm, taken up again after the next
+// login, given up when they change on disk.
+import { stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import type { Logger } from "pino";
+import { z } from "zod";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import { checkFileName, decodeMetainfo, encodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
+import { hashFile } from "../storage/hash-file.ts";
+import { PieceStore } from "../storage/piece-store.ts";
+import { type FileId, fileKey } from "./file-key.ts";
+import type { FileFacts, StoredShare } from "./profile.ts";
+import type { HashProgress, ShareResult } from "./status.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean() });
+
+/** A share is served, or known but not served: its group cannot be reached yet, or its file is not as it was. */
+type ShareState =
+  | { readonly status: "served"; readonly store: PieceStore }
+  | { readonly status: "waiting" }
+  | { readonly status: "unusable"; readonly reason: string };
+
+interface Share {
+  stored: StoredShare;
+  readonly metainfo: Metainfo;
+  state: ShareState;
+}
+
+export class Shares {
+  readonly #surroundings: Surroundings;
+  readonly #log: Logger;
+  readonly #shares = new Map<string, Share>();
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.#log = surroundings.log;
+  }
+
+  get count(): number {
+    return this.#shares.size;
+  }
+
+  /**
+   * Hashes a file and offers it to the group. Nothing is copied.
+   *
+   * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, FILE_CHANGED, INVALID_ARGUMENT (the name), FILE_EXISTS,
+   * NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE
+   */
+  async share(
+    path: string,
+    groupId: string,
+    options: { onProgress?: (progress: HashProgress) => void; signal?: AbortSignal } = {},
+  ): Promise<ShareResult> {
+    const { memberships, storage } = this.#surroundings;
+    const absolutePath = resolve(path);
+    const fileName = basename(absolutePath).normalize();
+    checkFileName(fileName);
+    // Before the long work: whoever may not share there hears so at once.
+    const { authorityPem } = await memberships.obtain(groupId);
+    const hashed = await hashFile(absolutePath, { disk: storage.disk, ...options });
+    const metainfo = encodeMetainfo({ fileName, authorityPem, ...hashed });
+    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, hashed);
+    const { lengthBytes, pieceCount } = metainfo.geometry;
+    return { groupId, fileName, lengthBytes, pieceCount, sha1: metainfo.sha1, joinedSwarm };
+  }
+
+  /** A file whose content is known to be that of the metainfo, wherever it lies and whatever it is called there. */
+  async shareAs(path: string, groupId: string, metainfo: Metainfo): Promise<void> {
+    const { size, mtimeMs } = await stat(path);
+    await this.#offer(groupId, metainfo, path, { lengthBytes: size, mtimeMs });
+  }
+
+  /** Returns whether the group had it already. */
+  async #offer(groupId: string, metainfo: Metainfo, path: string, found: FileFacts): Promise<boolean> {
+    const { joinedSwarm } = await this.#register(groupId, metainfo);
+    const facts = { lengthBytes: found.lengthBytes, mtimeMs: found.mtimeMs };
+    const { fileName, info } = metainfo;
+    await this.#serve({ groupId, fileName, path, info, facts, isRegistered: true });
+    return joinedSwarm;
+  }
+
+  /** A download is complete, and its torrent runs already: from now on it is a share. */
+  adopt(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
+    this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
+    this.#surroundings.profile().completeDownload(stored);
+    if (!stored.isRegistered) void this.#registerLater(stored, metainfo);
+  }
+
+  /** After a login: everything that was shared is shared again, unless it changed meanwhile. */
+  async resumeAll(): Promise<void> {
+    for (const stored of this.#surroundings.profile().shares()) {
+      if (!this.#shares.has(fileKey(stored))) {
+        this.#shares.set(fileKey(stored), {
+          stored,
+          metainfo: decodeMetainfo(stored.info),
+          state: { status: "waiting" },
+        });
+      }
+    }
+    await this.retryWaiting();
+  }
+
+  /** A tracker can be asked again: what could not be offered for want of one is offered now. */
+  async retryWaiting(): Promise<void> {
+    for (const share of [...this.#shares.values()]) {
+      if (share.state.status === "served" && !share.stored.isRegistered) {
+        await this.#registerLater(share.stored, share.metainfo);
+      }
+      if (share.state.status !== "waiting") continue;
+      try {
+        await this.#serve(share.stored);
+        if (!share.stored.isRegistered) await this.#registerLater(share.stored, share.metainfo);
+      } catch (error) {
+        this.#couldNotServe(share, asMiniTorrentError(error));
+      }
+    }
+  }
+
+  /** The share of that name, as it stands on disk. */
+  find(file: FileId): { path: string; metainfo: Metainfo } | undefined {
+    const share = this.#shares.get(fileKey(file));
+    return share && { path: share.stored.path, metainfo: share.metainfo };
+  }
+
+  /** @throws MiniTorrentError NOT_SHARED, TRACKERS_UNREACHABLE */
+  async stop(file: FileId): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share === undefined) {
+      throw new MiniTorrentError("NOT_SHARED", `You do not share ${file.fileName} in ${file.groupId}.`);
+    }
+    await this.#surroundings.ask(z.unknown(), (api, writeId) =>
+      api.files.stopShare.mutate({ ...file, writeId }),
+    );
+    await this.#forget(share, "no longer shared");
+  }
+
+  /** The user is out of that group: nothing of it is shared any more. */
+  async groupEnded(groupId: string): Promise<void> {
+    for (const share of [...this.#shares.values()]) {
+      if (share.stored.groupId === groupId) await this.#forget(share, "no longer in the group");
+    }
+  }
+
+  /** Reading a shared file failed: it is not what was shared any more. */
+  async failed(file: FileId, error: MiniTorrentError): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share?.state.status === "served") {
+      const { store } = share.state;
+      this.#couldNotServe(share, error);
+      await this.#withdraw(share, store, error.message);
+    }
+  }
+
+  /** Between logout and login nothing is shared; the profile keeps what is to be shared again. */
+  async suspendAll(): Promise<void> {
+    const shares = [...this.#shares.values()];
+    this.#shares.clear();
+    for (const share of shares) {
+      if (share.state.status === "served")
+        await this.#withdraw(share, share.state.store, "sharing is paused");
+    }
+  }
+
+  async #serve(stored: StoredShare): Promise<void> {
+    const { session, memberships, storage, announcer } = this.#surroundings;
+    const metainfo = decodeMetainfo(stored.info);
+    await memberships.obtain(stored.groupId);
+    const before = this.#shares.get(fileKey(stored));
+    if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");
+    const store = await PieceStore.openForSeeding({
+      metainfo,
+      path: stored.path,
+      expected: stored.facts,
+      ...storage,
+    });
+    session.add({
+      groupId: stored.groupId,
+      metainfo,
+      have: Bitfield.full(metainfo.geometry.pieceCount),
+      storage: store,
+      onEvent: (event) => {
+        if (event.type === "read-failed") void this.failed(stored, event.error);
+      },
+    });
+    this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
+    this.#surroundings.profile().saveShare(stored);
+    void announcer.add({ infoHash: metainfo.infoHash, isSeed: true });
+  }
+
+  #register(groupId: string, metainfo: Metainfo): Promise<z.infer<typeof sharedSchema>> {
+    const info = Buffer.from(metainfo.info).toString("base64");
+    return this.#surroundings.ask(sharedSchema, (api, writeId) =>
+      api.files.share.mutate({ writeId, groupId, info, sha1: metainfo.sha1 }),
+    );
+  }
+
+  async #registerLater(stored: StoredShare, metainfo: Metainfo): Promise<void> {
+    try {
+      await this.#register(stored.groupId, metainfo);
+    } catch (error) {
+      this.#log.info(
+        { err: error, file: stored.fileName },
+        "share not listed yet; the next connection tries again",
+      );
+      return;
+    }
+    const share = this.#shares.get(fileKey(stored));
+    if (share === undefined) return;
+    share.stored = { ...share.stored, isRegistered: true };
+    this.#surroundings.profile().saveShare(share.stored);
+  }
+
+  #couldNotServe(share: Share, error: MiniTorrentError): void {
+    const { groupId, fileName } = share.stored;
+    if (error.code === "TRACKERS_UNREACHABLE") return;
+    if (error.code === "NOT_A_MEMBER" || error.code === "UNKNOWN_GROUP") {
+      this.#shares.delete(fileKey(share.stored));
+      this.#surroundings.profile().removeShare(groupId, fileName);
+    } else {
+      share.state = { status: "unusable", reason: error.message };
+    }
+    this.#log.warn({ err: error, groupId, fileName }, "share not served");
+    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason: error.message });
+  }
+
+  async #forget(share: Share, reason: string): Promise<void> {
+    this.#shares.delete(fileKey(share.stored));
+    this.#surroundings.profile().removeShare(share.stored.groupId, share.stored.fileName);
+    if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason);
+  }
+
+  async #withdraw(share: Share, store: PieceStore, reason: string): Promise<void> {
+    const { infoHash } = share.metainfo;
+    this.#surroundings.session.remove(infoHash, reason);
+    void this.#surroundings.announcer.remove(infoHash);
+    await store.close();
+  }
+}

@@ -1,0 +1,26 @@
+// What shares and downloads work with, handed to both by client.ts.
+import type { Logger } from "pino";
+import type { ZodType } from "zod";
+import type { StorageResources } from "../storage/piece-store.ts";
+import type { Announcer } from "./announcer.ts";
+import type { Memberships } from "./memberships.ts";
+import type { Profile } from "./profile.ts";
+import type { Session } from "./session.ts";
+import type { ClientEvent } from "./status.ts";
+import type { TrackerApi } from "./tracker-socket.ts";
+
+export interface Surroundings {
+  readonly session: Session;
+  readonly memberships: Memberships;
+  readonly announcer: Announcer;
+  readonly storage: StorageResources;
+  readonly log: Logger;
+  /** The profile of who is logged in. @throws MiniTorrentError NOT_LOGGED_IN */
+  readonly profile: () => Profile;
+  readonly onEvent: (event: ClientEvent) => void;
+  /** Asks a tracker, once more at another one if need be; the write id stays the same. See `TrackerLink.ask`. */
+  readonly ask: <T>(
+    answer: ZodType<T>,
+    question: (api: TrackerApi, writeId: string) => Promise<unknown>,
+  ) => Promise<T>;
+}

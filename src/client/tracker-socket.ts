@@ -1,0 +1,123 @@
+// One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
+// that is pinned before anything is said. tRPC speaks over it. It does not reconnect: tracker-link.ts does.
+import { connect, type TLSSocket } from "node:tls";
+import { createTRPCClient, createWSClient, type TRPCClient, wsLink } from "@trpc/client";
+import { WebSocket } from "ws";
+import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
+import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
+import type { PinStore } from "../identity/pins.ts";
+import type { AppRouter } from "../tracker/router.ts";
+
+/** A tracker that is alive answers well within this on any network that one would share files on. */
+const CONNECT_TIMEOUT_MS = 1_500;
+/** A tracker that vanished without a word is given up after interval + timeout. */
+const HEARTBEAT_INTERVAL_MS = 1_500;
+const HEARTBEAT_TIMEOUT_MS = 1_500;
+/** tRPC's own reconnection is never reached: the socket is closed for good first. */
+const NO_RECONNECT_MS = 2 ** 31 - 1;
+
+export type TrackerApi = TRPCClient<AppRouter>;
+
+export interface TrackerSocketOptions {
+  readonly tracker: TrackerAddress;
+  readonly identity: DeviceIdentity;
+  readonly pins: PinStore;
+  /** The address to dial from, so that the tracker sees the one that peers can reach. */
+  readonly localAddress: string | undefined;
+  readonly onClose: () => void;
+}
+
+export interface TrackerSocket {
+  readonly api: TrackerApi;
+  close(): void;
+}
+
+/**
+ * Connects to one tracker.
+ *
+ * @throws MiniTorrentError TRACKER_KEY_CHANGED, or TRACKERS_UNREACHABLE with the reason
+ */
+export function openTrackerSocket(options: TrackerSocketOptions): Promise<TrackerSocket> {
+  const address = formatAddress(options.tracker);
+  return new Promise((resolve, reject) => {
+    let failure: unknown;
+    let isOpen = false;
+    const close = () => {
+      clearTimeout(timeout);
+      void webSocketClient.close();
+    };
+    const closed = () => {
+      close();
+      if (isOpen) options.onClose();
+      else reject(asConnectFailure(address, failure));
+    };
+    const timeout = setTimeout(() => {
+      failure = new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`);
+      closed();
+    }, CONNECT_TIMEOUT_MS);
+
+    class PinnedWebSocket extends WebSocket {
+      constructor(url: string | URL) {
+        super(url, {
+          maxPayload: MAX_API_MESSAGE_BYTES * 16,
+          perMessageDeflate: false,
+          createConnection: () => dialPinned(options, (error) => (failure ??= error)),
+        });
+      }
+    }
+
+    const webSocketClient = createWSClient({
+      url: `wss://${address}/api`,
+      // ws implements the part of the browsers' WebSocket that tRPC uses; their declared types differ.
+      WebSocket: PinnedWebSocket as unknown as typeof globalThis.WebSocket,
+      keepAlive: { enabled: true, intervalMs: HEARTBEAT_INTERVAL_MS, pongTimeoutMs: HEARTBEAT_TIMEOUT_MS },
+      retryDelayMs: () => NO_RECONNECT_MS,
+      onOpen: () => {
+        isOpen = true;
+        clearTimeout(timeout);
+        resolve({
+          api: createTRPCClient<AppRouter>({ links: [wsLink({ client: webSocketClient })] }),
+          close,
+        });
+      },
+      onClose: closed,
+    });
+  });
+}
+
+/** A TLS socket that is torn down, with the reason, before a byte is said over it if the tracker's key is another one. */
+function dialPinned(options: TrackerSocketOptions, failed: (error: unknown) => void): TLSSocket {
+  const { tracker, identity, pins, localAddress } = options;
+  const socket = connect({
+    host: tracker.host,
+    port: tracker.port,
+    ...(localAddress === undefined ? {} : { localAddress }),
+    minVersion: "TLSv1.3",
+    cert: identity.certificatePem,
+    key: identity.privateKeyPem,
+    // The tracker's certificate is self-signed: what makes it the right one is the pin.
+    rejectUnauthorized: false,
+  });
+  socket.setNoDelay(true);
+  socket.on("error", failed);
+  socket.once("secureConnect", () => {
+    try {
+      const fingerprint = fingerprintOf(socket.getPeerCertificate().raw);
+      pins.check(formatAddress(tracker), fingerprint, tracker.fingerprint);
+    } catch (error) {
+      failed(error);
+      socket.destroy();
+    }
+  });
+  return socket;
+}
+
+function asConnectFailure(address: string, failure: unknown): MiniTorrentError {
+  if (failure instanceof MiniTorrentError) return failure;
+  const reason = failure instanceof Error ? failure.message || String(failure) : "the connection was closed";
+  return new MiniTorrentError("TRACKERS_UNREACHABLE", `The tracker ${address} does not answer: ${reason}.`, {
+    cause: failure,
+  });
+}

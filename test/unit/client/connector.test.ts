@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { pino } from "pino";
+import type { PeerAddress } from "../../../src/api/schemas.ts";
+import { Connector } from "../../../src/client/connector.ts";
+
+/** What the connector uses of a socket. */
+class Socket {
+  readonly deviceId: string;
+  readonly isDialled: boolean;
+  closedFor: string | undefined;
+
+  constructor(deviceId: string, isDialled: boolean) {
+    this.deviceId = deviceId;
+    this.isDialled = isDialled;
+  }
+
+  close(reason: string): void {
+    this.closedFor = reason;
+  }
+}
+
+function connectorOf(
+  ownDeviceId: string,
+  options: { fails?: boolean; wants?: (peer: PeerAddress) => boolean } = {},
+) {
+  let nowMs = 0;
+  const dialled: string[] = [];
+  const connector: Connector<Socket> = new Connector<Socket>({
+    ownDeviceId,
+    nowMs: () => nowMs,
+    log: pino({ level: "silent" }),
+    wants: options.wants ?? (() => true),
+    dial: async (peer) => {
+      dialled.push(peer.deviceId);
+      if (options.fails) throw new Error("refused");
+      return new Socket(peer.deviceId, true);
+    },
+    onDialled: (socket) => connector.admit(socket),
+  });
+  const after = async (ms: number) => {
+    nowMs += ms;
+    connector.tick();
+    await new Promise(setImmediate);
+  };
+  return { connector, dialled, after };
+}
+
+const peer = (deviceId: string, isSeed = false): PeerAddress => ({
+  userId: "bob",
+  deviceId,
+  host: "127.0.0.1",
+  port: 1,
+  isSeed,
+});
+
+test("a peer that a tracker names is dialled once, and again with growing pauses after it failed", async () => {
+  const { connector, dialled, after } = connectorOf("a", { fails: true });
+  connector.peerOnline(peer("b"));
+  await after(0);
+  assert.equal(dialled.length, 1);
+  await after(499);
+  assert.equal(dialled.length, 1);
+  await after(1);
+  assert.equal(dialled.length, 2);
+  await after(999);
+  assert.equal(dialled.length, 2);
+  await after(1);
+  assert.equal(dialled.length, 3);
+  connector.close("over");
+});
+
+test("of two that could dial each other, the one with the higher device id waits for the other to do it", async () => {
+  const { connector, dialled, after } = connectorOf("m");
+  connector.peerOnline(peer("a"));
+  connector.peerOnline(peer("z"));
+  await after(0);
+  assert.deepEqual(dialled, ["z"]);
+  await after(1_500);
+  assert.deepEqual(dialled, ["z", "a"]);
+});
+
+test("one never dials oneself, nor somebody who is of no use", async () => {
+  const { connector, dialled, after } = connectorOf("a", { wants: (one) => !one.isSeed });
+  connector.peerOnline(peer("a"));
+  connector.peerOnline(peer("b", true));
+  await after(60_000);
+  assert.deepEqual(dialled, []);
+});
+
+test("two connections to one device: both ends keep the one that the lower device id dialled", () => {
+  const lower = connectorOf("a").connector;
+  const higher = connectorOf("b").connector;
+  const atLower = { dialled: new Socket("b", true), accepted: new Socket("b", false) };
+  const atHigher = { dialled: new Socket("a", true), accepted: new Socket("a", false) };
+  assert.ok(lower.admit(atLower.accepted));
+  assert.ok(lower.admit(atLower.dialled));
+  assert.notEqual(atLower.accepted.closedFor, undefined);
+  assert.ok(higher.admit(atHigher.accepted));
+  assert.ok(!higher.admit(atHigher.dialled));
+  assert.equal(lower.connectedCount, 1);
+  assert.equal(higher.connectedCount, 1);
+});
+
+test("a second connection in the same direction replaces the first, which may be dead unnoticed", () => {
+  const { connector } = connectorOf("a");
+  const first = new Socket("b", false);
+  assert.ok(connector.admit(first));
+  assert.ok(connector.admit(new Socket("b", false)));
+  assert.notEqual(first.closedFor, undefined);
+  connector.gone(first);
+  assert.equal(connector.connectedCount, 1);
+});
+
+test("a peer whose connection went is dialled again; one that the tracker no longer names is not", async () => {
+  const { connector, dialled, after } = connectorOf("a");
+  connector.peerOnline(peer("b"));
+  await after(0);
+  connector.gone([...connector.connected()][0] as Socket);
+  await after(500);
+  assert.deepEqual(dialled, ["b", "b"]);
+  connector.gone([...connector.connected()][0] as Socket);
+  connector.peersOnline([]);
+  await after(60_000);
+  assert.deepEqual(dialled, ["b", "b"]);
+});

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { Profile, type StoredDownload, type StoredShare } from "../../../src/client/profile.ts";
+
+const alice = { userId: "alice", accountId: "0001" };
+const share: StoredShare = {
+  groupId: "g",
+  fileName: "f",
+  path: "/data/f",
+  info: Uint8Array.of(1, 2),
+  facts: { lengthBytes: 2 ** 40, mtimeMs: 1234.5678 },
+  isRegistered: false,
+};
+const download: StoredDownload = {
+  groupId: "g",
+  fileName: "f",
+  destinationPath: "/data/f",
+  info: Uint8Array.of(1, 2),
+  have: Uint8Array.of(0x80),
+  facts: undefined,
+  isPaused: true,
+};
+
+let dataDir = "";
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), "minitorrent-profile-"));
+});
+afterEach(() => rmSync(dataDir, { recursive: true }));
+
+test("what was shared and downloaded is there again when the profile is opened anew", () => {
+  const first = Profile.open(dataDir, alice);
+  first.saveShare(share);
+  first.saveDownload(download);
+  first.close();
+  const second = Profile.open(dataDir, alice);
+  assert.deepEqual(second.shares(), [share]);
+  assert.deepEqual(second.downloads(), [download]);
+  second.close();
+});
+
+test("a download that is complete is a share and no download any more", () => {
+  const profile = Profile.open(dataDir, alice);
+  profile.saveDownload(download);
+  profile.completeDownload(share);
+  assert.deepEqual([profile.downloads(), profile.shares()], [[], [share]]);
+  profile.removeShare("g", "f");
+  assert.deepEqual(profile.shares(), []);
+  profile.close();
+});
+
+test("a second client of the same account gets a profile of its own, and other accounts theirs", () => {
+  const first = Profile.open(dataDir, alice);
+  const second = Profile.open(dataDir, alice);
+  const bob = Profile.open(dataDir, { userId: "bob", accountId: "0002" });
+  first.saveShare(share);
+  assert.deepEqual([second.shares(), bob.shares()], [[], []]);
+  for (const profile of [first, second, bob]) profile.close();
+});
+
+test("nobody else on the machine can read it", () => {
+  const profile = Profile.open(dataDir, alice);
+  assert.equal(statSync(join(dataDir, "accounts")).mode & 0o077, 0);
+  profile.close();
+});

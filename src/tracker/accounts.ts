@@ -1,0 +1,83 @@
+// Accounts and the devices that are logged in to them. A session is a row: the device's key, proved in the TLS
+// handshake, stands for the account at every tracker until it logs out. Passwords are hashed before a transaction begins.
+import { MiniTorrentError } from "../api/errors.ts";
+import type { Account } from "../api/schemas.ts";
+import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
+import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
+import type { CredentialValue, DeviceValue, UserValue } from "./values.ts";
+
+/** @throws MiniTorrentError USER_EXISTS */
+export async function prepareUser(
+  reader: RegistryReader,
+  writeId: string,
+  userId: string,
+  password: string,
+): Promise<CredentialValue> {
+  if (!reader.hasWrite(writeId)) requireFreeUserId(reader, userId);
+  return { passwordHash: await hashPassword(password) };
+}
+
+/** @throws MiniTorrentError USER_EXISTS */
+export function createUser(
+  writer: RegistryWriter,
+  writeId: string,
+  userId: string,
+  credential: CredentialValue,
+  nowMs: number,
+): void {
+  if (writer.hasWrite(writeId)) return;
+  requireFreeUserId(writer, userId);
+  const user: UserValue = { createdAtMs: nowMs };
+  const accountId = writer.makeClaim("user", userId, user);
+  writer.put("credential", accountId, credential);
+}
+
+/**
+ * The account that user id and password belong to. Takes the same time whether or not there is such a user.
+ *
+ * @throws MiniTorrentError BAD_CREDENTIALS
+ */
+export async function authenticate(
+  reader: RegistryReader,
+  userId: string,
+  password: string,
+): Promise<Account> {
+  const accountId = reader.claim<UserValue>("user", userId)?.claimId;
+  const credential =
+    accountId === undefined ? undefined : reader.get<CredentialValue>("credential", accountId);
+  const matches =
+    credential === undefined
+      ? await verifyNoOne(password)
+      : await verifyPassword(credential.passwordHash, password);
+  if (accountId === undefined || !matches) {
+    throw new MiniTorrentError(
+      "BAD_CREDENTIALS",
+      "User id and password do not match; check both, or make an account with create_user.",
+    );
+  }
+  return { userId, accountId };
+}
+
+/** The device is the account's from now on, whosever it was. */
+export function logIn(writer: RegistryWriter, deviceId: string, account: Account): void {
+  const device: DeviceValue = { accountId: account.accountId };
+  if (writer.get<DeviceValue>("device", deviceId)?.accountId === device.accountId) return;
+  writer.put("device", deviceId, device);
+}
+
+export function logOut(writer: RegistryWriter, deviceId: string): void {
+  if (writer.get("device", deviceId) !== undefined) writer.remove("device", deviceId);
+}
+
+/** Whose session the device carries. */
+export function accountOfDevice(reader: RegistryReader, deviceId: string): Account | undefined {
+  const accountId = reader.get<DeviceValue>("device", deviceId)?.accountId;
+  if (accountId === undefined) return undefined;
+  const userId = reader.claimById<UserValue>("user", accountId)?.name;
+  return userId === undefined ? undefined : { userId, accountId };
+}
+
+function requireFreeUserId(reader: RegistryReader, userId: string): void {
+  if (reader.claim("user", userId) === undefined) return;
+  throw new MiniTorrentError("USER_EXISTS", `The user id '${userId}' is taken; choose another one.`);
+}

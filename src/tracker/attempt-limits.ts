@@ -1,0 +1,64 @@
+// How often passwords may be tried and accounts made. Failed logins count; a login that succeeds gives its attempt back.
+// No limit is on an account alone, so that nobody can lock a user out of it by failing on purpose elsewhere.
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { MiniTorrentError } from "../api/errors.ts";
+
+export interface AttemptLimitOptions {
+  /** Failed logins to one account from one address, within the window. */
+  readonly loginsPerAccount: number;
+  /** Failed logins from one address to any account, within the window. */
+  readonly loginsPerAddress: number;
+  /** Accounts made from one address within the window: each costs the tracker a hash, and rows for good. */
+  readonly accountsPerAddress: number;
+  readonly windowSeconds: number;
+}
+
+const DEFAULTS: AttemptLimitOptions = {
+  loginsPerAccount: 10,
+  loginsPerAddress: 100,
+  accountsPerAddress: 600,
+  windowSeconds: 300,
+};
+
+export class AttemptLimits {
+  readonly #perAccount: RateLimiterMemory;
+  readonly #perAddress: RateLimiterMemory;
+  readonly #accounts: RateLimiterMemory;
+
+  constructor(options: AttemptLimitOptions = DEFAULTS) {
+    const duration = options.windowSeconds;
+    this.#perAccount = new RateLimiterMemory({ points: options.loginsPerAccount, duration });
+    this.#perAddress = new RateLimiterMemory({ points: options.loginsPerAddress, duration });
+    this.#accounts = new RateLimiterMemory({ points: options.accountsPerAddress, duration });
+  }
+
+  /**
+   * Runs a login. The attempt is taken before the password is looked at, so that many at once count as many.
+   *
+   * @throws MiniTorrentError TOO_MANY_ATTEMPTS, or what `login` throws
+   */
+  async login<T>(address: string, userId: string, login: () => Promise<T>): Promise<T> {
+    const pair = JSON.stringify([address, userId]);
+    await consume(this.#perAddress, address);
+    await consume(this.#perAccount, pair);
+    const result = await login();
+    await this.#perAddress.reward(address);
+    await this.#perAccount.delete(pair);
+    return result;
+  }
+
+  /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
+  async createAccount(address: string): Promise<void> {
+    await consume(this.#accounts, address);
+  }
+}
+
+async function consume(limiter: RateLimiterMemory, key: string): Promise<void> {
+  try {
+    await limiter.consume(key);
+  } catch (error) {
+    if (!(error instanceof RateLimiterRes)) throw error;
+    const seconds = Math.ceil(error.msBeforeNext / 1000);
+    throw new MiniTorrentError("TOO_MANY_ATTEMPTS", `Too many attempts; try again in ${seconds} s.`);
+  }
+}

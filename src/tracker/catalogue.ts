@@ -1,0 +1,210 @@
+// The files of groups: a name in a group belongs to one content as long as a member shares it. A share counts while the
+// membership that it was made in lasts; a file that nobody shares any more is over, whether or not its row is.
+import { MiniTorrentError } from "../api/errors.ts";
+import type { FileSummary } from "../api/schemas.ts";
+import { decodeMetainfo } from "../metainfo/metainfo.ts";
+import type { Command } from "./command.ts";
+import { currentMember, groupByClaim, requireGroup, requireMember, userIdOf } from "./memberships.ts";
+import { type RegistryReader, recordKey } from "./registry/registry.ts";
+import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
+
+/** A file that somebody shares. */
+export interface SharedFile {
+  readonly groupId: string;
+  readonly groupClaimId: string;
+  readonly fileName: string;
+  readonly claimId: string;
+  readonly value: FileValue;
+}
+
+/** How many devices have (some of) a torrent, as far as the asker may know. */
+export type CountPeers = (infoHash: string) => { seeders: number; peers: number };
+
+export interface ShareRequest {
+  readonly groupId: string;
+  /** The bencoded info dictionary. */
+  readonly info: Uint8Array;
+  /** SHA-1 of the whole file, 40 hex digits. */
+  readonly sha1: string;
+}
+
+/**
+ * The account offers a file under the name that its metainfo has; if the group has the same content under that name,
+ * it joins those who do.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS
+ */
+export function shareFile(
+  command: Command,
+  request: ShareRequest,
+): { infoHash: string; joinedSwarm: boolean } {
+  const { writer, account, nowMs } = command;
+  const group = requireGroup(writer, request.groupId);
+  const { membershipId } = requireMember(writer, group, account.accountId);
+  const metainfo = decodeMetainfo(request.info);
+  const { fileName, infoHash, sha1 } = metainfo;
+  if (sha1 !== request.sha1) {
+    throw new MiniTorrentError("INVALID_ARGUMENT", "The SHA-1 is not the one in the metainfo; share again.");
+  }
+  if (metainfo.authorityPem !== group.value.authorityCertificatePem) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      `The metainfo was not made for group '${request.groupId}' as it is now; share the file again.`,
+    );
+  }
+  const name = recordKey(group.claimId, fileName);
+  const standing = writer.claim<FileValue>("file", name);
+  const isShared = standing !== undefined && hasShare(writer, group.claimId, standing.claimId);
+  if (isShared && standing.value.infoHash !== infoHash) {
+    throw new MiniTorrentError(
+      "FILE_EXISTS",
+      `Group '${request.groupId}' has other content under the name '${fileName}'; rename the file, then share it.`,
+    );
+  }
+  if (writer.hasWrite(command.writeId)) {
+    return { infoHash, joinedSwarm: standing?.value.sharedByAccountId !== account.accountId };
+  }
+  let claimId = standing?.claimId;
+  if (claimId === undefined || !isShared) {
+    if (claimId !== undefined) writer.endClaim("file", claimId);
+    const file: FileValue = {
+      infoHash,
+      sha1,
+      lengthBytes: metainfo.geometry.lengthBytes,
+      sharedByAccountId: account.accountId,
+    };
+    claimId = writer.makeClaim("file", name, file);
+    const torrent: TorrentValue = {
+      groupClaimId: group.claimId,
+      fileName,
+      info: Buffer.from(request.info).toString("base64"),
+    };
+    if (writer.get("torrent", infoHash) === undefined) writer.put("torrent", infoHash, torrent);
+  }
+  const share: ShareValue = { sinceMs: nowMs, membershipId };
+  const key = recordKey(claimId, account.accountId);
+  if (writer.get<ShareValue>("share", key)?.membershipId !== membershipId) writer.put("share", key, share);
+  return { infoHash, joinedSwarm: isShared };
+}
+
+/**
+ * The account offers the file no longer. The last one who stops ends the file.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, NOT_SHARED
+ */
+export function stopShare(command: Command, groupId: string, fileName: string): void {
+  const { writer, account } = command;
+  if (writer.hasWrite(command.writeId)) return;
+  const file = requireFile(writer, account.accountId, groupId, fileName);
+  const key = recordKey(file.claimId, account.accountId);
+  if (writer.get("share", key) === undefined) {
+    throw new MiniTorrentError("NOT_SHARED", `You do not share '${fileName}' in group '${groupId}'.`);
+  }
+  writer.remove("share", key);
+  if (!hasShare(writer, file.groupClaimId, file.claimId)) writer.endClaim("file", file.claimId);
+}
+
+/**
+ * What the group's members share, by name.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
+ */
+export function listFiles(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  countPeers: CountPeers,
+): FileSummary[] {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const prefix = recordKey(group.claimId, "");
+  return reader
+    .claims<FileValue>("file", prefix)
+    .filter(({ claimId }) => hasShare(reader, group.claimId, claimId))
+    .map(({ name, value }) => {
+      const { seeders, peers } = countPeers(value.infoHash);
+      return {
+        fileName: name.slice(prefix.length),
+        lengthBytes: value.lengthBytes,
+        sha1: value.sha1,
+        infoHash: value.infoHash,
+        sharedBy: userIdOf(reader, value.sharedByAccountId) ?? "",
+        seedersOnline: seeders,
+        peersOnline: peers,
+      };
+    });
+}
+
+/**
+ * The info dictionary of a file, base64.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE
+ */
+export function metainfoOf(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  fileName: string,
+): string {
+  const file = requireFile(reader, accountId, groupId, fileName);
+  const torrent = reader.get<TorrentValue>("torrent", file.value.infoHash);
+  if (torrent !== undefined) return torrent.info;
+  throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
+}
+
+/** The file that stands under its name with that info-hash, and is shared by somebody. */
+export function fileByInfoHash(reader: RegistryReader, infoHash: string): SharedFile | undefined {
+  const torrent = reader.get<TorrentValue>("torrent", infoHash);
+  if (torrent === undefined) return undefined;
+  const group = groupByClaim(reader, torrent.groupClaimId);
+  if (group === undefined) return undefined;
+  const file = findFile(reader, group.groupId, group.claimId, torrent.fileName);
+  return file?.value.infoHash === infoHash ? file : undefined;
+}
+
+/** The group that a torrent belongs to, for somebody who is in it. */
+export function groupOfTorrentFor(
+  reader: RegistryReader,
+  infoHash: string,
+  accountId: string,
+): string | undefined {
+  const groupClaimId = reader.get<TorrentValue>("torrent", infoHash)?.groupClaimId;
+  if (groupClaimId === undefined || reader.claimById("group", groupClaimId) === undefined) return undefined;
+  return currentMember(reader, groupClaimId, accountId) === undefined ? undefined : groupClaimId;
+}
+
+function requireFile(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  fileName: string,
+): SharedFile {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const file = findFile(reader, groupId, group.claimId, fileName);
+  if (file !== undefined) return file;
+  throw new MiniTorrentError(
+    "UNKNOWN_FILE",
+    `Group '${groupId}' has no file '${fileName}'; list_files ${groupId} shows those it has.`,
+  );
+}
+
+function findFile(
+  reader: RegistryReader,
+  groupId: string,
+  groupClaimId: string,
+  fileName: string,
+): SharedFile | undefined {
+  const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
+  if (claim === undefined || !hasShare(reader, groupClaimId, claim.claimId)) return undefined;
+  return { groupId, groupClaimId, fileName, claimId: claim.claimId, value: claim.value };
+}
+
+/** True if a member shares the file, in the membership that he shared it in. */
+function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
+  const prefix = recordKey(fileClaimId, "");
+  return reader.list<ShareValue>("share", prefix).some(({ key, value }) => {
+    const member = currentMember(reader, groupClaimId, key.slice(prefix.length));
+    return member?.membershipId === value.membershipId;
+  });
+}

@@ -1,0 +1,265 @@
+// The rules of groups: who may found, ask, let in, refuse, remove, leave. Each mutation runs in one transaction.
+import { MiniTorrentError } from "../api/errors.ts";
+import type { GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
+import { type GroupAuthority, MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificates.ts";
+import type { Command } from "./command.ts";
+import {
+  currentMember,
+  currentMembers,
+  findGroup,
+  type Group,
+  groupByClaim,
+  membershipOf,
+  requireGroup,
+  requireMember,
+  requireOwner,
+  userIdOf,
+  waitingRequests,
+} from "./memberships.ts";
+import { type RegistryReader, recordKey } from "./registry/registry.ts";
+import type { EndedMembership, GroupValue, MembershipValue } from "./values.ts";
+
+/** An ended membership is named to peers until its last certificate has run out, also on a clock that is behind. */
+export const REVOCATION_MEMORY_MS = MEMBER_CERTIFICATE_LIFETIME_MS + 15 * 60 * 1000;
+
+/** @throws MiniTorrentError GROUP_EXISTS */
+export function requireFreeGroupId(reader: RegistryReader, groupId: string): void {
+  if (findGroup(reader, groupId) === undefined) return;
+  throw new MiniTorrentError("GROUP_EXISTS", `The group id '${groupId}' is taken; choose another one.`);
+}
+
+/**
+ * Founds a group that the account owns.
+ *
+ * @throws MiniTorrentError GROUP_EXISTS
+ */
+export function createGroup(
+  command: Command,
+  groupId: string,
+  authority: GroupAuthority,
+  membershipId: string,
+): void {
+  const { writer, account, nowMs } = command;
+  if (writer.hasWrite(command.writeId)) return;
+  requireFreeGroupId(writer, groupId);
+  const abandoned = writer.claim("group", groupId);
+  if (abandoned !== undefined) writer.endClaim("group", abandoned.claimId);
+  const group: GroupValue = {
+    ownerAccountId: account.accountId,
+    authorityCertificatePem: authority.certificatePem,
+    authorityPrivateKeyPem: authority.privateKeyPem,
+  };
+  const claimId = writer.makeClaim("group", groupId, group);
+  putMembership(command, claimId, account.accountId, { state: "member", sinceMs: nowMs, membershipId });
+}
+
+/**
+ * Asks the owner to be let in. Who was refused, removed or left may ask again.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, ALREADY_A_MEMBER, ALREADY_REQUESTED
+ */
+export function requestToJoin(command: Command, groupId: string, membershipId: string): void {
+  const { writer, account, nowMs } = command;
+  if (writer.hasWrite(command.writeId)) return;
+  const group = requireGroup(writer, groupId);
+  const before = membershipOf(writer, group.claimId, account.accountId);
+  if (before?.state === "member") {
+    throw new MiniTorrentError("ALREADY_A_MEMBER", `You are in group '${groupId}' already.`);
+  }
+  if (before?.state === "requested") {
+    throw new MiniTorrentError(
+      "ALREADY_REQUESTED",
+      `You have asked to join group '${groupId}' already; its owner has to accept you.`,
+    );
+  }
+  putMembership(command, group.claimId, account.accountId, {
+    state: "requested",
+    sinceMs: nowMs,
+    membershipId,
+    ended: endedMemberships(before, nowMs),
+  });
+}
+
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, ALREADY_A_MEMBER */
+export function acceptRequest(command: Command, groupId: string, userId: string): void {
+  if (command.writer.hasWrite(command.writeId)) return;
+  const { group, accountId, membership } = requireRequest(command, groupId, userId);
+  putMembership(command, group.claimId, accountId, {
+    ...membership,
+    state: "member",
+    sinceMs: command.nowMs,
+  });
+}
+
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, ALREADY_A_MEMBER */
+export function rejectRequest(command: Command, groupId: string, userId: string): void {
+  if (command.writer.hasWrite(command.writeId)) return;
+  const { group, accountId, membership } = requireRequest(command, groupId, userId);
+  putMembership(command, group.claimId, accountId, {
+    ...membership,
+    state: "rejected",
+    sinceMs: command.nowMs,
+  });
+}
+
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, INVALID_ARGUMENT when it is the owner himself */
+export function removeMember(command: Command, groupId: string, userId: string): void {
+  const { writer, account, nowMs } = command;
+  if (writer.hasWrite(command.writeId)) return;
+  const group = requireGroup(writer, groupId);
+  requireOwner(writer, group, account.accountId);
+  if (userId === account.userId) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      `You own group '${groupId}' and cannot remove yourself; leave_group ${groupId} hands it over.`,
+    );
+  }
+  const accountId = writer.claim("user", userId)?.claimId ?? "";
+  const membership = membershipOf(writer, group.claimId, accountId);
+  if (membership?.state !== "member") {
+    throw new MiniTorrentError(
+      "UNKNOWN_USER",
+      `'${userId}' is not in group '${groupId}'; list_members ${groupId} shows who is.`,
+    );
+  }
+  putMembership(command, group.claimId, accountId, { ...membership, state: "removed", sinceMs: nowMs });
+}
+
+export interface LeaveResult {
+  /** Who owns the group now, if it was the owner who left. */
+  readonly newOwnerId?: string;
+  /** True if nobody is left: the group is over, its name free. */
+  readonly groupEnded: boolean;
+}
+
+/**
+ * Ends the account's membership. The owner hands the group to its member of longest standing.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
+ */
+export function leaveGroup(command: Command, groupId: string): LeaveResult {
+  const { writer, account, nowMs } = command;
+  if (writer.hasWrite(command.writeId)) return howItWasLeft(writer, groupId, account.accountId);
+  const group = requireGroup(writer, groupId);
+  const { accountId } = requireMember(writer, group, account.accountId);
+  const membership = membershipOf(writer, group.claimId, accountId);
+  if (membership === undefined) throw new MiniTorrentError("INTERNAL", "A membership vanished meanwhile.");
+  const others = currentMembers(writer, group.claimId).filter((member) => member.accountId !== accountId);
+  const successor = group.ownerAccountId === accountId ? others[0] : undefined;
+  putMembership(command, group.claimId, accountId, {
+    ...membership,
+    state: "left",
+    sinceMs: nowMs,
+    ...(successor === undefined ? {} : { successorAccountId: successor.accountId }),
+  });
+  if (others.length === 0) {
+    writer.endClaim("group", group.claimId);
+    return { groupEnded: true };
+  }
+  if (successor === undefined) return { groupEnded: false };
+  const value: GroupValue = { ...group.value, ownerAccountId: successor.accountId };
+  writer.updateClaim("group", group.claimId, value);
+  return { newOwnerId: successor.userId, groupEnded: false };
+}
+
+/** All groups, and how the account stands to each. */
+export function listGroups(reader: RegistryReader, accountId: string): GroupSummary[] {
+  const summaries: GroupSummary[] = [];
+  for (const { claimId } of reader.claims<GroupValue>("group", "")) {
+    const group = groupByClaim(reader, claimId);
+    if (group === undefined) continue;
+    const standing = standingIn(reader, group, accountId);
+    summaries.push({
+      groupId: group.groupId,
+      ownerId: userIdOf(reader, group.ownerAccountId) ?? "",
+      memberCount: currentMembers(reader, claimId).length,
+      ...(standing === undefined ? {} : { standing }),
+    });
+  }
+  return summaries;
+}
+
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER */
+export function listRequests(reader: RegistryReader, accountId: string, groupId: string): JoinRequest[] {
+  const group = requireGroup(reader, groupId);
+  requireOwner(reader, group, accountId);
+  return waitingRequests(reader, group.claimId).map(({ userId, sinceMs }) => ({ userId, sinceMs }));
+}
+
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER */
+export function listMembers(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  isOnline: (accountId: string) => boolean,
+): Member[] {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  return currentMembers(reader, group.claimId).map((member) => ({
+    userId: member.userId,
+    isOwner: member.accountId === group.ownerAccountId,
+    isOnline: isOnline(member.accountId),
+    sinceMs: member.sinceMs,
+  }));
+}
+
+/** Memberships of the group that are over, while a certificate of theirs may still be valid. */
+export function revokedMembershipIds(reader: RegistryReader, groupClaimId: string, nowMs: number): string[] {
+  return reader
+    .list<MembershipValue>("membership", recordKey(groupClaimId, ""))
+    .flatMap(({ value }) => endedMemberships(value, nowMs))
+    .map(({ membershipId }) => membershipId);
+}
+
+/** This membership if it is over, and those before it, as far as their certificates may still be valid. */
+function endedMemberships(membership: MembershipValue | undefined, nowMs: number): EndedMembership[] {
+  if (membership === undefined) return [];
+  const ended = [...(membership.ended ?? [])];
+  if (membership.state === "removed" || membership.state === "left") {
+    ended.push({ membershipId: membership.membershipId, endedAtMs: membership.sinceMs });
+  }
+  return ended.filter(({ endedAtMs }) => endedAtMs > nowMs - REVOCATION_MEMORY_MS);
+}
+
+function requireRequest(
+  { writer, account }: Command,
+  groupId: string,
+  userId: string,
+): { group: Group; accountId: string; membership: MembershipValue } {
+  const group = requireGroup(writer, groupId);
+  requireOwner(writer, group, account.accountId);
+  const accountId = writer.claim("user", userId)?.claimId ?? "";
+  const membership = membershipOf(writer, group.claimId, accountId);
+  if (membership?.state === "requested") return { group, accountId, membership };
+  if (membership?.state === "member") {
+    throw new MiniTorrentError("ALREADY_A_MEMBER", `'${userId}' is in group '${groupId}' already.`);
+  }
+  throw new MiniTorrentError(
+    "NO_SUCH_REQUEST",
+    `'${userId}' has not asked to join group '${groupId}'; list_requests ${groupId} shows who has.`,
+  );
+}
+
+function putMembership(
+  { writer }: Command,
+  groupClaimId: string,
+  accountId: string,
+  membership: MembershipValue,
+): void {
+  writer.put("membership", recordKey(groupClaimId, accountId), membership);
+}
+
+function standingIn(reader: RegistryReader, group: Group, accountId: string): GroupSummary["standing"] {
+  if (group.ownerAccountId === accountId) return "owner";
+  if (currentMember(reader, group.claimId, accountId) !== undefined) return "member";
+  return membershipOf(reader, group.claimId, accountId)?.state === "requested" ? "requested" : undefined;
+}
+
+/** What `leaveGroup` answered when it was done. */
+function howItWasLeft(reader: RegistryReader, groupId: string, accountId: string): LeaveResult {
+  const group = findGroup(reader, groupId);
+  if (group === undefined) return { groupEnded: true };
+  const successor = membershipOf(reader, group.claimId, accountId)?.successorAccountId;
+  const newOwnerId = successor === undefined ? undefined : userIdOf(reader, successor);
+  return { groupEnded: false, ...(newOwnerId === undefined ? {} : { newOwnerId }) };
+}

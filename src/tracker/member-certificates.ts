@@ -1,0 +1,34 @@
+// The certificates that make membership real: issued to a member's device, for a short time, by the group's authority.
+import type { Account, GroupCertificate } from "../api/schemas.ts";
+import { issueMemberCertificate } from "../identity/certificates.ts";
+import { revokedMembershipIds } from "./groups.ts";
+import { requireGroup, requireMember } from "./memberships.ts";
+import type { RegistryReader } from "./registry/registry.ts";
+import { authorityOf } from "./values.ts";
+
+/**
+ * A certificate of the group for the key that the device proved in TLS.
+ *
+ * @param publicKeySpki DER
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, INVALID_ARGUMENT for a key that is not P-256
+ */
+export async function certifyMember(
+  reader: RegistryReader,
+  account: Account,
+  publicKeySpki: Uint8Array,
+  groupId: string,
+  nowMs: number,
+): Promise<GroupCertificate> {
+  const group = requireGroup(reader, groupId);
+  const { membershipId } = requireMember(reader, group, account.accountId);
+  const authority = authorityOf(group.value);
+  const { userId } = account;
+  const issued = await issueMemberCertificate({ authority, userId, membershipId, publicKeySpki, nowMs });
+  return {
+    groupId: group.groupId,
+    certificatePem: issued.certificatePem,
+    authorityPem: authority.certificatePem,
+    validUntilMs: issued.validUntilMs,
+    revokedMembershipIds: revokedMembershipIds(reader, group.claimId, nowMs),
+  };
+}

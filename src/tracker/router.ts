@@ -1,0 +1,281 @@
+// What a client can ask of a tracker (tRPC 11 over one WebSocket). Each procedure checks the form of what came, finds out
+// whose device it is, and calls a rule; the rules are elsewhere. Whoever writes gives a writeId: the same one again is
+// answered as the first was.
+import { randomUUID } from "node:crypto";
+import { initTRPC } from "@trpc/server";
+import { ZodError, z } from "zod";
+import { MiniTorrentError } from "../api/errors.ts";
+import {
+  type Account,
+  announcedTorrentSchema,
+  announceSchema,
+  credentialsSchema,
+  type FileSummary,
+  fileNameSchema,
+  type GroupCertificate,
+  type GroupSummary,
+  groupIdSchema,
+  infoHashSchema,
+  infoSchema,
+  type JoinRequest,
+  type Member,
+  type PeerAddress,
+  sha1Schema,
+  type TrackerEvent,
+  userIdSchema,
+  writeIdSchema,
+} from "../api/schemas.ts";
+import { createGroupAuthority } from "../identity/certificates.ts";
+import { accountOfDevice, authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
+import type { AttemptLimits } from "./attempt-limits.ts";
+import { listFiles, metainfoOf, shareFile, stopShare } from "./catalogue.ts";
+import type { Command } from "./command.ts";
+import type { Connection, Connections } from "./connection.ts";
+import {
+  acceptRequest,
+  createGroup,
+  type LeaveResult,
+  leaveGroup,
+  listGroups,
+  listMembers,
+  listRequests,
+  rejectRequest,
+  removeMember,
+  requestToJoin,
+  requireFreeGroupId,
+} from "./groups.ts";
+import { certifyMember } from "./member-certificates.ts";
+import { requireGroup } from "./memberships.ts";
+import type { PeerExchange } from "./peer-exchange.ts";
+import type { Presence } from "./presence.ts";
+import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
+
+/** Most changes in one presence update. */
+const MAX_PRESENCE_CHANGES = 10_000;
+
+/** What the procedures need of the tracker. */
+export interface RouterServices {
+  readonly registry: RegistryReader;
+  /** One transaction, resolved when every connected tracker has it. */
+  readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T) => Promise<T>;
+  readonly connections: Connections;
+  readonly presence: Presence;
+  readonly peers: PeerExchange;
+  readonly limits: AttemptLimits;
+  readonly nowMs: () => number;
+  readonly counters: {
+    loginRefused(): void;
+    certificateIssued(): void;
+  };
+  /** For what the client is told of only as INTERNAL. */
+  readonly reportFault: (error: unknown, path: string) => void;
+}
+
+export interface RouterContext {
+  readonly tracker: RouterServices;
+  readonly connection: Connection;
+}
+
+const t = initTRPC.context<RouterContext>().create({
+  errorFormatter({ shape, error, path, ctx }) {
+    const { code, message } = describe(error.cause);
+    if (code === "INTERNAL") ctx?.tracker.reportFault(error.cause ?? error, path ?? "");
+    return {
+      ...shape,
+      message,
+      data: { code: shape.data.code, httpStatus: shape.data.httpStatus, minitorrentCode: code },
+    };
+  },
+});
+
+/** The account whose session this device carries: proved by its key in TLS, so that any tracker can tell. */
+function sessionOf({ tracker, connection }: RouterContext): Account {
+  const account = accountOfDevice(tracker.registry, connection.deviceId);
+  if (account !== undefined) {
+    if (tracker.connections.accountOf(connection)?.accountId !== account.accountId)
+      attach(tracker, connection, account);
+    return account;
+  }
+  detach(tracker, connection);
+  throw new MiniTorrentError("NOT_LOGGED_IN", "Nobody is logged in on this device; login <user_id> first.");
+}
+
+function attach(tracker: RouterServices, connection: Connection, account: Account): void {
+  tracker.connections.logIn(connection, account);
+  tracker.presence.arrive(connection.id, account.accountId, connection.deviceId, connection.host);
+}
+
+function detach(tracker: RouterServices, connection: Connection): void {
+  tracker.connections.logOut(connection);
+  tracker.presence.depart(connection.id);
+}
+
+const open = t.procedure;
+const loggedIn = t.procedure.use(({ ctx, next }) => next({ ctx: { ...ctx, account: sessionOf(ctx) } }));
+
+/** Runs a rule as the account that asks, in one transaction. */
+function command<T>(
+  ctx: RouterContext & { account: Account },
+  writeId: string,
+  rule: (command: Command) => T,
+): Promise<T> {
+  const { account, tracker } = ctx;
+  const nowMs = tracker.nowMs();
+  return tracker.write(writeId, (writer) => rule({ writer, writeId, account, nowMs }));
+}
+
+const inGroup = z.object({ groupId: groupIdSchema });
+const write = z.object({ writeId: writeIdSchema });
+const writeInGroup = inGroup.extend({ writeId: writeIdSchema });
+const writeAboutUser = writeInGroup.extend({ userId: userIdSchema });
+
+const session = t.router({
+  createUser: open
+    .input(credentialsSchema.extend(write.shape))
+    .mutation(async ({ ctx, input }): Promise<void> => {
+      const { tracker, connection } = ctx;
+      const { writeId, userId, password } = input;
+      await tracker.limits.createAccount(connection.host);
+      const credential = await prepareUser(tracker.registry, writeId, userId, password);
+      await tracker.write(writeId, (writer) =>
+        createUser(writer, writeId, userId, credential, tracker.nowMs()),
+      );
+    }),
+  login: open
+    .input(credentialsSchema.extend(write.shape))
+    .mutation(async ({ ctx, input }): Promise<Account> => {
+      const { tracker, connection } = ctx;
+      const { writeId, userId, password } = input;
+      try {
+        const account = await tracker.limits.login(connection.host, userId, () =>
+          authenticate(tracker.registry, userId, password),
+        );
+        await tracker.write(writeId, (writer) => logIn(writer, connection.deviceId, account));
+        attach(tracker, connection, account);
+        return account;
+      } catch (error) {
+        tracker.counters.loginRefused();
+        throw error;
+      }
+    }),
+  resume: loggedIn.mutation(({ ctx }): Account => ctx.account),
+  logout: open.input(write).mutation(async ({ ctx, input }): Promise<void> => {
+    const { tracker, connection } = ctx;
+    await tracker.write(input.writeId, (writer) => logOut(writer, connection.deviceId));
+    for (const other of tracker.connections.ofDevice(connection.deviceId)) detach(tracker, other);
+  }),
+});
+
+const groups = t.router({
+  create: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
+    const { registry } = ctx.tracker;
+    if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
+    const authority = await createGroupAuthority(input.groupId);
+    await command(ctx, input.writeId, (run) => createGroup(run, input.groupId, authority, randomUUID()));
+  }),
+  join: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
+    await command(ctx, input.writeId, (run) => requestToJoin(run, input.groupId, randomUUID()));
+  }),
+  leave: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<LeaveResult> => {
+    return await command(ctx, input.writeId, (run) => leaveGroup(run, input.groupId));
+  }),
+  list: loggedIn.query(({ ctx }): GroupSummary[] => listGroups(ctx.tracker.registry, ctx.account.accountId)),
+  requests: loggedIn.input(inGroup).query(({ ctx, input }): JoinRequest[] => {
+    return listRequests(ctx.tracker.registry, ctx.account.accountId, input.groupId);
+  }),
+  accept: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
+    await command(ctx, input.writeId, (run) => acceptRequest(run, input.groupId, input.userId));
+  }),
+  reject: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
+    await command(ctx, input.writeId, (run) => rejectRequest(run, input.groupId, input.userId));
+  }),
+  remove: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
+    await command(ctx, input.writeId, (run) => removeMember(run, input.groupId, input.userId));
+  }),
+  members: loggedIn.input(inGroup).query(({ ctx, input }): Member[] => {
+    const { registry, presence } = ctx.tracker;
+    return listMembers(registry, ctx.account.accountId, input.groupId, (id) => presence.isOnline(id));
+  }),
+  certificate: loggedIn.input(inGroup).query(async ({ ctx, input }): Promise<GroupCertificate> => {
+    const { tracker, connection, account } = ctx;
+    const { publicKeySpki } = connection;
+    const certificate = await certifyMember(
+      tracker.registry,
+      account,
+      publicKeySpki,
+      input.groupId,
+      tracker.nowMs(),
+    );
+    tracker.counters.certificateIssued();
+    return certificate;
+  }),
+});
+
+const aFile = inGroup.extend({ fileName: fileNameSchema });
+
+const files = t.router({
+  list: loggedIn.input(inGroup).query(({ ctx, input }): FileSummary[] => {
+    const { registry, peers } = ctx.tracker;
+    const { claimId } = requireGroup(registry, input.groupId);
+    const count = (infoHash: string) => peers.count(claimId, infoHash);
+    return listFiles(registry, ctx.account.accountId, input.groupId, count);
+  }),
+  share: loggedIn
+    .input(writeInGroup.extend({ info: infoSchema, sha1: sha1Schema }))
+    .mutation(async ({ ctx, input }): Promise<{ infoHash: string; joinedSwarm: boolean }> => {
+      const info = Buffer.from(input.info, "base64");
+      const { groupId, sha1 } = input;
+      return await command(ctx, input.writeId, (run) => shareFile(run, { groupId, info, sha1 }));
+    }),
+  stopShare: loggedIn
+    .input(aFile.extend({ writeId: writeIdSchema }))
+    .mutation(async ({ ctx, input }): Promise<void> => {
+      await command(ctx, input.writeId, (run) => stopShare(run, input.groupId, input.fileName));
+    }),
+  metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
+    const { groupId, fileName } = input;
+    return { info: metainfoOf(ctx.tracker.registry, ctx.account.accountId, groupId, fileName) };
+  }),
+});
+
+const presence = t.router({
+  announce: loggedIn.input(announceSchema).mutation(({ ctx, input }): void => {
+    ctx.tracker.presence.announce(ctx.connection.id, input.listenPort, input.torrents);
+  }),
+  update: loggedIn
+    .input(
+      z.object({
+        add: z.array(announcedTorrentSchema).max(MAX_PRESENCE_CHANGES),
+        remove: z.array(infoHashSchema).max(MAX_PRESENCE_CHANGES),
+      }),
+    )
+    .mutation(({ ctx, input }): void => {
+      ctx.tracker.presence.update(ctx.connection.id, input.add, input.remove);
+    }),
+  peers: loggedIn.input(z.object({ infoHash: infoHashSchema })).query(({ ctx, input }): PeerAddress[] => {
+    return ctx.tracker.peers.peersFor(ctx.connection, input.infoHash);
+  }),
+});
+
+/** Everything that is told unasked while the connection lasts, whoever is logged in on it. */
+const events = open.subscription(async function* ({
+  ctx,
+  signal,
+}): AsyncGenerator<TrackerEvent, void, undefined> {
+  yield* ctx.connection.events(signal);
+});
+
+export const appRouter = t.router({ session, groups, files, presence, events });
+export type AppRouter = typeof appRouter;
+
+/** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */
+function describe(cause: unknown): Pick<MiniTorrentError, "code" | "message"> {
+  if (cause instanceof MiniTorrentError) return cause;
+  if (cause instanceof ZodError) {
+    const [issue] = cause.issues;
+    const field = issue?.path.join(".") ?? "";
+    const message = `${field === "" ? "The request" : field} is refused: ${issue?.message ?? "wrong form"}.`;
+    return { code: "INVALID_ARGUMENT", message };
+  }
+  return { code: "INTERNAL", message: "Something went wrong inside the tracker; its log says more." };
+}

@@ -1,0 +1,144 @@
+// What ./client and ./tracker are started with: options, positions, usage. Reads no file and starts nothing.
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { type Address, formatAddress, parseAddress, type TrackerAddress } from "../api/addresses.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export const CLIENT_USAGE = `Usage: ./client <IP>:<PORT> <tracker_info.txt> [options]
+
+  <IP>:<PORT>          where to listen for peers; port 0: any free one. If it is the address of a
+                       tracker in the file, that tracker is used first and a free port chosen.
+  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT
+
+Options
+  --data-dir <folder>  where accounts' keys, shares and downloads are remembered
+  --json               one JSON object a line for each answer and each event; no prompt
+  --stay               when piped input ends, go on sharing until a signal comes
+  --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in
+                       the data folder. Without it nothing is logged.
+  --help, --version`;
+
+export const TRACKER_USAGE = `Usage: ./tracker <tracker_info.txt> <tracker_no> [options]
+
+  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT
+  <tracker_no>         which of them this one is, counted from 1
+
+Options
+  --data-dir <folder>  where users, groups, files and this tracker's key are kept
+  --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr (info)
+  --help, --version`;
+
+export interface ClientArguments {
+  readonly kind: "run";
+  readonly listen: Address;
+  readonly trackerInfoPath: string;
+  readonly dataDir: string | undefined;
+  readonly isJson: boolean;
+  readonly isStaying: boolean;
+  readonly logLevel: LogLevel | undefined;
+}
+
+export interface TrackerArguments {
+  readonly kind: "run";
+  readonly trackerInfoPath: string;
+  readonly trackerNumber: string;
+  readonly dataDir: string | undefined;
+  readonly logLevel: LogLevel | undefined;
+}
+
+export interface AskedForText {
+  readonly kind: "help" | "version";
+}
+
+const commonOptions = {
+  "data-dir": { type: "string" },
+  "log-level": { type: "string" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean", short: "V" },
+} as const;
+
+/** @throws MiniTorrentError USAGE or INVALID_ADDRESS, with what is wrong */
+export function parseClientArguments(argv: readonly string[]): ClientArguments | AskedForText {
+  const { values, positionals } = understood(() =>
+    parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { ...commonOptions, json: { type: "boolean" }, stay: { type: "boolean" } },
+    }),
+  );
+  if (values.help === true) return { kind: "help" };
+  if (values.version === true) return { kind: "version" };
+  const [address, trackerInfoPath] = exactlyTwo(positionals, "<IP>:<PORT> and <tracker_info.txt>");
+  return {
+    kind: "run",
+    listen: parseAddress(address, true),
+    trackerInfoPath,
+    dataDir: values["data-dir"],
+    isJson: values.json === true,
+    isStaying: values.stay === true,
+    logLevel: logLevelOf(values["log-level"]),
+  };
+}
+
+/** @throws MiniTorrentError USAGE, with what is wrong */
+export function parseTrackerArguments(argv: readonly string[]): TrackerArguments | AskedForText {
+  const { values, positionals } = understood(() =>
+    parseArgs({ args: [...argv], allowPositionals: true, options: commonOptions }),
+  );
+  if (values.help === true) return { kind: "help" };
+  if (values.version === true) return { kind: "version" };
+  const [trackerInfoPath, trackerNumber] = exactlyTwo(positionals, "<tracker_info.txt> and <tracker_no>");
+  return {
+    kind: "run",
+    trackerInfoPath,
+    trackerNumber,
+    dataDir: values["data-dir"],
+    logLevel: logLevelOf(values["log-level"]),
+  };
+}
+
+/** Index of the tracker that has this address; undefined: none. */
+export function trackerAt(address: Address, trackers: readonly TrackerAddress[]): number | undefined {
+  const name = formatAddress(address).toLowerCase();
+  const index = trackers.findIndex((tracker) => formatAddress(tracker).toLowerCase() === name);
+  return index === -1 ? undefined : index;
+}
+
+export function versionText(): string {
+  const file: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  const hasVersion = typeof file === "object" && file !== null && "version" in file;
+  return `miniTorrent ${hasVersion ? String(file.version) : "unknown"}`;
+}
+
+function understood<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new MiniTorrentError("USAGE", asMiniTorrentError(error).message.replace(/^.*?inside: /, ""), {
+      cause: error,
+    });
+  }
+}
+
+function exactlyTwo(positionals: readonly string[], expected: string): [string, string] {
+  const [first, second] = positionals;
+  if (first === undefined || second === undefined || positionals.length > 2) {
+    throw new MiniTorrentError(
+      "USAGE",
+      `Two arguments are expected, ${expected}; given: ${positionals.length === 0 ? "none" : positionals.join(" ")}.`,
+    );
+  }
+  return [first, second];
+}
+
+function logLevelOf(text: string | undefined): LogLevel | undefined {
+  if (text === undefined) return undefined;
+  const level = LOG_LEVELS.find((candidate) => candidate === text);
+  if (level === undefined) {
+    throw new MiniTorrentError("USAGE", `'${text}' is not a log level: ${LOG_LEVELS.join(", ")}.`);
+  }
+  return level;
+}

@@ -1,0 +1,156 @@
+// Entry point of ./client: from its arguments to a client that runs, at a terminal or in a script. Decides nothing else.
+import { networkInterfaces } from "node:os";
+import { join } from "node:path";
+import { styleText } from "node:util";
+import { type Logger, pino } from "pino";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { asMiniTorrentError } from "../api/errors.ts";
+import { Client } from "../client/client.ts";
+import {
+  CLIENT_USAGE,
+  type ClientArguments,
+  type LogLevel,
+  parseClientArguments,
+  trackerAt,
+  versionText,
+} from "./arguments.ts";
+import { defaultDataDir } from "./data-dir.ts";
+import { harmless } from "./display-text.ts";
+import { EventFeed } from "./event-feed.ts";
+import { Repl } from "./repl.ts";
+import { runScript } from "./script.ts";
+import { readTrackerInfo } from "./tracker-info.ts";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** As a shell reports a process that Ctrl-C ended: 128 + SIGINT. */
+const EXIT_FORCED = 130;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  let given: ReturnType<typeof parseClientArguments>;
+  try {
+    given = parseClientArguments(argv);
+  } catch (error) {
+    console.error(`client: ${harmless(asMiniTorrentError(error).message)}\n\n${CLIENT_USAGE}`);
+    return EXIT_USAGE;
+  }
+  if (given.kind !== "run") {
+    console.log(given.kind === "help" ? CLIENT_USAGE : versionText());
+    return 0;
+  }
+  try {
+    return await run(given);
+  } catch (error) {
+    const { code, message } = asMiniTorrentError(error);
+    console.error(`error ${code}: ${harmless(message)}`);
+    return EXIT_FAILED;
+  }
+}
+
+async function run(given: ClientArguments): Promise<number> {
+  const trackers = readTrackerInfo(given.trackerInfoPath);
+  const firstTracker = trackerAt(given.listen, trackers);
+  const dataDir = given.dataDir ?? defaultDataDir("client");
+  const isInteractive =
+    !given.isJson && process.stdin.isTTY && process.stdout.isTTY && process.env.TERM !== "dumb";
+  const feed = new EventFeed();
+  const ending = new AbortController();
+  endOnSignals(ending);
+  const client = await Client.open({
+    listen: firstTracker === undefined ? given.listen : freePortNear(given.listen),
+    trackers,
+    ...(firstTracker === undefined ? {} : { firstTracker }),
+    dataDir,
+    log: logFor(given.logLevel, isInteractive ? join(dataDir, "client.log") : undefined),
+    onEvent: feed.push,
+  });
+  try {
+    if (firstTracker !== undefined) {
+      const { listeningOn } = client.status();
+      console.error(
+        `${formatAddress(given.listen)} is a tracker: it is used first, and peers reach this client at ${listeningOn}.`,
+      );
+    }
+    if (!isInteractive) return await script(client, given, feed, ending);
+    const repl = new Repl({
+      client,
+      feed,
+      input: process.stdin,
+      terminal: process.stdout,
+      isColored: wantsColor(process.stdout),
+      signal: ending.signal,
+      onForce: () => process.exit(EXIT_FORCED),
+    });
+    await repl.run();
+    return 0;
+  } finally {
+    await client.close();
+    // What is left of the input must not keep a client alive that is done.
+    process.stdin.destroy();
+  }
+}
+
+async function script(
+  client: Client,
+  given: ClientArguments,
+  feed: EventFeed,
+  ending: AbortController,
+): Promise<number> {
+  let isReaderGone = false;
+  process.stdout.on("error", () => {
+    // The reader of our output is gone (EPIPE): there is nobody to answer any more.
+    isReaderGone = true;
+    ending.abort();
+  });
+  const exitCode = await runScript({
+    client,
+    feed,
+    input: process.stdin,
+    writeOut: (line) => process.stdout.write(`${line}\n`),
+    writeError: (line) => process.stderr.write(`${line}\n`),
+    view: {
+      columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+      isColored: wantsColor(process.stdout),
+    },
+    isJson: given.isJson,
+    isStaying: given.isStaying,
+    showsProgress: process.stderr.isTTY && !given.isJson,
+    signal: ending.signal,
+  });
+  return isReaderGone ? EXIT_FAILED : exitCode;
+}
+
+/** The first signal ends in good order, the second at once. */
+function endOnSignals(ending: AbortController): void {
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (ending.signal.aborted) process.exit(EXIT_FORCED);
+      ending.abort();
+    });
+  }
+}
+
+/** Any port at the tracker's host if that is this machine, otherwise at all of this machine's addresses. */
+function freePortNear({ host }: Address): Address {
+  const isLoopback = host === "localhost" || host === "::1" || /^127\./.test(host);
+  const isOwn = Object.values(networkInterfaces()).some((list) =>
+    list?.some(({ address }) => address.toLowerCase() === host.toLowerCase()),
+  );
+  if (isLoopback || isOwn) return { host, port: 0 };
+  return { host: host.includes(":") ? "::" : "0.0.0.0", port: 0 };
+}
+
+/** Silent unless a level is asked for; to the file where there is a prompt on the screen, otherwise to stderr. */
+function logFor(level: LogLevel | undefined, file: string | undefined): Logger {
+  if (level === undefined) return pino({ enabled: false });
+  const destination =
+    file === undefined ? pino.destination(2) : pino.destination({ dest: file, mkdir: true });
+  return pino({ level, base: null }, destination);
+}
+
+/** NO_COLOR, FORCE_COLOR and the terminal's own word, as node:util knows them. */
+function wantsColor(stream: NodeJS.WriteStream): boolean {
+  return styleText("red", "x", { stream }) !== "x";
+}

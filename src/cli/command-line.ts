@@ -1,0 +1,98 @@
+// A typed line as words: quotes and backslashes as in a shell, ~ for the home folder. Nothing is ever expanded that a
+// path does not need: no variables, no wildcards. Knows what each word looked like, which tab completion needs.
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { MiniTorrentError } from "../api/errors.ts";
+
+export type Quote = '"' | "'";
+
+export interface Word {
+  /** What the word means: quotes and backslashes taken away. */
+  readonly value: string;
+  /** Where it begins in the line, in UTF-16 units. */
+  readonly start: number;
+}
+
+export interface SplitLine {
+  readonly words: readonly Word[];
+  /** The quote that is still open at the end of the line. */
+  readonly openQuote: Quote | undefined;
+  /** True if the line ends inside its last word: what is typed next belongs to it. */
+  readonly endsInWord: boolean;
+}
+
+/** What a backslash takes the meaning from; before anything else it stands for itself, so that C:\x and p\w survive. */
+const ESCAPABLE = /[\s\\'"#]/;
+
+/** Splits a line at its spaces. Never fails: an open quote is told of. */
+export function splitLine(line: string): SplitLine {
+  const words: Word[] = [];
+  let word: { value: string; start: number } | undefined;
+  let quote: Quote | undefined;
+  for (let at = 0; at < line.length; at++) {
+    const character = line.charAt(at);
+    const next = line.charAt(at + 1);
+    if (quote === undefined && /\s/.test(character)) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+      continue;
+    }
+    word ??= { value: "", start: at };
+    if (character === quote) {
+      quote = undefined;
+    } else if (quote === undefined && (character === '"' || character === "'")) {
+      quote = character;
+    } else if (character === "\\" && isEscaped(next, quote)) {
+      word.value += next;
+      at++;
+    } else {
+      word.value += character;
+    }
+  }
+  if (word !== undefined) words.push(word);
+  return { words, openQuote: quote, endsInWord: word !== undefined };
+}
+
+function isEscaped(next: string, quote: Quote | undefined): boolean {
+  if (next === "" || quote === "'") return false;
+  return quote === '"' ? next === '"' || next === "\\" : ESCAPABLE.test(next);
+}
+
+/**
+ * The words of a complete line.
+ *
+ * @throws MiniTorrentError USAGE if a quote is open; the sentence repeats nothing of the line, which may hold a password
+ */
+export function parseWords(line: string): readonly string[] {
+  const { words, openQuote } = splitLine(line);
+  if (openQuote !== undefined) {
+    throw new MiniTorrentError(
+      "USAGE",
+      `A quote ${openQuote} is opened and not closed: close it, or write \\${openQuote} for the character itself.`,
+    );
+  }
+  return words.map((word) => word.value);
+}
+
+/** How `text` is typed so that it reads as that text, inside `quote` or outside of quotes. */
+export function quoteText(text: string, quote: Quote | undefined): string {
+  if (quote === "'") return text.replaceAll("'", "'\\''");
+  return text.replace(quote === '"' ? /["\\]/g : /[\s\\'"]/g, "\\$&");
+}
+
+/** True for an empty line and for a comment. */
+export function saysNothing(line: string): boolean {
+  return /^\s*(#|$)/.test(line);
+}
+
+/** Puts the home folder for a leading `~`, quoted or not; `./~` is a file of that name. */
+export function expandHome(path: string, home: string = homedir()): string {
+  if (path === "~") return home;
+  return path.startsWith("~/") ? join(home, path.slice(2)) : path;
+}
+
+/** The absolute path that was meant. A slash at the end stays: it says that a folder is meant. */
+export function absolutePath(path: string, home: string = homedir()): string {
+  const absolute = resolve(expandHome(path, home));
+  return /[^/]\/+$/.test(path) ? `${absolute}/` : absolute;
+}

@@ -1,0 +1,53 @@
+// What a command is: its arguments, its action, and what an action gets and gives. The table of them is commands.ts.
+import type { Client } from "../client/client.ts";
+import type { HashProgress } from "../client/status.ts";
+import type { View } from "./display-text.ts";
+
+/** What the commands need of a client. */
+export type ClientCommands = Omit<Client, "close">;
+
+/** What an argument is: tab completion offers accordingly. */
+export type ArgumentKind =
+  | "user-id"
+  | "password"
+  | "new-group"
+  | "any-group"
+  | "my-group"
+  | "requester"
+  | "member"
+  | "group-file"
+  | "download-group"
+  | "download-file"
+  | "path"
+  | "command";
+
+export interface Argument {
+  readonly name: string;
+  readonly kind: ArgumentKind;
+}
+
+export interface CommandContext {
+  readonly client: ClientCommands;
+  /** Aborted when the person gives up waiting. */
+  readonly signal: AbortSignal;
+  /** Asks at the terminal, without echo; undefined where nobody can be asked. */
+  readonly askPassword: ((question: string) => Promise<string>) | undefined;
+  readonly onHashing: (path: string, progress: HashProgress) => void;
+}
+
+export interface Answer {
+  /** What `--json` shows. */
+  readonly result: unknown;
+  /** The same for a person. */
+  readonly lines: (view: View) => readonly string[];
+}
+
+export interface Command {
+  readonly name: string;
+  readonly arguments: readonly Argument[];
+  /** How many arguments there may be: each of these counts is a form of the command. */
+  readonly arity: readonly number[];
+  readonly help: string;
+  /** Gets as many values as one of `arity` says. */
+  readonly run: (context: CommandContext, ...values: string[]) => Promise<Answer>;
+}

@@ -1,0 +1,132 @@
+// What Tab offers: commands, groups, people, files, downloads and paths, by the kind of the argument that is being typed.
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
+import { expandHome, quoteText, splitLine } from "./command-line.ts";
+import { harmless } from "./display-text.ts";
+
+/** A person who pressed Tab looks at the screen: past this, nothing is offered rather than something late. */
+const PATIENCE_MS = 1000;
+
+/** `[what the word may become, the word as it is typed]`: what node:readline asks of a completer. */
+export type Completion = [string[], string];
+
+interface Candidate {
+  readonly value: string;
+  /** False for a folder: its contents may follow. */
+  readonly isWhole: boolean;
+}
+
+/** Offers for the end of `line`. Never fails: who cannot be asked in time offers nothing. */
+export async function completeLine(
+  table: readonly Command[],
+  client: ClientCommands,
+  line: string,
+): Promise<Completion> {
+  const { words, openQuote, endsInWord } = splitLine(line);
+  const last = endsInWord ? words.at(-1) : undefined;
+  const typed = last?.value ?? "";
+  const raw = last === undefined ? "" : line.slice(last.start);
+  const before = words.slice(0, endsInWord ? -1 : undefined).map((word) => word.value);
+  const candidates = await inTime(candidatesFor(table, client, before, typed));
+  const offers = candidates
+    .filter(({ value }) => value.startsWith(typed) && harmless(value) === value)
+    .map(({ value, isWhole }) => {
+      const rest = quoteText(value.slice(typed.length), openQuote);
+      return raw + rest + (isWhole ? `${openQuote ?? ""} ` : "");
+    });
+  return [[...new Set(offers)].sort(), raw];
+}
+
+async function inTime(candidates: Promise<readonly Candidate[]>): Promise<readonly Candidate[]> {
+  const patience = new AbortController();
+  const late = new Promise<readonly Candidate[]>((resolve) => {
+    const timer = setTimeout(resolve, PATIENCE_MS, []);
+    patience.signal.addEventListener("abort", () => clearTimeout(timer));
+  });
+  try {
+    return await Promise.race([candidates, late]);
+  } catch {
+    // Not logged in, no such group, no tracker: there is nothing to offer, and Tab is no place to say why.
+    return [];
+  } finally {
+    patience.abort();
+  }
+}
+
+async function candidatesFor(
+  table: readonly Command[],
+  client: ClientCommands,
+  before: readonly string[],
+  typed: string,
+): Promise<readonly Candidate[]> {
+  const [name, ...values] = before;
+  if (name === undefined) return whole(table.map((command) => command.name));
+  const kind = table.find((command) => command.name === name)?.arguments[values.length]?.kind;
+  if (kind === undefined) return [];
+  if (kind === "path") return paths(typed);
+  if (kind === "command") return whole(table.map((command) => command.name));
+  // In every command that names a group and something in it, the group comes first.
+  return whole(await names(client, kind, values[0] ?? ""));
+}
+
+async function names(
+  client: ClientCommands,
+  kind: ArgumentKind,
+  groupId: string,
+): Promise<readonly string[]> {
+  switch (kind) {
+    case "any-group":
+      return (await client.listGroups())
+        .filter((group) => group.standing === undefined)
+        .map((group) => group.groupId);
+    case "my-group":
+      return client.status().groupIds;
+    case "requester":
+      return (await client.listRequests(groupId)).map((request) => request.userId);
+    case "member":
+      return (await client.listMembers(groupId))
+        .filter((member) => !member.isOwner)
+        .map((member) => member.userId);
+    case "group-file":
+      return (await client.listFiles(groupId)).map((file) => file.fileName);
+    case "download-group":
+      return client.downloads().map((download) => download.groupId);
+    case "download-file":
+      return client
+        .downloads()
+        .filter((download) => download.groupId === groupId)
+        .map((download) => download.fileName);
+    default:
+      return [];
+  }
+}
+
+function whole(values: readonly string[]): readonly Candidate[] {
+  return values.map((value) => ({ value, isWhole: true }));
+}
+
+async function paths(typed: string): Promise<readonly Candidate[]> {
+  if (typed === "~") return [{ value: "~/", isWhole: false }];
+  const slash = typed.lastIndexOf("/");
+  const folderTyped = typed.slice(0, slash + 1);
+  const namePart = typed.slice(slash + 1);
+  const folder = folderTyped === "" ? "." : expandHome(folderTyped);
+  const entries = await readdir(folder, { withFileTypes: true });
+  return Promise.all(
+    entries
+      .filter((entry) => entry.name.startsWith(namePart) && (namePart !== "" || !entry.name.startsWith(".")))
+      .map(async (entry) => {
+        const isFolder =
+          entry.isDirectory() || (entry.isSymbolicLink() && (await leadsToFolder(join(folder, entry.name))));
+        return { value: folderTyped + entry.name + (isFolder ? "/" : ""), isWhole: !isFolder };
+      }),
+  );
+}
+
+async function leadsToFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (target) => target.isDirectory(),
+    () => false,
+  );
+}

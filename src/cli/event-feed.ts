@@ -1,0 +1,18 @@
+// Brings a client's events to whoever shows them. A client reports from the moment it opens, before anybody listens: what
+// came until then is kept and handed over in order.
+import type { ClientEvent } from "../client/status.ts";
+
+export class EventFeed {
+  #listener: ((event: ClientEvent) => void) | undefined;
+  #pending: ClientEvent[] = [];
+
+  readonly push = (event: ClientEvent): void => {
+    if (this.#listener === undefined) this.#pending.push(event);
+    else this.#listener(event);
+  };
+
+  listen(listener: (event: ClientEvent) => void): void {
+    this.#listener = listener;
+    for (const event of this.#pending.splice(0)) listener(event);
+  }
+}

@@ -1,0 +1,75 @@
+// What happens unasked, as one line for a person. Pure.
+import type { ClientEvent } from "../client/status.ts";
+import { harmless, type Tone } from "./display-text.ts";
+import { renderCompletion } from "./render.ts";
+
+export interface Notice {
+  readonly tone: Tone;
+  readonly text: string;
+}
+
+/** The event in words, with the command that answers it where there is one. */
+export function noticeOf(event: ClientEvent): Notice {
+  const { tone, text } = describe(event);
+  return { tone, text: harmless(text) };
+}
+
+function describe(event: ClientEvent): Notice {
+  switch (event.type) {
+    case "join-requested":
+      return {
+        tone: "accent",
+        text: `${event.userId} asks to join ${event.groupId}; accept_request ${event.groupId} ${event.userId} lets them in.`,
+      };
+    case "request-accepted":
+      return { tone: "good", text: `You are a member of ${event.groupId} now.` };
+    case "request-rejected":
+      return { tone: "warn", text: `Your request to join ${event.groupId} was rejected.` };
+    case "membership-ended":
+      return { tone: "warn", text: ended(event.groupId, event.how) };
+    case "became-owner":
+      return { tone: "good", text: `You own ${event.groupId} now: you let people in.` };
+    case "name-taken-elsewhere":
+      return {
+        tone: "bad",
+        text: `The ${event.kind} name ${event.name} had been given away earlier at a tracker that was out of reach; the earlier claim stands, choose another name.`,
+      };
+    case "file-shared":
+      return { tone: "plain", text: `${event.userId} shares ${event.fileName} in ${event.groupId}.` };
+    case "download-complete":
+      return { tone: "good", text: renderCompletion(event.groupId, event.fileName) };
+    case "download-paused":
+      return { tone: "warn", text: `[P] [${event.groupId}] ${event.fileName}  paused: ${event.reason}` };
+    case "download-failed":
+      return { tone: "bad", text: `[F] [${event.groupId}] ${event.fileName}  ${event.reason}` };
+    case "share-ended":
+      return {
+        tone: "warn",
+        text: `[${event.groupId}] ${event.fileName} is no longer shared from here: ${event.reason}`,
+      };
+    case "peer-sent-bad-data":
+      return {
+        tone: "bad",
+        text: `[${event.groupId}] ${event.fileName}: ${event.userId} sent bad data in piece ${event.pieceIndex}; it was thrown away${event.isBanned ? " and nothing more is taken from them" : ""}.`,
+      };
+    case "tracker-connected":
+      return event.isFailover
+        ? { tone: "warn", text: `The tracker was lost; now at tracker ${event.tracker}.` }
+        : { tone: "dim", text: `Connected to tracker ${event.tracker}.` };
+    case "trackers-unreachable":
+      return { tone: "bad", text: `No tracker answers: ${event.reason}` };
+    case "session-ended":
+      return { tone: "bad", text: `You are logged out: ${event.reason}` };
+  }
+}
+
+function ended(groupId: string, how: "removed" | "left" | "group-ended"): string {
+  switch (how) {
+    case "removed":
+      return `The owner removed you from ${groupId}.`;
+    case "left":
+      return `You left ${groupId}.`;
+    case "group-ended":
+      return `${groupId} has ended.`;
+  }
+}

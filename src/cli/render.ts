@@ -1,0 +1,253 @@
+// What a person reads as the answer to a command: tables of groups, members, requests, files and peers, and a line for
+// a download. Pure; every name in it may come from somebody else and is made harmless.
+import type { FileSummary, GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
+import type {
+  ClientStatus,
+  DownloadSource,
+  DownloadStatus,
+  HashProgress,
+  PeerStatus,
+} from "../client/status.ts";
+import {
+  countOf,
+  displayWidth,
+  formatBytes,
+  formatDuration,
+  formatRate,
+  formatTime,
+  harmless,
+  paint,
+  type Tone,
+  truncate,
+  type View,
+} from "./display-text.ts";
+import { formatTable } from "./table.ts";
+
+/** Hex digits of a SHA-1 that a table shows; the whole of it is in `--json`, and in the answer to `upload_file`. */
+const SHA1_DIGITS_SHOWN = 12;
+/** Members named in a download's line; the others are counted. */
+const MAX_SOURCES_NAMED = 4;
+/** Groups named in the prompt; more are counted. */
+const MAX_GROUPS_NAMED = 2;
+const PROMPT_END = "> ";
+/** Width of a terminal that does not say its own (VT100). */
+const DEFAULT_COLUMNS = 80;
+
+export function renderGroups(groups: readonly GroupSummary[], view: View): readonly string[] {
+  if (groups.length === 0) return ["There is no group yet; create_group <group_id> makes one."];
+  const standings = { owner: "owner", member: "member", requested: "asked to join" } as const;
+  return formatTable(
+    [{ title: "GROUP" }, { title: "OWNER" }, { title: "MEMBERS", isNumber: true }, { title: "YOU" }],
+    groups.map((group) => [
+      group.groupId,
+      group.ownerId,
+      String(group.memberCount),
+      group.standing === undefined ? "-" : standings[group.standing],
+    ]),
+    view,
+  );
+}
+
+export function renderMembers(members: readonly Member[], view: View): readonly string[] {
+  return formatTable(
+    [{ title: "USER" }, { title: "ROLE" }, { title: "ONLINE" }, { title: "SINCE" }],
+    members.map((member) => [
+      member.userId,
+      member.isOwner ? "owner" : "member",
+      member.isOnline ? "yes" : "no",
+      formatTime(member.sinceMs, view),
+    ]),
+    view,
+  );
+}
+
+export function renderRequests(
+  requests: readonly JoinRequest[],
+  groupId: string,
+  view: View,
+): readonly string[] {
+  if (requests.length === 0) return [`Nobody is waiting to join ${harmless(groupId)}.`];
+  return formatTable(
+    [{ title: "USER" }, { title: "SINCE" }],
+    requests.map((request) => [request.userId, formatTime(request.sinceMs, view)]),
+    view,
+  );
+}
+
+export function renderFiles(files: readonly FileSummary[], groupId: string, view: View): readonly string[] {
+  if (files.length === 0)
+    return [`${harmless(groupId)} has no file yet; upload_file <file_path> ${harmless(groupId)} shares one.`];
+  return formatTable(
+    [
+      { title: "FILE" },
+      { title: "SIZE", isNumber: true },
+      { title: "SEEDERS", isNumber: true },
+      { title: "PEERS", isNumber: true },
+      { title: "SHARED BY" },
+      { title: "SHA-1" },
+    ],
+    files.map((file) => [
+      file.fileName,
+      formatBytes(file.lengthBytes),
+      String(file.seedersOnline),
+      String(file.peersOnline),
+      file.sharedBy,
+      file.sha1.slice(0, SHA1_DIGITS_SHOWN),
+    ]),
+    view,
+  );
+}
+
+export function renderPeers(peers: readonly PeerStatus[], view: View): readonly string[] {
+  if (peers.length === 0) return ["No peer is connected for that file."];
+  return formatTable(
+    [
+      { title: "USER" },
+      { title: "ADDRESS" },
+      { title: "HAS", isNumber: true },
+      { title: "DOWN", isNumber: true },
+      { title: "UP", isNumber: true },
+      { title: "GAVE", isNumber: true },
+      { title: "TOOK", isNumber: true },
+      { title: "REMARKS" },
+    ],
+    peers.map((peer) => [
+      peer.userId,
+      peer.address,
+      `${percentOf(peer.piecesHad, peer.pieceCount)}%`,
+      formatRate(peer.downloadBytesPerSecond),
+      formatRate(peer.uploadBytesPerSecond),
+      formatBytes(peer.downloadedBytes),
+      formatBytes(peer.uploadedBytes),
+      peer.remarks.join(", "),
+    ]),
+    view,
+  );
+}
+
+export function renderStatus(status: ClientStatus): readonly string[] {
+  const { account, tracker, groupIds } = status;
+  const groups =
+    groupIds.length === 0 ? "no group" : `${countOf(groupIds.length, "group")}: ${groupIds.join(", ")}`;
+  return [
+    account === undefined ? "Not logged in." : `Logged in as ${account.userId}, in ${groups}.`,
+    tracker === undefined ? "No tracker answers." : `Connected to tracker ${tracker}.`,
+    `Peers reach this client at ${status.listeningOn}.`,
+    `${countOf(status.sharedFiles, "file")} shared, ${countOf(status.runningDownloads, "download")} running.`,
+  ].map(harmless);
+}
+
+/** `alice@127.0.0.1:9001 [films]> `: who, at which tracker, in which groups; never wider than half of the terminal. */
+export function renderPrompt(status: ClientStatus, view: View): string {
+  const who = harmless(status.account?.userId ?? "(not logged in)");
+  const where = harmless(status.tracker ?? "(no tracker)");
+  const { groupIds } = status;
+  const listed =
+    groupIds.length <= MAX_GROUPS_NAMED ? groupIds.join(", ") : countOf(groupIds.length, "group");
+  const groups = groupIds.length === 0 ? "" : ` [${harmless(listed)}]`;
+  const room = Math.floor((view.columns ?? DEFAULT_COLUMNS) / 2) - PROMPT_END.length;
+  const full = `${who}@${where}${groups}`;
+  const shown = displayWidth(full) <= room ? full : truncate(`${who}@${where}`, room);
+  return paint(shown, status.tracker === undefined ? "warn" : "accent", view) + PROMPT_END;
+}
+
+/** The lines of `show_downloads`. */
+export function renderDownloads(downloads: readonly DownloadStatus[], view: View): readonly string[] {
+  if (downloads.length === 0) return ["There is no download; download_file begins one."];
+  const width = Math.max(...downloads.map((download) => displayWidth(title(download))));
+  return downloads.map((download) => renderDownload(download, view, width));
+}
+
+/**
+ * `[D] [group] file  42%  118/280 pieces  96 MB/s  3 peers  0:12 left`
+ *
+ * @param titleColumns width that the name is filled up to, so that lines stand under each other
+ */
+export function renderDownload(download: DownloadStatus, view: View, titleColumns = 0): string {
+  const name = title(download);
+  const [tone, ...parts] = describe(download);
+  const facts = parts.filter((part) => part !== "").map(harmless);
+  const padded = name + " ".repeat(Math.max(0, titleColumns - displayWidth(name)));
+  return `${paint(letter(download), tone, view)} ${[padded, ...facts].join("  ")}`;
+}
+
+/** One line of live progress, never wider than the terminal; says from whom the pieces come where there is room. */
+export function renderProgress(download: DownloadStatus, view: View): string {
+  const uncolored = { ...view, isColored: false };
+  const line = [renderDownload(download, uncolored), sourcesText(download.sources, true)].filter(
+    (part) => part !== "",
+  );
+  const cut = truncate(line.join("  "), (view.columns ?? Number.POSITIVE_INFINITY) - 1);
+  return paint(cut.slice(0, 3), describe(download)[0], view) + cut.slice(3);
+}
+
+/** `Hashing film.mkv  42%  450 MB of 1.07 GB` */
+export function renderHashing(path: string, progress: HashProgress, view: View): string {
+  const { hashedBytes, lengthBytes } = progress;
+  const name = harmless(path.slice(path.lastIndexOf("/") + 1));
+  return truncate(
+    `Hashing ${name}  ${percentOf(hashedBytes, lengthBytes)}%  ${formatBytes(hashedBytes)} of ${formatBytes(lengthBytes)}`,
+    (view.columns ?? Number.POSITIVE_INFINITY) - 1,
+  );
+}
+
+/** The line that tells of a completion: `[C] [group] file`. */
+export function renderCompletion(groupId: string, fileName: string): string {
+  return `[C] [${harmless(groupId)}] ${harmless(fileName)}`;
+}
+
+function title({ groupId, fileName }: DownloadStatus): string {
+  return `[${harmless(groupId)}] ${harmless(fileName)}`;
+}
+
+function letter({ state }: DownloadStatus): string {
+  return { downloading: "[D]", verifying: "[D]", complete: "[C]", paused: "[P]", failed: "[F]" }[state];
+}
+
+function describe(download: DownloadStatus): [Tone, ...string[]] {
+  const progress = [
+    `${percentOf(download.bytesVerified, download.lengthBytes)}%`,
+    `${download.piecesVerified}/${download.pieceCount} pieces`,
+  ];
+  switch (download.state) {
+    case "downloading": {
+      const { waitingFor, rateBytesPerSecond, peerCount, secondsLeft } = download;
+      if (waitingFor !== undefined) return ["warn", ...progress, `waiting: ${waitingFor}`];
+      const left = secondsLeft === undefined ? "" : `${formatDuration(secondsLeft)} left`;
+      return ["accent", ...progress, formatRate(rateBytesPerSecond), countOf(peerCount, "peer"), left];
+    }
+    case "verifying":
+      return ["accent", ...progress, "checking the whole file"];
+    case "complete":
+      return [
+        "good",
+        formatBytes(download.lengthBytes),
+        `SHA-1 ${download.sha1}`,
+        sourcesText(download.sources, false),
+        download.destinationPath,
+      ];
+    case "paused":
+      return ["warn", ...progress, download.reason === undefined ? "paused" : `paused: ${download.reason}`];
+    case "failed":
+      return ["bad", ...progress, download.reason];
+  }
+}
+
+/** `from alice 140, bob 138`: pieces that each gave, the most first. */
+function sourcesText(sources: readonly DownloadSource[], onlyConnected: boolean): string {
+  const giving = sources
+    .filter((source) => source.pieces > 0 && (source.isConnected || !onlyConnected))
+    .toSorted((a, b) => b.pieces - a.pieces);
+  if (giving.length === 0) return "";
+  const named = giving
+    .slice(0, MAX_SOURCES_NAMED)
+    .map(({ userId, pieces }) => `${harmless(userId)} ${pieces}`);
+  const others = giving.length - named.length;
+  return `from ${named.join(", ")}${others > 0 ? ` and ${others} more` : ""}`;
+}
+
+/** Whole percents, rounded down: 100 means all of it. Nothing of nothing is all of it. */
+function percentOf(part: number, whole: number): number {
+  if (whole <= 0) return 100;
+  return Math.min(100, Math.max(0, Math.floor((part / whole) * 100)));
+}

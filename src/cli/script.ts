@@ -1,0 +1,205 @@
+// The pipe mode: commands strictly one after the other, answers to stdout, trouble to stderr, and an exit code. With
+// --json an object a line for each answer and each event, and nothing else on stdout. Never shows a password.
+import { createInterface } from "node:readline";
+import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
+import type { ClientEvent, DownloadStatus, HashProgress } from "../client/status.ts";
+import type { ClientCommands, Command } from "./command.ts";
+import { saysNothing } from "./command-line.ts";
+import { commands } from "./commands.ts";
+import { harmless, type View } from "./display-text.ts";
+import type { EventFeed } from "./event-feed.ts";
+import { execute, type Outcome } from "./execute.ts";
+import { noticeOf } from "./notices.ts";
+import { renderDownload, renderHashing } from "./render.ts";
+import { ScriptTally } from "./script-tally.ts";
+
+/** Somebody who looks at a script's stderr wants to know that it lives, not to scroll. */
+const PROGRESS_PERIOD_MS = 5000;
+
+export interface ScriptOptions {
+  readonly client: ClientCommands;
+  readonly feed: EventFeed;
+  readonly input: NodeJS.ReadableStream;
+  /** Writes one line, at once. */
+  readonly writeOut: (line: string) => void;
+  readonly writeError: (line: string) => void;
+  readonly view: View;
+  readonly isJson: boolean;
+  /** Goes on sharing after the input has ended, until `signal`. */
+  readonly isStaying: boolean;
+  /** Says how far downloads are on stderr, now and then: where a person sees it. */
+  readonly showsProgress: boolean;
+  /** Ends everything in good order, as SIGINT and SIGTERM do. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs what comes in until it ends, waits for the downloads, logs out. The client is left open.
+ *
+ * @returns the exit code: 1 if a command or a download failed, or a signal came before the work was done
+ */
+export async function runScript(options: ScriptOptions): Promise<number> {
+  return new Script(options).run();
+}
+
+class Script {
+  readonly #options: ScriptOptions;
+  readonly #client: ClientCommands;
+  readonly #tally = new ScriptTally();
+  #hashing: { path: string; progress: HashProgress } | undefined;
+
+  constructor(options: ScriptOptions) {
+    this.#options = options;
+    this.#client = options.client;
+  }
+
+  async run(): Promise<number> {
+    const { feed, signal, isStaying, showsProgress } = this.#options;
+    feed.listen((event) => this.#onEvent(event));
+    const progress = showsProgress ? setInterval(() => this.#sayProgress(), PROGRESS_PERIOD_MS) : undefined;
+    try {
+      const hasQuit = await this.#runLines();
+      if (this.#client.status().account !== undefined) await this.#waitForDownloads();
+      const isInterrupted = signal.aborted;
+      if (isStaying && !hasQuit) await aborted(signal);
+      if (this.#client.status().account !== undefined) {
+        await this.#attempt("logout", () => this.#client.logout());
+      }
+      return isInterrupted ? 1 : this.#tally.exitCode;
+    } finally {
+      clearInterval(progress);
+    }
+  }
+
+  async #waitForDownloads(): Promise<void> {
+    const { signal } = this.#options;
+    await this.#attempt("wait", () =>
+      Promise.race([this.#client.waitForDownloads(undefined, signal), aborted(signal)]),
+    );
+    this.#tally.settle(this.#client.downloads());
+  }
+
+  /** Returns true if `quit` ended the input. */
+  async #runLines(): Promise<boolean> {
+    const { input, signal } = this.#options;
+    const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+    const stop = (): void => lines.close();
+    signal.addEventListener("abort", stop);
+    try {
+      for await (const line of lines) {
+        if (signal.aborted) return false;
+        if (!saysNothing(line) && (await this.#runLine(line)) === "quit") return true;
+      }
+      return false;
+    } finally {
+      signal.removeEventListener("abort", stop);
+      lines.close();
+    }
+  }
+
+  async #runLine(line: string): Promise<"quit" | undefined> {
+    this.#tally.commandBegins();
+    const outcome = await execute(commands, line, {
+      client: this.#client,
+      signal: this.#options.signal,
+      askPassword: undefined,
+      onHashing: (path, progress) => {
+        this.#hashing = { path, progress };
+      },
+    });
+    this.#hashing = undefined;
+    this.#say(outcome);
+    if (outcome.kind !== "answered") this.#tally.commandFailed();
+    else this.#tallyCommand(outcome.command, outcome.values);
+    return outcome.kind === "answered" && outcome.command.name === "quit" ? "quit" : undefined;
+  }
+
+  #tallyCommand(command: Command, [groupId = "", fileName = ""]: readonly string[]): void {
+    switch (command.name) {
+      case "download_file":
+      case "resume":
+        this.#tally.downloadBegun(groupId, fileName);
+        this.#tally.settle(this.#client.downloads());
+        return;
+      case "pause":
+      case "cancel":
+        this.#tally.downloadSetAside(groupId, fileName);
+    }
+  }
+
+  #say(outcome: Outcome): void {
+    const { isJson, view, writeOut } = this.#options;
+    switch (outcome.kind) {
+      case "answered":
+        if (isJson) this.#sayJson({ command: outcome.command.name, ok: true, result: outcome.answer.result });
+        else for (const line of outcome.answer.lines(view)) writeOut(line);
+        return;
+      case "failed":
+        this.#sayError(outcome.commandName, outcome.error);
+        return;
+      case "abandoned":
+        return;
+    }
+  }
+
+  #sayError(commandName: string, { code, message }: MiniTorrentError): void {
+    if (this.#options.isJson) this.#sayJson({ command: commandName, ok: false, code, error: message });
+    else this.#options.writeError(`error ${code}: ${harmless(message)}`);
+  }
+
+  #sayJson(value: object): void {
+    this.#options.writeOut(toJsonLine(value));
+  }
+
+  #onEvent(event: ClientEvent): void {
+    const { isJson, writeOut, writeError } = this.#options;
+    this.#tally.onEvent(event);
+    if (isJson) {
+      const { type, ...facts } = event;
+      this.#sayJson({ event: type, ...facts });
+      return;
+    }
+    const { text } = noticeOf(event);
+    if (event.type === "download-complete") writeOut(text);
+    else if (event.type === "download-failed") writeError(`error ${event.code}: ${text}`);
+    else writeError(`notice: ${text}`);
+  }
+
+  #sayProgress(): void {
+    const { view, writeError } = this.#options;
+    if (this.#hashing !== undefined) {
+      writeError(renderHashing(this.#hashing.path, this.#hashing.progress, view));
+    }
+    const isRunning = ({ state }: DownloadStatus): boolean =>
+      state === "downloading" || state === "verifying";
+    for (const download of this.#client.downloads().filter(isRunning)) {
+      writeError(renderDownload(download, view));
+    }
+  }
+
+  /** What the script does by itself at the end fails as a command does. */
+  async #attempt(name: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (this.#options.signal.aborted && name === "wait") return;
+      this.#tally.commandFailed();
+      this.#sayError(name, asMiniTorrentError(error));
+    }
+  }
+}
+
+/** One line of JSON; characters that reorder or hide text are escaped, which changes no value. */
+export function toJsonLine(value: object): string {
+  return JSON.stringify(value).replace(
+    /[\u007F-\u009F\u061C\u200B\u200E\u200F\u2028-\u202E\u2060-\u2069\uFEFF\uFFF9-\uFFFB]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  if (signal.aborted) resolve();
+  else signal.addEventListener("abort", () => resolve(), { once: true });
+  return promise;
+}

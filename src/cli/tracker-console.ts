@@ -1,0 +1,121 @@
+// What the person who runs a tracker may ask of it: status, help, quit. The end of input ends nothing.
+import { closest } from "fastest-levenshtein";
+import { countOf, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
+import { formatTable } from "./table.ts";
+
+/** How a tracker stands. */
+export interface TrackerStatus {
+  readonly address: string;
+  readonly fingerprint: string;
+  readonly startedAtMs: number;
+  readonly trackerId: string;
+  readonly clientsOnline: number;
+  readonly users: number;
+  readonly groups: number;
+  readonly files: number;
+  /** Of all records: equal at two trackers that know the same. */
+  readonly digest: string;
+  readonly links: readonly TrackerLinkStatus[];
+}
+
+interface TrackerLinkStatus {
+  readonly address: string;
+  readonly state: string;
+  /** Records that the other is known to lack. */
+  readonly lagRecords: number;
+  readonly sinceMs: number;
+}
+
+export interface TrackerConsoleOptions {
+  readonly tracker: { status(): TrackerStatus };
+  /** A node:readline interface over stdin. */
+  readonly lines: {
+    on(event: "line", listener: (line: string) => void): unknown;
+    close(): void;
+  };
+  readonly write: (line: string) => void;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+}
+
+/** The start of a digest says as much as the whole: it is compared by eye. */
+const DIGEST_DIGITS_SHOWN = 16;
+const HELP = {
+  status: "How this tracker stands: users, groups, files, clients, links to the other trackers.",
+  help: "This list.",
+  quit: "Close this tracker. Clients go on at another one.",
+};
+const VIEW: View = { columns: undefined, isColored: false };
+
+/** Resolves when `quit` was typed or the signal came. */
+export async function runTrackerConsole(options: TrackerConsoleOptions): Promise<void> {
+  const { tracker, lines, write, now, signal } = options;
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const onAbort = (): void => end();
+  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) end();
+  lines.on("line", (line) => {
+    const word = line.trim();
+    switch (word) {
+      case "":
+        return;
+      case "status":
+        for (const text of renderTrackerStatus(tracker.status(), now(), VIEW)) write(text);
+        return;
+      case "help":
+        for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(6)}  ${help}`);
+        return;
+      case "quit":
+        end();
+        return;
+      default:
+        write(
+          `There is no command '${harmless(word.slice(0, 40))}'. Nearest: ${closest(word.slice(0, 40), Object.keys(HELP))}  (help lists all)`,
+        );
+    }
+  });
+  try {
+    await ended;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    lines.close();
+  }
+}
+
+/** The lines of `status`. */
+export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: View): readonly string[] {
+  const facts: [string, string][] = [
+    ["address", status.address],
+    ["fingerprint", `sha256:${status.fingerprint}`],
+    ["tracker id", status.trackerId],
+    [
+      "up",
+      `${formatDuration((nowMs - status.startedAtMs) / 1000)} since ${formatTime(status.startedAtMs, view)}`,
+    ],
+    ["clients", `${status.clientsOnline} online`],
+    [
+      "holds",
+      [countOf(status.users, "user"), countOf(status.groups, "group"), countOf(status.files, "file")].join(
+        ", ",
+      ),
+    ],
+    ["digest", status.digest.slice(0, DIGEST_DIGITS_SHOWN)],
+  ];
+  const lines = facts.map(([name, value]) => `${name.padEnd(11)}  ${harmless(value)}`);
+  if (status.links.length === 0) return [...lines, "links        none: this is the only tracker"];
+  return [
+    ...lines,
+    "",
+    ...formatTable(
+      [{ title: "LINK TO" }, { title: "STATE" }, { title: "LACKS", isNumber: true }, { title: "SINCE" }],
+      status.links.map((link) => [
+        link.address,
+        link.state,
+        countOf(link.lagRecords, "record"),
+        formatTime(link.sinceMs, view),
+      ]),
+      view,
+    ),
+  ];
+}

@@ -1,0 +1,157 @@
+// tracker_info.txt: one tracker a line, `ip:port` or `ip port`, optionally followed by the fingerprint that pins it.
+// Every wrong form is answered with the line it stands in, what was found there and what is expected.
+import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
+import { checkHost, formatAddress, parseAddress, parsePort, type TrackerAddress } from "../api/addresses.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+
+const EXPECTED = "expected is IP:PORT or 'IP PORT', then nothing or sha256:<64 hex digits>";
+/** What somebody would ever write by hand fits many times; a film given by mistake does not. */
+const MAX_FILE_BYTES = 1024 * 1024;
+/** Longest piece of a wrong line that an error repeats, in characters. */
+const MAX_QUOTED_CHARACTERS = 60;
+
+/**
+ * Reads the file with the trackers' addresses.
+ *
+ * @throws MiniTorrentError INVALID_TRACKER_INFO, which names the file, the line and the remedy
+ */
+export function readTrackerInfo(path: string): readonly TrackerAddress[] {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  if (bytes.length > MAX_FILE_BYTES) {
+    throw wrong(
+      `${path} has ${bytes.length} bytes: that is no list of trackers; ${EXPECTED}, one tracker a line.`,
+    );
+  }
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw wrong(`${path} is not a text file in UTF-8; ${EXPECTED}, one tracker a line.`, error);
+  }
+  return parseTrackerInfo(text, path);
+}
+
+/**
+ * @param fileName how errors call the text
+ * @throws MiniTorrentError INVALID_TRACKER_INFO
+ */
+export function parseTrackerInfo(text: string, fileName: string): readonly TrackerAddress[] {
+  const trackers: TrackerAddress[] = [];
+  const lineOfAddress = new Map<string, number>();
+  for (const [index, rawLine] of text
+    .replace(/^\uFEFF/, "")
+    .split(/\r\n|\n|\r/)
+    .entries()) {
+    const line = rawLine.replace(/(^|\s)#.*$/, "").trim();
+    if (line === "") continue;
+    const place = `${fileName}, line ${index + 1}`;
+    const tracker = parseLine(line, place);
+    const name = formatAddress(tracker).toLowerCase();
+    const earlierLine = lineOfAddress.get(name);
+    if (earlierLine !== undefined) {
+      throw wrong(`${place}: ${name} stands in line ${earlierLine} already; each tracker is listed once.`);
+    }
+    lineOfAddress.set(name, index + 1);
+    trackers.push(tracker);
+  }
+  if (trackers.length === 0) throw wrong(`${fileName} lists no tracker; ${EXPECTED}, one tracker a line.`);
+  return trackers;
+}
+
+/**
+ * Index of the tracker with that number, which counts from 1.
+ *
+ * @throws MiniTorrentError INVALID_TRACKER_INFO
+ */
+export function parseTrackerNumber(
+  text: string,
+  trackers: readonly TrackerAddress[],
+  fileName: string,
+): number {
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (number < 1 || number > trackers.length) {
+    const range =
+      trackers.length === 1
+        ? "one tracker, so tracker_no is 1"
+        : `${trackers.length} trackers, so tracker_no is 1 to ${trackers.length}`;
+    throw wrong(`'${quoted(text)}' is not the number of a tracker: ${fileName} lists ${range}.`);
+  }
+  return number - 1;
+}
+
+function parseLine(line: string, place: string): TrackerAddress {
+  const words = line.split(/\s+/);
+  const first = words[0] ?? "";
+  const isApart = words.length > 1 && !isPin(words[1]) && !hasPort(first);
+  const rest = words.slice(isApart ? 2 : 1);
+  try {
+    const address = isApart ? parseApart(first, words[1] ?? "") : parseAddress(first);
+    if (rest.length === 0) return address;
+    return { ...address, fingerprint: parsePin(rest) };
+  } catch (error) {
+    const { message } = asMiniTorrentError(error);
+    throw wrong(
+      `${place}: '${quoted(line)}' is not understood: ${message} In each line, ${EXPECTED}.`,
+      error,
+    );
+  }
+}
+
+function hasPort(word: string): boolean {
+  return /^\[.*\]:/.test(word) || (!isIPv6(word) && !word.startsWith("[") && word.includes(":"));
+}
+
+function isPin(word: string | undefined): boolean {
+  return word !== undefined && /^sha-?256\b/i.test(word);
+}
+
+function parseApart(hostText: string, portText: string): { host: string; port: number } {
+  const bracketed = /^\[(.*)\]$/.exec(hostText);
+  const host = bracketed?.[1] ?? hostText;
+  checkHost(host, bracketed !== null);
+  return { host, port: parsePort(portText) };
+}
+
+function parsePin(words: readonly string[]): string {
+  const [pin = "", surplus] = words;
+  const digits = /^sha256:([0-9a-f]{64})$/i.exec(pin)?.[1];
+  if (digits === undefined) {
+    throw wrong(
+      `'${quoted(pin)}' is not a fingerprint: sha256: and 64 hex digits, as the tracker prints it.`,
+    );
+  }
+  if (surplus !== undefined)
+    throw wrong(`nothing may follow the fingerprint, but '${quoted(surplus)}' does.`);
+  return digits.toLowerCase();
+}
+
+function quoted(text: string): string {
+  return text.length <= MAX_QUOTED_CHARACTERS ? text : `${text.slice(0, MAX_QUOTED_CHARACTERS)}…`;
+}
+
+function unreadable(path: string, error: unknown): MiniTorrentError {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  switch (code) {
+    case "ENOENT":
+      return wrong(`There is no file ${path}: make one with the address of a tracker in each line.`, error);
+    case "EISDIR":
+      return wrong(
+        `${path} is a folder: a text file with the address of a tracker in each line is expected.`,
+        error,
+      );
+    case "EACCES":
+      return wrong(`${path} may not be read: its permissions forbid it.`, error);
+    default:
+      return wrong(`${path} cannot be read: ${asMiniTorrentError(error).message}`, error);
+  }
+}
+
+function wrong(sentence: string, cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError("INVALID_TRACKER_INFO", sentence, { cause });
+}

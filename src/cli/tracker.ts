@@ -1,0 +1,74 @@
+// Entry point of ./tracker: from its arguments to a tracker that runs, with a console on stdin. Decides nothing else.
+import { createInterface } from "node:readline";
+import { pino } from "pino";
+import { asMiniTorrentError } from "../api/errors.ts";
+import { Tracker } from "../tracker/tracker.ts";
+import { parseTrackerArguments, TRACKER_USAGE, type TrackerArguments, versionText } from "./arguments.ts";
+import { defaultDataDir } from "./data-dir.ts";
+import { harmless } from "./display-text.ts";
+import { runTrackerConsole } from "./tracker-console.ts";
+import { parseTrackerNumber, readTrackerInfo } from "./tracker-info.ts";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+/** As a shell reports a process that Ctrl-C ended: 128 + SIGINT. */
+const EXIT_FORCED = 130;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  let given: ReturnType<typeof parseTrackerArguments>;
+  try {
+    given = parseTrackerArguments(argv);
+  } catch (error) {
+    console.error(`tracker: ${harmless(asMiniTorrentError(error).message)}\n\n${TRACKER_USAGE}`);
+    return EXIT_USAGE;
+  }
+  if (given.kind !== "run") {
+    console.log(given.kind === "help" ? TRACKER_USAGE : versionText());
+    return 0;
+  }
+  try {
+    await run(given);
+    return 0;
+  } catch (error) {
+    const { code, message } = asMiniTorrentError(error);
+    console.error(`error ${code}: ${harmless(message)}`);
+    return EXIT_FAILED;
+  }
+}
+
+async function run(given: TrackerArguments): Promise<void> {
+  const trackers = readTrackerInfo(given.trackerInfoPath);
+  const trackerNumber = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
+  const own = trackers[trackerNumber];
+  if (own === undefined) throw new RangeError(`no tracker ${trackerNumber}`);
+  const ending = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (ending.signal.aborted) process.exit(EXIT_FORCED);
+      ending.abort();
+    });
+  }
+  const tracker = await Tracker.open({
+    trackers,
+    trackerNumber,
+    dataDir: given.dataDir ?? defaultDataDir(`tracker-${own.host.toLowerCase()}_${own.port}`),
+    log: pino({ level: given.logLevel ?? "info", base: null }, pino.destination({ dest: 2, sync: true })),
+  });
+  try {
+    console.log(
+      `Tracker ${given.trackerNumber} listens at ${tracker.address}; its key is sha256:${tracker.fingerprint}`,
+    );
+    await runTrackerConsole({
+      tracker,
+      lines: createInterface({ input: process.stdin, terminal: false }),
+      write: (line) => console.log(line),
+      now: Date.now,
+      signal: ending.signal,
+    });
+  } finally {
+    await tracker.close();
+    process.stdin.destroy();
+  }
+}

@@ -1,0 +1,98 @@
+// From a typed line to a command of the table: arity, the nearest command for a wrong one, usage and help texts. Pure.
+import { closest, distance } from "fastest-levenshtein";
+import { MiniTorrentError } from "../api/errors.ts";
+import type { Command } from "./command.ts";
+import { parseWords, splitLine } from "./command-line.ts";
+import { harmless, paint, type View } from "./display-text.ts";
+
+export interface ParsedCommand {
+  readonly command: Command;
+  readonly values: readonly string[];
+}
+
+/** A name further away than this share of its letters is not what was meant. */
+const MAX_TYPO_SHARE = 0.5;
+/** Of what was typed for a command's name, an error repeats no more than this many characters. */
+const MAX_NAME_CHARACTERS = 40;
+
+/**
+ * Reads a line that is neither empty nor a comment.
+ *
+ * @throws MiniTorrentError USAGE, with the usage of the command, or of the nearest one
+ */
+export function parseCommand(table: readonly Command[], line: string): ParsedCommand {
+  const [name = "", ...values] = parseWords(line);
+  const command = findCommand(table, name);
+  if (!command.arity.includes(values.length)) {
+    const found = values.length === 0 ? "none" : String(values.length);
+    throw new MiniTorrentError(
+      "USAGE",
+      `${command.name} takes ${countsOf(command.arity)}, but got ${found}. Usage: ${usageOf(command)}`,
+    );
+  }
+  return { command, values };
+}
+
+/** @throws MiniTorrentError USAGE, with the usage of the nearest command */
+export function findCommand(table: readonly Command[], name: string): Command {
+  const command = table.find((candidate) => candidate.name === name);
+  if (command !== undefined) return command;
+  const nearest = nearestCommand(table, name);
+  const remedy =
+    nearest === undefined ? "help lists the commands." : `Nearest: ${usageOf(nearest)}  (help lists all)`;
+  throw new MiniTorrentError("USAGE", `There is no command '${harmless(nameShown(name))}'. ${remedy}`);
+}
+
+/** The command whose name is typed like that; undefined if nothing is near. */
+export function nearestCommand(table: readonly Command[], name: string): Command | undefined {
+  const typed = name.toLowerCase().replaceAll("-", "_").slice(0, MAX_NAME_CHARACTERS);
+  const names = table.map((candidate) => candidate.name);
+  const prefixed = typed.length < 2 ? [] : names.filter((candidate) => candidate.startsWith(typed));
+  const nearest = prefixed.length > 0 ? prefixed[0] : closest(typed, names);
+  if (nearest === undefined) return undefined;
+  const isNear = prefixed.length > 0 || distance(typed, nearest) <= nearest.length * MAX_TYPO_SHARE;
+  return isNear ? table.find((candidate) => candidate.name === nearest) : undefined;
+}
+
+/** `wait [<group_id> <file_name>]` */
+export function usageOf(command: Command): string {
+  const names = command.arguments.map((argument) => `<${argument.name}>`);
+  const required = Math.min(...command.arity);
+  const optional = names.slice(required).join(" ");
+  return [command.name, ...names.slice(0, required), ...(optional === "" ? [] : [`[${optional}]`])].join(" ");
+}
+
+/** Name of the command that a line gives, as far as it may be repeated; empty if there is none. */
+export function commandNameOf(line: string): string {
+  return nameShown(splitLine(line).words[0]?.value ?? "");
+}
+
+/**
+ * The line without a password that stands in it, or may: for history and echo. A mistyped `login` counts as one.
+ */
+export function withoutPassword(table: readonly Command[], line: string): string {
+  const { words } = splitLine(line);
+  const command = nearestCommand(table, words[0]?.value ?? "");
+  const secret = command?.arguments.findIndex((argument) => argument.kind === "password") ?? -1;
+  const firstHidden = secret === -1 ? undefined : words[secret + 1];
+  return firstHidden === undefined ? line : line.slice(0, firstHidden.start).trimEnd();
+}
+
+export function renderHelp(shown: readonly Command[], view: View): readonly string[] {
+  const usages = shown.map(usageOf);
+  const width = Math.max(...usages.map((usage) => usage.length));
+  return shown.map((command, index) => {
+    const usage = (usages[index] ?? "").padEnd(width);
+    return `${paint(usage, "bold", view)}  ${command.help}`;
+  });
+}
+
+function countsOf(arity: readonly number[]): string {
+  const last = arity.at(-1) ?? 0;
+  const texts = arity.map((count) => (count === 0 ? "no" : String(count)));
+  return `${texts.join(" or ")} argument${last === 1 ? "" : "s"}`;
+}
+
+function nameShown(name: string): string {
+  return name.length <= MAX_NAME_CHARACTERS ? name : `${name.slice(0, MAX_NAME_CHARACTERS)}…`;
+}

@@ -1,0 +1,205 @@
+// A client that remembers what it was told and answers what a test has laid out.
+
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import type { FileSummary, GroupSummary, JoinRequest, Member } from "../../../src/api/schemas.ts";
+import type { ClientCommands } from "../../../src/cli/command.ts";
+import type {
+  ClientStatus,
+  DownloadStatus,
+  HashProgress,
+  PeerStatus,
+  ShareResult,
+} from "../../../src/client/status.ts";
+
+export const SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+
+export class FakeClient implements ClientCommands {
+  /** `method argument argument`, in the order of the calls; passwords as they came. */
+  readonly calls: string[] = [];
+  userId: string | undefined;
+  tracker: string | undefined = "127.0.0.1:9001";
+  groups: GroupSummary[] = [];
+  members: Member[] = [];
+  requests: JoinRequest[] = [];
+  files: FileSummary[] = [];
+  current: DownloadStatus[] = [];
+  peerList: PeerStatus[] = [];
+  /** Method → what it throws. */
+  readonly failures = new Map<string, Error>();
+  /** Method → what it waits for before it answers. */
+  readonly delays = new Map<string, Promise<unknown>>();
+  onDownload: (groupId: string, fileName: string, destinationPath: string) => DownloadStatus = (
+    groupId,
+    fileName,
+    destinationPath,
+  ) => downloading({ groupId, fileName, destinationPath });
+  onUpload: (report: (progress: HashProgress) => void, signal: AbortSignal | undefined) => Promise<void> =
+    async () => {};
+
+  async #call(name: string, ...args: readonly string[]): Promise<void> {
+    this.calls.push([name, ...args].join(" "));
+    await this.delays.get(name);
+    const failure = this.failures.get(name);
+    if (failure !== undefined) throw failure;
+  }
+
+  status(): ClientStatus {
+    return {
+      account: this.userId === undefined ? undefined : { userId: this.userId, accountId: "1" },
+      listeningOn: "127.0.0.1:5000",
+      tracker: this.tracker,
+      groupIds: this.groups
+        .filter(({ standing }) => standing === "member" || standing === "owner")
+        .map(({ groupId }) => groupId),
+      sharedFiles: 0,
+      runningDownloads: this.current.filter(({ state }) => state === "downloading").length,
+    };
+  }
+  createUser(userId: string, password: string): Promise<void> {
+    return this.#call("createUser", userId, password);
+  }
+  async login(userId: string, password: string) {
+    await this.#call("login", userId, password);
+    this.userId = userId;
+    return { userId, accountId: "1" };
+  }
+  async logout(): Promise<void> {
+    await this.#call("logout");
+    this.userId = undefined;
+  }
+  createGroup(groupId: string): Promise<void> {
+    return this.#call("createGroup", groupId);
+  }
+  joinGroup(groupId: string): Promise<void> {
+    return this.#call("joinGroup", groupId);
+  }
+  async leaveGroup(groupId: string) {
+    await this.#call("leaveGroup", groupId);
+    return { newOwnerId: "bob", groupEnded: false };
+  }
+  async listRequests(groupId: string) {
+    await this.#call("listRequests", groupId);
+    return this.requests;
+  }
+  acceptRequest(groupId: string, userId: string): Promise<void> {
+    return this.#call("acceptRequest", groupId, userId);
+  }
+  rejectRequest(groupId: string, userId: string): Promise<void> {
+    return this.#call("rejectRequest", groupId, userId);
+  }
+  removeMember(groupId: string, userId: string): Promise<void> {
+    return this.#call("removeMember", groupId, userId);
+  }
+  async listMembers(groupId: string) {
+    await this.#call("listMembers", groupId);
+    return this.members;
+  }
+  async listGroups() {
+    await this.#call("listGroups");
+    return this.groups;
+  }
+  async listFiles(groupId: string) {
+    await this.#call("listFiles", groupId);
+    return this.files;
+  }
+  async uploadFile(
+    path: string,
+    groupId: string,
+    options: { onProgress?: (progress: HashProgress) => void; signal?: AbortSignal } = {},
+  ): Promise<ShareResult> {
+    await this.#call("uploadFile", path, groupId);
+    await this.onUpload(options.onProgress ?? (() => {}), options.signal);
+    return {
+      groupId,
+      fileName: path.slice(path.lastIndexOf("/") + 1),
+      lengthBytes: 1_000_000,
+      pieceCount: 4,
+      sha1: SHA1,
+      joinedSwarm: false,
+    };
+  }
+  stopShare(groupId: string, fileName: string): Promise<void> {
+    return this.#call("stopShare", groupId, fileName);
+  }
+  async downloadFile(groupId: string, fileName: string, destinationPath: string) {
+    await this.#call("downloadFile", groupId, fileName, destinationPath);
+    const status = this.onDownload(groupId, fileName, destinationPath);
+    this.current.push(status);
+    return status;
+  }
+  downloads(): readonly DownloadStatus[] {
+    return this.current;
+  }
+  pauseDownload(groupId: string, fileName: string): Promise<void> {
+    return this.#call("pauseDownload", groupId, fileName);
+  }
+  resumeDownload(groupId: string, fileName: string): Promise<void> {
+    return this.#call("resumeDownload", groupId, fileName);
+  }
+  cancelDownload(groupId: string, fileName: string): Promise<void> {
+    return this.#call("cancelDownload", groupId, fileName);
+  }
+  async waitForDownloads(
+    which?: { groupId: string; fileName: string },
+    signal?: AbortSignal,
+  ): Promise<readonly DownloadStatus[]> {
+    await this.#call("waitForDownloads", ...(which === undefined ? [] : [which.groupId, which.fileName]));
+    signal?.throwIfAborted();
+    return this.current;
+  }
+  peers(groupId: string, fileName: string): readonly PeerStatus[] {
+    if (this.peerList.length === 0) {
+      throw new MiniTorrentError(
+        "UNKNOWN_DOWNLOAD",
+        `[${groupId}] ${fileName} is neither shared nor downloaded here.`,
+      );
+    }
+    return this.peerList;
+  }
+}
+
+type Downloading = Extract<DownloadStatus, { state: "downloading" }>;
+
+const facts = {
+  groupId: "films",
+  fileName: "a.mkv",
+  destinationPath: "/tmp/a.mkv",
+  lengthBytes: 280_000_000,
+  pieceCount: 280,
+  piecesVerified: 118,
+  bytesVerified: 118_000_000,
+  sources: [],
+};
+
+export function downloading(changes: Partial<Downloading> = {}): Downloading {
+  return {
+    ...facts,
+    state: "downloading",
+    rateBytesPerSecond: 96_000_000,
+    peerCount: 3,
+    secondsLeft: 12,
+    waitingFor: undefined,
+    ...changes,
+  };
+}
+
+export function complete(groupId = "films", fileName = "a.mkv"): DownloadStatus {
+  const { lengthBytes, pieceCount } = facts;
+  return {
+    ...facts,
+    groupId,
+    fileName,
+    piecesVerified: pieceCount,
+    bytesVerified: lengthBytes,
+    state: "complete",
+    sha1: SHA1,
+  };
+}
+
+export function failed(groupId = "films", fileName = "a.mkv"): DownloadStatus {
+  return { ...facts, groupId, fileName, state: "failed", code: "CORRUPT_FILE", reason: "its SHA-1 is wrong" };
+}
+
+export function paused(reason: string | undefined): DownloadStatus {
+  return { ...facts, state: "paused", reason };
+}

@@ -16,6 +16,7 @@ export const recordKinds = {
   device: "latest",
   membership: "latest",
   share: "latest",
+  torrent: "latest",
 } as const;
 export type RecordKind = keyof typeof recordKinds;
 
@@ -96,6 +97,8 @@ export interface MergeResult {
   readonly changed: readonly RegistryRecord[];
   /** Claims that stood until now and are beaten by one that came in. */
   readonly lostClaims: readonly LostClaim[];
+  /** True if `upTo` was not believed, because what comes before the rows is missing here. */
+  readonly hasGap: boolean;
 }
 
 /**
@@ -128,11 +131,16 @@ export interface Registry extends RegistryReader {
     work: (writer: RegistryWriter) => T,
   ): Promise<{ result: T; records: RegistryRecord[] }>;
   /**
-   * Merges rows that another replica sent. `upTo`: the sender says that with these rows this replica has all it has.
+   * Merges rows that another replica sent. `upTo`: the sender says that with these rows this replica has all it has,
+   * if it had all up to `after` before.
    *
    * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
    */
-  merge(records: readonly RegistryRecord[], upTo?: VersionVector): Promise<MergeResult>;
+  merge(
+    records: readonly RegistryRecord[],
+    upTo?: VersionVector,
+    after?: VersionVector,
+  ): Promise<MergeResult>;
   /** The row in that place, standing or not, tombstone or not. */
   row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined;
   /**

@@ -126,8 +126,12 @@ export class SqliteRegistry implements Registry {
     });
   }
 
-  merge(records: readonly RegistryRecord[], upTo?: VersionVector): Promise<MergeResult> {
-    return this.#enqueue(() => this.#merge(records, upTo));
+  merge(
+    records: readonly RegistryRecord[],
+    upTo: VersionVector = {},
+    after: VersionVector = {},
+  ): Promise<MergeResult> {
+    return this.#enqueue(() => this.#merge(records, upTo, after));
   }
 
   get<V>(kind: RecordKind, key: string): V | undefined {
@@ -174,7 +178,8 @@ export class SqliteRegistry implements Registry {
     this.#database.close();
   }
 
-  #merge(records: readonly RegistryRecord[], upTo: VersionVector | undefined): MergeResult {
+  #merge(records: readonly RegistryRecord[], upTo: VersionVector, after: VersionVector): MergeResult {
+    const hasGap = Object.entries(after).some(([origin, seq]) => this.#table.seqOf(origin) < seq);
     const standing = new Map<string, LostClaim | undefined>();
     const changed: RegistryRecord[] = [];
     for (const record of records) {
@@ -187,14 +192,16 @@ export class SqliteRegistry implements Registry {
       if (this.#table.store(record)) changed.push(record);
       if (record.seq === this.#table.seqOf(record.origin) + 1) this.#table.advance(record.origin, record.seq);
     }
-    for (const [origin, seq] of Object.entries(upTo ?? {})) this.#table.advance(origin, seq);
+    if (!hasGap) {
+      for (const [origin, seq] of Object.entries(upTo)) this.#table.advance(origin, seq);
+    }
     const lostClaims: LostClaim[] = [];
     for (const claim of standing.values()) {
       if (claim === undefined || this.#table.claimById(claim.kind, claim.claimId) !== undefined) continue;
       const isLive = this.#table.nameOfLiveClaim(claim.kind, claim.claimId) !== undefined;
       if (isLive) lostClaims.push(claim);
     }
-    return { changed, lostClaims };
+    return { changed, lostClaims, hasGap };
   }
 
   #enqueue<T>(run: () => T): Promise<T> {

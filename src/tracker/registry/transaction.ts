@@ -100,7 +100,9 @@ export class Transaction implements RegistryWriter {
     if (!key.isWellFormed() || key.includes("\0")) {
       throw new MiniTorrentError("INVALID_ARGUMENT", "A name must be well-formed text.");
     }
-    const seq = this.#table.seqOf(this.#origin) + 1;
+    const place = JSON.stringify([kind, key, claimId]);
+    // A row that is written again keeps its number, so that the numbers of what travels have no gap.
+    const seq = this.#records.get(place)?.seq ?? this.#table.seqOf(this.#origin) + 1;
     // What travels is what JSON keeps of the value, and later changes to it by the caller are not in it.
     const kept: unknown = value === undefined ? undefined : JSON.parse(JSON.stringify(value));
     const record: RegistryRecord = {
@@ -115,7 +117,7 @@ export class Transaction implements RegistryWriter {
     };
     this.#table.store(record);
     this.#table.advance(this.#origin, seq);
-    this.#records.set(JSON.stringify([kind, key, claimId]), record);
+    this.#records.set(place, record);
   }
 }
 

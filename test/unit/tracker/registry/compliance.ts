@@ -206,7 +206,7 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
         writer.put("device", "d", "z2");
       });
       assert.equal(twice?.value, "z2");
-      assert.deepEqual(registry.vector, { self: 5 });
+      assert.deepEqual(registry.vector, { self: 4 });
     });
 
     it("refuses a key that text in UTF-8 would not give back, and the wrong shape for a kind", async (context) => {
@@ -284,6 +284,15 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       assert.equal(target.digest(), source.digest());
       assert.deepEqual(target.vector, source.vector);
       assert.deepEqual(source.since(target.vector, 10), []);
+    });
+
+    it("believes upTo only from one that has all up to after, and says so", async (context) => {
+      const registry = at(context);
+      assert.equal((await registry.merge([], { p: 5 }, { p: 3 })).hasGap, true);
+      assert.deepEqual(registry.vector, {});
+      assert.equal((await registry.merge([], { p: 3 }, { p: 0 })).hasGap, false);
+      assert.equal((await registry.merge([], { p: 5 }, { p: 3 })).hasGap, false);
+      assert.deepEqual(registry.vector, { p: 5 });
     });
 
     it("tells of claims that stood until an earlier one came", async (context) => {

@@ -1,0 +1,427 @@
+// One tracker's end of its link to another: greeting, catching up in both directions, live writes, heartbeat. The same
+// at both ends. It decides nothing about names and tells nobody outside (see replication.ts).
+import type pino from "pino";
+import { asMiniTorrentError } from "../../api/errors.ts";
+import { CatchUp } from "./catch-up.ts";
+import type { MergeResult, OriginId, Registry, RegistryRecord, VersionVector } from "./registry.ts";
+import { REPLICA_PROTOCOL_VERSION, type ReplicaMessage, readReplicaMessage } from "./replica-messages.ts";
+
+/** A tracker that has not stored a write in that time counts as disconnected, and the write goes on without it. */
+export const ANSWER_TIMEOUT_MS = 2000;
+export const BEAT_INTERVAL_MS = 1000;
+/** Three beats missed: the link is dead. */
+const SILENCE_LIMIT_MS = 3 * BEAT_INTERVAL_MS;
+/** Beats in a row with equal vectors and unequal digests before all rows are sent: one alone can be a race. */
+const UNEQUAL_BEATS_LIMIT = 3;
+/** After all rows were sent, beats until they may be sent again: sending a million takes a while. */
+const BEATS_BETWEEN_FULL_SENDS = 60;
+
+/** Ordered and reliable; messages are JSON text. */
+export interface ReplicaChannel {
+  send(message: string): void;
+  close(reason: string): void;
+}
+
+/** What the carrier of a channel calls. After `closed`, nothing. */
+export interface ReplicaReceiver {
+  message(text: string): void;
+  closed(reason: string): void;
+}
+
+export interface Clock {
+  nowMs(): number;
+  /** @returns takes the timer back */
+  setTimer(delayMs: number, callback: () => void): () => void;
+}
+
+/** Presence: opaque here, kept by whoever implements it. */
+export interface SoftState {
+  snapshot(): unknown;
+  apply(trackerId: string, data: unknown, isWhole: boolean): void;
+  linkUp(trackerId: string): void;
+  linkLost(trackerId: string): void;
+}
+
+/** Who has the links: hears what happens on one that concerns more than that one. */
+export interface LinkOwner {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  snapshot(): unknown;
+  greeted(trackerId: OriginId): void;
+  soft(trackerId: OriginId, data: unknown, isWhole: boolean): void;
+  merged(link: ReplicaLink, result: MergeResult): void;
+  /** Once; `trackerId` is undefined if the other never said hello. */
+  ended(link: ReplicaLink, trackerId: OriginId | undefined): void;
+}
+
+export type LinkState = "greeting" | "catching-up" | "connected";
+
+type Phase =
+  | { readonly name: "greeting" }
+  | { readonly name: "greeted"; readonly trackerId: OriginId; theirVector: Record<OriginId, number> }
+  | { readonly name: "closed" };
+
+interface PendingPush {
+  readonly resolve: () => void;
+  readonly cancelTimer: () => void;
+  readonly origin: OriginId;
+  readonly upTo: number;
+}
+
+export class ReplicaLink implements ReplicaReceiver {
+  readonly name: string;
+  readonly #owner: LinkOwner;
+  readonly #channel: ReplicaChannel;
+  readonly #log: pino.Logger;
+  #phase: Phase = { name: "greeting" };
+  /** What the other still has to get from here; a chunk of it is on its way. */
+  #catchUp: CatchUp | undefined;
+  #isLastChunkSent = false;
+  #hasCaughtUpOther = false;
+  #hasCaughtUpHere = false;
+  /** Rows are missing here, and the other was asked for them. */
+  #isWanting = false;
+  readonly #pending = new Map<number, PendingPush>();
+  #nextPushId = 0;
+  #lastHeardMs: number;
+  #stateSinceMs: number;
+  #cancelBeat: () => void;
+  /** What was here one beat ago: the other should have that by now, whatever is on its way. */
+  #vectorAtLastBeat: VersionVector = {};
+  #unequalBeats = 0;
+
+  constructor(owner: LinkOwner, channel: ReplicaChannel, name: string, log: pino.Logger) {
+    this.name = name;
+    this.#owner = owner;
+    this.#channel = channel;
+    this.#log = log;
+    this.#lastHeardMs = owner.clock.nowMs();
+    this.#stateSinceMs = this.#lastHeardMs;
+    this.#cancelBeat = owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
+    const { origin, vector, latestStamp: stamp } = owner.registry;
+    this.#send({ type: "hello", version: REPLICA_PROTOCOL_VERSION, origin, vector, stamp });
+  }
+
+  get trackerId(): OriginId | undefined {
+    return this.#phase.name === "greeted" ? this.#phase.trackerId : undefined;
+  }
+
+  get state(): LinkState {
+    if (this.#phase.name !== "greeted") return "greeting";
+    return this.#hasCaughtUpHere && this.#hasCaughtUpOther ? "connected" : "catching-up";
+  }
+
+  get stateSinceMs(): number {
+    return this.#stateSinceMs;
+  }
+
+  /** About how many rows the other lacks, by what it said last. */
+  get lagRecords(): number {
+    const theirs = this.#phase.name === "greeted" ? this.#phase.theirVector : {};
+    let lag = 0;
+    for (const [origin, seq] of Object.entries(this.#owner.registry.vector)) {
+      lag += Math.max(0, seq - (theirs[origin] ?? 0));
+    }
+    return lag;
+  }
+
+  /**
+   * Sends the rows of one write, which follow each other in seq. Resolves when the other has them on disk, and what it
+   * answered is merged; or when the link is gone, at the latest after 2 s.
+   */
+  push(records: readonly RegistryRecord[]): Promise<void> {
+    const [first, last] = [records[0], records.at(-1)];
+    if (this.#phase.name !== "greeted" || first === undefined || last === undefined) return Promise.resolve();
+    const id = this.#nextPushId++;
+    return new Promise((resolve) => {
+      const cancelTimer = this.#owner.clock.setTimer(ANSWER_TIMEOUT_MS, () =>
+        this.close(`no answer to a write within ${ANSWER_TIMEOUT_MS} ms`),
+      );
+      this.#pending.set(id, { resolve, cancelTimer, origin: first.origin, upTo: last.seq });
+      this.#send({
+        type: "push",
+        id,
+        origin: first.origin,
+        after: first.seq - 1,
+        upTo: last.seq,
+        records: [...records],
+      });
+    });
+  }
+
+  /** A change of presence. Before the other has been caught up, the whole of it is still to come. */
+  publish(data: unknown): void {
+    if (this.#hasCaughtUpOther) this.#send({ type: "soft", data, isWhole: false });
+  }
+
+  /** Rows came in from elsewhere: if the other is being caught up, it gets them too. */
+  owe(records: readonly RegistryRecord[]): void {
+    if (this.#catchUp === undefined || records.length === 0) return;
+    this.#catchUp.owe(records);
+  }
+
+  message(text: string): void {
+    if (this.#phase.name === "closed") return;
+    this.#lastHeardMs = this.#owner.clock.nowMs();
+    try {
+      this.#take(readReplicaMessage(text));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  closed(reason: string): void {
+    if (this.#phase.name === "closed") return;
+    const trackerId = this.trackerId;
+    this.#log.info({ tracker: this.name, trackerId, reason }, "link to tracker closed");
+    this.#phase = { name: "closed" };
+    this.#catchUp = undefined;
+    this.#hasCaughtUpOther = false;
+    this.#cancelBeat();
+    for (const { resolve, cancelTimer } of this.#pending.values()) {
+      cancelTimer();
+      resolve();
+    }
+    this.#pending.clear();
+    this.#owner.ended(this, trackerId);
+  }
+
+  /** Closes the channel; whoever waits for an answer goes on without it. */
+  close(reason: string): void {
+    if (this.#phase.name === "closed") return;
+    this.closed(reason);
+    this.#channel.close(reason);
+  }
+
+  #take(message: ReplicaMessage): void {
+    if (message.type === "hello") {
+      this.#takeHello(message);
+      return;
+    }
+    if (this.#phase.name !== "greeted") {
+      this.close("it did not say hello first");
+      return;
+    }
+    switch (message.type) {
+      case "rows":
+        this.#behind(this.#takeRows(message.records, message.upTo));
+        break;
+      case "got":
+        this.#takeGot();
+        break;
+      case "push":
+        this.#behind(this.#takePush(message));
+        break;
+      case "stored":
+        this.#behind(this.#takeStored(message.id, message.earlier));
+        break;
+      case "want":
+        this.#startCatchUp(message.vector);
+        break;
+      case "beat":
+        this.#owner.registry.observe(message.stamp);
+        this.#takeBeat(this.#phase, message.vector, message.digest);
+        break;
+      case "soft":
+        this.#owner.soft(this.#phase.trackerId, message.data, message.isWhole);
+        break;
+    }
+  }
+
+  /** greeting -> catching-up */
+  #takeHello({ origin, vector, stamp }: Extract<ReplicaMessage, { type: "hello" }>): void {
+    const { registry } = this.#owner;
+    if (this.#phase.name !== "greeting") {
+      this.close("it said hello twice");
+      return;
+    }
+    if (origin === registry.origin) {
+      this.close("it has this tracker's own registry: the same tracker, or a copy of its data directory");
+      return;
+    }
+    registry.observe(stamp);
+    this.#phase = { name: "greeted", trackerId: origin, theirVector: { ...vector } };
+    this.#stateSinceMs = this.#owner.clock.nowMs();
+    this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
+    this.#owner.greeted(origin);
+    if (!this.#renewIfRestored(vector)) this.#startCatchUp(vector);
+  }
+
+  /**
+   * The other has writes of ours that we have not: our disk is an old copy. What was written since it was brought back
+   * bears numbers that stand for other writes elsewhere, so numbers say nothing here: all is sent, all of ours is asked for.
+   */
+  #renewIfRestored(theirVector: VersionVector): boolean {
+    const { registry } = this.#owner;
+    const old = registry.origin;
+    const [seq, theirs] = [registry.vector[old] ?? 0, theirVector[old] ?? 0];
+    if (theirs <= seq) return false;
+    const origin = registry.renewOrigin();
+    this.#log.warn(
+      { tracker: this.name, old, origin, seq, theirs },
+      "the registry is an old copy: another tracker has later writes of it; going on under a new origin",
+    );
+    this.#want({ ...registry.vector, [old]: 0 });
+    this.#startCatchUp({});
+    return true;
+  }
+
+  #startCatchUp(vector: VersionVector): void {
+    if (this.#catchUp !== undefined) {
+      this.#catchUp.goBackTo(vector);
+      this.#isLastChunkSent = false; // what is on its way may be the last chunk no longer
+      return;
+    }
+    this.#catchUp = new CatchUp(this.#owner.registry, vector);
+    this.#sendChunk(this.#catchUp);
+  }
+
+  #sendChunk(catchUp: CatchUp): void {
+    const chunk = catchUp.next();
+    this.#isLastChunkSent = chunk.upTo !== undefined;
+    this.#send({ type: "rows", records: [...chunk.records], upTo: chunk.upTo });
+  }
+
+  #takeGot(): void {
+    if (this.#catchUp === undefined) {
+      this.close("it thanked for rows that were not sent");
+      return;
+    }
+    if (!this.#isLastChunkSent) {
+      this.#sendChunk(this.#catchUp);
+      return;
+    }
+    this.#catchUp = undefined;
+    if (this.#hasCaughtUpOther) return;
+    this.#hasCaughtUpOther = true;
+    this.#send({ type: "soft", data: this.#owner.snapshot(), isWhole: true });
+    this.#noteIfConnected();
+  }
+
+  async #takeRows(records: readonly RegistryRecord[], upTo: VersionVector | undefined): Promise<void> {
+    this.#merged(await this.#owner.registry.merge(records, upTo));
+    this.#send({ type: "got" });
+    if (upTo === undefined) return;
+    this.#isWanting = false;
+    if (this.#hasCaughtUpHere) return;
+    this.#hasCaughtUpHere = true;
+    this.#noteIfConnected();
+  }
+
+  /** catching-up -> connected */
+  #noteIfConnected(): void {
+    if (this.state !== "connected") return;
+    this.#stateSinceMs = this.#owner.clock.nowMs();
+    this.#log.info({ tracker: this.name, trackerId: this.trackerId }, "tracker connected");
+  }
+
+  async #takePush(push: Extract<ReplicaMessage, { type: "push" }>): Promise<void> {
+    const { id, origin, records } = push;
+    const { registry } = this.#owner;
+    const result = await registry.merge(records, { [origin]: push.upTo }, { [origin]: push.after });
+    this.#merged(result);
+    this.#send({ type: "stored", id, earlier: records.flatMap((record) => this.#earlierClaim(record)) });
+    if (result.hasGap && this.#hasCaughtUpHere) this.#want(registry.vector);
+  }
+
+  /** The row of the claim that stands here in place of that one, if one does. */
+  #earlierClaim({ kind, key, claimId, value }: RegistryRecord): RegistryRecord[] {
+    const { registry } = this.#owner;
+    if (claimId === "" || value === undefined) return [];
+    const standing = registry.claim(kind, key);
+    if (standing === undefined || standing.claimId >= claimId) return [];
+    const row = registry.row(kind, key, standing.claimId);
+    return row === undefined ? [] : [row];
+  }
+
+  async #takeStored(id: number, earlier: readonly RegistryRecord[]): Promise<void> {
+    const push = this.#pending.get(id);
+    if (push === undefined) return this.close("it answered a write that was not sent");
+    push.cancelTimer();
+    // Whether the earlier claim stands is for this registry to say: it may know that the claim was ended since.
+    if (earlier.length > 0) this.#merged(await this.#owner.registry.merge(earlier));
+    if (this.#phase.name === "greeted") {
+      const { theirVector } = this.#phase;
+      theirVector[push.origin] = Math.max(theirVector[push.origin] ?? 0, push.upTo);
+    }
+    this.#pending.delete(id);
+    push.resolve();
+  }
+
+  #want(vector: VersionVector): void {
+    if (this.#isWanting) return;
+    this.#isWanting = true;
+    this.#send({ type: "want", vector });
+  }
+
+  #takeBeat(phase: Extract<Phase, { name: "greeted" }>, vector: VersionVector, digest: string): void {
+    const { registry } = this.#owner;
+    phase.theirVector = { ...vector };
+    if (this.#renewIfRestored(vector)) return;
+    const mine = registry.vector;
+    const isLacking = Object.entries(this.#vectorAtLastBeat).some(
+      ([origin, seq]) => (vector[origin] ?? 0) < seq,
+    );
+    this.#vectorAtLastBeat = mine;
+    if (this.#catchUp !== undefined) return;
+    if (isLacking) {
+      this.#startCatchUp(vector);
+      return;
+    }
+    if (digest === registry.digest()) {
+      this.#unequalBeats = Math.min(this.#unequalBeats, 0);
+      return;
+    }
+    if (!isSameVector(mine, vector) || ++this.#unequalBeats < UNEQUAL_BEATS_LIMIT) return;
+    this.#unequalBeats = -BEATS_BETWEEN_FULL_SENDS;
+    this.#log.warn(
+      { tracker: this.name },
+      "registries differ although their vectors agree; all rows are sent",
+    );
+    this.#startCatchUp({});
+  }
+
+  #beat(): void {
+    const silentMs = this.#owner.clock.nowMs() - this.#lastHeardMs;
+    if (silentMs >= SILENCE_LIMIT_MS) {
+      this.close(`nothing heard for ${silentMs} ms`);
+      return;
+    }
+    this.#cancelBeat = this.#owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
+    if (this.#phase.name !== "greeted") return;
+    const { registry } = this.#owner;
+    this.#send({
+      type: "beat",
+      vector: registry.vector,
+      digest: registry.digest(),
+      stamp: registry.latestStamp,
+    });
+  }
+
+  #merged(result: MergeResult): void {
+    this.#owner.merged(this, result);
+  }
+
+  /** Goes on with a message behind; what goes wrong with it ends the link. */
+  #behind(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    const { code, message } = asMiniTorrentError(error);
+    if (code !== "MALFORMED_MESSAGE")
+      this.#log.error({ tracker: this.name, err: error }, "link to tracker failed");
+    this.close(message);
+  }
+
+  #send(message: ReplicaMessage): void {
+    if (this.#phase.name !== "closed") this.#channel.send(JSON.stringify(message));
+  }
+}
+
+function isSameVector(one: VersionVector, other: VersionVector): boolean {
+  const origins = Object.keys(one);
+  return (
+    origins.length === Object.keys(other).length && origins.every((origin) => one[origin] === other[origin])
+  );
+}

@@ -1,0 +1,191 @@
+// Keeps this tracker's registry and the others' the same: a write is stored by every connected tracker before it
+// counts, what came while apart is made up for, and of two claims on one name the earlier stands. It knows neither
+// sockets nor what the rows mean.
+import type pino from "pino";
+import { MiniTorrentError } from "../../api/errors.ts";
+import type {
+  LostClaim,
+  MergeResult,
+  OriginId,
+  RecordKind,
+  Registry,
+  RegistryRecord,
+  RegistryWriter,
+  Stamp,
+} from "./registry.ts";
+import {
+  type Clock,
+  type LinkOwner,
+  type LinkState,
+  type ReplicaChannel,
+  ReplicaLink,
+  type ReplicaReceiver,
+  type SoftState,
+} from "./replica-link.ts";
+
+export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-link.ts";
+
+export interface ReplicationOptions {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly log: pino.Logger;
+  readonly softState: SoftState;
+  /**
+   * Rows are new here: written here and acknowledged (`isLocal`), or heard from another tracker. `lostClaims`: claims
+   * that stood here until now and are beaten. Must not throw.
+   */
+  readonly onChanged: (
+    records: readonly RegistryRecord[],
+    lostClaims: readonly LostClaim[],
+    isLocal: boolean,
+  ) => void;
+}
+
+export interface ReplicaStatus {
+  /** Address, as it was attached. */
+  readonly name: string;
+  readonly trackerId: string | undefined;
+  readonly state: LinkState;
+  /** About how many rows the other lacks. */
+  readonly lagRecords: number;
+  /** Since when it is in that state, milliseconds since 1970. */
+  readonly since: number;
+}
+
+export class Replication {
+  readonly #registry: Registry;
+  readonly #log: pino.Logger;
+  readonly #softState: SoftState;
+  readonly #onChanged: ReplicationOptions["onChanged"];
+  readonly #links = new Set<ReplicaLink>();
+  readonly #linkOwner: LinkOwner;
+  /** Claims made here that nobody has been told of yet, and whether an earlier one has beaten them. */
+  readonly #claimsInFlight = new Map<Stamp, { isLost: boolean }>();
+
+  constructor({ registry, clock, log, softState, onChanged }: ReplicationOptions) {
+    this.#registry = registry;
+    this.#log = log;
+    this.#softState = softState;
+    this.#onChanged = onChanged;
+    this.#linkOwner = {
+      registry,
+      clock,
+      snapshot: () => softState.snapshot(),
+      greeted: (trackerId) => this.#greeted(trackerId),
+      soft: (trackerId, data, isWhole) => softState.apply(trackerId, data, isWhole),
+      merged: (link, result) => this.#merged(link, result),
+      ended: (link, trackerId) => this.#ended(link, trackerId),
+    };
+  }
+
+  /** Speaks to another tracker over a fresh channel; the other end does the same. Two links to one tracker do no harm. */
+  attach(channel: ReplicaChannel, name: string): ReplicaReceiver {
+    const link = new ReplicaLink(this.#linkOwner, channel, name, this.#log);
+    this.#links.add(link);
+    return link;
+  }
+
+  /**
+   * Runs `work` as one transaction, and resolves with what it returned once every connected tracker has its rows on
+   * disk. Whether a command was here before is for `work` to ask (`hasWrite`).
+   *
+   * @throws MiniTorrentError NAME_TAKEN_ELSEWHERE if it claimed a name that another tracker had given away earlier
+   * @throws whatever `work` throws
+   */
+  async write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+    const { result, records } = await this.#registry.transact(writeId, work);
+    const claims = records.filter(({ claimId, stamp, value }) => claimId === stamp && value !== undefined);
+    for (const { claimId } of claims) this.#claimsInFlight.set(claimId, { isLost: false });
+    try {
+      await this.#push(records);
+      const lost = claims.filter((claim) => this.#isLost(claim));
+      for (const { kind, claimId } of lost) await this.#endClaim(kind, claimId);
+      if (lost[0] !== undefined) throw taken(lost[0]);
+    } finally {
+      for (const { claimId } of claims) this.#claimsInFlight.delete(claimId);
+    }
+    if (records.length > 0) this.#onChanged(records, [], true);
+    return result;
+  }
+
+  /** Tells every connected tracker of a change of presence. */
+  publish(data: unknown): void {
+    for (const link of this.#links) link.publish(data);
+  }
+
+  status(): readonly ReplicaStatus[] {
+    return [...this.#links].map(({ name, trackerId, state, lagRecords, stateSinceMs }) => ({
+      ...{ name, trackerId, state, lagRecords },
+      since: stateSinceMs,
+    }));
+  }
+
+  /** How many other trackers are connected and have all that is here. */
+  get connectedCount(): number {
+    const connected = [...this.#links].filter(({ state }) => state === "connected");
+    return new Set(connected.map(({ trackerId }) => trackerId)).size;
+  }
+
+  /** Closes every link. The registry stays open: it is not ours. */
+  close(): void {
+    for (const link of [...this.#links]) link.close("this tracker stops");
+  }
+
+  async #push(records: readonly RegistryRecord[]): Promise<void> {
+    await Promise.all([...this.#links].map((link) => link.push(records)));
+  }
+
+  #isLost({ kind, key, claimId }: RegistryRecord): boolean {
+    if (this.#claimsInFlight.get(claimId)?.isLost === true) return true;
+    const isLive = this.#registry.row(kind, key, claimId)?.value !== undefined;
+    return isLive && this.#registry.claimById(kind, claimId) === undefined;
+  }
+
+  /** A beaten claim is ended by the tracker that made it, so that it cannot come back when the one that beat it ends. */
+  async #endClaim(kind: RecordKind, claimId: Stamp): Promise<void> {
+    const { records } = await this.#registry.transact(`lost:${claimId}`, (writer) =>
+      writer.endClaim(kind, claimId),
+    );
+    if (records.length === 0) return; // ended already
+    void this.#push(records); // never rejects; nobody waits for it
+    this.#onChanged(records, [], true);
+  }
+
+  #merged(from: ReplicaLink, { changed, lostClaims }: MergeResult): void {
+    for (const link of this.#links) if (link !== from) link.owe(changed);
+    const toTell: LostClaim[] = [];
+    for (const lost of lostClaims) {
+      const inFlight = this.#claimsInFlight.get(lost.claimId);
+      if (inFlight === undefined) toTell.push(lost);
+      else inFlight.isLost = true; // its claimant is told by the failure of the write
+    }
+    if (changed.length > 0) this.#onChanged(changed, toTell, false);
+    for (const { kind, claimId } of lostClaims) {
+      if (!this.#registry.isOwn(claimId)) continue;
+      this.#endClaim(kind, claimId).catch((error: unknown) =>
+        this.#log.error({ err: error, kind, claimId }, "a claim that lost could not be ended"),
+      );
+    }
+  }
+
+  #greeted(trackerId: OriginId): void {
+    if (this.#countLinksTo(trackerId) === 1) this.#softState.linkUp(trackerId);
+  }
+
+  #ended(link: ReplicaLink, trackerId: OriginId | undefined): void {
+    this.#links.delete(link);
+    if (trackerId !== undefined && this.#countLinksTo(trackerId) === 0) this.#softState.linkLost(trackerId);
+  }
+
+  #countLinksTo(trackerId: OriginId): number {
+    return [...this.#links].filter((link) => link.trackerId === trackerId).length;
+  }
+}
+
+function taken({ kind, key }: RegistryRecord): MiniTorrentError {
+  const name = key.split("\u001f").at(-1) ?? key;
+  return new MiniTorrentError(
+    "NAME_TAKEN_ELSEWHERE",
+    `Another tracker gave the ${kind} name ${name} away a moment earlier; choose another one.`,
+  );
+}

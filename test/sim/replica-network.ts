@@ -1,0 +1,185 @@
+// Trackers' registries on a virtual network with a virtual clock: links that delay, break, or swallow what they carry.
+// Registries are real (SQLite, in memory unless told); time passes only in `run`.
+import pino from "pino";
+import type { LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
+import {
+  type Clock,
+  type ReplicaReceiver,
+  Replication,
+  type SoftState,
+} from "../../src/tracker/registry/replication.ts";
+import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
+
+const START_MS = 1_800_000_000_000;
+/** A commit waits for one turn of the event loop; what follows from it may take some more. */
+const TURNS_TO_SETTLE = 4;
+
+interface Timer {
+  readonly dueMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** Time that passes only when told to, and waits for all that happens at one moment before it goes on. */
+export class VirtualClock implements Clock {
+  #nowMs = START_MS;
+  #order = 0;
+  readonly #timers = new Set<Timer>();
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(delayMs: number, callback: () => void): () => void {
+    const timer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  async run(durationMs: number): Promise<void> {
+    const endMs = this.#nowMs + durationMs;
+    await settle();
+    for (let next = this.#next(endMs); next !== undefined; next = this.#next(endMs)) {
+      const momentMs = Math.max(this.#nowMs, next.dueMs);
+      this.#nowMs = momentMs;
+      for (let due = this.#next(momentMs); due !== undefined; due = this.#next(momentMs)) {
+        this.#timers.delete(due);
+        due.callback();
+      }
+      await settle();
+    }
+    this.#nowMs = endMs;
+  }
+
+  #next(untilMs: number): Timer | undefined {
+    let first: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (timer.dueMs > untilMs) continue;
+      if (
+        first === undefined ||
+        timer.dueMs < first.dueMs ||
+        (timer.dueMs === first.dueMs && timer.order < first.order)
+      )
+        first = timer;
+    }
+    return first;
+  }
+}
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < TURNS_TO_SETTLE; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** One tracker as far as its registry goes, and what was heard from it. */
+export interface Replica {
+  readonly name: string;
+  readonly registry: SqliteRegistry;
+  readonly replication: Replication;
+  readonly changes: { records: readonly RegistryRecord[]; isLocal: boolean }[];
+  readonly lostClaims: LostClaim[];
+  /** What came of others' presence, and of their links, as text. */
+  readonly soft: string[];
+}
+
+export interface VirtualLink {
+  /** Both ends hear that the channel is closed; what was on its way is lost. */
+  sever(): void;
+  /** Nothing arrives any more, and nobody is told. */
+  silence(): void;
+  readonly isOpen: boolean;
+  /** Messages that arrived at either end. */
+  readonly delivered: readonly { to: string; text: string }[];
+}
+
+export class ReplicaNetwork {
+  readonly clock = new VirtualClock();
+  readonly #replicas: Replica[] = [];
+
+  /**
+   * @param options `skewMs`: how far its wall clock is ahead; `path`: of its database; `origin`: for a new one
+   */
+  add(name: string, options: { skewMs?: number; path?: string; origin?: string } = {}): Replica {
+    const { skewMs = 0, path = ":memory:", origin } = options;
+    let origins = 0;
+    const registry = SqliteRegistry.open({
+      path,
+      nowMs: () => this.clock.nowMs() + skewMs,
+      ...(origin === undefined
+        ? {}
+        : { newOrigin: () => (origins++ === 0 ? origin : `${origin}${origins}`) }),
+    });
+    const changes: Replica["changes"] = [];
+    const lostClaims: LostClaim[] = [];
+    const soft: string[] = [];
+    const softState: SoftState = {
+      snapshot: () => `all of ${name}`,
+      apply: (trackerId, data, isWhole) => soft.push(`${trackerId}: ${isWhole ? "whole" : "change"} ${data}`),
+      linkUp: (trackerId) => soft.push(`${trackerId}: up`),
+      linkLost: (trackerId) => soft.push(`${trackerId}: lost`),
+    };
+    const replication = new Replication({
+      ...{ registry, clock: this.clock, log: pino({ level: "silent" }), softState },
+      onChanged: (records, lost, isLocal) => {
+        changes.push({ records, isLocal });
+        lostClaims.push(...lost);
+      },
+    });
+    const replica = { name, registry, replication, changes, lostClaims, soft };
+    this.#replicas.push(replica);
+    return replica;
+  }
+
+  /** Joins two replicas by a channel that takes `delayMs` each way. */
+  connect(one: Replica, other: Replica, delayMs = 1): VirtualLink {
+    const { clock } = this;
+    const delivered: { to: string; text: string }[] = [];
+    let state: "open" | "silent" | "closed" = "open";
+    const ends: { receiver?: ReplicaReceiver; replica: Replica }[] = [{ replica: one }, { replica: other }];
+    const close = (reason: string): void => {
+      if (state === "closed") return;
+      const wasSilent = state === "silent";
+      state = "closed";
+      if (!wasSilent) for (const { receiver } of ends) receiver?.closed(reason);
+    };
+    ends.forEach((end, index) => {
+      const far = ends[1 - index];
+      const channel = {
+        send: (text: string) => {
+          clock.setTimer(delayMs, () => {
+            if (state !== "open" || far === undefined) return;
+            delivered.push({ to: far.replica.name, text });
+            far.receiver?.message(text);
+          });
+        },
+        close,
+      };
+      end.receiver = end.replica.replication.attach(channel, far?.replica.name ?? "");
+    });
+    return {
+      sever: () => close("severed"),
+      silence: () => {
+        if (state === "open") state = "silent";
+      },
+      get isOpen() {
+        return state === "open";
+      },
+      delivered,
+    };
+  }
+
+  /** Lets that much virtual time pass. */
+  run(durationMs: number): Promise<void> {
+    return this.clock.run(durationMs);
+  }
+
+  /** Takes a replica away as a crash would, its registry closed. */
+  stop(replica: Replica): void {
+    replica.replication.close();
+    replica.registry.close();
+    this.#replicas.splice(this.#replicas.indexOf(replica), 1);
+  }
+
+  close(): void {
+    for (const replica of [...this.#replicas]) this.stop(replica);
+  }
+}

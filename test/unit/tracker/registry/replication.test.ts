@@ -1,0 +1,494 @@
+// The protocol between trackers on a virtual network with a virtual clock: real registries, no sockets, no waiting.
+import assert from "node:assert/strict";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
+import fc from "fast-check";
+import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import type { ReplicaChannel } from "../../../../src/tracker/registry/replication.ts";
+import { type Replica, ReplicaNetwork, type VirtualLink } from "../../../sim/replica-network.ts";
+import { allRows, testStamp } from "./compliance.ts";
+
+function makeNetwork(context: TestContext): ReplicaNetwork {
+  const network = new ReplicaNetwork();
+  context.after(() => network.close());
+  return network;
+}
+
+function claimUser(replica: Replica, name: string, value: unknown = replica.name): Promise<string> {
+  return replica.replication.write(`claim ${name}`, (writer) => {
+    if (writer.claim("user", name) !== undefined) {
+      throw new MiniTorrentError("USER_EXISTS", `${name} is taken.`);
+    }
+    return writer.makeClaim("user", name, value);
+  });
+}
+
+function put(replica: Replica, key: string, value: unknown): Promise<void> {
+  return replica.replication.write(`put ${key}`, (writer) => writer.put("share", key, value));
+}
+
+/** What became of a promise, without waiting for it: "waiting", "OK", or the error's code. */
+function outcome(promise: Promise<unknown>): { now: string } {
+  const seen = { now: "waiting" };
+  promise.then(
+    () => {
+      seen.now = "OK";
+    },
+    (error: unknown) => {
+      seen.now = error instanceof MiniTorrentError ? error.code : String(error);
+    },
+  );
+  return seen;
+}
+
+function assertEqualReplicas(...replicas: readonly Replica[]): void {
+  const [first, ...others] = replicas;
+  for (const other of others) {
+    assert.deepEqual(allRows(other.registry), first && allRows(first.registry));
+    assert.equal(other.registry.digest(), first?.registry.digest());
+    assert.deepEqual(other.registry.vector, first?.registry.vector);
+  }
+}
+
+describe("Replication between connected trackers", () => {
+  it("says OK only when the other has the rows on disk", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 40);
+    await network.run(500);
+    assert.equal(a.replication.connectedCount, 1);
+    const written = outcome(put(a, "x", 1));
+    await network.run(39);
+    assert.equal(b.registry.get("share", "x"), undefined);
+    await network.run(40);
+    assert.equal(b.registry.get("share", "x"), 1);
+    assert.equal(written.now, "waiting", "it is stored there, but the answer is on its way");
+    await network.run(2);
+    assert.equal(written.now, "OK");
+    assert.deepEqual(
+      a.changes.map(({ isLocal }) => isLocal),
+      [true],
+    );
+    assert.deepEqual(
+      b.changes.map(({ isLocal }) => isLocal),
+      [false],
+    );
+  });
+
+  it("keeps many writes on their way at once", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 100);
+    await network.run(1000);
+    const all = outcome(Promise.all(Array.from({ length: 50 }, (_, index) => put(a, `${index}`, index))));
+    await network.run(205);
+    assert.equal(all.now, "OK", "fifty writes in one round trip");
+    assertEqualReplicas(a, b);
+  });
+
+  it("gives a name that two claim in the same millisecond to exactly one", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c] = [network.add("a"), network.add("b"), network.add("c")];
+    for (const [one, other] of [[a, b] as const, [b, c] as const, [a, c] as const])
+      network.connect(one, other, 20);
+    await network.run(1000);
+    const outcomes = [a, b, c].map((replica) => outcome(claimUser(replica, "alice")));
+    await network.run(500);
+    assert.deepEqual(outcomes.map(({ now }) => now).sort(), [
+      "NAME_TAKEN_ELSEWHERE",
+      "NAME_TAKEN_ELSEWHERE",
+      "OK",
+    ]);
+    const winner = [a, b, c][outcomes.findIndex(({ now }) => now === "OK")];
+    for (const replica of [a, b, c]) {
+      assert.equal(replica.registry.claim("user", "alice")?.value, winner?.name);
+      assert.deepEqual(
+        replica.lostClaims.filter(({ value }) => value === replica.name),
+        [],
+        "told by the error",
+      );
+    }
+    assertEqualReplicas(a, b, c);
+    const live = allRows(a.registry).filter((row) => JSON.parse(row).value !== undefined);
+    assert.equal(live.length, 1, "the claims that lost are ended");
+  });
+
+  it("lets exactly one of two claims through whatever their clocks and the delay", async (context) => {
+    const skews = fc.integer({ min: -600_000, max: 600_000 });
+    await fc.assert(
+      fc.asyncProperty(skews, skews, fc.nat(100), fc.nat(60), async (skewA, skewB, delayMs, apartMs) => {
+        const network = makeNetwork(context);
+        const [a, b] = [network.add("a", { skewMs: skewA }), network.add("b", { skewMs: skewB })];
+        network.connect(a, b, delayMs);
+        await network.run(1500);
+        const first = outcome(claimUser(a, "alice"));
+        await network.run(apartMs);
+        const second = outcome(claimUser(b, "alice"));
+        await network.run(500);
+        assert.equal([first.now, second.now].filter((now) => now === "OK").length, 1);
+        assertEqualReplicas(a, b);
+        network.close();
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it("does not take a claim for beaten by one that has ended where the other does not know it yet", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c] = [network.add("a"), network.add("b"), network.add("c")];
+    network.connect(a, b);
+    const link = network.connect(a, c);
+    network.connect(b, c);
+    await network.run(100);
+    const claimed = claimUser(a, "alice");
+    await network.run(100);
+    const claimId = await claimed;
+    link.sever();
+    const ended = outcome(a.replication.write("end", (writer) => writer.endClaim("user", claimId)));
+    await network.run(10);
+    assert.equal(ended.now, "OK");
+    assert.notEqual(c.registry.claim("user", "alice"), undefined, "c has not heard of the end");
+    const again = outcome(claimUser(b, "alice"));
+    await network.run(5000);
+    assert.equal(again.now, "OK");
+    assertEqualReplicas(a, b, c);
+    assert.equal(c.registry.claim("user", "alice")?.value, "b");
+  });
+
+  it("goes on without a tracker that does not answer within 2 s", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const link = network.connect(a, b);
+    await network.run(100);
+    link.silence();
+    const written = outcome(put(a, "x", 1));
+    await network.run(1999);
+    assert.equal(written.now, "waiting");
+    await network.run(2);
+    assert.equal(written.now, "OK");
+    assert.equal(a.replication.connectedCount, 0);
+    assert.deepEqual(a.replication.status(), []);
+    const next = outcome(put(a, "y", 1));
+    await network.run(1);
+    assert.equal(next.now, "OK");
+  });
+
+  it("gives up a silent link after three missed beats, though nobody writes", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a", { origin: "aa" }), network.add("b", { origin: "bb" })];
+    const link = network.connect(a, b);
+    await network.run(10_000);
+    assert.equal(a.replication.connectedCount, 1, "beats keep a quiet link up");
+    link.silence();
+    await network.run(2000);
+    assert.equal(a.replication.connectedCount, 1);
+    await network.run(2100);
+    assert.equal(a.replication.connectedCount, 0);
+    assert.equal(a.soft.at(-1), "bb: lost");
+  });
+
+  it("asks again for rows that did not come", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b);
+    await network.run(100);
+    await a.registry.transact("past the replication", (writer) => writer.put("share", "missed", 1));
+    const written = outcome(put(a, "x", 1));
+    await network.run(10);
+    assert.equal(written.now, "OK");
+    assertEqualReplicas(a, b);
+  });
+
+  it("sends presence as a whole when the other is caught up, then each change", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a", { origin: "aa" }), network.add("b", { origin: "bb" })];
+    a.replication.publish("too early");
+    const link = network.connect(a, b);
+    await network.run(100);
+    a.replication.publish("news");
+    await network.run(100);
+    link.sever();
+    assert.deepEqual(b.soft, ["aa: up", "aa: whole all of a", "aa: change news", "aa: lost"]);
+  });
+
+  it("keeps the tracker up while one of two links to it stands", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a", { origin: "aa" }), network.add("b", { origin: "bb" })];
+    const links = [network.connect(a, b), network.connect(b, a)];
+    await network.run(100);
+    assert.equal(a.replication.connectedCount, 1);
+    links[0]?.sever();
+    assert.equal(b.soft.includes("aa: lost"), false);
+    const written = outcome(put(a, "x", 1));
+    await network.run(10);
+    assert.equal(written.now, "OK");
+    assertEqualReplicas(a, b);
+    links[1]?.sever();
+    assert.equal(b.soft.filter((text) => text === "aa: up").length, 1);
+    assert.equal(b.soft.at(-1), "aa: lost");
+  });
+});
+
+describe("Replication after trackers were apart", () => {
+  it("lets the earlier claim stand and tells both sides of the one that lost", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const early = claimUser(a, "alice");
+    await network.run(1000);
+    const late = claimUser(b, "alice");
+    await network.run(10);
+    const [earlyId, lateId] = [await early, await late];
+    network.connect(a, b);
+    await network.run(3000);
+    assert.deepEqual(b.lostClaims, [{ kind: "user", name: "alice", claimId: lateId, value: "b" }]);
+    assert.deepEqual(a.lostClaims, [], "it never stood there");
+    assertEqualReplicas(a, b);
+    const ended = outcome(a.replication.write("end", (writer) => writer.endClaim("user", earlyId)));
+    await network.run(10);
+    assert.equal(ended.now, "OK");
+    assert.equal(b.registry.claim("user", "alice"), undefined, "what lost does not come back");
+  });
+
+  it("brings a new tracker level with more rows than a chunk has, while writes go on", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const filled = a.replication.write("fill", (writer) => {
+      for (let index = 0; index < 2300; index++) writer.put("share", `row ${index}`, index);
+    });
+    await network.run(1);
+    await filled;
+    network.connect(a, b, 30);
+    const outcomes: { now: string }[] = [];
+    for (let step = 0; step < 30; step++) {
+      await network.run(10);
+      outcomes.push(outcome(put(a, `row ${step * 70}`, "later")), outcome(put(b, `b ${step}`, step)));
+    }
+    assert.equal(a.replication.status()[0]?.state, "catching-up");
+    assert.ok((a.replication.status()[0]?.lagRecords ?? 0) > 0);
+    await network.run(2000);
+    assert.deepEqual(new Set(outcomes.map(({ now }) => now)), new Set(["OK"]));
+    assert.equal(a.replication.status()[0]?.state, "connected");
+    assert.equal(a.replication.status()[0]?.lagRecords, 0);
+    assertEqualReplicas(a, b);
+  });
+
+  it("hands on what came from a third tracker", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c] = [network.add("a"), network.add("b"), network.add("c")];
+    network.connect(a, b);
+    network.connect(b, c);
+    await network.run(100);
+    const written = put(a, "x", 1);
+    await network.run(4000);
+    await written;
+    assert.equal(c.registry.get("share", "x"), 1);
+    assertEqualReplicas(a, b, c);
+  });
+
+  it("gives a restored old copy a new origin and loses neither its writes nor the others'", async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "replica-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const [path, backup] = [join(folder, "registry.db"), join(folder, "backup.db")];
+    const network = makeNetwork(context);
+    const b = network.add("b");
+    const first = network.add("a", { path });
+    const { origin } = first.registry;
+    const saved = put(first, "saved", 1);
+    await network.run(1);
+    await saved;
+    network.stop(first);
+    copyFileSync(path, backup);
+
+    const second = network.add("a", { path });
+    network.connect(second, b);
+    await network.run(100);
+    const more = Promise.all([put(second, "later", 1), put(second, "later still", 1)]);
+    await network.run(100);
+    await more;
+    network.stop(second);
+
+    const restored = network.add("a", { path: backup });
+    assert.equal(restored.registry.origin, origin);
+    const apart = put(restored, "while apart", 1); // bears the number that "later" had
+    await network.run(1);
+    await apart;
+    network.connect(restored, b);
+    await network.run(1000);
+    assert.notEqual(restored.registry.origin, origin);
+    for (const replica of [restored, b]) {
+      for (const key of ["saved", "later", "later still", "while apart"]) {
+        assert.equal(replica.registry.get("share", key), 1, `${key} at ${replica.name}`);
+      }
+    }
+    assertEqualReplicas(restored, b);
+    const c = network.add("c");
+    network.connect(c, b);
+    network.connect(c, restored);
+    const written = put(restored, "new", 1);
+    await network.run(8000);
+    await written;
+    assertEqualReplicas(restored, b, c);
+  });
+
+  it("finds out that registries differ although their vectors agree, and mends that", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const written = put(a, "x", 1);
+    await network.run(1);
+    await written;
+    await b.registry.merge([], a.registry.vector);
+    network.connect(a, b);
+    await network.run(1500);
+    assert.equal(b.registry.get("share", "x"), undefined);
+    await network.run(3000);
+    assert.equal(b.registry.get("share", "x"), 1);
+    assertEqualReplicas(a, b);
+  });
+
+  it("makes replicas equal after any history of writes, breaks and reunions", async (context) => {
+    const replicaIndex = fc.nat(2);
+    const step = fc.oneof(
+      fc.record({ type: fc.constant("claim" as const), at: replicaIndex, key: fc.nat(3) }),
+      fc.record({ type: fc.constant("end" as const), at: replicaIndex, key: fc.nat(3) }),
+      fc.record({ type: fc.constant("put" as const), at: replicaIndex, key: fc.nat(3) }),
+      fc.record({ type: fc.constant("break" as const), at: replicaIndex, isSilent: fc.boolean() }),
+      fc.record({ type: fc.constant("join" as const), at: replicaIndex, delayMs: fc.nat(40) }),
+      fc.record({ type: fc.constant("run" as const), durationMs: fc.nat(1500) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 40 }),
+        fc.tuple(fc.nat(5000), fc.nat(5000)),
+        async (steps, skews) => {
+          const network = makeNetwork(context);
+          const [a, b, c] = [
+            network.add("a", { skewMs: skews[0] }),
+            network.add("b", { skewMs: -skews[1] }),
+            network.add("c"),
+          ];
+          const replicas = [a, b, c];
+          const pairs = [[a, b] as const, [b, c] as const, [c, a] as const];
+          const links: (VirtualLink | undefined)[] = [];
+          const writes: { now: string }[] = [];
+          for (const now of steps) {
+            if (now.type === "run") {
+              await network.run(now.durationMs);
+              continue;
+            }
+            const replica = replicas[now.at] ?? a;
+            if (now.type === "claim") writes.push(outcome(claimUser(replica, `user ${now.key}`)));
+            else if (now.type === "put") writes.push(outcome(put(replica, `key ${now.key}`, writes.length)));
+            else if (now.type === "end") {
+              const end = replica.replication.write("end", (writer) => {
+                const claim = writer.claim("user", `user ${now.key}`);
+                if (claim !== undefined) writer.endClaim("user", claim.claimId);
+              });
+              writes.push(outcome(end));
+            } else if (now.type === "break") {
+              if (now.isSilent) links[now.at]?.silence();
+              else links[now.at]?.sever();
+            } else if (links[now.at]?.isOpen !== true) {
+              const [one, other] = pairs[now.at] ?? [a, b];
+              links[now.at] = network.connect(one, other, now.delayMs);
+            }
+          }
+          await network.run(5000);
+          const outcomes = new Set(writes.map(({ now }) => now));
+          for (const expected of ["OK", "USER_EXISTS", "NAME_TAKEN_ELSEWHERE"]) outcomes.delete(expected);
+          assert.deepEqual([...outcomes], [], "every write ends, in one of these ways");
+          for (const [index, [one, other]] of pairs.entries()) {
+            if (links[index]?.isOpen !== true) network.connect(one, other);
+          }
+          await network.run(10_000);
+          assertEqualReplicas(a, b, c);
+          const live = a.registry
+            .since({}, 10_000)
+            .filter(({ kind, value }) => kind === "user" && value !== undefined)
+            .map(({ key }) => key);
+          assert.equal(
+            new Set(live).size,
+            live.length,
+            "a name has one live claim: those that lost are ended",
+          );
+          network.close();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("Replication and what it is sent", () => {
+  /** A replica whose other end is the test itself. */
+  function attach(context: TestContext): {
+    replica: Replica;
+    closed: string[];
+    say: (message: unknown) => void;
+    sent: string[];
+  } {
+    const network = makeNetwork(context);
+    const replica = network.add("a", { origin: "aa" });
+    const [closed, sent]: [string[], string[]] = [[], []];
+    const channel: ReplicaChannel = {
+      send: (text) => sent.push(text),
+      close: (reason) => closed.push(reason),
+    };
+    const receiver = replica.replication.attach(channel, "test");
+    return { replica, closed, sent, say: (message) => receiver.message(JSON.stringify(message)) };
+  }
+  const stamp = testStamp(0, "zz");
+  const hello = { type: "hello", version: 1, origin: "zz", vector: {}, stamp };
+  const row = { kind: "share", key: "k", claimId: "", value: 1, stamp, origin: "zz", seq: 1, writeId: "w" };
+
+  it("closes on anything that is not of the protocol, and stores nothing of it", (context) => {
+    const push = { type: "push", id: 1, origin: "zz", after: 0, upTo: 1 };
+    const wrong: unknown[][] = [
+      [null],
+      [{ type: "beat", vector: {}, digest: "", stamp }],
+      [{ ...hello, version: 2 }],
+      [{ ...hello, vector: { "../x": 1 } }],
+      [{ ...hello, stamp: testStamp(4_000_000_000, "zz") }],
+      [{ ...hello, origin: "aa" }],
+      [hello, hello],
+      [hello, { type: "got" }, { type: "got" }],
+      [hello, { type: "stored", id: 5, earlier: [] }],
+      [hello, { ...push, records: [{ ...row, kind: "toString" }] }],
+      [hello, { ...push, records: [{ ...row, kind: "user" }] }],
+      [hello, { ...push, records: [{ ...row, key: "a\0b" }] }],
+      [hello, { ...push, records: [{ ...row, seq: -1 }] }],
+      [hello, { ...push, records: [{ ...row, stamp: "now" }] }],
+    ];
+    for (const messages of wrong) {
+      const { replica, closed, say } = attach(context);
+      for (const message of messages) say(message);
+      assert.equal(closed.length, 1, JSON.stringify(messages));
+      assert.deepEqual(replica.registry.since({}, 10), []);
+    }
+  });
+
+  it("closes on a row from the far future", async (context) => {
+    const { replica, closed, say } = attach(context);
+    say(hello);
+    const future = { ...row, stamp: testStamp(4_000_000_000, "zz") };
+    say({ type: "rows", records: [future] });
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(closed.length, 1);
+    assert.equal(replica.registry.get("share", "k"), undefined);
+  });
+
+  it("survives arbitrary messages", (context) => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof(fc.constant(hello), fc.json(), fc.object()), { maxLength: 5 }),
+        (messages) => {
+          const { say } = attach(context);
+          for (const message of messages) say(message);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+});

@@ -1,8 +1,21 @@
-// CONTRACT ONLY FOR NOW: the signatures are final, the bodies are being written.
-import type { Bitfield } from "../metainfo/bitfield.ts";
+// One torrent's swarm: joins what peers say with downloader and uploader, and tells the owner what happened. It touches
+// no socket, file, timer or clock: connections come in as PeerLinks (wire), disk as PieceStorage, time with `tick`.
+import { MiniTorrentError } from "../api/errors.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
+import {
+  decodeExtensionHandshake,
+  EXTENSION_HANDSHAKE_ID,
+  encodeExtensionHandshake,
+} from "../wire/extensions.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
+import { Downloader } from "./downloader.ts";
+import { Peer } from "./peer.ts";
+import { PieceSet } from "./piece-set.ts";
 import type { PieceStorage } from "./piece-storage.ts";
+import { Rate } from "./rate.ts";
+import { ShareOut } from "./share-out.ts";
+import { Sources } from "./sources.ts";
 import type {
   PeerIdentity,
   PeerSnapshot,
@@ -11,6 +24,18 @@ import type {
   TorrentState,
   TorrentStatus,
 } from "./torrent-status.ts";
+import { Trust } from "./trust.ts";
+import { Uploader } from "./uploader.ts";
+import { waitingFor } from "./waiting.ts";
+
+const DEFAULT_LIMITS: TorrentLimits = {
+  // 32 MB of blocks: a window of 2 s at 16 MB/s, or a round trip of 100 ms at 320 MB/s. libtorrent announces 2,000 too.
+  requestsFromPeer: 2000,
+  // 16 MiB: 1 Gbit/s at a round trip of 100 ms needs 12.5 MB; each of these has memory reserved.
+  requestsToPeer: 1024,
+  // Everybody, in a group of that size; more as long as the uplink is free (choker.ts).
+  uploadSlots: 16,
+};
 
 export interface TorrentOptions {
   readonly geometry: Geometry;
@@ -31,59 +56,383 @@ export interface TorrentOptions {
    * seeder for which piece first; without it they choose at random.
    */
   readonly deviceId?: string;
+  /** Runs work after what is running now; `queueMicrotask` if nothing else is given. */
+  readonly defer?: (work: () => void) => void;
 }
 
-const todo = (): never => {
-  throw new Error("contract only");
-};
-
 export class Torrent {
-  constructor(_options: TorrentOptions) {}
-  /** What is verified; changes as pieces come. */
+  readonly #options: TorrentOptions;
+  readonly #limits: TorrentLimits;
+  readonly #have: Bitfield;
+  readonly #trust = new Trust();
+  readonly #sources = new Sources();
+  readonly #shareOut: ShareOut;
+  readonly #downloader: Downloader;
+  readonly #uploader: Uploader;
+  readonly #downloaded = new Rate();
+  readonly #uploaded = new Rate();
+  #peers: readonly Peer[] = [];
+  readonly #freeSlots: number[] = [];
+  #slotCount = 0;
+  #state: TorrentState;
+  #lastTickMs: number;
+
+  constructor(options: TorrentOptions) {
+    const { geometry, storage, nowMs, random } = options;
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#have = options.have.clone();
+    this.#shareOut = new ShareOut(options.deviceId);
+    this.#lastTickMs = nowMs();
+    this.#state = { status: this.#have.isComplete ? "seeding" : "downloading" };
+    this.#downloader = new Downloader({
+      geometry,
+      have: this.#have,
+      storage,
+      nowMs,
+      random,
+      isOurShare: (runIndex) => this.#shareOut.isOurs(runIndex),
+      onPieceVerified: (pieceIndex, contributors, lastGiver) =>
+        this.#pieceVerified(pieceIndex, contributors, lastGiver),
+      onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
+      onStorageFailed: (error) => this.#storageFailed(error),
+      onBlock: (peer, bytes) => {
+        peer.downloaded.add(bytes);
+        this.#downloaded.add(bytes);
+        this.#sources.gaveBlock(peer.sourceIndex, bytes);
+      },
+    });
+    this.#uploader = new Uploader({
+      geometry,
+      have: this.#have,
+      storage,
+      nowMs,
+      random,
+      defer: options.defer ?? queueMicrotask,
+      uploadSlots: this.#limits.uploadSlots,
+      requestsFromPeer: this.#limits.requestsFromPeer,
+      peers: () => this.#peers,
+      onSent: (peer, bytes) => {
+        peer.uploaded.add(bytes);
+        this.#uploaded.add(bytes);
+      },
+      onReadFailed: (pieceIndex, error) => this.#emit({ type: "read-failed", pieceIndex, error }),
+    });
+  }
+
+  /** What is verified. It is the torrent's own and changes as pieces come: to be read only. */
   get have(): Bitfield {
-    return todo();
+    return this.#have;
   }
+
   get state(): TorrentState {
-    return todo();
+    return this.#state;
   }
+
   get peerCount(): number {
-    return todo();
+    return this.#peers.length;
   }
+
+  // The owner's side
+
   /**
    * Takes up a conversation whose handshake is done: sends what we have and the extension handshake at once. The caller
    * wires the listener that is returned to the connection. Who is banned is closed at once.
    */
-  connect(_link: PeerLink, _identity: PeerIdentity, _supportsFast: boolean): PeerListener {
-    return todo();
+  connect(link: PeerLink, identity: PeerIdentity, supportsFast: boolean): PeerListener {
+    const sourceIndex = this.#sources.indexOf(identity.userId);
+    const { nowMs } = this.#options;
+    const peer = new Peer({
+      slot: this.#freeSlots.pop() ?? this.#slotCount++,
+      sourceIndex,
+      identity,
+      link,
+      supportsFast,
+      pieceCount: this.#have.pieceCount,
+      requestsToPeer: this.#limits.requestsToPeer,
+      trust: this.#trust,
+      nowMs: nowMs(),
+      clock: nowMs,
+      makeUploads: (made) => this.#uploader.makeQueue(made),
+      onChoke: (choked) => this.#uploader.choked(choked),
+    });
+    this.#peers = [...this.#peers, peer];
+    this.#sources.connected(sourceIndex);
+    const listener = this.#listenerFor(peer);
+    if (this.#state.status === "closed") {
+      link.close("that file is not shared any longer");
+    } else if (this.#trust.isBanned(sourceIndex)) {
+      link.close(`${identity.userId} is banned: sent data that is not in the file`);
+    } else {
+      this.#introduceOurselves(peer);
+    }
+    return listener;
   }
+
   /** Called by the owner about every 100 ms: timeouts, choker rounds, rates. */
   tick(): void {
-    todo();
+    if (this.#state.status === "closed") return;
+    const nowMs = this.#options.nowMs();
+    const elapsedMs = nowMs - this.#lastTickMs;
+    this.#lastTickMs = nowMs;
+    this.#downloaded.advance(elapsedMs);
+    this.#uploaded.advance(elapsedMs);
+    for (const peer of this.#peers) {
+      peer.downloaded.advance(elapsedMs);
+      peer.uploaded.advance(elapsedMs);
+    }
+    this.#downloader.tick();
+    this.#uploader.tick();
   }
+
   /** Downloading, seeding or failed -> paused: nothing more is asked for, everybody is choked; connections stay. */
   pause(): void {
-    todo();
+    if (this.#state.status === "closed" || this.#state.status === "paused") return;
+    this.#state = { status: "paused" };
+    this.#stopDownloading();
+    this.#uploader.stop();
   }
+
   /** Paused or failed -> downloading or seeding. */
   resume(): void {
-    todo();
+    if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
+    this.#state = { status: this.#have.isComplete ? "seeding" : "downloading" };
+    for (const peer of this.#peers) this.#updateInterest(peer);
+    this.#downloader.start();
+    this.#uploader.start();
   }
+
   /** Closes the connections to that device, or those for which the predicate holds. */
-  disconnect(_which: string | ((peer: PeerSnapshot) => boolean), _reason: string): void {
-    todo();
+  disconnect(which: string | ((peer: PeerSnapshot) => boolean), reason: string): void {
+    for (const peer of this.#peers) {
+      const isMeant = typeof which === "string" ? peer.identity.deviceId === which : which(peer.snapshot());
+      if (isMeant) peer.link.close(reason);
+    }
   }
+
   status(): TorrentStatus {
-    return todo();
+    const { geometry } = this.#options;
+    const have = this.#have;
+    const lastPiece = have.pieceCount - 1;
+    const missingInLast = geometry.pieceLengthBytes - geometry.lengthOfPieceBytes(lastPiece);
+    const verifiedBytes = have.count * geometry.pieceLengthBytes;
+    const peers = this.#peers.map((peer) => peer.snapshot());
+    const { duplicateBytes } = this.#downloader;
+    return {
+      piecesVerified: have.count,
+      pieceCount: have.pieceCount,
+      bytesVerified: have.has(lastPiece) ? verifiedBytes - missingInLast : verifiedBytes,
+      downloadBytesPerSecond: this.#downloaded.bytesPerSecond,
+      uploadBytesPerSecond: this.#uploaded.bytesPerSecond,
+      downloadedBytes: this.#downloaded.totalBytes,
+      uploadedBytes: this.#uploaded.totalBytes,
+      wastedBytes: duplicateBytes + this.#downloader.discardedBytes,
+      duplicateBytes,
+      waitingFor: waitingFor({
+        isDownloading: this.#state.status === "downloading",
+        silentForMs: this.#options.nowMs() - this.#downloader.lastArrivalMs,
+        isOutOfMemory: this.#downloader.picker.isOutOfMemory,
+        peers,
+      }),
+      peers,
+      sources: this.#sources.snapshot(
+        (sourceIndex) => this.#rateOf(sourceIndex),
+        (sourceIndex) => this.#trust.isBanned(sourceIndex),
+      ),
+    };
   }
+
   /** Storage has memory again. */
   roomAvailable(): void {
-    todo();
+    this.#downloader.roomAvailable();
   }
+
   /** Any state -> closed: every connection is closed, memory is given back, nothing is reported any longer. */
-  close(_reason: string): void {
-    todo();
+  close(reason: string): void {
+    if (this.#state.status === "closed") return;
+    this.#state = { status: "closed", reason };
+    this.#downloader.stop();
+    for (const peer of this.#peers) peer.link.close(reason);
+  }
+
+  // What peers say
+
+  #listenerFor(peer: Peer): PeerListener {
+    const downloader = this.#downloader;
+    const uploader = this.#uploader;
+    return {
+      choke: () => {
+        peer.chokedUs();
+        downloader.peerChoked(peer);
+      },
+      unchoke: () => {
+        peer.unchokedUs();
+        downloader.pump(peer);
+      },
+      interested: () => uploader.interestChanged(peer, true),
+      notInterested: () => uploader.interestChanged(peer, false),
+      have: (pieceIndex) => this.#peerGained(peer, pieceIndex),
+      bitfield: (bytes) => {
+        const bitfield = Bitfield.fromBytes(this.#have.pieceCount, bytes);
+        this.#peerSaysItHas(peer, PieceSet.of(bitfield));
+      },
+      haveAll: () => this.#peerSaysItHas(peer, PieceSet.full(this.#have.pieceCount)),
+      haveNone: () => this.#peerSaysItHas(peer, new PieceSet(this.#have.pieceCount)),
+      request: (pieceIndex, offsetBytes, lengthBytes) =>
+        uploader.requested(peer, { pieceIndex, offsetBytes, lengthBytes }),
+      cancel: (pieceIndex, offsetBytes, lengthBytes) =>
+        uploader.cancelled(peer, { pieceIndex, offsetBytes, lengthBytes }),
+      reject: (pieceIndex, offsetBytes) => downloader.rejected(peer, pieceIndex, offsetBytes),
+      extended: (extensionId, payload) => {
+        if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
+        const { clientName, listenPort, requestLimit } = decodeExtensionHandshake(payload);
+        peer.introducedItself(clientName, listenPort);
+        if (requestLimit !== undefined) peer.window.peerAllows(requestLimit);
+      },
+      blockBegins: (pieceIndex, offsetBytes, lengthBytes) =>
+        downloader.blockBegins(peer, pieceIndex, offsetBytes, lengthBytes),
+      blockEnds: () => downloader.blockEnds(peer),
+      writable: () => peer.uploads.writable(),
+      closed: () => this.#peerLeft(peer),
+    };
+  }
+
+  #introduceOurselves({ link, supportsFast }: Peer): void {
+    // BEP 6: with the fast extension exactly one of the three is the first message.
+    if (supportsFast && this.#have.isComplete) link.haveAll();
+    else if (supportsFast && this.#have.count === 0) link.haveNone();
+    else if (this.#have.count > 0) link.bitfield(this.#have.toBytes());
+    link.extended(
+      EXTENSION_HANDSHAKE_ID,
+      encodeExtensionHandshake({
+        extensionIds: new Map(),
+        listenPort: this.#options.listenPort,
+        requestLimit: this.#limits.requestsFromPeer,
+        clientName: this.#options.clientName,
+      }),
+    );
+  }
+
+  /** @throws MiniTorrentError MALFORMED_MESSAGE when it had said so before: BEP 3 allows a bitfield at the start only */
+  #peerSaysItHas(peer: Peer, pieces: PieceSet): void {
+    if (peer.hasSaidWhatItHas) {
+      throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer says twice what it has.");
+    }
+    peer.saysItHas(pieces, this.#have);
+    this.#downloader.peerCame(peer);
+    if (!peer.isSeed) this.#shareOut.leecherCame(peer.identity.deviceId);
+    if (this.#closeIfBothAreComplete(peer)) return;
+    this.#updateInterest(peer);
+    this.#downloader.pump(peer);
+  }
+
+  /** @throws MiniTorrentError MALFORMED_MESSAGE for a piece that the file does not have */
+  #peerGained(peer: Peer, pieceIndex: number): void {
+    if (pieceIndex >= this.#have.pieceCount) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `The peer has piece ${pieceIndex}, which there is not.`,
+      );
+    }
+    // BEP 3: who has nothing may leave its bitfield out.
+    if (!peer.hasSaidWhatItHas) this.#peerSaysItHas(peer, new PieceSet(this.#have.pieceCount));
+    if (!peer.gained(pieceIndex, !this.#have.has(pieceIndex))) return;
+    const { picker } = this.#downloader;
+    picker.peerGained(peer, pieceIndex);
+    if (peer.has.isFull) {
+      picker.peerBecameSeed(peer);
+      peer.becameSeed();
+      this.#shareOut.leecherLeft(peer.identity.deviceId);
+      if (this.#closeIfBothAreComplete(peer)) return;
+    }
+    this.#updateInterest(peer);
+    this.#downloader.pump(peer);
+  }
+
+  #peerLeft(peer: Peer): void {
+    if (!peer.isConnected) return;
+    peer.left();
+    this.#peers = this.#peers.filter((other) => other !== peer);
+    this.#downloader.peerLeft(peer);
+    this.#uploader.peerLeft(peer);
+    this.#sources.disconnected(peer.sourceIndex);
+    if (peer.hasSaidWhatItHas && !peer.isSeed) this.#shareOut.leecherLeft(peer.identity.deviceId);
+    this.#freeSlots.push(peer.slot);
+  }
+
+  // What happens to pieces
+
+  #pieceVerified(pieceIndex: number, contributors: readonly number[], lastGiver: number): void {
+    this.#trust.pieceVerified(contributors);
+    this.#sources.finishedPiece(lastGiver);
+    for (const peer of this.#peers) {
+      peer.weGained(pieceIndex);
+      this.#updateInterest(peer);
+      if (!peer.isSeed) peer.link.have(pieceIndex);
+    }
+    this.#emit({ type: "piece-verified", pieceIndex, userIds: this.#userIds(contributors) });
+    if (!this.#have.isComplete) return;
+    if (this.#state.status === "downloading") this.#state = { status: "seeding" };
+    this.#emit({ type: "all-verified" });
+    for (const peer of this.#peers) this.#closeIfBothAreComplete(peer);
+  }
+
+  #pieceCorrupt(pieceIndex: number, contributors: readonly number[]): void {
+    const banned = this.#trust.pieceFailed(contributors);
+    const bannedUserIds = this.#userIds(banned);
+    this.#emit({
+      type: "piece-corrupt",
+      pieceIndex,
+      userIds: this.#userIds(contributors),
+      bannedUserIds,
+    });
+    const reason = `piece ${pieceIndex}, all of it from this user, is not what it should be`;
+    for (const userId of bannedUserIds) this.#emit({ type: "peer-banned", userId, reason });
+    for (const peer of this.#peers) {
+      if (banned.includes(peer.sourceIndex)) peer.link.close(`banned: ${reason}`);
+    }
+  }
+
+  #storageFailed(error: MiniTorrentError): void {
+    if (this.#state.status !== "downloading") return;
+    this.#state = { status: "failed", error };
+    this.#stopDownloading();
+    this.#emit({ type: "storage-failed", error });
+  }
+
+  #stopDownloading(): void {
+    this.#downloader.stop();
+    for (const peer of this.#peers) this.#updateInterest(peer);
+  }
+
+  #updateInterest(peer: Peer): void {
+    peer.updateInterest(this.#state.status === "downloading");
+  }
+
+  /** Two who have everything have nothing to say to each other. */
+  #closeIfBothAreComplete(peer: Peer): boolean {
+    const areBothComplete = this.#have.isComplete && peer.hasSaidWhatItHas && peer.has.isFull;
+    if (areBothComplete) peer.link.close("both are complete");
+    return areBothComplete;
+  }
+
+  #rateOf(sourceIndex: number): number {
+    let bytesPerSecond = 0;
+    for (const peer of this.#peers) {
+      if (peer.sourceIndex === sourceIndex) bytesPerSecond += peer.downloadBytesPerSecond;
+    }
+    return bytesPerSecond;
+  }
+
+  #userIds(sourceIndexes: readonly number[]): string[] {
+    return sourceIndexes.map((sourceIndex) => this.#sources.userId(sourceIndex));
+  }
+
+  #emit(event: TorrentEvent): void {
+    if (this.#state.status !== "closed") this.#options.onEvent(event);
   }
 }
+
 export type { PieceFrames, PieceStorage } from "./piece-storage.ts";
 export type {
   PeerIdentity,

@@ -1,0 +1,417 @@
+// Gets the pieces: keeps requests outstanding with every peer that gives, puts blocks where they belong, hands whole
+// pieces to storage, takes from the silent and the slow. One guarded pump per peer, whoever triggers it.
+// Which piece of whom is the picker's decision, how many at once the request window's, whom to believe trust's.
+import { MiniTorrentError } from "../api/errors.ts";
+import type { Bitfield } from "../metainfo/bitfield.ts";
+import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
+import type { OpenPiece } from "./open-piece.ts";
+import type { Peer } from "./peer.ts";
+import { Picker } from "./picker.ts";
+import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
+
+/** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
+const MAX_STRAY_BLOCKS = 32;
+/** In endgame a block is asked of a second peer that should have it in less than this part of the time the first needs. */
+const ENDGAME_SPEEDUP = 2;
+/** Waits shorter than this are not worth a second copy. */
+const ENDGAME_MIN_WAIT_MS = 50;
+/** While other work is left, blocks are taken from a peer only by one that is so many times faster... */
+const TAKE_OVER_SPEEDUP = 4;
+/** ...and when they would take longer than this: half of what the request window aims at is what a slow-down looks like. */
+const TAKE_OVER_MIN_WAIT_MS = 3000;
+/** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed. */
+const MID_BLOCK_TIMEOUTS = 2;
+
+export interface DownloaderOptions {
+  readonly geometry: Geometry;
+  /** Grows as pieces are verified. */
+  readonly have: Bitfield;
+  readonly storage: PieceStorage;
+  readonly nowMs: () => number;
+  readonly random: () => number;
+  readonly isOurShare: (runIndex: number) => boolean;
+  readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastGiver: number) => void;
+  readonly onPieceCorrupt: (pieceIndex: number, contributors: readonly number[]) => void;
+  readonly onStorageFailed: (error: MiniTorrentError) => void;
+  /** A block was put in its place. */
+  readonly onBlock: (peer: Peer, bytes: number) => void;
+}
+
+export class Downloader {
+  readonly picker: Picker;
+  readonly #options: DownloaderOptions;
+  /** By slot. */
+  readonly #peers: (Peer | undefined)[] = [];
+  #isActive = true;
+  #isPumping = false;
+  #mustPumpAll = false;
+  #lastArrivalMs = Number.NEGATIVE_INFINITY;
+  #duplicateBytes = 0;
+  #discardedBytes = 0;
+
+  constructor(options: DownloaderOptions) {
+    this.#options = options;
+    this.picker = new Picker({
+      geometry: options.geometry,
+      have: options.have,
+      reserve: (pieceIndex) => options.storage.reserve(pieceIndex),
+      random: options.random,
+      isOurShare: options.isOurShare,
+    });
+  }
+
+  /** Bytes of blocks that were skipped when they arrived. */
+  get duplicateBytes(): number {
+    return this.#duplicateBytes;
+  }
+
+  /** Bytes that had been put in their place for nothing: the piece did not have its hash, or was given up. */
+  get discardedBytes(): number {
+    return this.#discardedBytes + this.picker.discardedBytes;
+  }
+
+  /** When the last block came. */
+  get lastArrivalMs(): number {
+    return this.#lastArrivalMs;
+  }
+
+  // Peers
+
+  /** A peer has said what it has. */
+  peerCame(peer: Peer): void {
+    this.#peers[peer.slot] = peer;
+    this.picker.peerCame(peer);
+  }
+
+  /** The connection is gone: nothing more is written into its places. */
+  peerLeft(peer: Peer): void {
+    this.#forgetAll(peer, { mayStillCome: false, includingArriving: true });
+    if (this.#peers[peer.slot] === peer) {
+      this.picker.peerLeft(peer);
+      this.#peers[peer.slot] = undefined;
+    }
+    this.#resetExclusive(peer);
+    this.pumpAll();
+  }
+
+  peerChoked(peer: Peer): void {
+    // BEP 6: with the fast extension each request is rejected or served; without, they are all forgotten.
+    if (!peer.supportsFast) this.#forgetAll(peer, { mayStillCome: true, includingArriving: false });
+    this.picker.disown(peer);
+    this.#resetExclusive(peer);
+    this.pumpAll();
+  }
+
+  rejected(peer: Peer, pieceIndex: number, offsetBytes: number): void {
+    const piece = this.picker.openPiece(pieceIndex);
+    const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
+    if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) {
+      peer.lateBlockRefused();
+      return;
+    }
+    this.#forget(peer, piece, blockIndex, false);
+    if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#resetExclusive(peer);
+    // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
+    if (peer.giving.status === "giving") peer.window.snub(this.#options.nowMs());
+    for (const other of this.#peers) if (other !== undefined && other !== peer) this.pump(other);
+  }
+
+  // Asking
+
+  /** Sends the requests that there is room for. */
+  pump(peer: Peer): void {
+    if (!this.#mayAsk(peer) || peer.outstanding > peer.window.refillAtBlocks) return;
+    if (this.#isPumping) {
+      this.#mustPumpAll = true;
+      return;
+    }
+    this.#isPumping = true;
+    try {
+      this.#askFreeBlocks(peer);
+    } finally {
+      this.#isPumping = false;
+    }
+    if (this.#mustPumpAll) {
+      this.#mustPumpAll = false;
+      this.pumpAll();
+    }
+  }
+
+  pumpAll(): void {
+    for (const peer of this.#peers) {
+      if (peer !== undefined) this.pump(peer);
+    }
+  }
+
+  /** Blocks, memory, or peers became usable. */
+  roomAvailable(): void {
+    this.picker.somethingFreed();
+    this.pumpAll();
+  }
+
+  #mayAsk(peer: Peer): boolean {
+    return this.#isActive && peer.isConnected && peer.weAreInterested && peer.giving.status === "giving";
+  }
+
+  #askFreeBlocks(peer: Peer): void {
+    while (peer.outstanding < peer.window.sizeBlocks) {
+      const piece = this.picker.pieceFor(peer);
+      if (piece === undefined) {
+        this.#helpOut(peer);
+        return;
+      }
+      this.#ask(peer, piece, piece.takeFree(peer.slot));
+    }
+  }
+
+  #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
+    peer.asked();
+    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
+    peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
+  }
+
+  /** Endgame: blocks that wait long at others are asked of a peer that has nothing else to do. */
+  #helpOut(peer: Peer): void {
+    if (peer.window.isSnubbed || !this.picker.isEndgame) return;
+    while (peer.outstanding < peer.window.sizeBlocks) {
+      const ownMs = this.#nextBlockMs(peer);
+      const minWaitMs = Math.max(ENDGAME_MIN_WAIT_MS, ownMs * ENDGAME_SPEEDUP);
+      const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs));
+      if (busy === undefined) return;
+      busy.piece.askAlso(busy.blockIndex, peer.slot);
+      this.#ask(peer, busy.piece, busy.blockIndex);
+    }
+  }
+
+  /** While there is other work: a peer with nothing to do relieves one that has become far slower than it. */
+  #takeOver(peer: Peer): void {
+    if (!this.#mayAsk(peer) || peer.outstanding > 0 || peer.window.isSnubbed || this.picker.isEndgame) return;
+    const minWaitMs = Math.max(TAKE_OVER_MIN_WAIT_MS, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
+    const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs));
+    const slower = busy && this.#peers[busy.askedSlot];
+    if (busy === undefined || slower === undefined) return;
+    busy.piece.askAlso(busy.blockIndex, peer.slot);
+    this.#cancel(slower, busy.piece, busy.blockIndex);
+    busy.piece.forget(busy.blockIndex, slower.slot);
+    this.#ask(peer, busy.piece, busy.blockIndex);
+  }
+
+  /** When a block asked of the peer now would be here; 0 for an idle peer whose speed is not known. */
+  #nextBlockMs(peer: Peer): number {
+    const { bytesPerSecond } = peer.downloaded;
+    if (bytesPerSecond === 0) return peer.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
+    return ((peer.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
+  }
+
+  /** How long what is asked of the peer takes; 0 if that is not long enough to help. */
+  #waitMs(slot: number, minWaitMs: number): number {
+    const waitMs = this.#peers[slot]?.queueMs ?? 0;
+    return waitMs > minWaitMs ? waitMs : 0;
+  }
+
+  // Blocks coming in
+
+  /**
+   * @returns where the block goes; undefined for one that is not waited for (any more)
+   * @throws MiniTorrentError MALFORMED_MESSAGE for a block that cannot be, or too many that nobody asked for
+   */
+  blockBegins(
+    peer: Peer,
+    pieceIndex: number,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): Uint8Array | undefined {
+    if (!this.#options.geometry.isRequestable(pieceIndex, offsetBytes, lengthBytes)) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `A block of ${lengthBytes} bytes at ${offsetBytes} is not in piece ${pieceIndex}.`,
+      );
+    }
+    const piece = this.picker.openPiece(pieceIndex);
+    const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
+    if (
+      piece === undefined ||
+      !piece.isAskedOf(blockIndex, peer.slot) ||
+      lengthBytes !== piece.lengthOfBlockBytes(blockIndex)
+    ) {
+      this.#duplicateBytes += lengthBytes;
+      if (peer.strayBlock() > MAX_STRAY_BLOCKS) {
+        throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
+      }
+      return undefined;
+    }
+    if (!piece.begins(blockIndex, peer.slot)) {
+      // Another peer's copy is arriving: this one must not be written over it.
+      this.#duplicateBytes += lengthBytes;
+      piece.forget(blockIndex, peer.slot);
+      peer.noLongerAsked(false);
+      return undefined;
+    }
+    peer.blockBegins(piece, blockIndex);
+    return piece.place(blockIndex);
+  }
+
+  blockEnds(peer: Peer): void {
+    const { arriving } = peer;
+    if (arriving === undefined) return;
+    const { piece, blockIndex } = arriving;
+    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
+    const nowMs = this.#options.nowMs();
+    this.#lastArrivalMs = nowMs;
+    peer.blockIsOver();
+    peer.noLongerAsked(false);
+    peer.window.arrived(lengthBytes, nowMs);
+    const other = this.#peers[piece.ends(blockIndex, peer.sourceIndex)];
+    if (other !== undefined) {
+      this.#cancel(other, piece, blockIndex);
+      this.pump(other);
+    }
+    if (piece.status === "abandoned") {
+      this.#duplicateBytes += lengthBytes;
+      this.#giveBack(piece);
+    } else {
+      this.#options.onBlock(peer, lengthBytes);
+      if (piece.isWhole) this.#commit(piece);
+    }
+    this.pump(peer);
+  }
+
+  #commit(piece: OpenPiece): void {
+    piece.commits();
+    const { pieceIndex } = piece;
+    this.#options.storage.commit(pieceIndex, (outcome) => this.#committed(piece, outcome));
+  }
+
+  #committed(piece: OpenPiece, outcome: CommitOutcome): void {
+    const { pieceIndex } = piece;
+    if (outcome === "verified") {
+      this.#options.have.set(pieceIndex);
+      this.picker.closed(pieceIndex);
+      this.#options.onPieceVerified(pieceIndex, piece.contributors(), piece.lastGiver);
+    } else {
+      this.picker.closed(pieceIndex);
+      if (outcome === "mismatch") {
+        this.#discardedBytes += this.#options.geometry.lengthOfPieceBytes(pieceIndex);
+        this.#options.onPieceCorrupt(pieceIndex, piece.contributors());
+      } else {
+        this.#options.onStorageFailed(outcome);
+      }
+    }
+    this.pumpAll();
+  }
+
+  // Silence, pause
+
+  tick(): void {
+    const nowMs = this.#options.nowMs();
+    for (const peer of this.#peers) {
+      if (peer === undefined) continue;
+      peer.window.adjust(nowMs, peer.downloadBytesPerSecond);
+      if (peer.outstanding > 0 && peer.window.isOverdue(nowMs)) this.#overdue(peer, nowMs);
+    }
+    // Memory may have come back without a word.
+    if (this.picker.isOutOfMemory) this.picker.somethingFreed();
+    this.pumpAll();
+    for (const peer of this.#peers) if (peer !== undefined) this.#takeOver(peer);
+  }
+
+  /** Gives up what is asked for and begun, and asks for nothing until `start`. */
+  stop(): void {
+    this.#isActive = false;
+    for (const peer of this.#peers) if (peer !== undefined) this.#cancelAll(peer, 0);
+    for (const piece of [...this.picker.openPieces()]) this.#abandon(piece);
+  }
+
+  start(): void {
+    this.#isActive = true;
+    this.roomAvailable();
+  }
+
+  /** A silent peer: snubbed, and all but its oldest request is free for others. */
+  #overdue(peer: Peer, nowMs: number): void {
+    if (peer.arriving !== undefined) {
+      if (peer.window.silentForMs(nowMs) > peer.window.timeoutMs * MID_BLOCK_TIMEOUTS) {
+        peer.link.close("it stopped in the middle of a block");
+      }
+      return;
+    }
+    const isStillAsked = peer.giving.status === "giving";
+    const wasSnubbed = peer.window.isSnubbed;
+    peer.window.snub(nowMs);
+    this.#cancelAll(peer, isStillAsked && !wasSnubbed ? 1 : 0);
+    this.picker.disown(peer);
+    this.#resetExclusive(peer);
+  }
+
+  #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
+    peer.noLongerAsked(true);
+    peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, piece.lengthOfBlockBytes(blockIndex));
+  }
+
+  /** Takes back what is asked of the peer, but for so many of the oldest requests and what is arriving. */
+  #cancelAll(peer: Peer, keep: number): void {
+    let kept = 0;
+    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
+      if (isArriving || kept++ < keep) return;
+      this.#cancel(peer, piece, blockIndex);
+      piece.forget(blockIndex, peer.slot);
+    });
+    this.picker.somethingFreed();
+  }
+
+  #forgetAll(peer: Peer, how: { mayStillCome: boolean; includingArriving: boolean }): void {
+    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
+      if (isArriving && !how.includingArriving) return;
+      this.#forget(peer, piece, blockIndex, how.mayStillCome);
+      if (isArriving) peer.blockIsOver();
+      if (piece.status === "abandoned") this.#giveBack(piece);
+    });
+  }
+
+  #forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
+    piece.forget(blockIndex, peer.slot);
+    peer.noLongerAsked(mayStillCome);
+    this.picker.somethingFreed();
+  }
+
+  #eachRequest(peer: Peer, visit: (piece: OpenPiece, blockIndex: number, isArriving: boolean) => void): void {
+    if (peer.outstanding === 0) return;
+    for (const piece of [...this.picker.openPieces()]) {
+      for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+        if (!piece.isAskedOf(blockIndex, peer.slot)) continue;
+        const { arriving } = peer;
+        visit(piece, blockIndex, arriving?.piece === piece && arriving.blockIndex === blockIndex);
+      }
+    }
+  }
+
+  /** A peer on parole gives whole pieces: what it began and does not finish is worth nothing. */
+  #resetExclusive(peer: Peer): void {
+    for (const piece of [...this.picker.openPieces()]) {
+      if (!piece.isExclusive || piece.status !== "filling") continue;
+      if (piece.ownerSlot !== -1 && piece.ownerSlot !== peer.slot) continue;
+      this.#eachRequest(peer, (asked, blockIndex, isArriving) => {
+        if (asked !== piece || isArriving) return;
+        this.#cancel(peer, piece, blockIndex);
+        piece.forget(blockIndex, peer.slot);
+      });
+      this.#abandon(piece);
+    }
+  }
+
+  /** What has come of the piece is given up. */
+  #abandon(piece: OpenPiece): void {
+    if (piece.status !== "filling") return;
+    for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+      if (piece.isArrived(blockIndex)) this.#discardedBytes += piece.lengthOfBlockBytes(blockIndex);
+    }
+    piece.abandon();
+    this.#giveBack(piece);
+  }
+
+  #giveBack(piece: OpenPiece): void {
+    if (piece.isBeingWritten) return;
+    this.#options.storage.release(piece.pieceIndex);
+    this.picker.closed(piece.pieceIndex);
+  }
+}

@@ -1,0 +1,295 @@
+// The state of one connection: who is there, what it has, how it stands to us and we to it, what is asked of it and how
+// fast it flows. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
+import type { Bitfield } from "../metainfo/bitfield.ts";
+import type { PeerLink } from "../wire/messages.ts";
+import type { ChokablePeer } from "./choker.ts";
+import type { OpenPiece } from "./open-piece.ts";
+import type { PickingPeer } from "./picker.ts";
+import { PieceSet } from "./piece-set.ts";
+import { Rate } from "./rate.ts";
+import { RequestWindow } from "./request-window.ts";
+import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
+import type { Trust } from "./trust.ts";
+import type { UploadQueue } from "./upload-queue.ts";
+
+/** How the peer stands to our wishes. */
+export type Giving = { readonly status: "choking" } | { readonly status: "giving" };
+/** How we stand to the peer's. */
+export type Taking =
+  | { readonly status: "choked"; readonly sinceMs: number }
+  | { readonly status: "unchoked"; readonly sinceMs: number };
+
+export interface PeerOptions {
+  readonly slot: number;
+  readonly sourceIndex: number;
+  readonly identity: PeerIdentity;
+  readonly link: PeerLink;
+  readonly supportsFast: boolean;
+  readonly pieceCount: number;
+  readonly requestsToPeer: number;
+  readonly trust: Trust;
+  readonly nowMs: number;
+  /** Made with the peer, since its events belong to the peer. */
+  readonly makeUploads: (peer: Peer) => UploadQueue;
+  /** Called when the choker chokes the peer: what waited is dropped. */
+  readonly onChoke: (peer: Peer) => void;
+  readonly clock: () => number;
+}
+
+export class Peer implements PickingPeer, ChokablePeer {
+  readonly slot: number;
+  readonly sourceIndex: number;
+  readonly identity: PeerIdentity;
+  readonly link: PeerLink;
+  readonly supportsFast: boolean;
+  readonly downloaded = new Rate();
+  readonly uploaded = new Rate();
+  readonly window: RequestWindow;
+  readonly uploads: UploadQueue;
+  readonly #trust: Trust;
+  readonly #clock: () => number;
+  readonly #onChoke: (peer: Peer) => void;
+  #has: PieceSet;
+  #hasSaidWhatItHas = false;
+  #isSeed = false;
+  #isConnected = true;
+  #giving: Giving = { status: "choking" };
+  #taking: Taking;
+  #isInterestedInUs = false;
+  /** Pieces that the peer has and we lack. */
+  #wantedCount = 0;
+  #weAreInterested = false;
+  #outstanding = 0;
+  #arriving: { readonly piece: OpenPiece; readonly blockIndex: number } | undefined;
+  /** Blocks that may still come although nobody waits for them: cancelled, or forgotten when the peer choked us. */
+  #lateBlocks = 0;
+  #strayBlocks = 0;
+  #clientName: string | undefined;
+  #listenPort: number | undefined;
+
+  constructor(options: PeerOptions) {
+    this.slot = options.slot;
+    this.sourceIndex = options.sourceIndex;
+    this.identity = options.identity;
+    this.link = options.link;
+    this.supportsFast = options.supportsFast;
+    this.#trust = options.trust;
+    this.#clock = options.clock;
+    this.#onChoke = options.onChoke;
+    this.#has = new PieceSet(options.pieceCount);
+    this.#taking = { status: "choked", sinceMs: options.nowMs };
+    this.#listenPort = options.identity.listenPort;
+    this.window = new RequestWindow(options.requestsToPeer, options.nowMs);
+    this.uploads = options.makeUploads(this);
+  }
+
+  // What it has
+
+  get has(): PieceSet {
+    return this.#has;
+  }
+
+  /** The peer has sent its bitfield, or have-all, have-none, or a have. */
+  get hasSaidWhatItHas(): boolean {
+    return this.#hasSaidWhatItHas;
+  }
+
+  /** Counted as a seed by the picker. */
+  get isSeed(): boolean {
+    return this.#isSeed;
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  left(): void {
+    this.#isConnected = false;
+  }
+
+  /** The first word on what it has. `have`: what we have. */
+  saysItHas(pieces: PieceSet, have: Bitfield): void {
+    this.#has = pieces;
+    this.#hasSaidWhatItHas = true;
+    this.#isSeed = pieces.isFull;
+    this.#wantedCount = pieces.countMissingIn(have);
+  }
+
+  /** Returns false if it was known. */
+  gained(pieceIndex: number, weLackIt: boolean): boolean {
+    this.#hasSaidWhatItHas = true;
+    if (!this.#has.add(pieceIndex)) return false;
+    if (weLackIt) this.#wantedCount++;
+    return true;
+  }
+
+  becameSeed(): void {
+    this.#isSeed = true;
+  }
+
+  /** We have the piece now. */
+  weGained(pieceIndex: number): void {
+    if (this.#has.has(pieceIndex)) this.#wantedCount--;
+  }
+
+  // What it gives
+
+  get giving(): Giving {
+    return this.#giving;
+  }
+
+  get isOnParole(): boolean {
+    return this.#trust.isOnParole(this.sourceIndex);
+  }
+
+  get weAreInterested(): boolean {
+    return this.#weAreInterested;
+  }
+
+  /** Says whether we want something of the peer, if that has changed. */
+  updateInterest(isDownloading: boolean): void {
+    const isWanted = isDownloading && this.#wantedCount > 0;
+    if (isWanted === this.#weAreInterested) return;
+    this.#weAreInterested = isWanted;
+    if (isWanted) this.link.interested();
+    else this.link.notInterested();
+  }
+
+  /** Giving -> choking. */
+  chokedUs(): void {
+    this.#giving = { status: "choking" };
+  }
+
+  /** Choking -> giving. */
+  unchokedUs(): void {
+    this.#giving = { status: "giving" };
+    this.window.unchoked(this.#clock());
+  }
+
+  /** Blocks that are asked for and have not come. */
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  get arriving(): { readonly piece: OpenPiece; readonly blockIndex: number } | undefined {
+    return this.#arriving;
+  }
+
+  asked(): void {
+    if (this.#outstanding++ === 0) this.window.waitBegins(this.#clock());
+  }
+
+  /** A request is answered or forgotten. `mayStillCome`: the block may be on its way. */
+  noLongerAsked(mayStillCome: boolean): void {
+    this.#outstanding--;
+    if (mayStillCome) this.#lateBlocks++;
+  }
+
+  blockBegins(piece: OpenPiece, blockIndex: number): void {
+    this.#arriving = { piece, blockIndex };
+  }
+
+  blockIsOver(): void {
+    this.#arriving = undefined;
+  }
+
+  /** A block came that nobody waits for. Returns how many of these were never asked for. */
+  strayBlock(): number {
+    if (this.#lateBlocks > 0) this.#lateBlocks--;
+    else this.#strayBlocks++;
+    return this.#strayBlocks;
+  }
+
+  /** The peer says that it will not send a block that nobody waits for. */
+  lateBlockRefused(): void {
+    if (this.#lateBlocks > 0) this.#lateBlocks--;
+  }
+
+  /** How long the peer needs for what is asked of it; Infinity for one that gives nothing. */
+  get queueMs(): number {
+    if (this.#outstanding === 0) return 0;
+    const { bytesPerSecond } = this.downloaded;
+    if (bytesPerSecond === 0 || this.window.isSnubbed) return Number.POSITIVE_INFINITY;
+    return (this.#outstanding * 16_384_000) / bytesPerSecond;
+  }
+
+  // What it takes
+
+  get isInterestedInUs(): boolean {
+    return this.#isInterestedInUs;
+  }
+
+  interestChanged(isInterested: boolean): void {
+    this.#isInterestedInUs = isInterested;
+  }
+
+  get isUnchoked(): boolean {
+    return this.#taking.status === "unchoked";
+  }
+
+  get chokedOrUnchokedAtMs(): number {
+    return this.#taking.sinceMs;
+  }
+
+  get downloadBytesPerSecond(): number {
+    return this.downloaded.bytesPerSecond;
+  }
+
+  get uploadBytesPerSecond(): number {
+    return this.uploaded.bytesPerSecond;
+  }
+
+  get isHeldByConnection(): boolean {
+    return this.uploads.isHeld;
+  }
+
+  /** Unchoked -> choked. */
+  choke(): void {
+    if (this.#taking.status === "choked") return;
+    this.#taking = { status: "choked", sinceMs: this.#clock() };
+    this.link.choke();
+    this.#onChoke(this);
+  }
+
+  /** Choked -> unchoked. */
+  unchoke(): void {
+    if (this.#taking.status === "unchoked") return;
+    this.#taking = { status: "unchoked", sinceMs: this.#clock() };
+    this.link.unchoke();
+  }
+
+  // What it says of itself
+
+  introducedItself(clientName: string | undefined, listenPort: number | undefined): void {
+    this.#clientName = clientName;
+    this.#listenPort ??= listenPort;
+  }
+
+  snapshot(): PeerSnapshot {
+    const remarks: string[] = [];
+    if (this.#weAreInterested && this.#giving.status === "choking") remarks.push("choked");
+    if (this.window.isSnubbed) remarks.push("snubbed");
+    if (this.isOnParole) remarks.push("on parole");
+    return {
+      userId: this.identity.userId,
+      deviceId: this.identity.deviceId,
+      address: this.identity.address,
+      listenPort: this.#listenPort,
+      clientName: this.#clientName,
+      piecesHad: this.#has.count,
+      pieceCount: this.#has.pieceCount,
+      isSeed: this.#isSeed,
+      downloadBytesPerSecond: this.downloadBytesPerSecond,
+      uploadBytesPerSecond: this.uploadBytesPerSecond,
+      downloadedBytes: this.downloaded.totalBytes,
+      uploadedBytes: this.uploaded.totalBytes,
+      requestsOutstanding: this.#outstanding,
+      requestWindow: this.window.sizeBlocks,
+      weAreInterested: this.#weAreInterested,
+      isInterestedInUs: this.#isInterestedInUs,
+      isChokingUs: this.#giving.status === "choking",
+      weAreChoking: this.#taking.status === "choked",
+      remarks,
+    };
+  }
+}

@@ -1,0 +1,340 @@
+// Which piece to ask of whom next. Rarest first, in random order inside a rarity, yet in runs for the disks' sake; what
+// is begun goes before what is new when too much is begun. It decides only: requests are sent by downloader.ts.
+//
+// A piece belongs to the peer it was opened for; others take of its blocks only when there is nothing else to ask them.
+// The cost of a pick does not grow with pieces or peers: a walk through the rarest pieces of bounded length, then a scan
+// of the peer's bitfield that weighs a bounded number of candidates.
+import type { Bitfield } from "../metainfo/bitfield.ts";
+import type { Geometry } from "../metainfo/geometry.ts";
+import { Availability } from "./availability.ts";
+import { OpenPiece } from "./open-piece.ts";
+import type { PieceSet } from "./piece-set.ts";
+
+/** Pieces looked at, from the rarest up, before the peer's own bitfield is scanned. */
+const MAX_WALK_PIECES = 192;
+/** Pieces that the peer has, of the rarest that it has, among which one that falls to us is looked for. */
+const MAX_SHARE_PIECES = 96;
+/** Free pieces that a scan of the peer's bitfield weighs against each other. */
+const MAX_SCAN_CANDIDATES = 192;
+/** What is asked of one peer in a row is contiguous for so long (seeks of a disk, read-ahead). */
+const RUN_LENGTH_BYTES = 1024 * 1024;
+/** The first pieces are chosen without regard to rarity: the sooner there is something to give, the better (BitTorrent
+ * Economics Paper, 2003: "random first piece"). */
+const RANDOM_FIRST_PIECES = 4;
+/** With more open pieces than this a peer, begun ones go first (libtorrent: 1.5 times the peers; here a peer has a whole
+ * window of pieces open). */
+const OPEN_BYTES_PER_PEER = 32 * 1024 * 1024;
+
+/** What the picker must know of a peer. */
+export interface PickingPeer {
+  /** Small number that no other connected peer has. */
+  readonly slot: number;
+  readonly has: PieceSet;
+  readonly isSeed: boolean;
+  /** Gets whole pieces that nobody else gives a block of. */
+  readonly isOnParole: boolean;
+}
+
+/** A block that is asked of somebody already. */
+export interface BusyBlock {
+  readonly piece: OpenPiece;
+  readonly blockIndex: number;
+  readonly askedSlot: number;
+}
+
+export interface PickerOptions {
+  readonly geometry: Geometry;
+  readonly have: Bitfield;
+  /** Memory to put the piece together in; undefined: there is none now. */
+  readonly reserve: (pieceIndex: number) => Uint8Array | undefined;
+  readonly random: () => number;
+  /** True if the piece run of that number falls to us rather than to another leecher (see share-out.ts). */
+  readonly isOurShare: (runIndex: number) => boolean;
+}
+
+export class Picker {
+  readonly availability: Availability;
+  readonly #geometry: Geometry;
+  readonly #have: Bitfield;
+  readonly #reserve: (pieceIndex: number) => Uint8Array | undefined;
+  readonly #random: () => number;
+  readonly #isOurShare: (runIndex: number) => boolean;
+  readonly #runShift: number;
+  /** In the order in which they were opened. */
+  readonly #open = new Map<number, OpenPiece>();
+  /** By slot: the piece whose blocks are being asked for. */
+  readonly #current: (OpenPiece | undefined)[] = [];
+  /** By slot: the piece opened last, after which the run goes on. */
+  readonly #lastOpened: number[] = [];
+  /** By slot: nothing was found for the peer at that stand of `#changes`. */
+  readonly #dryAt: number[] = [];
+  /** Counts whatever could give a peer something to ask for. */
+  #changes = 1;
+  #leecherCount = 0;
+  #isOutOfMemory = false;
+  #discardedBytes = 0;
+
+  constructor({ geometry, have, reserve, random, isOurShare }: PickerOptions) {
+    this.#geometry = geometry;
+    this.#have = have;
+    this.#reserve = reserve;
+    this.#random = random;
+    this.#isOurShare = isOurShare;
+    this.availability = new Availability(geometry.pieceCount, (pieceIndex) => !have.has(pieceIndex), random);
+    this.#runShift = Math.max(0, Math.floor(Math.log2(RUN_LENGTH_BYTES / geometry.pieceLengthBytes)));
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** True if the last piece that was wanted could not be opened for want of memory. */
+  get isOutOfMemory(): boolean {
+    return this.#isOutOfMemory;
+  }
+
+  /** Bytes that had come of pieces that were begun anew. */
+  get discardedBytes(): number {
+    return this.#discardedBytes;
+  }
+
+  /** Nothing is free that somebody has: what remains is asked for already. */
+  get isEndgame(): boolean {
+    const { availability } = this;
+    if (availability.freeCount > 0 && availability.seedCount > 0) return false;
+    return availability.buckets.every((bucket, rarity) => rarity === 0 || bucket.length === 0);
+  }
+
+  /** In the order in which they were opened. */
+  openPieces(): IterableIterator<OpenPiece> {
+    return this.#open.values();
+  }
+
+  openPiece(pieceIndex: number): OpenPiece | undefined {
+    return this.#open.get(pieceIndex);
+  }
+
+  peerCame(peer: PickingPeer): void {
+    this.#dryAt[peer.slot] = 0;
+    this.#lastOpened[peer.slot] = -2;
+    if (peer.isSeed) {
+      this.availability.seedCame();
+      return;
+    }
+    this.#leecherCount++;
+    this.#forEachPiece(peer, (pieceIndex) => this.availability.gained(pieceIndex));
+  }
+
+  /** The peer's requests have been forgotten before. */
+  peerLeft(peer: PickingPeer): void {
+    this.disown(peer);
+    if (peer.isSeed) {
+      this.availability.seedLeft();
+      return;
+    }
+    this.#leecherCount--;
+    this.#forEachPiece(peer, (pieceIndex) => this.availability.lost(pieceIndex));
+  }
+
+  /** The peer, which is no seed, has that piece as well. */
+  peerGained(peer: PickingPeer, pieceIndex: number): void {
+    this.availability.gained(pieceIndex);
+    this.#dryAt[peer.slot] = 0;
+  }
+
+  /** With the last piece that came the peer is a seed from now on; it was counted piece by piece. */
+  peerBecameSeed(peer: PickingPeer): void {
+    this.#forEachPiece(peer, (pieceIndex) => this.availability.lost(pieceIndex));
+    this.availability.seedCame();
+    this.#leecherCount--;
+    this.#dryAt[peer.slot] = 0;
+  }
+
+  /** What belongs to the peer belongs to nobody: it does not give now. */
+  disown(peer: PickingPeer): void {
+    this.#current[peer.slot] = undefined;
+    this.#lastOpened[peer.slot] = -2;
+    for (const piece of this.#open.values()) {
+      if (piece.ownerSlot === peer.slot) piece.ownerSlot = -1;
+    }
+    this.#changes++;
+  }
+
+  /** Blocks or memory became free, or a peer may be asked what it could not before. */
+  somethingFreed(): void {
+    this.#isOutOfMemory = false;
+    this.#changes++;
+  }
+
+  /**
+   * The piece whose next free block to ask of that peer; undefined if there is nothing (now).
+   * Its memory is reserved. The caller takes at least one block of it, or does not call again.
+   */
+  pieceFor(peer: PickingPeer): OpenPiece | undefined {
+    const { slot } = peer;
+    const current = this.#current[slot];
+    if (current !== undefined && current.freeCount > 0) return current;
+    if (this.#dryAt[slot] === this.#changes) return undefined;
+    const piece = peer.isOnParole ? this.#pieceForParole(peer) : this.#pieceForTrusted(peer);
+    this.#current[slot] = piece;
+    if (piece === undefined) this.#dryAt[slot] = this.#changes;
+    return piece;
+  }
+
+  /**
+   * The block that waits longest, by `waitMs` of the peer it is asked of, among those that the peer could give too; of
+   * that peer's blocks the one asked for last, which it has least likely begun to send. For endgame and take-over.
+   */
+  busiestBlock(peer: PickingPeer, waitMs: (slot: number) => number): BusyBlock | undefined {
+    if (peer.isOnParole) return undefined;
+    let found: BusyBlock | undefined;
+    let longestMs = 0;
+    for (const piece of this.#open.values()) {
+      if (piece.status !== "filling" || piece.isExclusive || !peer.has.has(piece.pieceIndex)) continue;
+      for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+        if (!piece.canAskAlso(blockIndex, peer.slot)) continue;
+        const askedSlot = piece.firstAsked(blockIndex);
+        const waitingMs = waitMs(askedSlot);
+        if (waitingMs < longestMs || waitingMs <= 0) continue;
+        longestMs = waitingMs;
+        found = { piece, blockIndex, askedSlot };
+      }
+    }
+    return found;
+  }
+
+  /** The piece is verified, or its memory is given back: it is no longer open. */
+  closed(pieceIndex: number): void {
+    this.#open.delete(pieceIndex);
+    if (!this.#have.has(pieceIndex)) this.availability.free(pieceIndex);
+    this.somethingFreed();
+  }
+
+  #pieceForTrusted(peer: PickingPeer): OpenPiece | undefined {
+    const orphan = this.#begunPiece(peer, true);
+    if (orphan !== undefined) {
+      orphan.ownerSlot = peer.slot;
+      return orphan;
+    }
+    const maxOpen = this.#maxOpenPieces();
+    if (this.#open.size >= maxOpen) {
+      const begun = this.#begunPiece(peer, false);
+      if (begun !== undefined) return begun;
+    }
+    return this.#openNew(peer, false) ?? this.#begunPiece(peer, false);
+  }
+
+  #pieceForParole(peer: PickingPeer): OpenPiece | undefined {
+    for (const piece of this.#open.values()) {
+      if (piece.ownerSlot === peer.slot && piece.freeCount > 0) return piece;
+    }
+    const piece = this.#openNew(peer, true);
+    if (piece !== undefined) return piece;
+    // What others began and left may never be finished by them: it is begun anew rather than mixed.
+    for (const orphan of this.#open.values()) {
+      if (orphan.ownerSlot !== -1 || !orphan.isQuiet || !peer.has.has(orphan.pieceIndex)) continue;
+      this.#discardedBytes += orphan.restart(peer.slot);
+      return orphan;
+    }
+    return undefined;
+  }
+
+  #maxOpenPieces(): number {
+    const peerCount = this.#leecherCount + this.availability.seedCount;
+    return Math.max(8, (peerCount * OPEN_BYTES_PER_PEER) / this.#geometry.pieceLengthBytes);
+  }
+
+  /** A piece with free blocks that the peer has: one that belongs to nobody, or the one with the most free blocks. */
+  #begunPiece(peer: PickingPeer, mustBeOrphan: boolean): OpenPiece | undefined {
+    let best: OpenPiece | undefined;
+    for (const piece of this.#open.values()) {
+      if (piece.freeCount === 0 || piece.isExclusive || !peer.has.has(piece.pieceIndex)) continue;
+      if (piece.ownerSlot === -1) return piece;
+      if (!mustBeOrphan && piece.freeCount > (best?.freeCount ?? 0)) best = piece;
+    }
+    return best;
+  }
+
+  #openNew(peer: PickingPeer, isExclusive: boolean): OpenPiece | undefined {
+    if (this.#isOutOfMemory) return undefined;
+    const pieceIndex = this.#choose(peer);
+    if (pieceIndex === undefined) return undefined;
+    const bytes = this.#reserve(pieceIndex);
+    if (bytes === undefined) {
+      this.#isOutOfMemory = true;
+      return undefined;
+    }
+    const piece = new OpenPiece(this.#geometry, pieceIndex, bytes, peer.slot, isExclusive);
+    this.#open.set(pieceIndex, piece);
+    this.availability.take(pieceIndex);
+    this.#lastOpened[peer.slot] = pieceIndex;
+    this.#changes++;
+    return piece;
+  }
+
+  /** A free piece that the peer has. */
+  #choose(peer: PickingPeer): number | undefined {
+    const { availability } = this;
+    if (availability.freeCount === 0) return undefined;
+    const isFirst = this.#have.count + this.#open.size < RANDOM_FIRST_PIECES;
+    // Nobody needs anything of us: file order is best for disk and hashing.
+    if (this.#leecherCount === 0 && peer.isSeed && !isFirst) return availability.lowestFree();
+    if (isFirst && !peer.isSeed) return this.#scan(peer, 1);
+    return this.#walk(peer) ?? this.#scan(peer, MAX_SCAN_CANDIDATES);
+  }
+
+  /** From the rarest bucket up: the run that is under way, then one that falls to us, then any. */
+  #walk(peer: PickingPeer): number | undefined {
+    const next = (this.#lastOpened[peer.slot] ?? -2) + 1;
+    const isRunOn =
+      next > 0 &&
+      (next & ((1 << this.#runShift) - 1)) !== 0 &&
+      this.availability.isFree(next) &&
+      peer.has.has(next);
+    let stepsLeft = MAX_WALK_PIECES;
+    const { buckets } = this.availability;
+    for (let rarity = 0; rarity < buckets.length; rarity++) {
+      const bucket = buckets[rarity] ?? [];
+      let any: number | undefined;
+      let shareStepsLeft = MAX_SHARE_PIECES;
+      for (const pieceIndex of bucket) {
+        if (stepsLeft-- === 0) return any;
+        if (!peer.has.has(pieceIndex)) continue;
+        if (isRunOn && this.availability.rarity(next) === rarity) return next;
+        if (this.#isOurShare(pieceIndex >> this.#runShift)) return pieceIndex;
+        any ??= pieceIndex;
+        if (shareStepsLeft-- === 0) break;
+      }
+      if (any !== undefined) return any;
+    }
+    return undefined;
+  }
+
+  /** The rarest of some free pieces that the peer has, from a random place in its bitfield on. */
+  #scan(peer: PickingPeer, maxCandidates: number): number | undefined {
+    const { freePieces } = this.availability;
+    const start = Math.floor(this.#random() * this.#geometry.pieceCount);
+    let best: number | undefined;
+    let candidatesLeft = maxCandidates;
+    let hasWrapped = false;
+    let pieceIndex = start - 1;
+    while (candidatesLeft-- > 0) {
+      pieceIndex = freePieces.nextInBoth(peer.has, pieceIndex + 1);
+      if (pieceIndex === -1 && !hasWrapped) {
+        hasWrapped = true;
+        continue;
+      }
+      if (pieceIndex === -1 || (hasWrapped && pieceIndex >= start)) break;
+      if (best === undefined || this.availability.rarity(pieceIndex) < this.availability.rarity(best)) {
+        best = pieceIndex;
+      }
+    }
+    return best;
+  }
+
+  #forEachPiece(peer: PickingPeer, visit: (pieceIndex: number) => void): void {
+    for (let pieceIndex = 0; pieceIndex < this.#geometry.pieceCount; pieceIndex++) {
+      if (peer.has.has(pieceIndex)) visit(pieceIndex);
+    }
+  }
+}

@@ -1,0 +1,149 @@
+// How many blocks are asked of one peer at once, and how long its silence is borne. Slow start as TCP's, then what the
+// peer delivers in two seconds (libtorrent: request_queue_time 3 s); a timeout from mean and deviation (RFC 6298), and
+// a silent peer is snubbed to one request until it delivers.
+import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
+
+/** Enough to keep a link of 1 ms round trip busy from the start; slow start doubles it each round trip. */
+const INITIAL_BLOCKS = 8;
+/** The next block must be on its way while one is being received. */
+const MIN_BLOCKS = 2;
+/** libtorrent's default where a peer does not say (`reqq`, BEP 10). */
+const DEFAULT_PEER_LIMIT_BLOCKS = 250;
+/** What the peer delivers in that time is outstanding: far more than a round trip, less than two people wait. */
+const QUEUE_SECONDS = 2;
+/** Slow start compares one such span with the next. */
+const SLOW_START_ROUND_MS = 500;
+/** Slow start is over when a span brought less than this times the one before. */
+const SLOW_START_GROWTH = 1.25;
+/** A block that comes in makes room for one request; requests go out in bundles of up to this many, in one packet. */
+const MAX_BUNDLE_BLOCKS = 16;
+/** libtorrent: "timeouts should never be less than 2 seconds"; one more for a disk that syncs. */
+const MIN_TIMEOUT_MS = 3000;
+const INITIAL_TIMEOUT_MS = 10_000;
+/** libtorrent: request_timeout 60 s. */
+const MAX_TIMEOUT_MS = 60_000;
+
+type Phase =
+  | { readonly status: "slow-start"; roundEndsMs: number; roundBytes: number; lastRoundBytes: number }
+  | { readonly status: "steady" }
+  | { readonly status: "snubbed" };
+
+export class RequestWindow {
+  readonly #ownLimitBlocks: number;
+  #limitBlocks: number;
+  #sizeBlocks: number;
+  #phase: Phase;
+  #silentSinceMs: number;
+  #meanGapMs: number | undefined;
+  #gapDeviationMs = 0;
+
+  /** @param ownLimitBlocks most blocks that we ask of one peer, whatever it allows */
+  constructor(ownLimitBlocks: number, nowMs: number) {
+    this.#ownLimitBlocks = ownLimitBlocks;
+    this.#limitBlocks = Math.min(ownLimitBlocks, DEFAULT_PEER_LIMIT_BLOCKS);
+    this.#sizeBlocks = Math.min(INITIAL_BLOCKS, this.#limitBlocks);
+    this.#phase = slowStart(nowMs);
+    this.#silentSinceMs = nowMs;
+  }
+
+  /** Most blocks that may be outstanding now. */
+  get sizeBlocks(): number {
+    return this.#sizeBlocks;
+  }
+
+  /** Requests are sent when no more than this many are outstanding, so that they go in bundles. */
+  get refillAtBlocks(): number {
+    return this.#sizeBlocks - Math.max(1, Math.min(MAX_BUNDLE_BLOCKS, this.#sizeBlocks >> 2));
+  }
+
+  get isSnubbed(): boolean {
+    return this.#phase.status === "snubbed";
+  }
+
+  get timeoutMs(): number {
+    if (this.#meanGapMs === undefined) return INITIAL_TIMEOUT_MS;
+    const timeoutMs = this.#meanGapMs + 4 * this.#gapDeviationMs;
+    return Math.min(MAX_TIMEOUT_MS, Math.max(MIN_TIMEOUT_MS, timeoutMs));
+  }
+
+  /** The peer's `reqq`: how many requests it keeps without dropping any. */
+  peerAllows(blocks: number): void {
+    this.#limitBlocks = Math.max(1, Math.min(this.#ownLimitBlocks, blocks));
+    this.#sizeBlocks = Math.min(this.#sizeBlocks, this.#limitBlocks);
+  }
+
+  /** Nothing was outstanding and now something is: silence counts from here. */
+  waitBegins(nowMs: number): void {
+    this.#silentSinceMs = nowMs;
+  }
+
+  /** The peer may be asked (again): whatever was learnt of its speed is old. Snubbed stays snubbed. */
+  unchoked(nowMs: number): void {
+    this.#silentSinceMs = nowMs;
+    if (this.#phase.status !== "snubbed") this.#phase = slowStart(nowMs);
+  }
+
+  /** A block that was asked for is complete. Snubbed -> slow start. */
+  arrived(bytes: number, nowMs: number): void {
+    this.#learnGap(nowMs - this.#silentSinceMs);
+    this.#silentSinceMs = nowMs;
+    if (this.#phase.status === "snubbed") {
+      this.#phase = slowStart(nowMs);
+      this.#sizeBlocks = Math.min(MIN_BLOCKS, this.#limitBlocks);
+    }
+    if (this.#phase.status === "slow-start") {
+      this.#phase.roundBytes += bytes;
+      if (this.#sizeBlocks < this.#limitBlocks) this.#sizeBlocks++;
+    }
+  }
+
+  /** Called about every 100 ms with the rate at which the peer delivers. Slow start -> steady. */
+  adjust(nowMs: number, rateBytesPerSecond: number): void {
+    const phase = this.#phase;
+    if (phase.status === "slow-start" && nowMs >= phase.roundEndsMs) {
+      const isStillGrowing = phase.roundBytes > phase.lastRoundBytes * SLOW_START_GROWTH;
+      if (phase.lastRoundBytes > 0 && !isStillGrowing) {
+        this.#phase = { status: "steady" };
+      } else {
+        phase.lastRoundBytes = phase.roundBytes;
+        phase.roundBytes = 0;
+        phase.roundEndsMs = nowMs + SLOW_START_ROUND_MS;
+      }
+    }
+    if (this.#phase.status === "steady") {
+      const wanted = Math.ceil((rateBytesPerSecond * QUEUE_SECONDS) / BLOCK_LENGTH_BYTES);
+      this.#sizeBlocks = Math.min(this.#limitBlocks, Math.max(MIN_BLOCKS, wanted));
+    }
+  }
+
+  /** True if something is outstanding for longer than the peer's habits explain. */
+  isOverdue(nowMs: number): boolean {
+    return nowMs - this.#silentSinceMs > this.timeoutMs;
+  }
+
+  silentForMs(nowMs: number): number {
+    return nowMs - this.#silentSinceMs;
+  }
+
+  /** Any phase -> snubbed. */
+  snub(nowMs: number): void {
+    this.#phase = { status: "snubbed" };
+    this.#sizeBlocks = 1;
+    this.#silentSinceMs = nowMs;
+  }
+
+  #learnGap(gapMs: number): void {
+    // RFC 6298 section 2: alpha 1/8, beta 1/4, the first deviation half of the first sample.
+    if (this.#meanGapMs === undefined) {
+      this.#meanGapMs = gapMs;
+      this.#gapDeviationMs = gapMs / 2;
+      return;
+    }
+    this.#gapDeviationMs += (Math.abs(gapMs - this.#meanGapMs) - this.#gapDeviationMs) / 4;
+    this.#meanGapMs += (gapMs - this.#meanGapMs) / 8;
+  }
+}
+
+function slowStart(nowMs: number): Phase {
+  return { status: "slow-start", roundEndsMs: nowMs + SLOW_START_ROUND_MS, roundBytes: 0, lastRoundBytes: 0 };
+}

@@ -1,0 +1,69 @@
+// Who gave what: one entry a user, over all his connections, kept after he left. Blocks name their giver by its index.
+import type { SourceSnapshot } from "./torrent-status.ts";
+
+interface Source {
+  readonly userId: string;
+  pieces: number;
+  bytes: number;
+  connections: number;
+}
+
+export class Sources {
+  readonly #sources: Source[] = [];
+  readonly #indexByUser = new Map<string, number>();
+
+  /** The user's index; the same for each of his connections. */
+  indexOf(userId: string): number {
+    let sourceIndex = this.#indexByUser.get(userId);
+    if (sourceIndex === undefined) {
+      sourceIndex = this.#sources.push({ userId, pieces: 0, bytes: 0, connections: 0 }) - 1;
+      this.#indexByUser.set(userId, sourceIndex);
+    }
+    return sourceIndex;
+  }
+
+  userId(sourceIndex: number): string {
+    return this.#sources[sourceIndex]?.userId ?? "";
+  }
+
+  connected(sourceIndex: number): void {
+    const source = this.#sources[sourceIndex];
+    if (source !== undefined) source.connections++;
+  }
+
+  disconnected(sourceIndex: number): void {
+    const source = this.#sources[sourceIndex];
+    if (source !== undefined) source.connections--;
+  }
+
+  gaveBlock(sourceIndex: number, bytes: number): void {
+    const source = this.#sources[sourceIndex];
+    if (source !== undefined) source.bytes += bytes;
+  }
+
+  finishedPiece(sourceIndex: number): void {
+    const source = this.#sources[sourceIndex];
+    if (source !== undefined) source.pieces++;
+  }
+
+  /** Those who gave something. */
+  snapshot(
+    bytesPerSecond: (sourceIndex: number) => number,
+    isBanned: (sourceIndex: number) => boolean,
+  ): SourceSnapshot[] {
+    return this.#sources.flatMap(({ userId, pieces, bytes, connections }, sourceIndex) =>
+      bytes === 0
+        ? []
+        : [
+            {
+              userId,
+              pieces,
+              bytes,
+              bytesPerSecond: bytesPerSecond(sourceIndex),
+              isConnected: connections > 0,
+              isBanned: isBanned(sourceIndex),
+            },
+          ],
+    );
+  }
+}

@@ -1,0 +1,281 @@
+// What one peer has asked of us, in order, and the blocks on their way to it. Blocks of one piece that are asked for
+// one after the other leave as one run of the piece's frames, without a copy; the next piece is read ahead. Sending
+// stops when the connection has enough, until it is writable. It does not decide who is given to (choker.ts).
+import type { MiniTorrentError } from "../api/errors.ts";
+import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
+import { type PeerLink, PIECE_HEADER_BYTES } from "../wire/messages.ts";
+import { writePieceHeader } from "../wire/piece-header.ts";
+import type { PieceFrames, PieceStorage } from "./piece-storage.ts";
+
+/** One run: long enough for few calls and full TLS records, short enough to stop soon after a choke. */
+const MAX_RUN_BLOCKS = 16;
+const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
+/** The piece that is being sent, and the next. */
+const MAX_LOADED_PIECES = 2;
+
+export interface UploadRequest {
+  readonly pieceIndex: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** A piece in memory for this peer: reading -> readable; its frames go back when it is unwanted and nothing is in flight. */
+interface LoadedPiece {
+  readonly pieceIndex: number;
+  frames: PieceFrames | undefined;
+  runsInFlight: number;
+  isWanted: boolean;
+}
+
+export interface UploadQueueOptions {
+  readonly geometry: Geometry;
+  readonly link: PeerLink;
+  readonly storage: Pick<PieceStorage, "read">;
+  /** Most requests that wait. */
+  readonly limit: number;
+  /** Runs work after what is running now. */
+  readonly defer: (work: () => void) => void;
+  /** Blocks, without their headers, that were handed to the connection. */
+  readonly onSent: (bytes: number) => void;
+  /** The piece cannot be read; its requests are no longer in the queue. */
+  readonly onReadFailed: (
+    pieceIndex: number,
+    dropped: readonly UploadRequest[],
+    error: MiniTorrentError,
+  ) => void;
+}
+
+export class UploadQueue {
+  readonly #options: UploadQueueOptions;
+  /** Cut by `#head`: what is before it is served. */
+  #requests: UploadRequest[] = [];
+  #head = 0;
+  readonly #loaded: LoadedPiece[] = [];
+  #isHeld = false;
+  #isPumping = false;
+  #isPumpDue = false;
+  #mustPumpAgain = false;
+  #isIdle = false;
+  #isClosed = false;
+
+  constructor(options: UploadQueueOptions) {
+    this.#options = options;
+  }
+
+  get length(): number {
+    return this.#requests.length - this.#head;
+  }
+
+  /** There is something to send that the connection does not take yet. */
+  get isHeld(): boolean {
+    return this.#isHeld && this.length > 0;
+  }
+
+  /** Returns false if the queue is full. */
+  push(pieceIndex: number, offsetBytes: number, lengthBytes: number): boolean {
+    if (this.length >= this.#options.limit) return false;
+    this.#isIdle = false;
+    this.#requests.push({ pieceIndex, offsetBytes, lengthBytes });
+    return true;
+  }
+
+  /** Returns false if that request does not wait (any more). */
+  cancel(pieceIndex: number, offsetBytes: number, lengthBytes: number): boolean {
+    for (let at = this.#head; at < this.#requests.length; at++) {
+      const request = this.#requests[at];
+      if (
+        request?.pieceIndex === pieceIndex &&
+        request.offsetBytes === offsetBytes &&
+        request.lengthBytes === lengthBytes
+      ) {
+        this.#requests.splice(at, 1);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Empties the queue and returns what waited in it. What was handed to the connection still goes out. */
+  clear(): readonly UploadRequest[] {
+    const waiting = this.#requests.slice(this.#head);
+    this.#requests = [];
+    this.#head = 0;
+    this.#unloadAllBut(new Set());
+    return waiting;
+  }
+
+  writable(): void {
+    this.#isHeld = false;
+    this.pump();
+  }
+
+  /** Called now and then: memory that nothing was asked of since the last call goes back. */
+  tick(): void {
+    if (this.length > 0) return;
+    if (this.#isIdle) this.#unloadAllBut(new Set());
+    this.#isIdle = true;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.clear();
+  }
+
+  /** Sends what it can when the requests that came together are all in the queue, so that they leave as one run. */
+  pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    this.#options.defer(() => {
+      this.#isPumpDue = false;
+      this.pump();
+    });
+  }
+
+  /** Sends what it can, whoever calls. */
+  pump(): void {
+    this.#mustPumpAgain = true;
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      while (this.#mustPumpAgain) {
+        this.#mustPumpAgain = false;
+        while (!this.#isHeld && !this.#isClosed && this.length > 0) {
+          this.#readAhead();
+          if (!this.#sendRun()) break;
+        }
+        this.#readAhead();
+      }
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  /** Sees that the piece of the first request, and the next piece asked for, are in memory or being read. */
+  #readAhead(): void {
+    const wanted = new Set<number>();
+    for (let at = this.#head; at < this.#requests.length && wanted.size < MAX_LOADED_PIECES; at++) {
+      const request = this.#requests[at];
+      if (request !== undefined) wanted.add(request.pieceIndex);
+    }
+    if (wanted.size === 0) return;
+    this.#unloadAllBut(wanted);
+    for (const pieceIndex of wanted) {
+      if (this.#loaded.every((piece) => piece.pieceIndex !== pieceIndex)) this.#load(pieceIndex);
+    }
+  }
+
+  #load(pieceIndex: number): void {
+    const piece: LoadedPiece = { pieceIndex, frames: undefined, runsInFlight: 0, isWanted: true };
+    this.#loaded.push(piece);
+    this.#options.storage.read(pieceIndex, (result) => {
+      if (result instanceof Error) {
+        this.#readFailed(piece, result);
+        return;
+      }
+      piece.frames = result;
+      if (piece.isWanted) this.pump();
+      else releaseIfDone(piece);
+    });
+  }
+
+  #readFailed(piece: LoadedPiece, error: MiniTorrentError): void {
+    if (!piece.isWanted) return;
+    this.#unload(piece);
+    const waiting = this.#requests.slice(this.#head);
+    this.#requests = waiting.filter((request) => request.pieceIndex !== piece.pieceIndex);
+    this.#head = 0;
+    const dropped = waiting.filter((request) => request.pieceIndex === piece.pieceIndex);
+    this.#options.onReadFailed(piece.pieceIndex, dropped, error);
+    this.pump();
+  }
+
+  /** Hands the longest run at the head of the queue to the connection. False if its piece is not in memory yet. */
+  #sendRun(): boolean {
+    const first = this.#requests[this.#head];
+    const piece = this.#loaded.find((candidate) => candidate.pieceIndex === first?.pieceIndex);
+    if (first === undefined || piece?.frames === undefined) return false;
+    let runEnd = this.#head + 1;
+    let lengthBytes = first.lengthBytes;
+    let frames: Uint8Array;
+    if (this.#isWholeBlock(first)) {
+      while (runEnd - this.#head < MAX_RUN_BLOCKS && this.#continues(runEnd)) {
+        lengthBytes += this.#requests[runEnd]?.lengthBytes ?? 0;
+        runEnd++;
+      }
+      const start = (first.offsetBytes / BLOCK_LENGTH_BYTES) * FRAME_BYTES;
+      const runBytes = lengthBytes + (runEnd - this.#head) * PIECE_HEADER_BYTES;
+      frames = piece.frames.bytes.subarray(start, start + runBytes);
+    } else {
+      frames = cutFrame(piece.frames.bytes, first);
+    }
+    this.#head = runEnd;
+    // The served part is cut off when it is the larger one: each request is moved at most once on average.
+    if (this.#head > 64 && this.#head * 2 > this.#requests.length) {
+      this.#requests = this.#requests.slice(this.#head);
+      this.#head = 0;
+    }
+    piece.runsInFlight++;
+    this.#options.onSent(lengthBytes);
+    const hasRoom = this.#options.link.sendBlocks(frames, () => {
+      piece.runsInFlight--;
+      releaseIfDone(piece);
+    });
+    if (!hasRoom) this.#isHeld = true;
+    return true;
+  }
+
+  #isWholeBlock({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest): boolean {
+    if (offsetBytes % BLOCK_LENGTH_BYTES !== 0) return false;
+    const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
+    return lengthBytes === this.#options.geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
+  }
+
+  /** True if the request at that place is the whole block after the one before it. */
+  #continues(at: number): boolean {
+    const previous = this.#requests[at - 1];
+    const request = this.#requests[at];
+    return (
+      previous !== undefined &&
+      request !== undefined &&
+      request.pieceIndex === previous.pieceIndex &&
+      request.offsetBytes === previous.offsetBytes + BLOCK_LENGTH_BYTES &&
+      this.#isWholeBlock(request)
+    );
+  }
+
+  #unloadAllBut(wanted: ReadonlySet<number>): void {
+    for (let at = this.#loaded.length - 1; at >= 0; at--) {
+      const piece = this.#loaded[at];
+      if (piece !== undefined && !wanted.has(piece.pieceIndex)) this.#unload(piece);
+    }
+  }
+
+  #unload(piece: LoadedPiece): void {
+    this.#loaded.splice(this.#loaded.indexOf(piece), 1);
+    piece.isWanted = false;
+    releaseIfDone(piece);
+  }
+}
+
+function releaseIfDone(piece: LoadedPiece): void {
+  if (piece.isWanted || piece.runsInFlight > 0) return;
+  piece.frames?.release();
+  piece.frames = undefined;
+}
+
+/** A piece message for a range that is not a whole block: copied together from the blocks that it touches. */
+function cutFrame(framesOfPiece: Uint8Array, request: UploadRequest): Uint8Array {
+  const { pieceIndex, offsetBytes, lengthBytes } = request;
+  const frame = new Uint8Array(PIECE_HEADER_BYTES + lengthBytes);
+  let to = writePieceHeader(frame, 0, pieceIndex, offsetBytes, lengthBytes);
+  for (let from = offsetBytes; from < offsetBytes + lengthBytes; ) {
+    const blockIndex = Math.floor(from / BLOCK_LENGTH_BYTES);
+    const inBlock = from - blockIndex * BLOCK_LENGTH_BYTES;
+    const take = Math.min(BLOCK_LENGTH_BYTES - inBlock, offsetBytes + lengthBytes - from);
+    const start = blockIndex * FRAME_BYTES + PIECE_HEADER_BYTES + inBlock;
+    frame.set(framesOfPiece.subarray(start, start + take), to);
+    to += take;
+    from += take;
+  }
+  return frame;
+}

@@ -1,0 +1,32 @@
+// Why nothing arrives, in words for a person.
+import type { PeerSnapshot } from "./torrent-status.ts";
+
+/** Blocks come more often than this while a download moves at all. */
+const NOTHING_ARRIVES_MS = 2000;
+
+export interface WaitingFacts {
+  readonly isDownloading: boolean;
+  /** Since the last block came. */
+  readonly silentForMs: number;
+  readonly isOutOfMemory: boolean;
+  readonly peers: readonly PeerSnapshot[];
+}
+
+/** undefined while something arrives, or nothing is wanted. */
+export function waitingFor({
+  isDownloading,
+  silentForMs,
+  isOutOfMemory,
+  peers,
+}: WaitingFacts): string | undefined {
+  if (!isDownloading || silentForMs < NOTHING_ARRIVES_MS) return undefined;
+  if (peers.length === 0) return "waiting for a peer";
+  const useful = peers.filter((peer) => peer.weAreInterested);
+  if (useful.length === 0) return "no peer has the missing pieces";
+  if (isOutOfMemory) return "waiting for the disk";
+  const giving = useful.filter((peer) => !peer.isChokingUs);
+  if (giving.length === 0)
+    return useful.length === 1 ? "the only useful peer chokes us" : "all peers choke us";
+  if (giving.every((peer) => peer.remarks.includes("snubbed"))) return "no peer answers";
+  return "waiting for the first blocks";
+}

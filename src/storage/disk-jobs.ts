@@ -1,0 +1,59 @@
+// What the disk pool and its workers say to each other. Memory is shared, so no file byte is ever copied between them.
+
+interface MemoryRange {
+  readonly memory: SharedArrayBuffer;
+  readonly lengthBytes: number;
+}
+
+export interface FileRange {
+  readonly fd: number;
+  readonly positionBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** Hashes the memory; if the hash is `sha1` (20 bytes), writes it to the file. Gives true, or false for another hash. */
+export type WriteJob = { readonly kind: "write"; readonly sha1: Uint8Array } & MemoryRange & FileRange;
+/** Gives the SHA-1 of a range of the file, 20 bytes. */
+export type HashRangeJob = { readonly kind: "hash-range" } & FileRange;
+
+/** A digest is a running SHA-1 that lives in one worker. */
+export type DigestJob =
+  /** `cutBytes` > 0: begins anew after every so many bytes, as the hashes of pieces do. 0: one hash over everything. */
+  | { readonly kind: "digest-open"; readonly digestId: number; readonly cutBytes: number }
+  | ({ readonly kind: "digest-memory"; readonly digestId: number } & MemoryRange)
+  /** With `memory`, what was read stays there for somebody else. */
+  | ({
+      readonly kind: "digest-file";
+      readonly digestId: number;
+      readonly memory: SharedArrayBuffer | undefined;
+    } & FileRange)
+  /** Gives the last hash, and forgets the digest. */
+  | { readonly kind: "digest-close"; readonly digestId: number };
+
+export type DiskJob = WriteJob | HashRangeJob | DigestJob;
+
+export interface DiskRequest {
+  readonly jobId: number;
+  readonly job: DiskJob;
+}
+
+/** Bytes are the hashes that became whole, 20 bytes each. */
+export type DiskResult = boolean | Uint8Array;
+
+export type DiskAnswer =
+  | { readonly jobId: number; readonly result: DiskResult }
+  | {
+      readonly jobId: number;
+      readonly failure: { readonly code: string | undefined; readonly message: string };
+    };
+
+/** What a worker asks of the file system: a part of `node:fs`, so that a test can put one in that fails on purpose. */
+export interface DiskIo {
+  readSync(fd: number, into: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): number;
+  writeSync(fd: number, from: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): number;
+}
+
+export interface DiskWorkerData {
+  /** URL of a module that is a DiskIo. */
+  readonly ioModule: string;
+}

@@ -1,0 +1,126 @@
+// The thread of a disk pool: hashes, compares, reads and writes, one job after the other, synchronously. It opens and
+// closes no file: descriptors belong to the main thread, which closes none while a job uses it.
+import { createHash, type Hash } from "node:crypto";
+import { parentPort, workerData } from "node:worker_threads";
+import { errnoOf, SHORT_READ } from "./disk-errors.ts";
+import type { DiskAnswer, DiskIo, DiskJob, DiskRequest, DiskResult, FileRange } from "./disk-jobs.ts";
+
+/** Read and hash in steps that stay in the core's own cache: 256 KiB is as fast as 1 MiB, 4 MiB is a quarter slower. */
+const STEP_BYTES = 256 * 1024;
+const NOTHING = new Uint8Array(0);
+
+interface Digest {
+  readonly cutBytes: number;
+  hash: Hash;
+  bytesSinceCut: number;
+}
+
+const io: DiskIo = await import(workerData.ioModule);
+const stepBuffer = new Uint8Array(STEP_BYTES);
+const digests = new Map<number, Digest>();
+
+parentPort?.on("message", ({ jobId, job }: DiskRequest) => {
+  let answer: DiskAnswer;
+  try {
+    answer = { jobId, result: perform(job) };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    answer = { jobId, failure: { code: errnoOf(error), message } };
+  }
+  parentPort?.postMessage(answer);
+});
+
+function perform(job: DiskJob): DiskResult {
+  switch (job.kind) {
+    case "write": {
+      const bytes = new Uint8Array(job.memory, 0, job.lengthBytes);
+      const sha1 = createHash("sha1").update(bytes).digest();
+      if (!sha1.equals(job.sha1)) return false;
+      writeAll(bytes, job);
+      return true;
+    }
+    case "hash-range": {
+      const hash = createHash("sha1");
+      readSteps(job, undefined, (step) => hash.update(step));
+      return new Uint8Array(hash.digest());
+    }
+    case "digest-open":
+      digests.set(job.digestId, {
+        cutBytes: job.cutBytes,
+        hash: createHash("sha1"),
+        bytesSinceCut: 0,
+      });
+      return NOTHING;
+    case "digest-memory":
+      return feed(digest(job.digestId), new Uint8Array(job.memory, 0, job.lengthBytes));
+    case "digest-file": {
+      const hashes: Uint8Array[] = [];
+      const target = digest(job.digestId);
+      readSteps(job, job.memory, (step) => hashes.push(feed(target, step)));
+      return concat(hashes);
+    }
+    case "digest-close": {
+      const { hash, cutBytes, bytesSinceCut } = digest(job.digestId);
+      digests.delete(job.digestId);
+      return cutBytes === 0 || bytesSinceCut > 0 ? new Uint8Array(hash.digest()) : NOTHING;
+    }
+  }
+}
+
+function digest(digestId: number): Digest {
+  const found = digests.get(digestId);
+  if (found === undefined) throw new Error(`there is no digest ${digestId}`);
+  return found;
+}
+
+/** Returns the hashes that the bytes completed. */
+function feed(target: Digest, bytes: Uint8Array): Uint8Array {
+  const { cutBytes } = target;
+  if (cutBytes === 0) {
+    target.hash.update(bytes);
+    return NOTHING;
+  }
+  const hashes: Uint8Array[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const end = Math.min(bytes.length, start + cutBytes - target.bytesSinceCut);
+    target.hash.update(bytes.subarray(start, end));
+    target.bytesSinceCut += end - start;
+    start = end;
+    if (target.bytesSinceCut === cutBytes) {
+      hashes.push(target.hash.digest());
+      target.hash = createHash("sha1");
+      target.bytesSinceCut = 0;
+    }
+  }
+  return concat(hashes);
+}
+
+/** In memory of its own: a view into Node's buffer pool would be sent with the whole pool. */
+function concat(hashes: readonly Uint8Array[]): Uint8Array {
+  return hashes.length === 0 ? NOTHING : new Uint8Array(Buffer.concat(hashes));
+}
+
+/** Reads the range step by step: into `memory` if there is one, otherwise over and over into the same buffer. */
+function readSteps(
+  { fd, positionBytes, lengthBytes }: FileRange,
+  memory: SharedArrayBuffer | undefined,
+  use: (step: Uint8Array) => void,
+): void {
+  for (let done = 0; done < lengthBytes; ) {
+    const wanted = Math.min(STEP_BYTES, lengthBytes - done);
+    const buffer =
+      memory === undefined ? stepBuffer.subarray(0, wanted) : new Uint8Array(memory, done, wanted);
+    const count = io.readSync(fd, buffer, 0, wanted, positionBytes + done);
+    if (count === 0) throw Object.assign(new Error("the file ended too early"), { code: SHORT_READ });
+    use(buffer.subarray(0, count));
+    done += count;
+  }
+}
+
+function writeAll(bytes: Uint8Array, { fd, positionBytes, lengthBytes }: FileRange): void {
+  for (let done = 0; done < lengthBytes; ) {
+    const count = io.writeSync(fd, bytes, done, lengthBytes - done, positionBytes + done);
+    if (count === 0) throw new Error("the disk took no more bytes");
+    done += count;
+  }
+}

@@ -1,0 +1,32 @@
+// A file that is only read: opening it safely, and what tells whether it is still as it was.
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { MiniTorrentError } from "../api/errors.ts";
+import { readError } from "./disk-errors.ts";
+
+/** What tells whether a file is as it was: kept in the profile, compared when it is opened again. */
+export interface FileFacts {
+  readonly lengthBytes: number;
+  readonly mtimeMs: number;
+}
+
+export function factsOf(stats: Stats): FileFacts {
+  return { lengthBytes: stats.size, mtimeMs: stats.mtimeMs };
+}
+
+export function isSameFacts(a: FileFacts, b: FileFacts): boolean {
+  return a.lengthBytes === b.lengthBytes && a.mtimeMs === b.mtimeMs;
+}
+
+/** @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, DISK_FAILED */
+export async function openRegularFile(path: string): Promise<FileHandle> {
+  try {
+    // Without O_NONBLOCK the opening of a named pipe would wait for a writer.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+  } catch (error) {
+    throw readError(error, path);
+  }
+  throw new MiniTorrentError("NOT_A_FILE", `${path} is not a regular file: name a file.`);
+}

@@ -1,0 +1,112 @@
+// Both hashes of a file that is to be shared, the whole file's and each piece's, in one read: one worker reads and hashes
+// the pieces, another hashes the whole from the same memory. So both hashes are of the same bytes whatever happens to
+// the file meanwhile; and a file that changes meanwhile is refused.
+import { choosePieceLengthBytes, Geometry } from "../metainfo/geometry.ts";
+import { fileChanged, readError } from "./disk-errors.ts";
+import type { Digest, DiskPool } from "./disk-pool.ts";
+import { factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
+
+/** What one job hashes: large enough that the threads seldom wait for each other, small enough for a core's cache. */
+const CHUNK_BYTES = 1024 * 1024;
+/** One that is read into, one that is hashed, and two so that neither thread waits for the other. */
+const CHUNKS_AT_ONCE = 4;
+
+export interface HashFileOptions {
+  readonly disk: DiskPool;
+  /** @default choosePieceLengthBytes(length of the file) */
+  readonly pieceLengthBytes?: number;
+  readonly onProgress?: (progress: { hashedBytes: number; lengthBytes: number }) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface HashedFile {
+  readonly lengthBytes: number;
+  readonly mtimeMs: number;
+  readonly pieceLengthBytes: number;
+  /** 20 bytes for each piece. */
+  readonly pieceHashes: Uint8Array;
+  /** Of the whole file, 40 hex digits. */
+  readonly sha1: string;
+}
+
+/**
+ * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, FILE_CHANGED, DISK_FAILED; the signal's reason when it is aborted
+ */
+export async function hashFile(path: string, options: HashFileOptions): Promise<HashedFile> {
+  const { disk, signal } = options;
+  signal?.throwIfAborted();
+  const handle = await openRegularFile(path);
+  try {
+    const facts = factsOf(await handle.stat());
+    const pieceLengthBytes = options.pieceLengthBytes ?? choosePieceLengthBytes(facts.lengthBytes);
+    const geometry = new Geometry(facts.lengthBytes, pieceLengthBytes);
+    const pieces = disk.openDigest(pieceLengthBytes);
+    const whole = disk.openDigest(0, pieces);
+    let hashes: Hashes;
+    try {
+      hashes = await feedBoth(pieces, whole, { fd: handle.fd, path }, geometry, options);
+    } catch (error) {
+      // Only so that the workers forget them; what went wrong is known.
+      await Promise.allSettled([pieces.finish(), whole.finish()]);
+      throw error;
+    }
+    if (!isSameFacts(facts, factsOf(await handle.stat()))) throw fileChanged(path);
+    return { ...facts, pieceLengthBytes, ...hashes };
+  } catch (error) {
+    throw error === signal?.reason && signal?.aborted ? error : readError(error, path);
+  } finally {
+    await handle.close();
+  }
+}
+
+type Hashes = Pick<HashedFile, "pieceHashes" | "sha1">;
+
+async function feedBoth(
+  pieces: Digest,
+  whole: Digest,
+  file: { fd: number; path: string },
+  { lengthBytes, pieceCount }: Geometry,
+  { onProgress, signal }: HashFileOptions,
+): Promise<Hashes> {
+  const pieceHashes = new Uint8Array(pieceCount * 20);
+  let hashesEnd = 0;
+  const keep = (hashes: Uint8Array): void => {
+    pieceHashes.set(hashes, hashesEnd);
+    hashesEnd += hashes.length;
+  };
+  let hashedBytes = 0;
+  const hashChunk = async (positionBytes: number, memory: SharedArrayBuffer): Promise<void> => {
+    const chunkBytes = Math.min(CHUNK_BYTES, lengthBytes - positionBytes);
+    // Reads end in the order they were asked for: so the whole file's hash gets its chunks in order too.
+    keep(await pieces.updateFromFile({ ...file, positionBytes, lengthBytes: chunkBytes }, memory));
+    await whole.update(memory, chunkBytes);
+    hashedBytes += chunkBytes;
+    onProgress?.({ hashedBytes, lengthBytes });
+  };
+
+  const chunkCount = Math.ceil(lengthBytes / CHUNK_BYTES);
+  const memories = Array.from(
+    { length: Math.min(chunkCount, CHUNKS_AT_ONCE) },
+    () => new SharedArrayBuffer(Math.min(CHUNK_BYTES, lengthBytes)),
+  );
+  const turns: Promise<void>[] = [];
+  try {
+    for (let positionBytes = 0; positionBytes < lengthBytes; positionBytes += CHUNK_BYTES) {
+      const lane = (positionBytes / CHUNK_BYTES) % CHUNKS_AT_ONCE;
+      await turns[lane];
+      signal?.throwIfAborted();
+      const memory = memories[lane];
+      if (memory === undefined) break;
+      const turn = hashChunk(positionBytes, memory);
+      // It is awaited when its lane comes round; until then a failure is not an unhandled one.
+      turn.catch(() => undefined);
+      turns[lane] = turn;
+    }
+    await Promise.all(turns);
+  } finally {
+    // The file is closed and the memory let go only when no worker uses them.
+    await Promise.allSettled(turns);
+  }
+  keep(await pieces.finish());
+  return { pieceHashes, sha1: Buffer.from(await whole.finish()).toString("hex") };
+}

@@ -1,0 +1,187 @@
+// The file system's side of a download: NAME.part, sparse at its full length from the start, and how it takes its name.
+// Never follows a symbolic link, never overwrites a file that it did not make.
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, link, lstat, open, rename, statfs, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+import { MiniTorrentError } from "../api/errors.ts";
+import { errnoOf, fileChanged, writeError } from "./disk-errors.ts";
+import { type FileFacts, factsOf } from "./file-facts.ts";
+
+/** What a file system without hard links (exFAT, some network shares) says to `link`. */
+const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
+/** What a file system says that cannot sync a folder: its names are as safe as it makes them. */
+const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EISDIR", "EBADF"]);
+/** `st_blocks` counts in units of 512 bytes (POSIX), whatever the file system's block is. */
+const STAT_BLOCK_BYTES = 512;
+
+export interface OpenPart {
+  readonly handle: FileHandle;
+  /** How the file was found, before anything was done to it; undefined if it was not there. */
+  readonly found: FileFacts | undefined;
+}
+
+/**
+ * Opens the part file, or makes it.
+ *
+ * @param mayExist the profile knows the file; otherwise one that is there is somebody else's
+ * @param missingBytes most bytes that are still to be written
+ * @throws MiniTorrentError FILE_EXISTS, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+ */
+export async function openPart(
+  path: string,
+  lengthBytes: number,
+  mayExist: boolean,
+  missingBytes: number,
+): Promise<OpenPart> {
+  const { handle, isNew } = await openOrCreate(path, mayExist);
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile()) {
+      throw new MiniTorrentError("DESTINATION_UNUSABLE", `${path} is not a regular file: remove it.`);
+    }
+    const unallocatedBytes = Math.max(0, lengthBytes - stats.blocks * STAT_BLOCK_BYTES);
+    await checkRoom(path, Math.min(missingBytes, unallocatedBytes));
+    if (stats.size !== lengthBytes) await handle.truncate(lengthBytes);
+    return { handle, found: isNew ? undefined : factsOf(stats) };
+  } catch (error) {
+    await handle.close();
+    if (isNew) await unlink(path);
+    throw writeError(error, path);
+  }
+}
+
+/**
+ * Gives the part file the name, if no other file has it, and makes both data and name durable.
+ *
+ * @throws MiniTorrentError FILE_EXISTS; FILE_CHANGED if the part file is no longer the one that is open;
+ * DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+ */
+export async function takeName(
+  handle: FileHandle,
+  partPath: string,
+  destinationPath: string,
+): Promise<FileFacts> {
+  try {
+    await handle.sync();
+    await checkSameFile(handle, partPath, destinationPath);
+    await linkWithoutOverwriting(handle, partPath, destinationPath);
+    await syncFolder(dirname(destinationPath));
+    return factsOf(await handle.stat());
+  } catch (error) {
+    throw writeError(error, destinationPath);
+  }
+}
+
+/** Removes the part file, if the name is still that file's. */
+export async function removePart(path: string, own: Stats): Promise<void> {
+  try {
+    const named = await lstatIfThere(path);
+    if (named !== undefined && isSameFile(named, own)) await unlink(path);
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+async function openOrCreate(
+  path: string,
+  mayExist: boolean,
+): Promise<{ handle: FileHandle; isNew: boolean }> {
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  try {
+    return { handle: await open(path, O_RDWR | O_CREAT | O_EXCL), isNew: true };
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw writeError(error, path);
+    if (!mayExist) {
+      throw new MiniTorrentError(
+        "FILE_EXISTS",
+        `${path} is there already, and not of a download that is known: remove it or choose another place.`,
+        { cause: error },
+      );
+    }
+  }
+  try {
+    return { handle: await open(path, O_RDWR | O_NOFOLLOW), isNew: false };
+  } catch (error) {
+    throw writeError(error, path);
+  }
+}
+
+async function checkRoom(path: string, missingBytes: number): Promise<void> {
+  const { bavail, blocks, bsize } = await statfs(dirname(path));
+  // A file system without a size (some network and user-space ones) does not say how much room it has.
+  if (blocks === 0 || bavail * bsize >= missingBytes) return;
+  throw new MiniTorrentError(
+    "DISK_FULL",
+    `The disk of ${path} has ${bavail * bsize} bytes left, and ${missingBytes} are needed: free some, then resume.`,
+  );
+}
+
+async function checkSameFile(handle: FileHandle, partPath: string, destinationPath: string): Promise<void> {
+  const own = await handle.stat();
+  let named = await lstatIfThere(partPath);
+  // A crash between the new name and the end of the old one, or after both.
+  named ??= await lstatIfThere(destinationPath);
+  if (named === undefined || !isSameFile(own, named)) throw fileChanged(partPath);
+}
+
+async function linkWithoutOverwriting(
+  handle: FileHandle,
+  partPath: string,
+  destinationPath: string,
+): Promise<void> {
+  try {
+    await link(partPath, destinationPath);
+  } catch (error) {
+    const code = errnoOf(error) ?? "";
+    if (NO_LINKS.has(code)) return renameOntoClaim(partPath, destinationPath);
+    const there = code === "EEXIST" || code === "ENOENT" ? await lstatIfThere(destinationPath) : undefined;
+    if (there === undefined) throw error;
+    if (!isSameFile(await handle.stat(), there)) throw taken(destinationPath, error);
+  }
+  const old = await lstatIfThere(partPath);
+  if (old !== undefined && isSameFile(await handle.stat(), old)) await unlink(partPath);
+}
+
+/** Claims the name with an empty file, which the part file then replaces. */
+async function renameOntoClaim(partPath: string, destinationPath: string): Promise<void> {
+  try {
+    await (await open(destinationPath, "wx")).close();
+  } catch (error) {
+    throw errnoOf(error) === "EEXIST" ? taken(destinationPath, error) : error;
+  }
+  await rename(partPath, destinationPath);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  try {
+    const folder = await open(path, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has(errnoOf(error) ?? "")) throw error;
+  }
+}
+
+async function lstatIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function isSameFile(a: Stats, b: Stats): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}
+
+function taken(path: string, cause: unknown): MiniTorrentError {
+  return new MiniTorrentError(
+    "FILE_EXISTS",
+    `${path} is there already: remove it or choose another name, then resume.`,
+    { cause },
+  );
+}

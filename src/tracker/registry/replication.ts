@@ -62,6 +62,9 @@ export class Replication {
   /** Claims made here that nobody has been told of yet, and whether an earlier one has beaten them. */
   readonly #claimsInFlight = new Map<Stamp, { isLost: boolean }>();
 
+  /** Commands on their way, each until it is over, whatever came of it. */
+  readonly #running = new Map<string, Promise<void>>();
+
   constructor({ registry, clock, log, softState, onChanged }: ReplicationOptions) {
     this.#registry = registry;
     this.#log = log;
@@ -92,20 +95,15 @@ export class Replication {
    * @throws MiniTorrentError NAME_TAKEN_ELSEWHERE if it claimed a name that another tracker had given away earlier
    * @throws whatever `work` throws
    */
-  async write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
-    const { result, records } = await this.#registry.transact(writeId, work);
-    const claims = records.filter(({ claimId, stamp, value }) => claimId === stamp && value !== undefined);
-    for (const { claimId } of claims) this.#claimsInFlight.set(claimId, { isLost: false });
-    try {
-      await this.#push(records);
-      const lost = claims.filter((claim) => this.#isLost(claim));
-      for (const { kind, claimId } of lost) await this.#endClaim(kind, claimId);
-      if (lost[0] !== undefined) throw taken(lost[0]);
-    } finally {
-      for (const { claimId } of claims) this.#claimsInFlight.delete(claimId);
-    }
-    if (records.length > 0) this.#onChanged(records, [], true);
-    return result;
+  write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+    // The same command tried again must not hear that its rows are here before it is sure that they stay.
+    const before = this.#running.get(writeId) ?? Promise.resolve();
+    const written = before.then(() => this.#write(writeId, work));
+    const over = Promise.allSettled([written]).then(() => {
+      if (this.#running.get(writeId) === over) this.#running.delete(writeId);
+    });
+    this.#running.set(writeId, over);
+    return written;
   }
 
   /** Tells every connected tracker of a change of presence. */
@@ -131,14 +129,25 @@ export class Replication {
     for (const link of [...this.#links]) link.close("this tracker stops");
   }
 
-  async #push(records: readonly RegistryRecord[]): Promise<void> {
-    await Promise.all([...this.#links].map((link) => link.push(records)));
+  async #write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+    const { result, records } = await this.#registry.transact(writeId, work);
+    const claims = records.filter(({ claimId, stamp, value }) => claimId === stamp && value !== undefined);
+    for (const { claimId } of claims) this.#claimsInFlight.set(claimId, { isLost: false });
+    try {
+      await this.#push(records);
+      const lost = claims.filter(({ claimId }) => this.#claimsInFlight.get(claimId)?.isLost);
+      // Ended on disk before anybody is told: the same command tried again must not find it.
+      for (const { kind, claimId } of lost) await this.#endClaim(kind, claimId);
+      if (lost[0] !== undefined) throw taken(lost[0]);
+    } finally {
+      for (const { claimId } of claims) this.#claimsInFlight.delete(claimId);
+    }
+    if (records.length > 0) this.#onChanged(records, [], true);
+    return result;
   }
 
-  #isLost({ kind, key, claimId }: RegistryRecord): boolean {
-    if (this.#claimsInFlight.get(claimId)?.isLost === true) return true;
-    const isLive = this.#registry.row(kind, key, claimId)?.value !== undefined;
-    return isLive && this.#registry.claimById(kind, claimId) === undefined;
+  async #push(records: readonly RegistryRecord[]): Promise<void> {
+    await Promise.all([...this.#links].map((link) => link.push(records)));
   }
 
   /** A beaten claim is ended by the tracker that made it, so that it cannot come back when the one that beat it ends. */

@@ -286,6 +286,17 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       assert.deepEqual(source.since(target.vector, 10), []);
     });
 
+    it("does not part two rows of one number, which a restored disk can make", async (context) => {
+      const registry = at(context);
+      const row = (key: string, seq: number): RegistryRecord => ({
+        ...{ kind: "share", key, claimId: "", value: 1, stamp: testStamp(seq, "p") },
+        ...{ origin: "p", seq, writeId: "w" },
+      });
+      await registry.merge([row("a", 1), row("b", 1), row("c", 2)]);
+      assert.equal(registry.since({}, 1).length, 2);
+      assert.equal(registry.since({ p: 1 }, 1).length, 1);
+    });
+
     it("believes upTo only from one that has all up to after, and says so", async (context) => {
       const registry = at(context);
       assert.equal((await registry.merge([], { p: 5 }, { p: 3 })).hasGap, true);

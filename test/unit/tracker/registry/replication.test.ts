@@ -157,6 +157,46 @@ describe("Replication between connected trackers", () => {
     assert.equal(c.registry.claim("user", "alice")?.value, "b");
   });
 
+  it("refuses a name when the other knows an earlier claim of a third", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c] = [network.add("a"), network.add("b"), network.add("c")];
+    network.connect(a, b);
+    network.connect(b, c);
+    await network.run(1000);
+    const first = outcome(claimUser(c, "alice"));
+    await network.run(5);
+    const second = outcome(claimUser(a, "alice"));
+    await network.run(5);
+    assert.equal(first.now, "OK");
+    assert.equal(second.now, "NAME_TAKEN_ELSEWHERE");
+    const ended = a.registry
+      .since({ [c.registry.origin]: 1 }, 10)
+      .map(({ origin, value }) => [origin, value]);
+    assert.deepEqual(ended, [[a.registry.origin, undefined]]);
+    await network.run(5000);
+    assertEqualReplicas(a, b, c);
+  });
+
+  it("answers a command that is tried again only when the first try is over", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 50);
+    await network.run(1000);
+    let runs = 0;
+    const tryOnce = () =>
+      a.replication.write("same", (writer) => {
+        if (writer.hasWrite("same")) return;
+        runs++;
+        writer.put("share", "x", 1);
+      });
+    const [first, second] = [outcome(tryOnce()), outcome(tryOnce())];
+    await network.run(60);
+    assert.deepEqual([first.now, second.now], ["waiting", "waiting"]);
+    await network.run(60);
+    assert.deepEqual([first.now, second.now], ["OK", "OK"]);
+    assert.equal(runs, 1);
+  });
+
   it("goes on without a tracker that does not answer within 2 s", async (context) => {
     const network = makeNetwork(context);
     const [a, b] = [network.add("a"), network.add("b")];
@@ -206,6 +246,7 @@ describe("Replication between connected trackers", () => {
     const [a, b] = [network.add("a", { origin: "aa" }), network.add("b", { origin: "bb" })];
     a.replication.publish("too early");
     const link = network.connect(a, b);
+    a.replication.publish("part of the whole still");
     await network.run(100);
     a.replication.publish("news");
     await network.run(100);
@@ -285,6 +326,34 @@ describe("Replication after trackers were apart", () => {
     await written;
     assert.equal(c.registry.get("share", "x"), 1);
     assertEqualReplicas(a, b, c);
+  });
+
+  it("hands on a row that comes from a third while its place in the order has been passed", async (context) => {
+    const network = makeNetwork(context);
+    const [a, c] = [network.add("a", { origin: "zz" }), network.add("c", { origin: "cc" })];
+    const filled = a.replication.write("fill", (writer) => {
+      for (let index = 0; index < 1200; index++) writer.put("share", `row ${index}`, index);
+    });
+    await network.run(1);
+    await filled;
+    const third = a.replication.attach({ send: () => {}, close: () => {} }, "third");
+    const say = (message: unknown): void => third.message(JSON.stringify(message));
+    const row = (seq: number) => ({
+      ...{ kind: "share", key: `third ${seq}`, claimId: "", value: seq, stamp: testStamp(seq, "bb") },
+      ...{ origin: "bb", seq, writeId: "w" },
+    });
+    say({ type: "hello", version: 1, origin: "bb", vector: { bb: 9, zz: 1200 }, stamp: testStamp(9, "bb") });
+    say({ type: "rows", records: [row(9)] });
+    await network.run(1);
+    network.connect(a, c, 30);
+    await network.run(100);
+    assert.equal(c.registry.get("share", "third 9"), 9);
+    assert.equal(a.replication.status()[1]?.state, "catching-up");
+    say({ type: "rows", records: [row(7)], upTo: { bb: 9 } });
+    await network.run(500);
+    assert.equal(a.replication.status()[1]?.state, "connected");
+    assert.equal(c.registry.vector.bb, 9);
+    assert.equal(c.registry.get("share", "third 7"), 7);
   });
 
   it("gives a restored old copy a new origin and loses neither its writes nor the others'", async (context) => {

@@ -4,8 +4,8 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { FileSummary } from "../api/schemas.ts";
 import { decodeMetainfo } from "../metainfo/metainfo.ts";
 import type { Command } from "./command.ts";
-import { currentMember, groupByClaim, requireGroup, requireMember, userIdOf } from "./memberships.ts";
-import { type RegistryReader, recordKey } from "./registry/registry.ts";
+import { currentMember, requireGroup, requireMember, userIdOf } from "./memberships.ts";
+import { type LostClaim, type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
 import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
 
 /** A file that somebody shares. */
@@ -105,6 +105,20 @@ export function stopShare(command: Command, groupId: string, fileName: string): 
 }
 
 /**
+ * Two claims on a file's name were made while trackers were apart, with the same content: those who share the later one
+ * share the one that stands.
+ */
+export function adoptShares(writer: RegistryWriter, lost: LostClaim): void {
+  const standing = writer.claim<FileValue>("file", lost.name);
+  if (standing?.value.infoHash !== (lost.value as FileValue).infoHash) return;
+  const prefix = recordKey(lost.claimId, "");
+  for (const { key, value } of writer.list<ShareValue>("share", prefix)) {
+    const place = recordKey(standing.claimId, key.slice(prefix.length));
+    if (writer.get("share", place) === undefined) writer.put("share", place, value);
+  }
+}
+
+/**
  * What the group's members share, by name.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
@@ -150,16 +164,6 @@ export function metainfoOf(
   const torrent = reader.get<TorrentValue>("torrent", file.value.infoHash);
   if (torrent !== undefined) return torrent.info;
   throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
-}
-
-/** The file that stands under its name with that info-hash, and is shared by somebody. */
-export function fileByInfoHash(reader: RegistryReader, infoHash: string): SharedFile | undefined {
-  const torrent = reader.get<TorrentValue>("torrent", infoHash);
-  if (torrent === undefined) return undefined;
-  const group = groupByClaim(reader, torrent.groupClaimId);
-  if (group === undefined) return undefined;
-  const file = findFile(reader, group.groupId, group.claimId, torrent.fileName);
-  return file?.value.infoHash === infoHash ? file : undefined;
 }
 
 /** The group that a torrent belongs to, for somebody who is in it. */

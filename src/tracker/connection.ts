@@ -19,17 +19,20 @@ export class Connection implements ConnectionFacts {
   readonly deviceId: string;
   readonly publicKeySpki: Uint8Array;
   readonly #emitter = new EventEmitter();
+  readonly #onTell: () => void;
 
-  constructor(facts: ConnectionFacts) {
+  /** @param onTell called for each event that somebody hears */
+  constructor(facts: ConnectionFacts, onTell: () => void = () => {}) {
     this.id = facts.id;
     this.host = facts.host;
     this.deviceId = facts.deviceId;
     this.publicKeySpki = facts.publicKeySpki;
+    this.#onTell = onTell;
   }
 
   /** Reaches whoever is subscribed now; nobody keeps it for later. */
   tell(event: TrackerEvent): void {
-    this.#emitter.emit("event", event);
+    if (this.#emitter.emit("event", event)) this.#onTell();
   }
 
   /** What is told from now on, until the signal. */

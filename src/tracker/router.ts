@@ -2,7 +2,7 @@
 // whose device it is, and calls a rule; the rules are elsewhere. Whoever writes gives a writeId: the same one again is
 // answered as the first was.
 import { randomUUID } from "node:crypto";
-import { initTRPC } from "@trpc/server";
+import { initTRPC, type TRPCError } from "@trpc/server";
 import { ZodError, z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
@@ -78,7 +78,7 @@ export interface RouterContext {
 
 const t = initTRPC.context<RouterContext>().create({
   errorFormatter({ shape, error, path, ctx }) {
-    const { code, message } = describe(error.cause);
+    const { code, message } = describe(error);
     if (code === "INTERNAL") ctx?.tracker.reportFault(error.cause ?? error, path ?? "");
     return {
       ...shape,
@@ -225,7 +225,14 @@ const files = t.router({
     .mutation(async ({ ctx, input }): Promise<{ infoHash: string; joinedSwarm: boolean }> => {
       const info = Buffer.from(input.info, "base64");
       const { groupId, sha1 } = input;
-      return await command(ctx, input.writeId, (run) => shareFile(run, { groupId, info, sha1 }));
+      const share = (run: Command) => shareFile(run, { groupId, info, sha1 });
+      try {
+        return await command(ctx, input.writeId, share);
+      } catch (error) {
+        // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
+        if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;
+        return await command(ctx, randomUUID(), share);
+      }
     }),
   stopShare: loggedIn
     .input(aFile.extend({ writeId: writeIdSchema }))
@@ -269,7 +276,8 @@ export const appRouter = t.router({ session, groups, files, presence, events });
 export type AppRouter = typeof appRouter;
 
 /** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */
-function describe(cause: unknown): Pick<MiniTorrentError, "code" | "message"> {
+function describe(error: TRPCError): Pick<MiniTorrentError, "code" | "message"> {
+  const { cause } = error;
   if (cause instanceof MiniTorrentError) return cause;
   if (cause instanceof ZodError) {
     const [issue] = cause.issues;
@@ -277,5 +285,6 @@ function describe(cause: unknown): Pick<MiniTorrentError, "code" | "message"> {
     const message = `${field === "" ? "The request" : field} is refused: ${issue?.message ?? "wrong form"}.`;
     return { code: "INVALID_ARGUMENT", message };
   }
+  if (error.code !== "INTERNAL_SERVER_ERROR") return { code: "INVALID_ARGUMENT", message: error.message };
   return { code: "INTERNAL", message: "Something went wrong inside the tracker; its log says more." };
 }

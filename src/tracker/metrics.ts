@@ -1,0 +1,69 @@
+// What a tracker counts, for Prometheus. Names say the unit; there is nothing in it about a person.
+import { Counter, Gauge, Registry } from "prom-client";
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #writes = this.#counter("minitorrent_tracker_writes_total", "Commands that wrote to the registry");
+  readonly #merged = this.#counter("minitorrent_tracker_merged_rows_total", "Rows from other trackers");
+  readonly #certificates = this.#counter(
+    "minitorrent_tracker_certificates_issued_total",
+    "Member certificates issued",
+  );
+  readonly #refusedLogins = this.#counter("minitorrent_tracker_logins_refused_total", "Logins refused");
+  readonly #events = this.#counter("minitorrent_tracker_events_pushed_total", "Events told to clients");
+
+  /** Both are asked for when somebody looks. */
+  constructor(sources: { clientsConnected: () => number; lagRecords: () => number }) {
+    this.#gauge("minitorrent_tracker_clients_connected", "Clients connected", sources.clientsConnected);
+    this.#gauge(
+      "minitorrent_tracker_replication_lag_rows",
+      "Rows that connected trackers lack",
+      sources.lagRecords,
+    );
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  write(): void {
+    this.#writes.inc();
+  }
+
+  merged(rows: number): void {
+    this.#merged.inc(rows);
+  }
+
+  certificateIssued(): void {
+    this.#certificates.inc();
+  }
+
+  loginRefused(): void {
+    this.#refusedLogins.inc();
+  }
+
+  eventPushed(): void {
+    this.#events.inc();
+  }
+
+  /** In the text format of Prometheus. */
+  async expose(): Promise<string> {
+    return await this.#registry.metrics();
+  }
+
+  #counter(name: string, help: string): Counter {
+    return new Counter({ name, help, registers: [this.#registry] });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    const registers = [this.#registry];
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

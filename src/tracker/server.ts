@@ -1,0 +1,188 @@
+// The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
+// /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
+import { randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Server } from "node:https";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { applyWSSHandler } from "@trpc/server/adapters/ws";
+import Fastify from "fastify";
+import type { Logger } from "pino";
+import { type WebSocket, WebSocketServer } from "ws";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
+import { type DeviceIdentity, deviceIdOf, spkiOf } from "../identity/certificates.ts";
+import { Connection } from "./connection.ts";
+import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
+import { appRouter, type RouterServices } from "./router.ts";
+
+/** A client that is silent that long is asked whether it is there, and has as long again to answer. */
+const PING_AFTER_MS = 5_000;
+const PONG_WAIT_MS = 5_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** What may wait to be sent to a client: one that does not read is closed, and reads how things stand when it is back. */
+const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
+/** Clients at once: each costs a TLS session, some 50 KB. */
+const MAX_CONNECTIONS = 10_000;
+/** RFC 6455 registry: "try again later". */
+const CLOSE_TRY_AGAIN_LATER = 1013;
+
+export interface ServerOptions {
+  readonly address: Address;
+  readonly identity: DeviceIdentity;
+  readonly log: Logger;
+  readonly services: RouterServices;
+  readonly onEventPushed: () => void;
+  /** Takes a link from another tracker, or says that it is none. */
+  readonly onSync: (socket: WebSocket, certificate: Uint8Array) => void;
+  readonly maySync: (certificate: Uint8Array) => Promise<boolean>;
+  readonly health: () => unknown;
+  readonly metrics: { readonly contentType: string; expose(): Promise<string> };
+}
+
+export interface TrackerServer {
+  close(): Promise<void>;
+}
+
+/** @throws MiniTorrentError ADDRESS_IN_USE */
+export async function listen(options: ServerOptions): Promise<TrackerServer> {
+  const { identity, log } = options;
+  const app = Fastify<Server>({
+    https: {
+      key: identity.privateKeyPem,
+      cert: identity.certificatePem,
+      minVersion: "TLSv1.3",
+      requestCert: true,
+      rejectUnauthorized: false,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    },
+    forceCloseConnections: true,
+  });
+  app.get("/health", async () => options.health());
+  app.get("/metrics", async (_request, reply) => {
+    return reply.type(options.metrics.contentType).send(await options.metrics.expose());
+  });
+  const api = apiSockets(options);
+  const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
+  app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
+  app.server.on("upgrade", (request, socket, head) => {
+    socket.on("error", (error) => log.debug({ err: error }, "socket failed"));
+    const certificate = certificateOf(request);
+    if (certificate === undefined) return refuse(socket, "401 Unauthorized");
+    const path = request.url?.split("?")[0];
+    if (path === "/api") {
+      if (api.clients.size >= MAX_CONNECTIONS) return refuse(socket, "503 Service Unavailable");
+      api.handleUpgrade(request, socket, head, (client) => api.emit("connection", client, request));
+    } else if (path === "/sync") {
+      options
+        .maySync(certificate)
+        .then((may) => {
+          if (!may) return refuse(socket, "403 Forbidden");
+          sync.handleUpgrade(request, socket, head, (peer) => options.onSync(peer, certificate));
+        })
+        .catch((error: unknown) => {
+          log.error({ err: error }, "a link from another tracker could not be taken");
+          refuse(socket, "500 Internal Server Error");
+        });
+    } else refuse(socket, "404 Not Found");
+  });
+  try {
+    await app.listen({ host: options.address.host, port: options.address.port });
+  } catch (error) {
+    await app.close();
+    throw asListenError(error, options.address);
+  }
+  return {
+    close: async () => {
+      for (const socket of [...api.clients, ...sync.clients]) socket.terminate();
+      await app.close();
+    },
+  };
+}
+
+/** The clients' WebSockets: each is a Connection for as long as it lasts. */
+function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketServer {
+  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_API_MESSAGE_BYTES });
+  const connections = new WeakMap<IncomingMessage, Connection>();
+  server.on("connection", (socket, request) => {
+    const certificate = certificateOf(request);
+    if (certificate === undefined) return socket.terminate();
+    const connection = new Connection(
+      {
+        id: randomUUID(),
+        host: hostOf(request),
+        deviceId: deviceIdOf(certificate),
+        publicKeySpki: spkiOf(certificate),
+      },
+      () => {
+        onEventPushed();
+        if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.close(CLOSE_TRY_AGAIN_LATER);
+      },
+    );
+    connections.set(request, connection);
+    services.connections.add(connection);
+    log.debug({ host: connection.host, deviceId: connection.deviceId }, "client connected");
+    socket.on("error", (error) => log.debug({ err: error, host: connection.host }, "client's socket failed"));
+    socket.once("close", () => {
+      services.presence.depart(connection.id);
+      services.connections.remove(connection);
+      log.debug({ host: connection.host, deviceId: connection.deviceId }, "client gone");
+    });
+  });
+  applyWSSHandler({
+    wss: server,
+    router: appRouter,
+    keepAlive: { enabled: true, pingMs: PING_AFTER_MS, pongWaitMs: PONG_WAIT_MS },
+    createContext: ({ req }) => {
+      const connection = connections.get(req);
+      if (connection === undefined) throw new MiniTorrentError("INTERNAL", "The connection is closed.");
+      return { tracker: services, connection };
+    },
+    onError: ({ error, path }) => log.debug({ err: error, path }, "call refused"),
+  });
+  return server;
+}
+
+/** The certificate whose key the other side has proved to hold, DER. */
+function certificateOf({ socket }: IncomingMessage): Uint8Array | undefined {
+  return socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.raw : undefined;
+}
+
+/** Where the connection comes from; an IPv4 address that came in by an IPv6 socket as what it is. */
+function hostOf({ socket }: IncomingMessage): string {
+  return (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, "");
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+}
+
+function asListenError(error: unknown, address: Address): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const where = formatAddress(address);
+  switch (code) {
+    case "EADDRINUSE":
+      return new MiniTorrentError(
+        "ADDRESS_IN_USE",
+        `Another program listens on ${where} already; stop it, or give this tracker another port in its line.`,
+        { cause: error },
+      );
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return new MiniTorrentError(
+        "ADDRESS_IN_USE",
+        `${where} is not an address of this machine; check the tracker's number and its line.`,
+        { cause: error },
+      );
+    case "EACCES":
+      return new MiniTorrentError(
+        "ADDRESS_IN_USE",
+        `This user may not listen on ${where}; take a port from 1024 up.`,
+        { cause: error },
+      );
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,226 @@
+// The links between trackers: of two, the one with the higher number dials, again and again until it is there; the other
+// takes a link only from a key that it has itself seen at an address of tracker_info.txt. What is said over a link is
+// registry/replication.ts's.
+import { connect, TLSSocket } from "node:tls";
+import type { Logger } from "pino";
+import { WebSocket } from "ws";
+import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
+import type { PinStore } from "../identity/pins.ts";
+import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
+import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replication.ts";
+
+/** A tracker that is back is found within a second, one that is gone costs a connect a second. */
+const FIRST_REDIAL_MS = 250;
+const MAX_REDIAL_MS = 1_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+/** The close frame's reason (RFC 6455, 5.5: a control frame has at most 125 bytes, 2 of them the code). */
+const MAX_REASON_BYTES = 123;
+const CLOSE_NORMAL = 1000;
+/** How long the other side may take to answer the close frame. */
+const CLOSE_TIMEOUT_MS = 500;
+
+export interface SyncLinksOptions {
+  readonly trackers: readonly TrackerAddress[];
+  /** This tracker's place in `trackers`, from 0. */
+  readonly ownIndex: number;
+  readonly identity: DeviceIdentity;
+  readonly pins: PinStore;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Speaks over a channel that is open. */
+  readonly attach: (channel: ReplicaChannel, name: string) => ReplicaReceiver;
+}
+
+interface Peer {
+  readonly tracker: TrackerAddress;
+  readonly name: string;
+  readonly isDialled: boolean;
+  socket: WebSocket | undefined;
+  redialMs: number;
+  cancelRedial: () => void;
+  downSinceMs: number;
+  /** Why it is not connected, as logged last: said once, not every second. */
+  problem: string | undefined;
+}
+
+export class SyncLinks {
+  readonly #options: SyncLinksOptions;
+  readonly #peers: readonly Peer[];
+  #isClosed = false;
+
+  /** Begins to dial. This tracker must listen by then: the other may look at its key before it answers. */
+  constructor(options: SyncLinksOptions) {
+    this.#options = options;
+    const nowMs = options.clock.nowMs();
+    this.#peers = options.trackers
+      .map((tracker, index) => ({ tracker, index }))
+      .filter(({ index }) => index !== options.ownIndex)
+      .map(({ tracker, index }) => ({
+        tracker,
+        name: formatAddress(tracker),
+        isDialled: index < options.ownIndex,
+        socket: undefined,
+        redialMs: FIRST_REDIAL_MS,
+        cancelRedial: () => {},
+        downSinceMs: nowMs,
+        problem: undefined,
+      }));
+    for (const peer of this.#peers) if (peer.isDialled) this.#dial(peer);
+  }
+
+  /** The other trackers, and since when there was no socket to each. */
+  peers(): readonly { name: string; isOpen: boolean; downSinceMs: number }[] {
+    return this.#peers.map(({ name, socket, downSinceMs }) => ({
+      name,
+      isOpen: socket !== undefined,
+      downSinceMs,
+    }));
+  }
+
+  /** Whether that certificate is another tracker's. Looks at addresses whose key was never seen. */
+  async maySync(certificate: Uint8Array): Promise<boolean> {
+    if (this.#peerOf(certificate) !== undefined) return true;
+    const unseen = this.#peers.filter(
+      ({ name, tracker }) => tracker.fingerprint === undefined && this.#options.pins.get(name) === undefined,
+    );
+    await Promise.all(unseen.map((peer) => this.#look(peer)));
+    if (this.#peerOf(certificate) !== undefined) return true;
+    this.#options.log.warn(
+      { fingerprint: fingerprintOf(certificate) },
+      "a link was refused: the key is not that of any tracker in tracker_info.txt as this tracker has seen it",
+    );
+    return false;
+  }
+
+  /** Takes a link that another tracker dialled, and lets go of an older one from it. */
+  accept(socket: WebSocket, certificate: Uint8Array): void {
+    const peer = this.#peerOf(certificate);
+    if (peer === undefined || this.#isClosed) {
+      socket.terminate();
+      return;
+    }
+    const older = peer.socket;
+    this.#opened(peer, socket);
+    older?.terminate();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const peer of this.#peers) {
+      peer.cancelRedial();
+      peer.socket?.terminate();
+    }
+  }
+
+  #peerOf(certificate: Uint8Array): Peer | undefined {
+    const fingerprint = fingerprintOf(certificate);
+    return this.#peers.find(({ tracker, name }) => {
+      return (tracker.fingerprint?.toLowerCase() ?? this.#options.pins.get(name)) === fingerprint;
+    });
+  }
+
+  #dial(peer: Peer): void {
+    const { identity } = this.#options;
+    let problem: unknown;
+    const socket = new WebSocket(`wss://${peer.name}/sync`, {
+      key: identity.privateKeyPem,
+      cert: identity.certificatePem,
+      minVersion: "TLSv1.3",
+      // Self-signed: what makes it the right one is the pin.
+      rejectUnauthorized: false,
+      handshakeTimeout: CONNECT_TIMEOUT_MS,
+      maxPayload: MAX_REPLICA_MESSAGE_BYTES,
+      perMessageDeflate: false,
+    });
+    peer.socket = undefined;
+    socket.on("error", (error) => {
+      problem ??= error;
+    });
+    socket.once("upgrade", ({ socket: tls }) => {
+      try {
+        this.#pin(peer, tls instanceof TLSSocket ? tls.getPeerX509Certificate()?.raw : undefined);
+      } catch (error) {
+        problem = error;
+        socket.terminate();
+      }
+    });
+    socket.once("open", () => {
+      peer.redialMs = FIRST_REDIAL_MS;
+      this.#opened(peer, socket);
+    });
+    socket.once("close", () => {
+      if (this.#isClosed) return;
+      if (problem !== undefined) this.#note(peer, problem);
+      peer.cancelRedial = this.#options.clock.setTimer(peer.redialMs, () => this.#dial(peer));
+      peer.redialMs = Math.min(peer.redialMs * 2, MAX_REDIAL_MS);
+    });
+    // So that closing while it dials ends the attempt; it counts as a link only once it is open.
+    peer.cancelRedial = () => socket.terminate();
+  }
+
+  #opened(peer: Peer, socket: WebSocket): void {
+    peer.socket = socket;
+    peer.problem = undefined;
+    const receiver = this.#options.attach(asChannel(socket, this.#options.clock), peer.name);
+    socket.on("message", (data) => receiver.message(String(data)));
+    socket.on("error", (error) => this.#note(peer, error));
+    socket.once("close", (_code, reason) => {
+      receiver.closed(reason.length > 0 ? String(reason) : "the connection is gone");
+      if (peer.socket !== socket) return;
+      peer.socket = undefined;
+      peer.downSinceMs = this.#options.clock.nowMs();
+    });
+  }
+
+  /** @throws MiniTorrentError TRACKER_KEY_CHANGED */
+  #pin({ name, tracker }: Peer, certificate: Uint8Array | undefined): void {
+    if (certificate === undefined) {
+      throw new MiniTorrentError("PEER_REFUSED", `${name} shows no certificate; it is not a tracker.`);
+    }
+    this.#options.pins.check(name, fingerprintOf(certificate), tracker.fingerprint);
+  }
+
+  /** Dials an address only to see its key. */
+  #look(peer: Peer): Promise<void> {
+    const { host, port } = peer.tracker;
+    return new Promise((resolve) => {
+      const socket = connect({ host, port, minVersion: "TLSv1.3", rejectUnauthorized: false });
+      socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy());
+      socket.once("secureConnect", () => {
+        try {
+          this.#pin(peer, socket.getPeerX509Certificate()?.raw);
+        } catch (error) {
+          this.#note(peer, error);
+        }
+        socket.destroy();
+      });
+      socket.on("error", (error) => this.#note(peer, error));
+      socket.once("close", () => resolve());
+    });
+  }
+
+  #note(peer: Peer, error: unknown): void {
+    const problem = error instanceof Error ? error.message : String(error);
+    if (problem === peer.problem) return;
+    peer.problem = problem;
+    const isGrave = error instanceof MiniTorrentError;
+    this.#options.log[isGrave ? "error" : "info"]({ tracker: peer.name, err: error }, "tracker not reached");
+  }
+}
+
+function asChannel(socket: WebSocket, clock: Clock): ReplicaChannel {
+  return {
+    send: (message) => socket.send(message),
+    close: (reason) => {
+      const text = Buffer.from(reason)
+        .subarray(0, MAX_REASON_BYTES)
+        .toString("utf8")
+        .replace(/\ufffd+$/, "");
+      socket.close(CLOSE_NORMAL, text);
+      const cancel = clock.setTimer(CLOSE_TIMEOUT_MS, () => socket.terminate());
+      socket.once("close", cancel);
+    },
+  };
+}

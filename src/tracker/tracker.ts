@@ -1,0 +1,317 @@
+// A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
+// serving are elsewhere; here is what is connected to what.
+import { randomUUID } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import {
+  createDeviceIdentity,
+  type DeviceIdentity,
+  fingerprintOfPem,
+  restoreDeviceIdentity,
+} from "../identity/certificates.ts";
+import { PinStore } from "../identity/pins.ts";
+import { accountOfDevice } from "./accounts.ts";
+import { AttemptLimits } from "./attempt-limits.ts";
+import { adoptShares } from "./catalogue.ts";
+import { Connections } from "./connection.ts";
+import { Metrics } from "./metrics.ts";
+import { Notices } from "./notices.ts";
+import { PeerExchange } from "./peer-exchange.ts";
+import { Presence } from "./presence.ts";
+import type { LostClaim, RegistryRecord, RegistryWriter } from "./registry/registry.ts";
+import { type Clock, Replication } from "./registry/replication.ts";
+import { SqliteRegistry } from "./registry/sqlite-registry.ts";
+import { listen, type TrackerServer } from "./server.ts";
+import { SyncLinks } from "./sync-links.ts";
+
+const KEY_FILE = "identity-key.pem";
+const CERTIFICATE_FILE = "identity-certificate.pem";
+const REGISTRY_FILE = "registry.sqlite";
+const PINS_FILE = "pins.sqlite";
+
+export interface TrackerOptions {
+  /** The lines of tracker_info.txt. */
+  readonly trackers: readonly TrackerAddress[];
+  /** This tracker's line, counted from 1. */
+  readonly trackerNumber: number;
+  readonly dataDir: string;
+  readonly log: Logger;
+  /** The wall clock, milliseconds since 1970. */
+  readonly nowMs?: () => number;
+}
+
+export interface TrackerLinkStatus {
+  /** host:port of the other tracker. */
+  readonly address: string;
+  readonly state: "disconnected" | "greeting" | "catching-up" | "connected";
+  /** About how many rows the other lacks; undefined while it is not connected. */
+  readonly lagRecords: number | undefined;
+  /** Since when it is in that state. */
+  readonly sinceMs: number;
+}
+
+export interface TrackerStatus {
+  readonly address: string;
+  readonly fingerprint: string;
+  readonly startedAtMs: number;
+  /** Of this incarnation of its registry. */
+  readonly trackerId: string;
+  readonly clientsOnline: number;
+  readonly users: number;
+  readonly groups: number;
+  readonly files: number;
+  /** Equal at two trackers that have the same rows. */
+  readonly digest: string;
+  readonly links: readonly TrackerLinkStatus[];
+}
+
+export class Tracker {
+  /** host:port that it listens on. */
+  readonly address: string;
+  /** SHA-256 of its certificate, 64 hex digits. */
+  readonly fingerprint: string;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #startedAtMs: number;
+  readonly #registry: SqliteRegistry;
+  readonly #pins: PinStore;
+  readonly #connections = new Connections();
+  readonly #presence: Presence;
+  readonly #peers: PeerExchange;
+  readonly #notices: Notices;
+  readonly #replication: Replication;
+  readonly #metrics: Metrics;
+  #links: SyncLinks | undefined;
+  #server: TrackerServer | undefined;
+
+  private constructor(
+    { log, nowMs = Date.now }: TrackerOptions,
+    own: TrackerAddress,
+    registry: SqliteRegistry,
+    pins: PinStore,
+    identity: DeviceIdentity,
+  ) {
+    this.#log = log;
+    this.#clock = { nowMs, setTimer };
+    this.#startedAtMs = nowMs();
+    this.#registry = registry;
+    this.#pins = pins;
+    this.address = formatAddress(own);
+    this.fingerprint = fingerprintOfPem(identity.certificatePem);
+    this.#presence = new Presence({
+      publish: (messages) => this.#replication.publish(messages),
+      onPeerOnline: (infoHash, peer) => this.#peers.peerOnline(infoHash, peer),
+      onPeerOffline: (infoHash, deviceId) => this.#peers.peerOffline(infoHash, deviceId),
+      setTimer,
+    });
+    this.#peers = new PeerExchange(registry, this.#presence, this.#connections);
+    this.#notices = new Notices(registry, this.#connections);
+    this.#replication = new Replication({
+      registry,
+      clock: this.#clock,
+      log,
+      softState: this.#presence,
+      onChanged: (records, lostClaims, isLocal) => this.#changed(records, lostClaims, isLocal),
+    });
+    this.#metrics = new Metrics({
+      clientsConnected: () => this.#connections.count,
+      lagRecords: () => Math.max(0, ...this.#replication.status().map(({ lagRecords }) => lagRecords)),
+    });
+  }
+
+  /**
+   * Opens its data directory (made at the first start, with a key), listens, and begins to look for the other trackers.
+   *
+   * @throws MiniTorrentError INVALID_TRACKER_INFO, ADDRESS_IN_USE, DATA_DIR_IN_USE, DISK_FAILED, DISK_FULL
+   */
+  static async open(options: TrackerOptions): Promise<Tracker> {
+    const { trackers, trackerNumber, dataDir } = options;
+    const own = trackers[trackerNumber - 1];
+    if (own === undefined) {
+      throw new MiniTorrentError(
+        "INVALID_TRACKER_INFO",
+        `There is no tracker ${trackerNumber}: the file has ${trackers.length}, counted from 1.`,
+      );
+    }
+    makePrivateFolder(dataDir);
+    const nowMs = options.nowMs ?? Date.now;
+    // First of all: it holds the lock on the directory.
+    const registry = SqliteRegistry.open({ path: join(dataDir, REGISTRY_FILE), nowMs });
+    let pins: PinStore | undefined;
+    let tracker: Tracker | undefined;
+    try {
+      const identity = await openIdentity(dataDir);
+      pins = new PinStore(join(dataDir, PINS_FILE));
+      tracker = new Tracker(options, own, registry, pins, identity);
+      await tracker.#start(options, own, identity);
+      return tracker;
+    } catch (error) {
+      if (tracker !== undefined) await tracker.close();
+      else {
+        pins?.close();
+        registry.close();
+      }
+      throw error;
+    }
+  }
+
+  status(): TrackerStatus {
+    return {
+      address: this.address,
+      fingerprint: this.fingerprint,
+      startedAtMs: this.#startedAtMs,
+      trackerId: this.#registry.origin,
+      clientsOnline: this.#connections.count,
+      users: this.#registry.claims("user", "").length,
+      groups: this.#registry.claims("group", "").length,
+      files: this.#registry.claims("file", "").length,
+      digest: this.#registry.digest(),
+      links: this.#linkStatus(),
+    };
+  }
+
+  /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
+  async close(): Promise<void> {
+    this.#links?.close();
+    await this.#server?.close();
+    this.#replication.close();
+    this.#presence.close();
+    this.#registry.close();
+    this.#pins.close();
+  }
+
+  async #start(options: TrackerOptions, own: TrackerAddress, identity: DeviceIdentity): Promise<void> {
+    const { trackers, trackerNumber, log } = options;
+    const links = () => this.#links;
+    this.#server = await listen({
+      address: own,
+      identity,
+      log,
+      services: {
+        registry: this.#registry,
+        write: (writeId, work) => this.#write(writeId, work),
+        connections: this.#connections,
+        presence: this.#presence,
+        peers: this.#peers,
+        limits: new AttemptLimits(),
+        nowMs: this.#clock.nowMs,
+        counters: this.#metrics,
+        reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),
+      },
+      onEventPushed: () => this.#metrics.eventPushed(),
+      maySync: async (certificate) => (await links()?.maySync(certificate)) ?? false,
+      onSync: (socket, certificate) => {
+        if (this.#links === undefined) socket.terminate();
+        else this.#links.accept(socket, certificate);
+      },
+      health: () => this.#health(),
+      metrics: this.#metrics,
+    });
+    this.#links = new SyncLinks({
+      trackers,
+      ownIndex: trackerNumber - 1,
+      identity,
+      pins: this.#pins,
+      clock: this.#clock,
+      log,
+      attach: (channel, name) => this.#replication.attach(channel, name),
+    });
+    log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
+  }
+
+  #write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+    this.#metrics.write();
+    return this.#replication.write(writeId, work);
+  }
+
+  /** Rows are new here. Must not throw: a notice that fails must not undo a write. */
+  #changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
+    if (!isLocal) this.#metrics.merged(records.length);
+    try {
+      for (const { kind, key } of records) if (kind === "device") this.#deviceChanged(key);
+      this.#notices.changed(records, lostClaims);
+    } catch (error) {
+      this.#log.error({ err: error }, "clients could not be told of a change");
+    }
+    for (const lost of lostClaims) {
+      if (lost.kind !== "file") continue;
+      this.#write(randomUUID(), (writer) => adoptShares(writer, lost)).catch((error: unknown) =>
+        this.#log.error({ err: error, name: lost.name }, "shares of a name given away twice are not joined"),
+      );
+    }
+  }
+
+  /** A device was logged out, or in as somebody else, perhaps at another tracker. */
+  #deviceChanged(deviceId: string): void {
+    const account = accountOfDevice(this.#registry, deviceId);
+    for (const connection of this.#connections.ofDevice(deviceId)) {
+      if (this.#connections.accountOf(connection)?.accountId === account?.accountId) continue;
+      this.#connections.logOut(connection);
+      this.#presence.depart(connection.id);
+    }
+  }
+
+  #linkStatus(): TrackerLinkStatus[] {
+    const status = this.#replication.status();
+    return (this.#links?.peers() ?? []).map(({ name, downSinceMs }) => {
+      const link = status.find((replica) => replica.name === name);
+      return link === undefined
+        ? { address: name, state: "disconnected", lagRecords: undefined, sinceMs: downSinceMs }
+        : { address: name, state: link.state, lagRecords: link.lagRecords, sinceMs: link.since };
+    });
+  }
+
+  #health(): unknown {
+    return {
+      address: this.address,
+      trackerId: this.#registry.origin,
+      startedAtMs: this.#startedAtMs,
+      digest: this.#registry.digest(),
+      clientsOnline: this.#connections.count,
+      links: this.#linkStatus(),
+    };
+  }
+}
+
+function setTimer(delayMs: number, callback: () => void): () => void {
+  const timer = setTimeout(callback, delayMs);
+  return () => clearTimeout(timer);
+}
+
+/** The registry has passwords' hashes and groups' keys: the folder is for this user alone. */
+function makePrivateFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    chmodSync(path, 0o700);
+  } catch (error) {
+    throw new MiniTorrentError(
+      "DISK_FAILED",
+      `The data directory ${path} cannot be used: ${String(error)}.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The tracker's key and certificate; made, and kept, at the first start. */
+async function openIdentity(dataDir: string): Promise<DeviceIdentity> {
+  const keyPath = join(dataDir, KEY_FILE);
+  const certificatePath = join(dataDir, CERTIFICATE_FILE);
+  // The certificate is written last: where it is, both are whole.
+  if (existsSync(certificatePath)) {
+    return restoreDeviceIdentity(readFileSync(keyPath, "utf8"), readFileSync(certificatePath, "utf8"));
+  }
+  const identity = await createDeviceIdentity();
+  writePrivate(keyPath, identity.privateKeyPem);
+  writePrivate(certificatePath, identity.certificatePem);
+  return identity;
+}
+
+function writePrivate(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
+  renameSync(`${path}.new`, path);
+}

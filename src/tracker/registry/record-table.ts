@@ -278,7 +278,7 @@ function asClaim<V>(row: Row | undefined): Claim<V> | undefined {
   return { name: text(row.key), claimId: text(row.claim_id), value: parse<V>(text(row.value)) };
 }
 
-export function isRecordKind(kind: string): kind is RecordKind {
+function isRecordKind(kind: string): kind is RecordKind {
   return Object.hasOwn(recordKinds, kind);
 }
 

@@ -3,44 +3,18 @@
 import type pino from "pino";
 import { asMiniTorrentError } from "../../api/errors.ts";
 import { CatchUp } from "./catch-up.ts";
+import { PendingPushes } from "./pending-pushes.ts";
 import type { MergeResult, OriginId, Registry, RegistryRecord, VersionVector } from "./registry.ts";
+import type { Clock, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 import { REPLICA_PROTOCOL_VERSION, type ReplicaMessage, readReplicaMessage } from "./replica-messages.ts";
 
-/** A tracker that has not stored a write in that time counts as disconnected, and the write goes on without it. */
-export const ANSWER_TIMEOUT_MS = 2000;
-export const BEAT_INTERVAL_MS = 1000;
+const BEAT_INTERVAL_MS = 1000;
 /** Three beats missed: the link is dead. */
 const SILENCE_LIMIT_MS = 3 * BEAT_INTERVAL_MS;
 /** Beats in a row with equal vectors and unequal digests before all rows are sent: one alone can be a race. */
 const UNEQUAL_BEATS_LIMIT = 3;
 /** After all rows were sent, beats until they may be sent again: sending a million takes a while. */
 const BEATS_BETWEEN_FULL_SENDS = 60;
-
-/** Ordered and reliable; messages are JSON text. */
-export interface ReplicaChannel {
-  send(message: string): void;
-  close(reason: string): void;
-}
-
-/** What the carrier of a channel calls. After `closed`, nothing. */
-export interface ReplicaReceiver {
-  message(text: string): void;
-  closed(reason: string): void;
-}
-
-export interface Clock {
-  nowMs(): number;
-  /** @returns takes the timer back */
-  setTimer(delayMs: number, callback: () => void): () => void;
-}
-
-/** Presence: opaque here, kept by whoever implements it. */
-export interface SoftState {
-  snapshot(): unknown;
-  apply(trackerId: string, data: unknown, isWhole: boolean): void;
-  linkUp(trackerId: string): void;
-  linkLost(trackerId: string): void;
-}
 
 /** Who has the links: hears what happens on one that concerns more than that one. */
 export interface LinkOwner {
@@ -61,13 +35,6 @@ type Phase =
   | { readonly name: "greeted"; readonly trackerId: OriginId; theirVector: Record<OriginId, number> }
   | { readonly name: "closed" };
 
-interface PendingPush {
-  readonly resolve: () => void;
-  readonly cancelTimer: () => void;
-  readonly origin: OriginId;
-  readonly upTo: number;
-}
-
 export class ReplicaLink implements ReplicaReceiver {
   readonly name: string;
   readonly #owner: LinkOwner;
@@ -81,8 +48,7 @@ export class ReplicaLink implements ReplicaReceiver {
   #hasCaughtUpHere = false;
   /** Rows are missing here, and the other was asked for them. */
   #isWanting = false;
-  readonly #pending = new Map<number, PendingPush>();
-  #nextPushId = 0;
+  readonly #pending: PendingPushes;
   #lastHeardMs: number;
   #stateSinceMs: number;
   #cancelBeat: () => void;
@@ -95,6 +61,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#owner = owner;
     this.#channel = channel;
     this.#log = log;
+    this.#pending = new PendingPushes(owner.clock, (reason) => this.close(reason));
     this.#lastHeardMs = owner.clock.nowMs();
     this.#stateSinceMs = this.#lastHeardMs;
     this.#cancelBeat = owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
@@ -132,21 +99,10 @@ export class ReplicaLink implements ReplicaReceiver {
   push(records: readonly RegistryRecord[]): Promise<void> {
     const [first, last] = [records[0], records.at(-1)];
     if (this.#phase.name !== "greeted" || first === undefined || last === undefined) return Promise.resolve();
-    const id = this.#nextPushId++;
-    return new Promise((resolve) => {
-      const cancelTimer = this.#owner.clock.setTimer(ANSWER_TIMEOUT_MS, () =>
-        this.close(`no answer to a write within ${ANSWER_TIMEOUT_MS} ms`),
-      );
-      this.#pending.set(id, { resolve, cancelTimer, origin: first.origin, upTo: last.seq });
-      this.#send({
-        type: "push",
-        id,
-        origin: first.origin,
-        after: first.seq - 1,
-        upTo: last.seq,
-        records: [...records],
-      });
-    });
+    const { origin } = first;
+    const { id, letGo } = this.#pending.add(origin, last.seq);
+    this.#send({ type: "push", id, origin, after: first.seq - 1, upTo: last.seq, records: [...records] });
+    return letGo;
   }
 
   /** A change of presence. Before the other has been caught up, the whole of it is still to come. */
@@ -178,11 +134,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#catchUp = undefined;
     this.#hasCaughtUpOther = false;
     this.#cancelBeat();
-    for (const { resolve, cancelTimer } of this.#pending.values()) {
-      cancelTimer();
-      resolve();
-    }
-    this.#pending.clear();
+    this.#pending.letAllGo();
     this.#owner.ended(this, trackerId);
   }
 
@@ -335,17 +287,20 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   async #takeStored(id: number, earlier: readonly RegistryRecord[]): Promise<void> {
-    const push = this.#pending.get(id);
-    if (push === undefined) return this.close("it answered a write that was not sent");
-    push.cancelTimer();
-    // Whether the earlier claim stands is for this registry to say: it may know that the claim was ended since.
-    if (earlier.length > 0) this.#merged(await this.#owner.registry.merge(earlier));
-    if (this.#phase.name === "greeted") {
-      const { theirVector } = this.#phase;
-      theirVector[push.origin] = Math.max(theirVector[push.origin] ?? 0, push.upTo);
+    const push = this.#pending.take(id);
+    if (push === undefined) {
+      this.close("it answered a write that was not sent");
+      return;
     }
-    this.#pending.delete(id);
-    push.resolve();
+    try {
+      // Whether the earlier claim stands is for this registry to say: it may know that the claim was ended since.
+      if (earlier.length > 0) this.#merged(await this.#owner.registry.merge(earlier));
+    } finally {
+      push.letGo();
+    }
+    if (this.#phase.name !== "greeted") return;
+    const { theirVector } = this.#phase;
+    theirVector[push.origin] = Math.max(theirVector[push.origin] ?? 0, push.upTo);
   }
 
   #want(vector: VersionVector): void {

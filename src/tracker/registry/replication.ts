@@ -13,17 +13,10 @@ import type {
   RegistryWriter,
   Stamp,
 } from "./registry.ts";
-import {
-  type Clock,
-  type LinkOwner,
-  type LinkState,
-  type ReplicaChannel,
-  ReplicaLink,
-  type ReplicaReceiver,
-  type SoftState,
-} from "./replica-link.ts";
+import type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
+import { type LinkOwner, type LinkState, ReplicaLink } from "./replica-link.ts";
 
-export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-link.ts";
+export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
 
 export interface ReplicationOptions {
   readonly registry: Registry;

@@ -1,5 +1,6 @@
 // The registry on SQLite: the suite for every registry, and what a file on a disk adds to it.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,6 +77,36 @@ describe("SqliteRegistry on a disk", () => {
       { code: "INTERNAL" },
     );
     assert.equal(openAt(context, path).get("share", "a"), 1);
+  });
+
+  it("has every write that it acknowledged after kill -9", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const registryUrl = import.meta.resolve("../../../../src/tracker/registry/sqlite-registry.ts");
+    const child = spawn(
+      process.execPath,
+      [
+        "--input-type=module",
+        "--eval",
+        `import { SqliteRegistry } from ${JSON.stringify(registryUrl)};
+        const registry = SqliteRegistry.open({ path: ${JSON.stringify(path)}, nowMs: Date.now });
+        for (let index = 0; ; index++) {
+          await registry.transact("w", (writer) => writer.put("share", String(index), index));
+          process.stdout.write(index + "\\n");
+        }`,
+      ],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    context.after(() => child.kill("SIGKILL"));
+    let acknowledged = "";
+    for await (const chunk of child.stdout) {
+      acknowledged += String(chunk);
+      if (acknowledged.split("\n").length > 50) child.kill("SIGKILL");
+    }
+    const last = Number(acknowledged.split("\n").at(-2));
+    assert.ok(last >= 49);
+    const registry = openAt(context, path, Date.now);
+    for (let index = 0; index <= last; index++) assert.equal(registry.get("share", `${index}`), index);
+    assert.ok((registry.vector[registry.origin] ?? 0) > last);
   });
 
   it("is readable by its owner alone, write-ahead log included", async (context) => {

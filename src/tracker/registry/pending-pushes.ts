@@ -1,0 +1,56 @@
+// Writes that were sent over one link and wait for its answer. Each is let go exactly once: answered, or the link gone.
+import type { OriginId } from "./registry.ts";
+import type { Clock } from "./replica-channel.ts";
+
+/** A tracker that has not stored a write in that time counts as disconnected, and the write goes on without it. */
+const ANSWER_TIMEOUT_MS = 2000;
+
+export interface PendingPush {
+  readonly origin: OriginId;
+  /** The highest seq that was pushed. */
+  readonly upTo: number;
+  /** Lets whoever waits for the write go on. */
+  readonly letGo: () => void;
+}
+
+export class PendingPushes {
+  readonly #clock: Clock;
+  readonly #timedOut: (reason: string) => void;
+  readonly #pushes = new Map<number, PendingPush>();
+  #nextId = 0;
+
+  constructor(clock: Clock, timedOut: (reason: string) => void) {
+    this.#clock = clock;
+    this.#timedOut = timedOut;
+  }
+
+  /** @returns the push's number, and what resolves when it is let go */
+  add(origin: OriginId, upTo: number): { id: number; letGo: Promise<void> } {
+    const id = this.#nextId++;
+    const cancelTimer = this.#clock.setTimer(ANSWER_TIMEOUT_MS, () =>
+      this.#timedOut(`no answer to a write within ${ANSWER_TIMEOUT_MS} ms`),
+    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#pushes.set(id, {
+      origin,
+      upTo,
+      letGo: () => {
+        cancelTimer();
+        resolve();
+      },
+    });
+    return { id, letGo: promise };
+  }
+
+  /** The push with that number, which is pending no more; undefined if it was not. */
+  take(id: number): PendingPush | undefined {
+    const push = this.#pushes.get(id);
+    this.#pushes.delete(id);
+    return push;
+  }
+
+  letAllGo(): void {
+    for (const { letGo } of this.#pushes.values()) letGo();
+    this.#pushes.clear();
+  }
+}

@@ -21,6 +21,8 @@ export interface Terminal {
 
 /** What is needed of node:readline's interface. */
 export interface LineEditor {
+  /** Rows that its cursor was below the prompt's first when it last drew all of it: where it begins to draw again. */
+  prevRows?: number;
   readonly line: string;
   readonly cursor: number;
   getCursorPos(): { rows: number; cols: number };
@@ -73,6 +75,10 @@ export class Screen {
   #batch: string | undefined;
   /** The question that stands instead of the prompt while a password is typed unseen. */
   #question: string | undefined;
+  /** What the editor wrote last was text, not a movement of the cursor. */
+  #endsInText = false;
+  /** Texts that the editor wrote since it was last looked after. */
+  #textsWritten = 0;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -146,13 +152,11 @@ export class Screen {
       return;
     }
     this.#inOneGo(() => {
-      const { rows } = this.#cursor();
       this.#erase();
       for (const line of above) this.#write(`${line}\r\n`);
       if (prompt !== undefined) editor.setPrompt(prompt);
       if (this.#question === undefined) {
-        // The editor goes up to where it last began before it draws: as many rows as its cursor was below that.
-        this.#write("\n".repeat(rows));
+        editor.prevRows = 0;
         editor.prompt(true);
       } else {
         this.#write(this.#question);
@@ -164,12 +168,14 @@ export class Screen {
   /** Takes prompt, typed line and live lines off the screen; the cursor is where the prompt began. */
   #erase(): void {
     if (this.#editor === undefined) return;
+    this.#completeWrap();
     this.#write(`${up(this.#cursor().rows)}\r${CLEAR_DOWN}`);
     this.#paintedCount = 0;
   }
 
   #paintLive(): void {
     if (this.#editor === undefined) return;
+    this.#completeWrap();
     const cursor = this.#cursor();
     const end = this.#lastRow();
     const room = Math.max(0, this.editorOutput.rows - end - 2);
@@ -215,12 +221,39 @@ export class Screen {
 
   #writeForEditor(text: string): void {
     if (this.#question !== undefined) return;
-    if (text.includes("\n") && this.#batch === undefined && this.#paintedCount > 0) {
-      // A line is entered, or completions are listed: the screen moves on, and live lines must not stay behind in it.
-      this.#write(CLEAR_DOWN);
-      this.#paintedCount = 0;
+    this.#endsInText = !text.startsWith(ESCAPE);
+    if (this.#batch === undefined) {
+      if (text.includes("\n") && this.#paintedCount > 0) {
+        // A line is entered, or completions are listed: the screen moves on, and live lines must not stay behind in it.
+        this.#write(CLEAR_DOWN);
+        this.#paintedCount = 0;
+      }
+      if (this.#endsInText && !text.includes("\n") && this.#textsWritten++ === 0) {
+        queueMicrotask(() => this.#lookAfterPaste());
+      }
     }
     this.#write(text);
+    if (this.#endsInText && this.#editor !== undefined) {
+      const { rows, cols } = this.#editor.getCursorPos();
+      this.#editor.prevRows = rows > 0 && cols === 0 ? rows - 1 : rows;
+    }
+  }
+
+  /**
+   * Of what is pasted, the editor writes character by character, and redraws neither what stood behind it nor notices
+   * that it wraps (Node 26, `_insertString` with completion off): `prevRows` is set for it, and it is all drawn again.
+   */
+  #lookAfterPaste(): void {
+    const isPaste = this.#textsWritten > 1;
+    this.#textsWritten = 0;
+    if (isPaste) this.#repaint();
+  }
+
+  /** After text that ends in the last column a terminal's cursor is still there; the editor counts it in the next row. */
+  #completeWrap(): void {
+    const { rows, cols } = this.#cursor();
+    if (this.#endsInText && rows > 0 && cols === 0) this.#write(` \r${CLEAR_LINE_RIGHT}`);
+    this.#endsInText = false;
   }
 
   #write(text: string): void {

@@ -1,33 +1,11 @@
 // What the person who runs a tracker may ask of it: status, help, quit. The end of input ends nothing.
 import { closest } from "fastest-levenshtein";
+import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
 import { countOf, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
 import { formatTable } from "./table.ts";
 
-/** How a tracker stands. */
-export interface TrackerStatus {
-  readonly address: string;
-  readonly fingerprint: string;
-  readonly startedAtMs: number;
-  readonly trackerId: string;
-  readonly clientsOnline: number;
-  readonly users: number;
-  readonly groups: number;
-  readonly files: number;
-  /** Of all records: equal at two trackers that know the same. */
-  readonly digest: string;
-  readonly links: readonly TrackerLinkStatus[];
-}
-
-interface TrackerLinkStatus {
-  readonly address: string;
-  readonly state: string;
-  /** Records that the other is known to lack. */
-  readonly lagRecords: number;
-  readonly sinceMs: number;
-}
-
 export interface TrackerConsoleOptions {
-  readonly tracker: { status(): TrackerStatus };
+  readonly tracker: Pick<Tracker, "status">;
   /** A node:readline interface over stdin. */
   readonly lines: {
     on(event: "line", listener: (line: string) => void): unknown;
@@ -112,7 +90,7 @@ export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: 
       status.links.map((link) => [
         link.address,
         link.state,
-        countOf(link.lagRecords, "record"),
+        link.lagRecords === undefined ? "" : countOf(link.lagRecords, "record"),
         formatTime(link.sinceMs, view),
       ]),
       view,

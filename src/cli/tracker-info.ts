@@ -65,7 +65,7 @@ export function parseTrackerInfo(text: string, fileName: string): readonly Track
 }
 
 /**
- * Index of the tracker with that number, which counts from 1.
+ * The number of a tracker in the file; the first has number 1.
  *
  * @throws MiniTorrentError INVALID_TRACKER_INFO
  */
@@ -82,7 +82,7 @@ export function parseTrackerNumber(
         : `${trackers.length} trackers, so tracker_no is 1 to ${trackers.length}`;
     throw wrong(`'${quoted(text)}' is not the number of a tracker: ${fileName} lists ${range}.`);
   }
-  return number - 1;
+  return number;
 }
 
 function parseLine(line: string, place: string): TrackerAddress {

@@ -40,9 +40,9 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function run(given: TrackerArguments): Promise<void> {
   const trackers = readTrackerInfo(given.trackerInfoPath);
-  const trackerNumber = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
-  const own = trackers[trackerNumber];
-  if (own === undefined) throw new RangeError(`no tracker ${trackerNumber}`);
+  const trackerIndex = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
+  const own = trackers[trackerIndex];
+  if (own === undefined) throw new RangeError(`no tracker ${trackerIndex}`);
   const ending = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
@@ -52,7 +52,7 @@ async function run(given: TrackerArguments): Promise<void> {
   }
   const tracker = await Tracker.open({
     trackers,
-    trackerNumber,
+    trackerNumber: trackerIndex + 1,
     dataDir: given.dataDir ?? defaultDataDir(`tracker-${own.host.toLowerCase()}_${own.port}`),
     log: pino({ level: given.logLevel ?? "info", base: null }, pino.destination({ dest: 2, sync: true })),
   });

@@ -1,0 +1,169 @@
+// Words, quotes, the home folder; and from words to commands: arity, nearest command, usage.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { absolutePath, parseWords, quoteText, saysNothing } from "../../../src/cli/command-line.ts";
+import { commands } from "../../../src/cli/commands.ts";
+import { parseCommand, usageOf, withoutPassword } from "../../../src/cli/usage.ts";
+
+describe("parseWords", () => {
+  const lines: [string, string[]][] = [
+    ["a  b\tc", ["a", "b", "c"]],
+    ['a "two words" b', ["a", "two words", "b"]],
+    ["a 'two words' b", ["a", "two words", "b"]],
+    ['a"b c"d', ["ab cd"]],
+    [String.raw`"say \"hi\""`, ['say "hi"']],
+    [String.raw`'it'\''s'`, ["it's"]],
+    [String.raw`it\'s two\ words`, ["it's", "two words"]],
+    ["a '' \"\"", ["a", "", ""]],
+    [String.raw`C:\files p\w "a\b" '\'`, ["C:\\files", "p\\w", "a\\b", "\\"]],
+    [String.raw`a\\b`, [String.raw`a\b`]],
+    ["trailing\\", ["trailing\\"]],
+  ];
+  for (const [line, words] of lines) {
+    it(`reads ${line}`, () => assert.deepEqual(parseWords(line), words));
+  }
+
+  it("says which quote is open, and repeats nothing of the line", () => {
+    assert.throws(() => parseWords("login alice pass'word"), {
+      code: "USAGE",
+      message: "A quote ' is opened and not closed: close it, or write \\' for the character itself.",
+    });
+  });
+
+  it("reads back whatever is quoted for it", () => {
+    const word = fc.string({ minLength: 1, unit: fc.constantFrom(..."ab \"'\\~#") });
+    fc.assert(
+      fc.property(fc.array(word, { minLength: 1 }), (words) => {
+        assert.deepEqual(parseWords(words.map((text) => quoteText(text, undefined)).join(" ")), words);
+        assert.deepEqual(parseWords(words.map((text) => `"${quoteText(text, '"')}"`).join(" ")), words);
+        assert.deepEqual(parseWords(words.map((text) => `'${quoteText(text, "'")}'`).join(" ")), words);
+      }),
+    );
+  });
+});
+
+describe("absolutePath", () => {
+  it("puts the home folder for ~, and only there", () => {
+    assert.equal(absolutePath("~", "/home/a"), "/home/a");
+    assert.equal(absolutePath("~/My Films/x", "/home/a"), "/home/a/My Films/x");
+    assert.equal(absolutePath("/x/~/y", "/home/a"), "/x/~/y");
+    assert.equal(absolutePath("x~", "/home/a"), `${process.cwd()}/x~`);
+  });
+
+  it("keeps the slash that says that a folder is meant", () => {
+    assert.equal(absolutePath("/x/y/"), "/x/y/");
+    assert.equal(absolutePath("/"), "/");
+  });
+});
+
+describe("saysNothing", () => {
+  it("is true for blank lines and comments", () => {
+    assert.deepEqual(
+      ["", "  ", "# x", "  # x", "x # y"].map((line) => saysNothing(line)),
+      [true, true, true, true, false],
+    );
+  });
+});
+
+describe("parseCommand", () => {
+  const parse = (line: string) => parseCommand(commands, line);
+  const usage = (message: string) => ({ code: "USAGE", message });
+
+  it("finds the command and its values", () => {
+    const { command, values } = parse('download_file films "a b.mkv" ~/x');
+    assert.equal(command.name, "download_file");
+    assert.deepEqual(values, ["films", "a b.mkv", "~/x"]);
+  });
+
+  it("answers wrong arity with the usage of that command", () => {
+    assert.throws(
+      () => parse("download_file films"),
+      usage(
+        "download_file takes 3 arguments, but got 1. Usage: download_file <group_id> <file_name> <destination_path>",
+      ),
+    );
+    assert.throws(
+      () => parse("create_group"),
+      usage("create_group takes 1 argument, but got none. Usage: create_group <group_id>"),
+    );
+    assert.throws(
+      () => parse("wait films"),
+      usage("wait takes no or 2 arguments, but got 1. Usage: wait [<group_id> <file_name>]"),
+    );
+  });
+
+  const nearest: [string, string][] = [
+    ["lst_groups", "list_groups"],
+    ["uplod_file x y", "upload_file <file_path> <group_id>"],
+    ["LOGIN a b", "login <user_id> [<passwd>]"],
+    ["list-files films", "list_files <group_id>"],
+  ];
+  for (const [line, shown] of nearest) {
+    it(`answers '${line}' with the usage of the nearest command`, () => {
+      const name = line.split(" ")[0] ?? "";
+      assert.throws(
+        () => parse(line),
+        usage(`There is no command '${name}'. Nearest: ${shown}  (help lists all)`),
+      );
+    });
+  }
+
+  it("offers nothing when nothing is near", () => {
+    assert.throws(
+      () => parse("xyzzyxyzzy"),
+      usage("There is no command 'xyzzyxyzzy'. help lists the commands."),
+    );
+  });
+
+  it("makes harmless what it repeats", () => {
+    assert.throws(() => parse("\u001b[2Jquit"), /There is no command '\\u\{1b\}\[2Jquit'/);
+  });
+});
+
+describe("the table of commands", () => {
+  it("has the commands of the manual, with these arguments", () => {
+    assert.deepEqual(commands.map(usageOf), [
+      "create_user <user_id> [<passwd>]",
+      "login <user_id> [<passwd>]",
+      "logout",
+      "create_group <group_id>",
+      "join_group <group_id>",
+      "leave_group <group_id>",
+      "list_requests <group_id>",
+      "accept_request <group_id> <user_id>",
+      "reject_request <group_id> <user_id>",
+      "remove_member <group_id> <user_id>",
+      "list_members <group_id>",
+      "list_groups",
+      "list_files <group_id>",
+      "upload_file <file_path> <group_id>",
+      "download_file <group_id> <file_name> <destination_path>",
+      "show_downloads",
+      "stop_share <group_id> <file_name>",
+      "pause <group_id> <file_name>",
+      "resume <group_id> <file_name>",
+      "cancel <group_id> <file_name>",
+      "wait [<group_id> <file_name>]",
+      "peers <group_id> <file_name>",
+      "whoami",
+      "help [<command>]",
+      "quit",
+    ]);
+  });
+});
+
+describe("withoutPassword", () => {
+  const lines: [string, string][] = [
+    ["login alice secret", "login alice"],
+    ["  create_user alice 'my secret'", "  create_user alice"],
+    ["logn alice secret", "logn alice"],
+    ["login alice 'secret", "login alice"],
+    ["login alice secret and more", "login alice"],
+    ["login alice", "login alice"],
+    ["list_files films", "list_files films"],
+  ];
+  for (const [line, kept] of lines) {
+    it(`keeps '${kept}' of '${line}'`, () => assert.equal(withoutPassword(commands, line), kept));
+  }
+});

@@ -1,0 +1,166 @@
+// tracker_info.txt: every form that is taken, and what each wrong one is answered with.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import fc from "fast-check";
+import type { TrackerAddress } from "../../../src/api/addresses.ts";
+import { parseTrackerInfo, parseTrackerNumber, readTrackerInfo } from "../../../src/cli/tracker-info.ts";
+
+const PIN = "0123456789abcdef".repeat(4);
+const parse = (text: string) => parseTrackerInfo(text, "t.txt");
+const wrong = (message: RegExp) => ({ code: "INVALID_TRACKER_INFO", message });
+
+describe("parseTrackerInfo", () => {
+  const forms: [string, TrackerAddress][] = [
+    ["127.0.0.1:9001", { host: "127.0.0.1", port: 9001 }],
+    ["127.0.0.1 9001", { host: "127.0.0.1", port: 9001 }],
+    ["\t127.0.0.1 \t 9001  ", { host: "127.0.0.1", port: 9001 }],
+    ["[::1]:9001", { host: "::1", port: 9001 }],
+    ["[::1] 9001", { host: "::1", port: 9001 }],
+    ["::1 9001", { host: "::1", port: 9001 }],
+    ["tracker-1.example.org:80", { host: "tracker-1.example.org", port: 80 }],
+    ["localhost 65535", { host: "localhost", port: 65535 }],
+    ["127.0.0.1:9001 # the first", { host: "127.0.0.1", port: 9001 }],
+    [`127.0.0.1:9001 sha256:${PIN}`, { host: "127.0.0.1", port: 9001, fingerprint: PIN }],
+    [`127.0.0.1 9001 SHA256:${PIN.toUpperCase()}`, { host: "127.0.0.1", port: 9001, fingerprint: PIN }],
+  ];
+  for (const [line, tracker] of forms) {
+    it(`takes '${line.replace(PIN, "…")}'`, () => assert.deepEqual(parse(line), [tracker]));
+  }
+
+  it("ignores blank lines, comments, a byte order mark, and how lines end", () => {
+    const text = "\uFEFF# ours\r\n\r\n127.0.0.1:9001\r\n  \n127.0.0.1:9002\r# end";
+    assert.deepEqual(
+      parse(text).map(({ port }) => port),
+      [9001, 9002],
+    );
+  });
+
+  const errors: [string, RegExp][] = [
+    ["127.0.0.1", /t\.txt, line 1: '127\.0\.0\.1' is not understood: .*expected is IP:PORT or 'IP PORT'/],
+    ["\n\n127.0.0.1:", /t\.txt, line 3: /],
+    ["127.0.0.1:0", /'0' is not a port: 1 to 65535/],
+    ["127.0.0.1 65536", /'65536' is not a port/],
+    ["127.0.0.1:http", /'127\.0\.0\.1:http' is not an address/],
+    ["127.0.0.1 http", /'http' is not a port/],
+    ["300.0.0.1:9001", /'300\.0\.0\.1' is neither an IP address nor a host name/],
+    ["ex ample 9001", /'ample' is not a port/],
+    ["-bad-:9001", /'-bad-' is neither/],
+    ["::1:9001", /expected is IP:PORT/],
+    ["[::1:9001", /is not understood/],
+    ["[127.0.0.1]:9001", /'127\.0\.0\.1' is neither/],
+    ["127.0.0.1:9001 9002", /'9002' is not a fingerprint/],
+    ["127.0.0.1:9001 sha256:abc", /'sha256:abc' is not a fingerprint: sha256: and 64 hex digits/],
+    [`127.0.0.1:9001 sha1:${PIN}`, /is not a fingerprint/],
+    [`127.0.0.1:9001 sha256:${PIN} again`, /nothing may follow the fingerprint, but 'again' does/],
+    ["127.0.0.1:9001\n127.0.0.1 9001", /line 2: 127\.0\.0\.1:9001 stands in line 1 already/],
+    ["Host:1\nhost:1", /line 2: host:1 stands in line 1 already/],
+    ["", /t\.txt lists no tracker; expected is IP:PORT/],
+    ["# nothing\n\n", /lists no tracker/],
+    ["x".repeat(5000), /line 1: 'x{60}…' is not understood/],
+  ];
+  for (const [text, message] of errors) {
+    it(`refuses ${JSON.stringify(text.replace(PIN, "…").slice(0, 50))}`, () => {
+      assert.throws(() => parse(text), wrong(message));
+    });
+  }
+
+  it("reads back every list that can be written, in whatever form", () => {
+    const host = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.stringMatching(/^[a-z][a-z0-9]{0,20}(\.[a-z][a-z0-9]{0,5}){0,2}$/),
+    );
+    const fingerprint = fc.option(fc.stringMatching(/^[0-9a-f]{64}$/), { nil: undefined });
+    const tracker = fc.record({
+      host,
+      port: fc.integer({ min: 1, max: 65535 }),
+      fingerprint,
+      apart: fc.boolean(),
+    });
+    const list = fc.uniqueArray(tracker, {
+      minLength: 1,
+      maxLength: 5,
+      selector: (t) => `${t.host} ${t.port}`,
+    });
+    const ending = fc.constantFrom("\n", "\r\n", "\n# comment\n", "\n\n");
+    fc.assert(
+      fc.property(list, ending, (trackers, end) => {
+        const lines = trackers.map(({ host, port, fingerprint, apart }) => {
+          const shown = host.includes(":") ? `[${host}]` : host;
+          return `${shown}${apart ? " " : ":"}${port}${fingerprint === undefined ? "" : ` sha256:${fingerprint}`}`;
+        });
+        const expected = trackers.map(({ host, port, fingerprint }) =>
+          fingerprint === undefined ? { host, port } : { host, port, fingerprint },
+        );
+        assert.deepEqual(parse(lines.join(end) + end), expected);
+      }),
+    );
+  });
+
+  it("never fails in another way", () => {
+    const character = fc.constantFrom(..."19.:[] #\n\tazsh256-", "\u0000", "ü");
+    fc.assert(
+      fc.property(fc.string({ unit: character, maxLength: 40 }), (text) => {
+        try {
+          assert.notEqual(parse(text).length, 0);
+        } catch (error) {
+          assert.ok(
+            error instanceof Error && "code" in error && error.code === "INVALID_TRACKER_INFO",
+            String(error),
+          );
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("readTrackerInfo", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tracker-info-"));
+  after(() => rmSync(folder, { recursive: true }));
+  const written = (name: string, content: string | Uint8Array): string => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+
+  it("reads a file", () => {
+    assert.deepEqual(readTrackerInfo(written("good", "127.0.0.1:1")), [{ host: "127.0.0.1", port: 1 }]);
+  });
+
+  it("names a missing file and the remedy", () => {
+    assert.throws(() => readTrackerInfo(join(folder, "none")), wrong(/There is no file .*none: make one/));
+  });
+
+  it("says that a folder is no file", () => {
+    assert.throws(() => readTrackerInfo(folder), wrong(/is a folder/));
+  });
+
+  it("refuses what is no text, and what is no list", () => {
+    assert.throws(
+      () => readTrackerInfo(written("utf16", Buffer.from("\uFEFF1.2.3.4:5", "utf16le"))),
+      wrong(/UTF-8/),
+    );
+    assert.throws(() => readTrackerInfo(written("film", new Uint8Array(2e6))), wrong(/no list of trackers/));
+  });
+});
+
+describe("parseTrackerNumber", () => {
+  const two = parse("a:1\nb:2");
+
+  it("counts from 1", () => {
+    assert.equal(parseTrackerNumber("1", two, "t.txt"), 1);
+    assert.equal(parseTrackerNumber("2", two, "t.txt"), 2);
+  });
+
+  for (const text of ["0", "3", "-1", "1.5", "one", "", "1e0", "99999999"]) {
+    it(`refuses '${text}'`, () => {
+      assert.throws(
+        () => parseTrackerNumber(text, two, "t.txt"),
+        wrong(/is not the number of a tracker: t\.txt lists 2 trackers, so tracker_no is 1 to 2/),
+      );
+    });
+  }
+});

@@ -1,0 +1,87 @@
+// Connections to members that this client opens: TLS 1.3 with certificates on both sides, the info-hash in SNI
+// (libtorrent's SSL torrents), then the BitTorrent handshake.
+import type { SocketConstructorOpts } from "node:net";
+import { type ConnectionOptions, connect } from "node:tls";
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import type { MemberIdentity } from "../identity/certificates.ts";
+import { encodeHandshake } from "../wire/handshake.ts";
+import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
+import { type GroupCredentials, secureContextOf } from "./group-credentials.ts";
+import { Intake } from "./intake.ts";
+import { PeerSocket } from "./peer-socket.ts";
+import { readOptions } from "./read-buffer.ts";
+
+export interface DialOptions extends Address {
+  /** 40 hex digits. */
+  readonly infoHash: string;
+  readonly credentials: GroupCredentials;
+  /** This client's, 20 bytes. */
+  readonly peerId: Uint8Array;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+}
+
+/**
+ * Connects to a member.
+ *
+ * @throws MiniTorrentError PEER_REFUSED with the reason, also when `signal` aborts, and after 10 s
+ */
+export function dial(options: DialOptions): Promise<PeerSocket> {
+  const { host, port, infoHash, credentials, peerId, signal, log } = options;
+  const address = { host, port };
+  return new Promise((resolve, reject) => {
+    const refuse = (reason: string, cause?: unknown): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      socket.destroy();
+      reject(new MiniTorrentError("PEER_REFUSED", `${formatAddress(address)}: ${reason}`, { cause }));
+    };
+    const onAbort = (): void => refuse("it is no longer wanted.", signal.reason);
+    const onError = (error: Error): void => refuse(error.message, error);
+    const onClose = (): void => refuse("the peer closed the connection during the handshake.");
+    /** Whatever an admission throws is a refusal. */
+    const attempt = (step: () => void): void => {
+      try {
+        step();
+      } catch (error) {
+        refuse(error instanceof Error ? error.message : String(error), error);
+      }
+    };
+
+    let member: MemberIdentity | undefined;
+    const intake = new Intake((bytes) =>
+      attempt(() => {
+        if (member === undefined) throw new MiniTorrentError("INTERNAL", "A handshake before TLS is set up.");
+        const handshake = admitHandshake(bytes, infoHash, peerId);
+        clearTimeout(timer);
+        signal.removeEventListener("abort", onAbort);
+        socket.off("error", onError).off("close", onClose).off("end", onClose);
+        resolve(new PeerSocket({ socket, intake, member, handshake, address, isDialled: true, log }));
+      }),
+    );
+    const connection: ConnectionOptions & SocketConstructorOpts = {
+      host,
+      port,
+      servername: infoHash,
+      secureContext: secureContextOf(credentials),
+      // Every member's certificate is for DNS:*; who the peer is, admitMember reads. What counts is the CA.
+      checkServerIdentity: () => undefined,
+      rejectUnauthorized: true,
+      noDelay: true,
+      onread: readOptions(intake),
+    };
+    const socket = connect(connection);
+    const timer = setTimeout(() => refuse("it did not answer in time."), HANDSHAKE_TIMEOUT_MS);
+    socket.on("error", onError).on("close", onClose).on("end", onClose);
+    socket.once("secureConnect", () =>
+      attempt(() => {
+        member = admitMember(socket, credentials);
+        socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
+      }),
+    );
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort);
+  });
+}

@@ -1,0 +1,204 @@
+// Where members connect to: one port for every torrent of every group. The dialler's SNI names the torrent, and with it
+// the group whose certificates count (libtorrent's SSL torrents). Nobody else gets a byte of BitTorrent.
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import {
+  createServer as createTlsServer,
+  type SecureContext,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import { encodeHandshake } from "../wire/handshake.ts";
+import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
+import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
+import { Intake } from "./intake.ts";
+import { PeerSocket } from "./peer-socket.ts";
+import { readAccepted } from "./read-buffer.ts";
+
+/** Connections whose handshakes are under way: a stranger costs a socket and one signature, no more of them than this. */
+const MAX_PENDING = 512;
+const MAX_PENDING_PER_ADDRESS = 64;
+const INFO_HASH = /^[0-9a-f]{40}$/;
+
+export interface ListenerOptions extends Address {
+  /** This client's, 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** The credentials for the group of that torrent (40 hex digits); undefined for one that this client has no part in. */
+  readonly credentialsFor: (infoHash: string) => GroupCredentials | undefined;
+  /** A member has connected. The socket waits for `start`. */
+  readonly onConnection: (socket: PeerSocket) => void;
+  readonly log: Logger;
+}
+
+/** A connection that is not a member's yet. */
+interface Pending {
+  readonly address: Address;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #tcpServer: Server;
+  readonly #tlsServer: TlsServer;
+  readonly #sockets = new Set<Socket>();
+  readonly #peers = new Set<PeerSocket>();
+  /** By the other end's address and port. */
+  readonly #pending = new Map<string, Pending>();
+  readonly #pendingPerHost = new Map<string, number>();
+
+  private constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#tcpServer = createTcpServer({ noDelay: true }, (socket) => this.#accept(socket));
+    // This server does not listen: it is given the connections that passed the limits. Its own context has no
+    // certificate, so without SNI the handshake fails.
+    this.#tlsServer = createTlsServer({
+      ...TLS_OPTIONS,
+      ca: [],
+      requestCert: true,
+      rejectUnauthorized: true,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      SNICallback: (name, done) => this.#chooseContext(name, done),
+    });
+    this.#tlsServer.on("secureConnection", (socket) => this.#greet(socket));
+    this.#tlsServer.on("tlsClientError", (error, socket) => this.#refuse(socket, error));
+  }
+
+  /** @throws MiniTorrentError ADDRESS_IN_USE when that address cannot be listened on */
+  static async open(options: ListenerOptions): Promise<Listener> {
+    const listener = new Listener(options);
+    await listener.#listen();
+    return listener;
+  }
+
+  get port(): number {
+    const address = this.#tcpServer.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** Stops to listen and closes every connection that came in here. */
+  async close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tcpServer.close(() => resolve());
+    for (const peer of this.#peers) peer.close("this client stops listening");
+    for (const socket of this.#sockets) socket.destroy();
+    await promise;
+  }
+
+  #listen(): Promise<void> {
+    const { host, port, log } = this.#options;
+    return new Promise((resolve, reject) => {
+      const onError = (error: Error): void =>
+        reject(
+          new MiniTorrentError(
+            "ADDRESS_IN_USE",
+            `${formatAddress({ host, port })} cannot be listened on: ${error.message}.`,
+            { cause: error },
+          ),
+        );
+      this.#tcpServer.once("error", onError);
+      this.#tcpServer.listen({ host, port }, () => {
+        this.#tcpServer.off("error", onError);
+        this.#tcpServer.on("error", (error) => log.warn({ err: error }, "the listener has trouble"));
+        resolve();
+      });
+    });
+  }
+
+  #accept(socket: Socket): void {
+    // Each error is answered where the TLS socket above it reports it; here it must only not be fatal.
+    socket.on("error", (error) => this.#options.log.debug({ err: error }, "connection failed"));
+    const address = addressOf(socket);
+    const ofHost = this.#pendingPerHost.get(address.host) ?? 0;
+    if (address.port === 0 || this.#pending.size >= MAX_PENDING || ofHost >= MAX_PENDING_PER_ADDRESS) {
+      this.#options.log.info({ address: formatAddress(address) }, "too many handshakes: connection refused");
+      socket.destroy();
+      return;
+    }
+    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS).unref();
+    const key = formatAddress(address);
+    this.#pending.set(key, { address, timer });
+    this.#pendingPerHost.set(address.host, ofHost + 1);
+    this.#sockets.add(socket);
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      this.#settle(key);
+    });
+    // As node:tls documents it for connections that come from elsewhere.
+    this.#tlsServer.emit("connection", socket);
+  }
+
+  /** The handshake is over, one way or the other. */
+  #settle(key: string): void {
+    const pending = this.#pending.get(key);
+    if (pending === undefined) return;
+    clearTimeout(pending.timer);
+    this.#pending.delete(key);
+    const left = (this.#pendingPerHost.get(pending.address.host) ?? 1) - 1;
+    if (left === 0) this.#pendingPerHost.delete(pending.address.host);
+    else this.#pendingPerHost.set(pending.address.host, left);
+  }
+
+  #chooseContext(name: string, done: (error: Error | null, context?: SecureContext) => void): void {
+    try {
+      done(null, secureContextOf(this.#credentialsFor(name)));
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** @throws MiniTorrentError PEER_REFUSED */
+  #credentialsFor(infoHash: string): GroupCredentials {
+    const credentials = INFO_HASH.test(infoHash) ? this.#options.credentialsFor(infoHash) : undefined;
+    if (credentials === undefined) {
+      throw new MiniTorrentError("PEER_REFUSED", "The peer asks for a torrent that is not here.");
+    }
+    return credentials;
+  }
+
+  /** TLS is set up; the peer is to say the BitTorrent handshake now. */
+  #greet(socket: TLSSocket): void {
+    const onError = (error: Error): void => this.#refuse(socket, error);
+    socket.on("error", onError);
+    const infoHash = typeof socket.servername === "string" ? socket.servername : "";
+    try {
+      const member = admitMember(socket, this.#credentialsFor(infoHash));
+      const intake = new Intake((bytes) => {
+        try {
+          const { peerId, log } = this.#options;
+          const handshake = admitHandshake(bytes, infoHash, peerId);
+          const address = addressOf(socket);
+          this.#settle(formatAddress(address));
+          socket.off("error", onError);
+          socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
+          this.#deliver(
+            new PeerSocket({ socket, intake, member, handshake, address, isDialled: false, log }),
+            socket,
+          );
+        } catch (error) {
+          this.#refuse(socket, error);
+        }
+      });
+      readAccepted(socket, intake);
+    } catch (error) {
+      this.#refuse(socket, error);
+    }
+  }
+
+  #deliver(peer: PeerSocket, socket: TLSSocket): void {
+    this.#peers.add(peer);
+    socket.on("close", () => this.#peers.delete(peer));
+    this.#options.onConnection(peer);
+  }
+
+  #refuse(socket: TLSSocket, error: unknown): void {
+    this.#options.log.info({ address: formatAddress(addressOf(socket)), err: error }, "peer refused");
+    socket.destroy();
+  }
+}
+
+/** IPv4 that came in on an IPv6 socket is shown as IPv4. Port 0 and no host when the connection is gone already. */
+function addressOf({ remoteAddress, remotePort }: Socket): Address {
+  return { host: (remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, ""), port: remotePort ?? 0 };
+}

@@ -1,0 +1,258 @@
+// A connection to a member over TLS that carries the wire protocol (BEP 3, 6, 10): bytes in through the decoder to a
+// listener, messages and blocks out in the order in which they were said. Decides nothing of the swarm.
+import type { TLSSocket } from "node:tls";
+import type { Logger } from "pino";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import type { MemberIdentity } from "../identity/certificates.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import { MessageDecoder } from "../wire/decoder.ts";
+import type { Handshake } from "../wire/handshake.ts";
+import type { PeerLink, PeerListener } from "../wire/messages.ts";
+import type { Intake } from "./intake.ts";
+import { SendQueue } from "./send-queue.ts";
+
+/** How often idleness is looked at. */
+const TICK_MS = 30_000;
+/** BEP 3: keep-alives are "generally sent once every two minutes". */
+const KEEP_ALIVE_TICKS = 4;
+/** Twice that without a byte: the peer is gone without having said so. */
+const SILENCE_TICKS = 8;
+/** setTimeout takes no more than that. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export interface PeerSocketParts {
+  readonly socket: TLSSocket;
+  /** Where the socket's bytes go; they are read no further until `start`. */
+  readonly intake: Intake;
+  readonly member: MemberIdentity;
+  readonly handshake: Handshake;
+  readonly address: Address;
+  readonly isDialled: boolean;
+  readonly log: Logger;
+}
+
+export class PeerSocket implements PeerLink {
+  /** 40 hex digits. */
+  readonly infoHash: string;
+  /** From the peer's certificate, as are the next three. */
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly membershipId: string;
+  readonly certificateValidUntilMs: number;
+  /** The other end's address; the port is the one it listens on only if `isDialled`. */
+  readonly address: Address;
+  readonly isDialled: boolean;
+  readonly supportsFast: boolean;
+  readonly supportsExtensions: boolean;
+  /** What the peer calls itself, 20 bytes. */
+  readonly peerId: Uint8Array;
+
+  readonly #socket: TLSSocket;
+  readonly #intake: Intake;
+  readonly #log: Logger;
+  readonly #queue: SendQueue;
+  readonly #ticker: NodeJS.Timeout;
+  #certificateTimer: NodeJS.Timeout | undefined;
+  #listener: PeerListener | undefined;
+  #onGone: () => void = () => undefined;
+  #decoder: MessageDecoder | undefined;
+  #pieceCount = 0;
+  #ticksSinceSent = 0;
+  #ticksSinceReceived = 0;
+  /** Why it was closed, from the moment on that it is being closed. */
+  #closeReason: string | undefined;
+  #isGone = false;
+
+  constructor({ socket, intake, member, handshake, address, isDialled, log }: PeerSocketParts) {
+    this.infoHash = handshake.infoHash;
+    this.userId = member.userId;
+    this.deviceId = member.deviceId;
+    this.membershipId = member.membershipId;
+    this.certificateValidUntilMs = member.validUntilMs;
+    this.address = address;
+    this.isDialled = isDialled;
+    this.supportsFast = handshake.supportsFast;
+    this.supportsExtensions = handshake.supportsExtensions;
+    this.peerId = handshake.peerId;
+    this.#socket = socket;
+    this.#intake = intake;
+    this.#log = log;
+    this.#queue = new SendQueue({
+      write: (bytes, written) => {
+        this.#ticksSinceSent = 0;
+        socket.write(bytes, written);
+      },
+      onRoom: () => this.#tell((listener) => listener.writable()),
+    });
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#watchCertificate();
+    socket.on("error", (error) => this.close(`the connection failed: ${error.message}`));
+    socket.on("end", () => this.close("the peer closed the connection"));
+    socket.on("close", () => this.#gone());
+  }
+
+  /**
+   * Begins to deliver what the peer says, and what it has said since the handshake, after this call has returned.
+   *
+   * @param pieceCount of the torrent with that info-hash
+   * @param onGone called once, after the listener's `closed`: for whoever keeps count of connections
+   */
+  start(listener: PeerListener, pieceCount: number, onGone: () => void = () => undefined): void {
+    if (this.#listener !== undefined)
+      throw new MiniTorrentError("INTERNAL", "A peer socket is started once.");
+    this.#listener = listener;
+    this.#onGone = onGone;
+    this.#pieceCount = pieceCount;
+    const decoder = new MessageDecoder({ listener, pieceCount, supportsFast: this.supportsFast });
+    this.#decoder = decoder;
+    queueMicrotask(() => {
+      if (this.#isGone) {
+        this.#tellClosed();
+        return;
+      }
+      this.#intake.release((chunk, lengthBytes) => {
+        this.#ticksSinceReceived = 0;
+        if (this.#closeReason !== undefined) return;
+        try {
+          decoder.push(chunk, 0, lengthBytes);
+        } catch (error) {
+          this.#closeFor(error);
+        }
+      });
+      this.#socket.resume();
+    });
+  }
+
+  choke(): void {
+    this.#queue.messages.choke();
+  }
+
+  unchoke(): void {
+    this.#queue.messages.unchoke();
+  }
+
+  interested(): void {
+    this.#queue.messages.interested();
+  }
+
+  notInterested(): void {
+    this.#queue.messages.notInterested();
+  }
+
+  have(pieceIndex: number): void {
+    this.#queue.messages.have(pieceIndex);
+  }
+
+  bitfield(bytes: Uint8Array): void {
+    this.#queue.messages.bitfield(bytes);
+  }
+
+  /** To a peer without the fast extension this is said as a bitfield. */
+  haveAll(): void {
+    if (this.supportsFast) {
+      this.#queue.messages.haveAll();
+    } else {
+      this.#queue.messages.bitfield(Bitfield.full(this.#pieceCount).toBytes());
+    }
+  }
+
+  /** To a peer without the fast extension this goes without saying. */
+  haveNone(): void {
+    if (this.supportsFast) this.#queue.messages.haveNone();
+  }
+
+  request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
+    this.#queue.messages.request(pieceIndex, offsetBytes, lengthBytes);
+  }
+
+  cancel(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
+    this.#queue.messages.cancel(pieceIndex, offsetBytes, lengthBytes);
+  }
+
+  /** A peer without the fast extension has no word for it, and is told nothing. */
+  reject(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
+    if (this.supportsFast) this.#queue.messages.reject(pieceIndex, offsetBytes, lengthBytes);
+  }
+
+  extended(extensionId: number, payload: Uint8Array): void {
+    this.#queue.messages.extended(extensionId, payload);
+  }
+
+  sendBlocks(frames: Uint8Array, sent: () => void): boolean {
+    return this.#queue.sendBlocks(frames, sent);
+  }
+
+  close(reason: string): void {
+    if (this.#closeReason !== undefined) return;
+    this.#closeReason = reason;
+    this.#decoder?.stop();
+    this.#log.debug({ ...this.#logFacts(), reason }, "peer connection closed");
+    this.#socket.destroy();
+  }
+
+  #closeFor(error: unknown): void {
+    if (error instanceof MiniTorrentError && error.code !== "INTERNAL") {
+      this.#log.info({ ...this.#logFacts(), err: error }, "peer broke the protocol");
+      this.close(error.message);
+    } else {
+      this.#log.error({ ...this.#logFacts(), err: error }, "a listener failed");
+      this.close("something went wrong inside");
+    }
+  }
+
+  #tell(say: (listener: PeerListener) => void): void {
+    if (this.#listener === undefined || this.#closeReason !== undefined) return;
+    try {
+      say(this.#listener);
+    } catch (error) {
+      this.#closeFor(error);
+    }
+  }
+
+  #gone(): void {
+    this.#closeReason ??= "the peer closed the connection";
+    this.#isGone = true;
+    clearInterval(this.#ticker);
+    clearTimeout(this.#certificateTimer);
+    this.#decoder?.stop();
+    this.#queue.close();
+    this.#tellClosed();
+  }
+
+  /** Called once: when the connection goes, or at `start` when it went before. */
+  #tellClosed(): void {
+    try {
+      this.#listener?.closed(this.#closeReason ?? "");
+    } catch (error) {
+      this.#log.error({ ...this.#logFacts(), err: error }, "a listener failed");
+    }
+    this.#onGone();
+  }
+
+  #tick(): void {
+    this.#ticksSinceReceived++;
+    this.#ticksSinceSent++;
+    if (this.#ticksSinceReceived >= SILENCE_TICKS) {
+      this.close(`nothing was received for ${(SILENCE_TICKS * TICK_MS) / 60_000} minutes`);
+    } else if (this.#ticksSinceSent >= KEEP_ALIVE_TICKS && this.#queue.isIdle) {
+      this.#queue.messages.keepAlive();
+    }
+  }
+
+  #watchCertificate(): void {
+    const leftMs = this.certificateValidUntilMs - Date.now();
+    if (leftMs <= 0) {
+      this.close(`the certificate of ${this.userId} has run out`);
+      return;
+    }
+    this.#certificateTimer = setTimeout(
+      () => this.#watchCertificate(),
+      Math.min(leftMs, MAX_TIMER_MS),
+    ).unref();
+  }
+
+  #logFacts(): Record<string, string> {
+    return { peer: this.userId, address: formatAddress(this.address), infoHash: this.infoHash };
+  }
+}

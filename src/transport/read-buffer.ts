@@ -1,0 +1,49 @@
+// How a socket's bytes are read: into one buffer, again and again, instead of into a new one for every TLS record with
+// the stream machinery behind each. Measured on loopback: half the receiver's processor time, twice the throughput.
+//
+// For sockets that are dialled this is the option `onread`. For accepted ones node:tls has no such option (it ignores
+// it where it wraps a socket), so the same fields are set here that the option sets (lib/net.js: kBuffer, kBufferCb,
+// useUserBuffer). Where this Node has them not, the bytes come by 'data' events: slower, and nothing else changes.
+import type { OnReadOpts } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Intake } from "./intake.ts";
+
+/** node:tls gives one TLS record at a time, at most 16 KiB. */
+const READ_BUFFER_BYTES = 16 * 1024;
+
+/** The option `onread` for a socket that is to be dialled. */
+export function readOptions(intake: Intake): OnReadOpts {
+  return {
+    buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+    callback: (lengthBytes, buffer) => intake.take(buffer, lengthBytes),
+  };
+}
+
+/**
+ * Lets the bytes of a socket that was accepted go to `intake`, which has seen none of them yet.
+ *
+ * @returns whether they come by the one buffer
+ */
+export function readAccepted(socket: TLSSocket, intake: Intake): boolean {
+  if (readIntoBuffer(socket, readOptions(intake))) return true;
+  socket.on("data", (chunk: Buffer) => {
+    if (!intake.take(chunk, chunk.length)) socket.pause();
+  });
+  return false;
+}
+
+function readIntoBuffer(socket: TLSSocket, { buffer, callback }: OnReadOpts): boolean {
+  const keys = Object.getOwnPropertySymbols(socket);
+  const bufferKey = keys.find((key) => key.description === "kBuffer");
+  const callbackKey = keys.find((key) => key.description === "kBufferCb");
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (bufferKey === undefined || callbackKey === undefined || typeof handle !== "object" || handle === null) {
+    return false;
+  }
+  const useUserBuffer: unknown = Reflect.get(handle, "useUserBuffer");
+  if (typeof useUserBuffer !== "function" || socket.readableLength > 0) return false;
+  Reflect.set(socket, bufferKey, buffer);
+  Reflect.set(socket, callbackKey, callback);
+  Reflect.apply(useUserBuffer, handle, [buffer]);
+  return true;
+}

@@ -1,0 +1,112 @@
+// What goes out on a connection, in the order in which it was said: small messages in batches, blocks as they lie in
+// their frames. One write at a time is handed to the socket, as one buffer: of several, node:tls makes a copy first
+// (its writev joins them), a single one it encrypts where it is.
+import { MessageEncoder } from "../wire/encoder.ts";
+
+/** Blocks that wait past this many bytes make `sendBlocks` return false: two pieces of 1 MiB, one being sent. */
+const HIGH_WATER_BYTES = 1024 * 1024;
+/** Longest write: node:tls encrypts it as a whole before the kernel gets any of it. */
+const MAX_WRITE_BYTES = 256 * 1024;
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  /** For blocks. */
+  readonly sent: (() => void) | undefined;
+}
+
+export interface SendQueueOptions {
+  /** Writes one buffer; calls back when it may change again, also when the write failed. */
+  readonly write: (bytes: Uint8Array, written: () => void) => void;
+  /** There is room for blocks again, after `sendBlocks` returned false. */
+  readonly onRoom: () => void;
+}
+
+export class SendQueue {
+  readonly #options: SendQueueOptions;
+  readonly #encoder = new MessageEncoder();
+  readonly #waiting: Waiting[] = [];
+  #current: Waiting | undefined;
+  #currentAt = 0;
+  #blockBytes = 0;
+  #isFull = false;
+  #isClosed = false;
+  #flush: NodeJS.Immediate | undefined;
+
+  constructor(options: SendQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Where to say the next message; it goes out with all that are said until the event loop turns. */
+  get messages(): MessageEncoder {
+    if (this.#current === undefined && !this.#isClosed) this.#flush ??= setImmediate(this.#flushNow);
+    return this.#encoder;
+  }
+
+  get isIdle(): boolean {
+    return this.#current === undefined && this.#encoder.lengthBytes === 0;
+  }
+
+  /** As `PeerLink.sendBlocks`. */
+  sendBlocks(frames: Uint8Array, sent: () => void): boolean {
+    if (this.#isClosed) {
+      queueMicrotask(sent);
+      return false;
+    }
+    if (this.#encoder.lengthBytes > 0) this.#waiting.push({ bytes: this.#encoder.take(), sent: undefined });
+    this.#waiting.push({ bytes: frames, sent });
+    this.#blockBytes += frames.length;
+    this.#isFull = this.#blockBytes > HIGH_WATER_BYTES;
+    if (this.#current === undefined) this.#next();
+    return !this.#isFull;
+  }
+
+  /** Nothing is written any more; every `sent` that is outstanding is called. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearImmediate(this.#flush);
+    const unsent = this.#current === undefined ? this.#waiting : [this.#current, ...this.#waiting];
+    this.#current = undefined;
+    for (const { sent } of unsent.splice(0)) sent?.();
+    this.#waiting.length = 0;
+  }
+
+  readonly #flushNow = (): void => {
+    this.#flush = undefined;
+    if (this.#current === undefined) this.#next();
+  };
+
+  #next(): void {
+    if (this.#isClosed) return;
+    this.#current = this.#waiting.shift();
+    if (this.#current === undefined && this.#encoder.lengthBytes > 0) {
+      this.#current = { bytes: this.#encoder.take(), sent: undefined };
+    }
+    this.#currentAt = 0;
+    if (this.#current !== undefined) this.#writeMore(this.#current);
+  }
+
+  #writeMore({ bytes }: Waiting): void {
+    const end = Math.min(this.#currentAt + MAX_WRITE_BYTES, bytes.length);
+    const part = end - this.#currentAt === bytes.length ? bytes : bytes.subarray(this.#currentAt, end);
+    this.#currentAt = end;
+    this.#options.write(part, this.#written);
+  }
+
+  readonly #written = (): void => {
+    const current = this.#current;
+    if (current === undefined) return;
+    if (this.#currentAt < current.bytes.length) {
+      this.#writeMore(current);
+      return;
+    }
+    this.#current = undefined;
+    this.#next();
+    if (current.sent === undefined) return;
+    this.#blockBytes -= current.bytes.length;
+    current.sent();
+    if (!this.#isFull || this.#isClosed || this.#blockBytes > HIGH_WATER_BYTES) return;
+    this.#isFull = false;
+    this.#options.onRoom();
+  };
+}

@@ -367,7 +367,9 @@ export class PieceStore {
     let isKept = false;
     if (outcome === "verified") {
       this.#have.set(pieceIndex);
-      isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, slot);
+      // While somebody waits for memory none is kept for speed: nobody would ask for it again.
+      const offered = this.#resources.memory.isScarce ? undefined : slot;
+      isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, offered);
     }
     if (!isKept) this.#resources.memory.give(slot);
     this.#end(() => done(outcome));

@@ -40,12 +40,13 @@ export class PrefixHash {
   }
 
   /** A piece is verified and written. @returns true if its memory is kept: it comes back through `giveBack` */
-  offer(pieceIndex: number, slot: PieceSlot): boolean {
+  offer(pieceIndex: number, slot: PieceSlot | undefined): boolean {
     const aheadBytes = (pieceIndex - this.#nextPiece) * this.#options.geometry.pieceLengthBytes;
-    const isWanted = !this.#isClosed && !this.#isPaused && aheadBytes >= 0 && aheadBytes <= HOLD_AHEAD_BYTES;
-    if (isWanted) this.#held.set(pieceIndex, slot);
+    const isNear = aheadBytes >= 0 && aheadBytes <= HOLD_AHEAD_BYTES;
+    const isKept = slot !== undefined && isNear && !this.#isPaused;
+    if (isKept) this.#held.set(pieceIndex, slot);
     this.advance();
-    return isWanted;
+    return isKept;
   }
 
   /** Gives back the memory that is only kept for speed. */
@@ -56,8 +57,7 @@ export class PrefixHash {
 
   /** Hashes on, if anything can be hashed. */
   advance(): void {
-    if (this.#isClosed || this.#isPaused || this.#running !== undefined || this.#outcome !== undefined)
-      return;
+    if (this.#isPaused || this.#running !== undefined || this.#outcome !== undefined) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
     });

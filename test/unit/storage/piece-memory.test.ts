@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { PieceMemory, type PieceSlot } from "../../../src/storage/piece-memory.ts";
+
+const MIB = 1024 * 1024;
+
+test("whatever is taken and given, no more is held than the limit, and nothing is handed out twice", () => {
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ takeBytes: fc.constantFrom(MIB, 2 * MIB, 4 * MIB, 16 * MIB) }),
+      fc.record({ give: fc.nat(20) }),
+    ),
+    { maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(steps, (sequence) => {
+      const memory = new PieceMemory(16 * MIB);
+      const taken: PieceSlot[] = [];
+      for (const step of sequence) {
+        if ("give" in step) {
+          const [slot] = taken.splice(step.give % Math.max(1, taken.length), 1);
+          if (slot !== undefined) memory.give(slot);
+        } else {
+          const slot = memory.take(step.takeBytes);
+          if (slot === undefined) continue;
+          assert.equal(slot.bytes.length, step.takeBytes);
+          assert.ok(!taken.includes(slot));
+          taken.push(slot);
+        }
+        const usedBytes = taken.reduce((sum, { bytes }) => sum + bytes.length, 0);
+        assert.equal(memory.usedBytes, usedBytes);
+        assert.ok(memory.heldBytes >= usedBytes && memory.heldBytes <= memory.limitBytes);
+      }
+      for (const slot of taken) memory.give(slot);
+      assert.equal(memory.isScarce, false);
+      assert.ok(memory.take(16 * MIB));
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("after a refusal nothing is given until a quarter is free; then the listeners hear of it once", () => {
+  const memory = new PieceMemory(16 * MIB);
+  const slots = Array.from({ length: 16 }, () => memory.take(MIB)).filter((slot) => slot !== undefined);
+  let calls = 0;
+  memory.onRoom(() => calls++);
+  assert.equal(memory.take(MIB), undefined);
+  for (const slot of slots.slice(0, 3)) memory.give(slot);
+  assert.equal(calls, 0);
+  assert.equal(memory.take(MIB), undefined);
+  for (const slot of slots.slice(3, 6)) memory.give(slot);
+  assert.equal(calls, 1);
+  assert.ok(memory.take(MIB));
+});
+
+test("memory that is only kept for speed is given back before anybody is refused", () => {
+  const memory = new PieceMemory(16 * MIB);
+  const kept = memory.take(16 * MIB);
+  assert.ok(kept);
+  memory.onScarcity(() => memory.give(kept));
+  assert.ok(memory.take(MIB));
+});
+
+test("memory is used again, and giving it twice is an error", () => {
+  const memory = new PieceMemory(16 * MIB);
+  const slot = memory.take(MIB);
+  assert.ok(slot);
+  memory.give(slot);
+  assert.throws(() => memory.give(slot), RangeError);
+  assert.equal(memory.take(MIB), slot);
+  assert.throws(() => new PieceMemory(MIB), RangeError);
+});

@@ -1,0 +1,392 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { link, readFile, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { MAX_PIECE_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { PieceMemory } from "../../../src/storage/piece-memory.ts";
+import { PieceStore } from "../../../src/storage/piece-store.ts";
+import {
+  commit,
+  commitAll,
+  content,
+  metainfoOf,
+  PIECE_BYTES,
+  read,
+  sha1Hex,
+  withCode,
+  workplaceFor,
+} from "./workplace.ts";
+
+test("pieces that are committed in any order, at once, give the file and its SHA-1", async (t) => {
+  const place = await workplaceFor(t);
+  const cases = fc.integer({ min: 0, max: 12 * PIECE_BYTES }).chain((lengthBytes) => {
+    const pieceCount = Math.ceil(lengthBytes / PIECE_BYTES);
+    const order = fc.shuffledSubarray([...Array(pieceCount).keys()], { minLength: pieceCount });
+    return fc.record({ lengthBytes: fc.constant(lengthBytes), order });
+  });
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ lengthBytes, order }) => {
+      const bytes = content(lengthBytes, lengthBytes);
+      const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+      try {
+        const outcomes = await Promise.all(order.map((i) => commit(store, i, bytes)));
+        assert.deepEqual(
+          outcomes,
+          order.map(() => "verified"),
+        );
+        await store.finish(place.path);
+        assert.equal(sha1Hex(await readFile(place.path)), sha1Hex(bytes));
+      } finally {
+        await store.close();
+        await rm(place.path, { force: true });
+        await rm(place.partPath, { force: true });
+      }
+      assert.equal(place.memory.usedBytes, 0);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("a piece with a wrong byte is a mismatch: nothing is written, its memory is free again", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(3 * PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  const wrong = bytes.slice();
+  wrong[PIECE_BYTES + 5] = (wrong[PIECE_BYTES + 5] ?? 0) ^ 1;
+  assert.equal(await commit(store, 1, wrong), "mismatch");
+  assert.equal(store.have.count, 0);
+  assert.equal(place.memory.usedBytes, 0);
+  assert.ok((await readFile(place.partPath)).every((byte) => byte === 0));
+  assert.equal(await commit(store, 1, bytes), "verified");
+});
+
+test("finishing gives the part file its name, and its pieces are read on", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(2 * PIECE_BYTES + 77);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  const facts = await store.finish(place.path);
+  assert.equal(store.status, "seeding");
+  assert.equal(store.path, place.path);
+  assert.equal(existsSync(place.partPath), false);
+  const { size, mtimeMs } = await stat(place.path);
+  assert.deepEqual(facts, { lengthBytes: size, mtimeMs });
+  const frames = await read(store, 2);
+  assert.ok("bytes" in frames);
+  assert.deepEqual(frames.bytes.subarray(13), bytes.subarray(2 * PIECE_BYTES));
+  frames.release();
+  assert.equal(store.reserve(0), undefined);
+});
+
+test("finishing never overwrites a file, and can be tried again", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  await writeFile(place.path, "precious");
+  await assert.rejects(store.finish(place.path), withCode("FILE_EXISTS"));
+  assert.equal(await readFile(place.path, "utf8"), "precious");
+  assert.equal(store.status, "downloading");
+  const other = join(place.folder, "film 2");
+  await store.finish(other);
+  assert.deepEqual(new Uint8Array(await readFile(other)), bytes);
+});
+
+test("finishing goes on where a crash between the new name and the end of the old one left it", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  await link(place.partPath, place.path);
+  await store.finish(place.path);
+  assert.equal(existsSync(place.partPath), false);
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
+});
+
+test("finishing refuses a file whose whole SHA-1 is not the metainfo's", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(2 * PIECE_BYTES);
+  const metainfo = metainfoOf(bytes, PIECE_BYTES, "0".repeat(40));
+  const store = await PieceStore.openForDownload({ ...place, metainfo });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  await assert.rejects(store.finish(place.path), withCode("CORRUPT_FILE"));
+  assert.equal(existsSync(place.path), false);
+});
+
+test("finishing refuses a part file that was replaced by another", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  await rm(place.partPath);
+  await writeFile(place.partPath, "something else");
+  await assert.rejects(store.finish(place.path), withCode("FILE_CHANGED"));
+  assert.equal(existsSync(place.path), false);
+});
+
+test("a part file that no download is known of is not touched", async (t) => {
+  const place = await workplaceFor(t);
+  await writeFile(place.partPath, "precious");
+  const opening = PieceStore.openForDownload({ ...place, metainfo: metainfoOf(content(9)) });
+  await assert.rejects(opening, withCode("FILE_EXISTS"));
+  assert.equal(await readFile(place.partPath, "utf8"), "precious");
+});
+
+test("a part file that is a symbolic link is not followed, resumed or not", async (t) => {
+  const place = await workplaceFor(t);
+  const outside = join(place.folder, "outside");
+  await writeFile(outside, "precious");
+  await symlink(outside, place.partPath);
+  const options = { ...place, metainfo: metainfoOf(content(9)) };
+  await assert.rejects(PieceStore.openForDownload(options), withCode("FILE_EXISTS"));
+  await assert.rejects(
+    PieceStore.openForDownload({ ...options, resume: true }),
+    withCode("DESTINATION_UNUSABLE"),
+  );
+  assert.equal(await readFile(outside, "utf8"), "precious");
+});
+
+test("a destination whose folder is not there is unusable", async (t) => {
+  const place = await workplaceFor(t);
+  const partPath = join(place.folder, "no", "film.part");
+  const opening = PieceStore.openForDownload({ ...place, metainfo: metainfoOf(content(9)), partPath });
+  await assert.rejects(opening, withCode("DESTINATION_UNUSABLE"));
+});
+
+test("a file that cannot fit is refused before a byte is fetched, and leaves nothing behind", async (t) => {
+  const place = await workplaceFor(t);
+  const pieceCount = 2 ** 16;
+  const metainfo = encodeMetainfo({
+    fileName: "film",
+    lengthBytes: pieceCount * MAX_PIECE_LENGTH_BYTES * 8,
+    pieceLengthBytes: MAX_PIECE_LENGTH_BYTES,
+    pieceHashes: new Uint8Array(pieceCount * 8 * 20),
+    sha1: "0".repeat(40),
+    authorityPem: "-",
+  });
+  await assert.rejects(PieceStore.openForDownload({ ...place, metainfo }), withCode("DISK_FULL"));
+  assert.equal(existsSync(place.partPath), false);
+});
+
+test("a resumed download keeps its pieces, and ends with the right file", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(5 * PIECE_BYTES + 5);
+  const options = { ...place, metainfo: metainfoOf(bytes) };
+  const first = await PieceStore.openForDownload(options);
+  assert.equal(first.found, undefined);
+  for (const i of [0, 3, 5]) assert.equal(await commit(first, i, bytes), "verified");
+  const facts = await first.flush();
+  const have = first.have;
+  await first.close();
+
+  const second = await PieceStore.openForDownload({ ...options, have, resume: true });
+  t.after(() => second.close());
+  assert.deepEqual(second.found, facts);
+  assert.deepEqual(second.have.toBytes(), have.toBytes());
+  for (const i of [1, 2, 4]) assert.equal(await commit(second, i, bytes), "verified");
+  await second.finish(place.path);
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
+});
+
+test("pieces of a part file that is gone or was cut short are not counted as there", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(4 * PIECE_BYTES);
+  const options = { ...place, metainfo: metainfoOf(bytes), have: Bitfield.full(4), resume: true };
+  const gone = await PieceStore.openForDownload(options);
+  assert.equal(gone.have.count, 0);
+  await commitAll(gone, bytes);
+  await gone.close();
+  await truncate(place.partPath, 2 * PIECE_BYTES + 1);
+  const short = await PieceStore.openForDownload(options);
+  t.after(() => short.close());
+  assert.deepEqual(
+    [0, 1, 2, 3].map((i) => short.have.has(i)),
+    [true, true, false, false],
+  );
+  assert.equal((await stat(place.partPath)).size, bytes.length);
+});
+
+test("a recheck finds exactly the pieces that are intact, and the download goes on from them", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(6 * PIECE_BYTES - 9);
+  const damaged = bytes.slice();
+  for (const i of [1, 5]) damaged[i * PIECE_BYTES] = (damaged[i * PIECE_BYTES] ?? 0) ^ 0x80;
+  await writeFile(place.partPath, damaged);
+  const options = { ...place, metainfo: metainfoOf(bytes), have: Bitfield.full(6), resume: true };
+  const store = await PieceStore.openForDownload(options);
+  t.after(() => store.close());
+  let hashedBytes = 0;
+  const right = await store.recheck("all", {
+    onProgress: (progress) => {
+      hashedBytes = progress.hashedBytes;
+    },
+  });
+  assert.equal(hashedBytes, bytes.length);
+  assert.deepEqual(
+    [0, 1, 2, 3, 4, 5].filter((i) => !right.has(i)),
+    [1, 5],
+  );
+  assert.deepEqual(store.have.toBytes(), right.toBytes());
+  for (const i of [5, 1]) assert.equal(await commit(store, i, bytes), "verified");
+  await store.finish(place.path);
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
+});
+
+test("a recheck that is aborted changes nothing", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(8 * PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commit(store, 3, bytes);
+  const abort = new AbortController();
+  const checking = store.recheck("all", { signal: abort.signal, onProgress: () => abort.abort() });
+  await assert.rejects(checking, { name: "AbortError" });
+  assert.equal(store.have.count, 1);
+  assert.equal(store.status, "downloading");
+});
+
+test("a shared file that changed is no longer served: at opening, and at the next read although cached", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(2 * PIECE_BYTES);
+  await writeFile(place.path, bytes);
+  const { size, mtimeMs } = await stat(place.path);
+  const options = {
+    ...place,
+    metainfo: metainfoOf(bytes),
+    expected: { lengthBytes: size, mtimeMs },
+  };
+  const store = await PieceStore.openForSeeding(options);
+  t.after(() => store.close());
+  const frames = await read(store, 0);
+  assert.ok("bytes" in frames);
+  frames.release();
+
+  await utimes(place.path, new Date(), new Date(mtimeMs + 5000));
+  for (const i of [0, 1]) {
+    const refused = await read(store, i);
+    assert.ok(refused instanceof MiniTorrentError);
+    assert.equal(refused.code, "FILE_CHANGED");
+  }
+  await assert.rejects(PieceStore.openForSeeding(options), withCode("FILE_CHANGED"));
+});
+
+test("a shared file that was removed, or cut short, is said to be", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(2 * PIECE_BYTES);
+  const open = async () => {
+    await writeFile(place.path, bytes);
+    const { size, mtimeMs } = await stat(place.path);
+    const expected = { lengthBytes: size, mtimeMs };
+    return PieceStore.openForSeeding({ ...place, metainfo: metainfoOf(bytes), expected });
+  };
+  const cut = await open();
+  t.after(() => cut.close());
+  await truncate(place.path, PIECE_BYTES + 3);
+  const changed = await read(cut, 1);
+  assert.ok(changed instanceof MiniTorrentError);
+  assert.equal(changed.code, "FILE_CHANGED");
+
+  const removed = await open();
+  t.after(() => removed.close());
+  await rm(place.path);
+  const gone = await read(removed, 0);
+  assert.ok(gone instanceof MiniTorrentError);
+  assert.equal(gone.code, "FILE_NOT_FOUND");
+
+  const expected = { lengthBytes: bytes.length, mtimeMs: 0 };
+  const missing = PieceStore.openForSeeding({ ...place, metainfo: metainfoOf(bytes), expected });
+  await assert.rejects(missing, withCode("FILE_NOT_FOUND"));
+  const folder = PieceStore.openForSeeding({
+    ...place,
+    path: place.folder,
+    metainfo: metainfoOf(bytes),
+    expected,
+  });
+  await assert.rejects(folder, withCode("NOT_A_FILE"));
+});
+
+test("a piece that is not verified is not read", async (t) => {
+  const place = await workplaceFor(t);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(content(PIECE_BYTES)) });
+  t.after(() => store.close());
+  assert.ok((await read(store, 0)) instanceof MiniTorrentError);
+});
+
+test("memory is bounded over two downloads; refused pieces find room when memory comes back", async (t) => {
+  const place = await workplaceFor(t);
+  const memory = new PieceMemory(MAX_PIECE_LENGTH_BYTES);
+  const pieceBytes = 4 * 1024 * 1024;
+  const bytes = content(6 * pieceBytes);
+  const metainfo = metainfoOf(bytes, pieceBytes);
+  const one = await PieceStore.openForDownload({ ...place, memory, metainfo });
+  t.after(() => one.close());
+  const partPath = join(place.folder, "other.part");
+  const other = await PieceStore.openForDownload({ ...place, memory, metainfo, partPath });
+  t.after(() => other.close());
+  for (const i of [0, 1, 2, 3]) assert.ok(one.reserve(i));
+  assert.equal(other.reserve(0), undefined);
+  const room = new Promise<void>((resolve) => memory.onRoom(resolve));
+  assert.equal(await commit(one, 3, bytes), "verified");
+  await room;
+  assert.ok(other.reserve(0));
+  assert.ok(memory.heldBytes <= memory.limitBytes);
+});
+
+test("closing waits for what runs, tells every caller, and is safe to repeat", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(8 * PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  assert.equal(await commit(store, 0, bytes), "verified");
+  store.reserve(7);
+  const outcomes: unknown[] = [];
+  for (const i of [1, 2, 3, 4]) void commit(store, i, bytes).then((outcome) => outcomes.push(outcome));
+  store.read(0, (frames) => {
+    outcomes.push(frames instanceof MiniTorrentError ? frames.code : "read");
+    if ("release" in frames) frames.release();
+  });
+  await Promise.all([store.close(), store.close()]);
+  await Promise.resolve();
+  assert.equal(outcomes.length, 5);
+  assert.equal(place.memory.usedBytes, 0);
+  assert.equal(store.reserve(1), undefined);
+  assert.ok((await read(store, 0)) instanceof MiniTorrentError);
+  await assert.rejects(store.facts());
+});
+
+test("closing while finishing ends the finishing, one way or the other", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(8 * PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  await commitAll(store, bytes);
+  const finishing = store.finish(place.path).then(
+    () => true,
+    () => false,
+  );
+  await store.close();
+  assert.equal(await finishing, existsSync(place.path));
+});
+
+test("discarding removes the part file, but never a finished one", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(PIECE_BYTES);
+  const options = { ...place, metainfo: metainfoOf(bytes) };
+  const store = await PieceStore.openForDownload(options);
+  await store.discard();
+  assert.equal(existsSync(place.partPath), false);
+  const complete = await PieceStore.openForDownload(options);
+  await commitAll(complete, bytes);
+  await complete.finish(place.path);
+  await complete.discard();
+  assert.equal(existsSync(place.path), true);
+});

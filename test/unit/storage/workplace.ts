@@ -1,0 +1,102 @@
+// What the storage tests build on: a folder that goes with the test, a file with its metainfo, and the shared resources.
+import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import type { MiniTorrentError } from "../../../src/api/errors.ts";
+import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { DiskPool, type DiskPoolOptions } from "../../../src/storage/disk-pool.ts";
+import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
+import { PieceMemory } from "../../../src/storage/piece-memory.ts";
+import type { CommitOutcome, PieceStore, StorageResources } from "../../../src/storage/piece-store.ts";
+
+export const PIECE_BYTES = 32 * 1024;
+
+/** Bytes that differ from place to place, the same for the same seed. */
+export function content(lengthBytes: number, seed = 1): Uint8Array {
+  const bytes = new Uint8Array(lengthBytes);
+  let state = seed;
+  for (let i = 0; i < lengthBytes; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}
+
+export function sha1Hex(bytes: Uint8Array): string {
+  return createHash("sha1").update(bytes).digest("hex");
+}
+
+export function metainfoOf(bytes: Uint8Array, pieceLengthBytes = PIECE_BYTES, sha1?: string): Metainfo {
+  const hashes: Buffer[] = [];
+  for (let start = 0; start < bytes.length; start += pieceLengthBytes) {
+    hashes.push(
+      createHash("sha1")
+        .update(bytes.subarray(start, start + pieceLengthBytes))
+        .digest(),
+    );
+  }
+  return encodeMetainfo({
+    fileName: "film",
+    lengthBytes: bytes.length,
+    pieceLengthBytes,
+    pieceHashes: Buffer.concat(hashes),
+    sha1: sha1 ?? sha1Hex(bytes),
+    authorityPem: "-",
+  });
+}
+
+export async function folderFor(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "minitorrent-storage-"));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export interface Workplace extends StorageResources {
+  readonly folder: string;
+  readonly partPath: string;
+  readonly path: string;
+}
+
+/** Everything of it is closed when the test ends. */
+export async function workplaceFor(t: TestContext, diskOptions?: DiskPoolOptions): Promise<Workplace> {
+  const folder = await folderFor(t);
+  const disk = new DiskPool(diskOptions);
+  t.after(() => disk.close());
+  return {
+    folder,
+    path: join(folder, "film"),
+    partPath: join(folder, "film.part"),
+    disk,
+    memory: new PieceMemory(),
+    cache: new FrameCache(),
+  };
+}
+
+/** Puts a piece's bytes into the store. */
+export function commit(store: PieceStore, pieceIndex: number, bytes: Uint8Array): Promise<CommitOutcome> {
+  const { geometry } = store.metainfo;
+  const offset = geometry.pieceOffsetBytes(pieceIndex);
+  const place = store.reserve(pieceIndex);
+  if (place === undefined) throw new Error(`no room for piece ${pieceIndex}`);
+  place.set(bytes.subarray(offset, offset + place.length));
+  return new Promise((resolve) => store.commit(pieceIndex, resolve));
+}
+
+export async function commitAll(store: PieceStore, bytes: Uint8Array): Promise<void> {
+  const { pieceCount } = store.metainfo.geometry;
+  for (let i = 0; i < pieceCount; i++) {
+    const outcome = await commit(store, i, bytes);
+    if (outcome !== "verified") throw outcome;
+  }
+}
+
+export function read(store: PieceStore, pieceIndex: number): Promise<PieceFrames | MiniTorrentError> {
+  return new Promise((resolve) => store.read(pieceIndex, resolve));
+}
+
+/** For assert.rejects. */
+export function withCode(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof Error && "code" in error && error.code === code;
+}

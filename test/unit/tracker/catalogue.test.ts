@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import type { Account } from "../../../src/api/schemas.ts";
+import type { Metainfo } from "../../../src/metainfo/metainfo.ts";
+import {
+  groupOfTorrentFor,
+  listFiles,
+  metainfoOf,
+  shareFile,
+  stopShare,
+} from "../../../src/tracker/catalogue.ts";
+import { acceptRequest, leaveGroup, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
+import { metainfoFor, type Town, town } from "./fixture.ts";
+
+const share = (place: Town, account: Account, { info, sha1 }: Metainfo, writeId?: string) =>
+  place.as(account, (command) => shareFile(command, { groupId: "films", info, sha1 }), writeId);
+const stop = (place: Town, account: Account, fileName: string) =>
+  place.as(account, (command) => stopShare(command, "films", fileName));
+const nobody = () => ({ seeders: 0, peers: 0 });
+const names = (place: Town, account: Account) =>
+  listFiles(place.registry, account.accountId, "films", nobody).map(({ fileName }) => fileName);
+
+test("a file is listed with who shared it and who has it, to members alone", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  const metainfo = metainfoFor("a film.mkv");
+  const { infoHash, sha1 } = metainfo;
+  assert.deepEqual(await share(place, alice, metainfo), { infoHash, joinedSwarm: false });
+  assert.deepEqual(
+    listFiles(place.registry, alice.accountId, "films", (asked) => {
+      assert.equal(asked, infoHash);
+      return { seeders: 1, peers: 3 };
+    }),
+    [
+      {
+        fileName: "a film.mkv",
+        lengthBytes: 10,
+        sha1,
+        infoHash,
+        sharedBy: "alice",
+        seedersOnline: 1,
+        peersOnline: 3,
+      },
+    ],
+  );
+  const info = metainfoOf(place.registry, alice.accountId, "films", "a film.mkv");
+  assert.deepEqual(new Uint8Array(Buffer.from(info, "base64")), new Uint8Array(metainfo.info));
+  assert.notEqual(groupOfTorrentFor(place.registry, infoHash, alice.accountId), undefined);
+  assert.equal(groupOfTorrentFor(place.registry, infoHash, bob.accountId), undefined);
+  assert.throws(() => names(place, bob), { code: "NOT_A_MEMBER" });
+  assert.throws(() => metainfoOf(place.registry, bob.accountId, "films", "a film.mkv"), {
+    code: "NOT_A_MEMBER",
+  });
+  assert.throws(() => metainfoOf(place.registry, alice.accountId, "films", "b"), { code: "UNKNOWN_FILE" });
+  assert.throws(() => metainfoOf(place.registry, alice.accountId, "books", "b"), { code: "UNKNOWN_GROUP" });
+  await assert.rejects(share(place, bob, metainfo), { code: "NOT_A_MEMBER" });
+});
+
+test("the same content joins its swarm, other content under the name is refused", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await share(place, alice, metainfoFor("film", 1));
+  assert.equal((await share(place, bob, metainfoFor("film", 1))).joinedSwarm, true);
+  await assert.rejects(share(place, bob, metainfoFor("film", 2)), { code: "FILE_EXISTS" });
+  assert.deepEqual(names(place, alice), ["film"]);
+});
+
+test("a file lasts until the last who shares it stops, then its name is free", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await share(place, alice, metainfoFor("film", 1));
+  await assert.rejects(stop(place, bob, "film"), { code: "NOT_SHARED" });
+  await share(place, bob, metainfoFor("film", 1));
+  await stop(place, alice, "film");
+  assert.deepEqual(names(place, alice), ["film"]);
+  await stop(place, bob, "film");
+  assert.deepEqual(names(place, alice), []);
+  await assert.rejects(stop(place, bob, "film"), { code: "UNKNOWN_FILE" });
+  assert.equal((await share(place, bob, metainfoFor("film", 2))).joinedSwarm, false);
+  await stop(place, bob, "film");
+  assert.equal((await share(place, bob, metainfoFor("film", 1))).joinedSwarm, false);
+});
+
+test("a membership that ends takes its shares along, and a later one does not bring them back", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await share(place, bob, metainfoFor("bob's", 1));
+  await share(place, bob, metainfoFor("ours", 2));
+  await share(place, alice, metainfoFor("ours", 2));
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.deepEqual(names(place, alice), ["ours"]);
+  await place.as(bob, (command) => requestToJoin(command, "films", randomUUID()));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.deepEqual(names(place, bob), ["ours"]);
+  await share(place, bob, metainfoFor("bob's", 3));
+  assert.deepEqual(names(place, bob), ["bob's", "ours"]);
+});
+
+test("a group that is founded again under the name of one that ended has none of its files", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  await share(place, alice, metainfoFor("film"));
+  await place.as(alice, (command) => leaveGroup(command, "films"));
+  await place.group("films", bob);
+  assert.deepEqual(names(place, bob), []);
+});
+
+test("a metainfo that is not this group's, not sound, or not of that SHA-1 is refused", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  await assert.rejects(share(place, alice, metainfoFor("film", 1, "another CA")), {
+    code: "INVALID_ARGUMENT",
+  });
+  const good = metainfoFor("film");
+  await assert.rejects(share(place, alice, { ...good, sha1: "0".repeat(40) }), { code: "INVALID_ARGUMENT" });
+  await assert.rejects(share(place, alice, { ...good, info: Buffer.from("de") }), {
+    code: "MALFORMED_MESSAGE",
+  });
+  assert.deepEqual(names(place, alice), []);
+});
+
+test("sharing twice by the same command is answered as the first time", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  for (const [account, joinedSwarm] of [
+    [alice, false],
+    [bob, true],
+  ] as const) {
+    const writeId = randomUUID();
+    assert.equal((await share(place, account, metainfoFor("film"), writeId)).joinedSwarm, joinedSwarm);
+    assert.equal((await share(place, account, metainfoFor("film"), writeId)).joinedSwarm, joinedSwarm);
+  }
+});

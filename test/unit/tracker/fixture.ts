@@ -1,0 +1,70 @@
+// A registry in memory with people in it, for the tests of rules: what a command would do, without trackers.
+
+import { randomUUID } from "node:crypto";
+import type { TestContext } from "node:test";
+import type { Account } from "../../../src/api/schemas.ts";
+import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { createUser } from "../../../src/tracker/accounts.ts";
+import type { Command } from "../../../src/tracker/command.ts";
+import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/groups.ts";
+import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
+import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
+
+export interface Town {
+  readonly registry: SqliteRegistry;
+  /** The clock that commands are given; tests set it. */
+  nowMs: number;
+  write<T>(work: (writer: RegistryWriter) => T, writeId?: string): Promise<T>;
+  user(userId: string): Promise<Account>;
+  /** Runs a rule as that account. */
+  as<T>(account: Account, rule: (command: Command) => T, writeId?: string): Promise<T>;
+  /** A group of the first, with the others accepted in that order, a second apart. */
+  group(groupId: string, owner: Account, ...members: readonly Account[]): Promise<void>;
+}
+
+/** Not a certificate: rules only compare it. */
+export const authority = { certificatePem: "the CA of films", privateKeyPem: "its key" };
+
+/** @param stampMs the clock of the registry's stamps */
+export function town(t: TestContext, stampMs: () => number = Date.now): Town {
+  const registry = SqliteRegistry.open({ path: ":memory:", nowMs: stampMs });
+  t.after(() => registry.close());
+  const town: Town = {
+    registry,
+    nowMs: 1_000_000,
+    write: async (work, writeId = randomUUID()) => (await registry.transact(writeId, work)).result,
+    user: async (userId) => {
+      await town.write((writer) => createUser(writer, "none", userId, { passwordHash: "" }, town.nowMs));
+      return { userId, accountId: registry.claim("user", userId)?.claimId ?? "" };
+    },
+    as: (account, rule, writeId = randomUUID()) => {
+      const { nowMs } = town;
+      return town.write((writer) => rule({ writer, writeId, account, nowMs }), writeId);
+    },
+    group: async (groupId, owner, ...members) => {
+      await town.as(owner, (command) => createGroup(command, groupId, authority, randomUUID()));
+      for (const member of members) {
+        town.nowMs += 1000;
+        await town.as(member, (command) => requestToJoin(command, groupId, randomUUID()));
+        await town.as(owner, (command) => acceptRequest(command, groupId, member.userId));
+      }
+    },
+  };
+  return town;
+}
+
+/** A file's metainfo; `content` makes it another one. */
+export function metainfoFor(
+  fileName: string,
+  content = 1,
+  authorityPem = authority.certificatePem,
+): Metainfo {
+  return encodeMetainfo({
+    fileName,
+    lengthBytes: 10,
+    pieceLengthBytes: 256 * 1024,
+    pieceHashes: new Uint8Array(20).fill(content),
+    sha1: content.toString(16).padStart(40, "0"),
+    authorityPem,
+  });
+}

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import {
+  acceptRequest,
+  createGroup,
+  leaveGroup,
+  listGroups,
+  listMembers,
+  listRequests,
+  REVOCATION_MEMORY_MS,
+  rejectRequest,
+  removeMember,
+  requestToJoin,
+  revokedMembershipIds,
+} from "../../../src/tracker/groups.ts";
+import { findGroup, requireGroup } from "../../../src/tracker/memberships.ts";
+import { recordKey } from "../../../src/tracker/registry/registry.ts";
+import type { MembershipValue } from "../../../src/tracker/values.ts";
+import { authority, type Town, town } from "./fixture.ts";
+
+const memberIds = (place: Town, accountId: string) =>
+  listMembers(place.registry, accountId, "films", () => false).map(({ userId }) => userId);
+
+test("who founds a group owns it, and its name is taken", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  assert.deepEqual(listGroups(place.registry, alice.accountId), [
+    { groupId: "films", ownerId: "alice", memberCount: 1, standing: "owner" },
+  ]);
+  assert.deepEqual(listGroups(place.registry, bob.accountId), [
+    { groupId: "films", ownerId: "alice", memberCount: 1 },
+  ]);
+  await assert.rejects(
+    place.as(bob, (command) => createGroup(command, "films", authority, "m")),
+    { code: "GROUP_EXISTS" },
+  );
+});
+
+test("a request waits for the owner alone, who accepts or rejects it once", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, carol);
+  const ask = () => place.as(bob, (command) => requestToJoin(command, "films", randomUUID()));
+  await ask();
+  await assert.rejects(ask(), { code: "ALREADY_REQUESTED" });
+  assert.equal(listGroups(place.registry, bob.accountId)[0]?.standing, "requested");
+  assert.throws(() => listMembers(place.registry, bob.accountId, "films", () => true), {
+    code: "NOT_A_MEMBER",
+  });
+  assert.throws(() => listRequests(place.registry, carol.accountId, "films"), { code: "NOT_THE_OWNER" });
+  assert.deepEqual(
+    listRequests(place.registry, alice.accountId, "films").map(({ userId }) => userId),
+    ["bob"],
+  );
+  const accept = (by: typeof alice) => place.as(by, (command) => acceptRequest(command, "films", "bob"));
+  await assert.rejects(accept(carol), { code: "NOT_THE_OWNER" });
+  await assert.rejects(accept(bob), { code: "NOT_THE_OWNER" });
+  place.nowMs += 1000;
+  await accept(alice);
+  assert.deepEqual(memberIds(place, bob.accountId), ["alice", "carol", "bob"]);
+  assert.deepEqual(listRequests(place.registry, alice.accountId, "films"), []);
+  await assert.rejects(accept(alice), { code: "ALREADY_A_MEMBER" });
+  await assert.rejects(ask(), { code: "ALREADY_A_MEMBER" });
+});
+
+test("who was rejected, removed or left may ask again, as a new membership", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const claimId = requireGroup(place.registry, "films").claimId;
+  const membership = () =>
+    place.registry.get<MembershipValue>("membership", recordKey(claimId, bob.accountId));
+  const ids = [membership()?.membershipId];
+  const again = async () => {
+    await place.as(bob, (command) => requestToJoin(command, "films", randomUUID()));
+    ids.push(membership()?.membershipId);
+  };
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.deepEqual(revokedMembershipIds(place.registry, claimId, place.nowMs), [ids[0]]);
+  await again();
+  await place.as(alice, (command) => rejectRequest(command, "films", "bob"));
+  assert.equal(membership()?.state, "rejected");
+  await again();
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.equal(membership()?.membershipId, ids[2]);
+  assert.deepEqual(await place.as(bob, (command) => leaveGroup(command, "films")), { groupEnded: false });
+  await again();
+  assert.equal(new Set(ids).size, 4);
+  // Certificates of both memberships that ended may still be valid; then no longer.
+  assert.deepEqual(revokedMembershipIds(place.registry, claimId, place.nowMs), [ids[0], ids[2]]);
+  assert.deepEqual(revokedMembershipIds(place.registry, claimId, place.nowMs + REVOCATION_MEMORY_MS), []);
+});
+
+test("what cannot be decided about a user is refused with what to do", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  const attempts: [string, Promise<unknown>][] = [
+    ["NO_SUCH_REQUEST", place.as(alice, (command) => acceptRequest(command, "films", "bob"))],
+    ["NO_SUCH_REQUEST", place.as(alice, (command) => rejectRequest(command, "films", "nobody"))],
+    ["UNKNOWN_USER", place.as(alice, (command) => removeMember(command, "films", "bob"))],
+    ["INVALID_ARGUMENT", place.as(alice, (command) => removeMember(command, "films", "alice"))],
+    ["NOT_THE_OWNER", place.as(bob, (command) => removeMember(command, "films", "alice"))],
+    ["UNKNOWN_GROUP", place.as(bob, (command) => requestToJoin(command, "books", "m"))],
+    ["UNKNOWN_GROUP", place.as(bob, (command) => leaveGroup(command, "books"))],
+    ["NOT_A_MEMBER", place.as(bob, (command) => leaveGroup(command, "films"))],
+  ];
+  for (const [code, attempt] of attempts) {
+    await assert.rejects(attempt, (error: Error & { code?: string }) => {
+      assert.equal(error.code, code);
+      assert.match(error.message, /'(films|books)'/);
+      return true;
+    });
+  }
+});
+
+test("the owner who leaves hands the group to its member of longest standing", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, carol, bob);
+  const writeId = randomUUID();
+  const leave = () => place.as(alice, (command) => leaveGroup(command, "films"), writeId);
+  assert.deepEqual(await leave(), { newOwnerId: "carol", groupEnded: false });
+  assert.deepEqual(await leave(), { newOwnerId: "carol", groupEnded: false });
+  assert.equal(findGroup(place.registry, "films")?.ownerAccountId, carol.accountId);
+  // Back in, he does not own it again.
+  await place.as(alice, (command) => requestToJoin(command, "films", randomUUID()));
+  await place.as(carol, (command) => acceptRequest(command, "films", "alice"));
+  assert.equal(findGroup(place.registry, "films")?.ownerAccountId, carol.accountId);
+});
+
+test("a group that its last member left is over, and its name is free", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  assert.deepEqual(await place.as(alice, (command) => leaveGroup(command, "films")), { groupEnded: true });
+  assert.equal(findGroup(place.registry, "films"), undefined);
+  await place.group("films", bob);
+  assert.deepEqual(memberIds(place, bob.accountId), ["bob"]);
+  assert.throws(() => memberIds(place, alice.accountId), { code: "NOT_A_MEMBER" });
+});
+
+test("a group whose members all left at trackers that were apart is over too", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  await place.write((writer) => {
+    for (const { accountId } of [alice, bob]) {
+      writer.put("membership", recordKey(claimId, accountId), {
+        state: "left",
+        sinceMs: 1,
+        membershipId: "m",
+      });
+    }
+  });
+  assert.deepEqual(listGroups(place.registry, alice.accountId), []);
+  await place.group("films", bob);
+  assert.deepEqual(memberIds(place, bob.accountId), ["bob"]);
+});
+
+test("an owner who left at one tracker while the other knew nothing of it is followed by somebody", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  await place.write((writer) =>
+    writer.put("membership", recordKey(claimId, alice.accountId), {
+      state: "left",
+      sinceMs: 1,
+      membershipId: "m",
+    }),
+  );
+  assert.equal(requireGroup(place.registry, "films").ownerAccountId, bob.accountId);
+});
+
+test("a command that comes twice is done once, and answered twice", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  const twice = async (account: typeof alice, rule: Parameters<Town["as"]>[1]) => {
+    const writeId = randomUUID();
+    await place.as(account, rule, writeId);
+    const digest = place.registry.digest();
+    await place.as(account, rule, writeId);
+    assert.equal(place.registry.digest(), digest);
+  };
+  await twice(alice, (command) => createGroup(command, "films", authority, "m-1"));
+  await twice(bob, (command) => requestToJoin(command, "films", "m-2"));
+  await twice(alice, (command) => rejectRequest(command, "films", "bob"));
+  await twice(bob, (command) => requestToJoin(command, "films", "m-3"));
+  await twice(alice, (command) => acceptRequest(command, "films", "bob"));
+  await twice(alice, (command) => removeMember(command, "films", "bob"));
+  await twice(alice, (command) => leaveGroup(command, "films"));
+});

@@ -50,7 +50,7 @@ export function renderGroups(groups: readonly GroupSummary[], view: View): reado
 
 export function renderMembers(members: readonly Member[], view: View): readonly string[] {
   return formatTable(
-    [{ title: "USER" }, { title: "ROLE" }, { title: "ONLINE" }, { title: "SINCE" }],
+    [{ title: "USER" }, { title: "ROLE" }, { title: "ONLINE" }, { title: "SINCE", isWhole: true }],
     members.map((member) => [
       member.userId,
       member.isOwner ? "owner" : "member",
@@ -68,7 +68,7 @@ export function renderRequests(
 ): readonly string[] {
   if (requests.length === 0) return [`Nobody is waiting to join ${harmless(groupId)}.`];
   return formatTable(
-    [{ title: "USER" }, { title: "SINCE" }],
+    [{ title: "USER" }, { title: "SINCE", isWhole: true }],
     requests.map((request) => [request.userId, formatTime(request.sinceMs, view)]),
     view,
   );
@@ -84,7 +84,7 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
       { title: "SEEDERS", isNumber: true },
       { title: "PEERS", isNumber: true },
       { title: "SHARED BY" },
-      { title: "SHA-1" },
+      { title: "SHA-1", isWhole: true },
     ],
     files.map((file) => [
       file.fileName,

@@ -3,7 +3,10 @@ import { displayWidth, harmless, paint, truncate, type View } from "./display-te
 
 export interface Column {
   readonly title: string;
+  /** Stands to the right, and is never cut. */
   readonly isNumber?: boolean;
+  /** Is never cut: a part of it would say nothing. */
+  readonly isWhole?: boolean;
 }
 
 const GAP = "  ";
@@ -38,7 +41,9 @@ function fit(widths: number[], columns: readonly Column[], available: number | u
   if (available === undefined) return;
   let surplus = widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)) - available;
   while (surplus > 0) {
-    const cuttable = widths.map((width, index) => (columns[index]?.isNumber === true ? 0 : width));
+    const cuttable = widths.map((width, index) =>
+      columns[index]?.isNumber === true || columns[index]?.isWhole === true ? 0 : width,
+    );
     const widest = Math.max(...cuttable);
     if (widest <= MIN_CUT_COLUMNS) return;
     widths[cuttable.indexOf(widest)] = widest - 1;

@@ -1,0 +1,93 @@
+// What ./client and ./tracker understand of their arguments.
+import assert from "node:assert/strict";
+import { homedir } from "node:os";
+import { describe, it } from "node:test";
+import {
+  parseClientArguments,
+  parseTrackerArguments,
+  trackerAt,
+  versionText,
+} from "../../../src/cli/arguments.ts";
+import { defaultDataDir } from "../../../src/cli/data-dir.ts";
+
+describe("parseClientArguments", () => {
+  const run = {
+    kind: "run",
+    listen: { host: "127.0.0.1", port: 0 },
+    trackerInfoPath: "t.txt",
+    dataDir: undefined,
+    isJson: false,
+    isStaying: false,
+    logLevel: undefined,
+  };
+
+  it("reads address and file, options before or after", () => {
+    assert.deepEqual(parseClientArguments(["127.0.0.1:0", "t.txt"]), run);
+    assert.deepEqual(
+      parseClientArguments([
+        "--json",
+        "127.0.0.1:0",
+        "--data-dir",
+        "d",
+        "t.txt",
+        "--stay",
+        "--log-level=debug",
+      ]),
+      { ...run, isJson: true, isStaying: true, dataDir: "d", logLevel: "debug" },
+    );
+  });
+
+  it("gives help and version whatever else is there", () => {
+    assert.deepEqual(parseClientArguments(["--help", "x"]), { kind: "help" });
+    assert.deepEqual(parseClientArguments(["-V"]), { kind: "version" });
+    assert.match(versionText(), /^miniTorrent \d+\.\d+\.\d+/);
+  });
+
+  const wrong: [string[], string, RegExp][] = [
+    [[], "USAGE", /Two arguments are expected, <IP>:<PORT> and <tracker_info\.txt>; given: none\./],
+    [["127.0.0.1:1"], "USAGE", /given: 127\.0\.0\.1:1\./],
+    [["127.0.0.1:1", "t.txt", "more"], "USAGE", /given: 127\.0\.0\.1:1 t\.txt more\./],
+    [["localhost", "t.txt"], "INVALID_ADDRESS", /'localhost' is not an address/],
+    [["127.0.0.1:1", "t.txt", "--nonsense"], "USAGE", /^Unknown option '--nonsense'/],
+    [["127.0.0.1:1", "t.txt", "--log-level", "loud"], "USAGE", /'loud' is not a log level: trace, debug/],
+  ];
+  for (const [argv, code, message] of wrong) {
+    it(`refuses '${argv.join(" ")}'`, () => {
+      assert.throws(() => parseClientArguments(argv), { code, message });
+    });
+  }
+});
+
+describe("parseTrackerArguments", () => {
+  it("reads file and number", () => {
+    assert.deepEqual(parseTrackerArguments(["t.txt", "2", "--data-dir", "d"]), {
+      kind: "run",
+      trackerInfoPath: "t.txt",
+      trackerNumber: "2",
+      dataDir: "d",
+      logLevel: undefined,
+    });
+    assert.throws(() => parseTrackerArguments(["t.txt"]), { code: "USAGE" });
+  });
+});
+
+describe("trackerAt", () => {
+  it("finds the tracker that has the address", () => {
+    const trackers = [
+      { host: "a", port: 1 },
+      { host: "::1", port: 2 },
+    ];
+    assert.equal(trackerAt({ host: "A", port: 1 }, trackers), 0);
+    assert.equal(trackerAt({ host: "::1", port: 2 }, trackers), 1);
+    assert.equal(trackerAt({ host: "a", port: 2 }, trackers), undefined);
+  });
+});
+
+describe("defaultDataDir", () => {
+  it("is in the XDG data folder, or where that is by default", () => {
+    assert.equal(defaultDataDir("client", { XDG_DATA_HOME: "/data" }), "/data/minitorrent/client");
+    const usual = `${homedir()}/.local/share/minitorrent/client`;
+    assert.equal(defaultDataDir("client", {}), usual);
+    assert.equal(defaultDataDir("client", { XDG_DATA_HOME: "relative" }), usual);
+  });
+});

@@ -1,0 +1,220 @@
+// The terminal mode with a fake client, on a virtual terminal, typed to as a person types.
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { afterEach, describe, it } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { EventFeed } from "../../../src/cli/event-feed.ts";
+import { Repl } from "../../../src/cli/repl.ts";
+import { downloading, FakeClient } from "./fake-client.ts";
+import { VirtualTerminal } from "./virtual-terminal.ts";
+
+const ENTER = "\r";
+const CTRL_C = "\u0003";
+const CTRL_D = "\u0004";
+const UP = "\u001b[A";
+const TAB = "\t";
+
+const ending: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ending.splice(0)) await end();
+});
+
+function open(client = new FakeClient()) {
+  const terminal = new VirtualTerminal(100, 30);
+  const feed = new EventFeed();
+  const input = new PassThrough();
+  const stop = new AbortController();
+  let forced = 0;
+  const repl = new Repl({
+    client,
+    feed,
+    input,
+    terminal,
+    isColored: false,
+    signal: stop.signal,
+    onForce: () => forced++,
+  });
+  const done = repl.run();
+  ending.push(async () => {
+    stop.abort();
+    await done;
+  });
+  const settle = async (): Promise<void> => {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const type = async (...keys: string[]): Promise<void> => {
+    for (const key of keys) {
+      input.write(key);
+      await settle();
+    }
+  };
+  /** The screen without the greeting. */
+  const shown = (): string[] => terminal.text.slice(1);
+  return { client, terminal, feed, type, shown, done, settle, forced: () => forced };
+}
+
+const PROMPT = "(not logged in)@127.0.0.1:9001>";
+
+describe("Repl", () => {
+  it("answers above a new prompt, which shows user, tracker and groups", async () => {
+    const { client, type, shown } = open();
+    client.groups = [{ groupId: "films", ownerId: "alice", memberCount: 1, standing: "owner" }];
+    await type("login alice x", ENTER, "list_groups", ENTER);
+    assert.deepEqual(shown(), [
+      `${PROMPT} login alice x`,
+      "Logged in as alice.",
+      "alice@127.0.0.1:9001 [films]> list_groups",
+      "GROUP  OWNER  MEMBERS  YOU",
+      "films  alice        1  owner",
+      "alice@127.0.0.1:9001 [films]>",
+    ]);
+  });
+
+  it("says an error in one line", async () => {
+    const { client, type, shown } = open();
+    client.failures.set("createGroup", new MiniTorrentError("NOT_LOGGED_IN", "Log in first."));
+    await type("create_group films", ENTER);
+    assert.deepEqual(shown(), [`${PROMPT} create_group films`, "error NOT_LOGGED_IN: Log in first.", PROMPT]);
+  });
+
+  it("says what happens above the line being typed, which stays", async () => {
+    const { feed, type, shown } = open();
+    await type("create_gr");
+    feed.push({ type: "request-accepted", groupId: "films" });
+    await type("oup");
+    assert.deepEqual(shown(), ["You are a member of films now.", `${PROMPT} create_group`]);
+  });
+
+  it("shows downloads live below the line being typed", async (context) => {
+    context.mock.timers.enable({ apis: ["setInterval"] });
+    const { client, type, shown } = open();
+    await type("create_gr");
+    client.current = [downloading()];
+    context.mock.timers.tick(200);
+    assert.deepEqual(shown(), [
+      `${PROMPT} create_gr`,
+      "[D] [films] a.mkv  42%  118/280 pieces  96 MB/s  3 peers  0:12 left",
+    ]);
+    client.current = [];
+    context.mock.timers.tick(200);
+    assert.deepEqual(shown(), [`${PROMPT} create_gr`]);
+  });
+
+  it("asks for a password without showing it", async () => {
+    const { client, type, shown } = open();
+    await type("login alice", ENTER, "geheim", ENTER);
+    assert.deepEqual(client.calls, ["login alice geheim"]);
+    assert.deepEqual(shown(), [
+      `${PROMPT} login alice`,
+      "Password:",
+      "Logged in as alice.",
+      "alice@127.0.0.1:9001>",
+    ]);
+  });
+
+  it("asks for a new password twice, and does nothing when the two differ", async () => {
+    const { client, type, shown } = open();
+    await type("create_user alice", ENTER, "one", ENTER, "two", ENTER);
+    assert.deepEqual(client.calls, []);
+    assert.equal(shown().at(-2), "error INVALID_ARGUMENT: The two passwords differ; nothing was done.");
+    await type("create_user alice", ENTER, "one", ENTER, "one", ENTER);
+    assert.deepEqual(client.calls, ["createUser alice one"]);
+  });
+
+  it("keeps lines in its history, passwords never", async () => {
+    const { type, terminal } = open();
+    await type("login alice geheim", ENTER, "login bob", ENTER, "geheim", ENTER, "list_groups", ENTER);
+    const recalled: string[] = [];
+    for (let press = 0; press < 4; press++) {
+      await type(UP);
+      recalled.push(terminal.cursorLine.replace(/^.*?> /, ""));
+    }
+    assert.deepEqual(recalled, [
+      "list_groups|",
+      "login bob|",
+      "login alice|",
+      "login alice|",
+      "login alice|",
+    ]);
+  });
+
+  it("runs what was typed while a command ran, in order, and shows it without its password", async () => {
+    const { client, type, shown } = open();
+    const groups = Promise.withResolvers<void>();
+    client.delays.set("listGroups", groups.promise);
+    await type("list_groups", ENTER, "login alice geheim", ENTER, "create_group films", ENTER);
+    assert.deepEqual(client.calls, ["listGroups"]);
+    groups.resolve();
+    await type("");
+    assert.deepEqual(client.calls, ["listGroups", "login alice geheim", "createGroup films"]);
+    assert.deepEqual(shown().slice(-5), [
+      `${PROMPT} login alice`,
+      "Logged in as alice.",
+      "alice@127.0.0.1:9001> create_group films",
+      "The group films is made; you own it.",
+      "alice@127.0.0.1:9001>",
+    ]);
+  });
+
+  it("completes with Tab", async () => {
+    const { type, terminal } = open();
+    await type("show", TAB);
+    assert.equal(terminal.cursorLine, `${PROMPT} show_downloads |`);
+  });
+
+  it("gives a running command up at Ctrl-C, and drops what was queued", async () => {
+    const { client, type, shown } = open();
+    let signal: AbortSignal | undefined;
+    client.onUpload = (_report, given) => {
+      signal = given;
+      return new Promise(() => {});
+    };
+    await type("upload_file x films", ENTER, "list_groups", ENTER, CTRL_C);
+    assert.equal(signal?.aborted, true);
+    assert.deepEqual(shown().slice(-2), ["upload_file: given up.", PROMPT]);
+    assert.equal(client.calls.includes("listGroups"), false);
+  });
+
+  it("gives a question for a password up at Ctrl-C", async () => {
+    const { client, type, shown } = open();
+    await type("login alice", ENTER, "gehe", CTRL_C, "whoami");
+    assert.deepEqual(client.calls, []);
+    assert.deepEqual(shown(), [`${PROMPT} login alice`, "Password:", "login: given up.", `${PROMPT} whoami`]);
+  });
+
+  it("hints at the first Ctrl-C, quits at the second, and logs out", async () => {
+    const { client, type, shown, done } = open();
+    client.userId = "alice";
+    await type("half a comm", CTRL_C);
+    assert.equal(shown().at(-2), "Ctrl-C once more, or Ctrl-D, logs out and quits.");
+    await type("a", CTRL_C);
+    assert.deepEqual(client.calls, [], "another key was pressed between the two");
+    await type(CTRL_C);
+    await done;
+    assert.deepEqual(client.calls, ["logout"]);
+  });
+
+  it("quits at Ctrl-D and at quit, and says which downloads will go on", async () => {
+    for (const keys of [[CTRL_D], ["quit", ENTER]]) {
+      const { client, type, shown, done } = open();
+      client.userId = "alice";
+      client.current = [downloading()];
+      await type(...keys);
+      await done;
+      assert.deepEqual(client.calls, ["logout"]);
+      assert.equal(shown().at(-1), "Logged out. 1 download will go on after the next login.");
+    }
+  });
+
+  it("quits although the logout fails, and says so", async () => {
+    const { client, type, shown, done } = open();
+    client.userId = "alice";
+    client.failures.set(
+      "logout",
+      new MiniTorrentError("TRACKERS_UNREACHABLE", "None of the trackers answers."),
+    );
+    await type(CTRL_D);
+    await done;
+    assert.equal(shown().at(-1), "error TRACKERS_UNREACHABLE: None of the trackers answers.");
+  });
+});

@@ -1,0 +1,289 @@
+// The pipe mode with a fake client: order, exit codes, and that stdout holds nothing but what it should.
+import assert from "node:assert/strict";
+import { PassThrough, Readable } from "node:stream";
+import { describe, it } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { EventFeed } from "../../../src/cli/event-feed.ts";
+import { runScript, toJsonLine } from "../../../src/cli/script.ts";
+import type { ClientEvent } from "../../../src/client/status.ts";
+import { complete, downloading, FakeClient, failed, paused, SHA1 } from "./fake-client.ts";
+
+interface Setting {
+  client?: FakeClient;
+  feed?: EventFeed;
+  isJson?: boolean;
+  isStaying?: boolean;
+  signal?: AbortSignal;
+}
+
+function start(input: Readable, setting: Setting = {}) {
+  const client = setting.client ?? new FakeClient();
+  const out: string[] = [];
+  const errors: string[] = [];
+  const exit = runScript({
+    client,
+    feed: setting.feed ?? new EventFeed(),
+    input,
+    writeOut: (line) => out.push(line),
+    writeError: (line) => errors.push(line),
+    view: { columns: undefined, isColored: false },
+    isJson: setting.isJson ?? false,
+    isStaying: setting.isStaying ?? false,
+    showsProgress: false,
+    signal: setting.signal ?? new AbortController().signal,
+  });
+  return { client, out, errors, exit };
+}
+
+async function run(lines: readonly string[], setting: Setting = {}) {
+  const { exit, ...rest } = start(Readable.from([lines.join("\n")]), setting);
+  return { ...rest, exitCode: await exit };
+}
+
+const completed: ClientEvent = {
+  type: "download-complete",
+  groupId: "films",
+  fileName: "a.mkv",
+  destinationPath: "/tmp/a.mkv",
+  sha1: SHA1,
+};
+/** A client whose download ends as the event and status say, before the wait for it does. */
+function clientThatEnds(
+  feed: EventFeed,
+  status: ReturnType<typeof complete>,
+  event?: ClientEvent,
+): FakeClient {
+  const client = new FakeClient();
+  const wait = client.waitForDownloads.bind(client);
+  client.waitForDownloads = async (...args) => {
+    client.current = [status];
+    if (event !== undefined) feed.push(event);
+    return wait(...args);
+  };
+  return client;
+}
+const DOWNLOAD = ["login alice secret", "download_file films a.mkv /tmp"];
+
+describe("runScript", () => {
+  it("runs commands one after the other, in order, then waits and logs out", async () => {
+    const client = new FakeClient();
+    client.delays.set("createUser", new Promise((resolve) => setImmediate(resolve)));
+    const { exitCode, out, errors } = await run(
+      ["# a comment", "create_user alice secret", "", "login alice secret", '  create_group "films"  '],
+      { client },
+    );
+    assert.deepEqual(client.calls, [
+      "createUser alice secret",
+      "login alice secret",
+      "createGroup films",
+      "waitForDownloads",
+      "logout",
+    ]);
+    assert.deepEqual(out, [
+      "The user alice is made; login alice is next.",
+      "Logged in as alice.",
+      "The group films is made; you own it.",
+    ]);
+    assert.deepEqual(errors, []);
+    assert.equal(exitCode, 0);
+  });
+
+  it("does not begin a command before the one before it has answered", async () => {
+    const client = new FakeClient();
+    const login = Promise.withResolvers<void>();
+    client.delays.set("login", login.promise);
+    const { exit } = start(Readable.from(["login alice secret\nlist_groups\n"]), { client });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(client.calls, ["login alice secret"]);
+    login.resolve();
+    assert.equal(await exit, 0);
+    assert.equal(client.calls[1], "listGroups");
+  });
+
+  it("goes on after a command that failed, says it on stderr, and exits 1", async () => {
+    const client = new FakeClient();
+    client.failures.set("createGroup", new MiniTorrentError("GROUP_EXISTS", "films\u001b is taken."));
+    const { exitCode, out, errors } = await run(["create_group films", "list_groups"], { client });
+    assert.deepEqual(errors, ["error GROUP_EXISTS: films\\u{1b} is taken."]);
+    assert.deepEqual(out, ["There is no group yet; create_group <group_id> makes one."]);
+    assert.equal(exitCode, 1);
+  });
+
+  it("exits 1 for a command that there is not, and for an open quote", async () => {
+    assert.equal((await run(["lst_groups"])).exitCode, 1);
+    assert.equal((await run(["create_group 'films"])).exitCode, 1);
+  });
+
+  it("asks for no password, and says the remedy", async () => {
+    const { client, errors, exitCode } = await run(["login alice"]);
+    assert.match(
+      errors.join(),
+      /^error USAGE: login needs the password in its line here: login <user_id> <passwd>/,
+    );
+    assert.deepEqual([client.calls, exitCode], [[], 1]);
+  });
+
+  it("prints a completion, and exits 0 when what it began is complete", async () => {
+    const feed = new EventFeed();
+    const client = clientThatEnds(feed, complete(), completed);
+    const { exitCode, out } = await run(DOWNLOAD, { client, feed });
+    assert.equal(out.at(-1), "[C] [films] a.mkv");
+    assert.equal(exitCode, 0);
+  });
+
+  it("knows that a file that was there already is complete, without any news of it", async () => {
+    const client = new FakeClient();
+    client.onDownload = complete;
+    const { exitCode } = await run(DOWNLOAD, { client });
+    assert.equal(exitCode, 0);
+  });
+
+  it("knows a download that was complete before its command had answered", async () => {
+    const feed = new EventFeed();
+    const client = new FakeClient();
+    client.onDownload = (groupId, fileName) => {
+      feed.push(completed);
+      return downloading({ groupId, fileName });
+    };
+    const { exitCode } = await run([...DOWNLOAD, "logout"], { client, feed });
+    assert.equal(exitCode, 0);
+  });
+
+  it("exits 1 when a download failed, and says why on stderr", async () => {
+    const feed = new EventFeed();
+    const client = clientThatEnds(feed, failed(), {
+      type: "download-failed",
+      groupId: "films",
+      fileName: "a.mkv",
+      code: "CORRUPT_FILE",
+      reason: "its SHA-1 is wrong",
+    });
+    const { exitCode, errors } = await run(DOWNLOAD, { client, feed });
+    assert.deepEqual(errors, ["error CORRUPT_FILE: [F] [films] a.mkv  its SHA-1 is wrong"]);
+    assert.equal(exitCode, 1);
+  });
+
+  it("exits 1 when trouble with the disk paused a download", async () => {
+    const feed = new EventFeed();
+    assert.equal(
+      (await run(DOWNLOAD, { client: clientThatEnds(feed, paused("the disk is full")), feed })).exitCode,
+      1,
+    );
+  });
+
+  it("exits 0 when the script itself paused or cancelled the download", async () => {
+    for (const command of ["pause", "cancel"]) {
+      const feed = new EventFeed();
+      const client = clientThatEnds(feed, paused(undefined));
+      assert.equal(
+        (await run([...DOWNLOAD, `${command} films a.mkv`], { client, feed })).exitCode,
+        0,
+        command,
+      );
+    }
+  });
+
+  it("exits 1 when a logout left a download behind", async () => {
+    const { exitCode, client } = await run([...DOWNLOAD, "logout"]);
+    assert.equal(exitCode, 1);
+    assert.deepEqual(client.calls.slice(2), ["logout"]);
+  });
+
+  it("fails a wait for a download that failed", async () => {
+    const client = clientThatEnds(new EventFeed(), failed());
+    const { errors } = await run([...DOWNLOAD, "wait films a.mkv"], { client });
+    assert.deepEqual(errors, ["error CORRUPT_FILE: [F] [films] a.mkv: its SHA-1 is wrong"]);
+  });
+
+  it("takes quit for the end of the input: it waits for downloads first", async () => {
+    const { client } = await run(["login alice secret", "quit", "list_groups"]);
+    assert.deepEqual(client.calls, ["login alice secret", "waitForDownloads", "logout"]);
+  });
+
+  it("stays after the end of the input until the signal, and logs out then", async () => {
+    const ending = new AbortController();
+    const { client, exit } = start(Readable.from(["login alice secret\n"]), {
+      isStaying: true,
+      signal: ending.signal,
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.deepEqual(client.calls, ["login alice secret", "waitForDownloads"]);
+    ending.abort();
+    assert.equal(await exit, 0);
+    assert.equal(client.calls.at(-1), "logout");
+  });
+
+  it("ends in good order at a signal while a command runs, and exits 1", async () => {
+    const ending = new AbortController();
+    const client = new FakeClient();
+    client.delays.set("listGroups", new Promise(() => {}));
+    const input = new PassThrough();
+    input.write("login alice secret\nlist_groups\nlist_groups\n");
+    const { exit } = start(input, { client, signal: ending.signal });
+    while (!client.calls.includes("listGroups")) await new Promise((resolve) => setImmediate(resolve));
+    ending.abort();
+    assert.equal(await exit, 1);
+    assert.deepEqual(
+      client.calls.filter((call) => call !== "waitForDownloads"),
+      ["login alice secret", "listGroups", "logout"],
+    );
+  });
+
+  it("reads lines that end in CRLF, and a last one that does not end", async () => {
+    const { client } = await run(["create_group films\r", "create_group builds"]);
+    assert.deepEqual(client.calls, ["createGroup films", "createGroup builds"]);
+  });
+});
+
+describe("runScript with --json", () => {
+  it("says nothing but an object a line, for each answer and each event, and never a password", async () => {
+    const feed = new EventFeed();
+    const client = clientThatEnds(feed, complete(), completed);
+    client.failures.set("joinGroup", new MiniTorrentError("UNKNOWN_GROUP", "There is no group x."));
+    const lines = [
+      "create_user alice geheim",
+      "login alice geheim",
+      "list_groups",
+      "join_group x",
+      "login bob 'geheim",
+      "login alice geheim geheim",
+      "logn alice geheim",
+      "whoami",
+      "download_file films a.mkv /tmp",
+    ];
+    const { out, errors, exitCode } = await run(lines, { client, feed, isJson: true });
+    const objects = out.map((line): { [key: string]: unknown } => JSON.parse(line));
+    assert.deepEqual(objects.slice(0, 4), [
+      { command: "create_user", ok: true, result: { userId: "alice" } },
+      { command: "login", ok: true, result: { userId: "alice", accountId: "1" } },
+      { command: "list_groups", ok: true, result: [] },
+      { command: "join_group", ok: false, code: "UNKNOWN_GROUP", error: "There is no group x." },
+    ]);
+    assert.deepEqual(
+      objects.slice(4, 7).map(({ command, ok, code }) => [command, ok, code]),
+      [
+        ["login", false, "USAGE"],
+        ["login", false, "USAGE"],
+        ["logn", false, "USAGE"],
+      ],
+    );
+    assert.deepEqual(objects.at(-1), {
+      event: "download-complete",
+      groupId: "films",
+      fileName: "a.mkv",
+      destinationPath: "/tmp/a.mkv",
+      sha1: SHA1,
+    });
+    assert.equal(objects.length, lines.length + 1);
+    assert.deepEqual(errors, []);
+    assert.doesNotMatch(out.join("\n"), /geheim/);
+    assert.equal(exitCode, 1);
+  });
+
+  it("escapes what reorders or hides text, without changing a value", () => {
+    const value = { fileName: "a\u202Eb\u2028\u009Bc\u001b" };
+    const line = toJsonLine(value);
+    assert.match(line, /^[\x20-\x7e]*$/);
+    assert.deepEqual(JSON.parse(line), value);
+  });
+});

@@ -1,9 +1,7 @@
 // What the disk pool and its workers say to each other. Memory is shared, so no file byte is ever copied between them.
 
-interface MemoryRange {
-  readonly memory: SharedArrayBuffer;
-  readonly lengthBytes: number;
-}
+/** A view of memory that threads share: it is sent without its bytes. */
+export type SharedBytes = Uint8Array<SharedArrayBuffer>;
 
 export interface FileRange {
   readonly fd: number;
@@ -11,8 +9,14 @@ export interface FileRange {
   readonly lengthBytes: number;
 }
 
-/** Hashes the memory; if the hash is `sha1` (20 bytes), writes it to the file. Gives true, or false for another hash. */
-export type WriteJob = { readonly kind: "write"; readonly sha1: Uint8Array } & MemoryRange & FileRange;
+/** Hashes the bytes; if the hash is `sha1` (20 bytes), writes them to the file. Gives true, or false for another hash. */
+export interface WriteJob {
+  readonly kind: "write";
+  readonly bytes: SharedBytes;
+  readonly sha1: Uint8Array;
+  readonly fd: number;
+  readonly positionBytes: number;
+}
 /** Gives the SHA-1 of a range of the file, 20 bytes. */
 export type HashRangeJob = { readonly kind: "hash-range" } & FileRange;
 
@@ -20,12 +24,12 @@ export type HashRangeJob = { readonly kind: "hash-range" } & FileRange;
 export type DigestJob =
   /** `cutBytes` > 0: begins anew after every so many bytes, as the hashes of pieces do. 0: one hash over everything. */
   | { readonly kind: "digest-open"; readonly digestId: number; readonly cutBytes: number }
-  | ({ readonly kind: "digest-memory"; readonly digestId: number } & MemoryRange)
-  /** With `memory`, what was read stays there for somebody else. */
+  | { readonly kind: "digest-memory"; readonly digestId: number; readonly bytes: SharedBytes }
+  /** With `into`, what was read stays there for somebody else. */
   | ({
       readonly kind: "digest-file";
       readonly digestId: number;
-      readonly memory: SharedArrayBuffer | undefined;
+      readonly into: SharedBytes | undefined;
     } & FileRange)
   /** Gives the last hash, and forgets the digest. */
   | { readonly kind: "digest-close"; readonly digestId: number };

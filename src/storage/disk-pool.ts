@@ -11,12 +11,16 @@ import type {
   DiskResult,
   DiskWorkerData,
   FileRange,
+  SharedBytes,
 } from "./disk-jobs.ts";
 
 /** On two cores, see the measurement in `docs/architecture.md`: one worker 620 MiB/s, two 1,130 MiB/s. */
 const DEFAULT_WORKER_COUNT = 2;
 /** Jobs that a worker has at once, so that it need not wait for the next: two are 20 % slower with pieces of 256 KiB. */
 const JOBS_PER_WORKER = 4;
+
+/** What a hash of a file passes at once: threads seldom wait for each other, and it fits a core's cache. */
+export const CHUNK_BYTES = 1024 * 1024;
 
 export interface DiskPoolOptions {
   /** @default 2 */
@@ -25,8 +29,14 @@ export interface DiskPoolOptions {
   readonly ioModule?: string;
 }
 
-/** A part of a file: `path` is for the sentences of errors. */
-export type NamedFileRange = FileRange & { readonly path: string };
+/** Where in a file: `path` is for the sentences of errors. */
+export interface FilePlace {
+  readonly fd: number;
+  readonly path: string;
+  readonly positionBytes: number;
+}
+
+export type NamedFileRange = FileRange & FilePlace;
 
 interface PendingJob {
   readonly job: DiskJob;
@@ -53,6 +63,7 @@ export class DiskPool {
   readonly #seats: Seat[] = [];
   /** What waits for any worker. */
   readonly #shared: PendingJob[] = [];
+  readonly #chunks: SharedBytes[] = [];
   #state: "open" | "closing" | "closed" = "open";
   #closed: Promise<void> | undefined;
   #nextId = 1;
@@ -76,23 +87,15 @@ export class DiskPool {
   }
 
   /**
-   * Hashes the first `lengthBytes` of `memory`, and writes them only if their SHA-1 is `sha1`.
-   * The memory must not change until the promise settles.
+   * Hashes the bytes, and writes them only if their SHA-1 is `sha1`. They must not change until the promise settles.
    *
    * @returns false for another hash: nothing was written
    * @throws MiniTorrentError DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
    */
-  async writePiece(range: NamedFileRange, memory: SharedArrayBuffer, sha1: Uint8Array): Promise<boolean> {
-    const { fd, positionBytes, lengthBytes, path } = range;
+  async writePiece(place: FilePlace, bytes: SharedBytes, sha1: Uint8Array): Promise<boolean> {
+    const { fd, positionBytes, path } = place;
     // A copy: a view is cloned with everything that lies behind it, here all hashes of the file.
-    const job: DiskJob = {
-      kind: "write",
-      fd,
-      positionBytes,
-      lengthBytes,
-      memory,
-      sha1: new Uint8Array(sha1),
-    };
+    const job: DiskJob = { kind: "write", fd, positionBytes, bytes, sha1: new Uint8Array(sha1) };
     return (await this.#submit(undefined, job, (error) => writeError(error, path))) === true;
   }
 
@@ -117,6 +120,19 @@ export class DiskPool {
       .filter(isElsewhere)
       .reduce((best, other) => (other.digestCount < best.digestCount ? other : best));
     return new Digest(seat, this.#nextId++, cutBytes, (...job) => this.#submit(...job));
+  }
+
+  /**
+   * Memory of CHUNK_BYTES to pass bytes from one digest to another. Give it back: memory that a worker has seen is freed
+   * only when that worker's garbage is collected, which does not count shared memory and may be never.
+   */
+  takeChunk(): SharedBytes {
+    return this.#chunks.pop() ?? new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES));
+  }
+
+  /** No job uses it any more. */
+  giveChunk(chunk: SharedBytes): void {
+    this.#chunks.push(chunk);
   }
 
   /** Waits for the jobs that run, then ends the workers. Jobs that come later are refused with DISK_FAILED. */
@@ -262,27 +278,24 @@ export class Digest {
   }
 
   /**
-   * The memory must not change until the promise settles.
+   * The bytes must not change until the promise settles.
    *
    * @returns the hashes that became whole, 20 bytes each
    * @throws MiniTorrentError DISK_FAILED
    */
-  async update(memory: SharedArrayBuffer, lengthBytes: number): Promise<Uint8Array> {
-    return this.#feed(
-      { kind: "digest-memory", digestId: this.#digestId, memory, lengthBytes },
-      explainInside,
-    );
+  async update(bytes: SharedBytes): Promise<Uint8Array> {
+    return this.#feed({ kind: "digest-memory", digestId: this.#digestId, bytes }, explainInside);
   }
 
   /**
-   * @param memory where the bytes are left for somebody else to use; at least as long as the range
+   * @param into where the bytes are left for somebody else to use; at least as long as the range
    * @returns the hashes that became whole, 20 bytes each
    * @throws MiniTorrentError FILE_CHANGED if the file is shorter; DISK_FAILED
    */
-  async updateFromFile(range: NamedFileRange, memory?: SharedArrayBuffer): Promise<Uint8Array> {
+  async updateFromFile(range: NamedFileRange, into?: SharedBytes): Promise<Uint8Array> {
     const { fd, positionBytes, lengthBytes, path } = range;
     return this.#feed(
-      { kind: "digest-file", digestId: this.#digestId, fd, positionBytes, lengthBytes, memory },
+      { kind: "digest-file", digestId: this.#digestId, fd, positionBytes, lengthBytes, into },
       (error) => readError(error, path),
     );
   }

@@ -3,7 +3,16 @@
 import { createHash, type Hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { errnoOf, SHORT_READ } from "./disk-errors.ts";
-import type { DiskAnswer, DiskIo, DiskJob, DiskRequest, DiskResult, FileRange } from "./disk-jobs.ts";
+import type {
+  DiskAnswer,
+  DiskIo,
+  DiskJob,
+  DiskRequest,
+  DiskResult,
+  FileRange,
+  SharedBytes,
+  WriteJob,
+} from "./disk-jobs.ts";
 
 /** Read and hash in steps that stay in the core's own cache: 256 KiB is as fast as 1 MiB, 4 MiB is a quarter slower. */
 const STEP_BYTES = 256 * 1024;
@@ -33,10 +42,9 @@ parentPort?.on("message", ({ jobId, job }: DiskRequest) => {
 function perform(job: DiskJob): DiskResult {
   switch (job.kind) {
     case "write": {
-      const bytes = new Uint8Array(job.memory, 0, job.lengthBytes);
-      const sha1 = createHash("sha1").update(bytes).digest();
+      const sha1 = createHash("sha1").update(job.bytes).digest();
       if (!sha1.equals(job.sha1)) return false;
-      writeAll(bytes, job);
+      writeAll(job);
       return true;
     }
     case "hash-range": {
@@ -52,11 +60,11 @@ function perform(job: DiskJob): DiskResult {
       });
       return NOTHING;
     case "digest-memory":
-      return feed(digest(job.digestId), new Uint8Array(job.memory, 0, job.lengthBytes));
+      return feed(digest(job.digestId), job.bytes);
     case "digest-file": {
       const hashes: Uint8Array[] = [];
       const target = digest(job.digestId);
-      readSteps(job, job.memory, (step) => hashes.push(feed(target, step)));
+      readSteps(job, job.into, (step) => hashes.push(feed(target, step)));
       return concat(hashes);
     }
     case "digest-close": {
@@ -100,16 +108,15 @@ function concat(hashes: readonly Uint8Array[]): Uint8Array {
   return hashes.length === 0 ? NOTHING : new Uint8Array(Buffer.concat(hashes));
 }
 
-/** Reads the range step by step: into `memory` if there is one, otherwise over and over into the same buffer. */
+/** Reads the range step by step: into `into` if there is one, otherwise over and over into the same buffer. */
 function readSteps(
   { fd, positionBytes, lengthBytes }: FileRange,
-  memory: SharedArrayBuffer | undefined,
+  into: SharedBytes | undefined,
   use: (step: Uint8Array) => void,
 ): void {
   for (let done = 0; done < lengthBytes; ) {
     const wanted = Math.min(STEP_BYTES, lengthBytes - done);
-    const buffer =
-      memory === undefined ? stepBuffer.subarray(0, wanted) : new Uint8Array(memory, done, wanted);
+    const buffer = into === undefined ? stepBuffer.subarray(0, wanted) : into.subarray(done, done + wanted);
     const count = io.readSync(fd, buffer, 0, wanted, positionBytes + done);
     if (count === 0) throw Object.assign(new Error("the file ended too early"), { code: SHORT_READ });
     use(buffer.subarray(0, count));
@@ -117,9 +124,9 @@ function readSteps(
   }
 }
 
-function writeAll(bytes: Uint8Array, { fd, positionBytes, lengthBytes }: FileRange): void {
-  for (let done = 0; done < lengthBytes; ) {
-    const count = io.writeSync(fd, bytes, done, lengthBytes - done, positionBytes + done);
+function writeAll({ bytes, fd, positionBytes }: WriteJob): void {
+  for (let done = 0; done < bytes.length; ) {
+    const count = io.writeSync(fd, bytes, done, bytes.length - done, positionBytes + done);
     if (count === 0) throw new Error("the disk took no more bytes");
     done += count;
   }

@@ -3,11 +3,10 @@
 // the file meanwhile; and a file that changes meanwhile is refused.
 import { choosePieceLengthBytes, Geometry } from "../metainfo/geometry.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
-import type { Digest, DiskPool } from "./disk-pool.ts";
+import type { SharedBytes } from "./disk-jobs.ts";
+import { CHUNK_BYTES, type Digest, type DiskPool } from "./disk-pool.ts";
 import { factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 
-/** What one job hashes: large enough that the threads seldom wait for each other, small enough for a core's cache. */
-const CHUNK_BYTES = 1024 * 1024;
 /** One that is read into, one that is hashed, and two so that neither thread waits for the other. */
 const CHUNKS_AT_ONCE = 4;
 
@@ -66,7 +65,7 @@ async function feedBoth(
   whole: Digest,
   file: { fd: number; path: string },
   { lengthBytes, pieceCount }: Geometry,
-  { onProgress, signal }: HashFileOptions,
+  { disk, onProgress, signal }: HashFileOptions,
 ): Promise<Hashes> {
   const pieceHashes = new Uint8Array(pieceCount * 20);
   let hashesEnd = 0;
@@ -75,29 +74,27 @@ async function feedBoth(
     hashesEnd += hashes.length;
   };
   let hashedBytes = 0;
-  const hashChunk = async (positionBytes: number, memory: SharedArrayBuffer): Promise<void> => {
+  const hashChunk = async (positionBytes: number, chunk: SharedBytes): Promise<void> => {
     const chunkBytes = Math.min(CHUNK_BYTES, lengthBytes - positionBytes);
+    const bytes = chunk.subarray(0, chunkBytes);
     // Reads end in the order they were asked for: so the whole file's hash gets its chunks in order too.
-    keep(await pieces.updateFromFile({ ...file, positionBytes, lengthBytes: chunkBytes }, memory));
-    await whole.update(memory, chunkBytes);
+    keep(await pieces.updateFromFile({ ...file, positionBytes, lengthBytes: chunkBytes }, bytes));
+    await whole.update(bytes);
     hashedBytes += chunkBytes;
     onProgress?.({ hashedBytes, lengthBytes });
   };
 
   const chunkCount = Math.ceil(lengthBytes / CHUNK_BYTES);
-  const memories = Array.from(
-    { length: Math.min(chunkCount, CHUNKS_AT_ONCE) },
-    () => new SharedArrayBuffer(Math.min(CHUNK_BYTES, lengthBytes)),
-  );
+  const chunks = Array.from({ length: Math.min(chunkCount, CHUNKS_AT_ONCE) }, () => disk.takeChunk());
   const turns: Promise<void>[] = [];
   try {
     for (let positionBytes = 0; positionBytes < lengthBytes; positionBytes += CHUNK_BYTES) {
       const lane = (positionBytes / CHUNK_BYTES) % CHUNKS_AT_ONCE;
       await turns[lane];
       signal?.throwIfAborted();
-      const memory = memories[lane];
-      if (memory === undefined) break;
-      const turn = hashChunk(positionBytes, memory);
+      const chunk = chunks[lane];
+      if (chunk === undefined) break;
+      const turn = hashChunk(positionBytes, chunk);
       // It is awaited when its lane comes round; until then a failure is not an unhandled one.
       turn.catch(() => undefined);
       turns[lane] = turn;
@@ -106,6 +103,7 @@ async function feedBoth(
   } finally {
     // The file is closed and the memory let go only when no worker uses them.
     await Promise.allSettled(turns);
+    for (const chunk of chunks) disk.giveChunk(chunk);
   }
   keep(await pieces.finish());
   return { pieceHashes, sha1: Buffer.from(await whole.finish()).toString("hex") };

@@ -1,6 +1,8 @@
-// The memory that pieces are assembled in: bounded in bytes for all torrents of a process together, and used again and
-// again, because touching fresh memory costs a page fault for each 4 KiB. Refuses rather than waits.
-import { MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry.ts";
+// The memory that pieces are assembled in: bounded in bytes for all torrents of a process together. It is one region, cut
+// by halves (the buddy system: Knowlton 1965) into the powers of two that piece lengths are, and used again and again:
+// touching fresh memory costs a page fault for each 4 KiB, and memory that a worker has seen is freed late. Refuses
+// rather than waits.
+import { BLOCK_LENGTH_BYTES, MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry.ts";
 
 /** What 800 MB/s need to cover 80 ms between a piece's first block and its being on disk. */
 const DEFAULT_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -9,40 +11,42 @@ const LOW_WATER_PART = 0.75;
 
 /** Memory for one piece; shared with the workers of a disk pool. What it holds at first is what the last user left. */
 export interface PieceSlot {
-  readonly memory: SharedArrayBuffer;
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
 
 export class PieceMemory {
+  /** Most bytes that pieces take up at once, and all that the process ever holds for them. */
   readonly limitBytes: number;
   readonly #lowWaterBytes: number;
-  /** Slots nobody uses, by their length. The one used last is given first: it may still be in a cache. */
-  readonly #free = new Map<number, PieceSlot[]>();
+  readonly #region: SharedArrayBuffer;
+  /** Where free parts begin, by their length; the one freed last is given first: it may still be in a cache. */
+  readonly #free = new Map<number, number[]>();
   readonly #inUse = new Set<PieceSlot>();
   readonly #reclaimers = new Set<() => void>();
   readonly #roomListeners = new Set<() => void>();
   #usedBytes = 0;
-  #freeBytes = 0;
   #isScarce = false;
 
-  /** @param limitBytes most bytes that pieces take up at once; at least the 16 MiB of the largest piece */
+  /** @param limitBytes a multiple of the 16 MiB of the largest piece */
   constructor(limitBytes: number = DEFAULT_LIMIT_BYTES) {
-    if (!Number.isSafeInteger(limitBytes) || limitBytes < MAX_PIECE_LENGTH_BYTES) {
+    if (!Number.isSafeInteger(limitBytes) || limitBytes <= 0 || limitBytes % MAX_PIECE_LENGTH_BYTES !== 0) {
       throw new RangeError(
-        `Piece memory needs ${MAX_PIECE_LENGTH_BYTES} bytes or more, ${limitBytes} were given.`,
+        `Piece memory is a multiple of ${MAX_PIECE_LENGTH_BYTES} bytes, which ${limitBytes} is not.`,
       );
     }
     this.limitBytes = limitBytes;
     this.#lowWaterBytes = limitBytes * LOW_WATER_PART;
+    this.#region = new SharedArrayBuffer(limitBytes);
+    for (let length = BLOCK_LENGTH_BYTES; length <= MAX_PIECE_LENGTH_BYTES; length *= 2) {
+      this.#free.set(length, []);
+    }
+    for (let start = 0; start < limitBytes; start += MAX_PIECE_LENGTH_BYTES) {
+      this.#free.get(MAX_PIECE_LENGTH_BYTES)?.push(start);
+    }
   }
 
   get usedBytes(): number {
     return this.#usedBytes;
-  }
-
-  /** Used or kept for the next user: what the process really holds. Never more than the limit. */
-  get heldBytes(): number {
-    return this.#usedBytes + this.#freeBytes;
   }
 
   /** True between a refusal and the next `onRoom`. */
@@ -50,19 +54,24 @@ export class PieceMemory {
     return this.#isScarce;
   }
 
-  /** A slot of that length, or undefined: wait for `onRoom`. */
+  /**
+   * A slot of that length, or undefined: wait for `onRoom`.
+   *
+   * @param lengthBytes a piece length: a power of two from 16 KiB to 16 MiB
+   */
   take(lengthBytes: number): PieceSlot | undefined {
+    if (!this.#free.has(lengthBytes)) throw new RangeError(`No piece has a length of ${lengthBytes} bytes.`);
     if (this.#isScarce) return undefined;
-    if (this.#usedBytes + lengthBytes > this.limitBytes) {
+    let start = this.#cut(lengthBytes);
+    if (start === undefined) {
       for (const reclaim of [...this.#reclaimers]) reclaim();
+      start = this.#cut(lengthBytes);
     }
-    if (this.#usedBytes + lengthBytes > this.limitBytes) {
+    if (start === undefined) {
       this.#isScarce = true;
       return undefined;
     }
-    let slot = this.#free.get(lengthBytes)?.pop();
-    if (slot === undefined) slot = this.#make(lengthBytes);
-    else this.#freeBytes -= lengthBytes;
+    const slot: PieceSlot = { bytes: new Uint8Array(this.#region, start, lengthBytes) };
     this.#inUse.add(slot);
     this.#usedBytes += lengthBytes;
     return slot;
@@ -71,12 +80,8 @@ export class PieceMemory {
   /** Returns a slot. Whoever does must not touch its bytes any more. */
   give(slot: PieceSlot): void {
     if (!this.#inUse.delete(slot)) throw new RangeError("This piece memory is free already.");
-    const lengthBytes = slot.memory.byteLength;
-    this.#usedBytes -= lengthBytes;
-    this.#freeBytes += lengthBytes;
-    const free = this.#free.get(lengthBytes);
-    if (free === undefined) this.#free.set(lengthBytes, [slot]);
-    else free.push(slot);
+    this.#usedBytes -= slot.bytes.length;
+    this.#join(slot.bytes.byteOffset, slot.bytes.length);
     if (this.#isScarce && this.#usedBytes <= this.#lowWaterBytes) {
       this.#isScarce = false;
       for (const listener of [...this.#roomListeners]) listener();
@@ -95,13 +100,29 @@ export class PieceMemory {
     return () => this.#reclaimers.delete(reclaim);
   }
 
-  #make(lengthBytes: number): PieceSlot {
-    for (const [otherLengthBytes, slots] of this.#free) {
-      while (this.heldBytes + lengthBytes > this.limitBytes && slots.pop() !== undefined) {
-        this.#freeBytes -= otherLengthBytes;
-      }
+  /** Takes a free part of that length, cutting a larger one in two if there is none. */
+  #cut(lengthBytes: number): number | undefined {
+    const free = this.#free.get(lengthBytes);
+    if (free === undefined) return undefined;
+    const start = free.pop();
+    if (start !== undefined) return start;
+    const larger = this.#cut(lengthBytes * 2);
+    if (larger !== undefined) free.push(larger + lengthBytes);
+    return larger;
+  }
+
+  /** Frees a part, and makes one of it and its other half if that is free too. */
+  #join(start: number, lengthBytes: number): void {
+    const free = this.#free.get(lengthBytes) ?? [];
+    // Every part begins at a multiple of its length: the other half of the part it was cut from lies on either side.
+    const isFirstHalf = (start / lengthBytes) % 2 === 0;
+    const other = isFirstHalf ? start + lengthBytes : start - lengthBytes;
+    const place = lengthBytes < MAX_PIECE_LENGTH_BYTES ? free.lastIndexOf(other) : -1;
+    if (place === -1) {
+      free.push(start);
+    } else {
+      free.splice(place, 1);
+      this.#join(Math.min(start, other), lengthBytes * 2);
     }
-    const memory = new SharedArrayBuffer(lengthBytes);
-    return { memory, bytes: new Uint8Array(memory) };
   }
 }

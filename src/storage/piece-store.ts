@@ -170,7 +170,7 @@ export class PieceStore {
     this.#runningCommits++;
     const range = this.#pieceRange(pieceIndex);
     const sha1 = pieceHash(this.metainfo, pieceIndex);
-    this.#resources.disk.writePiece(range, slot.memory, sha1).then(
+    this.#resources.disk.writePiece(range, slot.bytes.subarray(0, range.lengthBytes), sha1).then(
       (isRight) => this.#committed(pieceIndex, slot, isRight ? "verified" : "mismatch", done),
       (error: MiniTorrentError) => this.#committed(pieceIndex, slot, error, done),
     );

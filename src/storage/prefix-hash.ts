@@ -137,7 +137,7 @@ export class PrefixHash {
     if (slot !== undefined) {
       this.#held.delete(pieceIndex);
       try {
-        await digest.update(slot.memory, geometry.lengthOfPieceBytes(pieceIndex));
+        await digest.update(slot.bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex)));
       } finally {
         giveBack(slot);
       }

@@ -40,9 +40,9 @@ test("a disk that really has no room is DISK_FULL", { skip: !existsSync("/dev/fu
   const full = await open("/dev/full", "w");
   t.after(() => full.close());
   const bytes = new Uint8Array(new SharedArrayBuffer(PIECE_BYTES));
-  const range = { fd: full.fd, path: "/dev/full", positionBytes: 0, lengthBytes: bytes.length };
+  const range = { fd: full.fd, path: "/dev/full", positionBytes: 0 };
   const { pieceHashes } = metainfoOf(new Uint8Array(bytes));
-  await assert.rejects(disk.writePiece(range, bytes.buffer, pieceHashes), withCode("DISK_FULL"));
+  await assert.rejects(disk.writePiece(range, bytes, pieceHashes), withCode("DISK_FULL"));
 });
 
 test("writes that the disk takes only in part are continued until all is written", async (t) => {

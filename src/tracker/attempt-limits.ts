@@ -1,4 +1,5 @@
-// How often passwords may be tried and accounts made. Failed logins count; a login that succeeds gives its attempt back.
+// How often passwords may be tried, accounts made, and the tracker asked. Failed logins count; one that succeeds gives
+// its attempt back.
 // No limit is on an account alone, so that nobody can lock a user out of it by failing on purpose elsewhere.
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { MiniTorrentError } from "../api/errors.ts";
@@ -11,25 +12,42 @@ export interface AttemptLimitOptions {
   /** Accounts made from one address within the window: each costs the tracker a hash, and rows for good. */
   readonly accountsPerAddress: number;
   readonly windowSeconds: number;
+  /** Calls of one account within CALL_WINDOW_SECONDS. */
+  readonly callsPerAccount: number;
+  /** Of these, calls that write: each costs every tracker a flush to disk. */
+  readonly writesPerAccount: number;
 }
+
+const CALL_WINDOW_SECONDS = 10;
 
 const DEFAULTS: AttemptLimitOptions = {
   loginsPerAccount: 10,
   loginsPerAddress: 100,
   accountsPerAddress: 600,
   windowSeconds: 300,
+  callsPerAccount: 20_000,
+  writesPerAccount: 5_000,
 };
 
 export class AttemptLimits {
   readonly #perAccount: RateLimiterMemory;
   readonly #perAddress: RateLimiterMemory;
   readonly #accounts: RateLimiterMemory;
+  readonly #calls: RateLimiterMemory;
+  readonly #writes: RateLimiterMemory;
 
-  constructor(options: AttemptLimitOptions = DEFAULTS) {
+  constructor(overrides: Partial<AttemptLimitOptions> = {}) {
+    const options = { ...DEFAULTS, ...overrides };
     const duration = options.windowSeconds;
     this.#perAccount = new RateLimiterMemory({ points: options.loginsPerAccount, duration });
     this.#perAddress = new RateLimiterMemory({ points: options.loginsPerAddress, duration });
     this.#accounts = new RateLimiterMemory({ points: options.accountsPerAddress, duration });
+    const points = options.callsPerAccount;
+    this.#calls = new RateLimiterMemory({ points, duration: CALL_WINDOW_SECONDS });
+    this.#writes = new RateLimiterMemory({
+      points: options.writesPerAccount,
+      duration: CALL_WINDOW_SECONDS,
+    });
   }
 
   /**
@@ -50,6 +68,16 @@ export class AttemptLimits {
   /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
   async createAccount(address: string): Promise<void> {
     await consume(this.#accounts, address);
+  }
+
+  /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
+  async call(accountId: string): Promise<void> {
+    await consume(this.#calls, accountId);
+  }
+
+  /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
+  async write(accountId: string): Promise<void> {
+    await consume(this.#writes, accountId);
   }
 }
 

@@ -111,17 +111,22 @@ function detach(tracker: RouterServices, connection: Connection): void {
 }
 
 const open = t.procedure;
-const loggedIn = t.procedure.use(({ ctx, next }) => next({ ctx: { ...ctx, account: sessionOf(ctx) } }));
+const loggedIn = t.procedure.use(async ({ ctx, next }) => {
+  const account = sessionOf(ctx);
+  await ctx.tracker.limits.call(account.accountId);
+  return await next({ ctx: { ...ctx, account } });
+});
 
 /** Runs a rule as the account that asks, in one transaction. */
-function command<T>(
+async function command<T>(
   ctx: RouterContext & { account: Account },
   writeId: string,
   rule: (command: Command) => T,
 ): Promise<T> {
   const { account, tracker } = ctx;
+  await tracker.limits.write(account.accountId);
   const nowMs = tracker.nowMs();
-  return tracker.write(writeId, (writer) => rule({ writer, writeId, account, nowMs }));
+  return await tracker.write(writeId, (writer) => rule({ writer, writeId, account, nowMs }));
 }
 
 const inGroup = z.object({ groupId: groupIdSchema });

@@ -41,6 +41,8 @@ interface Peer {
   redialMs: number;
   cancelRedial: () => void;
   downSinceMs: number;
+  /** A look at its key that is under way: one serves all who ask meanwhile. */
+  looking: Promise<void> | undefined;
   /** Why it is not connected, as logged last: said once, not every second. */
   problem: string | undefined;
 }
@@ -49,6 +51,7 @@ export class SyncLinks {
   readonly #options: SyncLinksOptions;
   readonly #peers: readonly Peer[];
   #isClosed = false;
+  #refused: string | undefined;
 
   /** Begins to dial. This tracker must listen by then: the other may look at its key before it answers. */
   constructor(options: SyncLinksOptions) {
@@ -65,6 +68,7 @@ export class SyncLinks {
         redialMs: FIRST_REDIAL_MS,
         cancelRedial: () => {},
         downSinceMs: nowMs,
+        looking: undefined,
         problem: undefined,
       }));
     for (const peer of this.#peers) if (peer.isDialled) this.#dial(peer);
@@ -87,10 +91,16 @@ export class SyncLinks {
     );
     await Promise.all(unseen.map((peer) => this.#look(peer)));
     if (this.#peerOf(certificate) !== undefined) return true;
-    this.#options.log.warn(
-      { fingerprint: fingerprintOf(certificate) },
-      "a link was refused: the key is not that of any tracker in tracker_info.txt as this tracker has seen it",
-    );
+    const fingerprint = fingerprintOf(certificate);
+    // Who is refused dials again every second: said once.
+    if (fingerprint !== this.#refused) {
+      this.#options.log.warn(
+        { fingerprint },
+        "a link was refused: the key is not that of any tracker in tracker_info.txt as this tracker has seen it; " +
+          "if that tracker was set up anew, add its fingerprint to its line",
+      );
+    }
+    this.#refused = fingerprint;
     return false;
   }
 
@@ -184,6 +194,13 @@ export class SyncLinks {
 
   /** Dials an address only to see its key. */
   #look(peer: Peer): Promise<void> {
+    peer.looking ??= this.#dialToLook(peer).finally(() => {
+      peer.looking = undefined;
+    });
+    return peer.looking;
+  }
+
+  #dialToLook(peer: Peer): Promise<void> {
     const { host, port } = peer.tracker;
     return new Promise((resolve) => {
       const socket = connect({ host, port, minVersion: "TLSv1.3", rejectUnauthorized: false });

@@ -88,6 +88,16 @@ test("failed logins run out per account and address; a good one gives its attemp
   await assert.rejects(limits.createAccount("a"), { code: "TOO_MANY_ATTEMPTS" });
 });
 
+test("a flood of calls is refused until it ebbs, each account by itself", async () => {
+  const limits = new AttemptLimits({ callsPerAccount: 2, writesPerAccount: 1 });
+  await limits.call("alice");
+  await limits.call("alice");
+  await assert.rejects(limits.call("alice"), { code: "TOO_MANY_ATTEMPTS" });
+  await limits.call("bob");
+  await limits.write("alice");
+  await assert.rejects(limits.write("alice"), { code: "TOO_MANY_ATTEMPTS" });
+});
+
 test("many guesses at once count as many", async () => {
   const limits = new AttemptLimits();
   const gate = Promise.withResolvers<never>();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -330,29 +330,55 @@ test("what is malformed gets a sentence and a code, and the connection goes on",
   await assert.rejects(api.session.nonsense.mutate({}), refusal("INVALID_ARGUMENT"));
 });
 
+/** What a tracker answers on /sync to who has that identity. */
+function answerTo(port: number, path: string, identity: object): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`wss://127.0.0.1:${port}${path}`, {
+      rejectUnauthorized: false,
+      ...identity,
+    });
+    socket.once("unexpected-response", (_request, response) => {
+      resolve(response.statusCode);
+      response.destroy();
+    });
+    socket.once("open", () => reject(new Error("let in")));
+    socket.once("error", () => {});
+  });
+}
+
 test("nobody without a tracker's key gets a link, and no client without a certificate", async (t) => {
   const net = await trackers(t, 2);
   await net.start(1);
   const [address] = net.addresses;
   assert.ok(address);
   const identity = await createDeviceIdentity();
-  const answer = (path: string, options: object) =>
-    new Promise<number | undefined>((resolve, reject) => {
-      const socket = new WebSocket(`wss://127.0.0.1:${address.port}${path}`, {
-        rejectUnauthorized: false,
-        ...options,
-      });
-      socket.once("unexpected-response", (_request, response) => {
-        resolve(response.statusCode);
-        response.destroy();
-      });
-      socket.once("open", () => reject(new Error("let in")));
-      socket.once("error", () => {});
-    });
   const device = { key: identity.privateKeyPem, cert: identity.certificatePem };
-  assert.equal(await answer("/sync", device), 403);
-  assert.equal(await answer("/api", {}), 401);
-  assert.equal(await answer("/elsewhere", device), 404);
+  assert.equal(await answerTo(address.port, "/sync", device), 403);
+  assert.equal(await answerTo(address.port, "/api", {}), 401);
+  assert.equal(await answerTo(address.port, "/elsewhere", device), 404);
+});
+
+test("a tracker whose key changed gets no link until its line pins the new one", async (t) => {
+  const net = await trackers(t, 2);
+  await net.start(1);
+  const { fingerprint } = await net.start(2);
+  await net.connected();
+  await net.stop(2);
+  rmSync(net.dataDir(2), { recursive: true });
+  const two = await net.start(2);
+  assert.notEqual(two.fingerprint, fingerprint);
+  const [first, second] = net.addresses;
+  assert.ok(first && second);
+  const identity = {
+    key: readFileSync(join(net.dataDir(2), "identity-key.pem")),
+    cert: readFileSync(join(net.dataDir(2), "identity-certificate.pem")),
+  };
+  assert.equal(await answerTo(first.port, "/sync", identity), 403);
+  assert.equal(isConnected(two), false);
+  await net.stop(1);
+  net.addresses[1] = { ...second, fingerprint: two.fingerprint };
+  await net.start(1);
+  await net.connected();
 });
 
 test("a second tracker gets neither the address nor the data directory of one that runs", async (t) => {

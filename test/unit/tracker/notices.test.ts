@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import type { Account, TrackerEvent } from "../../../src/api/schemas.ts";
+import { adoptShares, groupOfTorrentFor, shareFile, stopShare } from "../../../src/tracker/catalogue.ts";
+import type { Command } from "../../../src/tracker/command.ts";
+import { Connection, Connections } from "../../../src/tracker/connection.ts";
+import {
+  acceptRequest,
+  createGroup,
+  leaveGroup,
+  rejectRequest,
+  removeMember,
+  requestToJoin,
+} from "../../../src/tracker/groups.ts";
+import { requireGroup } from "../../../src/tracker/memberships.ts";
+import { Notices } from "../../../src/tracker/notices.ts";
+import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
+import { Presence } from "../../../src/tracker/presence.ts";
+import type { LostClaim } from "../../../src/tracker/registry/registry.ts";
+import { authority, metainfoFor, type Town, town } from "./fixture.ts";
+
+/** A client that notes what it is told. */
+function connect(
+  connections: Connections,
+  account: Account,
+): { connection: Connection; told: TrackerEvent[] } {
+  const told: TrackerEvent[] = [];
+  const connection = new Connection({
+    id: randomUUID(),
+    host: "10.0.0.1",
+    deviceId: Buffer.from(account.userId).toString("hex").padEnd(64, "0"),
+    publicKeySpki: new Uint8Array(),
+  });
+  connection.tell = (event) => told.push(event);
+  connections.add(connection);
+  connections.logIn(connection, account);
+  return { connection, told };
+}
+
+/** People who are connected, and a registry whose changes are told. */
+async function village(t: TestContext, ...userIds: string[]) {
+  const place: Town = town(t);
+  const connections = new Connections();
+  const notices = new Notices(place.registry, connections);
+  const people: Person[] = [];
+  for (const userId of userIds) {
+    const account = await place.user(userId);
+    people.push({ account, ...connect(connections, account) });
+  }
+  const as = async (account: Account, rule: (command: Command) => unknown) => {
+    const { nowMs } = place;
+    const writeId = randomUUID();
+    const { records } = await place.registry.transact(writeId, (writer) =>
+      rule({ writer, writeId, account, nowMs }),
+    );
+    notices.changed(records, []);
+  };
+  const heard = () => people.map(({ told }) => told.splice(0));
+  return { place, connections, notices, people, as, heard };
+}
+
+test("each change of membership is told to whom it concerns, and to nobody else", async (t) => {
+  const { place, people, as, heard } = await village(t, "alice", "bob", "carol", "dave");
+  const [alice, bob, carol] = people.map(({ account }) => account);
+  assert.ok(alice && bob && carol);
+  const groupId = "films";
+  await as(alice, (command) => createGroup(command, groupId, authority, "m-alice"));
+  assert.deepEqual(heard(), [[], [], [], []]);
+  await as(bob, (command) => requestToJoin(command, groupId, "m-bob"));
+  assert.deepEqual(heard(), [[{ type: "join-requested", groupId, userId: "bob" }], [], [], []]);
+  await as(alice, (command) => rejectRequest(command, groupId, "bob"));
+  assert.deepEqual(heard(), [[], [{ type: "request-rejected", groupId }], [], []]);
+  await as(bob, (command) => requestToJoin(command, groupId, "m-bob-2"));
+  place.nowMs += 1000;
+  await as(carol, (command) => requestToJoin(command, groupId, "m-carol"));
+  heard();
+  await as(alice, (command) => acceptRequest(command, groupId, "bob"));
+  assert.deepEqual(heard(), [[], [{ type: "request-accepted", groupId }], [], []]);
+  await as(alice, (command) => acceptRequest(command, groupId, "carol"));
+  heard();
+  await as(alice, (command) => removeMember(command, groupId, "bob"));
+  const revoked = { type: "revoked", groupId, userId: "bob", membershipId: "m-bob-2" };
+  assert.deepEqual(heard(), [
+    [revoked],
+    [{ type: "membership-ended", groupId, how: "removed" }],
+    [revoked],
+    [],
+  ]);
+  await as(alice, (command) => leaveGroup(command, groupId));
+  assert.deepEqual(heard(), [
+    [{ type: "membership-ended", groupId, how: "left" }],
+    [],
+    [
+      { type: "revoked", groupId, userId: "alice", membershipId: "m-alice" },
+      { type: "became-owner", groupId },
+    ],
+    [],
+  ]);
+  await as(carol, (command) => leaveGroup(command, groupId));
+  assert.deepEqual(heard(), [[], [], [{ type: "membership-ended", groupId, how: "left" }], []]);
+});
+
+test("a file that comes is told to the members of its group", async (t) => {
+  const { place, people, as, heard } = await village(t, "alice", "bob", "dave");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { info, sha1 } = metainfoFor("film");
+  await as(bob, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  const event = { type: "file-shared", groupId: "films", fileName: "film", userId: "bob" };
+  assert.deepEqual(heard(), [[event], [event], []]);
+  await as(bob, (command) => stopShare(command, "films", "film"));
+  assert.deepEqual(heard(), [[], [], []]);
+});
+
+test("who loses a name to an earlier claim is told, and so are the members of a group that goes with it", async (t) => {
+  const { place, people, notices, heard } = await village(t, "alice", "bob", "dave");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { claimId, value } = requireGroup(place.registry, "films");
+  const lost: LostClaim[] = [
+    { kind: "user", name: "bob", claimId: bob.accountId, value: {} },
+    { kind: "group", name: "films", claimId, value },
+    {
+      kind: "file",
+      name: `${claimId}\u001ffilm`,
+      claimId: "f",
+      value: { infoHash: "x", sharedByAccountId: bob.accountId },
+    },
+  ];
+  notices.changed([], lost);
+  assert.deepEqual(heard(), [
+    [{ type: "name-taken-elsewhere", kind: "group", name: "films" }],
+    [
+      { type: "name-taken-elsewhere", kind: "user", name: "bob" },
+      { type: "membership-ended", groupId: "films", how: "group-ended" },
+      { type: "name-taken-elsewhere", kind: "file", name: "film" },
+    ],
+    [],
+  ]);
+});
+
+test("shares of a claim that lost to one of the same content go to that one, of other content they do not", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const { info, infoHash, sha1 } = metainfoFor("film");
+  await place.as(alice, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  const { claimId } = requireGroup(place.registry, "films");
+  const name = `${claimId}\u001ffilm`;
+  const bobs = place.registry.list<{ membershipId: string }>("membership", claimId);
+  const membershipId = bobs.find(({ key }) => key.endsWith(bob.accountId))?.value.membershipId;
+  await place.write((writer) => {
+    writer.put("share", `lost\u001f${bob.accountId}`, { sinceMs: 1, membershipId });
+    writer.put("share", `other\u001f${bob.accountId}`, { sinceMs: 1, membershipId });
+  });
+  const lost = (id: string, hash: string): LostClaim => ({
+    kind: "file",
+    name,
+    claimId: id,
+    value: { infoHash: hash, sharedByAccountId: bob.accountId },
+  });
+  const stops = () => place.as(bob, (command) => stopShare(command, "films", "film"));
+  await place.write((writer) => adoptShares(writer, lost("other", "0".repeat(40))));
+  await assert.rejects(stops(), { code: "NOT_SHARED" });
+  await place.write((writer) => adoptShares(writer, lost("lost", infoHash)));
+  await stops();
+});
+
+test("peers are told to members who announced the torrent, of members who did, and end with membership", async (t) => {
+  const { place, connections, people, as, heard } = await village(t, "alice", "bob", "carol", "dave");
+  const [alice, bob, carol, dave] = people;
+  assert.ok(alice && bob && carol && dave);
+  await place.group("films", alice.account, bob.account, carol.account);
+  const { info, infoHash, sha1 } = metainfoFor("film");
+  await place.as(alice.account, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  const presence: Presence = new Presence({
+    publish: () => {},
+    onPeerOnline: (hash, peer) => exchange.peerOnline(hash, peer),
+    onPeerOffline: (hash, deviceId) => exchange.peerOffline(hash, deviceId),
+    setTimer: () => () => {},
+  });
+  const exchange = new PeerExchange(place.registry, presence, connections);
+  const arrive = (
+    { connection, account }: typeof alice,
+    isSeed: boolean,
+    torrents = [{ infoHash, isSeed }],
+  ) => {
+    presence.arrive(connection.id, account.accountId, connection.deviceId, connection.host);
+    presence.announce(connection.id, 7000, torrents);
+  };
+  const peersOf = ({ connection }: typeof alice) =>
+    exchange.peersFor(connection, infoHash).map(({ userId }) => userId);
+  arrive(alice, true);
+  arrive(bob, false);
+  arrive(carol, false, []);
+  // Dave is in no group: he may say that he has it, and is told nothing, and nobody is told of him.
+  arrive(dave, true);
+  assert.deepEqual([alice, bob, carol, dave].map(peersOf), [["bob"], ["alice"], [], []]);
+  const { claimId } = requireGroup(place.registry, "films");
+  assert.deepEqual(exchange.count(claimId, infoHash), { seeders: 1, peers: 2 });
+  assert.deepEqual(
+    heard().map((events) => events.map((event) => event.type === "peer-online" && event.peer.userId)),
+    [["bob"], [], [], []],
+  );
+  assert.equal(groupOfTorrentFor(place.registry, infoHash, dave.account.accountId), undefined);
+  await as(alice.account, (command) => removeMember(command, "films", "bob"));
+  heard();
+  assert.deepEqual([alice, bob].map(peersOf), [[], []]);
+  presence.depart(alice.connection.id);
+  assert.deepEqual(heard()[1], []);
+});

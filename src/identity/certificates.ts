@@ -22,7 +22,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 /** How long a member's certificate holds: a peer that no tracker reaches refuses a removed member after that. */
 export const MEMBER_CERTIFICATE_LIFETIME_MS = 60 * 60 * 1000;
 /** Certificates begin that long before they are made, since the machines' clocks differ. */
-export const CLOCK_SKEW_ALLOWANCE_MS = 10 * 60 * 1000;
+const CLOCK_SKEW_ALLOWANCE_MS = 10 * 60 * 1000;
 
 const YEAR_MS = 365.25 * 24 * 60 * 60 * 1000;
 /** A device's key is pinned, not certified: its certificate is only the envelope, and should never run out. */

@@ -9,7 +9,7 @@ import type { SoftState } from "./registry/replication.ts";
 /** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
 export const LOST_LINK_GRACE_MS = 5_000;
 /** Torrents that one client may have a part in at a time. */
-export const MAX_TORRENTS_PER_CLIENT = 100_000;
+const MAX_TORRENTS_PER_CLIENT = 100_000;
 /** Torrents in one message to another tracker: at about 60 bytes each it stays far under a message's limit. */
 const TORRENTS_PER_MESSAGE = 5_000;
 

@@ -20,11 +20,14 @@ import { Presence } from "../../../src/tracker/presence.ts";
 import type { LostClaim } from "../../../src/tracker/registry/registry.ts";
 import { authority, metainfoFor, type Town, town } from "./fixture.ts";
 
+interface Person {
+  readonly account: Account;
+  readonly connection: Connection;
+  readonly told: TrackerEvent[];
+}
+
 /** A client that notes what it is told. */
-function connect(
-  connections: Connections,
-  account: Account,
-): { connection: Connection; told: TrackerEvent[] } {
+function connect(connections: Connections, account: Account): Omit<Person, "account"> {
   const told: TrackerEvent[] = [];
   const connection = new Connection({
     id: randomUUID(),

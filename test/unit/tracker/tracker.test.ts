@@ -233,7 +233,12 @@ test("a session goes on at the other tracker by the device's key alone, and ends
   const [group] = await back.api.groups.list.query();
   assert.deepEqual([group?.groupId, group?.standing], ["films", "owner"]);
   await after.api.session.logout.mutate({ writeId: randomUUID() });
+  // What is told reaches a socket before the answer to a later call on it.
+  const bob = await connect(t, first);
+  await signUp(bob, "bob");
+  await bob.api.groups.join.mutate(write("films"));
   await assert.rejects(back.api.groups.list.query(), refusal("NOT_LOGGED_IN"));
+  assert.deepEqual(back.events, []);
 });
 
 test("a tracker that was down catches up, and both are equal then", async (t) => {

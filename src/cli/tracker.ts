@@ -40,9 +40,9 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function run(given: TrackerArguments): Promise<void> {
   const trackers = readTrackerInfo(given.trackerInfoPath);
-  const trackerIndex = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
-  const own = trackers[trackerIndex];
-  if (own === undefined) throw new RangeError(`no tracker ${trackerIndex}`);
+  const trackerNumber = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
+  const own = trackers[trackerNumber - 1];
+  if (own === undefined) throw new RangeError(`no tracker ${trackerNumber}`);
   const ending = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
@@ -52,7 +52,7 @@ async function run(given: TrackerArguments): Promise<void> {
   }
   const tracker = await Tracker.open({
     trackers,
-    trackerNumber: trackerIndex + 1,
+    trackerNumber,
     dataDir: given.dataDir ?? defaultDataDir(`tracker-${own.host.toLowerCase()}_${own.port}`),
     log: pino({ level: given.logLevel ?? "info", base: null }, pino.destination({ dest: 2, sync: true })),
   });

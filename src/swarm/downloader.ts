@@ -11,14 +11,14 @@ import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
 
 /** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
 const MAX_STRAY_BLOCKS = 32;
-/** In endgame a block is asked of a second peer that should have it in less than this part of the time the first needs. */
-const ENDGAME_SPEEDUP = 2;
-/** Waits shorter than this are not worth a second copy. */
-const ENDGAME_MIN_WAIT_MS = 50;
-/** While other work is left, blocks are taken from a peer only by one that is so many times faster... */
-const TAKE_OVER_SPEEDUP = 4;
-/** ...and when they would take longer than this: half of what the request window aims at is what a slow-down looks like. */
-const TAKE_OVER_MIN_WAIT_MS = 3000;
+/** In endgame blocks are moved when what waits takes longer than this: less is on its way already. */
+const ENDGAME_MIN_WAIT_MS = 200;
+/** Blocks are moved from a peer that needs so many times longer for them... */
+const TAKE_OVER_SPEEDUP = 2;
+/** ...when what waits there takes longer than this. */
+const TAKE_OVER_MIN_WAIT_MS = 500;
+/** The first of what is asked of a peer is in its connection's buffers already and comes anyway. */
+const TAKE_OVER_MIN_BLOCKS = 12;
 /** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed. */
 const MID_BLOCK_TIMEOUTS = 2;
 
@@ -105,10 +105,9 @@ export class Downloader {
   rejected(peer: Peer, pieceIndex: number, offsetBytes: number): void {
     const piece = this.picker.openPiece(pieceIndex);
     const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
-    if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) {
-      peer.lateBlockRefused();
-      return;
-    }
+    // The answer to a cancelled request first: the same block may be asked for again by now.
+    if (peer.answeredWhatWasTakenBack(pieceIndex, blockIndex)) return;
+    if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) return;
     this.#forget(peer, piece, blockIndex, false);
     if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#resetExclusive(peer);
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
@@ -172,28 +171,25 @@ export class Downloader {
 
   /** Endgame: blocks that wait long at others are asked of a peer that has nothing else to do. */
   #helpOut(peer: Peer): void {
-    if (peer.window.isSnubbed || !this.picker.isEndgame) return;
-    while (peer.outstanding < peer.window.sizeBlocks) {
-      const ownMs = this.#nextBlockMs(peer);
-      const minWaitMs = Math.max(ENDGAME_MIN_WAIT_MS, ownMs * ENDGAME_SPEEDUP);
-      const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs));
-      if (busy === undefined) return;
-      busy.piece.askAlso(busy.blockIndex, peer.slot);
-      this.#ask(peer, busy.piece, busy.blockIndex);
-    }
+    if (this.picker.isEndgame) this.#relieve(peer, ENDGAME_MIN_WAIT_MS, 0);
   }
 
-  /** While there is other work: a peer with nothing to do relieves one that has become far slower than it. */
-  #takeOver(peer: Peer): void {
-    if (!this.#mayAsk(peer) || peer.outstanding > 0 || peer.window.isSnubbed || this.picker.isEndgame) return;
-    const minWaitMs = Math.max(TAKE_OVER_MIN_WAIT_MS, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
-    const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs));
-    const slower = busy && this.#peers[busy.askedSlot];
-    if (busy === undefined || slower === undefined) return;
-    busy.piece.askAlso(busy.blockIndex, peer.slot);
-    this.#cancel(slower, busy.piece, busy.blockIndex);
-    busy.piece.forget(busy.blockIndex, slower.slot);
-    this.#ask(peer, busy.piece, busy.blockIndex);
+  /**
+   * A peer with nothing to do relieves those on whom more waits than they deliver soon: everybody asks whoever has a
+   * piece first, and those who have it later stand idle. The block moves: whom it was asked of is told at once.
+   */
+  #relieve(peer: Peer, leastWaitMs: number, leastBlocks: number): void {
+    if (peer.window.isSnubbed) return;
+    while (peer.outstanding < peer.window.sizeBlocks) {
+      const minWaitMs = Math.max(leastWaitMs, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
+      const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
+      const slower = busy && this.#peers[busy.askedSlot];
+      if (busy === undefined || slower === undefined) return;
+      busy.piece.askAlso(busy.blockIndex, peer.slot);
+      this.#cancel(slower, busy.piece, busy.blockIndex);
+      busy.piece.forget(busy.blockIndex, slower.slot);
+      this.#ask(peer, busy.piece, busy.blockIndex);
+    }
   }
 
   /** When a block asked of the peer now would be here; 0 for an idle peer whose speed is not known. */
@@ -204,9 +200,10 @@ export class Downloader {
   }
 
   /** How long what is asked of the peer takes; 0 if that is not long enough to help. */
-  #waitMs(slot: number, minWaitMs: number): number {
-    const waitMs = this.#peers[slot]?.queueMs ?? 0;
-    return waitMs > minWaitMs ? waitMs : 0;
+  #waitMs(slot: number, minWaitMs: number, minBlocks: number): number {
+    const peer = this.#peers[slot];
+    if (peer === undefined || (peer.outstanding < minBlocks && !peer.window.isSnubbed)) return 0;
+    return peer.queueMs > minWaitMs ? peer.queueMs : 0;
   }
 
   // Blocks coming in
@@ -235,7 +232,8 @@ export class Downloader {
       lengthBytes !== piece.lengthOfBlockBytes(blockIndex)
     ) {
       this.#duplicateBytes += lengthBytes;
-      if (peer.strayBlock() > MAX_STRAY_BLOCKS) {
+      const wasTakenBack = peer.answeredWhatWasTakenBack(pieceIndex, blockIndex);
+      if (!wasTakenBack && peer.strayBlock() > MAX_STRAY_BLOCKS) {
         throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
       }
       return undefined;
@@ -244,7 +242,7 @@ export class Downloader {
       // Another peer's copy is arriving: this one must not be written over it.
       this.#duplicateBytes += lengthBytes;
       piece.forget(blockIndex, peer.slot);
-      peer.noLongerAsked(false);
+      peer.answered();
       return undefined;
     }
     peer.blockBegins(piece, blockIndex);
@@ -259,7 +257,7 @@ export class Downloader {
     const nowMs = this.#options.nowMs();
     this.#lastArrivalMs = nowMs;
     peer.blockIsOver();
-    peer.noLongerAsked(false);
+    peer.answered();
     peer.window.arrived(lengthBytes, nowMs);
     const other = this.#peers[piece.ends(blockIndex, peer.sourceIndex)];
     if (other !== undefined) {
@@ -312,7 +310,10 @@ export class Downloader {
     // Memory may have come back without a word.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
     this.pumpAll();
-    for (const peer of this.#peers) if (peer !== undefined) this.#takeOver(peer);
+    for (const peer of this.#peers) {
+      if (peer === undefined || !this.#mayAsk(peer) || this.picker.pieceFor(peer) !== undefined) continue;
+      this.#relieve(peer, TAKE_OVER_MIN_WAIT_MS, TAKE_OVER_MIN_BLOCKS);
+    }
   }
 
   /** Gives up what is asked for and begun, and asks for nothing until `start`. */
@@ -344,7 +345,7 @@ export class Downloader {
   }
 
   #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
-    peer.noLongerAsked(true);
+    peer.tookBack(piece.pieceIndex, blockIndex);
     peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, piece.lengthOfBlockBytes(blockIndex));
   }
 
@@ -370,7 +371,8 @@ export class Downloader {
 
   #forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
     piece.forget(blockIndex, peer.slot);
-    peer.noLongerAsked(mayStillCome);
+    if (mayStillCome) peer.tookBack(piece.pieceIndex, blockIndex);
+    else peer.answered();
     this.picker.somethingFreed();
   }
 

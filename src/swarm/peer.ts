@@ -1,6 +1,7 @@
 // The state of one connection: who is there, what it has, how it stands to us and we to it, what is asked of it and how
 // fast it flows. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
 import type { Bitfield } from "../metainfo/bitfield.ts";
+import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { PeerLink } from "../wire/messages.ts";
 import type { ChokablePeer } from "./choker.ts";
 import type { OpenPiece } from "./open-piece.ts";
@@ -11,6 +12,13 @@ import { RequestWindow } from "./request-window.ts";
 import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
 import type { Trust } from "./trust.ts";
 import type { UploadQueue } from "./upload-queue.ts";
+
+/** A peer with less than this asked of it may run dry before the next request reaches it: a long round trip. */
+const HUNGRY_SECONDS = 0.25;
+const HUNGRY_BLOCKS = 4;
+
+/** A peer without the fast extension does not answer what was cancelled in time: these are not kept for ever. */
+const MAX_TAKEN_BACK = 4096;
 
 /** How the peer stands to our wishes. */
 export type Giving = { readonly status: "choking" } | { readonly status: "giving" };
@@ -61,8 +69,11 @@ export class Peer implements PickingPeer, ChokablePeer {
   #weAreInterested = false;
   #outstanding = 0;
   #arriving: { readonly piece: OpenPiece; readonly blockIndex: number } | undefined;
-  /** Blocks that may still come although nobody waits for them: cancelled, or forgotten when the peer choked us. */
-  #lateBlocks = 0;
+  /**
+   * Blocks that were asked for and then cancelled, or forgotten when the peer choked us: each may still come, or be
+   * rejected, although nobody waits for it; and it may have been asked for again since.
+   */
+  readonly #takenBack = new Set<number>();
   #strayBlocks = 0;
   #clientName: string | undefined;
   #listenPort: number | undefined;
@@ -179,10 +190,25 @@ export class Peer implements PickingPeer, ChokablePeer {
     if (this.#outstanding++ === 0) this.window.waitBegins(this.#clock());
   }
 
-  /** A request is answered or forgotten. `mayStillCome`: the block may be on its way. */
-  noLongerAsked(mayStillCome: boolean): void {
+  /** A request is answered. */
+  answered(): void {
     this.#outstanding--;
-    if (mayStillCome) this.#lateBlocks++;
+  }
+
+  /** A request is cancelled or forgotten; the block may be on its way. */
+  tookBack(pieceIndex: number, blockIndex: number): void {
+    this.#outstanding--;
+    this.#takenBack.add(blockKey(pieceIndex, blockIndex));
+    if (this.#takenBack.size <= MAX_TAKEN_BACK) return;
+    for (const oldest of this.#takenBack) {
+      this.#takenBack.delete(oldest);
+      break;
+    }
+  }
+
+  /** The peer answers a request that had been taken back. Returns false if there was none for that block. */
+  answeredWhatWasTakenBack(pieceIndex: number, blockIndex: number): boolean {
+    return this.#takenBack.delete(blockKey(pieceIndex, blockIndex));
   }
 
   blockBegins(piece: OpenPiece, blockIndex: number): void {
@@ -193,16 +219,14 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#arriving = undefined;
   }
 
-  /** A block came that nobody waits for. Returns how many of these were never asked for. */
+  /** A block came that was never asked for. Returns how many of these there were. */
   strayBlock(): number {
-    if (this.#lateBlocks > 0) this.#lateBlocks--;
-    else this.#strayBlocks++;
-    return this.#strayBlocks;
+    return ++this.#strayBlocks;
   }
 
-  /** The peer says that it will not send a block that nobody waits for. */
-  lateBlockRefused(): void {
-    if (this.#lateBlocks > 0) this.#lateBlocks--;
+  get isHungry(): boolean {
+    const blocks = (this.downloaded.bytesPerSecond * HUNGRY_SECONDS) / BLOCK_LENGTH_BYTES;
+    return this.#outstanding < Math.max(HUNGRY_BLOCKS, blocks);
   }
 
   /** How long the peer needs for what is asked of it; Infinity for one that gives nothing. */
@@ -210,7 +234,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     if (this.#outstanding === 0) return 0;
     const { bytesPerSecond } = this.downloaded;
     if (bytesPerSecond === 0 || this.window.isSnubbed) return Number.POSITIVE_INFINITY;
-    return (this.#outstanding * 16_384_000) / bytesPerSecond;
+    return (this.#outstanding * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
 
   // What it takes
@@ -292,4 +316,8 @@ export class Peer implements PickingPeer, ChokablePeer {
       remarks,
     };
   }
+}
+
+function blockKey(pieceIndex: number, blockIndex: number): number {
+  return pieceIndex * 65_536 + blockIndex;
 }

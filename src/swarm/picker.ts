@@ -33,6 +33,8 @@ export interface PickingPeer {
   readonly isSeed: boolean;
   /** Gets whole pieces that nobody else gives a block of. */
   readonly isOnParole: boolean;
+  /** Little is asked of it: soon it would have nothing to send. */
+  readonly isHungry: boolean;
 }
 
 /** A block that is asked of somebody already. */
@@ -73,6 +75,8 @@ export class Picker {
   #leecherCount = 0;
   #isOutOfMemory = false;
   #discardedBytes = 0;
+  /** The last walk found only pieces that others will most likely fetch. */
+  #isHeldBack = false;
 
   constructor({ geometry, have, reserve, random, isOurShare }: PickerOptions) {
     this.#geometry = geometry;
@@ -175,9 +179,10 @@ export class Picker {
     const current = this.#current[slot];
     if (current !== undefined && current.freeCount > 0) return current;
     if (this.#dryAt[slot] === this.#changes) return undefined;
+    this.#isHeldBack = false;
     const piece = peer.isOnParole ? this.#pieceForParole(peer) : this.#pieceForTrusted(peer);
     this.#current[slot] = piece;
-    if (piece === undefined) this.#dryAt[slot] = this.#changes;
+    if (piece === undefined && !this.#isHeldBack) this.#dryAt[slot] = this.#changes;
     return piece;
   }
 
@@ -280,7 +285,8 @@ export class Picker {
     // Nobody needs anything of us: file order is best for disk and hashing.
     if (this.#leecherCount === 0 && peer.isSeed && !isFirst) return availability.lowestFree();
     if (isFirst && !peer.isSeed) return this.#scan(peer, 1);
-    return this.#walk(peer) ?? this.#scan(peer, MAX_SCAN_CANDIDATES);
+    const found = this.#walk(peer);
+    return found !== undefined || this.#isHeldBack ? found : this.#scan(peer, MAX_SCAN_CANDIDATES);
   }
 
   /** From the rarest bucket up: the run that is under way, then one that falls to us, then any. */
@@ -293,19 +299,22 @@ export class Picker {
       peer.has.has(next);
     let stepsLeft = MAX_WALK_PIECES;
     const { buckets } = this.availability;
-    for (let rarity = 0; rarity < buckets.length; rarity++) {
+    for (let rarity = 0; rarity < buckets.length && stepsLeft > 0; rarity++) {
       const bucket = buckets[rarity] ?? [];
       let any: number | undefined;
       let shareStepsLeft = MAX_SHARE_PIECES;
       for (const pieceIndex of bucket) {
-        if (stepsLeft-- === 0) return any;
+        if (--stepsLeft === 0) break;
         if (!peer.has.has(pieceIndex)) continue;
         if (isRunOn && this.availability.rarity(next) === rarity) return next;
-        if (this.#isOurShare(pieceIndex >> this.#runShift)) return pieceIndex;
         any ??= pieceIndex;
-        if (shareStepsLeft-- === 0) break;
+        // Who of us fetches it is a question only while nobody has it.
+        if (rarity > 0 || --shareStepsLeft === 0) break;
+        if (this.#isOurShare(pieceIndex >> this.#runShift)) return pieceIndex;
       }
-      if (any !== undefined) return any;
+      // Others are getting these, or have them: what the seeder sends twice delays the first whole copy.
+      this.#isHeldBack = any !== undefined && peer.isSeed && this.#leecherCount > 0 && !peer.isHungry;
+      if (any !== undefined) return this.#isHeldBack ? undefined : any;
     }
     return undefined;
   }

@@ -34,7 +34,7 @@ const DEFAULT_LIMITS: TorrentLimits = {
   // 16 MiB: 1 Gbit/s at a round trip of 100 ms needs 12.5 MB; each of these has memory reserved.
   requestsToPeer: 1024,
   // Everybody, in a group of that size; more as long as the uplink is free (choker.ts).
-  uploadSlots: 16,
+  uploadSlots: 32,
 };
 
 export interface TorrentOptions {
@@ -112,6 +112,7 @@ export class Torrent {
       uploadSlots: this.#limits.uploadSlots,
       requestsFromPeer: this.#limits.requestsFromPeer,
       peers: () => this.#peers,
+      isNowhereElse: (pieceIndex) => this.#downloader.picker.availability.rarity(pieceIndex) === 0,
       onSent: (peer, bytes) => {
         peer.uploaded.add(bytes);
         this.#uploaded.add(bytes);

@@ -9,6 +9,11 @@ import type { PieceFrames, PieceStorage } from "./piece-storage.ts";
 
 /** One run: long enough for few calls and full TLS records, short enough to stop soon after a choke. */
 const MAX_RUN_BLOCKS = 16;
+/** What is handed to the connection can no longer be cancelled, nor choked: no more than goes out in that time... */
+const UNSENT_SECONDS = 0.2;
+/** ...but enough to keep it busy, and plenty as long as its speed is not known. */
+const MIN_UNSENT_BYTES = 64 * 1024;
+const UNSENT_BYTES_AT_START = 512 * 1024;
 const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
 /** The piece that is being sent, and the next. */
 const MAX_LOADED_PIECES = 2;
@@ -33,10 +38,14 @@ export interface UploadQueueOptions {
   readonly storage: Pick<PieceStorage, "read">;
   /** Most requests that wait. */
   readonly limit: number;
+  /** False: others go first; `pump` is called again when that may have changed. */
+  readonly mayServe: (pieceIndex: number) => boolean;
   /** Runs work after what is running now. */
   readonly defer: (work: () => void) => void;
+  /** How fast the connection takes blocks; 0: not known. */
+  readonly bytesPerSecond: () => number;
   /** Blocks, without their headers, that were handed to the connection. */
-  readonly onSent: (bytes: number) => void;
+  readonly onSent: (pieceIndex: number, bytes: number) => void;
   /** The piece cannot be read; its requests are no longer in the queue. */
   readonly onReadFailed: (
     pieceIndex: number,
@@ -52,6 +61,7 @@ export class UploadQueue {
   #head = 0;
   readonly #loaded: LoadedPiece[] = [];
   #isHeld = false;
+  #unsentBytes = 0;
   #isPumping = false;
   #isPumpDue = false;
   #mustPumpAgain = false;
@@ -66,9 +76,24 @@ export class UploadQueue {
     return this.#requests.length - this.#head;
   }
 
+  /** The piece whose turn it is; undefined: nothing is asked for. */
+  get nextPiece(): number | undefined {
+    return this.#requests[this.#head]?.pieceIndex;
+  }
+
   /** There is something to send that the connection does not take yet. */
   get isHeld(): boolean {
-    return this.#isHeld && this.length > 0;
+    return this.#mustHold && this.length > 0;
+  }
+
+  get #unsentLimitBytes(): number {
+    const bytesPerSecond = this.#options.bytesPerSecond();
+    if (bytesPerSecond === 0) return UNSENT_BYTES_AT_START;
+    return Math.max(MIN_UNSENT_BYTES, bytesPerSecond * UNSENT_SECONDS);
+  }
+
+  get #mustHold(): boolean {
+    return this.#isHeld || this.#unsentBytes >= this.#unsentLimitBytes;
   }
 
   /** Returns false if the queue is full. */
@@ -139,7 +164,7 @@ export class UploadQueue {
     try {
       while (this.#mustPumpAgain) {
         this.#mustPumpAgain = false;
-        while (!this.#isHeld && !this.#isClosed && this.length > 0) {
+        while (!this.#mustHold && !this.#isClosed && this.length > 0) {
           this.#readAhead();
           if (!this.#sendRun()) break;
         }
@@ -189,22 +214,24 @@ export class UploadQueue {
     this.pump();
   }
 
-  /** Hands the longest run at the head of the queue to the connection. False if its piece is not in memory yet. */
+  /** Hands the longest run at the head of the queue to the connection. False if it cannot go yet. */
   #sendRun(): boolean {
     const first = this.#requests[this.#head];
     const piece = this.#loaded.find((candidate) => candidate.pieceIndex === first?.pieceIndex);
     if (first === undefined || piece?.frames === undefined) return false;
+    if (!this.#options.mayServe(first.pieceIndex)) return false;
     let runEnd = this.#head + 1;
-    let lengthBytes = first.lengthBytes;
+    let runBytes = first.lengthBytes;
     let frames: Uint8Array;
     if (this.#isWholeBlock(first)) {
-      while (runEnd - this.#head < MAX_RUN_BLOCKS && this.#continues(runEnd)) {
-        lengthBytes += this.#requests[runEnd]?.lengthBytes ?? 0;
+      const mostBlocks = Math.min(MAX_RUN_BLOCKS, this.#unsentLimitBytes / BLOCK_LENGTH_BYTES);
+      while (runEnd - this.#head < mostBlocks && this.#continues(runEnd)) {
+        runBytes += this.#requests[runEnd]?.lengthBytes ?? 0;
         runEnd++;
       }
       const start = (first.offsetBytes / BLOCK_LENGTH_BYTES) * FRAME_BYTES;
-      const runBytes = lengthBytes + (runEnd - this.#head) * PIECE_HEADER_BYTES;
-      frames = piece.frames.bytes.subarray(start, start + runBytes);
+      const framesBytes = runBytes + (runEnd - this.#head) * PIECE_HEADER_BYTES;
+      frames = piece.frames.bytes.subarray(start, start + framesBytes);
     } else {
       frames = cutFrame(piece.frames.bytes, first);
     }
@@ -215,10 +242,13 @@ export class UploadQueue {
       this.#head = 0;
     }
     piece.runsInFlight++;
-    this.#options.onSent(lengthBytes);
+    this.#unsentBytes += runBytes;
+    this.#options.onSent(first.pieceIndex, runBytes);
     const hasRoom = this.#options.link.sendBlocks(frames, () => {
       piece.runsInFlight--;
       releaseIfDone(piece);
+      this.#unsentBytes -= runBytes;
+      if (this.length > 0 && !this.#mustHold) this.pumpSoon();
     });
     if (!hasRoom) this.#isHeld = true;
     return true;

@@ -3,6 +3,7 @@ import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import { Choker } from "./choker.ts";
+import { FirstCopies } from "./first-copies.ts";
 import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { UploadQueue, type UploadRequest } from "./upload-queue.ts";
@@ -17,6 +18,8 @@ export interface UploaderOptions {
   readonly uploadSlots: number;
   readonly requestsFromPeer: number;
   readonly peers: () => readonly Peer[];
+  /** True if no other peer has that piece. */
+  readonly isNowhereElse: (pieceIndex: number) => boolean;
   readonly onSent: (peer: Peer, bytes: number) => void;
   readonly onReadFailed: (pieceIndex: number, error: MiniTorrentError) => void;
 }
@@ -24,10 +27,14 @@ export interface UploaderOptions {
 export class Uploader {
   readonly #options: UploaderOptions;
   readonly #choker: Choker<Peer>;
+  readonly #firstCopies: FirstCopies;
   #isActive = true;
+  /** Somebody was put off for the sake of somebody with a newer piece. */
+  #isSomebodyPutOff = false;
 
   constructor(options: UploaderOptions) {
     this.#options = options;
+    this.#firstCopies = new FirstCopies(options.geometry.pieceCount, options.isNowhereElse);
     this.#choker = new Choker(options.uploadSlots, options.nowMs(), options.random);
   }
 
@@ -39,7 +46,13 @@ export class Uploader {
       storage,
       defer,
       limit: requestsFromPeer,
-      onSent: (bytes) => onSent(peer, bytes),
+      mayServe: (pieceIndex) => this.#mayServe(peer, pieceIndex),
+      onSent: (pieceIndex, bytes) => {
+        this.#firstCopies.sent(peer.slot, pieceIndex);
+        onSent(peer, bytes);
+        if (this.#isSomebodyPutOff && !this.#isNewPieceWaiting()) this.#pumpAllSoon();
+      },
+      bytesPerSecond: () => peer.uploaded.bytesPerSecond,
       onReadFailed: (pieceIndex, dropped, error) => {
         onReadFailed(pieceIndex, error);
         for (const request of dropped) this.#refuse(peer, request, "a piece of ours cannot be read");
@@ -84,6 +97,7 @@ export class Uploader {
   peerLeft(peer: Peer): void {
     peer.uploads.close();
     this.#choker.peerLeft(peer);
+    this.#firstCopies.peerLeft(peer.slot);
     this.#fillFreeSlots();
   }
 
@@ -91,6 +105,7 @@ export class Uploader {
     if (this.#isActive) this.#choker.tick(this.#options.nowMs(), this.#options.peers());
     this.#fillFreeSlots();
     for (const peer of this.#options.peers()) peer.uploads.tick();
+    if (this.#isSomebodyPutOff) this.#pumpAllSoon();
   }
 
   /** Chokes everybody until `start`. */
@@ -102,6 +117,26 @@ export class Uploader {
   start(): void {
     this.#isActive = true;
     this.#fillFreeSlots();
+  }
+
+  #mayServe(peer: Peer, pieceIndex: number): boolean {
+    // Who is no seeder has too small a view of what is new.
+    if (!this.#options.have.isComplete || this.#firstCopies.isNewFor(peer.slot, pieceIndex)) return true;
+    if (!this.#isNewPieceWaiting()) return true;
+    if (!this.#firstCopies.mustWait(peer.slot, this.#options.nowMs())) return true;
+    this.#isSomebodyPutOff = true;
+    return false;
+  }
+
+  #isNewPieceWaiting(): boolean {
+    return this.#options.peers().some(({ slot, uploads: { nextPiece } }) => {
+      return nextPiece !== undefined && this.#firstCopies.isNewFor(slot, nextPiece);
+    });
+  }
+
+  #pumpAllSoon(): void {
+    this.#isSomebodyPutOff = false;
+    for (const peer of this.#options.peers()) if (peer.uploads.length > 0) peer.uploads.pumpSoon();
   }
 
   #fillFreeSlots(): void {

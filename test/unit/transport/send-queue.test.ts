@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { SendQueue } from "../../../src/transport/send-queue.ts";
+
+/** A queue whose writes are done when the test says so. */
+function queueWithWrites() {
+  const writes: { bytes: Uint8Array; written: () => void }[] = [];
+  let rooms = 0;
+  const queue = new SendQueue({
+    write: (bytes, written) => writes.push({ bytes, written }),
+    onRoom: () => rooms++,
+  });
+  return { queue, writes, rooms: () => rooms };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("send queue", () => {
+  it("writes all messages of a turn at once", async () => {
+    const { queue, writes } = queueWithWrites();
+    for (let pieceIndex = 0; pieceIndex < 100; pieceIndex++) queue.messages.request(pieceIndex, 0, 1);
+    assert.equal(writes.length, 0);
+    await turn();
+    assert.deepEqual(
+      writes.map(({ bytes }) => bytes.length),
+      [1700],
+    );
+    // What is said meanwhile goes out as one write when that one is done.
+    queue.messages.choke();
+    queue.messages.unchoke();
+    await turn();
+    assert.equal(writes.length, 1);
+    writes[0]?.written();
+    assert.equal(writes[1]?.bytes.toHex(), "00000001000000000101");
+  });
+
+  it("hands frames over as they are, without a copy, and never two writes at a time", () => {
+    const { queue, writes } = queueWithWrites();
+    const frames = new Uint8Array(600_000);
+    let sent = 0;
+    queue.sendBlocks(frames, () => sent++);
+    queue.sendBlocks(frames, () => sent++);
+    for (let count = 1; count <= 6; count++) {
+      assert.equal(writes.length, count);
+      assert.equal(writes.at(-1)?.bytes.buffer, frames.buffer);
+      assert.equal(sent, Math.floor((count - 1) / 3));
+      writes.at(-1)?.written();
+    }
+    assert.equal(sent, 2);
+    assert.equal(
+      writes.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      1_200_000,
+    );
+    assert.equal(queue.isIdle, true);
+  });
+
+  it("says false past the high-water mark, and that there is room once as soon as it is below", () => {
+    const { queue, writes, rooms } = queueWithWrites();
+    const frames = new Uint8Array(200_000);
+    const answers = Array.from({ length: 7 }, () => queue.sendBlocks(frames, () => {}));
+    assert.deepEqual(answers, [true, true, true, true, true, false, false]);
+    writes.at(-1)?.written();
+    assert.equal(rooms(), 0);
+    writes.at(-1)?.written();
+    assert.equal(rooms(), 1);
+    for (let count = 0; count < 5; count++) writes.at(-1)?.written();
+    assert.equal(rooms(), 1);
+    assert.equal(queue.isIdle, true);
+  });
+
+  it("calls each sent once when it is closed, and writes nothing more", async () => {
+    const { queue, writes, rooms } = queueWithWrites();
+    const calls: string[] = [];
+    queue.messages.choke();
+    queue.sendBlocks(new Uint8Array(2_000_000), () => calls.push("first"));
+    queue.sendBlocks(new Uint8Array(10), () => calls.push("second"));
+    queue.close();
+    queue.close();
+    assert.deepEqual(calls, ["first", "second"]);
+    for (const { written } of writes) written();
+    queue.messages.choke();
+    assert.equal(
+      queue.sendBlocks(new Uint8Array(10), () => calls.push("late")),
+      false,
+    );
+    await turn();
+    assert.deepEqual(calls, ["first", "second", "late"]);
+    assert.equal(writes.length, 1);
+    assert.equal(rooms(), 0);
+  });
+});

@@ -129,13 +129,7 @@ describe("Repl", () => {
       await type(UP);
       recalled.push(terminal.cursorLine.replace(/^.*?> /, ""));
     }
-    assert.deepEqual(recalled, [
-      "list_groups|",
-      "login bob|",
-      "login alice|",
-      "login alice|",
-      "login alice|",
-    ]);
+    assert.deepEqual(recalled, ["list_groups|", "login bob|", "login alice|", "|"]);
   });
 
   it("runs what was typed while a command ran, in order, and shows it without its password", async () => {

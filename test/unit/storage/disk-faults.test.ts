@@ -8,11 +8,7 @@ import { readError, writeError } from "../../../src/storage/disk-errors.ts";
 import { DiskPool } from "../../../src/storage/disk-pool.ts";
 import { hashFile } from "../../../src/storage/hash-file.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
-import { commit, content, metainfoOf, PIECE_BYTES, withCode, workplaceFor } from "./workplace.ts";
-
-const faulty = (query: string) => ({
-  ioModule: `${new URL("./faulty-io.ts", import.meta.url).href}?${query}`,
-});
+import { commit, content, faulty, metainfoOf, PIECE_BYTES, withCode, workplaceFor } from "./workplace.ts";
 
 for (const [errno, code] of [
   ["ENOSPC", "DISK_FULL"],

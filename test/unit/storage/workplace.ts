@@ -100,3 +100,8 @@ export function read(store: PieceStore, pieceIndex: number): Promise<PieceFrames
 export function withCode(code: string): (error: unknown) => boolean {
   return (error) => error instanceof Error && "code" in error && error.code === code;
 }
+
+/** Options for a pool whose disk fails as the query says (see faulty-io.ts). */
+export function faulty(query: string): DiskPoolOptions {
+  return { ioModule: `${new URL("./faulty-io.ts", import.meta.url).href}?${query}` };
+}

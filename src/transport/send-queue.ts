@@ -3,7 +3,7 @@
 // (its writev joins them), a single one it encrypts where it is.
 import { MessageEncoder } from "../wire/encoder.ts";
 
-/** Blocks that wait past this many bytes make `sendBlocks` return false: two pieces of 1 MiB, one being sent. */
+/** More bytes of blocks than this waiting make `sendBlocks` return false: a millisecond's worth at 1 GB/s. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 /** Longest write: node:tls encrypts it as a whole before the kernel gets any of it. */
 const MAX_WRITE_BYTES = 256 * 1024;

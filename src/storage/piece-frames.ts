@@ -17,7 +17,7 @@ export function framesLengthBytes(pieceLengthBytes: number): number {
 }
 
 /** Writes the header of every block of the piece. */
-export function writeFrameHeaders(frames: Uint8Array, pieceIndex: number, pieceLengthBytes: number): void {
+function writeFrameHeaders(frames: Uint8Array, pieceIndex: number, pieceLengthBytes: number): void {
   const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
   let position = 0;
   for (let offset = 0; offset < pieceLengthBytes; offset += BLOCK_LENGTH_BYTES) {
@@ -31,7 +31,7 @@ export function writeFrameHeaders(frames: Uint8Array, pieceIndex: number, pieceL
 }
 
 /** The places of the blocks between the headers, in order: where `readv` puts the piece. */
-export function blockViews(frames: Uint8Array, pieceLengthBytes: number): Uint8Array[] {
+function blockViews(frames: Uint8Array, pieceLengthBytes: number): Uint8Array[] {
   const views: Uint8Array[] = [];
   let position = 0;
   for (let offset = 0; offset < pieceLengthBytes; offset += BLOCK_LENGTH_BYTES) {

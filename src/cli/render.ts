@@ -212,7 +212,7 @@ function describe(download: DownloadStatus): [Tone, ...string[]] {
   switch (download.state) {
     case "downloading": {
       const { waitingFor, rateBytesPerSecond, peerCount, secondsLeft } = download;
-      if (waitingFor !== undefined) return ["warn", ...progress, `waiting: ${waitingFor}`];
+      if (waitingFor !== undefined) return ["warn", ...progress, waitingFor];
       const left = secondsLeft === undefined ? "" : `${formatDuration(secondsLeft)} left`;
       return ["accent", ...progress, formatRate(rateBytesPerSecond), countOf(peerCount, "peer"), left];
     }

@@ -75,8 +75,6 @@ export class Screen {
   #batch: string | undefined;
   /** The question that stands instead of the prompt while a password is typed unseen. */
   #question: string | undefined;
-  /** What the editor wrote last was text, not a movement of the cursor. */
-  #endsInText = false;
   /** Texts that the editor wrote since it was last looked after. */
   #textsWritten = 0;
 
@@ -168,14 +166,12 @@ export class Screen {
   /** Takes prompt, typed line and live lines off the screen; the cursor is where the prompt began. */
   #erase(): void {
     if (this.#editor === undefined) return;
-    this.#completeWrap();
     this.#write(`${up(this.#cursor().rows)}\r${CLEAR_DOWN}`);
     this.#paintedCount = 0;
   }
 
   #paintLive(): void {
     if (this.#editor === undefined) return;
-    this.#completeWrap();
     const cursor = this.#cursor();
     const end = this.#lastRow();
     const room = Math.max(0, this.editorOutput.rows - end - 2);
@@ -221,20 +217,21 @@ export class Screen {
 
   #writeForEditor(text: string): void {
     if (this.#question !== undefined) return;
-    this.#endsInText = !text.startsWith(ESCAPE);
+    const isText = !text.startsWith(ESCAPE);
     if (this.#batch === undefined) {
       if (text.includes("\n") && this.#paintedCount > 0) {
         // A line is entered, or completions are listed: the screen moves on, and live lines must not stay behind in it.
         this.#write(CLEAR_DOWN);
         this.#paintedCount = 0;
       }
-      if (this.#endsInText && !text.includes("\n") && this.#textsWritten++ === 0) {
+      if (isText && !text.includes("\n") && this.#textsWritten++ === 0) {
         queueMicrotask(() => this.#lookAfterPaste());
       }
     }
     this.#write(text);
-    if (this.#endsInText && this.#editor !== undefined) {
+    if (isText && this.#editor !== undefined) {
       const { rows, cols } = this.#editor.getCursorPos();
+      // After text that ends in the last column a terminal's cursor is still there; the editor counts the next row.
       this.#editor.prevRows = rows > 0 && cols === 0 ? rows - 1 : rows;
     }
   }
@@ -247,13 +244,6 @@ export class Screen {
     const isPaste = this.#textsWritten > 1;
     this.#textsWritten = 0;
     if (isPaste) this.#repaint();
-  }
-
-  /** After text that ends in the last column a terminal's cursor is still there; the editor counts it in the next row. */
-  #completeWrap(): void {
-    const { rows, cols } = this.#cursor();
-    if (this.#endsInText && rows > 0 && cols === 0) this.#write(` \r${CLEAR_LINE_RIGHT}`);
-    this.#endsInText = false;
   }
 
   #write(text: string): void {

@@ -53,7 +53,7 @@ describe("renderDownload", () => {
       "[D] [films] a.mkv  42%  118/280 pieces  96 MB/s  1 peer",
     );
     assert.equal(
-      renderDownload(downloading({ waitingFor: "nobody who has the rest is online" }), view),
+      renderDownload(downloading({ waitingFor: "waiting: nobody who has the rest is online" }), view),
       "[D] [films] a.mkv  42%  118/280 pieces  waiting: nobody who has the rest is online",
     );
   });

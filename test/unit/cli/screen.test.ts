@@ -51,6 +51,28 @@ describe("Screen", () => {
     assert.deepEqual(terminal.text, ["one", "two", "> 0123456789 0123456", "789 0123456789"]);
   });
 
+  it("draws rightly around pasted text that ends in the last column", async () => {
+    const { terminal, screen, type } = open();
+    screen.print(["one"]);
+    await type("0123456789 0123456");
+    await type("7");
+    screen.print(["two"]);
+    assert.deepEqual(terminal.text, ["one", "two", "> 0123456789 0123456", "7"]);
+    const pasted = open();
+    pasted.screen.print(["one"]);
+    pasted.screen.setLive(["[D] 41%"]);
+    await pasted.type("0123456789 0123456".slice(0, 18));
+    pasted.screen.print(["two"]);
+    assert.deepEqual(pasted.terminal.text, ["one", "two", "> 0123456789 0123456", "", "[D] 41%"]);
+  });
+
+  it("leaves nothing of a live line behind text that is pasted over it", async () => {
+    const { terminal, screen, type } = open();
+    screen.setLive(["[D] a live line 41%"]);
+    await type("0123456789 0123456789");
+    assert.deepEqual(terminal.text, ["> 0123456789 0123456", "789", "[D] a live line 41%"]);
+  });
+
   it("keeps live lines below, and the cursor where it was in the middle of the line", async () => {
     const { terminal, screen, type } = open();
     await type(`0123456789 0123456789 0123456789${LEFT.repeat(20)}`);
@@ -122,7 +144,7 @@ describe("Screen", () => {
             screen.print([text]);
           }
           if (kind === "live") {
-            live = [...text];
+            live = [...text].map((digit) => digit.repeat(Number(digit) * 2 + 1));
             screen.setLive(live);
           }
         }

@@ -171,6 +171,14 @@ describe("runScript", () => {
     );
   });
 
+  it("exits 1 when a download of an earlier session failed meanwhile", async () => {
+    const feed = new EventFeed();
+    feed.push({ type: "download-paused", groupId: "films", fileName: "b.mkv", reason: "the disk is full" });
+    assert.equal((await run(["login alice secret"], { feed })).exitCode, 1);
+    feed.push(completed);
+    assert.equal((await run(["login alice secret"], { feed })).exitCode, 0);
+  });
+
   it("exits 0 when the script itself paused or cancelled the download", async () => {
     for (const command of ["pause", "cancel"]) {
       const feed = new EventFeed();
@@ -227,6 +235,13 @@ describe("runScript", () => {
       client.calls.filter((call) => call !== "waitForDownloads"),
       ["login alice secret", "listGroups", "logout"],
     );
+  });
+
+  it("exits 1 at a signal that comes before the input has ended", async () => {
+    const ending = new AbortController();
+    const { exit } = start(new PassThrough(), { signal: ending.signal });
+    ending.abort();
+    assert.equal(await exit, 1);
   });
 
   it("reads lines that end in CRLF, and a last one that does not end", async () => {

@@ -44,7 +44,7 @@ export function findCommand(table: readonly Command[], name: string): Command {
 }
 
 /** The command whose name is typed like that; undefined if nothing is near. */
-export function nearestCommand(table: readonly Command[], name: string): Command | undefined {
+function nearestCommand(table: readonly Command[], name: string): Command | undefined {
   const typed = name.toLowerCase().replaceAll("-", "_").slice(0, MAX_NAME_CHARACTERS);
   const names = table.map((candidate) => candidate.name);
   const prefixed = typed.length < 2 ? [] : names.filter((candidate) => candidate.startsWith(typed));

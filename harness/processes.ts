@@ -2,6 +2,8 @@
 // benchmarks. Every process is started through the launcher that a person would use, and ended by its own id.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { get } from "node:https";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,7 +11,7 @@ import { z } from "zod";
 
 const ROOT = join(import.meta.dirname, "..");
 /** Longest that anything which a test waits for may take on a slow machine. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 30_000;
 
 const lineSchema = z.union([
   z.object({ event: z.string() }).loose(),
@@ -97,6 +99,13 @@ class DrivenProcess {
 }
 
 export class TrackerProcess extends DrivenProcess {
+  readonly address: string;
+
+  private constructor(child: ChildProcess, address: string) {
+    super(child);
+    this.address = address;
+  }
+
   /** Starts a tracker and resolves when it serves. */
   static async start(
     trackerInfo: string,
@@ -106,6 +115,7 @@ export class TrackerProcess extends DrivenProcess {
   ): Promise<TrackerProcess> {
     const tracker = new TrackerProcess(
       launch("tracker", [trackerInfo, String(trackerNumber), "--data-dir", dataDir], options),
+      readFileSync(trackerInfo, "utf8").split("\n")[trackerNumber - 1]?.trim() ?? "",
     );
     const { stdout } = tracker.child;
     if (stdout === null) throw new Error("no stdout");
@@ -116,6 +126,12 @@ export class TrackerProcess extends DrivenProcess {
     if (!Array.isArray(line)) throw new Error(`The tracker ended with ${line}: ${tracker.stderr}`);
     stdout.resume();
     return tracker;
+  }
+
+  /** The digest of its registry, from /health: equal at trackers that hold the same. */
+  async digest(): Promise<string> {
+    const body = await fetchInsecure(`https://${this.address}/health`);
+    return z.object({ digest: z.string() }).parse(JSON.parse(body)).digest;
   }
 
   /** `quit` at its console. */
@@ -201,11 +217,26 @@ export class ClientProcess extends DrivenProcess {
   }
 }
 
+/** A tracker's certificate is self-signed; what /health says is no secret, and nothing is sent. */
+function fetchInsecure(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = get(url, { rejectUnauthorized: false, agent: false }, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => {
+        body += text;
+      });
+      response.on("end", () => resolve(body));
+    });
+    asked.on("error", reject);
+  });
+}
+
 function isEvent(line: z.infer<typeof lineSchema>): line is EventLine {
   return "event" in line;
 }
 
-async function within<T>(promise: Promise<T>, awaited: () => string): Promise<T> {
+/** Waits no longer than a test may; then says for what. */
+export async function within<T>(promise: Promise<T>, awaited: () => string): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
     () => reject(new Error(`Waited ${PATIENCE_MS} ms in vain for ${awaited()}`)),

@@ -23,6 +23,11 @@ export function progress(have: Bitfield, geometry: Geometry): Progress {
   };
 }
 
+/** Of a download that has every piece. */
+export function complete(sources: readonly DownloadSource[], geometry: Geometry): Progress {
+  return { piecesVerified: geometry.pieceCount, bytesVerified: geometry.lengthBytes, sources };
+}
+
 export function waiting(waitingFor: string): Downloading {
   return { state: "downloading", rateBytesPerSecond: 0, peerCount: 0, secondsLeft: undefined, waitingFor };
 }

@@ -10,7 +10,7 @@ import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import { type Opened, openDownload, partPathOf } from "./download-opening.ts";
-import { progress, running, sourcesOf, waiting } from "./download-progress.ts";
+import { complete, progress, running, sourcesOf, waiting } from "./download-progress.ts";
 import type { FileFacts, StoredDownload } from "./profile.ts";
 import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
@@ -200,17 +200,13 @@ export class Download {
           ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount),
         };
       case "verifying":
-        return { ...facts, ...progress(Bitfield.full(geometry.pieceCount), geometry), state: "verifying" };
-      case "complete": {
-        const { sources } = state;
         return {
           ...facts,
-          ...progress(Bitfield.full(geometry.pieceCount), geometry),
-          sources,
-          state: "complete",
-          sha1,
+          ...complete(sourcesOf(state.active.torrent.status()), geometry),
+          state: "verifying",
         };
-      }
+      case "complete":
+        return { ...facts, ...complete(state.sources, geometry), state: "complete", sha1 };
       case "failed":
         return {
           ...facts,

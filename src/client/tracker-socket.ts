@@ -44,11 +44,14 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
   return new Promise((resolve, reject) => {
     let failure: unknown;
     let isOpen = false;
+    let isClosed = false;
     const close = () => {
       clearTimeout(timeout);
       void webSocketClient.close();
     };
     const closed = () => {
+      if (isClosed) return;
+      isClosed = true;
       close();
       if (isOpen) options.onClose();
       else reject(asConnectFailure(address, failure));
@@ -82,6 +85,8 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
           close,
         });
       },
+      // tRPC begins its pause before a reconnection on the error already, and only closing ends it.
+      onError: closed,
       onClose: closed,
     });
   });

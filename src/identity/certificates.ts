@@ -1,7 +1,7 @@
 // Keys and certificates: a device's identity, a group's authority (CA), a member's certificate of it. The form of a
 // member's certificate is libtorrent's for SSL torrents: subjectAltName DNS:*, issued by the CA in `ssl-cert`.
 // Whether a certificate is genuine is TLS's to check (node:tls with the group's CA); here certificates are made and read.
-import "./reflection.ts";
+import "reflect-metadata";
 import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import {
   AuthorityKeyIdentifierExtension,

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import bencode from "bencode";
 import { MiniTorrentError } from "../api/errors.ts";
+import { decodeDictionary } from "./bencoding.ts";
 import { Geometry } from "./geometry.ts";
 
 const SHA1_BYTES = 20;
@@ -117,26 +118,8 @@ function refuse(reason: string, cause?: unknown): never {
   throw new MiniTorrentError("MALFORMED_MESSAGE", `The metainfo is refused: ${reason}.`, { cause });
 }
 
-function decodeDictionary(info: Uint8Array): Record<string, unknown> {
-  let decoded: unknown;
-  try {
-    decoded = bencode.decode(Buffer.from(info.buffer, info.byteOffset, info.byteLength));
-  } catch (error) {
-    refuse("it is not bencoded", error);
-  }
-  if (
-    typeof decoded !== "object" ||
-    decoded === null ||
-    Array.isArray(decoded) ||
-    ArrayBuffer.isView(decoded)
-  ) {
-    refuse("it is not a dictionary");
-  }
-  return decoded as Record<string, unknown>;
-}
-
 function wholeNumber(dictionary: Record<string, unknown>, key: string): number {
-  const value = dictionary[key];
+  const value = Object.hasOwn(dictionary, key) ? dictionary[key] : undefined;
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
     return refuse(`its ${key} is not a whole number`);
   }
@@ -144,7 +127,7 @@ function wholeNumber(dictionary: Record<string, unknown>, key: string): number {
 }
 
 function bytes(dictionary: Record<string, unknown>, key: string): Uint8Array {
-  const value = dictionary[key];
+  const value = Object.hasOwn(dictionary, key) ? dictionary[key] : undefined;
   return value instanceof Uint8Array ? value : refuse(`its ${key} is not a string of bytes`);
 }
 

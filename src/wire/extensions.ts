@@ -2,7 +2,7 @@
 // requests it keeps. What it says of the other's address (`yourip`) is ignored, and so is what is not known here.
 import bencode from "bencode";
 import { MiniTorrentError } from "../api/errors.ts";
-import { decodeDictionary, isDictionary } from "./bencoding.ts";
+import { decodeDictionary, isDictionary } from "../metainfo/bencoding.ts";
 
 /** BEP 10: extension id 0 of an extended message is the handshake. */
 export const EXTENSION_HANDSHAKE_ID = 0;

@@ -94,5 +94,7 @@ test("whatever bytes come, the answer is metainfo or one clear error", () => {
     }),
     { numRuns: 500 },
   );
-  assert.throws(() => decodeMetainfo(Buffer.from("l".repeat(200_000))), { code: "MALFORMED_MESSAGE" });
+  for (const bomb of ["l".repeat(200_000), "d".repeat(200_000), "d1:al-3:ee", "d1:ai-e"]) {
+    assert.throws(() => decodeMetainfo(Buffer.from(bomb)), { code: "MALFORMED_MESSAGE" });
+  }
 });

@@ -1,0 +1,26 @@
+// What a test needs of the machine: where it is missing, the test is skipped with the reason, and in CI, where nothing
+// may be skipped, it runs and fails.
+import { execFileSync } from "node:child_process";
+
+const SKIP_NOTHING = process.env.MINITORRENT_SKIP_NOTHING === "1";
+
+/** The reason to skip a test that makes network namespaces; false where it can run. */
+export function withoutNetworkNamespaces(): string | false {
+  if (SKIP_NOTHING) return false;
+  if (process.getuid?.() !== 0) return "needs root to make network namespaces";
+  return has("ip", "-V") ? false : "needs the command ip (Debian package iproute2)";
+}
+
+/** The reason to skip a test that types at a terminal; false where it can run. */
+export function withoutTmux(): string | false {
+  return SKIP_NOTHING || has("tmux", "-V") ? false : "needs tmux (Debian package tmux)";
+}
+
+function has(command: string, versionFlag: string): boolean {
+  try {
+    execFileSync(command, [versionFlag], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,72 @@
+// Real processes: trackers that die and come back.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ClientProcess } from "../../harness/processes.ts";
+import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+
+const MIB = 1024 * 1024;
+const FAILOVER_MS = 2_000;
+
+async function trackerOf(client: ClientProcess): Promise<string> {
+  const status = (await client.must("whoami")) as { tracker: string };
+  return status.tracker;
+}
+
+test("a client whose tracker dies is at the next one within 2 s, session and shares with it", async () => {
+  await using scene = await Scene.open(2);
+  const alice = await scene.user("alice");
+  const bob = await scene.user("bob");
+  await scene.group("g", alice, { bob });
+  const { path, sha1 } = scene.file("alice", "set.tar", 16 * MIB);
+  await alice.must(`upload_file ${path} g`);
+  const lost = await trackerOf(alice);
+  await scene.trackers[scene.trackerAddresses.indexOf(lost)]?.kill("SIGKILL");
+  const startedMs = performance.now();
+  await alice.must("list_groups");
+  assert.ok(performance.now() - startedMs < FAILOVER_MS);
+  assert.notEqual(await trackerOf(alice), lost);
+  await bob.must("list_files g");
+  await bob.must(`download_file g set.tar ${scene.path("bob")}/`);
+  await bob.must("wait");
+  assert.equal(await sha1Of(scene.path("bob", "set.tar")), sha1);
+});
+
+test("a tracker that returns catches up, and then suffices alone", async () => {
+  await using scene = await Scene.open(2);
+  await scene.trackers[1]?.kill("SIGKILL");
+  const alice = await scene.user("alice");
+  await alice.must("create_group g");
+  const returned = await scene.startTracker(2);
+  const digests = async () => Promise.all(scene.trackers.map((tracker) => tracker.digest()));
+  for (let [one, other] = await digests(); one !== other; [one, other] = await digests()) await sleep(50);
+  await scene.trackers[0]?.kill("SIGKILL");
+  assert.ok(returned.pid > 0);
+  const groups = JSON.stringify(await alice.must("list_groups"));
+  assert.match(groups, /"groupId":"g"/);
+  const bob = await scene.user("bob");
+  await bob.must("join_group g");
+  await alice.must("accept_request g bob");
+});
+
+test("with no tracker left commands say so at once, a running download goes on, and all is well when one is back", async () => {
+  await using scene = await Scene.open(1);
+  const alice = await scene.user("alice");
+  const bob = await scene.user("bob");
+  await scene.group("g", alice, { bob });
+  const { path, sha1 } = scene.file("alice", "set.tar", 512 * MIB);
+  await alice.must(`upload_file ${path} g`);
+  await bob.must(`download_file g set.tar ${scene.path("bob")}/`);
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > 0);
+  await scene.trackers[0]?.kill("SIGKILL");
+  await bob.event((event) => event.event === "trackers-unreachable");
+  const startedMs = performance.now();
+  const answer = await bob.run("list_groups");
+  assert.equal(answer.code, "TRACKERS_UNREACHABLE");
+  assert.ok(performance.now() - startedMs < FAILOVER_MS);
+  await bob.must("wait");
+  assert.equal(await sha1Of(scene.path("bob", "set.tar")), sha1);
+  await scene.startTracker(1);
+  await bob.event((event) => event.event === "tracker-connected" && event.isFailover === true);
+  await bob.must("list_groups");
+});

@@ -18,7 +18,9 @@ const TAKE_OVER_SPEEDUP = 2;
 /** ...when what waits there takes longer than this. */
 const TAKE_OVER_MIN_WAIT_MS = 500;
 /** The first of what is asked of a peer is in its connection's buffers already and comes anyway. */
-const TAKE_OVER_MIN_BLOCKS = 12;
+const TAKE_OVER_MIN_BLOCKS = 24;
+/** Who says nothing for so long may have gone: an idle peer need not wait for the timeout to take over. */
+const SILENCE_MS = 1000;
 /** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed. */
 const MID_BLOCK_TIMEOUTS = 2;
 
@@ -45,6 +47,7 @@ export class Downloader {
   #isActive = true;
   #isPumping = false;
   #mustPumpAll = false;
+  #requestCount = 0;
   #lastArrivalMs = Number.NEGATIVE_INFINITY;
   #duplicateBytes = 0;
   #discardedBytes = 0;
@@ -159,7 +162,7 @@ export class Downloader {
         this.#helpOut(peer);
         return;
       }
-      this.#ask(peer, piece, piece.takeFree(peer.slot));
+      this.#ask(peer, piece, piece.takeFree(peer.slot, ++this.#requestCount));
     }
   }
 
@@ -185,9 +188,8 @@ export class Downloader {
       const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
       const slower = busy && this.#peers[busy.askedSlot];
       if (busy === undefined || slower === undefined) return;
-      busy.piece.askAlso(busy.blockIndex, peer.slot);
       this.#cancel(slower, busy.piece, busy.blockIndex);
-      busy.piece.forget(busy.blockIndex, slower.slot);
+      busy.piece.move(busy.blockIndex, peer.slot, ++this.#requestCount);
       this.#ask(peer, busy.piece, busy.blockIndex);
     }
   }
@@ -199,11 +201,13 @@ export class Downloader {
     return ((peer.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
 
-  /** How long what is asked of the peer takes; 0 if that is not long enough to help. */
+  /** How long what is asked of the peer takes, or it has been silent; 0 if that is not long enough to help. */
   #waitMs(slot: number, minWaitMs: number, minBlocks: number): number {
     const peer = this.#peers[slot];
-    if (peer === undefined || (peer.outstanding < minBlocks && !peer.window.isSnubbed)) return 0;
-    return peer.queueMs > minWaitMs ? peer.queueMs : 0;
+    if (peer === undefined || peer.outstanding === 0) return 0;
+    const silentMs = peer.window.silentForMs(this.#options.nowMs());
+    if (silentMs > SILENCE_MS) return Math.max(silentMs, peer.queueMs);
+    return peer.outstanding >= minBlocks && peer.queueMs > minWaitMs ? peer.queueMs : 0;
   }
 
   // Blocks coming in
@@ -238,13 +242,7 @@ export class Downloader {
       }
       return undefined;
     }
-    if (!piece.begins(blockIndex, peer.slot)) {
-      // Another peer's copy is arriving: this one must not be written over it.
-      this.#duplicateBytes += lengthBytes;
-      piece.forget(blockIndex, peer.slot);
-      peer.answered();
-      return undefined;
-    }
+    piece.begins(blockIndex);
     peer.blockBegins(piece, blockIndex);
     return piece.place(blockIndex);
   }
@@ -259,11 +257,7 @@ export class Downloader {
     peer.blockIsOver();
     peer.answered();
     peer.window.arrived(lengthBytes, nowMs);
-    const other = this.#peers[piece.ends(blockIndex, peer.sourceIndex)];
-    if (other !== undefined) {
-      this.#cancel(other, piece, blockIndex);
-      this.pump(other);
-    }
+    piece.ends(blockIndex, peer.sourceIndex);
     if (piece.status === "abandoned") {
       this.#duplicateBytes += lengthBytes;
       this.#giveBack(piece);
@@ -355,7 +349,7 @@ export class Downloader {
     this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
       if (isArriving || kept++ < keep) return;
       this.#cancel(peer, piece, blockIndex);
-      piece.forget(blockIndex, peer.slot);
+      piece.forget(blockIndex);
     });
     this.picker.somethingFreed();
   }
@@ -370,7 +364,7 @@ export class Downloader {
   }
 
   #forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
-    piece.forget(blockIndex, peer.slot);
+    piece.forget(blockIndex);
     if (mayStillCome) peer.tookBack(piece.pieceIndex, blockIndex);
     else peer.answered();
     this.picker.somethingFreed();
@@ -395,7 +389,7 @@ export class Downloader {
       this.#eachRequest(peer, (asked, blockIndex, isArriving) => {
         if (asked !== piece || isArriving) return;
         this.#cancel(peer, piece, blockIndex);
-        piece.forget(blockIndex, peer.slot);
+        piece.forget(blockIndex);
       });
       this.#abandon(piece);
     }

@@ -21,10 +21,10 @@ export class OpenPiece {
   readonly #lengthBytes: number;
   readonly #bytes: Uint8Array;
   readonly #blocks: Uint8Array;
-  /** Slot + 1 of who is asked for the block, or gives it now; 0: nobody. */
-  readonly #first: Uint16Array;
-  /** Slot + 1 of who is asked for it as well (endgame). */
-  readonly #second: Uint16Array;
+  /** Slot + 1 of who is asked for the block, or gives it now; 0: nobody. Never two at once. */
+  readonly #asked: Uint16Array;
+  /** The how-many-eth of all requests it was. */
+  readonly #orders: Float64Array;
   /** Source index + 1 of who gave it. */
   readonly #givers: Uint16Array;
   #status: OpenPieceStatus = "filling";
@@ -49,8 +49,8 @@ export class OpenPiece {
     this.blockCount = geometry.blockCount(pieceIndex);
     this.#freeCount = this.blockCount;
     this.#blocks = new Uint8Array(this.blockCount);
-    this.#first = new Uint16Array(this.blockCount);
-    this.#second = new Uint16Array(this.blockCount);
+    this.#asked = new Uint16Array(this.blockCount);
+    this.#orders = new Float64Array(this.blockCount);
     this.#givers = new Uint16Array(this.blockCount);
   }
 
@@ -86,38 +86,38 @@ export class OpenPiece {
   }
 
   /** Asks that peer for the first free block. Returns -1 if none is free. Free -> requested. */
-  takeFree(slot: number): number {
+  takeFree(slot: number, order = 0): number {
     if (this.freeCount === 0) return -1;
     while (this.#blocks[this.#lowestFree] !== FREE) this.#lowestFree++;
     const blockIndex = this.#lowestFree;
     this.#blocks[blockIndex] = REQUESTED;
-    this.#first[blockIndex] = slot + 1;
     this.#freeCount--;
+    this.#ask(blockIndex, slot, order);
     return blockIndex;
   }
 
-  /** True if the block is asked of one peer, other than that one, and has not begun to arrive. */
-  canAskAlso(blockIndex: number, slot: number): boolean {
-    return (
-      this.#status === "filling" &&
-      this.#blocks[blockIndex] === REQUESTED &&
-      this.#second[blockIndex] === 0 &&
-      this.#first[blockIndex] !== slot + 1
-    );
+  /** True if the block is asked of somebody and has not begun to arrive. */
+  isMovable(blockIndex: number): boolean {
+    return this.#status === "filling" && this.#blocks[blockIndex] === REQUESTED;
   }
 
-  /** Asks that peer too. The caller has looked whether it can. */
-  askAlso(blockIndex: number, slot: number): void {
-    this.#second[blockIndex] = slot + 1;
+  /** Asks that peer instead of the one that was asked. The caller has looked that it is movable. */
+  move(blockIndex: number, slot: number, order: number): void {
+    this.#ask(blockIndex, slot, order);
   }
 
-  /** The peer that is asked for the block, the first if there are two; -1: nobody. */
-  firstAsked(blockIndex: number): number {
-    return (this.#first[blockIndex] ?? 0) - 1;
+  /** The peer that is asked for the block; -1: nobody. */
+  askedSlot(blockIndex: number): number {
+    return (this.#asked[blockIndex] ?? 0) - 1;
+  }
+
+  /** Requests are counted; the higher, the later. */
+  askedOrder(blockIndex: number): number {
+    return this.#orders[blockIndex] ?? 0;
   }
 
   isAskedOf(blockIndex: number, slot: number): boolean {
-    return this.#first[blockIndex] === slot + 1 || this.#second[blockIndex] === slot + 1;
+    return this.#asked[blockIndex] === slot + 1;
   }
 
   isArrived(blockIndex: number): boolean {
@@ -129,16 +129,10 @@ export class OpenPiece {
     return this.#status === "filling" && this.#freeCount + this.#arrivedCount === this.blockCount;
   }
 
-  /** Requested -> arriving. False if another peer's copy is arriving now. The caller has looked that it was asked. */
-  begins(blockIndex: number, slot: number): boolean {
-    if (this.#blocks[blockIndex] !== REQUESTED) return false;
-    if (this.#second[blockIndex] === slot + 1) {
-      this.#second[blockIndex] = this.#first[blockIndex] ?? 0;
-      this.#first[blockIndex] = slot + 1;
-    }
+  /** Requested -> arriving. */
+  begins(blockIndex: number): void {
     this.#blocks[blockIndex] = ARRIVING;
     this.#arrivingCount++;
-    return true;
   }
 
   /** Where the block's bytes go. */
@@ -147,33 +141,20 @@ export class OpenPiece {
     return this.#bytes.subarray(offset, offset + this.lengthOfBlockBytes(blockIndex));
   }
 
-  /** Arriving -> arrived. Returns the slot of the other peer that was asked, who is to be told; -1: there is none. */
-  ends(blockIndex: number, sourceIndex: number): number {
-    const otherSlot = (this.#second[blockIndex] ?? 0) - 1;
+  /** Arriving -> arrived. */
+  ends(blockIndex: number, sourceIndex: number): void {
     this.#blocks[blockIndex] = ARRIVED;
-    this.#first[blockIndex] = 0;
-    this.#second[blockIndex] = 0;
+    this.#asked[blockIndex] = 0;
     this.#givers[blockIndex] = sourceIndex + 1;
     this.#lastGiver = sourceIndex;
     this.#arrivingCount--;
     this.#arrivedCount++;
-    return otherSlot;
   }
 
-  /** That peer is not asked for the block any longer. Requested or arriving -> free, unless somebody else is asked. */
-  forget(blockIndex: number, slot: number): void {
-    if (this.#second[blockIndex] === slot + 1) {
-      this.#second[blockIndex] = 0;
-      return;
-    }
-    if (this.#first[blockIndex] !== slot + 1) return;
+  /** Nobody is asked for the block any longer. Requested or arriving -> free. */
+  forget(blockIndex: number): void {
     if (this.#blocks[blockIndex] === ARRIVING) this.#arrivingCount--;
-    this.#first[blockIndex] = this.#second[blockIndex] ?? 0;
-    this.#second[blockIndex] = 0;
-    if (this.#first[blockIndex] !== 0) {
-      this.#blocks[blockIndex] = REQUESTED;
-      return;
-    }
+    this.#asked[blockIndex] = 0;
     this.#blocks[blockIndex] = FREE;
     this.#freeCount++;
     if (blockIndex < this.#lowestFree) this.#lowestFree = blockIndex;
@@ -221,5 +202,10 @@ export class OpenPiece {
   /** Filling -> abandoned: its memory goes back as soon as no decoder writes into it. */
   abandon(): void {
     this.#status = "abandoned";
+  }
+
+  #ask(blockIndex: number, slot: number, order: number): void {
+    this.#asked[blockIndex] = slot + 1;
+    this.#orders[blockIndex] = order;
   }
 }

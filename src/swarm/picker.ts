@@ -64,6 +64,8 @@ export class Picker {
   readonly #runShift: number;
   /** In the order in which they were opened. */
   readonly #open = new Map<number, OpenPiece>();
+  /** Open pieces that belong to nobody. */
+  readonly #orphans = new Set<OpenPiece>();
   /** By slot: the piece whose blocks are being asked for. */
   readonly #current: (OpenPiece | undefined)[] = [];
   /** By slot: the piece opened last, after which the run goes on. */
@@ -159,7 +161,9 @@ export class Picker {
     this.#current[peer.slot] = undefined;
     this.#lastOpened[peer.slot] = -2;
     for (const piece of this.#open.values()) {
-      if (piece.ownerSlot === peer.slot) piece.ownerSlot = -1;
+      if (piece.ownerSlot !== peer.slot) continue;
+      piece.ownerSlot = -1;
+      this.#orphans.add(piece);
     }
     this.#changes++;
   }
@@ -194,14 +198,18 @@ export class Picker {
     if (peer.isOnParole) return undefined;
     let found: BusyBlock | undefined;
     let longestMs = 0;
+    let latest = -1;
     for (const piece of this.#open.values()) {
       if (piece.status !== "filling" || piece.isExclusive || !peer.has.has(piece.pieceIndex)) continue;
       for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
-        if (!piece.canAskAlso(blockIndex, peer.slot)) continue;
-        const askedSlot = piece.firstAsked(blockIndex);
+        const askedSlot = piece.askedSlot(blockIndex);
+        if (askedSlot === -1 || askedSlot === peer.slot || !piece.isMovable(blockIndex)) continue;
         const waitingMs = waitMs(askedSlot);
-        if (waitingMs < longestMs || waitingMs <= 0) continue;
+        if (waitingMs <= 0 || waitingMs < longestMs) continue;
+        const order = piece.askedOrder(blockIndex);
+        if (waitingMs === longestMs && order < latest) continue;
         longestMs = waitingMs;
+        latest = order;
         found = { piece, blockIndex, askedSlot };
       }
     }
@@ -210,23 +218,26 @@ export class Picker {
 
   /** The piece is verified, or its memory is given back: it is no longer open. */
   closed(pieceIndex: number): void {
+    const piece = this.#open.get(pieceIndex);
+    if (piece !== undefined) this.#orphans.delete(piece);
     this.#open.delete(pieceIndex);
     if (!this.#have.has(pieceIndex)) this.availability.free(pieceIndex);
     this.somethingFreed();
   }
 
   #pieceForTrusted(peer: PickingPeer): OpenPiece | undefined {
-    const orphan = this.#begunPiece(peer, true);
-    if (orphan !== undefined) {
-      orphan.ownerSlot = peer.slot;
-      return orphan;
+    for (const orphan of this.#orphans) {
+      if (orphan.freeCount > 0 && !orphan.isExclusive && peer.has.has(orphan.pieceIndex)) {
+        this.#adopt(orphan, peer);
+        return orphan;
+      }
     }
     const maxOpen = this.#maxOpenPieces();
     if (this.#open.size >= maxOpen) {
-      const begun = this.#begunPiece(peer, false);
+      const begun = this.#begunPiece(peer);
       if (begun !== undefined) return begun;
     }
-    return this.#openNew(peer, false) ?? this.#begunPiece(peer, false);
+    return this.#openNew(peer, false) ?? this.#begunPiece(peer);
   }
 
   #pieceForParole(peer: PickingPeer): OpenPiece | undefined {
@@ -236,9 +247,10 @@ export class Picker {
     const piece = this.#openNew(peer, true);
     if (piece !== undefined) return piece;
     // What others began and left may never be finished by them: it is begun anew rather than mixed.
-    for (const orphan of this.#open.values()) {
-      if (orphan.ownerSlot !== -1 || !orphan.isQuiet || !peer.has.has(orphan.pieceIndex)) continue;
+    for (const orphan of this.#orphans) {
+      if (!orphan.isQuiet || !peer.has.has(orphan.pieceIndex)) continue;
       this.#discardedBytes += orphan.restart(peer.slot);
+      this.#adopt(orphan, peer);
       return orphan;
     }
     return undefined;
@@ -249,13 +261,17 @@ export class Picker {
     return Math.max(8, (peerCount * OPEN_BYTES_PER_PEER) / this.#geometry.pieceLengthBytes);
   }
 
-  /** A piece with free blocks that the peer has: one that belongs to nobody, or the one with the most free blocks. */
-  #begunPiece(peer: PickingPeer, mustBeOrphan: boolean): OpenPiece | undefined {
+  #adopt(orphan: OpenPiece, peer: PickingPeer): void {
+    orphan.ownerSlot = peer.slot;
+    this.#orphans.delete(orphan);
+  }
+
+  /** The piece with the most free blocks among those that the peer has. */
+  #begunPiece(peer: PickingPeer): OpenPiece | undefined {
     let best: OpenPiece | undefined;
     for (const piece of this.#open.values()) {
-      if (piece.freeCount === 0 || piece.isExclusive || !peer.has.has(piece.pieceIndex)) continue;
-      if (piece.ownerSlot === -1) return piece;
-      if (!mustBeOrphan && piece.freeCount > (best?.freeCount ?? 0)) best = piece;
+      if (piece.freeCount <= (best?.freeCount ?? 0) || piece.isExclusive) continue;
+      if (peer.has.has(piece.pieceIndex)) best = piece;
     }
     return best;
   }
@@ -327,13 +343,14 @@ export class Picker {
     let candidatesLeft = maxCandidates;
     let hasWrapped = false;
     let pieceIndex = start - 1;
-    while (candidatesLeft-- > 0) {
+    while (candidatesLeft > 0) {
       pieceIndex = freePieces.nextInBoth(peer.has, pieceIndex + 1);
       if (pieceIndex === -1 && !hasWrapped) {
         hasWrapped = true;
         continue;
       }
       if (pieceIndex === -1 || (hasWrapped && pieceIndex >= start)) break;
+      candidatesLeft--;
       if (best === undefined || this.availability.rarity(pieceIndex) < this.availability.rarity(best)) {
         best = pieceIndex;
       }

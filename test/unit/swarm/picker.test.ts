@@ -1,0 +1,322 @@
+// Pictures: each column is a piece. In `have`, `*` is a piece that we have; in a peer's line `x` is one that it has. A
+// digit in `availability` is by how many peers, seeds aside, a piece is had.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
+import { Picker, type PickingPeer } from "../../../src/swarm/picker.ts";
+import { PieceSet } from "../../../src/swarm/piece-set.ts";
+import { seededRandom } from "../../sim/virtual-clock.ts";
+
+interface TestPeer extends PickingPeer {
+  isOnParole: boolean;
+  isHungry: boolean;
+}
+
+interface AskedBlock {
+  readonly pieceIndex: number;
+  readonly blockIndex: number;
+  readonly slot: number;
+  hasArrived: boolean;
+}
+
+const BLOCKS_PER_PIECE = 4;
+
+function peerWith(slot: number, picture: string, isOnParole = false): TestPeer {
+  const has = new PieceSet(picture.length);
+  for (const [pieceIndex, sign] of [...picture].entries()) if (sign === "x") has.add(pieceIndex);
+  return { slot, has, isSeed: has.isFull, isOnParole, isHungry: true };
+}
+
+/** Peers from slot 100 on make up the availability. */
+function pickerFor({
+  have,
+  availability = "",
+  memoryPieces = Number.POSITIVE_INFINITY,
+  isOurShare = () => true,
+}: {
+  have: string;
+  availability?: string;
+  memoryPieces?: number;
+  isOurShare?: (runIndex: number) => boolean;
+}): Picker {
+  const bitfield = new Bitfield(have.length);
+  for (const [pieceIndex, sign] of [...have].entries()) if (sign === "*") bitfield.set(pieceIndex);
+  let reserved = 0;
+  const picker = new Picker({
+    geometry: new Geometry(
+      have.length * BLOCKS_PER_PIECE * BLOCK_LENGTH_BYTES,
+      BLOCKS_PER_PIECE * BLOCK_LENGTH_BYTES,
+    ),
+    have: bitfield,
+    reserve: () => (reserved++ < memoryPieces ? new Uint8Array(0) : undefined),
+    random: seededRandom(7),
+    isOurShare,
+  });
+  for (let level = 1; level <= 9; level++) {
+    const picture = [...availability].map((digit) => (Number(digit) >= level ? "x" : " ")).join("");
+    if (picture.includes("x")) picker.peerCame({ ...peerWith(100 + level, picture), isSeed: false });
+  }
+  return picker;
+}
+
+/** Takes blocks for that peer until there are no more; pieces in the order of picking. */
+function pickAll(picker: Picker, peer: TestPeer, mostBlocks = 1000): number[] {
+  const pieces: number[] = [];
+  for (let taken = 0; taken < mostBlocks; taken++) {
+    const piece = picker.pieceFor(peer);
+    if (piece === undefined) break;
+    assert.ok(piece.takeFree(peer.slot) >= 0);
+    if (pieces.at(-1) !== piece.pieceIndex) pieces.push(piece.pieceIndex);
+  }
+  return pieces;
+}
+
+describe("the picker", () => {
+  it("takes the rarest first", () => {
+    const picker = pickerFor({ have: "****      ", availability: "1111432143" });
+    const peer = peerWith(0, "    xxxxxx");
+    picker.peerCame(peer);
+    assert.equal(pickAll(picker, peer)[0], 7);
+    assert.deepEqual(pickAll(picker, peerWith(0, "    xxxxxx")).slice(0), []);
+  });
+
+  it("goes from rare to common, and asks for each once", () => {
+    const picker = pickerFor({ have: "****      ", availability: "0000251364" });
+    const peer = peerWith(0, "xxxxxxxxxx");
+    picker.peerCame(peer);
+    assert.deepEqual(pickAll(picker, peer), [6, 4, 7, 9, 5, 8]);
+  });
+
+  it("picks only what the peer has", () => {
+    const picker = pickerFor({ have: "****      ", availability: "0000123456" });
+    const peer = peerWith(0, "       x x");
+    picker.peerCame(peer);
+    assert.deepEqual(pickAll(picker, peer), [7, 9]);
+  });
+
+  it("goes in file order when there are only seeds", () => {
+    const picker = pickerFor({ have: "****        " });
+    const seed = peerWith(0, "xxxxxxxxxxxx");
+    picker.peerCame(seed);
+    assert.deepEqual(pickAll(picker, seed), [4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it("takes the first pieces without regard to rarity from a peer that is no seed", () => {
+    const firsts = new Set<number>();
+    for (let seed = 0; seed < 40; seed++) {
+      const picker = new Picker({
+        geometry: new Geometry(8 * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES),
+        have: new Bitfield(8),
+        reserve: () => new Uint8Array(0),
+        random: seededRandom(seed),
+        isOurShare: () => true,
+      });
+      const peer = peerWith(0, "xxxx    ");
+      picker.peerCame(peer);
+      picker.peerCame(peerWith(1, " xxx    "));
+      firsts.add(picker.pieceFor(peer)?.pieceIndex ?? -1);
+    }
+    assert.deepEqual([...firsts].sort(), [0, 1, 2, 3]);
+  });
+
+  it("gives a piece to one peer; another takes of its blocks only when there is nothing else", () => {
+    const picker = pickerFor({ have: "****  ", availability: "000012" });
+    const [a, b] = [peerWith(0, "xxxxxx"), peerWith(1, "xxxxxx")];
+    picker.peerCame(a);
+    picker.peerCame(b);
+    assert.deepEqual(pickAll(picker, a, 1), [4]);
+    assert.deepEqual(pickAll(picker, b, BLOCKS_PER_PIECE), [5]);
+    assert.deepEqual(pickAll(picker, b), [4]);
+    assert.deepEqual(pickAll(picker, a), []);
+  });
+
+  it("finishes what a peer that left had begun before it opens anything", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const [leaving, staying] = [peerWith(0, "xxxxxxxx"), peerWith(1, "xxxxxxxx")];
+    picker.peerCame(leaving);
+    picker.peerCame(staying);
+    const [begun] = pickAll(picker, leaving, 1);
+    const piece = picker.openPiece(begun ?? -1);
+    piece?.forget(0);
+    picker.peerLeft(leaving);
+    assert.equal(pickAll(picker, staying)[0], begun);
+  });
+
+  it("opens nothing when there is no memory, and goes on when there is", () => {
+    const picker = pickerFor({ have: "****      ", availability: "0000111111", memoryPieces: 2 });
+    const peer = peerWith(0, "xxxxxxxxxx");
+    picker.peerCame(peer);
+    assert.equal(pickAll(picker, peer).length, 2);
+    assert.equal(picker.isOutOfMemory, true);
+    assert.equal(picker.availability.freeCount, 4);
+    picker.somethingFreed();
+    assert.equal(picker.isOutOfMemory, false);
+  });
+
+  it("gives a peer on parole whole pieces, which nobody else may touch", () => {
+    const picker = pickerFor({ have: "****  ", availability: "000011" });
+    const suspect = peerWith(0, "xxxxxx", true);
+    const other = peerWith(1, "xxxxxx");
+    picker.peerCame(suspect);
+    picker.peerCame(other);
+    const [alone] = pickAll(picker, suspect, 1);
+    const others = pickAll(picker, other);
+    assert.equal(others.includes(alone ?? -1), false);
+    assert.equal(
+      picker.busiestBlock(other, () => 1000),
+      undefined,
+    );
+    // Nor does it take of what others began.
+    assert.deepEqual(pickAll(picker, suspect), [alone]);
+    assert.deepEqual(pickAll(picker, suspect), []);
+  });
+
+  it("leaves to others what falls to them as long as nobody has it and the seed has work", () => {
+    const picker = pickerFor({ have: "****        ", availability: "", isOurShare: (run) => run % 2 === 0 });
+    const seed = { ...peerWith(0, "xxxxxxxxxxxx"), isHungry: false };
+    picker.peerCame(seed);
+    picker.peerCame(peerWith(1, "            "));
+    // A run is 1 MiB, 16 of these pieces: all twelve are in run 0 and ours.
+    assert.equal(pickAll(picker, seed).length, 8);
+    const theirs = pickerFor({ have: "****        ", isOurShare: () => false });
+    theirs.peerCame(seed);
+    theirs.peerCame(peerWith(1, "            "));
+    assert.deepEqual(pickAll(theirs, seed), []);
+    assert.equal(pickAll(theirs, { ...seed, isHungry: true }).length, 8);
+  });
+
+  it("is in endgame only when nothing is free that somebody has", () => {
+    const picker = pickerFor({ have: "****   " });
+    const peer = peerWith(0, "xxxxxx ");
+    picker.peerCame(peer);
+    assert.equal(picker.isEndgame, false);
+    pickAll(picker, peer, BLOCKS_PER_PIECE + 1);
+    // Piece 6 is free, but nobody has it.
+    assert.equal(picker.isEndgame, true);
+    picker.peerCame(peerWith(1, "xxxxxxx"));
+    assert.equal(picker.isEndgame, false);
+  });
+
+  it("never picks what we have, what the peer lacks, or a block that is asked for", () => {
+    const pictures = fc.string({ unit: fc.constantFrom("x", " "), minLength: 24, maxLength: 24 });
+    const operation = fc.oneof(
+      fc.record({
+        type: fc.constant("pick" as const),
+        slot: fc.nat(3),
+        blocks: fc.integer({ min: 1, max: 9 }),
+      }),
+      fc.record({ type: fc.constant("gain" as const), slot: fc.nat(3), pieceIndex: fc.nat(23) }),
+      fc.record({ type: fc.constant("forget" as const), slot: fc.nat(3) }),
+      fc.record({ type: fc.constant("rejoin" as const), slot: fc.nat(3), has: pictures }),
+      fc.record({ type: fc.constant("arrive" as const), slot: fc.nat(3) }),
+    );
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.constantFrom("*", " "), minLength: 24, maxLength: 24 }),
+        fc.array(pictures, { minLength: 4, maxLength: 4 }),
+        fc.array(operation, { maxLength: 60 }),
+        fc.nat(3),
+        (have, lines, operations, paroleSlot) => {
+          const picker = pickerFor({ have });
+          const peers = lines.map((line, slot) => peerWith(slot, line, slot === paroleSlot));
+          const asked = new Map<string, AskedBlock>();
+          const takeBack = (slot: number): void => {
+            for (const [key, block] of asked) {
+              if (block.slot !== slot || block.hasArrived) continue;
+              picker.openPiece(block.pieceIndex)?.forget(block.blockIndex);
+              asked.delete(key);
+            }
+          };
+          for (const peer of peers) picker.peerCame(peer);
+          for (const step of operations) {
+            const peer = peers[step.slot];
+            assert.ok(peer);
+            if (step.type === "pick") {
+              for (let taken = 0; taken < step.blocks; taken++) {
+                const piece = picker.pieceFor(peer);
+                if (piece === undefined) break;
+                const { pieceIndex } = piece;
+                const blockIndex = piece.takeFree(step.slot);
+                const key = `${pieceIndex}:${blockIndex}`;
+                assert.notEqual(have[pieceIndex], "*", "we have it");
+                assert.ok(peer.has.has(pieceIndex), "the peer lacks it");
+                // Only for a peer on parole a piece is begun anew, with what had come thrown away.
+                const isBegunAnew = asked.get(key)?.hasArrived && piece.isExclusive;
+                assert.ok(!asked.has(key) || isBegunAnew, "it is asked for");
+                assert.ok(blockIndex >= 0 && blockIndex < BLOCKS_PER_PIECE);
+                asked.set(key, { pieceIndex, blockIndex, slot: step.slot, hasArrived: false });
+              }
+            } else if (step.type === "gain") {
+              if (peer.isSeed || !peer.has.add(step.pieceIndex)) continue;
+              picker.peerGained(peer, step.pieceIndex);
+            } else if (step.type === "rejoin") {
+              takeBack(step.slot);
+              picker.peerLeft(peer);
+              const back = peerWith(step.slot, step.has, peer.isOnParole);
+              peers[step.slot] = back;
+              picker.peerCame(back);
+            } else if (step.type === "arrive") {
+              const first = [...asked.values()].find(
+                (block) => block.slot === step.slot && !block.hasArrived,
+              );
+              if (first === undefined) continue;
+              const piece = picker.openPiece(first.pieceIndex);
+              assert.ok(piece);
+              piece.begins(first.blockIndex);
+              piece.ends(first.blockIndex, step.slot);
+              first.hasArrived = true;
+            } else {
+              takeBack(step.slot);
+              picker.disown(peer);
+            }
+            // What is counted as free is free, and nothing else.
+            for (let pieceIndex = 0; pieceIndex < have.length; pieceIndex++) {
+              const isFree = have[pieceIndex] !== "*" && picker.openPiece(pieceIndex) === undefined;
+              assert.equal(picker.availability.isFree(pieceIndex), isFree);
+              const copies = peers.filter((other) => other.has.has(pieceIndex)).length;
+              assert.equal(picker.availability.copies(pieceIndex), copies);
+            }
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it("costs the same however many pieces and peers there are", () => {
+    const pieceCount = 100_000;
+    const random = seededRandom(3);
+    const picker = new Picker({
+      geometry: new Geometry(pieceCount * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES),
+      have: new Bitfield(pieceCount),
+      reserve: () => new Uint8Array(0),
+      random,
+      isOurShare: (run) => run % 200 === 0,
+    });
+    const peers = Array.from({ length: 200 }, (_, slot) => {
+      const has = new PieceSet(pieceCount);
+      // From peers that have nearly everything to peers that have 20 pieces.
+      const share = slot % 4 === 0 ? 0.0002 : random();
+      for (let pieceIndex = 0; pieceIndex < pieceCount; pieceIndex++)
+        if (random() < share) has.add(pieceIndex);
+      const peer = { slot, has, isSeed: false, isOnParole: false, isHungry: true };
+      picker.peerCame(peer);
+      return peer;
+    });
+    const microseconds: number[] = [];
+    for (let round = 0; round < 20; round++) {
+      const start = performance.now();
+      for (const peer of peers) {
+        const piece = picker.pieceFor(peer);
+        if (piece === undefined) continue;
+        piece.takeFree(peer.slot);
+      }
+      microseconds.push(((performance.now() - start) * 1000) / peers.length);
+    }
+    microseconds.sort((a, b) => a - b);
+    // The mark is 20; twice that passes, since the machine may have other work.
+    assert.ok((microseconds[10] ?? 0) < 40, `${microseconds[10]} microseconds a pick`);
+  });
+});

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { Rate } from "../../../src/swarm/rate.ts";
+import { RequestWindow } from "../../../src/swarm/request-window.ts";
+
+/** A peer that delivers at a steady rate, ticked each 100 ms. */
+function runSteadily(window: RequestWindow, blocksPerSecond: number, seconds: number, fromMs = 0): number {
+  const rate = new Rate();
+  let arrived = 0;
+  for (let nowMs = fromMs; nowMs < fromMs + seconds * 1000; nowMs += 10) {
+    for (; arrived < ((nowMs - fromMs) * blocksPerSecond) / 1000; arrived++) {
+      window.arrived(BLOCK_LENGTH_BYTES, nowMs);
+      rate.add(BLOCK_LENGTH_BYTES);
+    }
+    if (nowMs % 100 === 0) {
+      rate.advance(100);
+      window.adjust(nowMs, rate.bytesPerSecond);
+    }
+  }
+  return fromMs + seconds * 1000;
+}
+
+describe("a request window", () => {
+  it("doubles each round trip at the start, up to what the peer allows", () => {
+    const window = new RequestWindow(1000, 0);
+    window.peerAllows(500);
+    let roundTrips = 0;
+    for (; window.sizeBlocks < 500 && roundTrips < 20; roundTrips++) {
+      const before = window.sizeBlocks;
+      for (let block = 0; block < before; block++) window.arrived(BLOCK_LENGTH_BYTES, roundTrips);
+      assert.ok(window.sizeBlocks === 500 || window.sizeBlocks === 2 * before);
+    }
+    assert.equal(window.sizeBlocks, 500);
+    assert.ok(roundTrips <= 7, "8 blocks doubled 6 times are more than 500");
+  });
+
+  it("settles at what the peer delivers in two seconds", () => {
+    const window = new RequestWindow(1000, 0);
+    window.peerAllows(2000);
+    runSteadily(window, 100, 20);
+    assert.ok(window.sizeBlocks > 180 && window.sizeBlocks < 220, `${window.sizeBlocks}`);
+  });
+
+  it("is snubbed to one request until a block comes", () => {
+    const window = new RequestWindow(1000, 0);
+    const nowMs = runSteadily(window, 100, 10);
+    assert.equal(window.isOverdue(nowMs), false);
+    assert.equal(window.isOverdue(nowMs + 4000), true);
+    window.snub(nowMs + 4000);
+    assert.equal(window.sizeBlocks, 1);
+    window.unchoked(nowMs + 4500);
+    window.adjust(nowMs + 5000, 1e6);
+    assert.equal(window.sizeBlocks, 1);
+    assert.equal(window.isSnubbed, true);
+    window.arrived(BLOCK_LENGTH_BYTES, nowMs + 6000);
+    assert.equal(window.isSnubbed, false);
+    assert.ok(window.sizeBlocks >= 2);
+  });
+
+  it("waits longer for a peer that is slow by habit", () => {
+    const slow = new RequestWindow(1000, 0);
+    for (let nowMs = 5000; nowMs <= 100_000; nowMs += 5000) slow.arrived(BLOCK_LENGTH_BYTES, nowMs);
+    assert.ok(slow.timeoutMs >= 5000 && slow.timeoutMs < 8000, `${slow.timeoutMs}`);
+    const uneven = new RequestWindow(1000, 0);
+    for (let nowMs = 0, gapMs = 0; nowMs < 100_000; gapMs = gapMs === 0 ? 8000 : 0) {
+      nowMs += gapMs + 1;
+      uneven.arrived(BLOCK_LENGTH_BYTES, nowMs);
+    }
+    assert.ok(uneven.timeoutMs > 12_000, `${uneven.timeoutMs}`);
+  });
+
+  it("is never larger than both sides allow, nor less than one, and always has room for a bundle", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 2000 }),
+        fc.integer({ min: 0, max: 1_000_000 }),
+        fc.array(fc.tuple(fc.nat(500), fc.constantFrom("arrive", "adjust", "snub", "unchoke"), fc.nat(1e9))),
+        (own, peerLimit, steps) => {
+          const window = new RequestWindow(own, 0);
+          window.peerAllows(peerLimit);
+          let nowMs = 0;
+          for (const [passedMs, what, rate] of steps) {
+            nowMs += passedMs;
+            if (what === "arrive") window.arrived(BLOCK_LENGTH_BYTES, nowMs);
+            else if (what === "adjust") window.adjust(nowMs, rate);
+            else if (what === "snub") window.snub(nowMs);
+            else window.unchoked(nowMs);
+            assert.ok(window.sizeBlocks >= 1 && window.sizeBlocks <= Math.max(1, Math.min(own, peerLimit)));
+            assert.ok(window.refillAtBlocks >= 0 && window.refillAtBlocks < window.sizeBlocks);
+            assert.ok(window.timeoutMs >= 3000 && window.timeoutMs <= 60_000);
+          }
+        },
+      ),
+    );
+  });
+});
+
+describe("a rate", () => {
+  it("tells the truth from the first tick on, and forgets what is over", () => {
+    const rate = new Rate();
+    assert.equal(rate.bytesPerSecond, 0);
+    rate.add(1000);
+    rate.advance(100);
+    assert.equal(Math.round(rate.bytesPerSecond), 10_000);
+    for (let tick = 0; tick < 300; tick++) rate.advance(100);
+    assert.equal(rate.bytesPerSecond, 0);
+    assert.equal(rate.totalBytes, 1000);
+  });
+});

@@ -1,0 +1,334 @@
+// One torrent against a link that records what is said to it: what a peer, well-behaved or not, gets for what it says.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
+import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import { Torrent } from "../../../src/swarm/torrent.ts";
+import { encodeExtensionHandshake } from "../../../src/wire/extensions.ts";
+import { readUint32 } from "../../../src/wire/integers.ts";
+import { type PeerLink, PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
+import { writePieceHeader } from "../../../src/wire/piece-header.ts";
+
+const BLOCKS = 4;
+const geometry = new Geometry(10 * BLOCKS * BLOCK_LENGTH_BYTES, BLOCKS * BLOCK_LENGTH_BYTES);
+
+class RecordingLink implements PeerLink {
+  readonly said: string[] = [];
+  readonly sent: { bytes: Uint8Array; done: () => void }[] = [];
+  hasRoom = true;
+
+  take(): string[] {
+    return this.said.splice(0);
+  }
+  choke(): void {
+    this.said.push("choke");
+  }
+  unchoke(): void {
+    this.said.push("unchoke");
+  }
+  interested(): void {
+    this.said.push("interested");
+  }
+  notInterested(): void {
+    this.said.push("not interested");
+  }
+  have(pieceIndex: number): void {
+    this.said.push(`have ${pieceIndex}`);
+  }
+  bitfield(bytes: Uint8Array): void {
+    this.said.push(`bitfield ${Buffer.from(bytes).toString("hex")}`);
+  }
+  haveAll(): void {
+    this.said.push("have all");
+  }
+  haveNone(): void {
+    this.said.push("have none");
+  }
+  request(pieceIndex: number, offsetBytes: number): void {
+    this.said.push(`request ${pieceIndex}:${offsetBytes / BLOCK_LENGTH_BYTES}`);
+  }
+  cancel(pieceIndex: number, offsetBytes: number): void {
+    this.said.push(`cancel ${pieceIndex}:${offsetBytes / BLOCK_LENGTH_BYTES}`);
+  }
+  reject(pieceIndex: number, offsetBytes: number): void {
+    this.said.push(`reject ${pieceIndex}:${offsetBytes / BLOCK_LENGTH_BYTES}`);
+  }
+  extended(extensionId: number): void {
+    this.said.push(`extended ${extensionId}`);
+  }
+  sendBlocks(bytes: Uint8Array, done: () => void): boolean {
+    this.sent.push({ bytes, done });
+    this.said.push(`blocks ${readUint32(bytes, 5)}:${readUint32(bytes, 9)} ${bytes.length}`);
+    return this.hasRoom;
+  }
+  close(reason: string): void {
+    this.said.push(`close: ${reason}`);
+  }
+}
+
+function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: boolean } = {}) {
+  let framesOut = 0;
+  const reserved = new Map<number, Uint8Array>();
+  const storage: PieceStorage = {
+    reserve: (pieceIndex) => {
+      const bytes = new Uint8Array(geometry.lengthOfPieceBytes(pieceIndex));
+      reserved.set(pieceIndex, bytes);
+      return bytes;
+    },
+    commit: (pieceIndex, done) => {
+      reserved.delete(pieceIndex);
+      done("verified");
+    },
+    release: (pieceIndex) => void reserved.delete(pieceIndex),
+    read: (pieceIndex, done) => {
+      framesOut++;
+      const bytes = new Uint8Array(BLOCKS * (PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES));
+      for (let block = 0; block < BLOCKS; block++) {
+        const at = block * (PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES);
+        const to = writePieceHeader(bytes, at, pieceIndex, block * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES);
+        bytes.fill(block + 1, to, to + BLOCK_LENGTH_BYTES);
+      }
+      done({ bytes, release: () => void framesOut-- });
+    },
+  };
+  const have = new Bitfield(geometry.pieceCount);
+  for (const [pieceIndex, sign] of [...has].entries()) if (sign === "*") have.set(pieceIndex);
+  const due: (() => void)[] = [];
+  const torrent = new Torrent({
+    geometry,
+    have,
+    storage,
+    nowMs: () => 0,
+    random: () => 0.5,
+    onEvent: () => {},
+    defer: (work) => due.push(work),
+    limits: { requestsFromPeer: 6 },
+  });
+  const runDue = (): void => {
+    for (const work of due.splice(0)) work();
+  };
+  const link = new RecordingLink();
+  const identity = { userId: "bob", deviceId: "b0b", address: "127.0.0.1:1" };
+  const peer = torrent.connect(link, identity, supportsFast);
+  const introduction = link.take();
+  return { torrent, link, peer, introduction, runDue, reserved, framesOut: () => framesOut };
+}
+
+/** Piece and block of each request in what was said. */
+function requestsIn(said: readonly string[]): [number, number][] {
+  return said.flatMap((line) => {
+    const match = /^request (\d+):(\d+)$/.exec(line);
+    return match === null ? [] : [[Number(match[1]), Number(match[2])]];
+  });
+}
+
+const offset = (block: number): number => block * BLOCK_LENGTH_BYTES;
+const isMalformed = (error: unknown): boolean =>
+  error instanceof MiniTorrentError && error.code === "MALFORMED_MESSAGE";
+
+describe("a torrent that downloads", () => {
+  it("says first what it has, in the form that the peer understands", () => {
+    assert.deepEqual(open().introduction, ["have none", "extended 0"]);
+    assert.deepEqual(open({ supportsFast: false }).introduction, ["extended 0"]);
+    assert.deepEqual(open({ has: "*  *" }).introduction, ["bitfield 9000", "extended 0"]);
+    assert.deepEqual(open({ has: "**********" }).introduction, ["have all", "extended 0"]);
+    const plainSeed = open({ has: "**********", supportsFast: false });
+    assert.deepEqual(plainSeed.introduction, ["bitfield ffc0", "extended 0"]);
+  });
+
+  it("is interested in who has something, asks once unchoked, and no more than the peer allows", () => {
+    const { link, peer } = open();
+    peer.extended(
+      0,
+      encodeExtensionHandshake({
+        extensionIds: new Map(),
+        listenPort: 7,
+        requestLimit: 3,
+        clientName: undefined,
+      }),
+    );
+    peer.haveNone();
+    assert.deepEqual(link.take(), []);
+    peer.have(2);
+    assert.deepEqual(link.take(), ["interested"]);
+    peer.unchoke();
+    assert.deepEqual(link.take(), ["request 2:0", "request 2:1", "request 2:2"]);
+  });
+
+  it("puts blocks where they belong, tells others what is verified, and loses interest in the end", () => {
+    const { torrent, link, peer, reserved } = open();
+    peer.bitfield(Uint8Array.from([0x20, 0]));
+    peer.unchoke();
+    link.take();
+    const memory = reserved.get(2);
+    assert.ok(memory);
+    for (const block of [1, 0, 3, 2]) {
+      const place = peer.blockBegins(2, offset(block), BLOCK_LENGTH_BYTES);
+      assert.equal(place?.byteOffset, offset(block));
+      assert.equal(place.length, BLOCK_LENGTH_BYTES);
+      place.fill(block + 1);
+      peer.blockEnds(2, offset(block), BLOCK_LENGTH_BYTES);
+    }
+    assert.equal(memory[offset(3)], 4);
+    assert.deepEqual(link.take(), ["not interested", "have 2"]);
+    assert.equal(torrent.have.has(2), true);
+    assert.deepEqual(
+      torrent.status().sources.map(({ userId, pieces, bytes }) => ({ userId, pieces, bytes })),
+      [{ userId: "bob", pieces: 1, bytes: geometry.pieceLengthBytes }],
+    );
+  });
+
+  it("takes each block once: a second copy has no place", () => {
+    const { link, peer } = open();
+    peer.haveAll();
+    peer.unchoke();
+    const [[pieceIndex] = [-1]] = requestsIn(link.take());
+    assert.ok(peer.blockBegins(pieceIndex, 0, BLOCK_LENGTH_BYTES));
+    peer.blockEnds(pieceIndex, 0, BLOCK_LENGTH_BYTES);
+    assert.equal(peer.blockBegins(pieceIndex, 0, BLOCK_LENGTH_BYTES), undefined);
+  });
+
+  it("bears a few blocks that it never asked for, but no flood of them", () => {
+    const { torrent, peer } = open();
+    peer.haveAll();
+    for (let block = 0; block < 32; block++) {
+      assert.equal(peer.blockBegins(1, offset(block % 4), BLOCK_LENGTH_BYTES), undefined);
+    }
+    assert.equal(torrent.status().duplicateBytes, 32 * BLOCK_LENGTH_BYTES);
+    assert.throws(() => peer.blockBegins(1, 0, BLOCK_LENGTH_BYTES), isMalformed);
+  });
+
+  it("refuses what cannot be", () => {
+    for (const say of [
+      (peer: ReturnType<typeof open>["peer"]) => peer.blockBegins(10, 0, BLOCK_LENGTH_BYTES),
+      (peer: ReturnType<typeof open>["peer"]) => peer.blockBegins(0, offset(4), 1),
+      (peer: ReturnType<typeof open>["peer"]) => peer.have(10),
+      (peer: ReturnType<typeof open>["peer"]) => peer.bitfield(new Uint8Array(3)),
+      (peer: ReturnType<typeof open>["peer"]) => peer.extended(0, Uint8Array.of(1, 2)),
+    ]) {
+      assert.throws(() => say(open().peer), isMalformed);
+    }
+    const { peer } = open();
+    peer.haveNone();
+    assert.throws(() => peer.haveAll(), isMalformed);
+  });
+
+  it("asks one block at a time of who rejects without choking", () => {
+    const { torrent, link, peer } = open();
+    peer.haveAll();
+    peer.unchoke();
+    const requests = requestsIn(link.take());
+    assert.equal(requests.length, 8);
+    for (const [pieceIndex, block] of requests) peer.reject(pieceIndex, offset(block), BLOCK_LENGTH_BYTES);
+    assert.equal(torrent.status().peers[0]?.requestsOutstanding, 0);
+    torrent.tick();
+    assert.equal(torrent.status().peers[0]?.requestsOutstanding, 1);
+  });
+
+  it("holds memory that a block is being written into until the block is over", () => {
+    const { torrent, link, peer, reserved } = open();
+    peer.haveAll();
+    peer.unchoke();
+    const [[pieceIndex] = [-1]] = requestsIn(link.take());
+    assert.ok(peer.blockBegins(pieceIndex, 0, BLOCK_LENGTH_BYTES));
+    torrent.pause();
+    assert.deepEqual([...reserved.keys()], [pieceIndex]);
+    peer.blockEnds(pieceIndex, 0, BLOCK_LENGTH_BYTES);
+    assert.equal(reserved.size, 0);
+    assert.equal(link.take().filter((said) => said.startsWith("cancel")).length, 7);
+  });
+
+  it("gives the memory back when the connection goes in the middle of a block", () => {
+    const { torrent, link, peer, reserved } = open();
+    peer.haveAll();
+    peer.unchoke();
+    const [[pieceIndex] = [-1]] = requestsIn(link.take());
+    peer.blockBegins(pieceIndex, 0, BLOCK_LENGTH_BYTES);
+    torrent.close("enough");
+    assert.equal(reserved.size, 1);
+    peer.closed("gone");
+    peer.closed("gone");
+    assert.equal(reserved.size, 0);
+    assert.equal(torrent.peerCount, 0);
+  });
+});
+
+describe("a torrent that gives", () => {
+  const unchoked = (options: Parameters<typeof open>[0]) => {
+    const opened = open(options);
+    opened.peer.haveNone();
+    opened.peer.interested();
+    assert.deepEqual(opened.link.take(), ["unchoke"]);
+    return opened;
+  };
+  const frame = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
+
+  it("sends blocks that follow each other as one run, and frees the piece when all of it has gone out", () => {
+    const { torrent, link, peer, runDue, framesOut } = unchoked({ has: "**********" });
+    for (const block of [0, 1, 2]) peer.request(4, offset(block), BLOCK_LENGTH_BYTES);
+    peer.request(5, offset(3), BLOCK_LENGTH_BYTES);
+    runDue();
+    assert.deepEqual(link.take(), [`blocks 4:0 ${3 * frame}`, `blocks 5:${offset(3)} ${frame}`]);
+    for (const { done } of link.sent) done();
+    torrent.tick();
+    torrent.tick();
+    assert.equal(framesOut(), 0);
+  });
+
+  it("stops when the connection has enough, and goes on when it is writable", () => {
+    const { link, peer, runDue } = unchoked({ has: "**********" });
+    link.hasRoom = false;
+    peer.request(4, 0, BLOCK_LENGTH_BYTES);
+    peer.request(5, 0, BLOCK_LENGTH_BYTES);
+    runDue();
+    assert.deepEqual(link.take(), [`blocks 4:0 ${frame}`]);
+    peer.cancel(5, 0, BLOCK_LENGTH_BYTES);
+    peer.request(6, 0, BLOCK_LENGTH_BYTES);
+    assert.deepEqual(link.take(), ["reject 5:0"]);
+    peer.writable();
+    assert.deepEqual(link.take(), [`blocks 6:0 ${frame}`]);
+  });
+
+  it("serves a range that is no whole block, too", () => {
+    const { link, peer, runDue } = unchoked({ has: "**********" });
+    peer.request(4, offset(1) - 2, 4);
+    runDue();
+    const [sent] = link.sent;
+    assert.deepEqual([...(sent?.bytes ?? [])].slice(PIECE_HEADER_BYTES), [1, 1, 2, 2]);
+    assert.equal(readUint32(sent?.bytes ?? new Uint8Array(), 9), offset(1) - 2);
+  });
+
+  it("rejects what it does not serve, or closes on who does not know rejects", () => {
+    const choking = open({ has: "*" });
+    choking.peer.request(0, 0, BLOCK_LENGTH_BYTES);
+    assert.deepEqual(choking.link.take(), ["reject 0:0"]);
+    const fast = unchoked({ has: "*" });
+    fast.peer.request(3, 0, BLOCK_LENGTH_BYTES);
+    assert.deepEqual(fast.link.take(), ["reject 3:0"]);
+    const plain = unchoked({ has: "*", supportsFast: false });
+    plain.peer.request(3, 0, BLOCK_LENGTH_BYTES);
+    assert.deepEqual(plain.link.take(), ["close: it asked for a piece that we lack"]);
+    const absurd = unchoked({ has: "*" });
+    absurd.peer.request(0, 0, 1 << 20);
+    assert.match(absurd.link.take()[0] ?? "", /^close: it asked for 1048576 bytes/);
+  });
+
+  it("keeps no more requests than it announced, and rejects them all when it chokes", () => {
+    const { torrent, link, peer } = unchoked({ has: "**********" });
+    for (let request = 0; request < 8; request++) peer.request(request, 0, BLOCK_LENGTH_BYTES);
+    assert.deepEqual(link.take(), ["reject 6:0", "reject 7:0"]);
+    torrent.pause();
+    const rejects = [0, 1, 2, 3, 4, 5].map((pieceIndex) => `reject ${pieceIndex}:0`);
+    assert.deepEqual(link.take(), ["choke", ...rejects]);
+    torrent.resume();
+    assert.deepEqual(link.take(), ["unchoke"]);
+  });
+
+  it("parts from a peer that is complete as well", () => {
+    const { link, peer } = open({ has: "**********" });
+    peer.haveAll();
+    assert.deepEqual(link.take(), ["close: both are complete"]);
+  });
+});

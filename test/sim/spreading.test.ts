@@ -82,6 +82,15 @@ describe("spreading a file", () => {
     assert.ok(status.wastedBytes <= 0.01 * lengthBytes, `${status.wastedBytes} bytes wasted`);
   });
 
+  it("does not end with waiting for a slow seeder: its last blocks move to the fast one", () => {
+    const network = new SwarmNetwork({ lengthBytes: 32 * MIB });
+    network.add({ userId: "slow", has: "all", upBytesPerSecond: 100e3 });
+    network.add({ userId: "fast", has: "all", upBytesPerSecond: 12.5e6 });
+    const leecher = network.add({ userId: "leecher", downBytesPerSecond: 100e6 });
+    const beyondBound = network.runUntilComplete([leecher]) - (32 * MIB) / 12.6e6;
+    assert.ok(beyondBound < 0.4, `${beyondBound} s more than the bound`);
+  });
+
   it("over a long round trip keeps the link busy", () => {
     const lengthBytes = 128 * MIB;
     const network = new SwarmNetwork({ lengthBytes, pieceLengthBytes: MIB, latencyMs: 50 });

@@ -70,6 +70,7 @@ class RecordingLink implements PeerLink {
 
 function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: boolean } = {}) {
   let framesOut = 0;
+  const clock = { nowMs: 0 };
   const reserved = new Map<number, Uint8Array>();
   const storage: PieceStorage = {
     reserve: (pieceIndex) => {
@@ -100,7 +101,7 @@ function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: 
     geometry,
     have,
     storage,
-    nowMs: () => 0,
+    nowMs: () => clock.nowMs,
     random: () => 0.5,
     onEvent: () => {},
     defer: (work) => due.push(work),
@@ -113,7 +114,7 @@ function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: 
   const identity = { userId: "bob", deviceId: "b0b", address: "127.0.0.1:1" };
   const peer = torrent.connect(link, identity, supportsFast);
   const introduction = link.take();
-  return { torrent, link, peer, introduction, runDue, reserved, framesOut: () => framesOut };
+  return { torrent, clock, link, peer, introduction, runDue, reserved, framesOut: () => framesOut };
 }
 
 /** Piece and block of each request in what was said. */
@@ -225,6 +226,22 @@ describe("a torrent that downloads", () => {
     assert.equal(torrent.status().peers[0]?.requestsOutstanding, 0);
     torrent.tick();
     assert.equal(torrent.status().peers[0]?.requestsOutstanding, 1);
+  });
+
+  it("takes back all but the oldest request of a peer that falls silent, and that one in its turn", () => {
+    const { torrent, clock, link, peer } = open();
+    peer.haveAll();
+    peer.unchoke();
+    assert.equal(requestsIn(link.take()).length, 8);
+    clock.nowMs = 9_000;
+    torrent.tick();
+    assert.deepEqual(link.take(), []);
+    clock.nowMs = 11_000;
+    torrent.tick();
+    assert.equal(link.take().filter((said) => said.startsWith("cancel")).length, 7);
+    const [snapshot] = torrent.status().peers;
+    assert.equal(snapshot?.requestsOutstanding, 1);
+    assert.deepEqual(snapshot.remarks, ["snubbed"]);
   });
 
   it("holds memory that a block is being written into until the block is over", () => {

@@ -434,11 +434,10 @@ export class Torrent {
   }
 }
 
-export type { PieceFrames, PieceStorage } from "./piece-storage.ts";
+export type { PieceStorage } from "./piece-storage.ts";
 export type {
   PeerIdentity,
   PeerSnapshot,
-  SourceSnapshot,
   TorrentEvent,
   TorrentState,
   TorrentStatus,

@@ -83,11 +83,11 @@ describe("spreading a file", () => {
   });
 
   it("does not end with waiting for a slow seeder: its last blocks move to the fast one", () => {
-    const network = new SwarmNetwork({ lengthBytes: 32 * MIB });
+    const network = new SwarmNetwork({ lengthBytes: 96 * MIB });
     network.add({ userId: "slow", has: "all", upBytesPerSecond: 100e3 });
     network.add({ userId: "fast", has: "all", upBytesPerSecond: 12.5e6 });
     const leecher = network.add({ userId: "leecher", downBytesPerSecond: 100e6 });
-    const beyondBound = network.runUntilComplete([leecher]) - (32 * MIB) / 12.6e6;
+    const beyondBound = network.runUntilComplete([leecher]) - (96 * MIB) / 12.6e6;
     assert.ok(beyondBound < 0.4, `${beyondBound} s more than the bound`);
   });
 

@@ -10,14 +10,16 @@ const namePattern = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}._@-]{0,63}$/u;
 
 export const userIdSchema = z.string().normalize().regex(namePattern, `a user id has ${NAME_RULE}`);
 export const groupIdSchema = z.string().normalize().regex(namePattern, `a group id has ${NAME_RULE}`);
-export const passwordSchema = z
+const passwordSchema = z
   .string()
   .min(1, "the password is empty")
   .max(1024, "a password has at most 1,024 characters");
 export const fileNameSchema = z.string().min(1).max(255);
-/** SHA-1 as 40 lower-case hex digits. */
-export const sha1Schema = z.string().regex(/^[0-9a-f]{40}$/, "a SHA-1 has 40 hex digits");
-export const infoHashSchema = sha1Schema;
+const SHA1_IN_HEX = /^[0-9a-f]{40}$/;
+/** SHA-1 of a whole file as 40 lower-case hex digits. */
+export const sha1Schema = z.string().regex(SHA1_IN_HEX, "a SHA-1 has 40 hex digits");
+/** SHA-1 of an `info` dictionary (BEP 3), in the same form. */
+export const infoHashSchema = z.string().regex(SHA1_IN_HEX, "an info-hash has 40 hex digits");
 /** Made by the client once a command, the same when the command is tried again: a repeat does not apply twice. */
 export const writeIdSchema = z.uuid();
 /** A bencoded `info` dictionary (BEP 3), base64. */

@@ -70,9 +70,11 @@ export class Notices {
     const group = groupByClaim(this.#reader, groupClaimId);
     if (value === undefined || group === undefined) return;
     if (this.#reader.claimById("file", claimId) === undefined) return;
-    const userId = userIdOf(this.#reader, (value as FileValue).sharedByAccountId);
+    const { sharedByAccountId } = value as FileValue;
+    const userId = userIdOf(this.#reader, sharedByAccountId);
     if (userId === undefined) return;
-    this.#tellMembers(groupClaimId, { type: "file-shared", groupId: group.groupId, fileName, userId });
+    const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
+    this.#tellMembers(groupClaimId, event, sharedByAccountId);
   }
 
   #claimLost({ kind, name, claimId, value }: LostClaim): void {
@@ -105,8 +107,10 @@ export class Notices {
     }
   }
 
-  #tellMembers(groupClaimId: string, event: TrackerEvent): void {
+  /** @param whoKnows the account that did it, and has its answer */
+  #tellMembers(groupClaimId: string, event: TrackerEvent, whoKnows?: string): void {
     for (const accountId of [...this.#connections.accountIds()]) {
+      if (accountId === whoKnows) continue;
       if (currentMember(this.#reader, groupClaimId, accountId) !== undefined) {
         this.#connections.tell(accountId, event);
       }

@@ -4,7 +4,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 
 /** BEP 3: 1 + 19 + 8 reserved + 20 info-hash + 20 peer id. */
 export const HANDSHAKE_BYTES = 68;
-export const PEER_ID_BYTES = 20;
+const PEER_ID_BYTES = 20;
 /** Bytes of a peer id that are random. */
 export const PEER_ID_RANDOM_BYTES = 12;
 

@@ -115,6 +115,8 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     type: z.literal("name-taken-elsewhere"),
     kind: z.enum(["user", "group", "file"]),
     name: z.string(),
+    /** The group whose file it is. */
+    groupId: z.string().optional(),
   }),
   z.object({ type: z.literal("peer-online"), infoHash: infoHashSchema, peer: peerAddressSchema }),
   z.object({ type: z.literal("peer-offline"), infoHash: infoHashSchema, deviceId: z.string() }),

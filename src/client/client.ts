@@ -19,6 +19,7 @@ import {
   joinRequestSchema,
   type Member,
   memberSchema,
+  type TrackerEvent,
   trackerEventSchema,
 } from "../api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
@@ -412,6 +413,9 @@ export class Client {
       case "membership-ended":
         void this.#groupEnded(event.groupId, event.how);
         return;
+      case "name-taken-elsewhere":
+        void this.#nameLost(event);
+        return;
       case "request-accepted":
         this.#groupIds.add(event.groupId);
         this.#options.onEvent(event);
@@ -425,6 +429,21 @@ export class Client {
     if (!this.#groupIds.has(groupId)) return;
     await this.#dropGroup(groupId);
     this.#options.onEvent({ type: "membership-ended", groupId, how });
+  }
+
+  /** What hangs on a name that was given away earlier elsewhere goes with it. */
+  async #nameLost(event: Extract<TrackerEvent, { type: "name-taken-elsewhere" }>): Promise<void> {
+    const { kind, name, groupId } = event;
+    this.#options.onEvent({ type: "name-taken-elsewhere", kind, name });
+    if (kind === "group") await this.#dropGroup(name);
+    if (kind === "file" && groupId !== undefined) await this.#shares.nameLost({ groupId, fileName: name });
+    if (kind === "user" && this.#login.status === "logged-in") {
+      await this.#endLogin();
+      this.#options.onEvent({
+        type: "session-ended",
+        reason: "The account is gone; create_user makes another.",
+      });
+    }
   }
 
   async #dropGroup(groupId: string): Promise<void> {

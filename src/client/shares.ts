@@ -74,6 +74,14 @@ export class Shares {
 
   /** Returns whether the group had it already. */
   async #offer(groupId: string, metainfo: Metainfo, path: string, found: FileFacts): Promise<boolean> {
+    const isShared =
+      this.#shares.get(fileKey({ groupId, fileName: metainfo.fileName }))?.state.status === "served";
+    if (!isShared && this.#surroundings.session.get(metainfo.infoHash) !== undefined) {
+      throw new MiniTorrentError(
+        "DOWNLOAD_EXISTS",
+        `${metainfo.fileName} is being downloaded here, and is shared when it is complete; or cancel that first.`,
+      );
+    }
     const { joinedSwarm } = await this.#register(groupId, metainfo);
     const facts = { lengthBytes: found.lengthBytes, mtimeMs: found.mtimeMs };
     const { fileName, info } = metainfo;
@@ -141,6 +149,12 @@ export class Shares {
     for (const share of [...this.#shares.values()]) {
       if (share.stored.groupId === groupId) await this.#forget(share, "no longer in the group");
     }
+  }
+
+  /** The name belongs to other content, claimed earlier at a tracker that was apart: this share is over. */
+  async nameLost(file: FileId): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share !== undefined) await this.#forget(share, "the name is taken by other content");
   }
 
   /** Reading a shared file failed: it is not what was shared any more. */

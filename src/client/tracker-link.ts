@@ -46,6 +46,7 @@ export class TrackerLink {
   #state: LinkState = { status: "searching", problem: undefined };
   #next: number;
   #hasBeenConnected = false;
+  readonly #startedMs = performance.now();
   #stateChanged = Promise.withResolvers<void>();
   #search: Promise<void>;
 
@@ -107,10 +108,18 @@ export class TrackerLink {
       if (state.status === "connected") return state.connection;
       if (state.status === "closed")
         throw new MiniTorrentError("TRACKERS_UNREACHABLE", "The client is closing.");
-      // Once a whole round has failed, the answer is known: no command waits for a second one.
-      if (state.problem !== undefined) throw state.problem;
+      if (state.problem !== undefined && !this.#mayJustBeStarting(state.problem)) throw state.problem;
       if ((await Promise.race([this.#stateChanged.promise, late])) === "late") throw unreachable(undefined);
     }
+  }
+
+  /**
+   * Once a whole round has failed, the answer is known, and no command waits for a second one. Only at the very start
+   * the trackers are given the time that they take to start too.
+   */
+  #mayJustBeStarting(problem: MiniTorrentError): boolean {
+    const isAtStart = !this.#hasBeenConnected && performance.now() - this.#startedMs < CONNECTION_WAIT_MS;
+    return isAtStart && problem.code !== "TRACKER_KEY_CHANGED";
   }
 
   /** searching -> connected, however many rounds it takes; ends only when the link is closed. */

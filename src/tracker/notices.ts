@@ -93,7 +93,7 @@ export class Notices {
       }
       case "file": {
         const file = value as FileValue;
-        const [, fileName = ""] = name.split("\u001f");
+        const [groupClaimId = "", fileName = ""] = name.split("\u001f");
         const standing = this.#reader.claim<FileValue>("file", name);
         // The same content, shared at both sides: nobody lost anything (see adoptShares in catalogue.ts).
         if (standing?.value.infoHash === file.infoHash) return;
@@ -101,6 +101,7 @@ export class Notices {
           type: "name-taken-elsewhere",
           kind,
           name: fileName,
+          groupId: groupByClaim(this.#reader, groupClaimId)?.groupId,
         });
         return;
       }

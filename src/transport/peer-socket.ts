@@ -176,7 +176,7 @@ export class PeerSocket implements PeerLink {
   }
 
   extended(extensionId: number, payload: Uint8Array): void {
-    this.#queue.messages.extended(extensionId, payload);
+    if (this.supportsExtensions) this.#queue.messages.extended(extensionId, payload);
   }
 
   sendBlocks(frames: Uint8Array, sent: () => void): boolean {

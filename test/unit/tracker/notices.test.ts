@@ -139,7 +139,7 @@ test("who loses a name to an earlier claim is told, and so are the members of a 
     [
       { type: "name-taken-elsewhere", kind: "user", name: "bob" },
       { type: "membership-ended", groupId: "films", how: "group-ended" },
-      { type: "name-taken-elsewhere", kind: "file", name: "film" },
+      { type: "name-taken-elsewhere", kind: "file", name: "film", groupId: "films" },
     ],
     [],
   ]);

@@ -188,8 +188,10 @@ async function sha1Of(path: string): Promise<string> {
 const startedMs = performance.now();
 const folder = await mkdtemp(join(tmpdir(), "minitorrent-demo-"));
 const demo = new Demo(folder);
+let isStopped = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
+    isStopped = true;
     void demo[Symbol.asyncDispose]().then(() => {
       console.log("\nStopped; the processes are ended and the temporary folder is removed.");
       process.exit(signal === "SIGINT" ? 130 : 143);

@@ -204,9 +204,8 @@ try {
     `Done in ${((performance.now() - startedMs) / 1000).toFixed(1)} s: everybody who should has the file.`,
   );
 } catch (error) {
-  console.error(
-    styleText("red", `The demo failed: ${error instanceof Error ? error.message : String(error)}`),
-  );
+  const reason = error instanceof Error ? error.message : String(error);
+  if (!isStopped) console.error(styleText("red", `The demo failed: ${reason}`));
   process.exitCode = 1;
 } finally {
   await demo[Symbol.asyncDispose]();

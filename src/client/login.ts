@@ -1,0 +1,228 @@
+// Who is logged in, and all that comes and goes with it: the profile, the groups, what is shared and
+// downloaded, and what trackers tell him unasked. A login outlives its tracker: it is taken up at the next one.
+import { randomUUID } from "node:crypto";
+import type { Logger } from "pino";
+import { type ZodType, z } from "zod";
+import { MiniTorrentError } from "../api/errors.ts";
+import { type Account, type TrackerEvent, trackerEventSchema } from "../api/schemas.ts";
+import type { DeviceIdentity } from "../identity/certificates.ts";
+import type { StorageResources } from "../storage/piece-store.ts";
+import { Announcer } from "./announcer.ts";
+import { Downloads } from "./downloads.ts";
+import { Memberships } from "./memberships.ts";
+import { Profile } from "./profile.ts";
+import type { Session } from "./session.ts";
+import { Shares } from "./shares.ts";
+import type { ClientEvent } from "./status.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { asRefusal, type TrackerLink } from "./tracker-link.ts";
+import type { TrackerApi } from "./tracker-socket.ts";
+
+const nothing = z.unknown();
+
+type LoginState =
+  | { readonly status: "logged-out" }
+  | { readonly status: "logged-in"; readonly account: Account; readonly profile: Profile };
+
+export interface LoginOptions {
+  readonly session: Session;
+  readonly storage: StorageResources;
+  readonly identity: DeviceIdentity;
+  readonly dataDir: string;
+  readonly log: Logger;
+  readonly onEvent: (event: ClientEvent) => void;
+  /** The link is made after the login, which it asks to prepare each connection. */
+  readonly link: () => TrackerLink;
+}
+
+export class Login {
+  readonly #options: LoginOptions;
+  readonly memberships: Memberships;
+  readonly shares: Shares;
+  readonly downloads: Downloads;
+  readonly #announcer: Announcer;
+  readonly #groupIds = new Set<string>();
+  #state: LoginState = { status: "logged-out" };
+  #events: { unsubscribe(): void } | undefined;
+
+  constructor(options: LoginOptions) {
+    this.#options = options;
+    const { session, storage, identity, log, onEvent, link } = options;
+    this.memberships = new Memberships(
+      identity,
+      link,
+      log,
+      (groupId) => void this.#groupEnded(groupId, "removed"),
+    );
+    this.#announcer = new Announcer(link, log);
+    const surroundings: Surroundings = {
+      session,
+      memberships: this.memberships,
+      announcer: this.#announcer,
+      storage,
+      log,
+      profile: () => this.require().profile,
+      onEvent,
+      ask: this.ask.bind(this),
+    };
+    this.shares = new Shares(surroundings);
+    this.downloads = new Downloads(surroundings, this.shares);
+  }
+
+  get account(): Account | undefined {
+    return this.#state.status === "logged-in" ? this.#state.account : undefined;
+  }
+
+  /** Groups that the member is in, as far as the trackers have said. */
+  get groupIds(): ReadonlySet<string> {
+    return this.#groupIds;
+  }
+
+  /** @throws MiniTorrentError NOT_LOGGED_IN */
+  require(): Extract<LoginState, { status: "logged-in" }> {
+    if (this.#state.status === "logged-in") return this.#state;
+    throw new MiniTorrentError("NOT_LOGGED_IN", "Log in first: login <user_id> <passwd>.");
+  }
+
+  /** Asks a tracker; the write id stays the same when the question is asked again at another one. See `TrackerLink.ask`. */
+  ask<T>(answer: ZodType<T>, question: (api: TrackerApi, writeId: string) => Promise<unknown>): Promise<T> {
+    const writeId = randomUUID();
+    return this.#options.link().ask(answer, (api) => question(api, writeId));
+  }
+
+  /** logged-out -> logged-in: what this account shared and downloaded is taken up again. */
+  async begin(account: Account): Promise<void> {
+    this.#state = { status: "logged-in", account, profile: Profile.open(this.#options.dataDir, account) };
+    await this.#options.link().ask(nothing, (api) => this.#attach(api));
+  }
+
+  /** After `begin`, when the groups are known. */
+  async resumeWork(): Promise<void> {
+    await this.shares.resumeAll();
+    await this.downloads.resumeAll();
+  }
+
+  /** logged-in -> logged-out, on this side: nothing is shared or downloaded between logout and login. */
+  async end(): Promise<void> {
+    const { profile } = this.require();
+    this.#events?.unsubscribe();
+    await this.downloads.suspendAll();
+    await this.shares.suspendAll();
+    this.memberships.forgetAll();
+    this.#groupIds.clear();
+    profile.close();
+    this.#state = { status: "logged-out" };
+  }
+
+  joined(groupId: string): void {
+    this.#groupIds.add(groupId);
+  }
+
+  /** The trackers' whole list of the groups that the member is in. */
+  isIn(groupIds: Iterable<string>): void {
+    this.#groupIds.clear();
+    for (const groupId of groupIds) this.#groupIds.add(groupId);
+  }
+
+  /** The member is out of that group: nothing of it is shared or downloaded any more. */
+  async dropGroup(groupId: string): Promise<void> {
+    this.#groupIds.delete(groupId);
+    await this.downloads.groupEnded(groupId);
+    await this.shares.groupEnded(groupId);
+    this.memberships.forget(groupId);
+  }
+
+  /** A fresh connection to a tracker: the login is taken up there by this device's key. */
+  async prepare(api: TrackerApi): Promise<void> {
+    if (this.#state.status !== "logged-in") return;
+    try {
+      await api.session.resume.mutate();
+    } catch (error) {
+      if (asRefusal(error).code !== "NOT_LOGGED_IN") throw error;
+      await this.#sessionEnded("The trackers ended the session; log in again.");
+      return;
+    }
+    await this.#attach(api);
+  }
+
+  /** A connection is ready: what could not be told or asked without one is told and asked now. */
+  connected(): void {
+    if (this.#state.status !== "logged-in") return;
+    void this.downloads.findPeers();
+    void this.shares.retryWaiting();
+  }
+
+  /** Credentials that a connection lacked: fetched behind, for the next attempt. */
+  obtainBehind(groupId: string): void {
+    this.memberships.obtain(groupId).catch((error: unknown) => {
+      this.#options.log.info({ err: error, groupId }, "no certificate for the group yet");
+    });
+  }
+
+  /** Presence and events of who is logged in, on one connection. */
+  async #attach(api: TrackerApi): Promise<void> {
+    await this.#announcer.announceAll(api, this.#options.session.port);
+    await new Promise<void>((resolve, reject) => {
+      this.#events = api.events.subscribe(undefined, {
+        onStarted: () => resolve(),
+        onData: (data) => this.#onTrackerEvent(data),
+        onError: reject,
+      });
+    });
+  }
+
+  /** What a tracker says unasked comes from the network: what is not of the form is dropped, and logged. */
+  #onTrackerEvent(data: unknown): void {
+    const parsed = trackerEventSchema.safeParse(data);
+    if (!parsed.success) {
+      this.#options.log.warn({ err: parsed.error }, "a tracker's event is not of the form it must have");
+      return;
+    }
+    const event = parsed.data;
+    switch (event.type) {
+      case "peer-online":
+        this.#options.session.peerOnline(event.infoHash, event.peer);
+        return;
+      case "peer-offline":
+        this.#options.session.peerOffline(event.infoHash, event.deviceId);
+        return;
+      case "revoked":
+        this.memberships.revoke(event.membershipId);
+        this.#options.session.revoke(event.groupId, event.membershipId);
+        return;
+      case "membership-ended":
+        void this.#groupEnded(event.groupId, event.how);
+        return;
+      case "name-taken-elsewhere":
+        void this.#nameLost(event);
+        return;
+      case "request-accepted":
+        this.#groupIds.add(event.groupId);
+        this.#options.onEvent(event);
+        return;
+      default:
+        this.#options.onEvent(event);
+    }
+  }
+
+  async #groupEnded(groupId: string, how: "removed" | "left" | "group-ended"): Promise<void> {
+    if (!this.#groupIds.has(groupId)) return;
+    await this.dropGroup(groupId);
+    this.#options.onEvent({ type: "membership-ended", groupId, how });
+  }
+
+  /** What hangs on a name that was given away earlier elsewhere goes with it. */
+  async #nameLost(event: Extract<TrackerEvent, { type: "name-taken-elsewhere" }>): Promise<void> {
+    const { kind, name, groupId } = event;
+    this.#options.onEvent({ type: "name-taken-elsewhere", kind, name });
+    if (kind === "group") await this.dropGroup(name);
+    if (kind === "file" && groupId !== undefined) await this.shares.nameLost({ groupId, fileName: name });
+    if (kind === "user") await this.#sessionEnded("The account is gone; create_user makes another.");
+  }
+
+  async #sessionEnded(reason: string): Promise<void> {
+    if (this.#state.status !== "logged-in") return;
+    await this.end();
+    this.#options.onEvent({ type: "session-ended", reason });
+  }
+}

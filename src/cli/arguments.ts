@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Address, formatAddress, parseAddress, type TrackerAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/limits.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+const TRACKER_LIMIT_NAMES = Object.keys(DEFAULT_TRACKER_LIMITS) as (keyof TrackerLimits)[];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export const CLIENT_USAGE = `Usage: ./client <IP>:<PORT> <tracker_info.txt> [options]
@@ -28,6 +30,8 @@ export const TRACKER_USAGE = `Usage: ./tracker <tracker_info.txt> <tracker_no> [
 
 Options
   --data-dir <folder>  where users, groups, files and this tracker's key are kept
+  --limit <name>=<n>   what one account, or one address, may have or do; may be given several
+                       times. The names and what they are now stand in docs/operations.md.
   --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr (info)
   --help, --version`;
 
@@ -46,6 +50,7 @@ export interface TrackerArguments {
   readonly trackerInfoPath: string;
   readonly trackerNumber: string;
   readonly dataDir: string | undefined;
+  readonly limits: Partial<TrackerLimits>;
   readonly logLevel: LogLevel | undefined;
 }
 
@@ -86,7 +91,11 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
 /** @throws MiniTorrentError USAGE, with what is wrong */
 export function parseTrackerArguments(argv: readonly string[]): TrackerArguments | AskedForText {
   const { values, positionals } = understood(() =>
-    parseArgs({ args: [...argv], allowPositionals: true, options: commonOptions }),
+    parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: { ...commonOptions, limit: { type: "string", multiple: true } },
+    }),
   );
   if (values.help === true) return { kind: "help" };
   if (values.version === true) return { kind: "version" };
@@ -96,6 +105,7 @@ export function parseTrackerArguments(argv: readonly string[]): TrackerArguments
     trackerInfoPath,
     trackerNumber,
     dataDir: values["data-dir"],
+    limits: limitsOf(values.limit ?? []),
     logLevel: logLevelOf(values["log-level"]),
   };
 }
@@ -132,6 +142,23 @@ function exactlyTwo(positionals: readonly string[], expected: string): [string, 
     );
   }
   return [first, second];
+}
+
+/** @throws MiniTorrentError USAGE */
+function limitsOf(texts: readonly string[]): Partial<TrackerLimits> {
+  const limits: Partial<Record<keyof TrackerLimits, number>> = {};
+  for (const text of texts) {
+    const [, word, digits] = /^([A-Za-z]+)=(\d{1,9})$/.exec(text) ?? [];
+    const name = TRACKER_LIMIT_NAMES.find((candidate) => candidate === word);
+    if (name === undefined) {
+      throw new MiniTorrentError(
+        "USAGE",
+        `'${text}' is not a limit: NAME=NUMBER is expected, NAME one of ${TRACKER_LIMIT_NAMES.join(", ")}.`,
+      );
+    }
+    limits[name] = Number(digits);
+  }
+  return limits;
 }
 
 function logLevelOf(text: string | undefined): LogLevel | undefined {

@@ -54,6 +54,7 @@ async function run(given: TrackerArguments): Promise<void> {
     trackers,
     trackerNumber,
     dataDir: given.dataDir ?? defaultDataDir(`tracker-${own.host.toLowerCase()}_${own.port}`),
+    limits: given.limits,
     log: pino({ level: given.logLevel ?? "info", base: null }, pino.destination({ dest: 2, sync: true })),
   });
   try {

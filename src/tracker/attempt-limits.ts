@@ -16,17 +16,21 @@ export interface AttemptLimitOptions {
   readonly callsPerAccount: number;
   /** Of these, calls that write: each costs every tracker a flush to disk. */
   readonly writesPerAccount: number;
+  /** The same over HOUR_SECONDS: rows that were replaced or ended leave traces for good. */
+  readonly writesPerAccountAndHour: number;
 }
 
 const CALL_WINDOW_SECONDS = 10;
+const HOUR_SECONDS = 3600;
 
-const DEFAULTS: AttemptLimitOptions = {
+export const DEFAULT_ATTEMPT_LIMITS: AttemptLimitOptions = {
   loginsPerAccount: 10,
   loginsPerAddress: 100,
   accountsPerAddress: 600,
   windowSeconds: 300,
   callsPerAccount: 20_000,
   writesPerAccount: 5_000,
+  writesPerAccountAndHour: 50_000,
 };
 
 export class AttemptLimits {
@@ -35,9 +39,10 @@ export class AttemptLimits {
   readonly #accounts: RateLimiterMemory;
   readonly #calls: RateLimiterMemory;
   readonly #writes: RateLimiterMemory;
+  readonly #writesAnHour: RateLimiterMemory;
 
   constructor(overrides: Partial<AttemptLimitOptions> = {}) {
-    const options = { ...DEFAULTS, ...overrides };
+    const options = { ...DEFAULT_ATTEMPT_LIMITS, ...overrides };
     const duration = options.windowSeconds;
     this.#perAccount = new RateLimiterMemory({ points: options.loginsPerAccount, duration });
     this.#perAddress = new RateLimiterMemory({ points: options.loginsPerAddress, duration });
@@ -47,6 +52,10 @@ export class AttemptLimits {
     this.#writes = new RateLimiterMemory({
       points: options.writesPerAccount,
       duration: CALL_WINDOW_SECONDS,
+    });
+    this.#writesAnHour = new RateLimiterMemory({
+      points: options.writesPerAccountAndHour,
+      duration: HOUR_SECONDS,
     });
   }
 
@@ -78,6 +87,7 @@ export class AttemptLimits {
   /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
   async write(accountId: string): Promise<void> {
     await consume(this.#writes, accountId);
+    await consume(this.#writesAnHour, accountId);
   }
 }
 

@@ -78,6 +78,7 @@ export function shareFile(
       groupClaimId: group.claimId,
       fileName,
       info: Buffer.from(request.info).toString("base64"),
+      broughtByAccountId: account.accountId,
     };
     if (writer.get("torrent", infoHash) === undefined) writer.put("torrent", infoHash, torrent);
   }

@@ -1,6 +1,10 @@
 // The clients that are connected to this tracker: who each one is, and how to tell it something unasked.
 import { EventEmitter, on } from "node:events";
+import { MiniTorrentError } from "../api/errors.ts";
 import type { Account, TrackerEvent } from "../api/schemas.ts";
+
+/** A client needs one; a few more may be about to end. */
+const MAX_LISTENERS = 4;
 
 /** What TLS and TCP say of a client, not what it says of itself. */
 export interface ConnectionFacts {
@@ -35,8 +39,18 @@ export class Connection implements ConnectionFacts {
     if (this.#emitter.emit("event", event)) this.#onTell();
   }
 
-  /** What is told from now on, until the signal. */
+  /**
+   * What is told from now on, until the signal.
+   *
+   * @throws MiniTorrentError LIMIT_REACHED
+   */
   async *events(signal: AbortSignal | undefined): AsyncGenerator<TrackerEvent, void, undefined> {
+    if (this.#emitter.listenerCount("event") >= MAX_LISTENERS) {
+      throw new MiniTorrentError(
+        "LIMIT_REACHED",
+        `A connection may listen to events ${MAX_LISTENERS} times.`,
+      );
+    }
     const source = on(this.#emitter, "event", signal === undefined ? {} : { signal });
     for await (const [event] of source) yield event as TrackerEvent;
   }
@@ -46,6 +60,7 @@ export class Connections {
   readonly #all = new Map<string, Connection>();
   readonly #accounts = new Map<Connection, Account>();
   readonly #ofAccount = new Map<string, Set<Connection>>();
+  readonly #ofDevice = new Map<string, Set<Connection>>();
 
   get count(): number {
     return this.#all.size;
@@ -53,11 +68,13 @@ export class Connections {
 
   add(connection: Connection): void {
     this.#all.set(connection.id, connection);
+    addTo(this.#ofDevice, connection.deviceId, connection);
   }
 
   remove(connection: Connection): void {
     this.logOut(connection);
     this.#all.delete(connection.id);
+    takeFrom(this.#ofDevice, connection.deviceId, connection);
   }
 
   byId(id: string): Connection | undefined {
@@ -68,18 +85,14 @@ export class Connections {
   logIn(connection: Connection, account: Account): void {
     this.logOut(connection);
     this.#accounts.set(connection, account);
-    const connections = this.#ofAccount.get(account.accountId) ?? new Set();
-    connections.add(connection);
-    this.#ofAccount.set(account.accountId, connections);
+    addTo(this.#ofAccount, account.accountId, connection);
   }
 
   logOut(connection: Connection): void {
     const account = this.#accounts.get(connection);
     if (account === undefined) return;
     this.#accounts.delete(connection);
-    const connections = this.#ofAccount.get(account.accountId);
-    connections?.delete(connection);
-    if (connections?.size === 0) this.#ofAccount.delete(account.accountId);
+    takeFrom(this.#ofAccount, account.accountId, connection);
   }
 
   accountOf(connection: Connection): Account | undefined {
@@ -88,7 +101,7 @@ export class Connections {
 
   /** Connections of that device, should it have several (one may be dying). */
   ofDevice(deviceId: string): readonly Connection[] {
-    return [...this.#all.values()].filter((connection) => connection.deviceId === deviceId);
+    return [...(this.#ofDevice.get(deviceId) ?? [])];
   }
 
   /** Accounts that are connected here. */
@@ -99,4 +112,16 @@ export class Connections {
   tell(accountId: string, event: TrackerEvent): void {
     for (const connection of this.#ofAccount.get(accountId) ?? []) connection.tell(event);
   }
+}
+
+function addTo(index: Map<string, Set<Connection>>, key: string, connection: Connection): void {
+  const connections = index.get(key);
+  if (connections === undefined) index.set(key, new Set([connection]));
+  else connections.add(connection);
+}
+
+function takeFrom(index: Map<string, Set<Connection>>, key: string, connection: Connection): void {
+  const connections = index.get(key);
+  connections?.delete(connection);
+  if (connections?.size === 0) index.delete(key);
 }

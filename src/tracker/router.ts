@@ -26,6 +26,7 @@ import {
   writeIdSchema,
 } from "../api/schemas.ts";
 import { createGroupAuthority } from "../identity/certificates.ts";
+import { type AccountLimits, withinLimits } from "./account-limits.ts";
 import { accountOfDevice, authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
 import { listFiles, metainfoOf, shareFile, stopShare } from "./catalogue.ts";
@@ -62,6 +63,7 @@ export interface RouterServices {
   readonly presence: Presence;
   readonly peers: PeerExchange;
   readonly limits: AttemptLimits;
+  readonly accountLimits: AccountLimits;
   readonly nowMs: () => number;
   readonly counters: {
     loginRefused(): void;
@@ -126,7 +128,9 @@ async function command<T>(
   const { account, tracker } = ctx;
   await tracker.limits.write(account.accountId);
   const nowMs = tracker.nowMs();
-  return await tracker.write(writeId, (writer) => rule({ writer, writeId, account, nowMs }));
+  return await tracker.write(writeId, (writer) =>
+    withinLimits(tracker.accountLimits, { writer, writeId, account, nowMs }, rule),
+  );
 }
 
 const inGroup = z.object({ groupId: groupIdSchema });
@@ -155,6 +159,7 @@ const session = t.router({
         const account = await tracker.limits.login(connection.host, userId, () =>
           authenticate(tracker.registry, userId, password),
         );
+        await tracker.limits.write(account.accountId);
         await tracker.write(writeId, (writer) => logIn(writer, connection.deviceId, account));
         attach(tracker, connection, account);
         return account;
@@ -166,7 +171,10 @@ const session = t.router({
   resume: loggedIn.mutation(({ ctx }): Account => ctx.account),
   logout: open.input(write).mutation(async ({ ctx, input }): Promise<void> => {
     const { tracker, connection } = ctx;
-    await tracker.write(input.writeId, (writer) => logOut(writer, connection.deviceId));
+    // Who is not logged in may ask as often as he likes: it must not cost a flush to disk.
+    if (tracker.registry.get("device", connection.deviceId) !== undefined) {
+      await tracker.write(input.writeId, (writer) => logOut(writer, connection.deviceId));
+    }
     for (const other of tracker.connections.ofDevice(connection.deviceId)) detach(tracker, other);
   }),
 });

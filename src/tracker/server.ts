@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { applyWSSHandler } from "@trpc/server/adapters/ws";
+import { applyWSSHandler, jsonEncoder } from "@trpc/server/adapters/ws";
 import Fastify from "fastify";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -23,6 +23,8 @@ const PONG_WAIT_MS = 5_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** What may wait to be sent to a client: one that does not read is closed, and reads how things stand when it is back. */
 const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
+/** A message up to this is read, and refused with a sentence; a longer one closes the connection with 1009 (RFC 6455). */
+const MAX_READ_BYTES = 2 * MAX_API_MESSAGE_BYTES;
 /** Clients at once: each costs a TLS session, some 50 KB. */
 const MAX_CONNECTIONS = 10_000;
 /** RFC 6455 registry: "try again later". */
@@ -103,7 +105,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
 
 /** The clients' WebSockets: each is a Connection for as long as it lasts. */
 function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketServer {
-  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_API_MESSAGE_BYTES });
+  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
   const connections = new WeakMap<IncomingMessage, Connection>();
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
@@ -133,6 +135,7 @@ function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketS
   applyWSSHandler({
     wss: server,
     router: appRouter,
+    experimental_encoder: { ...jsonEncoder, decode: decodeMessage },
     keepAlive: { enabled: true, pingMs: PING_AFTER_MS, pongWaitMs: PONG_WAIT_MS },
     createContext: ({ req }) => {
       const connection = connections.get(req);
@@ -142,6 +145,16 @@ function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketS
     onError: ({ error, path }) => log.debug({ err: error, path }, "call refused"),
   });
   return server;
+}
+
+/** @throws MiniTorrentError LIMIT_REACHED, before a byte of it is parsed */
+function decodeMessage(data: string | ArrayBuffer | Uint8Array): unknown {
+  const length = typeof data === "string" ? data.length : data.byteLength;
+  if (length > MAX_API_MESSAGE_BYTES) {
+    const sentence = `A message may have ${MAX_API_MESSAGE_BYTES} bytes; this one has more: send less at a time.`;
+    throw new MiniTorrentError("LIMIT_REACHED", sentence);
+  }
+  return jsonEncoder.decode(data);
 }
 
 /** The certificate whose key the other side has proved to hold, DER. */

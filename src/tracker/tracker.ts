@@ -17,6 +17,7 @@ import { accountOfDevice } from "./accounts.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
 import { adoptShares } from "./catalogue.ts";
 import { Connections } from "./connection.ts";
+import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
@@ -26,6 +27,7 @@ import { type Clock, Replication } from "./registry/replication.ts";
 import { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { listen, type TrackerServer } from "./server.ts";
 import { SyncLinks } from "./sync-links.ts";
+import { claimTotals, totalsOf } from "./totals.ts";
 
 const KEY_FILE = "identity-key.pem";
 const CERTIFICATE_FILE = "identity-certificate.pem";
@@ -39,6 +41,8 @@ export interface TrackerOptions {
   readonly trackerNumber: number;
   readonly dataDir: string;
   readonly log: Logger;
+  /** Where they differ from the defaults (limits.ts). */
+  readonly limits?: Partial<TrackerLimits>;
   /** The wall clock, milliseconds since 1970. */
   readonly nowMs?: () => number;
 }
@@ -139,7 +143,7 @@ export class Tracker {
     makePrivateFolder(dataDir);
     const nowMs = options.nowMs ?? Date.now;
     // First of all: it holds the lock on the directory.
-    const registry = SqliteRegistry.open({ path: join(dataDir, REGISTRY_FILE), nowMs });
+    const registry = SqliteRegistry.open({ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf });
     let pins: PinStore | undefined;
     let tracker: Tracker | undefined;
     try {
@@ -165,9 +169,9 @@ export class Tracker {
       startedAtMs: this.#startedAtMs,
       trackerId: this.#registry.origin,
       clientsOnline: this.#connections.count,
-      users: this.#registry.claims("user", "").length,
-      groups: this.#registry.claims("group", "").length,
-      files: this.#registry.claims("file", "").length,
+      users: this.#registry.total(claimTotals.user),
+      groups: this.#registry.total(claimTotals.group),
+      files: this.#registry.total(claimTotals.file),
       digest: this.#registry.digest(),
       links: this.#linkStatus(),
     };
@@ -186,6 +190,7 @@ export class Tracker {
   async #start(options: TrackerOptions, own: TrackerAddress, identity: DeviceIdentity): Promise<void> {
     const { trackers, trackerNumber, log } = options;
     const links = () => this.#links;
+    const limits = { ...DEFAULT_TRACKER_LIMITS, ...options.limits };
     this.#server = await listen({
       address: own,
       identity,
@@ -196,7 +201,8 @@ export class Tracker {
         connections: this.#connections,
         presence: this.#presence,
         peers: this.#peers,
-        limits: new AttemptLimits(),
+        limits: new AttemptLimits(limits),
+        accountLimits: limits,
         nowMs: this.#clock.nowMs,
         counters: this.#metrics,
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),

@@ -67,6 +67,8 @@ export interface TorrentValue {
   readonly fileName: string;
   /** The info dictionary, base64. */
   readonly info: string;
+  /** Whose limits it counts for: the account that shared it first, as this tracker saw it. */
+  readonly broughtByAccountId: string;
 }
 
 /** `share`: latest, key (file claim, account). Over when that membership is. */

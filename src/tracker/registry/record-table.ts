@@ -11,10 +11,11 @@ import {
   type RegistryRecord,
   recordKinds,
   type Stamp,
+  type TotalsOf,
   type VersionVector,
 } from "./registry.ts";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
@@ -27,6 +28,7 @@ const SCHEMA = `
   CREATE INDEX record_write ON record (write_id);
   CREATE TABLE version (origin TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE own_origin (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE total (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -48,12 +50,14 @@ type Row = Record<string, SQLOutputValue>;
 
 export class RecordTable implements RegistryReader {
   readonly #statements: ReturnType<typeof prepare>;
+  readonly #totalsOf: TotalsOf;
   /** Has an entry, perhaps 0, for every origin that any row has. */
   #vector: Map<OriginId, number>;
   #digest: bigint;
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, totalsOf: TotalsOf) {
+    this.#totalsOf = totalsOf;
     const version = database.prepare("PRAGMA user_version").get()?.user_version;
     if (version === 0) database.exec(SCHEMA);
     else if (version !== SCHEMA_VERSION) {
@@ -93,6 +97,11 @@ export class RecordTable implements RegistryReader {
       if (claim !== undefined) found.push(claim);
     }
     return found;
+  }
+
+  total(name: string): number {
+    const amount = this.#statements.total.get(name)?.amount;
+    return amount === undefined ? 0 : count(amount);
   }
 
   hasWrite(writeId: string): boolean {
@@ -141,12 +150,21 @@ export class RecordTable implements RegistryReader {
       const existingCanonical = canonicalText(existing);
       if (existing.stamp === record.stamp && existingCanonical >= canonical) return false;
       this.#digest -= hash(existingCanonical);
+      this.#addToTotals(existing, -1);
     }
     const { kind, key, claimId, value, stamp, origin, seq, writeId } = record;
     const json = value === undefined ? null : JSON.stringify(value);
     this.#statements.store.run(kind, key, claimId, json, stamp, origin, seq, writeId);
     this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hash(canonical));
+    this.#addToTotals(record, 1);
     return true;
+  }
+
+  #addToTotals(row: RegistryRecord, times: 1 | -1): void {
+    if (row.value === undefined) return;
+    for (const [name, amount] of Object.entries(this.#totalsOf(row))) {
+      this.#statements.addToTotal.run(name, times * amount);
+    }
   }
 
   get vector(): VersionVector {
@@ -221,7 +239,9 @@ function prepare(
   | "state"
   | "saveState"
   | "addOwnOrigin"
-  | "ownOrigin",
+  | "ownOrigin"
+  | "total"
+  | "addToTotal",
   StatementSync
 > {
   const sql = (statement: string): StatementSync => database.prepare(statement);
@@ -254,6 +274,9 @@ function prepare(
     state: sql("SELECT value FROM state WHERE name = ?"),
     saveState: sql("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)"),
     addOwnOrigin: sql("INSERT OR IGNORE INTO own_origin (origin) VALUES (?)"),
+    total: sql("SELECT amount FROM total WHERE name = ?"),
+    addToTotal: sql(`INSERT INTO total (name, amount) VALUES (?, ?)
+      ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount`),
     ownOrigin: sql("SELECT 1 FROM own_origin WHERE origin = ?"),
   };
 }

@@ -56,6 +56,14 @@ export interface Claim<V> {
   readonly value: V;
 }
 
+/**
+ * What a live row adds to which totals. A function of the row alone, so that replicas with the same rows have the same
+ * totals; whoever changes it gives the schema another version (record-table.ts), as totals are stored.
+ */
+export type TotalsOf = (
+  row: Pick<RegistryRecord, "kind" | "key" | "value">,
+) => Readonly<Record<string, number>>;
+
 /** What can be read of a registry. Values are as they were written: the caller knows the type of each kind. */
 export interface RegistryReader {
   /** The value of a `latest` row; undefined if there is none or it is deleted. */
@@ -68,6 +76,8 @@ export interface RegistryReader {
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */
   claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[];
+  /** Sum over the live rows of what each adds to that total; kept as rows come and go, never added up. */
+  total(name: string): number;
   /** True if a row that this command wrote is here. */
   hasWrite(writeId: string): boolean;
 }

@@ -15,6 +15,7 @@ import type {
   RegistryRecord,
   RegistryWriter,
   Stamp,
+  TotalsOf,
   VersionVector,
 } from "./registry.ts";
 import { HybridClock, stampOrigin } from "./stamp.ts";
@@ -34,6 +35,8 @@ export interface SqliteRegistryOptions {
   readonly nowMs: () => number;
   /** A new id for an origin, unlike any other; 16 random hex digits otherwise. */
   readonly newOrigin?: () => OriginId;
+  /** What is kept count of; nothing otherwise. The same for a file as long as it lives. */
+  readonly totalsOf?: TotalsOf;
 }
 
 /** A write or merge that waits for the next commit. */
@@ -57,7 +60,7 @@ export class SqliteRegistry implements Registry {
     this.#database = database;
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
-    this.#table = new RecordTable(database);
+    this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})));
     const origin = this.#table.state("origin");
     this.#origin = origin ?? this.#newOrigin();
     if (origin === undefined) this.#saveOrigin();
@@ -152,6 +155,10 @@ export class SqliteRegistry implements Registry {
 
   claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
     return this.#table.claims(kind, prefix);
+  }
+
+  total(name: string): number {
+    return this.#table.total(name);
   }
 
   hasWrite(writeId: string): boolean {

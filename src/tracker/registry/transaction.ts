@@ -55,6 +55,10 @@ export class Transaction implements RegistryWriter {
     return this.#table.claims(kind, prefix);
   }
 
+  total(name: string): number {
+    return this.#table.total(name);
+  }
+
   hasWrite(writeId: string): boolean {
     return this.#table.hasWrite(writeId);
   }

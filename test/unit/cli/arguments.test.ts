@@ -65,9 +65,33 @@ describe("parseTrackerArguments", () => {
       trackerInfoPath: "t.txt",
       trackerNumber: "2",
       dataDir: "d",
+      limits: {},
       logLevel: undefined,
     });
     assert.throws(() => parseTrackerArguments(["t.txt"]), { code: "USAGE" });
+  });
+});
+
+describe("a tracker's limits", () => {
+  it("are given by name, and a wrong name or number is refused with the names", () => {
+    const given = parseTrackerArguments([
+      "t",
+      "1",
+      "--limit",
+      "groupsPerUser=3",
+      "--limit",
+      "filesPerUser=0",
+    ]);
+    assert.deepEqual(given.kind === "run" && given.limits, { groupsPerUser: 3, filesPerUser: 0 });
+    for (const wrong of [
+      "groups=3",
+      "groupsPerUser",
+      "groupsPerUser=-1",
+      "groupsPerUser=1e3",
+      "toString=1",
+    ]) {
+      assert.throws(() => parseTrackerArguments(["t", "1", `--limit=${wrong}`]), /requestsPerUser/);
+    }
   });
 });
 

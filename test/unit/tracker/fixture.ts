@@ -9,6 +9,7 @@ import type { Command } from "../../../src/tracker/command.ts";
 import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/groups.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
+import { totalsOf } from "../../../src/tracker/totals.ts";
 
 export interface Town {
   readonly registry: SqliteRegistry;
@@ -27,7 +28,7 @@ export const authority = { certificatePem: "the CA of films", privateKeyPem: "it
 
 /** @param stampMs the clock of the registry's stamps */
 export function town(t: TestContext, stampMs: () => number = Date.now): Town {
-  const registry = SqliteRegistry.open({ path: ":memory:", nowMs: stampMs });
+  const registry = SqliteRegistry.open({ path: ":memory:", nowMs: stampMs, totalsOf });
   t.after(() => registry.close());
   const town: Town = {
     registry,

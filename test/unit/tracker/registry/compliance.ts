@@ -10,12 +10,13 @@ import {
   type RegistryWriter,
   recordKey,
   recordKinds,
+  type TotalsOf,
 } from "../../../../src/tracker/registry/registry.ts";
 
 /** Opens an empty registry; what it needs goes when the test is over. */
 export type OpenRegistry = (
   context: TestContext,
-  options: { origin: string; nowMs: () => number },
+  options: { origin: string; nowMs: () => number; totalsOf?: TotalsOf },
 ) => Registry;
 
 const NOW_MS = 1_800_000_000_000;
@@ -330,6 +331,31 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       await one.merge(second);
       const ended = await write(one, (writer) => writer.endClaim("user", second[0]?.claimId ?? ""));
       assert.deepEqual((await other.merge([...ended, ...first])).lostClaims, []);
+    });
+
+    it("keeps totals of its live rows, whatever came in whatever order, and none of a write that failed", async (context) => {
+      const totalsOf: TotalsOf = ({ kind, value }) => ({ [kind]: 1, length: JSON.stringify(value).length });
+      await fc.assert(
+        fc.asyncProperty(fc.array(recordArbitrary, { maxLength: 12 }), async (records) => {
+          const registry = open(context, { origin: "self", nowMs: () => NOW_MS, totalsOf });
+          for (const record of records) await registry.merge([record]);
+          await write(registry, (writer) => writer.put("share", "a", "mine"));
+          await assert.rejects(
+            write(registry, (writer) => {
+              writer.put("share", "b", "undone");
+              throw new Error("no");
+            }),
+          );
+          const live = registry.since({}, 100).filter(({ value }) => value !== undefined);
+          const expected = live.filter(({ kind }) => kind === "share").length;
+          assert.equal(registry.total("share"), expected);
+          const length = live.reduce((sum, { value }) => sum + JSON.stringify(value).length, 0);
+          assert.equal(registry.total("length"), length);
+          assert.equal(registry.total("nothing"), 0);
+          registry.close();
+        }),
+        { numRuns: 30 },
+      );
     });
 
     it("refuses all of a merge with a stamp from the far future", async (context) => {

@@ -30,15 +30,15 @@ function origins(first: string): () => string {
   return () => (count++ === 0 ? first : `${first}${count}`);
 }
 
-registryCompliance("in memory", (context, { origin, nowMs }) => {
-  const registry = SqliteRegistry.open({ path: ":memory:", nowMs, newOrigin: origins(origin) });
+registryCompliance("in memory", (context, { origin, ...options }) => {
+  const registry = SqliteRegistry.open({ path: ":memory:", newOrigin: origins(origin), ...options });
   context.after(() => registry.close());
   return registry;
 });
 
-registryCompliance("in a file", (context, { origin, nowMs }) => {
+registryCompliance("in a file", (context, { origin, ...options }) => {
   const path = join(temporaryFolder(context), "registry.db");
-  const registry = SqliteRegistry.open({ path, nowMs, newOrigin: origins(origin) });
+  const registry = SqliteRegistry.open({ path, newOrigin: origins(origin), ...options });
   context.after(() => registry.close());
   return registry;
 });

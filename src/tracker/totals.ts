@@ -1,0 +1,42 @@
+// What a tracker's registry keeps count of: for status, and for the limits of accounts (account-limits.ts). The kinds
+// of rows and their values are in values.ts.
+import type { RecordKind, TotalsOf } from "./registry/registry.ts";
+import type { FileValue, GroupValue, MembershipValue, TorrentValue } from "./values.ts";
+
+/** Claims that are live. One that lost its name counts until the tracker that made it has ended it. */
+export const claimTotals = { user: "users", group: "groups", file: "files" } as const;
+
+/** Totals of one account. */
+export const accountTotals = {
+  /** Groups that it owns. */
+  groups: (accountId: string) => `groups of ${accountId}`,
+  /** Files that it was the first to share and that are still offered. */
+  files: (accountId: string) => `files of ${accountId}`,
+  /** Requests to join that wait for an owner. */
+  requests: (accountId: string) => `requests of ${accountId}`,
+  /** Characters of the info dictionaries that it brought; these rows stay for good. */
+  metainfo: (accountId: string) => `metainfo of ${accountId}`,
+} as const;
+
+export const totalsOf: TotalsOf = ({ kind, key, value }) => {
+  // A row may come from another tracker: what is not as it should be counts for nothing, and breaks nothing.
+  if (typeof value !== "object" || value === null) return {};
+  return byKind[kind]?.(value, key) ?? {};
+};
+
+const byKind: Partial<Record<RecordKind, (value: object, key: string) => Record<string, number>>> = {
+  user: () => ({ [claimTotals.user]: 1 }),
+  group: ({ ownerAccountId }: Partial<GroupValue>) => ({
+    [claimTotals.group]: 1,
+    [accountTotals.groups(ownerAccountId ?? "")]: 1,
+  }),
+  file: ({ sharedByAccountId }: Partial<FileValue>) => ({
+    [claimTotals.file]: 1,
+    [accountTotals.files(sharedByAccountId ?? "")]: 1,
+  }),
+  membership: ({ state }: Partial<MembershipValue>, key) =>
+    state === "requested" ? { [accountTotals.requests(key.split("\u001f")[1] ?? "")]: 1 } : {},
+  torrent: ({ info, broughtByAccountId }: Partial<TorrentValue>) => ({
+    [accountTotals.metainfo(broughtByAccountId ?? "")]: typeof info === "string" ? info.length : 0,
+  }),
+};

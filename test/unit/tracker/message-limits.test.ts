@@ -1,0 +1,54 @@
+// How much a client may send and listen to at once: refused with a sentence while that is possible, cut off beyond it.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { pino } from "pino";
+import { ApiClient } from "../../../harness/api-client.ts";
+import { freePorts } from "../../../harness/processes.ts";
+import { MAX_API_MESSAGE_BYTES } from "../../../src/api/schemas.ts";
+import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
+import type { TrackerLimits } from "../../../src/tracker/limits.ts";
+import { Tracker } from "../../../src/tracker/tracker.ts";
+
+async function connect(t: TestContext, limits: Partial<TrackerLimits> = {}): Promise<ApiClient> {
+  const dataDir = mkdtempSync(join(tmpdir(), "tracker-"));
+  const [port = 0] = await freePorts(1);
+  const address = { host: "127.0.0.1", port };
+  const log = pino({ level: "silent" });
+  const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log, limits });
+  t.after(async () => {
+    await tracker.close();
+    rmSync(dataDir, { recursive: true });
+  });
+  return await ApiClient.connect({ ...address, identity: await createDeviceIdentity() });
+}
+
+test("a message that is too long is refused with a code, and the connection goes on", async (t) => {
+  const client = await connect(t);
+  const userId = "x".repeat(MAX_API_MESSAGE_BYTES);
+  await assert.rejects(client.mutate("session.createUser", { userId }), { code: "LIMIT_REACHED" });
+  await client.signUp("alice");
+});
+
+test("one that is longer still closes the connection before it is read", async (t) => {
+  const client = await connect(t);
+  client.sendRaw("x".repeat(2 * MAX_API_MESSAGE_BYTES + 1));
+  assert.equal(await client.closed, 1009);
+});
+
+test("a connection listens to events a few times, no more", async (t) => {
+  const client = await connect(t);
+  for (let count = 0; count < 4; count++) await client.listen();
+  await client.listen();
+  await assert.rejects(client.eventsEnded, { code: "LIMIT_REACHED" });
+});
+
+test("limits that a tracker was started with are those of its clients", async (t) => {
+  const client = await connect(t, { groupsPerUser: 0 });
+  await client.signUp("alice");
+  const writeId = crypto.randomUUID();
+  const refused = client.mutate("groups.create", { groupId: "films", writeId });
+  await assert.rejects(refused, { code: "LIMIT_REACHED", message: /own 0 groups/ });
+});

@@ -6,8 +6,8 @@ import type { AnnouncedTorrent } from "../api/schemas.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 import type { TrackerApi } from "./tracker-socket.ts";
 
-/** Most torrents in one update message. */
-const MAX_UPDATE = 1_000;
+/** Most torrents in one message: at some 70 bytes each, far below MAX_API_MESSAGE_BYTES. */
+const MAX_PER_MESSAGE = 5_000;
 
 export class Announcer {
   readonly #link: () => TrackerLink;
@@ -24,7 +24,11 @@ export class Announcer {
   /** Part of bringing a fresh connection up to date: the whole list. */
   async announceAll(api: TrackerApi, listenPort: number): Promise<void> {
     this.#changed.clear();
-    await api.presence.announce.mutate({ listenPort, torrents: [...this.#announced.values()] });
+    const all = [...this.#announced.values()];
+    await api.presence.announce.mutate({ listenPort, torrents: all.slice(0, MAX_PER_MESSAGE) });
+    for (let at = MAX_PER_MESSAGE; at < all.length; at += MAX_PER_MESSAGE) {
+      await api.presence.update.mutate({ add: all.slice(at, at + MAX_PER_MESSAGE), remove: [] });
+    }
   }
 
   /** Resolves when the tracker knows, or could not be told: a fresh connection tells it all. */
@@ -51,7 +55,7 @@ export class Announcer {
     while (this.#changed.size > 0) {
       const add: AnnouncedTorrent[] = [];
       const remove: string[] = [];
-      for (const infoHash of [...this.#changed].slice(0, MAX_UPDATE)) {
+      for (const infoHash of [...this.#changed].slice(0, MAX_PER_MESSAGE)) {
         this.#changed.delete(infoHash);
         const torrent = this.#announced.get(infoHash);
         if (torrent === undefined) remove.push(infoHash);

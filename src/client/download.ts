@@ -5,20 +5,18 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, type MiniTorrentError } from "../api/errors.ts";
 import { peerAddressSchema } from "../api/schemas.ts";
-import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import { type Opened, openDownload, partPathOf } from "./download-opening.ts";
 import { complete, progress, running, sourcesOf, waiting } from "./download-progress.ts";
+import { DownloadRecord } from "./download-record.ts";
 import type { FileFacts, StoredDownload } from "./profile.ts";
 import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadSource, DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** Verified pieces are saved this long after the first unsaved one: a crash costs a look at the part file, no more. */
-const SAVE_DELAY_MS = 500;
 /** After trouble with the disk the download tries by itself again and again. */
 const DISK_RETRY_MS = 5_000;
 const DISK_TROUBLE: ReadonlySet<ErrorCode> = new Set(["DISK_FULL", "DISK_FAILED", "DESTINATION_UNUSABLE"]);
@@ -62,13 +60,9 @@ export class Download {
   readonly #log: Logger;
   readonly #onChange: () => void;
   #state: DownloadState;
-  /** Pieces verified when the torrent does not run. */
-  #have: Bitfield;
-  #facts: FileFacts | undefined;
-  #isPausedByUser: boolean;
-  /** A part file of that name is this download's own. */
-  #hasPart: boolean;
-  #saving: NodeJS.Timeout | undefined;
+  readonly #record: DownloadRecord;
+  /** Trouble that the user has been told of, and that lasts. */
+  #reportedTrouble: string | undefined;
 
   constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
@@ -80,12 +74,8 @@ export class Download {
     this.#shares = shares;
     this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
     this.#onChange = options.onChange;
-    const { pieceCount } = metainfo.geometry;
-    this.#have =
-      stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
-    this.#facts = stored?.facts;
-    this.#isPausedByUser = stored?.isPaused ?? false;
-    this.#hasPart = stored !== undefined;
+    const { groupId, destinationPath } = options;
+    this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
     this.#state = { status: "paused", reason: undefined, retry: undefined };
   }
 
@@ -94,7 +84,7 @@ export class Download {
   }
 
   get isPausedByUser(): boolean {
-    return this.#isPausedByUser;
+    return this.#record.isPausedByUser;
   }
 
   /**
@@ -104,7 +94,7 @@ export class Download {
    */
   async begin(): Promise<void> {
     if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
-    this.#isPausedByUser = false;
+    this.#record.isPausedByUser = false;
     const opening = { status: "opening" } as const;
     this.#become(opening);
     let opened: Opened;
@@ -113,7 +103,7 @@ export class Download {
         groupId: this.groupId,
         metainfo: this.#metainfo,
         destinationPath: this.destinationPath,
-        known: this.#hasPart ? { have: this.#have, facts: this.#facts } : undefined,
+        known: this.#record.ofPart,
       });
       if (opened.kind === "there-already") {
         await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo);
@@ -128,8 +118,7 @@ export class Download {
       if (this.#isStill(opening)) this.#complete([]);
       return;
     }
-    this.#hasPart = true;
-    this.#have = opened.have;
+    this.#record.opened(opened.have);
     if (this.#isStill(opening)) await this.#run(opened.store);
     else await opened.store.close();
   }
@@ -137,7 +126,7 @@ export class Download {
   /** running | opening -> paused, by the user's wish */
   async pause(): Promise<void> {
     if (this.#state.status !== "running" && this.#state.status !== "opening") return;
-    this.#isPausedByUser = true;
+    this.#record.isPausedByUser = true;
     await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused");
   }
 
@@ -148,7 +137,7 @@ export class Download {
 
   /** any -> ended: forgotten, and its part file removed. */
   async cancel(): Promise<void> {
-    const ownsPart = this.#hasPart && this.#state.status !== "complete";
+    const ownsPart = this.#record.ofPart !== undefined && this.#state.status !== "complete";
     await this.#leaveSwarm({ status: "ended" }, "cancelled");
     this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
     if (ownsPart) await rm(partPathOf(this.destinationPath), { force: true });
@@ -191,7 +180,7 @@ export class Download {
       case "opening":
         return {
           ...facts,
-          ...progress(this.#have, geometry),
+          ...progress(this.#record.have, geometry),
           ...waiting("the check of what is on disk already"),
         };
       case "running":
@@ -210,7 +199,7 @@ export class Download {
       case "failed":
         return {
           ...facts,
-          ...progress(this.#have, geometry),
+          ...progress(this.#record.have, geometry),
           state: "failed",
           code: state.code,
           reason: state.reason,
@@ -218,7 +207,7 @@ export class Download {
       case "paused":
       case "ended": {
         const reason = state.status === "paused" ? state.reason : "logged out";
-        return { ...facts, ...progress(this.#have, geometry), state: "paused", reason };
+        return { ...facts, ...progress(this.#record.have, geometry), state: "paused", reason };
       }
     }
   }
@@ -228,13 +217,16 @@ export class Download {
     const active = this.#surroundings.session.add({
       groupId: this.groupId,
       metainfo: this.#metainfo,
-      have: this.#have,
+      have: this.#record.have,
       storage: store,
       onEvent: (event) => this.#onTorrentEvent(event),
     });
-    this.#become({ status: "running", active, store });
-    await this.#save();
-    if (this.#have.isComplete) {
+    const running = { status: "running", active, store } as const;
+    this.#become(running);
+    this.#reportedTrouble = undefined;
+    await this.#record.save(store);
+    if (!this.#isStill(running)) return;
+    if (active.torrent.have.isComplete) {
       await this.#finish();
       return;
     }
@@ -246,7 +238,7 @@ export class Download {
   #onTorrentEvent(event: TorrentEvent): void {
     switch (event.type) {
       case "piece-verified":
-        this.#saving ??= setTimeout(() => void this.#save(), SAVE_DELAY_MS);
+        if (this.#state.status === "running") this.#record.saveSoon(this.#state.store);
         return;
       case "all-verified":
         void this.#finish();
@@ -290,8 +282,7 @@ export class Download {
       return;
     }
     if (!this.#isStill(verifying)) return;
-    this.#stopSaving();
-    this.#have = active.torrent.have.clone();
+    this.#record.stopSaving();
     const sources = sourcesOf(active.torrent.status());
     const { info, infoHash } = this.#metainfo;
     const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
@@ -312,18 +303,21 @@ export class Download {
   async #pauseFor(error: MiniTorrentError): Promise<void> {
     if (this.#state.status !== "running" && this.#state.status !== "verifying") return;
     this.#log.warn({ err: error }, "download stopped");
-    await this.#leaveSwarm({ status: "paused", reason: error.message, retry: undefined }, error.message);
-    this.#stopFor(error);
+    const paused = { status: "paused", reason: error.message, retry: undefined } as const;
+    await this.#leaveSwarm(paused, error.message);
+    if (this.#isStill(paused)) this.#stopFor(error);
   }
 
   /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
   #stopFor(error: MiniTorrentError): void {
     const reason = error.message;
     if (DISK_TROUBLE.has(error.code) || error.code === "TRACKERS_UNREACHABLE") {
-      const isNews = this.#state.status !== "paused" || this.#state.reason !== reason;
       const retry = setTimeout(() => void this.#retry(), DISK_RETRY_MS);
       this.#become({ status: "paused", reason, retry });
-      if (isNews) this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
+      // A retry that meets the same trouble is no news.
+      if (this.#reportedTrouble === reason) return;
+      this.#reportedTrouble = reason;
+      this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
     } else {
       this.#become({ status: "failed", code: error.code, reason });
       this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
@@ -338,56 +332,24 @@ export class Download {
     }
   }
 
+  /** Whatever comes next, the torrent ends here; what is verified is noted. */
   async #leaveSwarm(next: DownloadState, reason: string): Promise<void> {
     const state = this.#state;
     if (state.status === "paused") clearTimeout(state.retry);
     this.#become(next);
-    this.#stopSaving();
-    if (state.status !== "running" && state.status !== "verifying") {
-      if (state.status !== "complete" && state.status !== "ended") this.#store();
-      return;
+    if (state.status === "running" || state.status === "verifying") {
+      const { infoHash } = this.#metainfo;
+      this.#surroundings.session.remove(infoHash, reason);
+      void this.#surroundings.announcer.remove(infoHash);
+      await this.#record.close(state.store);
+    } else if (state.status !== "complete" && state.status !== "ended") {
+      this.#record.store();
     }
-    const { infoHash } = this.#metainfo;
-    this.#surroundings.session.remove(infoHash, reason);
-    void this.#surroundings.announcer.remove(infoHash);
-    this.#have = state.active.torrent.have.clone();
-    // Before the store closes: a piece that is still being written then makes the facts differ.
-    this.#facts = await state.store.facts();
-    await state.store.close();
-    this.#store();
-  }
-
-  /** The facts first, then the pieces: what is written in between makes the facts differ, and a restart looks again. */
-  async #save(): Promise<void> {
-    this.#saving = undefined;
-    const state = this.#state;
-    if (state.status !== "running") return;
-    const facts = await state.store.facts();
-    if (!this.#isStill(state)) return;
-    this.#have = state.active.torrent.have.clone();
-    this.#facts = facts;
-    this.#store();
-  }
-
-  #store(): void {
-    this.#surroundings.profile().saveDownload({
-      ...this.#id(),
-      destinationPath: this.destinationPath,
-      info: this.#metainfo.info,
-      have: this.#have.toBytes(),
-      facts: this.#facts,
-      isPaused: this.#isPausedByUser,
-    });
   }
 
   /** Whether nothing has happened since that state was entered: asked after every wait. */
   #isStill(state: DownloadState): boolean {
     return this.#state === state;
-  }
-
-  #stopSaving(): void {
-    clearTimeout(this.#saving);
-    this.#saving = undefined;
   }
 
   #id(): { groupId: string; fileName: string } {

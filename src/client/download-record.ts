@@ -1,0 +1,94 @@
+// What the profile knows of one download: which pieces are verified, and how the part file was when that was noted.
+// While the torrent runs it is noted in strides; the part file's facts say at the next start whether it still holds.
+import { stat } from "node:fs/promises";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import type { Metainfo } from "../metainfo/metainfo.ts";
+import { type FileFacts, factsOf } from "../storage/file-facts.ts";
+import type { PieceStore } from "../storage/piece-store.ts";
+import { partPathOf } from "./download-opening.ts";
+import type { Profile, StoredDownload } from "./profile.ts";
+
+/** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
+const SAVE_DELAY_MS = 500;
+
+export class DownloadRecord {
+  /** As far as it has been noted; while the torrent runs, the torrent knows more. */
+  have: Bitfield;
+  isPausedByUser: boolean;
+  readonly #profile: () => Profile;
+  readonly #download: { groupId: string; metainfo: Metainfo; destinationPath: string };
+  #facts: FileFacts | undefined;
+  #hasPart: boolean;
+  #saving: NodeJS.Timeout | undefined;
+
+  constructor(
+    profile: () => Profile,
+    download: { groupId: string; metainfo: Metainfo; destinationPath: string },
+    stored: StoredDownload | undefined,
+  ) {
+    this.#profile = profile;
+    this.#download = download;
+    const { pieceCount } = download.metainfo.geometry;
+    this.have = stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
+    this.#facts = stored?.facts;
+    this.isPausedByUser = stored?.isPaused ?? false;
+    this.#hasPart = stored !== undefined;
+  }
+
+  /** What is known of the part file; undefined while a file of that name would be somebody else's. */
+  get ofPart(): { have: Bitfield; facts: FileFacts | undefined } | undefined {
+    return this.#hasPart ? { have: this.have, facts: this.#facts } : undefined;
+  }
+
+  /** The part file is open, and those pieces of it are right. */
+  opened(have: Bitfield): void {
+    this.#hasPart = true;
+    this.have = have;
+  }
+
+  /** Notes soon what the store has by then. */
+  saveSoon(store: PieceStore): void {
+    this.#saving ??= setTimeout(() => {
+      this.#saving = undefined;
+      void this.save(store);
+    }, SAVE_DELAY_MS);
+  }
+
+  stopSaving(): void {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+  }
+
+  /** The facts first, then the pieces: what is written in between makes the facts differ, and a restart looks again. */
+  async save(store: PieceStore): Promise<void> {
+    const facts = await store.facts();
+    if (store.status !== "downloading") return;
+    this.#facts = facts;
+    this.have = store.have;
+    this.store();
+  }
+
+  /** Closes the store, and notes all that it has written. */
+  async close(store: PieceStore): Promise<void> {
+    this.stopSaving();
+    await store.close();
+    this.have = store.have;
+    // A finished file has its name by now: then there is no part file, and the next start finds the file itself.
+    const found = await stat(partPathOf(this.#download.destinationPath)).catch(() => undefined);
+    this.#facts = found && factsOf(found);
+    this.store();
+  }
+
+  store(): void {
+    const { groupId, metainfo, destinationPath } = this.#download;
+    this.#profile().saveDownload({
+      groupId,
+      fileName: metainfo.fileName,
+      destinationPath,
+      info: metainfo.info,
+      have: this.have.toBytes(),
+      facts: this.#facts,
+      isPaused: this.isPausedByUser,
+    });
+  }
+}

@@ -47,6 +47,7 @@ export class Downloads {
     const destinationPath = await destinationOf(destination, metainfo.fileName);
     this.#refuseRunning(file);
     this.#refusePathInUse(destinationPath);
+    this.#refuseSharedElsewhere(file, destinationPath);
     const download = this.#put(file, metainfo, destinationPath);
     try {
       await download.begin();
@@ -156,6 +157,15 @@ export class Downloads {
         throw new MiniTorrentError("FILE_EXISTS", `Another download writes to ${destinationPath} already.`);
       }
     }
+  }
+
+  #refuseSharedElsewhere(file: FileId, destinationPath: string): void {
+    const path = this.#shares.find(file)?.path;
+    if (path === undefined || path === destinationPath) return;
+    throw new MiniTorrentError(
+      "FILE_EXISTS",
+      `${file.fileName} is on this machine already, at ${path}; copy it from there.`,
+    );
   }
 
   #put(file: FileId, metainfo: Metainfo, destinationPath: string): Download {

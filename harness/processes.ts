@@ -26,6 +26,13 @@ const lineSchema = z.union([
     .loose(),
 ]);
 
+const healthSchema = z.object({
+  digest: z.string(),
+  clientsOnline: z.number(),
+  links: z.array(z.object({ address: z.string(), state: z.string() }).loose()),
+});
+export type Health = z.infer<typeof healthSchema>;
+
 export type EventLine = { readonly event: string } & Readonly<Record<string, unknown>>;
 export interface Answer {
   readonly command: string;
@@ -39,6 +46,8 @@ export interface ProcessOptions {
   /** Words that go before the launcher, such as `ip netns exec NAME`. */
   readonly prefix?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** Words that go after the launcher's own arguments, such as `--limit groupsPerUser=3`. */
+  readonly arguments?: readonly string[];
 }
 
 /** Ports that were free a moment ago, all different. */
@@ -63,7 +72,12 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 function launch(launcher: string, args: readonly string[], options: ProcessOptions): ChildProcess {
-  const [command = "", ...rest] = [...(options.prefix ?? []), join(ROOT, launcher), ...args];
+  const [command = "", ...rest] = [
+    ...(options.prefix ?? []),
+    join(ROOT, launcher),
+    ...args,
+    ...(options.arguments ?? []),
+  ];
   return spawn(command, rest, { stdio: ["pipe", "pipe", "pipe"], env: options.env ?? process.env });
 }
 
@@ -128,10 +142,19 @@ export class TrackerProcess extends DrivenProcess {
     return tracker;
   }
 
+  /** What /health says. */
+  async health(): Promise<Health> {
+    return healthSchema.parse(JSON.parse(await fetchInsecure(`https://${this.address}/health`)));
+  }
+
+  /** What /metrics says, in the text format of Prometheus. */
+  metrics(): Promise<string> {
+    return fetchInsecure(`https://${this.address}/metrics`);
+  }
+
   /** The digest of its registry, from /health: equal at trackers that hold the same. */
   async digest(): Promise<string> {
-    const body = await fetchInsecure(`https://${this.address}/health`);
-    return z.object({ digest: z.string() }).parse(JSON.parse(body)).digest;
+    return (await this.health()).digest;
   }
 
   /** `quit` at its console. */

@@ -15,6 +15,8 @@ import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replicat
 const FIRST_REDIAL_MS = 250;
 const MAX_REDIAL_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** Characters after which a frame goes at once; one message more fits far below MAX_REPLICA_MESSAGE_BYTES. */
+const MAX_FRAME_LENGTH = 1024 * 1024;
 /** The close frame's reason (RFC 6455, 5.5: a control frame has at most 125 bytes, 2 of them the code). */
 const MAX_REASON_BYTES = 123;
 const CLOSE_NORMAL = 1000;
@@ -174,7 +176,9 @@ export class SyncLinks {
     peer.socket = socket;
     peer.problem = undefined;
     const receiver = this.#options.attach(asChannel(socket, this.#options.clock), peer.name);
-    socket.on("message", (data) => receiver.message(String(data)));
+    socket.on("message", (data) => {
+      for (const message of String(data).split("\n")) receiver.message(message);
+    });
     socket.on("error", (error) => this.#note(peer, error));
     socket.once("close", (_code, reason) => {
       receiver.closed(reason.length > 0 ? String(reason) : "the connection is gone");
@@ -227,10 +231,24 @@ export class SyncLinks {
   }
 }
 
+/** What is sent in one turn goes as one frame, a message a line: a commit's writes and their answers come in heaps. */
 function asChannel(socket: WebSocket, clock: Clock): ReplicaChannel {
+  let waiting: string[] = [];
+  let waitingLength = 0;
+  const flush = () => {
+    if (waiting.length > 0) socket.send(waiting.join("\n"));
+    waiting = [];
+    waitingLength = 0;
+  };
   return {
-    send: (message) => socket.send(message),
+    send: (message) => {
+      if (waiting.length === 0) process.nextTick(flush);
+      waiting.push(message);
+      waitingLength += message.length;
+      if (waitingLength >= MAX_FRAME_LENGTH) flush();
+    },
     close: (reason) => {
+      flush();
       const text = Buffer.from(reason)
         .subarray(0, MAX_REASON_BYTES)
         .toString("utf8")

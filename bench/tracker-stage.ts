@@ -117,6 +117,26 @@ export async function fillWithPeople(
   return { seats, authority };
 }
 
+/** File claims as they are after sharing, without metainfo, evenly over the groups; the last part of a name is a number. */
+export async function fillWithFiles(
+  registry: SqliteRegistry,
+  count: number,
+  groupClaimIds: readonly string[],
+  accountId: string,
+): Promise<void> {
+  const CHUNK = 20_000;
+  for (let at = 0; at < count; at += CHUNK) {
+    await registry.transact(randomUUID(), (writer) => {
+      for (let index = at; index < Math.min(count, at + CHUNK); index++) {
+        const hash = index.toString(16).padStart(40, "0");
+        const file = { infoHash: hash, sha1: hash, lengthBytes: index, sharedByAccountId: accountId };
+        const groupClaimId = groupClaimIds[index % groupClaimIds.length] ?? "";
+        writer.makeClaim("file", recordKey(groupClaimId, `file-${index}.bin`), file);
+      }
+    });
+  }
+}
+
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

@@ -27,10 +27,10 @@ const ORIGIN_BYTES = 8;
 /** SQLite's own 2 MiB hold too little of six indexes: pages would be read again, and spilled while a commit grows. */
 const CACHE_KIB = 16 * 1024;
 /**
- * Pages in the log before they go to their places: 32 MiB. At SQLite's own 1,000 that happens every hundred writes, each
+ * Pages in the log before they go to their places: 16 MiB. At SQLite's own 1,000 that happens every hundred writes, each
  * time with two more flushes; a start after a crash reads the log in less than a second.
  */
-const CHECKPOINT_PAGES = 8_000;
+const CHECKPOINT_PAGES = 4_000;
 /** SQLite's result codes (https://sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
 const SQLITE_FULL = 13;
@@ -173,6 +173,10 @@ export class SqliteRegistry implements Registry {
     return this.#table.hasWrite(writeId);
   }
 
+  rowsOfWrite(writeId: string): RegistryRecord[] {
+    return this.#table.rowsOfWrite(writeId);
+  }
+
   row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined {
     return this.#table.row(kind, key, claimId);
   }
@@ -202,7 +206,12 @@ export class SqliteRegistry implements Registry {
       if (record.claimId !== "") {
         const place = `${record.kind}\u001f${record.key}`;
         const claim = this.#table.claim(record.kind, record.key);
-        if (!standing.has(place)) standing.set(place, claim && { kind: record.kind, ...claim });
+        if (!standing.has(place)) {
+          standing.set(
+            place,
+            claim && { kind: record.kind, name: claim.name, claimId: claim.claimId, value: claim.value },
+          );
+        }
       }
       if (this.#table.store(record)) changed.push(record);
       if (record.seq === this.#table.seqOf(record.origin) + 1) this.#table.advance(record.origin, record.seq);
@@ -216,7 +225,18 @@ export class SqliteRegistry implements Registry {
       const isLive = this.#table.nameOfLiveClaim(claim.kind, claim.claimId) !== undefined;
       if (isLive) lostClaims.push(claim);
     }
-    return { changed, lostClaims, hasGap };
+    return { changed, lostClaims, endings: lostClaims.flatMap((lost) => this.#endIfOwn(lost)), hasGap };
+  }
+
+  /**
+   * Only the tracker that made a claim knows that the name was free then, so only there a claim from before it has beaten
+   * it for good: elsewhere that one may have ended, and the news of it be on its way.
+   */
+  #endIfOwn({ kind, claimId }: LostClaim): RegistryRecord[] {
+    if (!this.isOwn(claimId)) return [];
+    const transaction = new Transaction(this.#table, this.#clock, this.#origin, `lost:${claimId}`);
+    transaction.endClaim(kind, claimId);
+    return transaction.end();
   }
 
   #enqueue<T>(run: () => T): Promise<T> {

@@ -93,10 +93,12 @@ export class ProgressBoard {
   #bar({ sources, pieceCount }: Download): string {
     let bar = "";
     let width = 0;
+    let piecesSoFar = 0;
     for (const { userId, pieces } of sources) {
-      const cells = Math.min(Math.round((pieces / pieceCount) * BAR_WIDTH), BAR_WIDTH - width);
-      bar += this.#coloured(userId, (userId[0] ?? "?").repeat(cells));
-      width += cells;
+      piecesSoFar += pieces;
+      const end = Math.min(Math.round((piecesSoFar / pieceCount) * BAR_WIDTH), BAR_WIDTH);
+      bar += this.#coloured(userId, (userId[0] ?? "?").repeat(end - width));
+      width = end;
     }
     return `[${bar}${"·".repeat(BAR_WIDTH - width)}]`;
   }

@@ -16,7 +16,7 @@ export const CLIENT_USAGE = `Usage: ./client <IP>:<PORT> <tracker_info.txt> [opt
   <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT
 
 Options
-  --data-dir <folder>  where accounts' keys, shares and downloads are remembered
+  --data-dir <folder>  where trackers' keys, shares and downloads are remembered
   --json               one JSON object a line for each answer and each event; no prompt
   --stay               when piped input ends, go on sharing until a signal comes
   --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in

@@ -110,8 +110,9 @@ export async function fillWithPeople(
         authorityCertificatePem: authority.certificatePem,
         authorityPrivateKeyPem: authority.privateKeyPem,
       });
-      const membership = { state: "member", sinceMs, membershipId: randomUUID() };
-      writer.put("membership", recordKey(claimId, ownerAccountId), membership);
+      const membershipId = randomUUID();
+      const membership = { state: "member", sinceMs, membershipId };
+      writer.put("membership", recordKey(claimId, ownerAccountId, membershipId), membership);
     }
   });
   return { seats, authority };

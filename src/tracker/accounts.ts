@@ -25,7 +25,8 @@ export function createUser(
   credential: CredentialValue,
   nowMs: number,
 ): void {
-  if (writer.hasWrite(writeId)) return;
+  // The write may be here and its claim lost: then the name is somebody else's.
+  if (writer.hasWrite(writeId) && writer.claim("user", userId)?.writeId === writeId) return;
   requireFreeUserId(writer, userId);
   const user: UserValue = { createdAtMs: nowMs };
   const accountId = writer.makeClaim("user", userId, user);

@@ -4,7 +4,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { FileSummary } from "../api/schemas.ts";
 import { decodeMetainfo } from "../metainfo/metainfo.ts";
 import type { Command } from "./command.ts";
-import { currentMember, requireGroup, requireMember, userIdOf } from "./memberships.ts";
+import { currentMember, isMemberBy, requireGroup, requireMember, userIdOf } from "./memberships.ts";
 import { type LostClaim, type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
 import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
 
@@ -84,7 +84,9 @@ export function shareFile(
   }
   const share: ShareValue = { sinceMs: nowMs, membershipId };
   const key = recordKey(claimId, account.accountId);
-  if (writer.get<ShareValue>("share", key)?.membershipId !== membershipId) writer.put("share", key, share);
+  const before = writer.get<ShareValue>("share", key)?.membershipId;
+  const isCounted = before !== undefined && isMemberBy(writer, group.claimId, account.accountId, before);
+  if (!isCounted) writer.put("share", key, share);
   return { infoHash, joinedSwarm: isShared };
 }
 
@@ -208,8 +210,7 @@ function findFile(
 /** True if a member shares the file, in the membership that he shared it in. */
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
   const prefix = recordKey(fileClaimId, "");
-  return reader.list<ShareValue>("share", prefix).some(({ key, value }) => {
-    const member = currentMember(reader, groupClaimId, key.slice(prefix.length));
-    return member?.membershipId === value.membershipId;
-  });
+  return reader
+    .list<ShareValue>("share", prefix)
+    .some(({ key, value }) => isMemberBy(reader, groupClaimId, key.slice(prefix.length), value.membershipId));
 }

@@ -10,6 +10,7 @@ import {
   type Group,
   groupByClaim,
   membershipOf,
+  membershipsOf,
   requireGroup,
   requireMember,
   requireOwner,
@@ -17,7 +18,7 @@ import {
   waitingRequests,
 } from "./memberships.ts";
 import { type RegistryReader, recordKey } from "./registry/registry.ts";
-import type { EndedMembership, GroupValue, MembershipValue } from "./values.ts";
+import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
 /** An ended membership is named to peers until its last certificate has run out, also on a clock that is behind. */
 export const REVOCATION_MEMORY_MS = MEMBER_CERTIFICATE_LIFETIME_MS + 15 * 60 * 1000;
@@ -40,9 +41,12 @@ export function createGroup(
   membershipId: string,
 ): void {
   const { writer, account, nowMs } = command;
-  if (writer.hasWrite(command.writeId)) return;
+  const standing = writer.claim<GroupValue>("group", groupId);
+  // The write may be here and its claim lost: then the name is somebody else's.
+  const isOwn = standing?.writeId === command.writeId || standing?.value.ownerAccountId === account.accountId;
+  if (writer.hasWrite(command.writeId) && isOwn) return;
   requireFreeGroupId(writer, groupId);
-  const abandoned = writer.claim("group", groupId);
+  const abandoned = standing;
   if (abandoned !== undefined) writer.endClaim("group", abandoned.claimId);
   const group: GroupValue = {
     ownerAccountId: account.accountId,
@@ -76,30 +80,19 @@ export function requestToJoin(command: Command, groupId: string, membershipId: s
     state: "requested",
     sinceMs: nowMs,
     membershipId,
-    ended: endedMemberships(before, nowMs),
   });
 }
 
 /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, ALREADY_A_MEMBER */
 export function acceptRequest(command: Command, groupId: string, userId: string): void {
   if (command.writer.hasWrite(command.writeId)) return;
-  const { group, accountId, membership } = requireRequest(command, groupId, userId);
-  putMembership(command, group.claimId, accountId, {
-    ...membership,
-    state: "member",
-    sinceMs: command.nowMs,
-  });
+  answerRequest(command, groupId, userId, "member");
 }
 
 /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, ALREADY_A_MEMBER */
 export function rejectRequest(command: Command, groupId: string, userId: string): void {
   if (command.writer.hasWrite(command.writeId)) return;
-  const { group, accountId, membership } = requireRequest(command, groupId, userId);
-  putMembership(command, group.claimId, accountId, {
-    ...membership,
-    state: "rejected",
-    sinceMs: command.nowMs,
-  });
+  answerRequest(command, groupId, userId, "rejected");
 }
 
 /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, INVALID_ARGUMENT when it is the owner himself */
@@ -115,14 +108,13 @@ export function removeMember(command: Command, groupId: string, userId: string):
     );
   }
   const accountId = writer.claim("user", userId)?.claimId ?? "";
-  const membership = membershipOf(writer, group.claimId, accountId);
-  if (membership?.state !== "member") {
+  if (membershipOf(writer, group.claimId, accountId)?.state !== "member") {
     throw new MiniTorrentError(
       "UNKNOWN_USER",
       `'${userId}' is not in group '${groupId}'; list_members ${groupId} shows who is.`,
     );
   }
-  putMembership(command, group.claimId, accountId, { ...membership, state: "removed", sinceMs: nowMs });
+  revoke(command, group.claimId, { accountId, how: "removed", endedAtMs: nowMs });
 }
 
 export interface LeaveResult {
@@ -142,14 +134,12 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
   if (writer.hasWrite(command.writeId)) return howItWasLeft(writer, groupId, account.accountId);
   const group = requireGroup(writer, groupId);
   const { accountId } = requireMember(writer, group, account.accountId);
-  const membership = membershipOf(writer, group.claimId, accountId);
-  if (membership === undefined) throw new MiniTorrentError("INTERNAL", "A membership vanished meanwhile.");
   const others = currentMembers(writer, group.claimId).filter((member) => member.accountId !== accountId);
   const successor = group.ownerAccountId === accountId ? others[0] : undefined;
-  putMembership(command, group.claimId, accountId, {
-    ...membership,
-    state: "left",
-    sinceMs: nowMs,
+  revoke(command, group.claimId, {
+    accountId,
+    how: "left",
+    endedAtMs: nowMs,
     ...(successor === undefined ? {} : { successorAccountId: successor.accountId }),
   });
   if (others.length === 0) {
@@ -205,20 +195,32 @@ export function listMembers(
 
 /** Memberships of the group that are over, while a certificate of theirs may still be valid. */
 export function revokedMembershipIds(reader: RegistryReader, groupClaimId: string, nowMs: number): string[] {
+  const prefix = recordKey(groupClaimId, "");
   return reader
-    .list<MembershipValue>("membership", recordKey(groupClaimId, ""))
-    .flatMap(({ value }) => endedMemberships(value, nowMs))
-    .map(({ membershipId }) => membershipId);
+    .list<RevocationValue>("revocation", prefix)
+    .filter(({ value }) => value.endedAtMs > nowMs - REVOCATION_MEMORY_MS)
+    .map(({ key }) => key.slice(prefix.length));
 }
 
-/** This membership if it is over, and those before it, as far as their certificates may still be valid. */
-function endedMemberships(membership: MembershipValue | undefined, nowMs: number): EndedMembership[] {
-  if (membership === undefined) return [];
-  const ended = [...(membership.ended ?? [])];
-  if (membership.state === "removed" || membership.state === "left") {
-    ended.push({ membershipId: membership.membershipId, endedAtMs: membership.sinceMs });
+/** Of several requests that were made at trackers apart the first is answered, and the others are over. */
+function answerRequest(
+  command: Command,
+  groupId: string,
+  userId: string,
+  state: "member" | "rejected",
+): void {
+  const { group, accountId, membership } = requireRequest(command, groupId, userId);
+  const { membershipId } = membership;
+  putMembership(command, group.claimId, accountId, { state, sinceMs: command.nowMs, membershipId });
+}
+
+/** Ends all that stands between the account and the group, for good. */
+function revoke({ writer }: Command, groupClaimId: string, revocation: RevocationValue): void {
+  const { accountId } = revocation;
+  for (const { membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
+    writer.put("revocation", recordKey(groupClaimId, membershipId), revocation);
+    writer.remove("membership", recordKey(groupClaimId, accountId, membershipId));
   }
-  return ended.filter(({ endedAtMs }) => endedAtMs > nowMs - REVOCATION_MEMORY_MS);
 }
 
 function requireRequest(
@@ -240,13 +242,18 @@ function requireRequest(
   );
 }
 
+/** Requests that this one takes the place of are forgotten; a membership is ended only by `revoke`. */
 function putMembership(
   { writer }: Command,
   groupClaimId: string,
   accountId: string,
   membership: MembershipValue,
 ): void {
-  writer.put("membership", recordKey(groupClaimId, accountId), membership);
+  for (const { state, membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
+    if (state === "member" || membershipId === membership.membershipId) continue;
+    writer.remove("membership", recordKey(groupClaimId, accountId, membershipId));
+  }
+  writer.put("membership", recordKey(groupClaimId, accountId, membership.membershipId), membership);
 }
 
 function standingIn(reader: RegistryReader, group: Group, accountId: string): GroupSummary["standing"] {
@@ -259,7 +266,12 @@ function standingIn(reader: RegistryReader, group: Group, accountId: string): Gr
 function howItWasLeft(reader: RegistryReader, groupId: string, accountId: string): LeaveResult {
   const group = findGroup(reader, groupId);
   if (group === undefined) return { groupEnded: true };
-  const successor = membershipOf(reader, group.claimId, accountId)?.successorAccountId;
+  const [revocation] = reader
+    .list<RevocationValue>("revocation", recordKey(group.claimId, ""))
+    .map(({ value }) => value)
+    .filter((value) => value.accountId === accountId)
+    .sort((a, b) => b.endedAtMs - a.endedAtMs);
+  const successor = revocation?.successorAccountId;
   const newOwnerId = successor === undefined ? undefined : userIdOf(reader, successor);
   return { groupEnded: false, ...(newOwnerId === undefined ? {} : { newOwnerId }) };
 }

@@ -1,7 +1,7 @@
 // Who stands how to a group: what can be read of memberships. The rules that change them are in groups.ts.
 import { MiniTorrentError } from "../api/errors.ts";
 import { type Claim, type RegistryReader, recordKey } from "./registry/registry.ts";
-import type { GroupValue, MembershipValue, UserValue } from "./values.ts";
+import type { GroupValue, MembershipValue, RevocationValue, UserValue } from "./values.ts";
 
 export interface CurrentMember {
   readonly accountId: string;
@@ -47,12 +47,50 @@ function withOwner(reader: RegistryReader, claim: Claim<GroupValue> | undefined)
   return ownerAccountId === undefined ? undefined : { groupId, claimId, value, ownerAccountId };
 }
 
+/** True if that membership is over, whatever its own row says. */
+export function isRevoked(reader: RegistryReader, groupClaimId: string, membershipId: string): boolean {
+  return reader.get<RevocationValue>("revocation", recordKey(groupClaimId, membershipId)) !== undefined;
+}
+
+/**
+ * All that stands between an account and a group: what counts first. Only where trackers were apart can there be a
+ * request beside a membership, or two of either.
+ */
+export function membershipsOf(
+  reader: RegistryReader,
+  groupClaimId: string,
+  accountId: string,
+): readonly MembershipValue[] {
+  return reader
+    .list<MembershipValue>("membership", recordKey(groupClaimId, accountId, ""))
+    .map(({ value }) => value)
+    .filter(({ membershipId }) => !isRevoked(reader, groupClaimId, membershipId))
+    .sort(byRank);
+}
+
+/** How the account stands to the group: as a member, else as one who asked, else as one who was rejected. */
 export function membershipOf(
   reader: RegistryReader,
   groupClaimId: string,
   accountId: string,
 ): MembershipValue | undefined {
-  return reader.get<MembershipValue>("membership", recordKey(groupClaimId, accountId));
+  return membershipsOf(reader, groupClaimId, accountId)[0];
+}
+
+/** True if the account is in the group by that membership. */
+export function isMemberBy(
+  reader: RegistryReader,
+  groupClaimId: string,
+  accountId: string,
+  membershipId: string,
+): boolean {
+  const key = recordKey(groupClaimId, accountId, membershipId);
+  const state = reader.get<MembershipValue>("membership", key)?.state;
+  return (
+    state === "member" &&
+    !isRevoked(reader, groupClaimId, membershipId) &&
+    userIdOf(reader, accountId) !== undefined
+  );
 }
 
 /** The account as a member of that group; undefined if it is none. */
@@ -109,13 +147,28 @@ function inState(
   groupClaimId: string,
   state: MembershipValue["state"],
 ): readonly CurrentMember[] {
-  const prefix = recordKey(groupClaimId, "");
-  return reader
-    .list<MembershipValue>("membership", prefix)
-    .filter(({ value }) => value.state === state)
-    .map(({ key, value }) => withUserId(reader, key.slice(prefix.length), value))
+  const standing = new Map<string, MembershipValue>();
+  for (const { key, value } of reader.list<MembershipValue>("membership", recordKey(groupClaimId, ""))) {
+    if (isRevoked(reader, groupClaimId, value.membershipId)) continue;
+    const accountId = key.split("\u001f")[1] ?? "";
+    const other = standing.get(accountId);
+    if (other === undefined || byRank(value, other) < 0) standing.set(accountId, value);
+  }
+  return [...standing]
+    .filter(([, value]) => value.state === state)
+    .map(([accountId, value]) => withUserId(reader, accountId, value))
     .filter((member) => member !== undefined)
     .sort((a, b) => a.sinceMs - b.sinceMs || (a.accountId < b.accountId ? -1 : 1));
+}
+
+const RANK = { member: 0, requested: 1, rejected: 2 } as const;
+
+function byRank(one: MembershipValue, other: MembershipValue): number {
+  return (
+    RANK[one.state] - RANK[other.state] ||
+    one.sinceMs - other.sinceMs ||
+    (one.membershipId < other.membershipId ? -1 : 1)
+  );
 }
 
 function withUserId(

@@ -3,9 +3,9 @@
 // who are not: they read how things stand when they come.
 import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
-import { currentMember, currentMembers, groupByClaim, userIdOf } from "./memberships.ts";
+import { currentMember, currentMembers, groupByClaim, isRevoked, userIdOf } from "./memberships.ts";
 import type { LostClaim, RegistryReader, RegistryRecord } from "./registry/registry.ts";
-import type { FileValue, GroupValue, MembershipValue } from "./values.ts";
+import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
 export class Notices {
   readonly #reader: RegistryReader;
@@ -21,41 +21,50 @@ export class Notices {
     const groupNames = new Map<string, string>();
     for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
     for (const record of records) {
-      if (record.kind === "membership") this.#membershipChanged(record, groupNames);
+      if (record.kind === "membership") this.#membershipChanged(record);
+      else if (record.kind === "revocation") this.#membershipEnded(record, groupNames);
       else if (record.kind === "group") this.#groupChanged(record);
       else if (record.kind === "file") this.#fileChanged(record);
     }
     for (const claim of lostClaims) this.#claimLost(claim);
   }
 
-  #membershipChanged({ key, value }: RegistryRecord, groupNames: ReadonlyMap<string, string>): void {
+  #membershipChanged({ key, value }: RegistryRecord): void {
     const [groupClaimId = "", accountId = ""] = key.split("\u001f");
     const membership = value as MembershipValue | undefined;
     const group = groupByClaim(this.#reader, groupClaimId);
-    const groupId = group?.groupId ?? groupNames.get(groupClaimId);
     const userId = userIdOf(this.#reader, accountId);
-    if (membership === undefined || groupId === undefined || userId === undefined) return;
-    const { state, membershipId } = membership;
-    switch (state) {
+    if (membership === undefined || group === undefined || userId === undefined) return;
+    if (isRevoked(this.#reader, groupClaimId, membership.membershipId)) return;
+    const { groupId } = group;
+    switch (membership.state) {
       case "requested":
-        if (group !== undefined) {
-          this.#connections.tell(group.ownerAccountId, { type: "join-requested", groupId, userId });
-        }
+        this.#connections.tell(group.ownerAccountId, { type: "join-requested", groupId, userId });
         return;
       case "member":
         // Who founds a group was accepted by nobody.
-        if (group?.ownerAccountId === accountId) return;
+        if (group.ownerAccountId === accountId) return;
         this.#connections.tell(accountId, { type: "request-accepted", groupId });
         return;
       case "rejected":
         this.#connections.tell(accountId, { type: "request-rejected", groupId });
         return;
-      case "removed":
-      case "left":
-        this.#connections.tell(accountId, { type: "membership-ended", groupId, how: state });
-        this.#tellMembers(groupClaimId, { type: "revoked", groupId, userId, membershipId });
-        return;
     }
+  }
+
+  #membershipEnded({ key, value }: RegistryRecord, groupNames: ReadonlyMap<string, string>): void {
+    const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
+    const revocation = value as RevocationValue | undefined;
+    if (revocation === undefined) return;
+    const { accountId, how } = revocation;
+    const groupId = groupByClaim(this.#reader, groupClaimId)?.groupId ?? groupNames.get(groupClaimId);
+    const userId = userIdOf(this.#reader, accountId);
+    if (groupId === undefined || userId === undefined) return;
+    // Heard of late, it may be that he was let in again since.
+    if (currentMember(this.#reader, groupClaimId, accountId) === undefined) {
+      this.#connections.tell(accountId, { type: "membership-ended", groupId, how });
+    }
+    this.#tellMembers(groupClaimId, { type: "revoked", groupId, userId, membershipId });
   }
 
   #groupChanged({ key, claimId, stamp, value }: RegistryRecord): void {

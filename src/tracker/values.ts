@@ -1,7 +1,6 @@
 // What the values of the registry's rows look like, kind by kind, and where each row stands (see registry.ts for what a
 // claim is). "Claim id" of a user is his account id. A row that hangs on something that is over counts for nothing:
 // the readers in memberships.ts and catalogue.ts see to it, so that ending something is one row, not thousands.
-import type { MembershipState } from "../api/schemas.ts";
 import type { GroupAuthority } from "../identity/certificates.ts";
 
 /** `user`: claim on the user id. */
@@ -28,9 +27,13 @@ export interface GroupValue {
   readonly authorityPrivateKeyPem: string;
 }
 
-/** `membership`: latest, key (group claim, account). */
+/**
+ * `membership`: latest, key (group claim, account, membership id). A row of its own for each request to join, so that
+ * what happens to one of them, at a tracker that was apart, never writes over another one. Read together with
+ * `revocation`: a row of a membership that ended counts for nothing, whatever is written to it later.
+ */
 export interface MembershipValue {
-  readonly state: MembershipState;
+  readonly state: "requested" | "member" | "rejected";
   /** Since when it is in that state. */
   readonly sinceMs: number;
   /**
@@ -38,15 +41,18 @@ export interface MembershipValue {
    * membership. Certificates carry it, shares hang on it, a revocation names it.
    */
   readonly membershipId: string;
-  /** Earlier memberships of this account in this group that ended while their certificates may still be valid. */
-  readonly ended?: readonly EndedMembership[];
-  /** In state `left`: whom the owner who left handed the group to. */
-  readonly successorAccountId?: string;
 }
 
-export interface EndedMembership {
-  readonly membershipId: string;
+/**
+ * `revocation`: latest, key (group claim, membership id). That membership is over for good: no row takes this one back,
+ * so a tracker that accepts the same request later, knowing nothing of it, lets nobody in.
+ */
+export interface RevocationValue {
+  readonly accountId: string;
+  readonly how: "removed" | "left";
   readonly endedAtMs: number;
+  /** Of the owner who left: whom he handed the group to. */
+  readonly successorAccountId?: string;
 }
 
 /** `file`: claim on (group claim, file name). */

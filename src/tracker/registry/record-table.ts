@@ -15,7 +15,7 @@ import {
   type VersionVector,
 } from "./registry.ts";
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
@@ -106,6 +106,10 @@ export class RecordTable implements RegistryReader {
 
   hasWrite(writeId: string): boolean {
     return this.#statements.write.get(writeId) !== undefined;
+  }
+
+  rowsOfWrite(writeId: string): RegistryRecord[] {
+    return this.#statements.rowsOfWrite.all(writeId).map(asRecord);
   }
 
   /** The row in that place, tombstone or not. */
@@ -232,6 +236,7 @@ function prepare(
   | "liveClaim"
   | "claims"
   | "write"
+  | "rowsOfWrite"
   | "history"
   | "store"
   | "versions"
@@ -251,18 +256,19 @@ function prepare(
     ),
     list: sql(`SELECT key, value FROM record INDEXED BY record_live
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key`),
-    claim: sql(`SELECT key, claim_id, value FROM record INDEXED BY record_live
+    claim: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id LIMIT 1`),
-    claimById: sql(`SELECT key, claim_id, value FROM record AS r INDEXED BY record_claim
+    claimById: sql(`SELECT key, claim_id, value, write_id FROM record AS r INDEXED BY record_claim
       WHERE kind = ? AND claim_id = ? AND claim_id <> '' AND value IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM record AS earlier INDEXED BY record_live WHERE earlier.kind = r.kind AND earlier.key = r.key
           AND earlier.value IS NOT NULL AND earlier.claim_id < r.claim_id)`),
     liveClaim: sql(`SELECT key FROM record INDEXED BY record_claim
       WHERE kind = ? AND claim_id = ? AND claim_id <> '' AND value IS NOT NULL`),
     // With min() SQLite takes the other columns from the row that has the minimum (https://sqlite.org/lang_select.html).
-    claims: sql(`SELECT key, min(claim_id) AS claim_id, value FROM record INDEXED BY record_live
+    claims: sql(`SELECT key, min(claim_id) AS claim_id, value, write_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL GROUP BY key ORDER BY key`),
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
+    rowsOfWrite: sql(`SELECT ${COLUMNS} FROM record INDEXED BY record_write WHERE write_id = ? ORDER BY seq`),
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,
     ),
@@ -298,7 +304,12 @@ function asRecord(row: Row): RegistryRecord {
 
 function asClaim<V>(row: Row | undefined): Claim<V> | undefined {
   if (row === undefined) return undefined;
-  return { name: text(row.key), claimId: text(row.claim_id), value: parse<V>(text(row.value)) };
+  return {
+    name: text(row.key),
+    claimId: text(row.claim_id),
+    value: parse<V>(text(row.value)),
+    writeId: text(row.write_id),
+  };
 }
 
 function isRecordKind(kind: string): kind is RecordKind {

@@ -15,6 +15,7 @@ export const recordKinds = {
   credential: "latest",
   device: "latest",
   membership: "latest",
+  revocation: "latest",
   share: "latest",
   torrent: "latest",
 } as const;
@@ -54,6 +55,8 @@ export interface Claim<V> {
   readonly name: string;
   readonly claimId: Stamp;
   readonly value: V;
+  /** The command that wrote it last. */
+  readonly writeId: string;
 }
 
 /**
@@ -93,7 +96,7 @@ export interface RegistryWriter extends RegistryReader {
   remove(kind: RecordKind, key: string): void;
 }
 
-/** A claim of ours that an earlier one, heard of later, beats. */
+/** A claim that an earlier one, heard of later, beats. */
 export interface LostClaim {
   readonly kind: RecordKind;
   readonly name: string;
@@ -107,6 +110,11 @@ export interface MergeResult {
   readonly changed: readonly RegistryRecord[];
   /** Claims that stood until now and are beaten by one that came in. */
   readonly lostClaims: readonly LostClaim[];
+  /**
+   * Rows written here that end those of them that were made here: in the same commit, so that no crash can leave one
+   * live to come back when the claim that beat it ends. Others must hear of them.
+   */
+  readonly endings: readonly RegistryRecord[];
   /** True if `upTo` was not believed, because what comes before the rows is missing here. */
   readonly hasGap: boolean;
 }
@@ -151,6 +159,8 @@ export interface Registry extends RegistryReader {
     upTo?: VersionVector,
     after?: VersionVector,
   ): Promise<MergeResult>;
+  /** What is here of the rows that this command wrote, in the order of their seq. */
+  rowsOfWrite(writeId: string): RegistryRecord[];
   /** The row in that place, standing or not, tombstone or not. */
   row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined;
   /**

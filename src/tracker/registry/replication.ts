@@ -7,7 +7,6 @@ import type {
   LostClaim,
   MergeResult,
   OriginId,
-  RecordKind,
   Registry,
   RegistryRecord,
   RegistryWriter,
@@ -124,18 +123,22 @@ export class Replication {
 
   async #write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
     const { result, records } = await this.#registry.transact(writeId, work);
+    if (records.length === 0) {
+      // Tried again after the tracker that wrote it died: who is connected here may not have heard of it from there.
+      const byOrigin = Map.groupBy(this.#registry.rowsOfWrite(writeId), ({ origin }) => origin);
+      await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
+      return result;
+    }
     const claims = records.filter(({ claimId, stamp, value }) => claimId === stamp && value !== undefined);
     for (const { claimId } of claims) this.#claimsInFlight.set(claimId, { isLost: false });
     try {
       await this.#push(records);
-      const lost = claims.filter(({ claimId }) => this.#claimsInFlight.get(claimId)?.isLost);
-      // Ended on disk before anybody is told: the same command tried again must not find it.
-      for (const { kind, claimId } of lost) await this.#endClaim(kind, claimId);
-      if (lost[0] !== undefined) throw taken(lost[0]);
+      const lost = claims.find(({ claimId }) => this.#claimsInFlight.get(claimId)?.isLost);
+      if (lost !== undefined) throw taken(lost);
     } finally {
       for (const { claimId } of claims) this.#claimsInFlight.delete(claimId);
     }
-    if (records.length > 0) this.#onChanged(records, [], true);
+    this.#onChanged(records, [], true);
     return result;
   }
 
@@ -143,17 +146,7 @@ export class Replication {
     await Promise.all([...this.#links].map((link) => link.push(records)));
   }
 
-  /** A beaten claim is ended by the tracker that made it, so that it cannot come back when the one that beat it ends. */
-  async #endClaim(kind: RecordKind, claimId: Stamp): Promise<void> {
-    const { records } = await this.#registry.transact(`lost:${claimId}`, (writer) =>
-      writer.endClaim(kind, claimId),
-    );
-    if (records.length === 0) return; // ended already
-    void this.#push(records); // never rejects; nobody waits for it
-    this.#onChanged(records, [], true);
-  }
-
-  #merged(from: ReplicaLink, { changed, lostClaims }: MergeResult): void {
+  #merged(from: ReplicaLink, { changed, lostClaims, endings }: MergeResult): void {
     for (const link of this.#links) if (link !== from) link.owe(changed);
     const toTell: LostClaim[] = [];
     for (const lost of lostClaims) {
@@ -162,12 +155,8 @@ export class Replication {
       else inFlight.isLost = true; // its claimant is told by the failure of the write
     }
     if (changed.length > 0) this.#onChanged(changed, toTell, false);
-    for (const { kind, claimId } of lostClaims) {
-      if (!this.#registry.isOwn(claimId)) continue;
-      this.#endClaim(kind, claimId).catch((error: unknown) =>
-        this.#log.error({ err: error, kind, claimId }, "a claim that lost could not be ended"),
-      );
-    }
+    for (const ending of endings) void this.#push([ending]); // never rejects; nobody waits for it
+    if (endings.length > 0) this.#onChanged(endings, [], true);
   }
 
   #greeted(trackerId: OriginId): void {

@@ -14,13 +14,20 @@ import {
   requestToJoin,
   revokedMembershipIds,
 } from "../../../src/tracker/groups.ts";
-import { findGroup, requireGroup } from "../../../src/tracker/memberships.ts";
-import { recordKey } from "../../../src/tracker/registry/registry.ts";
-import type { MembershipValue } from "../../../src/tracker/values.ts";
+import { findGroup, membershipOf, requireGroup } from "../../../src/tracker/memberships.ts";
+import { type RegistryWriter, recordKey } from "../../../src/tracker/registry/registry.ts";
+import type { RevocationValue } from "../../../src/tracker/values.ts";
 import { authority, type Town, town } from "./fixture.ts";
 
 const memberIds = (place: Town, accountId: string) =>
   listMembers(place.registry, accountId, "films", () => false).map(({ userId }) => userId);
+
+/** As a tracker that is apart would: by the row alone. */
+function endMembership(writer: RegistryWriter, groupClaimId: string, accountId: string): void {
+  const membershipId = membershipOf(writer, groupClaimId, accountId)?.membershipId ?? "";
+  const revocation: RevocationValue = { accountId, how: "left", endedAtMs: 1 };
+  writer.put("revocation", recordKey(groupClaimId, membershipId), revocation);
+}
 
 test("who founds a group owns it, and its name is taken", async (t) => {
   const place = town(t);
@@ -70,8 +77,7 @@ test("who was rejected, removed or left may ask again, as a new membership", asy
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);
   const claimId = requireGroup(place.registry, "films").claimId;
-  const membership = () =>
-    place.registry.get<MembershipValue>("membership", recordKey(claimId, bob.accountId));
+  const membership = () => membershipOf(place.registry, claimId, bob.accountId);
   const ids = [membership()?.membershipId];
   const again = async () => {
     await place.as(bob, (command) => requestToJoin(command, "films", randomUUID()));
@@ -89,7 +95,10 @@ test("who was rejected, removed or left may ask again, as a new membership", asy
   await again();
   assert.equal(new Set(ids).size, 4);
   // Certificates of both memberships that ended may still be valid; then no longer.
-  assert.deepEqual(revokedMembershipIds(place.registry, claimId, place.nowMs), [ids[0], ids[2]]);
+  assert.deepEqual(
+    revokedMembershipIds(place.registry, claimId, place.nowMs).sort(),
+    [ids[0], ids[2]].sort(),
+  );
   assert.deepEqual(revokedMembershipIds(place.registry, claimId, place.nowMs + REVOCATION_MEMORY_MS), []);
 });
 
@@ -148,13 +157,7 @@ test("a group whose members all left at trackers that were apart is over too", a
   await place.group("films", alice, bob);
   const { claimId } = requireGroup(place.registry, "films");
   await place.write((writer) => {
-    for (const { accountId } of [alice, bob]) {
-      writer.put("membership", recordKey(claimId, accountId), {
-        state: "left",
-        sinceMs: 1,
-        membershipId: "m",
-      });
-    }
+    for (const { accountId } of [alice, bob]) endMembership(writer, claimId, accountId);
   });
   assert.deepEqual(listGroups(place.registry, alice.accountId), []);
   await place.group("films", bob);
@@ -166,13 +169,7 @@ test("an owner who left at one tracker while the other knew nothing of it is fol
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);
   const { claimId } = requireGroup(place.registry, "films");
-  await place.write((writer) =>
-    writer.put("membership", recordKey(claimId, alice.accountId), {
-      state: "left",
-      sinceMs: 1,
-      membershipId: "m",
-    }),
-  );
+  await place.write((writer) => endMembership(writer, claimId, alice.accountId));
   assert.equal(requireGroup(place.registry, "films").ownerAccountId, bob.accountId);
 });
 
@@ -193,4 +190,51 @@ test("a command that comes twice is done once, and answered twice", async (t) =>
   await twice(alice, (command) => acceptRequest(command, "films", "bob"));
   await twice(alice, (command) => removeMember(command, "films", "bob"));
   await twice(alice, (command) => leaveGroup(command, "films"));
+});
+
+test("a member who was removed is not let in by what another tracker, apart, wrote later to his row", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  const before = membershipOf(place.registry, claimId, bob.accountId);
+  assert.ok(before);
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  const acceptedApart = () =>
+    place.write((writer) =>
+      writer.put("membership", recordKey(claimId, bob.accountId, before.membershipId), before),
+    );
+  await acceptedApart();
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+  assert.throws(() => memberIds(place, bob.accountId), { code: "NOT_A_MEMBER" });
+  await place.as(bob, (command) => requestToJoin(command, "films", randomUUID()));
+  await acceptedApart();
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
+});
+
+test("two requests that were made at trackers apart are one to the owner, and ended together", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  const { claimId } = requireGroup(place.registry, "films");
+  const alsoAsked = (membershipId: string, state: string) =>
+    place.write((writer) =>
+      writer.put("membership", recordKey(claimId, bob.accountId, membershipId), {
+        state,
+        sinceMs: 1,
+        membershipId,
+      }),
+    );
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-1"));
+  await alsoAsked("m-2", "requested");
+  assert.equal(listRequests(place.registry, alice.accountId, "films").length, 1);
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.equal(listRequests(place.registry, alice.accountId, "films").length, 0);
+  await alsoAsked("m-3", "member");
+  assert.deepEqual(memberIds(place, alice.accountId).sort(), ["alice", "bob"]);
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+  assert.deepEqual(listRequests(place.registry, alice.accountId, "films"), []);
 });

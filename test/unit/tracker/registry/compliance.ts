@@ -129,7 +129,7 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
         first = writer.makeClaim("group", "films", { owner: "alice" });
       });
       await write(registry, (writer) => writer.updateClaim("group", first, { owner: "bob" }));
-      const expected = { name: "films", claimId: first, value: { owner: "bob" } };
+      const expected = { name: "films", claimId: first, value: { owner: "bob" }, writeId: "w" };
       assert.deepEqual(registry.claim("group", "films"), expected);
       assert.deepEqual(registry.claimById("group", first), expected);
       assert.deepEqual(registry.claims("group", "f"), [expected]);
@@ -318,10 +318,45 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       ]);
       assert.equal(one.claim("user", "alice")?.value, "at one");
       assert.equal(other.claim("user", "alice")?.value, "at one");
+      await one.merge(other.since(one.vector, 10));
       assert.equal(one.digest(), other.digest());
       assert.deepEqual((await other.merge(first)).lostClaims, [], "told once");
       assert.equal(other.isOwn(lostId ?? ""), true);
       assert.equal(one.isOwn(lostId ?? ""), false);
+    });
+
+    it("ends a claim that was made here and lost in the commit that says so, and none that was made elsewhere", async (context) => {
+      const [one, other, third] = [
+        at(context, "one"),
+        at(context, "other", () => NOW_MS + 5),
+        at(context, "third"),
+      ];
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1));
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2));
+      await third.merge(second);
+      assert.deepEqual((await third.merge(first)).endings, []);
+      const { endings } = await other.merge(first);
+      assert.deepEqual(
+        endings.map(({ key, claimId, value }) => ({ key, claimId, value })),
+        [{ key: "alice", claimId: second[0]?.claimId, value: undefined }],
+      );
+      await write(other, (writer) => writer.endClaim("user", first[0]?.claimId ?? ""));
+      assert.equal(other.claim("user", "alice"), undefined, "what lost does not come back");
+    });
+
+    it("gives back what a command wrote", async (context) => {
+      const registry = at(context);
+      const records = await write(
+        registry,
+        (writer) => {
+          writer.makeClaim("user", "alice", 1);
+          writer.put("share", "a", 2);
+        },
+        "w1",
+      );
+      await write(registry, (writer) => writer.put("share", "b", 3), "w2");
+      assert.deepEqual(registry.rowsOfWrite("w1"), records);
+      assert.deepEqual(registry.rowsOfWrite("w3"), []);
     });
 
     it("does not call a claim lost that was ended", async (context) => {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
 import type { ReplicaChannel } from "../../../../src/tracker/registry/replication.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../../../sim/replica-network.ts";
 import { allRows, testStamp } from "./compliance.ts";
@@ -193,8 +194,32 @@ describe("Replication between connected trackers", () => {
     await network.run(60);
     assert.deepEqual([first.now, second.now], ["waiting", "waiting"]);
     await network.run(60);
-    assert.deepEqual([first.now, second.now], ["OK", "OK"]);
+    assert.equal(first.now, "OK");
+    await network.run(100);
+    assert.equal(second.now, "OK");
     assert.equal(runs, 1);
+  });
+
+  it("answers a command that died with its tracker only when all who are connected have what it wrote", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c] = [network.add("a"), network.add("b"), network.add("c")];
+    network.connect(a, b, 1);
+    network.connect(a, c, 400);
+    const between = network.connect(b, c, 50);
+    await network.run(3000);
+    const work = (writer: RegistryWriter) => {
+      if (!writer.hasWrite("same")) writer.put("share", "x", 1);
+    };
+    outcome(a.replication.write("same", work));
+    await network.run(10);
+    network.stop(a);
+    const again = outcome(b.replication.write("same", work));
+    await network.run(60);
+    assert.equal(again.now, "waiting");
+    assert.equal(c.registry.get("share", "x"), 1);
+    await network.run(60);
+    assert.equal(again.now, "OK");
+    assert.equal(between.isOpen, true);
   });
 
   it("goes on without a tracker that does not answer within 2 s", async (context) => {
@@ -296,7 +321,7 @@ describe("Replication after trackers were apart", () => {
     const network = makeNetwork(context);
     const [a, b] = [network.add("a"), network.add("b")];
     const filled = a.replication.write("fill", (writer) => {
-      for (let index = 0; index < 2300; index++) writer.put("share", `row ${index}`, index);
+      for (let index = 0; index < 4600; index++) writer.put("share", `row ${index}`, index);
     });
     await network.run(1);
     await filled;
@@ -332,7 +357,7 @@ describe("Replication after trackers were apart", () => {
     const network = makeNetwork(context);
     const [a, c] = [network.add("a", { origin: "zz" }), network.add("c", { origin: "cc" })];
     const filled = a.replication.write("fill", (writer) => {
-      for (let index = 0; index < 1200; index++) writer.put("share", `row ${index}`, index);
+      for (let index = 0; index < 2400; index++) writer.put("share", `row ${index}`, index);
     });
     await network.run(1);
     await filled;
@@ -342,7 +367,7 @@ describe("Replication after trackers were apart", () => {
       ...{ kind: "share", key: `third ${seq}`, claimId: "", value: seq, stamp: testStamp(seq, "bb") },
       ...{ origin: "bb", seq, writeId: "w" },
     });
-    say({ type: "hello", version: 1, origin: "bb", vector: { bb: 9, zz: 1200 }, stamp: testStamp(9, "bb") });
+    say({ type: "hello", version: 2, origin: "bb", vector: { bb: 9, zz: 2400 }, stamp: testStamp(9, "bb") });
     say({ type: "rows", records: [row(9)] });
     await network.run(1);
     network.connect(a, c, 30);
@@ -508,7 +533,7 @@ describe("Replication and what it is sent", () => {
     return { replica, closed, sent, say: (message) => receiver.message(JSON.stringify(message)) };
   }
   const stamp = testStamp(0, "zz");
-  const hello = { type: "hello", version: 1, origin: "zz", vector: {}, stamp };
+  const hello = { type: "hello", version: 2, origin: "zz", vector: {}, stamp };
   const row = { kind: "share", key: "k", claimId: "", value: 1, stamp, origin: "zz", seq: 1, writeId: "w" };
 
   it("closes on anything that is not of the protocol, and stores nothing of it", (context) => {
@@ -516,7 +541,7 @@ describe("Replication and what it is sent", () => {
     const wrong: unknown[][] = [
       [null],
       [{ type: "beat", vector: {}, digest: "", stamp }],
-      [{ ...hello, version: 2 }],
+      [{ ...hello, version: 1 }],
       [{ ...hello, vector: { "../x": 1 } }],
       [{ ...hello, stamp: testStamp(4_000_000_000, "zz") }],
       [{ ...hello, origin: "aa" }],

@@ -66,6 +66,11 @@ export class Connections {
     return this.#all.size;
   }
 
+  /** True if somebody is logged in here. */
+  get hasAccounts(): boolean {
+    return this.#ofAccount.size > 0;
+  }
+
   add(connection: Connection): void {
     this.#all.set(connection.id, connection);
     addTo(this.#ofDevice, connection.deviceId, connection);

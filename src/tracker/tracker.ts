@@ -238,7 +238,8 @@ export class Tracker {
     if (!isLocal) this.#metrics.merged(records.length);
     try {
       for (const { kind, key } of records) if (kind === "device") this.#deviceChanged(key);
-      this.#notices.changed(records, lostClaims);
+      // Where nobody listens nothing is looked up: that is a third of the work of catching up.
+      if (this.#connections.hasAccounts) this.#notices.changed(records, lostClaims);
     } catch (error) {
       this.#log.error({ err: error }, "clients could not be told of a change");
     }

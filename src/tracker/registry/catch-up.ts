@@ -3,7 +3,7 @@
 import type { OriginId, Registry, RegistryRecord, VersionVector } from "./registry.ts";
 
 /** Rows in a chunk: one commit at the receiver, and some hundred kilobytes at most times. */
-const CHUNK_ROWS = 500;
+const CHUNK_ROWS = 1_000;
 
 export interface Chunk {
   readonly records: readonly RegistryRecord[];

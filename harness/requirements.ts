@@ -16,9 +16,18 @@ export function withoutTmux(): string | false {
   return SKIP_NOTHING || has("tmux", "-V") ? false : "needs tmux (Debian package tmux)";
 }
 
-function has(command: string, versionFlag: string): boolean {
+/** Debian's Python, which Debian's python3-libtorrent is for. */
+export const PYTHON = "/usr/bin/python3";
+
+/** The reason to skip a test with a libtorrent peer; false where it can run. */
+export function withoutLibtorrent(): string | false {
+  if (SKIP_NOTHING || has(PYTHON, "-c", "import libtorrent")) return false;
+  return "needs libtorrent for Python (Debian package python3-libtorrent)";
+}
+
+function has(command: string, ...args: string[]): boolean {
   try {
-    execFileSync(command, [versionFlag], { stdio: "ignore" });
+    execFileSync(command, args, { stdio: "ignore" });
     return true;
   } catch {
     return false;

@@ -32,9 +32,6 @@ export const credentialsSchema = z.object({ userId: userIdSchema, password: pass
 export const accountSchema = z.object({ userId: z.string(), accountId: z.string() });
 export type Account = z.infer<typeof accountSchema>;
 
-export const membershipStates = ["requested", "member", "rejected", "removed", "left"] as const;
-export type MembershipState = (typeof membershipStates)[number];
-
 export const groupSummarySchema = z.object({
   groupId: z.string(),
   ownerId: z.string(),

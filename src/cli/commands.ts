@@ -274,6 +274,34 @@ export const commands: readonly Command[] = [
     },
   },
   {
+    name: "export_torrent",
+    arguments: [groupArgument("my-group"), fileArgument("group-file"), { name: "out_path", kind: "path" }],
+    arity: [3],
+    help: "Write a .torrent file for another BitTorrent client that speaks SSL torrents.",
+    run: async ({ client }, groupId: string, fileName: string, out: string) => {
+      const path = absolutePath(out);
+      await client.exportTorrent(groupId, fileName, path);
+      return said(`${path} describes [${groupId}] ${fileName}.`, { groupId, fileName, path });
+    },
+  },
+  {
+    name: "export_certificate",
+    arguments: [groupArgument("my-group"), { name: "out_path", kind: "path" }],
+    arity: [2],
+    help: "Write your certificate for a group, with its key, for such a client. Good for an hour; keep it to yourself.",
+    run: async ({ client }, groupId: string, out: string) => {
+      const path = absolutePath(out);
+      await client.exportCertificate(groupId, path);
+      return said(
+        `${path} has your certificate for ${groupId} and its key: whoever has it can act as you there.`,
+        {
+          groupId,
+          path,
+        },
+      );
+    },
+  },
+  {
     name: "whoami",
     arguments: [],
     arity: [0],

@@ -25,6 +25,8 @@ import { DiskPool } from "../storage/disk-pool.ts";
 import { FrameCache } from "../storage/frame-cache.ts";
 import { PieceMemory } from "../storage/piece-memory.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
+import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
+import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
 import { peerStatuses } from "./peer-status.ts";
 import { Session } from "./session.ts";
@@ -285,6 +287,28 @@ export class Client {
       throw new MiniTorrentError("NOT_SHARED", `You neither share nor download ${fileName} in ${groupId}.`);
     }
     return peerStatuses(active.torrent.status());
+  }
+
+  /**
+   * Writes a .torrent file for other BitTorrent clients (libtorrent's SSL torrents).
+   *
+   * @throws MiniTorrentError UNKNOWN_GROUP, UNKNOWN_FILE, NOT_A_MEMBER, FILE_EXISTS, DESTINATION_UNUSABLE
+   */
+  async exportTorrent(groupId: string, fileName: string, path: string): Promise<void> {
+    this.#login.require();
+    const metainfo = await fetchMetainfo(this.#login.ask.bind(this.#login), { groupId, fileName });
+    await writeNewFile(path, encodeTorrentFile(metainfo));
+  }
+
+  /**
+   * Writes this device's certificate for the group, with its key, for other BitTorrent clients. Others could act as
+   * this member with it until it runs out.
+   *
+   * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, FILE_EXISTS, DESTINATION_UNUSABLE
+   */
+  async exportCertificate(groupId: string, path: string): Promise<void> {
+    this.#login.require();
+    await writeNewFile(path, encodeCertificateFile(await this.#login.memberships.obtain(groupId)));
   }
 
   /** Saves what a restart needs, closes everything. Who is logged in is logged out only by `logout`. */

@@ -2,17 +2,15 @@
 // tells when they have settled. What happens inside one is download.ts's.
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import { infoSchema } from "../api/schemas.ts";
 import { decodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
 import { Download } from "./download.ts";
+import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-const metainfoSchema = z.object({ info: infoSchema });
 const SETTLED: ReadonlySet<DownloadStatus["state"]> = new Set(["complete", "paused", "failed"]);
 
 export class Downloads {
@@ -43,7 +41,7 @@ export class Downloads {
    */
   async start(file: FileId, destination: string): Promise<DownloadStatus> {
     this.#refuseRunning(file);
-    const metainfo = await this.#fetchMetainfo(file);
+    const metainfo = await fetchMetainfo(this.#surroundings.ask, file);
     const destinationPath = await destinationOf(destination, metainfo.fileName);
     this.#refuseRunning(file);
     this.#refusePathInUse(destinationPath);
@@ -128,18 +126,6 @@ export class Downloads {
       if (signal?.aborted || meant.every(({ state }) => SETTLED.has(state))) return meant;
       await Promise.race([this.#changed.promise, aborted]);
     }
-  }
-
-  async #fetchMetainfo(file: FileId): Promise<Metainfo> {
-    const { info } = await this.#surroundings.ask(metainfoSchema, (api) => api.files.metainfo.query(file));
-    const metainfo = decodeMetainfo(Buffer.from(info, "base64"));
-    if (metainfo.fileName !== file.fileName) {
-      throw new MiniTorrentError(
-        "MALFORMED_MESSAGE",
-        "The tracker answered with another file than was asked for.",
-      );
-    }
-    return metainfo;
   }
 
   #refuseRunning(file: FileId): void {

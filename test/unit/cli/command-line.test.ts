@@ -146,6 +146,8 @@ describe("the table of commands", () => {
       "cancel <group_id> <file_name>",
       "wait [<group_id> <file_name>]",
       "peers <group_id> <file_name>",
+      "export_torrent <group_id> <file_name> <out_path>",
+      "export_certificate <group_id> <out_path>",
       "whoami",
       "help [<command>]",
       "quit",

@@ -147,6 +147,12 @@ export class FakeClient implements ClientCommands {
     signal?.throwIfAborted();
     return this.current;
   }
+  async exportTorrent(groupId: string, fileName: string, path: string): Promise<void> {
+    return this.#call("exportTorrent", groupId, fileName, path);
+  }
+  async exportCertificate(groupId: string, path: string): Promise<void> {
+    return this.#call("exportCertificate", groupId, path);
+  }
   peers(groupId: string, fileName: string): readonly PeerStatus[] {
     if (this.peerList.length === 0) {
       throw new MiniTorrentError(

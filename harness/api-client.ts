@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { connect } from "node:tls";
 import { WebSocket } from "ws";
 import { z } from "zod";
+import { HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "../src/client/tracker-pace.ts";
 import type { DeviceIdentity } from "../src/identity/certificates.ts";
 
 export type Procedure = "query" | "mutation" | "subscription";
@@ -31,6 +32,8 @@ export interface ApiClientOptions {
   /** Told of events, if it subscribes to them; each with the moment it came, on performance.now()'s clock. */
   readonly onEvent?: (event: unknown, atMs: number) => void;
   readonly onClose?: (code: number) => void;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
 }
 
 interface Waiting {
@@ -68,7 +71,7 @@ export class ApiClient {
   }
 
   static connect(options: ApiClientOptions): Promise<ApiClient> {
-    const { host, port, identity } = options;
+    const { host, port, identity, signal } = options;
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(`wss://${host}:${port}/api`, {
         perMessageDeflate: false,
@@ -79,7 +82,10 @@ export class ApiClient {
           }).setNoDelay(true),
       });
       socket.once("error", reject);
+      const giveUp = () => socket.terminate();
+      signal?.addEventListener("abort", giveUp);
       socket.once("open", () => {
+        signal?.removeEventListener("abort", giveUp);
         socket.on("error", () => undefined); // `closed` follows
         resolve(new ApiClient(socket, options));
       });
@@ -108,6 +114,22 @@ export class ApiClient {
     await this.#call("subscription", "events", undefined);
   }
 
+  /** Asks every so often whether the tracker is there, as a client does, and closes when it does not answer in time. */
+  keepAlive(): void {
+    let timer: NodeJS.Timeout;
+    const ask = () => {
+      this.#socket.send("PING");
+      timer = setTimeout(() => this.terminate(), HEARTBEAT_TIMEOUT_MS);
+    };
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(ask, HEARTBEAT_INTERVAL_MS);
+    };
+    this.#socket.on("message", heard);
+    this.#socket.once("close", () => clearTimeout(timer));
+    heard();
+  }
+
   /** Anything at all, as one message. */
   sendRaw(text: string): void {
     this.#socket.send(text);
@@ -134,6 +156,7 @@ export class ApiClient {
       this.#socket.send("PONG");
       return;
     }
+    if (text === "PONG") return;
     const { id, result, error } = messageSchema.parse(JSON.parse(text));
     if (id !== undefined && id === this.#eventsId && result?.type === "data") {
       this.#onEvent?.(result.data, performance.now());

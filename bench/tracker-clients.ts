@@ -1,0 +1,176 @@
+// Ten thousand clients at one tracker: what each costs it in memory beside the TLS session's own, and how long it takes
+// until all are back, announced again, when they come at the same moment because their tracker was killed.
+//
+//   node bench/tracker-clients.ts [--clients N] [--processes N]
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { recordKey } from "../src/tracker/registry/registry.ts";
+import type { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
+import { CLIENTS_PER_GROUP, torrentsOf } from "./tracker-crowd.ts";
+import { cpuSeconds, fillWithPeople, type Mark, printMarks, residentBytes, Stage } from "./tracker-stage.ts";
+
+const { values } = parseArgs({
+  options: { clients: { type: "string", default: "10000" }, processes: { type: "string", default: "2" } },
+});
+const clientCount = Number(values.clients);
+const processCount = Number(values.processes);
+const perProcess = Math.ceil(clientCount / processCount);
+const total = perProcess * processCount;
+/** Garbage goes meanwhile, and no heartbeat is missed. */
+const SETTLE_MS = 8_000;
+const STORM_PATIENCE_MS = 120_000;
+const KIB = 1024;
+
+const marks: Mark[] = [];
+const crowd = Array.from({ length: processCount }, () =>
+  fork(join(import.meta.dirname, "tracker-crowd.ts"), { stdio: ["ignore", "inherit", "inherit", "ipc"] }),
+);
+try {
+  const deviceIds = (
+    await Promise.all(
+      crowd.map(async (process, index) => {
+        const message = await ordered(process, {
+          type: "prepare",
+          first: index * perProcess,
+          count: perProcess,
+        });
+        return z.object({ deviceIds: z.array(z.string()) }).parse(message).deviceIds;
+      }),
+    )
+  ).flat();
+  const bareBytes = await measureBare();
+  await using stage = await Stage.open(2);
+  const registry = stage.openRegistry(1);
+  await fillWithCrowd(registry, deviceIds);
+  registry.close();
+  const first = await stage.start(1);
+  await stage.start(2);
+  await stage.connected();
+  const second = stage.trackers[1];
+  if (second === undefined) throw new Error("no second tracker");
+
+  // They begin at 1; 2 is where they go when it dies.
+  const emptyBytes = residentBytes(first.pid);
+  const startMs = performance.now();
+  const ports = [stage.port(1), stage.port(2)];
+  await Promise.all(crowd.map((process) => ordered(process, { type: "connect", ports })));
+  const tookSeconds = (performance.now() - startMs) / 1000;
+  await sleep(SETTLE_MS);
+  const perClient = (residentBytes(first.pid) - emptyBytes) / total;
+  const cpuBefore = cpuSeconds(first.pid);
+  await sleep(SETTLE_MS);
+  const idleCpu = (cpuSeconds(first.pid) - cpuBefore) / (SETTLE_MS / 1000);
+  const { clientsOnline } = await first.health();
+  marks.push(
+    {
+      what: `memory a client beside the TLS session's own`,
+      aim: "< 20 KB",
+      measured: `${kilobytes(perClient - bareBytes)} (${kilobytes(perClient)} with TLS, ${kilobytes(bareBytes)} of bare TLS)`,
+    },
+    {
+      what: "connected and announced",
+      aim: String(total),
+      measured: `${clientsOnline}, after ${tookSeconds.toFixed(1)} s`,
+    },
+    {
+      what: "CPU of the tracker while nothing happens",
+      aim: "",
+      measured: `${(idleCpu * 100).toFixed(0)} % of a core`,
+    },
+  );
+
+  const back = allBack();
+  const killedMs = performance.now();
+  const cpuBeforeStorm = cpuSeconds(second.pid);
+  await first.kill("SIGKILL");
+  stage.trackers.shift();
+  const stormMs = await back;
+  const lastSeconds = stormMs === undefined ? undefined : (stormMs - killedMs) / 1000;
+  await sleep(2_000);
+  marks.push({
+    what: "all back after their tracker was killed",
+    aim: "< 30 s",
+    measured:
+      (lastSeconds === undefined
+        ? `not within ${STORM_PATIENCE_MS / 1000} s`
+        : `${lastSeconds.toFixed(1)} s`) +
+      `, ${(cpuSeconds(second.pid) - cpuBeforeStorm).toFixed(1)} s of CPU; ${(await second.health()).clientsOnline} are there`,
+  });
+} finally {
+  for (const process of crowd) process.kill();
+}
+printMarks(`${total} clients in ${processCount} processes on the same machine`, marks);
+
+/** Every member of a group of ten announces its three torrents. */
+async function fillWithCrowd(registry: SqliteRegistry, deviceIds: readonly string[]): Promise<void> {
+  const groupIds = Array.from(
+    { length: Math.ceil(total / CLIENTS_PER_GROUP) },
+    (_, index) => `group${index}`,
+  );
+  const { seats } = await fillWithPeople(registry, deviceIds, groupIds);
+  await registry.transact("memberships", (writer) => {
+    for (const [index, { accountId }] of seats.entries()) {
+      const group = Math.floor(index / CLIENTS_PER_GROUP);
+      const groupClaimId = writer.claim("group", `group${group}`)?.claimId ?? "";
+      const membership = { state: "member", sinceMs: Date.now(), membershipId: crypto.randomUUID() };
+      writer.put("membership", recordKey(groupClaimId, accountId), membership);
+      if (index % CLIENTS_PER_GROUP !== 0) continue;
+      for (const { infoHash } of torrentsOf(index)) {
+        writer.put("torrent", infoHash, {
+          groupClaimId,
+          fileName: infoHash,
+          info: "",
+          broughtByAccountId: accountId,
+        });
+      }
+    }
+  });
+}
+
+/** The same connections to a server that does nothing but TLS. */
+async function measureBare(): Promise<number> {
+  const server = fork(join(import.meta.dirname, "tracker-bare-tls.ts"), {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  const { port } = z.object({ port: z.number() }).parse((await once(server, "message"))[0]);
+  const emptyBytes = residentBytes(server.pid ?? 0);
+  await Promise.all(crowd.map((process) => ordered(process, { type: "connect-bare", port })));
+  await sleep(SETTLE_MS);
+  const bytes = (residentBytes(server.pid ?? 0) - emptyBytes) / total;
+  for (const process of crowd) process.send({ type: "end-bare" });
+  server.kill();
+  await once(server, "exit");
+  return bytes;
+}
+
+/** The moment, on performance.now()'s clock, at which all were online again. */
+function allBack(): Promise<number | undefined> {
+  const online = new Map<ChildProcess, number>();
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), STORM_PATIENCE_MS);
+    for (const process of crowd) {
+      process.on("message", (message) => {
+        const back = z.object({ type: z.literal("back"), online: z.number() }).safeParse(message);
+        if (!back.success) return;
+        online.set(process, back.data.online);
+        if ([...online.values()].reduce((sum, count) => sum + count, 0) < total) return;
+        clearTimeout(timer);
+        resolve(performance.now());
+      });
+    }
+  });
+}
+
+async function ordered(process: ChildProcess, order: object): Promise<unknown> {
+  const answer = once(process, "message");
+  process.send(order);
+  return (await answer)[0];
+}
+
+function kilobytes(bytes: number): string {
+  return `${(bytes / KIB).toFixed(1)} KB`;
+}

@@ -1,0 +1,140 @@
+// One process full of clients for tracker-clients.ts: bare connections that do what a client does with its tracker
+// (log in by their key, announce, listen, ask whether it is there, and go to the next one when it is not).
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { z } from "zod";
+import { ApiClient } from "../harness/api-client.ts";
+import {
+  FIRST_CONNECT_TIMEOUT_MS,
+  MAX_CONNECT_TIMEOUT_MS,
+  ROUND_PAUSE_MS,
+} from "../src/client/tracker-pace.ts";
+import { createDeviceIdentity, type DeviceIdentity } from "../src/identity/certificates.ts";
+
+/** A client dials when it is started; thousands at the same moment happen only in a failover. */
+const STARTS_AT_A_TIME = 20;
+export const TORRENTS_PER_CLIENT = 3;
+export const CLIENTS_PER_GROUP = 10;
+
+const orderSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("prepare"), first: z.number(), count: z.number() }),
+  z.object({ type: z.literal("connect"), ports: z.array(z.number()) }),
+  z.object({ type: z.literal("connect-bare"), port: z.number() }),
+  z.object({ type: z.literal("end-bare") }),
+]);
+
+interface Member {
+  readonly number: number;
+  readonly identity: DeviceIdentity;
+}
+
+const members: Member[] = [];
+const bare: TLSSocket[] = [];
+let isStormWatched = false;
+let online = 0;
+
+function report(message: object): void {
+  process.send?.(message);
+}
+
+/** The torrents of a client's group; the benchmark writes the same to the registry. */
+export function torrentsOf(memberNumber: number): { infoHash: string; isSeed: boolean }[] {
+  const group = Math.floor(memberNumber / CLIENTS_PER_GROUP);
+  return Array.from({ length: TORRENTS_PER_CLIENT }, (_, index) => ({
+    infoHash: (group * TORRENTS_PER_CLIENT + index).toString(16).padStart(40, "0"),
+    isSeed: true,
+  }));
+}
+
+/** As tracker-link.ts: tracker after tracker, a pause after each round, more patience each time. */
+async function stayConnected(member: Member, ports: readonly number[], firstTime: () => void): Promise<void> {
+  let at = 0;
+  let isFirst = true;
+  for (;;) {
+    let timeoutMs = FIRST_CONNECT_TIMEOUT_MS;
+    let client: ApiClient | undefined;
+    for (let tried = 0; client === undefined; at++) {
+      const port = ports[at % ports.length] ?? 0;
+      client = await join(member, port, timeoutMs).catch(() => undefined);
+      if (client !== undefined) break;
+      if (++tried % ports.length === 0) {
+        timeoutMs = Math.min(timeoutMs * 2, MAX_CONNECT_TIMEOUT_MS);
+        await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS * (0.5 + Math.random())));
+      }
+    }
+    online++;
+    if (isFirst) firstTime();
+    else if (isStormWatched) report({ type: "back", online });
+    isFirst = false;
+    await client.closed;
+    online--;
+    at++;
+  }
+}
+
+async function join(member: Member, port: number, timeoutMs: number): Promise<ApiClient> {
+  const { number, identity } = member;
+  const signal = AbortSignal.timeout(timeoutMs);
+  const client = await ApiClient.connect({ host: "127.0.0.1", port, identity, signal });
+  try {
+    client.keepAlive();
+    await client.listen();
+    await client.mutate("session.resume");
+    await client.mutate("presence.announce", { listenPort: 1024 + number, torrents: torrentsOf(number) });
+    return client;
+  } catch (error) {
+    client.terminate();
+    throw error;
+  }
+}
+
+/** Some at a time, until all have started. */
+async function startAll(start: (member: Member) => Promise<void>): Promise<void> {
+  const waiting = [...members];
+  const starter = async () => {
+    for (let member = waiting.shift(); member !== undefined; member = waiting.shift()) await start(member);
+  };
+  await Promise.all(Array.from({ length: STARTS_AT_A_TIME }, starter));
+}
+
+async function obey(order: z.infer<typeof orderSchema>): Promise<void> {
+  switch (order.type) {
+    case "prepare":
+      for (let index = 0; index < order.count; index++) {
+        members.push({ number: order.first + index, identity: await createDeviceIdentity() });
+      }
+      report({ type: "prepared", deviceIds: members.map(({ identity }) => identity.deviceId) });
+      return;
+    case "connect-bare":
+      await startAll(
+        ({ identity }) =>
+          new Promise((resolve, reject) => {
+            const socket = connectTls({
+              ...{ host: "127.0.0.1", port: order.port, minVersion: "TLSv1.3", rejectUnauthorized: false },
+              ...{ key: identity.privateKeyPem, cert: identity.certificatePem },
+            });
+            socket.on("error", reject);
+            // The server writes a byte once it has the certificate: only then is its side done.
+            socket.once("data", () => resolve());
+            bare.push(socket);
+          }),
+      );
+      report({ type: "connected" });
+      return;
+    case "end-bare":
+      for (const socket of bare.splice(0)) socket.destroy();
+      return;
+    case "connect":
+      await startAll((member) => new Promise((resolve) => void stayConnected(member, order.ports, resolve)));
+      isStormWatched = true;
+      report({ type: "connected" });
+  }
+}
+
+if (process.send !== undefined) {
+  process.on("message", (message) => {
+    obey(orderSchema.parse(message)).catch((error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    });
+  });
+}

@@ -24,6 +24,8 @@ export const infoHashSchema = z.string().regex(SHA1_IN_HEX, "an info-hash has 40
 export const writeIdSchema = z.uuid();
 /** A bencoded `info` dictionary (BEP 3), base64. */
 export const infoSchema = z.base64().max(256 * 1024);
+/** A certificate request (PKCS #10), PEM: one for a P-256 key has less than 1 KB. */
+export const certificateRequestSchema = z.string().max(4096);
 export const portSchema = z.number().int().min(1).max(65535);
 
 export const credentialsSchema = z.object({ userId: userIdSchema, password: passwordSchema });

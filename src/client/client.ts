@@ -13,12 +13,14 @@ import {
   type FileSummary,
   fileSummarySchema,
   type GroupSummary,
+  groupCertificateSchema,
   groupSummarySchema,
   type JoinRequest,
   joinRequestSchema,
   type Member,
   memberSchema,
 } from "../api/schemas.ts";
+import { createCertificateRequest } from "../identity/certificate-requests.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { DiskPool } from "../storage/disk-pool.ts";
@@ -301,14 +303,17 @@ export class Client {
   }
 
   /**
-   * Writes this device's certificate for the group, with its key, for other BitTorrent clients. Others could act as
-   * this member with it until it runs out.
+   * Writes a certificate of the group with a key of its own, for other BitTorrent clients: with it they act as this
+   * member towards peers until it runs out, or the membership ends; towards trackers it is worth nothing.
    *
    * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, FILE_EXISTS, DESTINATION_UNUSABLE
    */
   async exportCertificate(groupId: string, path: string): Promise<void> {
-    this.#login.require();
-    await writeNewFile(path, encodeCertificateFile(await this.#login.memberships.obtain(groupId)));
+    const { requestPem, privateKeyPem } = await createCertificateRequest();
+    const { certificatePem, authorityPem } = await this.#askLoggedIn(groupCertificateSchema, (api) =>
+      api.groups.certificate.query({ groupId, requestPem }),
+    );
+    await writeNewFile(path, encodeCertificateFile({ certificatePem, privateKeyPem, authorityPem }));
   }
 
   /** Saves what a restart needs, closes everything. Who is logged in is logged out only by `logout`. */

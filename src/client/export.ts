@@ -11,8 +11,11 @@ export function encodeTorrentFile({ info }: Metainfo): Uint8Array {
 }
 
 /** Certificate, key and the group's CA in one PEM file, as OpenSSL's tools read it. */
-export function encodeCertificateFile(credentials: GroupCredentials): string {
-  const { certificatePem, privateKeyPem, authorityPem } = credentials;
+export function encodeCertificateFile({
+  certificatePem,
+  privateKeyPem,
+  authorityPem,
+}: Pick<GroupCredentials, "certificatePem" | "privateKeyPem" | "authorityPem">): string {
   return [certificatePem, privateKeyPem, authorityPem].map((pem) => `${pem.trim()}\n`).join("");
 }
 

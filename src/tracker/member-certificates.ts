@@ -7,7 +7,7 @@ import type { RegistryReader } from "./registry/registry.ts";
 import { authorityOf } from "./values.ts";
 
 /**
- * A certificate of the group for the key that the device proved in TLS.
+ * A certificate of the group for a key that the member has proved to hold: in TLS, or by a certificate request.
  *
  * @param publicKeySpki DER
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, INVALID_ARGUMENT for a key that is not P-256

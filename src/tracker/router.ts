@@ -9,6 +9,7 @@ import {
   type Account,
   announcedTorrentSchema,
   announceSchema,
+  certificateRequestSchema,
   credentialsSchema,
   type FileSummary,
   fileNameSchema,
@@ -25,6 +26,7 @@ import {
   userIdSchema,
   writeIdSchema,
 } from "../api/schemas.ts";
+import { readCertificateRequest } from "../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../identity/certificates.ts";
 import { type AccountLimits, withinLimits } from "./account-limits.ts";
 import { accountOfDevice, authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
@@ -134,6 +136,8 @@ async function command<T>(
 }
 
 const inGroup = z.object({ groupId: groupIdSchema });
+/** Without a request the certificate is for the key that the connection's device has shown in TLS. */
+const forCertificate = inGroup.extend({ requestPem: certificateRequestSchema.optional() });
 const write = z.object({ writeId: writeIdSchema });
 const writeInGroup = inGroup.extend({ writeId: writeIdSchema });
 const writeAboutUser = writeInGroup.extend({ userId: userIdSchema });
@@ -209,9 +213,11 @@ const groups = t.router({
     const { registry, presence } = ctx.tracker;
     return listMembers(registry, ctx.account.accountId, input.groupId, (id) => presence.isOnline(id));
   }),
-  certificate: loggedIn.input(inGroup).query(async ({ ctx, input }): Promise<GroupCertificate> => {
+  certificate: loggedIn.input(forCertificate).query(async ({ ctx, input }): Promise<GroupCertificate> => {
     const { tracker, connection, account } = ctx;
-    const { publicKeySpki } = connection;
+    const { requestPem } = input;
+    const publicKeySpki =
+      requestPem === undefined ? connection.publicKeySpki : await readCertificateRequest(requestPem);
     const certificate = await certifyMember(
       tracker.registry,
       account,

@@ -1,16 +1,21 @@
 // Who may know of which peer: a member of the torrent's group who announced that torrent hears of the other members who
 // did, and of nobody else. Membership is looked up when it is asked, so that it ends everywhere at once.
 import type { PeerAddress } from "../api/schemas.ts";
-import { groupOfTorrentFor } from "./catalogue.ts";
 import type { Connection, Connections } from "./connection.ts";
 import { currentMember } from "./memberships.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
 import type { RegistryReader } from "./registry/registry.ts";
+import type { TorrentValue } from "./values.ts";
+
+/** A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id, which never changes. */
+const MAX_REMEMBERED_GROUPS = 10_000;
 
 export class PeerExchange {
   readonly #reader: RegistryReader;
   readonly #presence: Pick<Presence, "peersOf" | "hasAnnounced" | "localAnnouncers">;
   readonly #connections: Connections;
+  /** Info-hash → group claim. */
+  readonly #groups = new Map<string, string>();
 
   constructor(
     reader: RegistryReader,
@@ -24,8 +29,9 @@ export class PeerExchange {
 
   /** The other peers of a torrent; none for somebody who is not in its group, or did not announce it. */
   peersFor(connection: Connection, infoHash: string): PeerAddress[] {
-    const groupClaimId = this.#groupFor(connection, infoHash);
-    if (groupClaimId === undefined || !this.#presence.hasAnnounced(connection.id, infoHash)) return [];
+    const groupClaimId = this.#groupOf(infoHash);
+    if (groupClaimId === undefined || !this.#isMember(connection, groupClaimId)) return [];
+    if (!this.#presence.hasAnnounced(connection.id, infoHash)) return [];
     return this.#presence
       .peersOf(infoHash)
       .filter(({ deviceId }) => deviceId !== connection.deviceId)
@@ -42,30 +48,49 @@ export class PeerExchange {
   }
 
   peerOnline(infoHash: string, peer: PresentPeer): void {
-    for (const { connection, groupClaimId } of this.#interested(infoHash, peer.deviceId)) {
-      const address = this.#address(groupClaimId, peer);
-      if (address !== undefined) connection.tell({ type: "peer-online", infoHash, peer: address });
+    const groupClaimId = this.#groupOf(infoHash);
+    const address = groupClaimId === undefined ? undefined : this.#address(groupClaimId, peer);
+    if (groupClaimId === undefined || address === undefined) return;
+    for (const connection of this.#interested(infoHash, groupClaimId, peer.deviceId)) {
+      connection.tell({ type: "peer-online", infoHash, peer: address });
     }
   }
 
   peerOffline(infoHash: string, deviceId: string): void {
-    for (const { connection } of this.#interested(infoHash, deviceId)) {
+    const groupClaimId = this.#groupOf(infoHash);
+    if (groupClaimId === undefined) return;
+    for (const connection of this.#interested(infoHash, groupClaimId, deviceId)) {
       connection.tell({ type: "peer-offline", infoHash, deviceId });
     }
   }
 
-  #interested(infoHash: string, exceptDeviceId: string): { connection: Connection; groupClaimId: string }[] {
-    return this.#presence.localAnnouncers(infoHash).flatMap((connectionId) => {
-      const connection = this.#connections.byId(connectionId);
-      if (connection === undefined || connection.deviceId === exceptDeviceId) return [];
-      const groupClaimId = this.#groupFor(connection, infoHash);
-      return groupClaimId === undefined ? [] : [{ connection, groupClaimId }];
-    });
+  #interested(infoHash: string, groupClaimId: string, exceptDeviceId: string): Connection[] {
+    return this.#presence
+      .localAnnouncers(infoHash)
+      .map((connectionId) => this.#connections.byId(connectionId))
+      .filter((connection) => connection !== undefined)
+      .filter(
+        (connection) => connection.deviceId !== exceptDeviceId && this.#isMember(connection, groupClaimId),
+      );
   }
 
-  #groupFor(connection: Connection, infoHash: string): string | undefined {
+  #isMember(connection: Connection, groupClaimId: string): boolean {
     const account = this.#connections.accountOf(connection);
-    return account === undefined ? undefined : groupOfTorrentFor(this.#reader, infoHash, account.accountId);
+    return (
+      account !== undefined && currentMember(this.#reader, groupClaimId, account.accountId) !== undefined
+    );
+  }
+
+  /** The group that a torrent belongs to, while that stands. */
+  #groupOf(infoHash: string): string | undefined {
+    let groupClaimId = this.#groups.get(infoHash);
+    if (groupClaimId === undefined) {
+      groupClaimId = this.#reader.get<TorrentValue>("torrent", infoHash)?.groupClaimId;
+      if (groupClaimId === undefined) return undefined;
+      if (this.#groups.size >= MAX_REMEMBERED_GROUPS) this.#groups.clear();
+      this.#groups.set(infoHash, groupClaimId);
+    }
+    return this.#reader.claimById("group", groupClaimId) === undefined ? undefined : groupClaimId;
   }
 
   #address(groupClaimId: string, peer: PresentPeer): PeerAddress | undefined {

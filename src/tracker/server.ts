@@ -1,6 +1,7 @@
 // The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
 // /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
 import type { Duplex } from "node:stream";
@@ -97,7 +98,13 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   }
   return {
     close: async () => {
-      for (const socket of [...api.clients, ...sync.clients]) socket.terminate();
+      // What a client's end sets going reads the registry: it must be over before that is closed.
+      const gone = [...api.clients, ...sync.clients].map((socket) => {
+        const closed = once(socket, "close");
+        socket.terminate();
+        return closed;
+      });
+      await Promise.all(gone);
       await app.close();
     },
   };

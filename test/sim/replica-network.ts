@@ -96,9 +96,13 @@ export class ReplicaNetwork {
   readonly #replicas: Replica[] = [];
 
   /**
-   * @param options `skewMs`: how far its wall clock is ahead; `path`: of its database; `origin`: for a new one
+   * @param options `skewMs`: how far its wall clock is ahead; `path`: of its database; `origin`: for a new one;
+   * `onLost`: told of each claim that lost
    */
-  add(name: string, options: { skewMs?: number; path?: string; origin?: string } = {}): Replica {
+  add(
+    name: string,
+    options: { skewMs?: number; path?: string; origin?: string; onLost?: (lost: LostClaim) => void } = {},
+  ): Replica {
     const { skewMs = 0, path = ":memory:", origin } = options;
     let origins = 0;
     const registry = SqliteRegistry.open({
@@ -122,6 +126,7 @@ export class ReplicaNetwork {
       onChanged: (records, lost, isLocal) => {
         changes.push({ records, isLocal });
         lostClaims.push(...lost);
+        if (options.onLost !== undefined) lost.forEach(options.onLost);
       },
     });
     const replica = { name, registry, replication, changes, lostClaims, soft };

@@ -118,6 +118,11 @@ export class RecordTable implements RegistryReader {
     return row && asRecord(row);
   }
 
+  /** Ids of live claims on a name that one command wrote last, lowest first. */
+  liveClaimsOf(kind: RecordKind, name: string, writeId: string): Stamp[] {
+    return this.#statements.liveClaimsOf.all(kind, name, writeId).map((row) => text(row.claim_id));
+  }
+
   /** The name that the claim with that id is on, if the claim is live, standing or not. */
   nameOfLiveClaim(kind: RecordKind, claimId: Stamp): string | undefined {
     const row = this.#statements.liveClaim.get(kind, claimId);
@@ -237,6 +242,7 @@ function prepare(
   | "claims"
   | "write"
   | "rowsOfWrite"
+  | "liveClaimsOf"
   | "history"
   | "store"
   | "versions"
@@ -268,6 +274,8 @@ function prepare(
     claims: sql(`SELECT key, min(claim_id) AS claim_id, value, write_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL GROUP BY key ORDER BY key`),
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
+    liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_place
+      WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY claim_id`),
     rowsOfWrite: sql(`SELECT ${COLUMNS} FROM record INDEXED BY record_write WHERE write_id = ? ORDER BY seq`),
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,

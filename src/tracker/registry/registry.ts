@@ -112,7 +112,8 @@ export interface MergeResult {
   readonly lostClaims: readonly LostClaim[];
   /**
    * Rows written here that end those of them that were made here: in the same commit, so that no crash can leave one
-   * live to come back when the claim that beat it ends. Others must hear of them.
+   * live to come back when the claim that beat it ends. Also what ends the earlier of two claims that one command made
+   * at two trackers. Others must hear of them.
    */
   readonly endings: readonly RegistryRecord[];
   /** True if `upTo` was not believed, because what comes before the rows is missing here. */

@@ -68,9 +68,12 @@ export class SqliteRegistry implements Registry {
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
     this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})));
+    // A new incarnation at each start that follows writes: the disk may be an old copy, brought back, and others may have
+    // writes with the numbers that would be given next. Who looks for that later cannot tell.
     const origin = this.#table.state("origin");
-    this.#origin = origin ?? this.#newOrigin();
-    if (origin === undefined) this.#saveOrigin();
+    const isFresh = origin !== undefined && this.#table.seqOf(origin) === 0;
+    this.#origin = isFresh ? origin : this.#newOrigin();
+    if (!isFresh) this.#saveOrigin();
     this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#table.state("clock"));
   }
 
@@ -219,13 +222,25 @@ export class SqliteRegistry implements Registry {
     if (!hasGap) {
       for (const [origin, seq] of Object.entries(upTo)) this.#table.advance(origin, seq);
     }
+    const endings = changed.flatMap((record) => this.#endTwins(record));
     const lostClaims: LostClaim[] = [];
     for (const claim of standing.values()) {
       if (claim === undefined || this.#table.claimById(claim.kind, claim.claimId) !== undefined) continue;
       const isLive = this.#table.nameOfLiveClaim(claim.kind, claim.claimId) !== undefined;
       if (isLive) lostClaims.push(claim);
     }
-    return { changed, lostClaims, endings: lostClaims.flatMap((lost) => this.#endIfOwn(lost)), hasGap };
+    endings.push(...lostClaims.flatMap((lost) => this.#endIfOwn(lost)));
+    return { changed, lostClaims, endings: endings.sort((a, b) => a.seq - b.seq), hasGap };
+  }
+
+  /**
+   * One command that claimed a name twice: its tracker died over it, or could not answer, and it was tried again at
+   * another one that had not heard of it. The later claim is the one that was answered, and that everything hangs on.
+   */
+  #endTwins({ kind, key, claimId, value, writeId }: RegistryRecord): RegistryRecord[] {
+    if (claimId === "" || value === undefined) return [];
+    const twins = this.#table.liveClaimsOf(kind, key, writeId);
+    return twins.slice(0, -1).flatMap((twin) => this.#end(kind, twin, `twin:${twin}`));
   }
 
   /**
@@ -233,8 +248,11 @@ export class SqliteRegistry implements Registry {
    * it for good: elsewhere that one may have ended, and the news of it be on its way.
    */
   #endIfOwn({ kind, claimId }: LostClaim): RegistryRecord[] {
-    if (!this.isOwn(claimId)) return [];
-    const transaction = new Transaction(this.#table, this.#clock, this.#origin, `lost:${claimId}`);
+    return this.isOwn(claimId) ? this.#end(kind, claimId, `lost:${claimId}`) : [];
+  }
+
+  #end(kind: RecordKind, claimId: Stamp, writeId: string): RegistryRecord[] {
+    const transaction = new Transaction(this.#table, this.#clock, this.#origin, writeId);
     transaction.endClaim(kind, claimId);
     return transaction.end();
   }

@@ -60,7 +60,8 @@ export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
     stamp: testStamp(stampTick, origin),
     origin,
     seq,
-    writeId,
+    // One command claims a name once.
+    writeId: recordKinds[kind] === "claim" ? `${writeId} ${claimTick}` : writeId,
   }));
 
 /** The stamp of an origin's clock `tick` ms after the beginning of the tests' time. */
@@ -150,7 +151,7 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       await registry.merge(
         claims.map((claimId, index) => ({
           ...{ kind: "user", key: "alice", claimId, value: index, stamp: claimId },
-          ...{ origin: "other", seq: index + 1, writeId: "w" },
+          ...{ origin: "other", seq: index + 1, writeId: `w${index}` },
         })),
       );
       const [third = "", first = "", second = ""] = claims;
@@ -309,8 +310,8 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
 
     it("tells of claims that stood until an earlier one came", async (context) => {
       const [one, other] = [at(context, "one"), at(context, "other", () => NOW_MS + 5)];
-      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", "at one"));
-      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", "at other"));
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", "at one"), "w1");
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", "at other"), "w2");
       const lostId = second[0]?.claimId;
       assert.deepEqual((await one.merge(second)).lostClaims, []);
       assert.deepEqual((await other.merge(first)).lostClaims, [
@@ -331,8 +332,8 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
         at(context, "other", () => NOW_MS + 5),
         at(context, "third"),
       ];
-      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1));
-      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2));
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1), "w1");
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2), "w2");
       await third.merge(second);
       assert.deepEqual((await third.merge(first)).endings, []);
       const { endings } = await other.merge(first);
@@ -342,6 +343,23 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       );
       await write(other, (writer) => writer.endClaim("user", first[0]?.claimId ?? ""));
       assert.equal(other.claim("user", "alice"), undefined, "what lost does not come back");
+    });
+
+    it("lets the later of two claims stand that one command made at two replicas", async (context) => {
+      const [one, other] = [at(context, "one"), at(context, "other", () => NOW_MS + 5)];
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1), "same");
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2), "same");
+      const results = [await other.merge(first), await one.merge(second)];
+      for (const [index, { endings }] of results.entries()) {
+        assert.deepEqual(
+          endings.map(({ claimId, value }) => ({ claimId, value })),
+          [{ claimId: first[0]?.claimId, value: undefined }],
+        );
+        await [one, other][index]?.merge(endings);
+      }
+      assert.deepEqual(results[0]?.lostClaims, []);
+      for (const registry of [one, other]) assert.equal(registry.claim("user", "alice")?.value, 2);
+      assert.equal(one.digest(), other.digest());
     });
 
     it("gives back what a command wrote", async (context) => {
@@ -361,8 +379,8 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
 
     it("does not call a claim lost that was ended", async (context) => {
       const [one, other] = [at(context, "one"), at(context, "other", () => NOW_MS + 5)];
-      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1));
-      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2));
+      const first = await write(one, (writer) => void writer.makeClaim("user", "alice", 1), "w1");
+      const second = await write(other, (writer) => void writer.makeClaim("user", "alice", 2), "w2");
       await one.merge(second);
       const ended = await write(one, (writer) => writer.endClaim("user", second[0]?.claimId ?? ""));
       assert.deepEqual((await other.merge([...ended, ...first])).lostClaims, []);

@@ -18,7 +18,7 @@ function makeNetwork(context: TestContext): ReplicaNetwork {
 }
 
 function claimUser(replica: Replica, name: string, value: unknown = replica.name): Promise<string> {
-  return replica.replication.write(`claim ${name}`, (writer) => {
+  return replica.replication.write(`claim ${name} at ${replica.name}`, (writer) => {
     if (writer.claim("user", name) !== undefined) {
       throw new MiniTorrentError("USER_EXISTS", `${name} is taken.`);
     }
@@ -404,13 +404,13 @@ describe("Replication after trackers were apart", () => {
     network.stop(second);
 
     const restored = network.add("a", { path: backup });
-    assert.equal(restored.registry.origin, origin);
-    const apart = put(restored, "while apart", 1); // bears the number that "later" had
+    const apart = put(restored, "while apart", 1); // would bear the number that "later" had
     await network.run(1);
     await apart;
     network.connect(restored, b);
     await network.run(1000);
     assert.notEqual(restored.registry.origin, origin);
+    assert.notEqual(restored.registry.origin, second.registry.origin);
     for (const replica of [restored, b]) {
       for (const key of ["saved", "later", "later still", "while apart"]) {
         assert.equal(replica.registry.get("share", key), 1, `${key} at ${replica.name}`);

@@ -1,0 +1,482 @@
+// Everything that trackers decide, against a simple model of what they promise: random commands at random trackers, links
+// that break, swallow and delay, crashes, restarts, old disks brought back, clocks that are wrong by minutes. A failing
+// run is printed by fast-check, smallest first; MODEL_SEED and MODEL_PATH run it again, MODEL_RUNS says how many.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { MiniTorrentError } from "../../src/api/errors.ts";
+import { createUser } from "../../src/tracker/accounts.ts";
+import { listFiles, shareFile, stopShare } from "../../src/tracker/catalogue.ts";
+import type { Command } from "../../src/tracker/command.ts";
+import {
+  acceptRequest,
+  createGroup,
+  leaveGroup,
+  rejectRequest,
+  removeMember,
+  requestToJoin,
+  revokedMembershipIds,
+} from "../../src/tracker/groups.ts";
+import { certifyMember } from "../../src/tracker/member-certificates.ts";
+import { currentMember, findGroup, isMemberBy } from "../../src/tracker/memberships.ts";
+import {
+  type RegistryReader,
+  type RegistryRecord,
+  type RegistryWriter,
+  recordKey,
+} from "../../src/tracker/registry/registry.ts";
+import type { GroupValue, MembershipValue, RevocationValue, ShareValue } from "../../src/tracker/values.ts";
+import { metainfoFor } from "../unit/tracker/fixture.ts";
+import { allRows } from "../unit/tracker/registry/compliance.ts";
+import { type Asked, type VirtualTracker, VirtualTrackers } from "./virtual-trackers.ts";
+
+const RUNS = Number(process.env.MODEL_RUNS ?? 200);
+const MAX_SKEW_MS = 10 * 60 * 1000;
+const CONVERGENCE_MS = 1_000;
+/** A write waits at most 2 s for a tracker that is silent. */
+const WRITES_OVER_MS = 3_000;
+
+const what = [
+  "create-user",
+  "create-group",
+  "join",
+  "accept",
+  "reject",
+  "remove",
+  "leave",
+  "share",
+  "stop",
+] as const;
+
+interface CommandStep {
+  readonly type: "command";
+  readonly at: number;
+  readonly what: (typeof what)[number];
+  readonly by: number;
+  readonly about: number;
+  readonly group: number;
+  readonly file: number;
+  readonly content: number;
+}
+
+const place = fc.nat(4);
+const commandStep: fc.Arbitrary<CommandStep> = fc.record({
+  type: fc.constant("command" as const),
+  at: place,
+  what: fc.constantFrom(...what),
+  by: fc.nat(3),
+  about: fc.nat(3),
+  group: fc.nat(1),
+  file: fc.nat(1),
+  content: fc.integer({ min: 1, max: 2 }),
+});
+const stepArbitrary = fc.oneof(
+  { weight: 12, arbitrary: commandStep },
+  {
+    weight: 5,
+    arbitrary: fc.record({ type: fc.constant("wait" as const), forMs: fc.oneof(fc.nat(60), fc.nat(4000)) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("cut" as const),
+      at: place,
+      from: place,
+      isSilent: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("isolate" as const), at: place }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant("mend" as const), at: place, from: place }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("crash" as const), at: place, next: place }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("start" as const), at: place }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("back-up" as const), at: place }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("restore" as const), at: place }) },
+);
+type Step = typeof stepArbitrary extends fc.Arbitrary<infer S> ? S : never;
+
+const scenario = fc.record({
+  skewsMs: fc.array(fc.integer({ min: -MAX_SKEW_MS, max: MAX_SKEW_MS }), { minLength: 1, maxLength: 5 }),
+  delaysMs: fc.array(fc.nat(150), { minLength: 1, maxLength: 10 }),
+  steps: fc.array(stepArbitrary, { minLength: 1, maxLength: 40, size: "max" }),
+});
+
+/** One command as a client sees it: asked here, perhaps asked again there, answered or not. */
+interface Attempt {
+  readonly step: CommandStep;
+  readonly writeId: string;
+  /** Who asks; none for create-user. */
+  readonly accountId: string | undefined;
+  /** Whom it is about. */
+  readonly aboutAccountId: string | undefined;
+  readonly work: (writer: RegistryWriter) => unknown;
+  asked: Asked;
+  /** What it wrote, once a client was told that it is done. */
+  promised: RegistryRecord[] | undefined;
+}
+
+const userName = (number: number) => `user${number}`;
+const groupName = (number: number) => `group${number}`;
+const fileName = (number: number) => `file${number}`;
+/** Not a certificate: rules only compare it. */
+const authority = { certificatePem: "a CA", privateKeyPem: "its key" };
+
+class Model {
+  readonly trackers: VirtualTrackers;
+  readonly attempts: Attempt[] = [];
+  /** Rows that were promised, and that nobody had any more once an old disk was brought back: stamps. */
+  readonly #excused = new Set<string>();
+
+  constructor(trackers: VirtualTrackers) {
+    this.trackers = trackers;
+  }
+
+  async take(step: Step): Promise<void> {
+    const { trackers } = this;
+    switch (step.type) {
+      case "command":
+        this.command(step);
+        break;
+      case "wait":
+        await trackers.run(step.forMs);
+        break;
+      case "cut":
+        trackers.cut(trackers.at(step.at), trackers.at(step.from), step.isSilent);
+        break;
+      case "isolate":
+        for (const other of trackers.all) trackers.cut(trackers.at(step.at), other, false);
+        break;
+      case "mend":
+        trackers.mend(trackers.at(step.at), trackers.at(step.from));
+        break;
+      case "crash":
+        trackers.crash(trackers.at(step.at));
+        this.#askAgain(trackers.at(step.next));
+        break;
+      case "start":
+        trackers.at(step.at).isUp = true;
+        break;
+      case "back-up":
+        trackers.backUp(trackers.at(step.at));
+        break;
+      case "restore":
+        this.#restore(trackers.at(step.at));
+        break;
+    }
+    await trackers.run(0);
+    this.check();
+  }
+
+  command(step: CommandStep): void {
+    const tracker = this.trackers.at(step.at);
+    if (!tracker.isUp) return;
+    const attempt = this.#attempt(step, tracker);
+    if (attempt !== undefined) this.attempts.push(attempt);
+  }
+
+  /** What must hold at any moment. */
+  check(): void {
+    for (const attempt of this.attempts) {
+      if (attempt.promised !== undefined || attempt.asked.outcome.status !== "ok") continue;
+      attempt.promised = attempt.asked.tracker.replica.registry.rowsOfWrite(attempt.writeId);
+      this.#checkNameGivenOnce(attempt, attempt.promised);
+    }
+    for (const tracker of this.trackers.all) {
+      if (tracker.isUp) this.#checkNoneReturns(tracker.replica.registry);
+    }
+  }
+
+  async rest(): Promise<void> {
+    const { trackers } = this;
+    await trackers.run(WRITES_OVER_MS);
+    trackers.mendAll();
+    for (let waitedMs = 0; !trackers.areAllConnected; waitedMs += 250) {
+      assert.ok(waitedMs < 60_000, "the trackers find each other");
+      await trackers.run(250);
+    }
+    await trackers.run(CONVERGENCE_MS);
+    this.check();
+    const [first, ...others] = trackers.all.map(({ replica }) => replica.registry);
+    assert.ok(first);
+    for (const other of others) {
+      if (other.digest() === first.digest()) continue;
+      assert.deepEqual(allRows(other), allRows(first), "the same rows within a second");
+    }
+    for (const { asked, step } of this.attempts) {
+      const { outcome } = asked;
+      assert.notEqual(outcome.status, "waiting", `${step.what} is answered`);
+      if (outcome.status === "refused")
+        assert.ok(
+          outcome.error instanceof MiniTorrentError && outcome.error.code !== "INTERNAL",
+          String(outcome.error),
+        );
+    }
+    this.#checkPromises(first);
+    this.#checkOnce(first);
+    await this.#checkMemberships(first);
+    this.#checkShares(first);
+  }
+
+  #attempt(step: CommandStep, tracker: VirtualTracker): Attempt | undefined {
+    const { registry } = tracker.replica;
+    const writeId = this.trackers.newWriteId();
+    const nowMs = this.trackers.nowMs + tracker.skewMs;
+    const groupId = groupName(step.group);
+    const about = userName(step.about);
+    if (step.what === "create-user") {
+      const work = (writer: RegistryWriter) =>
+        createUser(writer, writeId, about, { passwordHash: writeId }, nowMs);
+      return this.#start(tracker, { step, writeId, work, accountId: undefined, aboutAccountId: undefined });
+    }
+    const isOwners = step.what === "accept" || step.what === "reject" || step.what === "remove";
+    const ownerId = isOwners ? findGroup(registry, groupId)?.ownerAccountId : undefined;
+    const accountId = ownerId ?? registry.claim("user", userName(step.by))?.claimId;
+    const userId = accountId && registry.claimById("user", accountId)?.name;
+    if (accountId === undefined || userId === undefined) return undefined;
+    const rule = ruleOf(step, writeId);
+    const work = (writer: RegistryWriter) => rule({ writer, writeId, account: { userId, accountId }, nowMs });
+    const aboutAccountId = isOwners ? registry.claim("user", about)?.claimId : accountId;
+    return this.#start(tracker, { step, writeId, work, accountId, aboutAccountId });
+  }
+
+  #start(tracker: VirtualTracker, attempt: Omit<Attempt, "asked" | "promised">): Attempt {
+    const asked = this.trackers.ask(tracker, attempt.writeId, attempt.work);
+    return { ...attempt, asked, promised: undefined };
+  }
+
+  /** What was in flight when its tracker died is asked once more at another one, as clients do. */
+  #askAgain(tracker: VirtualTracker): void {
+    if (!tracker.isUp) return;
+    for (const attempt of this.attempts) {
+      if (attempt.asked.outcome.status !== "died" || attempt.asked.tracker === tracker) continue;
+      attempt.asked = this.trackers.ask(tracker, attempt.writeId, attempt.work);
+    }
+  }
+
+  #restore(tracker: VirtualTracker): void {
+    const { backupPath } = tracker;
+    if (backupPath === undefined) return;
+    this.check();
+    this.trackers.restore(tracker, backupPath);
+    for (const row of this.#promisedRows()) {
+      const isSomewhere = this.trackers.all.some(({ replica }) => has(replica.registry, row));
+      if (!isSomewhere) this.#excused.add(row.stamp);
+    }
+  }
+
+  #promisedRows(): RegistryRecord[] {
+    return this.attempts.flatMap(({ promised }) => promised ?? []);
+  }
+
+  /** One name, one owner: of two trackers that were connected all the while, only one may have given it away. */
+  #checkNameGivenOnce(attempt: Attempt, rows: readonly RegistryRecord[]): void {
+    for (const row of rows) {
+      if (row.claimId === "" || row.claimId !== row.stamp || row.value === undefined) continue;
+      for (const other of this.attempts) {
+        if (other === attempt) continue;
+        for (const rival of other.promised ?? []) {
+          if (rival.kind !== row.kind || rival.key !== row.key || rival.claimId !== rival.stamp) continue;
+          if (this.#isLive(rival, attempt.asked.tracker) && this.#wereConnected(attempt.asked, other.asked)) {
+            assert.fail(`${row.kind} ${row.key} was given away twice: ${rival.claimId} and ${row.claimId}`);
+          }
+        }
+      }
+    }
+  }
+
+  #isLive(claim: RegistryRecord, tracker: VirtualTracker): boolean {
+    return tracker.replica.registry.row(claim.kind, claim.key, claim.claimId)?.value !== undefined;
+  }
+
+  #wereConnected(one: Asked, other: Asked): boolean {
+    if (one.tracker === other.tracker) return true;
+    const sinceMs = this.trackers.connectedSince(one.tracker, other.tracker);
+    return sinceMs !== undefined && sinceMs < Math.min(one.startedMs, other.startedMs);
+  }
+
+  /** Where an ended membership is known of, nobody is in by it. */
+  #checkNoneReturns(reader: RegistryReader): void {
+    for (const { key, value } of reader.list<RevocationValue>("revocation", "")) {
+      const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
+      const member = currentMember(reader, groupClaimId, value.accountId);
+      assert.notEqual(member?.membershipId, membershipId, "nobody is in by a membership that ended");
+      const named = revokedMembershipIds(reader, groupClaimId, value.endedAtMs);
+      assert.ok(named.includes(membershipId), "peers are told of it");
+    }
+  }
+
+  /** An OK survives: what was promised is there, or something later is in its place. */
+  #checkPromises(reader: Replica): void {
+    for (const row of this.#promisedRows()) {
+      if (this.#excused.has(row.stamp)) continue;
+      assert.ok(has(reader, row), `a promised ${row.kind} is lost: ${JSON.stringify(row)}`);
+    }
+    for (const kind of ["user", "group", "file"] as const) {
+      for (const row of this.#promisedRows()) {
+        if (row.kind !== kind || row.claimId !== row.stamp || row.value === undefined) continue;
+        const standing = reader.claim(kind, row.key);
+        const final = reader.row(kind, row.key, row.claimId);
+        if (standing === undefined || final?.value === undefined) continue;
+        assert.ok(standing.claimId <= row.claimId, "the earlier claim stands");
+      }
+      // A claim is over because an earlier one stood, or because somebody said so.
+      for (const row of this.#promisedRows()) {
+        if (row.kind !== kind || row.claimId !== row.stamp || this.#excused.has(row.stamp)) continue;
+        const final = reader.row(kind, row.key, row.claimId);
+        if (kind === "user" && final?.value === undefined) {
+          const standing = reader.claim(kind, row.key);
+          const isEarlier = standing !== undefined && standing.claimId < row.claimId;
+          assert.ok(isEarlier || standing?.writeId === row.writeId, `user ${row.key} is lost to nobody`);
+        }
+      }
+    }
+  }
+
+  /** A command that was asked twice did one thing. */
+  #checkOnce(reader: Replica): void {
+    for (const { writeId, step } of this.attempts) {
+      const rows = reader.rowsOfWrite(writeId).filter(({ value }) => value !== undefined);
+      const claims = rows.filter(
+        ({ claimId, stamp, kind }) => claimId === stamp && reader.claimById(kind, claimId),
+      );
+      assert.ok(claims.length <= 1, `${step.what} claimed ${claims.length} names`);
+      const memberships = rows.filter(({ kind, key }) => {
+        const groupClaimId = key.split("\u001f")[0] ?? "";
+        return kind === "membership" && reader.claimById("group", groupClaimId) !== undefined;
+      });
+      assert.ok(memberships.length <= 1, `${step.what} made ${memberships.length} memberships`);
+    }
+  }
+
+  async #checkMemberships(reader: Replica): Promise<void> {
+    const writes = new Map(this.attempts.map((attempt) => [attempt.writeId, attempt]));
+    for (const row of this.#promisedRows()) {
+      if (this.#excused.has(row.stamp)) continue;
+      const [groupClaimId = "", second = "", membershipId = ""] = row.key.split("\u001f");
+      const group = reader.claimById<GroupValue>("group", groupClaimId);
+      if (group === undefined) continue;
+      if (row.kind === "revocation" && row.value !== undefined) {
+        const { accountId } = row.value as RevocationValue;
+        assert.equal(isMemberBy(reader, groupClaimId, accountId, second), false, "he stays out");
+        await this.#checkCertificate(reader, group.name, accountId);
+      }
+      if (row.kind !== "membership" || (row.value as MembershipValue | undefined)?.state !== "member")
+        continue;
+      if (reader.claimById("user", second) === undefined) continue;
+      if (isMemberBy(reader, groupClaimId, second, membershipId)) continue;
+      const revocation = findRow(reader, "revocation", recordKey(groupClaimId, membershipId));
+      const final = findRow(reader, "membership", row.key);
+      const ender = writes.get(revocation?.writeId ?? final?.writeId ?? "");
+      const isMeant =
+        ender !== undefined &&
+        ender.aboutAccountId === second &&
+        ["remove", "leave", "reject"].includes(ender.step.what);
+      assert.ok(isMeant, `a membership is over, and nobody ended it: ${JSON.stringify(final)}`);
+    }
+  }
+
+  async #checkCertificate(reader: Replica, groupId: string, accountId: string): Promise<void> {
+    const group = findGroup(reader, groupId);
+    if (group === undefined || currentMember(reader, group.claimId, accountId) !== undefined) return;
+    const asked = certifyMember(
+      reader,
+      { userId: "", accountId },
+      new Uint8Array(),
+      groupId,
+      this.trackers.nowMs,
+    );
+    await assert.rejects(asked, { code: "NOT_A_MEMBER" });
+  }
+
+  /** Who shares a file, and has not stopped, shares it still. */
+  #checkShares(reader: Replica): void {
+    for (const row of this.#promisedRows()) {
+      if (row.kind !== "share" || row.value === undefined || this.#excused.has(row.stamp)) continue;
+      const [fileClaimId = "", accountId = ""] = row.key.split("\u001f");
+      const { membershipId } = row.value as ShareValue;
+      const file = this.#fileOf(fileClaimId);
+      if (file === undefined || reader.claimById("user", accountId) === undefined) continue;
+      const [groupClaimId = "", name = ""] = file.key.split("\u001f");
+      const group = reader.claimById("group", groupClaimId);
+      if (group === undefined || !isMemberBy(reader, groupClaimId, accountId, membershipId)) continue;
+      if (findRow(reader, "share", row.key)?.value === undefined) continue; // he stopped
+      const isListed = listFiles(reader, accountId, group.name, () => ({ seeders: 0, peers: 0 })).find(
+        ({ fileName: listed }) => listed === name,
+      );
+      assert.ok(isListed, `${name} is shared and not listed`);
+    }
+  }
+
+  #fileOf(claimId: string): RegistryRecord | undefined {
+    return this.#promisedRows().find((row) => row.kind === "file" && row.claimId === claimId);
+  }
+}
+
+type Replica = VirtualTracker["replica"]["registry"];
+
+function findRow(reader: Replica, kind: "revocation" | "membership" | "share", key: string) {
+  return reader.row(kind, key, "");
+}
+
+function has(registry: Replica, { kind, key, claimId, stamp }: RegistryRecord): boolean {
+  return (registry.row(kind, key, claimId)?.stamp ?? "") >= stamp;
+}
+
+function ruleOf(step: CommandStep, writeId: string): (command: Command) => unknown {
+  const groupId = groupName(step.group);
+  const about = userName(step.about);
+  switch (step.what) {
+    case "create-group":
+      return (command) => createGroup(command, groupId, authority, `m-${writeId}`);
+    case "join":
+      return (command) => requestToJoin(command, groupId, `m-${writeId}`);
+    case "accept":
+      return (command) => acceptRequest(command, groupId, about);
+    case "reject":
+      return (command) => rejectRequest(command, groupId, about);
+    case "remove":
+      return (command) => removeMember(command, groupId, about);
+    case "leave":
+      return (command) => leaveGroup(command, groupId);
+    case "stop":
+      return (command) => stopShare(command, groupId, fileName(step.file));
+    default: {
+      const { info, sha1 } = metainfoFor(fileName(step.file), step.content, authority.certificatePem);
+      return (command) => shareFile(command, { groupId, info, sha1 });
+    }
+  }
+}
+
+/** Three users, a group with two of them in it and one waiting, and a file. */
+async function settle(model: Model): Promise<void> {
+  const command = async (name: CommandStep["what"], by: number, about = by) => {
+    model.command({ type: "command", at: 0, what: name, by, about, group: 0, file: 0, content: 1 });
+    await model.trackers.run(400);
+  };
+  await model.trackers.run(2_000);
+  for (const user of [0, 1, 2]) await command("create-user", user);
+  await command("create-group", 0);
+  await command("join", 1);
+  await command("accept", 0, 1);
+  await command("share", 1);
+  await command("join", 2);
+  model.check();
+}
+
+test(`what trackers promise holds through ${RUNS} random histories`, async () => {
+  await fc.assert(
+    fc.asyncProperty(scenario, async ({ skewsMs, delaysMs, steps }) => {
+      using trackers = new VirtualTrackers(skewsMs, delaysMs);
+      const model = new Model(trackers);
+      await settle(model);
+      for (const step of steps) await model.take(step);
+      await model.rest();
+    }),
+    {
+      numRuns: RUNS,
+      ...(process.env.MODEL_SEED === undefined ? {} : { seed: Number(process.env.MODEL_SEED) }),
+      ...(process.env.MODEL_PATH === undefined ? {} : { path: process.env.MODEL_PATH }),
+      interruptAfterTimeLimit: Number(process.env.MODEL_LIMIT_MS ?? 100_000),
+      markInterruptAsFailure: false,
+    },
+  );
+});

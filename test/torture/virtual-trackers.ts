@@ -1,0 +1,216 @@
+// Trackers with all their rules, on the virtual network and clock, for the model-based test: real registries in files,
+// so that a crash keeps what was committed and loses the rest, and an old copy of a disk can be brought back.
+import assert from "node:assert/strict";
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { adoptShares } from "../../src/tracker/catalogue.ts";
+import type { RegistryWriter } from "../../src/tracker/registry/registry.ts";
+import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
+
+/** A disk in memory where there is one: thousands of runs would wait for a real one. */
+const DISKS = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+const SUFFIXES = ["", "-wal"];
+
+export interface VirtualTracker {
+  readonly index: number;
+  readonly skewMs: number;
+  replica: Replica;
+  path: string;
+  isUp: boolean;
+  backupPath: string | undefined;
+  /** Counts its starts: what was asked of an earlier one is answered by nobody. */
+  life: number;
+}
+
+export interface Asked {
+  readonly tracker: VirtualTracker;
+  readonly startedMs: number;
+  outcome:
+    | { status: "waiting" | "died" }
+    | { status: "ok"; result: unknown }
+    | { status: "refused"; error: unknown };
+}
+
+export class VirtualTrackers implements Disposable {
+  readonly network = new ReplicaNetwork();
+  readonly all: VirtualTracker[] = [];
+  readonly #folder = mkdtempSync(join(DISKS, "minitorrent-model-"));
+  readonly #links = new Map<string, VirtualLink>();
+  readonly #cut = new Set<string>();
+  readonly #delaysMs: readonly number[];
+  readonly #asked: Asked[] = [];
+  #files = 0;
+  #writes = 0;
+
+  /** @param delaysMs of the links, each way, in turn */
+  constructor(skewsMs: readonly number[], delaysMs: readonly number[]) {
+    this.#delaysMs = delaysMs;
+    for (const [index, skewMs] of skewsMs.entries()) {
+      const path = this.#newPath();
+      this.all.push({
+        index,
+        skewMs,
+        path,
+        isUp: true,
+        backupPath: undefined,
+        life: 0,
+        replica: this.#open(index, skewMs, path),
+      });
+    }
+    this.#dial();
+  }
+
+  get nowMs(): number {
+    return this.network.clock.nowMs();
+  }
+
+  newWriteId(): string {
+    return `w${++this.#writes}`;
+  }
+
+  at(index: number): VirtualTracker {
+    const tracker = this.all[index % this.all.length];
+    assert.ok(tracker);
+    return tracker;
+  }
+
+  async run(durationMs: number): Promise<void> {
+    const endMs = this.nowMs + durationMs;
+    // Links that went are dialled again, as trackers do.
+    while (this.nowMs < endMs) {
+      this.#dial();
+      await this.network.run(Math.min(250, endMs - this.nowMs));
+    }
+    this.#dial();
+    await this.network.run(0);
+  }
+
+  /** A write, as the tracker's server would run it. */
+  ask(tracker: VirtualTracker, writeId: string, work: (writer: RegistryWriter) => unknown): Asked {
+    const asked: Asked = { tracker, startedMs: this.nowMs, outcome: { status: "waiting" } };
+    this.#asked.push(asked);
+    tracker.replica.replication.write(writeId, work).then(
+      (result) => {
+        if (asked.outcome.status === "waiting") asked.outcome = { status: "ok", result };
+      },
+      (error: unknown) => {
+        if (asked.outcome.status === "waiting") asked.outcome = { status: "refused", error };
+      },
+    );
+    return asked;
+  }
+
+  cut(one: VirtualTracker, other: VirtualTracker, isSilent: boolean): void {
+    const pair = pairOf(one, other);
+    if (one === other) return;
+    this.#cut.add(pair);
+    const link = this.#links.get(pair);
+    if (isSilent) link?.silence();
+    else link?.sever();
+  }
+
+  mend(one: VirtualTracker, other: VirtualTracker): void {
+    this.#cut.delete(pairOf(one, other));
+  }
+
+  mendAll(): void {
+    this.#cut.clear();
+    for (const tracker of this.all) tracker.isUp = true;
+  }
+
+  /** kill -9: what was committed is on disk, nothing else is left. */
+  crash(tracker: VirtualTracker): void {
+    this.#reopen(tracker, tracker.path);
+    tracker.isUp = false;
+  }
+
+  backUp(tracker: VirtualTracker): void {
+    tracker.backupPath = this.#copy(tracker.path);
+  }
+
+  /** kill -9, and its disk is what it was at the backup. */
+  restore(tracker: VirtualTracker, path: string): void {
+    this.#reopen(tracker, path);
+    tracker.isUp = false;
+  }
+
+  /** Since when both ends of a link between the two say that it is connected. */
+  connectedSince(one: VirtualTracker, other: VirtualTracker): number | undefined {
+    if (this.#links.get(pairOf(one, other))?.isOpen !== true) return undefined;
+    const ends = [end(one, other), end(other, one)];
+    if (ends.some((status) => status?.state !== "connected")) return undefined;
+    return Math.max(...ends.map((status) => status?.since ?? Number.POSITIVE_INFINITY));
+  }
+
+  get areAllConnected(): boolean {
+    return this.all.every((one) =>
+      this.all.every((other) => one === other || this.connectedSince(one, other) !== undefined),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.network.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #dial(): void {
+    let number = 0;
+    for (const one of this.all) {
+      for (const other of this.all.slice(one.index + 1)) {
+        const pair = pairOf(one, other);
+        const delayMs = this.#delaysMs[number++ % this.#delaysMs.length] ?? 1;
+        if (!one.isUp || !other.isUp || this.#cut.has(pair) || this.#links.get(pair)?.isOpen) continue;
+        this.#links.set(pair, this.network.connect(one.replica, other.replica, delayMs));
+      }
+    }
+  }
+
+  #reopen(tracker: VirtualTracker, path: string): void {
+    for (const asked of this.#asked) {
+      if (asked.tracker === tracker && asked.outcome.status === "waiting") asked.outcome = { status: "died" };
+    }
+    const copy = this.#copy(path);
+    for (const other of this.all) this.#links.get(pairOf(tracker, other))?.sever();
+    this.network.stop(tracker.replica);
+    tracker.path = copy;
+    tracker.life++;
+    tracker.replica = this.#open(tracker.index, tracker.skewMs, copy);
+  }
+
+  #open(index: number, skewMs: number, path: string): Replica {
+    const life = this.#files;
+    let origins = 0;
+    const replica = this.network.add(`t${index}`, {
+      skewMs,
+      path,
+      origin: `t${index}x${life}y${origins++}`,
+      onLost: (lost) => {
+        if (lost.kind !== "file") return;
+        void replica.replication.write(`adopt${++this.#writes}`, (writer) => adoptShares(writer, lost));
+      },
+    });
+    return replica;
+  }
+
+  #newPath(): string {
+    return join(this.#folder, `${++this.#files}.sqlite`);
+  }
+
+  /** What is on that disk now; a registry that is open has only committed things on it. */
+  #copy(path: string): string {
+    const copy = this.#newPath();
+    for (const suffix of SUFFIXES) {
+      if (existsSync(path + suffix)) copyFileSync(path + suffix, copy + suffix);
+    }
+    return copy;
+  }
+}
+
+function end(one: VirtualTracker, other: VirtualTracker) {
+  return one.replica.replication.status().find(({ name }) => name === other.replica.name);
+}
+
+function pairOf(one: VirtualTracker, other: VirtualTracker): string {
+  return [one.index, other.index].sort().join("-");
+}

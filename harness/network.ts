@@ -1,16 +1,19 @@
 // Hosts of our own on one machine: network namespaces on a bridge, each with its address. Needs root and iproute2.
 import { execFileSync } from "node:child_process";
 
-/** A documentation network (RFC 5737): never anybody's real one. */
+/** Documentation networks (RFC 5737): never anybody's real ones. */
 const SUBNET = "192.0.2";
+/** The back door: how an observer reaches hosts that are cut off from each other. */
+const BACK_SUBNET = "198.51.100";
+const OBSERVER_NUMBER = 254;
 
 export class Network implements Disposable {
-  readonly #name: string;
+  readonly name: string;
   readonly #hosts: string[] = [];
 
   /** @param name at most 8 characters, unlike that of any other network now */
   constructor(name: string) {
-    this.#name = name;
+    this.name = name;
     ip("netns", "add", name);
     inNamespace(name, "ip", "link", "add", "bridge", "type", "bridge");
     inNamespace(name, "ip", "link", "set", "bridge", "up");
@@ -19,33 +22,64 @@ export class Network implements Disposable {
   /** Another host. Returns its address, and the words that run a command there. */
   host(): { address: string; prefix: string[] } {
     const number = this.#hosts.length + 1;
-    const namespace = `${this.#name}-${number}`;
+    const namespace = `${this.name}-${number}`;
     ip("netns", "add", namespace);
     this.#hosts.push(namespace);
     const address = `${SUBNET}.${number}`;
-    ip(
-      "link",
-      "add",
-      "eth0",
-      "netns",
-      namespace,
-      "type",
-      "veth",
-      "peer",
-      "name",
-      `port${number}`,
-      "netns",
-      this.#name,
-    );
-    inNamespace(this.#name, "ip", "link", "set", `port${number}`, "master", "bridge", "up");
-    inNamespace(namespace, "ip", "addr", "add", `${address}/24`, "dev", "eth0");
-    inNamespace(namespace, "ip", "link", "set", "eth0", "up");
+    this.#join(namespace, "eth0", `port${number}`, "bridge", address);
     inNamespace(namespace, "ip", "link", "set", "lo", "up");
     return { address, prefix: ["ip", "netns", "exec", namespace] };
   }
 
+  /** Pulls the cable of the host with that number, from 1: nothing gets in or out, and nobody is told. */
+  cut(number: number): void {
+    inNamespace(this.name, "ip", "link", "set", `port${number}`, "down");
+  }
+
+  mend(number: number): void {
+    inNamespace(this.name, "ip", "link", "set", `port${number}`, "up");
+  }
+
+  /** A host that reaches all hosts there are by now at their addresses, also those that are cut off. */
+  observer(): { prefix: string[] } {
+    const namespace = `${this.name}-o`;
+    inNamespace(this.name, "ip", "link", "add", "back", "type", "bridge");
+    inNamespace(this.name, "ip", "link", "set", "back", "up");
+    for (const [index, host] of this.#hosts.entries()) {
+      this.#join(host, "eth1", `back${index + 1}`, "back", `${BACK_SUBNET}.${index + 1}`);
+    }
+    const hostCount = this.#hosts.length;
+    ip("netns", "add", namespace);
+    this.#hosts.push(namespace);
+    this.#join(namespace, "eth1", "backo", "back", `${BACK_SUBNET}.${OBSERVER_NUMBER}`);
+    inNamespace(namespace, "ip", "link", "set", "lo", "up");
+    for (let number = 1; number <= hostCount; number++) {
+      inNamespace(
+        namespace,
+        "ip",
+        "route",
+        "add",
+        `${SUBNET}.${number}/32`,
+        "via",
+        `${BACK_SUBNET}.${number}`,
+      );
+    }
+    return { prefix: ["ip", "netns", "exec", namespace] };
+  }
+
   [Symbol.dispose](): void {
-    for (const namespace of [...this.#hosts, this.#name]) ip("netns", "del", namespace);
+    for (const namespace of [...this.#hosts, this.name]) ip("netns", "del", namespace);
+  }
+
+  /** A cable from the host's interface to a port of a bridge. */
+  #join(host: string, device: string, port: string, bridge: string, address: string): void {
+    ip(
+      ...["link", "add", device, "netns", host, "type", "veth"],
+      ...["peer", "name", port, "netns", this.name],
+    );
+    inNamespace(this.name, "ip", "link", "set", port, "master", bridge, "up");
+    inNamespace(host, "ip", "addr", "add", `${address}/24`, "dev", device);
+    inNamespace(host, "ip", "link", "set", device, "up");
   }
 }
 

@@ -1,0 +1,97 @@
+// A client that writes and keeps account of what it was told is done: connected to any tracker that answers, at the next
+// one when that is gone, with the command that was in flight asked once more under the same write id.
+import { randomUUID } from "node:crypto";
+import { ApiClient, Refusal } from "../../harness/api-client.ts";
+import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
+import type { Cluster } from "./cluster.ts";
+
+const TRIES = 3;
+
+export type Answer =
+  | { readonly status: "done" }
+  | { readonly status: "refused"; readonly code: string }
+  | { readonly status: "unknown" };
+
+export class Writer {
+  readonly userId: string;
+  readonly identity: DeviceIdentity;
+  readonly #cluster: Cluster;
+  readonly #random: () => number;
+  #client: ApiClient | undefined;
+  #at: number;
+  /** Commands that were asked more than once. */
+  retries = 0;
+
+  private constructor(userId: string, identity: DeviceIdentity, cluster: Cluster, random: () => number) {
+    this.userId = userId;
+    this.identity = identity;
+    this.#cluster = cluster;
+    this.#random = random;
+    this.#at = Math.floor(random() * cluster.size);
+  }
+
+  static async signUp(userId: string, cluster: Cluster, random: () => number): Promise<Writer> {
+    const writer = new Writer(userId, await createDeviceIdentity(), cluster, random);
+    await (await writer.#connection()).signUp(userId);
+    return writer;
+  }
+
+  /** Another tracker from now on. */
+  move(): void {
+    this.#client?.terminate();
+    this.#client = undefined;
+    this.#at = Math.floor(this.#random() * this.#cluster.size);
+  }
+
+  async command(path: string, input: Readonly<Record<string, string>>): Promise<Answer> {
+    const writeId = randomUUID();
+    for (let tries = 0; tries < TRIES; tries++) {
+      if (tries > 0) this.retries++;
+      try {
+        await (await this.#connection()).mutate(path, { ...input, writeId });
+        return { status: "done" };
+      } catch (error) {
+        if (error instanceof Refusal) return { status: "refused", code: error.code };
+        this.#client?.terminate();
+        this.#client = undefined;
+        this.#at++;
+      }
+    }
+    return { status: "unknown" };
+  }
+
+  close(): void {
+    this.#client?.terminate();
+    this.#client = undefined;
+  }
+
+  async #connection(): Promise<ApiClient> {
+    if (this.#client !== undefined) return this.#client;
+    const { identity } = this;
+    for (let tries = 0; ; tries++) {
+      const host = this.#cluster.host(this.#at % this.#cluster.size);
+      try {
+        this.#client = await ApiClient.connect({ host, port: this.#cluster.port, identity });
+        return this.#client;
+      } catch (error) {
+        if (tries >= this.#cluster.size) throw error;
+        this.#at++;
+      }
+    }
+  }
+}
+
+/** Asks one tracker, as that device, what it has. */
+export async function ask<T>(
+  cluster: Cluster,
+  index: number,
+  identity: DeviceIdentity,
+  work: (client: ApiClient) => Promise<T>,
+): Promise<T> {
+  const client = await ApiClient.connect({ host: cluster.host(index), port: cluster.port, identity });
+  try {
+    return await work(client);
+  } finally {
+    client.terminate();
+  }
+}

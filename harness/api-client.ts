@@ -1,7 +1,7 @@
 // A client of the tracker's API without a client around it: one WebSocket with a device's key, tRPC's messages as they
 // go over it. Light enough for thousands in a process; for benchmarks and for tests of what a client never does.
 import { randomUUID } from "node:crypto";
-import { connect } from "node:tls";
+import { connect, createSecureContext, type SecureContext } from "node:tls";
 import { WebSocket } from "ws";
 import { z } from "zod";
 import { HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "../src/client/tracker-pace.ts";
@@ -41,6 +41,19 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+const secureContexts = new WeakMap<DeviceIdentity, SecureContext>();
+
+/** Made once for each device: parsing its key costs as much as a handshake. */
+function secureContextOf(identity: DeviceIdentity): SecureContext {
+  let context = secureContexts.get(identity);
+  if (context === undefined) {
+    const { privateKeyPem: key, certificatePem: cert } = identity;
+    context = createSecureContext({ key, cert, minVersion: "TLSv1.3" });
+    secureContexts.set(identity, context);
+  }
+  return context;
+}
+
 export class ApiClient {
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, Waiting>();
@@ -77,8 +90,8 @@ export class ApiClient {
         perMessageDeflate: false,
         createConnection: () =>
           connect({
-            ...{ host, port, minVersion: "TLSv1.3", rejectUnauthorized: false },
-            ...{ key: identity.privateKeyPem, cert: identity.certificatePem },
+            ...{ host, port, rejectUnauthorized: false },
+            secureContext: secureContextOf(identity),
           }).setNoDelay(true),
       });
       socket.once("error", reject);

@@ -8,10 +8,9 @@ import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { isErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
+import { FIRST_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS, ROUND_PAUSE_MS } from "./tracker-pace.ts";
 import { openTrackerSocket, type TrackerApi, type TrackerSocket } from "./tracker-socket.ts";
 
-/** After all trackers were tried in vain: the pause before the next round. */
-const ROUND_PAUSE_MS = 500;
 /** How long a command waits for a connection before it says that there is none: a failover takes less. */
 const CONNECTION_WAIT_MS = 3_000;
 
@@ -125,13 +124,14 @@ export class TrackerLink {
   /** searching -> connected, however many rounds it takes; ends only when the link is closed. */
   async #findTracker(): Promise<void> {
     const { trackers } = this.#options;
+    let connectTimeoutMs = FIRST_CONNECT_TIMEOUT_MS;
     while (this.#state.status === "searching") {
       let problem: MiniTorrentError | undefined;
       for (let tried = 0; tried < trackers.length && this.#state.status === "searching"; tried++) {
         const tracker = trackers[this.#next % trackers.length];
         if (tracker === undefined) return;
         try {
-          await this.#connectTo(tracker);
+          await this.#connectTo(tracker, connectTimeoutMs);
           return;
         } catch (error) {
           this.#log.info({ err: error, tracker: formatAddress(tracker) }, "tracker not reached");
@@ -145,13 +145,16 @@ export class TrackerLink {
       const reason = problem?.code === "TRACKER_KEY_CHANGED" ? problem : unreachable(problem);
       this.#become({ status: "searching", problem: reason });
       if (!wasTold) this.#options.onUnreachable(reason.message);
-      await sleep(ROUND_PAUSE_MS, undefined, { signal: this.#stop.signal }).catch(() => {
-        // Closing cuts the pause short; the loop's condition ends it.
-      });
+      connectTimeoutMs = Math.min(connectTimeoutMs * 2, MAX_CONNECT_TIMEOUT_MS);
+      await sleep(ROUND_PAUSE_MS * (0.5 + Math.random()), undefined, { signal: this.#stop.signal }).catch(
+        () => {
+          // Closing cuts the pause short; the loop's condition ends it.
+        },
+      );
     }
   }
 
-  async #connectTo(tracker: TrackerAddress): Promise<void> {
+  async #connectTo(tracker: TrackerAddress, connectTimeoutMs: number): Promise<void> {
     const name = formatAddress(tracker);
     let connection: Connection | undefined;
     const socket = await openTrackerSocket({
@@ -159,6 +162,7 @@ export class TrackerLink {
       identity: this.#options.identity,
       pins: this.#options.pins,
       localAddress: this.#options.localAddress,
+      connectTimeoutMs,
       onClose: () => {
         if (connection !== undefined) this.#lose(connection);
       },

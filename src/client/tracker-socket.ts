@@ -9,12 +9,8 @@ import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import type { AppRouter } from "../tracker/router.ts";
+import { FIRST_CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
 
-/** A tracker that is alive answers well within this on any network that one would share files on. */
-const CONNECT_TIMEOUT_MS = 1_500;
-/** A tracker that vanished without a word is given up after interval + timeout. */
-const HEARTBEAT_INTERVAL_MS = 1_500;
-const HEARTBEAT_TIMEOUT_MS = 1_500;
 /** tRPC's own reconnection is never reached: the socket is closed for good first. */
 const NO_RECONNECT_MS = 2 ** 31 - 1;
 
@@ -26,6 +22,8 @@ export interface TrackerSocketOptions {
   readonly pins: PinStore;
   /** The address to dial from, so that the tracker sees the one that peers can reach. */
   readonly localAddress: string | undefined;
+  /** How long the tracker may take to answer. */
+  readonly connectTimeoutMs?: number;
   readonly onClose: () => void;
 }
 
@@ -41,6 +39,7 @@ export interface TrackerSocket {
  */
 export function openTrackerSocket(options: TrackerSocketOptions): Promise<TrackerSocket> {
   const address = formatAddress(options.tracker);
+  const { connectTimeoutMs = FIRST_CONNECT_TIMEOUT_MS } = options;
   return new Promise((resolve, reject) => {
     let failure: unknown;
     let isOpen = false;
@@ -57,9 +56,9 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       else reject(asConnectFailure(address, failure));
     };
     const timeout = setTimeout(() => {
-      failure = new Error(`no answer within ${CONNECT_TIMEOUT_MS} ms`);
+      failure = new Error(`no answer within ${connectTimeoutMs} ms`);
       closed();
-    }, CONNECT_TIMEOUT_MS);
+    }, connectTimeoutMs);
 
     class PinnedWebSocket extends WebSocket {
       constructor(url: string | URL) {

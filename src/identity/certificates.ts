@@ -171,7 +171,7 @@ export function readMemberCertificate(der: Uint8Array): MemberIdentity {
     return {
       userId: onlyOne(name.getField(COMMON_NAME)),
       membershipId: onlyOne(name.getField(DN_QUALIFIER)),
-      deviceId: deviceIdOf(der),
+      deviceId: deviceIdOfKey(spkiOf(der)),
       validUntilMs: certificate.notAfter.getTime(),
     };
   } catch (error) {
@@ -191,9 +191,9 @@ export function fingerprintOfPem(certificatePem: string): string {
   return sha256Hex(new X509Certificate(certificatePem).raw);
 }
 
-/** SHA-256 of the public key in a certificate (DER), 64 hex digits. */
-export function deviceIdOf(der: Uint8Array): string {
-  return sha256Hex(spkiOf(der));
+/** Whose device a public key (SPKI, DER) is: its SHA-256, 64 hex digits. */
+export function deviceIdOfKey(publicKeySpki: Uint8Array): string {
+  return sha256Hex(publicKeySpki);
 }
 
 /** The public key (SPKI, DER) in a certificate (DER). */

@@ -1,6 +1,6 @@
 // The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
 // /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
-import { randomUUID } from "node:crypto";
+import { randomUUID, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
@@ -13,7 +13,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
-import { type DeviceIdentity, deviceIdOf, spkiOf } from "../identity/certificates.ts";
+import { type DeviceIdentity, deviceIdOfKey } from "../identity/certificates.ts";
 import { Connection } from "./connection.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import { appRouter, type RouterServices } from "./router.ts";
@@ -79,10 +79,10 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       api.handleUpgrade(request, socket, head, (client) => api.emit("connection", client, request));
     } else if (path === "/sync") {
       options
-        .maySync(certificate)
+        .maySync(certificate.raw)
         .then((may) => {
           if (!may) return refuse(socket, "403 Forbidden");
-          sync.handleUpgrade(request, socket, head, (peer) => options.onSync(peer, certificate));
+          sync.handleUpgrade(request, socket, head, (peer) => options.onSync(peer, certificate.raw));
         })
         .catch((error: unknown) => {
           log.error({ err: error }, "a link from another tracker could not be taken");
@@ -117,12 +117,13 @@ function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketS
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
     if (certificate === undefined) return socket.terminate();
+    const publicKeySpki = certificate.publicKey.export({ type: "spki", format: "der" });
     const connection = new Connection(
       {
         id: randomUUID(),
         host: hostOf(request),
-        deviceId: deviceIdOf(certificate),
-        publicKeySpki: spkiOf(certificate),
+        deviceId: deviceIdOfKey(publicKeySpki),
+        publicKeySpki,
       },
       () => {
         onEventPushed();
@@ -164,9 +165,9 @@ function decodeMessage(data: string | ArrayBuffer | Uint8Array): unknown {
   return jsonEncoder.decode(data);
 }
 
-/** The certificate whose key the other side has proved to hold, DER. */
-function certificateOf({ socket }: IncomingMessage): Uint8Array | undefined {
-  return socket instanceof TLSSocket ? socket.getPeerX509Certificate()?.raw : undefined;
+/** The certificate whose key the other side has proved to hold. */
+function certificateOf({ socket }: IncomingMessage): X509Certificate | undefined {
+  return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }
 
 /** Where the connection comes from; an IPv4 address that came in by an IPv6 socket as what it is. */

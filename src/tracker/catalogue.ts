@@ -66,14 +66,18 @@ export function shareFile(
   }
   let claimId = standing?.claimId;
   if (claimId === undefined || !isShared) {
-    if (claimId !== undefined) writer.endClaim("file", claimId);
     const file: FileValue = {
       infoHash,
       sha1,
       lengthBytes: metainfo.geometry.lengthBytes,
       sharedByAccountId: account.accountId,
     };
-    claimId = writer.makeClaim("file", name, file);
+    if (claimId !== undefined && standing?.value.infoHash === infoHash) {
+      writer.updateClaim("file", claimId, file);
+    } else {
+      if (claimId !== undefined) writer.endClaim("file", claimId);
+      claimId = writer.makeClaim("file", name, file);
+    }
     const torrent: TorrentValue = {
       groupClaimId: group.claimId,
       fileName,
@@ -91,7 +95,7 @@ export function shareFile(
 }
 
 /**
- * The account offers the file no longer. The last one who stops ends the file.
+ * The account offers the file no longer. When the last one stops, the file is over and its name free.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, NOT_SHARED
  */
@@ -104,7 +108,9 @@ export function stopShare(command: Command, groupId: string, fileName: string): 
     throw new MiniTorrentError("NOT_SHARED", `You do not share '${fileName}' in group '${groupId}'.`);
   }
   writer.remove("share", key);
-  if (!hasShare(writer, file.groupClaimId, file.claimId)) writer.endClaim("file", file.claimId);
+  if (hasShare(writer, file.groupClaimId, file.claimId)) return;
+  const nobodys: FileValue = { ...file.value, sharedByAccountId: "" };
+  writer.updateClaim("file", file.claimId, nobodys);
 }
 
 /**
@@ -137,15 +143,16 @@ export function listFiles(
   const prefix = recordKey(group.claimId, "");
   return reader
     .claims<FileValue>("file", prefix)
-    .filter(({ claimId }) => hasShare(reader, group.claimId, claimId))
-    .map(({ name, value }) => {
+    .map((claim) => ({ ...claim, sharers: sharersOf(reader, group.claimId, claim.claimId) }))
+    .filter(({ sharers }) => sharers.length > 0)
+    .map(({ name, value, sharers }) => {
       const { seeders, peers } = countPeers(value.infoHash);
       return {
         fileName: name.slice(prefix.length),
         lengthBytes: value.lengthBytes,
         sha1: value.sha1,
         infoHash: value.infoHash,
-        sharedBy: userIdOf(reader, value.sharedByAccountId) ?? "",
+        sharedBy: userIdOf(reader, value.sharedByAccountId || (sharers[0] ?? "")) ?? "",
         seedersOnline: seeders,
         peersOnline: peers,
       };
@@ -207,10 +214,16 @@ function findFile(
   return { groupId, groupClaimId, fileName, claimId: claim.claimId, value: claim.value };
 }
 
-/** True if a member shares the file, in the membership that he shared it in. */
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
+  return sharersOf(reader, groupClaimId, fileClaimId).length > 0;
+}
+
+/** Accounts of the members who share the file, in the membership that each shared it in. */
+function sharersOf(reader: RegistryReader, groupClaimId: string, fileClaimId: string): string[] {
   const prefix = recordKey(fileClaimId, "");
   return reader
     .list<ShareValue>("share", prefix)
-    .some(({ key, value }) => isMemberBy(reader, groupClaimId, key.slice(prefix.length), value.membershipId));
+    .map(({ key, value }) => ({ accountId: key.slice(prefix.length), membershipId: value.membershipId }))
+    .filter(({ accountId, membershipId }) => isMemberBy(reader, groupClaimId, accountId, membershipId))
+    .map(({ accountId }) => accountId);
 }

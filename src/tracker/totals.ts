@@ -30,13 +30,16 @@ const byKind: Partial<Record<RecordKind, (value: object, key: string) => Record<
     [claimTotals.group]: 1,
     [accountTotals.groups(ownerAccountId ?? "")]: 1,
   }),
-  file: ({ sharedByAccountId }: Partial<FileValue>) => ({
-    [claimTotals.file]: 1,
-    [accountTotals.files(sharedByAccountId ?? "")]: 1,
-  }),
+  file: ({ sharedByAccountId }: Partial<FileValue>) =>
+    // Nobody's: its last sharer stopped.
+    sharedByAccountId === "" ? {} : fileTotals(sharedByAccountId ?? ""),
   membership: ({ state }: Partial<MembershipValue>, key) =>
     state === "requested" ? { [accountTotals.requests(key.split("\u001f")[1] ?? "")]: 1 } : {},
   torrent: ({ info, broughtByAccountId }: Partial<TorrentValue>) => ({
     [accountTotals.metainfo(broughtByAccountId ?? "")]: typeof info === "string" ? info.length : 0,
   }),
 };
+
+function fileTotals(accountId: string): Record<string, number> {
+  return { [claimTotals.file]: 1, [accountTotals.files(accountId)]: 1 };
+}

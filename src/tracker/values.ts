@@ -61,6 +61,10 @@ export interface FileValue {
   /** Of the whole file, 40 hex digits. */
   readonly sha1: string;
   readonly lengthBytes: number;
+  /**
+   * Who shared it first; empty once its last sharer stopped. The claim is kept then: somebody may have joined at another
+   * tracker at that moment, and his share hangs on it. It ends when other content takes the name.
+   */
   readonly sharedByAccountId: string;
 }
 

@@ -139,3 +139,22 @@ test("sharing twice by the same command is answered as the first time", async (t
     assert.equal((await share(place, account, metainfoFor("film"), writeId)).joinedSwarm, joinedSwarm);
   }
 });
+
+test("who joins at one tracker while the last sharer stops at another shares it still", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await share(place, alice, metainfoFor("film"));
+  const file = place.registry.claims("file", "")[0];
+  await share(place, bob, metainfoFor("film"));
+  const key = `${file?.claimId}\u001f${bob.accountId}`;
+  const bobs = place.registry.get("share", key);
+  await place.write((writer) => writer.remove("share", key)); // not heard of yet
+  await stop(place, alice, "film");
+  assert.deepEqual(names(place, bob), []);
+  await place.write((writer) => writer.put("share", key, bobs));
+  assert.deepEqual(
+    listFiles(place.registry, alice.accountId, "films", nobody).map(({ sharedBy }) => sharedBy),
+    ["bob"],
+  );
+});

@@ -86,11 +86,18 @@ export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: 
     ...lines,
     "",
     ...formatTable(
-      [{ title: "LINK TO" }, { title: "STATE" }, { title: "LACKS", isNumber: true }, { title: "SINCE" }],
+      [
+        { title: "LINK TO" },
+        { title: "STATE" },
+        { title: "LACKS", isNumber: true },
+        { title: "BEHIND FOR", isNumber: true },
+        { title: "SINCE" },
+      ],
       status.links.map((link) => [
         link.address,
         link.state,
         link.lagRecords === undefined ? "" : countOf(link.lagRecords, "record"),
+        link.lagSeconds === 0 ? "" : formatDuration(link.lagSeconds),
         formatTime(link.sinceMs, view),
       ]),
       view,

@@ -1,5 +1,14 @@
-// What a tracker counts, for Prometheus. Names say the unit; there is nothing in it about a person.
+// What a tracker counts, for Prometheus. Names say the unit; there is nothing in it about a person. docs/operations.md
+// lists them; a test holds both together.
 import { Counter, Gauge, Registry } from "prom-client";
+
+/** Asked for when somebody looks. */
+export interface MetricSources {
+  readonly clientsConnected: () => number;
+  readonly linksConnected: () => number;
+  readonly lagRecords: () => number;
+  readonly lagSeconds: () => number;
+}
 
 export class Metrics {
   readonly #registry = new Registry();
@@ -12,13 +21,22 @@ export class Metrics {
   readonly #refusedLogins = this.#counter("minitorrent_tracker_logins_refused_total", "Logins refused");
   readonly #events = this.#counter("minitorrent_tracker_events_pushed_total", "Events told to clients");
 
-  /** Both are asked for when somebody looks. */
-  constructor(sources: { clientsConnected: () => number; lagRecords: () => number }) {
+  constructor(sources: MetricSources) {
     this.#gauge("minitorrent_tracker_clients_connected", "Clients connected", sources.clientsConnected);
     this.#gauge(
       "minitorrent_tracker_replication_lag_rows",
       "Rows that connected trackers lack",
       sources.lagRecords,
+    );
+    this.#gauge(
+      "minitorrent_tracker_replication_lag_seconds",
+      "For how long the other tracker furthest behind has lacked rows, or has been out of reach",
+      sources.lagSeconds,
+    );
+    this.#gauge(
+      "minitorrent_tracker_links_connected",
+      "Other trackers that are connected",
+      sources.linksConnected,
     );
   }
 

@@ -25,6 +25,7 @@ import { Presence } from "./presence.ts";
 import type { LostClaim, RegistryRecord, RegistryWriter } from "./registry/registry.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
 import { SqliteRegistry } from "./registry/sqlite-registry.ts";
+import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
 import { listen, type TrackerServer } from "./server.ts";
 import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
@@ -53,6 +54,8 @@ export interface TrackerLinkStatus {
   readonly state: "disconnected" | "greeting" | "catching-up" | "connected";
   /** About how many rows the other lacks; undefined while it is not connected. */
   readonly lagRecords: number | undefined;
+  /** For how long it has lacked rows, or been out of reach; 0 while it has all. */
+  readonly lagSeconds: number;
   /** Since when it is in that state. */
   readonly sinceMs: number;
 }
@@ -88,8 +91,10 @@ export class Tracker {
   readonly #notices: Notices;
   readonly #replication: Replication;
   readonly #metrics: Metrics;
+  readonly #lag = new ReplicationLag();
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
+  #cancelSample: () => void = () => {};
 
   private constructor(
     { log, nowMs = Date.now }: TrackerOptions,
@@ -122,7 +127,9 @@ export class Tracker {
     });
     this.#metrics = new Metrics({
       clientsConnected: () => this.#connections.count,
-      lagRecords: () => Math.max(0, ...this.#replication.status().map(({ lagRecords }) => lagRecords)),
+      lagRecords: () => Math.max(0, ...this.#linkStatus().map(({ lagRecords }) => lagRecords ?? 0)),
+      lagSeconds: () => Math.max(0, ...this.#linkStatus().map(({ lagSeconds }) => lagSeconds)),
+      linksConnected: () => this.#linkStatus().filter(({ state }) => state === "connected").length,
     });
   }
 
@@ -179,6 +186,7 @@ export class Tracker {
 
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
   async close(): Promise<void> {
+    this.#cancelSample();
     this.#links?.close();
     await this.#server?.close();
     this.#replication.close();
@@ -225,6 +233,7 @@ export class Tracker {
       log,
       attach: (channel, name) => this.#replication.attach(channel, name),
     });
+    this.#sampleLag();
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
@@ -261,13 +270,23 @@ export class Tracker {
     }
   }
 
+  #sampleLag(): void {
+    const links = this.#linkStatus().map(({ address, state, lagRecords = 0 }) => ({
+      ...{ address, lagRecords, isConnected: state === "connected" },
+    }));
+    this.#lag.sample(links, this.#clock.nowMs());
+    this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
+  }
+
   #linkStatus(): TrackerLinkStatus[] {
     const status = this.#replication.status();
+    const nowMs = this.#clock.nowMs();
     return (this.#links?.peers() ?? []).map(({ name, downSinceMs }) => {
+      const lagSeconds = this.#lag.secondsOf(name, nowMs);
       const link = status.find((replica) => replica.name === name);
       return link === undefined
-        ? { address: name, state: "disconnected", lagRecords: undefined, sinceMs: downSinceMs }
-        : { address: name, state: link.state, lagRecords: link.lagRecords, sinceMs: link.since };
+        ? { address: name, state: "disconnected", lagRecords: undefined, lagSeconds, sinceMs: downSinceMs }
+        : { address: name, state: link.state, lagRecords: link.lagRecords, lagSeconds, sinceMs: link.since };
     });
   }
 

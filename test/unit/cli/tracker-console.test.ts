@@ -17,8 +17,14 @@ const status: TrackerStatus = {
   files: 12,
   digest: "0123456789abcdef".repeat(4),
   links: [
-    { address: "127.0.0.1:9002", state: "connected", lagRecords: 1, sinceMs: STARTED_AT },
-    { address: "127.0.0.1:9003", state: "disconnected", lagRecords: undefined, sinceMs: STARTED_AT },
+    { address: "127.0.0.1:9002", state: "connected", lagRecords: 1, lagSeconds: 0, sinceMs: STARTED_AT },
+    {
+      address: "127.0.0.1:9003",
+      state: "disconnected",
+      lagRecords: undefined,
+      lagSeconds: 3723,
+      sinceMs: STARTED_AT,
+    },
   ],
 };
 
@@ -48,9 +54,9 @@ describe("renderTrackerStatus", () => {
       "holds        4 users, 1 group, 12 files",
       "digest       0123456789abcdef",
       "",
-      "LINK TO         STATE            LACKS  SINCE",
-      "127.0.0.1:9002  connected     1 record  2026-01-31 18:05",
-      "127.0.0.1:9003  disconnected            2026-01-31 18:05",
+      "LINK TO         STATE            LACKS  BEHIND FOR  SINCE",
+      "127.0.0.1:9002  connected     1 record              2026-01-31 18:05",
+      "127.0.0.1:9003  disconnected               1:02:03  2026-01-31 18:05",
     ]);
     assert.equal(
       renderTrackerStatus({ ...status, links: [] }, STARTED_AT, view).at(-1),

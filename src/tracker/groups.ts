@@ -1,4 +1,5 @@
 // The rules of groups: who may found, ask, let in, refuse, remove, leave. Each mutation runs in one transaction.
+import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
 import { type GroupAuthority, MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificates.ts";
@@ -27,6 +28,14 @@ export const REVOCATION_MEMORY_MS = MEMBER_CERTIFICATE_LIFETIME_MS + 15 * 60 * 1
 export function requireFreeGroupId(reader: RegistryReader, groupId: string): void {
   if (findGroup(reader, groupId) === undefined) return;
   throw new MiniTorrentError("GROUP_EXISTS", `The group id '${groupId}' is taken; choose another one.`);
+}
+
+/**
+ * The id of the membership that a command begins: the same when it is tried again at a tracker that has not heard of it.
+ * The account is in it, so that nobody can choose the id of somebody else's.
+ */
+export function membershipIdOf({ account, writeId }: Command): string {
+  return createHash("sha256").update(recordKey(account.accountId, writeId)).digest("hex").slice(0, 32);
 }
 
 /**

@@ -42,6 +42,7 @@ import {
   listGroups,
   listMembers,
   listRequests,
+  membershipIdOf,
   rejectRequest,
   removeMember,
   requestToJoin,
@@ -188,10 +189,12 @@ const groups = t.router({
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
     const authority = await createGroupAuthority(input.groupId);
-    await command(ctx, input.writeId, (run) => createGroup(run, input.groupId, authority, randomUUID()));
+    await command(ctx, input.writeId, (run) =>
+      createGroup(run, input.groupId, authority, membershipIdOf(run)),
+    );
   }),
   join: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input.writeId, (run) => requestToJoin(run, input.groupId, randomUUID()));
+    await command(ctx, input.writeId, (run) => requestToJoin(run, input.groupId, membershipIdOf(run)));
   }),
   leave: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<LeaveResult> => {
     return await command(ctx, input.writeId, (run) => leaveGroup(run, input.groupId));

@@ -19,8 +19,8 @@ import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import { appRouter, type RouterServices } from "./router.ts";
 
 /** A client that is silent that long is asked whether it is there, and has as long again to answer. */
-const PING_AFTER_MS = 5_000;
-const PONG_WAIT_MS = 5_000;
+const PING_AFTER_MS = 4_000;
+const PONG_WAIT_MS = 4_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** What may wait to be sent to a client: one that does not read is closed, and reads how things stand when it is back. */
 const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;

@@ -79,6 +79,8 @@ export interface Replica {
   readonly lostClaims: LostClaim[];
   /** What came of others' presence, and of their links, as text. */
   readonly soft: string[];
+  /** Lines of its log for whoever runs it, warnings and worse. */
+  readonly warnings: string[];
 }
 
 export interface VirtualLink {
@@ -115,6 +117,7 @@ export class ReplicaNetwork {
     const changes: Replica["changes"] = [];
     const lostClaims: LostClaim[] = [];
     const soft: string[] = [];
+    const warnings: string[] = [];
     const softState: SoftState = {
       snapshot: () => `all of ${name}`,
       apply: (trackerId, data, isWhole) => soft.push(`${trackerId}: ${isWhole ? "whole" : "change"} ${data}`),
@@ -122,14 +125,19 @@ export class ReplicaNetwork {
       linkLost: (trackerId) => soft.push(`${trackerId}: lost`),
     };
     const replication = new Replication({
-      ...{ registry, clock: this.clock, log: pino({ level: "silent" }), softState },
+      ...{
+        registry,
+        clock: this.clock,
+        log: pino({ level: "warn" }, { write: (line) => void warnings.push(line) }),
+        softState,
+      },
       onChanged: (records, lost, isLocal) => {
         changes.push({ records, isLocal });
         lostClaims.push(...lost);
         if (options.onLost !== undefined) lost.forEach(options.onLost);
       },
     });
-    const replica = { name, registry, replication, changes, lostClaims, soft };
+    const replica = { name, registry, replication, changes, lostClaims, soft, warnings };
     this.#replicas.push(replica);
     return replica;
   }

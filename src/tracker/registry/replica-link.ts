@@ -24,6 +24,8 @@ export interface LinkOwner {
   greeted(trackerId: OriginId): void;
   soft(trackerId: OriginId, data: unknown, isWhole: boolean): void;
   merged(link: ReplicaLink, result: MergeResult): void;
+  /** What it was sent is refused, or could not be stored; the link closes. */
+  failed(link: ReplicaLink, error: unknown): void;
   /** Once; `trackerId` is undefined if the other never said hello. */
   ended(link: ReplicaLink, trackerId: OriginId | undefined): void;
 }
@@ -363,9 +365,8 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   #fail(error: unknown): void {
-    const { code, message } = asMiniTorrentError(error);
-    if (code !== "MALFORMED_MESSAGE")
-      this.#log.error({ tracker: this.name, err: error }, "link to tracker failed");
+    const { message } = asMiniTorrentError(error);
+    this.#owner.failed(this, error);
     this.close(message);
   }
 

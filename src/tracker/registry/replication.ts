@@ -2,7 +2,7 @@
 // counts, what came while apart is made up for, and of two claims on one name the earlier stands. It knows neither
 // sockets nor what the rows mean.
 import type pino from "pino";
-import { MiniTorrentError } from "../../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 import type {
   LostClaim,
   MergeResult,
@@ -53,6 +53,8 @@ export class Replication {
   readonly #linkOwner: LinkOwner;
   /** Claims made here that nobody has been told of yet, and whether an earlier one has beaten them. */
   readonly #claimsInFlight = new Map<Stamp, { isLost: boolean }>();
+  /** Why a link to each tracker failed last: it comes again with every redial, and is said once. */
+  readonly #reported = new Map<string, MiniTorrentError["code"]>();
 
   /** Commands on their way, each until it is over, whatever came of it. */
   readonly #running = new Map<string, Promise<void>>();
@@ -69,6 +71,7 @@ export class Replication {
       greeted: (trackerId) => this.#greeted(trackerId),
       soft: (trackerId, data, isWhole) => softState.apply(trackerId, data, isWhole),
       merged: (link, result) => this.#merged(link, result),
+      failed: (link, error) => this.#report(link, asMiniTorrentError(error)),
       ended: (link, trackerId) => this.#ended(link, trackerId),
     };
   }
@@ -157,6 +160,12 @@ export class Replication {
     if (changed.length > 0) this.#onChanged(changed, toTell, false);
     for (const ending of endings) void this.#push([ending]); // never rejects; nobody waits for it
     if (endings.length > 0) this.#onChanged(endings, [], true);
+  }
+
+  #report({ name }: ReplicaLink, error: MiniTorrentError): void {
+    if (this.#reported.get(name) === error.code) return;
+    this.#reported.set(name, error.code);
+    this.#log.error({ tracker: name, err: error }, `link to tracker failed: ${error.message}`);
   }
 
   #greeted(trackerId: OriginId): void {

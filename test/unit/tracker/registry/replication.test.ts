@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
 import type { ReplicaChannel } from "../../../../src/tracker/registry/replication.ts";
+import { stampMs } from "../../../../src/tracker/registry/stamp.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../../../sim/replica-network.ts";
 import { allRows, testStamp } from "./compliance.ts";
 
@@ -515,6 +516,26 @@ describe("Replication after trackers were apart", () => {
 });
 
 describe("Replication and what it is sent", () => {
+  it("refuses a tracker whose clock is hours ahead, says so once, and takes nothing of its time over", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b", { skewMs: 3 * 60 * 60 * 1000 })];
+    const ahead = put(b, "ahead", 1);
+    await network.run(10);
+    await ahead;
+    for (let dial = 0; dial < 3; dial++) {
+      network.connect(a, b);
+      await network.run(500);
+    }
+    assert.equal(a.replication.connectedCount, 0);
+    assert.equal(a.registry.get("share", "ahead"), undefined);
+    assert.equal(a.warnings.length, 1);
+    assert.match(a.warnings[0] ?? "", /b.*minutes in the future/);
+    const written = put(a, "x", 1);
+    await network.run(10);
+    await written;
+    assert.ok(stampMs(a.registry.latestStamp) <= network.clock.nowMs());
+  });
+
   /** A replica whose other end is the test itself. */
   function attach(context: TestContext): {
     replica: Replica;

@@ -1,11 +1,12 @@
 // What the person who runs a tracker may ask of it: status, help, quit. The end of input ends nothing.
 import { closest } from "fastest-levenshtein";
+import { asMiniTorrentError } from "../api/errors.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
 import { countOf, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
 import { formatTable } from "./table.ts";
 
 export interface TrackerConsoleOptions {
-  readonly tracker: Pick<Tracker, "status">;
+  readonly tracker: Pick<Tracker, "status" | "backUp">;
   /** A node:readline interface over stdin. */
   readonly lines: {
     on(event: "line", listener: (line: string) => void): unknown;
@@ -21,6 +22,7 @@ export interface TrackerConsoleOptions {
 const DIGEST_DIGITS_SHOWN = 16;
 const HELP = {
   status: "How this tracker stands: users, groups, files, clients, links to the other trackers.",
+  backup: "backup <folder>: copies the registry and this tracker's key to a new folder, while it serves.",
   help: "This list.",
   quit: "Close this tracker. Clients go on at another one.",
 };
@@ -34,12 +36,16 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
   signal.addEventListener("abort", onAbort);
   if (signal.aborted) end();
   lines.on("line", (line) => {
-    const word = line.trim();
+    const [word = "", ...rest] = line.trim().split(/\s+/);
     switch (word) {
       case "":
         return;
       case "status":
         for (const text of renderTrackerStatus(tracker.status(), now(), VIEW)) write(text);
+        return;
+      case "backup":
+        if (rest.length === 0) write("backup takes the path of a folder that does not exist yet.");
+        else void backUp(options, line.trim().slice(word.length).trim());
         return;
       case "help":
         for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(6)}  ${help}`);
@@ -58,6 +64,16 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
   } finally {
     signal.removeEventListener("abort", onAbort);
     lines.close();
+  }
+}
+
+async function backUp({ tracker, write }: TrackerConsoleOptions, folder: string): Promise<void> {
+  try {
+    await tracker.backUp(folder);
+    write(`Backed up to ${harmless(folder)}; it holds this tracker's key and everybody's password hashes.`);
+  } catch (error) {
+    const { code, message } = asMiniTorrentError(error);
+    write(`error ${code}: ${harmless(message)}`);
   }
 }
 

@@ -1,7 +1,7 @@
 // A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
 // serving are elsewhere; here is what is connected to what.
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
@@ -81,6 +81,7 @@ export class Tracker {
   /** SHA-256 of its certificate, 64 hex digits. */
   readonly fingerprint: string;
   readonly #log: Logger;
+  readonly #dataDir: string;
   readonly #clock: Clock;
   readonly #startedAtMs: number;
   readonly #registry: SqliteRegistry;
@@ -97,13 +98,14 @@ export class Tracker {
   #cancelSample: () => void = () => {};
 
   private constructor(
-    { log, nowMs = Date.now }: TrackerOptions,
+    { log, dataDir, nowMs = Date.now }: TrackerOptions,
     own: TrackerAddress,
     registry: SqliteRegistry,
     pins: PinStore,
     identity: DeviceIdentity,
   ) {
     this.#log = log;
+    this.#dataDir = dataDir;
     this.#clock = { nowMs, setTimer };
     this.#startedAtMs = nowMs();
     this.#registry = registry;
@@ -182,6 +184,34 @@ export class Tracker {
       digest: this.#registry.digest(),
       links: this.#linkStatus(),
     };
+  }
+
+  /**
+   * Makes a folder with a copy of the registry and of this tracker's key, while it serves: a data directory to start a
+   * tracker with. The folder is there once it is whole.
+   *
+   * @throws MiniTorrentError DESTINATION_UNUSABLE if there is such a folder or file, or it cannot be made
+   * @throws MiniTorrentError DISK_FAILED, DISK_FULL
+   */
+  async backUp(folder: string): Promise<void> {
+    const unfinished = `${folder}.unfinished`;
+    try {
+      if (existsSync(folder)) throw new Error("it exists already");
+      mkdirSync(unfinished, { mode: 0o700 });
+    } catch (error) {
+      const sentence = `The backup cannot be made at ${folder}: ${error instanceof Error ? error.message : String(error)}.`;
+      throw new MiniTorrentError("DESTINATION_UNUSABLE", sentence, { cause: error });
+    }
+    try {
+      for (const name of [KEY_FILE, CERTIFICATE_FILE]) {
+        writePrivate(join(unfinished, name), readFileSync(join(this.#dataDir, name), "utf8"));
+      }
+      await this.#registry.backUp(join(unfinished, REGISTRY_FILE));
+      renameSync(unfinished, folder);
+    } catch (error) {
+      rmSync(unfinished, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */

@@ -2,7 +2,7 @@
 // merges that are queued in one turn of the event loop share one commit. It talks to nobody (see replication.ts).
 import { randomBytes } from "node:crypto";
 import { chmodSync, closeSync, openSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
+import { backup, DatabaseSync } from "node:sqlite";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 import { RecordTable } from "./record-table.ts";
 import type {
@@ -31,6 +31,8 @@ const CACHE_KIB = 16 * 1024;
  * time with two more flushes; a start after a crash reads the log in less than a second.
  */
 const CHECKPOINT_PAGES = 4_000;
+/** Pages that a backup copies at a time, while which no write goes on: a millisecond. */
+const BACKUP_PAGES = 256;
 /** SQLite's result codes (https://sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
 const SQLITE_FULL = 13;
@@ -190,6 +192,20 @@ export class SqliteRegistry implements Registry {
 
   digest(): string {
     return this.#table.digest;
+  }
+
+  /**
+   * Writes a copy of all that is committed to a new file, while others go on reading and writing here.
+   *
+   * @throws MiniTorrentError DISK_FAILED, DISK_FULL; also if there is such a file
+   */
+  async backUp(path: string): Promise<void> {
+    try {
+      closeSync(openSync(path, "wx", FILE_MODE));
+      await backup(this.#database, path, { rate: BACKUP_PAGES });
+    } catch (error) {
+      throw asDiskError(error, path);
+    }
   }
 
   /** Commits what is queued, then closes. A second call does nothing. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { renderTrackerStatus, runTrackerConsole } from "../../../src/cli/tracker-console.ts";
 import type { TrackerStatus } from "../../../src/tracker/tracker.ts";
 
@@ -33,7 +34,12 @@ function open() {
   const written: string[] = [];
   const ending = new AbortController();
   const done = runTrackerConsole({
-    tracker: { status: () => status },
+    tracker: {
+      status: () => status,
+      backUp: async (folder) => {
+        if (folder === "/taken") throw new MiniTorrentError("DESTINATION_UNUSABLE", "It exists already.");
+      },
+    },
     lines,
     write: (line) => written.push(line),
     now: () => STARTED_AT + 3_723_000,
@@ -75,6 +81,19 @@ describe("runTrackerConsole", () => {
     type("stauts");
     assert.equal(written.at(-1), "There is no command 'stauts'. Nearest: status  (help lists all)");
     type("quit");
+    await done;
+  });
+
+  it("backs up to a folder, and says what was wrong if it could not", async () => {
+    const { type, written, ending, done } = open();
+    type("backup");
+    assert.match(written.at(-1) ?? "", /takes the path/);
+    type("backup /my backups/monday");
+    type("backup /taken");
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.match(written.at(-2) ?? "", /^Backed up to \/my backups\/monday;/);
+    assert.equal(written.at(-1), "error DESTINATION_UNUSABLE: It exists already.");
+    ending.abort();
     await done;
   });
 

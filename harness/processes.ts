@@ -27,6 +27,7 @@ const lineSchema = z.union([
 ]);
 
 const healthSchema = z.object({
+  trackerId: z.string(),
   digest: z.string(),
   clientsOnline: z.number(),
   links: z.array(z.object({ address: z.string(), state: z.string() }).loose()),
@@ -129,7 +130,7 @@ export class TrackerProcess extends DrivenProcess {
   ): Promise<TrackerProcess> {
     const tracker = new TrackerProcess(
       launch("tracker", [trackerInfo, String(trackerNumber), "--data-dir", dataDir], options),
-      readFileSync(trackerInfo, "utf8").split("\n")[trackerNumber - 1]?.trim() ?? "",
+      readFileSync(trackerInfo, "utf8").split("\n")[trackerNumber - 1]?.split(" ")[0] ?? "",
     );
     const { stdout } = tracker.child;
     if (stdout === null) throw new Error("no stdout");

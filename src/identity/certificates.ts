@@ -197,7 +197,7 @@ export function deviceIdOfKey(publicKeySpki: Uint8Array): string {
 }
 
 /** The public key (SPKI, DER) in a certificate (DER). */
-export function spkiOf(der: Uint8Array): Uint8Array {
+function spkiOf(der: Uint8Array): Uint8Array {
   return new Uint8Array(new X509Certificate(der).publicKey.export({ type: "spki", format: "der" }));
 }
 

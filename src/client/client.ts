@@ -80,7 +80,7 @@ export class Client {
       deviceId: identity.deviceId,
       log: options.log.child({ part: "session" }),
       credentials: (groupId) => login?.memberships.credentials(groupId),
-      credentialsMissing: (groupId) => login?.obtainBehind(groupId),
+      credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),
     });
     const client = new Client(options, identity, session);
     login = client.#login;
@@ -103,7 +103,7 @@ export class Client {
       pins: this.#pins,
       localAddress: dialFrom(options.listen.host),
       log: log.child({ part: "tracker-link" }),
-      prepare: (api) => this.#login.prepare(api),
+      prepare: (api, lost) => this.#login.prepare(api, lost),
       onConnected: (tracker, isFailover) => {
         onEvent({ type: "tracker-connected", tracker, isFailover });
         this.#login.connected();
@@ -148,8 +148,6 @@ export class Client {
       api.session.login.mutate({ writeId, userId, password }),
     );
     await this.#login.begin(account);
-    await this.listGroups();
-    await this.#login.resumeWork();
     return account;
   }
 
@@ -219,8 +217,7 @@ export class Client {
   /** @throws MiniTorrentError NOT_LOGGED_IN */
   async listGroups(): Promise<readonly GroupSummary[]> {
     const groups = await this.#askLoggedIn(z.array(groupSummarySchema), (api) => api.groups.list.query());
-    const own = groups.filter(({ standing }) => standing === "owner" || standing === "member");
-    this.#login.isIn(own.map(({ groupId }) => groupId));
+    await this.#login.groupsAre(groups);
     return groups;
   }
 
@@ -264,7 +261,7 @@ export class Client {
   /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN, or why it still cannot go on */
   async resumeDownload(groupId: string, fileName: string): Promise<void> {
     this.#login.require();
-    await this.#login.downloads.get({ groupId, fileName }).begin();
+    await this.#login.downloads.get({ groupId, fileName }).begin(true);
   }
 
   /** Forgets the download and removes its part file. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */

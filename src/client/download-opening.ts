@@ -1,6 +1,6 @@
 // What comes before the first request of a download: may it be had from this group, is it there already, and what of
 // its part file is still good.
-import { stat } from "node:fs/promises";
+import { lstat, stat } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
@@ -14,12 +14,30 @@ export interface DownloadToOpen {
   readonly metainfo: Metainfo;
   readonly destinationPath: string;
   /** What was verified, and how the part file was when that was noted; undefined before there is a part file. */
-  readonly known: { readonly have: Bitfield; readonly facts: FileFacts | undefined } | undefined;
+  readonly known: KnownPart | undefined;
+}
+
+export interface KnownPart {
+  readonly have: Bitfield;
+  readonly facts: FileFacts | undefined;
+  /** Which file it was: another one of that name is not touched. */
+  readonly partId: string;
 }
 
 export type Opened =
   | { readonly kind: "there-already" }
-  | { readonly kind: "store"; readonly store: PieceStore; readonly have: Bitfield };
+  | {
+      readonly kind: "store";
+      readonly store: PieceStore;
+      readonly have: Bitfield;
+      readonly partId: string | undefined;
+    };
+
+/** Which file has that name now, device and inode; undefined if none has. */
+export async function partIdOf(path: string): Promise<string | undefined> {
+  const found = await lstat(path, { bigint: true }).catch(() => undefined);
+  return found && `${found.dev}:${found.ino}`;
+}
 
 /** A download lives in `NAME.part` until all of it is verified. */
 export function partPathOf(destinationPath: string): string {
@@ -34,15 +52,18 @@ export async function openDownload(surroundings: Surroundings, download: Downloa
   const { metainfo, destinationPath, known } = download;
   await checkAuthority(surroundings, download);
   if (await isThereAlready(surroundings, download)) return { kind: "there-already" };
+  const partPath = partPathOf(destinationPath);
+  const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
   const store = await PieceStore.openForDownload({
     metainfo,
-    partPath: partPathOf(destinationPath),
-    have: known?.have ?? new Bitfield(metainfo.geometry.pieceCount),
-    resume: known !== undefined,
+    partPath,
+    have: isOwn ? known.have : new Bitfield(metainfo.geometry.pieceCount),
+    resume: isOwn,
     ...surroundings.storage,
   });
   try {
-    return { kind: "store", store, have: await intactPieces(store, known?.facts) };
+    const partId = await partIdOf(partPath);
+    return { kind: "store", store, have: await intactPieces(store, known?.facts), partId };
   } catch (error) {
     await store.close();
     throw error;

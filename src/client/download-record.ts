@@ -1,11 +1,13 @@
 // What the profile knows of one download: which pieces are verified, and how the part file was when that was noted.
 // While the torrent runs it is noted in strides; the part file's facts say at the next start whether it still holds.
-import { stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
+import type { Logger } from "pino";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import { type FileFacts, factsOf } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
-import { partPathOf } from "./download-opening.ts";
+import { behind } from "./behind.ts";
+import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
 import type { Profile, StoredDownload } from "./profile.ts";
 
 /** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
@@ -16,33 +18,37 @@ export class DownloadRecord {
   have: Bitfield;
   isPausedByUser: boolean;
   readonly #profile: () => Profile;
+  readonly #log: Logger;
   readonly #download: { groupId: string; metainfo: Metainfo; destinationPath: string };
   #facts: FileFacts | undefined;
-  #hasPart: boolean;
+  #partId: string | undefined;
   #saving: NodeJS.Timeout | undefined;
 
   constructor(
     profile: () => Profile,
+    log: Logger,
     download: { groupId: string; metainfo: Metainfo; destinationPath: string },
     stored: StoredDownload | undefined,
   ) {
     this.#profile = profile;
+    this.#log = log;
     this.#download = download;
     const { pieceCount } = download.metainfo.geometry;
     this.have = stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
     this.#facts = stored?.facts;
     this.isPausedByUser = stored?.isPaused ?? false;
-    this.#hasPart = stored !== undefined;
+    this.#partId = stored?.partId;
   }
 
   /** What is known of the part file; undefined while a file of that name would be somebody else's. */
-  get ofPart(): { have: Bitfield; facts: FileFacts | undefined } | undefined {
-    return this.#hasPart ? { have: this.have, facts: this.#facts } : undefined;
+  get ofPart(): KnownPart | undefined {
+    const partId = this.#partId;
+    return partId === undefined ? undefined : { have: this.have, facts: this.#facts, partId };
   }
 
   /** The part file is open, and those pieces of it are right. */
-  opened(have: Bitfield): void {
-    this.#hasPart = true;
+  opened(have: Bitfield, partId: string | undefined): void {
+    this.#partId = partId;
     this.have = have;
   }
 
@@ -50,7 +56,7 @@ export class DownloadRecord {
   saveSoon(store: PieceStore): void {
     this.#saving ??= setTimeout(() => {
       this.#saving = undefined;
-      void this.save(store);
+      behind(this.#log, "noting a download", this.save(store));
     }, SAVE_DELAY_MS);
   }
 
@@ -79,6 +85,14 @@ export class DownloadRecord {
     this.store();
   }
 
+  /** Forgets the download, and removes its part file; a file of that name that is another's stays. */
+  async discard(): Promise<void> {
+    const { groupId, metainfo, destinationPath } = this.#download;
+    this.#profile().removeDownload(groupId, metainfo.fileName);
+    const partPath = partPathOf(destinationPath);
+    if (this.#partId !== undefined && (await partIdOf(partPath)) === this.#partId) await rm(partPath);
+  }
+
   store(): void {
     const { groupId, metainfo, destinationPath } = this.#download;
     this.#profile().saveDownload({
@@ -88,6 +102,7 @@ export class DownloadRecord {
       info: metainfo.info,
       have: this.have.toBytes(),
       facts: this.#facts,
+      partId: this.#partId,
       isPaused: this.isPausedByUser,
     });
   }

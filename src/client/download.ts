@@ -1,17 +1,18 @@
 // One download from its first request to its last check: opens or resumes the part file, runs the torrent, saves what
 // is verified, checks the whole and gives the file its name. Its states are a union; each transition is a method.
-import { rm } from "node:fs/promises";
 import type { Logger } from "pino";
 import { z } from "zod";
-import { asMiniTorrentError, type ErrorCode, type MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { peerAddressSchema } from "../api/schemas.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
-import { type Opened, openDownload, partPathOf } from "./download-opening.ts";
+import { behind } from "./behind.ts";
+import { type Opened, openDownload } from "./download-opening.ts";
 import { complete, progress, running, sourcesOf, waiting } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
-import type { FileFacts, StoredDownload } from "./profile.ts";
+import type { StoredDownload } from "./profile.ts";
 import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadSource, DownloadStatus } from "./status.ts";
@@ -60,6 +61,8 @@ export class Download {
   readonly #log: Logger;
   readonly #onChange: () => void;
   #state: DownloadState;
+  /** The opening that is under way, or was last. */
+  #opening: Promise<void> = Promise.resolve();
   readonly #record: DownloadRecord;
   /** Trouble that the user has been told of, and that lasts. */
   #reportedTrouble: string | undefined;
@@ -75,7 +78,12 @@ export class Download {
     this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
     this.#onChange = options.onChange;
     const { groupId, destinationPath } = options;
-    this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
+    this.#record = new DownloadRecord(
+      surroundings.profile,
+      this.#log,
+      { groupId, metainfo, destinationPath },
+      stored,
+    );
     this.#state = { status: "paused", reason: undefined, retry: undefined };
   }
 
@@ -83,20 +91,26 @@ export class Download {
     return this.#state.status;
   }
 
-  get isPausedByUser(): boolean {
-    return this.#record.isPausedByUser;
-  }
-
   /**
    * paused | failed -> opening -> running. Trouble on the way leads to paused or failed, and is thrown too.
    *
+   * @param isAnswered somebody waits for the outcome: he needs no event beside it
    * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
    */
-  async begin(): Promise<void> {
+  async begin(isAnswered = false): Promise<void> {
     if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
+    if (this.#state.status === "paused") clearTimeout(this.#state.retry);
     this.#record.isPausedByUser = false;
     const opening = { status: "opening" } as const;
     this.#become(opening);
+    // An opening that was given up may still be at the part file: one after the other.
+    const work = this.#opening.then(() => this.#open(opening, isAnswered));
+    this.#opening = work.catch(() => undefined);
+    await work;
+  }
+
+  async #open(opening: DownloadState, isAnswered: boolean): Promise<void> {
+    if (!this.#isStill(opening)) return;
     let opened: Opened;
     try {
       opened = await openDownload(this.#surroundings, {
@@ -105,27 +119,35 @@ export class Download {
         destinationPath: this.destinationPath,
         known: this.#record.ofPart,
       });
-      if (opened.kind === "there-already") {
+      if (opened.kind === "there-already" && this.#isStill(opening)) {
         await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo);
       }
     } catch (error) {
       if (!this.#isStill(opening)) return;
-      this.#stopFor(asMiniTorrentError(error));
+      this.#stopFor(asMiniTorrentError(error), isAnswered);
       throw error;
     }
     if (opened.kind === "there-already") {
+      if (!this.#isStill(opening)) return;
       this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
-      if (this.#isStill(opening)) this.#complete([]);
+      this.#complete([]);
       return;
     }
-    this.#record.opened(opened.have);
+    this.#record.opened(opened.have, opened.partId);
     if (this.#isStill(opening)) await this.#run(opened.store);
     else await opened.store.close();
   }
 
-  /** running | opening -> paused, by the user's wish */
+  /**
+   * running | opening | paused -> paused, by the user's wish
+   *
+   * @throws MiniTorrentError INVALID_ARGUMENT when it is past being paused
+   */
   async pause(): Promise<void> {
-    if (this.#state.status !== "running" && this.#state.status !== "opening") return;
+    const { status } = this.#state;
+    if (status !== "running" && status !== "opening" && status !== "paused") {
+      throw new MiniTorrentError("INVALID_ARGUMENT", `${this.fileName} is not running: it is ${status}.`);
+    }
     this.#record.isPausedByUser = true;
     await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused");
   }
@@ -133,19 +155,20 @@ export class Download {
   /** any -> ended: the profile keeps it for the next login. */
   async suspend(): Promise<void> {
     await this.#leaveSwarm({ status: "ended" }, "logged out");
+    await this.#opening;
   }
 
   /** any -> ended: forgotten, and its part file removed. */
   async cancel(): Promise<void> {
-    const ownsPart = this.#record.ofPart !== undefined && this.#state.status !== "complete";
+    const isComplete = this.#state.status === "complete";
     await this.#leaveSwarm({ status: "ended" }, "cancelled");
-    this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
-    if (ownsPart) await rm(partPathOf(this.destinationPath), { force: true });
+    await this.#opening;
+    if (!isComplete) await this.#record.discard();
   }
 
   /** any -> failed: the user is out of the group. */
   async groupEnded(): Promise<void> {
-    if (this.#state.status === "complete") return;
+    if (this.#state.status === "complete" || this.#state.status === "failed") return;
     const reason = `You are no longer in the group ${this.groupId}.`;
     await this.#leaveSwarm({ status: "failed", code: "NOT_A_MEMBER", reason }, reason);
     this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: "NOT_A_MEMBER", reason });
@@ -230,9 +253,12 @@ export class Download {
       await this.#finish();
       return;
     }
-    void this.#surroundings.announcer
-      .add({ infoHash: this.#metainfo.infoHash, isSeed: false })
-      .then(() => this.findPeers());
+    const { announcer } = this.#surroundings;
+    const announced = announcer.add({ infoHash: this.#metainfo.infoHash, isSeed: false });
+    this.#behind(
+      "looking for peers",
+      announced.then(() => this.findPeers()),
+    );
   }
 
   #onTorrentEvent(event: TorrentEvent): void {
@@ -241,7 +267,7 @@ export class Download {
         if (this.#state.status === "running") this.#record.saveSoon(this.#state.store);
         return;
       case "all-verified":
-        void this.#finish();
+        this.#behind("finishing a download", this.#finish());
         return;
       case "piece-corrupt":
         for (const userId of event.userIds) {
@@ -255,12 +281,12 @@ export class Download {
         }
         return;
       case "storage-failed":
-        void this.#pauseFor(event.error);
+        this.#behind("pausing a download", this.#pauseFor(event.error));
         return;
       case "read-failed":
         this.#log.warn({ err: event.error }, "a verified piece could not be read");
         // After completion the same torrent goes on as a share.
-        void this.#shares.failed(this.#id(), event.error);
+        this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
       case "peer-banned":
         this.#log.warn({ user: event.userId, reason: event.reason }, "peer banned");
@@ -278,7 +304,9 @@ export class Download {
     try {
       facts = await store.finish(this.destinationPath);
     } catch (error) {
-      await this.#pauseFor(asMiniTorrentError(error));
+      const failure = asMiniTorrentError(error);
+      if (failure.code === "CORRUPT_FILE" && (await this.#hasBadPieces(store))) await this.#fetchAgain();
+      else await this.#pauseFor(failure);
       return;
     }
     if (!this.#isStill(verifying)) return;
@@ -287,8 +315,22 @@ export class Download {
     const { info, infoHash } = this.#metainfo;
     const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
     this.#shares.adopt(stored, this.#metainfo, store);
-    void this.#surroundings.announcer.add({ infoHash, isSeed: true });
+    this.#behind("telling the tracker", this.#surroundings.announcer.add({ infoHash, isSeed: true }));
     this.#complete(sources);
+  }
+
+  /** Pieces that were noted as verified, and are not right: the disk, or somebody, changed them since. */
+  async #hasBadPieces(store: PieceStore): Promise<boolean> {
+    const right = await store.recheck("all");
+    if (!right.isComplete) this.#log.warn({ right: right.count }, "pieces were not as they had been written");
+    return !right.isComplete;
+  }
+
+  /** verifying -> opening: with the pieces that are right, for those that are not. */
+  async #fetchAgain(): Promise<void> {
+    const paused = { status: "paused", reason: undefined, retry: undefined } as const;
+    await this.#leaveSwarm(paused, "some pieces have to be fetched again");
+    if (this.#isStill(paused)) await this.begin();
   }
 
   /** verifying | opening -> complete */
@@ -309,26 +351,19 @@ export class Download {
   }
 
   /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
-  #stopFor(error: MiniTorrentError): void {
+  #stopFor(error: MiniTorrentError, isAnswered = false): void {
     const reason = error.message;
     if (DISK_TROUBLE.has(error.code) || error.code === "TRACKERS_UNREACHABLE") {
-      const retry = setTimeout(() => void this.#retry(), DISK_RETRY_MS);
+      const retry = setTimeout(() => this.#behind("trying a download again", this.begin()), DISK_RETRY_MS);
       this.#become({ status: "paused", reason, retry });
       // A retry that meets the same trouble is no news.
       if (this.#reportedTrouble === reason) return;
       this.#reportedTrouble = reason;
-      this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
+      if (!isAnswered) this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
     } else {
       this.#become({ status: "failed", code: error.code, reason });
+      if (isAnswered) return;
       this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
-    }
-  }
-
-  async #retry(): Promise<void> {
-    try {
-      await this.begin();
-    } catch (error) {
-      this.#log.info({ err: error }, "download still cannot go on");
     }
   }
 
@@ -340,11 +375,15 @@ export class Download {
     if (state.status === "running" || state.status === "verifying") {
       const { infoHash } = this.#metainfo;
       this.#surroundings.session.remove(infoHash, reason);
-      void this.#surroundings.announcer.remove(infoHash);
+      this.#behind("telling the tracker", this.#surroundings.announcer.remove(infoHash));
       await this.#record.close(state.store);
     } else if (state.status !== "complete" && state.status !== "ended") {
       this.#record.store();
     }
+  }
+
+  #behind(what: string, work: Promise<unknown>): void {
+    behind(this.#log, what, work);
   }
 
   /** Whether nothing has happened since that state was entered: asked after every wait. */

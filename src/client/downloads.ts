@@ -18,6 +18,8 @@ export class Downloads {
   readonly #shares: Shares;
   readonly #downloads = new Map<string, Download>();
   #changed = Promise.withResolvers<void>();
+  /** Counts logins: work that was begun in one is not carried on in the next. */
+  #logins = 0;
 
   constructor(surroundings: Surroundings, shares: Shares) {
     this.#surroundings = surroundings;
@@ -41,14 +43,16 @@ export class Downloads {
    */
   async start(file: FileId, destination: string): Promise<DownloadStatus> {
     this.#refuseRunning(file);
+    const failed = this.#downloads.get(fileKey(file));
     const metainfo = await fetchMetainfo(this.#surroundings.ask, file);
     const destinationPath = await destinationOf(destination, metainfo.fileName);
     this.#refuseRunning(file);
+    if (failed?.status === "failed") return this.#goOn(failed, destinationPath);
     this.#refusePathInUse(destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
     const download = this.#put(file, metainfo, destinationPath);
     try {
-      await download.begin();
+      await download.begin(true);
     } catch (error) {
       // What could not even begin is not kept: the answer to the command is the place to read why.
       this.#downloads.delete(fileKey(file));
@@ -58,9 +62,24 @@ export class Downloads {
     return download.snapshot();
   }
 
+  /** A download that had failed keeps what it has: it goes on where it was to go. */
+  async #goOn(failed: Download, destinationPath: string): Promise<DownloadStatus> {
+    if (failed.destinationPath !== destinationPath) {
+      throw new MiniTorrentError(
+        "DOWNLOAD_EXISTS",
+        `A download of ${failed.fileName} to ${failed.destinationPath} has failed; resume or cancel that one first.`,
+      );
+    }
+    await failed.begin(true);
+    return failed.snapshot();
+  }
+
   /** After a login: what was running goes on, what the user had paused stays so. */
   async resumeAll(): Promise<void> {
+    const login = this.#logins;
     for (const stored of this.#surroundings.profile().downloads()) {
+      // Logged out meanwhile: the rest is the next login's.
+      if (login !== this.#logins) return;
       if (this.#downloads.has(fileKey(stored))) continue;
       const metainfo = decodeMetainfo(stored.info);
       const download = new Download(this.#surroundings, this.#shares, {
@@ -106,9 +125,10 @@ export class Downloads {
 
   /** Logout: everything stops where it is; the profile knows it. */
   async suspendAll(): Promise<void> {
+    this.#logins++;
     const downloads = [...this.#downloads.values()];
     this.#downloads.clear();
-    await Promise.all(downloads.map((download) => download.suspend()));
+    await Promise.allSettled(downloads.map((download) => download.suspend()));
     this.#wake();
   }
 

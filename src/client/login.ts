@@ -4,10 +4,17 @@ import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import { type ZodType, z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import { type Account, type TrackerEvent, trackerEventSchema } from "../api/schemas.ts";
+import {
+  type Account,
+  type GroupSummary,
+  groupSummarySchema,
+  type TrackerEvent,
+  trackerEventSchema,
+} from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
 import { Announcer } from "./announcer.ts";
+import { behind } from "./behind.ts";
 import { Downloads } from "./downloads.ts";
 import { Memberships } from "./memberships.ts";
 import { Profile } from "./profile.ts";
@@ -17,8 +24,6 @@ import type { ClientEvent } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 import type { TrackerApi } from "./tracker-socket.ts";
-
-const nothing = z.unknown();
 
 type LoginState =
   | { readonly status: "logged-out" }
@@ -52,7 +57,8 @@ export class Login {
       identity,
       link,
       log,
-      (groupId) => void this.#groupEnded(groupId, "removed"),
+      (groupId) => behind(log, "leaving a group", this.#groupEnded(groupId, "removed")),
+      (groupId, membershipId) => session.revoke(groupId, membershipId),
     );
     this.#announcer = new Announcer(link, log);
     const surroundings: Surroundings = {
@@ -90,24 +96,33 @@ export class Login {
     return this.#options.link().ask(answer, (api) => question(api, writeId));
   }
 
-  /** logged-out -> logged-in: what this account shared and downloaded is taken up again. */
+  /**
+   * logged-out -> logged-in: what this account shared and downloaded is taken up again. A tracker that is lost on the way
+   * does not undo the login: the next connection makes up for it.
+   */
   async begin(account: Account): Promise<void> {
-    this.#state = { status: "logged-in", account, profile: Profile.open(this.#options.dataDir, account) };
-    await this.#options.link().ask(nothing, (api) => this.#attach(api));
-  }
-
-  /** After `begin`, when the groups are known. */
-  async resumeWork(): Promise<void> {
-    await this.shares.resumeAll();
-    await this.downloads.resumeAll();
+    const { dataDir, log, link } = this.#options;
+    this.#state = { status: "logged-in", account, profile: Profile.open(dataDir, account, log) };
+    const begun = this.#state;
+    try {
+      await link().prepareAgain();
+      await this.#catchUp();
+    } catch (error) {
+      log.warn({ err: error }, "logged in, but no tracker answers now");
+    }
+    if (this.#state === begun) await this.shares.resumeAll();
+    if (this.#state === begun) await this.downloads.resumeAll();
   }
 
   /** logged-in -> logged-out, on this side: nothing is shared or downloaded between logout and login. */
   async end(): Promise<void> {
     const { profile } = this.require();
-    this.#events?.unsubscribe();
-    await this.downloads.suspendAll();
-    await this.shares.suspendAll();
+    this.#replaceEvents(undefined);
+    const ended = await Promise.allSettled([this.downloads.suspendAll(), this.shares.suspendAll()]);
+    for (const outcome of ended) {
+      if (outcome.status === "rejected")
+        this.#options.log.error({ err: outcome.reason }, "not all was ended well");
+    }
     this.memberships.forgetAll();
     this.#groupIds.clear();
     profile.close();
@@ -118,10 +133,13 @@ export class Login {
     this.#groupIds.add(groupId);
   }
 
-  /** The trackers' whole list of the groups that the member is in. */
-  isIn(groupIds: Iterable<string>): void {
-    this.#groupIds.clear();
-    for (const groupId of groupIds) this.#groupIds.add(groupId);
+  /** The trackers' whole list of groups; a group that the member was in and is not in any more has ended for him. */
+  async groupsAre(groups: readonly GroupSummary[]): Promise<void> {
+    const own = groups.filter(({ standing }) => standing === "owner" || standing === "member");
+    const isIn = new Set(own.map(({ groupId }) => groupId));
+    for (const groupId of [...this.#groupIds])
+      if (!isIn.has(groupId)) await this.#groupEnded(groupId, "removed");
+    for (const groupId of isIn) this.#groupIds.add(groupId);
   }
 
   /** The member is out of that group: nothing of it is shared or downloaded any more. */
@@ -132,8 +150,8 @@ export class Login {
     this.memberships.forget(groupId);
   }
 
-  /** A fresh connection to a tracker: the login is taken up there by this device's key. */
-  async prepare(api: TrackerApi): Promise<void> {
+  /** A fresh connection to a tracker: the login is taken up there by this device's key; presence and events follow. */
+  async prepare(api: TrackerApi, lost: () => void): Promise<void> {
     if (this.#state.status !== "logged-in") return;
     try {
       await api.session.resume.mutate();
@@ -142,33 +160,48 @@ export class Login {
       await this.#sessionEnded("The trackers ended the session; log in again.");
       return;
     }
-    await this.#attach(api);
+    // Events first: what happens from now on is heard, and what happened before is asked for.
+    await this.#subscribe(api, lost);
+    await this.#announcer.announceAll(api, this.#options.session.port);
   }
 
   /** A connection is ready: what could not be told or asked without one is told and asked now. */
   connected(): void {
     if (this.#state.status !== "logged-in") return;
-    void this.downloads.findPeers();
-    void this.shares.retryWaiting();
+    const { log } = this.#options;
+    behind(log, "catching up", this.#catchUp());
+    behind(log, "looking for peers", this.downloads.findPeers());
+    behind(log, "sharing again", this.shares.retryWaiting());
   }
 
-  /** Credentials that a connection lacked: fetched behind, for the next attempt. */
-  obtainBehind(groupId: string): void {
-    this.memberships.obtain(groupId).catch((error: unknown) => {
-      this.#options.log.info({ err: error, groupId }, "no certificate for the group yet");
-    });
+  /** What may have happened while no tracker was connected: groups that ended, memberships that were revoked. */
+  async #catchUp(): Promise<void> {
+    await this.groupsAre(await this.ask(z.array(groupSummarySchema), (api) => api.groups.list.query()));
+    await this.memberships.renewAll();
   }
 
-  /** Presence and events of who is logged in, on one connection. */
-  async #attach(api: TrackerApi): Promise<void> {
-    await this.#announcer.announceAll(api, this.#options.session.port);
-    await new Promise<void>((resolve, reject) => {
-      this.#events = api.events.subscribe(undefined, {
+  /** A subscription that ends by itself takes its connection with it: without events no revocation would be heard. */
+  #subscribe(api: TrackerApi, lost: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ended = (cause: unknown) => {
+        reject(new MiniTorrentError("TRACKERS_UNREACHABLE", "The tracker sends no events.", { cause }));
+        if (this.#events === subscription) lost();
+      };
+      const subscription: { unsubscribe(): void } = api.events.subscribe(undefined, {
         onStarted: () => resolve(),
         onData: (data) => this.#onTrackerEvent(data),
-        onError: reject,
+        onError: ended,
+        onComplete: () => ended("completed"),
       });
+      this.#replaceEvents(subscription);
     });
+  }
+
+  /** The old one last: its end must find that it is not the one that counts any more. */
+  #replaceEvents(subscription: { unsubscribe(): void } | undefined): void {
+    const before = this.#events;
+    this.#events = subscription;
+    before?.unsubscribe();
   }
 
   /** What a tracker says unasked comes from the network: what is not of the form is dropped, and logged. */
@@ -191,10 +224,10 @@ export class Login {
         this.#options.session.revoke(event.groupId, event.membershipId);
         return;
       case "membership-ended":
-        void this.#groupEnded(event.groupId, event.how);
+        behind(this.#options.log, "leaving a group", this.#groupEnded(event.groupId, event.how));
         return;
       case "name-taken-elsewhere":
-        void this.#nameLost(event);
+        behind(this.#options.log, "giving up a name", this.#nameLost(event));
         return;
       case "request-accepted":
         this.#groupIds.add(event.groupId);
@@ -206,9 +239,9 @@ export class Login {
   }
 
   async #groupEnded(groupId: string, how: "removed" | "left" | "group-ended"): Promise<void> {
-    if (!this.#groupIds.has(groupId)) return;
+    const isNews = this.#groupIds.has(groupId);
     await this.dropGroup(groupId);
-    this.#options.onEvent({ type: "membership-ended", groupId, how });
+    if (isNews) this.#options.onEvent({ type: "membership-ended", groupId, how });
   }
 
   /** What hangs on a name that was given away earlier elsewhere goes with it. */

@@ -5,10 +5,13 @@ import { asMiniTorrentError } from "../api/errors.ts";
 import { type GroupCertificate, groupCertificateSchema } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
+import { behind } from "./behind.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
 /** After a renewal that failed, the next attempt. */
 const RENEWAL_RETRY_MS = 30_000;
+/** Between two attempts to get a certificate that is missing. */
+const OBTAIN_PAUSE_MS = 2_000;
 /** A certificate this close to its end is not offered to a peer any more. */
 const EXPIRY_MARGIN_MS = 5_000;
 
@@ -23,21 +26,28 @@ export class Memberships {
   readonly #link: () => TrackerLink;
   readonly #log: Logger;
   readonly #onEnded: (groupId: string) => void;
+  readonly #onRevoked: (groupId: string, membershipId: string) => void;
   readonly #held = new Map<string, Held>();
   readonly #asking = new Map<string, Promise<GroupCredentials>>();
   readonly #revoked = new Set<string>();
+  readonly #notBeforeMs = new Map<string, number>();
 
-  /** @param onEnded a tracker says that the user is not in that group any more */
+  /**
+   * @param onEnded a tracker says that the user is not in that group any more
+   * @param onRevoked somebody else's membership has ended, as a tracker's answer says
+   */
   constructor(
     identity: DeviceIdentity,
     link: () => TrackerLink,
     log: Logger,
     onEnded: (groupId: string) => void,
+    onRevoked: (groupId: string, membershipId: string) => void,
   ) {
     this.#identity = identity;
     this.#link = link;
     this.#log = log;
     this.#onEnded = onEnded;
+    this.#onRevoked = onRevoked;
   }
 
   /** Credentials that are valid now; undefined if there are none. Answers from memory. */
@@ -79,6 +89,19 @@ export class Memberships {
     for (const groupId of [...this.#held.keys()]) this.forget(groupId);
   }
 
+  /** Renews all that is held: who was out of reach of the trackers has not heard of revocations meanwhile. */
+  async renewAll(): Promise<void> {
+    await Promise.all([...this.#held.keys()].map((groupId) => this.#renew(groupId)));
+  }
+
+  /** Fetches behind, for the next attempt, what somebody lacked; seldom enough for a tracker that refuses. */
+  obtainBehind(groupId: string): void {
+    const nowMs = performance.now();
+    if ((this.#notBeforeMs.get(groupId) ?? 0) > nowMs) return;
+    this.#notBeforeMs.set(groupId, nowMs + OBTAIN_PAUSE_MS);
+    behind(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
+  }
+
   async #fetch(groupId: string): Promise<GroupCredentials> {
     const given = await this.#link().ask(groupCertificateSchema, (api) =>
       api.groups.certificate.query({ groupId }),
@@ -88,7 +111,10 @@ export class Memberships {
 
   #hold(given: GroupCertificate): GroupCredentials {
     this.forget(given.groupId);
-    for (const membershipId of given.revokedMembershipIds) this.#revoked.add(membershipId);
+    for (const membershipId of given.revokedMembershipIds) {
+      this.#revoked.add(membershipId);
+      this.#onRevoked(given.groupId, membershipId);
+    }
     const credentials: GroupCredentials = {
       certificatePem: given.certificatePem,
       authorityPem: given.authorityPem,
@@ -105,11 +131,15 @@ export class Memberships {
   }
 
   #renewIn(groupId: string, delayMs: number): NodeJS.Timeout {
-    return setTimeout(() => void this.#renew(groupId), Math.max(delayMs, 1_000)).unref();
+    return setTimeout(
+      () => behind(this.#log, "renewing a certificate", this.#renew(groupId)),
+      Math.max(delayMs, 1_000),
+    ).unref();
   }
 
   async #renew(groupId: string): Promise<void> {
     const before = this.#held.get(groupId);
+    if (before !== undefined) clearTimeout(before.renewal);
     try {
       const given = await this.#link().ask(groupCertificateSchema, (api) =>
         api.groups.certificate.query({ groupId }),

@@ -4,18 +4,14 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { Logger } from "pino";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
+import type { FileFacts } from "../storage/file-facts.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
 const SQLITE_BUSY = 5;
-
-/** What is known of a file on disk: if either differs, somebody changed it. */
-export interface FileFacts {
-  readonly lengthBytes: number;
-  readonly mtimeMs: number;
-}
 
 export interface StoredShare {
   readonly groupId: string;
@@ -36,6 +32,8 @@ export interface StoredDownload {
   readonly have: Uint8Array;
   /** The part file when `have` was saved; undefined while there was none. */
   readonly facts: FileFacts | undefined;
+  /** Which file the part file is (see `partIdOf`); undefined while there is none of this download's own. */
+  readonly partId: string | undefined;
   /** True if the user paused it: it then does not go on by itself. */
   readonly isPaused: boolean;
 }
@@ -48,7 +46,7 @@ const SCHEMA = `
   ) STRICT;
   CREATE TABLE IF NOT EXISTS download (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, destination_path TEXT NOT NULL, info BLOB NOT NULL,
-    have BLOB NOT NULL, length_bytes INTEGER, mtime_ms REAL, is_paused INTEGER NOT NULL,
+    have BLOB NOT NULL, length_bytes INTEGER, mtime_ms REAL, part_id TEXT, is_paused INTEGER NOT NULL,
     PRIMARY KEY (group_id, file_name)
   ) STRICT;
 `;
@@ -71,14 +69,17 @@ interface DownloadRow {
   have: Uint8Array;
   length_bytes: number | null;
   mtime_ms: number | null;
+  part_id: string | null;
   is_paused: number;
 }
 
 export class Profile {
   readonly #database: DatabaseSync;
+  readonly #log: Logger;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, log: Logger) {
     this.#database = database;
+    this.#log = log;
   }
 
   /**
@@ -87,14 +88,14 @@ export class Profile {
    *
    * @throws MiniTorrentError DATA_DIR_IN_USE when all of them are taken, DISK_FAILED when it cannot be opened
    */
-  static open(dataDir: string, account: Account): Profile {
+  static open(dataDir: string, account: Account, log: Logger): Profile {
     const identity = createHash("sha256").update(account.accountId).digest("hex").slice(0, 16);
     const folder = join(dataDir, "accounts", `${account.userId}-${identity}`);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (let number = 1; number <= MAX_PROFILES; number++) {
       const path = join(folder, number === 1 ? "profile.sqlite" : `profile-${number}.sqlite`);
       const database = openExclusively(path);
-      if (database !== undefined) return new Profile(database);
+      if (database !== undefined) return new Profile(database, log);
     }
     throw new MiniTorrentError(
       "DATA_DIR_IN_USE",
@@ -115,6 +116,10 @@ export class Profile {
   }
 
   saveShare(share: StoredShare): void {
+    this.#write(() => this.#saveShare(share));
+  }
+
+  #saveShare(share: StoredShare): void {
     this.#database
       .prepare("INSERT OR REPLACE INTO share VALUES (?, ?, ?, ?, ?, ?, ?)")
       .run(
@@ -129,7 +134,9 @@ export class Profile {
   }
 
   removeShare(groupId: string, fileName: string): void {
-    this.#database.prepare("DELETE FROM share WHERE group_id = ? AND file_name = ?").run(groupId, fileName);
+    this.#write(() => {
+      this.#database.prepare("DELETE FROM share WHERE group_id = ? AND file_name = ?").run(groupId, fileName);
+    });
   }
 
   downloads(): StoredDownload[] {
@@ -146,26 +153,34 @@ export class Profile {
         row.length_bytes === null || row.mtime_ms === null
           ? undefined
           : { lengthBytes: row.length_bytes, mtimeMs: row.mtime_ms },
+      partId: row.part_id ?? undefined,
       isPaused: row.is_paused === 1,
     }));
   }
 
   saveDownload(download: StoredDownload): void {
-    this.#database
-      .prepare("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-      .run(
-        download.groupId,
-        download.fileName,
-        download.destinationPath,
-        download.info,
-        download.have,
-        download.facts?.lengthBytes ?? null,
-        download.facts?.mtimeMs ?? null,
-        download.isPaused ? 1 : 0,
-      );
+    this.#write(() => {
+      this.#database
+        .prepare("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .run(
+          download.groupId,
+          download.fileName,
+          download.destinationPath,
+          download.info,
+          download.have,
+          download.facts?.lengthBytes ?? null,
+          download.facts?.mtimeMs ?? null,
+          download.partId ?? null,
+          download.isPaused ? 1 : 0,
+        );
+    });
   }
 
   removeDownload(groupId: string, fileName: string): void {
+    this.#write(() => this.#removeDownload(groupId, fileName));
+  }
+
+  #removeDownload(groupId: string, fileName: string): void {
     this.#database
       .prepare("DELETE FROM download WHERE group_id = ? AND file_name = ?")
       .run(groupId, fileName);
@@ -173,14 +188,29 @@ export class Profile {
 
   /** A download that is complete is a share from now on: in one step, so that a crash leaves one or the other. */
   completeDownload(share: StoredShare): void {
-    this.#database.exec("BEGIN IMMEDIATE");
-    this.removeDownload(share.groupId, share.fileName);
-    this.saveShare(share);
-    this.#database.exec("COMMIT");
+    this.#write(() => {
+      this.#removeDownload(share.groupId, share.fileName);
+      this.#saveShare(share);
+    });
   }
 
   close(): void {
     this.#database.close();
+  }
+
+  /**
+   * All of it or nothing. A disk that is full, or fails, must not stop what goes on in memory: it is logged, and the next
+   * change is written if it can be.
+   */
+  #write(work: () => void): void {
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      work();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      this.#log.error({ err: error }, "the profile could not be written");
+    }
   }
 }
 

@@ -159,7 +159,9 @@ export class Session {
   /** A connection stands, dialled or accepted: both handshakes are done. */
   connected(socket: PeerSocket): void {
     const active = this.#active.get(socket.infoHash);
-    if (active === undefined || !active.connector.admit(socket)) {
+    // A revocation may have come between TLS, where it was checked, and the end of the handshakes.
+    const isRevoked = this.credentialsFor(socket.infoHash)?.isRevoked(socket.membershipId) ?? true;
+    if (active === undefined || isRevoked || !active.connector.admit(socket)) {
       socket.close("not wanted");
       return;
     }

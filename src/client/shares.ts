@@ -7,10 +7,12 @@ import { z } from "zod";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { checkFileName, decodeMetainfo, encodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
+import type { FileFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
 import { PieceStore } from "../storage/piece-store.ts";
+import { behind } from "./behind.ts";
 import { type FileId, fileKey } from "./file-key.ts";
-import type { FileFacts, StoredShare } from "./profile.ts";
+import type { StoredShare } from "./profile.ts";
 import type { HashProgress, ShareResult } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -32,6 +34,8 @@ export class Shares {
   readonly #surroundings: Surroundings;
   readonly #log: Logger;
   readonly #shares = new Map<string, Share>();
+  /** Counts logins: work that was begun in one is not carried on in the next. */
+  #logins = 0;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -93,7 +97,7 @@ export class Shares {
   adopt(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
     this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
     this.#surroundings.profile().completeDownload(stored);
-    if (!stored.isRegistered) void this.#registerLater(stored, metainfo);
+    if (!stored.isRegistered) this.#behind("listing a share", this.#registerLater(stored, metainfo));
   }
 
   /** After a login: everything that was shared is shared again, unless it changed meanwhile. */
@@ -112,7 +116,10 @@ export class Shares {
 
   /** A tracker can be asked again: what could not be offered for want of one is offered now. */
   async retryWaiting(): Promise<void> {
+    const login = this.#logins;
     for (const share of [...this.#shares.values()]) {
+      // Logged out meanwhile: the rest is the next login's.
+      if (login !== this.#logins) return;
       if (share.state.status === "served" && !share.stored.isRegistered) {
         await this.#registerLater(share.stored, share.metainfo);
       }
@@ -121,7 +128,7 @@ export class Shares {
         await this.#serve(share.stored);
         if (!share.stored.isRegistered) await this.#registerLater(share.stored, share.metainfo);
       } catch (error) {
-        this.#couldNotServe(share, asMiniTorrentError(error));
+        if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
       }
     }
   }
@@ -169,6 +176,7 @@ export class Shares {
 
   /** Between logout and login nothing is shared; the profile keeps what is to be shared again. */
   async suspendAll(): Promise<void> {
+    this.#logins++;
     const shares = [...this.#shares.values()];
     this.#shares.clear();
     for (const share of shares) {
@@ -180,6 +188,7 @@ export class Shares {
   async #serve(stored: StoredShare): Promise<void> {
     const { session, memberships, storage, announcer } = this.#surroundings;
     const metainfo = decodeMetainfo(stored.info);
+    const login = this.#logins;
     await memberships.obtain(stored.groupId);
     const before = this.#shares.get(fileKey(stored));
     if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");
@@ -189,18 +198,22 @@ export class Shares {
       expected: stored.facts,
       ...storage,
     });
+    if (login !== this.#logins) {
+      await store.close();
+      throw new MiniTorrentError("NOT_LOGGED_IN", "You logged out meanwhile; it was not shared.");
+    }
     session.add({
       groupId: stored.groupId,
       metainfo,
       have: Bitfield.full(metainfo.geometry.pieceCount),
       storage: store,
       onEvent: (event) => {
-        if (event.type === "read-failed") void this.failed(stored, event.error);
+        if (event.type === "read-failed") this.#behind("ending a share", this.failed(stored, event.error));
       },
     });
     this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
     this.#surroundings.profile().saveShare(stored);
-    void announcer.add({ infoHash: metainfo.infoHash, isSeed: true });
+    this.#behind("telling the tracker", announcer.add({ infoHash: metainfo.infoHash, isSeed: true }));
   }
 
   #register(groupId: string, metainfo: Metainfo): Promise<z.infer<typeof sharedSchema>> {
@@ -211,6 +224,7 @@ export class Shares {
   }
 
   async #registerLater(stored: StoredShare, metainfo: Metainfo): Promise<void> {
+    const login = this.#logins;
     try {
       await this.#register(stored.groupId, metainfo);
     } catch (error) {
@@ -221,7 +235,7 @@ export class Shares {
       return;
     }
     const share = this.#shares.get(fileKey(stored));
-    if (share === undefined) return;
+    if (share === undefined || login !== this.#logins) return;
     share.stored = { ...share.stored, isRegistered: true };
     this.#surroundings.profile().saveShare(share.stored);
   }
@@ -245,10 +259,14 @@ export class Shares {
     if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason);
   }
 
+  #behind(what: string, work: Promise<unknown>): void {
+    behind(this.#log, what, work);
+  }
+
   async #withdraw(share: Share, store: PieceStore, reason: string): Promise<void> {
     const { infoHash } = share.metainfo;
     this.#surroundings.session.remove(infoHash, reason);
-    void this.#surroundings.announcer.remove(infoHash);
+    this.#behind("telling the tracker", this.#surroundings.announcer.remove(infoHash));
     await store.close();
   }
 }

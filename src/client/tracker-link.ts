@@ -11,6 +11,8 @@ import type { PinStore } from "../identity/pins.ts";
 import { FIRST_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS, ROUND_PAUSE_MS } from "./tracker-pace.ts";
 import { openTrackerSocket, type TrackerApi, type TrackerSocket } from "./tracker-socket.ts";
 
+/** A few small calls; a tracker that takes longer is as good as none. */
+const PREPARATION_TIMEOUT_MS = 5_000;
 /** How long a command waits for a connection before it says that there is none: a failover takes less. */
 const CONNECTION_WAIT_MS = 3_000;
 
@@ -22,8 +24,11 @@ export interface TrackerLinkOptions {
   readonly pins: PinStore;
   readonly localAddress: string | undefined;
   readonly log: Logger;
-  /** Brings a fresh connection up to date (session, presence, events) before commands may use it. */
-  readonly prepare: (api: TrackerApi) => Promise<void>;
+  /**
+   * Brings a fresh connection up to date (session, presence, events) before commands may use it. `lost`: it turned out
+   * later that the connection is of no use any more.
+   */
+  readonly prepare: (api: TrackerApi, lost: () => void) => Promise<void>;
   readonly onConnected: (tracker: string, isFailover: boolean) => void;
   readonly onUnreachable: (reason: string) => void;
 }
@@ -88,6 +93,22 @@ export class TrackerLink {
     throw new MiniTorrentError("MALFORMED_MESSAGE", "The tracker's answer is not of the form it must have.", {
       cause: parsed.error,
     });
+  }
+
+  /**
+   * What a connection is prepared with has changed: prepares the one that stands anew, or else the next.
+   *
+   * @throws MiniTorrentError TRACKERS_UNREACHABLE; the next connection will be prepared all the same
+   */
+  async prepareAgain(): Promise<void> {
+    const connection = await this.#connection();
+    try {
+      await this.#prepare(connection);
+    } catch (error) {
+      this.#log.info({ err: error, tracker: connection.tracker }, "tracker not prepared; the next one");
+      this.#lose(connection);
+      await this.#connection();
+    }
   }
 
   async close(): Promise<void> {
@@ -167,8 +188,9 @@ export class TrackerLink {
         if (connection !== undefined) this.#lose(connection);
       },
     });
+    const fresh = { tracker: name, socket };
     try {
-      await this.#options.prepare(socket.api);
+      await this.#prepare(fresh);
     } catch (error) {
       socket.close();
       throw error;
@@ -177,10 +199,20 @@ export class TrackerLink {
       socket.close();
       return;
     }
-    connection = { tracker: name, socket };
+    connection = fresh;
     this.#become({ status: "connected", connection });
     this.#options.onConnected(name, this.#hasBeenConnected);
     this.#hasBeenConnected = true;
+  }
+
+  async #prepare(connection: Connection): Promise<void> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(unreachable("not prepared in time")), PREPARATION_TIMEOUT_MS);
+    try {
+      await Promise.race([this.#options.prepare(connection.socket.api, () => this.#lose(connection)), late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** connected -> searching */

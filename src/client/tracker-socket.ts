@@ -68,6 +68,11 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
           createConnection: () => dialPinned(options, (error) => (failure ??= error)),
         });
       }
+
+      /** Whoever closes has no more to say; ws would wait 30 s for a tracker that may be frozen to close its side. */
+      override close(): void {
+        this.terminate();
+      }
     }
 
     const webSocketClient = createWSClient({

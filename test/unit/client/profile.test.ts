@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { pino } from "pino";
 import { Profile, type StoredDownload, type StoredShare } from "../../../src/client/profile.ts";
 
 const alice = { userId: "alice", accountId: "0001" };
@@ -21,8 +22,11 @@ const download: StoredDownload = {
   info: Uint8Array.of(1, 2),
   have: Uint8Array.of(0x80),
   facts: undefined,
+  partId: "1:2",
   isPaused: true,
 };
+
+const log = pino({ level: "silent" });
 
 let dataDir = "";
 beforeEach(() => {
@@ -31,18 +35,18 @@ beforeEach(() => {
 afterEach(() => rmSync(dataDir, { recursive: true }));
 
 test("what was shared and downloaded is there again when the profile is opened anew", () => {
-  const first = Profile.open(dataDir, alice);
+  const first = Profile.open(dataDir, alice, log);
   first.saveShare(share);
   first.saveDownload(download);
   first.close();
-  const second = Profile.open(dataDir, alice);
+  const second = Profile.open(dataDir, alice, log);
   assert.deepEqual(second.shares(), [share]);
   assert.deepEqual(second.downloads(), [download]);
   second.close();
 });
 
 test("a download that is complete is a share and no download any more", () => {
-  const profile = Profile.open(dataDir, alice);
+  const profile = Profile.open(dataDir, alice, log);
   profile.saveDownload(download);
   profile.completeDownload(share);
   assert.deepEqual([profile.downloads(), profile.shares()], [[], [share]]);
@@ -52,16 +56,16 @@ test("a download that is complete is a share and no download any more", () => {
 });
 
 test("a second client of the same account gets a profile of its own, and other accounts theirs", () => {
-  const first = Profile.open(dataDir, alice);
-  const second = Profile.open(dataDir, alice);
-  const bob = Profile.open(dataDir, { userId: "bob", accountId: "0002" });
+  const first = Profile.open(dataDir, alice, log);
+  const second = Profile.open(dataDir, alice, log);
+  const bob = Profile.open(dataDir, { userId: "bob", accountId: "0002" }, log);
   first.saveShare(share);
   assert.deepEqual([second.shares(), bob.shares()], [[], []]);
   for (const profile of [first, second, bob]) profile.close();
 });
 
 test("nobody else on the machine can read it", () => {
-  const profile = Profile.open(dataDir, alice);
+  const profile = Profile.open(dataDir, alice, log);
   assert.equal(statSync(join(dataDir, "accounts")).mode & 0o077, 0);
   profile.close();
 });

@@ -1,5 +1,6 @@
 // A TLS server as the tracker's, with nothing behind it: what remains of a tracker's memory when this is taken away is the
 // tracker's own (see tracker-clients.ts).
+import { constants } from "node:crypto";
 import { createServer } from "node:tls";
 import { createDeviceIdentity } from "../src/identity/certificates.ts";
 
@@ -11,6 +12,7 @@ const server = createServer(
     minVersion: "TLSv1.3",
     requestCert: true,
     rejectUnauthorized: false,
+    secureOptions: constants.SSL_OP_NO_TICKET,
   },
   (socket) => {
     socket.on("error", () => socket.destroy());

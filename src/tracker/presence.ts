@@ -260,6 +260,11 @@ export class Presence implements SoftState {
     remove: readonly string[],
   ): void {
     const moved = client.port !== port;
+    const { deviceId } = client;
+    const before = new Map<string, PresentPeer | undefined>();
+    if (moved)
+      for (const infoHash of client.torrents.keys()) before.set(infoHash, this.#peerOf(infoHash, deviceId));
+    for (const { infoHash } of add) before.set(infoHash, this.#peerOf(infoHash, deviceId));
     client.port = port;
     for (const infoHash of remove) this.#removeTorrent(client, infoHash);
     const changed = new Set(moved ? client.torrents.keys() : []);
@@ -273,19 +278,32 @@ export class Presence implements SoftState {
     }
     for (const infoHash of changed) {
       const peer = asPeer(client, infoHash);
-      if (peer !== undefined) this.#options.onPeerOnline(infoHash, peer);
+      // Who came over from a tracker that died is known already, at the same address.
+      if (peer === undefined || isSamePeer(peer, before.get(infoHash))) continue;
+      this.#options.onPeerOnline(infoHash, peer);
     }
   }
 
+  /** The device as a peer of that torrent, where it was heard of last. */
+  #peerOf(infoHash: string, deviceId: string): PresentPeer | undefined {
+    let latest: PresentClient | undefined;
+    for (const client of this.#byTorrent.get(infoHash) ?? []) {
+      if (client.deviceId !== deviceId || client.port === undefined) continue;
+      if (latest === undefined || latest.arrival < client.arrival) latest = client;
+    }
+    return latest && asPeer(latest, infoHash);
+  }
+
   #removeTorrent(client: PresentClient, infoHash: string): void {
+    const { deviceId } = client;
+    const before = this.#peerOf(infoHash, deviceId);
     if (!client.torrents.delete(infoHash)) return;
     const clients = this.#byTorrent.get(infoHash);
     clients?.delete(client);
     if (clients?.size === 0) this.#byTorrent.delete(infoHash);
-    const { deviceId } = client;
-    const remains = this.peersOf(infoHash).find((peer) => peer.deviceId === deviceId);
+    const remains = this.#peerOf(infoHash, deviceId);
     if (remains === undefined) this.#options.onPeerOffline(infoHash, deviceId);
-    else this.#options.onPeerOnline(infoHash, remains);
+    else if (!isSamePeer(remains, before)) this.#options.onPeerOnline(infoHash, remains);
   }
 
   #publishClient(
@@ -321,6 +339,13 @@ function asPeer(client: PresentClient, infoHash: string): PresentPeer | undefine
   const torrent = client.torrents.get(infoHash);
   if (port === undefined || torrent === undefined) return undefined;
   return { accountId, deviceId, host, port, isSeed: torrent.isSeed };
+}
+
+function isSamePeer(one: PresentPeer, other: PresentPeer | undefined): boolean {
+  const { accountId, host, port, isSeed } = one;
+  return (
+    other?.accountId === accountId && other.host === host && other.port === port && other.isSeed === isSeed
+  );
 }
 
 /** One client as messages that each stay small; only the first may say that the list is whole. */

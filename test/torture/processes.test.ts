@@ -26,7 +26,11 @@ for (const [index, size] of sizes.entries()) {
       join(import.meta.dirname, "rounds.ts"),
       ...[network.name, size, ROUNDS, SEED].map(String),
     ];
-    const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, rest, {
+      stdio: ["ignore", "pipe", "pipe"],
+      signal: context.signal,
+    });
+    child.on("error", () => undefined); // ended by the signal: it exits
     const ended = new Promise((resolve) => child.once("exit", resolve));
     const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
     const code = await ended;

@@ -43,6 +43,7 @@ const [network = "", trackers = "2", rounds = "1", seed = "1"] = process.argv.sl
 const random = seededRandom(Number(seed));
 const pick = (count: number) => Math.floor(random() * count);
 await using cluster = new Cluster(network, Number(trackers));
+process.once("SIGTERM", () => void cluster[Symbol.asyncDispose]().then(() => process.exit(1)));
 await cluster.startAll();
 await cluster.converge(RECONNECT_MS);
 const writers: Writer[] = [];
@@ -119,13 +120,14 @@ async function done(
 ): Promise<boolean | undefined> {
   const answer = await writer.command(path, input);
   if (answer.status === "done") tally.acknowledged++;
-  else if (answer.status === "unknown") tally.unknown++;
-  else {
-    tally.refused++;
-    if (DONE_TWICE.has(answer.code))
-      throw new Error(`${path} ${JSON.stringify(input)} by ${writer.userId}: ${answer.code}`);
+  if (answer.status === "unknown") tally.unknown++;
+  if (answer.status !== "refused") return answer.status === "done" ? true : undefined;
+  tally.refused++;
+  if (DONE_TWICE.has(answer.code)) {
+    throw new Error(`${path} ${JSON.stringify(input)} by ${writer.userId}: ${answer.code}`);
   }
-  return answer.status === "unknown" ? undefined : answer.status === "done";
+  // The first tracker may have done it before it died, and the second not know what it is about.
+  return answer.wasRetry ? undefined : false;
 }
 
 /** Everybody asks for one name at once, wherever he is. */

@@ -9,7 +9,7 @@ const TRIES = 3;
 
 export type Answer =
   | { readonly status: "done" }
-  | { readonly status: "refused"; readonly code: string }
+  | { readonly status: "refused"; readonly code: string; readonly wasRetry: boolean }
   | { readonly status: "unknown" };
 
 export class Writer {
@@ -51,7 +51,7 @@ export class Writer {
         await (await this.#connection()).mutate(path, { ...input, writeId });
         return { status: "done" };
       } catch (error) {
-        if (error instanceof Refusal) return { status: "refused", code: error.code };
+        if (error instanceof Refusal) return { status: "refused", code: error.code, wasRetry: tries > 0 };
         this.#client?.terminate();
         this.#client = undefined;
         this.#at++;
@@ -71,8 +71,12 @@ export class Writer {
     for (let tries = 0; ; tries++) {
       const host = this.#cluster.host(this.#at % this.#cluster.size);
       try {
-        this.#client = await ApiClient.connect({ host, port: this.#cluster.port, identity });
-        return this.#client;
+        const client = await ApiClient.connect({ host, port: this.#cluster.port, identity });
+        this.#client = client;
+        void client.closed.then(() => {
+          if (this.#client === client) this.#client = undefined;
+        });
+        return client;
       } catch (error) {
         if (tries >= this.#cluster.size) throw error;
         this.#at++;

@@ -103,10 +103,14 @@ export class Download {
     this.#record.isPausedByUser = false;
     const opening = { status: "opening" } as const;
     this.#become(opening);
-    // An opening that was given up may still be at the part file: one after the other.
+    await this.#openInTurn(opening, isAnswered);
+  }
+
+  /** An opening that was given up may still be at the part file: one after the other. */
+  #openInTurn(opening: DownloadState, isAnswered: boolean): Promise<void> {
     const work = this.#opening.then(() => this.#open(opening, isAnswered));
     this.#opening = work.catch(() => undefined);
-    await work;
+    return work;
   }
 
   async #open(opening: DownloadState, isAnswered: boolean): Promise<void> {
@@ -328,9 +332,9 @@ export class Download {
 
   /** verifying -> opening: with the pieces that are right, for those that are not. */
   async #fetchAgain(): Promise<void> {
-    const paused = { status: "paused", reason: undefined, retry: undefined } as const;
-    await this.#leaveSwarm(paused, "some pieces have to be fetched again");
-    if (this.#isStill(paused)) await this.begin();
+    const opening = { status: "opening" } as const;
+    await this.#leaveSwarm(opening, "some pieces have to be fetched again");
+    await this.#openInTurn(opening, false);
   }
 
   /** verifying | opening -> complete */

@@ -1,6 +1,6 @@
 // docs/operations.md and the tracker say the same: metrics, limits, what /health has, what the console can.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
@@ -55,4 +55,19 @@ test("the fields of /health are those that a tracker gives of itself and of a li
   const example = JSON.parse(/```json\n([\s\S]*?)```/.exec(docs)?.[1] ?? "");
   assert.deepEqual(Object.keys(example).sort(), given.sort());
   assert.deepEqual(Object.keys(example.links[0]).sort(), ofLink.sort());
+});
+
+test("every line that a tracker logs stands in the docs, up to its first colon or semicolon", () => {
+  const messages = new Set<string>();
+  for (const entry of readdirSync(join(ROOT, "src/tracker"), { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const text = readFileSync(join(entry.parentPath, entry.name), "utf8");
+    const logged = /[lL]og(?:\.(?:info|warn|error|debug)|\[[^\]]*\])\(\s*\{[^}]*\},\s*"([^"]+)"/g;
+    for (const [, message = ""] of text.matchAll(logged)) messages.add(message.replace(/[:;].*$/, ""));
+  }
+  assert.ok(messages.size > 10);
+  assert.deepEqual(
+    [...messages].filter((message) => !docs.includes(`\`${message}`)),
+    [],
+  );
 });

@@ -86,6 +86,7 @@ const stepArbitrary = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("isolate" as const), at: place }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("let-in-twice" as const), at: place, from: place }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("mend" as const), at: place, from: place }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("crash" as const), at: place, next: place }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("start" as const), at: place }) },
@@ -142,6 +143,9 @@ class Model {
       case "cut":
         trackers.cut(trackers.at(step.at), trackers.at(step.from), step.isSilent);
         break;
+      case "let-in-twice":
+        await this.letInTwice(trackers.at(step.at), trackers.at(step.from));
+        break;
       case "isolate":
         for (const other of trackers.all) trackers.cut(trackers.at(step.at), other, false);
         break;
@@ -178,6 +182,7 @@ class Model {
     for (const attempt of this.attempts) {
       if (attempt.promised !== undefined || attempt.asked.outcome.status !== "ok") continue;
       attempt.promised = attempt.asked.tracker.replica.registry.rowsOfWrite(attempt.writeId);
+      this.#checkOnDisks(attempt, attempt.promised);
       this.#checkNameGivenOnce(attempt, attempt.promised);
     }
     for (const tracker of this.trackers.all) {
@@ -265,6 +270,39 @@ class Model {
 
   #promisedRows(): RegistryRecord[] {
     return this.attempts.flatMap(({ promised }) => promised ?? []);
+  }
+
+  /** An OK says that every tracker which was connected all the while has it on disk. */
+  #checkOnDisks({ asked, step }: Attempt, rows: readonly RegistryRecord[]): void {
+    for (const other of this.trackers.all) {
+      const sinceMs =
+        other === asked.tracker ? undefined : this.trackers.connectedSince(asked.tracker, other);
+      if (sinceMs === undefined || sinceMs >= asked.startedMs) continue;
+      for (const row of rows) {
+        assert.ok(has(other.replica.registry, row), `${step.what} is promised and not at t${other.index}`);
+      }
+    }
+  }
+
+  /** Somebody who waits is let in and removed at one tracker, and later let in at another that has not heard of it. */
+  async letInTwice(one: VirtualTracker, other: VirtualTracker): Promise<void> {
+    this.trackers.cut(one, other, false);
+    const command = async ({ index }: VirtualTracker, name: CommandStep["what"]) => {
+      this.command({
+        type: "command",
+        at: index,
+        what: name,
+        by: 0,
+        about: 2,
+        group: 0,
+        file: 0,
+        content: 1,
+      });
+      await this.trackers.run(5);
+    };
+    await command(one, "accept");
+    await command(one, "remove");
+    await command(other, "accept");
   }
 
   /** One name, one owner: of two trackers that were connected all the while, only one may have given it away. */

@@ -140,6 +140,11 @@ export class PieceStore {
     return this.#have.clone();
   }
 
+  /** Somebody was refused memory to assemble a piece in, and waits for it. */
+  get isMemoryScarce(): boolean {
+    return this.#resources.memory.isScarce;
+  }
+
   /**
    * Memory to assemble the piece in, of exactly its length; undefined if there is no room now (see
    * `PieceMemory.onRoom`), or the store takes no pieces in its state. Asked again before `commit` or `release`, it

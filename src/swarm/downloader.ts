@@ -23,6 +23,8 @@ const TAKE_OVER_MIN_BLOCKS = 24;
 const SILENCE_MS = 1000;
 /** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed. */
 const MID_BLOCK_TIMEOUTS = 2;
+/** A begun piece that nobody gives keeps its memory for so long while others want it: who choked may unchoke. */
+const STUCK_PIECE_MS = 10_000;
 
 export interface DownloaderOptions {
   readonly geometry: Geometry;
@@ -48,6 +50,8 @@ export class Downloader {
   #isPumping = false;
   #mustPumpAll = false;
   #requestCount = 0;
+  /** Begun pieces that nobody gives, and since when; kept while memory is scarce. */
+  #stuckSinceMs = new Map<OpenPiece, number>();
   #lastArrivalMs = Number.NEGATIVE_INFINITY;
   #duplicateBytes = 0;
   #discardedBytes = 0;
@@ -301,6 +305,7 @@ export class Downloader {
       peer.window.adjust(nowMs, peer.downloadBytesPerSecond);
       if (peer.outstanding > 0 && peer.window.isOverdue(nowMs)) this.#overdue(peer, nowMs);
     }
+    this.#giveUpStuckPieces(nowMs);
     // Memory may have come back without a word.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
     this.pumpAll();
@@ -336,6 +341,44 @@ export class Downloader {
     this.#cancelAll(peer, isStillAsked && !wasSnubbed ? 1 : 0);
     this.picker.disown(peer);
     this.#resetExclusive(peer);
+  }
+
+  /** While memory is scarce, pieces that no peer gives would keep it from whoever has a peer that gives. */
+  #giveUpStuckPieces(nowMs: number): void {
+    const { storage } = this.#options;
+    const before = this.#stuckSinceMs;
+    if (before.size > 0) this.#stuckSinceMs = new Map();
+    if (storage.isMemoryScarce !== true) return;
+    for (const piece of [...this.picker.orphans()]) {
+      if (piece.status !== "filling" || this.#isGiven(piece)) continue;
+      const sinceMs = before.get(piece) ?? nowMs;
+      if (nowMs - sinceMs < STUCK_PIECE_MS || !storage.isMemoryScarce) {
+        this.#stuckSinceMs.set(piece, sinceMs);
+        continue;
+      }
+      this.#takeBackRequests(piece);
+      this.#abandon(piece);
+    }
+  }
+
+  /** Somebody could give what is missing of the piece now. */
+  #isGiven(piece: OpenPiece): boolean {
+    return this.#peers.some(
+      (peer) =>
+        peer !== undefined &&
+        peer.giving.status === "giving" &&
+        !peer.window.isSnubbed &&
+        peer.has.has(piece.pieceIndex),
+    );
+  }
+
+  #takeBackRequests(piece: OpenPiece): void {
+    for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+      const peer = piece.isMovable(blockIndex) ? this.#peers[piece.askedSlot(blockIndex)] : undefined;
+      if (peer === undefined) continue;
+      this.#cancel(peer, piece, blockIndex);
+      piece.forget(blockIndex);
+    }
   }
 
   #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {

@@ -116,6 +116,17 @@ export class Picker {
     return this.#open.values();
   }
 
+  /** Open pieces that belong to nobody. */
+  orphans(): IterableIterator<OpenPiece> {
+    return this.#orphans.values();
+  }
+
+  /** Some piece is whole and on its way to the disk. */
+  get isCommitting(): boolean {
+    for (const piece of this.#open.values()) if (piece.status === "committing") return true;
+    return false;
+  }
+
   openPiece(pieceIndex: number): OpenPiece | undefined {
     return this.#open.get(pieceIndex);
   }

@@ -12,6 +12,8 @@ export interface PieceFrames {
 export type CommitOutcome = "verified" | "mismatch" | MiniTorrentError;
 
 export interface PieceStorage {
+  /** Somebody, maybe another torrent, was refused memory and waits for it. */
+  readonly isMemoryScarce?: boolean;
   /** Memory to put that piece together in, of the piece's length; undefined when the memory bound is reached for now. */
   reserve(pieceIndex: number): Uint8Array | undefined;
   /** Hashes, compares and writes the piece, frees its memory whatever the outcome, then calls `done`. */

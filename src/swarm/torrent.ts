@@ -233,6 +233,7 @@ export class Torrent {
         isDownloading: this.#state.status === "downloading",
         silentForMs: this.#options.nowMs() - this.#downloader.lastArrivalMs,
         isOutOfMemory: this.#downloader.picker.isOutOfMemory,
+        isCommitting: this.#downloader.picker.isCommitting,
         peers,
       }),
       peers,

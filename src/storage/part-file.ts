@@ -144,12 +144,25 @@ async function linkWithoutOverwriting(
 
 /** Claims the name with an empty file, which the part file then replaces. */
 async function renameOntoClaim(partPath: string, destinationPath: string): Promise<void> {
+  let claim: Stats;
   try {
-    await (await open(destinationPath, "wx")).close();
+    const handle = await open(destinationPath, "wx");
+    try {
+      claim = await handle.stat();
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     throw errnoOf(error) === "EEXIST" ? taken(destinationPath, error) : error;
   }
-  await rename(partPath, destinationPath);
+  try {
+    await rename(partPath, destinationPath);
+  } catch (error) {
+    // The claim would be in the way of the next finish.
+    const there = await lstatIfThere(destinationPath);
+    if (there?.size === 0 && isSameFile(claim, there)) await unlink(destinationPath);
+    throw error;
+  }
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { link, readFile, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import fsPromises, { link, readFile, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -98,6 +99,29 @@ test("finishing never overwrites a file, and can be tried again", async (t) => {
   const other = join(place.folder, "film 2");
   await store.finish(other);
   assert.deepEqual(new Uint8Array(await readFile(other)), bytes);
+});
+
+test("a new name that fails on a file system without links leaves nothing in the way of the next try", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  const fail = (code: string) => async (): Promise<never> => {
+    throw Object.assign(new Error(code), { code });
+  };
+  const noLinks = t.mock.method(fsPromises, "link", fail("EPERM"));
+  const noRename = t.mock.method(fsPromises, "rename", fail("EIO"));
+  t.after(() => syncBuiltinESMExports());
+  syncBuiltinESMExports();
+  await assert.rejects(store.finish(place.path), withCode("DISK_FAILED"));
+  assert.equal(existsSync(place.path), false);
+  noRename.mock.restore();
+  syncBuiltinESMExports();
+  await store.finish(place.path);
+  noLinks.mock.restore();
+  syncBuiltinESMExports();
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
 });
 
 test("finishing goes on where a crash between the new name and the end of the old one left it", async (t) => {

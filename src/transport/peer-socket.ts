@@ -84,6 +84,7 @@ export class PeerSocket implements PeerLink {
         socket.write(bytes, written);
       },
       onRoom: () => this.#tell((listener) => listener.writable()),
+      onFlooded: () => this.close("it does not read the answers to what it says"),
     });
     this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
     this.#watchCertificate();

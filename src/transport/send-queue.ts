@@ -5,6 +5,9 @@ import { MessageEncoder } from "../wire/encoder.ts";
 
 /** More bytes of blocks than this waiting make `sendBlocks` return false: a millisecond's worth at 1 GB/s. */
 const HIGH_WATER_BYTES = 1024 * 1024;
+/** Most bytes of messages that wait: who asks and asks and never reads is answered in memory. All that an honest peer is
+ * told at once, its rejects and our pieces, is a tenth of it. */
+const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Longest write: node:tls encrypts it as a whole before the kernel gets any of it. */
 const MAX_WRITE_BYTES = 256 * 1024;
 
@@ -19,6 +22,8 @@ export interface SendQueueOptions {
   readonly write: (bytes: Uint8Array, written: () => void) => void;
   /** There is room for blocks again, after `sendBlocks` returned false. */
   readonly onRoom: () => void;
+  /** More messages wait than an honest peer lets wait: to be closed. */
+  readonly onFlooded: () => void;
 }
 
 export class SendQueue {
@@ -28,6 +33,8 @@ export class SendQueue {
   #current: Waiting | undefined;
   #currentAt = 0;
   #blockBytes = 0;
+  /** Of messages that have left the encoder and are not written yet. */
+  #messageBytes = 0;
   #isFull = false;
   #isClosed = false;
   #flush: NodeJS.Immediate | undefined;
@@ -39,6 +46,7 @@ export class SendQueue {
   /** Where to say the next message; it goes out with all that are said until the event loop turns. */
   get messages(): MessageEncoder {
     if (this.#current === undefined && !this.#isClosed) this.#flush ??= setImmediate(this.#flushNow);
+    if (this.#messageBytes + this.#encoder.lengthBytes > MAX_MESSAGE_BYTES) this.#options.onFlooded();
     return this.#encoder;
   }
 
@@ -52,7 +60,7 @@ export class SendQueue {
       queueMicrotask(sent);
       return false;
     }
-    if (this.#encoder.lengthBytes > 0) this.#waiting.push({ bytes: this.#encoder.take(), sent: undefined });
+    if (this.#encoder.lengthBytes > 0) this.#waiting.push(this.#takeMessages());
     this.#waiting.push({ bytes: frames, sent });
     this.#blockBytes += frames.length;
     this.#isFull = this.#blockBytes > HIGH_WATER_BYTES;
@@ -80,10 +88,16 @@ export class SendQueue {
     if (this.#isClosed) return;
     this.#current = this.#waiting.shift();
     if (this.#current === undefined && this.#encoder.lengthBytes > 0) {
-      this.#current = { bytes: this.#encoder.take(), sent: undefined };
+      this.#current = this.#takeMessages();
     }
     this.#currentAt = 0;
     if (this.#current !== undefined) this.#writeMore(this.#current);
+  }
+
+  #takeMessages(): Waiting {
+    const bytes = this.#encoder.take();
+    this.#messageBytes += bytes.length;
+    return { bytes, sent: undefined };
   }
 
   #writeMore({ bytes }: Waiting): void {
@@ -101,6 +115,7 @@ export class SendQueue {
       return;
     }
     this.#current = undefined;
+    if (current.sent === undefined) this.#messageBytes -= current.bytes.length;
     this.#next();
     if (current.sent === undefined) return;
     this.#blockBytes -= current.bytes.length;

@@ -6,11 +6,13 @@ import { SendQueue } from "../../../src/transport/send-queue.ts";
 function queueWithWrites() {
   const writes: { bytes: Uint8Array; written: () => void }[] = [];
   let rooms = 0;
+  let floods = 0;
   const queue = new SendQueue({
     write: (bytes, written) => writes.push({ bytes, written }),
     onRoom: () => rooms++,
+    onFlooded: () => floods++,
   });
-  return { queue, writes, rooms: () => rooms };
+  return { queue, writes, rooms: () => rooms, floods: () => floods };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -66,6 +68,31 @@ describe("send queue", () => {
     for (let count = 0; count < 5; count++) writes.at(-1)?.written();
     assert.equal(rooms(), 1);
     assert.equal(queue.isIdle, true);
+  });
+
+  it("says so when more than 1 MiB of messages wait, also when blocks wait between them", async () => {
+    const { queue, floods } = queueWithWrites();
+    const rejects = (count: number): void => {
+      for (let index = 0; index < count; index++) queue.messages.reject(0, 0, 1);
+    };
+    rejects(40_000);
+    await turn();
+    queue.sendBlocks(new Uint8Array(10), () => {});
+    rejects(21_000);
+    assert.equal(floods(), 0);
+    queue.sendBlocks(new Uint8Array(10), () => {});
+    rejects(1000);
+    assert.ok(floods() > 0);
+  });
+
+  it("lets any number of messages pass that are written", async () => {
+    const { queue, writes, floods } = queueWithWrites();
+    for (let round = 0; round < 10; round++) {
+      for (let index = 0; index < 10_000; index++) queue.messages.reject(0, 0, 1);
+      await turn();
+      while (!queue.isIdle) writes.pop()?.written();
+    }
+    assert.equal(floods(), 0);
   });
 
   it("calls each sent once when it is closed, and writes nothing more", async () => {

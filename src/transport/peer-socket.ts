@@ -18,6 +18,9 @@ const TICK_MS = 30_000;
 const KEEP_ALIVE_TICKS = 4;
 /** Twice that without a byte: the peer is gone without having said so. */
 const SILENCE_TICKS = 8;
+/** A write of at most 256 KiB that is under way at so many looks: the peer has stopped reading for 30 s or longer, and the
+ * pieces that wait for it are kept from others. */
+const STALLED_TICKS = 2;
 /** setTimeout takes no more than that. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -60,6 +63,7 @@ export class PeerSocket implements PeerLink {
   #pieceCount = 0;
   #ticksSinceSent = 0;
   #ticksSinceReceived = 0;
+  #ticksInWrite = 0;
   /** Why it was closed, from the moment on that it is being closed. */
   #closeReason: string | undefined;
   #isGone = false;
@@ -81,6 +85,7 @@ export class PeerSocket implements PeerLink {
     this.#queue = new SendQueue({
       write: (bytes, written) => {
         this.#ticksSinceSent = 0;
+        this.#ticksInWrite = 0;
         socket.write(bytes, written);
       },
       onRoom: () => this.#tell((listener) => listener.writable()),
@@ -234,7 +239,10 @@ export class PeerSocket implements PeerLink {
   #tick(): void {
     this.#ticksSinceReceived++;
     this.#ticksSinceSent++;
-    if (this.#ticksSinceReceived >= SILENCE_TICKS) {
+    this.#ticksInWrite++;
+    if (this.#queue.hasBlocks && this.#ticksInWrite >= STALLED_TICKS) {
+      this.close("it reads nothing of the blocks that it asked for");
+    } else if (this.#ticksSinceReceived >= SILENCE_TICKS) {
       this.close(`nothing was received for ${(SILENCE_TICKS * TICK_MS) / 60_000} minutes`);
     } else if (this.#ticksSinceSent >= KEEP_ALIVE_TICKS && this.#queue.isIdle) {
       this.#queue.messages.keepAlive();

@@ -54,6 +54,11 @@ export class SendQueue {
     return this.#current === undefined && this.#encoder.lengthBytes === 0;
   }
 
+  /** Blocks wait, or are being written. */
+  get hasBlocks(): boolean {
+    return this.#blockBytes > 0;
+  }
+
   /** As `PeerLink.sendBlocks`. */
   sendBlocks(frames: Uint8Array, sent: () => void): boolean {
     if (this.#isClosed) {

@@ -225,6 +225,39 @@ describe("a connection", () => {
     }
   });
 
+  it("closes a peer that reads nothing for 30 s while blocks wait for it, and calls every sent", async () => {
+    const alice = await Alice.listen();
+    mock.timers.enable({ apis: ["setInterval"] });
+    try {
+      const { accepted } = await alice.connect();
+      const listener = new RecordingListener();
+      accepted.start(listener, PIECE_COUNT);
+      const closed = closing(listener);
+      // The other end is never started: it reads nothing.
+      const frames = framesOf(new Uint8Array(PIECE_BYTES), 0);
+      let unsent = 0;
+      const sent = (): void => void unsent--;
+      const send = (): void => {
+        for (let count = 0; count < 64; count++, unsent++) accepted.sendBlocks(frames, sent);
+      };
+      send();
+      // Until the kernel takes no more.
+      for (let before = 0; before !== unsent; ) {
+        before = unsent;
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      assert.ok(unsent > 0);
+      mock.timers.tick(30_000);
+      assert.deepEqual(listener.closedReasons, []);
+      mock.timers.tick(30_000);
+      assert.match(await closed, /reads nothing of the blocks/);
+      assert.equal(unsent, 0);
+    } finally {
+      mock.timers.reset();
+      await alice.listener.close();
+    }
+  });
+
   it("stays while something arrives, and is closed after four minutes without a byte", async () => {
     const alice = await Alice.listen();
     mock.timers.enable({ apis: ["setInterval"] });

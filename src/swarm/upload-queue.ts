@@ -17,6 +17,8 @@ const UNSENT_BYTES_AT_START = 512 * 1024;
 const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
 /** The piece that is being sent, and the next. */
 const MAX_LOADED_PIECES = 2;
+/** A connection that takes nothing for so many ticks (100 ms each) keeps only what is in flight from other peers. */
+const STALLED_TICKS = 20;
 
 export interface UploadRequest {
   readonly pieceIndex: number;
@@ -66,6 +68,8 @@ export class UploadQueue {
   #isPumpDue = false;
   #mustPumpAgain = false;
   #isIdle = false;
+  /** Ticks since the connection took something, while it has enough. */
+  #heldTicks = 0;
   #isClosed = false;
 
   constructor(options: UploadQueueOptions) {
@@ -94,6 +98,10 @@ export class UploadQueue {
 
   get #mustHold(): boolean {
     return this.#isHeld || this.#unsentBytes >= this.#unsentLimitBytes;
+  }
+
+  get #isStalled(): boolean {
+    return this.#heldTicks >= STALLED_TICKS;
   }
 
   /** Returns false if the queue is full. */
@@ -136,6 +144,8 @@ export class UploadQueue {
 
   /** Called now and then: memory that nothing was asked of since the last call goes back. */
   tick(): void {
+    this.#heldTicks = this.#mustHold ? this.#heldTicks + 1 : 0;
+    if (this.#isStalled) this.#unloadAllBut(new Set(this.#loaded.filter(isInFlight).map(indexOf)));
     if (this.length > 0) return;
     if (this.#isIdle) this.#unloadAllBut(new Set());
     this.#isIdle = true;
@@ -177,6 +187,7 @@ export class UploadQueue {
 
   /** Sees that the piece of the first request, and the next piece asked for, are in memory or being read. */
   #readAhead(): void {
+    if (this.#isStalled) return;
     const wanted = new Set<number>();
     for (let at = this.#head; at < this.#requests.length && wanted.size < MAX_LOADED_PIECES; at++) {
       const request = this.#requests[at];
@@ -245,6 +256,7 @@ export class UploadQueue {
     this.#unsentBytes += runBytes;
     this.#options.onSent(first.pieceIndex, runBytes);
     const hasRoom = this.#options.link.sendBlocks(frames, () => {
+      this.#heldTicks = 0;
       piece.runsInFlight--;
       releaseIfDone(piece);
       this.#unsentBytes -= runBytes;
@@ -285,6 +297,14 @@ export class UploadQueue {
     piece.isWanted = false;
     releaseIfDone(piece);
   }
+}
+
+function isInFlight({ runsInFlight }: LoadedPiece): boolean {
+  return runsInFlight > 0;
+}
+
+function indexOf({ pieceIndex }: LoadedPiece): number {
+  return pieceIndex;
 }
 
 function releaseIfDone(piece: LoadedPiece): void {

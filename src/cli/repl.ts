@@ -200,9 +200,12 @@ export class Repl {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const onAbort = (): void => {
-      this.#clearTyped();
       this.#answer = undefined;
-      this.#screen.showTyping();
+      // Ctrl-D at the question has closed the editor: there is no line to give back.
+      if (!this.#isEnding()) {
+        this.#clearTyped();
+        this.#screen.showTyping();
+      }
       reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort);

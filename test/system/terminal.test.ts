@@ -1,6 +1,7 @@
 // The client as a person meets it: typed at in a real terminal, and looked at.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -61,6 +62,22 @@ class Terminal implements Disposable {
     return execFileSync("tmux", ["-S", this.#socket, ...args], { encoding: "utf8" });
   }
 }
+
+test("Ctrl-D at the question for a password ends the client as anywhere else", {
+  skip: withoutTmux(),
+}, async () => {
+  await using scene = await Scene.open(1);
+  const command = `${join(ROOT, "client")} 127.0.0.1:0 ${scene.trackerInfo} --data-dir ${scene.path("alice")} 2>${scene.path("stderr")}; echo ended with $? >${scene.path("end")}`;
+  using terminal = new Terminal(scene.path("tmux"), command);
+  await terminal.shows(/not logged in/);
+  terminal.type("login alice", "Enter");
+  await terminal.shows(/Password:/);
+  terminal.type("", "C-d");
+  await terminal.ends();
+
+  assert.equal(readFileSync(scene.path("stderr"), "utf8"), "");
+  assert.equal(readFileSync(scene.path("end"), "utf8"), "ended with 0\n");
+});
 
 test("a person at a terminal logs in unseen, lets somebody in while typing, and sees a download through", {
   skip: withoutTmux(),

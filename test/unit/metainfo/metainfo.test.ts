@@ -94,7 +94,13 @@ test("whatever bytes come, the answer is metainfo or one clear error", () => {
     }),
     { numRuns: 500 },
   );
-  for (const bomb of ["l".repeat(200_000), "d".repeat(200_000), "d1:al-3:ee", "d1:ai-e"]) {
+  for (const bomb of [
+    "l".repeat(200_000),
+    "d".repeat(200_000),
+    "d1:al-3:ee",
+    "d1:ai-e",
+    "d9:__proto__d7:privatei1eee",
+  ]) {
     assert.throws(() => decodeMetainfo(Buffer.from(bomb)), { code: "MALFORMED_MESSAGE" });
   }
 });

@@ -187,15 +187,15 @@ export class ClientProcess extends DrivenProcess {
   }
 
   /** One command; resolves with its answer, whether it went well or not. */
-  async run(command: string): Promise<Answer> {
+  async run(command: string, patienceMs = PATIENCE_MS): Promise<Answer> {
     const answer = new Promise<Answer>((resolve) => this.#answers.push(resolve));
     this.child.stdin?.write(`${command}\n`);
-    return within(answer, () => `an answer to '${command}'`);
+    return within(answer, () => `an answer to '${command}'`, patienceMs);
   }
 
   /** One command that must go well; resolves with its result. */
-  async must(command: string): Promise<unknown> {
-    const answer = await this.run(command);
+  async must(command: string, patienceMs = PATIENCE_MS): Promise<unknown> {
+    const answer = await this.run(command, patienceMs);
     if (!answer.ok) throw new Error(`${command}: ${answer.code} ${answer.error}`);
     return answer.result;
   }
@@ -260,11 +260,15 @@ function isEvent(line: z.infer<typeof lineSchema>): line is EventLine {
 }
 
 /** Waits no longer than a test may; then says for what. */
-export async function within<T>(promise: Promise<T>, awaited: () => string): Promise<T> {
+export async function within<T>(
+  promise: Promise<T>,
+  awaited: () => string,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => reject(new Error(`Waited ${PATIENCE_MS} ms in vain for ${awaited()}`)),
-    PATIENCE_MS,
+    () => reject(new Error(`Waited ${patienceMs} ms in vain for ${awaited()}`)),
+    patienceMs,
   );
   try {
     return await Promise.race([promise, late]);

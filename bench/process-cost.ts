@@ -1,0 +1,28 @@
+// What a process has cost so far, as Linux counts it: processor time of all its threads, and its memory at the most.
+import { readFileSync } from "node:fs";
+
+/** Linux reports processor time in these (USER_HZ). */
+const TICKS_PER_SECOND = 100;
+
+/** User and system time (proc(5): fields 14 and 15 of stat; the second field may hold blanks). */
+function cpuSecondsOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** The most that was resident at a time (VmHWM), in bytes. */
+export function peakBytesOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024;
+}
+
+/** Processor time that each of them takes while the work is done. */
+export async function cpuSecondsDuring(
+  pids: readonly number[],
+  work: () => Promise<void>,
+): Promise<number[]> {
+  const before = pids.map(cpuSecondsOf);
+  await work();
+  return pids.map((pid, index) => cpuSecondsOf(pid) - (before[index] ?? 0));
+}

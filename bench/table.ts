@@ -1,0 +1,81 @@
+// The one command: measures the rows of the table, one after the other, prints them with their marks, and writes the
+// figures to results/ for the plot.
+//
+//   npm run bench -- [--rows a,g] [--runs N] [--quick] [--folder DIR]
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { machineFacts } from "./machine.ts";
+import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
+import { hashing } from "./rows/hashing.ts";
+import { loopback } from "./rows/loopback.ts";
+
+const ROWS: readonly Row[] = [loopback, hashing];
+const RUNS = 5;
+const QUICK_RUNS = 3;
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: "string" },
+    runs: { type: "string" },
+    quick: { type: "boolean", default: false },
+    folder: { type: "string", default: "/dev/shm" },
+  },
+});
+
+const isQuick = values.quick;
+const conditions: Conditions = {
+  folder: values.folder,
+  runs: Number(values.runs ?? (isQuick ? QUICK_RUNS : RUNS)),
+  isQuick,
+  say: (line) => console.error(line),
+};
+const names = values.rows?.split(",") ?? ROWS.map(({ name }) => name);
+const unknown = names.filter((name) => !ROWS.some((row) => row.name === name));
+if (unknown.length > 0 || !(conditions.runs >= 1)) {
+  console.error(`--rows takes some of ${ROWS.map(({ name }) => name).join(",")}; --runs a number from 1`);
+  process.exit(2);
+}
+
+const startedAt = new Date();
+const results: { readonly row: Row; readonly result: RowResult }[] = [];
+for (const row of ROWS.filter(({ name }) => names.includes(name))) {
+  conditions.say(`${row.name}: ${row.work}`);
+  results.push({ row, result: await row.run(conditions) });
+}
+const machine = machineFacts();
+const minutes = (Date.now() - startedAt.getTime()) / 60_000;
+
+console.log(`\n${machine.processor}, ${machine.cores} cores, Linux ${machine.linux}, Node ${machine.node}`);
+console.log(`${values.folder}; median of ${conditions.runs}${isQuick ? "; quick: small files" : ""}\n`);
+for (const { row, result } of results) console.log(textOf(row, result));
+console.log(`in ${digits(minutes)} minutes; written to ${write()}`);
+
+function textOf({ name, work }: Row, { marks, lines }: RowResult): string {
+  const markLines = marks.map((mark) => `   ${markText(mark)}`);
+  return [`${name}  ${work}`, ...markLines, ...lines.map((line) => `     ${line}`), ""].join("\n");
+}
+
+function markText(mark: Mark): string {
+  const sign = mark.must === "at least" ? "≥" : "≤";
+  const { value, unit, of } = mark;
+  const says = `${digits(value)} ${unit} ${of}`.padEnd(48);
+  return `${isReached(mark) ? "reached" : "MISSED "}  ${says} mark ${sign} ${mark.mark}`;
+}
+
+/** Returns the path. A quick table is kept apart from those that count. */
+function write(): string {
+  const folder = join(import.meta.dirname, "results");
+  mkdirSync(folder, { recursive: true });
+  const day = startedAt.toISOString().slice(0, 10);
+  const isWhole = !isQuick && names.length === ROWS.length;
+  const path = join(folder, isWhole ? `${day}.json` : `${day}-part.json`);
+  const rows = results.map(({ row, result }) => ({
+    ...{ name: row.name, work: row.work, ...result },
+    marks: result.marks.map((mark) => ({ ...mark, isReached: isReached(mark) })),
+  }));
+  const { runs, folder: tmpfs } = conditions;
+  const report = { startedAt, minutes, machine, runs, isQuick, tmpfs, rows };
+  writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`);
+  return path;
+}

@@ -11,7 +11,7 @@ const MAX_DIALS = 8;
 const MAX_CONNECTIONS = 100;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
-/** Of two that could dial each other the one with the higher device id waits this long: one handshake, not two. */
+/** Of two that could dial each other one waits this long for the other to do it: one handshake, not two. */
 const COURTESY_MS = 1_500;
 
 /** What the connector needs of a connection; `transport/peer-socket.ts` fits it. */
@@ -33,6 +33,8 @@ export interface ConnectorOptions<C extends Connection> {
   readonly ownDeviceId: string;
   readonly nowMs: () => number;
   readonly log: Logger;
+  /** Whether this side has every piece: then it is for those who lack some to dial. */
+  readonly isComplete: () => boolean;
   /** False while connections to that kind of peer have no use: paused, or both have everything. */
   readonly wants: (peer: PeerAddress) => boolean;
   readonly dial: (peer: PeerAddress, signal: AbortSignal) => Promise<C>;
@@ -59,23 +61,10 @@ export class Connector<C extends Connection> {
     return this.#connected.values();
   }
 
-  /** A tracker says that this member has the torrent, or that something about him changed. */
+  /** A tracker says that this member has the torrent, or that something about him changed. Dials him if it is time. */
   peerOnline(address: PeerAddress): void {
-    if (address.deviceId === this.#options.ownDeviceId) return;
-    const known = this.#known.get(address.deviceId);
-    if (known !== undefined) {
-      const hasMoved = known.address.host !== address.host || known.address.port !== address.port;
-      known.address = address;
-      if (hasMoved) known.nextDialAtMs = 0;
-      return;
-    }
-    const courtesyMs = address.deviceId < this.#options.ownDeviceId ? COURTESY_MS : 0;
-    this.#known.set(address.deviceId, {
-      address,
-      failures: 0,
-      nextDialAtMs: this.#options.nowMs() + courtesyMs,
-      dialling: undefined,
-    });
+    this.#learn(address);
+    this.tick();
   }
 
   /** The tracker no longer names him. A connection that works stays: it is he who gives the pieces, not the tracker. */
@@ -88,7 +77,8 @@ export class Connector<C extends Connection> {
   peersOnline(addresses: readonly PeerAddress[]): void {
     const named = new Set(addresses.map((address) => address.deviceId));
     for (const deviceId of [...this.#known.keys()]) if (!named.has(deviceId)) this.peerOffline(deviceId);
-    for (const address of addresses) this.peerOnline(address);
+    for (const address of addresses) this.#learn(address);
+    this.tick();
   }
 
   /**
@@ -141,6 +131,30 @@ export class Connector<C extends Connection> {
     for (const known of this.#known.values()) known.dialling?.abort();
     this.#known.clear();
     this.disconnect(() => true, reason);
+  }
+
+  #learn(address: PeerAddress): void {
+    if (address.deviceId === this.#options.ownDeviceId) return;
+    const known = this.#known.get(address.deviceId);
+    if (known !== undefined) {
+      const hasMoved = known.address.host !== address.host || known.address.port !== address.port;
+      known.address = address;
+      if (hasMoved) known.nextDialAtMs = 0;
+      return;
+    }
+    const pauseMs = this.#isFirstToDial(address) ? 0 : COURTESY_MS;
+    this.#known.set(address.deviceId, {
+      address,
+      failures: 0,
+      nextDialAtMs: this.#options.nowMs() + pauseMs,
+      dialling: undefined,
+    });
+  }
+
+  /** Who wants the pieces dials: he is in a hurry, and reads faster what he dialled. Alike otherwise, the lower id. */
+  #isFirstToDial({ deviceId, isSeed }: PeerAddress): boolean {
+    const isComplete = this.#options.isComplete();
+    return isSeed === isComplete ? this.#options.ownDeviceId < deviceId : isSeed;
   }
 
   async #dial(known: Known): Promise<void> {

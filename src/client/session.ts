@@ -100,6 +100,7 @@ export class Session {
       ownDeviceId: this.#options.deviceId,
       nowMs: () => performance.now(),
       log: this.#options.log,
+      isComplete: () => torrent.have.isComplete,
       wants: (peer) => this.#isUseful(groupId, torrent, peer),
       dial: (peer, signal) => this.#dial(groupId, metainfo.infoHash, peer, signal),
       onDialled: (socket) => this.connected(socket),

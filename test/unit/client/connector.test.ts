@@ -22,7 +22,7 @@ class Socket {
 
 function connectorOf(
   ownDeviceId: string,
-  options: { fails?: boolean; wants?: (peer: PeerAddress) => boolean } = {},
+  options: { fails?: boolean; isComplete?: boolean; wants?: (peer: PeerAddress) => boolean } = {},
 ) {
   let nowMs = 0;
   const dialled: string[] = [];
@@ -30,6 +30,7 @@ function connectorOf(
     ownDeviceId,
     nowMs: () => nowMs,
     log: pino({ level: "silent" }),
+    isComplete: () => options.isComplete ?? false,
     wants: options.wants ?? (() => true),
     dial: async (peer) => {
       dialled.push(peer.deviceId);
@@ -78,6 +79,18 @@ test("of two that could dial each other, the one with the higher device id waits
   assert.deepEqual(dialled, ["z"]);
   await after(1_500);
   assert.deepEqual(dialled, ["z", "a"]);
+});
+
+test("who lacks pieces dials a seed at once, whoever's id is lower; the seed waits to be dialled", async () => {
+  const leecher = connectorOf("z");
+  leecher.connector.peerOnline(peer("a", true));
+  assert.deepEqual(leecher.dialled, ["a"], "not even at the next tick");
+  const seed = connectorOf("a", { isComplete: true });
+  seed.connector.peersOnline([peer("z")]);
+  await seed.after(1_499);
+  assert.deepEqual(seed.dialled, []);
+  await seed.after(1);
+  assert.deepEqual(seed.dialled, ["z"], "he may be where nobody can dial him");
 });
 
 test("one never dials oneself, nor somebody who is of no use", async () => {

@@ -119,7 +119,7 @@ class Script {
       case "download_file":
       case "resume":
         this.#tally.downloadBegun(groupId, fileName);
-        this.#tally.settle(this.#client.downloads());
+        this.#tally.settle(this.#client.downloads({ groupId, fileName }));
         return;
       case "pause":
       case "cancel":

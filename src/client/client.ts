@@ -248,8 +248,9 @@ export class Client {
     return this.#login.downloads.start({ groupId, fileName }, destinationPath);
   }
 
-  downloads(): readonly DownloadStatus[] {
-    return this.#login.downloads.statuses();
+  /** How each stands, or the one that is meant. */
+  downloads(which?: { groupId: string; fileName: string }): readonly DownloadStatus[] {
+    return this.#login.downloads.statuses(which);
   }
 
   /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */

@@ -22,6 +22,8 @@ import type { Surroundings } from "./surroundings.ts";
 const DISK_RETRY_MS = 5_000;
 const DISK_TROUBLE: ReadonlySet<ErrorCode> = new Set(["DISK_FULL", "DISK_FAILED", "DESTINATION_UNUSABLE"]);
 
+const SETTLED: ReadonlySet<DownloadState["status"]> = new Set(["complete", "paused", "failed", "ended"]);
+
 interface Running {
   readonly active: ActiveTorrent;
   readonly store: PieceStore;
@@ -89,6 +91,11 @@ export class Download {
 
   get status(): DownloadState["status"] {
     return this.#state.status;
+  }
+
+  /** Nothing more happens by itself now: complete, paused, failed, or let go of. */
+  get isSettled(): boolean {
+    return SETTLED.has(this.#state.status);
   }
 
   /**

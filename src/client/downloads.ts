@@ -11,8 +11,6 @@ import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-const SETTLED: ReadonlySet<DownloadStatus["state"]> = new Set(["complete", "paused", "failed"]);
-
 export class Downloads {
   readonly #surroundings: Surroundings;
   readonly #shares: Shares;
@@ -27,11 +25,12 @@ export class Downloads {
   }
 
   get runningCount(): number {
-    return this.statuses().filter(({ state }) => !SETTLED.has(state)).length;
+    return this.#meant(undefined).filter((download) => !download.isSettled).length;
   }
 
-  statuses(): DownloadStatus[] {
-    return [...this.#downloads.values()].map((download) => download.snapshot());
+  /** How each stands, or the one that is meant; none if it is not there. */
+  statuses(file?: FileId): DownloadStatus[] {
+    return this.#meant(file).map((download) => download.snapshot());
   }
 
   /**
@@ -135,17 +134,22 @@ export class Downloads {
   /** Resolves when that download, or every one, is complete, paused or failed; or when `signal` aborts. */
   async settled(file: FileId | undefined, signal: AbortSignal | undefined): Promise<DownloadStatus[]> {
     if (file !== undefined) this.get(file);
-    const aborted = new Promise<void>((resolve) =>
-      signal?.addEventListener("abort", () => resolve(), { once: true }),
-    );
-    for (;;) {
-      const meant = this.statuses().filter(
-        (status) =>
-          file === undefined || (status.groupId === file.groupId && status.fileName === file.fileName),
-      );
-      if (signal?.aborted || meant.every(({ state }) => SETTLED.has(state))) return meant;
-      await Promise.race([this.#changed.promise, aborted]);
+    const { promise: aborted, resolve } = Promise.withResolvers<void>();
+    const onAbort = (): void => resolve();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      while (!signal?.aborted && this.#meant(file).some((download) => !download.isSettled))
+        await Promise.race([this.#changed.promise, aborted]);
+      return this.statuses(file);
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  #meant(file: FileId | undefined): Download[] {
+    if (file === undefined) return [...this.#downloads.values()];
+    const download = this.#downloads.get(fileKey(file));
+    return download === undefined ? [] : [download];
   }
 
   #refuseRunning(file: FileId): void {

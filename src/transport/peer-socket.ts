@@ -130,12 +130,13 @@ export class PeerSocket implements PeerLink {
     });
   }
 
+  /** Behind the blocks that wait: who is choked expects none (BEP 3). So are unchoke, which undoes it, and reject. */
   choke(): void {
-    this.#queue.messages.choke();
+    this.#queue.messagesInOrder.choke();
   }
 
   unchoke(): void {
-    this.#queue.messages.unchoke();
+    this.#queue.messagesInOrder.unchoke();
   }
 
   interested(): void {
@@ -168,6 +169,11 @@ export class PeerSocket implements PeerLink {
     if (this.supportsFast) this.#queue.messages.haveNone();
   }
 
+  /** A peer without the fast extension has no word for it, and is told nothing. */
+  suggest(pieceIndex: number): void {
+    if (this.supportsFast) this.#queue.messages.suggest(pieceIndex);
+  }
+
   request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
     this.#queue.messages.request(pieceIndex, offsetBytes, lengthBytes);
   }
@@ -178,7 +184,7 @@ export class PeerSocket implements PeerLink {
 
   /** A peer without the fast extension has no word for it, and is told nothing. */
   reject(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
-    if (this.supportsFast) this.#queue.messages.reject(pieceIndex, offsetBytes, lengthBytes);
+    if (this.supportsFast) this.#queue.messagesInOrder.reject(pieceIndex, offsetBytes, lengthBytes);
   }
 
   extended(extensionId: number, payload: Uint8Array): void {

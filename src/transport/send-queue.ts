@@ -1,5 +1,5 @@
-// What goes out on a connection, in the order in which it was said: small messages in batches, blocks as they lie in
-// their frames. One write at a time is handed to the socket, as one buffer: of several, node:tls makes a copy first
+// What goes out on a connection: blocks as they lie in their frames, small messages in batches. A message goes before the
+// blocks that wait, since a request or a `have` that comes late costs its hearer time, unless its place is among them. One write at a time is handed to the socket, as one buffer: of several, node:tls makes a copy first
 // (its writev joins them), a single one it encrypts where it is.
 import { MessageEncoder } from "../wire/encoder.ts";
 
@@ -28,7 +28,10 @@ export interface SendQueueOptions {
 
 export class SendQueue {
   readonly #options: SendQueueOptions;
-  readonly #encoder = new MessageEncoder();
+  /** Said before the blocks that wait... */
+  readonly #urgent = new MessageEncoder();
+  /** ...and behind them. */
+  readonly #ordered = new MessageEncoder();
   readonly #waiting: Waiting[] = [];
   #current: Waiting | undefined;
   #currentAt = 0;
@@ -45,13 +48,22 @@ export class SendQueue {
 
   /** Where to say the next message; it goes out with all that are said until the event loop turns. */
   get messages(): MessageEncoder {
-    if (this.#current === undefined && !this.#isClosed) this.#flush ??= setImmediate(this.#flushNow);
-    if (this.#messageBytes + this.#encoder.lengthBytes > MAX_MESSAGE_BYTES) this.#options.onFlooded();
-    return this.#encoder;
+    this.#willSpeak();
+    return this.#urgent;
+  }
+
+  /** As `messages`, for what must not come before blocks that were handed over earlier. */
+  get messagesInOrder(): MessageEncoder {
+    this.#willSpeak();
+    return this.#ordered;
   }
 
   get isIdle(): boolean {
-    return this.#current === undefined && this.#encoder.lengthBytes === 0;
+    return this.#current === undefined && this.#encodedBytes === 0;
+  }
+
+  get #encodedBytes(): number {
+    return this.#urgent.lengthBytes + this.#ordered.lengthBytes;
   }
 
   /** Blocks wait, or are being written. */
@@ -65,7 +77,7 @@ export class SendQueue {
       queueMicrotask(sent);
       return false;
     }
-    if (this.#encoder.lengthBytes > 0) this.#waiting.push(this.#takeMessages());
+    if (this.#ordered.lengthBytes > 0) this.#waiting.push(this.#take(this.#ordered));
     this.#waiting.push({ bytes: frames, sent });
     this.#blockBytes += frames.length;
     this.#isFull = this.#blockBytes > HIGH_WATER_BYTES;
@@ -84,6 +96,11 @@ export class SendQueue {
     this.#waiting.length = 0;
   }
 
+  #willSpeak(): void {
+    if (this.#current === undefined && !this.#isClosed) this.#flush ??= setImmediate(this.#flushNow);
+    if (this.#messageBytes + this.#encodedBytes > MAX_MESSAGE_BYTES) this.#options.onFlooded();
+  }
+
   readonly #flushNow = (): void => {
     this.#flush = undefined;
     if (this.#current === undefined) this.#next();
@@ -91,16 +108,15 @@ export class SendQueue {
 
   #next(): void {
     if (this.#isClosed) return;
-    this.#current = this.#waiting.shift();
-    if (this.#current === undefined && this.#encoder.lengthBytes > 0) {
-      this.#current = this.#takeMessages();
-    }
+    this.#current = this.#urgent.lengthBytes > 0 ? this.#take(this.#urgent) : this.#waiting.shift();
+    if (this.#current === undefined && this.#ordered.lengthBytes > 0)
+      this.#current = this.#take(this.#ordered);
     this.#currentAt = 0;
     if (this.#current !== undefined) this.#writeMore(this.#current);
   }
 
-  #takeMessages(): Waiting {
-    const bytes = this.#encoder.take();
+  #take(encoder: MessageEncoder): Waiting {
+    const bytes = encoder.take();
     this.#messageBytes += bytes.length;
     return { bytes, sent: undefined };
   }

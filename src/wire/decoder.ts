@@ -239,6 +239,8 @@ export class MessageDecoder {
         this.#bodyBegins(id, length - 1);
         break;
       case messageIds.suggest:
+        this.#listener.suggest(this.#readPieceIndex(bytes, at));
+        break;
       case messageIds.allowedFast:
         break;
       default:

@@ -68,6 +68,11 @@ export class MessageEncoder implements PeerMessages {
     this.#begin(messageIds.haveNone, 0);
   }
 
+  suggest(pieceIndex: number): void {
+    this.#begin(messageIds.suggest, 4);
+    this.#length = writeUint32(this.#batch, this.#length, pieceIndex);
+  }
+
   request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
     this.#block(messageIds.request, pieceIndex, offsetBytes, lengthBytes);
   }

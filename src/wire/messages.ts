@@ -34,6 +34,8 @@ export interface PeerMessages {
   bitfield(bytes: Uint8Array): void;
   haveAll(): void;
   haveNone(): void;
+  /** BEP 6: a hint which piece to ask for next; who hears it may do otherwise. */
+  suggest(pieceIndex: number): void;
   request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void;
   cancel(pieceIndex: number, offsetBytes: number, lengthBytes: number): void;
   /** BEP 6: that request will not be answered. */

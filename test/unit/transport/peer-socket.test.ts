@@ -78,9 +78,10 @@ describe("a connection", () => {
       { type: "interested" },
       { type: "request", range: [1, 16384, 16384] },
       { type: "cancel", range: [1, 16384, 16384] },
-      { type: "reject", range: [1, 16384, 16384] },
       { type: "have", pieceIndex: 39 },
+      { type: "suggest", pieceIndex: 38 },
       { type: "notInterested" },
+      { type: "reject", range: [1, 16384, 16384] },
       { type: "unchoke" },
       { type: "choke" },
     ];
@@ -98,7 +99,7 @@ describe("a connection", () => {
     }
   });
 
-  it("keeps the order of messages and blocks", async () => {
+  it("lets a message go before blocks, but keeps the order of blocks, choke and unchoke", async () => {
     await using alice = await Alice.listen();
     const { accepted, dialled } = await alice.connect();
     const listener = new RecordingListener();
@@ -113,7 +114,7 @@ describe("a connection", () => {
     await heard(listener, 5);
     assert.deepEqual(
       listener.heard.map(({ type }) => type),
-      ["unchoke", "block", "have", "block", "choke"],
+      ["unchoke", "have", "block", "block", "choke"],
     );
   });
 

@@ -28,12 +28,32 @@ describe("send queue", () => {
       [1700],
     );
     // What is said meanwhile goes out as one write when that one is done.
-    queue.messages.choke();
-    queue.messages.unchoke();
+    queue.messages.interested();
+    queue.messages.notInterested();
     await turn();
     assert.equal(writes.length, 1);
     writes[0]?.written();
-    assert.equal(writes[1]?.bytes.toHex(), "00000001000000000101");
+    assert.equal(writes[1]?.bytes.toHex(), "00000001020000000103");
+  });
+
+  it("lets messages go before the blocks that wait, but for those that belong behind them", async () => {
+    const { queue, writes } = queueWithWrites();
+    const blocks = [1, 2, 3].map((value) => new Uint8Array(10).fill(value));
+    const [first = new Uint8Array(0), second = new Uint8Array(0), third = new Uint8Array(0)] = blocks;
+    queue.sendBlocks(first, () => {});
+    queue.messagesInOrder.choke();
+    queue.sendBlocks(second, () => {});
+    queue.messagesInOrder.unchoke();
+    queue.messages.interested();
+    queue.sendBlocks(third, () => {});
+    queue.messages.notInterested();
+    queue.messagesInOrder.choke();
+    await turn();
+    for (let count = 0; !queue.isIdle; count++) writes[count]?.written();
+    const written = writes.map(({ bytes }) => bytes.toHex());
+    const [choke, unchoke, interest] = ["0000000100", "0000000101", "00000001020000000103"];
+    const [one, two, three] = blocks.map((block) => block.toHex());
+    assert.deepEqual(written, [one, interest, choke, two, unchoke, three, choke]);
   });
 
   it("hands frames over as they are, without a copy, and never two writes at a time", () => {
@@ -73,7 +93,7 @@ describe("send queue", () => {
   it("says so when more than 1 MiB of messages wait, also when blocks wait between them", async () => {
     const { queue, floods } = queueWithWrites();
     const rejects = (count: number): void => {
-      for (let index = 0; index < count; index++) queue.messages.reject(0, 0, 1);
+      for (let index = 0; index < count; index++) queue.messagesInOrder.reject(0, 0, 1);
     };
     rejects(40_000);
     await turn();
@@ -88,7 +108,7 @@ describe("send queue", () => {
   it("lets any number of messages pass that are written", async () => {
     const { queue, writes, floods } = queueWithWrites();
     for (let round = 0; round < 10; round++) {
-      for (let index = 0; index < 10_000; index++) queue.messages.reject(0, 0, 1);
+      for (let index = 0; index < 10_000; index++) queue.messagesInOrder.reject(0, 0, 1);
       await turn();
       while (!queue.isIdle) writes.pop()?.written();
     }

@@ -101,6 +101,10 @@ describe("messages to bytes and back", () => {
       "000000010e",
     );
     assert.equal(
+      written(() => encoder.suggest(0x01020304)),
+      "000000050d01020304",
+    );
+    assert.equal(
       written(() => encoder.reject(1, 2, 3)),
       "0000000d10000000010000000200000003",
     );
@@ -147,10 +151,8 @@ describe("messages to bytes and back", () => {
     assert.deepEqual(listener.heard, [{ type: "choke" }]);
   });
 
-  it("passes by keep-alives, suggestions, allowed-fast and messages it does not know", () => {
-    const bytes = hex(
-      "00000000 00000005 0d 00000001 00000005 11 00000002 00000003 09 1ae1 0000000100 00000002 63 ff",
-    );
+  it("passes by keep-alives, allowed-fast and messages it does not know", () => {
+    const bytes = hex("00000000 00000005 11 00000002 00000003 09 1ae1 0000000100 00000002 63 ff");
     assert.deepEqual(decode(bytes).heard, [{ type: "choke" }]);
   });
 
@@ -188,7 +190,7 @@ describe("what a stranger sends", () => {
 
   it("refuses a piece that the torrent has not", () => {
     const range = "00000015 00000000 00000001";
-    refused(hex("00000005 04 00000015"), /piece 21 of 21/);
+    for (const id of ["04", "0d"]) refused(hex(`00000005 ${id} 00000015`), /piece 21 of 21/);
     for (const id of ["06", "08", "10"]) refused(hex(`0000000d ${id} ${range}`), /piece 21 of 21/);
     refused(hex("0000000a 07 ffffffff 00000000 00"), /piece 4294967295 of 21/);
   });

@@ -7,7 +7,7 @@ export type Range = readonly [pieceIndex: number, offsetBytes: number, lengthByt
 
 export type Message =
   | { type: "choke" | "unchoke" | "interested" | "notInterested" | "haveAll" | "haveNone" }
-  | { type: "have"; pieceIndex: number }
+  | { type: "have" | "suggest"; pieceIndex: number }
   | { type: "request" | "cancel" | "reject"; range: Range }
   | { type: "bitfield"; bytes: number[] }
   | { type: "extended"; extensionId: number; payload: number[] }
@@ -53,6 +53,9 @@ export class RecordingListener implements PeerListener {
   haveNone(): void {
     this.#hear({ type: "haveNone" });
   }
+  suggest(pieceIndex: number): void {
+    this.#hear({ type: "suggest", pieceIndex });
+  }
   request(...range: Range): void {
     this.#hear({ type: "request", range });
   }
@@ -87,7 +90,8 @@ export class RecordingListener implements PeerListener {
 export function say(speaker: PeerMessages, message: Exclude<Message, { type: "block" }>): void {
   switch (message.type) {
     case "have":
-      return void speaker.have(message.pieceIndex);
+    case "suggest":
+      return void speaker[message.type](message.pieceIndex);
     case "request":
     case "cancel":
     case "reject":
@@ -148,7 +152,7 @@ export function conversations(pieceCount: number): fc.Arbitrary<Message[]> {
       },
       plain,
     ),
-    fc.record({ type: fc.constant("have" as const), pieceIndex }, plain),
+    fc.record({ type: fc.constantFrom("have" as const, "suggest" as const), pieceIndex }, plain),
     fc.record(
       {
         type: fc.constantFrom("request" as const, "cancel" as const, "reject" as const),

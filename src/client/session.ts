@@ -93,7 +93,6 @@ export class Session {
       random: Math.random,
       onEvent: parts.onEvent,
       clientName: "miniTorrent",
-      deviceId: this.#options.deviceId,
       listenPort: this.port,
     });
     const connector = new Connector<PeerSocket>({

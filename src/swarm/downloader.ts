@@ -11,8 +11,9 @@ import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
 
 /** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
 const MAX_STRAY_BLOCKS = 32;
-/** In endgame blocks are moved when what waits takes longer than this: less is on its way already. */
-const ENDGAME_MIN_WAIT_MS = 200;
+/** In endgame blocks are moved when what waits takes longer than this: less is on its way already, or in its sender's
+ * buffers (upload-queue.ts: 0.2 s), and would come twice. */
+const ENDGAME_MIN_WAIT_MS = 400;
 /** Blocks are moved from a peer that needs so many times longer for them... */
 const TAKE_OVER_SPEEDUP = 2;
 /** ...when what waits there takes longer than this. */
@@ -33,7 +34,6 @@ export interface DownloaderOptions {
   readonly storage: PieceStorage;
   readonly nowMs: () => number;
   readonly random: () => number;
-  readonly isOurShare: (runIndex: number) => boolean;
   readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastGiver: number) => void;
   readonly onPieceCorrupt: (pieceIndex: number, contributors: readonly number[]) => void;
   readonly onStorageFailed: (error: MiniTorrentError) => void;
@@ -63,7 +63,6 @@ export class Downloader {
       have: options.have,
       reserve: (pieceIndex) => options.storage.reserve(pieceIndex),
       random: options.random,
-      isOurShare: options.isOurShare,
     });
   }
 
@@ -120,6 +119,12 @@ export class Downloader {
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
     if (peer.giving.status === "giving") peer.window.snub(this.#options.nowMs());
     for (const other of this.#peers) if (other !== undefined && other !== peer) this.pump(other);
+  }
+
+  /** The peer hints at a piece. */
+  suggested(peer: Peer): void {
+    this.picker.suggested(peer);
+    this.pump(peer);
   }
 
   // Asking

@@ -1,33 +1,122 @@
 // Until the swarm has a whole copy, its speed is that of the seeder's uplink, spent on what nobody has yet. So a seeder
-// serves such pieces first: a peer whose turn it is with a piece that others have, or are getting, waits as long as
-// somebody else waits for a new one. It waits a bounded time only: the new piece's connection may be the slow one.
+// promises each piece to one peer and suggests it there (BEP 6), as super-seeding does (BEP 16) without hiding what it
+// has; and serves such pieces first: a peer whose turn it is with a piece that others have, or are promised, waits as
+// long as somebody else waits for a new one. It waits a bounded time only: the new piece's connection may be the slow one.
+import { Rate } from "./rate.ts";
 
-/** So long a peer is put off; then it gets one run of blocks. */
+/** So many new pieces are suggested to a peer ahead of what it asks for... */
+const FIRST_AHEAD_PIECES = 2;
+/** ...and twice as many each time that it has asked for all of them before the next suggestion reached it. */
+const MAX_AHEAD_PIECES = 32;
+/** So long a peer is put off; then it gets one run of blocks... */
 const MAX_WAIT_MS = 1000;
+/** ...and so long while new pieces leave about as fast as anything ever did: the uplink has nothing to spare. */
+const MAX_WAIT_BUSY_MS = 8000;
+const BUSY_SHARE = 0.5;
+/** What the uplink carried at best is forgotten by half in 10 s (ticks of 100 ms). */
+const BEST_DECAY = 0.5 ** 0.01;
+
+export interface FirstCopiesOptions {
+  readonly pieceCount: number;
+  /** Pieces that are promised one after the other are next to each other for so long, for the disks' sake. */
+  readonly runPieces: number;
+  /** True if no other peer has that piece. */
+  readonly isNowhereElse: (pieceIndex: number) => boolean;
+  readonly random: () => number;
+}
 
 export class FirstCopies {
+  readonly #pieceCount: number;
+  readonly #runPieces: number;
   readonly #isNowhereElse: (pieceIndex: number) => boolean;
-  /** By piece: slot + 1 of the first peer that was sent of it; 0: nobody. */
-  readonly #firstReceiver: Uint16Array;
+  readonly #random: () => number;
+  /** By piece: slot + 1 of the peer that gets its first copy; 0: nobody. */
+  readonly #promisedTo: Uint16Array;
+  /** By piece: 1 if it was suggested to that peer, which has not asked for it yet. */
+  readonly #isAhead: Uint8Array;
+  /** By slot: how many such pieces there are. */
+  readonly #aheadCounts: number[] = [];
+  /** By slot: how many there are to be. */
+  readonly #wantedAhead: number[] = [];
+  /** Runs in random order, made when it is first needed; cut by `#nextRun`. */
+  #runs: Uint32Array | undefined;
+  #nextRun = 0;
+  #nextInRun = 0;
+  /** Pieces whose promise broke. */
+  readonly #givenBack: number[] = [];
+  #unpromisedCount: number;
   /** By slot: since when the peer is put off; 0: it is not. */
   readonly #putOffSinceMs: number[] = [];
+  readonly #sent = new Rate();
+  readonly #sentNew = new Rate();
+  #bestBytesPerSecond = 0;
 
-  /** @param isNowhereElse true if no other peer has that piece */
-  constructor(pieceCount: number, isNowhereElse: (pieceIndex: number) => boolean) {
+  constructor({ pieceCount, runPieces, isNowhereElse, random }: FirstCopiesOptions) {
+    this.#pieceCount = pieceCount;
+    this.#unpromisedCount = pieceCount;
+    this.#runPieces = runPieces;
     this.#isNowhereElse = isNowhereElse;
-    this.#firstReceiver = new Uint16Array(pieceCount);
+    this.#random = random;
+    this.#promisedTo = new Uint16Array(pieceCount);
+    this.#isAhead = new Uint8Array(pieceCount);
   }
 
-  /** Nobody has the piece, and nobody but that peer was sent of it. */
+  /** Nobody has the piece, and it is promised to nobody but that peer. */
   isNewFor(slot: number, pieceIndex: number): boolean {
-    const receiver = this.#firstReceiver[pieceIndex] ?? 0;
-    return (receiver === 0 || receiver === slot + 1) && this.#isNowhereElse(pieceIndex);
+    const promisedTo = this.#promisedTo[pieceIndex] ?? 0;
+    return (promisedTo === 0 || promisedTo === slot + 1) && this.#isNowhereElse(pieceIndex);
+  }
+
+  /** Pieces that were suggested to the peer and that it has not asked for yet. */
+  aheadOf(slot: number): number {
+    return this.#aheadCounts[slot] ?? 0;
+  }
+
+  /** Promises the peer as many new pieces as it is to know ahead, to be suggested to it. */
+  promises(slot: number, takerCount: number): readonly number[] {
+    const promised: number[] = [];
+    const share = Math.ceil(this.#unpromisedCount / (2 * takerCount));
+    const wanted = Math.min(share, this.#wantedAhead[slot] ?? FIRST_AHEAD_PIECES);
+    while (this.aheadOf(slot) < wanted) {
+      const pieceIndex = this.#takeNew();
+      if (pieceIndex === undefined) break;
+      this.#promisedTo[pieceIndex] = slot + 1;
+      this.#unpromisedCount--;
+      this.#isAhead[pieceIndex] = 1;
+      this.#aheadCounts[slot] = this.aheadOf(slot) + 1;
+      promised.push(pieceIndex);
+    }
+    return promised;
+  }
+
+  /** The peer asks for a block of that piece: what nobody was promised, or has asked for yet, is promised to it. */
+  requested(slot: number, pieceIndex: number): void {
+    if (this.#isAhead[pieceIndex] === 1) this.#isAsked(pieceIndex);
+    else if (this.#promisedTo[pieceIndex] !== 0) return;
+    else this.#unpromisedCount--;
+    this.#promisedTo[pieceIndex] = slot + 1;
+    if (this.aheadOf(slot) > 0) return;
+    const wanted = this.#wantedAhead[slot] ?? FIRST_AHEAD_PIECES;
+    this.#wantedAhead[slot] = Math.min(MAX_AHEAD_PIECES, wanted * 2);
+  }
+
+  /** Some peer has the piece now. */
+  gained(pieceIndex: number): void {
+    if (this.#isAhead[pieceIndex] === 1) this.#isAsked(pieceIndex);
   }
 
   /** The peer is being sent of that piece. */
-  sent(slot: number, pieceIndex: number): void {
+  sent(slot: number, pieceIndex: number, bytes: number): void {
     this.#putOffSinceMs[slot] = 0;
-    if (this.#firstReceiver[pieceIndex] === 0) this.#firstReceiver[pieceIndex] = slot + 1;
+    this.#sent.add(bytes);
+    if (this.isNewFor(slot, pieceIndex)) this.#sentNew.add(bytes);
+  }
+
+  /** Called about every 100 ms. */
+  tick(elapsedMs: number): void {
+    this.#sent.advance(elapsedMs);
+    this.#sentNew.advance(elapsedMs);
+    this.#bestBytesPerSecond = Math.max(this.#bestBytesPerSecond * BEST_DECAY, this.#sent.bytesPerSecond);
   }
 
   /** True as long as the peer has to let others go first. */
@@ -37,14 +126,60 @@ export class FirstCopies {
       this.#putOffSinceMs[slot] = Math.max(nowMs, Number.MIN_VALUE);
       return true;
     }
-    return nowMs - sinceMs < MAX_WAIT_MS;
+    const isBusy = this.#sentNew.bytesPerSecond > this.#bestBytesPerSecond * BUSY_SHARE;
+    return nowMs - sinceMs < (isBusy ? MAX_WAIT_BUSY_MS : MAX_WAIT_MS);
   }
 
-  /** What the peer was sent and nobody else has is new again. */
+  /** What the peer was promised and nobody has is new again. */
   peerLeft(slot: number): void {
     this.#putOffSinceMs[slot] = 0;
-    for (let pieceIndex = 0; pieceIndex < this.#firstReceiver.length; pieceIndex++) {
-      if (this.#firstReceiver[pieceIndex] === slot + 1) this.#firstReceiver[pieceIndex] = 0;
+    this.#aheadCounts[slot] = 0;
+    this.#wantedAhead[slot] = FIRST_AHEAD_PIECES;
+    for (let pieceIndex = 0; pieceIndex < this.#pieceCount; pieceIndex++) {
+      if (this.#promisedTo[pieceIndex] !== slot + 1) continue;
+      this.#promisedTo[pieceIndex] = 0;
+      this.#unpromisedCount++;
+      this.#isAhead[pieceIndex] = 0;
+      if (this.#isNowhereElse(pieceIndex)) this.#givenBack.push(pieceIndex);
     }
+  }
+
+  #isAsked(pieceIndex: number): void {
+    const slot = (this.#promisedTo[pieceIndex] ?? 0) - 1;
+    this.#isAhead[pieceIndex] = 0;
+    this.#aheadCounts[slot] = this.aheadOf(slot) - 1;
+  }
+
+  #takeNew(): number | undefined {
+    for (;;) {
+      const pieceIndex = this.#givenBack.pop() ?? this.#nextInOrder();
+      if (pieceIndex === undefined) return undefined;
+      if (this.#promisedTo[pieceIndex] === 0 && this.#isNowhereElse(pieceIndex)) return pieceIndex;
+    }
+  }
+
+  /** Each piece once. */
+  #nextInOrder(): number | undefined {
+    this.#runs ??= this.#shuffledRuns();
+    while (this.#nextRun < this.#runs.length) {
+      const pieceIndex = (this.#runs[this.#nextRun] ?? 0) * this.#runPieces + this.#nextInRun;
+      if (++this.#nextInRun === this.#runPieces) {
+        this.#nextInRun = 0;
+        this.#nextRun++;
+      }
+      if (pieceIndex < this.#pieceCount) return pieceIndex;
+    }
+    return undefined;
+  }
+
+  #shuffledRuns(): Uint32Array {
+    const runs = Uint32Array.from({ length: Math.ceil(this.#pieceCount / this.#runPieces) }, (_, run) => run);
+    for (let last = runs.length - 1; last > 0; last--) {
+      const other = Math.floor(this.#random() * (last + 1));
+      const run = runs[last] ?? 0;
+      runs[last] = runs[other] ?? 0;
+      runs[other] = run;
+    }
+    return runs;
   }
 }

@@ -13,12 +13,17 @@ import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
 import type { Trust } from "./trust.ts";
 import type { UploadQueue } from "./upload-queue.ts";
 
-/** A peer with less than this asked of it may run dry before the next request reaches it: a long round trip. */
-const HUNGRY_SECONDS = 0.25;
+/** A peer with less than this and a round trip's worth asked of it runs dry before the next request reaches it. */
+const HUNGRY_SECONDS = 0.02;
 const HUNGRY_BLOCKS = 4;
 
 /** A peer without the fast extension does not answer what was cancelled in time: these are not kept for ever. */
 const MAX_TAKEN_BACK = 4096;
+
+/** Suggestions that are kept; of more, the oldest are forgotten. */
+const MAX_SUGGESTIONS = 64;
+/** A seeder that suggests says more of it sooner than that while it has new pieces. */
+const SUGGESTING_MS = 1000;
 
 /** How the peer stands to our wishes. */
 export type Giving = { readonly status: "choking" } | { readonly status: "giving" };
@@ -41,6 +46,8 @@ export interface PeerOptions {
   readonly makeUploads: (peer: Peer) => UploadQueue;
   /** Called when the choker chokes the peer: what waited is dropped. */
   readonly onChoke: (peer: Peer) => void;
+  /** Called when the choker unchokes the peer, before it is told. */
+  readonly onUnchoke: (peer: Peer) => void;
   readonly clock: () => number;
 }
 
@@ -57,6 +64,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly #trust: Trust;
   readonly #clock: () => number;
   readonly #onChoke: (peer: Peer) => void;
+  readonly #onUnchoke: (peer: Peer) => void;
   #has: PieceSet;
   #hasSaidWhatItHas = false;
   #isSeed = false;
@@ -74,6 +82,8 @@ export class Peer implements PickingPeer, ChokablePeer {
    * rejected, although nobody waits for it; and it may have been asked for again since.
    */
   readonly #takenBack = new Set<number>();
+  readonly #suggestions: number[] = [];
+  #suggestedAtMs = Number.NEGATIVE_INFINITY;
   #strayBlocks = 0;
   #clientName: string | undefined;
   #listenPort: number | undefined;
@@ -87,6 +97,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#trust = options.trust;
     this.#clock = options.clock;
     this.#onChoke = options.onChoke;
+    this.#onUnchoke = options.onUnchoke;
     this.#has = new PieceSet(options.pieceCount);
     this.#taking = { status: "choked", sinceMs: options.nowMs };
     this.#listenPort = options.identity.listenPort;
@@ -143,6 +154,21 @@ export class Peer implements PickingPeer, ChokablePeer {
     if (this.#has.has(pieceIndex)) this.#wantedCount--;
   }
 
+  /** BEP 6. The piece exists. */
+  suggested(pieceIndex: number): void {
+    this.#suggestions.push(pieceIndex);
+    if (this.#suggestions.length > MAX_SUGGESTIONS) this.#suggestions.shift();
+    this.#suggestedAtMs = this.#clock();
+  }
+
+  takeSuggestion(): number | undefined {
+    return this.#suggestions.shift();
+  }
+
+  get isSuggesting(): boolean {
+    return this.#clock() - this.#suggestedAtMs < SUGGESTING_MS;
+  }
+
   // What it gives
 
   get giving(): Giving {
@@ -187,7 +213,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   }
 
   asked(): void {
-    if (this.#outstanding++ === 0) this.window.waitBegins(this.#clock());
+    this.window.asked(++this.#outstanding, this.#clock());
   }
 
   /** A request is answered. */
@@ -198,6 +224,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   /** A request is cancelled or forgotten; the block may be on its way. */
   tookBack(pieceIndex: number, blockIndex: number): void {
     this.#outstanding--;
+    this.window.lostCount();
     this.#takenBack.add(blockKey(pieceIndex, blockIndex));
     if (this.#takenBack.size <= MAX_TAKEN_BACK) return;
     for (const oldest of this.#takenBack) {
@@ -225,7 +252,8 @@ export class Peer implements PickingPeer, ChokablePeer {
   }
 
   get isHungry(): boolean {
-    const blocks = (this.downloaded.bytesPerSecond * HUNGRY_SECONDS) / BLOCK_LENGTH_BYTES;
+    const seconds = HUNGRY_SECONDS + this.window.roundTripMs / 1000;
+    const blocks = (this.downloaded.bytesPerSecond * seconds) / BLOCK_LENGTH_BYTES;
     return this.#outstanding < Math.max(HUNGRY_BLOCKS, blocks);
   }
 
@@ -279,6 +307,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   unchoke(): void {
     if (this.#taking.status === "unchoked") return;
     this.#taking = { status: "unchoked", sinceMs: this.#clock() };
+    this.#onUnchoke(this);
     this.link.unchoke();
   }
 

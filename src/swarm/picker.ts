@@ -12,8 +12,6 @@ import type { PieceSet } from "./piece-set.ts";
 
 /** Pieces looked at, from the rarest up, before the peer's own bitfield is scanned. */
 const MAX_WALK_PIECES = 192;
-/** Pieces that the peer has, of the rarest that it has, among which one that falls to us is looked for. */
-const MAX_SHARE_PIECES = 96;
 /** Free pieces that a scan of the peer's bitfield weighs against each other. */
 const MAX_SCAN_CANDIDATES = 192;
 /** What is asked of one peer in a row is contiguous for so long (seeks of a disk, read-ahead). */
@@ -35,6 +33,10 @@ export interface PickingPeer {
   readonly isOnParole: boolean;
   /** Little is asked of it: soon it would have nothing to send. */
   readonly isHungry: boolean;
+  /** It says which pieces to ask it for, so that others ask it for others (BEP 6). */
+  readonly isSuggesting: boolean;
+  /** The next piece that it suggested, once. */
+  takeSuggestion(): number | undefined;
 }
 
 /** A block that is asked of somebody already. */
@@ -50,8 +52,6 @@ export interface PickerOptions {
   /** Memory to put the piece together in; undefined: there is none now. */
   readonly reserve: (pieceIndex: number) => Uint8Array | undefined;
   readonly random: () => number;
-  /** True if the piece run of that number falls to us rather than to another leecher (see share-out.ts). */
-  readonly isOurShare: (runIndex: number) => boolean;
 }
 
 export class Picker {
@@ -60,7 +60,6 @@ export class Picker {
   readonly #have: Bitfield;
   readonly #reserve: (pieceIndex: number) => Uint8Array | undefined;
   readonly #random: () => number;
-  readonly #isOurShare: (runIndex: number) => boolean;
   readonly #runShift: number;
   /** In the order in which they were opened. */
   readonly #open = new Map<number, OpenPiece>();
@@ -77,15 +76,14 @@ export class Picker {
   #leecherCount = 0;
   #isOutOfMemory = false;
   #discardedBytes = 0;
-  /** The last walk found only pieces that others will most likely fetch. */
+  /** The peer suggests what to ask it for, and has not suggested more yet. */
   #isHeldBack = false;
 
-  constructor({ geometry, have, reserve, random, isOurShare }: PickerOptions) {
+  constructor({ geometry, have, reserve, random }: PickerOptions) {
     this.#geometry = geometry;
     this.#have = have;
     this.#reserve = reserve;
     this.#random = random;
-    this.#isOurShare = isOurShare;
     this.availability = new Availability(geometry.pieceCount, (pieceIndex) => !have.has(pieceIndex), random);
     this.#runShift = Math.max(0, Math.floor(Math.log2(RUN_LENGTH_BYTES / geometry.pieceLengthBytes)));
   }
@@ -156,6 +154,11 @@ export class Picker {
   /** The peer, which is no seed, has that piece as well. */
   peerGained(peer: PickingPeer, pieceIndex: number): void {
     this.availability.gained(pieceIndex);
+    this.#dryAt[peer.slot] = 0;
+  }
+
+  /** The peer has suggested a piece. */
+  suggested(peer: PickingPeer): void {
     this.#dryAt[peer.slot] = 0;
   }
 
@@ -308,15 +311,28 @@ export class Picker {
   #choose(peer: PickingPeer): number | undefined {
     const { availability } = this;
     if (availability.freeCount === 0) return undefined;
+    const suggested = this.#suggested(peer);
+    if (suggested !== undefined) return suggested;
+    // What others are getting from there: sent twice it delays the first whole copy.
+    this.#isHeldBack = peer.isSuggesting && !peer.isHungry;
+    if (this.#isHeldBack) return undefined;
     const isFirst = this.#have.count + this.#open.size < RANDOM_FIRST_PIECES;
     // Nobody needs anything of us: file order is best for disk and hashing.
     if (this.#leecherCount === 0 && peer.isSeed && !isFirst) return availability.lowestFree();
     if (isFirst && !peer.isSeed) return this.#scan(peer, 1);
     const found = this.#walk(peer);
-    return found !== undefined || this.#isHeldBack ? found : this.#scan(peer, MAX_SCAN_CANDIDATES);
+    return found ?? this.#scan(peer, MAX_SCAN_CANDIDATES);
   }
 
-  /** From the rarest bucket up: the run that is under way, then one that falls to us, then any. */
+  #suggested(peer: PickingPeer): number | undefined {
+    for (;;) {
+      const pieceIndex = peer.takeSuggestion();
+      if (pieceIndex === undefined) return undefined;
+      if (this.availability.isFree(pieceIndex) && peer.has.has(pieceIndex)) return pieceIndex;
+    }
+  }
+
+  /** From the rarest bucket up: the run that is under way, then any. */
   #walk(peer: PickingPeer): number | undefined {
     const next = (this.#lastOpened[peer.slot] ?? -2) + 1;
     const isRunOn =
@@ -327,21 +343,11 @@ export class Picker {
     let stepsLeft = MAX_WALK_PIECES;
     const { buckets } = this.availability;
     for (let rarity = 0; rarity < buckets.length && stepsLeft > 0; rarity++) {
-      const bucket = buckets[rarity] ?? [];
-      let any: number | undefined;
-      let shareStepsLeft = MAX_SHARE_PIECES;
-      for (const pieceIndex of bucket) {
+      for (const pieceIndex of buckets[rarity] ?? []) {
         if (--stepsLeft === 0) break;
         if (!peer.has.has(pieceIndex)) continue;
-        if (isRunOn && this.availability.rarity(next) === rarity) return next;
-        any ??= pieceIndex;
-        // Who of us fetches it is a question only while nobody has it.
-        if (rarity > 0 || --shareStepsLeft === 0) break;
-        if (this.#isOurShare(pieceIndex >> this.#runShift)) return pieceIndex;
+        return isRunOn && this.availability.rarity(next) === rarity ? next : pieceIndex;
       }
-      // Others are getting these, or have them: what the seeder sends twice delays the first whole copy.
-      this.#isHeldBack = any !== undefined && peer.isSeed && this.#leecherCount > 0 && !peer.isHungry;
-      if (any !== undefined) return this.#isHeldBack ? undefined : any;
     }
     return undefined;
   }

@@ -1,5 +1,5 @@
 // How many blocks are asked of one peer at once, and how long its silence is borne. Slow start as TCP's, then what the
-// peer delivers in two seconds (libtorrent: request_queue_time 3 s); a timeout from mean and deviation (RFC 6298), and
+// peer delivers in half a second, a round trip and a pause of its own; a timeout from mean and deviation (RFC 6298), and
 // a silent peer is snubbed to one request until it delivers.
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 
@@ -9,12 +9,15 @@ const INITIAL_BLOCKS = 8;
 const MIN_BLOCKS = 2;
 /** libtorrent's default where a peer does not say (`reqq`, BEP 10). */
 const DEFAULT_PEER_LIMIT_BLOCKS = 250;
-/** What the peer delivers in that time is outstanding: far more than a round trip, less than two people wait. */
-const QUEUE_SECONDS = 2;
+/** What the peer delivers in that time is outstanding, beside a round trip's worth. libtorrent's request_queue_time is 3 s;
+ * in a swarm that keeps up with its seeder, what was decided so long ago is out of date: five times the duplicates. */
+const QUEUE_SECONDS = 0.5;
 /** Slow start compares one such span with the next. */
 const SLOW_START_ROUND_MS = 500;
 /** Slow start is over when a span brought less than this times the one before. */
 const SLOW_START_GROWTH = 1.25;
+/** A tick of 100 ms leaves so much of the longest pause. */
+const GAP_DECAY = 0.98;
 /** A block that comes in makes room for one request; requests go out in bundles of up to this many, in one packet. */
 const MAX_BUNDLE_BLOCKS = 16;
 /** libtorrent: "timeouts should never be less than 2 seconds"; one more for a disk that syncs. */
@@ -34,8 +37,14 @@ export class RequestWindow {
   #sizeBlocks: number;
   #phase: Phase;
   #silentSinceMs: number;
+  /** One request at a time is timed: when it was sent, and how many answers come before its own. */
+  #timedAtMs: number | undefined;
+  #timedAnswers = 0;
+  #roundTripMs: number | undefined;
   #meanGapMs: number | undefined;
   #gapDeviationMs = 0;
+  /** Of late: a pause is forgotten by half in 3.5 s. */
+  #longestGapMs = 0;
 
   /** @param ownLimitBlocks most blocks that we ask of one peer, whatever it allows */
   constructor(ownLimitBlocks: number, nowMs: number) {
@@ -72,9 +81,23 @@ export class RequestWindow {
     this.#sizeBlocks = Math.min(this.#sizeBlocks, this.#limitBlocks);
   }
 
-  /** Nothing was outstanding and now something is: silence counts from here. */
-  waitBegins(nowMs: number): void {
-    this.#silentSinceMs = nowMs;
+  /** The shortest time from a request to its block so far; 0 while none has come. */
+  get roundTripMs(): number {
+    return this.#roundTripMs ?? 0;
+  }
+
+  /** A request is sent. `outstanding`: how many are, with this one. */
+  asked(outstanding: number, nowMs: number): void {
+    // Nothing was outstanding: silence counts from here.
+    if (outstanding === 1) this.#silentSinceMs = nowMs;
+    if (this.#timedAtMs !== undefined) return;
+    this.#timedAtMs = nowMs;
+    this.#timedAnswers = outstanding;
+  }
+
+  /** A request was answered without its block, or taken back: the order of answers is not known any more. */
+  lostCount(): void {
+    this.#timedAtMs = undefined;
   }
 
   /** The peer may be asked (again): whatever was learnt of its speed is old. Snubbed stays snubbed. */
@@ -85,6 +108,10 @@ export class RequestWindow {
 
   /** A block that was asked for is complete. Snubbed -> slow start. */
   arrived(bytes: number, nowMs: number): void {
+    if (this.#timedAtMs !== undefined && --this.#timedAnswers === 0) {
+      this.#roundTripMs = Math.min(this.#roundTripMs ?? Number.POSITIVE_INFINITY, nowMs - this.#timedAtMs);
+      this.#timedAtMs = undefined;
+    }
     this.#learnGap(nowMs - this.#silentSinceMs);
     this.#silentSinceMs = nowMs;
     if (this.#phase.status === "snubbed") {
@@ -100,6 +127,7 @@ export class RequestWindow {
   /** Called about every 100 ms with the rate at which the peer delivers. Slow start -> steady. */
   adjust(nowMs: number, rateBytesPerSecond: number): void {
     const phase = this.#phase;
+    this.#longestGapMs *= GAP_DECAY;
     if (phase.status === "slow-start" && nowMs >= phase.roundEndsMs) {
       const isStillGrowing = phase.roundBytes > phase.lastRoundBytes * SLOW_START_GROWTH;
       if (phase.lastRoundBytes > 0 && !isStillGrowing) {
@@ -111,7 +139,9 @@ export class RequestWindow {
       }
     }
     if (this.#phase.status === "steady") {
-      const wanted = Math.ceil((rateBytesPerSecond * QUEUE_SECONDS) / BLOCK_LENGTH_BYTES);
+      // Who gives in bursts is to find enough for the next one, or it would get slower with every burst.
+      const seconds = QUEUE_SECONDS + (this.roundTripMs + this.#longestGapMs) / 1000;
+      const wanted = Math.ceil((rateBytesPerSecond * seconds) / BLOCK_LENGTH_BYTES);
       this.#sizeBlocks = Math.min(this.#limitBlocks, Math.max(MIN_BLOCKS, wanted));
     }
   }
@@ -133,6 +163,7 @@ export class RequestWindow {
   }
 
   #learnGap(gapMs: number): void {
+    this.#longestGapMs = Math.max(this.#longestGapMs, gapMs);
     // RFC 6298 section 2: alpha 1/8, beta 1/4, the first deviation half of the first sample.
     if (this.#meanGapMs === undefined) {
       this.#meanGapMs = gapMs;

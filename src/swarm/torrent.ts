@@ -14,7 +14,6 @@ import { Peer } from "./peer.ts";
 import { PieceSet } from "./piece-set.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
-import { ShareOut } from "./share-out.ts";
 import { Sources } from "./sources.ts";
 import type {
   PeerIdentity,
@@ -51,11 +50,6 @@ export interface TorrentOptions {
   readonly clientName?: string;
   /** Where this client listens for peers; told to them. */
   readonly listenPort?: number;
-  /**
-   * This device, as its peers know it. With it, leechers that know each other share out among themselves who asks the
-   * seeder for which piece first; without it they choose at random.
-   */
-  readonly deviceId?: string;
   /** Runs work after what is running now; `queueMicrotask` if nothing else is given. */
   readonly defer?: (work: () => void) => void;
 }
@@ -66,7 +60,6 @@ export class Torrent {
   readonly #have: Bitfield;
   readonly #trust = new Trust();
   readonly #sources = new Sources();
-  readonly #shareOut: ShareOut;
   readonly #downloader: Downloader;
   readonly #uploader: Uploader;
   readonly #downloaded = new Rate();
@@ -82,7 +75,6 @@ export class Torrent {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#have = options.have.clone();
-    this.#shareOut = new ShareOut(options.deviceId);
     this.#lastTickMs = nowMs();
     this.#state = { status: this.#have.isComplete ? "seeding" : "downloading" };
     this.#downloader = new Downloader({
@@ -91,7 +83,6 @@ export class Torrent {
       storage,
       nowMs,
       random,
-      isOurShare: (runIndex) => this.#shareOut.isOurs(runIndex),
       onPieceVerified: (pieceIndex, contributors, lastGiver) =>
         this.#pieceVerified(pieceIndex, contributors, lastGiver),
       onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
@@ -156,6 +147,7 @@ export class Torrent {
       clock: nowMs,
       makeUploads: (made) => this.#uploader.makeQueue(made),
       onChoke: (choked) => this.#uploader.choked(choked),
+      onUnchoke: (unchoked) => this.#uploader.unchoked(unchoked),
     });
     this.#peers = [...this.#peers, peer];
     this.#sources.connected(sourceIndex);
@@ -183,7 +175,7 @@ export class Torrent {
       peer.uploaded.advance(elapsedMs);
     }
     this.#downloader.tick();
-    this.#uploader.tick();
+    this.#uploader.tick(elapsedMs);
   }
 
   /** Downloading, seeding or failed -> paused: nothing more is asked for, everybody is choked; connections stay. */
@@ -280,6 +272,10 @@ export class Torrent {
       },
       haveAll: () => this.#peerSaysItHas(peer, PieceSet.full(this.#have.pieceCount)),
       haveNone: () => this.#peerSaysItHas(peer, new PieceSet(this.#have.pieceCount)),
+      suggest: (pieceIndex) => {
+        peer.suggested(pieceIndex);
+        downloader.suggested(peer);
+      },
       request: (pieceIndex, offsetBytes, lengthBytes) =>
         uploader.requested(peer, { pieceIndex, offsetBytes, lengthBytes }),
       cancel: (pieceIndex, offsetBytes, lengthBytes) =>
@@ -322,7 +318,6 @@ export class Torrent {
     }
     peer.saysItHas(pieces, this.#have);
     this.#downloader.peerCame(peer);
-    if (!peer.isSeed) this.#shareOut.leecherCame(peer.identity.deviceId);
     if (this.#closeIfBothAreComplete(peer)) return;
     this.#updateInterest(peer);
     this.#downloader.pump(peer);
@@ -341,10 +336,10 @@ export class Torrent {
     if (!peer.gained(pieceIndex, !this.#have.has(pieceIndex))) return;
     const { picker } = this.#downloader;
     picker.peerGained(peer, pieceIndex);
+    this.#uploader.gained(pieceIndex);
     if (peer.has.isFull) {
       picker.peerBecameSeed(peer);
       peer.becameSeed();
-      this.#shareOut.leecherLeft(peer.identity.deviceId);
       if (this.#closeIfBothAreComplete(peer)) return;
     }
     this.#updateInterest(peer);
@@ -358,7 +353,6 @@ export class Torrent {
     this.#downloader.peerLeft(peer);
     this.#uploader.peerLeft(peer);
     this.#sources.disconnected(peer.sourceIndex);
-    if (peer.hasSaidWhatItHas && !peer.isSeed) this.#shareOut.leecherLeft(peer.identity.deviceId);
     this.#freeSlots.push(peer.slot);
   }
 

@@ -61,6 +61,8 @@ export class UploadQueue {
   /** Cut by `#head`: what is before it is served. */
   #requests: UploadRequest[] = [];
   #head = 0;
+  /** Requests from `#head` up to here go before the others. */
+  #urgentEnd = 0;
   readonly #loaded: LoadedPiece[] = [];
   #isHeld = false;
   #unsentBytes = 0;
@@ -100,15 +102,24 @@ export class UploadQueue {
     return this.#isHeld || this.#unsentBytes >= this.#unsentLimitBytes;
   }
 
-  get #isStalled(): boolean {
+  /** The connection takes nothing for a while. */
+  get isStalled(): boolean {
     return this.#heldTicks >= STALLED_TICKS;
   }
 
-  /** Returns false if the queue is full. */
-  push(pieceIndex: number, offsetBytes: number, lengthBytes: number): boolean {
+  /** An urgent request goes before those that are not. Returns false if the queue is full. */
+  push(pieceIndex: number, offsetBytes: number, lengthBytes: number, isUrgent = false): boolean {
     if (this.length >= this.#options.limit) return false;
     this.#isIdle = false;
-    this.#requests.push({ pieceIndex, offsetBytes, lengthBytes });
+    const request = { pieceIndex, offsetBytes, lengthBytes };
+    if (!isUrgent) {
+      this.#requests.push(request);
+      return true;
+    }
+    const place = Math.max(this.#head, this.#urgentEnd);
+    if (place === this.#requests.length) this.#requests.push(request);
+    else this.#requests.splice(place, 0, request);
+    this.#urgentEnd = place + 1;
     return true;
   }
 
@@ -122,6 +133,7 @@ export class UploadQueue {
         request.lengthBytes === lengthBytes
       ) {
         this.#requests.splice(at, 1);
+        if (at < this.#urgentEnd) this.#urgentEnd--;
         return true;
       }
     }
@@ -133,6 +145,7 @@ export class UploadQueue {
     const waiting = this.#requests.slice(this.#head);
     this.#requests = [];
     this.#head = 0;
+    this.#urgentEnd = 0;
     this.#unloadAllBut(new Set());
     return waiting;
   }
@@ -145,7 +158,7 @@ export class UploadQueue {
   /** Called now and then: memory that nothing was asked of since the last call goes back. */
   tick(): void {
     this.#heldTicks = this.#mustHold ? this.#heldTicks + 1 : 0;
-    if (this.#isStalled) this.#unloadAllBut(new Set(this.#loaded.filter(isInFlight).map(indexOf)));
+    if (this.isStalled) this.#unloadAllBut(new Set(this.#loaded.filter(isInFlight).map(indexOf)));
     if (this.length > 0) return;
     if (this.#isIdle) this.#unloadAllBut(new Set());
     this.#isIdle = true;
@@ -187,7 +200,7 @@ export class UploadQueue {
 
   /** Sees that the piece of the first request, and the next piece asked for, are in memory or being read. */
   #readAhead(): void {
-    if (this.#isStalled) return;
+    if (this.isStalled) return;
     const wanted = new Set<number>();
     for (let at = this.#head; at < this.#requests.length && wanted.size < MAX_LOADED_PIECES; at++) {
       const request = this.#requests[at];
@@ -220,6 +233,7 @@ export class UploadQueue {
     const waiting = this.#requests.slice(this.#head);
     this.#requests = waiting.filter((request) => request.pieceIndex !== piece.pieceIndex);
     this.#head = 0;
+    this.#urgentEnd = 0;
     const dropped = waiting.filter((request) => request.pieceIndex === piece.pieceIndex);
     this.#options.onReadFailed(piece.pieceIndex, dropped, error);
     this.pump();
@@ -250,6 +264,7 @@ export class UploadQueue {
     // The served part is cut off when it is the larger one: each request is moved at most once on average.
     if (this.#head > 64 && this.#head * 2 > this.#requests.length) {
       this.#requests = this.#requests.slice(this.#head);
+      this.#urgentEnd -= this.#head;
       this.#head = 0;
     }
     piece.runsInFlight++;

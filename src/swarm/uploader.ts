@@ -8,6 +8,9 @@ import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { UploadQueue, type UploadRequest } from "./upload-queue.ts";
 
+/** Contiguous pieces that are suggested one after the other (seeks of a disk, read-ahead). */
+const RUN_LENGTH_BYTES = 1024 * 1024;
+
 export interface UploaderOptions {
   readonly geometry: Geometry;
   readonly have: Bitfield;
@@ -29,12 +32,20 @@ export class Uploader {
   readonly #choker: Choker<Peer>;
   readonly #firstCopies: FirstCopies;
   #isActive = true;
+  /** How many peers want something of us. */
+  #takerCount = 0;
   /** Somebody was put off for the sake of somebody with a newer piece. */
   #isSomebodyPutOff = false;
 
   constructor(options: UploaderOptions) {
     this.#options = options;
-    this.#firstCopies = new FirstCopies(options.geometry.pieceCount, options.isNowhereElse);
+    const { pieceCount, pieceLengthBytes } = options.geometry;
+    this.#firstCopies = new FirstCopies({
+      pieceCount,
+      runPieces: Math.max(1, RUN_LENGTH_BYTES / pieceLengthBytes),
+      isNowhereElse: options.isNowhereElse,
+      random: options.random,
+    });
     this.#choker = new Choker(options.uploadSlots, options.nowMs(), options.random);
   }
 
@@ -48,7 +59,7 @@ export class Uploader {
       limit: requestsFromPeer,
       mayServe: (pieceIndex) => this.#mayServe(peer, pieceIndex),
       onSent: (pieceIndex, bytes) => {
-        this.#firstCopies.sent(peer.slot, pieceIndex);
+        this.#firstCopies.sent(peer.slot, pieceIndex, bytes);
         onSent(peer, bytes);
         if (this.#isSomebodyPutOff && !this.#isNewPieceWaiting()) this.#pumpAllSoon();
       },
@@ -74,11 +85,24 @@ export class Uploader {
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     } else if (!this.#options.have.has(pieceIndex)) {
       this.#refuse(peer, request, "it asked for a piece that we lack");
-    } else if (!peer.uploads.push(pieceIndex, offsetBytes, lengthBytes)) {
+    } else if (!peer.uploads.push(pieceIndex, offsetBytes, lengthBytes, this.#isUrgent(peer, pieceIndex))) {
       this.#refuse(peer, request, "it asked for more at once than was agreed");
     } else {
       peer.uploads.pumpSoon();
     }
+  }
+
+  /** A seeder sends what nobody has before what others have too. */
+  #isUrgent(peer: Peer, pieceIndex: number): boolean {
+    if (!this.#options.have.isComplete) return false;
+    this.#firstCopies.requested(peer.slot, pieceIndex);
+    this.#suggest(peer);
+    return this.#firstCopies.isNewFor(peer.slot, pieceIndex);
+  }
+
+  /** Some peer has the piece now. */
+  gained(pieceIndex: number): void {
+    this.#firstCopies.gained(pieceIndex);
   }
 
   cancelled(peer: Peer, { pieceIndex, offsetBytes, lengthBytes }: UploadRequest): void {
@@ -94,6 +118,11 @@ export class Uploader {
     }
   }
 
+  /** The choker unchokes the peer: it is to know what to ask for before it may ask. */
+  unchoked(peer: Peer): void {
+    this.#suggest(peer);
+  }
+
   peerLeft(peer: Peer): void {
     peer.uploads.close();
     this.#choker.peerLeft(peer);
@@ -101,7 +130,8 @@ export class Uploader {
     this.#fillFreeSlots();
   }
 
-  tick(): void {
+  tick(elapsedMs: number): void {
+    this.#firstCopies.tick(elapsedMs);
     if (this.#isActive) this.#choker.tick(this.#options.nowMs(), this.#options.peers());
     this.#fillFreeSlots();
     for (const peer of this.#options.peers()) peer.uploads.tick();
@@ -128,9 +158,18 @@ export class Uploader {
     return false;
   }
 
+  /** While we are alone in having all, different leechers are to ask for different pieces. */
+  #suggest(peer: Peer): void {
+    if (!this.#options.have.isComplete || !peer.supportsFast || !peer.isUnchoked || !peer.isInterestedInUs)
+      return;
+    if (this.#takerCount < 2) return;
+    for (const pieceIndex of this.#firstCopies.promises(peer.slot, this.#takerCount))
+      peer.link.suggest(pieceIndex);
+  }
+
   #isNewPieceWaiting(): boolean {
-    return this.#options.peers().some(({ slot, uploads: { nextPiece } }) => {
-      return nextPiece !== undefined && this.#firstCopies.isNewFor(slot, nextPiece);
+    return this.#options.peers().some(({ slot, uploads: { nextPiece, isStalled } }) => {
+      return nextPiece !== undefined && !isStalled && this.#firstCopies.isNewFor(slot, nextPiece);
     });
   }
 
@@ -140,7 +179,16 @@ export class Uploader {
   }
 
   #fillFreeSlots(): void {
-    if (this.#isActive) this.#choker.fillFreeSlots(this.#options.peers());
+    if (!this.#isActive) return;
+    const peers = this.#options.peers();
+    if (!this.#options.have.isComplete) {
+      this.#choker.fillFreeSlots(peers);
+      return;
+    }
+    this.#takerCount = 0;
+    for (const peer of peers) if (peer.isInterestedInUs) this.#takerCount++;
+    this.#choker.fillFreeSlots(peers);
+    for (const peer of peers) this.#suggest(peer);
   }
 
   #refuse(peer: Peer, { pieceIndex, offsetBytes, lengthBytes }: UploadRequest, reason: string): void {

@@ -127,6 +127,7 @@ function listen(socket: PeerSocket): { firstMessage: Promise<string>; closed: Pr
     bitfield: () => said("bitfield"),
     haveAll: () => said("haveAll"),
     haveNone: () => said("haveNone"),
+    suggest: ignore,
     request: ignore,
     cancel: ignore,
     reject: ignore,

@@ -1,54 +1,102 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FirstCopies } from "../../../src/swarm/first-copies.ts";
-import { ShareOut } from "../../../src/swarm/share-out.ts";
+import { seededRandom } from "../../sim/virtual-clock.ts";
+
+function firstCopiesOf(pieceCount: number, elsewhere: ReadonlySet<number> = new Set()): FirstCopies {
+  return new FirstCopies({
+    pieceCount,
+    runPieces: 4,
+    isNowhereElse: (pieceIndex) => !elsewhere.has(pieceIndex),
+    random: seededRandom(5),
+  });
+}
 
 describe("first copies", () => {
-  it("are what nobody has and nobody else is being sent", () => {
-    const elsewhere = new Set([3]);
-    const firstCopies = new FirstCopies(5, (pieceIndex) => !elsewhere.has(pieceIndex));
+  it("are what nobody has and nobody else is promised", () => {
+    const firstCopies = firstCopiesOf(5, new Set([3]));
     assert.equal(firstCopies.isNewFor(0, 3), false);
-    firstCopies.sent(0, 1);
+    firstCopies.requested(0, 1);
     assert.equal(firstCopies.isNewFor(0, 1), true);
     assert.equal(firstCopies.isNewFor(1, 1), false);
     firstCopies.peerLeft(0);
     assert.equal(firstCopies.isNewFor(1, 1), true);
   });
 
-  it("put others off for a second at most", () => {
-    const firstCopies = new FirstCopies(5, () => true);
+  it("are promised each to one peer, a few ahead of what it asks for", () => {
+    const firstCopies = firstCopiesOf(30, new Set([7, 8]));
+    const promised: number[] = [];
+    for (let round = 0; round < 30; round++) {
+      for (const slot of [0, 1, 2]) {
+        const ahead = firstCopies.promises(slot, 3);
+        assert.ok(ahead.length <= 4);
+        promised.push(...ahead);
+        for (const pieceIndex of ahead) firstCopies.requested(slot, pieceIndex);
+      }
+    }
+    const expected = Array.from({ length: 30 }, (_, index) => index).filter(
+      (index) => index !== 7 && index !== 8,
+    );
+    assert.deepEqual(
+      promised.toSorted((a, b) => a - b),
+      expected,
+    );
+  });
+
+  it("are promised further ahead to who asks for all of them before the next come", () => {
+    const firstCopies = firstCopiesOf(1000);
+    const counts: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      const ahead = firstCopies.promises(0, 2);
+      counts.push(ahead.length);
+      for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex);
+    }
+    assert.deepEqual(counts, [2, 4, 8, 16, 32, 32]);
+    // Who leaves some of them unasked gets no more.
+    assert.equal(firstCopies.promises(1, 2).length, 2);
+    assert.equal(firstCopies.promises(1, 2).length, 0);
+  });
+
+  it("belong to who asks for them first, whoever they were suggested to", () => {
+    const firstCopies = firstCopiesOf(100);
+    const [first = -1] = firstCopies.promises(0, 2);
+    firstCopies.requested(1, first);
+    assert.equal(firstCopies.isNewFor(1, first), true);
+    assert.equal(firstCopies.isNewFor(0, first), false);
+    assert.equal(firstCopies.aheadOf(0), 1);
+  });
+
+  it("are promised again when the peer leaves before anybody has them", () => {
+    const elsewhere = new Set<number>();
+    const firstCopies = firstCopiesOf(4, elsewhere);
+    const promised = firstCopies.promises(0, 1);
+    for (const pieceIndex of promised) firstCopies.requested(0, pieceIndex);
+    const [kept = -1, lost = -1] = promised;
+    elsewhere.add(kept);
+    firstCopies.gained(kept);
+    firstCopies.peerLeft(0);
+    const rest: number[] = [];
+    for (;;) {
+      const ahead = firstCopies.promises(1, 1);
+      if (ahead.length === 0) break;
+      for (const pieceIndex of ahead) firstCopies.requested(1, pieceIndex);
+      rest.push(...ahead);
+    }
+    assert.equal(rest.includes(lost), true);
+    assert.equal(rest.includes(kept), false);
+  });
+
+  it("put others off for a second, and for longer while the uplink is full of them", () => {
+    const firstCopies = firstCopiesOf(5);
     assert.equal(firstCopies.mustWait(2, 100), true);
     assert.equal(firstCopies.mustWait(2, 1000), true);
     assert.equal(firstCopies.mustWait(2, 1101), false);
-    firstCopies.sent(2, 0);
+    firstCopies.sent(2, 0, 0);
     assert.equal(firstCopies.mustWait(2, 1102), true);
-  });
-});
-
-describe("the share-out", () => {
-  it("gives every run to exactly one of those who know each other, and about as many to each", () => {
-    const devices = ["c", "a", "e", "b", "d"];
-    const shares = devices.map((own) => {
-      const shareOut = new ShareOut(own);
-      for (const other of devices) if (other !== own) shareOut.leecherCame(other);
-      return shareOut;
-    });
-    const counts = devices.map(() => 0);
-    for (let run = 0; run < 1000; run++) {
-      const owners = shares.flatMap((share, index) => (share.isOurs(run) ? [index] : []));
-      assert.equal(owners.length, 1);
-      const [owner = 0] = owners;
-      counts[owner] = (counts[owner] ?? 0) + 1;
-    }
-    for (const count of counts) assert.ok(count > 150 && count < 250, `${counts}`);
-  });
-
-  it("gives a leecher that is alone everything, and so one that does not know its own name", () => {
-    const alone = new ShareOut("a");
-    alone.leecherCame("b");
-    alone.leecherLeft("b");
-    const nameless = new ShareOut(undefined);
-    nameless.leecherCame("b");
-    for (let run = 0; run < 100; run++) assert.ok(alone.isOurs(run) && nameless.isOurs(run));
+    firstCopies.requested(1, 4);
+    firstCopies.sent(1, 4, 100_000);
+    firstCopies.tick(100);
+    assert.equal(firstCopies.mustWait(2, 2103), true);
+    assert.equal(firstCopies.mustWait(2, 9103), false);
   });
 });

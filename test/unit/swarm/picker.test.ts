@@ -12,6 +12,8 @@ import { seededRandom } from "../../sim/virtual-clock.ts";
 interface TestPeer extends PickingPeer {
   isOnParole: boolean;
   isHungry: boolean;
+  isSuggesting: boolean;
+  readonly suggestions: number[];
 }
 
 interface AskedBlock {
@@ -26,7 +28,21 @@ const BLOCKS_PER_PIECE = 4;
 function peerWith(slot: number, picture: string, isOnParole = false): TestPeer {
   const has = new PieceSet(picture.length);
   for (const [pieceIndex, sign] of [...picture].entries()) if (sign === "x") has.add(pieceIndex);
-  return { slot, has, isSeed: has.isFull, isOnParole, isHungry: true };
+  return testPeer(slot, has, has.isFull, isOnParole);
+}
+
+function testPeer(slot: number, has: PieceSet, isSeed: boolean, isOnParole = false): TestPeer {
+  const suggestions: number[] = [];
+  return {
+    slot,
+    has,
+    isSeed,
+    isOnParole,
+    isHungry: true,
+    isSuggesting: false,
+    suggestions,
+    takeSuggestion: () => suggestions.shift(),
+  };
 }
 
 /** Peers from slot 100 on make up the availability. */
@@ -34,12 +50,10 @@ function pickerFor({
   have,
   availability = "",
   memoryPieces = Number.POSITIVE_INFINITY,
-  isOurShare = () => true,
 }: {
   have: string;
   availability?: string;
   memoryPieces?: number;
-  isOurShare?: (runIndex: number) => boolean;
 }): Picker {
   const bitfield = new Bitfield(have.length);
   for (const [pieceIndex, sign] of [...have].entries()) if (sign === "*") bitfield.set(pieceIndex);
@@ -52,7 +66,6 @@ function pickerFor({
     have: bitfield,
     reserve: () => (reserved++ < memoryPieces ? new Uint8Array(0) : undefined),
     random: seededRandom(7),
-    isOurShare,
   });
   for (let level = 1; level <= 9; level++) {
     const picture = [...availability].map((digit) => (Number(digit) >= level ? "x" : " ")).join("");
@@ -111,7 +124,6 @@ describe("the picker", () => {
         have: new Bitfield(8),
         reserve: () => new Uint8Array(0),
         random: seededRandom(seed),
-        isOurShare: () => true,
       });
       const peer = peerWith(0, "xxxx    ");
       picker.peerCame(peer);
@@ -173,18 +185,30 @@ describe("the picker", () => {
     assert.deepEqual(pickAll(picker, suspect), []);
   });
 
-  it("leaves to others what falls to them as long as nobody has it and the seed has work", () => {
-    const picker = pickerFor({ have: "****        ", availability: "", isOurShare: (run) => run % 2 === 0 });
-    const seed = { ...peerWith(0, "xxxxxxxxxxxx"), isHungry: false };
+  it("asks a peer that suggests for what it suggests, and for anything else only when it has little to do", () => {
+    const picker = pickerFor({ have: "****        ", availability: "000011111111" });
+    const seed = peerWith(0, "xxxxxxxxxxxx");
     picker.peerCame(seed);
-    picker.peerCame(peerWith(1, "            "));
-    // A run is 1 MiB, 16 of these pieces: all twelve are in run 0 and ours.
-    assert.equal(pickAll(picker, seed).length, 8);
-    const theirs = pickerFor({ have: "****        ", isOurShare: () => false });
-    theirs.peerCame(seed);
-    theirs.peerCame(peerWith(1, "            "));
-    assert.deepEqual(pickAll(theirs, seed), []);
-    assert.equal(pickAll(theirs, { ...seed, isHungry: true }).length, 8);
+    seed.suggestions.push(2, 9, 6);
+    seed.isSuggesting = true;
+    seed.isHungry = false;
+    picker.suggested(seed);
+    // Piece 2 is here already.
+    assert.deepEqual(pickAll(picker, seed), [9, 6]);
+    seed.suggestions.push(9, 11);
+    picker.suggested(seed);
+    assert.deepEqual(pickAll(picker, seed), [11]);
+    seed.isHungry = true;
+    assert.equal(pickAll(picker, seed).length, 5);
+  });
+
+  it("hears no suggestion of a piece that the peer lacks", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const peer = peerWith(0, "     xxx");
+    picker.peerCame(peer);
+    peer.suggestions.push(4);
+    picker.suggested(peer);
+    assert.equal(pickAll(picker, peer).includes(4), false);
   });
 
   it("is in endgame only when nothing is free that somebody has", () => {
@@ -293,7 +317,6 @@ describe("the picker", () => {
       have: new Bitfield(pieceCount),
       reserve: () => new Uint8Array(0),
       random,
-      isOurShare: (run) => run % 200 === 0,
     });
     const peers = Array.from({ length: 200 }, (_, slot) => {
       const has = new PieceSet(pieceCount);
@@ -301,7 +324,7 @@ describe("the picker", () => {
       const share = slot % 4 === 0 ? 0.0002 : random();
       for (let pieceIndex = 0; pieceIndex < pieceCount; pieceIndex++)
         if (random() < share) has.add(pieceIndex);
-      const peer = { slot, has, isSeed: false, isOnParole: false, isHungry: true };
+      const peer = testPeer(slot, has, false);
       picker.peerCame(peer);
       return peer;
     });

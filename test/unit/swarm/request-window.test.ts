@@ -36,11 +36,50 @@ describe("a request window", () => {
     assert.ok(roundTrips <= 7, "8 blocks doubled 6 times are more than 500");
   });
 
-  it("settles at what the peer delivers in two seconds", () => {
+  it("settles at what the peer delivers in half a second", () => {
     const window = new RequestWindow(1000, 0);
     window.peerAllows(2000);
     runSteadily(window, 100, 20);
-    assert.ok(window.sizeBlocks > 180 && window.sizeBlocks < 220, `${window.sizeBlocks}`);
+    assert.ok(window.sizeBlocks > 45 && window.sizeBlocks < 60, `${window.sizeBlocks}`);
+  });
+
+  it("adds what the peer delivers in a round trip, which is timed with one request at a time", () => {
+    const window = new RequestWindow(1000, 0);
+    window.peerAllows(2000);
+    // The third of three outstanding is timed; until it is answered nothing is known.
+    window.asked(3, 0);
+    window.asked(4, 10);
+    window.arrived(BLOCK_LENGTH_BYTES, 180);
+    window.arrived(BLOCK_LENGTH_BYTES, 190);
+    assert.equal(window.roundTripMs, 0);
+    window.arrived(BLOCK_LENGTH_BYTES, 200);
+    assert.equal(window.roundTripMs, 200);
+    // One that was taken back is not waited for.
+    window.asked(1, 300);
+    window.lostCount();
+    window.asked(1, 400);
+    window.arrived(BLOCK_LENGTH_BYTES, 500);
+    assert.equal(window.roundTripMs, 100);
+    runSteadily(window, 100, 20, 500);
+    assert.ok(window.sizeBlocks > 55 && window.sizeBlocks < 70, `${window.sizeBlocks}`);
+  });
+
+  it("does not shrink with every pause of a peer that gives in bursts", () => {
+    const window = new RequestWindow(1000, 0);
+    const rate = new Rate();
+    let largest = 0;
+    for (let second = 0; second < 60; second++) {
+      // All that was asked for comes at once, then nothing for a second.
+      const burst = Math.min(window.sizeBlocks, 16);
+      for (let block = 0; block < burst; block++) window.arrived(BLOCK_LENGTH_BYTES, second * 1000);
+      rate.add(burst * BLOCK_LENGTH_BYTES);
+      for (let tick = 1; tick <= 10; tick++) {
+        rate.advance(100);
+        window.adjust(second * 1000 + tick * 100, rate.bytesPerSecond);
+      }
+      if (second > 30) largest = Math.max(largest, window.sizeBlocks);
+    }
+    assert.ok(largest >= 8, `${largest}`);
   });
 
   it("is snubbed to one request until a block comes", () => {

@@ -98,6 +98,7 @@ function seeder(torrent: Torrent, userId: string) {
     bitfield: ignore,
     haveAll: ignore,
     haveNone: ignore,
+    suggest: ignore,
     reject: ignore,
     extended: ignore,
     sendBlocks: () => true,

@@ -46,6 +46,9 @@ class RecordingLink implements PeerLink {
   haveNone(): void {
     this.said.push("have none");
   }
+  suggest(pieceIndex: number): void {
+    this.said.push(`suggest ${pieceIndex}`);
+  }
   request(pieceIndex: number, offsetBytes: number): void {
     this.said.push(`request ${pieceIndex}:${offsetBytes / BLOCK_LENGTH_BYTES}`);
   }

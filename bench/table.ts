@@ -7,10 +7,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { machineFacts } from "./machine.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
+import { equalHosts } from "./rows/equal-hosts.ts";
 import { hashing } from "./rows/hashing.ts";
 import { loopback } from "./rows/loopback.ts";
 
-const ROWS: readonly Row[] = [loopback, hashing];
+const ROWS: readonly Row[] = [loopback, equalHosts, hashing];
 const RUNS = 5;
 const QUICK_RUNS = 3;
 

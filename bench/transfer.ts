@@ -37,7 +37,9 @@ export async function measureTransfer(
     cpuOf.map(({ pid }) => pid),
     async () => {
       const startedMs = performance.now();
-      await Promise.all(leechers.map((leecher, index) => download(leecher, file, destinations[index] ?? "")));
+      await Promise.all(
+        leechers.map((leecher, index) => download(leecher, file.name, destinations[index] ?? "")),
+      );
       seconds = (performance.now() - startedMs) / 1000;
     },
   );
@@ -51,7 +53,7 @@ export async function measureTransfer(
   return { seconds, cpuSeconds };
 }
 
-async function download(leecher: ClientProcess, { name }: SharedFile, path: string): Promise<void> {
+export async function download(leecher: ClientProcess, name: string, path: string): Promise<void> {
   await leecher.must(`download_file ${GROUP} ${name} ${path}`);
   await leecher.must(`wait ${GROUP} ${name}`, DOWNLOAD_PATIENCE_MS);
 }

@@ -3,6 +3,11 @@ import { execFileSync } from "node:child_process";
 
 /** Documentation networks (RFC 5737): never anybody's real ones. */
 const SUBNET = "192.0.2";
+/** What a limited link sends at once: one GSO packet of the kernel's. */
+const BURST_BYTES = 64 * 1024;
+/** What waits at a limited link before it drops: as much as home routers and switches hold. */
+const QUEUE_MS = 50;
+
 /** The back door: how an observer reaches hosts that are cut off from each other. */
 const BACK_SUBNET = "198.51.100";
 const OBSERVER_NUMBER = 254;
@@ -29,6 +34,18 @@ export class Network implements Disposable {
     this.#join(namespace, "eth0", `port${number}`, "bridge", address);
     inNamespace(namespace, "ip", "link", "set", "lo", "up");
     return { address, prefix: ["ip", "netns", "exec", namespace] };
+  }
+
+  /** Limits what the host with that number, from 1, sends and receives, Ethernet's headers included (tc-tbf(8)). */
+  limit(number: number, sendMegabits: number, receiveMegabits: number): void {
+    const shape = (namespace: string, device: string, megabits: number) =>
+      inNamespace(
+        namespace,
+        ...["tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", `${megabits}mbit`],
+        ...["burst", String(BURST_BYTES), "latency", `${QUEUE_MS}ms`],
+      );
+    shape(this.#hosts[number - 1] ?? "", "eth0", sendMegabits);
+    shape(this.name, `port${number}`, receiveMegabits);
   }
 
   /** Pulls the cable of the host with that number, from 1: nothing gets in or out, and nobody is told. */

@@ -29,6 +29,7 @@ const downloadSchema = z.object({
   piecesVerified: z.number(),
   waitingFor: z.string().nullish(),
   reason: z.string().nullish(),
+  duplicateBytes: z.number(),
   sources: z.array(
     z.object({ userId: z.string(), isConnected: z.boolean(), pieces: z.number(), bytes: z.number() }),
   ),

@@ -42,6 +42,11 @@ function describe(event: ClientEvent): Notice {
       return { tone: "warn", text: `[P] [${event.groupId}] ${event.fileName}  paused: ${event.reason}` };
     case "download-failed":
       return { tone: "bad", text: `[F] [${event.groupId}] ${event.fileName}  ${event.reason}` };
+    case "held-by-others":
+      return {
+        tone: "dim",
+        text: `[${event.groupId}] ${event.fileName}: others together have all of it now; it is to be had without you.`,
+      };
     case "share-ended":
       return {
         tone: "warn",

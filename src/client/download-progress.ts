@@ -2,13 +2,16 @@
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import type { TorrentStatus } from "../swarm/torrent-status.ts";
-import type { DownloadSource, DownloadStatus } from "./status.ts";
+import type { DownloadStatus } from "./status.ts";
 
-type Progress = Pick<DownloadStatus, "piecesVerified" | "bytesVerified" | "sources">;
+type Progress = Pick<DownloadStatus, "piecesVerified" | "bytesVerified" | "duplicateBytes" | "sources">;
 type Downloading = Omit<
   Extract<DownloadStatus, { state: "downloading" }>,
   keyof Progress | "groupId" | "fileName" | "destinationPath" | "lengthBytes" | "pieceCount"
 >;
+
+/** From whom the bytes came, and how many of them for nothing. */
+export type Arrived = Pick<DownloadStatus, "duplicateBytes" | "sources">;
 
 /** Of a download that does not run: what is verified, and nothing from anybody. */
 export function progress(have: Bitfield, geometry: Geometry): Progress {
@@ -19,13 +22,14 @@ export function progress(have: Bitfield, geometry: Geometry): Progress {
   return {
     piecesVerified: have.count,
     bytesVerified: have.count * geometry.pieceLengthBytes - missingOfLastPiece,
+    duplicateBytes: 0,
     sources: [],
   };
 }
 
 /** Of a download that has every piece. */
-export function complete(sources: readonly DownloadSource[], geometry: Geometry): Progress {
-  return { piecesVerified: geometry.pieceCount, bytesVerified: geometry.lengthBytes, sources };
+export function complete(arrived: Arrived, geometry: Geometry): Progress {
+  return { piecesVerified: geometry.pieceCount, bytesVerified: geometry.lengthBytes, ...arrived };
 }
 
 export function waiting(waitingFor: string): Downloading {
@@ -39,7 +43,7 @@ export function running(swarm: TorrentStatus, geometry: Geometry, peerCount: num
     state: "downloading",
     piecesVerified: swarm.piecesVerified,
     bytesVerified: swarm.bytesVerified,
-    sources: sourcesOf(swarm),
+    ...arrivedIn(swarm),
     rateBytesPerSecond,
     peerCount,
     secondsLeft: rateBytesPerSecond > 0 ? missingBytes / rateBytesPerSecond : undefined,
@@ -47,12 +51,13 @@ export function running(swarm: TorrentStatus, geometry: Geometry, peerCount: num
   };
 }
 
-export function sourcesOf(swarm: TorrentStatus): DownloadSource[] {
-  return swarm.sources.map(({ userId, isConnected, pieces, bytes, bytesPerSecond }) => ({
+export function arrivedIn(swarm: TorrentStatus): Arrived {
+  const sources = swarm.sources.map(({ userId, isConnected, pieces, bytes, bytesPerSecond }) => ({
     userId,
     isConnected,
     pieces,
     bytes,
     rateBytesPerSecond: bytesPerSecond,
   }));
+  return { duplicateBytes: swarm.duplicateBytes, sources };
 }

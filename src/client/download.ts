@@ -10,12 +10,12 @@ import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
-import { complete, progress, running, sourcesOf, waiting } from "./download-progress.ts";
+import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
-import type { DownloadSource, DownloadStatus } from "./status.ts";
+import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** After trouble with the disk the download tries by itself again and again. */
@@ -33,7 +33,7 @@ type DownloadState =
   | { readonly status: "opening" }
   | ({ readonly status: "running" } & Running)
   | ({ readonly status: "verifying" } & Running)
-  | { readonly status: "complete"; readonly sources: readonly DownloadSource[] }
+  | { readonly status: "complete"; readonly arrived: Arrived }
   | {
       readonly status: "paused";
       readonly reason: string | undefined;
@@ -141,7 +141,7 @@ export class Download {
     if (opened.kind === "there-already") {
       if (!this.#isStill(opening)) return;
       this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
-      this.#complete([]);
+      this.#complete({ duplicateBytes: 0, sources: [] });
       return;
     }
     this.#record.opened(opened.have, opened.partId);
@@ -225,11 +225,11 @@ export class Download {
       case "verifying":
         return {
           ...facts,
-          ...complete(sourcesOf(state.active.torrent.status()), geometry),
+          ...complete(arrivedIn(state.active.torrent.status()), geometry),
           state: "verifying",
         };
       case "complete":
-        return { ...facts, ...complete(state.sources, geometry), state: "complete", sha1 };
+        return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1 };
       case "failed":
         return {
           ...facts,
@@ -322,12 +322,12 @@ export class Download {
     }
     if (!this.#isStill(verifying)) return;
     this.#record.stopSaving();
-    const sources = sourcesOf(active.torrent.status());
+    const arrived = arrivedIn(active.torrent.status());
     const { info, infoHash } = this.#metainfo;
     const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
     this.#shares.adopt(stored, this.#metainfo, store);
     this.#behind("telling the tracker", this.#surroundings.announcer.add({ infoHash, isSeed: true }));
-    this.#complete(sources);
+    this.#complete(arrived);
   }
 
   /** Pieces that were noted as verified, and are not right: the disk, or somebody, changed them since. */
@@ -345,8 +345,8 @@ export class Download {
   }
 
   /** verifying | opening -> complete */
-  #complete(sources: readonly DownloadSource[]): void {
-    this.#become({ status: "complete", sources });
+  #complete(arrived: Arrived): void {
+    this.#become({ status: "complete", arrived });
     const { destinationPath } = this;
     const { sha1 } = this.#metainfo;
     this.#surroundings.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });

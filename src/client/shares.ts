@@ -209,6 +209,10 @@ export class Shares {
       storage: store,
       onEvent: (event) => {
         if (event.type === "read-failed") this.#behind("ending a share", this.failed(stored, event.error));
+        if (event.type !== "held-by-others") return;
+        const { groupId, fileName } = stored;
+        const { type, uploadedBytes } = event;
+        this.#surroundings.onEvent({ type, groupId, fileName, uploadedBytes });
       },
     });
     this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });

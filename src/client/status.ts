@@ -22,6 +22,8 @@ interface DownloadFacts {
   readonly pieceCount: number;
   readonly piecesVerified: number;
   readonly bytesVerified: number;
+  /** Bytes of blocks that came twice, or when nobody waited for them any longer. */
+  readonly duplicateBytes: number;
   readonly sources: readonly DownloadSource[];
 }
 
@@ -124,6 +126,14 @@ export type ClientEvent =
       readonly fileName: string;
       readonly code: ErrorCode;
       readonly reason: string;
+    }
+  /** The others who are connected together have every piece of what we share. */
+  | {
+      readonly type: "held-by-others";
+      readonly groupId: string;
+      readonly fileName: string;
+      /** What was sent until then: the file's length if no piece was sent twice. */
+      readonly uploadedBytes: number;
     }
   | {
       readonly type: "share-ended";

@@ -13,6 +13,8 @@ export class Availability {
   readonly #free: PieceSet;
   #seedCount = 0;
   #lowestFree = 0;
+  /** No piece before this one is nowhere else. */
+  #lowestNowhere = 0;
 
   /** @param isFree true for the pieces that are to be had */
   constructor(pieceCount: number, isFree: (pieceIndex: number) => boolean, random: () => number) {
@@ -64,6 +66,13 @@ export class Availability {
     return this.#lowestFree;
   }
 
+  /** True when the peers together have every piece. */
+  isWholeElsewhere(): boolean {
+    if (this.#seedCount > 0) return true;
+    while (this.rarity(this.#lowestNowhere) > 0) this.#lowestNowhere++;
+    return this.#lowestNowhere === this.#counts.length;
+  }
+
   seedCame(): void {
     this.#seedCount++;
   }
@@ -79,6 +88,7 @@ export class Availability {
 
   lost(pieceIndex: number): void {
     this.#change(pieceIndex, -1);
+    if (pieceIndex < this.#lowestNowhere && this.rarity(pieceIndex) === 0) this.#lowestNowhere = pieceIndex;
   }
 
   /** The piece is to be had (again). */

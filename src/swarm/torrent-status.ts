@@ -15,6 +15,8 @@ export type TorrentEvent =
   /** Verified and on disk. `userIds`: everybody who gave a block of it. */
   | { readonly type: "piece-verified"; readonly pieceIndex: number; readonly userIds: readonly string[] }
   | { readonly type: "all-verified" }
+  /** We have everything, and for the first time the peers together have too. `uploadedBytes`: what we sent until then. */
+  | { readonly type: "held-by-others"; readonly uploadedBytes: number }
   /** A piece did not have its hash. `bannedUserIds`: those who are proven by it to have sent bad data. */
   | {
       readonly type: "piece-corrupt";

@@ -69,6 +69,7 @@ export class Torrent {
   #slotCount = 0;
   #state: TorrentState;
   #lastTickMs: number;
+  #isHeldByOthers = false;
 
   constructor(options: TorrentOptions) {
     const { geometry, storage, nowMs, random } = options;
@@ -318,6 +319,7 @@ export class Torrent {
     }
     peer.saysItHas(pieces, this.#have);
     this.#downloader.peerCame(peer);
+    this.#noteIfHeldByOthers();
     if (this.#closeIfBothAreComplete(peer)) return;
     this.#updateInterest(peer);
     this.#downloader.pump(peer);
@@ -337,6 +339,7 @@ export class Torrent {
     const { picker } = this.#downloader;
     picker.peerGained(peer, pieceIndex);
     this.#uploader.gained(pieceIndex);
+    this.#noteIfHeldByOthers();
     if (peer.has.isFull) {
       picker.peerBecameSeed(peer);
       peer.becameSeed();
@@ -344,6 +347,13 @@ export class Torrent {
     }
     this.#updateInterest(peer);
     this.#downloader.pump(peer);
+  }
+
+  #noteIfHeldByOthers(): void {
+    if (this.#isHeldByOthers || !this.#have.isComplete) return;
+    if (!this.#downloader.picker.availability.isWholeElsewhere()) return;
+    this.#isHeldByOthers = true;
+    this.#emit({ type: "held-by-others", uploadedBytes: this.#uploaded.totalBytes });
   }
 
   #peerLeft(peer: Peer): void {
@@ -364,7 +374,7 @@ export class Torrent {
     for (const peer of this.#peers) {
       peer.weGained(pieceIndex);
       this.#updateInterest(peer);
-      if (!peer.isSeed) peer.link.have(pieceIndex);
+      peer.link.have(pieceIndex);
     }
     this.#emit({ type: "piece-verified", pieceIndex, userIds: this.#userIds(contributors) });
     if (!this.#have.isComplete) return;

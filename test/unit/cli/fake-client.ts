@@ -174,6 +174,7 @@ const facts = {
   pieceCount: 280,
   piecesVerified: 118,
   bytesVerified: 118_000_000,
+  duplicateBytes: 0,
   sources: [],
 };
 

@@ -5,7 +5,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
 import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
-import { Torrent } from "../../../src/swarm/torrent.ts";
+import { Torrent, type TorrentEvent } from "../../../src/swarm/torrent.ts";
 import { encodeExtensionHandshake } from "../../../src/wire/extensions.ts";
 import { readUint32 } from "../../../src/wire/integers.ts";
 import { type PeerLink, PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
@@ -73,6 +73,7 @@ class RecordingLink implements PeerLink {
 
 function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: boolean } = {}) {
   let framesOut = 0;
+  const events: TorrentEvent[] = [];
   const clock = { nowMs: 0 };
   const reserved = new Map<number, Uint8Array>();
   const storage: PieceStorage = {
@@ -106,7 +107,7 @@ function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: 
     storage,
     nowMs: () => clock.nowMs,
     random: () => 0.5,
-    onEvent: () => {},
+    onEvent: (event) => void events.push(event),
     defer: (work) => due.push(work),
     limits: { requestsFromPeer: 6 },
   });
@@ -117,7 +118,7 @@ function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: 
   const identity = { userId: "bob", deviceId: "b0b", address: "127.0.0.1:1" };
   const peer = torrent.connect(link, identity, supportsFast);
   const introduction = link.take();
-  return { torrent, clock, link, peer, introduction, runDue, reserved, framesOut: () => framesOut };
+  return { torrent, clock, link, peer, introduction, runDue, reserved, events, framesOut: () => framesOut };
 }
 
 /** Piece and block of each request in what was said. */
@@ -344,6 +345,26 @@ describe("a torrent that gives", () => {
     assert.deepEqual(link.take(), ["choke", ...rejects]);
     torrent.resume();
     assert.deepEqual(link.take(), ["unchoke"]);
+  });
+
+  it("says once that the others together have everything, also when one of them left before", () => {
+    const { torrent, peer, events } = open({ has: "**********" });
+    const identity = { userId: "carol", deviceId: "ca201", address: "127.0.0.1:2" };
+    const join = () => torrent.connect(new RecordingLink(), identity, true);
+    peer.bitfield(new Uint8Array([0xfc, 0]));
+    const first = join();
+    first.bitfield(new Uint8Array([3, 0x80]));
+    first.closed("gone");
+    peer.have(9);
+    peer.have(8);
+    assert.deepEqual(events, []);
+    const second = join();
+    second.haveNone();
+    second.have(6);
+    assert.deepEqual(events, []);
+    second.have(7);
+    peer.have(7);
+    assert.deepEqual(events, [{ type: "held-by-others", uploadedBytes: 0 }]);
   });
 
   it("parts from a peer that is complete as well", () => {

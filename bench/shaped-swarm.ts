@@ -37,7 +37,7 @@ export function fluidBoundSeconds(lengthBytes: number, seeder: Link, leechers: r
 }
 
 /** How long a link needs for that many bytes of payload. */
-export function secondsFor(lengthBytes: number, megabits: number): number {
+function secondsFor(lengthBytes: number, megabits: number): number {
   return (lengthBytes * BITS_PER_BYTE) / (megabits * 1e6 * PAYLOAD_PART);
 }
 

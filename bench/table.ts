@@ -9,9 +9,12 @@ import { machineFacts } from "./machine.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
 import { equalHosts } from "./rows/equal-hosts.ts";
 import { hashing } from "./rows/hashing.ts";
+import { largeFile } from "./rows/large-file.ts";
 import { loopback } from "./rows/loopback.ts";
+import { manyProcesses } from "./rows/many-processes.ts";
+import { smallFiles } from "./rows/small-files.ts";
 
-const ROWS: readonly Row[] = [loopback, equalHosts, hashing];
+const ROWS: readonly Row[] = [loopback, manyProcesses, largeFile, equalHosts, hashing, smallFiles];
 const RUNS = 5;
 const QUICK_RUNS = 3;
 

@@ -113,6 +113,7 @@ export class Connector<C extends Connection> {
 
   /** Dials who is due. */
   tick(): void {
+    if (this.#known.size === 0) return;
     const nowMs = this.#options.nowMs();
     let dialling = 0;
     for (const known of this.#known.values()) if (known.dialling !== undefined) dialling++;

@@ -206,7 +206,8 @@ export class Session {
 
   #tick(): void {
     for (const { torrent, connector } of this.#active.values()) {
-      torrent.tick();
+      // Somebody may share thousands of files that nobody asks for.
+      if (!torrent.isIdle) torrent.tick();
       connector.tick();
     }
   }

@@ -121,6 +121,10 @@ export class TrackerLink {
 
   /** The connection, or the one that is found within the time that a failover may take. */
   async #connection(): Promise<Connection> {
+    return this.#state.status === "connected" ? this.#state.connection : this.#nextConnection();
+  }
+
+  async #nextConnection(): Promise<Connection> {
     const deadline = AbortSignal.timeout(CONNECTION_WAIT_MS);
     const late = new Promise<"late">((resolve) => deadline.addEventListener("abort", () => resolve("late")));
     for (;;) {

@@ -126,6 +126,16 @@ export class Torrent {
     return this.#peers.length;
   }
 
+  /** Nothing changes with time alone: nobody is connected, nothing flows any more. A tick would find nothing to do. */
+  get isIdle(): boolean {
+    return (
+      this.#peers.length === 0 &&
+      this.#state.status !== "downloading" &&
+      this.#downloaded.bytesPerSecond === 0 &&
+      this.#uploaded.bytesPerSecond === 0
+    );
+  }
+
   // The owner's side
 
   /**
@@ -150,6 +160,7 @@ export class Torrent {
       onChoke: (choked) => this.#uploader.choked(choked),
       onUnchoke: (unchoked) => this.#uploader.unchoked(unchoked),
     });
+    if (this.isIdle) this.#lastTickMs = nowMs();
     this.#peers = [...this.#peers, peer];
     this.#sources.connected(sourceIndex);
     const listener = this.#listenerFor(peer);

@@ -367,6 +367,25 @@ describe("a torrent that gives", () => {
     assert.deepEqual(events, [{ type: "held-by-others", uploadedBytes: 0 }]);
   });
 
+  it("is idle once nobody is connected and nothing flows, and not while it has something to fetch", () => {
+    const seed = open({ has: "**********" });
+    seed.peer.interested();
+    seed.peer.request(0, 0, BLOCK_LENGTH_BYTES);
+    seed.runDue();
+    seed.link.sent[0]?.done();
+    seed.clock.nowMs = 100;
+    seed.torrent.tick();
+    assert.equal(seed.torrent.isIdle, false, "somebody is connected");
+    seed.peer.closed("gone");
+    assert.equal(seed.torrent.isIdle, false, "a rate is still shown");
+    seed.clock.nowMs = 60_000;
+    seed.torrent.tick();
+    assert.equal(seed.torrent.isIdle, true);
+    const leecher = open();
+    leecher.peer.closed("gone");
+    assert.equal(leecher.torrent.isIdle, false);
+  });
+
   it("parts from a peer that is complete as well", () => {
     const { link, peer } = open({ has: "**********" });
     peer.haveAll();

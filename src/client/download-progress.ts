@@ -52,7 +52,8 @@ export function running(swarm: TorrentStatus, geometry: Geometry, peerCount: num
 }
 
 export function arrivedIn(swarm: TorrentStatus): Arrived {
-  const sources = swarm.sources.map(({ userId, isConnected, pieces, bytes, bytesPerSecond }) => ({
+  const givers = swarm.sources.filter(({ bytes }) => bytes > 0);
+  const sources = givers.map(({ userId, isConnected, pieces, bytes, bytesPerSecond }) => ({
     userId,
     isConnected,
     pieces,

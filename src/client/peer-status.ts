@@ -1,4 +1,5 @@
-// The peers of a torrent, as `peers` shows them: those who are connected, and those who are banned. Pure.
+// The peers of a torrent, as `peers` shows them: those who are connected, and those who went after they had sent bad
+// data, or not given what they had been asked for. Pure.
 import type { TorrentStatus } from "../swarm/torrent-status.ts";
 import type { PeerStatus } from "./status.ts";
 
@@ -16,8 +17,8 @@ export function peerStatuses(swarm: TorrentStatus): PeerStatus[] {
       remarks: peer.remarks,
     }),
   );
-  const banned = swarm.sources
-    .filter((source) => source.isBanned)
+  const gone = swarm.sources
+    .filter((source) => source.isBanned || (source.stall !== undefined && !source.isConnected))
     .map(
       (source): PeerStatus => ({
         userId: source.userId,
@@ -28,8 +29,8 @@ export function peerStatuses(swarm: TorrentStatus): PeerStatus[] {
         uploadBytesPerSecond: 0,
         downloadedBytes: source.bytes,
         uploadedBytes: 0,
-        remarks: ["banned: sent bad data"],
+        remarks: [source.isBanned ? "banned: sent bad data" : `gone: ${source.stall}`],
       }),
     );
-  return [...connected, ...banned];
+  return [...connected, ...gone];
 }

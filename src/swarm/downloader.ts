@@ -22,10 +22,17 @@ const TAKE_OVER_MIN_WAIT_MS = 500;
 const TAKE_OVER_MIN_BLOCKS = 24;
 /** Who says nothing for so long may have gone: an idle peer need not wait for the timeout to take over. */
 const SILENCE_MS = 1000;
-/** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed. */
+/** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed... */
 const MID_BLOCK_TIMEOUTS = 2;
+/** ...and after this time when that block is one of the last, and somebody else could give it: 5 KB/s is no help then. */
+const LAST_BLOCKS_MS = 3000;
+/** Who rejects so many requests in a row without having choked has not got what it says. */
+const MAX_REJECTS_IN_A_ROW = 16;
 /** A begun piece that nobody gives keeps its memory for so long while others want it: who choked may unchoke. */
 const STUCK_PIECE_MS = 10_000;
+
+/** Where blocks go that only show that a peer gives: nobody reads what is in it, so all peers of a process share it. */
+const TRIAL_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
 
 export interface DownloaderOptions {
   readonly geometry: Geometry;
@@ -117,7 +124,10 @@ export class Downloader {
     this.#forget(peer, piece, blockIndex, false);
     if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#resetExclusive(peer);
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
-    if (peer.giving.status === "giving") peer.window.snub(this.#options.nowMs());
+    if (peer.giving.status === "giving") {
+      peer.window.snub(this.#options.nowMs());
+      if (peer.answering.refused() >= MAX_REJECTS_IN_A_ROW) this.#rest(peer);
+    }
     for (const other of this.#peers) if (other !== undefined && other !== peer) this.pump(other);
   }
 
@@ -161,6 +171,10 @@ export class Downloader {
   }
 
   #mayAsk(peer: Peer): boolean {
+    return this.#mayTry(peer) && !peer.window.isResting;
+  }
+
+  #mayTry(peer: Peer): boolean {
     return this.#isActive && peer.isConnected && peer.weAreInterested && peer.giving.status === "giving";
   }
 
@@ -246,6 +260,11 @@ export class Downloader {
     ) {
       this.#duplicateBytes += lengthBytes;
       const wasTakenBack = peer.answeredWhatWasTakenBack(pieceIndex, blockIndex);
+      // Late, or the answer to a try: once it is whole, the peer gives again.
+      if (wasTakenBack && peer.window.isSnubbed) {
+        peer.trialBytes = lengthBytes;
+        return TRIAL_BLOCK.subarray(0, lengthBytes);
+      }
       if (!wasTakenBack && peer.strayBlock() > MAX_STRAY_BLOCKS) {
         throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
       }
@@ -257,7 +276,13 @@ export class Downloader {
   }
 
   blockEnds(peer: Peer): void {
-    const { arriving } = peer;
+    const { arriving, trialBytes } = peer;
+    if (trialBytes > 0) {
+      peer.trialBytes = 0;
+      this.#gives(peer, trialBytes);
+      this.pump(peer);
+      return;
+    }
     if (arriving === undefined) return;
     const { piece, blockIndex } = arriving;
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
@@ -265,7 +290,7 @@ export class Downloader {
     this.#lastArrivalMs = nowMs;
     peer.blockIsOver();
     peer.answered();
-    peer.window.arrived(lengthBytes, nowMs);
+    this.#gives(peer, lengthBytes);
     piece.ends(blockIndex, peer.sourceIndex);
     if (piece.status === "abandoned") {
       this.#duplicateBytes += lengthBytes;
@@ -275,6 +300,11 @@ export class Downloader {
       if (piece.isWhole) this.#commit(piece);
     }
     this.pump(peer);
+  }
+
+  #gives(peer: Peer, lengthBytes: number): void {
+    peer.answering.gave();
+    peer.window.arrived(lengthBytes, this.#options.nowMs());
   }
 
   #commit(piece: OpenPiece): void {
@@ -308,7 +338,8 @@ export class Downloader {
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
       peer.window.adjust(nowMs, peer.downloadBytesPerSecond);
-      if (peer.outstanding > 0 && peer.window.isOverdue(nowMs)) this.#overdue(peer, nowMs);
+      if (peer.outstanding > 0) this.#lookAfter(peer, nowMs);
+      else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#tryAgain(peer, nowMs);
     }
     this.#giveUpStuckPieces(nowMs);
     // Memory may have come back without a word.
@@ -332,20 +363,71 @@ export class Downloader {
     this.roomAvailable();
   }
 
-  /** A silent peer: snubbed, and all but its oldest request is free for others. */
-  #overdue(peer: Peer, nowMs: number): void {
+  #lookAfter(peer: Peer, nowMs: number): void {
     if (peer.arriving !== undefined) {
-      if (peer.window.silentForMs(nowMs) > peer.window.timeoutMs * MID_BLOCK_TIMEOUTS) {
+      const patienceMs = this.#isMissedElsewhere(peer)
+        ? LAST_BLOCKS_MS
+        : peer.window.timeoutMs * MID_BLOCK_TIMEOUTS;
+      if (peer.window.silentForMs(nowMs) > patienceMs) {
+        peer.answering.stalled("stops in the middle of a block");
         peer.link.close("it stopped in the middle of a block");
       }
+    } else if (peer.window.isOverdue(nowMs)) {
+      this.#overdue(peer, nowMs);
+    }
+  }
+
+  /** What is arriving from the peer is one of the last blocks, and somebody who has nothing else to do has it too. */
+  #isMissedElsewhere(peer: Peer): boolean {
+    const piece = peer.arriving?.piece;
+    if (piece === undefined || !this.picker.isEndgame) return false;
+    return this.#peers.some(
+      (other) =>
+        other !== undefined &&
+        other !== peer &&
+        other.has.has(piece.pieceIndex) &&
+        this.#mayAsk(other) &&
+        !other.window.isSnubbed &&
+        other.isHungry,
+    );
+  }
+
+  /** A silent peer: snubbed, and all but its oldest request is free for others; if that is not answered either, it rests. */
+  #overdue(peer: Peer, nowMs: number): void {
+    const isStillAsked = peer.giving.status === "giving";
+    if (isStillAsked && peer.window.isSnubbed) {
+      this.#rest(peer);
       return;
     }
-    const isStillAsked = peer.giving.status === "giving";
-    const wasSnubbed = peer.window.isSnubbed;
     peer.window.snub(nowMs);
-    this.#cancelAll(peer, isStillAsked && !wasSnubbed ? 1 : 0);
+    this.#cancelAll(peer, isStillAsked ? 1 : 0);
     this.picker.disown(peer);
     this.#resetExclusive(peer);
+  }
+
+  /** Nothing more is asked of the peer that would hold memory, until it shows that it gives. */
+  #rest(peer: Peer): void {
+    peer.answering.stalled(peer.answering.hasRefused ? "rejects what it says it has" : "does not answer");
+    peer.window.rest(this.#options.nowMs());
+    this.#cancelAll(peer, 0);
+    this.picker.disown(peer);
+    this.#resetExclusive(peer);
+  }
+
+  /** Asks a resting peer for a block that has no place, and is thrown away when it comes: it costs no memory to wait for. */
+  #tryAgain(peer: Peer, nowMs: number): void {
+    peer.window.tried(nowMs);
+    const { geometry, have, random } = this.#options;
+    const start = Math.floor(random() * geometry.pieceCount);
+    for (let step = 0; step < geometry.pieceCount; step++) {
+      const pieceIndex = (start + step) % geometry.pieceCount;
+      if (have.has(pieceIndex) || !peer.has.has(pieceIndex)) continue;
+      const blockIndex = Math.floor(random() * geometry.blockCount(pieceIndex));
+      if (!peer.tries(pieceIndex, blockIndex)) return;
+      const lengthBytes = geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
+      peer.link.request(pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
+      return;
+    }
   }
 
   /** While memory is scarce, pieces that no peer gives would keep it from whoever has a peer that gives. */
@@ -353,9 +435,11 @@ export class Downloader {
     const { storage } = this.#options;
     const before = this.#stuckSinceMs;
     if (before.size > 0) this.#stuckSinceMs = new Map();
-    if (storage.isMemoryScarce !== true) return;
     for (const piece of [...this.picker.orphans()]) {
       if (piece.status !== "filling" || this.#isGiven(piece)) continue;
+      // With nothing in it there is nothing to keep.
+      if (piece.isQuiet && piece.arrivedCount === 0) this.#abandon(piece);
+      if (piece.status !== "filling" || storage.isMemoryScarce !== true) continue;
       const sinceMs = before.get(piece) ?? nowMs;
       if (nowMs - sinceMs < STUCK_PIECE_MS || !storage.isMemoryScarce) {
         this.#stuckSinceMs.set(piece, sinceMs);

@@ -3,6 +3,7 @@
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { PeerLink } from "../wire/messages.ts";
+import { Answering } from "./answering.ts";
 import type { ChokablePeer } from "./choker.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import type { PickingPeer } from "./picker.ts";
@@ -60,6 +61,9 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly downloaded = new Rate();
   readonly uploaded = new Rate();
   readonly window: RequestWindow;
+  readonly answering: Answering;
+  /** Length of the block that is arriving to show that the peer gives; 0: none is. */
+  trialBytes = 0;
   readonly uploads: UploadQueue;
   readonly #trust: Trust;
   readonly #clock: () => number;
@@ -96,6 +100,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.supportsFast = options.supportsFast;
     this.#trust = options.trust;
     this.#clock = options.clock;
+    this.answering = new Answering(options.clock);
     this.#onChoke = options.onChoke;
     this.#onUnchoke = options.onUnchoke;
     this.#has = new PieceSet(options.pieceCount);
@@ -195,6 +200,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   /** Giving -> choking. */
   chokedUs(): void {
     this.#giving = { status: "choking" };
+    this.answering.nothingIsAsked();
   }
 
   /** Choking -> giving. */
@@ -214,16 +220,20 @@ export class Peer implements PickingPeer, ChokablePeer {
 
   asked(): void {
     this.window.asked(++this.#outstanding, this.#clock());
+    this.answering.asked();
   }
 
   /** A request is answered. */
   answered(): void {
     this.#outstanding--;
+    this.answering.heard(this.#outstanding > 0);
   }
 
   /** A request is cancelled or forgotten; the block may be on its way. */
   tookBack(pieceIndex: number, blockIndex: number): void {
     this.#outstanding--;
+    // Without the fast extension it needs no answer any longer.
+    if (this.#outstanding === 0 && !this.supportsFast) this.answering.nothingIsAsked();
     this.window.lostCount();
     this.#takenBack.add(blockKey(pieceIndex, blockIndex));
     if (this.#takenBack.size <= MAX_TAKEN_BACK) return;
@@ -235,7 +245,20 @@ export class Peer implements PickingPeer, ChokablePeer {
 
   /** The peer answers a request that had been taken back. Returns false if there was none for that block. */
   answeredWhatWasTakenBack(pieceIndex: number, blockIndex: number): boolean {
-    return this.#takenBack.delete(blockKey(pieceIndex, blockIndex));
+    const wasTakenBack = this.#takenBack.delete(blockKey(pieceIndex, blockIndex));
+    if (wasTakenBack) this.answering.heard(this.#outstanding > 0);
+    return wasTakenBack;
+  }
+
+  /**
+   * A block is asked for that nobody waits for, to see whether the peer answers. Returns false if an earlier one is
+   * still open: what is on its way says the same.
+   */
+  tries(pieceIndex: number, blockIndex: number): boolean {
+    const key = blockKey(pieceIndex, blockIndex);
+    if (this.#takenBack.has(key)) return false;
+    this.#takenBack.add(key);
+    return true;
   }
 
   blockBegins(piece: OpenPiece, blockIndex: number): void {
@@ -322,6 +345,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     const remarks: string[] = [];
     if (this.#weAreInterested && this.#giving.status === "choking") remarks.push("choked");
     if (this.window.isSnubbed) remarks.push("snubbed");
+    if (this.answering.remark !== undefined) remarks.push(this.answering.remark);
     if (this.isOnParole) remarks.push("on parole");
     return {
       userId: this.identity.userId,

@@ -1,6 +1,6 @@
 // How many blocks are asked of one peer at once, and how long its silence is borne. Slow start as TCP's, then what the
 // peer delivers in half a second, a round trip and a pause of its own; a timeout from mean and deviation (RFC 6298), and
-// a silent peer is snubbed to one request until it delivers.
+// a silent peer is snubbed to one request until it delivers, and rests without any when that is not answered either.
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 
 /** Enough to keep a link of 1 ms round trip busy from the start; slow start doubles it each round trip. */
@@ -29,7 +29,9 @@ const MAX_TIMEOUT_MS = 60_000;
 type Phase =
   | { readonly status: "slow-start"; roundEndsMs: number; roundBytes: number; lastRoundBytes: number }
   | { readonly status: "steady" }
-  | { readonly status: "snubbed" };
+  | { readonly status: "snubbed" }
+  /** Asked for nothing that would hold memory; tried now and then with a block that is thrown away. */
+  | { readonly status: "resting"; triedAtMs: number };
 
 export class RequestWindow {
   readonly #ownLimitBlocks: number;
@@ -66,7 +68,11 @@ export class RequestWindow {
   }
 
   get isSnubbed(): boolean {
-    return this.#phase.status === "snubbed";
+    return this.#phase.status === "snubbed" || this.#phase.status === "resting";
+  }
+
+  get isResting(): boolean {
+    return this.#phase.status === "resting";
   }
 
   get timeoutMs(): number {
@@ -100,13 +106,13 @@ export class RequestWindow {
     this.#timedAtMs = undefined;
   }
 
-  /** The peer may be asked (again): whatever was learnt of its speed is old. Snubbed stays snubbed. */
+  /** The peer may be asked (again): whatever was learnt of its speed is old. Snubbed and resting stay so. */
   unchoked(nowMs: number): void {
     this.#silentSinceMs = nowMs;
-    if (this.#phase.status !== "snubbed") this.#phase = slowStart(nowMs);
+    if (!this.isSnubbed) this.#phase = slowStart(nowMs);
   }
 
-  /** A block that was asked for is complete. Snubbed -> slow start. */
+  /** A block that was asked for is complete. Snubbed or resting -> slow start. */
   arrived(bytes: number, nowMs: number): void {
     if (this.#timedAtMs !== undefined && --this.#timedAnswers === 0) {
       this.#roundTripMs = Math.min(this.#roundTripMs ?? Number.POSITIVE_INFINITY, nowMs - this.#timedAtMs);
@@ -114,7 +120,7 @@ export class RequestWindow {
     }
     this.#learnGap(nowMs - this.#silentSinceMs);
     this.#silentSinceMs = nowMs;
-    if (this.#phase.status === "snubbed") {
+    if (this.isSnubbed) {
       this.#phase = slowStart(nowMs);
       this.#sizeBlocks = Math.min(MIN_BLOCKS, this.#limitBlocks);
     }
@@ -160,6 +166,21 @@ export class RequestWindow {
     this.#phase = { status: "snubbed" };
     this.#sizeBlocks = 1;
     this.#silentSinceMs = nowMs;
+  }
+
+  /** Any phase -> resting. The first try is due after that pause. */
+  rest(nowMs: number, pauseMs = this.timeoutMs): void {
+    this.snub(nowMs);
+    this.#phase = { status: "resting", triedAtMs: nowMs + pauseMs - this.timeoutMs };
+  }
+
+  /** Whether it is time to see if a resting peer answers again. */
+  isTryDue(nowMs: number): boolean {
+    return this.#phase.status === "resting" && nowMs - this.#phase.triedAtMs >= this.timeoutMs;
+  }
+
+  tried(nowMs: number): void {
+    if (this.#phase.status === "resting") this.#phase.triedAtMs = nowMs;
   }
 
   #learnGap(gapMs: number): void {

@@ -6,6 +6,8 @@ interface Source {
   pieces: number;
   bytes: number;
   connections: number;
+  /** How the last connection kept from giving what it could give. */
+  stall: string | undefined;
 }
 
 export class Sources {
@@ -16,7 +18,7 @@ export class Sources {
   indexOf(userId: string): number {
     let sourceIndex = this.#indexByUser.get(userId);
     if (sourceIndex === undefined) {
-      sourceIndex = this.#sources.push({ userId, pieces: 0, bytes: 0, connections: 0 }) - 1;
+      sourceIndex = this.#sources.push({ userId, pieces: 0, bytes: 0, connections: 0, stall: undefined }) - 1;
       this.#indexByUser.set(userId, sourceIndex);
     }
     return sourceIndex;
@@ -31,9 +33,16 @@ export class Sources {
     if (source !== undefined) source.connections++;
   }
 
-  disconnected(sourceIndex: number): void {
+  /** @param stall how that connection kept from giving at its end, if it did */
+  disconnected(sourceIndex: number, stall: string | undefined): void {
     const source = this.#sources[sourceIndex];
-    if (source !== undefined) source.connections--;
+    if (source === undefined) return;
+    source.connections--;
+    source.stall = stall;
+  }
+
+  stallOf(sourceIndex: number): string | undefined {
+    return this.#sources[sourceIndex]?.stall;
   }
 
   gaveBlock(sourceIndex: number, bytes: number): void {
@@ -46,13 +55,13 @@ export class Sources {
     if (source !== undefined) source.pieces++;
   }
 
-  /** Those who gave something. */
+  /** Those who gave something, or were to give and did not. */
   snapshot(
     bytesPerSecond: (sourceIndex: number) => number,
     isBanned: (sourceIndex: number) => boolean,
   ): SourceSnapshot[] {
-    return this.#sources.flatMap(({ userId, pieces, bytes, connections }, sourceIndex) =>
-      bytes === 0
+    return this.#sources.flatMap(({ userId, pieces, bytes, connections, stall }, sourceIndex) =>
+      bytes === 0 && stall === undefined
         ? []
         : [
             {
@@ -62,6 +71,7 @@ export class Sources {
               bytesPerSecond: bytesPerSecond(sourceIndex),
               isConnected: connections > 0,
               isBanned: isBanned(sourceIndex),
+              stall,
             },
           ],
     );

@@ -63,7 +63,7 @@ export interface PeerSnapshot {
   readonly isInterestedInUs: boolean;
   readonly isChokingUs: boolean;
   readonly weAreChoking: boolean;
-  /** `choked`, `snubbed`, `on parole`: what keeps this peer from giving, if anything. */
+  /** `choked`, `snubbed`, `does not answer`, `on parole`: what keeps this peer from giving, if anything. */
   readonly remarks: readonly string[];
 }
 
@@ -77,6 +77,8 @@ export interface SourceSnapshot {
   readonly bytesPerSecond: number;
   readonly isConnected: boolean;
   readonly isBanned: boolean;
+  /** How the last connection that ended kept from giving what it could give; undefined if it did not. */
+  readonly stall: string | undefined;
 }
 
 export interface TorrentStatus {

@@ -163,6 +163,12 @@ export class Torrent {
     if (this.isIdle) this.#lastTickMs = nowMs();
     this.#peers = [...this.#peers, peer];
     this.#sources.connected(sourceIndex);
+    const stall = this.#sources.stallOf(sourceIndex);
+    if (stall !== undefined) {
+      // A new connection does not make a new peer: it is tried before memory is kept for it.
+      peer.answering.stalled(stall);
+      peer.window.rest(nowMs(), 0);
+    }
     const listener = this.#listenerFor(peer);
     if (this.#state.status === "closed") {
       link.close("that file is not shared any longer");
@@ -373,7 +379,7 @@ export class Torrent {
     this.#peers = this.#peers.filter((other) => other !== peer);
     this.#downloader.peerLeft(peer);
     this.#uploader.peerLeft(peer);
-    this.#sources.disconnected(peer.sourceIndex);
+    this.#sources.disconnected(peer.sourceIndex, peer.answering.stall);
     this.#freeSlots.push(peer.slot);
   }
 

@@ -98,6 +98,22 @@ describe("a request window", () => {
     assert.ok(window.sizeBlocks >= 2);
   });
 
+  it("rests when one request is not answered either, and is tried after each timeout until a block comes", () => {
+    const window = new RequestWindow(1000, 0);
+    window.snub(10_000);
+    assert.equal(window.isResting, false);
+    window.rest(20_000);
+    window.unchoked(25_000);
+    assert.deepEqual([window.isSnubbed, window.isResting], [true, true]);
+    assert.deepEqual([window.isTryDue(29_999), window.isTryDue(30_000)], [false, true]);
+    window.tried(30_000);
+    assert.deepEqual([window.isTryDue(39_999), window.isTryDue(40_000)], [false, true]);
+    window.arrived(BLOCK_LENGTH_BYTES, 41_000);
+    assert.deepEqual([window.isSnubbed, window.isResting], [false, false]);
+    window.rest(50_000, 0);
+    assert.equal(window.isTryDue(50_000), true);
+  });
+
   it("waits longer for a peer that is slow by habit", () => {
     const slow = new RequestWindow(1000, 0);
     for (let nowMs = 5000; nowMs <= 100_000; nowMs += 5000) slow.arrived(BLOCK_LENGTH_BYTES, nowMs);
@@ -115,7 +131,9 @@ describe("a request window", () => {
       fc.property(
         fc.integer({ min: 1, max: 2000 }),
         fc.integer({ min: 0, max: 1_000_000 }),
-        fc.array(fc.tuple(fc.nat(500), fc.constantFrom("arrive", "adjust", "snub", "unchoke"), fc.nat(1e9))),
+        fc.array(
+          fc.tuple(fc.nat(500), fc.constantFrom("arrive", "adjust", "snub", "rest", "unchoke"), fc.nat(1e9)),
+        ),
         (own, peerLimit, steps) => {
           const window = new RequestWindow(own, 0);
           window.peerAllows(peerLimit);
@@ -125,6 +143,7 @@ describe("a request window", () => {
             if (what === "arrive") window.arrived(BLOCK_LENGTH_BYTES, nowMs);
             else if (what === "adjust") window.adjust(nowMs, rate);
             else if (what === "snub") window.snub(nowMs);
+            else if (what === "rest") window.rest(nowMs);
             else window.unchoked(nowMs);
             assert.ok(window.sizeBlocks >= 1 && window.sizeBlocks <= Math.max(1, Math.min(own, peerLimit)));
             assert.ok(window.refillAtBlocks >= 0 && window.refillAtBlocks < window.sizeBlocks);

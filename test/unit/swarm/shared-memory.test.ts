@@ -149,3 +149,36 @@ test("a piece that is begun is kept while nobody else needs its memory", () => {
   assert.equal(torrent.status().wastedBytes, 0);
   assert.equal(memory.used, 1);
 });
+
+test("peers that answer nothing keep no memory from another torrent, also when they come again", () => {
+  const memory = new Memory();
+  const clock = new Clock();
+  const silent = Array.from({ length: MEMORY_PIECES }, () => download(memory, clock));
+  let peers = silent.map((torrent) => seeder(torrent, "mute"));
+  assert.equal(memory.used, MEMORY_PIECES);
+  const other = download(memory, clock);
+  const bob = seeder(other, "bob");
+  // The timeout for who never gave anything, and that of the one request that it is left then.
+  clock.run(21_000);
+  const startedMs = clock.nowMs;
+  while (!other.have.isComplete && clock.nowMs < startedMs + 60_000) {
+    clock.run(100, () => bob.give(64));
+    if ((clock.nowMs / 100) % 20 !== 0) continue;
+    for (const { peer } of peers) peer.closed("gone");
+    peers = silent.map((torrent) => seeder(torrent, "mute"));
+  }
+  // 64 pieces of 64 blocks, one a tick.
+  assert.ok(clock.nowMs - startedMs < 10_000, `${clock.nowMs - startedMs} ms`);
+  assert.deepEqual(silent[0]?.status().peers[0]?.remarks, ["snubbed", "does not answer"]);
+});
+
+test("a peer that fell silent is asked in earnest again as soon as it answers", () => {
+  const clock = new Clock();
+  const torrent = download(new Memory(), clock);
+  const alice = seeder(torrent, "alice");
+  clock.run(60_000);
+  assert.equal(torrent.status().peers[0]?.requestsOutstanding, 0);
+  const startedMs = clock.nowMs;
+  clock.run(20_000, () => alice.give(1000));
+  assert.ok(torrent.have.isComplete, `${torrent.have.count} pieces in ${clock.nowMs - startedMs} ms`);
+});

@@ -245,7 +245,7 @@ describe("a torrent that downloads", () => {
     assert.equal(link.take().filter((said) => said.startsWith("cancel")).length, 7);
     const [snapshot] = torrent.status().peers;
     assert.equal(snapshot?.requestsOutstanding, 1);
-    assert.deepEqual(snapshot.remarks, ["snubbed"]);
+    assert.deepEqual(snapshot.remarks, ["snubbed", "silent for 11 s"]);
   });
 
   it("holds memory that a block is being written into until the block is over", () => {

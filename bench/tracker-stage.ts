@@ -93,7 +93,7 @@ export async function fillWithPeople(
   deviceIds: readonly string[],
   groupIds: readonly string[],
 ): Promise<{ seats: Seat[]; authority: GroupAuthority }> {
-  const authority = await createGroupAuthority("bench");
+  const authority = await createGroupAuthority();
   const seats: Seat[] = [];
   const sinceMs = Date.now();
   await registry.transact(randomUUID(), (writer) => {

@@ -57,3 +57,25 @@ export function parsePort(text: string, allowAnyPort = false): number {
   }
   return port;
 }
+
+/**
+ * Who an address belongs to when attempts are counted: IPv4 as it is, of IPv6 the first 64 bits, since whoever has one
+ * such address has all of them (RFC 6177).
+ *
+ * @param host as node:net says it: an IP address, perhaps with a zone
+ */
+export function networkOf(host: string): string {
+  const [address = ""] = host.split("%");
+  if (isIP(address) !== 6) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  const [left = "", right] = address.toLowerCase().split("::");
+  const groups = left === "" ? [] : left.split(":");
+  if (right !== undefined) {
+    const behind = right === "" ? [] : right.split(":");
+    while (groups.length + behind.length < 8) groups.push("0");
+    groups.push(...behind);
+  }
+  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(":")}::/64`;
+}

@@ -77,7 +77,7 @@ export class Client {
     let login: Login | undefined;
     const session = await Session.open({
       listen: options.listen,
-      deviceId: identity.deviceId,
+      identity,
       log: options.log.child({ part: "session" }),
       credentials: (groupId) => login?.memberships.credentials(groupId),
       credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),

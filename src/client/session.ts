@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { PeerAddress } from "../api/schemas.ts";
+import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import { type PieceStorage, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
@@ -27,7 +28,7 @@ export interface ActiveTorrent {
 
 export interface SessionOptions {
   readonly listen: Address;
-  readonly deviceId: string;
+  readonly identity: DeviceIdentity;
   readonly log: Logger;
   /** This device's credentials for a group; undefined while it has none. */
   readonly credentials: (groupId: string) => GroupCredentials | undefined;
@@ -59,6 +60,7 @@ export class Session {
       peerId,
       credentialsFor: (infoHash) => session?.credentialsFor(infoHash),
       onConnection: (socket) => session?.connected(socket),
+      identity: options.identity,
       log: options.log,
     });
     session = new Session(options, peerId, listener);
@@ -96,7 +98,7 @@ export class Session {
       listenPort: this.port,
     });
     const connector = new Connector<PeerSocket>({
-      ownDeviceId: this.#options.deviceId,
+      ownDeviceId: this.#options.identity.deviceId,
       nowMs: () => performance.now(),
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,

@@ -1,5 +1,6 @@
 // Keys and certificates: a device's identity, a group's authority (CA), a member's certificate of it. The form of a
-// member's certificate is libtorrent's for SSL torrents: subjectAltName DNS:*, issued by the CA in `ssl-cert`.
+// member's certificate is libtorrent's for SSL torrents: subjectAltName DNS:*, issued by the CA in `ssl-cert`. It names
+// nobody to who is not in the group (member-names.ts).
 // Whether a certificate is genuine is TLS's to check (node:tls with the group's CA); here certificates are made and read.
 import "reflect-metadata";
 import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
@@ -18,6 +19,7 @@ import {
   X509Certificate as X509CertificateReader,
 } from "@peculiar/x509";
 import { MiniTorrentError } from "../api/errors.ts";
+import { openNames, sealNames } from "./member-names.ts";
 
 /** How long a member's certificate holds: a peer that no tracker reaches refuses a removed member after that. */
 export const MEMBER_CERTIFICATE_LIFETIME_MS = 60 * 60 * 1000;
@@ -104,14 +106,14 @@ export function restoreDeviceIdentity(privateKeyPem: string, certificatePem: str
   return { privateKeyPem, publicKeySpki, deviceId: sha256Hex(publicKeySpki), certificatePem };
 }
 
-/** A new CA for a group. Two groups of one name, one after the other, have different keys and key identifiers. */
-export async function createGroupAuthority(groupId: string): Promise<GroupAuthority> {
+/** A new CA for a group. All have one name, since whoever opens a TLS connection is told it; their keys differ. */
+export async function createGroupAuthority(): Promise<GroupAuthority> {
   const keys = await generateKeys();
   const nowMs = Date.now();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     keys,
     serialNumber: randomSerial(),
-    name: structuredName({ [COMMON_NAME]: groupId }),
+    name: structuredName({ [COMMON_NAME]: "miniTorrent group" }),
     notBefore: new Date(nowMs - CLOCK_SKEW_ALLOWANCE_MS),
     notAfter: new Date(nowMs + AUTHORITY_LIFETIME_MS),
     signingAlgorithm: SIGNING_ALGORITHM,
@@ -142,7 +144,10 @@ export async function issueMemberCertificate(
   const validUntilMs = Math.floor((nowMs + MEMBER_CERTIFICATE_LIFETIME_MS) / 1000) * 1000;
   const certificate = await X509CertificateGenerator.create({
     serialNumber: randomSerial(),
-    subject: structuredName({ [COMMON_NAME]: userId, [DN_QUALIFIER]: membershipId }),
+    subject: structuredName({
+      [COMMON_NAME]: "miniTorrent member",
+      [DN_QUALIFIER]: sealNames({ userId, membershipId }, authority.certificatePem),
+    }),
     issuer: issuer.subjectName,
     notBefore: new Date(nowMs - CLOCK_SKEW_ALLOWANCE_MS),
     notAfter: new Date(validUntilMs),
@@ -160,33 +165,33 @@ export async function issueMemberCertificate(
   return { certificatePem: certificate.toString("pem"), validUntilMs };
 }
 
-/** By fingerprint. Parsing costs 1.5 ms, more than the rest of a handshake. */
+/** By fingerprint and CA. Parsing costs 1.5 ms, more than the rest of a handshake. */
 const readBefore = new Map<string, MemberIdentity>();
 
 /**
  * Reads the certificate that a peer showed; TLS has checked already that the group's CA issued it.
  *
  * @param der as `getPeerX509Certificate().raw` has it
+ * @param authorityPem the group's CA
  * @throws MiniTorrentError PEER_REFUSED if it is not of the form that trackers issue
  */
-export function readMemberCertificate(der: Uint8Array): MemberIdentity {
-  const fingerprint = fingerprintOf(der);
-  const known = readBefore.get(fingerprint);
+export function readMemberCertificate(der: Uint8Array, authorityPem: string): MemberIdentity {
+  const place = `${fingerprintOf(der)} ${authorityPem}`;
+  const known = readBefore.get(place);
   if (known !== undefined) return known;
-  const identity = parseMemberCertificate(der);
+  const identity = parseMemberCertificate(der, authorityPem);
   const oldest = readBefore.size < MAX_READ_BEFORE ? undefined : readBefore.keys().next().value;
   if (oldest !== undefined) readBefore.delete(oldest);
-  readBefore.set(fingerprint, identity);
+  readBefore.set(place, identity);
   return identity;
 }
 
-function parseMemberCertificate(der: Uint8Array): MemberIdentity {
+function parseMemberCertificate(der: Uint8Array, authorityPem: string): MemberIdentity {
   try {
     const certificate = new X509CertificateReader(Uint8Array.from(der));
     const name = certificate.subjectName;
     return {
-      userId: onlyOne(name.getField(COMMON_NAME)),
-      membershipId: onlyOne(name.getField(DN_QUALIFIER)),
+      ...openNames(onlyOne(name.getField(DN_QUALIFIER)), authorityPem),
       deviceId: deviceIdOfKey(spkiOf(der)),
       validUntilMs: certificate.notAfter.getTime(),
     };

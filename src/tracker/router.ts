@@ -188,7 +188,7 @@ const groups = t.router({
   create: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
-    const authority = await createGroupAuthority(input.groupId);
+    const authority = await createGroupAuthority();
     await command(ctx, input.writeId, (run) =>
       createGroup(run, input.groupId, authority, membershipIdOf(run)),
     );

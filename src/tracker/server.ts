@@ -4,6 +4,7 @@ import { constants, randomUUID, type X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { applyWSSHandler, jsonEncoder } from "@trpc/server/adapters/ws";
@@ -14,6 +15,7 @@ import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, deviceIdOfKey } from "../identity/certificates.ts";
+import { WaitingRoom } from "../identity/waiting-room.ts";
 import { Connection } from "./connection.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import { appRouter, type RouterServices } from "./router.ts";
@@ -28,6 +30,16 @@ const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
 const MAX_READ_BYTES = 2 * MAX_API_MESSAGE_BYTES;
 /** Clients at once: each costs a TLS session, some 50 KB. */
 const MAX_CONNECTIONS = 15_000;
+/** Connections that are no client's or tracker's yet, or ask for /health and /metrics: each costs some 60 KB. */
+const MAX_WAITING = 2_048;
+const MAX_WAITING_OF_NETWORK = 1_024;
+/** When a tracker has died its clients come all at once: who is being served is not turned away for who comes later. */
+const LEAST_WAIT_MS = 3_000;
+/** From the first byte of a request's headers to the last; looked at every so often. */
+const REQUEST_TIMEOUT_MS = 10_000;
+const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
+/** How long a connection that asked for /health or /metrics is kept for the next time. */
+const KEEP_ALIVE_TIMEOUT_MS = 20_000;
 /** RFC 6455 registry: "try again later". */
 const CLOSE_TRY_AGAIN_LATER = 1013;
 
@@ -59,10 +71,35 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUTS_CHECKED_EVERY_MS,
       // Nobody resumes a TLS session: tickets would be made for nothing.
       secureOptions: constants.SSL_OP_NO_TICKET,
     },
     forceCloseConnections: true,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+  });
+  const arrivals = new Map<string, Socket>();
+  const waiting = new WaitingRoom<string>({
+    most: MAX_WAITING,
+    mostOfNetwork: MAX_WAITING_OF_NETWORK,
+    leastWaitMs: LEAST_WAIT_MS,
+    nowMs: () => performance.now(),
+    turnAway: (place) => arrivals.get(place)?.destroy(),
+  });
+  const settle = (place: string): void => {
+    waiting.leave(place);
+    arrivals.delete(place);
+  };
+  // The TCP connection, before TLS begins on it.
+  app.server.prependListener("connection", (socket: Socket) => {
+    const place = placeOf(socket);
+    arrivals.set(place, socket);
+    socket.once("close", () => {
+      if (arrivals.get(place) === socket) settle(place);
+    });
+    waiting.enter(place, socket.remoteAddress ?? "");
   });
   app.get("/health", async () => options.health());
   app.get("/metrics", async (_request, reply) => {
@@ -78,12 +115,14 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     const path = request.url?.split("?")[0];
     if (path === "/api") {
       if (api.clients.size >= MAX_CONNECTIONS) return refuse(socket, "503 Service Unavailable");
+      settle(placeOf(request.socket));
       api.handleUpgrade(request, socket, head, (client) => api.emit("connection", client, request));
     } else if (path === "/sync") {
       options
         .maySync(certificate.raw)
         .then((may) => {
           if (!may) return refuse(socket, "403 Forbidden");
+          settle(placeOf(request.socket));
           sync.handleUpgrade(request, socket, head, (peer) => options.onSync(peer, certificate.raw));
         })
         .catch((error: unknown) => {
@@ -175,6 +214,11 @@ function certificateOf({ socket }: IncomingMessage): X509Certificate | undefined
 /** Where the connection comes from; an IPv4 address that came in by an IPv6 socket as what it is. */
 function hostOf({ socket }: IncomingMessage): string {
   return (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, "");
+}
+
+/** Names a connection while it lasts. */
+function placeOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function refuse(socket: Duplex, status: string): void {

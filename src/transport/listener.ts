@@ -10,8 +10,10 @@ import {
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
+import { WaitingRoom } from "../identity/waiting-room.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
+import { type DecoyIdentity, Decoys } from "./decoys.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
 import { Intake } from "./intake.ts";
 import { PeerSocket } from "./peer-socket.ts";
@@ -19,7 +21,7 @@ import { readAccepted } from "./read-buffer.ts";
 
 /** Connections whose handshakes are under way: a stranger costs a socket and one signature, no more of them than this. */
 const MAX_PENDING = 512;
-const MAX_PENDING_PER_ADDRESS = 64;
+const MAX_PENDING_OF_NETWORK = 64;
 const INFO_HASH = /^[0-9a-f]{40}$/;
 
 export interface ListenerOptions extends Address {
@@ -29,27 +31,42 @@ export interface ListenerOptions extends Address {
   readonly credentialsFor: (infoHash: string) => GroupCredentials | undefined;
   /** A member has connected. The socket waits for `start`. */
   readonly onConnection: (socket: PeerSocket) => void;
+  /** Whose key the certificates of this client are for. */
+  readonly identity: DecoyIdentity;
   readonly log: Logger;
 }
 
 /** A connection that is not a member's yet. */
-interface Pending {
-  readonly address: Address;
+interface Visitor {
+  readonly socket: Socket;
   readonly timer: NodeJS.Timeout;
 }
 
 export class Listener {
   readonly #options: ListenerOptions;
+  readonly #decoys: Decoys;
   readonly #tcpServer: Server;
   readonly #tlsServer: TlsServer;
   readonly #sockets = new Set<Socket>();
   readonly #peers = new Set<PeerSocket>();
-  /** By the other end's address and port. */
-  readonly #pending = new Map<string, Pending>();
-  readonly #pendingPerHost = new Map<string, number>();
+  /** Whose handshakes are under way. */
+  readonly #waiting: WaitingRoom<Visitor>;
+  /** The same, by the other end's address and port. */
+  readonly #visitors = new Map<string, Visitor>();
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#decoys = new Decoys(options.identity, options.log);
+    this.#waiting = new WaitingRoom<Visitor>({
+      most: MAX_PENDING,
+      mostOfNetwork: MAX_PENDING_OF_NETWORK,
+      leastWaitMs: 0,
+      nowMs: () => performance.now(),
+      turnAway: ({ socket }) => {
+        options.log.debug({ address: formatAddress(addressOf(socket)) }, "too many handshakes: one is ended");
+        socket.destroy();
+      },
+    });
     this.#tcpServer = createTcpServer({ noDelay: true }, (socket) => this.#accept(socket));
     // This server does not listen: it is given the connections that passed the limits. Its own context has no
     // certificate, so without SNI the handshake fails.
@@ -79,6 +96,7 @@ export class Listener {
 
   /** Stops to listen and closes every connection that came in here. */
   async close(): Promise<void> {
+    this.#decoys.close();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#tcpServer.close(() => resolve());
     for (const peer of this.#peers) peer.close("this client stops listening");
@@ -110,42 +128,39 @@ export class Listener {
     // Each error is answered where the TLS socket above it reports it; here it must only not be fatal.
     socket.on("error", (error) => this.#options.log.debug({ err: error }, "connection failed"));
     const address = addressOf(socket);
-    const ofHost = this.#pendingPerHost.get(address.host) ?? 0;
-    if (address.port === 0 || this.#pending.size >= MAX_PENDING || ofHost >= MAX_PENDING_PER_ADDRESS) {
-      this.#options.log.info({ address: formatAddress(address) }, "too many handshakes: connection refused");
+    // Gone already.
+    if (address.port === 0) {
       socket.destroy();
       return;
     }
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS).unref();
     const key = formatAddress(address);
-    this.#pending.set(key, { address, timer });
-    this.#pendingPerHost.set(address.host, ofHost + 1);
+    const visitor = { socket, timer };
     this.#sockets.add(socket);
+    this.#visitors.set(key, visitor);
     socket.on("close", () => {
       this.#sockets.delete(socket);
-      this.#settle(key);
+      this.#settle(key, visitor);
     });
     // As node:tls documents it for connections that come from elsewhere.
-    this.#tlsServer.emit("connection", socket);
+    if (this.#waiting.enter(visitor, address.host)) this.#tlsServer.emit("connection", socket);
   }
 
   /** The handshake is over, one way or the other. */
-  #settle(key: string): void {
-    const pending = this.#pending.get(key);
-    if (pending === undefined) return;
-    clearTimeout(pending.timer);
-    this.#pending.delete(key);
-    const left = (this.#pendingPerHost.get(pending.address.host) ?? 1) - 1;
-    if (left === 0) this.#pendingPerHost.delete(pending.address.host);
-    else this.#pendingPerHost.set(pending.address.host, left);
+  #settle(key: string, visitor: Visitor | undefined): void {
+    if (visitor === undefined || this.#visitors.get(key) !== visitor) return;
+    clearTimeout(visitor.timer);
+    this.#visitors.delete(key);
+    this.#waiting.leave(visitor);
   }
 
+  /** Who asks for a torrent that is not here is shown a decoy, and refused where one who is no member is refused. */
   #chooseContext(name: string, done: (error: Error | null, context?: SecureContext) => void): void {
-    try {
-      done(null, secureContextOf(this.#credentialsFor(name)));
-    } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
-    }
+    const own = INFO_HASH.test(name) ? this.#options.credentialsFor(name) : undefined;
+    const credentials = own === undefined ? this.#decoys.credentialsFor(name) : Promise.resolve(own);
+    credentials
+      .then((chosen) => done(null, secureContextOf(chosen)))
+      .catch((error: unknown) => done(error instanceof Error ? error : new Error(String(error))));
   }
 
   /** @throws MiniTorrentError PEER_REFUSED */
@@ -169,7 +184,8 @@ export class Listener {
           const { peerId, log } = this.#options;
           const handshake = admitHandshake(bytes, infoHash, peerId);
           const address = addressOf(socket);
-          this.#settle(formatAddress(address));
+          const key = formatAddress(address);
+          this.#settle(key, this.#visitors.get(key));
           socket.off("error", onError);
           socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
           this.#deliver(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { formatAddress, parseAddress } from "../../../src/api/addresses.ts";
+import { formatAddress, networkOf, parseAddress } from "../../../src/api/addresses.ts";
 
 test("addresses are read as they are written, IPv6 in brackets", () => {
   const hosts = fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain());
@@ -33,4 +33,18 @@ test("what is no address is refused with what was expected", () => {
   ]) {
     assert.throws(() => parseAddress(text), { code: "INVALID_ADDRESS" }, text);
   }
+});
+
+test("an IPv4 address is its own network, however it came; of an IPv6 address the first 64 bits are", () => {
+  assert.equal(networkOf("192.0.2.1"), "192.0.2.1");
+  assert.equal(networkOf("::ffff:192.0.2.1"), "192.0.2.1");
+  assert.equal(networkOf("2001:db8:0:1:2::3"), "2001:db8:0:1::/64");
+  assert.equal(networkOf("2001:DB8:0:1::"), networkOf("2001:db8::1:ffff:0:0:1"));
+  assert.equal(networkOf("fe80::1%eth0"), "fe80:0:0:0::/64");
+  assert.equal(networkOf("::1"), "0:0:0:0::/64");
+  fc.assert(
+    fc.property(fc.ipV6(), (host) => {
+      assert.match(networkOf(host), /^([0-9a-f]{1,4}:){3}[0-9a-f]{1,4}::\/64$|^\d+\.\d+\.\d+\.\d+$/);
+    }),
+  );
 });

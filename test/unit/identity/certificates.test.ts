@@ -61,7 +61,7 @@ async function listen(t: TestContext, authority: GroupAuthority, userId: string)
   server.on("secureConnection", (socket) => {
     const certificate = socket.getPeerX509Certificate();
     assert.ok(certificate);
-    greeted.push(readMemberCertificate(certificate.raw).userId);
+    greeted.push(readMemberCertificate(certificate.raw, authority.certificatePem).userId);
     socket.on("error", () => socket.destroy());
     socket.end("welcome");
   });
@@ -104,21 +104,21 @@ async function dial(
 }
 
 test("members of one group meet over TLS 1.3 and know each other by certificate", async (t) => {
-  const authority = await createGroupAuthority("films");
+  const authority = await createGroupAuthority();
   const { port, greeted, device } = await listen(t, authority, "alice");
   const outcome = await dial(port, authority, await member(authority, "bob"));
   assert.equal(outcome?.said, "welcome");
   assert.equal(outcome.cipher, "TLS_AES_128_GCM_SHA256");
   assert.deepEqual(greeted, ["bob"]);
-  const alice = readMemberCertificate(outcome.peer);
+  const alice = readMemberCertificate(outcome.peer, authority.certificatePem);
   assert.equal(alice.userId, "alice");
   assert.equal(alice.deviceId, device.deviceId);
 });
 
 test("a certificate of another group, a group of the same name and no certificate are refused", async (t) => {
-  const authority = await createGroupAuthority("films");
+  const authority = await createGroupAuthority();
   const { port, greeted } = await listen(t, authority, "alice");
-  for (const other of [await createGroupAuthority("books"), await createGroupAuthority("films")]) {
+  for (const other of [await createGroupAuthority(), await createGroupAuthority()]) {
     assert.equal(await dial(port, authority, await member(other, "mallory")), undefined);
   }
   const { privateKeyPem, certificatePem } = await createDeviceIdentity();
@@ -128,7 +128,7 @@ test("a certificate of another group, a group of the same name and no certificat
 });
 
 test("a member cannot issue certificates with his own", async (t) => {
-  const authority = await createGroupAuthority("films");
+  const authority = await createGroupAuthority();
   const { port } = await listen(t, authority, "alice");
   const bob = await member(authority, "bob");
   const mallory = await member({ certificatePem: bob.cert, privateKeyPem: bob.key }, "mallory");
@@ -138,14 +138,14 @@ test("a member cannot issue certificates with his own", async (t) => {
 });
 
 test("a dialler refuses a listener whose certificate another group issued", async (t) => {
-  const authority = await createGroupAuthority("films");
+  const authority = await createGroupAuthority();
   const { port } = await listen(t, authority, "alice");
-  const books = await createGroupAuthority("books");
+  const books = await createGroupAuthority();
   assert.equal(await dial(port, books, await member(authority, "bob")), undefined);
 });
 
 test("names survive as they are, whatever they look like", async () => {
-  const authority = await createGroupAuthority("Ægir@x.org");
+  const authority = await createGroupAuthority();
   const device = await createDeviceIdentity();
   for (const userId of [
     "alice@example.org",
@@ -157,12 +157,28 @@ test("names survive as they are, whatever they look like", async () => {
     "a".repeat(64),
   ]) {
     const { cert } = await member(authority, userId, device);
-    assert.equal(readMemberCertificate(derOf(cert)).userId, userId);
+    assert.equal(readMemberCertificate(derOf(cert), authority.certificatePem).userId, userId);
   }
 });
 
+test("who is not in the group reads no name in a member's certificate, and all of them are of one length", async () => {
+  const authority = await createGroupAuthority();
+  const lengths = new Set<number>();
+  for (const userId of ["alice", "\u{1F600}".repeat(64)]) {
+    const der = derOf((await member(authority, userId)).cert);
+    const { subject, issuer } = new X509Certificate(der);
+    assert.match(subject, /^CN=miniTorrent member\ndnQualifier=([A-Za-z0-9/]|\\\+){464}$/);
+    assert.equal(issuer, "CN=miniTorrent group");
+    assert.equal(Buffer.from(der).includes("alice"), false);
+    const other = await createGroupAuthority();
+    assert.throws(() => readMemberCertificate(der, other.certificatePem), { code: "PEER_REFUSED" });
+    lengths.add(subject.replaceAll("\\", "").length);
+  }
+  assert.equal(lengths.size, 1);
+});
+
 test("a member's certificate holds for one hour, begins earlier for clocks that differ, and carries DNS:*", async () => {
-  const authority = await createGroupAuthority("films");
+  const authority = await createGroupAuthority();
   const device = await createDeviceIdentity();
   const issued = await issueMemberCertificate({
     authority,
@@ -179,7 +195,7 @@ test("a member's certificate holds for one hour, begins earlier for clocks that 
   assert.equal(certificate.validToDate.getTime(), issued.validUntilMs);
   assert.ok(issued.validUntilMs <= nowMs + MEMBER_CERTIFICATE_LIFETIME_MS);
   assert.ok(issued.validUntilMs > nowMs + MEMBER_CERTIFICATE_LIFETIME_MS - 1000);
-  const read = readMemberCertificate(certificate.raw);
+  const read = readMemberCertificate(certificate.raw, authority.certificatePem);
   assert.deepEqual(read, {
     userId: "alice",
     membershipId: "m-1",
@@ -191,13 +207,14 @@ test("a member's certificate holds for one hour, begins earlier for clocks that 
 
 test("what is no member's certificate is refused when it is read", async () => {
   const device = await createDeviceIdentity();
+  const { certificatePem } = await createGroupAuthority();
   for (const der of [new Uint8Array(), Buffer.from("nonsense"), derOf(device.certificatePem)]) {
-    assert.throws(() => readMemberCertificate(der), { code: "PEER_REFUSED" });
+    assert.throws(() => readMemberCertificate(der, certificatePem), { code: "PEER_REFUSED" });
   }
 });
 
 test("a key that is not P-256 gets no certificate", async () => {
-  const authority = await createGroupAuthority("films");
+  const authority = await createGroupAuthority();
   const { generateKeyPairSync } = await import("node:crypto");
   const ed25519 = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "der" });
   const p384 = generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey;

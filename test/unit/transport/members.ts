@@ -65,13 +65,15 @@ export class Alice implements AsyncDisposable {
   }
 
   static async listen(): Promise<Alice> {
-    const authority = await createGroupAuthority("films");
+    const authority = await createGroupAuthority();
     const revoked = new Set<string>();
     const credentials = await member(authority, "alice", Date.now(), revoked);
     const connected: PeerSocket[] = [];
     const arrivals: PromiseWithResolvers<PeerSocket>[] = [];
     const peerId = newPeerId();
+    const identity = await createDeviceIdentity();
     const listener = await Listener.open({
+      identity,
       host: "127.0.0.1",
       port: 0,
       peerId,

@@ -6,13 +6,22 @@ export const BLOCK_LENGTH_BYTES = 16 * 1024;
 /** Smallest and largest piece length that miniTorrent makes. */
 export const MIN_PIECE_LENGTH_BYTES = 256 * 1024;
 export const MAX_PIECE_LENGTH_BYTES = 16 * 1024 * 1024;
-/** Pieces are made larger until the file has no more than this many: the metainfo stays under 100 KB. */
-const TARGET_PIECE_COUNT = 4096;
+/** Each piece costs its messages, thread hops and `have`s: up to 1 MiB they are made larger from so many pieces on, which
+ * are still plenty for a swarm to pass around... */
+const ENOUGH_PIECES = 1024;
+const HANDY_PIECE_LENGTH_BYTES = 1024 * 1024;
+/** ...and beyond that only from so many on: the metainfo stays under 100 KB. */
+const MOST_PIECES = 4096;
 
-/** The power of two from 256 KiB up that gives at most 4,096 pieces, at most 16 MiB. */
+/**
+ * The power of two from 256 KiB up that gives at most 1,024 pieces; above 1 MiB at most 4,096 pieces, and no more than
+ * 16 MiB.
+ */
 export function choosePieceLengthBytes(lengthBytes: number): number {
   let pieceLengthBytes = MIN_PIECE_LENGTH_BYTES;
-  while (pieceLengthBytes < MAX_PIECE_LENGTH_BYTES && lengthBytes > pieceLengthBytes * TARGET_PIECE_COUNT) {
+  while (pieceLengthBytes < MAX_PIECE_LENGTH_BYTES) {
+    const mostPieces = pieceLengthBytes < HANDY_PIECE_LENGTH_BYTES ? ENOUGH_PIECES : MOST_PIECES;
+    if (lengthBytes <= pieceLengthBytes * mostPieces) break;
     pieceLengthBytes *= 2;
   }
   return pieceLengthBytes;

@@ -24,7 +24,7 @@ export type HashRangeJob = { readonly kind: "hash-range" } & FileRange;
 export type DigestJob =
   /** `cutBytes` > 0: begins anew after every so many bytes, as the hashes of pieces do. 0: one hash over everything. */
   | { readonly kind: "digest-open"; readonly digestId: number; readonly cutBytes: number }
-  | { readonly kind: "digest-memory"; readonly digestId: number; readonly bytes: SharedBytes }
+  | { readonly kind: "digest-memory"; readonly digestId: number; readonly parts: readonly SharedBytes[] }
   /** With `into`, what was read stays there for somebody else. */
   | ({
       readonly kind: "digest-file";

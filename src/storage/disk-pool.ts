@@ -278,13 +278,13 @@ export class Digest {
   }
 
   /**
-   * The bytes must not change until the promise settles.
+   * Hashes the parts one after the other. They must not change until the promise settles.
    *
    * @returns the hashes that became whole, 20 bytes each
    * @throws MiniTorrentError DISK_FAILED
    */
-  async update(bytes: SharedBytes): Promise<Uint8Array> {
-    return this.#feed({ kind: "digest-memory", digestId: this.#digestId, bytes }, explainInside);
+  async update(...parts: SharedBytes[]): Promise<Uint8Array> {
+    return this.#feed({ kind: "digest-memory", digestId: this.#digestId, parts }, explainInside);
   }
 
   /**

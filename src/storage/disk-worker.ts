@@ -60,7 +60,7 @@ function perform(job: DiskJob): DiskResult {
       });
       return NOTHING;
     case "digest-memory":
-      return feed(digest(job.digestId), job.bytes);
+      return feedAll(digest(job.digestId), job.parts);
     case "digest-file": {
       const hashes: Uint8Array[] = [];
       const target = digest(job.digestId);
@@ -79,6 +79,10 @@ function digest(digestId: number): Digest {
   const found = digests.get(digestId);
   if (found === undefined) throw new Error(`there is no digest ${digestId}`);
   return found;
+}
+
+function feedAll(target: Digest, parts: readonly SharedBytes[]): Uint8Array {
+  return concat(parts.map((bytes) => feed(target, bytes)));
 }
 
 /** Returns the hashes that the bytes completed. */

@@ -8,6 +8,8 @@ import type { PieceSlot } from "./piece-memory.ts";
 
 /** Most bytes of one job that reads back: 3 ms, so that a piece that waits to be written behind it hardly notices. */
 const READ_BACK_BYTES = 4 * 1024 * 1024;
+/** As many of what is held go to the worker at once. */
+const MEMORY_JOB_BYTES = 4 * 1024 * 1024;
 /** A piece this far ahead of the prefix stays in memory until its turn; what is further is read back. */
 const HOLD_AHEAD_BYTES = 16 * 1024 * 1024;
 /** How often a lost worker is made good by beginning again, before that is taken for more than bad luck. */
@@ -133,15 +135,16 @@ export class PrefixHash {
       this.#outcome = Buffer.from(await digest.finish()).toString("hex");
       return true;
     }
-    const slot = this.#held.get(pieceIndex);
-    if (slot !== undefined) {
-      this.#held.delete(pieceIndex);
+    const slots = this.#takeHeld(pieceIndex);
+    if (slots.length > 0) {
       try {
-        await digest.update(slot.bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex)));
+        await digest.update(
+          ...slots.map(({ bytes }, at) => bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex + at))),
+        );
       } finally {
-        giveBack(slot);
+        for (const slot of slots) giveBack(slot);
       }
-      this.#nextPiece = pieceIndex + 1;
+      this.#nextPiece = pieceIndex + slots.length;
       return true;
     }
     let lengthBytes = 0;
@@ -164,5 +167,19 @@ export class PrefixHash {
     });
     this.#nextPiece = end;
     return true;
+  }
+
+  /** Pieces that are held, from that one on: one job for all of them, or the network's thread would set the pace. */
+  #takeHeld(firstPiece: number): PieceSlot[] {
+    const slots: PieceSlot[] = [];
+    let lengthBytes = 0;
+    for (let pieceIndex = firstPiece; lengthBytes < MEMORY_JOB_BYTES; pieceIndex++) {
+      const slot = this.#held.get(pieceIndex);
+      if (slot === undefined) break;
+      this.#held.delete(pieceIndex);
+      slots.push(slot);
+      lengthBytes += slot.bytes.length;
+    }
+    return slots;
   }
 }

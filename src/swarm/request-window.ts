@@ -18,8 +18,8 @@ const SLOW_START_ROUND_MS = 500;
 const SLOW_START_GROWTH = 1.25;
 /** A tick of 100 ms leaves so much of the longest pause. */
 const GAP_DECAY = 0.98;
-/** A block that comes in makes room for one request; requests go out in bundles of up to this many, in one packet. */
-const MAX_BUNDLE_BLOCKS = 16;
+/** A block that comes in makes room for one request; requests go out in bundles of up to this many, which fit one packet. */
+const MAX_BUNDLE_BLOCKS = 64;
 /** libtorrent: "timeouts should never be less than 2 seconds"; one more for a disk that syncs. */
 const MIN_TIMEOUT_MS = 3000;
 const INITIAL_TIMEOUT_MS = 10_000;

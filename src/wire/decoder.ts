@@ -17,6 +17,9 @@ const COUNTED_PIECE_HEADER_BYTES = PIECE_HEADER_BYTES - 4;
 /** The longest head: a request's length prefix, id and three numbers. */
 const MAX_HEAD_BYTES = 17;
 
+const copyBytes: (this: Uint8Array, into: Uint8Array, intoAt: number, from: number, to: number) => number =
+  Buffer.prototype.copy;
+
 /** What the length prefix must say, for messages that have one length only. */
 const EXACT_LENGTHS = new Map<number, number>([
   [messageIds.choke, 1],
@@ -113,7 +116,8 @@ export class MessageDecoder {
 
   #takeBlock(block: Uint8Array, chunk: Uint8Array, at: number, end: number): number {
     const bytes = Math.min(block.length - this.#blockAt, end - at);
-    block.set(chunk.subarray(at, at + bytes), this.#blockAt);
+    // Not `set`: into memory that threads share, V8 copies byte by byte unless both places are aligned alike.
+    copyBytes.call(chunk, block, this.#blockAt, at, at + bytes);
     this.#blockAt += bytes;
     if (this.#blockAt === block.length) {
       this.#block = undefined;

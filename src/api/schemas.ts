@@ -1,5 +1,6 @@
 // The language between client and tracker: zod schemas of every value that crosses, and the types they give.
 // Nothing here decides; limits are limits of form. Error codes are in errors.ts.
+import { isIP } from "node:net";
 import { z } from "zod";
 
 /** Most bytes that one message between client and tracker may have; a metainfo of 4,096 pieces needs 84 KB. */
@@ -76,12 +77,18 @@ export const groupCertificateSchema = z.object({
 });
 export type GroupCertificate = z.infer<typeof groupCertificateSchema>;
 
+/** An IP address, perhaps with a zone: clients dial what trackers say here, and look no name up for it. */
+const ipSchema = z
+  .string()
+  .max(64)
+  .refine((host) => isIP(host) !== 0, "it is no IP address");
+
 /** Somebody who has (some of) a torrent and listens at an address. */
 export const peerAddressSchema = z.object({
   userId: z.string(),
   /** SHA-256 of the device's public key (SPKI, DER) in hex. */
   deviceId: z.string(),
-  host: z.string(),
+  host: ipSchema,
   port: portSchema,
   isSeed: z.boolean(),
 });

@@ -17,6 +17,8 @@ export const CLIENT_USAGE = `Usage: ./client <IP>:<PORT> <tracker_info.txt> [opt
 
 Options
   --data-dir <folder>  where trackers' keys, shares and downloads are remembered
+  --password-file <f>  a file whose first line is the password wherever create_user or login is
+                       given none; nobody else may be able to read it
   --json               one JSON object a line for each answer and each event; no prompt
   --stay               when piped input ends, go on sharing until a signal comes
   --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in
@@ -40,6 +42,7 @@ export interface ClientArguments {
   readonly listen: Address;
   readonly trackerInfoPath: string;
   readonly dataDir: string | undefined;
+  readonly passwordFile: string | undefined;
   readonly isJson: boolean;
   readonly isStaying: boolean;
   readonly logLevel: LogLevel | undefined;
@@ -71,7 +74,12 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
     parseArgs({
       args: [...argv],
       allowPositionals: true,
-      options: { ...commonOptions, json: { type: "boolean" }, stay: { type: "boolean" } },
+      options: {
+        ...commonOptions,
+        json: { type: "boolean" },
+        stay: { type: "boolean" },
+        "password-file": { type: "string" },
+      },
     }),
   );
   if (values.help === true) return { kind: "help" };
@@ -82,6 +90,7 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
     listen: parseAddress(address, true),
     trackerInfoPath,
     dataDir: values["data-dir"],
+    passwordFile: values["password-file"],
     isJson: values.json === true,
     isStaying: values.stay === true,
     logLevel: logLevelOf(values["log-level"]),

@@ -17,6 +17,7 @@ import {
 import { defaultDataDir } from "./data-dir.ts";
 import { harmless } from "./display-text.ts";
 import { EventFeed } from "./event-feed.ts";
+import { readPasswordFile } from "./password-file.ts";
 import { Repl } from "./repl.ts";
 import { runScript } from "./script.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
@@ -82,6 +83,7 @@ async function run(given: ClientArguments): Promise<number> {
       isColored: wantsColor(process.stdout),
       signal: ending.signal,
       onForce: () => process.exit(EXIT_FORCED),
+      askPassword: passwordFrom(given),
     });
     await repl.run();
     return 0;
@@ -115,11 +117,16 @@ async function script(
       isColored: wantsColor(process.stdout),
     },
     isJson: given.isJson,
+    askPassword: passwordFrom(given),
     isStaying: given.isStaying,
     showsProgress: process.stderr.isTTY && !given.isJson,
     signal: ending.signal,
   });
   return isReaderGone ? EXIT_FAILED : exitCode;
+}
+
+function passwordFrom({ passwordFile }: ClientArguments): (() => Promise<string>) | undefined {
+  return passwordFile === undefined ? undefined : async () => readPasswordFile(passwordFile);
 }
 
 /** The first signal ends in good order, the second at once. */

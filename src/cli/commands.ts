@@ -340,7 +340,7 @@ function askerOf(context: CommandContext, name: string): (question: string) => P
   if (context.askPassword !== undefined) return context.askPassword;
   throw new MiniTorrentError(
     "USAGE",
-    `${name} needs the password in its line here: ${name} <user_id> <passwd>. Only a prompt at a terminal asks for it.`,
+    `${name} needs the password in its line here: ${name} <user_id> <passwd>. Or start the client with --password-file; only a prompt at a terminal asks for it.`,
   );
 }
 

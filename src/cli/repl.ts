@@ -29,6 +29,8 @@ export interface ReplOptions {
   readonly isColored: boolean;
   /** Ends the session from outside, as SIGTERM does. */
   readonly signal: AbortSignal;
+  /** The password where a command is given none; undefined: the person is asked. */
+  readonly askPassword?: (() => Promise<string>) | undefined;
   /** Called when the person presses Ctrl-C again while the session is being ended. */
   readonly onForce: () => void;
 }
@@ -167,7 +169,7 @@ export class Repl {
     const outcome = await execute(commands, line, {
       client: this.#client,
       signal: running.signal,
-      askPassword: (question) => this.#askPassword(question, running.signal),
+      askPassword: this.#options.askPassword ?? ((question) => this.#askPassword(question, running.signal)),
       onHashing: (path, progress) => {
         if (!running.signal.aborted) this.#hashing = { path, progress };
       },

@@ -25,6 +25,8 @@ export interface ScriptOptions {
   readonly writeError: (line: string) => void;
   readonly view: View;
   readonly isJson: boolean;
+  /** The password where a command is given none; undefined: nobody can be asked. */
+  readonly askPassword?: (() => Promise<string>) | undefined;
   /** Goes on sharing after the input has ended, until `signal`. */
   readonly isStaying: boolean;
   /** Says how far downloads are on stderr, now and then: where a person sees it. */
@@ -102,7 +104,7 @@ class Script {
     const outcome = await execute(commands, line, {
       client: this.#client,
       signal: this.#options.signal,
-      askPassword: undefined,
+      askPassword: this.#options.askPassword,
       onHashing: (path, progress) => {
         this.#hashing = { path, progress };
       },

@@ -1,6 +1,8 @@
 // What comes before the first request of a download: may it be had from this group, is it there already, and what of
 // its part file is still good.
+import { createHash } from "node:crypto";
 import { lstat, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
@@ -8,6 +10,10 @@ import { type FileFacts, isSameFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
 import { PieceStore } from "../storage/piece-store.ts";
 import type { Surroundings } from "./surroundings.ts";
+
+const PART_SUFFIX = ".part";
+/** Of a file's name, on nearly every file system. */
+const MAX_NAME_BYTES = 255;
 
 export interface DownloadToOpen {
   readonly groupId: string;
@@ -39,9 +45,17 @@ export async function partIdOf(path: string): Promise<string | undefined> {
   return found && `${found.dev}:${found.ino}`;
 }
 
-/** A download lives in `NAME.part` until all of it is verified. */
+/** A download lives in `NAME.part` until all of it is verified; of a name too long for that, the end gives way to a hash. */
 export function partPathOf(destinationPath: string): string {
-  return `${destinationPath}.part`;
+  const name = Buffer.from(basename(destinationPath));
+  if (name.length + PART_SUFFIX.length <= MAX_NAME_BYTES) return destinationPath + PART_SUFFIX;
+  const hash = createHash("sha256").update(name).digest("hex").slice(0, 16);
+  const end = `.${hash}${PART_SUFFIX}`;
+  // A character that is cut in the middle is left out.
+  const kept = new TextDecoder()
+    .decode(name.subarray(0, MAX_NAME_BYTES - end.length))
+    .replace(/\ufffd+$/, "");
+  return join(dirname(destinationPath), kept + end);
 }
 
 /**

@@ -46,7 +46,8 @@ export function checkFileName(fileName: string): void {
   const refuse = (reason: string): never => {
     throw new MiniTorrentError("INVALID_ARGUMENT", `A file cannot be shared under that name: it ${reason}.`);
   };
-  if (fileName === "" || fileName === "." || fileName === "..") refuse("is no file name");
+  // Windows takes dots and spaces off a name's end: of these nothing, or a folder, would be left.
+  if (/^[. ]*$/.test(fileName)) refuse("is no file name");
   if (Buffer.byteLength(fileName) > MAX_FILE_NAME_BYTES)
     refuse(`is longer than ${MAX_FILE_NAME_BYTES} bytes`);
   if (/[/\\]/.test(fileName)) refuse("has a path separator");

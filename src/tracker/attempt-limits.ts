@@ -1,7 +1,9 @@
 // How often passwords may be tried, accounts made, and the tracker asked. Failed logins count; one that succeeds gives
 // its attempt back.
+// An address counts as its network (api/addresses.ts), since who has one IPv6 address has 2^64 of them.
 // No limit is on an account alone, so that nobody can lock a user out of it by failing on purpose elsewhere.
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { networkOf } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 
 export interface AttemptLimitOptions {
@@ -65,18 +67,19 @@ export class AttemptLimits {
    * @throws MiniTorrentError TOO_MANY_ATTEMPTS, or what `login` throws
    */
   async login<T>(address: string, userId: string, login: () => Promise<T>): Promise<T> {
-    const pair = JSON.stringify([address, userId]);
-    await consume(this.#perAddress, address);
+    const network = networkOf(address);
+    const pair = JSON.stringify([network, userId]);
+    await consume(this.#perAddress, network);
     await consume(this.#perAccount, pair);
     const result = await login();
-    await this.#perAddress.reward(address);
+    await this.#perAddress.reward(network);
     await this.#perAccount.delete(pair);
     return result;
   }
 
   /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
   async createAccount(address: string): Promise<void> {
-    await consume(this.#accounts, address);
+    await consume(this.#accounts, networkOf(address));
   }
 
   /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */

@@ -1,7 +1,16 @@
 // A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
 // serving are elsewhere; here is what is connected to what.
 import { randomUUID } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
@@ -30,6 +39,9 @@ import { listen, type TrackerServer } from "./server.ts";
 import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
 
+/** Mode bits of group and others. */
+const OTHERS_MAY = 0o077;
+const PRIVATE_FILE_MODE = 0o600;
 const KEY_FILE = "identity-key.pem";
 const CERTIFICATE_FILE = "identity-certificate.pem";
 const REGISTRY_FILE = "registry.sqlite";
@@ -150,6 +162,7 @@ export class Tracker {
       );
     }
     makePrivateFolder(dataDir);
+    makePrivateFiles(dataDir, options.log);
     const nowMs = options.nowMs ?? Date.now;
     // First of all: it holds the lock on the directory.
     const registry = SqliteRegistry.open({ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf });
@@ -353,6 +366,21 @@ function makePrivateFolder(path: string): void {
   }
 }
 
+/** Files that others may read, as a copy brought from elsewhere may be, are closed to them, and whoever runs it is told. */
+function makePrivateFiles(dataDir: string, log: Logger): void {
+  if (process.platform === "win32") return;
+  for (const name of [KEY_FILE, CERTIFICATE_FILE, REGISTRY_FILE, PINS_FILE]) {
+    const path = join(dataDir, name);
+    const mode = statSync(path, { throwIfNoEntry: false })?.mode;
+    if (mode === undefined || (mode & OTHERS_MAY) === 0) continue;
+    chmodSync(path, PRIVATE_FILE_MODE);
+    log.warn(
+      { path, mode: (mode & 0o777).toString(8) },
+      "a file of the tracker was open to other users of this machine; it is private now",
+    );
+  }
+}
+
 /** The tracker's key and certificate; made, and kept, at the first start. */
 async function openIdentity(dataDir: string): Promise<DeviceIdentity> {
   const keyPath = join(dataDir, KEY_FILE);
@@ -368,6 +396,6 @@ async function openIdentity(dataDir: string): Promise<DeviceIdentity> {
 }
 
 function writePrivate(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: 0o600, flush: true });
+  writeFileSync(`${path}.new`, text, { mode: PRIVATE_FILE_MODE, flush: true });
   renameSync(`${path}.new`, path);
 }

@@ -42,6 +42,8 @@ test("names that could leave the folder, or that a system reserves, are refused"
     "",
     ".",
     "..",
+    "...",
+    ".. ",
     "a/b",
     "a\\b",
     "a\0b",
@@ -53,7 +55,7 @@ test("names that could leave the folder, or that a system reserves, are refused"
   ]) {
     assert.throws(() => checkFileName(name), { code: "INVALID_ARGUMENT" }, JSON.stringify(name));
   }
-  for (const name of ["-rf", "two words.txt", "...", "console", "é".repeat(127), "‮gpj.exe"])
+  for (const name of ["-rf", "two words.txt", "...a", "console", "é".repeat(127), "‮gpj.exe"])
     checkFileName(name);
 });
 

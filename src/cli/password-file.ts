@@ -1,0 +1,36 @@
+// The file that --password-file names: its first line is the password wherever a command is given none. So a script has
+// the password neither in its lines nor among its arguments, which every user of the machine can read (ps).
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { MiniTorrentError } from "../api/errors.ts";
+
+/** A password has at most 1,024 characters. */
+const MAX_BYTES = 8 * 1024;
+const OTHERS_MAY = 0o077;
+
+/** @throws MiniTorrentError INVALID_ARGUMENT if it cannot be read, others can read it, or its first line is empty */
+export function readPasswordFile(path: string): string {
+  const bytes = Buffer.alloc(MAX_BYTES);
+  let lengthBytes: number;
+  try {
+    const file = openSync(path, "r");
+    try {
+      if (process.platform !== "win32" && (fstatSync(file).mode & OTHERS_MAY) !== 0) {
+        throw new Error(`other users of this machine may read it; chmod 600 '${path}' first`);
+      }
+      lengthBytes = readSync(file, bytes);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw unusable(path, error instanceof Error ? error.message : String(error), error);
+  }
+  const [password = ""] = bytes.subarray(0, lengthBytes).toString("utf8").split(/\r?\n/, 1);
+  if (password === "") throw unusable(path, "its first line is empty");
+  return password;
+}
+
+function unusable(path: string, reason: string, cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError("INVALID_ARGUMENT", `The password file ${path} is not used: ${reason}.`, {
+    cause,
+  });
+}

@@ -1,0 +1,385 @@
+// Who has a client of his own making, against a tracker. Every procedure that the tracker's router has is tried: one that is
+// added later is covered, or this fails until it says what a proper call of it looks like.
+import assert from "node:assert/strict";
+import { randomUUID, X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import bencode from "bencode";
+import { pino } from "pino";
+import { z } from "zod";
+import { ApiClient, Refusal } from "../../harness/api-client.ts";
+import { freePorts } from "../../harness/processes.ts";
+import { type Address, formatAddress } from "../../src/api/addresses.ts";
+import { isErrorCode } from "../../src/api/errors.ts";
+import { groupCertificateSchema, peerAddressSchema } from "../../src/api/schemas.ts";
+import { createCertificateRequest, readCertificateRequest } from "../../src/identity/certificate-requests.ts";
+import {
+  createDeviceIdentity,
+  type DeviceIdentity,
+  deviceIdOfKey,
+  readMemberCertificate,
+} from "../../src/identity/certificates.ts";
+import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
+import { appRouter } from "../../src/tracker/router.ts";
+import { Tracker } from "../../src/tracker/tracker.ts";
+
+const TOO_LONG = "x".repeat(10 * 1024 * 1024);
+const INFO_HASH = "ab".repeat(20);
+
+const procedureSchema = z.object({
+  _def: z.object({
+    type: z.enum(["query", "mutation", "subscription"]),
+    inputs: z.array(z.unknown()).default([]),
+  }),
+});
+
+interface Procedure {
+  readonly path: string;
+  readonly type: "query" | "mutation" | "subscription";
+  /** A proper input; undefined: it takes none. */
+  readonly sample: () => Record<string, unknown> | undefined;
+}
+
+let address: Address;
+let tracker: Tracker;
+let dataDir: string;
+let alice: ApiClient;
+let bob: ApiClient;
+let mallory: ApiClient;
+let malloryDevice: DeviceIdentity;
+let info: string;
+let requestPem: string;
+
+/** A value for each field that inputs have, by its name. */
+const SAMPLES: Record<string, () => unknown> = {
+  userId: () => "bob",
+  password: () => "a password",
+  writeId: () => randomUUID(),
+  groupId: () => "films",
+  fileName: () => "a.bin",
+  requestPem: () => requestPem,
+  info: () => info,
+  sha1: () => "11".repeat(20),
+  infoHash: () => INFO_HASH,
+  listenPort: () => 4711,
+  torrents: () => [{ infoHash: INFO_HASH, isSeed: true }],
+  add: () => [{ infoHash: INFO_HASH, isSeed: true }],
+  remove: () => [],
+};
+
+const procedures: Procedure[] = Object.entries(appRouter._def.procedures).map(([path, procedure]) => {
+  // tRPC's procedures are functions that carry their definition.
+  const { type, inputs } = procedureSchema.parse({ _def: Reflect.get(procedure, "_def") })._def;
+  const shapes = inputs.map((input) => {
+    assert.ok(input instanceof z.ZodObject, `${path}: its input is no object`);
+    return Object.keys(input.shape);
+  });
+  const fields = shapes.flat();
+  for (const field of fields) assert.ok(field in SAMPLES, `${path}: SAMPLES has no ${field}; add one`);
+  const sample = () =>
+    fields.length === 0 ? undefined : Object.fromEntries(fields.map((field) => [field, SAMPLES[field]?.()]));
+  return { path, type, sample };
+});
+const called = procedures.filter(({ type }) => type !== "subscription");
+const withInput = called.filter(({ sample }) => sample() !== undefined);
+
+before(async () => {
+  dataDir = mkdtempSync(join(tmpdir(), "hostile-client-"));
+  const [port = 0] = await freePorts(1);
+  address = { host: "127.0.0.1", port };
+  const log = pino({ level: "silent" });
+  tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log });
+  ({ requestPem } = await createCertificateRequest());
+  malloryDevice = await createDeviceIdentity();
+  [alice, bob, mallory] = await Promise.all([connect(), connect(), connect(malloryDevice)]);
+  await Promise.all([alice.signUp("alice"), bob.signUp("bob"), mallory.signUp("mallory")]);
+  await write(alice, "groups.create", { groupId: "films" });
+  await write(bob, "groups.join", { groupId: "films" });
+  await write(alice, "groups.accept", { groupId: "films", userId: "bob" });
+  const { authorityPem } = groupCertificateSchema.parse(
+    await alice.query("groups.certificate", { groupId: "films" }),
+  );
+  info = infoOf(authorityPem, "a.bin");
+  await write(alice, "files.share", { groupId: "films", info, sha1: "11".repeat(20) });
+});
+
+after(async () => {
+  await tracker.close();
+  rmSync(dataDir, { recursive: true });
+});
+
+async function connect(identity?: DeviceIdentity): Promise<ApiClient> {
+  return ApiClient.connect({ ...address, identity: identity ?? (await createDeviceIdentity()) });
+}
+
+function write(client: ApiClient, path: string, input: object): Promise<unknown> {
+  return client.mutate(path, { writeId: randomUUID(), ...input });
+}
+
+function infoOf(authorityPem: string, fileName: string): string {
+  const metainfo = encodeMetainfo({
+    ...{ fileName, lengthBytes: 10, pieceLengthBytes: 256 * 1024, authorityPem },
+    pieceHashes: new Uint8Array(20),
+    sha1: "11".repeat(20),
+  });
+  return Buffer.from(metainfo.info).toString("base64");
+}
+
+/** The code of the refusal; undefined for a call that was done. */
+async function refusalOf(
+  client: ApiClient,
+  { path, type }: Procedure,
+  input: unknown,
+): Promise<string | undefined> {
+  try {
+    await (type === "query" ? client.query(path, input) : client.mutate(path, input));
+    return undefined;
+  } catch (error) {
+    if (error instanceof Refusal) return error.code;
+    throw error;
+  }
+}
+
+/** The proper input with one thing wrong, each time another. */
+function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]> {
+  for (const whole of [undefined, null, 0, "x", true, [], {}, [sample]]) yield ["whole", whole];
+  const wrongs: unknown[] = [
+    null,
+    0,
+    -1,
+    1.5,
+    true,
+    "",
+    "\0",
+    "../..",
+    "x".repeat(900_000),
+    { toString: 1 },
+    [[]],
+  ];
+  for (const field of Object.keys(sample)) {
+    if (field !== "requestPem") {
+      const { [field]: _, ...without } = sample;
+      yield [`no ${field}`, without];
+    }
+    for (const wrong of wrongs) {
+      // An empty list is a proper list; a password may be any text; any group or file may be asked for by a proper name.
+      if (field === "password" && (wrong === "\0" || wrong === "../..")) continue;
+      if (field === "fileName" && typeof wrong === "string") continue;
+      yield [field, { ...sample, [field]: wrong }];
+    }
+  }
+}
+
+describe("a hostile client", () => {
+  it("is told the code, for whatever is wrong in the form of a call, and nothing changes", async () => {
+    const { digest } = tracker.status();
+    for (const procedure of withInput) {
+      for (const [what, input] of deformed(procedure.sample() ?? {})) {
+        const code = await refusalOf(mallory, procedure, input);
+        const call = `${procedure.path} with ${what} ${JSON.stringify(input)?.slice(0, 200)}`;
+        assert.ok(isErrorCode(code) && code !== "INTERNAL", `${call}: ${code}`);
+      }
+    }
+    assert.equal(tracker.status().digest, digest);
+  });
+
+  it("is cut off for a string of 10 MB in any call, before it is read", async () => {
+    for (const { path, type, sample } of withInput) {
+      const client = await connect();
+      const [field = ""] = Object.keys(sample() ?? {});
+      const input = { ...sample(), [field]: TOO_LONG };
+      client.sendRaw(JSON.stringify({ id: 1, method: type, params: { path, input } }));
+      assert.equal(await client.closed, 1009, path);
+    }
+  });
+
+  it("without a session does nothing but make an account, log in and out", async () => {
+    const stranger = await connect();
+    for (const procedure of called) {
+      const code = await refusalOf(stranger, procedure, procedure.sample());
+      const expected: Record<string, string | undefined> = {
+        "session.createUser": "USER_EXISTS",
+        "session.login": "BAD_CREDENTIALS",
+        "session.logout": undefined,
+      };
+      const isOpen = Object.hasOwn(expected, procedure.path);
+      assert.equal(code, isOpen ? expected[procedure.path] : "NOT_LOGGED_IN", procedure.path);
+    }
+    await stranger.close();
+  });
+
+  it("outside of a group, or in it without owning it, does nothing of an owner's or a member's", async () => {
+    const { digest } = tracker.status();
+    const about = withInput.filter(({ sample }) => "groupId" in (sample() ?? {}));
+    assert.ok(about.length > 10);
+    for (const procedure of about) {
+      if (procedure.path === "groups.join") continue;
+      const code = await refusalOf(mallory, procedure, procedure.sample());
+      assert.match(String(code), /^(NOT_A_MEMBER|NOT_THE_OWNER|GROUP_EXISTS)$/, procedure.path);
+    }
+    for (const path of ["groups.requests", "groups.accept", "groups.reject", "groups.remove"]) {
+      const procedure = about.find((one) => one.path === path);
+      assert.ok(procedure);
+      assert.equal(
+        await refusalOf(bob, procedure, { ...procedure.sample(), userId: "alice" }),
+        "NOT_THE_OWNER",
+        path,
+      );
+    }
+    assert.equal(tracker.status().digest, digest);
+  });
+
+  it("who repeats another's calls, write ids and all, changes nothing and gains nothing", async () => {
+    const writeId = randomUUID();
+    await write(alice, "groups.create", { groupId: "books", writeId });
+    const { digest } = tracker.status();
+    for (const procedure of withInput) {
+      const sample = procedure.sample() ?? {};
+      if (!("writeId" in sample) || !("groupId" in sample)) continue;
+      await refusalOf(mallory, procedure, { ...sample, groupId: "books", writeId });
+    }
+    assert.equal(tracker.status().digest, digest);
+    await assert.rejects(mallory.query("groups.members", { groupId: "books" }), { code: "NOT_A_MEMBER" });
+    await assert.rejects(mallory.query("groups.certificate", { groupId: "books" }), { code: "NOT_A_MEMBER" });
+  });
+
+  it("gets certificates for no key but his connection's, or one that he shows to hold", async () => {
+    const issued = groupCertificateSchema.parse(await bob.query("groups.certificate", { groupId: "films" }));
+    const certificate = new X509Certificate(issued.certificatePem);
+    assert.equal(readMemberCertificate(certificate.raw, issued.authorityPem).userId, "bob");
+    const spki = certificate.publicKey.export({ type: "spki", format: "der" });
+    assert.notEqual(deviceIdOfKey(spki), malloryDevice.deviceId);
+    // A request with any one bit another is refused, or is one for the same key (not all of its form is signed).
+    const own = Buffer.from(await readCertificateRequest(requestPem));
+    const der = Buffer.from(requestPem.replace(/-----[^-]+-----|\s/g, ""), "base64");
+    let refusals = 0;
+    for (let at = 0; at < der.length; at++) {
+      const forged = Buffer.from(der);
+      forged[at] = (forged[at] ?? 0) ^ 1;
+      const label = "CERTIFICATE REQUEST-----";
+      const pem = `-----BEGIN ${label}\n${forged.toString("base64")}\n-----END ${label}`;
+      try {
+        const given = await bob.query("groups.certificate", { groupId: "films", requestPem: pem });
+        const { certificatePem } = groupCertificateSchema.parse(given);
+        const { publicKey } = new X509Certificate(certificatePem);
+        assert.ok(own.equals(publicKey.export({ type: "spki", format: "der" })), `byte ${at}`);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        assert.equal(error.code, "INVALID_ARGUMENT");
+        refusals++;
+      }
+    }
+    assert.ok(refusals > der.length * 0.9);
+  });
+
+  it("announces no address but the one that he comes from, and no torrent of a group that he is not in", async () => {
+    const { infoHash } = z
+      .object({ infoHash: z.string() })
+      .parse(await write(bob, "files.share", { groupId: "films", info, sha1: "11".repeat(20) }));
+    const announcement = { listenPort: 9, torrents: [{ infoHash, isSeed: true }] };
+    const victim = {
+      host: "198.51.100.7",
+      address: "198.51.100.7",
+      ip: "198.51.100.7",
+      deviceId: "00".repeat(32),
+    };
+    await bob.mutate("presence.announce", { ...announcement, ...victim });
+    await mallory.mutate("presence.announce", { ...announcement, ...victim });
+    await alice.mutate("presence.announce", announcement);
+    const peers = z.array(peerAddressSchema).parse(await alice.query("presence.peers", { infoHash }));
+    assert.deepEqual(
+      peers.map(({ userId, host }) => [userId, host]),
+      [["bob", "127.0.0.1"]],
+    );
+    assert.deepEqual(await mallory.query("presence.peers", { infoHash }), []);
+  });
+
+  it("shares no metainfo whose name leaves its folder, that does not fit together, or claims too much", async () => {
+    const { authorityPem } = groupCertificateSchema.parse(
+      await bob.query("groups.certificate", { groupId: "films" }),
+    );
+    const { authorityPem: ofAnother } = groupCertificateSchema.parse(
+      await alice.query("groups.certificate", { groupId: "books" }),
+    );
+    const proper = {
+      length: 10,
+      name: "b.bin",
+      "piece length": 256 * 1024,
+      pieces: Buffer.alloc(20),
+      private: 1,
+      sha1: Buffer.alloc(20, 0x11),
+      "ssl-cert": authorityPem,
+    };
+    const names = [
+      "",
+      ".",
+      "..",
+      "...",
+      ". .",
+      "../x",
+      "a/b",
+      "/etc/passwd",
+      "a\\b",
+      "..\\x",
+      "C:\\x",
+      "a\0b",
+      "a\nb",
+    ];
+    const reserved = ["\u001b[2J", "con", "NUL.txt", "lpt1", "a".repeat(256)];
+    const wrong: object[] = [
+      ...[...names, ...reserved].map((name) => ({ name })),
+      ...[2 ** 60, 2 ** 50 + 1, -1, 300 * 1024].map((length) => ({ length })),
+      ...[1, 3, 2 ** 40, 2 ** 13, 0, -16_384].map((bytes) => ({ "piece length": bytes })),
+      { pieces: Buffer.alloc(40) },
+      { pieces: Buffer.alloc(19) },
+      { private: 0 },
+      { sha1: Buffer.alloc(19) },
+      { sha1: Buffer.alloc(20, 0x12) },
+      { "ssl-cert": ofAnother },
+      { "ssl-cert": "" },
+      ...Object.keys(proper).map((key) => ({ [key]: [] })),
+    ];
+    const { digest } = tracker.status();
+    const share = (bytes: Uint8Array) =>
+      write(bob, "files.share", {
+        ...{ groupId: "films", info: Buffer.from(bytes).toString("base64") },
+        sha1: "11".repeat(20),
+      });
+    for (const part of wrong) {
+      const refused = share(bencode.encode({ ...proper, ...part }));
+      await assert.rejects(
+        refused,
+        { code: /^(MALFORMED_MESSAGE|INVALID_ARGUMENT)$/ },
+        JSON.stringify(part).slice(0, 80),
+      );
+    }
+    for (const bomb of [
+      "d".repeat(10_000),
+      "l".repeat(10_000),
+      "d4:name99999999999:",
+      "d4:name-1:e",
+      "i1e",
+      "de",
+      "",
+    ]) {
+      await assert.rejects(share(Buffer.from(bomb)), { code: "MALFORMED_MESSAGE" });
+    }
+    assert.equal(tracker.status().digest, digest);
+    await share(bencode.encode(proper));
+  });
+
+  it("with 20,000 calls in one message, and as many that nobody knows, keeps nobody else waiting for long", async () => {
+    const stranger = await connect();
+    const calls = Array.from({ length: 15_000 }, (_, id) => ({
+      id,
+      method: "query",
+      params: { path: "no.such" },
+    }));
+    stranger.sendRaw(JSON.stringify(calls));
+    await alice.query("groups.list");
+    stranger.terminate();
+    assert.equal(tracker.status().address, formatAddress(address));
+  });
+});

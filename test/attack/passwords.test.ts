@@ -1,0 +1,163 @@
+// Passwords: what a guess costs, how many there may be, that nobody can lock another out by failing, and that a password is
+// nowhere to be read: not in logs, arguments, answers or files.
+import assert from "node:assert/strict";
+import crypto, { randomUUID } from "node:crypto";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mock, test } from "node:test";
+import { pino } from "pino";
+import { freePorts } from "../../harness/processes.ts";
+import { Scene } from "../../harness/scene.ts";
+import { readPasswordFile } from "../../src/cli/password-file.ts";
+import { authenticate, createUser } from "../../src/tracker/accounts.ts";
+import { AttemptLimits } from "../../src/tracker/attempt-limits.ts";
+import { Tracker } from "../../src/tracker/tracker.ts";
+import { town } from "../unit/tracker/fixture.ts";
+
+const SECRET = "Hunter2-that-nobody-may-read";
+
+test("a login with an unknown user id does the work of one with a wrong password, at the stated cost", async (t) => {
+  const { hashPassword } = await import("../../src/identity/passwords.ts");
+  const { registry, write } = town(t);
+  const passwordHash = await hashPassword("right");
+  assert.match(passwordHash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+  await write((writer) => createUser(writer, randomUUID(), "alice", { passwordHash }, 0));
+  const work: unknown[] = [];
+  const { argon2 } = crypto;
+  mock.method(crypto, "argon2", (...args: Parameters<typeof argon2>) => {
+    const [algorithm, { memory, passes, parallelism, tagLength, nonce }] = args;
+    work.push({
+      algorithm,
+      memory,
+      passes,
+      parallelism,
+      tagLength,
+      nonceBytes: Buffer.from(nonce as Buffer).length,
+    });
+    return argon2(...args);
+  });
+  syncBuiltinESMExports();
+  try {
+    const answers: unknown[] = [];
+    for (const userId of ["alice", "nobody"]) {
+      await assert.rejects(
+        authenticate(registry, userId, "wrong"),
+        (error: Error) => answers.push(error.message) > 0,
+      );
+    }
+    assert.equal(answers[0], answers[1]);
+    assert.equal(work.length, 2);
+    assert.deepEqual(work[0], work[1]);
+  } finally {
+    mock.restoreAll();
+    syncBuiltinESMExports();
+  }
+});
+
+test("guesses from one network are refused after ten, and the owner gets in from elsewhere all the while", async () => {
+  const limits = new AttemptLimits();
+  const fail = () => Promise.reject(new Error("wrong"));
+  const attack = (address: string) => limits.login(address, "alice", fail);
+  for (let guess = 0; guess < 10; guess++) await assert.rejects(attack(`2001:db8::${guess + 1}`), /wrong/);
+  // One IPv6 network is one attacker, whatever address of it he takes.
+  await assert.rejects(attack("2001:db8::ffff"), { code: "TOO_MANY_ATTEMPTS" });
+  for (let network = 0; network < 300; network++) {
+    for (let guess = 0; guess < 11; guess++)
+      await assert.rejects(attack(`198.51.${network >> 8}.${network & 255}`));
+  }
+  assert.equal(await limits.login("192.0.2.1", "alice", async () => "in"), "in");
+});
+
+test("one address has a hundred failures, over all accounts", async () => {
+  const limits = new AttemptLimits();
+  for (let guess = 0; guess < 100; guess++) {
+    await assert.rejects(
+      limits.login("198.51.100.1", `user${guess}`, () => Promise.reject(new Error("wrong"))),
+      /wrong/,
+    );
+  }
+  await assert.rejects(
+    limits.login("198.51.100.1", "other", async () => "in"),
+    { code: "TOO_MANY_ATTEMPTS" },
+  );
+});
+
+test("a password file that others may read, or that says nothing, is not used", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "password-file-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "password");
+  const file = (text: string, mode: number) => {
+    writeFileSync(path, text);
+    chmodSync(path, mode);
+  };
+  file(`${SECRET}\nnot this\n`, 0o600);
+  assert.equal(readPasswordFile(path), SECRET);
+  for (const mode of [0o640, 0o604, 0o622]) {
+    file(`${SECRET}\n`, mode);
+    assert.throws(() => readPasswordFile(path), { code: "INVALID_ARGUMENT", message: /chmod 600/ });
+  }
+  file("\n", 0o600);
+  assert.throws(() => readPasswordFile(path), { code: "INVALID_ARGUMENT" });
+  assert.throws(() => readPasswordFile(join(folder, "none")), { code: "INVALID_ARGUMENT" });
+});
+
+test("a tracker closes its files to others at start, and says so", async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "open-files-"));
+  t.after(() => rmSync(dataDir, { recursive: true }));
+  const [port = 0] = await freePorts(1);
+  const said: string[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => said.push(line) });
+  const options = { trackers: [{ host: "127.0.0.1", port }], trackerNumber: 1, dataDir, log };
+  await (await Tracker.open(options)).close();
+  assert.equal(said.length, 0);
+  for (const name of readdirSync(dataDir)) chmodSync(join(dataDir, name), 0o644);
+  chmodSync(dataDir, 0o755);
+  const tracker = await Tracker.open(options);
+  assert.match(said.join(""), /identity-key\.pem.*open to other users/);
+  assert.equal(statSync(dataDir).mode & 0o777, 0o700);
+  for (const name of readdirSync(dataDir)) {
+    if (/\.pem$|\.sqlite$/.test(name)) assert.equal(statSync(join(dataDir, name)).mode & 0o777, 0o600, name);
+  }
+  await tracker.close();
+});
+
+test("a password is in no log, argument, environment, answer or file of client or tracker", async () => {
+  await using scene = await Scene.open(0);
+  const [port = 0] = await freePorts(1);
+  scene.trackerAddresses = [`127.0.0.1:${port}`];
+  writeFileSync(scene.trackerInfo, `127.0.0.1:${port}\n`);
+  const tracker = await scene.startTracker(1, { arguments: ["--log-level", "trace"] });
+  const passwordFile = scene.path("password");
+  writeFileSync(passwordFile, `${SECRET}\n`, { mode: 0o600 });
+  const client = scene.client("alice", "127.0.0.1:0", {
+    arguments: ["--log-level", "trace", "--password-file", passwordFile],
+  });
+  const answers = [
+    await client.run("create_user alice"),
+    await client.run("login alice"),
+    await client.run("logout"),
+    await client.run(`login alice ${SECRET}`),
+    await client.run(`login alice ${SECRET} too much`),
+    await client.run(`logni alice ${SECRET}`),
+    await client.run(`create_user alice ${SECRET}`),
+    await client.run(`login alice "${SECRET}`),
+  ];
+  assert.deepEqual(
+    answers.map(({ ok }) => ok),
+    [true, true, true, true, false, false, false, false],
+  );
+  const readable = [client, tracker].flatMap(({ pid, stderr }) => [
+    stderr,
+    readFileSync(`/proc/${pid}/cmdline`, "latin1"),
+    readFileSync(`/proc/${pid}/environ`, "latin1"),
+  ]);
+  const files = readdirSync(scene.folder, { recursive: true, encoding: "utf8" })
+    .map((name) => scene.path(name))
+    .filter((path) => path !== passwordFile && statSync(path).isFile());
+  assert.ok(files.length > 4);
+  for (const path of files) readable.push(readFileSync(path, "latin1"));
+  readable.push(JSON.stringify(answers), JSON.stringify(client.events));
+  for (const text of readable) assert.equal(text.includes(SECRET), false);
+});

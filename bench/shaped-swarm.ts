@@ -26,9 +26,16 @@ export interface Host {
 /**
  * Kumar and Ross, "Peer-assisted file distribution: the minimum distribution time" (2006): the seeder must send every
  * byte once, the slowest leecher must receive every byte, and together they must send everything that all receive.
+ *
+ * @param guests who send, and need no copy
  */
-export function fluidBoundSeconds(lengthBytes: number, seeder: Link, leechers: readonly Link[]): number {
-  const sum = leechers.reduce((total, { send }) => total + send, seeder.send);
+export function fluidBoundSeconds(
+  lengthBytes: number,
+  seeder: Link,
+  leechers: readonly Link[],
+  guests: readonly Link[] = [],
+): number {
+  const sum = [seeder, ...leechers, ...guests].reduce((total, { send }) => total + send, 0);
   return Math.max(
     secondsFor(lengthBytes, seeder.send),
     secondsFor(lengthBytes, Math.min(...leechers.map(({ receive }) => receive))),

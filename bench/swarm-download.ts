@@ -12,8 +12,19 @@ const SEEDER_COPIES = 1.05;
 const DUPLICATE_PERCENT = 0.5;
 
 const heldSchema = z.object({ uploadedBytes: z.number() });
-/** Something that happens while they download; the seeder, and the leechers in their order. */
-export type Meanwhile = (seeder: ClientProcess, leechers: readonly ClientProcess[]) => Promise<void>;
+
+/** Who takes part, while they download. */
+export interface SwarmScene {
+  readonly swarm: ShapedSwarm;
+  readonly seeder: ClientProcess;
+  /** Who need not stay. */
+  readonly guests: readonly ClientProcess[];
+  /** Every leecher has its copy. */
+  readonly whenDone: AbortSignal;
+}
+
+/** Something that happens while they download. */
+export type Meanwhile = (scene: SwarmScene) => Promise<void>;
 
 interface SwarmDownload {
   /** By leecher, from the commands to the complete copy. */
@@ -27,23 +38,21 @@ interface SwarmDownload {
 /** Starts every client, shares the file, and downloads it everywhere; ends the clients. */
 async function downloadEverywhere(
   swarm: ShapedSwarm,
-  lengthBytes: number,
-  meanwhile: Meanwhile = async () => {},
+  { lengthBytes, leechers: { length: leecherCount }, meanwhile }: SwarmKind,
 ): Promise<SwarmDownload> {
-  const [seeder, ...leechers] = await swarm.startClients();
+  const [seeder, ...others] = await swarm.startClients();
+  const [leechers, guests] = [others.slice(0, leecherCount), others.slice(leecherCount)];
   if (seeder === undefined) throw new Error("no seeder");
   await seeder.must(`upload_file ${swarm.path("source", FILE_NAME)} ${GROUP}`);
+  const done = new AbortController();
+  const scene = { swarm, seeder, guests, whenDone: done.signal };
   const startedMs = performance.now();
-  const [taken] = await Promise.all([
-    Promise.all(
-      leechers.map(async (leecher, index) => {
-        const path = swarm.path(`copy-${index}`);
-        await download(leecher, FILE_NAME, path);
-        return (performance.now() - startedMs) / 1000;
-      }),
-    ),
-    meanwhile(seeder, leechers),
-  ]);
+  const downloads = leechers.map(async (leecher, index) => {
+    await download(leecher, FILE_NAME, swarm.path(`copy-${index}`));
+    return (performance.now() - startedMs) / 1000;
+  });
+  const allDone = Promise.all(downloads).finally(() => done.abort());
+  const [taken] = await Promise.all([allDone, meanwhile?.(scene)]);
   for (const index of leechers.keys()) {
     if ((await sha1Of(swarm.path(`copy-${index}`))) !== swarm.sha1) throw new Error("a copy is not the file");
   }
@@ -75,6 +84,8 @@ export interface SwarmKind {
   readonly folder: string;
   readonly seeder: Link;
   readonly leechers: readonly Link[];
+  /** Hosts of others, who need no copy. */
+  readonly guests?: readonly Link[];
   readonly lengthBytes: number;
   readonly meanwhile?: Meanwhile;
 }
@@ -95,9 +106,12 @@ export async function measureSwarm(
 ): Promise<SwarmFigures> {
   const done: SwarmDownload[] = [];
   for (let run = 0; run < runs; run++) {
-    await using swarm = await ShapedSwarm.open(kind.folder, kind.seeder, kind.leechers);
+    await using swarm = await ShapedSwarm.open(kind.folder, kind.seeder, [
+      ...kind.leechers,
+      ...(kind.guests ?? []),
+    ]);
     swarm.makeFile(kind.lengthBytes);
-    const one = await downloadEverywhere(swarm, kind.lengthBytes, kind.meanwhile);
+    const one = await downloadEverywhere(swarm, kind);
     say(swarmText(one));
     done.push(one);
   }

@@ -10,11 +10,22 @@ import { type Conditions, digits, isReached, type Mark, type Row, type RowResult
 import { equalHosts } from "./rows/equal-hosts.ts";
 import { hashing } from "./rows/hashing.ts";
 import { largeFile } from "./rows/large-file.ts";
+import { longWire } from "./rows/long-wire.ts";
 import { loopback } from "./rows/loopback.ts";
 import { manyProcesses } from "./rows/many-processes.ts";
+import { otherSwarms } from "./rows/other-swarms.ts";
 import { smallFiles } from "./rows/small-files.ts";
 
-const ROWS: readonly Row[] = [loopback, manyProcesses, largeFile, equalHosts, hashing, smallFiles];
+const ROWS: readonly Row[] = [
+  loopback,
+  manyProcesses,
+  largeFile,
+  equalHosts,
+  otherSwarms,
+  hashing,
+  longWire,
+  smallFiles,
+];
 const RUNS = 5;
 const QUICK_RUNS = 3;
 

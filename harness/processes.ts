@@ -201,7 +201,7 @@ export class ClientProcess extends DrivenProcess {
   }
 
   /** The first event, past or to come, for which that holds. */
-  async event(isMeant: (event: EventLine) => boolean): Promise<EventLine> {
+  async event(isMeant: (event: EventLine) => boolean, patienceMs = PATIENCE_MS): Promise<EventLine> {
     const found = new Promise<EventLine>((resolve, reject) => {
       const look = () => {
         const event = this.events.find(isMeant);
@@ -214,7 +214,7 @@ export class ClientProcess extends DrivenProcess {
       this.#watchers.add(look);
       look();
     });
-    return within(found, () => `an event; there were ${JSON.stringify(this.events)}`);
+    return within(found, () => `an event; there were ${JSON.stringify(this.events)}`, patienceMs);
   }
 
   /** End of input: the client finishes its downloads, logs out and ends. Resolves with its exit code. */

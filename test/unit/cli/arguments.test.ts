@@ -16,6 +16,7 @@ describe("parseClientArguments", () => {
     listen: { host: "127.0.0.1", port: 0 },
     trackerInfoPath: "t.txt",
     dataDir: undefined,
+    passwordFile: undefined,
     isJson: false,
     isStaying: false,
     logLevel: undefined,
@@ -32,8 +33,9 @@ describe("parseClientArguments", () => {
         "t.txt",
         "--stay",
         "--log-level=debug",
+        "--password-file=p",
       ]),
-      { ...run, isJson: true, isStaying: true, dataDir: "d", logLevel: "debug" },
+      { ...run, isJson: true, isStaying: true, dataDir: "d", logLevel: "debug", passwordFile: "p" },
     );
   });
 

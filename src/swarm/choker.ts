@@ -1,16 +1,24 @@
-// Who is given to. Group members are friends, so what a peer gave and what it takes both count for it. With a free uplink
-// nobody is choked: slots are added as long as the connections take all that is offered (libtorrent's rate based
-// choker has the same aim); when they do not, the slots thin out to a few, so that each still moves (BEP 3: 4).
-// Rounds every 10 s, one optimistic slot moved every 30 s (BEP 3), a slot that falls free is filled at once.
+// Who is given to. Group members are friends, so nobody has to give in order to get: who has least goes first, so that
+// the last does not come long after the others. With a free uplink nobody is choked: slots are added as long as the
+// connections take all that is offered. A full uplink is shared by so few that each soon has a whole piece, which it can
+// pass on: served all at once, they would all have it at the end. A slot that falls free is filled at once.
+import type { Geometry } from "../metainfo/geometry.ts";
 
-const ROUND_MS = 10_000;
-const OPTIMISTIC_MS = 30_000;
+/** How often slots and who has them are thought over. */
+const ROUND_MS = 1000;
+/** The slot that goes to who waits longest moves so often. */
+const OPTIMISTIC_MS = 10_000;
 /** Slots that a round adds while the uplink is free. */
 const SLOTS_ADDED = 8;
-/** Fewer than this a second for each peer on a full uplink: too many share it. */
-const MIN_USEFUL_BYTES_PER_SECOND = 16 * 1024;
+/** An uplink is full when it was so for so many rounds: at the start rates are still growing. */
+const FULL_ROUNDS = 3;
+/** A peer on a full uplink gets a piece in that time. */
+const PIECE_SECONDS = 0.5;
 /** BEP 3's four. */
 const FEWEST_SLOTS = 4;
+/** Who is served keeps its slot until others lack so many pieces more: each change costs the requests under way. */
+const KEPT_SHARE = 1 / 16;
+const KEPT_PIECES = 2;
 
 /** What the choker must know of a peer, and the two things it can do to it. */
 export interface ChokablePeer {
@@ -18,23 +26,40 @@ export interface ChokablePeer {
   readonly isUnchoked: boolean;
   /** When it was last choked or unchoked, or came. */
   readonly chokedOrUnchokedAtMs: number;
-  readonly downloadBytesPerSecond: number;
   readonly uploadBytesPerSecond: number;
+  /** How many pieces it has. */
+  readonly piecesHad: number;
   /** There are blocks to send that the connection does not take yet. */
   readonly isHeldByConnection: boolean;
   choke(): void;
   unchoke(): void;
 }
 
+export interface ChokerOptions {
+  readonly slotCount: number;
+  readonly geometry: Pick<Geometry, "pieceCount" | "pieceLengthBytes">;
+  readonly nowMs: number;
+  readonly random: () => number;
+}
+
 export class Choker<Peer extends ChokablePeer> {
   readonly #random: () => number;
+  readonly #fewestSlots: number;
+  readonly #usefulBytesPerSecond: number;
+  readonly #keptPieces: number;
   #slotCount: number;
+  /** In a row. */
+  #fullRounds = 0;
   #nextRoundMs: number;
   #nextOptimisticMs: number;
   #optimistic: Peer | undefined;
 
-  constructor(slotCount: number, nowMs: number, random: () => number) {
+  /** @param slotCount to begin with */
+  constructor({ slotCount, geometry, nowMs, random }: ChokerOptions) {
     this.#slotCount = slotCount;
+    this.#fewestSlots = Math.min(slotCount, FEWEST_SLOTS);
+    this.#usefulBytesPerSecond = geometry.pieceLengthBytes / PIECE_SECONDS;
+    this.#keptPieces = Math.max(KEPT_PIECES, geometry.pieceCount * KEPT_SHARE);
     this.#random = random;
     this.#nextRoundMs = nowMs + ROUND_MS;
     this.#nextOptimisticMs = nowMs + OPTIMISTIC_MS;
@@ -44,8 +69,12 @@ export class Choker<Peer extends ChokablePeer> {
     return this.#slotCount;
   }
 
-  /** Does a round if it is time for one. */
-  tick(nowMs: number, peers: readonly Peer[]): void {
+  /**
+   * Does a round if it is time for one.
+   *
+   * @param isSettled who is served keeps its slot, whoever has less
+   */
+  tick(nowMs: number, peers: readonly Peer[], isSettled = false): void {
     if (nowMs < this.#nextRoundMs) return;
     this.#nextRoundMs = nowMs + ROUND_MS;
     this.#adaptSlots(peers);
@@ -57,7 +86,11 @@ export class Choker<Peer extends ChokablePeer> {
     const optimistic = this.#optimistic;
     const ranked = interested
       .filter((peer) => peer !== optimistic)
-      .sort((a, b) => score(b) - score(a) || a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs);
+      .sort(
+        (a, b) =>
+          this.#rank(a, isSettled) - this.#rank(b, isSettled) ||
+          a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs,
+      );
     const isOptimisticTaken = optimistic !== undefined && interested.includes(optimistic);
     const regularSlots = this.#slotCount - (isOptimisticTaken ? 1 : 0);
     const chosen = new Set(ranked.slice(0, regularSlots));
@@ -94,13 +127,21 @@ export class Choker<Peer extends ChokablePeer> {
     const held = served.filter((peer) => peer.isHeldByConnection).length;
     const isUplinkFree = held * 2 < served.length || served.length === 0;
     if (isUplinkFree) {
+      this.#fullRounds = 0;
       if (served.length >= this.#slotCount) this.#slotCount += SLOTS_ADDED;
       return;
     }
-    const totalBytesPerSecond = served.reduce((sum, peer) => sum + peer.uploadBytesPerSecond, 0);
-    if (totalBytesPerSecond < MIN_USEFUL_BYTES_PER_SECOND * served.length) {
-      this.#slotCount = Math.max(FEWEST_SLOTS, this.#slotCount - 1);
-    }
+    if (++this.#fullRounds < FULL_ROUNDS) return;
+    const totalBytesPerSecond = peers.reduce((sum, peer) => sum + peer.uploadBytesPerSecond, 0);
+    const useful = Math.floor(totalBytesPerSecond / this.#usefulBytesPerSecond);
+    this.#slotCount = Math.max(this.#fewestSlots, useful);
+  }
+
+  /** The lower, the sooner it is served. */
+  #rank(peer: Peer, isSettled: boolean): number {
+    if (!peer.isUnchoked) return peer.piecesHad;
+    if (peer.isHeldByConnection && peer.uploadBytesPerSecond === 0) return Number.POSITIVE_INFINITY;
+    return isSettled ? Number.NEGATIVE_INFINITY : peer.piecesHad - this.#keptPieces;
   }
 
   /** The choked peer that waits longest; among equals a random one. */
@@ -110,8 +151,4 @@ export class Choker<Peer extends ChokablePeer> {
     const longest = choked.filter((peer) => peer.chokedOrUnchokedAtMs === earliestMs);
     return longest[Math.floor(this.#random() * longest.length)] ?? this.#optimistic;
   }
-}
-
-function score(peer: ChokablePeer): number {
-  return peer.downloadBytesPerSecond + peer.uploadBytesPerSecond;
 }

@@ -219,7 +219,7 @@ export class Downloader {
 
   /** When a block asked of the peer now would be here; 0 for an idle peer whose speed is not known. */
   #nextBlockMs(peer: Peer): number {
-    const { bytesPerSecond } = peer.downloaded;
+    const bytesPerSecond = peer.paceBytesPerSecond;
     if (bytesPerSecond === 0) return peer.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
     return ((peer.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
@@ -337,7 +337,7 @@ export class Downloader {
     const nowMs = this.#options.nowMs();
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
-      peer.window.adjust(nowMs, peer.downloadBytesPerSecond);
+      peer.window.adjust(nowMs, peer.paceBytesPerSecond);
       if (peer.outstanding > 0) this.#lookAfter(peer, nowMs);
       else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#tryAgain(peer, nowMs);
     }

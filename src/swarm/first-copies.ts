@@ -34,7 +34,10 @@ export class FirstCopies {
   readonly #promisedTo: Uint16Array;
   /** By piece: 1 if it was suggested to that peer, which has not asked for it yet. */
   readonly #isAhead: Uint8Array;
-  /** By slot: how many such pieces there are. */
+  /** By piece: 1 if it is promised and not out yet. */
+  readonly #isOpen: Uint8Array;
+  #openCount = 0;
+  /** By slot: how many pieces were suggested and not asked for. */
   readonly #aheadCounts: number[] = [];
   /** By slot: how many there are to be. */
   readonly #wantedAhead: number[] = [];
@@ -44,7 +47,7 @@ export class FirstCopies {
   #nextInRun = 0;
   /** Pieces whose promise broke. */
   readonly #givenBack: number[] = [];
-  #unpromisedCount: number;
+  #mayHaveNew = true;
   /** By slot: since when the peer is put off; 0: it is not. */
   readonly #putOffSinceMs: number[] = [];
   readonly #sent = new Rate();
@@ -53,12 +56,12 @@ export class FirstCopies {
 
   constructor({ pieceCount, runPieces, isNowhereElse, random }: FirstCopiesOptions) {
     this.#pieceCount = pieceCount;
-    this.#unpromisedCount = pieceCount;
     this.#runPieces = runPieces;
     this.#isNowhereElse = isNowhereElse;
     this.#random = random;
     this.#promisedTo = new Uint16Array(pieceCount);
     this.#isAhead = new Uint8Array(pieceCount);
+    this.#isOpen = new Uint8Array(pieceCount);
   }
 
   /** Nobody has the piece, and it is promised to nobody but that peer. */
@@ -72,16 +75,27 @@ export class FirstCopies {
     return this.#aheadCounts[slot] ?? 0;
   }
 
+  /** Some piece is not out yet, as far as is known: nobody was promised it, or who was has not got it. */
+  get isSpreading(): boolean {
+    return this.#mayHaveNew || this.#openCount > 0;
+  }
+
+  /** Pieces that are not looked at yet; some of them may be elsewhere by now. */
+  get #mostUnpromised(): number {
+    const looked = this.#nextRun * this.#runPieces + this.#nextInRun;
+    const runCount = Math.ceil(this.#pieceCount / this.#runPieces);
+    return runCount * this.#runPieces - looked + this.#givenBack.length;
+  }
+
   /** Promises the peer as many new pieces as it is to know ahead, to be suggested to it. */
   promises(slot: number, takerCount: number): readonly number[] {
     const promised: number[] = [];
-    const share = Math.ceil(this.#unpromisedCount / (2 * takerCount));
+    const share = Math.ceil(this.#mostUnpromised / (2 * takerCount));
     const wanted = Math.min(share, this.#wantedAhead[slot] ?? FIRST_AHEAD_PIECES);
     while (this.aheadOf(slot) < wanted) {
       const pieceIndex = this.#takeNew();
       if (pieceIndex === undefined) break;
-      this.#promisedTo[pieceIndex] = slot + 1;
-      this.#unpromisedCount--;
+      this.#promise(slot, pieceIndex);
       this.#isAhead[pieceIndex] = 1;
       this.#aheadCounts[slot] = this.aheadOf(slot) + 1;
       promised.push(pieceIndex);
@@ -93,8 +107,7 @@ export class FirstCopies {
   requested(slot: number, pieceIndex: number): void {
     if (this.#isAhead[pieceIndex] === 1) this.#isAsked(pieceIndex);
     else if (this.#promisedTo[pieceIndex] !== 0) return;
-    else this.#unpromisedCount--;
-    this.#promisedTo[pieceIndex] = slot + 1;
+    this.#promise(slot, pieceIndex);
     if (this.aheadOf(slot) > 0) return;
     const wanted = this.#wantedAhead[slot] ?? FIRST_AHEAD_PIECES;
     this.#wantedAhead[slot] = Math.min(MAX_AHEAD_PIECES, wanted * 2);
@@ -103,6 +116,7 @@ export class FirstCopies {
   /** Some peer has the piece now. */
   gained(pieceIndex: number): void {
     if (this.#isAhead[pieceIndex] === 1) this.#isAsked(pieceIndex);
+    this.#isOut(pieceIndex);
   }
 
   /** The peer is being sent of that piece. */
@@ -130,18 +144,37 @@ export class FirstCopies {
     return nowMs - sinceMs < (isBusy ? MAX_WAIT_BUSY_MS : MAX_WAIT_MS);
   }
 
-  /** What the peer was promised and nobody has is new again. */
   peerLeft(slot: number): void {
     this.#putOffSinceMs[slot] = 0;
-    this.#aheadCounts[slot] = 0;
     this.#wantedAhead[slot] = FIRST_AHEAD_PIECES;
+    this.takeBack(slot);
+  }
+
+  /** What the peer was promised and nobody has is new again: it left, or gets nothing now. */
+  takeBack(slot: number): void {
+    this.#aheadCounts[slot] = 0;
     for (let pieceIndex = 0; pieceIndex < this.#pieceCount; pieceIndex++) {
       if (this.#promisedTo[pieceIndex] !== slot + 1) continue;
       this.#promisedTo[pieceIndex] = 0;
-      this.#unpromisedCount++;
       this.#isAhead[pieceIndex] = 0;
-      if (this.#isNowhereElse(pieceIndex)) this.#givenBack.push(pieceIndex);
+      this.#isOut(pieceIndex);
+      if (!this.#isNowhereElse(pieceIndex)) continue;
+      this.#givenBack.push(pieceIndex);
+      this.#mayHaveNew = true;
     }
+  }
+
+  #promise(slot: number, pieceIndex: number): void {
+    this.#promisedTo[pieceIndex] = slot + 1;
+    if (this.#isOpen[pieceIndex] === 1 || !this.#isNowhereElse(pieceIndex)) return;
+    this.#isOpen[pieceIndex] = 1;
+    this.#openCount++;
+  }
+
+  #isOut(pieceIndex: number): void {
+    if (this.#isOpen[pieceIndex] === 0) return;
+    this.#isOpen[pieceIndex] = 0;
+    this.#openCount--;
   }
 
   #isAsked(pieceIndex: number): void {
@@ -153,7 +186,10 @@ export class FirstCopies {
   #takeNew(): number | undefined {
     for (;;) {
       const pieceIndex = this.#givenBack.pop() ?? this.#nextInOrder();
-      if (pieceIndex === undefined) return undefined;
+      if (pieceIndex === undefined) {
+        this.#mayHaveNew = false;
+        return undefined;
+      }
       if (this.#promisedTo[pieceIndex] === 0 && this.#isNowhereElse(pieceIndex)) return pieceIndex;
     }
   }

@@ -59,6 +59,8 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly link: PeerLink;
   readonly supportsFast: boolean;
   readonly downloaded = new Rate();
+  /** How fast it gives while something is asked of it. */
+  readonly #pace = new Rate();
   readonly uploaded = new Rate();
   readonly window: RequestWindow;
   readonly answering: Answering;
@@ -223,6 +225,24 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.answering.asked();
   }
 
+  /** A block of it was put in its place. */
+  gave(bytes: number): void {
+    this.downloaded.add(bytes);
+    this.#pace.add(bytes);
+  }
+
+  /** How fast it gives while something is asked of it; 0: not known. */
+  get paceBytesPerSecond(): number {
+    return this.#pace.bytesPerSecond;
+  }
+
+  /** `elapsedMs` have gone by since the last call. */
+  advance(elapsedMs: number): void {
+    this.downloaded.advance(elapsedMs);
+    this.uploaded.advance(elapsedMs);
+    if (this.#outstanding > 0) this.#pace.advance(elapsedMs);
+  }
+
   /** A request is answered. */
   answered(): void {
     this.#outstanding--;
@@ -276,14 +296,14 @@ export class Peer implements PickingPeer, ChokablePeer {
 
   get isHungry(): boolean {
     const seconds = HUNGRY_SECONDS + this.window.roundTripMs / 1000;
-    const blocks = (this.downloaded.bytesPerSecond * seconds) / BLOCK_LENGTH_BYTES;
+    const blocks = (this.#pace.bytesPerSecond * seconds) / BLOCK_LENGTH_BYTES;
     return this.#outstanding < Math.max(HUNGRY_BLOCKS, blocks);
   }
 
   /** How long the peer needs for what is asked of it; Infinity for one that gives nothing. */
   get queueMs(): number {
     if (this.#outstanding === 0) return 0;
-    const { bytesPerSecond } = this.downloaded;
+    const { bytesPerSecond } = this.#pace;
     if (bytesPerSecond === 0 || this.window.isSnubbed) return Number.POSITIVE_INFINITY;
     return (this.#outstanding * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
@@ -312,6 +332,10 @@ export class Peer implements PickingPeer, ChokablePeer {
 
   get uploadBytesPerSecond(): number {
     return this.uploaded.bytesPerSecond;
+  }
+
+  get piecesHad(): number {
+    return this.#has.count;
   }
 
   get isHeldByConnection(): boolean {

@@ -89,7 +89,7 @@ export class Torrent {
       onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
       onStorageFailed: (error) => this.#storageFailed(error),
       onBlock: (peer, bytes) => {
-        peer.downloaded.add(bytes);
+        peer.gave(bytes);
         this.#downloaded.add(bytes);
         this.#sources.gaveBlock(peer.sourceIndex, bytes);
       },
@@ -188,10 +188,7 @@ export class Torrent {
     this.#lastTickMs = nowMs;
     this.#downloaded.advance(elapsedMs);
     this.#uploaded.advance(elapsedMs);
-    for (const peer of this.#peers) {
-      peer.downloaded.advance(elapsedMs);
-      peer.uploaded.advance(elapsedMs);
-    }
+    for (const peer of this.#peers) peer.advance(elapsedMs);
     this.#downloader.tick();
     this.#uploader.tick(elapsedMs);
   }

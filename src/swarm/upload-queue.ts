@@ -11,9 +11,10 @@ import type { PieceFrames, PieceStorage } from "./piece-storage.ts";
 const MAX_RUN_BLOCKS = 16;
 /** What is handed to the connection can no longer be cancelled, nor choked: no more than goes out in that time... */
 const UNSENT_SECONDS = 0.2;
-/** ...but enough to keep it busy, and plenty as long as its speed is not known. */
-const MIN_UNSENT_BYTES = 64 * 1024;
-const UNSENT_BYTES_AT_START = 512 * 1024;
+/** ...but enough to keep it busy, and as long as its speed is not known as much again as it has taken, up to plenty. */
+const MIN_UNSENT_BYTES = 32 * 1024;
+const UNSENT_AT_START_BYTES = 64 * 1024;
+const MOST_UNSENT_AT_START_BYTES = 512 * 1024;
 const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
 /** The piece that is being sent, and the next. */
 const MAX_LOADED_PIECES = 2;
@@ -66,6 +67,8 @@ export class UploadQueue {
   readonly #loaded: LoadedPiece[] = [];
   #isHeld = false;
   #unsentBytes = 0;
+  /** By the connection. */
+  #takenBytes = 0;
   #isPumping = false;
   #isPumpDue = false;
   #mustPumpAgain = false;
@@ -94,7 +97,8 @@ export class UploadQueue {
 
   get #unsentLimitBytes(): number {
     const bytesPerSecond = this.#options.bytesPerSecond();
-    if (bytesPerSecond === 0) return UNSENT_BYTES_AT_START;
+    if (bytesPerSecond === 0)
+      return Math.min(MOST_UNSENT_AT_START_BYTES, UNSENT_AT_START_BYTES + this.#takenBytes);
     return Math.max(MIN_UNSENT_BYTES, bytesPerSecond * UNSENT_SECONDS);
   }
 
@@ -275,6 +279,7 @@ export class UploadQueue {
       piece.runsInFlight--;
       releaseIfDone(piece);
       this.#unsentBytes -= runBytes;
+      this.#takenBytes += runBytes;
       if (this.length > 0 && !this.#mustHold) this.pumpSoon();
     });
     if (!hasRoom) this.#isHeld = true;

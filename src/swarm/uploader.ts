@@ -46,7 +46,12 @@ export class Uploader {
       isNowhereElse: options.isNowhereElse,
       random: options.random,
     });
-    this.#choker = new Choker(options.uploadSlots, options.nowMs(), options.random);
+    this.#choker = new Choker({
+      slotCount: options.uploadSlots,
+      geometry: options.geometry,
+      nowMs: options.nowMs(),
+      random: options.random,
+    });
   }
 
   makeQueue(peer: Peer): UploadQueue {
@@ -113,6 +118,7 @@ export class Uploader {
 
   /** The choker choked the peer. BEP 6: what waited is rejected. */
   choked(peer: Peer): void {
+    this.#firstCopies.takeBack(peer.slot);
     for (const { pieceIndex, offsetBytes, lengthBytes } of peer.uploads.clear()) {
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     }
@@ -132,7 +138,11 @@ export class Uploader {
 
   tick(elapsedMs: number): void {
     this.#firstCopies.tick(elapsedMs);
-    if (this.#isActive) this.#choker.tick(this.#options.nowMs(), this.#options.peers());
+    if (this.#isActive) {
+      // Who was promised a new piece is to get it.
+      const isSettled = this.#options.have.isComplete && this.#firstCopies.isSpreading;
+      this.#choker.tick(this.#options.nowMs(), this.#options.peers(), isSettled);
+    }
     this.#fillFreeSlots();
     for (const peer of this.#options.peers()) peer.uploads.tick();
     if (this.#isSomebodyPutOff) this.#pumpAllSoon();

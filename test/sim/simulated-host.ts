@@ -63,7 +63,7 @@ export class Host {
     this.downBytesPerSecond = options.downBytesPerSecond ?? 12_500_000;
     this.latencyMs = options.latencyMs ?? network.latencyMs / 2;
     this.joinedAtMs = clock.nowMs;
-    this.storage = new SimulatedStorage(geometry, clock, options.memoryPieces);
+    this.storage = new SimulatedStorage(geometry, clock, options.memoryPieces, network.shared);
     this.storage.faults = options.faults ?? {};
     const { has = "nothing" } = options;
     const have = typeof has === "object" ? has : new Bitfield(geometry.pieceCount);

@@ -19,10 +19,30 @@ export interface StorageFaults {
   readonly readFails?: (pieceIndex: number) => boolean;
 }
 
+/** For swarms of so many hosts that their memory would not fit: all use this instead, and no block is looked at. */
+export class SharedPieces {
+  readonly scratch: Uint8Array;
+  readonly #frames = new Map<number, Uint8Array>();
+
+  constructor(geometry: Geometry) {
+    this.scratch = new Uint8Array(geometry.pieceLengthBytes);
+  }
+
+  framesOf(pieceIndex: number, make: () => Uint8Array): Uint8Array {
+    let frames = this.#frames.get(pieceIndex);
+    if (frames === undefined) {
+      frames = make();
+      this.#frames.set(pieceIndex, frames);
+    }
+    return frames;
+  }
+}
+
 export class SimulatedStorage implements PieceStorage {
   readonly #geometry: Geometry;
   readonly #clock: VirtualClock;
   readonly #memoryPieces: number;
+  readonly #shared: SharedPieces | undefined;
   readonly #reserved = new Map<number, Uint8Array>();
   readonly #committing = new Set<number>();
   readonly #pool: Uint8Array[] = [];
@@ -33,7 +53,13 @@ export class SimulatedStorage implements PieceStorage {
   commitMs = 2;
   readMs = 1;
 
-  constructor(geometry: Geometry, clock: VirtualClock, memoryPieces = Number.POSITIVE_INFINITY) {
+  constructor(
+    geometry: Geometry,
+    clock: VirtualClock,
+    memoryPieces = Number.POSITIVE_INFINITY,
+    shared?: SharedPieces,
+  ) {
+    this.#shared = shared;
     this.#geometry = geometry;
     this.#clock = clock;
     this.#memoryPieces = memoryPieces;
@@ -46,8 +72,10 @@ export class SimulatedStorage implements PieceStorage {
   reserve(pieceIndex: number): Uint8Array | undefined {
     assert.ok(!this.#reserved.has(pieceIndex), `piece ${pieceIndex} is reserved already`);
     if (this.#reserved.size >= this.#memoryPieces) return undefined;
-    const whole = this.#pool.pop() ?? new Uint8Array(this.#geometry.pieceLengthBytes);
-    for (let at = 0; at < whole.length; at += BLOCK_LENGTH_BYTES) whole[at] = 0;
+    const whole =
+      this.#shared?.scratch ?? this.#pool.pop() ?? new Uint8Array(this.#geometry.pieceLengthBytes);
+    if (whole !== this.#shared?.scratch)
+      for (let at = 0; at < whole.length; at += BLOCK_LENGTH_BYTES) whole[at] = 0;
     this.#reserved.set(pieceIndex, whole);
     this.mostReserved = Math.max(this.mostReserved, this.#reserved.size);
     return whole.subarray(0, this.#geometry.lengthOfPieceBytes(pieceIndex));
@@ -60,7 +88,8 @@ export class SimulatedStorage implements PieceStorage {
     this.#committing.add(pieceIndex);
     this.#clock.schedule(this.commitMs, () => {
       let outcome: CommitOutcome = "verified";
-      for (let blockIndex = 0; blockIndex < this.#geometry.blockCount(pieceIndex); blockIndex++) {
+      const blockCount = this.#shared === undefined ? this.#geometry.blockCount(pieceIndex) : 0;
+      for (let blockIndex = 0; blockIndex < blockCount; blockIndex++) {
         const mark = bytes[blockIndex * BLOCK_LENGTH_BYTES];
         assert.notEqual(mark, 0, `block ${blockIndex} of piece ${pieceIndex} never came`);
         if (mark !== GOOD_BLOCK) outcome = "mismatch";
@@ -82,7 +111,8 @@ export class SimulatedStorage implements PieceStorage {
         done(new MiniTorrentError("DISK_FAILED", `Piece ${pieceIndex} cannot be read.`));
         return;
       }
-      const bytes = this.#frames(pieceIndex);
+      const bytes =
+        this.#shared?.framesOf(pieceIndex, () => this.#frames(pieceIndex)) ?? this.#frames(pieceIndex);
       this.framesOut++;
       let isReleased = false;
       done({
@@ -91,7 +121,7 @@ export class SimulatedStorage implements PieceStorage {
           assert.ok(!isReleased, "frames are released twice");
           isReleased = true;
           this.framesOut--;
-          this.#framesPool.push(bytes);
+          if (this.#shared === undefined) this.#framesPool.push(bytes);
         },
       });
     });
@@ -101,7 +131,7 @@ export class SimulatedStorage implements PieceStorage {
     const bytes = this.#reserved.get(pieceIndex);
     assert.ok(bytes, `piece ${pieceIndex} is not reserved`);
     this.#reserved.delete(pieceIndex);
-    this.#pool.push(bytes);
+    if (this.#shared === undefined) this.#pool.push(bytes);
   }
 
   #frames(pieceIndex: number): Uint8Array {

@@ -4,6 +4,7 @@ import { Geometry } from "../../src/metainfo/geometry.ts";
 import type { TorrentEvent } from "../../src/swarm/torrent.ts";
 import { Host, type HostOptions } from "./simulated-host.ts";
 import { SimulatedLink } from "./simulated-link.ts";
+import { SharedPieces } from "./simulated-storage.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface NetworkOptions {
@@ -11,6 +12,8 @@ export interface NetworkOptions {
   readonly pieceLengthBytes?: number;
   readonly latencyMs?: number;
   readonly seed?: number;
+  /** Blocks are not looked at, so that many hosts fit into memory. */
+  readonly isLight?: boolean;
 }
 
 export class SwarmNetwork {
@@ -19,12 +22,20 @@ export class SwarmNetwork {
   readonly latencyMs: number;
   readonly hosts: Host[] = [];
   onEvent: (host: Host, event: TorrentEvent) => void = () => {};
+  readonly shared: SharedPieces | undefined;
   #seed: number;
 
-  constructor({ lengthBytes, pieceLengthBytes = 256 * 1024, latencyMs = 1, seed = 1 }: NetworkOptions) {
+  constructor({
+    lengthBytes,
+    pieceLengthBytes = 256 * 1024,
+    latencyMs = 1,
+    seed = 1,
+    isLight = false,
+  }: NetworkOptions) {
     this.geometry = new Geometry(lengthBytes, pieceLengthBytes);
     this.latencyMs = latencyMs;
     this.#seed = seed;
+    if (isLight) this.shared = new SharedPieces(this.geometry);
   }
 
   add(options: HostOptions): Host {

@@ -1,11 +1,12 @@
 // The one command: measures the rows of the table, one after the other, prints them with their marks, and writes the
-// figures to results/ for the plot.
+// figures to results/, and of a whole table the picture to docs/.
 //
 //   npm run bench -- [--rows a,g] [--runs N] [--quick] [--folder DIR]
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { machineFacts } from "./machine.ts";
+import { writePlot } from "./plot.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
 import { equalHosts } from "./rows/equal-hosts.ts";
 import { hashing } from "./rows/hashing.ts";
@@ -92,5 +93,6 @@ function write(): string {
   const { runs, folder: tmpfs } = conditions;
   const report = { startedAt, minutes, machine, runs, isQuick, tmpfs, rows };
   writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`);
+  if (isWhole) writePlot(path);
   return path;
 }

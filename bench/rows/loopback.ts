@@ -2,7 +2,9 @@
 // included. Beside it, in turns with it, libtorrent without encryption, which does not check the whole file.
 import { mkdirSync, rmSync } from "node:fs";
 import { Scene } from "../../harness/scene.ts";
+import { Aria2Seeder } from "../aria2.ts";
 import { LibtorrentProcess, libtorrentVersion } from "../libtorrent.ts";
+import { machineFacts } from "../machine.ts";
 import { writePlainTorrent } from "../plain-torrent.ts";
 import { cpuSecondsDuring, peakBytesOf } from "../process-cost.ts";
 import {
@@ -23,6 +25,8 @@ import { GROUP, measureTransfer, type Transfer } from "../transfer.ts";
 const GIB = 1024 ** 3;
 const TIMES_LIBTORRENT = 2.2;
 const OF_ROOFLINE = 0.75;
+const MOST_ARIA2_RUNS = 2;
+const FILE_NAME = "file.bin";
 
 export const loopback: Row = {
   name: "a",
@@ -36,14 +40,14 @@ export const loopback: Row = {
     await using scene = await Scene.open(1, folder);
     const [seeder, leecher] = [await scene.user("alice"), await scene.user("bob")];
     await scene.group(GROUP, seeder, { bob: leecher });
-    const { path, sha1 } = scene.file("alice", "file.bin", lengthBytes);
+    const { path, sha1 } = scene.file("alice", FILE_NAME, lengthBytes);
     await seeder.must(`upload_file ${path} ${GROUP}`);
     await using libtorrent = await LibtorrentPair.open(scene, path);
 
     const ours: Transfer[] = [];
     const theirs: Transfer[] = [];
     for (let run = 0; run < runs; run++) {
-      const file = { name: "file.bin", sha1 };
+      const file = { name: FILE_NAME, sha1 };
       const our = await measureTransfer(scene, file, [leecher], [seeder, leecher]);
       ours.push(our);
       const their = await libtorrent?.transfer();
@@ -51,6 +55,7 @@ export const loopback: Row = {
       const beside = their === undefined ? "" : `, libtorrent ${seconds(their.seconds)}`;
       say(`a: run ${run + 1}: ${seconds(our.seconds)}${beside}`);
     }
+    const aria2Runs = await aria2Seconds(scene, Math.min(runs, MOST_ARIA2_RUNS));
     const peaks = { seeder: peakBytesOf(seeder.pid), leecher: peakBytesOf(leecher.pid) };
     await Promise.all([seeder.finish(), leecher.finish()]);
 
@@ -67,8 +72,11 @@ export const loopback: Row = {
       ...{ lengthBytes, ourSeconds, boundSeconds, seederCpu, leecherCpu },
       ...{ seederPeakBytes: peaks.seeder, leecherPeakBytes: peaks.leecher },
       ourRuns: ours.map((run) => run.seconds),
+      ...(aria2Runs.length === 0 ? {} : { aria2Seconds: median(aria2Runs), aria2Runs }),
       ...roofline.parts,
     };
+    const aria2 = aria2Runs.length === 0 ? "not installed (Debian package aria2)" : spread(aria2Runs);
+    lines.push(`aria2: ${aria2}`);
     if (theirs.length === 0) {
       lines.push("libtorrent: not installed (Debian package python3-libtorrent)");
       return { marks, figures, lines };
@@ -100,6 +108,15 @@ function whereItWent(
       `leecher ${seconds(leecherCpu)}, its parts alone ${seconds(leecherParts)}; ` +
       `idle, or others' ${seconds(idle)} of ${seconds(ourSeconds * cores)} (${digits((idle / ourSeconds / cores) * 100)} %)`,
   ];
+}
+
+/** Nothing where aria2 is not installed. */
+async function aria2Seconds(scene: Scene, runs: number): Promise<number[]> {
+  const taken: number[] = [];
+  if (machineFacts().aria2 === undefined) return taken;
+  await using seeder = await Aria2Seeder.start(scene.path("alice"), FILE_NAME, scene.path("aria2.torrent"));
+  for (let run = 0; run < runs; run++) taken.push(await seeder.transfer(scene.path("aria2")));
+  return taken;
 }
 
 function cpuOf(transfers: readonly Transfer[], index: number): number {

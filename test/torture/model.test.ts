@@ -31,6 +31,10 @@ import { allRows } from "../unit/tracker/registry/compliance.ts";
 import { type Asked, type VirtualTracker, VirtualTrackers } from "./virtual-trackers.ts";
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 200);
+/** The search ends then, and has to have come that far at least: a slow machine may do less, but not next to nothing. */
+const LIMIT_MS = Number(process.env.MODEL_LIMIT_MS ?? 100_000);
+const LEAST_RUNS = Number(process.env.MODEL_LEAST_RUNS ?? Math.ceil(RUNS / 4));
+const PROGRESS_INTERVAL_MS = 60_000;
 const MAX_SKEW_MS = 10 * 60 * 1000;
 const CONVERGENCE_MS = 1_000;
 /** A write waits at most 2 s for a tracker that is silent. */
@@ -124,6 +128,7 @@ const authority = { certificatePem: "a CA", privateKeyPem: "its key" };
 class Model {
   readonly trackers: VirtualTrackers;
   readonly attempts: Attempt[] = [];
+  #hasOldDisk = false;
   /** Rows that were promised, and that nobody had any more once an old disk was brought back: stamps. */
   readonly #excused = new Set<string>();
 
@@ -262,6 +267,7 @@ class Model {
     if (backupPath === undefined) return;
     this.check();
     this.trackers.restore(tracker, backupPath);
+    this.#hasOldDisk = true;
     for (const row of this.#promisedRows()) {
       const isSomewhere = this.trackers.all.some(({ replica }) => has(replica.registry, row));
       if (!isSomewhere) this.#excused.add(row.stamp);
@@ -348,6 +354,7 @@ class Model {
       if (this.#excused.has(row.stamp)) continue;
       assert.ok(has(reader, row), `a promised ${row.kind} is lost: ${JSON.stringify(row)}`);
     }
+    this.#checkLostToPromised(reader);
     for (const kind of ["user", "group", "file"] as const) {
       for (const row of this.#promisedRows()) {
         if (row.kind !== kind || row.claimId !== row.stamp || row.value === undefined) continue;
@@ -366,6 +373,24 @@ class Model {
           assert.ok(isEarlier || standing?.writeId === row.writeId, `user ${row.key} is lost to nobody`);
         }
       }
+    }
+  }
+
+  /**
+   * What was answered does not lose to what was not. With a third tracker it may: one that died can have told another one,
+   * which was apart from the third.
+   */
+  #checkLostToPromised(reader: Replica): void {
+    if (this.trackers.all.length > 2 || this.#hasOldDisk) return;
+    const promised = this.#promisedRows();
+    for (const { kind, key, claimId, stamp } of promised) {
+      if (claimId === "" || claimId !== stamp) continue;
+      const final = reader.row(kind, key, claimId);
+      const standing = reader.claim(kind, key);
+      if (standing === undefined || standing.claimId >= claimId || final?.writeId !== `lost:${claimId}`)
+        continue;
+      const isPromised = promised.some((other) => other.claimId === standing.claimId);
+      assert.ok(isPromised, `${kind} ${key} was promised, and lost to a claim that was not`);
     }
   }
 
@@ -502,9 +527,16 @@ async function settle(model: Model): Promise<void> {
   model.check();
 }
 
-test(`what trackers promise holds through ${RUNS} random histories`, async () => {
+test("what trackers promise holds through random histories", async (context) => {
+  let runs = 0;
+  let toldMs = performance.now();
   await fc.assert(
     fc.asyncProperty(scenario, async ({ skewsMs, delaysMs, steps }) => {
+      runs++;
+      if (performance.now() - toldMs > PROGRESS_INTERVAL_MS) {
+        toldMs = performance.now();
+        console.error(`model: ${runs} of ${RUNS} histories`);
+      }
       using trackers = new VirtualTrackers(skewsMs, delaysMs);
       const model = new Model(trackers);
       await settle(model);
@@ -515,8 +547,104 @@ test(`what trackers promise holds through ${RUNS} random histories`, async () =>
       numRuns: RUNS,
       ...(process.env.MODEL_SEED === undefined ? {} : { seed: Number(process.env.MODEL_SEED) }),
       ...(process.env.MODEL_PATH === undefined ? {} : { path: process.env.MODEL_PATH }),
-      interruptAfterTimeLimit: Number(process.env.MODEL_LIMIT_MS ?? 100_000),
+      interruptAfterTimeLimit: LIMIT_MS,
       markInterruptAsFailure: false,
     },
   );
+  context.diagnostic(`${runs} of ${RUNS} histories`);
+  if (process.env.MODEL_PATH === undefined) {
+    assert.ok(runs >= LEAST_RUNS, `only ${runs} of ${RUNS} histories in ${LIMIT_MS} ms`);
+  }
+});
+
+/** Users 0 to 2 and what settle() makes, at two trackers that are connected. */
+async function pair(skewsMs: readonly number[] = [0, 0]) {
+  const trackers = new VirtualTrackers(skewsMs, [5]);
+  const model = new Model(trackers);
+  await settle(model);
+  await trackers.run(2_000);
+  const at = (index: number) => trackers.at(index);
+  const found = (index: number, by: number, group: number) => {
+    const step = { type: "command", what: "create-group", about: by, file: 0, content: 1 } as const;
+    model.command({ ...step, at: index, by, group });
+  };
+  return { trackers, model, at, found };
+}
+
+test("a claim that nobody was told of, on the disk of a tracker that died, yields to a later one that was answered", async () => {
+  const { trackers, model, at, found } = await pair();
+  using _ = trackers;
+  found(0, 0, 1);
+  await trackers.run(0); // on its disk, and on its way
+  trackers.crash(at(0));
+  assert.equal(model.attempts.at(-1)?.asked.outcome.status, "died");
+  await trackers.run(2_500);
+  found(1, 1, 1);
+  await trackers.run(100);
+  model.check();
+  const given = model.attempts.at(-1);
+  assert.equal(given?.asked.outcome.status, "ok");
+  at(0).isUp = true;
+  await model.rest();
+  for (const { replica } of trackers.all) {
+    const { registry } = replica;
+    assert.equal(findGroup(registry, groupName(1))?.ownerAccountId, given?.accountId);
+  }
+  const lost = at(0).replica.lostClaims.map(({ name }) => name);
+  assert.deepEqual(lost, [groupName(1)], "its claimant is told");
+});
+
+test("a claim that another tracker has heard of is in doubt no more, and stands before a later one made apart", async () => {
+  const { trackers, model, at, found } = await pair();
+  using _ = trackers;
+  found(0, 0, 1);
+  await trackers.run(6); // stored at the other, whose answer is still on its way
+  trackers.crash(at(0));
+  const first = model.attempts.at(-1);
+  assert.equal(first?.asked.outcome.status, "died");
+  await trackers.run(100);
+  found(1, 1, 1);
+  await trackers.run(3_000);
+  assert.equal(model.attempts.at(-1)?.asked.outcome.status, "refused");
+  at(0).isUp = true;
+  await model.rest();
+  assert.equal(findGroup(at(0).replica.registry, groupName(1))?.ownerAccountId, first?.accountId);
+});
+
+test("of one command's two claims the one that was answered stands, also if its tracker's clock is behind", async () => {
+  const { trackers, model, at, found } = await pair([MAX_SKEW_MS, 0]);
+  using _ = trackers;
+  trackers.cut(at(0), at(1), false);
+  await trackers.run(5_000);
+  found(0, 0, 1);
+  await model.take({ type: "crash", at: 0, next: 1 });
+  await trackers.run(100);
+  model.check();
+  const founded = model.attempts.at(-1);
+  assert.equal(founded?.asked.outcome.status, "ok");
+  const [claim] = founded.promised ?? [];
+  at(0).isUp = true;
+  await model.rest();
+  const standing = findGroup(at(0).replica.registry, groupName(1))?.claimId;
+  assert.equal(standing, claim?.claimId, "what hangs on the answer is kept");
+});
+
+test("a disk that was brought back is an old one, and what it has lost comes back from the others", async () => {
+  const { trackers, model, at, found } = await pair();
+  using _ = trackers;
+  trackers.backUp(at(0));
+  found(0, 0, 1);
+  await trackers.run(100);
+  await model.take({ type: "restore", at: 0 });
+  // Alone, it gives out numbers anew that stand for other writes at the other.
+  at(0).isUp = true;
+  trackers.cut(at(0), at(1), false);
+  model.command({
+    ...{ type: "command", at: 0, what: "join", by: 2, about: 2, group: 0, file: 0, content: 1 },
+  });
+  model.command({
+    ...{ type: "command", at: 0, what: "stop", by: 1, about: 1, group: 0, file: 0, content: 1 },
+  });
+  await trackers.run(100);
+  await model.rest();
 });

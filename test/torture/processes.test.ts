@@ -10,7 +10,8 @@ import { withoutNetworkNamespaces } from "../../harness/requirements.ts";
 
 const ROUNDS = Number(process.env.TORTURE_ROUNDS ?? 2);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 1_000_000);
-const sizes = process.env.TORTURE_ROUNDS === undefined ? [3] : [2, 3, 4, 5];
+const allSizes = process.env.TORTURE_SIZES?.split(",").map(Number) ?? [2, 3, 4, 5];
+const sizes = process.env.TORTURE_ROUNDS === undefined ? [3] : allSizes;
 
 for (const [index, size] of sizes.entries()) {
   test(`${size} trackers keep what they promised through ${ROUNDS} rounds of kills and cut cables`, {
@@ -32,6 +33,7 @@ for (const [index, size] of sizes.entries()) {
     });
     child.on("error", () => undefined); // ended by the signal: it exits
     const ended = new Promise((resolve) => child.once("exit", resolve));
+    if (process.env.TORTURE_ROUNDS !== undefined) child.stderr.pipe(process.stderr); // how far it has come
     const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
     const code = await ended;
     context.diagnostic(`seed ${SEED}: ${out.trim()}`);

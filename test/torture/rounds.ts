@@ -1,16 +1,21 @@
-// Rounds of trouble for real trackers: writers at all of them, kill -9 of one or all at random instants, cables pulled;
-// then everything is put right, and each write that somebody was told is done is looked for at every tracker.
+// Rounds of trouble for real trackers, also with clocks that are wrong: writers at all of them, kill -9 of one or all
+// at random instants, cables pulled, old disks brought back; then everything is put right, and each write that somebody
+// was told is done, in that round or an earlier one, is looked for at every tracker.
 // usage: node rounds.ts NETWORK TRACKERS ROUNDS SEED, on the observer's host of that network
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import { seededRandom } from "../sim/virtual-clock.ts";
 import { Cluster } from "./cluster.ts";
-import { ask, Writer } from "./writer.ts";
+import { type Circumstances, Contest } from "./contest.ts";
+import { checkListed, checkMembers, type Promised, type Promises, viewsAt } from "./promises.ts";
+import { tellOfRemoval } from "./removal.ts";
+import { Tally } from "./tally.ts";
+import { Writer } from "./writer.ts";
 
 const WRITERS = 6;
 /** Longest that trackers may take to find each other again; a cable that was out for seconds is found mended late. */
 const RECONNECT_MS = 20_000;
 const CONVERGENCE_MS = 1_000;
+const PROGRESS_INTERVAL_MS = 30_000;
 /** What no command may be told that another one of the same client, or itself, asked before, did. */
 const DONE_TWICE = new Set([
   "GROUP_EXISTS",
@@ -20,69 +25,34 @@ const DONE_TWICE = new Set([
   "INTERNAL",
 ]);
 
-const groupsSchema = z.array(
-  z.object({
-    groupId: z.string(),
-    ownerId: z.string(),
-    memberCount: z.number(),
-    standing: z.string().optional(),
-  }),
-);
-const membersSchema = z.array(z.object({ userId: z.string() }));
-
-/** What a group must be, as far as it was promised; undefined: nobody can say. */
-interface Expected {
-  readonly owner: Writer;
-  isFounded: boolean | undefined;
-  /** Whether the guest is in, asked, or out. */
-  guest: "in" | "asked" | "out" | undefined;
-  readonly guestUser: Writer;
+interface Trouble {
+  readonly name: string;
+  readonly circumstances: Circumstances;
+  /** Whose disk is an old one now. */
+  readonly restored?: number;
 }
 
 const [network = "", trackers = "2", rounds = "1", seed = "1"] = process.argv.slice(2);
 const random = seededRandom(Number(seed));
 const pick = (count: number) => Math.floor(random() * count);
-await using cluster = new Cluster(network, Number(trackers));
+await using cluster = new Cluster(network, Number(trackers), random);
 process.once("SIGTERM", () => void cluster[Symbol.asyncDispose]().then(() => process.exit(1)));
 await cluster.startAll();
 await cluster.converge(RECONNECT_MS);
 const writers: Writer[] = [];
 for (let number = 0; number < WRITERS; number++)
   writers.push(await Writer.signUp(`user${number}`, cluster, random));
-const tally = {
-  rounds: 0,
-  acknowledged: 0,
-  refused: 0,
-  unknown: 0,
-  retries: 0,
-  kills: 0,
-  cuts: 0,
-  contested: 0,
-  slowestAgreementMs: 0,
-};
+const tally = new Tally();
+const earlier: Promises = new Map();
 let serial = 0;
+let toldMs = performance.now();
 
 for (let round = 1; round <= Number(rounds); round++) {
-  const expected = new Map<string, Expected>();
-  const contested = new Map<string, Writer[]>();
-  let isOver = false;
-  const load = writers.map(async (writer, number) => {
-    while (!isOver) await someWrites(writer, writers[(number + 1) % WRITERS] ?? writer, expected);
-  });
-  const race = raceForName(`contested${round}`, contested);
-  const trouble = await makeTrouble();
-  isOver = true;
-  await Promise.all([...load, race]);
-  for (let index = 0; index < cluster.size; index++) cluster.mend(index);
-  await cluster.startAll();
-  const agreementMs = await cluster.converge(RECONNECT_MS);
-  tally.slowestAgreementMs = Math.max(tally.slowestAgreementMs, Math.round(agreementMs));
-  if (agreementMs > CONVERGENCE_MS)
-    throw new Error(`round ${round} (${trouble}): equal only after ${agreementMs} ms`);
-  for (let index = 0; index < cluster.size; index++)
-    await account(index, expected, contested, `round ${round} (${trouble})`);
-  for (const writer of writers) if (random() < 0.5) writer.move();
+  await runRound(round);
   tally.rounds++;
+  if (performance.now() - toldMs < PROGRESS_INTERVAL_MS) continue;
+  toldMs = performance.now();
+  console.error(`${trackers} trackers: ${round} of ${rounds} rounds, ${tally.acknowledged} writes done`);
 }
 for (const writer of writers) {
   tally.retries += writer.retries;
@@ -90,10 +60,51 @@ for (const writer of writers) {
 }
 console.log(JSON.stringify(tally));
 
+async function runRound(round: number): Promise<void> {
+  const promises: Promises = new Map();
+  const contest = new Contest(`contested${round}`);
+  await Promise.all(writers.map((writer) => writer.settle()));
+  let isOver = false;
+  const load = writers.map(async (writer, number) => {
+    while (!isOver) await someWrites(writer, writers[(number + 1) % WRITERS] ?? writer, promises);
+  });
+  const race = sleep(pick(300)).then(() => contest.run(writers));
+  const trouble = await makeTrouble(round);
+  isOver = true;
+  await Promise.all([...load, race]);
+  tally.contested++;
+  for (let index = 0; index < cluster.size; index++) cluster.mend(index);
+  await cluster.startAll();
+  const isNew = trouble.restored === undefined || (await cluster.isNewIncarnation(trouble.restored));
+  const { agreementMs, reunionMs } = await cluster.converge(RECONNECT_MS);
+  tally.slowestAgreementMs = Math.max(tally.slowestAgreementMs, Math.round(agreementMs));
+  tally.slowestReunionMs = Math.max(tally.slowestReunionMs, Math.round(reunionMs));
+  const when = `round ${round} (${trouble.name})`;
+  if (!isNew) throw new Error(`${when}: an old disk was not given a new origin`);
+  if (agreementMs > CONVERGENCE_MS) throw new Error(`${when}: equal only after ${agreementMs} ms`);
+  for (let index = 0; index < cluster.size; index++) {
+    const fail = (groupId: string, what: string): never => {
+      throw new Error(`${when}, tracker ${index + 1}, ${groupId}: ${what}`);
+    };
+    const views = await viewsAt(cluster, index, writers);
+    checkListed(views, earlier, fail, tally);
+    checkListed(views, promises, fail, tally);
+    await checkMembers(cluster, index, promises, fail);
+    const groups = views.values().next().value;
+    contest.check(groups, trouble.circumstances, fail);
+    if (index === 0) await contest.checkTold(groups, fail, tally);
+  }
+  for (const [groupId, promised] of promises) earlier.set(groupId, promised);
+  for (const writer of writers) {
+    writer.events.length = 0;
+    if (random() < 0.5) writer.move();
+  }
+}
+
 /** Founds a group, lets a guest in and out: each step is noted when it was answered. */
-async function someWrites(owner: Writer, guestUser: Writer, all: Map<string, Expected>): Promise<void> {
+async function someWrites(owner: Writer, guestUser: Writer, all: Promises): Promise<void> {
   const groupId = `g${++serial}`;
-  const group: Expected = { owner, guestUser, isFounded: undefined, guest: "out" };
+  const group: Promised = { owner, guestUser, isFounded: undefined, guest: "out" };
   all.set(groupId, group);
   if (!(await done(owner, "groups.create", { groupId }))) return;
   group.isFounded = true;
@@ -130,109 +141,66 @@ async function done(
   return answer.wasRetry ? undefined : false;
 }
 
-/** Everybody asks for one name at once, wherever he is. */
-async function raceForName(groupId: string, contested: Map<string, Writer[]>): Promise<void> {
-  const winners: Writer[] = [];
-  contested.set(groupId, winners);
-  await sleep(pick(300));
-  await Promise.all(
-    writers.map(async (writer) => {
-      const answer = await writer.command("groups.create", { groupId });
-      if (answer.status === "done") winners.push(writer);
-    }),
-  );
-  tally.contested++;
-}
-
-async function makeTrouble(): Promise<string> {
+async function makeTrouble(round: number): Promise<Trouble> {
   await sleep(pick(400));
-  const kind = pick(5);
   const victim = pick(cluster.size);
-  if (kind === 0) {
-    await cluster.kill(victim);
-    tally.kills++;
-    await sleep(pick(400));
-    return `kill ${victim}`;
-  }
-  if (kind === 1) {
-    await Promise.all(Array.from({ length: cluster.size }, (_, index) => cluster.kill(index)));
-    tally.kills += cluster.size;
-    await cluster.startAll();
-    return "kill all";
-  }
-  if (kind === 2) {
-    cluster.cut(victim);
-    tally.cuts++;
-    await sleep(pick(5_000));
-    return `cut ${victim}`;
-  }
-  if (kind === 3) {
-    cluster.cut(victim);
-    tally.cuts++;
-    await sleep(pick(4_000));
-    const killed = pick(cluster.size);
-    await cluster.kill(killed);
-    tally.kills++;
-    await sleep(pick(300));
-    return `cut ${victim}, kill ${killed}`;
-  }
-  await cluster.kill(victim);
-  tally.kills++;
-  await cluster.start(victim);
-  return `kill and start ${victim}`;
-}
-
-/** Every promise, at that tracker. */
-async function account(
-  index: number,
-  expected: ReadonlyMap<string, Expected>,
-  contested: ReadonlyMap<string, Writer[]>,
-  when: string,
-): Promise<void> {
-  const views = new Map<Writer, z.infer<typeof groupsSchema>>();
-  for (const writer of writers) {
-    const list = await ask(cluster, index, writer.identity, (client) => client.query("groups.list"));
-    views.set(writer, groupsSchema.parse(list));
-  }
-  const seen = (writer: Writer, groupId: string) =>
-    views.get(writer)?.find((group) => group.groupId === groupId);
-  const fail = (groupId: string, what: string): never => {
-    throw new Error(`${when}, tracker ${index + 1}, ${groupId}: ${what}`);
-  };
-  for (const [groupId, { owner, guestUser, isFounded, guest }] of expected) {
-    if (isFounded !== true) continue;
-    const group = seen(owner, groupId);
-    if (group?.ownerId !== owner.userId)
-      fail(groupId, `founded by ${owner.userId}, and is ${JSON.stringify(group)}`);
-    const standing = seen(guestUser, groupId)?.standing;
-    const is = standing === "member" ? "in" : standing === "requested" ? "asked" : "out";
-    if (guest !== undefined && is !== guest) fail(groupId, `its guest should be ${guest}, and is ${is}`);
-    if (guest !== "in" && guest !== "out") continue;
-    const members = await ask(cluster, index, owner.identity, (client) =>
-      client.query("groups.members", { groupId }),
-    );
-    const isListed = membersSchema.parse(members).some(({ userId }) => userId === guestUser.userId);
-    if (isListed !== (guest === "in")) fail(groupId, `its guest is ${isListed ? "" : "not "}listed`);
-    if (guest === "out") await mustGetNoCertificate(index, guestUser, groupId, fail);
-  }
-  for (const [groupId, winners] of contested) {
-    const group = seen(writers[0] as Writer, groupId);
-    if (winners.length > 0 && group === undefined) fail(groupId, "was given away, and is gone");
-    if (trackers === "1" && winners.length > 1) fail(groupId, "was given away twice");
+  // A short run has one of each of the kinds that show most; a long one gets to all of them many times.
+  const kind = round <= 2 ? round - 1 : pick(7);
+  switch (kind) {
+    case 0: {
+      tally.calmRounds++;
+      const tookMs = await tellOfRemoval(writers, cluster, `shown${round}`);
+      tally.removalsTold++;
+      tally.slowestRemovalMs = Math.max(tally.slowestRemovalMs, Math.ceil(tookMs));
+      return { name: "calm", circumstances: "calm" };
+    }
+    case 1: {
+      cut(victim);
+      await sleep(pick(4_000));
+      const killed = pick(cluster.size);
+      await kill(killed);
+      await sleep(pick(300));
+      return { name: `cut ${victim}, kill ${killed}`, circumstances: "apart" };
+    }
+    case 2:
+      await kill(victim);
+      if (!cluster.hasBackup(victim)) cluster.backUp(victim);
+      await sleep(pick(400));
+      return { name: `kill ${victim}`, circumstances: "one-died" };
+    case 3:
+      await Promise.all(Array.from({ length: cluster.size }, (_, index) => kill(index)));
+      await cluster.startAll();
+      return { name: "kill all", circumstances: "apart" };
+    case 4:
+      cut(victim);
+      await sleep(pick(5_000));
+      return { name: `cut ${victim}`, circumstances: "apart" };
+    case 5:
+      await kill(victim);
+      cluster.backUp(victim);
+      await cluster.start(victim);
+      return { name: `kill and start ${victim}`, circumstances: "one-died" };
+    default: {
+      await kill(victim);
+      if (!cluster.hasBackup(victim)) {
+        cluster.backUp(victim);
+        return { name: `kill and copy ${victim}`, circumstances: "one-died" };
+      }
+      // What it has acknowledged since that copy is on the other disks: all were connected when it was killed.
+      cluster.restore(victim);
+      await cluster.start(victim);
+      tally.oldDisks++;
+      return { name: `old disk at ${victim}`, circumstances: "one-died", restored: victim };
+    }
   }
 }
 
-async function mustGetNoCertificate(
-  index: number,
-  guest: Writer,
-  groupId: string,
-  fail: (groupId: string, what: string) => never,
-): Promise<void> {
-  const issued = await ask(cluster, index, guest.identity, (client) =>
-    client.query("groups.certificate", { groupId }),
-  ).then(
-    () => true,
-    () => false,
-  );
-  if (issued) fail(groupId, "somebody who was removed got a certificate");
+async function kill(index: number): Promise<void> {
+  if (cluster.isUp(index)) tally.kills++;
+  await cluster.kill(index);
+}
+
+function cut(index: number): void {
+  cluster.cut(index);
+  tally.cuts++;
 }

@@ -2,6 +2,7 @@
 // one when that is gone, with the command that was in flight asked once more under the same write id.
 import { randomUUID } from "node:crypto";
 import { ApiClient, Refusal } from "../../harness/api-client.ts";
+import { type TrackerEvent, trackerEventSchema } from "../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
 import type { Cluster } from "./cluster.ts";
 
@@ -18,9 +19,14 @@ export class Writer {
   readonly #cluster: Cluster;
   readonly #random: () => number;
   #client: ApiClient | undefined;
+  #connecting: Promise<ApiClient> | undefined;
   #at: number;
   /** Commands that were asked more than once. */
   retries = 0;
+  /** What it was told, and when, on performance.now()'s clock. */
+  readonly events: { readonly event: TrackerEvent; readonly atMs: number }[] = [];
+  /** Goes up with each connection that ends. */
+  connectionNumber = 0;
 
   private constructor(userId: string, identity: DeviceIdentity, cluster: Cluster, random: () => number) {
     this.userId = userId;
@@ -36,11 +42,16 @@ export class Writer {
     return writer;
   }
 
-  /** Another tracker from now on. */
-  move(): void {
-    this.#client?.terminate();
-    this.#client = undefined;
-    this.#at = Math.floor(this.#random() * this.#cluster.size);
+  /** Another tracker from now on: that one, or any. */
+  move(index = Math.floor(this.#random() * this.#cluster.size)): void {
+    this.#leave();
+    this.#at = index;
+  }
+
+  /** Connected, and told of events. Returns at which tracker. */
+  async settle(): Promise<number> {
+    await this.#connection();
+    return this.#at % this.#cluster.size;
   }
 
   async command(path: string, input: Readonly<Record<string, string>>): Promise<Answer> {
@@ -52,8 +63,7 @@ export class Writer {
         return { status: "done" };
       } catch (error) {
         if (error instanceof Refusal) return { status: "refused", code: error.code, wasRetry: tries > 0 };
-        this.#client?.terminate();
-        this.#client = undefined;
+        this.#leave();
         this.#at++;
       }
     }
@@ -61,21 +71,37 @@ export class Writer {
   }
 
   close(): void {
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#client !== undefined) this.connectionNumber++;
     this.#client?.terminate();
     this.#client = undefined;
   }
 
   async #connection(): Promise<ApiClient> {
     if (this.#client !== undefined) return this.#client;
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  async #connect(): Promise<ApiClient> {
     const { identity } = this;
     for (let tries = 0; ; tries++) {
       const host = this.#cluster.host(this.#at % this.#cluster.size);
       try {
-        const client = await ApiClient.connect({ host, port: this.#cluster.port, identity });
+        const client = await ApiClient.connect({
+          ...{ host, port: this.#cluster.port, identity },
+          onEvent: (event, atMs) => this.events.push({ event: trackerEventSchema.parse(event), atMs }),
+        });
         this.#client = client;
         void client.closed.then(() => {
-          if (this.#client === client) this.#client = undefined;
+          if (this.#client === client) this.#leave();
         });
+        await client.listen();
         return client;
       } catch (error) {
         if (tries >= this.#cluster.size) throw error;

@@ -15,7 +15,7 @@ import {
   type VersionVector,
 } from "./registry.ts";
 
-const SCHEMA_VERSION = 3;
+const SCHEMA_VERSION = 4;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
@@ -28,6 +28,7 @@ const SCHEMA = `
   CREATE INDEX record_write ON record (write_id);
   CREATE TABLE version (origin TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE own_origin (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE pending_claim (claim_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   CREATE TABLE total (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
@@ -39,6 +40,8 @@ const DIGEST_BITS = 256;
 const MAX_SINCE_BYTES = 1024 * 1024;
 /** In SQLite's order every blob comes after every text: no upper bound. */
 const AFTER_ALL_TEXT = new Uint8Array(0);
+
+const CLAIM_KINDS: readonly RecordKind[] = ["user", "group", "file"];
 
 /** What a rollback must bring back: the face that the table keeps in memory. */
 export interface TableFace {
@@ -127,6 +130,33 @@ export class RecordTable implements RegistryReader {
   nameOfLiveClaim(kind: RecordKind, claimId: Stamp): string | undefined {
     const row = this.#statements.liveClaim.get(kind, claimId);
     return row && text(row.key);
+  }
+
+  /** Ids of all live claims on a name, lowest first. */
+  liveClaims(kind: RecordKind, name: string): Stamp[] {
+    return this.#statements.liveClaims.all(kind, name).map((row) => text(row.claim_id));
+  }
+
+  /** Claims that were made here and of which nobody is known to have been told. */
+  pendingClaims(): Stamp[] {
+    return this.#statements.pendingClaims.all().map((row) => text(row.claim_id));
+  }
+
+  addPendingClaim(claimId: Stamp): void {
+    this.#statements.addPendingClaim.run(claimId);
+  }
+
+  removePendingClaim(claimId: Stamp): void {
+    this.#statements.removePendingClaim.run(claimId);
+  }
+
+  /** The row of the claim with that id, tombstone or not. */
+  claimRow(claimId: Stamp): RegistryRecord | undefined {
+    for (const kind of CLAIM_KINDS) {
+      const row = this.#statements.claimRow.get(kind, claimId);
+      if (row !== undefined) return asRecord(row);
+    }
+    return undefined;
   }
 
   since(vector: VersionVector, limit: number): RegistryRecord[] {
@@ -243,6 +273,11 @@ function prepare(
   | "write"
   | "rowsOfWrite"
   | "liveClaimsOf"
+  | "liveClaims"
+  | "pendingClaims"
+  | "addPendingClaim"
+  | "removePendingClaim"
+  | "claimRow"
   | "history"
   | "store"
   | "versions"
@@ -276,6 +311,13 @@ function prepare(
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
     liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_place
       WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY claim_id`),
+    liveClaims: sql(`SELECT claim_id FROM record INDEXED BY record_live
+      WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id`),
+    pendingClaims: sql("SELECT claim_id FROM pending_claim ORDER BY claim_id"),
+    addPendingClaim: sql("INSERT OR IGNORE INTO pending_claim (claim_id) VALUES (?)"),
+    removePendingClaim: sql("DELETE FROM pending_claim WHERE claim_id = ?"),
+    claimRow: sql(`SELECT ${COLUMNS} FROM record INDEXED BY record_claim
+      WHERE kind = ? AND claim_id = ? AND claim_id <> ''`),
     rowsOfWrite: sql(`SELECT ${COLUMNS} FROM record INDEXED BY record_write WHERE write_id = ? ORDER BY seq`),
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,

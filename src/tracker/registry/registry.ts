@@ -113,7 +113,7 @@ export interface MergeResult {
   /**
    * Rows written here that end those of them that were made here: in the same commit, so that no crash can leave one
    * live to come back when the claim that beat it ends. Also what ends the earlier of two claims that one command made
-   * at two trackers. Others must hear of them.
+   * at two trackers, and claims in doubt that met another one. Others must hear of them.
    */
   readonly endings: readonly RegistryRecord[];
   /** True if `upTo` was not believed, because what comes before the rows is missing here. */
@@ -137,6 +137,19 @@ export interface Registry extends RegistryReader {
   observe(stamp: Stamp): void;
   /** True if this registry made that stamp, in this incarnation or an earlier one. */
   isOwn(stamp: Stamp): boolean;
+  /**
+   * True for a claim made by a tracker that died, this one or another, and of which nobody is known to have been told: it
+   * yields to any other claim on its name, whichever is earlier.
+   */
+  isDoubtful(claimId: Stamp): boolean;
+  readonly doubtfulClaims: readonly Stamp[];
+  /**
+   * Doubtful claims whose rows a replica with that vector has, and does not doubt: it heard of them before their tracker
+   * died, and has given their names to nobody else. They are in doubt no more.
+   */
+  settle(vector: VersionVector, doubtful: readonly Stamp[]): Promise<void>;
+  /** Somebody is told of those claims, or was: they are not in doubt, also not after a restart from then on. */
+  confirm(claimIds: readonly Stamp[]): Promise<void>;
   /** Begins a new incarnation: an old copy of the disk was brought back, and others have writes that it has lost. */
   renewOrigin(): OriginId;
   /**
@@ -151,7 +164,7 @@ export interface Registry extends RegistryReader {
   ): Promise<{ result: T; records: RegistryRecord[] }>;
   /**
    * Merges rows that another replica sent. `upTo`: the sender says that with these rows this replica has all it has,
-   * if it had all up to `after` before.
+   * if it had all up to `after` before. `doubtful`: those of the claims that are in doubt where they come from.
    *
    * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
    */
@@ -159,6 +172,7 @@ export interface Registry extends RegistryReader {
     records: readonly RegistryRecord[],
     upTo?: VersionVector,
     after?: VersionVector,
+    doubtful?: readonly Stamp[],
   ): Promise<MergeResult>;
   /** What is here of the rows that this command wrote, in the order of their seq. */
   rowsOfWrite(writeId: string): RegistryRecord[];

@@ -67,8 +67,11 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#lastHeardMs = owner.clock.nowMs();
     this.#stateSinceMs = this.#lastHeardMs;
     this.#cancelBeat = owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
-    const { origin, vector, latestStamp: stamp } = owner.registry;
-    this.#send({ type: "hello", version: REPLICA_PROTOCOL_VERSION, origin, vector, stamp });
+    const { origin, vector, latestStamp: stamp, doubtfulClaims } = owner.registry;
+    this.#send({
+      ...{ type: "hello", version: REPLICA_PROTOCOL_VERSION, origin, vector, stamp },
+      ...(doubtfulClaims.length === 0 ? {} : { doubtful: [...doubtfulClaims] }),
+    });
   }
 
   get trackerId(): OriginId | undefined {
@@ -158,7 +161,7 @@ export class ReplicaLink implements ReplicaReceiver {
     }
     switch (message.type) {
       case "rows":
-        this.#behind(this.#takeRows(message.records, message.upTo));
+        this.#behind(this.#takeRows(message));
         break;
       case "got":
         this.#takeGot();
@@ -183,7 +186,7 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   /** greeting -> catching-up */
-  #takeHello({ origin, vector, stamp }: Extract<ReplicaMessage, { type: "hello" }>): void {
+  #takeHello({ origin, vector, stamp, doubtful = [] }: Extract<ReplicaMessage, { type: "hello" }>): void {
     const { registry } = this.#owner;
     if (this.#phase.name !== "greeting") {
       this.close("it said hello twice");
@@ -198,6 +201,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#stateSinceMs = this.#owner.clock.nowMs();
     this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
     this.#owner.greeted(origin);
+    this.#behind(this.#owner.registry.settle(vector, doubtful));
     if (!this.#renewIfRestored(vector)) this.#startCatchUp(vector);
   }
 
@@ -233,7 +237,12 @@ export class ReplicaLink implements ReplicaReceiver {
   #sendChunk(catchUp: CatchUp): void {
     const chunk = catchUp.next();
     this.#isLastChunkSent = chunk.upTo !== undefined;
-    this.#send({ type: "rows", records: [...chunk.records], upTo: chunk.upTo });
+    const { registry } = this.#owner;
+    const doubtful = chunk.records.map(({ claimId }) => claimId).filter((id) => registry.isDoubtful(id));
+    this.#send({
+      ...{ type: "rows", records: [...chunk.records], upTo: chunk.upTo },
+      ...(doubtful.length === 0 ? {} : { doubtful }),
+    });
   }
 
   #takeGot(): void {
@@ -252,8 +261,8 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#noteIfConnected();
   }
 
-  async #takeRows(records: readonly RegistryRecord[], upTo: VersionVector | undefined): Promise<void> {
-    this.#merged(await this.#owner.registry.merge(records, upTo));
+  async #takeRows({ records, upTo, doubtful }: Extract<ReplicaMessage, { type: "rows" }>): Promise<void> {
+    this.#merged(await this.#owner.registry.merge(records, upTo, undefined, doubtful));
     this.#send({ type: "got" });
     if (upTo === undefined) return;
     this.#isWanting = false;

@@ -41,9 +41,17 @@ const messageSchema = z.discriminatedUnion("type", [
     origin: originSchema,
     vector: vectorSchema,
     stamp: stampSchema,
+    /** Claims that are in doubt there (see Registry.isDoubtful). */
+    doubtful: z.array(stampSchema).optional(),
   }),
   /** A chunk of what the other lacks; the last has `upTo`. Answered by `got`, and only then the next one follows. */
-  z.object({ type: z.literal("rows"), records: recordsSchema, upTo: vectorSchema.optional() }),
+  z.object({
+    type: z.literal("rows"),
+    records: recordsSchema,
+    upTo: vectorSchema.optional(),
+    /** Those of the claims among them that nobody may have been told of (see Registry.isDoubtful). */
+    doubtful: z.array(stampSchema).optional(),
+  }),
   z.object({ type: z.literal("got") }),
   /** One write, as it happens: rows `after` + 1 to `upTo` of that origin. Answered by `stored`. */
   z.object({

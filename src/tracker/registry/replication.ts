@@ -128,7 +128,10 @@ export class Replication {
     const { result, records } = await this.#registry.transact(writeId, work);
     if (records.length === 0) {
       // Tried again after the tracker that wrote it died: who is connected here may not have heard of it from there.
-      const byOrigin = Map.groupBy(this.#registry.rowsOfWrite(writeId), ({ origin }) => origin);
+      const rows = this.#registry.rowsOfWrite(writeId);
+      const doubtful = rows.map(({ claimId }) => claimId).filter((id) => this.#registry.isDoubtful(id));
+      if (doubtful.length > 0) await this.#registry.confirm(doubtful);
+      const byOrigin = Map.groupBy(rows, ({ origin }) => origin);
       await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
       return result;
     }
@@ -141,8 +144,19 @@ export class Replication {
     } finally {
       for (const { claimId } of claims) this.#claimsInFlight.delete(claimId);
     }
+    if (claims.length > 0) this.#confirm(claims);
     this.#onChanged(records, [], true);
     return result;
+  }
+
+  /**
+   * Nobody waits for it: a tracker that dies at this very moment comes back with a claim in doubt that is none, and that
+   * matters only if another one on the name was given away meanwhile.
+   */
+  #confirm(claims: readonly RegistryRecord[]): void {
+    this.#registry.confirm(claims.map(({ claimId }) => claimId)).catch((error: unknown) => {
+      this.#log.error({ err: error }, "claims that were answered for stay in doubt");
+    });
   }
 
   async #push(records: readonly RegistryRecord[]): Promise<void> {

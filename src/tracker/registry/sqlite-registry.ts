@@ -64,6 +64,7 @@ export class SqliteRegistry implements Registry {
   #clock: HybridClock;
   #queue: Queued[] = [];
   #isClosed = false;
+  readonly #doubtful: Set<Stamp>;
 
   private constructor(database: DatabaseSync, options: SqliteRegistryOptions) {
     this.#database = database;
@@ -73,6 +74,7 @@ export class SqliteRegistry implements Registry {
     // A new incarnation at each start that follows writes: the disk may be an old copy, brought back, and others may have
     // writes with the numbers that would be given next. Who looks for that later cannot tell.
     const origin = this.#table.state("origin");
+    this.#doubtful = new Set(this.#table.pendingClaims());
     const isFresh = origin !== undefined && this.#table.seqOf(origin) === 0;
     this.#origin = isFresh ? origin : this.#newOrigin();
     if (!isFresh) this.#saveOrigin();
@@ -121,6 +123,29 @@ export class SqliteRegistry implements Registry {
     return this.#table.isOwnOrigin(stampOrigin(stamp));
   }
 
+  isDoubtful(claimId: Stamp): boolean {
+    return this.#doubtful.has(claimId);
+  }
+
+  get doubtfulClaims(): readonly Stamp[] {
+    return [...this.#doubtful];
+  }
+
+  async settle(vector: VersionVector, doubtful: readonly Stamp[]): Promise<void> {
+    const settled = this.doubtfulClaims.filter((claimId) => {
+      if (doubtful.includes(claimId)) return false;
+      const row = this.#table.claimRow(claimId);
+      return row === undefined || (vector[row.origin] ?? 0) >= row.seq;
+    });
+    if (settled.length > 0) await this.confirm(settled);
+  }
+
+  confirm(claimIds: readonly Stamp[]): Promise<void> {
+    return this.#enqueue(() => {
+      for (const claimId of claimIds) this.#settle(claimId);
+    });
+  }
+
   renewOrigin(): OriginId {
     this.#commitQueued();
     this.#origin = this.#newOrigin();
@@ -146,8 +171,9 @@ export class SqliteRegistry implements Registry {
     records: readonly RegistryRecord[],
     upTo: VersionVector = {},
     after: VersionVector = {},
+    doubtful: readonly Stamp[] = [],
   ): Promise<MergeResult> {
-    return this.#enqueue(() => this.#merge(records, upTo, after));
+    return this.#enqueue(() => this.#merge(records, upTo, after, new Set(doubtful)));
   }
 
   get<V>(kind: RecordKind, key: string): V | undefined {
@@ -216,7 +242,12 @@ export class SqliteRegistry implements Registry {
     this.#database.close();
   }
 
-  #merge(records: readonly RegistryRecord[], upTo: VersionVector, after: VersionVector): MergeResult {
+  #merge(
+    records: readonly RegistryRecord[],
+    upTo: VersionVector,
+    after: VersionVector,
+    doubtful: ReadonlySet<Stamp>,
+  ): MergeResult {
     const hasGap = Object.entries(after).some(([origin, seq]) => this.#table.seqOf(origin) < seq);
     const standing = new Map<string, LostClaim | undefined>();
     const changed: RegistryRecord[] = [];
@@ -232,31 +263,66 @@ export class SqliteRegistry implements Registry {
           );
         }
       }
-      if (this.#table.store(record)) changed.push(record);
+      if (this.#table.store(record)) {
+        changed.push(record);
+        if (doubtful.has(record.claimId)) this.#doubt(record.claimId);
+      } else if (this.isDoubtful(record.claimId) && !doubtful.has(record.claimId)) {
+        this.#settle(record.claimId); // it is known elsewhere, and not in doubt
+      }
       if (record.seq === this.#table.seqOf(record.origin) + 1) this.#table.advance(record.origin, record.seq);
     }
     if (!hasGap) {
       for (const [origin, seq] of Object.entries(upTo)) this.#table.advance(origin, seq);
     }
     const endings = changed.flatMap((record) => this.#endTwins(record));
+    endings.push(...changed.flatMap((record) => this.#endDoubtful(record)));
     const lostClaims: LostClaim[] = [];
     for (const claim of standing.values()) {
       if (claim === undefined || this.#table.claimById(claim.kind, claim.claimId) !== undefined) continue;
-      const isLive = this.#table.nameOfLiveClaim(claim.kind, claim.claimId) !== undefined;
-      if (isLive) lostClaims.push(claim);
+      const row = this.#table.row(claim.kind, claim.name, claim.claimId);
+      // One that was ended because it had lost may be heard of as ended before what beat it is.
+      if (row?.value !== undefined || row?.writeId === lostWriteId(claim.claimId)) lostClaims.push(claim);
     }
     endings.push(...lostClaims.flatMap((lost) => this.#endIfOwn(lost)));
     return { changed, lostClaims, endings: endings.sort((a, b) => a.seq - b.seq), hasGap };
   }
 
+  #doubt(claimId: Stamp): void {
+    this.#table.addPendingClaim(claimId);
+    this.#doubtful.add(claimId);
+  }
+
+  #settle(claimId: Stamp): void {
+    this.#table.removePendingClaim(claimId);
+    this.#doubtful.delete(claimId);
+  }
+
   /**
    * One command that claimed a name twice: its tracker died over it, or could not answer, and it was tried again at
-   * another one that had not heard of it. The later claim is the one that was answered, and that everything hangs on.
+   * another one that had not heard of it. The one that is not in doubt was answered, and everything hangs on it; otherwise
+   * the later one. Which is later says little by itself: their clocks may be minutes apart.
    */
   #endTwins({ kind, key, claimId, value, writeId }: RegistryRecord): RegistryRecord[] {
     if (claimId === "" || value === undefined) return [];
     const twins = this.#table.liveClaimsOf(kind, key, writeId);
-    return twins.slice(0, -1).flatMap((twin) => this.#end(kind, twin, `twin:${twin}`));
+    const answered = twins.filter((id) => !this.isDoubtful(id));
+    const kept = answered.at(-1) ?? twins.at(-1);
+    const ended = twins.filter((id) => id !== kept);
+    return ended.flatMap((twin) => this.#end(kind, twin, `twin:${twin}`));
+  }
+
+  /**
+   * A claim that nobody was told of, because its tracker died first, comes up against another one on its name: that one
+   * was given away while nobody here knew of the first, and somebody may have been told so. The one in doubt yields, also
+   * if it is the earlier. Only the tracker that gave the other one away says so: it alone also ends that one when it
+   * has lost, so never both are ended.
+   */
+  #endDoubtful({ kind, key, claimId, value }: RegistryRecord): RegistryRecord[] {
+    if (claimId === "" || value === undefined || this.#doubtful.size === 0) return [];
+    const live = this.#table.liveClaims(kind, key);
+    const inDoubt = live.filter((id) => this.isDoubtful(id));
+    if (!live.some((id) => !this.isDoubtful(id) && this.isOwn(id))) return [];
+    return inDoubt.flatMap((id) => this.#end(kind, id, lostWriteId(id)));
   }
 
   /**
@@ -264,7 +330,7 @@ export class SqliteRegistry implements Registry {
    * it for good: elsewhere that one may have ended, and the news of it be on its way.
    */
   #endIfOwn({ kind, claimId }: LostClaim): RegistryRecord[] {
-    return this.isOwn(claimId) ? this.#end(kind, claimId, `lost:${claimId}`) : [];
+    return this.isOwn(claimId) ? this.#end(kind, claimId, lostWriteId(claimId)) : [];
   }
 
   #end(kind: RecordKind, claimId: Stamp, writeId: string): RegistryRecord[] {
@@ -336,6 +402,11 @@ export class SqliteRegistry implements Registry {
     this.#table.setState("origin", this.#origin);
     this.#table.addOwnOrigin(this.#origin);
   }
+}
+
+/** Of the row that ends a claim because it lost: whoever sees it knows that nobody wished for the end. */
+function lostWriteId(claimId: Stamp): string {
+  return `lost:${claimId}`;
 }
 
 function makePrivate(path: string): void {

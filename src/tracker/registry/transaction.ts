@@ -66,6 +66,7 @@ export class Transaction implements RegistryWriter {
   makeClaim(kind: RecordKind, name: string, value: unknown): Stamp {
     const stamp = this.#clock.next();
     this.#write(kind, name, stamp, value, stamp);
+    this.#table.addPendingClaim(stamp);
     return stamp;
   }
 

@@ -14,7 +14,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
-import { type DeviceIdentity, deviceIdOfKey } from "../identity/certificates.ts";
+import { type DeviceIdentity, deviceIdOfKey, publicKeySpkiOf } from "../identity/certificates.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
 import { Connection } from "./connection.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
@@ -158,7 +158,7 @@ function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketS
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
     if (certificate === undefined) return socket.terminate();
-    const publicKeySpki = certificate.publicKey.export({ type: "spki", format: "der" });
+    const publicKeySpki = publicKeySpkiOf(certificate);
     const connection = new Connection(
       {
         id: randomUUID(),

@@ -1,9 +1,11 @@
+import "reflect-metadata";
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
+import { webcrypto, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import tls from "node:tls";
+import { X509CertificateGenerator } from "@peculiar/x509";
 import {
   createDeviceIdentity,
   createGroupAuthority,
@@ -14,6 +16,7 @@ import {
   type GroupAuthority,
   issueMemberCertificate,
   MEMBER_CERTIFICATE_LIFETIME_MS,
+  publicKeySpkiOf,
   readMemberCertificate,
   restoreDeviceIdentity,
 } from "../../../src/identity/certificates.ts";
@@ -231,4 +234,14 @@ test("an identity read back from its files is the same", async () => {
   assert.deepEqual(restoreDeviceIdentity(device.privateKeyPem, device.certificatePem), device);
   assert.equal(fingerprintOf(derOf(device.certificatePem)), fingerprintOfPem(device.certificatePem));
   assert.match(device.deviceId, /^[0-9a-f]{64}$/);
+});
+
+test("the public key in a certificate is what OpenSSL's encoder makes of it, whatever its curve", async () => {
+  for (const namedCurve of ["P-256", "P-384"]) {
+    const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve }, true, ["sign", "verify"]);
+    const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" };
+    const made = await X509CertificateGenerator.createSelfSigned({ name: "CN=x", keys, signingAlgorithm });
+    const spki = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
+    assert.deepEqual(publicKeySpkiOf(new X509Certificate(Buffer.from(made.rawData))), spki);
+  }
 });

@@ -11,6 +11,12 @@ export function withoutNetworkNamespaces(): string | false {
   return has("ip", "-V") ? false : "needs the command ip (Debian package iproute2)";
 }
 
+/** The reason to skip a test that mounts a small disk; false where it can run. */
+export function withoutMounts(): string | false {
+  if (SKIP_NOTHING) return false;
+  return process.getuid?.() === 0 ? false : "needs root to mount a small disk";
+}
+
 /** The reason to skip a test that types at a terminal; false where it can run. */
 export function withoutTmux(): string | false {
   return SKIP_NOTHING || has("tmux", "-V") ? false : "needs tmux (Debian package tmux)";

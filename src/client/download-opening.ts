@@ -21,6 +21,8 @@ export interface DownloadToOpen {
   readonly destinationPath: string;
   /** What was verified, and how the part file was when that was noted; undefined before there is a part file. */
   readonly known: KnownPart | undefined;
+  /** What other downloads are still to write to the same disk. */
+  readonly promisedBytes: number;
 }
 
 export interface KnownPart {
@@ -39,10 +41,13 @@ export type Opened =
       readonly partId: string | undefined;
     };
 
-/** Which file has that name now, device and inode; undefined if none has. */
+/**
+ * Which file has that name now: device, inode, and when it was made, since the inode of a file that is gone is given to
+ * the next one. undefined if none has.
+ */
 export async function partIdOf(path: string): Promise<string | undefined> {
   const found = await lstat(path, { bigint: true }).catch(() => undefined);
-  return found && `${found.dev}:${found.ino}`;
+  return found && `${found.dev}:${found.ino}:${found.birthtimeNs}`;
 }
 
 /** A download lives in `NAME.part` until all of it is verified; of a name too long for that, the end gives way to a hash. */
@@ -73,6 +78,7 @@ export async function openDownload(surroundings: Surroundings, download: Downloa
     partPath,
     have: isOwn ? known.have : new Bitfield(metainfo.geometry.pieceCount),
     resume: isOwn,
+    promisedBytes: download.promisedBytes,
     ...surroundings.storage,
   });
   try {

@@ -1,12 +1,12 @@
 // What the profile knows of one download: which pieces are verified, and how the part file was when that was noted.
 // While the torrent runs it is noted in strides; the part file's facts say at the next start whether it still holds.
 import { rm, stat } from "node:fs/promises";
-import type { Logger } from "pino";
+import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { partLost } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
-import { behind } from "./behind.ts";
 import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
 import type { Profile, StoredDownload } from "./profile.ts";
 
@@ -18,7 +18,6 @@ export class DownloadRecord {
   have: Bitfield;
   isPausedByUser: boolean;
   readonly #profile: () => Profile;
-  readonly #log: Logger;
   readonly #download: { groupId: string; metainfo: Metainfo; destinationPath: string };
   #facts: FileFacts | undefined;
   #partId: string | undefined;
@@ -26,12 +25,10 @@ export class DownloadRecord {
 
   constructor(
     profile: () => Profile,
-    log: Logger,
     download: { groupId: string; metainfo: Metainfo; destinationPath: string },
     stored: StoredDownload | undefined,
   ) {
     this.#profile = profile;
-    this.#log = log;
     this.#download = download;
     const { pieceCount } = download.metainfo.geometry;
     this.have = stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
@@ -52,11 +49,15 @@ export class DownloadRecord {
     this.have = have;
   }
 
-  /** Notes soon what the store has by then. */
-  saveSoon(store: PieceStore): void {
+  /**
+   * Notes soon what the store has by then.
+   *
+   * @param onTrouble the part file is not what it was: what is written to it will never be seen again
+   */
+  saveSoon(store: PieceStore, onTrouble: (error: MiniTorrentError) => void): void {
     this.#saving ??= setTimeout(() => {
       this.#saving = undefined;
-      behind(this.#log, "noting a download", this.save(store));
+      this.save(store).catch((error: unknown) => onTrouble(asMiniTorrentError(error)));
     }, SAVE_DELAY_MS);
   }
 
@@ -65,10 +66,17 @@ export class DownloadRecord {
     this.#saving = undefined;
   }
 
-  /** The facts first, then the pieces: what is written in between makes the facts differ, and a restart looks again. */
+  /**
+   * The facts first, then the pieces: what is written in between makes the facts differ, and a restart looks again.
+   *
+   * @throws MiniTorrentError FILE_CHANGED when the part file does not have its name any more; DISK_FAILED
+   */
   async save(store: PieceStore): Promise<void> {
-    const facts = await store.facts();
     if (store.status !== "downloading") return;
+    const partPath = partPathOf(this.#download.destinationPath);
+    const [facts, partId] = await Promise.all([store.facts(), partIdOf(partPath)]);
+    if (store.status !== "downloading") return;
+    if (partId !== this.#partId) throw partLost(partPath);
     this.#facts = facts;
     this.have = store.have;
     this.store();
@@ -80,7 +88,10 @@ export class DownloadRecord {
     await store.close();
     this.have = store.have;
     // A finished file has its name by now: then there is no part file, and the next start finds the file itself.
-    const found = await stat(partPathOf(this.#download.destinationPath)).catch(() => undefined);
+    // What has the part file's name now may be somebody else's.
+    const partPath = partPathOf(this.#download.destinationPath);
+    const isOwn = (await partIdOf(partPath)) === this.#partId;
+    const found = isOwn ? await stat(partPath).catch(() => undefined) : undefined;
     this.#facts = found && factsOf(found);
     this.store();
   }

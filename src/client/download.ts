@@ -12,21 +12,23 @@ import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
 import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
+import { DownloadTrouble, explained } from "./download-trouble.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** After trouble with the disk the download tries by itself again and again. */
-const DISK_RETRY_MS = 5_000;
-const DISK_TROUBLE: ReadonlySet<ErrorCode> = new Set(["DISK_FULL", "DISK_FAILED", "DESTINATION_UNUSABLE"]);
-
 const SETTLED: ReadonlySet<DownloadState["status"]> = new Set(["complete", "paused", "failed", "ended"]);
 
 interface Running {
   readonly active: ActiveTorrent;
   readonly store: PieceStore;
+}
+
+interface Retry {
+  readonly timer: NodeJS.Timeout;
+  readonly atMs: number;
 }
 
 type DownloadState =
@@ -37,7 +39,7 @@ type DownloadState =
   | {
       readonly status: "paused";
       readonly reason: string | undefined;
-      readonly retry: NodeJS.Timeout | undefined;
+      readonly retry: Retry | undefined;
     }
   | { readonly status: "failed"; readonly code: ErrorCode; readonly reason: string }
   /** Let go of: logged out, or cancelled. */
@@ -51,6 +53,8 @@ export interface DownloadOptions {
   readonly stored?: StoredDownload;
   /** Called whenever the state changes. */
   readonly onChange: () => void;
+  /** What other downloads are still to write to the disk of that path. */
+  readonly promisedBytes: (path: string) => Promise<number>;
 }
 
 export class Download {
@@ -66,8 +70,8 @@ export class Download {
   /** The opening that is under way, or was last. */
   #opening: Promise<void> = Promise.resolve();
   readonly #record: DownloadRecord;
-  /** Trouble that the user has been told of, and that lasts. */
-  #reportedTrouble: string | undefined;
+  readonly #trouble = new DownloadTrouble();
+  readonly #promisedBytes: (path: string) => Promise<number>;
 
   constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
@@ -79,14 +83,16 @@ export class Download {
     this.#shares = shares;
     this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
     this.#onChange = options.onChange;
+    this.#promisedBytes = options.promisedBytes;
     const { groupId, destinationPath } = options;
-    this.#record = new DownloadRecord(
-      surroundings.profile,
-      this.#log,
-      { groupId, metainfo, destinationPath },
-      stored,
-    );
+    this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
     this.#state = { status: "paused", reason: undefined, retry: undefined };
+  }
+
+  /** What it is still to write while it runs. */
+  get promisedBytes(): number {
+    if (this.#state.status !== "running") return 0;
+    return this.#metainfo.geometry.lengthBytes - this.#state.active.torrent.status().bytesVerified;
   }
 
   get status(): DownloadState["status"] {
@@ -106,7 +112,7 @@ export class Download {
    */
   async begin(isAnswered = false): Promise<void> {
     if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
-    if (this.#state.status === "paused") clearTimeout(this.#state.retry);
+    if (this.#state.status === "paused") clearTimeout(this.#state.retry?.timer);
     this.#record.isPausedByUser = false;
     const opening = { status: "opening" } as const;
     this.#become(opening);
@@ -129,6 +135,7 @@ export class Download {
         metainfo: this.#metainfo,
         destinationPath: this.destinationPath,
         known: this.#record.ofPart,
+        promisedBytes: await this.#promisedBytes(this.destinationPath),
       });
       if (opened.kind === "there-already" && this.#isStill(opening)) {
         await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo);
@@ -257,8 +264,11 @@ export class Download {
     });
     const running = { status: "running", active, store } as const;
     this.#become(running);
-    this.#reportedTrouble = undefined;
-    await this.#record.save(store);
+    try {
+      await this.#record.save(store);
+    } catch (error) {
+      await this.#pauseFor(asMiniTorrentError(error));
+    }
     if (!this.#isStill(running)) return;
     if (active.torrent.have.isComplete) {
       await this.#finish();
@@ -275,7 +285,11 @@ export class Download {
   #onTorrentEvent(event: TorrentEvent): void {
     switch (event.type) {
       case "piece-verified":
-        if (this.#state.status === "running") this.#record.saveSoon(this.#state.store);
+        this.#trouble.isOver();
+        if (this.#state.status !== "running") return;
+        this.#record.saveSoon(this.#state.store, (error) =>
+          this.#behind("pausing a download", this.#pauseFor(error)),
+        );
         return;
       case "all-verified":
         this.#behind("finishing a download", this.#finish());
@@ -297,7 +311,8 @@ export class Download {
       case "read-failed":
         this.#log.warn({ err: event.error }, "a verified piece could not be read");
         // After completion the same torrent goes on as a share.
-        this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
+        if (this.#state.status === "running") this.#behind("pausing a download", this.#pauseFor(event.error));
+        else this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
       case "peer-banned":
         this.#log.warn({ user: event.userId, reason: event.reason }, "peer banned");
@@ -358,30 +373,54 @@ export class Download {
     this.#log.warn({ err: error }, "download stopped");
     const paused = { status: "paused", reason: error.message, retry: undefined } as const;
     await this.#leaveSwarm(paused, error.message);
-    if (this.#isStill(paused)) this.#stopFor(error);
+    const missingBytes = this.#missingBytes;
+    const reason = await explained(error, this.destinationPath, missingBytes);
+    if (this.#isStill(paused)) this.#stopFor(reason);
+  }
+
+  /** Bytes that are still to be written, as far as it has been noted. */
+  get #missingBytes(): number {
+    const { geometry } = this.#metainfo;
+    return geometry.lengthBytes - progress(this.#record.have, geometry).bytesVerified;
   }
 
   /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
   #stopFor(error: MiniTorrentError, isAnswered = false): void {
-    const reason = error.message;
-    if (DISK_TROUBLE.has(error.code) || error.code === "TRACKERS_UNREACHABLE") {
-      const retry = setTimeout(() => this.#behind("trying a download again", this.begin()), DISK_RETRY_MS);
-      this.#become({ status: "paused", reason, retry });
-      // A retry that meets the same trouble is no news.
-      if (this.#reportedTrouble === reason) return;
-      this.#reportedTrouble = reason;
-      if (!isAnswered) this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
+    const retryInMs = this.#trouble.retryInMs(error);
+    if (retryInMs !== undefined) {
+      const timer = setTimeout(() => this.#behind("trying a download again", this.#retry(error)), retryInMs);
+      const reason = `${error.message} It goes on by itself when it can.`;
+      this.#become({ status: "paused", reason, retry: { timer, atMs: Date.now() + retryInMs } });
+      if (this.#trouble.isNews(error) && !isAnswered)
+        this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
     } else {
+      const reason = error.message;
       this.#become({ status: "failed", code: error.code, reason });
       if (isAnswered) return;
       this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
     }
   }
 
+  /** What is still in its way leads to paused again, and was told before. */
+  async #retry(error: MiniTorrentError): Promise<void> {
+    const paused = this.#state;
+    const still = await explained(error, this.destinationPath, this.#missingBytes);
+    if (!this.#isStill(paused)) return;
+    if (still !== error) {
+      this.#stopFor(still);
+      return;
+    }
+    try {
+      await this.begin();
+    } catch (error) {
+      this.#log.info({ err: error }, "download tried again, in vain");
+    }
+  }
+
   /** Whatever comes next, the torrent ends here; what is verified is noted. */
   async #leaveSwarm(next: DownloadState, reason: string): Promise<void> {
     const state = this.#state;
-    if (state.status === "paused") clearTimeout(state.retry);
+    if (state.status === "paused") clearTimeout(state.retry?.timer);
     this.#become(next);
     if (state.status === "running" || state.status === "verifying") {
       const { infoHash } = this.#metainfo;

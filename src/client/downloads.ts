@@ -4,7 +4,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { decodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
-import { Download } from "./download.ts";
+import { Download, type DownloadOptions } from "./download.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { Shares } from "./shares.ts";
@@ -86,7 +86,7 @@ export class Downloads {
         metainfo,
         destinationPath: stored.destinationPath,
         stored,
-        onChange: () => this.#wake(),
+        ...this.#common(fileKey(stored)),
       });
       this.#downloads.set(fileKey(stored), download);
       if (!stored.isPaused) await this.#beginQuietly(download);
@@ -183,10 +183,26 @@ export class Downloads {
       groupId: file.groupId,
       metainfo,
       destinationPath,
-      onChange: () => this.#wake(),
+      ...this.#common(fileKey(file)),
     });
     this.#downloads.set(fileKey(file), download);
     return download;
+  }
+
+  /** What each download is told by all of them. */
+  #common(key: string): Pick<DownloadOptions, "onChange" | "promisedBytes"> {
+    return { onChange: () => this.#wake(), promisedBytes: (path) => this.#promisedBytes(key, path) };
+  }
+
+  /** What all running downloads but that one are still to write to the disk of that path. */
+  async #promisedBytes(exceptKey: string, path: string): Promise<number> {
+    const disk = await diskOf(path);
+    let promisedBytes = 0;
+    for (const [key, download] of this.#downloads) {
+      if (key === exceptKey || download.promisedBytes === 0) continue;
+      if ((await diskOf(download.destinationPath)) === disk) promisedBytes += download.promisedBytes;
+    }
+    return promisedBytes;
   }
 
   async #beginQuietly(download: Download): Promise<void> {
@@ -201,6 +217,11 @@ export class Downloads {
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
   }
+}
+
+/** Which file system the folder of that path is on; undefined if it is not there. */
+async function diskOf(path: string): Promise<number | undefined> {
+  return (await stat(dirname(path)).catch(() => undefined))?.dev;
 }
 
 /** The path the file will have. A folder, or what ends like one, keeps the file's name; missing folders are made. */

@@ -16,17 +16,13 @@ export function writeError(error: unknown, path: string): MiniTorrentError {
     new MiniTorrentError("DESTINATION_UNUSABLE", `${path} cannot be written: ${reason}.`, { cause: error });
   switch (errnoOf(error)) {
     case "ENOSPC":
-      return new MiniTorrentError("DISK_FULL", `The disk has no room for ${path}: free some, then resume.`, {
+      return new MiniTorrentError("DISK_FULL", `The disk has no room for ${path}: free some.`, {
         cause: error,
       });
     case "EDQUOT":
-      return new MiniTorrentError(
-        "DISK_FULL",
-        `Your quota has no room for ${path}: free some, then resume.`,
-        {
-          cause: error,
-        },
-      );
+      return new MiniTorrentError("DISK_FULL", `Your quota has no room for ${path}: free some.`, {
+        cause: error,
+      });
     case "EFBIG":
       return refuse("its file system does not hold files that large; choose another place");
     case "EACCES":
@@ -75,6 +71,14 @@ export function readError(error: unknown, path: string): MiniTorrentError {
 
 export function fileChanged(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError("FILE_CHANGED", `${path} changed meanwhile: share it again.`, { cause });
+}
+
+/** For a part file whose name is another file's by now, or nobody's. */
+export function partLost(path: string): MiniTorrentError {
+  return new MiniTorrentError(
+    "FILE_CHANGED",
+    `${path} was removed, moved or replaced while it was being written: what it had is fetched again.`,
+  );
 }
 
 function diskFailed(error: unknown, doing: string): MiniTorrentError {

@@ -1,10 +1,11 @@
 // The file system's side of a download: NAME.part, sparse at its full length from the start, and how it takes its name.
 // Never follows a symbolic link, never overwrites a file that it did not make.
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, link, lstat, open, rename, statfs, unlink } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
-import { errnoOf, fileChanged, writeError } from "./disk-errors.ts";
+import { errnoOf, partLost, writeError } from "./disk-errors.ts";
+import { noRoom, roomBytes } from "./disk-room.ts";
 import { type FileFacts, factsOf } from "./file-facts.ts";
 
 /** What a file system without hard links (exFAT, some network shares) says to `link`. */
@@ -25,6 +26,7 @@ export interface OpenPart {
  *
  * @param mayExist the profile knows the file; otherwise one that is there is somebody else's
  * @param missingBytes most bytes that are still to be written
+ * @param promisedBytes what others are still to write to that disk
  * @throws MiniTorrentError FILE_EXISTS, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
  */
 export async function openPart(
@@ -32,6 +34,7 @@ export async function openPart(
   lengthBytes: number,
   mayExist: boolean,
   missingBytes: number,
+  promisedBytes = 0,
 ): Promise<OpenPart> {
   const { handle, isNew } = await openOrCreate(path, mayExist);
   try {
@@ -40,7 +43,11 @@ export async function openPart(
       throw new MiniTorrentError("DESTINATION_UNUSABLE", `${path} is not a regular file: remove it.`);
     }
     const unallocatedBytes = Math.max(0, lengthBytes - stats.blocks * STAT_BLOCK_BYTES);
-    await checkRoom(path, Math.min(missingBytes, unallocatedBytes));
+    const neededBytes = Math.min(missingBytes, unallocatedBytes);
+    const room = await roomBytes(path);
+    if (neededBytes > 0 && room < neededBytes + promisedBytes) {
+      throw noRoom(path, room, neededBytes, promisedBytes);
+    }
     if (stats.size !== lengthBytes) await handle.truncate(lengthBytes);
     return { handle, found: isNew ? undefined : factsOf(stats) };
   } catch (error) {
@@ -106,22 +113,12 @@ async function openOrCreate(
   }
 }
 
-async function checkRoom(path: string, missingBytes: number): Promise<void> {
-  const { bavail, blocks, bsize } = await statfs(dirname(path));
-  // A file system without a size (some network and user-space ones) does not say how much room it has.
-  if (blocks === 0 || bavail * bsize >= missingBytes) return;
-  throw new MiniTorrentError(
-    "DISK_FULL",
-    `The disk of ${path} has ${bavail * bsize} bytes left, and ${missingBytes} are needed: free some, then resume.`,
-  );
-}
-
 async function checkSameFile(handle: FileHandle, partPath: string, destinationPath: string): Promise<void> {
   const own = await handle.stat();
   let named = await lstatIfThere(partPath);
   // A crash between the new name and the end of the old one, or after both.
   named ??= await lstatIfThere(destinationPath);
-  if (named === undefined || !isSameFile(own, named)) throw fileChanged(partPath);
+  if (named === undefined || !isSameFile(own, named)) throw partLost(partPath);
 }
 
 async function linkWithoutOverwriting(

@@ -30,6 +30,8 @@ export interface DownloadStoreOptions extends StorageResources {
   readonly have?: Bitfield;
   /** The part file may be there already, because the profile knows this download. @default false: FILE_EXISTS */
   readonly resume?: boolean;
+  /** What other downloads are still to write to that disk: it is not promised twice. @default 0 */
+  readonly promisedBytes?: number;
 }
 
 export interface SeedStoreOptions extends StorageResources {
@@ -90,14 +92,20 @@ export class PieceStore {
    * cannot fit; DESTINATION_UNUSABLE, DISK_FAILED
    */
   static async openForDownload(options: DownloadStoreOptions): Promise<PieceStore> {
-    const { metainfo, partPath, resume = false } = options;
+    const { metainfo, partPath, resume = false, promisedBytes } = options;
     const { geometry } = metainfo;
     const have = options.have?.clone() ?? new Bitfield(geometry.pieceCount);
     let missingBytes = 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (!have.has(i)) missingBytes += geometry.lengthOfPieceBytes(i);
     }
-    const { handle, found } = await openPart(partPath, geometry.lengthBytes, resume, missingBytes);
+    const { handle, found } = await openPart(
+      partPath,
+      geometry.lengthBytes,
+      resume,
+      missingBytes,
+      promisedBytes,
+    );
     const foundBytes = found?.lengthBytes ?? 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (geometry.pieceOffsetBytes(i) + geometry.lengthOfPieceBytes(i) > foundBytes) have.clear(i);

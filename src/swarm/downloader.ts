@@ -8,6 +8,7 @@ import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
 import { Picker } from "./picker.ts";
 import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
+import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 /** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
 const MAX_STRAY_BLOCKS = 32;
@@ -41,6 +42,8 @@ export interface DownloaderOptions {
   readonly storage: PieceStorage;
   readonly nowMs: () => number;
   readonly random: () => number;
+  /** What may be asked for a second; undefined: anything. */
+  readonly bucket: TokenBucket | undefined;
   readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastGiver: number) => void;
   readonly onPieceCorrupt: (pieceIndex: number, contributors: readonly number[]) => void;
   readonly onStorageFailed: (error: MiniTorrentError) => void;
@@ -53,6 +56,8 @@ export class Downloader {
   readonly #options: DownloaderOptions;
   /** By slot. */
   readonly #peers: (Peer | undefined)[] = [];
+  /** By slot: each peer's turn to be asked, while what may be asked for is limited. */
+  readonly #turns: (TokenWaiter | undefined)[] = [];
   #isActive = true;
   #isPumping = false;
   #mustPumpAll = false;
@@ -93,6 +98,7 @@ export class Downloader {
   /** A peer has said what it has. */
   peerCame(peer: Peer): void {
     this.#peers[peer.slot] = peer;
+    this.#turns[peer.slot] = { resume: () => this.pump(peer) };
     this.picker.peerCame(peer);
   }
 
@@ -102,6 +108,9 @@ export class Downloader {
     if (this.#peers[peer.slot] === peer) {
       this.picker.peerLeft(peer);
       this.#peers[peer.slot] = undefined;
+      const turn = this.#turns[peer.slot];
+      if (turn !== undefined) this.#options.bucket?.forget(turn);
+      this.#turns[peer.slot] = undefined;
     }
     this.#resetExclusive(peer);
     this.pumpAll();
@@ -180,6 +189,7 @@ export class Downloader {
 
   #askFreeBlocks(peer: Peer): void {
     while (peer.outstanding < peer.window.sizeBlocks) {
+      if (!this.#isAllowed(peer)) return;
       const piece = this.picker.pieceFor(peer);
       if (piece === undefined) {
         this.#helpOut(peer);
@@ -189,9 +199,17 @@ export class Downloader {
     }
   }
 
+  /** False: the limit is reached, and the peer is asked when it is its turn. */
+  #isAllowed(peer: Peer): boolean {
+    const { bucket } = this.#options;
+    const turn = this.#turns[peer.slot];
+    return bucket === undefined || turn === undefined || bucket.allowance(turn) > 0;
+  }
+
   #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
     peer.asked();
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
+    this.#options.bucket?.spend(lengthBytes);
     peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
   }
 
@@ -207,6 +225,7 @@ export class Downloader {
   #relieve(peer: Peer, leastWaitMs: number, leastBlocks: number): void {
     if (peer.window.isSnubbed) return;
     while (peer.outstanding < peer.window.sizeBlocks) {
+      if (!this.#isAllowed(peer)) return;
       const minWaitMs = Math.max(leastWaitMs, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
       const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
       const slower = busy && this.#peers[busy.askedSlot];
@@ -259,6 +278,7 @@ export class Downloader {
       lengthBytes !== piece.lengthOfBlockBytes(blockIndex)
     ) {
       this.#duplicateBytes += lengthBytes;
+      this.#options.bucket?.spend(lengthBytes);
       const wasTakenBack = peer.answeredWhatWasTakenBack(pieceIndex, blockIndex);
       // Late, or the answer to a try: once it is whole, the peer gives again.
       if (wasTakenBack && peer.window.isSnubbed) {
@@ -471,8 +491,10 @@ export class Downloader {
   }
 
   #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
+    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     peer.tookBack(piece.pieceIndex, blockIndex);
-    peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, piece.lengthOfBlockBytes(blockIndex));
+    this.#options.bucket?.giveBack(lengthBytes);
+    peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
   }
 
   /** Takes back what is asked of the peer, but for so many of the oldest requests and what is arriving. */
@@ -497,6 +519,7 @@ export class Downloader {
 
   #forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
     piece.forget(blockIndex);
+    this.#options.bucket?.giveBack(piece.lengthOfBlockBytes(blockIndex));
     if (mayStillCome) peer.tookBack(piece.pieceIndex, blockIndex);
     else peer.answered();
     this.picker.somethingFreed();

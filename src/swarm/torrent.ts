@@ -15,6 +15,7 @@ import { PieceSet } from "./piece-set.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
 import { Sources } from "./sources.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 import type {
   PeerIdentity,
   PeerSnapshot,
@@ -47,6 +48,8 @@ export interface TorrentOptions {
   readonly random: () => number;
   readonly onEvent: (event: TorrentEvent) => void;
   readonly limits?: Partial<TorrentLimits>;
+  /** What may be sent, and asked for, a second; without it there is no limit. */
+  readonly bandwidth?: { readonly up: TokenBucket; readonly down: TokenBucket };
   readonly clientName?: string;
   /** Where this client listens for peers; told to them. */
   readonly listenPort?: number;
@@ -84,6 +87,7 @@ export class Torrent {
       storage,
       nowMs,
       random,
+      bucket: options.bandwidth?.down,
       onPieceVerified: (pieceIndex, contributors, lastGiver) =>
         this.#pieceVerified(pieceIndex, contributors, lastGiver),
       onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
@@ -103,6 +107,7 @@ export class Torrent {
       defer: options.defer ?? queueMicrotask,
       uploadSlots: this.#limits.uploadSlots,
       requestsFromPeer: this.#limits.requestsFromPeer,
+      bucket: options.bandwidth?.up,
       peers: () => this.#peers,
       isNowhereElse: (pieceIndex) => this.#downloader.picker.availability.rarity(pieceIndex) === 0,
       onSent: (peer, bytes) => {

@@ -6,6 +6,7 @@ import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import { type PeerLink, PIECE_HEADER_BYTES } from "../wire/messages.ts";
 import { writePieceHeader } from "../wire/piece-header.ts";
 import type { PieceFrames, PieceStorage } from "./piece-storage.ts";
+import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 /** One run: long enough for few calls and full TLS records, short enough to stop soon after a choke. */
 const MAX_RUN_BLOCKS = 16;
@@ -43,6 +44,8 @@ export interface UploadQueueOptions {
   readonly limit: number;
   /** False: others go first; `pump` is called again when that may have changed. */
   readonly mayServe: (pieceIndex: number) => boolean;
+  /** What may be sent a second; undefined: anything. */
+  readonly bucket: TokenBucket | undefined;
   /** Runs work after what is running now. */
   readonly defer: (work: () => void) => void;
   /** How fast the connection takes blocks; 0: not known. */
@@ -76,6 +79,7 @@ export class UploadQueue {
   /** Ticks since the connection took something, while it has enough. */
   #heldTicks = 0;
   #isClosed = false;
+  readonly #turn: TokenWaiter = { resume: () => this.pump() };
 
   constructor(options: UploadQueueOptions) {
     this.#options = options;
@@ -151,6 +155,7 @@ export class UploadQueue {
     this.#head = 0;
     this.#urgentEnd = 0;
     this.#unloadAllBut(new Set());
+    this.#options.bucket?.forget(this.#turn);
     return waiting;
   }
 
@@ -249,11 +254,16 @@ export class UploadQueue {
     const piece = this.#loaded.find((candidate) => candidate.pieceIndex === first?.pieceIndex);
     if (first === undefined || piece?.frames === undefined) return false;
     if (!this.#options.mayServe(first.pieceIndex)) return false;
+    const allowedBytes = this.#options.bucket?.allowance(this.#turn) ?? Number.POSITIVE_INFINITY;
+    if (allowedBytes === 0) return false;
     let runEnd = this.#head + 1;
     let runBytes = first.lengthBytes;
     let frames: Uint8Array;
     if (this.#isWholeBlock(first)) {
-      const mostBlocks = Math.min(MAX_RUN_BLOCKS, this.#unsentLimitBytes / BLOCK_LENGTH_BYTES);
+      const mostBlocks = Math.min(
+        MAX_RUN_BLOCKS,
+        Math.min(this.#unsentLimitBytes, allowedBytes) / BLOCK_LENGTH_BYTES,
+      );
       while (runEnd - this.#head < mostBlocks && this.#continues(runEnd)) {
         runBytes += this.#requests[runEnd]?.lengthBytes ?? 0;
         runEnd++;
@@ -273,6 +283,7 @@ export class UploadQueue {
     }
     piece.runsInFlight++;
     this.#unsentBytes += runBytes;
+    this.#options.bucket?.spend(runBytes);
     this.#options.onSent(first.pieceIndex, runBytes);
     const hasRoom = this.#options.link.sendBlocks(frames, () => {
       this.#heldTicks = 0;

@@ -6,6 +6,7 @@ import { Choker } from "./choker.ts";
 import { FirstCopies } from "./first-copies.ts";
 import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 import { UploadQueue, type UploadRequest } from "./upload-queue.ts";
 
 /** Contiguous pieces that are suggested one after the other (seeks of a disk, read-ahead). */
@@ -20,6 +21,8 @@ export interface UploaderOptions {
   readonly defer: (work: () => void) => void;
   readonly uploadSlots: number;
   readonly requestsFromPeer: number;
+  /** What may be sent a second; undefined: anything. */
+  readonly bucket: TokenBucket | undefined;
   readonly peers: () => readonly Peer[];
   /** True if no other peer has that piece. */
   readonly isNowhereElse: (pieceIndex: number) => boolean;
@@ -55,9 +58,10 @@ export class Uploader {
   }
 
   makeQueue(peer: Peer): UploadQueue {
-    const { geometry, storage, defer, requestsFromPeer, onSent, onReadFailed } = this.#options;
+    const { geometry, storage, defer, requestsFromPeer, bucket, onSent, onReadFailed } = this.#options;
     return new UploadQueue({
       geometry,
+      bucket,
       link: peer.link,
       storage,
       defer,

@@ -2,6 +2,7 @@
 // block; its downlink takes what arrives in the order of arrival. Payload is not copied: a block's first byte stands for
 // all of it (simulated-storage.ts).
 import { Bitfield } from "../../src/metainfo/bitfield.ts";
+import { TokenBucket } from "../../src/swarm/token-bucket.ts";
 import { Torrent, type TorrentEvent } from "../../src/swarm/torrent.ts";
 import type { TorrentLimits } from "../../src/swarm/torrent-status.ts";
 import { PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
@@ -34,6 +35,8 @@ export class Host {
   readonly storage: SimulatedStorage;
   readonly supportsFast: boolean;
   readonly events: TorrentEvent[] = [];
+  /** What it allows itself; nothing is limited at first. */
+  readonly bandwidth: { readonly up: TokenBucket; readonly down: TokenBucket };
   readonly links = new Set<SimulatedLink>();
   readonly upBytesPerSecond: number;
   readonly downBytesPerSecond: number;
@@ -68,11 +71,14 @@ export class Host {
     const { has = "nothing" } = options;
     const have = typeof has === "object" ? has : new Bitfield(geometry.pieceCount);
     if (has === "all") have.setAll();
+    const nowMs = (): number => clock.nowMs;
+    this.bandwidth = { up: new TokenBucket(nowMs), down: new TokenBucket(nowMs) };
     this.torrent = new Torrent({
+      bandwidth: this.bandwidth,
       geometry,
       have,
       storage: this.storage,
-      nowMs: () => clock.nowMs,
+      nowMs,
       random: seededRandom(seed),
       defer: (work) => clock.schedule(0, work),
       onEvent: (event) => {
@@ -84,6 +90,8 @@ export class Host {
     });
     const tick = (): void => {
       if (this.isFrozen || this.torrent.state.status === "closed") return;
+      this.bandwidth.up.tick();
+      this.bandwidth.down.tick();
       this.torrent.tick();
       clock.schedule(TICK_MS, tick);
     };

@@ -26,6 +26,7 @@ test("a peer that takes nothing for 2 s keeps only the piece in flight, and is s
       },
     },
     limit: 100,
+    bucket: undefined,
     mayServe: () => true,
     defer: (work) => work(),
     bytesPerSecond: () => 0,

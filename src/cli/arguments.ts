@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { type Address, formatAddress, parseAddress, type TrackerAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/limits.ts";
+import { parseRate, parseSize } from "./byte-amounts.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 const TRACKER_LIMIT_NAMES = Object.keys(DEFAULT_TRACKER_LIMITS) as (keyof TrackerLimits)[];
@@ -21,6 +22,10 @@ Options
                        given none; nobody else may be able to read it
   --json               one JSON object a line for each answer and each event; no prompt
   --stay               when piped input ends, go on sharing until a signal comes
+  --limit-up <rate>, --limit-down <rate>
+                       most that is sent, or fetched, a second, such as 500kB/s or 5MB/s; the
+                       command limit changes it while the client runs
+  --memory <size>      most memory for pieces on their way, such as 64MiB (96MiB)
   --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in
                        the data folder. Without it nothing is logged.
   --help, --version`;
@@ -45,6 +50,9 @@ export interface ClientArguments {
   readonly passwordFile: string | undefined;
   readonly isJson: boolean;
   readonly isStaying: boolean;
+  /** Bytes a second; undefined: no limit. */
+  readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
+  readonly memoryBytes: number | undefined;
   readonly logLevel: LogLevel | undefined;
 }
 
@@ -79,6 +87,9 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
         json: { type: "boolean" },
         stay: { type: "boolean" },
         "password-file": { type: "string" },
+        "limit-up": { type: "string" },
+        "limit-down": { type: "string" },
+        memory: { type: "string" },
       },
     }),
   );
@@ -93,6 +104,8 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
     passwordFile: values["password-file"],
     isJson: values.json === true,
     isStaying: values.stay === true,
+    limits: { up: given(parseRate, values["limit-up"]), down: given(parseRate, values["limit-down"]) },
+    memoryBytes: given(parseSize, values.memory),
     logLevel: logLevelOf(values["log-level"]),
   };
 }
@@ -140,6 +153,10 @@ function understood<T>(parse: () => T): T {
       cause: error,
     });
   }
+}
+
+function given<T>(parse: (text: string) => T, text: string | undefined): T | undefined {
+  return text === undefined ? undefined : parse(text);
 }
 
 function exactlyTwo(positionals: readonly string[], expected: string): [string, string] {

@@ -64,6 +64,8 @@ async function run(given: ClientArguments): Promise<number> {
     trackers,
     ...(firstTracker === undefined ? {} : { firstTracker }),
     dataDir,
+    limits: given.limits,
+    ...(given.memoryBytes === undefined ? {} : { memoryBytes: given.memoryBytes }),
     log: logFor(given.logLevel, isInteractive ? join(dataDir, "client.log") : undefined),
     onEvent: feed.push,
   });

@@ -19,6 +19,8 @@ export type ArgumentKind =
   | "download-group"
   | "download-file"
   | "path"
+  | "direction"
+  | "rate"
   | "command";
 
 export interface Argument {

@@ -1,7 +1,8 @@
 // The one table of commands: name, arguments, help line, action. The terminal, the pipe and tab completion all read it.
 // An action calls the client and says the answer twice: as data for --json and as lines for a person.
 import { MiniTorrentError } from "../api/errors.ts";
-import type { DownloadStatus } from "../client/status.ts";
+import type { BandwidthLimits, DownloadStatus } from "../client/status.ts";
+import { parseRate } from "./byte-amounts.ts";
 import type { Answer, Argument, ArgumentKind, Command, CommandContext } from "./command.ts";
 import { absolutePath } from "./command-line.ts";
 import { countOf, formatBytes, harmless } from "./display-text.ts";
@@ -10,6 +11,7 @@ import {
   renderDownloads,
   renderFiles,
   renderGroups,
+  renderLimits,
   renderMembers,
   renderPeers,
   renderRequests,
@@ -274,6 +276,29 @@ export const commands: readonly Command[] = [
     },
   },
   {
+    name: "limit",
+    arguments: [
+      { name: "up|down", kind: "direction" },
+      { name: "rate", kind: "rate" },
+      groupArgument("my-group"),
+      fileArgument("group-file"),
+    ],
+    arity: [0, 2, 4],
+    help: "Limit what is sent (up) or fetched (down) a second, of all or of one file: 5MB/s, 500kB/s, off.",
+    run: async ({ client }, direction?: string, rate = "", groupId?: string, fileName?: string) => {
+      if (direction !== undefined) {
+        const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
+        client.limit(directionOf(direction), parseRate(rate), which);
+      }
+      const limits = client.limits();
+      const result = {
+        all: inJson(limits.all),
+        files: limits.files.map(({ groupId, fileName, ...own }) => ({ groupId, fileName, ...inJson(own) })),
+      };
+      return { result, lines: () => renderLimits(limits) };
+    },
+  },
+  {
     name: "export_torrent",
     arguments: [groupArgument("my-group"), fileArgument("group-file"), { name: "out_path", kind: "path" }],
     arity: [3],
@@ -335,6 +360,19 @@ export const commands: readonly Command[] = [
     run: async () => ({ result: {}, lines: () => [] }),
   },
 ];
+
+function directionOf(word: string): "up" | "down" {
+  if (word === "up" || word === "down") return word;
+  throw new MiniTorrentError(
+    "INVALID_ARGUMENT",
+    `'${word}' is neither up, what is sent, nor down, what is fetched.`,
+  );
+}
+
+/** JSON has no undefined. */
+function inJson({ up, down }: BandwidthLimits): { up: number | null; down: number | null } {
+  return { up: up ?? null, down: down ?? null };
+}
 
 function askerOf(context: CommandContext, name: string): (question: string) => Promise<string> {
   if (context.askPassword !== undefined) return context.askPassword;

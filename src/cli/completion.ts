@@ -66,8 +66,8 @@ async function candidatesFor(
   if (kind === undefined) return [];
   if (kind === "path") return paths(typed);
   if (kind === "command") return whole(table.map((command) => command.name));
-  // In every command that names a group and something in it, the group comes first.
-  return whole(await names(client, kind, values[0] ?? ""));
+  // In every command that names a group and something in it, the group comes right before.
+  return whole(await names(client, kind, values.at(-1) ?? ""));
 }
 
 async function names(
@@ -97,6 +97,10 @@ async function names(
         .downloads()
         .filter((download) => download.groupId === groupId)
         .map((download) => download.fileName);
+    case "direction":
+      return ["up", "down"];
+    case "rate":
+      return ["off", "500kB/s", "1MB/s", "5MB/s"];
     default:
       return [];
   }

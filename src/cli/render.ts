@@ -2,10 +2,12 @@
 // a download. Pure; every name in it may come from somebody else and is made harmless.
 import type { FileSummary, GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
 import type {
+  BandwidthLimits,
   ClientStatus,
   DownloadSource,
   DownloadStatus,
   HashProgress,
+  LimitsStatus,
   PeerStatus,
 } from "../client/status.ts";
 import {
@@ -135,6 +137,19 @@ export function renderStatus(status: ClientStatus): readonly string[] {
     `Peers reach this client at ${status.listeningOn}.`,
     `${countOf(status.sharedFiles, "file")} shared, ${countOf(status.runningDownloads, "download")} running.`,
   ].map(harmless);
+}
+
+export function renderLimits({ all, files }: LimitsStatus): readonly string[] {
+  const ofFiles = files.map(
+    ({ groupId, fileName, ...own }) => `[${groupId}] ${fileName}: ${limitsText(own)}`,
+  );
+  return [`All together: ${limitsText(all)}`, ...ofFiles].map(harmless);
+}
+
+function limitsText({ up, down }: BandwidthLimits): string {
+  const most = (rate: number | undefined): string =>
+    rate === undefined ? "no limit" : `at most ${formatRate(rate)}`;
+  return `up ${most(up)}, down ${most(down)}.`;
 }
 
 /** `alice@127.0.0.1:9001 [films]> `: who, at which tracker, in which groups; never wider than half of the terminal. */

@@ -54,12 +54,17 @@ function nearestCommand(table: readonly Command[], name: string): Command | unde
   return isNear ? table.find((candidate) => candidate.name === nearest) : undefined;
 }
 
-/** `wait [<group_id> <file_name>]` */
+/** `wait [<group_id> <file_name>]`: what may be left out in brackets, and what may be left out of that in its own. */
 export function usageOf(command: Command): string {
   const names = command.arguments.map((argument) => `<${argument.name}>`);
-  const required = Math.min(...command.arity);
-  const optional = names.slice(required).join(" ");
-  return [command.name, ...names.slice(0, required), ...(optional === "" ? [] : [`[${optional}]`])].join(" ");
+  let optional = "";
+  for (const [step, count] of command.arity.entries().toArray().reverse()) {
+    const upTo = command.arity[step + 1] ?? count;
+    const part = [...names.slice(count, upTo), ...(optional === "" ? [] : [optional])].join(" ");
+    optional = part === "" ? "" : `[${part}]`;
+  }
+  const required = names.slice(0, command.arity[0]);
+  return [command.name, ...required, ...(optional === "" ? [] : [optional])].join(" ");
 }
 
 /** Name of the command that a line gives, as far as it may be repeated; empty if there is none. */

@@ -23,20 +23,23 @@ import {
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
+import { MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import { DiskPool } from "../storage/disk-pool.ts";
 import { FrameCache } from "../storage/frame-cache.ts";
 import { PieceMemory } from "../storage/piece-memory.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
+import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
 import { peerStatuses } from "./peer-status.ts";
-import { Session } from "./session.ts";
+import { type ActiveTorrent, Session } from "./session.ts";
 import type {
   ClientEvent,
   ClientStatus,
   DownloadStatus,
   HashProgress,
+  LimitsStatus,
   PeerStatus,
   ShareResult,
 } from "./status.ts";
@@ -45,6 +48,9 @@ import type { TrackerApi } from "./tracker-socket.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
 const nothing = z.unknown();
+/** Pieces that are being put together need most; see PieceMemory for how much is of use. */
+const DEFAULT_MEMORY_BYTES = 96 * 1024 * 1024;
+const LEAST_MEMORY_BYTES = 2 * MAX_PIECE_LENGTH_BYTES;
 
 export interface ClientOptions {
   /** Where to listen for peers; port 0: any. */
@@ -54,6 +60,10 @@ export interface ClientOptions {
   readonly firstTracker?: number;
   readonly dataDir: string;
   readonly log: Logger;
+  /** Most memory for pieces on their way, in and out; 96 MiB if it is left out. */
+  readonly memoryBytes?: number;
+  /** Bytes a second; no limit where it is left out. */
+  readonly limits?: { readonly up?: number | undefined; readonly down?: number | undefined };
   /** Called for everything that happens unasked. */
   readonly onEvent: (event: ClientEvent) => void;
 }
@@ -63,36 +73,52 @@ export class Client {
   readonly #pins: PinStore;
   readonly #storage: StorageResources;
   readonly #session: Session;
+  readonly #bandwidth: Bandwidth;
   readonly #login: Login;
   readonly #link: TrackerLink;
 
   /**
    * Listens for peers, and starts to look for a tracker behind.
    *
-   * @throws MiniTorrentError ADDRESS_IN_USE, DISK_FAILED
+   * @throws MiniTorrentError ADDRESS_IN_USE, DISK_FAILED, INVALID_ARGUMENT (memory or limits too small)
    */
   static async open(options: ClientOptions): Promise<Client> {
+    const bandwidth = new Bandwidth(() => performance.now());
+    for (const direction of ["up", "down"] as const) bandwidth.limit(direction, options.limits?.[direction]);
+    const memory = divideMemory(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     const identity = await createDeviceIdentity();
     let login: Login | undefined;
     const session = await Session.open({
       listen: options.listen,
       identity,
+      bandwidth,
       log: options.log.child({ part: "session" }),
       credentials: (groupId) => login?.memberships.credentials(groupId),
       credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),
     });
-    const client = new Client(options, identity, session);
+    const client = new Client(options, identity, session, bandwidth, memory);
     login = client.#login;
     return client;
   }
 
-  private constructor(options: ClientOptions, identity: DeviceIdentity, session: Session) {
+  private constructor(
+    options: ClientOptions,
+    identity: DeviceIdentity,
+    session: Session,
+    bandwidth: Bandwidth,
+    memory: { piecesBytes: number; framesBytes: number },
+  ) {
     const { log, onEvent, dataDir, trackers } = options;
     this.#options = options;
     this.#session = session;
+    this.#bandwidth = bandwidth;
     this.#pins = new PinStore(join(dataDir, "trackers.sqlite"));
-    this.#storage = { disk: new DiskPool(), memory: new PieceMemory(), cache: new FrameCache() };
+    this.#storage = {
+      disk: new DiskPool(),
+      memory: new PieceMemory(memory.piecesBytes),
+      cache: new FrameCache(memory.framesBytes),
+    };
     this.#storage.memory.onRoom(() => session.roomAvailable());
     const link = () => this.#link;
     this.#login = new Login({ session, storage: this.#storage, identity, dataDir, log, onEvent, link });
@@ -281,12 +307,32 @@ export class Client {
 
   /** @throws MiniTorrentError NOT_SHARED when this client neither shares nor downloads it, NOT_LOGGED_IN */
   peers(groupId: string, fileName: string): readonly PeerStatus[] {
-    this.#login.require();
-    const active = this.#session.find(groupId, fileName);
-    if (active === undefined) {
-      throw new MiniTorrentError("NOT_SHARED", `You neither share nor download ${fileName} in ${groupId}.`);
-    }
-    return peerStatuses(active.torrent.status());
+    return peerStatuses(this.#active(groupId, fileName).torrent.status());
+  }
+
+  /** What this client allows itself to send and to fetch. */
+  limits(): LimitsStatus {
+    const files = [...this.#session.all()].map(({ groupId, metainfo: { fileName, infoHash } }) => ({
+      groupId,
+      fileName,
+      ...this.#bandwidth.limitsOf(infoHash),
+    }));
+    return { all: this.#bandwidth.limits, files: files.filter(isLimited) };
+  }
+
+  /**
+   * Limits what is sent or fetched a second, from now until this client ends: of one file, or of everything together.
+   *
+   * @param bytesPerSecond undefined: no limit any more
+   * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB/s; NOT_SHARED, NOT_LOGGED_IN for a file
+   */
+  limit(
+    direction: Direction,
+    bytesPerSecond: number | undefined,
+    which?: { groupId: string; fileName: string },
+  ): void {
+    const infoHash = which && this.#active(which.groupId, which.fileName).metainfo.infoHash;
+    this.#bandwidth.limit(direction, bytesPerSecond, infoHash);
   }
 
   /**
@@ -323,6 +369,13 @@ export class Client {
     this.#pins.close();
   }
 
+  #active(groupId: string, fileName: string): ActiveTorrent {
+    this.#login.require();
+    const active = this.#session.find(groupId, fileName);
+    if (active !== undefined) return active;
+    throw new MiniTorrentError("NOT_SHARED", `You neither share nor download ${fileName} in ${groupId}.`);
+  }
+
   async #askLoggedIn<T>(
     answer: ZodType<T>,
     question: (api: TrackerApi, writeId: string) => Promise<unknown>,
@@ -336,4 +389,17 @@ export class Client {
 function dialFrom(listenHost: string): string | undefined {
   const isOneAddress = isIP(listenHost) !== 0 && listenHost !== "0.0.0.0" && listenHost !== "::";
   return isOneAddress ? listenHost : undefined;
+}
+
+/** Two thirds for pieces on their way in, in whole pieces of the largest kind; the rest for those on their way out. */
+function divideMemory(memoryBytes: number): { piecesBytes: number; framesBytes: number } {
+  if (memoryBytes < LEAST_MEMORY_BYTES) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      "Less than 32 MiB of memory holds no two of the largest pieces.",
+    );
+  }
+  const most = Math.floor((memoryBytes * 2) / 3 / MAX_PIECE_LENGTH_BYTES) * MAX_PIECE_LENGTH_BYTES;
+  const piecesBytes = Math.max(MAX_PIECE_LENGTH_BYTES, most);
+  return { piecesBytes, framesBytes: memoryBytes - piecesBytes };
 }

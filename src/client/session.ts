@@ -14,6 +14,7 @@ import type { GroupCredentials } from "../transport/group-credentials.ts";
 import { Listener } from "../transport/listener.ts";
 import type { PeerSocket } from "../transport/peer-socket.ts";
 import { makePeerId, PEER_ID_RANDOM_BYTES } from "../wire/handshake.ts";
+import type { Bandwidth } from "./bandwidth.ts";
 import { Connector } from "./connector.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
@@ -29,6 +30,7 @@ export interface ActiveTorrent {
 export interface SessionOptions {
   readonly listen: Address;
   readonly identity: DeviceIdentity;
+  readonly bandwidth: Bandwidth;
   readonly log: Logger;
   /** This device's credentials for a group; undefined while it has none. */
   readonly credentials: (groupId: string) => GroupCredentials | undefined;
@@ -96,6 +98,7 @@ export class Session {
       onEvent: parts.onEvent,
       clientName: "miniTorrent",
       listenPort: this.port,
+      bandwidth: this.#options.bandwidth.of(metainfo.infoHash),
     });
     const connector = new Connector<PeerSocket>({
       ownDeviceId: this.#options.identity.deviceId,
@@ -118,6 +121,11 @@ export class Session {
     this.#active.delete(infoHash);
     active.connector.close(reason);
     active.torrent.close(reason);
+    this.#options.bandwidth.ended(infoHash);
+  }
+
+  all(): Iterable<ActiveTorrent> {
+    return this.#active.values();
   }
 
   /** The running torrent of that file, shared or downloading. */
@@ -207,6 +215,7 @@ export class Session {
   }
 
   #tick(): void {
+    this.#options.bandwidth.tick();
     for (const { torrent, connector } of this.#active.values()) {
       // Somebody may share thousands of files that nobody asks for.
       if (!torrent.isIdle) torrent.tick();

@@ -73,6 +73,20 @@ export interface ClientStatus {
   readonly runningDownloads: number;
 }
 
+/** Bytes a second; undefined: no limit. */
+export interface BandwidthLimits {
+  readonly up: number | undefined;
+  readonly down: number | undefined;
+}
+
+/** What `limit` shows. */
+export interface LimitsStatus {
+  /** On everything together. */
+  readonly all: BandwidthLimits;
+  /** The files that have one of their own beside it. */
+  readonly files: readonly (BandwidthLimits & { readonly groupId: string; readonly fileName: string })[];
+}
+
 /** What `upload_file` did. */
 export interface ShareResult {
   readonly groupId: string;

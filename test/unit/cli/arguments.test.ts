@@ -19,6 +19,8 @@ describe("parseClientArguments", () => {
     passwordFile: undefined,
     isJson: false,
     isStaying: false,
+    limits: { up: undefined, down: undefined },
+    memoryBytes: undefined,
     logLevel: undefined,
   };
 
@@ -39,6 +41,15 @@ describe("parseClientArguments", () => {
     );
   });
 
+  it("reads limits and memory as people write them", () => {
+    const given = ["--limit-up", "500kB/s", "--limit-down=5MB/s", "--memory", "64MiB"];
+    assert.deepEqual(parseClientArguments(["127.0.0.1:0", "t.txt", ...given]), {
+      ...run,
+      limits: { up: 500_000, down: 5_000_000 },
+      memoryBytes: 64 * 1024 * 1024,
+    });
+  });
+
   it("gives help and version whatever else is there", () => {
     assert.deepEqual(parseClientArguments(["--help", "x"]), { kind: "help" });
     assert.deepEqual(parseClientArguments(["-V"]), { kind: "version" });
@@ -52,6 +63,8 @@ describe("parseClientArguments", () => {
     [["localhost", "t.txt"], "INVALID_ADDRESS", /'localhost' is not an address/],
     [["127.0.0.1:1", "t.txt", "--nonsense"], "USAGE", /^Unknown option '--nonsense'/],
     [["127.0.0.1:1", "t.txt", "--log-level", "loud"], "USAGE", /'loud' is not a log level: trace, debug/],
+    [["127.0.0.1:1", "t.txt", "--limit-up", "5 apples"], "INVALID_ARGUMENT", /'5 apples' is not a rate/],
+    [["127.0.0.1:1", "t.txt", "--memory", "lots"], "INVALID_ARGUMENT", /'lots' is not a size/],
   ];
   for (const [argv, code, message] of wrong) {
     it(`refuses '${argv.join(" ")}'`, () => {

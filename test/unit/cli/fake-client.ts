@@ -7,6 +7,7 @@ import type {
   ClientStatus,
   DownloadStatus,
   HashProgress,
+  LimitsStatus,
   PeerStatus,
   ShareResult,
 } from "../../../src/client/status.ts";
@@ -24,6 +25,7 @@ export class FakeClient implements ClientCommands {
   files: FileSummary[] = [];
   current: DownloadStatus[] = [];
   peerList: PeerStatus[] = [];
+  limited: LimitsStatus = { all: { up: undefined, down: undefined }, files: [] };
   /** Method → what it throws. */
   readonly failures = new Map<string, Error>();
   /** Method → what it waits for before it answers. */
@@ -161,6 +163,23 @@ export class FakeClient implements ClientCommands {
       );
     }
     return this.peerList;
+  }
+  limits(): LimitsStatus {
+    return this.limited;
+  }
+  limit(
+    direction: "up" | "down",
+    bytesPerSecond: number | undefined,
+    which?: { groupId: string; fileName: string },
+  ): void {
+    this.calls.push(`limit ${direction} ${bytesPerSecond} ${which?.groupId} ${which?.fileName}`);
+    if (which === undefined)
+      this.limited = { ...this.limited, all: { ...this.limited.all, [direction]: bytesPerSecond } };
+    else
+      this.limited = {
+        ...this.limited,
+        files: [{ ...which, up: undefined, down: undefined, [direction]: bytesPerSecond }],
+      };
   }
 }
 

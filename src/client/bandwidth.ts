@@ -5,7 +5,7 @@ import { TokenBucket } from "../swarm/token-bucket.ts";
 import type { BandwidthLimits } from "./status.ts";
 
 /** One block a second: with less, a peer's patience ends before its block comes. */
-export const LEAST_BYTES_PER_SECOND = 16 * 1024;
+const LEAST_BYTES_PER_SECOND = 16 * 1024;
 
 export type Direction = keyof BandwidthLimits;
 type Buckets = Readonly<Record<Direction, TokenBucket>>;
@@ -43,7 +43,7 @@ export class Bandwidth {
    * Takes effect at once.
    *
    * @param infoHash of one torrent; without it the limit is on all together
-   * @throws MiniTorrentError INVALID_ARGUMENT below `LEAST_BYTES_PER_SECOND`
+   * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB a second
    */
   limit(direction: Direction, bytesPerSecond: number | undefined, infoHash?: string): void {
     if (bytesPerSecond !== undefined && !(bytesPerSecond >= LEAST_BYTES_PER_SECOND)) {

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "./cluster.ts";
 import type { Writer } from "./writer.ts";
 
-/** Issue of the whole: online peers drop somebody within a second of his removal. */
-const TOLD_WITHIN_MS = 1_000;
+/** Online peers drop somebody within a second of his removal. A short run shares its machine, and says nothing about speed. */
+const TOLD_WITHIN_MS = process.env.TORTURE_ROUNDS === undefined ? 10_000 : 1_000;
 const POLL_MS = 10;
 
 /** @returns milliseconds from the removal being asked for */
@@ -39,7 +39,7 @@ export async function tellOfRemoval(
   while (guests.some((guest) => heardMs(guest) === undefined)) {
     if (performance.now() - startedMs > TOLD_WITHIN_MS) {
       const deaf = guests.filter((guest) => heardMs(guest) === undefined).map(({ userId }) => userId);
-      throw new Error(`${groupId}: ${deaf.join(", ")} had not heard of a removal after a second`);
+      throw new Error(`${groupId}: ${deaf.join(", ")} had not heard of a removal after ${TOLD_WITHIN_MS} ms`);
     }
     await sleep(POLL_MS);
   }

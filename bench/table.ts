@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { machineFacts } from "./machine.ts";
 import { writePlot } from "./plot.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
+import { decisions } from "./rows/decisions.ts";
 import { equalHosts } from "./rows/equal-hosts.ts";
 import { hashing } from "./rows/hashing.ts";
 import { largeFile } from "./rows/large-file.ts";
@@ -23,6 +24,7 @@ const ROWS: readonly Row[] = [
   largeFile,
   equalHosts,
   otherSwarms,
+  decisions,
   hashing,
   longWire,
   smallFiles,

@@ -51,6 +51,9 @@ export type DiskAnswer =
       readonly failure: { readonly code: string | undefined; readonly message: string };
     };
 
+/** What a worker says first. */
+export const READY = "ready";
+
 /** What a worker asks of the file system: a part of `node:fs`, so that a test can put one in that fails on purpose. */
 export interface DiskIo {
   readSync(fd: number, into: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): number;

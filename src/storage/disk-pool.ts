@@ -1,23 +1,28 @@
 // Worker threads that hash and touch the disk, so that the thread of the network does neither. Whichever worker is free
-// takes the next job; a digest's jobs stay with the worker that it lives in, and come first there. A worker that dies is replaced; what it was doing fails, and never hangs.
+// takes the next job, one without digests first; a digest's jobs stay with the worker that it lives in, and come first
+// there. A worker that dies is replaced; what it was doing fails, and never hangs.
 import { Worker } from "node:worker_threads";
 import { MiniTorrentError } from "../api/errors.ts";
 import { readError, writeError } from "./disk-errors.ts";
-import type {
-  DigestJob,
-  DiskAnswer,
-  DiskJob,
-  DiskRequest,
-  DiskResult,
-  DiskWorkerData,
-  FileRange,
-  SharedBytes,
+import {
+  type DigestJob,
+  type DiskAnswer,
+  type DiskJob,
+  type DiskRequest,
+  type DiskResult,
+  type DiskWorkerData,
+  type FileRange,
+  READY,
+  type SharedBytes,
 } from "./disk-jobs.ts";
 
 /** Writing 1 GiB with both hashes on two cores and a tmpfs: one worker 450 MiB/s, two 850 MiB/s. */
 const DEFAULT_WORKER_COUNT = 2;
 /** Jobs that a worker has at once, so that it need not wait for the next: two are 20 % slower with pieces of 256 KiB. */
 const JOBS_PER_WORKER = 4;
+/** Of those, jobs that are not a digest's, in a worker where digests live: they wait behind these. A download's digest
+ * that falls behind has to read the file again. */
+const SHARED_JOBS_BESIDE_DIGESTS = 2;
 
 /** What a hash of a file passes at once: threads seldom wait for each other, and it fits a core's cache. */
 export const CHUNK_BYTES = 1024 * 1024;
@@ -49,6 +54,8 @@ interface PendingJob {
 /** A place for a worker: the thread in it starts with the first job, and again with the first after its death. */
 interface Seat {
   worker: Worker | undefined;
+  /** The worker has said that it takes jobs: a thread needs 50 ms to start, and the other one need not wait for it. */
+  isReady: boolean;
   /** What the worker has, by job id. */
   readonly running: Map<number, PendingJob>;
   /** What waits for this very worker. */
@@ -78,6 +85,7 @@ export class DiskPool {
     for (let i = 0; i < workerCount; i++) {
       this.#seats.push({
         worker: undefined,
+        isReady: false,
         running: new Map(),
         bound: [],
         digestCount: 0,
@@ -161,20 +169,29 @@ export class DiskPool {
     }
     return new Promise<DiskResult>((resolve, reject) => {
       (seat?.bound ?? this.#shared).push({ job, resolve, reject, explain });
+      this.#startAll();
       if (seat !== undefined) {
         this.#dispatch(seat);
         return;
       }
-      const [idlest] = [...this.#seats].sort((a, b) => a.running.size - b.running.size);
-      if (idlest !== undefined) this.#dispatch(idlest);
+      const load = ({ isReady, digestCount, running }: Seat): number =>
+        running.size + (digestCount > 0 ? JOBS_PER_WORKER : 0) + (isReady ? 0 : 2 * JOBS_PER_WORKER);
+      for (const next of [...this.#seats].sort((a, b) => load(a) - load(b))) {
+        this.#dispatch(next);
+        if (this.#shared.length === 0) return;
+      }
     });
   }
 
+  /** All at once: what comes first is soon too much for one. */
+  #startAll(): void {
+    for (const seat of this.#seats) seat.worker ??= this.#startWorker(seat);
+  }
+
   #dispatch(seat: Seat): void {
-    while (seat.running.size < JOBS_PER_WORKER) {
+    while (seat.worker !== undefined && seat.isReady && seat.running.size < JOBS_PER_WORKER) {
       const pending = this.#nextFor(seat);
       if (pending === undefined) return;
-      seat.worker ??= this.#startWorker(seat);
       const request: DiskRequest = { jobId: this.#nextId++, job: pending.job };
       seat.running.set(request.jobId, pending);
       seat.worker.postMessage(request);
@@ -187,8 +204,10 @@ export class DiskPool {
    */
   #nextFor(seat: Seat): PendingJob | undefined {
     const isReadBack = seat.bound[0]?.job.kind === "digest-file";
+    const mayShare = seat.digestCount === 0 || seat.running.size < SHARED_JOBS_BESIDE_DIGESTS;
     const isSharedTurn = isReadBack && seat.hasJustReadBack && this.#shared.length > 0;
-    const next = isSharedTurn ? this.#shared.shift() : (seat.bound.shift() ?? this.#shared.shift());
+    const bound = isSharedTurn ? undefined : seat.bound.shift();
+    const next = bound ?? (mayShare || isSharedTurn ? this.#shared.shift() : undefined);
     if (next !== undefined) seat.hasJustReadBack = next.job.kind === "digest-file";
     return next;
   }
@@ -206,21 +225,31 @@ export class DiskPool {
     const workerData: DiskWorkerData = { ioModule: this.#ioModule };
     const worker = new Worker(new URL(`./disk-worker.${extension}`, import.meta.url), { workerData });
     let cause: unknown;
-    worker.on("message", (answer: DiskAnswer) => this.#settle(seat, answer));
+    worker.on("message", (answer: DiskAnswer | typeof READY) => {
+      if (answer !== READY) {
+        this.#settle(seat, answer);
+        return;
+      }
+      seat.isReady = true;
+      this.#dispatch(seat);
+    });
     worker.on("error", (error) => {
       cause = error;
     });
     // "exit" always follows "error". The thread is gone then: nothing touches the memory of its jobs any more.
     worker.on("exit", (exitCode) => {
       const lost = [...seat.running.values(), ...seat.bound];
+      // One that cannot even start takes what waits for anybody with it, unless there is somebody else.
+      if (!seat.isReady && !this.#seats.some(({ isReady }) => isReady)) lost.push(...this.#shared.splice(0));
       seat.running.clear();
       seat.bound = [];
       seat.digestCount = 0;
       seat.worker = undefined;
+      seat.isReady = false;
       const sentence = "A thread that writes to the disk died: try again.";
       cause ??= new Error(`it ended with exit code ${exitCode}`);
       for (const job of lost) job.reject(new MiniTorrentError("DISK_FAILED", sentence, { cause }));
-      this.#dispatch(seat);
+      if (this.#shared.length > 0) this.#startAll();
       this.#tellIdle();
     });
     return worker;

@@ -3,15 +3,16 @@
 import { createHash, type Hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { errnoOf, SHORT_READ } from "./disk-errors.ts";
-import type {
-  DiskAnswer,
-  DiskIo,
-  DiskJob,
-  DiskRequest,
-  DiskResult,
-  FileRange,
-  SharedBytes,
-  WriteJob,
+import {
+  type DiskAnswer,
+  type DiskIo,
+  type DiskJob,
+  type DiskRequest,
+  type DiskResult,
+  type FileRange,
+  READY,
+  type SharedBytes,
+  type WriteJob,
 } from "./disk-jobs.ts";
 
 /** Read and hash in steps that stay in the core's own cache: 256 KiB is as fast as 1 MiB, 4 MiB is a quarter slower. */
@@ -38,6 +39,7 @@ parentPort?.on("message", ({ jobId, job }: DiskRequest) => {
   }
   parentPort?.postMessage(answer);
 });
+parentPort?.postMessage(READY);
 
 function perform(job: DiskJob): DiskResult {
   switch (job.kind) {

@@ -380,9 +380,8 @@ export class PieceStore {
     let isKept = false;
     if (outcome === "verified") {
       this.#have.set(pieceIndex);
-      // While somebody waits for memory none is kept for speed: nobody would ask for it again.
-      const offered = this.#resources.memory.isScarce ? undefined : slot;
-      isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, offered);
+      const { isScarce } = this.#resources.memory;
+      isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, slot, isScarce);
     }
     if (!isKept) this.#resources.memory.give(slot);
     this.#end(() => done(outcome));

@@ -6,12 +6,13 @@ import type { Geometry } from "../metainfo/geometry.ts";
 import type { Digest, DiskPool } from "./disk-pool.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 
-/** Most bytes of one job that reads back: 3 ms, so that a piece that waits to be written behind it hardly notices. */
-const READ_BACK_BYTES = 4 * 1024 * 1024;
-/** As many of what is held go to the worker at once. */
-const MEMORY_JOB_BYTES = 4 * 1024 * 1024;
-/** A piece this far ahead of the prefix stays in memory until its turn; what is further is read back. */
-const HOLD_AHEAD_BYTES = 16 * 1024 * 1024;
+/** Most bytes of one job: 3 ms, so that a piece that waits to be written behind it hardly notices. */
+const STEP_BYTES = 4 * 1024 * 1024;
+/** A piece this far ahead of the prefix stays in memory until its turn; what is further is read back. Half of all piece
+ * memory: a hash that falls behind then slows the download down, rather than read again and fall behind the more. */
+const HOLD_AHEAD_BYTES = 32 * 1024 * 1024;
+/** Steps that the worker has at once: it need not wait for the network's thread between them. */
+const STEPS_AT_ONCE = 3;
 /** How often a lost worker is made good by beginning again, before that is taken for more than bad luck. */
 const MAX_RESTARTS = 3;
 
@@ -29,40 +30,49 @@ export class PrefixHash {
   readonly #options: PrefixHashOptions;
   readonly #held = new Map<number, PieceSlot>();
   #digest: Digest | undefined;
-  /** The first piece that is not hashed. */
+  /** The first piece that the worker has not been given to hash. */
   #nextPiece = 0;
   #restarts = 0;
   #isPaused = false;
   #isClosed = false;
-  #running: Promise<void> | undefined;
+  #stepCount = 0;
+  /** Why a step failed; what is known of the rest once all that are under way have ended. */
+  #failure: { readonly error: unknown } | undefined;
   #outcome: string | MiniTorrentError | undefined;
+  #whenIdle: (() => void)[] = [];
 
   constructor(options: PrefixHashOptions) {
     this.#options = options;
   }
 
-  /** A piece is verified and written. @returns true if its memory is kept: it comes back through `giveBack` */
-  offer(pieceIndex: number, slot: PieceSlot | undefined): boolean {
+  /**
+   * A piece is verified and written.
+   *
+   * @param isMemoryScarce others wait for memory: only what can be hashed without any more of it is kept
+   * @returns true if the slot is kept: it comes back through `giveBack`
+   */
+  offer(pieceIndex: number, slot: PieceSlot, isMemoryScarce: boolean): boolean {
     const aheadBytes = (pieceIndex - this.#nextPiece) * this.#options.geometry.pieceLengthBytes;
     const isNear = aheadBytes >= 0 && aheadBytes <= HOLD_AHEAD_BYTES;
-    const isKept = slot !== undefined && isNear && !this.#isPaused;
+    const isKept = isNear && !this.#isPaused && (!isMemoryScarce || pieceIndex < this.#reachableEnd());
     if (isKept) this.#held.set(pieceIndex, slot);
     this.advance();
     return isKept;
   }
 
-  /** Gives back the memory that is only kept for speed. */
+  /** Gives back the memory that is only kept for speed: of pieces that wait for one that is not there. */
   reclaim(): void {
-    for (const slot of this.#held.values()) this.#options.giveBack(slot);
-    this.#held.clear();
+    const end = this.#reachableEnd();
+    for (const [pieceIndex, slot] of this.#held) {
+      if (pieceIndex < end) continue;
+      this.#held.delete(pieceIndex);
+      this.#options.giveBack(slot);
+    }
   }
 
   /** Hashes on, if anything can be hashed. */
   advance(): void {
-    if (this.#isPaused || this.#running !== undefined || this.#outcome !== undefined) return;
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    while (this.#stepCount < STEPS_AT_ONCE && this.#startStep());
   }
 
   /**
@@ -72,11 +82,8 @@ export class PrefixHash {
    */
   async whole(): Promise<string> {
     if (this.#outcome instanceof MiniTorrentError) this.#reset();
-    while (this.#outcome === undefined && !this.#isClosed) {
-      this.advance();
-      if (this.#running === undefined) break;
-      await this.#running;
-    }
+    this.advance();
+    await this.#idle();
     if (typeof this.#outcome === "string") return this.#outcome;
     throw this.#outcome ?? new MiniTorrentError("INTERNAL", "The file was closed before it was all hashed.");
   }
@@ -84,14 +91,15 @@ export class PrefixHash {
   /** Stops, and forgets what was hashed: the file may not be what it was thought to be. Ends with `resume`. */
   async pause(): Promise<void> {
     this.#isPaused = true;
-    this.reclaim();
-    await this.#running;
+    for (const slot of this.#held.values()) this.#options.giveBack(slot);
+    this.#held.clear();
+    await this.#idle();
     await this.#digest?.finish().catch(() => undefined);
     this.#reset();
   }
 
   resume(): void {
-    this.#isPaused = false;
+    this.#isPaused = this.#isClosed;
     this.advance();
   }
 
@@ -104,82 +112,111 @@ export class PrefixHash {
     this.#digest = undefined;
     this.#nextPiece = 0;
     this.#restarts = 0;
+    this.#failure = undefined;
     this.#outcome = undefined;
   }
 
-  async #run(): Promise<void> {
-    while (!this.#isPaused && this.#outcome === undefined) {
-      this.#digest ??= this.#options.disk.openDigest(0);
-      try {
-        if (!(await this.#step(this.#digest))) return;
-      } catch (error) {
-        if (this.#digest.isLost && this.#restarts < MAX_RESTARTS) {
-          this.#restarts++;
-          this.#digest = undefined;
-          this.#nextPiece = 0;
-        } else {
-          this.#outcome =
-            error instanceof MiniTorrentError
-              ? error
-              : new MiniTorrentError("INTERNAL", "Hashing the file failed inside.", { cause: error });
-        }
-      }
-    }
+  #idle(): Promise<void> {
+    if (this.#stepCount === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** Returns false if there is nothing to hash now. */
-  async #step(digest: Digest): Promise<boolean> {
-    const { geometry, hasPiece, giveBack, fd, path } = this.#options;
+  #startStep(): boolean {
+    if (this.#isPaused || this.#outcome !== undefined || this.#failure !== undefined) return false;
+    const { geometry, disk } = this.#options;
     const pieceIndex = this.#nextPiece;
+    if (pieceIndex > geometry.pieceCount) return false;
+    this.#digest ??= disk.openDigest(0);
     if (pieceIndex === geometry.pieceCount) {
-      this.#outcome = Buffer.from(await digest.finish()).toString("hex");
+      // One further: the end is asked for once.
+      this.#nextPiece++;
+      const ended = this.#digest.finish().then((sha1) => {
+        if (this.#failure === undefined) this.#outcome = Buffer.from(sha1).toString("hex");
+      });
+      this.#follow(ended, []);
       return true;
     }
-    const slots = this.#takeHeld(pieceIndex);
-    if (slots.length > 0) {
-      try {
-        await digest.update(
-          ...slots.map(({ bytes }, at) => bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex + at))),
-        );
-      } finally {
-        for (const slot of slots) giveBack(slot);
-      }
-      this.#nextPiece = pieceIndex + slots.length;
-      return true;
-    }
-    let lengthBytes = 0;
-    let end = pieceIndex;
-    while (
-      lengthBytes < READ_BACK_BYTES &&
-      end < geometry.pieceCount &&
-      hasPiece(end) &&
-      !this.#held.has(end)
-    ) {
-      lengthBytes += geometry.lengthOfPieceBytes(end);
-      end++;
-    }
-    if (end === pieceIndex) return false;
-    await digest.updateFromFile({
-      fd,
-      path,
-      positionBytes: geometry.pieceOffsetBytes(pieceIndex),
-      lengthBytes,
+    return this.#hashHeld(this.#digest) || this.#readBack(this.#digest);
+  }
+
+  #follow(step: Promise<unknown>, slots: readonly PieceSlot[]): void {
+    this.#stepCount++;
+    const ended = (): void => {
+      for (const slot of slots) this.#options.giveBack(slot);
+      this.#stepCount--;
+      if (this.#stepCount === 0 && this.#failure !== undefined) this.#failed(this.#failure.error);
+      this.advance();
+      if (this.#stepCount > 0) return;
+      for (const resolve of this.#whenIdle.splice(0)) resolve();
+    };
+    step.then(ended, (error) => {
+      this.#failure ??= { error };
+      ended();
     });
-    this.#nextPiece = end;
+  }
+
+  #failed(error: unknown): void {
+    this.#failure = undefined;
+    if (this.#digest?.isLost && this.#restarts < MAX_RESTARTS) {
+      this.#restarts++;
+      this.#digest = undefined;
+      this.#nextPiece = 0;
+    } else {
+      // Only so that the worker forgets it.
+      this.#digest?.finish().catch(() => undefined);
+      this.#digest = undefined;
+      this.#outcome =
+        error instanceof MiniTorrentError
+          ? error
+          : new MiniTorrentError("INTERNAL", "Hashing the file failed inside.", { cause: error });
+    }
+  }
+
+  /** Pieces that are held, from the next one on: one job for all of them. */
+  #hashHeld(digest: Digest): boolean {
+    const { geometry } = this.#options;
+    const slots: PieceSlot[] = [];
+    const parts: PieceSlot["bytes"][] = [];
+    for (let lengthBytes = 0; lengthBytes < STEP_BYTES; this.#nextPiece++) {
+      const slot = this.#held.get(this.#nextPiece);
+      if (slot === undefined) break;
+      this.#held.delete(this.#nextPiece);
+      slots.push(slot);
+      parts.push(slot.bytes.subarray(0, geometry.lengthOfPieceBytes(this.#nextPiece)));
+      lengthBytes += slot.bytes.length;
+    }
+    if (slots.length === 0) return false;
+    this.#follow(digest.update(...parts), slots);
     return true;
   }
 
-  /** Pieces that are held, from that one on: one job for all of them, or the network's thread would set the pace. */
-  #takeHeld(firstPiece: number): PieceSlot[] {
-    const slots: PieceSlot[] = [];
+  /** Pieces that are on disk and no longer in memory. */
+  #readBack(digest: Digest): boolean {
+    const { geometry, hasPiece, fd, path } = this.#options;
+    const firstPiece = this.#nextPiece;
     let lengthBytes = 0;
-    for (let pieceIndex = firstPiece; lengthBytes < MEMORY_JOB_BYTES; pieceIndex++) {
-      const slot = this.#held.get(pieceIndex);
-      if (slot === undefined) break;
-      this.#held.delete(pieceIndex);
-      slots.push(slot);
-      lengthBytes += slot.bytes.length;
+    while (
+      lengthBytes < STEP_BYTES &&
+      this.#nextPiece < geometry.pieceCount &&
+      hasPiece(this.#nextPiece) &&
+      !this.#held.has(this.#nextPiece)
+    ) {
+      lengthBytes += geometry.lengthOfPieceBytes(this.#nextPiece);
+      this.#nextPiece++;
     }
-    return slots;
+    if (lengthBytes === 0) return false;
+    const positionBytes = geometry.pieceOffsetBytes(firstPiece);
+    this.#follow(digest.updateFromFile({ fd, path, positionBytes, lengthBytes }), []);
+    return true;
+  }
+
+  /** The first piece, as far as pieces are held, that is not there: what is before it is hashed without more memory. */
+  #reachableEnd(): number {
+    const { geometry, hasPiece } = this.#options;
+    const farthest = this.#nextPiece + HOLD_AHEAD_BYTES / geometry.pieceLengthBytes;
+    let end = this.#nextPiece;
+    while (end <= farthest && end < geometry.pieceCount && hasPiece(end)) end++;
+    return end;
   }
 }

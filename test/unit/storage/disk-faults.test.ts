@@ -124,3 +124,12 @@ test("every refusal of the system becomes a code of the registry with a sentence
     }
   }
 });
+
+test("threads that cannot even start fail what waits for them, each time it is tried", async (t) => {
+  const place = await workplaceFor(t, { ioModule: "data:text/javascript,process.exit(1)" });
+  const range = { fd: 0, path: place.path, positionBytes: 0, lengthBytes: 1 };
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await assert.rejects(place.disk.hashRange(range), withCode("DISK_FAILED"));
+    await assert.rejects(place.disk.openDigest(0).finish(), withCode("DISK_FAILED"));
+  }
+});

@@ -5,6 +5,7 @@ import type { GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
 import { type GroupAuthority, MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificates.ts";
 import type { Command } from "./command.ts";
 import {
+  answerKey,
   currentMember,
   currentMembers,
   findGroup,
@@ -18,7 +19,7 @@ import {
   userIdOf,
   waitingRequests,
 } from "./memberships.ts";
-import { type RegistryReader, recordKey } from "./registry/registry.ts";
+import { type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
 import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
 /** An ended membership is named to peers until its last certificate has run out, also on a clock that is behind. */
@@ -220,7 +221,10 @@ function answerRequest(
 ): void {
   const { group, accountId, membership } = requireRequest(command, groupId, userId);
   const { membershipId } = membership;
-  putMembership(command, group.claimId, accountId, { state, sinceMs: command.nowMs, membershipId });
+  const answer = { state, sinceMs: command.nowMs, membershipId };
+  forgetOthers(command, group.claimId, accountId, membershipId);
+  command.writer.remove("membership", recordKey(group.claimId, accountId, membershipId));
+  command.writer.put("membership", answerKey(group.claimId, accountId, membershipId), answer);
 }
 
 /** Ends all that stands between the account and the group, for good. */
@@ -228,7 +232,7 @@ function revoke({ writer }: Command, groupClaimId: string, revocation: Revocatio
   const { accountId } = revocation;
   for (const { membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
     writer.put("revocation", recordKey(groupClaimId, membershipId), revocation);
-    writer.remove("membership", recordKey(groupClaimId, accountId, membershipId));
+    forget(writer, groupClaimId, accountId, membershipId);
   }
 }
 
@@ -251,18 +255,28 @@ function requireRequest(
   );
 }
 
-/** Requests that this one takes the place of are forgotten; a membership is ended only by `revoke`. */
+/** What needs no answer: a request, or the founder's own membership. */
 function putMembership(
-  { writer }: Command,
+  command: Command,
   groupClaimId: string,
   accountId: string,
   membership: MembershipValue,
 ): void {
+  const { membershipId } = membership;
+  forgetOthers(command, groupClaimId, accountId, membershipId);
+  command.writer.put("membership", recordKey(groupClaimId, accountId, membershipId), membership);
+}
+
+/** Requests that this one takes the place of are forgotten; a membership is ended only by `revoke`. */
+function forgetOthers({ writer }: Command, groupClaimId: string, accountId: string, keptId: string): void {
   for (const { state, membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
-    if (state === "member" || membershipId === membership.membershipId) continue;
-    writer.remove("membership", recordKey(groupClaimId, accountId, membershipId));
+    if (state !== "member" && membershipId !== keptId) forget(writer, groupClaimId, accountId, membershipId);
   }
-  writer.put("membership", recordKey(groupClaimId, accountId, membership.membershipId), membership);
+}
+
+function forget(writer: RegistryWriter, groupClaimId: string, accountId: string, membershipId: string): void {
+  writer.remove("membership", recordKey(groupClaimId, accountId, membershipId));
+  writer.remove("membership", answerKey(groupClaimId, accountId, membershipId));
 }
 
 function standingIn(reader: RegistryReader, group: Group, accountId: string): GroupSummary["standing"] {

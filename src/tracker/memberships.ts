@@ -52,6 +52,27 @@ export function isRevoked(reader: RegistryReader, groupClaimId: string, membersh
   return reader.get<RevocationValue>("revocation", recordKey(groupClaimId, membershipId)) !== undefined;
 }
 
+/** Where the owner's answer to a request stands. */
+export function answerKey(groupClaimId: string, accountId: string, membershipId: string): string {
+  return recordKey(groupClaimId, accountId, membershipId, "answer");
+}
+
+/** What stands of each membership with keys like that: the answer, or else the request, or what needed none. */
+function standingBelow(
+  reader: RegistryReader,
+  groupClaimId: string,
+  prefix: string,
+): readonly { accountId: string; value: MembershipValue }[] {
+  const standing = new Map<string, { accountId: string; value: MembershipValue }>();
+  // An answer's key comes right after its request's.
+  for (const { key, value } of reader.list<MembershipValue>("membership", prefix)) {
+    if (isRevoked(reader, groupClaimId, value.membershipId)) continue;
+    const [, accountId = "", membershipId = ""] = key.split("\u001f");
+    standing.set(recordKey(accountId, membershipId), { accountId, value });
+  }
+  return [...standing.values()];
+}
+
 /**
  * All that stands between an account and a group: what counts first. Only where trackers were apart can there be a
  * request beside a membership, or two of either.
@@ -61,10 +82,8 @@ export function membershipsOf(
   groupClaimId: string,
   accountId: string,
 ): readonly MembershipValue[] {
-  return reader
-    .list<MembershipValue>("membership", recordKey(groupClaimId, accountId, ""))
+  return standingBelow(reader, groupClaimId, recordKey(groupClaimId, accountId, ""))
     .map(({ value }) => value)
-    .filter(({ membershipId }) => !isRevoked(reader, groupClaimId, membershipId))
     .sort(byRank);
 }
 
@@ -84,10 +103,11 @@ export function isMemberBy(
   accountId: string,
   membershipId: string,
 ): boolean {
-  const key = recordKey(groupClaimId, accountId, membershipId);
-  const state = reader.get<MembershipValue>("membership", key)?.state;
+  const membership =
+    reader.get<MembershipValue>("membership", answerKey(groupClaimId, accountId, membershipId)) ??
+    reader.get<MembershipValue>("membership", recordKey(groupClaimId, accountId, membershipId));
   return (
-    state === "member" &&
+    membership?.state === "member" &&
     !isRevoked(reader, groupClaimId, membershipId) &&
     userIdOf(reader, accountId) !== undefined
   );
@@ -148,9 +168,7 @@ function inState(
   state: MembershipValue["state"],
 ): readonly CurrentMember[] {
   const standing = new Map<string, MembershipValue>();
-  for (const { key, value } of reader.list<MembershipValue>("membership", recordKey(groupClaimId, ""))) {
-    if (isRevoked(reader, groupClaimId, value.membershipId)) continue;
-    const accountId = key.split("\u001f")[1] ?? "";
+  for (const { accountId, value } of standingBelow(reader, groupClaimId, recordKey(groupClaimId, ""))) {
     const other = standing.get(accountId);
     if (other === undefined || byRank(value, other) < 0) standing.set(accountId, value);
   }

@@ -3,7 +3,14 @@
 // who are not: they read how things stand when they come.
 import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
-import { currentMember, currentMembers, groupByClaim, isRevoked, userIdOf } from "./memberships.ts";
+import {
+  answerKey,
+  currentMember,
+  currentMembers,
+  groupByClaim,
+  isRevoked,
+  userIdOf,
+} from "./memberships.ts";
 import type { LostClaim, RegistryReader, RegistryRecord } from "./registry/registry.ts";
 import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
@@ -30,12 +37,14 @@ export class Notices {
   }
 
   #membershipChanged({ key, value }: RegistryRecord): void {
-    const [groupClaimId = "", accountId = ""] = key.split("\u001f");
+    const [groupClaimId = "", accountId = "", membershipId = "", answer] = key.split("\u001f");
     const membership = value as MembershipValue | undefined;
     const group = groupByClaim(this.#reader, groupClaimId);
     const userId = userIdOf(this.#reader, accountId);
     if (membership === undefined || group === undefined || userId === undefined) return;
     if (isRevoked(this.#reader, groupClaimId, membership.membershipId)) return;
+    const isAnswered = this.#reader.get("membership", answerKey(groupClaimId, accountId, membershipId));
+    if (answer === undefined && isAnswered !== undefined) return;
     const { groupId } = group;
     switch (membership.state) {
       case "requested":

@@ -29,8 +29,10 @@ export interface GroupValue {
 
 /**
  * `membership`: latest, key (group claim, account, membership id). A row of its own for each request to join, so that
- * what happens to one of them, at a tracker that was apart, never writes over another one. Read together with
- * `revocation`: a row of a membership that ended counts for nothing, whatever is written to it later.
+ * what happens to one of them, at a tracker that was apart, never writes over another one; and one for the owner's answer
+ * (the same key and "answer"), which counts before it: a request that was asked again at a tracker whose clock is ahead
+ * does not write over the answer that it got. Read together with `revocation`: a row of a membership that ended counts
+ * for nothing, whatever is written to it later.
  */
 export interface MembershipValue {
   readonly state: "requested" | "member" | "rejected";

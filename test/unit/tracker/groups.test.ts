@@ -238,3 +238,29 @@ test("two requests that were made at trackers apart are one to the owner, and en
   assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
   assert.deepEqual(listRequests(place.registry, alice.accountId, "films"), []);
 });
+
+test("an answer stands, whatever a tracker whose clock is ahead writes later to the request, or forgets of it", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  const { claimId } = requireGroup(place.registry, "films");
+  const key = recordKey(claimId, bob.accountId, "m-1");
+  const request = { state: "requested", sinceMs: 1, membershipId: "m-1" };
+  const askedAgainApart = () => place.write((writer) => writer.put("membership", key, request));
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-1"));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  await askedAgainApart();
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
+  assert.deepEqual(listRequests(place.registry, alice.accountId, "films"), []);
+  await place.write((writer) => writer.remove("membership", key));
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
+  await askedAgainApart();
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-2"));
+  await place.as(alice, (command) => rejectRequest(command, "films", "bob"));
+  await place.write((writer) =>
+    writer.put("membership", recordKey(claimId, bob.accountId, "m-2"), { ...request, membershipId: "m-2" }),
+  );
+  assert.deepEqual(listRequests(place.registry, alice.accountId, "films"), [], "rejected stays rejected");
+});

@@ -31,8 +31,8 @@ export const portSchema = z.number().int().min(1).max(65535);
 
 export const credentialsSchema = z.object({ userId: userIdSchema, password: passwordSchema });
 
-/** Who a session belongs to. `accountId` is the identity behind the name: it outlives nothing and is never reused. */
-export const accountSchema = z.object({ userId: z.string(), accountId: z.string() });
+/** Who a session belongs to; a client names a folder after the user id. `accountId` is the identity behind the name: it outlives nothing and is never reused. */
+export const accountSchema = z.object({ userId: userIdSchema, accountId: z.string().max(128) });
 export type Account = z.infer<typeof accountSchema>;
 
 export const groupSummarySchema = z.object({

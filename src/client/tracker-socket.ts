@@ -3,6 +3,7 @@
 import { connect, type TLSSocket } from "node:tls";
 import { createTRPCClient, createWSClient, type TRPCClient, wsLink } from "@trpc/client";
 import { WebSocket } from "ws";
+import { z } from "zod";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
@@ -13,6 +14,24 @@ import { FIRST_CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS }
 
 /** tRPC's own reconnection is never reached: the socket is closed for good first. */
 const NO_RECONNECT_MS = 2 ** 31 - 1;
+
+/** What a tracker says over the WebSocket: tRPC's answers (JSON-RPC 2.0 in form), never a request of its own. */
+const idSchema = z.union([z.number(), z.string(), z.null()]).optional();
+const messageSchema = z.union([
+  z.object({
+    id: idSchema,
+    method: z.undefined().optional(),
+    error: z.undefined().optional(),
+    result: z.object({ type: z.enum(["started", "stopped", "data"]).optional() }),
+  }),
+  z.object({
+    id: idSchema,
+    method: z.undefined().optional(),
+    error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }),
+  }),
+]);
+/** Nobody asks with that id. */
+const ANSWERS_NOTHING = { id: -1, result: { type: "stopped" } } as const;
 
 export type TrackerApi = TRPCClient<AppRouter>;
 
@@ -60,6 +79,18 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       closed();
     }, connectTimeoutMs);
 
+    /** tRPC throws where nobody catches for a message that is not of its form: such a tracker is left instead. */
+    const decode = (data: unknown): unknown => {
+      const message = readMessage(data);
+      if (message !== undefined) return message;
+      failure ??= new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `${address} does not speak as a tracker does; check its line.`,
+      );
+      queueMicrotask(closed);
+      return ANSWERS_NOTHING;
+    };
+
     class PinnedWebSocket extends WebSocket {
       constructor(url: string | URL) {
         super(url, {
@@ -79,6 +110,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       url: `wss://${address}/api`,
       // ws implements the part of the browsers' WebSocket that tRPC uses; their declared types differ.
       WebSocket: PinnedWebSocket as unknown as typeof globalThis.WebSocket,
+      experimental_encoder: { encode: JSON.stringify, decode },
       keepAlive: { enabled: true, intervalMs: HEARTBEAT_INTERVAL_MS, pongTimeoutMs: HEARTBEAT_TIMEOUT_MS },
       retryDelayMs: () => NO_RECONNECT_MS,
       onOpen: () => {
@@ -94,6 +126,17 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       onClose: closed,
     });
   });
+}
+
+/** The message as it came; undefined if it is none. */
+function readMessage(data: unknown): unknown {
+  if (typeof data !== "string") return undefined;
+  try {
+    const message: unknown = JSON.parse(data);
+    return messageSchema.safeParse(message).success ? message : undefined;
+  } catch {
+    return undefined; // not JSON: said as such by who called
+  }
 }
 
 /** A TLS socket that is torn down, with the reason, before a byte is said over it if the tracker's key is another one. */

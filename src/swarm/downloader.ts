@@ -247,6 +247,8 @@ export class Downloader {
   #waitMs(slot: number, minWaitMs: number, minBlocks: number): number {
     const peer = this.#peers[slot];
     if (peer === undefined || peer.outstanding === 0) return 0;
+    // BEP 6: who chokes us says of each request at once that it is dropped, or has sent the block.
+    if (peer.giving.status === "choking" && peer.supportsFast) return 0;
     const silentMs = peer.window.silentForMs(this.#options.nowMs());
     if (silentMs > SILENCE_MS) return Math.max(silentMs, peer.queueMs);
     return peer.outstanding >= minBlocks && peer.queueMs > minWaitMs ? peer.queueMs : 0;

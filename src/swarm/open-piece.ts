@@ -18,6 +18,8 @@ export class OpenPiece {
   /** The piece belongs to this peer as long as it is fast enough; -1: to nobody. */
   ownerSlot: number;
   #isExclusive: boolean;
+  /** The pieces with free blocks, this one as long as it has some. */
+  readonly #withFree: Set<OpenPiece>;
   readonly #lengthBytes: number;
   readonly #bytes: Uint8Array;
   readonly #blocks: Uint8Array;
@@ -40,7 +42,10 @@ export class OpenPiece {
     bytes: Uint8Array,
     ownerSlot: number,
     isExclusive: boolean,
+    withFree = new Set<OpenPiece>(),
   ) {
+    this.#withFree = withFree;
+    withFree.add(this);
     this.pieceIndex = pieceIndex;
     this.ownerSlot = ownerSlot;
     this.#isExclusive = isExclusive;
@@ -91,7 +96,7 @@ export class OpenPiece {
     while (this.#blocks[this.#lowestFree] !== FREE) this.#lowestFree++;
     const blockIndex = this.#lowestFree;
     this.#blocks[blockIndex] = REQUESTED;
-    this.#freeCount--;
+    if (--this.#freeCount === 0) this.#withFree.delete(this);
     this.#ask(blockIndex, slot, order);
     return blockIndex;
   }
@@ -157,6 +162,7 @@ export class OpenPiece {
     this.#asked[blockIndex] = 0;
     this.#blocks[blockIndex] = FREE;
     this.#freeCount++;
+    if (this.#status === "filling") this.#withFree.add(this);
     if (blockIndex < this.#lowestFree) this.#lowestFree = blockIndex;
   }
 
@@ -187,6 +193,7 @@ export class OpenPiece {
     this.#blocks.fill(FREE);
     this.#givers.fill(0);
     this.#freeCount = this.blockCount;
+    this.#withFree.add(this);
     this.#arrivedCount = 0;
     this.#lowestFree = 0;
     this.ownerSlot = ownerSlot;
@@ -202,6 +209,7 @@ export class OpenPiece {
   /** Filling -> abandoned: its memory goes back as soon as no decoder writes into it. */
   abandon(): void {
     this.#status = "abandoned";
+    this.#withFree.delete(this);
   }
 
   #ask(blockIndex: number, slot: number, order: number): void {

@@ -65,6 +65,8 @@ export class Picker {
   readonly #open = new Map<number, OpenPiece>();
   /** Open pieces that belong to nobody. */
   readonly #orphans = new Set<OpenPiece>();
+  /** Open pieces with blocks that nobody is asked for; they see to it themselves. */
+  readonly #withFree = new Set<OpenPiece>();
   /** By slot: the piece whose blocks are being asked for. */
   readonly #current: (OpenPiece | undefined)[] = [];
   /** By slot: the piece opened last, after which the run goes on. */
@@ -76,6 +78,7 @@ export class Picker {
   #leecherCount = 0;
   #isOutOfMemory = false;
   #discardedBytes = 0;
+  #stepCount = 0;
   /** The peer suggests what to ask it for, and has not suggested more yet. */
   #isHeldBack = false;
 
@@ -100,6 +103,11 @@ export class Picker {
   /** Bytes that had come of pieces that were begun anew. */
   get discardedBytes(): number {
     return this.#discardedBytes;
+  }
+
+  /** Pieces, and summaries of 1,024 pieces, that were looked at in all picks so far: their cost, whatever the machine. */
+  get stepCount(): number {
+    return this.#stepCount;
   }
 
   /** Nothing is free that somebody has: what remains is asked for already. */
@@ -241,6 +249,7 @@ export class Picker {
 
   #pieceForTrusted(peer: PickingPeer): OpenPiece | undefined {
     for (const orphan of this.#orphans) {
+      this.#stepCount++;
       if (orphan.freeCount > 0 && !orphan.isExclusive && peer.has.has(orphan.pieceIndex)) {
         this.#adopt(orphan, peer);
         return orphan;
@@ -283,7 +292,8 @@ export class Picker {
   /** The piece with the most free blocks among those that the peer has. */
   #begunPiece(peer: PickingPeer): OpenPiece | undefined {
     let best: OpenPiece | undefined;
-    for (const piece of this.#open.values()) {
+    this.#stepCount += this.#withFree.size;
+    for (const piece of this.#withFree) {
       if (piece.freeCount <= (best?.freeCount ?? 0) || piece.isExclusive) continue;
       if (peer.has.has(piece.pieceIndex)) best = piece;
     }
@@ -299,7 +309,7 @@ export class Picker {
       this.#isOutOfMemory = true;
       return undefined;
     }
-    const piece = new OpenPiece(this.#geometry, pieceIndex, bytes, peer.slot, isExclusive);
+    const piece = new OpenPiece(this.#geometry, pieceIndex, bytes, peer.slot, isExclusive, this.#withFree);
     this.#open.set(pieceIndex, piece);
     this.availability.take(pieceIndex);
     this.#lastOpened[peer.slot] = pieceIndex;
@@ -344,6 +354,7 @@ export class Picker {
     const { buckets } = this.availability;
     for (let rarity = 0; rarity < buckets.length && stepsLeft > 0; rarity++) {
       for (const pieceIndex of buckets[rarity] ?? []) {
+        this.#stepCount++;
         if (--stepsLeft === 0) break;
         if (!peer.has.has(pieceIndex)) continue;
         return isRunOn && this.availability.rarity(next) === rarity ? next : pieceIndex;
@@ -361,7 +372,10 @@ export class Picker {
     let hasWrapped = false;
     let pieceIndex = start - 1;
     while (candidatesLeft > 0) {
-      pieceIndex = freePieces.nextInBoth(peer.has, pieceIndex + 1);
+      const from = pieceIndex + 1;
+      pieceIndex = freePieces.nextInBoth(peer.has, from);
+      const reached = pieceIndex === -1 ? this.#geometry.pieceCount : pieceIndex;
+      this.#stepCount += 1 + (reached >>> 10) - (from >>> 10);
       if (pieceIndex === -1 && !hasWrapped) {
         hasWrapped = true;
         continue;

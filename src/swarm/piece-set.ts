@@ -5,11 +5,14 @@ export class PieceSet {
   readonly pieceCount: number;
   /** Piece 0 is the lowest bit of word 0. */
   readonly #words: Uint32Array;
+  /** A bit for each word that is not 0, so that empty stretches are passed over 1,024 pieces at a time. */
+  readonly #summary: Uint32Array;
   #count = 0;
 
   constructor(pieceCount: number) {
     this.pieceCount = pieceCount;
     this.#words = new Uint32Array(Math.ceil(pieceCount / 32));
+    this.#summary = new Uint32Array(Math.ceil(this.#words.length / 32));
   }
 
   static of(bitfield: Bitfield): PieceSet {
@@ -40,6 +43,8 @@ export class PieceSet {
   add(pieceIndex: number): boolean {
     if (this.has(pieceIndex)) return false;
     this.#words[pieceIndex >>> 5] = (this.#words[pieceIndex >>> 5] ?? 0) | (1 << (pieceIndex & 31));
+    this.#summary[pieceIndex >>> 10] =
+      (this.#summary[pieceIndex >>> 10] ?? 0) | (1 << ((pieceIndex >>> 5) & 31));
     this.#count++;
     return true;
   }
@@ -47,7 +52,12 @@ export class PieceSet {
   /** Returns false if it was not there. */
   remove(pieceIndex: number): boolean {
     if (!this.has(pieceIndex)) return false;
-    this.#words[pieceIndex >>> 5] = (this.#words[pieceIndex >>> 5] ?? 0) & ~(1 << (pieceIndex & 31));
+    const word = (this.#words[pieceIndex >>> 5] ?? 0) & ~(1 << (pieceIndex & 31));
+    this.#words[pieceIndex >>> 5] = word;
+    if (word === 0) {
+      this.#summary[pieceIndex >>> 10] =
+        (this.#summary[pieceIndex >>> 10] ?? 0) & ~(1 << ((pieceIndex >>> 5) & 31));
+    }
     this.#count--;
     return true;
   }
@@ -57,10 +67,11 @@ export class PieceSet {
     let word = from >>> 5;
     let common = this.#wordInBoth(other, word) & (-1 << (from & 31));
     while (common === 0) {
-      if (++word >= this.#words.length) return -1;
+      word = this.#nextWordInBoth(other, word + 1);
+      if (word === -1) return -1;
       common = this.#wordInBoth(other, word);
     }
-    return (word << 5) + 31 - Math.clz32(common & -common);
+    return (word << 5) + lowestBit(common);
   }
 
   /** How many pieces this set has that the other lacks. */
@@ -75,4 +86,23 @@ export class PieceSet {
   #wordInBoth(other: PieceSet, word: number): number {
     return (this.#words[word] ?? 0) & (other.#words[word] ?? 0);
   }
+
+  /** The first word from that one on that is 0 in neither set; -1: none. */
+  #nextWordInBoth(other: PieceSet, from: number): number {
+    let at = from >>> 5;
+    let common = this.#summaryInBoth(other, at) & (-1 << (from & 31));
+    while (common === 0) {
+      if (++at >= this.#summary.length) return -1;
+      common = this.#summaryInBoth(other, at);
+    }
+    return (at << 5) + lowestBit(common);
+  }
+
+  #summaryInBoth(other: PieceSet, at: number): number {
+    return (this.#summary[at] ?? 0) & (other.#summary[at] ?? 0);
+  }
+}
+
+function lowestBit(bits: number): number {
+  return 31 - Math.clz32(bits & -bits);
 }

@@ -1,6 +1,6 @@
-// Pieces in wire form that were read to be sent, for all torrents of a process together: bounded in bytes, the piece
-// that was not asked for longest goes first, one in use never. Buffers are used again, since fresh memory costs page
-// faults. Reads of a piece that is being read already wait for that read. Touches no file: the caller says how to read.
+// Parts of pieces in wire form that were read to be sent, for all torrents of a process together: bounded in bytes, what
+// was not asked for longest goes first, what is in use never. Buffers are used again, since fresh memory costs page
+// faults. Reads of what is being read already wait for that read. Touches no file: the caller says how to read.
 import type { MiniTorrentError } from "../api/errors.ts";
 
 const DEFAULT_LIMIT_BYTES = 32 * 1024 * 1024;
@@ -13,13 +13,14 @@ export interface PieceFrames {
 
 export type FramesCallback = (frames: PieceFrames | MiniTorrentError) => void;
 
-/** Which piece of whom, and how to get it into memory. */
+/** What of whom, and how to get it into memory. */
 export interface FrameRequest {
-  /** Whose piece: its store. */
+  /** Whose it is: its store. */
   readonly owner: object;
-  readonly pieceIndex: number;
+  /** Where in the file it begins: an owner's requests that begin at one place are for the same. */
+  readonly positionBytes: number;
   readonly framesLengthBytes: number;
-  /** Length of the owner's full pieces in wire form: buffers of one length can be used again. */
+  /** At least as long: buffers of one length can be used again. */
   readonly bufferLengthBytes: number;
   /** Fills the bytes; says undefined when done, or why not. */
   load(bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void): void;
@@ -27,7 +28,7 @@ export interface FrameRequest {
 
 interface Entry {
   readonly owner: object;
-  readonly pieceIndex: number;
+  readonly positionBytes: number;
   readonly buffer: Uint8Array;
   readonly bytes: Uint8Array;
   /** undefined once it is loaded. */
@@ -47,7 +48,7 @@ export class FrameCache {
   #queue: { request: FrameRequest; done: FramesCallback }[] = [];
   #heldBytes = 0;
 
-  /** @param limitBytes most bytes of all buffers; one piece is let in whatever its size */
+  /** @param limitBytes most bytes of all buffers; one is let in whatever its size */
   constructor(limitBytes: number = DEFAULT_LIMIT_BYTES) {
     this.limitBytes = limitBytes;
   }
@@ -59,7 +60,7 @@ export class FrameCache {
 
   /** Calls `done` once, maybe at once: with the piece, which the caller releases, or with why it could not be read. */
   read(request: FrameRequest, done: FramesCallback): void {
-    const entry = this.#entries.get(request.owner)?.get(request.pieceIndex);
+    const entry = this.#entries.get(request.owner)?.get(request.positionBytes);
     if (entry?.waiting !== undefined) {
       entry.waiting.push(done);
     } else if (entry !== undefined) {
@@ -89,10 +90,10 @@ export class FrameCache {
   #load(request: FrameRequest, done: FramesCallback): boolean {
     const buffer = this.#obtainBuffer(request.bufferLengthBytes);
     if (buffer === undefined) return false;
-    const { owner, pieceIndex } = request;
+    const { owner, positionBytes } = request;
     const entry: Entry = {
       owner,
-      pieceIndex,
+      positionBytes,
       buffer,
       bytes: buffer.subarray(0, request.framesLengthBytes),
       waiting: [done],
@@ -100,8 +101,8 @@ export class FrameCache {
       isForgotten: false,
     };
     const entries = this.#entries.get(owner);
-    if (entries === undefined) this.#entries.set(owner, new Map([[pieceIndex, entry]]));
-    else entries.set(pieceIndex, entry);
+    if (entries === undefined) this.#entries.set(owner, new Map([[positionBytes, entry]]));
+    else entries.set(positionBytes, entry);
     request.load(entry.bytes, (error) => this.#loaded(entry, error));
     return true;
   }
@@ -151,8 +152,8 @@ export class FrameCache {
   #drop(entry: Entry): void {
     this.#idle.delete(entry);
     const entries = this.#entries.get(entry.owner);
-    if (entries?.get(entry.pieceIndex) === entry) {
-      entries.delete(entry.pieceIndex);
+    if (entries?.get(entry.positionBytes) === entry) {
+      entries.delete(entry.positionBytes);
       if (entries.size === 0) this.#entries.delete(entry.owner);
     }
     const free = this.#free.get(entry.buffer.length);
@@ -190,7 +191,7 @@ export class FrameCache {
   #serveQueue(): void {
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       const { request, done } = next;
-      const entry = this.#entries.get(request.owner)?.get(request.pieceIndex);
+      const entry = this.#entries.get(request.owner)?.get(request.positionBytes);
       if (entry?.waiting !== undefined) {
         this.#queue.shift();
         entry.waiting.push(done);

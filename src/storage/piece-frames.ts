@@ -1,4 +1,4 @@
-// A piece in wire form: for each block the 13 bytes that BEP 3 puts before it in a piece message, then the block, one
+// A part of a piece in wire form: for each block the 13 bytes that BEP 3 puts before it in a piece message, then the block, one
 // after the other, so that any run of blocks is sent as it lies. The header is written here and not by `wire`, which is
 // on the same floor; a test holds this and the wire's decoder together.
 import { readv } from "node:fs";
@@ -11,31 +11,38 @@ const PIECE_MESSAGE_ID = 7;
 /** Header and a whole block. Block n of a piece begins at n times this; only the last block may be shorter. */
 export const FRAME_LENGTH_BYTES = HEADER_BYTES + BLOCK_LENGTH_BYTES;
 
-/** Length of a piece of that length in wire form. */
-export function framesLengthBytes(pieceLengthBytes: number): number {
-  return pieceLengthBytes + Math.ceil(pieceLengthBytes / BLOCK_LENGTH_BYTES) * HEADER_BYTES;
+/** A part of a piece, from the beginning of a block to the end of one. */
+export interface PieceRange {
+  readonly pieceIndex: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
 }
 
-/** Writes the header of every block of the piece. */
-function writeFrameHeaders(frames: Uint8Array, pieceIndex: number, pieceLengthBytes: number): void {
+/** Length in wire form of so many bytes from the beginning of a block on. */
+export function framesLengthBytes(lengthBytes: number): number {
+  return lengthBytes + Math.ceil(lengthBytes / BLOCK_LENGTH_BYTES) * HEADER_BYTES;
+}
+
+/** Writes the header of every block. */
+function writeFrameHeaders(frames: Uint8Array, { pieceIndex, offsetBytes, lengthBytes }: PieceRange): void {
   const view = new DataView(frames.buffer, frames.byteOffset, frames.byteLength);
   let position = 0;
-  for (let offset = 0; offset < pieceLengthBytes; offset += BLOCK_LENGTH_BYTES) {
-    const blockLength = Math.min(BLOCK_LENGTH_BYTES, pieceLengthBytes - offset);
+  for (let offset = 0; offset < lengthBytes; offset += BLOCK_LENGTH_BYTES) {
+    const blockLength = Math.min(BLOCK_LENGTH_BYTES, lengthBytes - offset);
     view.setUint32(position, HEADER_BYTES - 4 + blockLength);
     view.setUint8(position + 4, PIECE_MESSAGE_ID);
     view.setUint32(position + 5, pieceIndex);
-    view.setUint32(position + 9, offset);
+    view.setUint32(position + 9, offsetBytes + offset);
     position += HEADER_BYTES + blockLength;
   }
 }
 
-/** The places of the blocks between the headers, in order: where `readv` puts the piece. */
-function blockViews(frames: Uint8Array, pieceLengthBytes: number): Uint8Array[] {
+/** The places of the blocks between the headers, in order: where `readv` puts them. */
+function blockViews(frames: Uint8Array, lengthBytes: number): Uint8Array[] {
   const views: Uint8Array[] = [];
   let position = 0;
-  for (let offset = 0; offset < pieceLengthBytes; offset += BLOCK_LENGTH_BYTES) {
-    const blockLength = Math.min(BLOCK_LENGTH_BYTES, pieceLengthBytes - offset);
+  for (let offset = 0; offset < lengthBytes; offset += BLOCK_LENGTH_BYTES) {
+    const blockLength = Math.min(BLOCK_LENGTH_BYTES, lengthBytes - offset);
     views.push(frames.subarray(position + HEADER_BYTES, position + HEADER_BYTES + blockLength));
     position += HEADER_BYTES + blockLength;
   }
@@ -43,20 +50,20 @@ function blockViews(frames: Uint8Array, pieceLengthBytes: number): Uint8Array[] 
 }
 
 /**
- * Reads a piece from the file straight into wire form.
+ * Reads from the file straight into wire form.
  *
- * @param frames of exactly `framesLengthBytes(pieceLengthBytes)` bytes
+ * @param positionBytes where the range begins in the file
+ * @param frames of exactly `framesLengthBytes(range.lengthBytes)` bytes
  * @param done undefined, or why not; a file that ends too early has the code `SHORT_READ`
  */
 export function readFrames(
   fd: number,
   positionBytes: number,
   frames: Uint8Array,
-  pieceIndex: number,
-  pieceLengthBytes: number,
+  range: PieceRange,
   done: (error: Error | undefined) => void,
 ): void {
-  writeFrameHeaders(frames, pieceIndex, pieceLengthBytes);
+  writeFrameHeaders(frames, range);
   const readOn = (views: readonly Uint8Array[], positionBytes: number): void => {
     readv(fd, views, positionBytes, (error, count) => {
       if (error !== null) return done(error);
@@ -69,7 +76,7 @@ export function readFrames(
       readOn(rest, positionBytes + count);
     });
   };
-  readOn(blockViews(frames, pieceLengthBytes), positionBytes);
+  readOn(blockViews(frames, range.lengthBytes), positionBytes);
 }
 
 /** What is left of the views once their first `lengthBytes` are full. */

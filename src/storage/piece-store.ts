@@ -11,7 +11,7 @@ import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 import type { FrameCache, FramesCallback } from "./frame-cache.ts";
 import { openPart, removePart, takeName } from "./part-file.ts";
-import { framesLengthBytes, readFrames } from "./piece-frames.ts";
+import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
 import type { PieceMemory, PieceSlot } from "./piece-memory.ts";
 import { PrefixHash } from "./prefix-hash.ts";
 import { type RecheckOptions, recheckPieces } from "./recheck.ts";
@@ -198,25 +198,26 @@ export class PieceStore {
   }
 
   /**
-   * Reads a verified piece in wire form. `done` is called once, maybe at once; the frames are to be released. Errors:
+   * Reads a part of a verified piece in wire form. `done` is called once, maybe at once; the frames are to be released. Errors:
    * FILE_CHANGED, FILE_NOT_FOUND (then nothing more is read of this file), DISK_FAILED.
    */
-  read(pieceIndex: number, done: FramesCallback): void {
+  read(range: PieceRange, done: FramesCallback): void {
+    const { pieceIndex, offsetBytes, lengthBytes } = range;
     const refusal = this.#whyNotReadable(pieceIndex);
     if (refusal !== undefined) {
       queueMicrotask(() => done(refusal));
       return;
     }
     this.#begin();
-    const { geometry } = this.metainfo;
-    const { positionBytes, lengthBytes } = this.#pieceRange(pieceIndex);
+    const positionBytes = this.metainfo.geometry.pieceOffsetBytes(pieceIndex) + offsetBytes;
     const request = {
       owner: this,
-      pieceIndex,
+      positionBytes,
       framesLengthBytes: framesLengthBytes(lengthBytes),
-      bufferLengthBytes: framesLengthBytes(geometry.pieceLengthBytes),
+      // A shorter one at the end of a file fits in it, and the buffer is used again.
+      bufferLengthBytes: framesLengthBytes(roundedUp(lengthBytes)),
       load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) =>
-        readFrames(this.#handle.fd, positionBytes, bytes, pieceIndex, lengthBytes, (error) =>
+        readFrames(this.#handle.fd, positionBytes, bytes, range, (error) =>
           loaded(error === undefined ? undefined : readError(error, this.#path)),
         ),
     };
@@ -459,4 +460,9 @@ export class PieceStore {
       if (this.#runningJobs === 0) this.#whenIdle?.();
     }
   }
+}
+
+/** To a power of two. */
+function roundedUp(lengthBytes: number): number {
+  return 2 ** Math.ceil(Math.log2(lengthBytes));
 }

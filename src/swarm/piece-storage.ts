@@ -2,7 +2,14 @@
 // Memory for pieces that are being put together, verified writing, and whole pieces to serve from.
 import type { MiniTorrentError } from "../api/errors.ts";
 
-/** A piece in wire form: each block as a 13-byte piece-message header and its payload, one block after the other. */
+/** A part of a piece, from the beginning of a block to the end of one. */
+export interface PieceRange {
+  readonly pieceIndex: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** A range in wire form: each block as a 13-byte piece-message header and its payload, one block after the other. */
 export interface PieceFrames {
   readonly bytes: Uint8Array;
   /** Called once, when no part of `bytes` is needed any longer. */
@@ -20,6 +27,6 @@ export interface PieceStorage {
   commit(pieceIndex: number, done: (outcome: CommitOutcome) => void): void;
   /** Gives the memory of an unfinished piece back. */
   release(pieceIndex: number): void;
-  /** Reads a verified piece; may answer at once from a cache. */
-  read(pieceIndex: number, done: (frames: PieceFrames | MiniTorrentError) => void): void;
+  /** Reads of a verified piece; may answer at once from a cache. */
+  read(range: PieceRange, done: (frames: PieceFrames | MiniTorrentError) => void): void;
 }

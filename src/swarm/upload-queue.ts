@@ -1,11 +1,11 @@
 // What one peer has asked of us, in order, and the blocks on their way to it. Blocks of one piece that are asked for
-// one after the other leave as one run of the piece's frames, without a copy; the next piece is read ahead. Sending
+// one after the other leave as one run of the piece's frames, without a copy; what is asked for next is read ahead. Sending
 // stops when the connection has enough, until it is writable. It does not decide who is given to (choker.ts).
 import type { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import { type PeerLink, PIECE_HEADER_BYTES } from "../wire/messages.ts";
 import { writePieceHeader } from "../wire/piece-header.ts";
-import type { PieceFrames, PieceStorage } from "./piece-storage.ts";
+import type { PieceFrames, PieceRange, PieceStorage } from "./piece-storage.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 /** One run: long enough for few calls and full TLS records, short enough to stop soon after a choke. */
@@ -17,8 +17,10 @@ const MIN_UNSENT_BYTES = 32 * 1024;
 const UNSENT_AT_START_BYTES = 64 * 1024;
 const MOST_UNSENT_AT_START_BYTES = 512 * 1024;
 const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
-/** The piece that is being sent, and the next. */
-const MAX_LOADED_PIECES = 2;
+/** What is read at once, and so what a peer that stops reading keeps from others. */
+const PART_BYTES = 1024 * 1024;
+/** The part that is being sent, and the next. */
+const MAX_LOADED_PARTS = 2;
 /** A connection that takes nothing for so many ticks (100 ms each) keeps only what is in flight from other peers. */
 const STALLED_TICKS = 20;
 
@@ -28,9 +30,9 @@ export interface UploadRequest {
   readonly lengthBytes: number;
 }
 
-/** A piece in memory for this peer: reading -> readable; its frames go back when it is unwanted and nothing is in flight. */
-interface LoadedPiece {
-  readonly pieceIndex: number;
+/** In memory for this peer: reading -> readable; its frames go back when it is unwanted and nothing is in flight. */
+interface LoadedPart {
+  readonly range: PieceRange;
   frames: PieceFrames | undefined;
   runsInFlight: number;
   isWanted: boolean;
@@ -67,7 +69,7 @@ export class UploadQueue {
   #head = 0;
   /** Requests from `#head` up to here go before the others. */
   #urgentEnd = 0;
-  readonly #loaded: LoadedPiece[] = [];
+  readonly #loaded: LoadedPart[] = [];
   #isHeld = false;
   #unsentBytes = 0;
   /** By the connection. */
@@ -154,7 +156,7 @@ export class UploadQueue {
     this.#requests = [];
     this.#head = 0;
     this.#urgentEnd = 0;
-    this.#unloadAllBut(new Set());
+    this.#unloadAllBut(nothing);
     this.#options.bucket?.forget(this.#turn);
     return waiting;
   }
@@ -167,9 +169,9 @@ export class UploadQueue {
   /** Called now and then: memory that nothing was asked of since the last call goes back. */
   tick(): void {
     this.#heldTicks = this.#mustHold ? this.#heldTicks + 1 : 0;
-    if (this.isStalled) this.#unloadAllBut(new Set(this.#loaded.filter(isInFlight).map(indexOf)));
+    if (this.isStalled) this.#unloadAllBut(isInFlight);
     if (this.length > 0) return;
-    if (this.#isIdle) this.#unloadAllBut(new Set());
+    if (this.#isIdle) this.#unloadAllBut(nothing);
     this.#isIdle = true;
   }
 
@@ -207,52 +209,69 @@ export class UploadQueue {
     }
   }
 
-  /** Sees that the piece of the first request, and the next piece asked for, are in memory or being read. */
+  /** Sees that the part of the first request, and the next part asked for, are in memory or being read. */
   #readAhead(): void {
     if (this.isStalled) return;
-    const wanted = new Set<number>();
-    for (let at = this.#head; at < this.#requests.length && wanted.size < MAX_LOADED_PIECES; at++) {
+    const wanted: PieceRange[] = [];
+    for (let at = this.#head; at < this.#requests.length && wanted.length < MAX_LOADED_PARTS; at++) {
       const request = this.#requests[at];
-      if (request !== undefined) wanted.add(request.pieceIndex);
+      if (request === undefined || wanted.some((range) => isWithin(request, range))) continue;
+      wanted.push(this.#partOf(request));
     }
-    if (wanted.size === 0) return;
-    this.#unloadAllBut(wanted);
-    for (const pieceIndex of wanted) {
-      if (this.#loaded.every((piece) => piece.pieceIndex !== pieceIndex)) this.#load(pieceIndex);
+    if (wanted.length === 0) return;
+    this.#unloadAllBut((part) => wanted.some((range) => isSameRange(range, part.range)));
+    for (const range of wanted) {
+      if (this.#loaded.every((part) => !isSameRange(part.range, range))) this.#load(range);
     }
   }
 
-  #load(pieceIndex: number): void {
-    const piece: LoadedPiece = { pieceIndex, frames: undefined, runsInFlight: 0, isWanted: true };
-    this.#loaded.push(piece);
-    this.#options.storage.read(pieceIndex, (result) => {
+  /** What is read for that request: pieces are cut at the same places for all peers, so that they share reads. */
+  #partOf({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest): PieceRange {
+    const pieceBytes = this.#options.geometry.lengthOfPieceBytes(pieceIndex);
+    const end = offsetBytes + lengthBytes;
+    let from = offsetBytes - (offsetBytes % PART_BYTES);
+    let to = from + PART_BYTES;
+    if (end > to) {
+      // Not at the beginning of a block, as nobody asks, and on both sides of a cut: just the blocks it touches.
+      from = offsetBytes - (offsetBytes % BLOCK_LENGTH_BYTES);
+      to = from + 2 * BLOCK_LENGTH_BYTES;
+    }
+    return { pieceIndex, offsetBytes: from, lengthBytes: Math.min(to, pieceBytes) - from };
+  }
+
+  #load(range: PieceRange): void {
+    const part: LoadedPart = { range, frames: undefined, runsInFlight: 0, isWanted: true };
+    this.#loaded.push(part);
+    this.#options.storage.read(range, (result) => {
       if (result instanceof Error) {
-        this.#readFailed(piece, result);
+        this.#readFailed(part, result);
         return;
       }
-      piece.frames = result;
-      if (piece.isWanted) this.pump();
-      else releaseIfDone(piece);
+      part.frames = result;
+      if (part.isWanted) this.pump();
+      else releaseIfDone(part);
     });
   }
 
-  #readFailed(piece: LoadedPiece, error: MiniTorrentError): void {
-    if (!piece.isWanted) return;
-    this.#unload(piece);
+  #readFailed(part: LoadedPart, error: MiniTorrentError): void {
+    if (!part.isWanted) return;
+    this.#unload(part);
+    const { pieceIndex } = part.range;
     const waiting = this.#requests.slice(this.#head);
-    this.#requests = waiting.filter((request) => request.pieceIndex !== piece.pieceIndex);
+    this.#requests = waiting.filter((request) => request.pieceIndex !== pieceIndex);
     this.#head = 0;
     this.#urgentEnd = 0;
-    const dropped = waiting.filter((request) => request.pieceIndex === piece.pieceIndex);
-    this.#options.onReadFailed(piece.pieceIndex, dropped, error);
+    const dropped = waiting.filter((request) => request.pieceIndex === pieceIndex);
+    this.#options.onReadFailed(pieceIndex, dropped, error);
     this.pump();
   }
 
   /** Hands the longest run at the head of the queue to the connection. False if it cannot go yet. */
   #sendRun(): boolean {
     const first = this.#requests[this.#head];
-    const piece = this.#loaded.find((candidate) => candidate.pieceIndex === first?.pieceIndex);
-    if (first === undefined || piece?.frames === undefined) return false;
+    if (first === undefined) return false;
+    const part = this.#loaded.find(({ range }) => isWithin(first, range));
+    if (part?.frames === undefined) return false;
     if (!this.#options.mayServe(first.pieceIndex)) return false;
     const allowedBytes = this.#options.bucket?.allowance(this.#turn) ?? Number.POSITIVE_INFINITY;
     if (allowedBytes === 0) return false;
@@ -264,15 +283,15 @@ export class UploadQueue {
         MAX_RUN_BLOCKS,
         Math.min(this.#unsentLimitBytes, allowedBytes) / BLOCK_LENGTH_BYTES,
       );
-      while (runEnd - this.#head < mostBlocks && this.#continues(runEnd)) {
+      while (runEnd - this.#head < mostBlocks && this.#continues(runEnd, part.range)) {
         runBytes += this.#requests[runEnd]?.lengthBytes ?? 0;
         runEnd++;
       }
-      const start = (first.offsetBytes / BLOCK_LENGTH_BYTES) * FRAME_BYTES;
+      const start = ((first.offsetBytes - part.range.offsetBytes) / BLOCK_LENGTH_BYTES) * FRAME_BYTES;
       const framesBytes = runBytes + (runEnd - this.#head) * PIECE_HEADER_BYTES;
-      frames = piece.frames.bytes.subarray(start, start + framesBytes);
+      frames = part.frames.bytes.subarray(start, start + framesBytes);
     } else {
-      frames = cutFrame(piece.frames.bytes, first);
+      frames = cutFrame(part.frames.bytes, part.range.offsetBytes, first);
     }
     this.#head = runEnd;
     // The served part is cut off when it is the larger one: each request is moved at most once on average.
@@ -281,14 +300,14 @@ export class UploadQueue {
       this.#urgentEnd -= this.#head;
       this.#head = 0;
     }
-    piece.runsInFlight++;
+    part.runsInFlight++;
     this.#unsentBytes += runBytes;
     this.#options.bucket?.spend(runBytes);
     this.#options.onSent(first.pieceIndex, runBytes);
     const hasRoom = this.#options.link.sendBlocks(frames, () => {
       this.#heldTicks = 0;
-      piece.runsInFlight--;
-      releaseIfDone(piece);
+      part.runsInFlight--;
+      releaseIfDone(part);
       this.#unsentBytes -= runBytes;
       this.#takenBytes += runBytes;
       if (this.length > 0 && !this.#mustHold) this.pumpSoon();
@@ -303,49 +322,65 @@ export class UploadQueue {
     return lengthBytes === this.#options.geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
   }
 
-  /** True if the request at that place is the whole block after the one before it. */
-  #continues(at: number): boolean {
+  /** True if the request at that place is the whole block after the one before it, and in the range too. */
+  #continues(at: number, range: PieceRange): boolean {
     const previous = this.#requests[at - 1];
     const request = this.#requests[at];
     return (
       previous !== undefined &&
       request !== undefined &&
-      request.pieceIndex === previous.pieceIndex &&
+      isWithin(request, range) &&
       request.offsetBytes === previous.offsetBytes + BLOCK_LENGTH_BYTES &&
       this.#isWholeBlock(request)
     );
   }
 
-  #unloadAllBut(wanted: ReadonlySet<number>): void {
+  #unloadAllBut(isWanted: (part: LoadedPart) => boolean): void {
     for (let at = this.#loaded.length - 1; at >= 0; at--) {
-      const piece = this.#loaded[at];
-      if (piece !== undefined && !wanted.has(piece.pieceIndex)) this.#unload(piece);
+      const part = this.#loaded[at];
+      if (part !== undefined && !isWanted(part)) this.#unload(part);
     }
   }
 
-  #unload(piece: LoadedPiece): void {
-    this.#loaded.splice(this.#loaded.indexOf(piece), 1);
-    piece.isWanted = false;
-    releaseIfDone(piece);
+  #unload(part: LoadedPart): void {
+    this.#loaded.splice(this.#loaded.indexOf(part), 1);
+    part.isWanted = false;
+    releaseIfDone(part);
   }
 }
 
-function isInFlight({ runsInFlight }: LoadedPiece): boolean {
+function isInFlight({ runsInFlight }: LoadedPart): boolean {
   return runsInFlight > 0;
 }
 
-function indexOf({ pieceIndex }: LoadedPiece): number {
-  return pieceIndex;
+function nothing(): boolean {
+  return false;
 }
 
-function releaseIfDone(piece: LoadedPiece): void {
-  if (piece.isWanted || piece.runsInFlight > 0) return;
-  piece.frames?.release();
-  piece.frames = undefined;
+function isWithin({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest, range: PieceRange): boolean {
+  return (
+    pieceIndex === range.pieceIndex &&
+    offsetBytes >= range.offsetBytes &&
+    offsetBytes + lengthBytes <= range.offsetBytes + range.lengthBytes
+  );
+}
+
+function isSameRange(one: PieceRange, other: PieceRange): boolean {
+  return (
+    one.pieceIndex === other.pieceIndex &&
+    one.offsetBytes === other.offsetBytes &&
+    one.lengthBytes === other.lengthBytes
+  );
+}
+
+function releaseIfDone(part: LoadedPart): void {
+  if (part.isWanted || part.runsInFlight > 0) return;
+  part.frames?.release();
+  part.frames = undefined;
 }
 
 /** A piece message for a range that is not a whole block: copied together from the blocks that it touches. */
-function cutFrame(framesOfPiece: Uint8Array, request: UploadRequest): Uint8Array {
+function cutFrame(framesOfPart: Uint8Array, partOffsetBytes: number, request: UploadRequest): Uint8Array {
   const { pieceIndex, offsetBytes, lengthBytes } = request;
   const frame = new Uint8Array(PIECE_HEADER_BYTES + lengthBytes);
   let to = writePieceHeader(frame, 0, pieceIndex, offsetBytes, lengthBytes);
@@ -353,8 +388,9 @@ function cutFrame(framesOfPiece: Uint8Array, request: UploadRequest): Uint8Array
     const blockIndex = Math.floor(from / BLOCK_LENGTH_BYTES);
     const inBlock = from - blockIndex * BLOCK_LENGTH_BYTES;
     const take = Math.min(BLOCK_LENGTH_BYTES - inBlock, offsetBytes + lengthBytes - from);
-    const start = blockIndex * FRAME_BYTES + PIECE_HEADER_BYTES + inBlock;
-    frame.set(framesOfPiece.subarray(start, start + take), to);
+    const firstBlock = partOffsetBytes / BLOCK_LENGTH_BYTES;
+    const start = (blockIndex - firstBlock) * FRAME_BYTES + PIECE_HEADER_BYTES + inBlock;
+    frame.set(framesOfPart.subarray(start, start + take), to);
     to += take;
     from += take;
   }

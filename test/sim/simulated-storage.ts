@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { MiniTorrentError } from "../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../../src/metainfo/geometry.ts";
-import type { CommitOutcome, PieceFrames, PieceStorage } from "../../src/swarm/piece-storage.ts";
+import type { CommitOutcome, PieceFrames, PieceRange, PieceStorage } from "../../src/swarm/piece-storage.ts";
 import { PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
 import { writePieceHeader } from "../../src/wire/piece-header.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
@@ -105,14 +105,21 @@ export class SimulatedStorage implements PieceStorage {
     this.#free(pieceIndex);
   }
 
-  read(pieceIndex: number, done: (frames: PieceFrames | MiniTorrentError) => void): void {
+  read(
+    { pieceIndex, offsetBytes, lengthBytes }: PieceRange,
+    done: (frames: PieceFrames | MiniTorrentError) => void,
+  ): void {
     this.#clock.schedule(this.readMs, () => {
       if (this.faults.readFails?.(pieceIndex)) {
         done(new MiniTorrentError("DISK_FAILED", `Piece ${pieceIndex} cannot be read.`));
         return;
       }
-      const bytes =
+      const whole =
         this.#shared?.framesOf(pieceIndex, () => this.#frames(pieceIndex)) ?? this.#frames(pieceIndex);
+      const blockBytes = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
+      const start = (offsetBytes / BLOCK_LENGTH_BYTES) * blockBytes;
+      const length = lengthBytes + Math.ceil(lengthBytes / BLOCK_LENGTH_BYTES) * PIECE_HEADER_BYTES;
+      const bytes = whole.subarray(start, start + length);
       this.framesOut++;
       let isReleased = false;
       done({
@@ -121,7 +128,7 @@ export class SimulatedStorage implements PieceStorage {
           assert.ok(!isReleased, "frames are released twice");
           isReleased = true;
           this.framesOut--;
-          if (this.#shared === undefined) this.#framesPool.push(bytes);
+          if (this.#shared === undefined) this.#framesPool.push(whole);
         },
       });
     });

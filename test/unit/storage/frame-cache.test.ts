@@ -21,7 +21,13 @@ function slowDisk(cache: FrameCache) {
       });
     };
     cache.read(
-      { owner, pieceIndex, framesLengthBytes: lengthBytes, bufferLengthBytes: lengthBytes, load },
+      {
+        owner,
+        positionBytes: pieceIndex,
+        framesLengthBytes: lengthBytes,
+        bufferLengthBytes: lengthBytes,
+        load,
+      },
       (value) => {
         assert.equal(answer.value, undefined, "answered twice");
         answer.value = value;

@@ -12,11 +12,12 @@ function readAt(
   fd: number,
   position: number,
   frames: Uint8Array,
-  piece: number,
-  length: number,
+  pieceIndex: number,
+  lengthBytes: number,
+  offsetBytes = 0,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    readFrames(fd, position, frames, piece, length, (error) =>
+    readFrames(fd, position, frames, { pieceIndex, offsetBytes, lengthBytes }, (error) =>
       error === undefined ? resolve() : reject(error),
     );
   });
@@ -32,11 +33,12 @@ test("a piece is read as the piece messages of BEP 3, one after the other", asyn
     position: fc.nat(BLOCK_LENGTH_BYTES),
     length: fc.integer({ min: 1, max: 4 * BLOCK_LENGTH_BYTES }),
     pieceIndex: fc.nat(2 ** 32 - 1),
+    blocksBefore: fc.nat(1000),
   });
   await fc.assert(
-    fc.asyncProperty(cases, async ({ position, length, pieceIndex }) => {
+    fc.asyncProperty(cases, async ({ position, length, pieceIndex, blocksBefore }) => {
       const frames = new Uint8Array(framesLengthBytes(length)).fill(0xaa);
-      await readAt(file.fd, position, frames, pieceIndex, length);
+      await readAt(file.fd, position, frames, pieceIndex, length, blocksBefore * BLOCK_LENGTH_BYTES);
       const view = new DataView(frames.buffer);
       let offset = 0;
       let at = 0;
@@ -46,7 +48,7 @@ test("a piece is read as the piece messages of BEP 3, one after the other", asyn
         assert.equal(view.getUint32(at), PIECE_HEADER_BYTES - 4 + blockLength);
         assert.equal(view.getUint8(at + 4), messageIds.piece);
         assert.equal(view.getUint32(at + 5), pieceIndex);
-        assert.equal(view.getUint32(at + 9), offset);
+        assert.equal(view.getUint32(at + 9), blocksBefore * BLOCK_LENGTH_BYTES + offset);
         const block = frames.subarray(at + PIECE_HEADER_BYTES, at + PIECE_HEADER_BYTES + blockLength);
         const start = position + offset;
         assert.deepEqual(block, bytes.subarray(start, start + blockLength));

@@ -374,7 +374,7 @@ test("closing waits for what runs, tells every caller, and is safe to repeat", a
   store.reserve(7);
   const outcomes: unknown[] = [];
   for (const i of [1, 2, 3, 4]) void commit(store, i, bytes).then((outcome) => outcomes.push(outcome));
-  store.read(0, (frames) => {
+  store.read({ pieceIndex: 0, offsetBytes: 0, lengthBytes: PIECE_BYTES }, (frames) => {
     outcomes.push(frames instanceof MiniTorrentError ? frames.code : "read");
     if ("release" in frames) frames.release();
   });

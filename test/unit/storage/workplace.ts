@@ -93,7 +93,8 @@ export async function commitAll(store: PieceStore, bytes: Uint8Array): Promise<v
 }
 
 export function read(store: PieceStore, pieceIndex: number): Promise<PieceFrames | MiniTorrentError> {
-  return new Promise((resolve) => store.read(pieceIndex, resolve));
+  const lengthBytes = store.metainfo.geometry.lengthOfPieceBytes(pieceIndex);
+  return new Promise((resolve) => store.read({ pieceIndex, offsetBytes: 0, lengthBytes }, resolve));
 }
 
 /** For assert.rejects. */

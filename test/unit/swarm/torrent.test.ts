@@ -87,7 +87,7 @@ function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: 
       done("verified");
     },
     release: (pieceIndex) => void reserved.delete(pieceIndex),
-    read: (pieceIndex, done) => {
+    read: ({ pieceIndex }, done) => {
       framesOut++;
       const bytes = new Uint8Array(BLOCKS * (PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES));
       for (let block = 0; block < BLOCKS; block++) {

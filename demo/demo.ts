@@ -1,13 +1,12 @@
 // The main job, live: two trackers and four clients as real processes on loopback, one group, one file of 256 MiB that
 // two share and two download at once, while one of the trackers is stopped. Says in plain sentences what one sees.
-import { createHash, randomFillSync } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { copyFile, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { styleText } from "node:util";
 import { ClientProcess, freePorts, TrackerProcess } from "../harness/processes.ts";
+import { sha1Of, writeRandomFile } from "../harness/scene.ts";
 import { ProgressBoard, parseDownloads } from "./progress-board.ts";
 
 const MIB = 1024 * 1024;
@@ -90,7 +89,7 @@ class Demo implements AsyncDisposable {
   async #shareFile(): Promise<string> {
     heading(`alice and bob share ${FILE_NAME}, 256 MiB, from where it lies`);
     const path = join(this.#folder, "alice", FILE_NAME);
-    const sha1 = await writeRandomFile(path, FILE_BYTES);
+    const sha1 = writeRandomFile(path, FILE_BYTES);
     await copyFile(path, join(this.#folder, "bob", FILE_NAME));
     for (const name of ["alice", "bob"] as const) {
       const startedMs = performance.now();
@@ -162,27 +161,6 @@ class Demo implements AsyncDisposable {
     if (client === undefined) throw new Error(`${name} has no client.`);
     return client;
   }
-}
-
-/** Random bytes, so that nothing on the way can be saved by compressing; returns their SHA-1. */
-async function writeRandomFile(path: string, lengthBytes: number): Promise<string> {
-  const hash = createHash("sha1");
-  const chunk = Buffer.alloc(MIB);
-  await using file = await open(path, "w");
-  randomFillSync(chunk);
-  for (let at = 0; at < lengthBytes; at += chunk.length) {
-    // Each MiB differs from the others by its number, which is enough for no two pieces to be alike.
-    chunk.writeUInt32BE(at / MIB);
-    hash.update(chunk);
-    await file.write(chunk);
-  }
-  return hash.digest("hex");
-}
-
-async function sha1Of(path: string): Promise<string> {
-  const hash = createHash("sha1");
-  for await (const chunk of createReadStream(path, { highWaterMark: MIB })) hash.update(chunk);
-  return hash.digest("hex");
 }
 
 const startedMs = performance.now();

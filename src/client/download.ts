@@ -148,7 +148,7 @@ export class Download {
     if (opened.kind === "there-already") {
       if (!this.#isStill(opening)) return;
       this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
-      this.#complete({ duplicateBytes: 0, sources: [] });
+      this.#complete({ duplicateBytes: 0, sources: [] }, isAnswered);
       return;
     }
     this.#record.opened(opened.have, opened.partId);
@@ -360,8 +360,9 @@ export class Download {
   }
 
   /** verifying | opening -> complete */
-  #complete(arrived: Arrived): void {
+  #complete(arrived: Arrived, isAnswered = false): void {
     this.#become({ status: "complete", arrived });
+    if (isAnswered) return;
     const { destinationPath } = this;
     const { sha1 } = this.#metainfo;
     this.#surroundings.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });

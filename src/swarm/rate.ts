@@ -35,7 +35,7 @@ export class Rate {
 
   /** `elapsedMs` have gone by since the last call; what was added since then flowed in that time. */
   advance(elapsedMs: number): void {
-    if (elapsedMs <= 0) return;
+    if (elapsedMs <= 0 || (this.#weight === 0 && this.#pendingBytes === 0)) return;
     const share = 1 - Math.exp(-elapsedMs / this.#timeConstantMs);
     this.#average += (this.#pendingBytes * (1000 / elapsedMs) - this.#average) * share;
     this.#weight += (1 - this.#weight) * share;

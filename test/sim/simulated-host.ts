@@ -145,8 +145,9 @@ export class Host {
 
   /** Downlink: takes what has arrived, in order. */
   arrived(link: SimulatedLink, item: Item): void {
-    this.#arrivals.push({ link, item });
-    this.#receive();
+    const mustWait = this.#isReceiving || this.#arrivalsHead < this.#arrivals.length;
+    if (mustWait) this.#arrivals.push({ link, item });
+    else this.#take(link, item);
   }
 
   #receive(): void {
@@ -156,25 +157,28 @@ export class Host {
         this.#arrivals = this.#arrivals.slice(this.#arrivalsHead);
         this.#arrivalsHead = 0;
       }
-      if (arrival === undefined || this.isFrozen) continue;
-      const { link, item } = arrival;
-      if (typeof item === "function") link.listen(item);
-      else this.#receiveBlock(link, item);
+      if (arrival !== undefined) this.#take(arrival.link, arrival.item);
     }
+  }
+
+  #take(link: SimulatedLink, item: Item): void {
+    if (this.isFrozen) return;
+    if (typeof item === "function") link.listen(item);
+    else this.#receiveBlock(link, item);
   }
 
   #receiveBlock(link: SimulatedLink, block: Block): void {
     this.#isReceiving = true;
     const { pieceIndex, offsetBytes, lengthBytes } = block;
     let place: Uint8Array | undefined;
-    link.listen(() => {
-      place = link.listener?.blockBegins(pieceIndex, offsetBytes, lengthBytes);
+    link.listen((listener) => {
+      place = listener.blockBegins(pieceIndex, offsetBytes, lengthBytes);
     });
     this.network.clock.schedule((lengthBytes * 1000) / this.downBytesPerSecond, () => {
       this.#isReceiving = false;
       if (place !== undefined && !this.isFrozen) {
         place[0] = block.mark;
-        link.listen(() => link.listener?.blockEnds(pieceIndex, offsetBytes, lengthBytes));
+        link.listen((listener) => listener.blockEnds(pieceIndex, offsetBytes, lengthBytes));
       }
       this.onTheWayBytes -= lengthBytes;
       const next = this.#waiting.shift();

@@ -21,7 +21,8 @@ export interface Block {
   readonly sent: (() => void) | undefined;
 }
 
-export type Item = Block | (() => void);
+export type Message = (listener: PeerListener) => void;
+export type Item = Block | Message;
 
 export class SimulatedLink implements PeerLink {
   readonly host: Host;
@@ -156,10 +157,10 @@ export class SimulatedLink implements PeerLink {
   }
 
   /** Lets the listener hear something; what it throws closes the connection, as it does on a real one. */
-  listen(work: () => void): void {
-    if (this.#isClosed || this.host.isFrozen) return;
+  listen(what: Message): void {
+    if (this.#isClosed || this.host.isFrozen || this.listener === undefined) return;
     try {
-      work();
+      what(this.listener);
     } catch (error) {
       const known = asMiniTorrentError(error);
       if (known.code === "INTERNAL") throw error;
@@ -168,20 +169,15 @@ export class SimulatedLink implements PeerLink {
   }
 
   /** Before the blocks that wait (transport/send-queue.ts). */
-  #sayAtOnce(what: (listener: PeerListener) => void): void {
-    if (!this.#isClosed) this.carry(() => this.#tellOther(what));
+  #sayAtOnce(what: Message): void {
+    if (!this.#isClosed) this.carry(what);
   }
 
   /** In turn with the blocks. */
-  #say(what: (listener: PeerListener) => void): void {
+  #say(what: Message): void {
     if (this.#isClosed) return;
-    this.#queue.push(() => this.#tellOther(what));
+    this.#queue.push(what);
     this.#flush();
-  }
-
-  #tellOther(what: (listener: PeerListener) => void): void {
-    const listener = this.#other?.listener;
-    if (listener !== undefined) what(listener);
   }
 
   /** Small messages at the head of the queue leave at once. */
@@ -196,7 +192,7 @@ export class SimulatedLink implements PeerLink {
     }
     if (this.#isHeld && this.#queuedBytes === 0) {
       this.#isHeld = false;
-      this.listen(() => this.listener?.writable());
+      this.listen((listener) => listener.writable());
     }
   }
 

@@ -105,6 +105,10 @@ export class ApiClient {
     });
   }
 
+  get isClosed(): boolean {
+    return this.#socket.readyState !== WebSocket.OPEN;
+  }
+
   query(path: string, input?: unknown): Promise<unknown> {
     return this.#call("query", path, input);
   }

@@ -51,7 +51,8 @@ export function checkFileName(fileName: string): void {
   if (Buffer.byteLength(fileName) > MAX_FILE_NAME_BYTES)
     refuse(`is longer than ${MAX_FILE_NAME_BYTES} bytes`);
   if (/[/\\]/.test(fileName)) refuse("has a path separator");
-  if (/\p{Cc}/u.test(fileName)) refuse("has a control character");
+  // Whoever reads lines takes U+2028 and U+2029 for their end: a name in a script must not become a second command.
+  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(fileName)) refuse("has a control character, or a line's end");
   if (RESERVED_ON_WINDOWS.test(fileName)) refuse("is reserved on Windows");
   if (!fileName.isWellFormed()) refuse("is not well-formed Unicode");
 }

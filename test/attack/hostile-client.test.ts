@@ -326,6 +326,7 @@ describe("a hostile client", () => {
       "C:\\x",
       "a\0b",
       "a\nb",
+      "a\u2028leave_group g",
     ];
     const reserved = ["\u001b[2J", "con", "NUL.txt", "lpt1", "a".repeat(256)];
     const wrong: object[] = [

@@ -48,6 +48,8 @@ test("names that could leave the folder, or that a system reserves, are refused"
     "a\\b",
     "a\0b",
     "a\nb",
+    "a\u2028b",
+    "a\u2029b",
     "CON",
     "nul.txt",
     "é".repeat(128),

@@ -17,6 +17,7 @@ import {
   renderRequests,
   renderStatus,
 } from "./render.ts";
+import { renderWhy } from "./render-why.ts";
 import { findCommand, renderHelp, usageOf } from "./usage.ts";
 
 const groupArgument = (kind: ArgumentKind): Argument => ({ name: "group_id", kind });
@@ -296,6 +297,16 @@ export const commands: readonly Command[] = [
         files: limits.files.map(({ groupId, fileName, ...own }) => ({ groupId, fileName, ...inJson(own) })),
       };
       return { result, lines: () => renderLimits(limits) };
+    },
+  },
+  {
+    name: "why",
+    arguments: download,
+    arity: [2],
+    help: "Why a download does not move: what is missing, who had it, what is tried next.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      const report = client.why(groupId, fileName);
+      return { result: report, lines: (view) => renderWhy(report, view) };
     },
   },
   {

@@ -45,6 +45,7 @@ import type {
 } from "./status.ts";
 import { TrackerLink } from "./tracker-link.ts";
 import type { TrackerApi } from "./tracker-socket.ts";
+import type { WhyReport } from "./why.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
 const nothing = z.unknown();
@@ -277,6 +278,12 @@ export class Client {
   /** How each stands, or the one that is meant. */
   downloads(which?: { groupId: string; fileName: string }): readonly DownloadStatus[] {
     return this.#login.downloads.statuses(which);
+  }
+
+  /** Why a download does not move, or how it does; answers from memory. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
+  why(groupId: string, fileName: string): WhyReport {
+    this.#login.require();
+    return this.#login.downloads.get({ groupId, fileName }).why(this.#link.tracker);
   }
 
   /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */

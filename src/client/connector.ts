@@ -27,6 +27,17 @@ interface Known {
   failures: number;
   nextDialAtMs: number;
   dialling: AbortController | undefined;
+  lastFailure: string | undefined;
+}
+
+/** Somebody whom a tracker names, and how it stands with calling him. */
+export interface Contact {
+  readonly userId: string;
+  readonly address: string;
+  readonly isDialling: boolean;
+  /** undefined while he is being called, or need not be: he is connected, or has nothing that is wanted. */
+  readonly nextDialInMs: number | undefined;
+  readonly lastFailure: string | undefined;
 }
 
 export interface ConnectorOptions<C extends Connection> {
@@ -50,6 +61,20 @@ export class Connector<C extends Connection> {
 
   constructor(options: ConnectorOptions<C>) {
     this.#options = options;
+  }
+
+  /** Those whom trackers name and who are not connected. */
+  contacts(): Contact[] {
+    const nowMs = this.#options.nowMs();
+    return [...this.#known.values()]
+      .filter(({ address }) => !this.#connected.has(address.deviceId))
+      .map(({ address, dialling, nextDialAtMs, lastFailure }) => ({
+        userId: address.userId,
+        address: formatAddress(address),
+        isDialling: dialling !== undefined,
+        nextDialInMs: dialling === undefined ? Math.max(0, nextDialAtMs - nowMs) : undefined,
+        lastFailure,
+      }));
   }
 
   get connectedCount(): number {
@@ -149,6 +174,7 @@ export class Connector<C extends Connection> {
       failures: 0,
       nextDialAtMs: this.#options.nowMs() + pauseMs,
       dialling: undefined,
+      lastFailure: undefined,
     });
   }
 
@@ -164,11 +190,13 @@ export class Connector<C extends Connection> {
     try {
       const socket = await this.#options.dial(known.address, controller.signal);
       known.failures = 0;
+      known.lastFailure = undefined;
       if (controller.signal.aborted) socket.close("not needed any more");
       else this.#options.onDialled(socket);
     } catch (error) {
       if (controller.signal.aborted) return;
       const { message } = asMiniTorrentError(error);
+      known.lastFailure = message;
       this.#options.log.debug(
         { peer: formatAddress(known.address), user: known.address.userId, reason: message },
         "peer not reached",

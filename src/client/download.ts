@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { peerAddressSchema } from "../api/schemas.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
@@ -18,6 +19,7 @@ import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { type WhyReport, whyReport } from "./why.ts";
 
 const SETTLED: ReadonlySet<DownloadState["status"]> = new Set(["complete", "paused", "failed", "ended"]);
 
@@ -206,6 +208,30 @@ export class Download {
     } catch (error) {
       this.#log.info({ err: error }, "peers not asked for; the next connection asks again");
     }
+  }
+
+  /** Why it does not move, or how it does. @param tracker host:port of the one that is connected */
+  why(tracker: string | undefined): WhyReport {
+    const state = this.#state;
+    const active = state.status === "running" ? state.active : undefined;
+    return whyReport({
+      status: this.snapshot(),
+      have: this.#have,
+      holders: active?.torrent.holders() ?? [],
+      contacts: active?.connector.contacts() ?? [],
+      retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
+      hasCertificate: this.#surroundings.memberships.credentials(this.groupId) !== undefined,
+      tracker,
+      nowMs: Date.now(),
+    });
+  }
+
+  get #have(): Bitfield {
+    const state = this.#state;
+    if (state.status === "running" || state.status === "verifying") return state.active.torrent.have;
+    return state.status === "complete"
+      ? Bitfield.full(this.#metainfo.geometry.pieceCount)
+      : this.#record.have;
   }
 
   snapshot(): DownloadStatus {

@@ -36,7 +36,7 @@ export async function openPart(
   missingBytes: number,
   promisedBytes = 0,
 ): Promise<OpenPart> {
-  const { handle, isNew } = await openOrCreate(path, mayExist);
+  const { handle, isNew } = await openOrCreate(path, mayExist, lengthBytes);
   try {
     const stats = await handle.stat();
     if (!stats.isFile()) {
@@ -92,13 +92,14 @@ export async function removePart(path: string, own: Stats): Promise<void> {
 async function openOrCreate(
   path: string,
   mayExist: boolean,
+  lengthBytes: number,
 ): Promise<{ handle: FileHandle; isNew: boolean }> {
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   try {
     return { handle: await open(path, O_RDWR | O_CREAT | O_EXCL), isNew: true };
   } catch (error) {
     if (errnoOf(error) !== "EEXIST") throw writeError(error, path);
-    if (!mayExist) {
+    if (!mayExist && !(await isLeftEmpty(path, lengthBytes))) {
       throw new MiniTorrentError(
         "FILE_EXISTS",
         `${path} is there already, and not of a download that is known: remove it or choose another place.`,
@@ -111,6 +112,12 @@ async function openOrCreate(
   } catch (error) {
     throw writeError(error, path);
   }
+}
+
+/** What a crash between making the part file and noting it leaves: a file of that length, or none, without any data. */
+async function isLeftEmpty(path: string, lengthBytes: number): Promise<boolean> {
+  const left = await lstatIfThere(path);
+  return left?.isFile() === true && left.blocks === 0 && (left.size === 0 || left.size === lengthBytes);
 }
 
 async function checkSameFile(handle: FileHandle, partPath: string, destinationPath: string): Promise<void> {

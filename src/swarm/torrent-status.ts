@@ -1,5 +1,6 @@
 // What a torrent tells whoever owns it: the events it reports unasked, and how it stands. Plain data, no behaviour.
 import type { MiniTorrentError } from "../api/errors.ts";
+import type { PieceSet } from "./piece-set.ts";
 
 /** Who is at the other end of a connection, as its certificate says. */
 export interface PeerIdentity {
@@ -64,6 +65,19 @@ export interface PeerSnapshot {
   readonly isChokingUs: boolean;
   readonly weAreChoking: boolean;
   /** `choked`, `snubbed`, `does not answer`, `on parole`: what keeps this peer from giving, if anything. */
+  readonly remarks: readonly string[];
+}
+
+/** A device that is in the swarm, or was: what it has, or had when it left. */
+export interface PieceHolder {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly has: PieceSet;
+  readonly isConnected: boolean;
+  /** 0 for who is connected. */
+  readonly lastSeenAgoMs: number;
+  /** It did not answer, and is asked now and then whether it does. */
+  readonly isTried: boolean;
   readonly remarks: readonly string[];
 }
 

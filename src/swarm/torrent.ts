@@ -9,6 +9,7 @@ import {
   encodeExtensionHandshake,
 } from "../wire/extensions.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
+import { Acquaintances } from "./acquaintances.ts";
 import { Downloader } from "./downloader.ts";
 import { Peer } from "./peer.ts";
 import { PieceSet } from "./piece-set.ts";
@@ -19,6 +20,7 @@ import type { TokenBucket } from "./token-bucket.ts";
 import type {
   PeerIdentity,
   PeerSnapshot,
+  PieceHolder,
   TorrentEvent,
   TorrentLimits,
   TorrentState,
@@ -63,6 +65,7 @@ export class Torrent {
   readonly #have: Bitfield;
   readonly #trust = new Trust();
   readonly #sources = new Sources();
+  readonly #acquaintances = new Acquaintances();
   readonly #downloader: Downloader;
   readonly #uploader: Uploader;
   readonly #downloaded = new Rate();
@@ -256,6 +259,21 @@ export class Torrent {
     };
   }
 
+  /** Who has which pieces, or had them when he left. */
+  holders(): PieceHolder[] {
+    const nowMs = this.#options.nowMs();
+    const here = this.#peers.map((peer) => {
+      const { userId, deviceId, remarks } = peer.snapshot();
+      const isTried = peer.window.isResting;
+      return { userId, deviceId, has: peer.has, isConnected: true, lastSeenAgoMs: 0, isTried, remarks };
+    });
+    const gone = [...this.#acquaintances.gone()].map(({ userId, deviceId, has, leftAtMs }) => {
+      const facts = { isConnected: false, lastSeenAgoMs: nowMs - leftAtMs, isTried: false, remarks: [] };
+      return { userId, deviceId, has, ...facts };
+    });
+    return [...here, ...gone];
+  }
+
   /** Storage has memory again. */
   roomAvailable(): void {
     this.#downloader.roomAvailable();
@@ -337,6 +355,7 @@ export class Torrent {
       throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer says twice what it has.");
     }
     peer.saysItHas(pieces, this.#have);
+    this.#acquaintances.cameBack(peer.identity.deviceId);
     this.#downloader.peerCame(peer);
     this.#noteIfHeldByOthers();
     if (this.#closeIfBothAreComplete(peer)) return;
@@ -378,6 +397,10 @@ export class Torrent {
   #peerLeft(peer: Peer): void {
     if (!peer.isConnected) return;
     peer.left();
+    if (peer.hasSaidWhatItHas) {
+      const { userId, deviceId } = peer.identity;
+      this.#acquaintances.left({ userId, deviceId, has: peer.has, leftAtMs: this.#options.nowMs() });
+    }
     this.#peers = this.#peers.filter((other) => other !== peer);
     this.#downloader.peerLeft(peer);
     this.#uploader.peerLeft(peer);

@@ -147,6 +147,7 @@ describe("the table of commands", () => {
       "wait [<group_id> <file_name>]",
       "peers <group_id> <file_name>",
       "limit [<up|down> <rate> [<group_id> <file_name>]]",
+      "why <group_id> <file_name>",
       "export_torrent <group_id> <file_name> <out_path>",
       "export_certificate <group_id> <out_path>",
       "whoami",

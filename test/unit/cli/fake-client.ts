@@ -11,6 +11,7 @@ import type {
   PeerStatus,
   ShareResult,
 } from "../../../src/client/status.ts";
+import type { WhyReport } from "../../../src/client/why.ts";
 
 export const SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
@@ -26,6 +27,16 @@ export class FakeClient implements ClientCommands {
   current: DownloadStatus[] = [];
   peerList: PeerStatus[] = [];
   limited: LimitsStatus = { all: { up: undefined, down: undefined }, files: [] };
+  whyReport: Omit<WhyReport, "groupId" | "fileName"> = {
+    state: "complete",
+    reason: "It is complete.",
+    pieceCount: 280,
+    missing: { pieces: 0, ranges: [], rangeCount: 0 },
+    nobodyHas: { pieces: 0, ranges: [], rangeCount: 0 },
+    holders: [],
+    next: [],
+    tracker: null,
+  };
   /** Method → what it throws. */
   readonly failures = new Map<string, Error>();
   /** Method → what it waits for before it answers. */
@@ -148,6 +159,9 @@ export class FakeClient implements ClientCommands {
     await this.#call("waitForDownloads", ...(which === undefined ? [] : [which.groupId, which.fileName]));
     signal?.throwIfAborted();
     return this.current;
+  }
+  why(groupId: string, fileName: string): WhyReport {
+    return { ...this.whyReport, groupId, fileName };
   }
   async exportTorrent(groupId: string, fileName: string, path: string): Promise<void> {
     return this.#call("exportTorrent", groupId, fileName, path);

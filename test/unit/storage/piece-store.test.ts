@@ -167,6 +167,22 @@ test("a part file that no download is known of is not touched", async (t) => {
   assert.equal(await readFile(place.partPath, "utf8"), "precious");
 });
 
+test("a part file without any data, which a crash left before it was noted, is taken for a new one", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(PIECE_BYTES);
+  for (const lengthBytes of [0, PIECE_BYTES]) {
+    await writeFile(place.partPath, "");
+    await truncate(place.partPath, lengthBytes);
+    const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+    assert.equal(store.have.count, 0);
+    await store.discard();
+  }
+  await writeFile(place.partPath, "");
+  await truncate(place.partPath, PIECE_BYTES + 1);
+  const other = PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  await assert.rejects(other, withCode("FILE_EXISTS"));
+});
+
 test("a part file that is a symbolic link is not followed, resumed or not", async (t) => {
   const place = await workplaceFor(t);
   const outside = join(place.folder, "outside");

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Contact } from "../../../src/client/connector.ts";
+import type { DownloadStatus } from "../../../src/client/status.ts";
+import { type WhyFacts, whyReport } from "../../../src/client/why.ts";
+import { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { PieceSet } from "../../../src/swarm/piece-set.ts";
+import type { PieceHolder } from "../../../src/swarm/torrent-status.ts";
+import { downloading, failed, paused } from "../cli/fake-client.ts";
+
+const PIECES = 10;
+
+function bits(...pieces: number[]): Bitfield {
+  const bitfield = new Bitfield(PIECES);
+  for (const piece of pieces) bitfield.set(piece);
+  return bitfield;
+}
+
+function holder(userId: string, has: Bitfield, lastSeenAgoMs: number): PieceHolder {
+  const isConnected = lastSeenAgoMs === 0;
+  const facts = { deviceId: userId, isConnected, lastSeenAgoMs, isTried: false, remarks: [] };
+  return { userId, has: PieceSet.of(has), ...facts };
+}
+
+const contact = (changes: Partial<Contact>): Contact => ({
+  userId: "bob",
+  address: "127.0.0.1:5",
+  isDialling: false,
+  nextDialInMs: 4_000,
+  lastFailure: "connection refused",
+  ...changes,
+});
+
+function why(status: DownloadStatus, changes: Partial<WhyFacts> = {}) {
+  return whyReport({
+    status,
+    have: bits(0, 1, 2, 3, 4, 5, 6),
+    holders: [],
+    contacts: [],
+    retryAtMs: undefined,
+    hasCertificate: true,
+    tracker: "127.0.0.1:9001",
+    nowMs: 1_000_000,
+    ...changes,
+  });
+}
+
+const lonely = downloading({ waitingFor: "waiting for a peer", peerCount: 0 });
+
+test("says which pieces are missing, which of them nobody here has, and who had them when", () => {
+  const report = why(downloading({ waitingFor: "no peer has the missing pieces", peerCount: 1 }), {
+    have: bits(0, 2, 3, 4, 5, 6),
+    holders: [
+      holder("bob", bits(0, 1, 2), 0),
+      holder("carol", Bitfield.full(PIECES), 60_000),
+      holder("dave", bits(0, 2), 1_000),
+    ],
+  });
+  assert.deepEqual(report.missing, {
+    pieces: 4,
+    ranges: [
+      { first: 1, last: 1 },
+      { first: 7, last: 9 },
+    ],
+    rangeCount: 2,
+  });
+  assert.deepEqual(report.nobodyHas.ranges, [{ first: 7, last: 9 }]);
+  assert.deepEqual(
+    report.holders.map(({ userId, missingPiecesHad, lastSeenMs }) => [userId, missingPiecesHad, lastSeenMs]),
+    [
+      ["bob", 1, 1_000_000],
+      ["carol", 4, 940_000],
+    ],
+  );
+});
+
+test("tells nobody online from nobody reached, and both from trackers that are away", () => {
+  assert.equal(why(lonely).reason, "No member who has it is online.");
+  assert.equal(
+    why(lonely, { holders: [holder("carol", bits(9), 5_000)] }).reason,
+    "Everybody who had it is gone.",
+  );
+  const away = why(lonely, { tracker: undefined });
+  assert.match(away.reason, /as far as is known: no tracker answers/);
+  assert.match(away.next.at(-1)?.what ?? "", /trackers are called until one answers/);
+  assert.equal(away.tracker, null);
+  const unreached = why(lonely, { contacts: [contact({}), contact({ isDialling: true, userId: "eve" })] });
+  assert.match(unreached.reason, /none of them can be reached/);
+  assert.deepEqual(unreached.next.slice(0, 2), [
+    { what: "bob is called at 127.0.0.1:5; the last time: connection refused", inMs: 4_000 },
+    { what: "eve is being called at 127.0.0.1:5; the last time: connection refused", inMs: 0 },
+  ]);
+  assert.match(why(lonely, { hasCertificate: false }).reason, /no certificate/);
+});
+
+test("says what ends a pause, and when", () => {
+  assert.equal(why(paused(undefined)).reason, "You paused it.");
+  assert.match(why(paused(undefined)).next[0]?.what ?? "", /^resume films a\.mkv goes on/);
+  const full = why(paused("The disk is full."), { retryAtMs: 1_002_000 });
+  assert.equal(full.reason, "The disk is full.");
+  assert.deepEqual(full.next, [{ what: "it is tried again", inMs: 2_000 }]);
+  assert.match(why(failed()).next[0]?.what ?? "", /resume .* tries again/);
+});
+
+test("of a download that moves it says that it does", () => {
+  assert.equal(why(downloading({ peerCount: 3 })).reason, "It moves, with 3 peers.");
+});

@@ -110,11 +110,13 @@ function reasonOf({ status, holders, contacts, hasCertificate, tracker }: WhyFac
       break;
   }
   const { waitingFor, peerCount } = status;
-  if (waitingFor === undefined) {
+  // Of somebody who has just left the last blocks may have come a moment ago.
+  if (waitingFor === undefined && peerCount > 0) {
     const from = peerCount === 1 ? "1 peer" : `${peerCount} peers`;
     return `It moves, with ${from}.`;
   }
-  if (peerCount > 0 || waitingFor.startsWith("the check")) return `It waits: ${waitingFor}.`;
+  if (waitingFor !== undefined && (peerCount > 0 || waitingFor.startsWith("the check")))
+    return `It waits: ${waitingFor}.`;
   if (!hasCertificate)
     return "There is no certificate for the group at the moment, and no tracker to give one.";
   if (contacts.length > 0) return "Members who have it are online, and none of them can be reached.";

@@ -104,4 +104,5 @@ test("says what ends a pause, and when", () => {
 
 test("of a download that moves it says that it does", () => {
   assert.equal(why(downloading({ peerCount: 3 })).reason, "It moves, with 3 peers.");
+  assert.equal(why(downloading({ peerCount: 0 })).reason, "No member who has it is online.");
 });

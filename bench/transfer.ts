@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import type { ClientProcess } from "../harness/processes.ts";
 import { type Scene, sha1Of } from "../harness/scene.ts";
-import { cpuSecondsDuring } from "./process-cost.ts";
+import { cpuSecondsDuring, machineCpuSeconds } from "./process-cost.ts";
 
 /** No download here takes half as long, even where everything is slow. */
 const DOWNLOAD_PATIENCE_MS = 300_000;
@@ -18,6 +18,8 @@ export interface Transfer {
   readonly seconds: number;
   /** In the order of the processes that were given. */
   readonly cpuSeconds: readonly number[];
+  /** What everything on the machine together took: more than ours means that something else ran. */
+  readonly machineCpuSeconds: number;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function measureTransfer(
 ): Promise<Transfer> {
   const destinations = leechers.map(({ pid }) => scene.path(`copy-${pid}.bin`));
   let seconds = 0;
+  const machineBefore = machineCpuSeconds();
   const cpuSeconds = await cpuSecondsDuring(
     cpuOf.map(({ pid }) => pid),
     async () => {
@@ -43,6 +46,7 @@ export async function measureTransfer(
       seconds = (performance.now() - startedMs) / 1000;
     },
   );
+  const machineTotal = machineCpuSeconds() - machineBefore;
   for (const [index, leecher] of leechers.entries()) {
     const destination = destinations[index] ?? "";
     if ((await sha1Of(destination)) !== file.sha1) throw new Error(`${destination} is not the file`);
@@ -50,7 +54,7 @@ export async function measureTransfer(
     await leecher.must(`cancel ${GROUP} ${file.name}`);
     rmSync(destination);
   }
-  return { seconds, cpuSeconds };
+  return { seconds, cpuSeconds, machineCpuSeconds: machineTotal };
 }
 
 export async function download(leecher: ClientProcess, name: string, path: string): Promise<void> {

@@ -6,11 +6,10 @@ import { Aria2Seeder } from "../aria2.ts";
 import { LibtorrentProcess, libtorrentVersion } from "../libtorrent.ts";
 import { machineFacts } from "../machine.ts";
 import { writePlainTorrent } from "../plain-torrent.ts";
-import { cpuSecondsDuring, peakBytesOf } from "../process-cost.ts";
+import { cpuSecondsDuring, machineCpuSeconds, peakBytesOf } from "../process-cost.ts";
 import {
   atLeast,
   type Conditions,
-  digits,
   type Mark,
   median,
   megabytesPerSecond,
@@ -61,15 +60,16 @@ export const loopback: Row = {
 
     const ourSeconds = median(ours.map((run) => run.seconds));
     const [seederCpu, leecherCpu] = [cpuOf(ours, 0), cpuOf(ours, 1)];
+    const othersCpu = median(ours.map((run) => run.machineCpuSeconds)) - seederCpu - leecherCpu;
     const marks: Mark[] = [atLeast(OF_ROOFLINE, "×", "of the roofline", boundSeconds / ourSeconds)];
     const times = spread(ours.map((run) => run.seconds));
     const memory = `${megabytes(peaks.seeder)} + ${megabytes(peaks.leecher)} MB at most`;
     const lines = [
       `ours: ${times}, ${megabytesPerSecond(lengthBytes, ourSeconds)}, TLS 1.3 and the whole file's SHA-1; ${memory}`,
-      ...whereItWent(roofline, lengthBytes / GIB, { ourSeconds, seederCpu, leecherCpu }),
+      ...whereItWent(roofline, lengthBytes / GIB, { ourSeconds, seederCpu, leecherCpu, othersCpu }),
     ];
     const figures = {
-      ...{ lengthBytes, ourSeconds, boundSeconds, seederCpu, leecherCpu },
+      ...{ lengthBytes, ourSeconds, boundSeconds, seederCpu, leecherCpu, othersCpu },
       ...{ seederPeakBytes: peaks.seeder, leecherPeakBytes: peaks.leecher },
       ourRuns: ours.map((run) => run.seconds),
       ...(aria2Runs.length === 0 ? {} : { aria2Seconds: median(aria2Runs), aria2Runs }),
@@ -97,16 +97,16 @@ export const loopback: Row = {
 function whereItWent(
   { parts, cores }: Roofline,
   gib: number,
-  measured: { ourSeconds: number; seederCpu: number; leecherCpu: number },
+  measured: { ourSeconds: number; seederCpu: number; leecherCpu: number; othersCpu: number },
 ): string[] {
-  const { ourSeconds, seederCpu, leecherCpu } = measured;
+  const { ourSeconds, seederCpu, leecherCpu, othersCpu } = measured;
   const seederParts = (parts.read + parts.tlsSend) * gib;
   const leecherParts = (parts.tlsReceive + 2 * parts.sha1 + parts.write) * gib;
-  const idle = ourSeconds * cores - seederCpu - leecherCpu;
+  const idle = Math.max(0, ourSeconds * cores - seederCpu - leecherCpu - othersCpu);
   return [
     `where it went: seeder ${seconds(seederCpu)} of processor, its parts alone ${seconds(seederParts)}; ` +
       `leecher ${seconds(leecherCpu)}, its parts alone ${seconds(leecherParts)}; ` +
-      `idle, or others' ${seconds(idle)} of ${seconds(ourSeconds * cores)} (${digits((idle / ourSeconds / cores) * 100)} %)`,
+      `everything else on the machine ${seconds(othersCpu)}; idle ${seconds(idle)} of ${seconds(ourSeconds * cores)}`,
   ];
 }
 
@@ -159,14 +159,16 @@ class LibtorrentPair implements AsyncDisposable {
     const folder = this.#scene.path("libtorrent");
     mkdirSync(folder);
     let taken = 0;
+    const machineBefore = machineCpuSeconds();
     const cpuSeconds = await cpuSecondsDuring([this.#seeder.pid, this.#leecher.pid], async () => {
       const startedMs = performance.now();
       await this.#leecher.download(this.#torrent, folder, [this.#seeder]);
       taken = (performance.now() - startedMs) / 1000;
     });
+    const machineTotal = machineCpuSeconds() - machineBefore;
     await this.#leecher.remove();
     rmSync(folder, { recursive: true });
-    return { seconds: taken, cpuSeconds };
+    return { seconds: taken, cpuSeconds, machineCpuSeconds: machineTotal };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

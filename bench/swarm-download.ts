@@ -1,8 +1,10 @@
 // The same file downloaded at once by all leechers of a shaped swarm: when each has its copy, what the seeder had sent
 // when the first whole copy was out, and how many bytes came for nothing.
+import { availableParallelism } from "node:os";
 import { z } from "zod";
 import type { ClientProcess } from "../harness/processes.ts";
 import { downloadOf, sha1Of } from "../harness/scene.ts";
+import { cpuSecondsDuring, machineCpuSeconds } from "./process-cost.ts";
 import { atMost, digits, type Mark, median, seconds, spread } from "./report.ts";
 import { FILE_NAME, type Link, ShapedSwarm } from "./shaped-swarm.ts";
 import { download, GROUP } from "./transfer.ts";
@@ -33,6 +35,9 @@ interface SwarmDownload {
   readonly seederCopies: number | undefined;
   /** Of all bytes that arrived. */
   readonly duplicatePart: number;
+  /** Of all cores' time until the last was done: how much the clients took, and how much everything else. */
+  readonly clientsPart: number;
+  readonly othersPart: number;
 }
 
 /** Starts every client, shares the file, and downloads it everywhere; ends the clients. */
@@ -51,8 +56,18 @@ async function downloadEverywhere(
     await download(leecher, FILE_NAME, swarm.path(`copy-${index}`));
     return (performance.now() - startedMs) / 1000;
   });
-  const allDone = Promise.all(downloads).finally(() => done.abort());
-  const [taken] = await Promise.all([allDone, meanwhile?.(scene)]);
+  const pids = [...leechers, ...guests].map(({ pid }) => pid);
+  const machineBefore = machineCpuSeconds();
+  let parts = { clientsPart: 0, othersPart: 0 };
+  const measured = cpuSecondsDuring(pids, async () => void (await Promise.all(downloads)));
+  const allDone = measured.then((cpuSeconds) => {
+    const available = ((performance.now() - startedMs) / 1000) * availableParallelism();
+    const clients = cpuSeconds.reduce((sum, each) => sum + each, 0);
+    const others = machineCpuSeconds() - machineBefore - clients;
+    parts = { clientsPart: clients / available, othersPart: others / available };
+  });
+  await Promise.all([allDone.finally(() => done.abort()), meanwhile?.(scene)]);
+  const taken = await Promise.all(downloads);
   for (const index of leechers.keys()) {
     if ((await sha1Of(swarm.path(`copy-${index}`))) !== swarm.sha1) throw new Error("a copy is not the file");
   }
@@ -63,16 +78,18 @@ async function downloadEverywhere(
     seconds: taken,
     seederCopies: held === undefined ? undefined : heldSchema.parse(held).uploadedBytes / lengthBytes,
     duplicatePart: duplicateBytes / (lengthBytes * leechers.length + duplicateBytes),
+    ...parts,
   };
 }
 
 /** How a run went, in words. */
-function swarmText({ seconds: all, seederCopies, duplicatePart }: SwarmDownload): string {
+function swarmText({ seconds: all, seederCopies, duplicatePart, ...cpu }: SwarmDownload): string {
   const sorted = [...all].sort((a, b) => a - b);
   const copies =
     seederCopies === undefined ? "" : `, first whole copy after ${digits(seederCopies)} files sent`;
   const duplicates = `${digits(duplicatePart * 100)} % duplicates`;
-  return `first ${sorted[0]?.toFixed(2)} s, last ${sorted.at(-1)?.toFixed(2)} s${copies}, ${duplicates}`;
+  const processor = `processor ${(cpu.clientsPart * 100).toFixed(0)} % leechers, ${(cpu.othersPart * 100).toFixed(0)} % all else`;
+  return `first ${sorted[0]?.toFixed(2)} s, last ${sorted.at(-1)?.toFixed(2)} s${copies}, ${duplicates}; ${processor}`;
 }
 
 function lastOf(one: SwarmDownload): number {

@@ -6,6 +6,10 @@ import { BLOCK_LENGTH_BYTES, MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry
 
 /** What 800 MB/s need to cover 80 ms between a piece's first block and its being on disk. */
 const DEFAULT_LIMIT_BYTES = 64 * 1024 * 1024;
+/** Small pieces take no more than this: more only waits longer for the disk, and stays resident once touched... */
+const SMALL_PIECES_BYTES = 32 * 1024 * 1024;
+/** ...but room for so many pieces is needed: several are being received, others written. */
+const ENOUGH_PIECES = 8;
 /** After a refusal nothing is given until use has fallen to this part: sockets stop and start in strides, not per piece. */
 const LOW_WATER_PART = 0.75;
 
@@ -17,7 +21,6 @@ export interface PieceSlot {
 export class PieceMemory {
   /** Most bytes that pieces take up at once, and all that the process ever holds for them. */
   readonly limitBytes: number;
-  readonly #lowWaterBytes: number;
   readonly #region: SharedArrayBuffer;
   /** Where free parts begin, by their length; the one freed last is given first: it may still be in a cache. */
   readonly #free = new Map<number, number[]>();
@@ -26,6 +29,8 @@ export class PieceMemory {
   readonly #roomListeners = new Set<() => void>();
   #usedBytes = 0;
   #isScarce = false;
+  /** How far use must have fallen after the last refusal. */
+  #lowWaterBytes = 0;
 
   /** @param limitBytes a multiple of the 16 MiB of the largest piece */
   constructor(limitBytes: number = DEFAULT_LIMIT_BYTES) {
@@ -35,7 +40,6 @@ export class PieceMemory {
       );
     }
     this.limitBytes = limitBytes;
-    this.#lowWaterBytes = limitBytes * LOW_WATER_PART;
     this.#region = new SharedArrayBuffer(limitBytes);
     for (let length = BLOCK_LENGTH_BYTES; length <= MAX_PIECE_LENGTH_BYTES; length *= 2) {
       this.#free.set(length, []);
@@ -62,13 +66,15 @@ export class PieceMemory {
   take(lengthBytes: number): PieceSlot | undefined {
     if (!this.#free.has(lengthBytes)) throw new RangeError(`No piece has a length of ${lengthBytes} bytes.`);
     if (this.#isScarce) return undefined;
-    let start = this.#cut(lengthBytes);
+    const boundBytes = this.#boundBytes(lengthBytes);
+    let start = this.#cutWithin(boundBytes, lengthBytes);
     if (start === undefined) {
       for (const reclaim of [...this.#reclaimers]) reclaim();
-      start = this.#cut(lengthBytes);
+      start = this.#cutWithin(boundBytes, lengthBytes);
     }
     if (start === undefined) {
       this.#isScarce = true;
+      this.#lowWaterBytes = boundBytes * LOW_WATER_PART;
       return undefined;
     }
     const slot: PieceSlot = { bytes: new Uint8Array(this.#region, start, lengthBytes) };
@@ -98,6 +104,15 @@ export class PieceMemory {
   onScarcity(reclaim: () => void): () => void {
     this.#reclaimers.add(reclaim);
     return () => this.#reclaimers.delete(reclaim);
+  }
+
+  /** Most bytes in use when a piece of that length is given. */
+  #boundBytes(lengthBytes: number): number {
+    return Math.min(this.limitBytes, Math.max(SMALL_PIECES_BYTES, lengthBytes * ENOUGH_PIECES));
+  }
+
+  #cutWithin(boundBytes: number, lengthBytes: number): number | undefined {
+    return this.#usedBytes + lengthBytes > boundBytes ? undefined : this.#cut(lengthBytes);
   }
 
   /** Takes a free part of that length, cutting a larger one in two if there is none. */

@@ -8,8 +8,8 @@ import type { PieceSlot } from "./piece-memory.ts";
 
 /** Most bytes of one job: 3 ms, so that a piece that waits to be written behind it hardly notices. */
 const STEP_BYTES = 4 * 1024 * 1024;
-/** A piece this far ahead of the prefix stays in memory until its turn; what is further is read back. Half of all piece
- * memory: a hash that falls behind then slows the download down, rather than read again and fall behind the more. */
+/** A piece this far ahead of the prefix stays in memory until its turn; what is further is read back. That is all
+ * that such pieces may take up: a hash that falls behind then slows the download down, rather than read again and fall behind the more. */
 const HOLD_AHEAD_BYTES = 32 * 1024 * 1024;
 /** Steps that the worker has at once: it need not wait for the network's thread between them. */
 const STEPS_AT_ONCE = 3;

@@ -57,6 +57,31 @@ test("after a refusal nothing is given until a quarter is free; then the listene
   assert.ok(memory.take(MIB));
 });
 
+test("small pieces leave half of the memory untouched, but there is room for eight of any length", () => {
+  const memory = new PieceMemory(64 * MIB);
+  const take = (lengthBytes: number): PieceSlot[] => {
+    const slots: PieceSlot[] = [];
+    for (let slot = memory.take(lengthBytes); slot !== undefined; slot = memory.take(lengthBytes))
+      slots.push(slot);
+    return slots;
+  };
+  for (const [lengthBytes, usedBytes] of [
+    [MIB / 4, 32 * MIB],
+    [4 * MIB, 32 * MIB],
+    [8 * MIB, 64 * MIB],
+    [16 * MIB, 64 * MIB],
+  ] as const) {
+    const slots = take(lengthBytes);
+    assert.equal(memory.usedBytes, usedBytes);
+    const farthest = Math.max(...slots.map(({ bytes }) => bytes.byteOffset + bytes.length));
+    assert.ok(
+      usedBytes === 64 * MIB ||
+        farthest - Math.min(...slots.map(({ bytes }) => bytes.byteOffset)) <= 32 * MIB,
+    );
+    for (const slot of slots) memory.give(slot);
+  }
+});
+
 test("memory that is only kept for speed is given back before anybody is refused", () => {
   const memory = new PieceMemory(16 * MIB);
   const kept = memory.take(16 * MIB);

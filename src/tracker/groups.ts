@@ -11,6 +11,7 @@ import {
   findGroup,
   type Group,
   groupByClaim,
+  isRevoked,
   membershipOf,
   membershipsOf,
   requireGroup,
@@ -160,6 +161,22 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
   const value: GroupValue = { ...group.value, ownerAccountId: successor.accountId };
   writer.updateClaim("group", group.claimId, value);
   return { newOwnerId: successor.userId, groupEnded: false };
+}
+
+/**
+ * One command founded the group twice, at trackers that did not hear of each other: who asked, or was let in, at the one
+ * that is ended stands so to the one that is kept. Files do not: their metainfo names the CA of the one that is ended.
+ */
+export function adoptMembers(writer: RegistryWriter, endedClaimId: string, keptClaimId: string): void {
+  if (writer.claimById("group", keptClaimId) === undefined) return;
+  for (const kind of ["revocation", "membership"] as const) {
+    const prefix = recordKey(endedClaimId, "");
+    for (const { key, value } of writer.list<MembershipValue | RevocationValue>(kind, prefix)) {
+      const place = recordKey(keptClaimId, key.slice(prefix.length));
+      const isOver = "membershipId" in value && isRevoked(writer, keptClaimId, value.membershipId);
+      if (!isOver && writer.get(kind, place) === undefined) writer.put(kind, place, value);
+    }
+  }
 }
 
 /** All groups, and how the account stands to each. */

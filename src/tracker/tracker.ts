@@ -26,12 +26,13 @@ import { accountOfDevice } from "./accounts.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
 import { adoptShares } from "./catalogue.ts";
 import { Connections } from "./connection.ts";
+import { adoptMembers } from "./groups.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
-import type { LostClaim, RegistryRecord, RegistryWriter } from "./registry/registry.ts";
+import { keptTwinOf, type LostClaim, type RegistryRecord, type RegistryWriter } from "./registry/registry.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
 import { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
@@ -294,6 +295,17 @@ export class Tracker {
       if (this.#connections.hasAccounts) this.#notices.changed(records, lostClaims);
     } catch (error) {
       this.#log.error({ err: error }, "clients could not be told of a change");
+    }
+    for (const record of records) {
+      const keptClaimId = record.kind === "group" ? keptTwinOf(record) : undefined;
+      if (keptClaimId === undefined) continue;
+      this.#write(randomUUID(), (writer) => adoptMembers(writer, record.claimId, keptClaimId)).catch(
+        (error: unknown) =>
+          this.#log.error(
+            { err: error, name: record.key },
+            "members of a group founded twice are not joined",
+          ),
+      );
     }
     for (const lost of lostClaims) {
       if (lost.kind !== "file") continue;

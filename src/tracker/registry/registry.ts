@@ -50,6 +50,15 @@ export function recordKey(...parts: readonly string[]): string {
   return parts.join("\u001f");
 }
 
+/**
+ * Of a row that ends one of two claims which one command made at two trackers: the id of the one that is kept. What hangs
+ * on the ended one moves there.
+ */
+export function keptTwinOf({ claimId, value, writeId }: RegistryRecord): Stamp | undefined {
+  const [word, ended, kept] = writeId.split(":");
+  return value === undefined && word === "twin" && ended === claimId ? kept : undefined;
+}
+
 /** A claim that stands (or stood): the name, the identity behind it, and the value. */
 export interface Claim<V> {
   readonly name: string;

@@ -307,8 +307,9 @@ export class SqliteRegistry implements Registry {
     const twins = this.#table.liveClaimsOf(kind, key, writeId);
     const answered = twins.filter((id) => !this.isDoubtful(id));
     const kept = answered.at(-1) ?? twins.at(-1);
+    if (kept === undefined) return [];
     const ended = twins.filter((id) => id !== kept);
-    return ended.flatMap((twin) => this.#end(kind, twin, `twin:${twin}`));
+    return ended.flatMap((twin) => this.#end(kind, twin, twinWriteId(twin, kept)));
   }
 
   /**
@@ -407,6 +408,11 @@ export class SqliteRegistry implements Registry {
 /** Of the row that ends a claim because it lost: whoever sees it knows that nobody wished for the end. */
 function lostWriteId(claimId: Stamp): string {
   return `lost:${claimId}`;
+}
+
+/** Of the row that ends one of two claims of the same command: whoever sees it knows which one is kept. */
+function twinWriteId(ended: Stamp, kept: Stamp): string {
+  return `twin:${ended}:${kept}`;
 }
 
 function makePrivate(path: string): void {

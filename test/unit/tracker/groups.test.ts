@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import {
   acceptRequest,
+  adoptMembers,
   createGroup,
   leaveGroup,
   listGroups,
@@ -15,7 +16,12 @@ import {
   revokedMembershipIds,
 } from "../../../src/tracker/groups.ts";
 import { findGroup, membershipOf, requireGroup } from "../../../src/tracker/memberships.ts";
-import { type RegistryWriter, recordKey } from "../../../src/tracker/registry/registry.ts";
+import {
+  keptTwinOf,
+  type RegistryRecord,
+  type RegistryWriter,
+  recordKey,
+} from "../../../src/tracker/registry/registry.ts";
 import type { RevocationValue } from "../../../src/tracker/values.ts";
 import { authority, type Town, town } from "./fixture.ts";
 
@@ -263,4 +269,40 @@ test("an answer stands, whatever a tracker whose clock is ahead writes later to 
     writer.put("membership", recordKey(claimId, bob.accountId, "m-2"), { ...request, membershipId: "m-2" }),
   );
   assert.deepEqual(listRequests(place.registry, alice.accountId, "films"), [], "rejected stays rejected");
+});
+
+test("of a group that one command founded at two trackers, who asked or was let in at one is so at the other", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob);
+  await place.as(carol, (command) => requestToJoin(command, "films", "m-carol"));
+  const { claimId, value } = requireGroup(place.registry, "films");
+  const founder = membershipOf(place.registry, claimId, alice.accountId);
+  const row = place.registry.row("group", "films", claimId);
+  assert.ok(row && founder);
+  // The same command at another tracker, a moment later.
+  const [clock = "", counter] = claimId.split("-");
+  const later = `${(Number.parseInt(clock, 16) + 1).toString(16).padStart(clock.length, "0")}-${counter}-${"f".repeat(16)}`;
+  const other = { origin: "f".repeat(16), writeId: row.writeId };
+  const twin: RegistryRecord[] = [
+    { ...other, seq: 1, kind: "group", key: "films", claimId: later, stamp: later, value },
+    {
+      ...{ ...other, seq: 2, kind: "membership", claimId: "", stamp: `${later}0`, value: founder },
+      key: recordKey(later, alice.accountId, founder.membershipId),
+    },
+  ];
+  const { endings, lostClaims } = await place.registry.merge(twin);
+  assert.deepEqual(endings.map(keptTwinOf), [later]);
+  assert.deepEqual(lostClaims, [], "nobody has lost anything");
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+  const adopt = () => place.write((writer) => adoptMembers(writer, claimId, later));
+  await adopt();
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
+  assert.deepEqual(
+    listRequests(place.registry, alice.accountId, "films").map(({ userId }) => userId),
+    ["carol"],
+  );
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  await adopt(); // at a tracker that hears of it late
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
 });

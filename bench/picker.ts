@@ -5,6 +5,7 @@ import { Bitfield } from "../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../src/metainfo/geometry.ts";
 import { Picker, type PickingPeer } from "../src/swarm/picker.ts";
 import { PieceSet } from "../src/swarm/piece-set.ts";
+import { median } from "./report.ts";
 
 const ROUNDS = 50;
 
@@ -43,7 +44,13 @@ function lehmer(seed: number): () => number {
   };
 }
 
-function measure(pieceCount: number, peerCount: number): void {
+export interface PickCost {
+  readonly microseconds: number;
+  readonly piecesLookedAt: number;
+}
+
+/** The median of a pick. */
+export function measurePick(pieceCount: number, peerCount: number): PickCost {
   const { picker, peers } = crowdedPicker(pieceCount, peerCount);
   const microseconds: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -51,15 +58,17 @@ function measure(pieceCount: number, peerCount: number): void {
     for (const peer of peers) picker.pieceFor(peer)?.takeFree(peer.slot);
     microseconds.push(((performance.now() - startMs) * 1000) / peers.length);
   }
-  microseconds.sort((a, b) => a - b);
-  const median = microseconds[ROUNDS / 2] ?? 0;
-  const steps = picker.stepCount / (ROUNDS * peers.length);
-  const where = `${pieceCount} pieces, ${peerCount} peers`.padEnd(28);
-  console.log(`${where}${median.toFixed(1)} µs a pick, ${steps.toFixed(0)} pieces looked at`);
+  return { microseconds: median(microseconds), piecesLookedAt: picker.stepCount / (ROUNDS * peers.length) };
 }
 
 if (import.meta.main) {
   for (const pieceCount of [1000, 10_000, 100_000]) {
-    for (const peerCount of [20, 200]) measure(pieceCount, peerCount);
+    for (const peerCount of [20, 200]) {
+      const { microseconds, piecesLookedAt } = measurePick(pieceCount, peerCount);
+      const where = `${pieceCount} pieces, ${peerCount} peers`.padEnd(28);
+      console.log(
+        `${where}${microseconds.toFixed(1)} µs a pick, ${piecesLookedAt.toFixed(0)} pieces looked at`,
+      );
+    }
   }
 }

@@ -16,9 +16,10 @@ const TITLE_HEIGHT = 34;
 
 const figureSchema = z.union([z.number(), z.array(z.number())]).nullable();
 const reportSchema = z.object({
-  startedAt: z.string(),
   machine: z.object({ processor: z.string(), cores: z.number() }),
-  rows: z.array(z.object({ name: z.string(), figures: z.record(z.string(), figureSchema) })),
+  rows: z.array(
+    z.object({ name: z.string(), measuredAt: z.string(), figures: z.record(z.string(), figureSchema) }),
+  ),
 });
 type Report = z.infer<typeof reportSchema>;
 
@@ -63,7 +64,7 @@ function draw(of: Report): string {
     return text;
   });
   const { processor, cores } = of.machine;
-  const foot = `${processor}, ${cores} cores, ${of.startedAt.slice(0, 10)}`;
+  const foot = `${processor}, ${cores} cores, ${of.rows[0]?.measuredAt.slice(0, 10)}`;
   const height = y + MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="14">
 <style>${STYLE}

@@ -2,9 +2,10 @@
 // figures to results/, and of a whole table the picture to docs/.
 //
 //   npm run bench -- [--rows a,g] [--runs N] [--quick] [--folder DIR]
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { z } from "zod";
 import { machineFacts } from "./machine.ts";
 import { writePlot } from "./plot.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
@@ -81,20 +82,30 @@ function markText(mark: Mark): string {
   return `${isReached(mark) ? "reached" : "MISSED "}  ${says} mark ${sign} ${mark.mark}`;
 }
 
-/** Returns the path. A quick table is kept apart from those that count. */
+/**
+ * Rows that were measured again replace those of the same day: each says when, and what code, it is of. A quick table is
+ * kept apart from those that count. Returns the path.
+ */
 function write(): string {
   const folder = join(import.meta.dirname, "results");
   mkdirSync(folder, { recursive: true });
   const day = startedAt.toISOString().slice(0, 10);
-  const isWhole = !isQuick && names.length === ROWS.length;
-  const path = join(folder, isWhole ? `${day}.json` : `${day}-part.json`);
-  const rows = results.map(({ row, result }) => ({
-    ...{ name: row.name, work: row.work, ...result },
+  const path = join(folder, isQuick ? `${day}-quick.json` : `${day}.json`);
+  const { runs, folder: tmpfs } = conditions;
+  const { commit, ...facts } = machine;
+  const measured = results.map(({ row, result }) => ({
+    ...{ name: row.name, work: row.work, measuredAt: startedAt, commit, runs, ...result },
     marks: result.marks.map((mark) => ({ ...mark, isReached: isReached(mark) })),
   }));
-  const { runs, folder: tmpfs } = conditions;
-  const report = { startedAt, minutes, machine, runs, isQuick, tmpfs, rows };
-  writeFileSync(path, `${JSON.stringify(report, undefined, 2)}\n`);
-  if (isWhole) writePlot(path);
+  const kept = rowsIn(path).filter(({ name }) => !names.includes(name));
+  const rows = [...kept, ...measured].sort((one, other) => one.name.localeCompare(other.name));
+  writeFileSync(path, `${JSON.stringify({ machine: facts, isQuick, tmpfs, rows }, undefined, 2)}\n`);
+  if (!isQuick) writePlot(path);
   return path;
+}
+
+function rowsIn(path: string): { name: string }[] {
+  if (!existsSync(path)) return [];
+  const schema = z.object({ rows: z.array(z.object({ name: z.string() }).loose()) });
+  return schema.parse(JSON.parse(readFileSync(path, "utf8"))).rows;
 }

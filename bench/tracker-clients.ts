@@ -24,6 +24,7 @@ const total = perProcess * processCount;
 const SETTLE_MS = 8_000;
 const STORM_PATIENCE_MS = 120_000;
 const KIB = 1024;
+const backSchema = z.object({ type: z.literal("back"), online: z.number(), attemptsInVain: z.number() });
 
 const marks: Mark[] = [];
 const crowd = Array.from({ length: processCount }, () =>
@@ -89,10 +90,10 @@ try {
   const crowdCpuBefore = crowdCpuSeconds();
   await first.kill("SIGKILL");
   stage.trackers.shift();
-  const stormMs = await back;
+  const storm = await back;
   const stormCpu = cpuSeconds(second.pid) - cpuBeforeStorm;
   const crowdCpu = crowdCpuSeconds() - crowdCpuBefore;
-  const lastSeconds = stormMs === undefined ? undefined : (stormMs - killedMs) / 1000;
+  const lastSeconds = storm === undefined ? undefined : (storm.atMs - killedMs) / 1000;
   await sleep(2_000);
   const within =
     lastSeconds === undefined ? `not within ${STORM_PATIENCE_MS / 1000} s` : `${lastSeconds.toFixed(1)} s`;
@@ -107,6 +108,11 @@ try {
       what: "CPU of the tracker for each of them",
       aim: "",
       measured: `${perClientMs(stormCpu)}, so ${stormCpu.toFixed(1)} s at least on a core of its own; bare TLS ${bare.cpuMs.toFixed(2)} ms`,
+    },
+    {
+      what: "attempts in vain, those at the dead tracker too",
+      aim: "",
+      measured: storm === undefined ? "" : String(storm.attemptsInVain),
     },
     { what: "CPU of the clients for each of them", aim: "", measured: perClientMs(crowdCpu) },
   );
@@ -161,19 +167,21 @@ async function measureBare(): Promise<{ bytes: number; cpuMs: number }> {
   return { bytes, cpuMs };
 }
 
-/** The moment, on performance.now()'s clock, at which all were online again. */
-function allBack(): Promise<number | undefined> {
-  const online = new Map<ChildProcess, number>();
+/** The moment, on performance.now()'s clock, at which all were online again, and the attempts that it took in vain. */
+function allBack(): Promise<{ atMs: number; attemptsInVain: number } | undefined> {
+  const reports = new Map<ChildProcess, { online: number; attemptsInVain: number }>();
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(undefined), STORM_PATIENCE_MS);
     for (const process of crowd) {
       process.on("message", (message) => {
-        const back = z.object({ type: z.literal("back"), online: z.number() }).safeParse(message);
+        const back = backSchema.safeParse(message);
         if (!back.success) return;
-        online.set(process, back.data.online);
-        if ([...online.values()].reduce((sum, count) => sum + count, 0) < total) return;
+        reports.set(process, back.data);
+        const sum = (of: "online" | "attemptsInVain") =>
+          [...reports.values()].reduce((so, report) => so + report[of], 0);
+        if (sum("online") < total) return;
         clearTimeout(timer);
-        resolve(performance.now());
+        resolve({ atMs: performance.now(), attemptsInVain: sum("attemptsInVain") });
       });
     }
   });

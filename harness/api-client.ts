@@ -29,6 +29,7 @@ export interface ApiClientOptions {
   readonly host: string;
   readonly port: number;
   readonly identity: DeviceIdentity;
+  readonly localAddress?: string;
   /** Told of events, if it subscribes to them; each with the moment it came, on performance.now()'s clock. */
   readonly onEvent?: (event: unknown, atMs: number) => void;
   readonly onClose?: (code: number) => void;
@@ -84,13 +85,13 @@ export class ApiClient {
   }
 
   static connect(options: ApiClientOptions): Promise<ApiClient> {
-    const { host, port, identity, signal } = options;
+    const { host, port, identity, localAddress, signal } = options;
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(`wss://${host}:${port}/api`, {
         perMessageDeflate: false,
         createConnection: () =>
           connect({
-            ...{ host, port, rejectUnauthorized: false },
+            ...{ host, port, rejectUnauthorized: false, localAddress },
             secureContext: secureContextOf(identity),
           }).setNoDelay(true),
       });

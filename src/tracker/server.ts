@@ -17,6 +17,7 @@ import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, deviceIdOfKey, publicKeySpkiOf } from "../identity/certificates.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
 import { Connection } from "./connection.ts";
+import { holdConnections } from "./held-connections.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import { appRouter, type RouterServices } from "./router.ts";
 
@@ -92,14 +93,14 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     waiting.leave(place);
     arrivals.delete(place);
   };
-  // The TCP connection, before TLS begins on it.
-  app.server.prependListener("connection", (socket: Socket) => {
+  // The TCP connection, when TLS begins on it.
+  const held = holdConnections(app.server, (socket) => {
     const place = placeOf(socket);
     arrivals.set(place, socket);
     socket.once("close", () => {
       if (arrivals.get(place) === socket) settle(place);
     });
-    waiting.enter(place, socket.remoteAddress ?? "");
+    return waiting.enter(place, socket.remoteAddress ?? "");
   });
   app.get("/health", async () => options.health());
   app.get("/metrics", async (_request, reply) => {
@@ -146,6 +147,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
         return closed;
       });
       await Promise.all(gone);
+      held.close();
       await app.close();
     },
   };

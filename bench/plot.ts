@@ -67,6 +67,7 @@ function draw(of: Report): string {
   const foot = `${processor}, ${cores} cores, ${of.rows[0]?.measuredAt.slice(0, 10)}`;
   const height = y + MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif" font-size="14">
+<title>miniTorrent beside libtorrent and aria2, and beside the bounds of machine and links</title>
 <style>${STYLE}
 </style>
 <rect class="ground" x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8"/>

@@ -112,7 +112,9 @@ export class Admission<V> {
     for (;;) {
       const network = this.#order.pop();
       if (network === undefined) {
-        this.#order = [...this.#servedInRound].reverse();
+        // Somebody waits, so there is a network: a round without any would never end.
+        const served = [...this.#servedInRound].reverse();
+        this.#order = served.length > 0 ? served : [...this.#networks.keys()];
         this.#servedInRound.clear();
         continue;
       }

@@ -299,14 +299,13 @@ export class SqliteRegistry implements Registry {
 
   /**
    * One command that claimed a name twice: its tracker died over it, or could not answer, and it was tried again at
-   * another one that had not heard of it. The one that is not in doubt was answered, and everything hangs on it; otherwise
-   * the later one. Which is later says little by itself: their clocks may be minutes apart.
+   * another one that had not heard of it. The later one is kept, which is the one that was answered unless clocks differ
+   * by minutes. Nothing that trackers may know differently, such as a doubt, has a say: two of them would each end one.
    */
   #endTwins({ kind, key, claimId, value, writeId }: RegistryRecord): RegistryRecord[] {
     if (claimId === "" || value === undefined) return [];
     const twins = this.#table.liveClaimsOf(kind, key, writeId);
-    const answered = twins.filter((id) => !this.isDoubtful(id));
-    const kept = answered.at(-1) ?? twins.at(-1);
+    const kept = twins.at(-1);
     if (kept === undefined) return [];
     const ended = twins.filter((id) => id !== kept);
     return ended.flatMap((twin) => this.#end(kind, twin, twinWriteId(twin, kept)));

@@ -23,7 +23,8 @@ export function machineFacts(): MachineFacts {
     processor: cpus()[0]?.model ?? "unknown",
     cores: availableParallelism(),
     memoryBytes: totalmem(),
-    linux: release(),
+    // A builder's own suffix says nothing to others.
+    linux: release().split("-")[0] ?? "unknown",
     node: process.version,
     openssl: firstLine("openssl", "version"),
     libtorrent: libtorrentVersion(),

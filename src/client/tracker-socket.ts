@@ -1,37 +1,16 @@
 // One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
-// that is pinned before anything is said. tRPC speaks over it. It does not reconnect: tracker-link.ts does.
+// that is pinned before anything is said. api-channel.ts speaks over it. It does not reconnect: tracker-link.ts does.
 import { connect, type TLSSocket } from "node:tls";
-import { createTRPCClient, createWSClient, type TRPCClient, wsLink } from "@trpc/client";
+import { createTRPCClient, type TRPCClient } from "@trpc/client";
 import { WebSocket } from "ws";
-import { z } from "zod";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import type { AppRouter } from "../tracker/router.ts";
+import { ApiChannel } from "./api-channel.ts";
 import { FIRST_CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
-
-/** tRPC's own reconnection is never reached: the socket is closed for good first. */
-const NO_RECONNECT_MS = 2 ** 31 - 1;
-
-/** What a tracker says over the WebSocket: tRPC's answers (JSON-RPC 2.0 in form), never a request of its own. */
-const idSchema = z.union([z.number(), z.string(), z.null()]).optional();
-const messageSchema = z.union([
-  z.object({
-    id: idSchema,
-    method: z.undefined().optional(),
-    error: z.undefined().optional(),
-    result: z.object({ type: z.enum(["started", "stopped", "data"]).optional() }),
-  }),
-  z.object({
-    id: idSchema,
-    method: z.undefined().optional(),
-    error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }),
-  }),
-]);
-/** Nobody asks with that id. */
-const ANSWERS_NOTHING = { id: -1, result: { type: "stopped" } } as const;
 
 export type TrackerApi = TRPCClient<AppRouter>;
 
@@ -63,9 +42,17 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
     let failure: unknown;
     let isOpen = false;
     let isClosed = false;
+    const socket = new WebSocket(`wss://${address}/api`, {
+      maxPayload: MAX_API_MESSAGE_BYTES * 16,
+      perMessageDeflate: false,
+      createConnection: () => dialPinned(options, (error) => (failure ??= error)),
+    });
+    const channel = new ApiChannel((text) => socket.send(text));
+    /** Whoever closes has no more to say; ws would wait 30 s for a tracker that may be frozen to close its side. */
     const close = () => {
-      clearTimeout(timeout);
-      void webSocketClient.close();
+      clearTimeout(patience);
+      socket.terminate();
+      channel.close();
     };
     const closed = () => {
       if (isClosed) return;
@@ -74,69 +61,40 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       if (isOpen) options.onClose();
       else reject(asConnectFailure(address, failure));
     };
-    const timeout = setTimeout(() => {
-      failure = new Error(`no answer within ${connectTimeoutMs} ms`);
+    const fail = (error: unknown) => {
+      failure ??= error;
       closed();
-    }, connectTimeoutMs);
-
-    /** tRPC throws where nobody catches for a message that is not of its form: such a tracker is left instead. */
-    const decode = (data: unknown): unknown => {
-      const message = readMessage(data);
-      if (message !== undefined) return message;
-      failure ??= new MiniTorrentError(
-        "MALFORMED_MESSAGE",
-        `${address} does not speak as a tracker does; check its line.`,
-      );
-      queueMicrotask(closed);
-      return ANSWERS_NOTHING;
     };
-
-    class PinnedWebSocket extends WebSocket {
-      constructor(url: string | URL) {
-        super(url, {
-          maxPayload: MAX_API_MESSAGE_BYTES * 16,
-          perMessageDeflate: false,
-          createConnection: () => dialPinned(options, (error) => (failure ??= error)),
-        });
-      }
-
-      /** Whoever closes has no more to say; ws would wait 30 s for a tracker that may be frozen to close its side. */
-      override close(): void {
-        this.terminate();
-      }
-    }
-
-    const webSocketClient = createWSClient({
-      url: `wss://${address}/api`,
-      // ws implements the part of the browsers' WebSocket that tRPC uses; their declared types differ.
-      WebSocket: PinnedWebSocket as unknown as typeof globalThis.WebSocket,
-      experimental_encoder: { encode: JSON.stringify, decode },
-      keepAlive: { enabled: true, intervalMs: HEARTBEAT_INTERVAL_MS, pongTimeoutMs: HEARTBEAT_TIMEOUT_MS },
-      retryDelayMs: () => NO_RECONNECT_MS,
-      onOpen: () => {
-        isOpen = true;
-        clearTimeout(timeout);
-        resolve({
-          api: createTRPCClient<AppRouter>({ links: [wsLink({ client: webSocketClient })] }),
-          close,
-        });
-      },
-      // tRPC begins its pause before a reconnection on the error already, and only closing ends it.
-      onError: closed,
-      onClose: closed,
+    // First for the connection, then for each word of the tracker's.
+    let patience = setTimeout(
+      () => fail(new Error(`no answer within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    );
+    const listenOn = () => {
+      clearTimeout(patience);
+      patience = setTimeout(() => {
+        socket.send("PING");
+        patience = setTimeout(() => fail(new Error("it fell silent")), HEARTBEAT_TIMEOUT_MS);
+      }, HEARTBEAT_INTERVAL_MS);
+    };
+    socket.on("open", () => {
+      isOpen = true;
+      listenOn();
+      resolve({ api: createTRPCClient<AppRouter>({ links: [channel.link] }), close });
     });
+    socket.on("message", (data) => {
+      if (isClosed) return;
+      listenOn();
+      const text = String(data);
+      if (text === "PING") socket.send("PONG");
+      else if (text !== "PONG" && !channel.take(text)) {
+        const sentence = `${address} does not speak as a tracker does; check its line.`;
+        fail(new MiniTorrentError("MALFORMED_MESSAGE", sentence));
+      }
+    });
+    socket.on("error", fail);
+    socket.on("close", closed);
   });
-}
-
-/** The message as it came; undefined if it is none. */
-function readMessage(data: unknown): unknown {
-  if (typeof data !== "string") return undefined;
-  try {
-    const message: unknown = JSON.parse(data);
-    return messageSchema.safeParse(message).success ? message : undefined;
-  } catch {
-    return undefined; // not JSON: said as such by who called
-  }
 }
 
 /** A TLS socket that is torn down, with the reason, before a byte is said over it if the tracker's key is another one. */

@@ -3,8 +3,8 @@
 import type { Logger } from "pino";
 import { z } from "zod";
 import type { AnnouncedTorrent } from "../api/schemas.ts";
+import type { TrackerApi } from "./api-channel.ts";
 import type { TrackerLink } from "./tracker-link.ts";
-import type { TrackerApi } from "./tracker-socket.ts";
 
 /** Most torrents in one message: at some 70 bytes each, far below MAX_API_MESSAGE_BYTES. */
 const MAX_PER_MESSAGE = 5_000;

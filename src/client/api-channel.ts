@@ -1,8 +1,8 @@
 // The calls that a client makes over one WebSocket to a tracker, in tRPC's messages (JSON-RPC 2.0 in form). What is asked
 // in one turn of the event loop goes out as one frame at its end; tRPC's own wsLink waits for a timer instead, a
 // millisecond a call. It does not connect: tracker-socket.ts does.
-import { type Operation, TRPCClientError, type TRPCLink } from "@trpc/client";
-import { observable } from "@trpc/server/observable";
+import { type TRPCClient, TRPCClientError } from "@trpc/client";
+import { createTRPCRecursiveProxy } from "@trpc/server";
 import { z } from "zod";
 import type { AppRouter } from "../tracker/router.ts";
 
@@ -29,11 +29,22 @@ type Refusal = Extract<Answer, { error: object }>;
 /** Calls of one turn that are longer together go in frames of about this length: far below MAX_API_MESSAGE_BYTES. */
 const MAX_FRAME_LENGTH = 256 * 1024;
 
+/** What a tracker's answers to one call are given to. */
 interface Call {
   readonly isSubscription: boolean;
   next(result: { type?: "started" | "stopped" | "data" | undefined; data?: unknown }): void;
   fail(error: Error | Refusal): void;
-  complete(): void;
+}
+
+export type TrackerApi = TRPCClient<AppRouter>;
+
+/** What of tRPC's listeners is called. */
+interface EventListener {
+  onStarted?(): void;
+  /** Whoever listens checks the form of what is told. */
+  onData?(event: unknown): void;
+  onError?(error: unknown): void;
+  onComplete?(): void;
 }
 
 export class ApiChannel {
@@ -50,22 +61,13 @@ export class ApiChannel {
     this.#send = send;
   }
 
-  /** The last link of a tRPC client: whatever it is asked goes over this channel. */
-  readonly link: TRPCLink<AppRouter> =
-    () =>
-    ({ op }) =>
-      observable((observer) => {
-        const id = this.#begin(op, {
-          isSubscription: op.type === "subscription",
-          next: ({ type, data }) =>
-            observer.next({
-              result: type === "started" || type === "stopped" ? { type } : { type: "data", data },
-            }),
-          fail: (error) => observer.error(TRPCClientError.from(error)),
-          complete: () => observer.complete(),
-        });
-        return () => this.#leave(id);
-      });
+  /** What can be asked of the tracker: as of tRPC's client, without its observables behind each call. */
+  readonly api = createTRPCRecursiveProxy<TrackerApi>(({ path, args: [input, listener] }) => {
+    const name = path.slice(0, -1).join(".");
+    // The caller's types are checked against TrackerApi: only a subscription has a listener.
+    if (path.at(-1) === "subscribe") return this.#listen(name, input, listener as EventListener);
+    return this.#ask(path.at(-1) === "query" ? "query" : "mutation", name, input);
+  });
 
   /** A message has come. Returns false if it is none that a tracker says. */
   take(text: string): boolean {
@@ -84,7 +86,6 @@ export class ApiChannel {
       return true;
     }
     call.next(answer.result);
-    call.complete();
     return true;
   }
 
@@ -98,22 +99,42 @@ export class ApiChannel {
     for (const call of calls) call.fail(new Error("The connection to the tracker was closed."));
   }
 
-  #begin({ type, path, input }: Operation, call: Call): number {
+  #ask(method: "query" | "mutation", path: string, input: unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#begin(method, path, input, {
+        isSubscription: false,
+        next: ({ data }) => resolve(data),
+        fail: (error) => reject(TRPCClientError.from(error)),
+      });
+    });
+  }
+
+  #listen(path: string, input: unknown, listener: EventListener): { unsubscribe(): void } {
+    const id = this.#begin("subscription", path, input, {
+      isSubscription: true,
+      next: ({ type, data }) => {
+        if (type === "started") listener.onStarted?.();
+        else if (type === "stopped") listener.onComplete?.();
+        else listener.onData?.(data);
+      },
+      fail: (error) => listener.onError?.(TRPCClientError.from(error)),
+    });
+    return {
+      unsubscribe: () => {
+        if (this.#calls.delete(id)) this.#say({ id, method: "subscription.stop" });
+      },
+    };
+  }
+
+  #begin(method: string, path: string, input: unknown, call: Call): number {
     const id = ++this.#lastId;
     if (this.#isClosed) {
       call.fail(new Error("The connection to the tracker is closed."));
       return id;
     }
     this.#calls.set(id, call);
-    this.#say({ id, method: type, params: { path, input } });
+    this.#say({ id, method, params: { path, input } });
     return id;
-  }
-
-  /** Nobody waits for that answer any more. */
-  #leave(id: number): void {
-    const call = this.#calls.get(id);
-    this.#calls.delete(id);
-    if (call?.isSubscription) this.#say({ id, method: "subscription.stop" });
   }
 
   #say(message: object): void {

@@ -28,6 +28,7 @@ import { DiskPool } from "../storage/disk-pool.ts";
 import { FrameCache } from "../storage/frame-cache.ts";
 import { PieceMemory } from "../storage/piece-memory.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
+import type { TrackerApi } from "./api-channel.ts";
 import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
@@ -44,7 +45,6 @@ import type {
   ShareResult,
 } from "./status.ts";
 import { TrackerLink } from "./tracker-link.ts";
-import type { TrackerApi } from "./tracker-socket.ts";
 import type { WhyReport } from "./why.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });

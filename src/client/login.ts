@@ -14,6 +14,7 @@ import {
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
 import { Announcer } from "./announcer.ts";
+import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";
 import { Downloads } from "./downloads.ts";
 import { Memberships } from "./memberships.ts";
@@ -23,7 +24,6 @@ import { Shares } from "./shares.ts";
 import type { ClientEvent } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
-import type { TrackerApi } from "./tracker-socket.ts";
 
 type LoginState =
   | { readonly status: "logged-out" }

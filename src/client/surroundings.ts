@@ -3,11 +3,11 @@ import type { Logger } from "pino";
 import type { ZodType } from "zod";
 import type { StorageResources } from "../storage/piece-store.ts";
 import type { Announcer } from "./announcer.ts";
+import type { TrackerApi } from "./api-channel.ts";
 import type { Memberships } from "./memberships.ts";
 import type { Profile } from "./profile.ts";
 import type { Session } from "./session.ts";
 import type { ClientEvent } from "./status.ts";
-import type { TrackerApi } from "./tracker-socket.ts";
 
 export interface Surroundings {
   readonly session: Session;

@@ -8,8 +8,9 @@ import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { isErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
+import type { TrackerApi } from "./api-channel.ts";
 import { FIRST_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS, ROUND_PAUSE_MS } from "./tracker-pace.ts";
-import { openTrackerSocket, type TrackerApi, type TrackerSocket } from "./tracker-socket.ts";
+import { openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
 
 /** A few small calls; a tracker that takes longer is as good as none. */
 const PREPARATION_TIMEOUT_MS = 5_000;

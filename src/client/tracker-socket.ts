@@ -1,18 +1,14 @@
 // One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
 // that is pinned before anything is said. api-channel.ts speaks over it. It does not reconnect: tracker-link.ts does.
 import { connect, type TLSSocket } from "node:tls";
-import { createTRPCClient, type TRPCClient } from "@trpc/client";
 import { WebSocket } from "ws";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
-import type { AppRouter } from "../tracker/router.ts";
-import { ApiChannel } from "./api-channel.ts";
+import { ApiChannel, type TrackerApi } from "./api-channel.ts";
 import { FIRST_CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
-
-export type TrackerApi = TRPCClient<AppRouter>;
 
 export interface TrackerSocketOptions {
   readonly tracker: TrackerAddress;
@@ -80,7 +76,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
     socket.on("open", () => {
       isOpen = true;
       listenOn();
-      resolve({ api: createTRPCClient<AppRouter>({ links: [channel.link] }), close });
+      resolve({ api: channel.api, close });
     });
     socket.on("message", (data) => {
       if (isClosed) return;

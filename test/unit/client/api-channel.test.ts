@@ -2,14 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { createTRPCClient, TRPCClientError } from "@trpc/client";
+import { TRPCClientError } from "@trpc/client";
 import { ApiChannel } from "../../../src/client/api-channel.ts";
-import type { AppRouter } from "../../../src/tracker/router.ts";
 
 function open() {
   const sent: string[] = [];
   const channel = new ApiChannel((text) => sent.push(text));
-  return { sent, channel, api: createTRPCClient<AppRouter>({ links: [channel.link] }) };
+  return { sent, channel, api: channel.api };
 }
 
 test("calls of one turn go out in one frame, and each gets its answer", async () => {

@@ -24,6 +24,8 @@ export interface Connection {
 
 interface Known {
   address: PeerAddress;
+  /** When it was named last. */
+  namedAtMs: number;
   failures: number;
   nextDialAtMs: number;
   dialling: AbortController | undefined;
@@ -98,10 +100,15 @@ export class Connector<C extends Connection> {
     this.#known.delete(deviceId);
   }
 
-  /** The tracker's whole list: who is not on it is not dialled any more. */
-  peersOnline(addresses: readonly PeerAddress[]): void {
+  /**
+   * The tracker's whole list: who is not on it is not dialled any more.
+   *
+   * @param askedAtMs when it was asked for, by this connector's clock: who was named since then may have come too late for it
+   */
+  peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void {
     const named = new Set(addresses.map((address) => address.deviceId));
-    for (const deviceId of [...this.#known.keys()]) if (!named.has(deviceId)) this.peerOffline(deviceId);
+    for (const [deviceId, { namedAtMs }] of [...this.#known])
+      if (!named.has(deviceId) && namedAtMs < askedAtMs) this.peerOffline(deviceId);
     for (const address of addresses) this.#learn(address);
     this.tick();
   }
@@ -162,7 +169,9 @@ export class Connector<C extends Connection> {
   #learn(address: PeerAddress): void {
     if (address.deviceId === this.#options.ownDeviceId) return;
     const known = this.#known.get(address.deviceId);
+    const namedAtMs = this.#options.nowMs();
     if (known !== undefined) {
+      known.namedAtMs = namedAtMs;
       const hasMoved = known.address.host !== address.host || known.address.port !== address.port;
       known.address = address;
       if (hasMoved) known.nextDialAtMs = 0;
@@ -171,8 +180,9 @@ export class Connector<C extends Connection> {
     const pauseMs = this.#isFirstToDial(address) ? 0 : COURTESY_MS;
     this.#known.set(address.deviceId, {
       address,
+      namedAtMs,
       failures: 0,
-      nextDialAtMs: this.#options.nowMs() + pauseMs,
+      nextDialAtMs: namedAtMs + pauseMs,
       dialling: undefined,
       lastFailure: undefined,
     });

@@ -1,9 +1,7 @@
 // One download from its first request to its last check: opens or resumes the part file, runs the torrent, saves what
 // is verified, checks the whole and gives the file its name. Its states are a union; each transition is a method.
 import type { Logger } from "pino";
-import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
-import { peerAddressSchema } from "../api/schemas.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
@@ -14,6 +12,7 @@ import { type Opened, openDownload } from "./download-opening.ts";
 import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
+import { PeerSearch } from "./peer-search.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
@@ -35,7 +34,7 @@ interface Retry {
 
 type DownloadState =
   | { readonly status: "opening" }
-  | ({ readonly status: "running" } & Running)
+  | ({ readonly status: "running"; readonly search: PeerSearch } & Running)
   | ({ readonly status: "verifying" } & Running)
   | { readonly status: "complete"; readonly arrived: Arrived }
   | {
@@ -196,18 +195,7 @@ export class Download {
 
   /** Asks the tracker again who has the file: after a connection was lost, somebody may have come meanwhile. */
   async findPeers(): Promise<void> {
-    if (this.#state.status !== "running") return;
-    const { active } = this.#state;
-    const { infoHash } = this.#metainfo;
-    try {
-      const peers = await this.#surroundings.ask(z.array(peerAddressSchema), (api) =>
-        api.presence.peers.query({ infoHash }),
-      );
-      active.connector.peersOnline(peers);
-      active.connector.tick();
-    } catch (error) {
-      this.#log.info({ err: error }, "peers not asked for; the next connection asks again");
-    }
+    if (this.#state.status === "running") await this.#state.search.look();
   }
 
   /** Why it does not move, or how it does. @param tracker host:port of the one that is connected */
@@ -288,7 +276,14 @@ export class Download {
       storage: store,
       onEvent: (event) => this.#onTorrentEvent(event),
     });
-    const running = { status: "running", active, store } as const;
+    const search = new PeerSearch({
+      infoHash: this.#metainfo.infoHash,
+      contacts: active.connector,
+      ask: this.#surroundings.ask,
+      nowMs: () => performance.now(),
+      log: this.#log,
+    });
+    const running = { status: "running", active, store, search } as const;
     this.#become(running);
     try {
       await this.#record.save(store);
@@ -473,6 +468,7 @@ export class Download {
   }
 
   #become(state: DownloadState): void {
+    if (this.#state.status === "running") this.#state.search.close();
     this.#state = state;
     this.#onChange();
   }

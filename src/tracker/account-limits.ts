@@ -1,4 +1,4 @@
-// What one account may have in the registry, so that one bad client cannot fill every tracker's disk. How often it may
+// What one account may have, so that one bad client cannot fill every tracker's disk or take all its places. How often it may
 // ask is attempt-limits.ts's; how large a message may be is api/schemas.ts's and server.ts's.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Command } from "./command.ts";
@@ -13,6 +13,8 @@ export interface AccountLimits {
   readonly requestsPerUser: number;
   /** Metainfo that an account has brought since it was made, in MiB of base64; it is kept for good. */
   readonly metainfoMebibytesPerUser: number;
+  /** Clients of an account that are connected to one tracker at a time. */
+  readonly connectionsPerUser: number;
 }
 
 /** Far beyond what a person does, and some gigabytes of disk at most. A file of 1 GB has 110 KB of metainfo. */
@@ -21,6 +23,7 @@ export const DEFAULT_ACCOUNT_LIMITS: AccountLimits = {
   filesPerUser: 10_000,
   requestsPerUser: 100,
   metainfoMebibytesPerUser: 2_048,
+  connectionsPerUser: 1_000,
 };
 
 const MIB = 1024 * 1024;
@@ -44,6 +47,13 @@ export function withinLimits<T>(limits: AccountLimits, command: Command, rule: (
     if (now > before && now > most) throw new MiniTorrentError("LIMIT_REACHED", sentence);
   }
   return result;
+}
+
+/** @throws MiniTorrentError LIMIT_REACHED */
+export function checkConnections({ connectionsPerUser }: AccountLimits, present: number): void {
+  if (present < connectionsPerUser) return;
+  const sentence = `${connectionsPerUser} clients are logged in to this account, the most that this tracker allows; end one of them.`;
+  throw new MiniTorrentError("LIMIT_REACHED", sentence);
 }
 
 function checksOf(limits: AccountLimits, accountId: string) {

@@ -16,27 +16,38 @@ export interface ConnectionFacts {
   readonly publicKeySpki: Uint8Array;
 }
 
+/** What whoever holds the connection wants to know. */
+export interface ConnectionListeners {
+  /** For each event that somebody hears. */
+  readonly onTell?: () => void;
+  /** It speaks for an account from now on. */
+  readonly onLogIn?: () => void;
+}
+
 export class Connection implements ConnectionFacts {
   readonly id: string;
   readonly host: string;
   readonly deviceId: string;
   readonly publicKeySpki: Uint8Array;
   readonly #listeners = new Set<(event: TrackerEvent) => void>();
-  readonly #onTell: () => void;
+  readonly #holder: ConnectionListeners;
 
-  /** @param onTell called for each event that somebody hears */
-  constructor(facts: ConnectionFacts, onTell: () => void = () => {}) {
+  constructor(facts: ConnectionFacts, holder: ConnectionListeners = {}) {
     this.id = facts.id;
     this.host = facts.host;
     this.deviceId = facts.deviceId;
     this.publicKeySpki = facts.publicKeySpki;
-    this.#onTell = onTell;
+    this.#holder = holder;
+  }
+
+  loggedIn(): void {
+    this.#holder.onLogIn?.();
   }
 
   /** Reaches whoever is subscribed now; nobody keeps it for later. */
   tell(event: TrackerEvent): void {
     for (const listener of this.#listeners) listener(event);
-    if (this.#listeners.size > 0) this.#onTell();
+    if (this.#listeners.size > 0) this.#holder.onTell?.();
   }
 
   /**
@@ -111,11 +122,16 @@ export class Connections {
     return this.#all.get(id);
   }
 
+  countOf(accountId: string): number {
+    return this.#ofAccount.get(accountId)?.size ?? 0;
+  }
+
   /** The connection speaks for that account from now on. */
   logIn(connection: Connection, account: Account): void {
     this.logOut(connection);
     this.#accounts.set(connection, account);
     addTo(this.#ofAccount, account.accountId, connection);
+    connection.loggedIn();
   }
 
   logOut(connection: Connection): void {

@@ -56,6 +56,11 @@ export class PeerExchange {
     }
   }
 
+  /** A torrent is heard of here, from another tracker, after clients had announced it: they had been told of nobody. */
+  torrentKnown(infoHash: string): void {
+    for (const peer of this.#presence.peersOf(infoHash)) this.peerOnline(infoHash, peer);
+  }
+
   peerOffline(infoHash: string, deviceId: string): void {
     const groupClaimId = this.#groupOf(infoHash);
     if (groupClaimId === undefined) return;

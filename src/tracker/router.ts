@@ -28,7 +28,7 @@ import {
 } from "../api/schemas.ts";
 import { readCertificateRequest } from "../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../identity/certificates.ts";
-import { type AccountLimits, withinLimits } from "./account-limits.ts";
+import { type AccountLimits, checkConnections, withinLimits } from "./account-limits.ts";
 import { accountOfDevice, authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
 import { listFiles, metainfoOf, shareFile, stopShare } from "./catalogue.ts";
@@ -94,18 +94,27 @@ const t = initTRPC.context<RouterContext>().create({
 });
 
 /** The account whose session this device carries: proved by its key in TLS, so that any tracker can tell. */
-function sessionOf({ tracker, connection }: RouterContext): Account {
+function sessionOf(ctx: RouterContext): Account {
+  const { tracker, connection } = ctx;
   const account = accountOfDevice(tracker.registry, connection.deviceId);
   if (account !== undefined) {
-    if (tracker.connections.accountOf(connection)?.accountId !== account.accountId)
-      attach(tracker, connection, account);
+    if (tracker.connections.accountOf(connection)?.accountId !== account.accountId) attach(ctx, account);
     return account;
   }
   detach(tracker, connection);
   throw new MiniTorrentError("NOT_LOGGED_IN", "Nobody is logged in on this device; login <user_id> first.");
 }
 
-function attach(tracker: RouterServices, connection: Connection, account: Account): void {
+/** @throws MiniTorrentError LIMIT_REACHED */
+function requireRoom({ tracker, connection }: RouterContext, { accountId }: Account): void {
+  if (tracker.connections.accountOf(connection)?.accountId === accountId) return;
+  checkConnections(tracker.accountLimits, tracker.connections.countOf(accountId));
+}
+
+/** @throws MiniTorrentError LIMIT_REACHED */
+function attach(ctx: RouterContext, account: Account): void {
+  requireRoom(ctx, account);
+  const { tracker, connection } = ctx;
   tracker.connections.logIn(connection, account);
   tracker.presence.arrive(connection.id, account.accountId, connection.deviceId, connection.host);
 }
@@ -164,9 +173,10 @@ const session = t.router({
         const account = await tracker.limits.login(connection.host, userId, () =>
           authenticate(tracker.registry, userId, password),
         );
+        requireRoom(ctx, account);
         await tracker.limits.write(account.accountId);
         await tracker.write(writeId, (writer) => logIn(writer, connection.deviceId, account));
-        attach(tracker, connection, account);
+        attach(ctx, account);
         return account;
       } catch (error) {
         tracker.counters.loginRefused();

@@ -31,7 +31,7 @@ const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
 const MAX_READ_BYTES = 2 * MAX_API_MESSAGE_BYTES;
 /** Clients at once: each costs a TLS session, some 50 KB. */
 const MAX_CONNECTIONS = 15_000;
-/** Connections that are no client's or tracker's yet, or ask for /health and /metrics: each costs some 60 KB. */
+/** Connections on which nobody is logged in, that are no tracker's, or ask for /health and /metrics: each costs some 60 KB. */
 const MAX_WAITING = 2_048;
 const MAX_WAITING_OF_NETWORK = 1_024;
 /** When a tracker has died its clients come all at once: who is being served is not turned away for who comes later. */
@@ -50,6 +50,8 @@ export interface ServerOptions {
   readonly log: Logger;
   readonly services: RouterServices;
   readonly onEventPushed: () => void;
+  /** False while clients are better served by another tracker. */
+  readonly isServing: () => boolean;
   /** Takes a link from another tracker, or says that it is none. */
   readonly onSync: (socket: WebSocket, certificate: Uint8Array) => void;
   readonly maySync: (certificate: Uint8Array) => Promise<boolean>;
@@ -106,7 +108,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   app.get("/metrics", async (_request, reply) => {
     return reply.type(options.metrics.contentType).send(await options.metrics.expose());
   });
-  const api = apiSockets(options);
+  const api = apiSockets(options, (request) => settle(placeOf(request.socket)));
   const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
   app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
   app.server.on("upgrade", (request, socket, head) => {
@@ -115,8 +117,8 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     if (certificate === undefined) return refuse(socket, "401 Unauthorized");
     const path = request.url?.split("?")[0];
     if (path === "/api") {
-      if (api.clients.size >= MAX_CONNECTIONS) return refuse(socket, "503 Service Unavailable");
-      settle(placeOf(request.socket));
+      const mayEnter = options.isServing() && api.clients.size < MAX_CONNECTIONS;
+      if (!mayEnter) return refuse(socket, "503 Service Unavailable");
       api.handleUpgrade(request, socket, head, (client) => api.emit("connection", client, request));
     } else if (path === "/sync") {
       options
@@ -153,8 +155,15 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   };
 }
 
-/** The clients' WebSockets: each is a Connection for as long as it lasts. */
-function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketServer {
+/**
+ * The clients' WebSockets: each is a Connection for as long as it lasts.
+ *
+ * @param onLogIn somebody has a session on the connection of that request
+ */
+function apiSockets(
+  { services, log, onEventPushed }: ServerOptions,
+  onLogIn: (request: IncomingMessage) => void,
+): WebSocketServer {
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
   const connections = new WeakMap<IncomingMessage, Connection>();
   server.on("connection", (socket, request) => {
@@ -168,9 +177,12 @@ function apiSockets({ services, log, onEventPushed }: ServerOptions): WebSocketS
         deviceId: deviceIdOfKey(publicKeySpki),
         publicKeySpki,
       },
-      () => {
-        onEventPushed();
-        if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.close(CLOSE_TRY_AGAIN_LATER);
+      {
+        onTell: () => {
+          onEventPushed();
+          if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.close(CLOSE_TRY_AGAIN_LATER);
+        },
+        onLogIn: () => onLogIn(request),
       },
     );
     connections.set(request, connection);

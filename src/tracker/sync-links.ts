@@ -1,6 +1,7 @@
 // The links between trackers: of two, the one with the higher number dials, again and again until it is there; the other
 // takes a link only from a key that it has itself seen at an address of tracker_info.txt. What is said over a link is
 // registry/replication.ts's.
+import { connect as connectTcp } from "node:net";
 import { connect, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
 import { WebSocket } from "ws";
@@ -15,6 +16,11 @@ import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replicat
 const FIRST_REDIAL_MS = 250;
 const MAX_REDIAL_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** At the start: how long one that answers may take to dial, twice MAX_REDIAL_MS, and how often it is looked at. */
+const MEETING_WAIT_MS = 2_000;
+const MEETING_LOOK_MS = 20;
+/** Some millions of rows. */
+const CATCHING_UP_WAIT_MS = 60_000;
 /** Characters after which a frame goes at once; one message more fits far below MAX_REPLICA_MESSAGE_BYTES. */
 const MAX_FRAME_LENGTH = 1024 * 1024;
 /** The close frame's reason (RFC 6455, 5.5: a control frame has at most 125 bytes, 2 of them the code). */
@@ -45,6 +51,8 @@ interface Peer {
   downSinceMs: number;
   /** A look at its key that is under way: one serves all who ask meanwhile. */
   looking: Promise<void> | undefined;
+  /** It was dialled, or its address was looked at, and there was nobody. */
+  isMissing: boolean;
   /** Why it is not connected, as logged last: said once, not every second. */
   problem: string | undefined;
 }
@@ -71,6 +79,7 @@ export class SyncLinks {
         cancelRedial: () => {},
         downSinceMs: nowMs,
         looking: undefined,
+        isMissing: false,
         problem: undefined,
       }));
     for (const peer of this.#peers) if (peer.isDialled) this.#dial(peer);
@@ -83,6 +92,27 @@ export class SyncLinks {
       isOpen: socket !== undefined,
       downSinceMs,
     }));
+  }
+
+  /**
+   * For the start: resolves when this tracker has what each of the others has that can be reached. One that is not
+   * there is not waited for, one that is there and does not link for two seconds.
+   *
+   * @param hasCaughtUp whether all that the tracker of that name has is here
+   */
+  async met(hasCaughtUp: (name: string) => boolean): Promise<void> {
+    const { clock } = this.#options;
+    const pause = () => new Promise<void>((resolve) => clock.setTimer(MEETING_LOOK_MS, resolve));
+    const startMs = clock.nowMs();
+    const dialsHere = this.#peers.filter(({ isDialled }) => !isDialled);
+    await Promise.all(dialsHere.map((peer) => this.#probe(peer)));
+    const isAwaited = (peer: Peer): boolean => {
+      if (hasCaughtUp(peer.name)) return false;
+      const waitedMs = clock.nowMs() - startMs;
+      if (peer.socket !== undefined) return waitedMs < CATCHING_UP_WAIT_MS;
+      return !peer.isMissing && waitedMs < MEETING_WAIT_MS;
+    };
+    while (!this.#isClosed && this.#peers.some(isAwaited)) await pause();
   }
 
   /** Whether that certificate is another tracker's. Looks at addresses whose key was never seen. */
@@ -163,6 +193,7 @@ export class SyncLinks {
       this.#opened(peer, socket);
     });
     socket.once("close", () => {
+      peer.isMissing = true;
       if (this.#isClosed) return;
       if (problem !== undefined) this.#note(peer, problem);
       peer.cancelRedial = this.#options.clock.setTimer(peer.redialMs, () => this.#dial(peer));
@@ -194,6 +225,22 @@ export class SyncLinks {
       throw new MiniTorrentError("PEER_REFUSED", `${name} shows no certificate; it is not a tracker.`);
     }
     this.#options.pins.check(name, fingerprintOf(certificate), tracker.fingerprint);
+  }
+
+  /** Whether anybody is there. */
+  #probe(peer: Peer): Promise<void> {
+    const { host, port } = peer.tracker;
+    return new Promise((resolve) => {
+      const socket = connectTcp({ host, port, timeout: CONNECT_TIMEOUT_MS });
+      const end = (isMissing: boolean) => {
+        peer.isMissing = isMissing;
+        socket.destroy();
+        resolve();
+      };
+      socket.once("connect", () => end(false));
+      socket.once("timeout", () => end(true));
+      socket.once("error", () => end(true));
+    });
   }
 
   /** Dials an address only to see its key. */

@@ -108,6 +108,7 @@ export class Tracker {
   readonly #lag = new ReplicationLag();
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
+  #isServing = false;
   #cancelSample: () => void = () => {};
 
   private constructor(
@@ -149,7 +150,8 @@ export class Tracker {
   }
 
   /**
-   * Opens its data directory (made at the first start, with a key), listens, and begins to look for the other trackers.
+   * Opens its data directory (made at the first start, with a key), listens, catches up with the other trackers that are
+   * there, and then serves clients.
    *
    * @throws MiniTorrentError INVALID_TRACKER_INFO, ADDRESS_IN_USE, DATA_DIR_IN_USE, DISK_FAILED, DISK_FULL
    */
@@ -260,6 +262,7 @@ export class Tracker {
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),
       },
       onEventPushed: () => this.#metrics.eventPushed(),
+      isServing: () => this.#isServing,
       maySync: async (certificate) => (await links()?.maySync(certificate)) ?? false,
       onSync: (socket, certificate) => {
         if (this.#links === undefined) socket.terminate();
@@ -278,6 +281,11 @@ export class Tracker {
       attach: (channel, name) => this.#replication.attach(channel, name),
     });
     this.#sampleLag();
+    // What other trackers have acknowledged meanwhile is here before anybody asks for it.
+    const hasCaughtUp = (name: string): boolean =>
+      this.#replication.status().some((link) => link.name === name && link.state === "connected");
+    await this.#links.met(hasCaughtUp);
+    this.#isServing = true;
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
@@ -290,7 +298,10 @@ export class Tracker {
   #changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
     if (!isLocal) this.#metrics.merged(records.length);
     try {
-      for (const { kind, key } of records) if (kind === "device") this.#deviceChanged(key);
+      for (const { kind, key } of records) {
+        if (kind === "device") this.#deviceChanged(key);
+        else if (kind === "torrent" && !isLocal) this.#peers.torrentKnown(key);
+      }
       // Where nobody listens nothing is looked up: that is a third of the work of catching up.
       if (this.#connections.hasAccounts) this.#notices.changed(records, lostClaims);
     } catch (error) {

@@ -25,6 +25,8 @@ const FLOOD = Number(process.env.ATTACK_CONNECTIONS ?? 3_000);
 const FLOOD_AT_ONCE = 250;
 /** What a process may grow by under such a flood: 512 handshakes at the client's, 2,048 at the tracker's, of some 60 KB. */
 const MAX_PLACES = { client: 512, tracker: 2_048 };
+/** Of one address, at a tracker. */
+const SESSIONLESS_PLACES = 1_024;
 /** Members, files, pipes. */
 const OTHER_SOCKETS = 100;
 const MAX_GROWTH_BYTES = { client: 100 * 1024 * 1024, tracker: 200 * 1024 * 1024 };
@@ -268,6 +270,34 @@ describe("who takes a place and does not go on", { concurrency: true }, () => {
       );
     } finally {
       for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  it(`keeps ${SESSIONLESS_PLACES} connections of one address on which nobody logs in, and members are served meanwhile`, async () => {
+    const identity = await createDeviceIdentity();
+    const localAddress = "127.77.0.1";
+    const guests: ApiClient[] = [];
+    const come = async () => {
+      try {
+        guests.push(await ApiClient.connect({ ...trackerAddress, identity, localAddress }));
+      } catch {
+        // Turned away: what is kept is counted below.
+      }
+    };
+    try {
+      for (let begun = 0; begun < SESSIONLESS_PLACES + 100; begun += 50)
+        await Promise.all(Array.from({ length: 50 }, come));
+      const kept = () => guests.filter(({ isClosed }) => !isClosed).length;
+      assert.ok(kept() <= SESSIONLESS_PLACES, `${kept()} are kept`);
+      const member = await ApiClient.connect({
+        ...trackerAddress,
+        identity: await createDeviceIdentity(),
+        localAddress: "127.77.0.2",
+      });
+      await member.signUp("dave");
+      await member.close();
+    } finally {
+      for (const guest of guests) guest.terminate();
     }
   });
 });

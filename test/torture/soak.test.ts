@@ -100,7 +100,9 @@ test(`a soak of ${SOAK_MS / 1000} s: memory, handles and timers are at the end a
 /** A tracker that has just died may have taken the answer with it: the command is given again. */
 async function answered(client: ClientProcess, command: string): Promise<void> {
   const answer = await client.run(command);
-  if (!answer.ok && answer.code === "TRACKERS_UNREACHABLE") await client.must(command);
+  if (answer.ok) return;
+  assert.equal(answer.code, "TRACKERS_UNREACHABLE", `${command}: ${JSON.stringify(answer)}`);
+  await client.must(command);
 }
 
 async function failOver(scene: Scene, index: number): Promise<void> {

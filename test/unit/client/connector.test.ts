@@ -86,7 +86,7 @@ test("who lacks pieces dials a seed at once, whoever's id is lower; the seed wai
   leecher.connector.peerOnline(peer("a", true));
   assert.deepEqual(leecher.dialled, ["a"], "not even at the next tick");
   const seed = connectorOf("a", { isComplete: true });
-  seed.connector.peersOnline([peer("z")]);
+  seed.connector.peersOnline([peer("z")], 0);
   await seed.after(1_499);
   assert.deepEqual(seed.dialled, []);
   await seed.after(1);
@@ -133,7 +133,17 @@ test("a peer whose connection went is dialled again; one that the tracker no lon
   await after(500);
   assert.deepEqual(dialled, ["b", "b"]);
   connector.gone([...connector.connected()][0] as Socket);
-  connector.peersOnline([]);
+  connector.peersOnline([], 501);
   await after(60_000);
   assert.deepEqual(dialled, ["b", "b"]);
+});
+
+test("who was named while the tracker was being asked is not forgotten for not being in its answer", async () => {
+  const { connector, dialled, after } = connectorOf("z", { wants: () => true });
+  connector.peerOnline(peer("b"));
+  await after(1_000);
+  connector.peerOnline(peer("c"));
+  connector.peersOnline([], 1_000);
+  await after(1_500);
+  assert.deepEqual(dialled, ["c"]);
 });

@@ -7,12 +7,13 @@ import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { ApiClient } from "../../../harness/api-client.ts";
 import { freePorts } from "../../../harness/processes.ts";
+import type { Address } from "../../../src/api/addresses.ts";
 import { MAX_API_MESSAGE_BYTES } from "../../../src/api/schemas.ts";
 import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
 import type { TrackerLimits } from "../../../src/tracker/limits.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 
-async function connect(t: TestContext, limits: Partial<TrackerLimits> = {}): Promise<ApiClient> {
+async function start(t: TestContext, limits: Partial<TrackerLimits> = {}): Promise<Address> {
   const dataDir = mkdtempSync(join(tmpdir(), "tracker-"));
   const [port = 0] = await freePorts(1);
   const address = { host: "127.0.0.1", port };
@@ -22,6 +23,14 @@ async function connect(t: TestContext, limits: Partial<TrackerLimits> = {}): Pro
     await tracker.close();
     rmSync(dataDir, { recursive: true });
   });
+  return address;
+}
+
+async function connect(t: TestContext, limits: Partial<TrackerLimits> = {}): Promise<ApiClient> {
+  return await connectTo(await start(t, limits));
+}
+
+async function connectTo(address: Address): Promise<ApiClient> {
   return await ApiClient.connect({ ...address, identity: await createDeviceIdentity() });
 }
 
@@ -51,4 +60,25 @@ test("limits that a tracker was started with are those of its clients", async (t
   const writeId = crypto.randomUUID();
   const refused = client.mutate("groups.create", { groupId: "films", writeId });
   await assert.rejects(refused, { code: "LIMIT_REACHED", message: /own 0 groups/ });
+});
+
+test("an account has so many clients at a time, and room again when one of them ends", async (t) => {
+  const address = await start(t, { connectionsPerUser: 2 });
+  const [first, second, third] = [
+    await connectTo(address),
+    await connectTo(address),
+    await connectTo(address),
+  ];
+  await first.signUp("alice");
+  const login = (client: ApiClient) =>
+    client.mutate("session.login", {
+      writeId: crypto.randomUUID(),
+      userId: "alice",
+      password: "password of alice",
+    });
+  await login(second);
+  await assert.rejects(login(third), { code: "LIMIT_REACHED", message: /2 clients/ });
+  await assert.rejects(third.mutate("session.resume"), { code: "NOT_LOGGED_IN" });
+  await first.close();
+  while ((await login(third).catch(() => undefined)) === undefined) await new Promise(setImmediate);
 });

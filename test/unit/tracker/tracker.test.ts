@@ -302,6 +302,62 @@ test("the same content shared at both trackers while they were apart is one file
   assert.equal((await again.api.files.list.query({ groupId: "films" })).length, 1);
 });
 
+test("who looked for peers of a file before this tracker had heard of it is told of them when it does", async (t) => {
+  const net = await trackers(t, 2);
+  await net.start(1);
+  await net.start(2);
+  await net.connected();
+  const [first, second] = net.addresses;
+  assert.ok(first && second);
+  const [alicesDevice, bobsDevice] = [await createDeviceIdentity(), await createDeviceIdentity()];
+  const alice = await connect(t, first, alicesDevice);
+  const bob = await connect(t, first, bobsDevice);
+  await signUp(alice, "alice");
+  await signUp(bob, "bob");
+  await alice.api.groups.create.mutate(write("films"));
+  await bob.api.groups.join.mutate(write("films"));
+  await alice.api.groups.accept.mutate({ ...write("films"), userId: "bob" });
+  const { authorityPem } = await alice.api.groups.certificate.query({ groupId: "films" });
+  const { info, sha1, infoHash } = metainfo(authorityPem);
+  await net.stop(2);
+  const share = { info: Buffer.from(info).toString("base64"), sha1 };
+  await alice.api.files.share.mutate({ ...write("films"), ...share });
+  await net.stop(1);
+  await net.start(2);
+  const alice2 = await connect(t, second, alicesDevice);
+  const bob2 = await connect(t, second, bobsDevice);
+  await alice2.api.presence.announce.mutate({ listenPort: 1, torrents: [{ infoHash, isSeed: true }] });
+  await bob2.api.presence.announce.mutate({ listenPort: 2, torrents: [{ infoHash, isSeed: false }] });
+  assert.deepEqual(await bob2.api.presence.peers.query({ infoHash }), []);
+  await net.start(1);
+  const event = await eventOf(bob2, "peer-online");
+  assert.ok(event.type === "peer-online" && event.infoHash === infoHash && event.peer.userId === "alice");
+});
+
+test("a tracker that is back has what the other acknowledged meanwhile before it serves anybody", async (t) => {
+  const net = await trackers(t, 2);
+  const [first, second] = net.addresses;
+  assert.ok(first && second);
+  await net.start(1);
+  await net.start(2);
+  await net.connected();
+  const device = await createDeviceIdentity();
+  for (const [away, here] of [
+    [1, second],
+    [2, first],
+  ] as const) {
+    await net.stop(away);
+    const client = await connect(t, here, device);
+    if (away === 1) await signUp(client, "alice");
+    await client.api.groups.create.mutate(write(`without-${away}`));
+    await net.start(away);
+    const back = await connect(t, away === 1 ? first : second, device);
+    const groups = await back.api.groups.list.query();
+    assert.ok(groups.some(({ groupId }) => groupId === `without-${away}`));
+    await net.connected();
+  }
+});
+
 test("guessing passwords is slowed down, and the owner gets in from where nobody guesses", async (t) => {
   const net = await trackers(t, 1);
   await net.start(1);

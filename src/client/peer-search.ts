@@ -1,0 +1,67 @@
+// Asks the tracker who has a file: when a download begins, when a tracker is found again, and from time to time, as a
+// BitTorrent client announces again (BEP 3, `interval`). What trackers tell unasked comes first; this makes up for what
+// was never told, such as peers of a file that the tracker itself had not heard of yet.
+import type { Logger } from "pino";
+import { z } from "zod";
+import { type PeerAddress, peerAddressSchema } from "../api/schemas.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+/** While nobody is connected: a first look after this, each later one after twice as long. */
+const FIRST_PAUSE_MS = 2_000;
+/** And that often at least. */
+const LONGEST_PAUSE_MS = 60_000;
+
+/** What it needs of `Connector`. */
+interface Contacts {
+  readonly connectedCount: number;
+  peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void;
+}
+
+export interface PeerSearchOptions {
+  readonly infoHash: string;
+  readonly contacts: Contacts;
+  readonly ask: Surroundings["ask"];
+  /** The clock of `contacts`. */
+  readonly nowMs: () => number;
+  readonly log: Logger;
+}
+
+export class PeerSearch {
+  readonly #options: PeerSearchOptions;
+  #pauseMs = FIRST_PAUSE_MS;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: PeerSearchOptions) {
+    this.#options = options;
+  }
+
+  /** Asks now; from then on by itself, until `close`. Never rejects. */
+  async look(): Promise<void> {
+    const { infoHash, contacts, ask, nowMs, log } = this.#options;
+    if (this.#isClosed) return;
+    clearTimeout(this.#timer);
+    const askedAtMs = nowMs();
+    try {
+      const peers = await ask(z.array(peerAddressSchema), (api) => api.presence.peers.query({ infoHash }));
+      if (!this.#isClosed) contacts.peersOnline(peers, askedAtMs);
+    } catch (error) {
+      log.info({ err: error }, "peers not asked for; asked again later");
+    }
+    this.#lookLater();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #lookLater(): void {
+    if (this.#isClosed) return;
+    clearTimeout(this.#timer);
+    const isAlone = this.#options.contacts.connectedCount === 0;
+    const pauseMs = isAlone ? this.#pauseMs : LONGEST_PAUSE_MS;
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    this.#timer = setTimeout(() => void this.look(), pauseMs);
+  }
+}

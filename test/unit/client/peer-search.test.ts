@@ -1,0 +1,58 @@
+// Who has the file is asked again by itself, since a tracker may not have known when it was asked first.
+import assert from "node:assert/strict";
+import { mock, type TestContext, test } from "node:test";
+import { pino } from "pino";
+import { PeerSearch } from "../../../src/client/peer-search.ts";
+
+function searchOf(t: TestContext, { connectedCount = 0, fails = false } = {}) {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
+  const asked: number[] = [];
+  let questions = 0;
+  let nowMs = 0;
+  const search = new PeerSearch({
+    infoHash: "a".repeat(40),
+    contacts: { connectedCount, peersOnline: (_addresses, askedAtMs) => asked.push(askedAtMs) },
+    ask: async (answer) => {
+      questions++;
+      if (fails) throw new Error("no tracker");
+      return answer.parse([]);
+    },
+    nowMs: () => nowMs,
+    log: pino({ level: "silent" }),
+  });
+  const after = async (milliseconds: number) => {
+    nowMs += milliseconds;
+    mock.timers.tick(milliseconds);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { search, asked, after, questions: () => questions };
+}
+
+test("while nobody is connected it is asked again after two seconds, then four, then eight", async (t) => {
+  const { search, asked, after } = searchOf(t);
+  await search.look();
+  for (let second = 1; second <= 14; second++) await after(1_000);
+  assert.deepEqual(asked, [0, 2_000, 6_000, 14_000]);
+  search.close();
+  await after(120_000);
+  assert.equal(asked.length, 4, "closed");
+});
+
+test("with somebody connected it is asked once a minute", async (t) => {
+  const { search, asked, after } = searchOf(t, { connectedCount: 1 });
+  await search.look();
+  await after(59_999);
+  await after(1);
+  assert.deepEqual(asked, [0, 60_000]);
+  search.close();
+});
+
+test("a tracker that does not answer is asked again", async (t) => {
+  const { search, asked, after, questions } = searchOf(t, { fails: true });
+  await search.look();
+  await after(2_000);
+  assert.equal(questions(), 2);
+  assert.deepEqual(asked, [], "nothing is made of no answer");
+  search.close();
+});

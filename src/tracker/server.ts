@@ -1,6 +1,7 @@
 // The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
 // /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
 import { constants, randomUUID, type X509Certificate } from "node:crypto";
+import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Server } from "node:https";
@@ -135,7 +136,9 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     } else refuse(socket, "404 Not Found");
   });
   try {
-    await app.listen({ host: options.address.host, port: options.address.port });
+    // By its number: for `localhost` Fastify would open a second server, with none of the bounds above.
+    const { address: host } = await lookup(options.address.host, { order: "ipv4first" });
+    await app.listen({ host, port: options.address.port });
   } catch (error) {
     await app.close();
     throw asListenError(error, options.address);

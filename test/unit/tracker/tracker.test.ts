@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect as connectTcp, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -440,6 +440,28 @@ test("a tracker whose key changed gets no link until its line pins the new one",
   net.addresses[1] = { ...second, fingerprint: two.fingerprint };
   await net.start(1);
   await net.connected();
+});
+
+test("a tracker on a name listens on one address of it, where connections are counted", async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), "tracker-"));
+  const port = await freePort();
+  const address = { host: "localhost", port };
+  const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log });
+  t.after(async () => {
+    await tracker.close();
+    rmSync(dataDir, { recursive: true });
+  });
+  const answers = await Promise.all(
+    ["127.0.0.1", "::1"].map(
+      (host) =>
+        new Promise<boolean>((resolve) => {
+          const socket = connectTcp({ host, port });
+          socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+          t.after(() => socket.destroy());
+        }),
+    ),
+  );
+  assert.equal(answers.filter((answered) => answered).length, 1);
 });
 
 test("a second tracker gets neither the address nor the data directory of one that runs", async (t) => {

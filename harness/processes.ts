@@ -1,6 +1,7 @@
 // Real trackers and clients as processes, driven over stdin and read as JSON: for the demo, the system tests and the
 // benchmarks. Every process is started through the launcher that a person would use, and ended by its own id.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { get } from "node:https";
@@ -51,25 +52,25 @@ export interface ProcessOptions {
   readonly arguments?: readonly string[];
 }
 
+/** Below what systems give to outgoing connections (32768 on Linux): such a port stays free while a tracker is away. */
+const PORTS = { from: 15_000, before: 32_000 };
+
 /** Ports that were free a moment ago, all different. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  return Promise.all(
-    servers.map(async (server) => {
-      const address = server.address();
-      server.close();
-      await once(server, "close");
-      if (address === null || typeof address === "string") throw new Error("no port");
-      return address.port;
-    }),
-  );
+  const found = new Set<number>();
+  while (found.size < count) {
+    const port = randomInt(PORTS.from, PORTS.before);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    found.add(port);
+  }
+  return [...found];
 }
 
 function launch(launcher: string, args: readonly string[], options: ProcessOptions): ChildProcess {

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { connect as connectTcp, createServer } from "node:net";
+import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from "@trpc/client";
 import { pino } from "pino";
 import { WebSocket } from "ws";
+import { freePorts } from "../../../harness/processes.ts";
 import type { TrackerAddress } from "../../../src/api/addresses.ts";
 import type { TrackerEvent } from "../../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity/certificates.ts";
@@ -18,20 +19,11 @@ import { Tracker } from "../../../src/tracker/tracker.ts";
 const log = pino({ level: process.env.LOG_LEVEL ?? "silent" });
 const DEADLINE_MS = 10_000;
 
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
-}
-
 /** Trackers on loopback that can be stopped and started again, each with its own data directory. */
 async function trackers(t: TestContext, count: number) {
   const folder = mkdtempSync(join(tmpdir(), "trackers-"));
-  const addresses: TrackerAddress[] = [];
-  for (let at = 0; at < count; at++) addresses.push({ host: "127.0.0.1", port: await freePort() });
+  const ports = await freePorts(count);
+  const addresses: TrackerAddress[] = ports.map((port) => ({ host: "127.0.0.1", port }));
   const running = new Map<number, Tracker>();
   const dataDir = (number: number) => join(folder, String(number));
   const start = async (number: number) => {
@@ -444,7 +436,7 @@ test("a tracker whose key changed gets no link until its line pins the new one",
 
 test("a tracker on a name listens on one address of it, where connections are counted", async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), "tracker-"));
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const address = { host: "localhost", port };
   const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log });
   t.after(async () => {

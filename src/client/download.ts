@@ -7,6 +7,7 @@ import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
+import type { PieceHolder } from "../swarm/torrent-status.ts";
 import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
 import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
@@ -73,6 +74,8 @@ export class Download {
   readonly #record: DownloadRecord;
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;
+  /** Of the swarm when it was left last, by performance.now()'s clock. */
+  #left: { readonly holders: readonly PieceHolder[]; readonly atMs: number } | undefined;
 
   constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
@@ -205,13 +208,27 @@ export class Download {
     return whyReport({
       status: this.snapshot(),
       have: this.#have,
-      holders: active?.torrent.holders() ?? [],
+      holders: active?.torrent.holders() ?? this.#holdersBefore(),
       contacts: active?.connector.contacts() ?? [],
+      askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
       retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
       hasCertificate: this.#surroundings.memberships.credentials(this.groupId) !== undefined,
       tracker,
       nowMs: Date.now(),
     });
+  }
+
+  /** Who was in the swarm when it was left: they may come back, or may not have gone. */
+  #holdersBefore(): PieceHolder[] {
+    if (this.#left === undefined) return [];
+    const { holders, atMs } = this.#left;
+    const agoMs = performance.now() - atMs;
+    return holders.map((holder) => ({
+      ...holder,
+      isConnected: false,
+      isTried: false,
+      lastSeenAgoMs: holder.lastSeenAgoMs + agoMs,
+    }));
   }
 
   get #have(): Bitfield {
@@ -446,6 +463,7 @@ export class Download {
     this.#become(next);
     if (state.status === "running" || state.status === "verifying") {
       const { infoHash } = this.#metainfo;
+      this.#left = { holders: state.active.torrent.holders(), atMs: performance.now() };
       this.#surroundings.session.remove(infoHash, reason);
       this.#behind("telling the tracker", this.#surroundings.announcer.remove(infoHash));
       await this.#record.close(state.store);

@@ -31,9 +31,15 @@ export class PeerSearch {
   #pauseMs = FIRST_PAUSE_MS;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #nextAtMs: number | undefined;
 
   constructor(options: PeerSearchOptions) {
     this.#options = options;
+  }
+
+  /** Until it asks again; 0 while it asks. */
+  get nextInMs(): number {
+    return Math.max(0, (this.#nextAtMs ?? 0) - this.#options.nowMs());
   }
 
   /** Asks now; from then on by itself, until `close`. Never rejects. */
@@ -41,6 +47,7 @@ export class PeerSearch {
     const { infoHash, contacts, ask, nowMs, log } = this.#options;
     if (this.#isClosed) return;
     clearTimeout(this.#timer);
+    this.#nextAtMs = undefined;
     const askedAtMs = nowMs();
     try {
       const peers = await ask(z.array(peerAddressSchema), (api) => api.presence.peers.query({ infoHash }));
@@ -62,6 +69,7 @@ export class PeerSearch {
     const isAlone = this.#options.contacts.connectedCount === 0;
     const pauseMs = isAlone ? this.#pauseMs : LONGEST_PAUSE_MS;
     this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    this.#nextAtMs = this.#options.nowMs() + pauseMs;
     this.#timer = setTimeout(() => void this.look(), pauseMs);
   }
 }

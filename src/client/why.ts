@@ -56,10 +56,12 @@ export interface WhyReport {
 export interface WhyFacts {
   readonly status: DownloadStatus;
   readonly have: Bitfield;
-  /** Who is, or was, in the swarm; empty while the download does not run. */
+  /** Who is in the swarm, or was when it was left last. */
   readonly holders: readonly PieceHolder[];
   /** Whom trackers named, and how it stands with calling them. */
   readonly contacts: readonly Contact[];
+  /** Until the tracker is asked again who has the file; undefined while the download does not run. */
+  readonly askedAgainInMs: number | undefined;
   /** Of a pause that ends by itself, milliseconds since 1970. */
   readonly retryAtMs: number | undefined;
   readonly hasCertificate: boolean;
@@ -124,7 +126,15 @@ function reasonOf({ status, holders, contacts, hasCertificate, tracker }: WhyFac
   return tracker === undefined ? `${people} as far as is known: no tracker answers.` : `${people}.`;
 }
 
-function stepsOf({ status, contacts, holders, retryAtMs, tracker, nowMs }: WhyFacts): NextStep[] {
+function stepsOf({
+  status,
+  contacts,
+  holders,
+  askedAgainInMs,
+  retryAtMs,
+  tracker,
+  nowMs,
+}: WhyFacts): NextStep[] {
   const { groupId, fileName } = status;
   switch (status.state) {
     case "complete":
@@ -150,13 +160,15 @@ function stepsOf({ status, contacts, holders, retryAtMs, tracker, nowMs }: WhyFa
     if (isConnected && isTried)
       steps.push({ what: `${userId} is asked for a block now and then`, inMs: undefined });
   }
-  steps.push({
-    what:
-      tracker === undefined
-        ? "trackers are called until one answers; it then says who has the file"
-        : `the tracker at ${tracker} says at once when somebody who has the file comes online`,
-    inMs: undefined,
-  });
+  if (tracker === undefined) {
+    steps.push({
+      what: "trackers are called until one answers; it then says who has the file",
+      inMs: undefined,
+    });
+  } else {
+    const says = `the tracker at ${tracker} says at once when somebody who has the file comes online`;
+    steps.push({ what: `${says}, and is asked again`, inMs: askedAgainInMs });
+  }
   return steps;
 }
 

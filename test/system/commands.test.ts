@@ -34,6 +34,12 @@ test("a download can be paused, resumed and cancelled; cancelled, nothing of it 
   await bob.must("pause g a.bin");
   const paused = await downloadOf(bob);
   assert.equal(paused.state, "paused");
+  const { holders } = (await bob.must("why g a.bin")) as { holders: object[] };
+  assert.partialDeepStrictEqual(
+    holders,
+    [{ userId: "alice", isConnected: false }],
+    "who had it is known yet",
+  );
   assert.equal(await refused(bob, `download_file g a.bin ${target}`), "DOWNLOAD_EXISTS");
   await bob.must("resume g a.bin");
   await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > paused.piecesVerified);

@@ -37,6 +37,7 @@ function why(status: DownloadStatus, changes: Partial<WhyFacts> = {}) {
     have: bits(0, 1, 2, 3, 4, 5, 6),
     holders: [],
     contacts: [],
+    askedAgainInMs: 2_000,
     retryAtMs: undefined,
     hasCertificate: true,
     tracker: "127.0.0.1:9001",

@@ -208,7 +208,7 @@ export class Session {
   }
 
   #isUseful(groupId: string, torrent: Torrent, peer: PeerAddress): boolean {
-    if (torrent.have.isComplete && peer.isSeed) return false;
+    if (torrent.have.isComplete && (peer.isSeed || torrent.wasComplete(peer.deviceId))) return false;
     if (this.#options.credentials(groupId) !== undefined) return true;
     this.#options.credentialsMissing(groupId);
     return false;

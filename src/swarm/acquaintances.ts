@@ -31,6 +31,11 @@ export class Acquaintances {
     this.#gone.delete(deviceId);
   }
 
+  /** The device had everything when it left. */
+  wasComplete(deviceId: string): boolean {
+    return this.#gone.get(deviceId)?.has.isFull ?? false;
+  }
+
   gone(): IterableIterator<Acquaintance> {
     return this.#gone.values();
   }

@@ -17,8 +17,9 @@ const MAX_STRAY_BLOCKS = 32;
 const ENDGAME_MIN_WAIT_MS = 400;
 /** Blocks are moved from a peer that needs so many times longer for them... */
 const TAKE_OVER_SPEEDUP = 2;
-/** ...when what waits there takes longer than this. */
-const TAKE_OVER_MIN_WAIT_MS = 500;
+/** ...when what waits there takes longer than this. What was asked for less long ago lies in its sender's kernel, where no
+ * cancel reaches it: with 0.5 s, 6 % of all bytes came twice. */
+const TAKE_OVER_MIN_WAIT_MS = 2000;
 /** The first of what is asked of a peer is in its connection's buffers already and comes anyway. */
 const TAKE_OVER_MIN_BLOCKS = 24;
 /** Who says nothing for so long may have gone: an idle peer need not wait for the timeout to take over. */
@@ -250,7 +251,7 @@ export class Downloader {
     // BEP 6: who chokes us says of each request at once that it is dropped, or has sent the block.
     if (peer.giving.status === "choking" && peer.supportsFast) return 0;
     const silentMs = peer.window.silentForMs(this.#options.nowMs());
-    if (silentMs > SILENCE_MS) return Math.max(silentMs, peer.queueMs);
+    if (silentMs > Math.max(SILENCE_MS, minWaitMs)) return Math.max(silentMs, peer.queueMs);
     return peer.outstanding >= minBlocks && peer.queueMs > minWaitMs ? peer.queueMs : 0;
   }
 
@@ -369,6 +370,8 @@ export class Downloader {
     this.pumpAll();
     for (const peer of this.#peers) {
       if (peer === undefined || !this.#mayAsk(peer) || this.picker.pieceFor(peer) !== undefined) continue;
+      // Who suggests has better things to send than what is on its way from others.
+      if (peer.isSuggesting) continue;
       this.#relieve(peer, TAKE_OVER_MIN_WAIT_MS, TAKE_OVER_MIN_BLOCKS);
     }
   }

@@ -260,7 +260,8 @@ export class Picker {
       const begun = this.#begunPiece(peer);
       if (begun !== undefined) return begun;
     }
-    return this.#openNew(peer, false) ?? this.#begunPiece(peer);
+    const fresh = this.#openNew(peer, false);
+    return fresh !== undefined || this.#isHeldBack ? fresh : this.#begunPiece(peer);
   }
 
   #pieceForParole(peer: PickingPeer): OpenPiece | undefined {

@@ -39,6 +39,10 @@ const DEFAULT_LIMITS: TorrentLimits = {
   uploadSlots: 32,
 };
 
+/** Who is complete says so to others who are, and leaves the closing to them for so long: what was said just before a
+ * connection is closed may not arrive, and who does not know that we have everything would call us again. */
+const LAST_WORD_MS = 1000;
+
 export interface TorrentOptions {
   readonly geometry: Geometry;
   /** Verified so far; copied. */
@@ -76,6 +80,8 @@ export class Torrent {
   #state: TorrentState;
   #lastTickMs: number;
   #isHeldByOthers = false;
+  /** When the last piece came; undefined: it is missing, or everybody has been told for long. */
+  #completedAtMs: number | undefined;
 
   constructor(options: TorrentOptions) {
     const { geometry, storage, nowMs, random } = options;
@@ -199,6 +205,9 @@ export class Torrent {
     for (const peer of this.#peers) peer.advance(elapsedMs);
     this.#downloader.tick();
     this.#uploader.tick(elapsedMs);
+    if (this.#completedAtMs === undefined || nowMs - this.#completedAtMs < LAST_WORD_MS) return;
+    this.#completedAtMs = undefined;
+    for (const peer of this.#peers) this.#closeIfBothAreComplete(peer);
   }
 
   /** Downloading, seeding or failed -> paused: nothing more is asked for, everybody is choked; connections stay. */
@@ -272,6 +281,11 @@ export class Torrent {
       return { userId, deviceId, has, ...facts };
     });
     return [...here, ...gone];
+  }
+
+  /** That device had everything when it was last connected: two who are complete need not call each other. */
+  wasComplete(deviceId: string): boolean {
+    return this.#acquaintances.wasComplete(deviceId);
   }
 
   /** Storage has memory again. */
@@ -422,7 +436,7 @@ export class Torrent {
     if (!this.#have.isComplete) return;
     if (this.#state.status === "downloading") this.#state = { status: "seeding" };
     this.#emit({ type: "all-verified" });
-    for (const peer of this.#peers) this.#closeIfBothAreComplete(peer);
+    this.#completedAtMs = this.#options.nowMs();
   }
 
   #pieceCorrupt(pieceIndex: number, contributors: readonly number[]): void {

@@ -58,6 +58,8 @@ describe("ten at once beside one honest seeder", () => {
       "vanishes 7: snubbed, silent for 7 s",
     ]);
     assert.ok(network.runUntilComplete([leecher]) < 60);
+    // Those who say that they have everything are parted from a second after the last piece.
+    network.clock.runFor(1100);
     network.clock.runFor(100);
     const inTheEnd = named().join("; ");
     for (const userId of offenders) assert.match(inTheEnd, new RegExp(`${userId}: (gone|banned)`));

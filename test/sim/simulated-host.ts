@@ -135,7 +135,6 @@ export class Host {
       const durationMs = ((block.lengthBytes + PIECE_HEADER_BYTES) * 1000) / this.upBytesPerSecond;
       this.network.clock.schedule(durationMs, () => {
         this.#isSending = false;
-        block.sent?.();
         link.carry(block);
         link.blockIsSent();
         this.#send();

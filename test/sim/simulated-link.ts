@@ -1,7 +1,8 @@
 // One end of a connection in the simulated network. Blocks wait in its queue for the host's uplink. How many bytes are on
 // the way to a host is bounded, over all connections to it, by what its downlink takes in a round trip and a bit more:
 // what congestion control comes to, without its oscillations and its slow start. Small messages take no bandwidth; they
-// are late by the path's latency, and wait in the receiver's downlink as blocks do.
+// are late by the path's latency, and wait in the receiver's downlink as blocks do, and behind what the sender's kernel
+// has in its buffer (`socketBytes` of the network), which counts as sent as soon as it is there.
 import { asMiniTorrentError } from "../../src/api/errors.ts";
 import { readUint32 } from "../../src/wire/integers.ts";
 import { type PeerLink, type PeerListener, PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
@@ -18,7 +19,6 @@ export interface Block {
   readonly offsetBytes: number;
   readonly lengthBytes: number;
   readonly mark: number;
-  readonly sent: (() => void) | undefined;
 }
 
 export type Message = (listener: PeerListener) => void;
@@ -33,6 +33,11 @@ export class SimulatedLink implements PeerLink {
   #queue: Item[] = [];
   #queueHead = 0;
   #queuedBytes = 0;
+  /** All bytes of blocks ever queued, and those that went on their way. */
+  #pushedBytes = 0;
+  #leftBytes = 0;
+  /** What waits until the kernel has taken so many of all bytes. */
+  readonly #untaken: { readonly untilBytes: number; readonly sent: () => void }[] = [];
   #isHeld = false;
   /** In one of the two hosts' lists of connections with a block to send, or sending it. */
   #isInTurn = false;
@@ -103,13 +108,15 @@ export class SimulatedLink implements PeerLink {
         offsetBytes: readUint32(frames, at + 9),
         lengthBytes,
         mark: frames[at + PIECE_HEADER_BYTES] ?? 0,
-        sent: end >= frames.length ? sent : undefined,
       });
       this.#queuedBytes += lengthBytes;
+      this.#pushedBytes += lengthBytes;
       at = end;
     }
-    this.#isHeld = this.#queuedBytes > HIGH_WATER_BYTES;
+    this.#untaken.push({ untilBytes: this.#pushedBytes, sent });
+    this.#isHeld = this.#queuedBytes - this.#socketBytes > HIGH_WATER_BYTES;
     const hasRoom = !this.#isHeld;
+    this.#kernelTakes();
     this.#takeTurn();
     return hasRoom;
   }
@@ -136,12 +143,14 @@ export class SimulatedLink implements PeerLink {
     receiver.onTheWayBytes += head.lengthBytes;
     this.#queueHead++;
     this.#queuedBytes -= head.lengthBytes;
+    this.#leftBytes += head.lengthBytes;
     return head;
   }
 
   /** The block that was taken has left. */
   blockIsSent(): void {
     this.#isInTurn = false;
+    this.#kernelTakes();
     this.#flush();
     if (this.#queueHead === this.#queue.length) {
       this.#queue.length = 0;
@@ -168,9 +177,32 @@ export class SimulatedLink implements PeerLink {
     }
   }
 
-  /** Before the blocks that wait (transport/send-queue.ts). */
+  get #socketBytes(): number {
+    return this.host.network.socketBytes;
+  }
+
+  /** As much as there is room for. */
+  #kernelTakes(): void {
+    const takenBytes = this.#leftBytes + this.#socketBytes;
+    for (let head = this.#untaken[0]; head !== undefined; head = this.#untaken[0]) {
+      if (head.untilBytes > takenBytes) return;
+      this.#untaken.shift();
+      this.host.network.clock.schedule(0, head.sent);
+    }
+  }
+
+  /** Before the blocks that wait (transport/send-queue.ts), behind those that the kernel has. */
   #sayAtOnce(what: Message): void {
-    if (!this.#isClosed) this.carry(what);
+    if (this.#isClosed) return;
+    let place = this.#queueHead;
+    let aheadBytes = 0;
+    for (let item = this.#queue[place]; item !== undefined; item = this.#queue[++place]) {
+      if (typeof item === "function") continue;
+      aheadBytes += item.lengthBytes;
+      if (aheadBytes > this.#socketBytes) break;
+    }
+    if (place === this.#queueHead) this.carry(what);
+    else this.#queue.splice(place, 0, what);
   }
 
   /** In turn with the blocks. */
@@ -190,7 +222,7 @@ export class SimulatedLink implements PeerLink {
       this.#queueHead++;
       this.carry(item);
     }
-    if (this.#isHeld && this.#queuedBytes === 0) {
+    if (this.#isHeld && this.#queuedBytes <= this.#socketBytes) {
       this.#isHeld = false;
       this.listen((listener) => listener.writable());
     }
@@ -206,13 +238,12 @@ export class SimulatedLink implements PeerLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.closedBecause = reason;
-    const dropped = this.#queue.slice(this.#queueHead);
     this.#queue = [];
     this.#queueHead = 0;
     this.#queuedBytes = 0;
     this.host.links.delete(this);
     this.host.network.clock.schedule(0, () => {
-      for (const item of dropped) if (typeof item === "object") item.sent?.();
+      for (const { sent } of this.#untaken.splice(0)) sent();
       if (!this.host.isFrozen) this.listener?.closed(reason);
     });
   }

@@ -12,6 +12,8 @@ export interface NetworkOptions {
   readonly pieceLengthBytes?: number;
   readonly latencyMs?: number;
   readonly seed?: number;
+  /** What the kernel takes of each connection's bytes before they go on their way; nothing takes it back. */
+  readonly socketBytes?: number;
   /** Blocks are not looked at, so that many hosts fit into memory. */
   readonly isLight?: boolean;
 }
@@ -20,6 +22,7 @@ export class SwarmNetwork {
   readonly clock = new VirtualClock();
   readonly geometry: Geometry;
   readonly latencyMs: number;
+  readonly socketBytes: number;
   readonly hosts: Host[] = [];
   onEvent: (host: Host, event: TorrentEvent) => void = () => {};
   readonly shared: SharedPieces | undefined;
@@ -30,10 +33,12 @@ export class SwarmNetwork {
     pieceLengthBytes = 256 * 1024,
     latencyMs = 1,
     seed = 1,
+    socketBytes = 0,
     isLight = false,
   }: NetworkOptions) {
     this.geometry = new Geometry(lengthBytes, pieceLengthBytes);
     this.latencyMs = latencyMs;
+    this.socketBytes = socketBytes;
     this.#seed = seed;
     if (isLight) this.shared = new SharedPieces(this.geometry);
   }

@@ -199,6 +199,11 @@ describe("the picker", () => {
     seed.suggestions.push(9, 11);
     picker.suggested(seed);
     assert.deepEqual(pickAll(picker, seed), [11]);
+    const other = peerWith(1, "    x       ");
+    picker.peerCame(other);
+    assert.deepEqual(pickAll(picker, other, 1), [4]);
+    // What others began and have not asked for is not asked of it either.
+    assert.deepEqual(pickAll(picker, seed), []);
     seed.isHungry = true;
     assert.equal(pickAll(picker, seed).length, 5);
   });

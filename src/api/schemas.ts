@@ -97,6 +97,10 @@ export type PeerAddress = z.infer<typeof peerAddressSchema>;
 export const announcedTorrentSchema = z.object({ infoHash: infoHashSchema, isSeed: z.boolean() });
 export type AnnouncedTorrent = z.infer<typeof announcedTorrentSchema>;
 
+/** Who else has a torrent, as `presence.update` answers for torrents that the client joins without having all of them. */
+export const torrentPeersSchema = z.object({ infoHash: infoHashSchema, peers: z.array(peerAddressSchema) });
+export type TorrentPeers = z.infer<typeof torrentPeersSchema>;
+
 export const announceSchema = z.object({
   listenPort: portSchema,
   /** All the torrents this client has a part in now: what is not listed is over. */

@@ -2,7 +2,7 @@
 // those of one turn in one message.
 import type { Logger } from "pino";
 import { z } from "zod";
-import type { AnnouncedTorrent } from "../api/schemas.ts";
+import { type AnnouncedTorrent, type PeerAddress, torrentPeersSchema } from "../api/schemas.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 
@@ -13,8 +13,9 @@ export class Announcer {
   readonly #link: () => TrackerLink;
   readonly #log: Logger;
   readonly #announced = new Map<string, AnnouncedTorrent>();
-  readonly #changed = new Set<string>();
-  #sending: Promise<void> | undefined;
+  /** To be told, and who waits for it. */
+  readonly #changed = new Map<string, PromiseWithResolvers<readonly PeerAddress[] | undefined>>();
+  #isSending = false;
 
   constructor(link: () => TrackerLink, log: Logger) {
     this.#link = link;
@@ -23,6 +24,7 @@ export class Announcer {
 
   /** Part of bringing a fresh connection up to date: the whole list. */
   async announceAll(api: TrackerApi, listenPort: number): Promise<void> {
+    for (const { resolve } of this.#changed.values()) resolve(undefined);
     this.#changed.clear();
     const all = [...this.#announced.values()];
     await api.presence.announce.mutate({ listenPort, torrents: all.slice(0, MAX_PER_MESSAGE) });
@@ -31,41 +33,57 @@ export class Announcer {
     }
   }
 
-  /** Resolves when the tracker knows, or could not be told: a fresh connection tells it all. */
-  add(torrent: AnnouncedTorrent): Promise<void> {
+  /**
+   * Resolves when the tracker knows, or could not be told: a fresh connection tells it all.
+   *
+   * @returns who else has it, if it is no seed that was told; undefined if the tracker did not say: it can be asked
+   */
+  add(torrent: AnnouncedTorrent): Promise<readonly PeerAddress[] | undefined> {
     this.#announced.set(torrent.infoHash, torrent);
     return this.#change(torrent.infoHash);
   }
 
-  remove(infoHash: string): Promise<void> {
-    return this.#announced.delete(infoHash) ? this.#change(infoHash) : Promise.resolve();
+  /** The tracker has heard already that this client has all of it. */
+  told(infoHash: string): void {
+    this.#announced.set(infoHash, { infoHash, isSeed: true });
   }
 
-  #change(infoHash: string): Promise<void> {
-    this.#changed.add(infoHash);
-    this.#sending ??= this.#send().finally(() => {
-      this.#sending = undefined;
-      if (this.#changed.size > 0) void this.#change(this.#changed.values().next().value ?? "");
-    });
-    return this.#sending;
+  async remove(infoHash: string): Promise<void> {
+    if (this.#announced.delete(infoHash)) await this.#change(infoHash);
+  }
+
+  #change(infoHash: string): Promise<readonly PeerAddress[] | undefined> {
+    const told = this.#changed.get(infoHash) ?? Promise.withResolvers();
+    this.#changed.set(infoHash, told);
+    if (!this.#isSending) void this.#send();
+    return told.promise;
   }
 
   async #send(): Promise<void> {
+    this.#isSending = true;
     await Promise.resolve();
     while (this.#changed.size > 0) {
-      const add: AnnouncedTorrent[] = [];
-      const remove: string[] = [];
-      for (const infoHash of [...this.#changed].slice(0, MAX_PER_MESSAGE)) {
-        this.#changed.delete(infoHash);
-        const torrent = this.#announced.get(infoHash);
-        if (torrent === undefined) remove.push(infoHash);
-        else add.push(torrent);
-      }
-      try {
-        await this.#link().ask(z.unknown(), (api) => api.presence.update.mutate({ add, remove }));
-      } catch (error) {
-        this.#log.info({ err: error }, "presence not told; the next connection tells all of it");
-      }
+      const batch = [...this.#changed].slice(0, MAX_PER_MESSAGE);
+      for (const [infoHash] of batch) this.#changed.delete(infoHash);
+      const peers = await this.#tell(batch.map(([infoHash]) => infoHash));
+      for (const [infoHash, { resolve }] of batch) resolve(peers.get(infoHash));
+    }
+    this.#isSending = false;
+  }
+
+  async #tell(infoHashes: readonly string[]): Promise<Map<string, readonly PeerAddress[]>> {
+    const add = infoHashes
+      .map((infoHash) => this.#announced.get(infoHash))
+      .filter((torrent) => torrent !== undefined);
+    const remove = infoHashes.filter((infoHash) => !this.#announced.has(infoHash));
+    try {
+      const answer = await this.#link().ask(z.array(torrentPeersSchema), (api) =>
+        api.presence.update.mutate({ add, remove }),
+      );
+      return new Map(answer.map(({ infoHash, peers }) => [infoHash, peers]));
+    } catch (error) {
+      this.#log.info({ err: error }, "presence not told; the next connection tells all of it");
+      return new Map();
     }
   }
 }

@@ -302,22 +302,21 @@ export class Download {
     });
     const running = { status: "running", active, store, search } as const;
     this.#become(running);
+    if (!active.torrent.have.isComplete) {
+      // Told while the beginning is noted; the answer names those who have the file.
+      const { infoHash } = this.#metainfo;
+      this.#behind(
+        "looking for peers",
+        search.begin(this.#surroundings.announcer.add({ infoHash, isSeed: false })),
+      );
+    }
     try {
       await this.#record.save(store);
     } catch (error) {
       await this.#pauseFor(asMiniTorrentError(error));
     }
     if (!this.#isStill(running)) return;
-    if (active.torrent.have.isComplete) {
-      await this.#finish();
-      return;
-    }
-    const { announcer } = this.#surroundings;
-    const announced = announcer.add({ infoHash: this.#metainfo.infoHash, isSeed: false });
-    this.#behind(
-      "looking for peers",
-      announced.then(() => this.findPeers()),
-    );
+    if (active.torrent.have.isComplete) await this.#finish();
   }
 
   #onTorrentEvent(event: TorrentEvent): void {
@@ -376,10 +375,9 @@ export class Download {
     if (!this.#isStill(verifying)) return;
     this.#record.stopSaving();
     const arrived = arrivedIn(active.torrent.status());
-    const { info, infoHash } = this.#metainfo;
+    const { info } = this.#metainfo;
     const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
     this.#shares.adopt(stored, this.#metainfo, store);
-    this.#behind("telling the tracker", this.#surroundings.announcer.add({ infoHash, isSeed: true }));
     this.#complete(arrived);
   }
 

@@ -42,6 +42,18 @@ export class PeerSearch {
     return Math.max(0, (this.#nextAtMs ?? 0) - this.#options.nowMs());
   }
 
+  /** Takes what the tracker has said already to the announcement, or asks; from then on by itself, until `close`. */
+  async begin(announced: Promise<readonly PeerAddress[] | undefined>): Promise<void> {
+    const askedAtMs = this.#options.nowMs();
+    const peers = await announced;
+    if (peers === undefined) {
+      await this.look();
+    } else if (!this.#isClosed) {
+      this.#options.contacts.peersOnline(peers, askedAtMs);
+      this.#lookLater();
+    }
+  }
+
   /** Asks now; from then on by itself, until `close`. Never rejects. */
   async look(): Promise<void> {
     const { infoHash, contacts, ask, nowMs, log } = this.#options;

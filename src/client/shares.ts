@@ -16,7 +16,7 @@ import type { StoredShare } from "./profile.ts";
 import type { HashProgress, ShareResult } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean() });
+const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
 
 /** A share is served, or known but not served: its group cannot be reached yet, or its file is not as it was. */
 type ShareState =
@@ -86,11 +86,28 @@ export class Shares {
         `${metainfo.fileName} is being downloaded here, and is shared when it is complete; or cancel that first.`,
       );
     }
-    const { joinedSwarm } = await this.#register(groupId, metainfo);
     const facts = { lengthBytes: found.lengthBytes, mtimeMs: found.mtimeMs };
     const { fileName, info } = metainfo;
-    await this.#serve({ groupId, fileName, path, info, facts, isRegistered: true });
-    return joinedSwarm;
+    const stored = { groupId, fileName, path, info, facts, isRegistered: true };
+    if (isShared) {
+      const { joinedSwarm } = await this.#register(stored, metainfo, false);
+      await this.#serve(stored, metainfo);
+      return joinedSwarm;
+    }
+    const login = this.#logins;
+    // Served first, so that the tracker can name this client among the peers in the same step.
+    const store = await this.#join(stored, metainfo);
+    try {
+      const { joinedSwarm } = await this.#register(stored, metainfo, true);
+      this.#refuseAfterLogout(login);
+      this.#served(stored, metainfo, store);
+      return joinedSwarm;
+    } catch (error) {
+      this.#surroundings.session.remove(metainfo.infoHash, "it could not be shared");
+      this.#announce(metainfo.infoHash, false);
+      await store.close();
+      throw error;
+    }
   }
 
   /** A download is complete, and its torrent runs already: from now on it is a share. */
@@ -125,7 +142,7 @@ export class Shares {
       }
       if (share.state.status !== "waiting") continue;
       try {
-        await this.#serve(share.stored);
+        await this.#serve(share.stored, share.metainfo);
         if (!share.stored.isRegistered) await this.#registerLater(share.stored, share.metainfo);
       } catch (error) {
         if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
@@ -185,53 +202,79 @@ export class Shares {
     }
   }
 
-  async #serve(stored: StoredShare): Promise<void> {
-    const { session, memberships, storage, announcer } = this.#surroundings;
-    const metainfo = decodeMetainfo(stored.info);
-    const login = this.#logins;
+  async #serve(stored: StoredShare, metainfo: Metainfo): Promise<void> {
+    const { memberships } = this.#surroundings;
     await memberships.obtain(stored.groupId);
     const before = this.#shares.get(fileKey(stored));
     if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");
-    const store = await PieceStore.openForSeeding({
-      metainfo,
-      path: stored.path,
-      expected: stored.facts,
-      ...storage,
-    });
-    if (login !== this.#logins) {
-      await store.close();
-      throw new MiniTorrentError("NOT_LOGGED_IN", "You logged out meanwhile; it was not shared.");
-    }
-    session.add({
-      groupId: stored.groupId,
-      metainfo,
-      have: Bitfield.full(metainfo.geometry.pieceCount),
-      storage: store,
-      onEvent: (event) => {
-        if (event.type === "read-failed") this.#behind("ending a share", this.failed(stored, event.error));
-        if (event.type !== "held-by-others") return;
-        const { groupId, fileName } = stored;
-        const { type, uploadedBytes } = event;
-        this.#surroundings.onEvent({ type, groupId, fileName, uploadedBytes });
-      },
-    });
-    this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
-    this.#surroundings.profile().saveShare(stored);
-    this.#behind("telling the tracker", announcer.add({ infoHash: metainfo.infoHash, isSeed: true }));
+    this.#served(stored, metainfo, await this.#join(stored, metainfo));
+    this.#announce(metainfo.infoHash, false);
   }
 
-  #register(groupId: string, metainfo: Metainfo): Promise<z.infer<typeof sharedSchema>> {
-    const info = Buffer.from(metainfo.info).toString("base64");
-    return this.#surroundings.ask(sharedSchema, (api, writeId) =>
-      api.files.share.mutate({ writeId, groupId, info, sha1: metainfo.sha1 }),
+  /** From now on peers that ask for the file are answered. The store is closed by whoever ends that. */
+  async #join(stored: StoredShare, metainfo: Metainfo): Promise<PieceStore> {
+    const { session, storage, onEvent } = this.#surroundings;
+    const { groupId, fileName, path, facts } = stored;
+    const login = this.#logins;
+    const store = await PieceStore.openForSeeding({ metainfo, path, expected: facts, ...storage });
+    try {
+      this.#refuseAfterLogout(login);
+      session.add({
+        groupId,
+        metainfo,
+        have: Bitfield.full(metainfo.geometry.pieceCount),
+        storage: store,
+        onEvent: (event) => {
+          if (event.type === "read-failed") this.#behind("ending a share", this.failed(stored, event.error));
+          if (event.type !== "held-by-others") return;
+          onEvent({ type: event.type, groupId, fileName, uploadedBytes: event.uploadedBytes });
+        },
+      });
+      return store;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  #served(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
+    this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
+    this.#surroundings.profile().saveShare(stored);
+  }
+
+  #refuseAfterLogout(login: number): void {
+    if (login === this.#logins) return;
+    throw new MiniTorrentError("NOT_LOGGED_IN", "You logged out meanwhile; it was not shared.");
+  }
+
+  /** @param isServed peers may be told at once that this client has it */
+  async #register(
+    { groupId }: StoredShare,
+    { info, infoHash, sha1 }: Metainfo,
+    isServed: boolean,
+  ): Promise<z.infer<typeof sharedSchema>> {
+    const request = { groupId, info: Buffer.from(info).toString("base64"), sha1, isServed };
+    const shared = await this.#surroundings.ask(sharedSchema, (api, writeId) =>
+      api.files.share.mutate({ ...request, writeId }),
     );
+    if (shared.isAnnounced) this.#surroundings.announcer.told(infoHash);
+    if (isServed) this.#announce(infoHash, shared.isAnnounced);
+    return shared;
+  }
+
+  /** Tells the tracker whether it is served here, as that stands by now. */
+  #announce(infoHash: string, isKnown: boolean): void {
+    const { announcer, session } = this.#surroundings;
+    if (session.get(infoHash) === undefined) this.#behind("telling the tracker", announcer.remove(infoHash));
+    else if (!isKnown) this.#behind("telling the tracker", announcer.add({ infoHash, isSeed: true }));
   }
 
   async #registerLater(stored: StoredShare, metainfo: Metainfo): Promise<void> {
     const login = this.#logins;
     try {
-      await this.#register(stored.groupId, metainfo);
+      await this.#register(stored, metainfo, true);
     } catch (error) {
+      this.#announce(metainfo.infoHash, false);
       this.#log.info(
         { err: error, file: stored.fileName },
         "share not listed yet; the next connection tries again",
@@ -270,7 +313,7 @@ export class Shares {
   async #withdraw(share: Share, store: PieceStore, reason: string): Promise<void> {
     const { infoHash } = share.metainfo;
     this.#surroundings.session.remove(infoHash, reason);
-    this.#behind("telling the tracker", this.#surroundings.announcer.remove(infoHash));
+    this.#announce(infoHash, false);
     await store.close();
   }
 }

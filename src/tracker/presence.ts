@@ -114,6 +114,14 @@ export class Presence implements SoftState {
     this.#publishClient(client, add, remove, false);
   }
 
+  /** The client has all of that torrent. Returns false if that was not noted: it is gone, or has too many. */
+  addSeed(connectionId: string, infoHash: string): boolean {
+    const client = this.#local.get(connectionId);
+    if (client === undefined || client.torrents.size >= MAX_TORRENTS_PER_CLIENT) return false;
+    this.update(connectionId, [{ infoHash, isSeed: true }], []);
+    return true;
+  }
+
   isOnline(accountId: string): boolean {
     return this.#connectionsOfAccount.has(accountId);
   }

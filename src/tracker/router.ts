@@ -22,6 +22,7 @@ import {
   type Member,
   type PeerAddress,
   sha1Schema,
+  type TorrentPeers,
   type TrackerEvent,
   userIdSchema,
   writeIdSchema,
@@ -56,6 +57,8 @@ import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
 
 /** Most changes in one presence update. */
 const MAX_PRESENCE_CHANGES = 10_000;
+/** Torrents of one update whose peers are answered with it; of the others `presence.peers` tells. */
+const MAX_ANSWERED_TORRENTS = 20;
 
 /** What the procedures need of the tracker. */
 export interface RouterServices {
@@ -243,6 +246,14 @@ const groups = t.router({
   }),
 });
 
+interface SharedAnswer {
+  readonly infoHash: string;
+  /** Somebody shares it already. */
+  readonly joinedSwarm: boolean;
+  /** The client is listed as one that has all of it. */
+  readonly isAnnounced: boolean;
+}
+
 const aFile = inGroup.extend({ fileName: fileNameSchema });
 
 const files = t.router({
@@ -253,18 +264,19 @@ const files = t.router({
     return listFiles(registry, ctx.account.accountId, input.groupId, count);
   }),
   share: loggedIn
-    .input(writeInGroup.extend({ info: infoSchema, sha1: sha1Schema }))
-    .mutation(async ({ ctx, input }): Promise<{ infoHash: string; joinedSwarm: boolean }> => {
+    .input(writeInGroup.extend({ info: infoSchema, sha1: sha1Schema, isServed: z.boolean().optional() }))
+    .mutation(async ({ ctx, input }): Promise<SharedAnswer> => {
       const info = Buffer.from(input.info, "base64");
       const { groupId, sha1 } = input;
       const share = (run: Command) => shareFile(run, { groupId, info, sha1 });
-      try {
-        return await command(ctx, input.writeId, share);
-      } catch (error) {
+      const shared = await command(ctx, input.writeId, share).catch((error: unknown) => {
         // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
         if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;
-        return await command(ctx, randomUUID(), share);
-      }
+        return command(ctx, randomUUID(), share);
+      });
+      const isAnnounced =
+        input.isServed === true && ctx.tracker.presence.addSeed(ctx.connection.id, shared.infoHash);
+      return { ...shared, isAnnounced };
     }),
   stopShare: loggedIn
     .input(aFile.extend({ writeId: writeIdSchema }))
@@ -288,8 +300,14 @@ const presence = t.router({
         remove: z.array(infoHashSchema).max(MAX_PRESENCE_CHANGES),
       }),
     )
-    .mutation(({ ctx, input }): void => {
-      ctx.tracker.presence.update(ctx.connection.id, input.add, input.remove);
+    .mutation(({ ctx, input }): TorrentPeers[] => {
+      const { presence, peers } = ctx.tracker;
+      presence.update(ctx.connection.id, input.add, input.remove);
+      // Who lacks pieces would ask for them next.
+      const lacking = input.add.filter(({ isSeed }) => !isSeed);
+      return lacking
+        .slice(0, MAX_ANSWERED_TORRENTS)
+        .map(({ infoHash }) => ({ infoHash, peers: peers.peersFor(ctx.connection, infoHash) }));
     }),
   peers: loggedIn.input(z.object({ infoHash: infoHashSchema })).query(({ ctx, input }): PeerAddress[] => {
     return ctx.tracker.peers.peersFor(ctx.connection, input.infoHash);

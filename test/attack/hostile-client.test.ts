@@ -62,6 +62,7 @@ const SAMPLES: Record<string, () => unknown> = {
   requestPem: () => requestPem,
   info: () => info,
   sha1: () => "11".repeat(20),
+  isServed: () => true,
   infoHash: () => INFO_HASH,
   listenPort: () => 4711,
   torrents: () => [{ infoHash: INFO_HASH, isSeed: true }],

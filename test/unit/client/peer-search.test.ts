@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { PeerSearch } from "../../../src/client/peer-search.ts";
 
 function searchOf(t: TestContext, { connectedCount = 0, fails = false } = {}) {
+  mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout"] });
   t.after(() => mock.timers.reset());
   const asked: number[] = [];
@@ -55,4 +56,17 @@ test("a tracker that does not answer is asked again", async (t) => {
   assert.equal(questions(), 2);
   assert.deepEqual(asked, [], "nothing is made of no answer");
   search.close();
+});
+
+test("what the tracker said to the announcement is not asked for; of what it left out it is asked at once", async (t) => {
+  const { search, asked, after, questions } = searchOf(t);
+  await search.begin(Promise.resolve([]));
+  assert.deepEqual([asked, questions()], [[0], 0]);
+  await after(2_000);
+  assert.equal(questions(), 1, "and later, as after any answer");
+  search.close();
+  const other = searchOf(t);
+  await other.search.begin(Promise.resolve(undefined));
+  assert.equal(other.questions(), 1);
+  other.search.close();
 });

@@ -160,8 +160,9 @@ test("two people at different trackers found, join and share a group, and hear o
   const certificate = await bob.api.groups.certificate.query({ groupId: "films" });
   const { info, infoHash, sha1 } = metainfo(certificate.authorityPem);
   const share = { ...write("films"), info: Buffer.from(info).toString("base64"), sha1 };
-  assert.deepEqual(await alice.api.files.share.mutate(share), { infoHash, joinedSwarm: false });
-  assert.deepEqual(await alice.api.files.share.mutate(share), { infoHash, joinedSwarm: false });
+  const shared = { infoHash, joinedSwarm: false, isAnnounced: false };
+  assert.deepEqual(await alice.api.files.share.mutate(share), shared);
+  assert.deepEqual(await alice.api.files.share.mutate(share), shared);
   await eventOf(bob, "file-shared");
   await alice.api.presence.announce.mutate({ listenPort: 7001, torrents: [{ infoHash, isSeed: true }] });
   await bob.api.presence.announce.mutate({ listenPort: 7002, torrents: [{ infoHash, isSeed: false }] });
@@ -170,6 +171,18 @@ test("two people at different trackers found, join and share a group, and hear o
   assert.equal(peer?.userId, "alice");
   assert.equal(`${peer.host}:${peer.port}`, "127.0.0.1:7001");
   assert.equal(peer.isSeed, true);
+  const again = { add: [{ infoHash, isSeed: false }], remove: [] };
+  assert.deepEqual(await bob.api.presence.update.mutate(again), [{ infoHash, peers: [peer] }]);
+  const asSeed = { add: [{ infoHash, isSeed: true }], remove: [] };
+  assert.deepEqual(await alice.api.presence.update.mutate(asSeed), []);
+  await bob.api.presence.update.mutate({ add: [], remove: [infoHash] });
+  const joined = await bob.api.files.share.mutate({ ...share, ...write("films"), isServed: true });
+  assert.deepEqual(joined, { infoHash, joinedSwarm: true, isAnnounced: true });
+  assert.deepEqual(
+    (await alice.api.presence.peers.query({ infoHash })).map(({ userId, isSeed }) => [userId, isSeed]),
+    [["bob", true]],
+  );
+  await bob.api.presence.update.mutate(again);
   const online = await eventOf(alice, "peer-online");
   assert.equal(online.type === "peer-online" && online.peer.userId, "bob");
   const [file] = await bob.api.files.list.query({ groupId: "films" });

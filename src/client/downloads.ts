@@ -11,10 +11,14 @@ import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
+const FINISHED: ReadonlySet<Download["status"]> = new Set(["complete", "failed", "ended"]);
+
 export class Downloads {
   readonly #surroundings: Surroundings;
   readonly #shares: Shares;
   readonly #downloads = new Map<string, Download>();
+  /** Those of them that are neither complete nor failed: a script may have thousands behind it. */
+  readonly #unfinished = new Map<string, Download>();
   #changed = Promise.withResolvers<void>();
   /** Counts logins: work that was begun in one is not carried on in the next. */
   #logins = 0;
@@ -25,7 +29,7 @@ export class Downloads {
   }
 
   get runningCount(): number {
-    return this.#meant(undefined).filter((download) => !download.isSettled).length;
+    return [...this.#unfinished.values()].filter((download) => !download.isSettled).length;
   }
 
   /** How each stands, or the one that is meant; none if it is not there. */
@@ -88,7 +92,7 @@ export class Downloads {
         stored,
         ...this.#common(fileKey(stored)),
       });
-      this.#downloads.set(fileKey(stored), download);
+      this.#keep(fileKey(stored), download);
       if (!stored.isPaused) await this.#beginQuietly(download);
     }
   }
@@ -127,6 +131,7 @@ export class Downloads {
     this.#logins++;
     const downloads = [...this.#downloads.values()];
     this.#downloads.clear();
+    this.#unfinished.clear();
     await Promise.allSettled(downloads.map((download) => download.suspend()));
     this.#wake();
   }
@@ -138,12 +143,16 @@ export class Downloads {
     const onAbort = (): void => resolve();
     signal?.addEventListener("abort", onAbort);
     try {
-      while (!signal?.aborted && this.#meant(file).some((download) => !download.isSettled))
-        await Promise.race([this.#changed.promise, aborted]);
+      while (!signal?.aborted && this.#isMoving(file)) await Promise.race([this.#changed.promise, aborted]);
       return this.statuses(file);
     } finally {
       signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  #isMoving(file: FileId | undefined): boolean {
+    const meant = file === undefined ? this.#unfinished.values() : this.#meant(file).values();
+    return meant.some((download) => !download.isSettled);
   }
 
   #meant(file: FileId | undefined): Download[] {
@@ -162,8 +171,8 @@ export class Downloads {
   }
 
   #refusePathInUse(destinationPath: string): void {
-    for (const { destinationPath: taken, status } of this.#downloads.values()) {
-      if (taken === destinationPath && status !== "complete" && status !== "failed") {
+    for (const { destinationPath: taken } of this.#unfinished.values()) {
+      if (taken === destinationPath) {
         throw new MiniTorrentError("FILE_EXISTS", `Another download writes to ${destinationPath} already.`);
       }
     }
@@ -185,20 +194,33 @@ export class Downloads {
       destinationPath,
       ...this.#common(fileKey(file)),
     });
-    this.#downloads.set(fileKey(file), download);
+    this.#keep(fileKey(file), download);
     return download;
+  }
+
+  #keep(key: string, download: Download): void {
+    this.#downloads.set(key, download);
+    this.#unfinished.set(key, download);
+  }
+
+  #changedAt(key: string): void {
+    const download = this.#downloads.get(key);
+    if (download === undefined || FINISHED.has(download.status)) this.#unfinished.delete(key);
+    else this.#unfinished.set(key, download);
+    this.#wake();
   }
 
   /** What each download is told by all of them. */
   #common(key: string): Pick<DownloadOptions, "onChange" | "promisedBytes"> {
-    return { onChange: () => this.#wake(), promisedBytes: (path) => this.#promisedBytes(key, path) };
+    return { onChange: () => this.#changedAt(key), promisedBytes: (path) => this.#promisedBytes(key, path) };
   }
 
   /** What all running downloads but that one are still to write to the disk of that path. */
   async #promisedBytes(exceptKey: string, path: string): Promise<number> {
+    if (this.#unfinished.size === 1 && this.#unfinished.has(exceptKey)) return 0;
     const disk = await diskOf(path);
     let promisedBytes = 0;
-    for (const [key, download] of this.#downloads) {
+    for (const [key, download] of this.#unfinished) {
       if (key === exceptKey || download.promisedBytes === 0) continue;
       if ((await diskOf(download.destinationPath)) === disk) promisedBytes += download.promisedBytes;
     }

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Logger } from "pino";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
@@ -51,6 +51,15 @@ const SCHEMA = `
   ) STRICT;
 `;
 
+const STATEMENTS = {
+  begin: "BEGIN IMMEDIATE",
+  commit: "COMMIT",
+  saveShare: "INSERT OR REPLACE INTO share VALUES (?, ?, ?, ?, ?, ?, ?)",
+  removeShare: "DELETE FROM share WHERE group_id = ? AND file_name = ?",
+  saveDownload: "INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  removeDownload: "DELETE FROM download WHERE group_id = ? AND file_name = ?",
+} as const;
+
 interface ShareRow {
   group_id: string;
   file_name: string;
@@ -76,10 +85,20 @@ interface DownloadRow {
 export class Profile {
   readonly #database: DatabaseSync;
   readonly #log: Logger;
+  /** Prepared once: that costs as much as running them. */
+  readonly #statements: Readonly<Record<keyof typeof STATEMENTS, StatementSync>>;
 
   private constructor(database: DatabaseSync, log: Logger) {
     this.#database = database;
     this.#log = log;
+    this.#statements = {
+      begin: database.prepare(STATEMENTS.begin),
+      commit: database.prepare(STATEMENTS.commit),
+      saveShare: database.prepare(STATEMENTS.saveShare),
+      removeShare: database.prepare(STATEMENTS.removeShare),
+      saveDownload: database.prepare(STATEMENTS.saveDownload),
+      removeDownload: database.prepare(STATEMENTS.removeDownload),
+    };
   }
 
   /**
@@ -116,27 +135,23 @@ export class Profile {
   }
 
   saveShare(share: StoredShare): void {
-    this.#write(() => this.#saveShare(share));
+    this.#attempt(() => this.#saveShare(share));
   }
 
   #saveShare(share: StoredShare): void {
-    this.#database
-      .prepare("INSERT OR REPLACE INTO share VALUES (?, ?, ?, ?, ?, ?, ?)")
-      .run(
-        share.groupId,
-        share.fileName,
-        share.path,
-        share.info,
-        share.facts.lengthBytes,
-        share.facts.mtimeMs,
-        share.isRegistered ? 1 : 0,
-      );
+    this.#statements.saveShare.run(
+      share.groupId,
+      share.fileName,
+      share.path,
+      share.info,
+      share.facts.lengthBytes,
+      share.facts.mtimeMs,
+      share.isRegistered ? 1 : 0,
+    );
   }
 
   removeShare(groupId: string, fileName: string): void {
-    this.#write(() => {
-      this.#database.prepare("DELETE FROM share WHERE group_id = ? AND file_name = ?").run(groupId, fileName);
-    });
+    this.#attempt(() => this.#statements.removeShare.run(groupId, fileName));
   }
 
   downloads(): StoredDownload[] {
@@ -159,38 +174,36 @@ export class Profile {
   }
 
   saveDownload(download: StoredDownload): void {
-    this.#write(() => {
-      this.#database
-        .prepare("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-        .run(
-          download.groupId,
-          download.fileName,
-          download.destinationPath,
-          download.info,
-          download.have,
-          download.facts?.lengthBytes ?? null,
-          download.facts?.mtimeMs ?? null,
-          download.partId ?? null,
-          download.isPaused ? 1 : 0,
-        );
+    this.#attempt(() => {
+      this.#statements.saveDownload.run(
+        download.groupId,
+        download.fileName,
+        download.destinationPath,
+        download.info,
+        download.have,
+        download.facts?.lengthBytes ?? null,
+        download.facts?.mtimeMs ?? null,
+        download.partId ?? null,
+        download.isPaused ? 1 : 0,
+      );
     });
   }
 
   removeDownload(groupId: string, fileName: string): void {
-    this.#write(() => this.#removeDownload(groupId, fileName));
+    this.#attempt(() => this.#removeDownload(groupId, fileName));
   }
 
   #removeDownload(groupId: string, fileName: string): void {
-    this.#database
-      .prepare("DELETE FROM download WHERE group_id = ? AND file_name = ?")
-      .run(groupId, fileName);
+    this.#statements.removeDownload.run(groupId, fileName);
   }
 
   /** A download that is complete is a share from now on: in one step, so that a crash leaves one or the other. */
   completeDownload(share: StoredShare): void {
-    this.#write(() => {
+    this.#attempt(() => {
+      this.#statements.begin.run();
       this.#removeDownload(share.groupId, share.fileName);
       this.#saveShare(share);
+      this.#statements.commit.run();
     });
   }
 
@@ -202,11 +215,9 @@ export class Profile {
    * All of it or nothing. A disk that is full, or fails, must not stop what goes on in memory: it is logged, and the next
    * change is written if it can be.
    */
-  #write(work: () => void): void {
+  #attempt(work: () => unknown): void {
     try {
-      this.#database.exec("BEGIN IMMEDIATE");
       work();
-      this.#database.exec("COMMIT");
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#log.error({ err: error }, "the profile could not be written");

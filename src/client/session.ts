@@ -19,6 +19,8 @@ import { Connector } from "./connector.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
 const TICK_MS = 100;
+/** Torrents in which nothing happens are looked at once in so many ticks: somebody may share thousands that nobody asks for. */
+const TICKS_PER_ROUND = 10;
 
 export interface ActiveTorrent {
   readonly groupId: string;
@@ -41,6 +43,10 @@ export interface SessionOptions {
 export class Session {
   readonly #options: SessionOptions;
   readonly #active = new Map<string, ActiveTorrent>();
+  /** Those in which something happens. */
+  readonly #awake = new Set<ActiveTorrent>();
+  /** Where the round of all the others is. */
+  #round = this.#active.values();
   readonly #peerId: Uint8Array;
   readonly #listener: Listener;
   readonly #ticking: NodeJS.Timeout;
@@ -111,6 +117,7 @@ export class Session {
     });
     const active: ActiveTorrent = { groupId, metainfo, torrent, connector };
     this.#active.set(metainfo.infoHash, active);
+    this.#awake.add(active);
     return active;
   }
 
@@ -119,6 +126,7 @@ export class Session {
     const active = this.#active.get(infoHash);
     if (active === undefined) return;
     this.#active.delete(infoHash);
+    this.#awake.delete(active);
     active.connector.close(reason);
     active.torrent.close(reason);
     this.#options.bandwidth.ended(infoHash);
@@ -175,6 +183,7 @@ export class Session {
       socket.close("not wanted");
       return;
     }
+    this.#awake.add(active);
     const { torrent, connector, metainfo } = active;
     const { userId, deviceId, address } = socket;
     const listener = torrent.connect(
@@ -216,10 +225,21 @@ export class Session {
 
   #tick(): void {
     this.#options.bandwidth.tick();
-    for (const { torrent, connector } of this.#active.values()) {
-      // Somebody may share thousands of files that nobody asks for.
-      if (!torrent.isIdle) torrent.tick();
+    for (const active of this.#awake) {
+      const { torrent, connector } = active;
+      if (torrent.isIdle) this.#awake.delete(active);
+      else torrent.tick();
       connector.tick();
+    }
+    for (let left = Math.ceil(this.#active.size / TICKS_PER_ROUND); left > 0; left--) {
+      const { value: active } = this.#round.next();
+      if (active === undefined) {
+        this.#round = this.#active.values();
+        return;
+      }
+      if (this.#awake.has(active)) continue;
+      active.connector.tick();
+      if (!active.torrent.isIdle) this.#awake.add(active);
     }
   }
 }

@@ -108,11 +108,12 @@ async function script(
     isReaderGone = true;
     ending.abort();
   });
+  const write = (text: string): boolean => process.stdout.write(text);
   const exitCode = await runScript({
     client,
     feed,
     input: process.stdin,
-    writeOut: (line) => process.stdout.write(`${line}\n`),
+    writeOut: given.isJson ? writerByTurn(write) : (line) => write(`${line}\n`),
     writeError: (line) => process.stderr.write(`${line}\n`),
     view: {
       columns: process.stdout.isTTY ? process.stdout.columns : undefined,
@@ -125,6 +126,19 @@ async function script(
     signal: ending.signal,
   });
   return isReaderGone ? EXIT_FAILED : exitCode;
+}
+
+/** Lines for a program, those of one turn of the event loop in one write: each wakes who reads them. */
+function writerByTurn(write: (text: string) => void): (line: string) => void {
+  let lines: string[] = [];
+  return (line) => {
+    lines.push(line, "\n");
+    if (lines.length > 2) return;
+    setImmediate(() => {
+      write(lines.join(""));
+      lines = [];
+    });
+  };
 }
 
 function passwordFrom({ passwordFile }: ClientArguments): (() => Promise<string>) | undefined {

@@ -48,11 +48,14 @@ export class PeerExchange {
   }
 
   peerOnline(infoHash: string, peer: PresentPeer): void {
-    const groupClaimId = this.#groupOf(infoHash);
+    const announcers = this.#announcers(infoHash, peer.deviceId);
+    // Who shares a file is mostly the only one: then nothing is looked up.
+    const groupClaimId = announcers.length === 0 ? undefined : this.#groupOf(infoHash);
     const address = groupClaimId === undefined ? undefined : this.#address(groupClaimId, peer);
     if (groupClaimId === undefined || address === undefined) return;
-    for (const connection of this.#interested(infoHash, groupClaimId, peer.deviceId)) {
-      connection.tell({ type: "peer-online", infoHash, peer: address });
+    for (const connection of announcers) {
+      if (this.#isMember(connection, groupClaimId))
+        connection.tell({ type: "peer-online", infoHash, peer: address });
     }
   }
 
@@ -62,21 +65,22 @@ export class PeerExchange {
   }
 
   peerOffline(infoHash: string, deviceId: string): void {
-    const groupClaimId = this.#groupOf(infoHash);
+    const announcers = this.#announcers(infoHash, deviceId);
+    const groupClaimId = announcers.length === 0 ? undefined : this.#groupOf(infoHash);
     if (groupClaimId === undefined) return;
-    for (const connection of this.#interested(infoHash, groupClaimId, deviceId)) {
-      connection.tell({ type: "peer-offline", infoHash, deviceId });
+    for (const connection of announcers) {
+      if (this.#isMember(connection, groupClaimId))
+        connection.tell({ type: "peer-offline", infoHash, deviceId });
     }
   }
 
-  #interested(infoHash: string, groupClaimId: string, exceptDeviceId: string): Connection[] {
+  /** Clients of this tracker that announced that torrent, but for that device. */
+  #announcers(infoHash: string, exceptDeviceId: string): Connection[] {
     return this.#presence
       .localAnnouncers(infoHash)
       .map((connectionId) => this.#connections.byId(connectionId))
       .filter((connection) => connection !== undefined)
-      .filter(
-        (connection) => connection.deviceId !== exceptDeviceId && this.#isMember(connection, groupClaimId),
-      );
+      .filter(({ deviceId }) => deviceId !== exceptDeviceId);
   }
 
   #isMember(connection: Connection, groupClaimId: string): boolean {

@@ -19,11 +19,12 @@ export function isSameFacts(a: FileFacts, b: FileFacts): boolean {
 }
 
 /** @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, DISK_FAILED */
-export async function openRegularFile(path: string): Promise<FileHandle> {
+export async function openRegularFile(path: string): Promise<{ handle: FileHandle; facts: FileFacts }> {
   try {
     // Without O_NONBLOCK the opening of a named pipe would wait for a writer.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if ((await handle.stat()).isFile()) return handle;
+    const stats = await handle.stat();
+    if (stats.isFile()) return { handle, facts: factsOf(stats) };
     await handle.close();
   } catch (error) {
     throw readError(error, path);

@@ -32,23 +32,15 @@ export interface HashedFile {
  * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, FILE_CHANGED, DISK_FAILED; the signal's reason when it is aborted
  */
 export async function hashFile(path: string, options: HashFileOptions): Promise<HashedFile> {
-  const { disk, signal } = options;
+  const { signal } = options;
   signal?.throwIfAborted();
-  const handle = await openRegularFile(path);
+  const { handle, facts } = await openRegularFile(path);
   try {
-    const facts = factsOf(await handle.stat());
     const pieceLengthBytes = options.pieceLengthBytes ?? choosePieceLengthBytes(facts.lengthBytes);
     const geometry = new Geometry(facts.lengthBytes, pieceLengthBytes);
-    const pieces = disk.openDigest(pieceLengthBytes);
-    const whole = disk.openDigest(0, pieces);
-    let hashes: Hashes;
-    try {
-      hashes = await feedBoth(pieces, whole, { fd: handle.fd, path }, geometry, options);
-    } catch (error) {
-      // Only so that the workers forget them; what went wrong is known.
-      await Promise.allSettled([pieces.finish(), whole.finish()]);
-      throw error;
-    }
+    const file = { fd: handle.fd, path };
+    const isOneJob = geometry.pieceCount === 1 && facts.lengthBytes <= CHUNK_BYTES;
+    const hashes = await (isOneJob ? hashAtOnce(file, geometry, options) : hashBoth(file, geometry, options));
     if (!isSameFacts(facts, factsOf(await handle.stat()))) throw fileChanged(path);
     return { ...facts, pieceLengthBytes, ...hashes };
   } catch (error) {
@@ -59,6 +51,34 @@ export async function hashFile(path: string, options: HashFileOptions): Promise<
 }
 
 type Hashes = Pick<HashedFile, "pieceHashes" | "sha1">;
+
+/** The only piece is the whole file: one hash, and one message to a worker instead of six. */
+async function hashAtOnce(
+  file: { fd: number; path: string },
+  { lengthBytes }: Geometry,
+  { disk, onProgress, signal }: HashFileOptions,
+): Promise<Hashes> {
+  const pieceHashes = await disk.hashRange({ ...file, positionBytes: 0, lengthBytes });
+  signal?.throwIfAborted();
+  onProgress?.({ hashedBytes: lengthBytes, lengthBytes });
+  return { pieceHashes, sha1: Buffer.from(pieceHashes).toString("hex") };
+}
+
+async function hashBoth(
+  file: { fd: number; path: string },
+  geometry: Geometry,
+  options: HashFileOptions,
+): Promise<Hashes> {
+  const pieces = options.disk.openDigest(geometry.pieceLengthBytes);
+  const whole = options.disk.openDigest(0, pieces);
+  try {
+    return await feedBoth(pieces, whole, file, geometry, options);
+  } catch (error) {
+    // Only so that the workers forget them; what went wrong is known.
+    await Promise.allSettled([pieces.finish(), whole.finish()]);
+    throw error;
+  }
+}
 
 async function feedBoth(
   pieces: Digest,

@@ -64,6 +64,8 @@ export class PieceStore {
   #broken: MiniTorrentError | undefined;
   #runningJobs = 0;
   #runningCommits = 0;
+  /** Of a file that is one piece, once that was hashed and written here: the whole file's too. */
+  #onlyPieceSha1: string | undefined;
   #whenIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
   #endReclaiming: () => void = () => undefined;
@@ -120,9 +122,8 @@ export class PieceStore {
    */
   static async openForSeeding(options: SeedStoreOptions): Promise<PieceStore> {
     const { metainfo, path, expected } = options;
-    const handle = await openRegularFile(path);
+    const { handle, facts: found } = await openRegularFile(path);
     try {
-      const found = factsOf(await handle.stat());
       if (!isSameFacts(found, expected) || found.lengthBytes !== metainfo.geometry.lengthBytes) {
         throw fileChanged(path);
       }
@@ -257,7 +258,7 @@ export class PieceStore {
     this.#state = state;
     this.#begin();
     try {
-      const sha1 = await prefix.whole();
+      const sha1 = this.#onlyPieceSha1 ?? (await prefix.whole());
       if (sha1 !== this.metainfo.sha1) {
         throw new MiniTorrentError(
           "CORRUPT_FILE",
@@ -305,6 +306,8 @@ export class PieceStore {
       );
     }
     const state: State = { status: "rechecking", prefix: before.prefix };
+    // The file may not be what was written.
+    this.#onlyPieceSha1 = undefined;
     this.#state = state;
     return this.#whileOpen(async () => {
       try {
@@ -382,7 +385,9 @@ export class PieceStore {
     if (outcome === "verified") {
       this.#have.set(pieceIndex);
       const { isScarce } = this.#resources.memory;
-      isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, slot, isScarce);
+      if (this.metainfo.geometry.pieceCount === 1)
+        this.#onlyPieceSha1 = Buffer.from(pieceHash(this.metainfo, pieceIndex)).toString("hex");
+      else isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, slot, isScarce);
     }
     if (!isKept) this.#resources.memory.give(slot);
     this.#end(() => done(outcome));

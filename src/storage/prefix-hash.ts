@@ -124,20 +124,26 @@ export class PrefixHash {
   /** Returns false if there is nothing to hash now. */
   #startStep(): boolean {
     if (this.#isPaused || this.#outcome !== undefined || this.#failure !== undefined) return false;
-    const { geometry, disk } = this.#options;
+    const { geometry } = this.#options;
     const pieceIndex = this.#nextPiece;
     if (pieceIndex > geometry.pieceCount) return false;
-    this.#digest ??= disk.openDigest(0);
     if (pieceIndex === geometry.pieceCount) {
       // One further: the end is asked for once.
       this.#nextPiece++;
-      const ended = this.#digest.finish().then((sha1) => {
-        if (this.#failure === undefined) this.#outcome = Buffer.from(sha1).toString("hex");
-      });
+      const ended = this.#openDigest()
+        .finish()
+        .then((sha1) => {
+          if (this.#failure === undefined) this.#outcome = Buffer.from(sha1).toString("hex");
+        });
       this.#follow(ended, []);
       return true;
     }
-    return this.#hashHeld(this.#digest) || this.#readBack(this.#digest);
+    return this.#hashHeld() || this.#readBack();
+  }
+
+  #openDigest(): Digest {
+    this.#digest ??= this.#options.disk.openDigest(0);
+    return this.#digest;
   }
 
   #follow(step: Promise<unknown>, slots: readonly PieceSlot[]): void {
@@ -174,7 +180,7 @@ export class PrefixHash {
   }
 
   /** Pieces that are held, from the next one on: one job for all of them. */
-  #hashHeld(digest: Digest): boolean {
+  #hashHeld(): boolean {
     const { geometry } = this.#options;
     const slots: PieceSlot[] = [];
     const parts: PieceSlot["bytes"][] = [];
@@ -187,12 +193,12 @@ export class PrefixHash {
       lengthBytes += slot.bytes.length;
     }
     if (slots.length === 0) return false;
-    this.#follow(digest.update(...parts), slots);
+    this.#follow(this.#openDigest().update(...parts), slots);
     return true;
   }
 
   /** Pieces that are on disk and no longer in memory. */
-  #readBack(digest: Digest): boolean {
+  #readBack(): boolean {
     const { geometry, hasPiece, fd, path } = this.#options;
     const firstPiece = this.#nextPiece;
     let lengthBytes = 0;
@@ -207,7 +213,7 @@ export class PrefixHash {
     }
     if (lengthBytes === 0) return false;
     const positionBytes = geometry.pieceOffsetBytes(firstPiece);
-    this.#follow(digest.updateFromFile({ fd, path, positionBytes, lengthBytes }), []);
+    this.#follow(this.#openDigest().updateFromFile({ fd, path, positionBytes, lengthBytes }), []);
     return true;
   }
 

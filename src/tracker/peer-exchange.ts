@@ -10,18 +10,38 @@ import type { TorrentValue } from "./values.ts";
 /** A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id, which never changes. */
 const MAX_REMEMBERED_GROUPS = 10_000;
 
+/**
+ * Who has all of a torrent is told that late of somebody new, who dials him at once if he wants pieces: he would wait
+ * longer before he dialled himself. Of who has all of a small file by then he need not hear at all.
+ */
+const SEEDS_TOLD_AFTER_MS = 500;
+
+/** Somebody new in a torrent, and the clients with all of it that have not been told of him yet. */
+interface Untold {
+  readonly infoHash: string;
+  readonly deviceId: string;
+  readonly connectionIds: Set<string>;
+}
+
+type PresenceReader = Pick<Presence, "peersOf" | "hasAnnounced" | "isSeed" | "localAnnouncers">;
+
 export class PeerExchange {
   readonly #reader: RegistryReader;
-  readonly #presence: Pick<Presence, "peersOf" | "hasAnnounced" | "localAnnouncers">;
+  readonly #presence: PresenceReader;
   readonly #connections: Connections;
+  readonly #setTimer: (delayMs: number, callback: () => void) => () => void;
+  readonly #untold = new Map<string, Untold>();
+  #cancelTelling: (() => void) | undefined;
   /** Info-hash → group claim. */
   readonly #groups = new Map<string, string>();
 
   constructor(
     reader: RegistryReader,
-    presence: Pick<Presence, "peersOf" | "hasAnnounced" | "localAnnouncers">,
+    presence: PresenceReader,
     connections: Connections,
+    setTimer: (delayMs: number, callback: () => void) => () => void,
   ) {
+    this.#setTimer = setTimer;
     this.#reader = reader;
     this.#presence = presence;
     this.#connections = connections;
@@ -47,16 +67,52 @@ export class PeerExchange {
     return { seeders: peers.filter(({ isSeed }) => isSeed).length, peers: peers.length };
   }
 
-  peerOnline(infoHash: string, peer: PresentPeer): void {
+  /** @param isNew nobody has been told of that device in that torrent */
+  peerOnline(infoHash: string, peer: PresentPeer, isNew = false): void {
     const announcers = this.#announcers(infoHash, peer.deviceId);
     // Who shares a file is mostly the only one: then nothing is looked up.
     const groupClaimId = announcers.length === 0 ? undefined : this.#groupOf(infoHash);
     const address = groupClaimId === undefined ? undefined : this.#address(groupClaimId, peer);
     if (groupClaimId === undefined || address === undefined) return;
+    const key = `${infoHash} ${peer.deviceId}`;
     for (const connection of announcers) {
-      if (this.#isMember(connection, groupClaimId))
-        connection.tell({ type: "peer-online", infoHash, peer: address });
+      if (!this.#isMember(connection, groupClaimId)) continue;
+      const isUntold = isNew || (this.#untold.get(key)?.connectionIds.delete(connection.id) ?? false);
+      if (isUntold && this.#presence.isSeed(connection.id, infoHash))
+        this.#tellLater(key, infoHash, peer.deviceId, connection.id);
+      else connection.tell({ type: "peer-online", infoHash, peer: address });
     }
+  }
+
+  #tellLater(key: string, infoHash: string, deviceId: string, connectionId: string): void {
+    const untold = this.#untold.get(key) ?? { infoHash, deviceId, connectionIds: new Set() };
+    untold.connectionIds.add(connectionId);
+    this.#untold.set(key, untold);
+    this.#cancelTelling ??= this.#setTimer(SEEDS_TOLD_AFTER_MS, () => this.#tellSeeds());
+  }
+
+  #tellSeeds(): void {
+    this.#cancelTelling = undefined;
+    const all = [...this.#untold.values()];
+    this.#untold.clear();
+    for (const { infoHash, deviceId, connectionIds } of all) {
+      const peer = this.#presence.peersOf(infoHash).find((present) => present.deviceId === deviceId);
+      const groupClaimId = this.#groupOf(infoHash);
+      if (peer === undefined || groupClaimId === undefined) continue;
+      for (const connectionId of connectionIds) {
+        const connection = this.#connections.byId(connectionId);
+        if (connection === undefined || !this.#presence.hasAnnounced(connectionId, infoHash)) continue;
+        // Neither has a use for the other.
+        if (peer.isSeed && this.#presence.isSeed(connectionId, infoHash)) continue;
+        const address = this.#address(groupClaimId, peer);
+        if (address === undefined || !this.#isMember(connection, groupClaimId)) continue;
+        connection.tell({ type: "peer-online", infoHash, peer: address });
+      }
+    }
+  }
+
+  close(): void {
+    this.#cancelTelling?.();
   }
 
   /** A torrent is heard of here, from another tracker, after clients had announced it: they had been told of nobody. */
@@ -68,8 +124,11 @@ export class PeerExchange {
     const announcers = this.#announcers(infoHash, deviceId);
     const groupClaimId = announcers.length === 0 ? undefined : this.#groupOf(infoHash);
     if (groupClaimId === undefined) return;
+    const key = `${infoHash} ${deviceId}`;
+    const untold = this.#untold.get(key)?.connectionIds;
+    this.#untold.delete(key);
     for (const connection of announcers) {
-      if (this.#isMember(connection, groupClaimId))
+      if (!untold?.has(connection.id) && this.#isMember(connection, groupClaimId))
         connection.tell({ type: "peer-offline", infoHash, deviceId });
     }
   }

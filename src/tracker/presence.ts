@@ -60,7 +60,8 @@ export interface PresentPeer {
 export interface PresenceOptions {
   /** Tells the other trackers. */
   readonly publish: (messages: readonly PresenceMessage[]) => void;
-  readonly onPeerOnline: (infoHash: string, peer: PresentPeer) => void;
+  /** `isNew`: nobody has heard of that device in that torrent. */
+  readonly onPeerOnline: (infoHash: string, peer: PresentPeer, isNew: boolean) => void;
   readonly onPeerOffline: (infoHash: string, deviceId: string) => void;
   readonly setTimer: (delayMs: number, callback: () => void) => () => void;
 }
@@ -128,6 +129,11 @@ export class Presence implements SoftState {
 
   hasAnnounced(connectionId: string, infoHash: string): boolean {
     return this.#local.get(connectionId)?.torrents.has(infoHash) ?? false;
+  }
+
+  /** The client says that it has all of that torrent. */
+  isSeed(connectionId: string, infoHash: string): boolean {
+    return this.#local.get(connectionId)?.torrents.get(infoHash)?.isSeed ?? false;
   }
 
   /** Clients of this tracker that have a part in that torrent. */
@@ -287,8 +293,9 @@ export class Presence implements SoftState {
     for (const infoHash of changed) {
       const peer = asPeer(client, infoHash);
       // Who came over from a tracker that died is known already, at the same address.
-      if (peer === undefined || isSamePeer(peer, before.get(infoHash))) continue;
-      this.#options.onPeerOnline(infoHash, peer);
+      const known = before.get(infoHash);
+      if (peer === undefined || isSamePeer(peer, known)) continue;
+      this.#options.onPeerOnline(infoHash, peer, known === undefined);
     }
   }
 
@@ -311,7 +318,7 @@ export class Presence implements SoftState {
     if (clients?.size === 0) this.#byTorrent.delete(infoHash);
     const remains = this.#peerOf(infoHash, deviceId);
     if (remains === undefined) this.#options.onPeerOffline(infoHash, deviceId);
-    else if (!isSamePeer(remains, before)) this.#options.onPeerOnline(infoHash, remains);
+    else if (!isSamePeer(remains, before)) this.#options.onPeerOnline(infoHash, remains, false);
   }
 
   #publishClient(

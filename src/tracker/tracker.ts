@@ -128,11 +128,11 @@ export class Tracker {
     this.fingerprint = fingerprintOfPem(identity.certificatePem);
     this.#presence = new Presence({
       publish: (messages) => this.#replication.publish(messages),
-      onPeerOnline: (infoHash, peer) => this.#peers.peerOnline(infoHash, peer),
+      onPeerOnline: (infoHash, peer, isNew) => this.#peers.peerOnline(infoHash, peer, isNew),
       onPeerOffline: (infoHash, deviceId) => this.#peers.peerOffline(infoHash, deviceId),
       setTimer,
     });
-    this.#peers = new PeerExchange(registry, this.#presence, this.#connections);
+    this.#peers = new PeerExchange(registry, this.#presence, this.#connections, setTimer);
     this.#notices = new Notices(registry, this.#connections);
     this.#replication = new Replication({
       registry,
@@ -237,6 +237,7 @@ export class Tracker {
     await this.#server?.close();
     this.#replication.close();
     this.#presence.close();
+    this.#peers.close();
     this.#registry.close();
     this.#pins.close();
   }

@@ -181,11 +181,15 @@ test("peers are told to members who announced the torrent, of members who did, a
   await place.as(alice.account, (command) => shareFile(command, { groupId: "films", info, sha1 }));
   const presence: Presence = new Presence({
     publish: () => {},
-    onPeerOnline: (hash, peer) => exchange.peerOnline(hash, peer),
+    onPeerOnline: (hash, peer, isNew) => exchange.peerOnline(hash, peer, isNew),
     onPeerOffline: (hash, deviceId) => exchange.peerOffline(hash, deviceId),
     setTimer: () => () => {},
   });
-  const exchange = new PeerExchange(place.registry, presence, connections);
+  let tellSeeds = (): void => assert.fail("nobody waits to be told");
+  const exchange = new PeerExchange(place.registry, presence, connections, (_delayMs, callback) => {
+    tellSeeds = callback;
+    return () => {};
+  });
   const arrive = (
     { connection, account }: typeof alice,
     isSeed: boolean,
@@ -202,11 +206,25 @@ test("peers are told to members who announced the torrent, of members who did, a
   // Dave is in no group: he may say that he has it, and is told nothing, and nobody is told of him.
   arrive(dave, true);
   assert.deepEqual([alice, bob, carol, dave].map(peersOf), [["bob"], ["alice"], [], []]);
+  const told = () =>
+    heard().map((events) => events.map((event) => event.type === "peer-online" && event.peer.userId));
+  assert.deepEqual(told(), [[], [], [], []], "who has all of it is dialled, and hears of it later");
+  tellSeeds();
   const { claimId } = requireGroup(place.registry, "films");
   assert.deepEqual(exchange.count(claimId, infoHash), { seeders: 1, peers: 2 });
+  assert.deepEqual(told(), [["bob"], [], [], []]);
+  // Carol has all of it before anybody who has was told of her: only Bob, who lacks some, hears of her, twice.
+  presence.update(carol.connection.id, [{ infoHash, isSeed: false }], []);
+  presence.update(carol.connection.id, [{ infoHash, isSeed: true }], []);
+  tellSeeds();
+  assert.deepEqual(told(), [[], ["carol", "carol"], [], []]);
+  // Bob is known to Alice as one who lacks some: that he has all of it now she has to hear, and Carol, who asked, too.
+  presence.update(bob.connection.id, [{ infoHash, isSeed: true }], []);
+  assert.deepEqual(told(), [["bob"], [], ["bob"], []]);
+  presence.update(carol.connection.id, [], [infoHash]);
   assert.deepEqual(
-    heard().map((events) => events.map((event) => event.type === "peer-online" && event.peer.userId)),
-    [["bob"], [], [], []],
+    heard().map((events) => events.map(({ type }) => type)),
+    [["peer-offline"], ["peer-offline"], [], []],
   );
   assert.equal(groupOfTorrentFor(place.registry, infoHash, dave.account.accountId), undefined);
   await as(alice.account, (command) => removeMember(command, "films", "bob"));

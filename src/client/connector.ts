@@ -83,6 +83,13 @@ export class Connector<C extends Connection> {
     return this.#connected.size;
   }
 
+  /** How many of those whom trackers name have everything. */
+  get seedCount(): number {
+    let count = 0;
+    for (const { address } of this.#known.values()) if (address.isSeed) count++;
+    return count;
+  }
+
   /** The connections that stand. */
   connected(): Iterable<C> {
     return this.#connected.values();

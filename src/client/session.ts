@@ -104,6 +104,7 @@ export class Session {
       onEvent: parts.onEvent,
       clientName: "miniTorrent",
       listenPort: this.port,
+      otherSeedCount: () => connector.seedCount,
       bandwidth: this.#options.bandwidth.of(metainfo.infoHash),
     });
     const connector = new Connector<PeerSocket>({

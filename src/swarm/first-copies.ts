@@ -22,6 +22,8 @@ export interface FirstCopiesOptions {
   readonly runPieces: number;
   /** True if no other peer has that piece. */
   readonly isNowhereElse: (pieceIndex: number) => boolean;
+  /** True while nobody else has everything, as far as is known. */
+  readonly isOnlySeed: () => boolean;
   readonly random: () => number;
 }
 
@@ -29,6 +31,7 @@ export class FirstCopies {
   readonly #pieceCount: number;
   readonly #runPieces: number;
   readonly #isNowhereElse: (pieceIndex: number) => boolean;
+  readonly #isOnlySeed: () => boolean;
   readonly #random: () => number;
   /** By piece: slot + 1 of the peer that gets its first copy; 0: nobody. */
   readonly #promisedTo: Uint16Array;
@@ -41,7 +44,7 @@ export class FirstCopies {
   readonly #aheadCounts: number[] = [];
   /** By slot: how many there are to be. */
   readonly #wantedAhead: number[] = [];
-  /** Runs in random order, made when it is first needed; cut by `#nextRun`. */
+  /** Runs in the order in which they are promised, made when it is first needed; cut by `#nextRun`. */
   #runs: Uint32Array | undefined;
   #nextRun = 0;
   #nextInRun = 0;
@@ -54,10 +57,11 @@ export class FirstCopies {
   readonly #sentNew = new Rate();
   #bestBytesPerSecond = 0;
 
-  constructor({ pieceCount, runPieces, isNowhereElse, random }: FirstCopiesOptions) {
+  constructor({ pieceCount, runPieces, isNowhereElse, isOnlySeed, random }: FirstCopiesOptions) {
     this.#pieceCount = pieceCount;
     this.#runPieces = runPieces;
     this.#isNowhereElse = isNowhereElse;
+    this.#isOnlySeed = isOnlySeed;
     this.#random = random;
     this.#promisedTo = new Uint16Array(pieceCount);
     this.#isAhead = new Uint8Array(pieceCount);
@@ -196,7 +200,7 @@ export class FirstCopies {
 
   /** Each piece once. */
   #nextInOrder(): number | undefined {
-    this.#runs ??= this.#shuffledRuns();
+    this.#runs ??= this.#orderedRuns();
     while (this.#nextRun < this.#runs.length) {
       const pieceIndex = (this.#runs[this.#nextRun] ?? 0) * this.#runPieces + this.#nextInRun;
       if (++this.#nextInRun === this.#runPieces) {
@@ -208,8 +212,14 @@ export class FirstCopies {
     return undefined;
   }
 
-  #shuffledRuns(): Uint32Array {
+  /**
+   * The only seed goes through the file from its beginning: what leechers have is a whole file's beginning and little
+   * more, so that they hash it as it comes, in memory, rather than all of it again at the end. Two seeds that did so
+   * would send the same pieces: theirs are in random order.
+   */
+  #orderedRuns(): Uint32Array {
     const runs = Uint32Array.from({ length: Math.ceil(this.#pieceCount / this.#runPieces) }, (_, run) => run);
+    if (this.#isOnlySeed()) return runs;
     for (let last = runs.length - 1; last > 0; last--) {
       const other = Math.floor(this.#random() * (last + 1));
       const run = runs[last] ?? 0;

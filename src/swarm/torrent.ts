@@ -56,6 +56,8 @@ export interface TorrentOptions {
   readonly limits?: Partial<TorrentLimits>;
   /** What may be sent, and asked for, a second; without it there is no limit. */
   readonly bandwidth?: { readonly up: TokenBucket; readonly down: TokenBucket };
+  /** How many others have everything, as far as the owner knows; without it, some may. */
+  readonly otherSeedCount?: () => number;
   readonly clientName?: string;
   /** Where this client listens for peers; told to them. */
   readonly listenPort?: number;
@@ -119,6 +121,7 @@ export class Torrent {
       bucket: options.bandwidth?.up,
       peers: () => this.#peers,
       isNowhereElse: (pieceIndex) => this.#downloader.picker.availability.rarity(pieceIndex) === 0,
+      isOnlySeed: () => options.otherSeedCount?.() === 0,
       onSent: (peer, bytes) => {
         peer.uploaded.add(bytes);
         this.#uploaded.add(bytes);

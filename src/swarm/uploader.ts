@@ -26,6 +26,8 @@ export interface UploaderOptions {
   readonly peers: () => readonly Peer[];
   /** True if no other peer has that piece. */
   readonly isNowhereElse: (pieceIndex: number) => boolean;
+  /** True while nobody else has everything, as far as is known. */
+  readonly isOnlySeed: () => boolean;
   readonly onSent: (peer: Peer, bytes: number) => void;
   readonly onReadFailed: (pieceIndex: number, error: MiniTorrentError) => void;
 }
@@ -47,6 +49,7 @@ export class Uploader {
       pieceCount,
       runPieces: Math.max(1, RUN_LENGTH_BYTES / pieceLengthBytes),
       isNowhereElse: options.isNowhereElse,
+      isOnlySeed: options.isOnlySeed,
       random: options.random,
     });
     this.#choker = new Choker({

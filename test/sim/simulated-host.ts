@@ -80,6 +80,7 @@ export class Host {
       storage: this.storage,
       nowMs,
       random: seededRandom(seed),
+      otherSeedCount: () => network.hosts.filter((host) => host !== this && host.isComplete).length,
       defer: (work) => clock.schedule(0, work),
       onEvent: (event) => {
         this.events.push(event);

@@ -3,11 +3,16 @@ import { describe, it } from "node:test";
 import { FirstCopies } from "../../../src/swarm/first-copies.ts";
 import { seededRandom } from "../../sim/virtual-clock.ts";
 
-function firstCopiesOf(pieceCount: number, elsewhere: ReadonlySet<number> = new Set()): FirstCopies {
+function firstCopiesOf(
+  pieceCount: number,
+  elsewhere: ReadonlySet<number> = new Set(),
+  isOnlySeed = false,
+): FirstCopies {
   return new FirstCopies({
     pieceCount,
     runPieces: 4,
     isNowhereElse: (pieceIndex) => !elsewhere.has(pieceIndex),
+    isOnlySeed: () => isOnlySeed,
     random: seededRandom(5),
   });
 }
@@ -41,6 +46,22 @@ describe("first copies", () => {
       promised.toSorted((a, b) => a - b),
       expected,
     );
+  });
+
+  it("are promised in the order of the file by the only seed, and in another by one of several", () => {
+    const inOrder = Array.from({ length: 16 }, (_, index) => index);
+    const promisedBy = (isOnlySeed: boolean): number[] => {
+      const firstCopies = firstCopiesOf(100, new Set(), isOnlySeed);
+      const promised: number[] = [];
+      while (promised.length < inOrder.length) {
+        const ahead = firstCopies.promises(0, 2);
+        promised.push(...ahead);
+        for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex);
+      }
+      return promised.slice(0, inOrder.length);
+    };
+    assert.deepEqual(promisedBy(true), inOrder);
+    assert.notDeepEqual(promisedBy(false), inOrder);
   });
 
   it("are promised further ahead to who asks for all of them before the next come", () => {

@@ -6,8 +6,12 @@ import { Rate } from "./rate.ts";
 
 /** So many new pieces are suggested to a peer ahead of what it asks for... */
 const FIRST_AHEAD_PIECES = 2;
-/** ...and twice as many each time that it has asked for all of them before the next suggestion reached it. */
+/** ...and twice as many each time that it has asked for all of them before the next suggestion reached it, */
 const MAX_AHEAD_PIECES = 32;
+/** one less when a suggestion lay there for so long: others would have had the piece sooner, and who has much ahead at
+ * the end keeps the first whole copy waiting. */
+const LONG_AHEAD_MS = 300;
+const LEAST_AHEAD_PIECES = 1;
 /** So long a peer is put off; then it gets one run of blocks... */
 const MAX_WAIT_MS = 1000;
 /** ...and so long while new pieces leave about as fast as anything ever did: the uplink has nothing to spare. */
@@ -40,6 +44,8 @@ export class FirstCopies {
   /** By piece: 1 if it is promised and not out yet. */
   readonly #isOpen: Uint8Array;
   #openCount = 0;
+  /** Pieces that were suggested and not asked for, and since when. */
+  readonly #aheadSinceMs = new Map<number, number>();
   /** By slot: how many pieces were suggested and not asked for. */
   readonly #aheadCounts: number[] = [];
   /** By slot: how many there are to be. */
@@ -92,7 +98,7 @@ export class FirstCopies {
   }
 
   /** Promises the peer as many new pieces as it is to know ahead, to be suggested to it. */
-  promises(slot: number, takerCount: number): readonly number[] {
+  promises(slot: number, takerCount: number, nowMs: number): readonly number[] {
     const promised: number[] = [];
     const share = Math.ceil(this.#mostUnpromised / (2 * takerCount));
     const wanted = Math.min(share, this.#wantedAhead[slot] ?? FIRST_AHEAD_PIECES);
@@ -101,6 +107,7 @@ export class FirstCopies {
       if (pieceIndex === undefined) break;
       this.#promise(slot, pieceIndex);
       this.#isAhead[pieceIndex] = 1;
+      this.#aheadSinceMs.set(pieceIndex, nowMs);
       this.#aheadCounts[slot] = this.aheadOf(slot) + 1;
       promised.push(pieceIndex);
     }
@@ -108,13 +115,15 @@ export class FirstCopies {
   }
 
   /** The peer asks for a block of that piece: what nobody was promised, or has asked for yet, is promised to it. */
-  requested(slot: number, pieceIndex: number): void {
+  requested(slot: number, pieceIndex: number, nowMs: number): void {
+    const sinceMs = this.#aheadSinceMs.get(pieceIndex) ?? nowMs;
+    const isLate = nowMs - sinceMs > LONG_AHEAD_MS && this.#promisedTo[pieceIndex] === slot + 1;
     if (this.#isAhead[pieceIndex] === 1) this.#isAsked(pieceIndex);
     else if (this.#promisedTo[pieceIndex] !== 0) return;
     this.#promise(slot, pieceIndex);
-    if (this.aheadOf(slot) > 0) return;
     const wanted = this.#wantedAhead[slot] ?? FIRST_AHEAD_PIECES;
-    this.#wantedAhead[slot] = Math.min(MAX_AHEAD_PIECES, wanted * 2);
+    if (isLate) this.#wantedAhead[slot] = Math.max(LEAST_AHEAD_PIECES, wanted - 1);
+    else if (this.aheadOf(slot) === 0) this.#wantedAhead[slot] = Math.min(MAX_AHEAD_PIECES, wanted * 2);
   }
 
   /** Some peer has the piece now. */
@@ -161,6 +170,7 @@ export class FirstCopies {
       if (this.#promisedTo[pieceIndex] !== slot + 1) continue;
       this.#promisedTo[pieceIndex] = 0;
       this.#isAhead[pieceIndex] = 0;
+      this.#aheadSinceMs.delete(pieceIndex);
       this.#isOut(pieceIndex);
       if (!this.#isNowhereElse(pieceIndex)) continue;
       this.#givenBack.push(pieceIndex);
@@ -184,6 +194,7 @@ export class FirstCopies {
   #isAsked(pieceIndex: number): void {
     const slot = (this.#promisedTo[pieceIndex] ?? 0) - 1;
     this.#isAhead[pieceIndex] = 0;
+    this.#aheadSinceMs.delete(pieceIndex);
     this.#aheadCounts[slot] = this.aheadOf(slot) - 1;
   }
 

@@ -107,7 +107,7 @@ export class Uploader {
   /** A seeder sends what nobody has before what others have too. */
   #isUrgent(peer: Peer, pieceIndex: number): boolean {
     if (!this.#options.have.isComplete) return false;
-    this.#firstCopies.requested(peer.slot, pieceIndex);
+    this.#firstCopies.requested(peer.slot, pieceIndex, this.#options.nowMs());
     this.#suggest(peer);
     return this.#firstCopies.isNewFor(peer.slot, pieceIndex);
   }
@@ -180,7 +180,7 @@ export class Uploader {
     if (!this.#options.have.isComplete || !peer.supportsFast || !peer.isUnchoked || !peer.isInterestedInUs)
       return;
     if (this.#takerCount < 2) return;
-    for (const pieceIndex of this.#firstCopies.promises(peer.slot, this.#takerCount))
+    for (const pieceIndex of this.#firstCopies.promises(peer.slot, this.#takerCount, this.#options.nowMs()))
       peer.link.suggest(pieceIndex);
   }
 

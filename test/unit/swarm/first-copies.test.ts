@@ -21,7 +21,7 @@ describe("first copies", () => {
   it("are what nobody has and nobody else is promised", () => {
     const firstCopies = firstCopiesOf(5, new Set([3]));
     assert.equal(firstCopies.isNewFor(0, 3), false);
-    firstCopies.requested(0, 1);
+    firstCopies.requested(0, 1, 0);
     assert.equal(firstCopies.isNewFor(0, 1), true);
     assert.equal(firstCopies.isNewFor(1, 1), false);
     firstCopies.peerLeft(0);
@@ -33,10 +33,10 @@ describe("first copies", () => {
     const promised: number[] = [];
     for (let round = 0; round < 30; round++) {
       for (const slot of [0, 1, 2]) {
-        const ahead = firstCopies.promises(slot, 3);
+        const ahead = firstCopies.promises(slot, 3, 0);
         assert.ok(ahead.length <= 4);
         promised.push(...ahead);
-        for (const pieceIndex of ahead) firstCopies.requested(slot, pieceIndex);
+        for (const pieceIndex of ahead) firstCopies.requested(slot, pieceIndex, 0);
       }
     }
     const expected = Array.from({ length: 30 }, (_, index) => index).filter(
@@ -54,9 +54,9 @@ describe("first copies", () => {
       const firstCopies = firstCopiesOf(100, new Set(), isOnlySeed);
       const promised: number[] = [];
       while (promised.length < inOrder.length) {
-        const ahead = firstCopies.promises(0, 2);
+        const ahead = firstCopies.promises(0, 2, 0);
         promised.push(...ahead);
-        for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex);
+        for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex, 0);
       }
       return promised.slice(0, inOrder.length);
     };
@@ -68,20 +68,33 @@ describe("first copies", () => {
     const firstCopies = firstCopiesOf(1000);
     const counts: number[] = [];
     for (let round = 0; round < 6; round++) {
-      const ahead = firstCopies.promises(0, 2);
+      const ahead = firstCopies.promises(0, 2, 0);
       counts.push(ahead.length);
-      for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex);
+      for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex, 0);
     }
     assert.deepEqual(counts, [2, 4, 8, 16, 32, 32]);
     // Who leaves some of them unasked gets no more.
-    assert.equal(firstCopies.promises(1, 2).length, 2);
-    assert.equal(firstCopies.promises(1, 2).length, 0);
+    assert.equal(firstCopies.promises(1, 2, 0).length, 2);
+    assert.equal(firstCopies.promises(1, 2, 0).length, 0);
+  });
+
+  it("are promised less far ahead to who leaves them lying", () => {
+    const firstCopies = firstCopiesOf(1000);
+    const counts: number[] = [];
+    let nowMs = 0;
+    for (let round = 0; round < 4; round++) {
+      const ahead = firstCopies.promises(0, 2, nowMs);
+      counts.push(ahead.length);
+      nowMs += round < 2 ? 100 : 1000;
+      for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex, nowMs);
+    }
+    assert.deepEqual(counts, [2, 4, 8, 1]);
   });
 
   it("belong to who asks for them first, whoever they were suggested to", () => {
     const firstCopies = firstCopiesOf(100);
-    const [first = -1] = firstCopies.promises(0, 2);
-    firstCopies.requested(1, first);
+    const [first = -1] = firstCopies.promises(0, 2, 0);
+    firstCopies.requested(1, first, 0);
     assert.equal(firstCopies.isNewFor(1, first), true);
     assert.equal(firstCopies.isNewFor(0, first), false);
     assert.equal(firstCopies.aheadOf(0), 1);
@@ -90,17 +103,17 @@ describe("first copies", () => {
   it("are promised again when the peer leaves before anybody has them", () => {
     const elsewhere = new Set<number>();
     const firstCopies = firstCopiesOf(4, elsewhere);
-    const promised = firstCopies.promises(0, 1);
-    for (const pieceIndex of promised) firstCopies.requested(0, pieceIndex);
+    const promised = firstCopies.promises(0, 1, 0);
+    for (const pieceIndex of promised) firstCopies.requested(0, pieceIndex, 0);
     const [kept = -1, lost = -1] = promised;
     elsewhere.add(kept);
     firstCopies.gained(kept);
     firstCopies.peerLeft(0);
     const rest: number[] = [];
     for (;;) {
-      const ahead = firstCopies.promises(1, 1);
+      const ahead = firstCopies.promises(1, 1, 0);
       if (ahead.length === 0) break;
-      for (const pieceIndex of ahead) firstCopies.requested(1, pieceIndex);
+      for (const pieceIndex of ahead) firstCopies.requested(1, pieceIndex, 0);
       rest.push(...ahead);
     }
     assert.equal(rest.includes(lost), true);
@@ -114,7 +127,7 @@ describe("first copies", () => {
     assert.equal(firstCopies.mustWait(2, 1101), false);
     firstCopies.sent(2, 0, 0);
     assert.equal(firstCopies.mustWait(2, 1102), true);
-    firstCopies.requested(1, 4);
+    firstCopies.requested(1, 4, 0);
     firstCopies.sent(1, 4, 100_000);
     firstCopies.tick(100);
     assert.equal(firstCopies.mustWait(2, 2103), true);

@@ -354,7 +354,7 @@ export class Downloader {
     this.pumpAll();
   }
 
-  // Silence, pause
+  // Silence, the end
 
   tick(): void {
     const nowMs = this.#options.nowMs();
@@ -376,16 +376,11 @@ export class Downloader {
     }
   }
 
-  /** Gives up what is asked for and begun, and asks for nothing until `start`. */
+  /** Gives up what is asked for and begun, and asks for nothing any more. */
   stop(): void {
     this.#isActive = false;
     for (const peer of this.#peers) if (peer !== undefined) this.#cancelAll(peer, 0);
     for (const piece of [...this.picker.openPieces()]) this.#abandon(piece);
-  }
-
-  start(): void {
-    this.#isActive = true;
-    this.roomAvailable();
   }
 
   #lookAfter(peer: Peer, nowMs: number): void {

@@ -26,7 +26,7 @@ export type TorrentEvent =
       readonly bannedUserIds: readonly string[];
     }
   | { readonly type: "peer-banned"; readonly userId: string; readonly reason: string }
-  /** Storage could not keep a piece: nothing more is asked for until `resume`. */
+  /** Storage could not keep a piece: nothing more is asked for. */
   | { readonly type: "storage-failed"; readonly error: MiniTorrentError }
   /** A piece that somebody asked for could not be read. */
   | { readonly type: "read-failed"; readonly pieceIndex: number; readonly error: MiniTorrentError };
@@ -34,8 +34,7 @@ export type TorrentEvent =
 export type TorrentState =
   | { readonly status: "downloading" }
   | { readonly status: "seeding" }
-  | { readonly status: "paused" }
-  /** Storage failed: nothing is asked for, what is there is still served; `resume` tries again. */
+  /** Storage failed: nothing is asked for, what is there is still served; another Torrent tries again. */
   | { readonly status: "failed"; readonly error: MiniTorrentError }
   | { readonly status: "closed"; readonly reason: string };
 

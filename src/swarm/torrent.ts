@@ -213,23 +213,6 @@ export class Torrent {
     for (const peer of this.#peers) this.#closeIfBothAreComplete(peer);
   }
 
-  /** Downloading, seeding or failed -> paused: nothing more is asked for, everybody is choked; connections stay. */
-  pause(): void {
-    if (this.#state.status === "closed" || this.#state.status === "paused") return;
-    this.#state = { status: "paused" };
-    this.#stopDownloading();
-    this.#uploader.stop();
-  }
-
-  /** Paused or failed -> downloading or seeding. */
-  resume(): void {
-    if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
-    this.#state = { status: this.#have.isComplete ? "seeding" : "downloading" };
-    for (const peer of this.#peers) this.#updateInterest(peer);
-    this.#downloader.start();
-    this.#uploader.start();
-  }
-
   /** Closes the connections to that device, or those for which the predicate holds. */
   disconnect(which: string | ((peer: PeerSnapshot) => boolean), reason: string): void {
     for (const peer of this.#peers) {
@@ -461,13 +444,9 @@ export class Torrent {
   #storageFailed(error: MiniTorrentError): void {
     if (this.#state.status !== "downloading") return;
     this.#state = { status: "failed", error };
-    this.#stopDownloading();
-    this.#emit({ type: "storage-failed", error });
-  }
-
-  #stopDownloading(): void {
     this.#downloader.stop();
     for (const peer of this.#peers) this.#updateInterest(peer);
+    this.#emit({ type: "storage-failed", error });
   }
 
   #updateInterest(peer: Peer): void {

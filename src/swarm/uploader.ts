@@ -36,7 +36,6 @@ export class Uploader {
   readonly #options: UploaderOptions;
   readonly #choker: Choker<Peer>;
   readonly #firstCopies: FirstCopies;
-  #isActive = true;
   /** How many peers want something of us. */
   #takerCount = 0;
   /** Somebody was put off for the sake of somebody with a newer piece. */
@@ -145,25 +144,12 @@ export class Uploader {
 
   tick(elapsedMs: number): void {
     this.#firstCopies.tick(elapsedMs);
-    if (this.#isActive) {
-      // Who was promised a new piece is to get it.
-      const isSettled = this.#options.have.isComplete && this.#firstCopies.isSpreading;
-      this.#choker.tick(this.#options.nowMs(), this.#options.peers(), isSettled);
-    }
+    // Who was promised a new piece is to get it.
+    const isSettled = this.#options.have.isComplete && this.#firstCopies.isSpreading;
+    this.#choker.tick(this.#options.nowMs(), this.#options.peers(), isSettled);
     this.#fillFreeSlots();
     for (const peer of this.#options.peers()) peer.uploads.tick();
     if (this.#isSomebodyPutOff) this.#pumpAllSoon();
-  }
-
-  /** Chokes everybody until `start`. */
-  stop(): void {
-    this.#isActive = false;
-    for (const peer of [...this.#options.peers()]) peer.choke();
-  }
-
-  start(): void {
-    this.#isActive = true;
-    this.#fillFreeSlots();
   }
 
   #mayServe(peer: Peer, pieceIndex: number): boolean {
@@ -196,7 +182,6 @@ export class Uploader {
   }
 
   #fillFreeSlots(): void {
-    if (!this.#isActive) return;
     const peers = this.#options.peers();
     if (!this.#options.have.isComplete) {
       this.#choker.fillFreeSlots(peers);

@@ -71,7 +71,13 @@ class RecordingLink implements PeerLink {
   }
 }
 
-function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: boolean } = {}) {
+interface OpenOptions {
+  readonly has?: string;
+  readonly supportsFast?: boolean;
+  readonly uploadSlots?: number;
+}
+
+function open({ has = "", supportsFast = true, uploadSlots = 32 }: OpenOptions = {}) {
   let framesOut = 0;
   const events: TorrentEvent[] = [];
   const clock = { nowMs: 0 };
@@ -109,7 +115,7 @@ function open({ has = "", supportsFast = true }: { has?: string; supportsFast?: 
     random: () => 0.5,
     onEvent: (event) => void events.push(event),
     defer: (work) => due.push(work),
-    limits: { requestsFromPeer: 6 },
+    limits: { requestsFromPeer: 6, uploadSlots },
   });
   const runDue = (): void => {
     for (const work of due.splice(0)) work();
@@ -248,13 +254,28 @@ describe("a torrent that downloads", () => {
     assert.deepEqual(snapshot.remarks, ["snubbed", "silent for 11 s"]);
   });
 
+  it("without the fast extension forgets at a choke what it asked for, and asks for it again", () => {
+    const { torrent, link, peer, clock } = open({ supportsFast: false });
+    peer.bitfield(new Uint8Array([0xff, 0xc0]));
+    peer.unchoke();
+    const asked = requestsIn(link.take());
+    assert.notEqual(asked.length, 0);
+    peer.choke();
+    clock.nowMs = 3000;
+    const { peers, waitingFor } = torrent.status();
+    assert.equal(peers[0]?.requestsOutstanding, 0);
+    assert.equal(waitingFor, "the only useful peer chokes us");
+    peer.unchoke();
+    assert.deepEqual(requestsIn(link.take()).sort(), asked.sort());
+  });
+
   it("holds memory that a block is being written into until the block is over", () => {
     const { torrent, link, peer, reserved } = open();
     peer.haveAll();
     peer.unchoke();
     const [[pieceIndex] = [-1]] = requestsIn(link.take());
     assert.ok(peer.blockBegins(pieceIndex, 0, BLOCK_LENGTH_BYTES));
-    torrent.pause();
+    torrent.close("not shared any longer");
     assert.deepEqual([...reserved.keys()], [pieceIndex]);
     peer.blockEnds(pieceIndex, 0, BLOCK_LENGTH_BYTES);
     assert.equal(reserved.size, 0);
@@ -337,13 +358,26 @@ describe("a torrent that gives", () => {
   });
 
   it("keeps no more requests than it announced, and rejects them all when it chokes", () => {
-    const { torrent, link, peer } = unchoked({ has: "**********" });
+    const opened = unchoked({ has: "**********", uploadSlots: 1 });
+    const { torrent, link, peer, clock, runDue } = opened;
+    link.hasRoom = false;
     for (let request = 0; request < 8; request++) peer.request(request, 0, BLOCK_LENGTH_BYTES);
     assert.deepEqual(link.take(), ["reject 6:0", "reject 7:0"]);
-    torrent.pause();
-    const rejects = [0, 1, 2, 3, 4, 5].map((pieceIndex) => `reject ${pieceIndex}:0`);
+    runDue();
+    const other = torrent.connect(
+      new RecordingLink(),
+      { userId: "carol", deviceId: "ca201", address: "127.0.0.1:2" },
+      true,
+    );
+    other.haveNone();
+    other.interested();
+    link.take();
+    // The one slot goes to who waits longest.
+    clock.nowMs = 10_000;
+    torrent.tick();
+    const rejects = [1, 2, 3, 4, 5].map((pieceIndex) => `reject ${pieceIndex}:0`);
     assert.deepEqual(link.take(), ["choke", ...rejects]);
-    torrent.resume();
+    other.closed("gone");
     assert.deepEqual(link.take(), ["unchoke"]);
   });
 

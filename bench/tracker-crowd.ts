@@ -3,11 +3,7 @@
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { z } from "zod";
 import { ApiClient } from "../harness/api-client.ts";
-import {
-  FIRST_CONNECT_TIMEOUT_MS,
-  MAX_CONNECT_TIMEOUT_MS,
-  ROUND_PAUSE_MS,
-} from "../src/client/tracker-pace.ts";
+import { findTracker } from "../src/client/tracker-search.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../src/identity/certificates.ts";
 
 /** A client dials when it is started; thousands at the same moment happen only in a failover. */
@@ -29,6 +25,8 @@ interface Member {
   readonly identity: DeviceIdentity;
 }
 
+/** The benchmark ends with its process. */
+const never = new AbortController();
 const members: Member[] = [];
 const bare: TLSSocket[] = [];
 let isStormWatched = false;
@@ -49,44 +47,45 @@ export function torrentsOf(memberNumber: number): { infoHash: string; isSeed: bo
   }));
 }
 
-/** As tracker-link.ts: tracker after tracker, a pause after each round, more patience each time. */
+/** As tracker-link.ts does. */
 async function stayConnected(member: Member, ports: readonly number[], firstTime: () => void): Promise<void> {
-  let at = 0;
+  let first = 0;
   let isFirst = true;
   for (;;) {
-    let timeoutMs = FIRST_CONNECT_TIMEOUT_MS;
-    let client: ApiClient | undefined;
-    for (let tried = 0; client === undefined; at++) {
-      const port = ports[at % ports.length] ?? 0;
-      client = await join(member, port, timeoutMs).catch(() => undefined);
-      if (client !== undefined) break;
-      if (isStormWatched) attemptsInVain++;
-      if (++tried % ports.length === 0) {
-        timeoutMs = Math.min(timeoutMs * 2, MAX_CONNECT_TIMEOUT_MS);
-        await new Promise((resolve) => setTimeout(resolve, ROUND_PAUSE_MS * (0.5 + Math.random())));
-      }
-    }
+    const found = await findTracker<ApiClient>({
+      count: ports.length,
+      first: first % ports.length,
+      open: (index, signal) => connect(member, ports[index] ?? 0, signal),
+      prepare: (client) => prepare(client, member),
+      close: (client) => client.terminate(),
+      onFailure: () => {
+        if (isStormWatched) attemptsInVain++;
+      },
+      onNobody: () => {},
+      signal: never.signal,
+    });
+    if (found === undefined) return;
     online++;
     if (isFirst) firstTime();
     else if (isStormWatched) report({ type: "back", online, attemptsInVain });
     isFirst = false;
-    await client.closed;
+    await found.socket.closed;
     online--;
-    at++;
+    first = found.index + 1;
   }
 }
 
-async function join(member: Member, port: number, timeoutMs: number): Promise<ApiClient> {
-  const { number, identity } = member;
-  const signal = AbortSignal.timeout(timeoutMs);
+async function connect({ number, identity }: Member, port: number, signal: AbortSignal): Promise<ApiClient> {
   const localAddress = addressOf(number);
-  const client = await ApiClient.connect({ host: "127.0.0.1", port, identity, localAddress, signal });
+  return await ApiClient.connect({ host: "127.0.0.1", port, identity, localAddress, signal });
+}
+
+async function prepare(client: ApiClient, { number }: Member): Promise<void> {
   try {
     client.keepAlive();
     await client.listen();
     await client.mutate("session.resume");
     await client.mutate("presence.announce", { listenPort: 1024 + number, torrents: torrentsOf(number) });
-    return client;
   } catch (error) {
     client.terminate();
     throw error;

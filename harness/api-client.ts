@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { connect, createSecureContext, type SecureContext } from "node:tls";
 import { WebSocket } from "ws";
 import { z } from "zod";
-import { HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "../src/client/tracker-pace.ts";
+import { HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "../src/client/tracker-pace.ts";
 import type { DeviceIdentity } from "../src/identity/certificates.ts";
 
 export type Procedure = "query" | "mutation" | "subscription";
@@ -141,7 +141,7 @@ export class ApiClient {
     };
     const heard = () => {
       clearTimeout(timer);
-      timer = setTimeout(ask, HEARTBEAT_INTERVAL_MS);
+      timer = setTimeout(ask, HEARTBEAT_IDLE_MS);
     };
     this.#socket.on("message", heard);
     this.#socket.once("close", () => clearTimeout(timer));

@@ -69,6 +69,12 @@ export class ApiChannel {
     return this.#ask(path.at(-1) === "query" ? "query" : "mutation", name, input);
   });
 
+  /** Whether something was asked that is not answered yet. */
+  get isAsked(): boolean {
+    for (const { isSubscription } of this.#calls.values()) if (!isSubscription) return true;
+    return false;
+  }
+
   /** A message has come. Returns false if it is none that a tracker says. */
   take(text: string): boolean {
     const answer = readAnswer(text);

@@ -1,6 +1,5 @@
 // The client's line to the trackers: connected to one of them, at the next one as soon as that one is gone, and a
 // command that was in flight is tried again there once. It knows nothing of what is said over it.
-import { setTimeout as sleep } from "node:timers/promises";
 import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
@@ -9,7 +8,7 @@ import { isErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import type { TrackerApi } from "./api-channel.ts";
-import { FIRST_CONNECT_TIMEOUT_MS, MAX_CONNECT_TIMEOUT_MS, ROUND_PAUSE_MS } from "./tracker-pace.ts";
+import { findTracker } from "./tracker-search.ts";
 import { openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
 
 /** A few small calls; a tracker that takes longer is as good as none. */
@@ -35,6 +34,8 @@ export interface TrackerLinkOptions {
 }
 
 interface Connection {
+  /** Which of the trackers. */
+  readonly index: number;
   readonly tracker: string;
   readonly socket: TrackerSocket;
 }
@@ -139,7 +140,7 @@ export class TrackerLink {
   }
 
   /**
-   * Once a whole round has failed, the answer is known, and no command waits for a second one. Only at the very start
+   * Once each has been dialled in vain, the answer is known, and no command waits for more. Only at the very start
    * the trackers are given the time that they take to start too.
    */
   #mayJustBeStarting(problem: MiniTorrentError): boolean {
@@ -147,67 +148,58 @@ export class TrackerLink {
     return isAtStart && problem.code !== "TRACKER_KEY_CHANGED";
   }
 
-  /** searching -> connected, however many rounds it takes; ends only when the link is closed. */
+  /** searching -> connected, however long it takes; ends only when the link is closed. */
   async #findTracker(): Promise<void> {
-    const { trackers } = this.#options;
-    let connectTimeoutMs = FIRST_CONNECT_TIMEOUT_MS;
-    while (this.#state.status === "searching") {
-      let problem: MiniTorrentError | undefined;
-      for (let tried = 0; tried < trackers.length && this.#state.status === "searching"; tried++) {
-        const tracker = trackers[this.#next % trackers.length];
-        if (tracker === undefined) return;
+    const { trackers, identity, pins, localAddress } = this.#options;
+    const problems = new Map<number, MiniTorrentError>();
+    const found = await findTracker<Connection>({
+      count: trackers.length,
+      first: this.#next % trackers.length,
+      signal: this.#stop.signal,
+      open: async (index, signal) => {
+        const tracker = trackers[index];
+        if (tracker === undefined) throw new RangeError(`there is no tracker ${index}`);
+        let connection: Connection | undefined;
+        const onClose = () => {
+          if (connection !== undefined) this.#lose(connection);
+        };
+        const socket = await openTrackerSocket({ tracker, identity, pins, localAddress, signal, onClose });
+        connection = { index, tracker: formatAddress(tracker), socket };
+        return connection;
+      },
+      prepare: async (connection) => {
         try {
-          await this.#connectTo(tracker, connectTimeoutMs);
-          return;
+          await this.#prepare(connection);
         } catch (error) {
-          this.#log.info({ err: error, tracker: formatAddress(tracker) }, "tracker not reached");
-          const said = error instanceof MiniTorrentError ? error : unreachable(error);
-          if (problem?.code !== "TRACKER_KEY_CHANGED") problem = said;
-          this.#next++;
+          connection.socket.close();
+          throw error;
         }
-      }
-      if (this.#state.status !== "searching") return;
-      const wasTold = this.#state.problem !== undefined;
-      const reason = problem?.code === "TRACKER_KEY_CHANGED" ? problem : unreachable(problem);
-      this.#become({ status: "searching", problem: reason });
-      if (!wasTold) this.#options.onUnreachable(reason.message);
-      connectTimeoutMs = Math.min(connectTimeoutMs * 2, MAX_CONNECT_TIMEOUT_MS);
-      await sleep(ROUND_PAUSE_MS * (0.5 + Math.random()), undefined, { signal: this.#stop.signal }).catch(
-        () => {
-          // Closing cuts the pause short; the loop's condition ends it.
-        },
-      );
-    }
-  }
-
-  async #connectTo(tracker: TrackerAddress, connectTimeoutMs: number): Promise<void> {
-    const name = formatAddress(tracker);
-    let connection: Connection | undefined;
-    const socket = await openTrackerSocket({
-      tracker,
-      identity: this.#options.identity,
-      pins: this.#options.pins,
-      localAddress: this.#options.localAddress,
-      connectTimeoutMs,
-      onClose: () => {
-        if (connection !== undefined) this.#lose(connection);
+      },
+      close: ({ socket }) => socket.close(),
+      onFailure: (index, error) => {
+        this.#log.info({ err: error, tracker: index + 1 }, "tracker not reached");
+        problems.set(index, error instanceof MiniTorrentError ? error : unreachable(error));
+        // Commands have been told that nobody answers: they hear at once if a key is why.
+        if (this.#state.status === "searching" && this.#state.problem !== undefined)
+          this.#become({ status: "searching", problem: problemOf(problems) });
+      },
+      onNobody: () => {
+        const problem = problemOf(problems);
+        this.#become({ status: "searching", problem });
+        this.#options.onUnreachable(problem.message);
       },
     });
-    const fresh = { tracker: name, socket };
-    try {
-      await this.#prepare(fresh);
-    } catch (error) {
-      socket.close();
-      throw error;
-    }
+    if (found === undefined) return;
+    const { socket: connection, index } = found;
     if (this.#state.status !== "searching") {
-      socket.close();
+      connection.socket.close();
       return;
     }
-    connection = fresh;
+    this.#next = index;
     this.#become({ status: "connected", connection });
-    this.#options.onConnected(name, this.#hasBeenConnected);
+    this.#options.onConnected(connection.tracker, this.#hasBeenConnected);
     this.#hasBeenConnected = true;
+    if (connection.socket.isClosed) this.#lose(connection);
   }
 
   async #prepare(connection: Connection): Promise<void> {
@@ -235,6 +227,12 @@ export class TrackerLink {
     this.#stateChanged.resolve();
     this.#stateChanged = Promise.withResolvers();
   }
+}
+
+/** A changed key is what a person has to know; anything else comes to the same. */
+function problemOf(problems: ReadonlyMap<number, MiniTorrentError>): MiniTorrentError {
+  const said = [...problems.values()];
+  return said.find(({ code }) => code === "TRACKER_KEY_CHANGED") ?? unreachable(said[0]);
 }
 
 function unreachable(cause: unknown): MiniTorrentError {

@@ -2,12 +2,18 @@
 // second, and each handshake costs it a millisecond: who gave up and came again too early would keep it from ever getting
 // through them.
 
-/** A tracker that is alive answers well within this on any network that one would share files on. */
-export const FIRST_CONNECT_TIMEOUT_MS = 1_500;
-/** Patience doubles with each round in vain, up to this. */
-export const MAX_CONNECT_TIMEOUT_MS = 24_000;
-/** After all trackers were tried in vain: the pause before the next round, half as much more or less by chance. */
-export const ROUND_PAUSE_MS = 500;
-/** A tracker that vanished without a word is given up after interval + timeout. */
-export const HEARTBEAT_INTERVAL_MS = 1_500;
+/** A tracker that says nothing for that long may be frozen, or have a long queue: the next one is dialled beside it. */
+export const STAGGER_MS = 1_500;
+/** How long it is waited for all the same; by then it has served, or turned away, who came first. */
+export const PATIENCE_MS = 24_000;
+/** Before a tracker that refused is dialled again, half as much more or less by chance; each time twice as long, up to the longest. */
+export const FIRST_PAUSE_MS = 500;
+export const LONGEST_PAUSE_MS = 2_000;
+/** The longest while another one has not answered yet: a dial costs this side more than an answer is likely. */
+export const LONGEST_PAUSE_WAITING_MS = 16_000;
+/** A tracker that owes an answer and has been silent that long is asked whether it is there. */
+export const HEARTBEAT_ASKED_MS = 1_500;
+/** And one that owes none; before the tracker itself would ask (server.ts, PING_AFTER_MS): one question serves both ways. */
+export const HEARTBEAT_IDLE_MS = 3_500;
+/** Given up, without an answer to that. */
 export const HEARTBEAT_TIMEOUT_MS = 1_500;

@@ -8,7 +8,10 @@ import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
-import { FIRST_CONNECT_TIMEOUT_MS, HEARTBEAT_INTERVAL_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
+import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
+
+/** A timer may run a millisecond before its time. */
+const TIMER_SLACK_MS = 2;
 
 export interface TrackerSocketOptions {
   readonly tracker: TrackerAddress;
@@ -16,13 +19,14 @@ export interface TrackerSocketOptions {
   readonly pins: PinStore;
   /** The address to dial from, so that the tracker sees the one that peers can reach. */
   readonly localAddress: string | undefined;
-  /** How long the tracker may take to answer. */
-  readonly connectTimeoutMs?: number;
+  /** Gives up connecting; afterwards it means nothing. */
+  readonly signal: AbortSignal;
   readonly onClose: () => void;
 }
 
 export interface TrackerSocket {
   readonly api: TrackerApi;
+  readonly isClosed: boolean;
   close(): void;
 }
 
@@ -33,7 +37,7 @@ export interface TrackerSocket {
  */
 export function openTrackerSocket(options: TrackerSocketOptions): Promise<TrackerSocket> {
   const address = formatAddress(options.tracker);
-  const { connectTimeoutMs = FIRST_CONNECT_TIMEOUT_MS } = options;
+  const { signal } = options;
   return new Promise((resolve, reject) => {
     let failure: unknown;
     let isOpen = false;
@@ -46,7 +50,8 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
     const channel = new ApiChannel((text) => socket.send(text));
     /** Whoever closes has no more to say; ws would wait 30 s for a tracker that may be frozen to close its side. */
     const close = () => {
-      clearTimeout(patience);
+      clearTimeout(silence);
+      signal.removeEventListener("abort", giveUp);
       socket.terminate();
       channel.close();
     };
@@ -61,26 +66,40 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       failure ??= error;
       closed();
     };
-    // First for the connection, then for each word of the tracker's.
-    let patience = setTimeout(
-      () => fail(new Error(`no answer within ${connectTimeoutMs} ms`)),
-      connectTimeoutMs,
-    );
-    const listenOn = () => {
-      clearTimeout(patience);
-      patience = setTimeout(() => {
-        socket.send("PING");
-        patience = setTimeout(() => fail(new Error("it fell silent")), HEARTBEAT_TIMEOUT_MS);
-      }, HEARTBEAT_INTERVAL_MS);
+    const giveUp = () => fail(new Error("it kept this client waiting"));
+    signal.addEventListener("abort", giveUp);
+    let silence: NodeJS.Timeout | undefined;
+    let heardMs = 0;
+    const look = () => {
+      const quietMs = performance.now() - heardMs;
+      const askAfterMs = channel.isAsked ? HEARTBEAT_ASKED_MS : HEARTBEAT_IDLE_MS;
+      if (quietMs < askAfterMs - TIMER_SLACK_MS) {
+        silence = setTimeout(look, Math.min(HEARTBEAT_ASKED_MS, askAfterMs - quietMs));
+        return;
+      }
+      socket.send("PING");
+      silence = setTimeout(() => fail(new Error("it fell silent")), HEARTBEAT_TIMEOUT_MS);
+    };
+    const heard = () => {
+      heardMs = performance.now();
+      clearTimeout(silence);
+      silence = setTimeout(look, HEARTBEAT_ASKED_MS);
     };
     socket.on("open", () => {
       isOpen = true;
-      listenOn();
-      resolve({ api: channel.api, close });
+      signal.removeEventListener("abort", giveUp);
+      heard();
+      resolve({
+        api: channel.api,
+        get isClosed() {
+          return isClosed;
+        },
+        close,
+      });
     });
     socket.on("message", (data) => {
       if (isClosed) return;
-      listenOn();
+      heard();
       const text = String(data);
       if (text === "PING") socket.send("PONG");
       else if (text !== "PONG" && !channel.take(text)) {
@@ -90,6 +109,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
     });
     socket.on("error", fail);
     socket.on("close", closed);
+    if (signal.aborted) giveUp();
   });
 }
 

@@ -79,6 +79,7 @@ beforeEach(async () => {
     identity,
     pins,
     localAddress: undefined,
+    signal: AbortSignal.timeout(30_000),
     onClose: ignore,
   });
   stranger = new Stranger(identity, socket);

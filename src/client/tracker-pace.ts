@@ -9,8 +9,8 @@ export const PATIENCE_MS = 24_000;
 /** Before a tracker that refused is dialled again, half as much more or less by chance; each time twice as long, up to the longest. */
 export const FIRST_PAUSE_MS = 500;
 export const LONGEST_PAUSE_MS = 2_000;
-/** The longest while another one has not answered yet: a dial costs this side more than an answer is likely. */
-export const LONGEST_PAUSE_WAITING_MS = 16_000;
+/** So many times the pause while another one has not answered yet: a dial costs this side more than it is likely to bring. */
+export const WAITING_FACTOR = 4;
 /** A tracker that owes an answer and has been silent that long is asked whether it is there. */
 export const HEARTBEAT_ASKED_MS = 1_500;
 /** And one that owes none; before the tracker itself would ask (server.ts, PING_AFTER_MS): one question serves both ways. */

@@ -3,13 +3,7 @@
 // each in its turn, and whoever dials anew begins at the end of the queue. It opens sockets through `open`, and knows
 // nothing of what is said over them.
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  FIRST_PAUSE_MS,
-  LONGEST_PAUSE_MS,
-  LONGEST_PAUSE_WAITING_MS,
-  PATIENCE_MS,
-  STAGGER_MS,
-} from "./tracker-pace.ts";
+import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS, PATIENCE_MS, STAGGER_MS, WAITING_FACTOR } from "./tracker-pace.ts";
 
 export interface TrackerSearchOptions<S> {
   /** How many trackers there are. */
@@ -80,9 +74,10 @@ export async function findTracker<S>(
     while (!over.signal.aborted) {
       await attempt(index);
       tried();
-      const longestMs = dialling > 0 ? LONGEST_PAUSE_WAITING_MS : LONGEST_PAUSE_MS;
-      await wait(Math.min(pauseMs, longestMs) * (0.5 + random()), over.signal);
-      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_WAITING_MS);
+      const isWaiting = dialling > 0;
+      const thisPauseMs = isWaiting ? pauseMs * WAITING_FACTOR : Math.min(pauseMs, LONGEST_PAUSE_MS);
+      await wait(thisPauseMs * (0.5 + random()), over.signal);
+      pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS * 2);
     }
   };
 

@@ -1,5 +1,5 @@
 // Gets the pieces: keeps requests outstanding with every peer that gives, puts blocks where they belong, hands whole
-// pieces to storage, takes from the silent and the slow. One guarded pump per peer, whoever triggers it.
+// pieces to storage, takes from the silent. One guarded pump per peer, whoever triggers it.
 // Which piece of whom is the picker's decision, how many at once the request window's, whom to believe trust's.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
@@ -8,22 +8,12 @@ import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
 import { Picker } from "./picker.ts";
 import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
+import { Requests } from "./requests.ts";
+import { TakeOver } from "./take-over.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 /** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
 const MAX_STRAY_BLOCKS = 32;
-/** In endgame blocks are moved when what waits takes longer than this: less is on its way already, or in its sender's
- * buffers (upload-queue.ts: 0.2 s), and would come twice. */
-const ENDGAME_MIN_WAIT_MS = 400;
-/** Blocks are moved from a peer that needs so many times longer for them... */
-const TAKE_OVER_SPEEDUP = 2;
-/** ...when what waits there takes longer than this. What was asked for less long ago lies in its sender's kernel, where no
- * cancel reaches it: with 0.5 s, 6 % of all bytes came twice. */
-const TAKE_OVER_MIN_WAIT_MS = 2000;
-/** The first of what is asked of a peer is in its connection's buffers already and comes anyway. */
-const TAKE_OVER_MIN_BLOCKS = 24;
-/** Who says nothing for so long may have gone: an idle peer need not wait for the timeout to take over. */
-const SILENCE_MS = 1000;
 /** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed... */
 const MID_BLOCK_TIMEOUTS = 2;
 /** ...and after this time when that block is one of the last, and somebody else could give it: 5 KB/s is no help then. */
@@ -55,6 +45,8 @@ export interface DownloaderOptions {
 export class Downloader {
   readonly picker: Picker;
   readonly #options: DownloaderOptions;
+  readonly #requests: Requests;
+  readonly #takeOver: TakeOver;
   /** By slot. */
   readonly #peers: (Peer | undefined)[] = [];
   /** By slot: each peer's turn to be asked, while what may be asked for is limited. */
@@ -62,12 +54,12 @@ export class Downloader {
   #isActive = true;
   #isPumping = false;
   #mustPumpAll = false;
-  #requestCount = 0;
   /** Begun pieces that nobody gives, and since when; kept while memory is scarce. */
   #stuckSinceMs = new Map<OpenPiece, number>();
   #lastArrivalMs = Number.NEGATIVE_INFINITY;
   #duplicateBytes = 0;
-  #discardedBytes = 0;
+  /** Of pieces that did not have their hash. */
+  #corruptBytes = 0;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
@@ -76,6 +68,16 @@ export class Downloader {
       have: options.have,
       reserve: (pieceIndex) => options.storage.reserve(pieceIndex),
       random: options.random,
+    });
+    const { picker } = this;
+    const { storage, bucket, nowMs } = options;
+    this.#requests = new Requests({ picker, storage, bucket });
+    this.#takeOver = new TakeOver({
+      picker,
+      requests: this.#requests,
+      peers: this.#peers,
+      nowMs,
+      mayAsk: (peer) => this.#isAllowed(peer),
     });
   }
 
@@ -86,7 +88,7 @@ export class Downloader {
 
   /** Bytes that had been put in their place for nothing: the piece did not have its hash, or was given up. */
   get discardedBytes(): number {
-    return this.#discardedBytes + this.picker.discardedBytes;
+    return this.#corruptBytes + this.#requests.discardedBytes + this.picker.discardedBytes;
   }
 
   /** When the last block came. */
@@ -105,7 +107,7 @@ export class Downloader {
 
   /** The connection is gone: nothing more is written into its places. */
   peerLeft(peer: Peer): void {
-    this.#forgetAll(peer, { mayStillCome: false, includingArriving: true });
+    this.#requests.forgetAll(peer, { mayStillCome: false, includingArriving: true });
     if (this.#peers[peer.slot] === peer) {
       this.picker.peerLeft(peer);
       this.#peers[peer.slot] = undefined;
@@ -113,15 +115,15 @@ export class Downloader {
       if (turn !== undefined) this.#options.bucket?.forget(turn);
       this.#turns[peer.slot] = undefined;
     }
-    this.#resetExclusive(peer);
+    this.#requests.resetExclusive(peer);
     this.pumpAll();
   }
 
   peerChoked(peer: Peer): void {
     // BEP 6: with the fast extension each request is rejected or served; without, they are all forgotten.
-    if (!peer.supportsFast) this.#forgetAll(peer, { mayStillCome: true, includingArriving: false });
+    if (!peer.supportsFast) this.#requests.forgetAll(peer, { mayStillCome: true, includingArriving: false });
     this.picker.disown(peer);
-    this.#resetExclusive(peer);
+    this.#requests.resetExclusive(peer);
     this.pumpAll();
   }
 
@@ -131,8 +133,8 @@ export class Downloader {
     // The answer to a cancelled request first: the same block may be asked for again by now.
     if (peer.answeredWhatWasTakenBack(pieceIndex, blockIndex)) return;
     if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) return;
-    this.#forget(peer, piece, blockIndex, false);
-    if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#resetExclusive(peer);
+    this.#requests.forget(peer, piece, blockIndex, false);
+    if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#requests.resetExclusive(peer);
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
     if (peer.giving.status === "giving") {
       peer.window.snub(this.#options.nowMs());
@@ -193,10 +195,10 @@ export class Downloader {
       if (!this.#isAllowed(peer)) return;
       const piece = this.picker.pieceFor(peer);
       if (piece === undefined) {
-        this.#helpOut(peer);
+        this.#takeOver.nothingFree(peer);
         return;
       }
-      this.#ask(peer, piece, piece.takeFree(peer.slot, ++this.#requestCount));
+      this.#requests.askFree(peer, piece);
     }
   }
 
@@ -205,54 +207,6 @@ export class Downloader {
     const { bucket } = this.#options;
     const turn = this.#turns[peer.slot];
     return bucket === undefined || turn === undefined || bucket.allowance(turn) > 0;
-  }
-
-  #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
-    peer.asked();
-    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
-    this.#options.bucket?.spend(lengthBytes);
-    peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
-  }
-
-  /** Endgame: blocks that wait long at others are asked of a peer that has nothing else to do. */
-  #helpOut(peer: Peer): void {
-    if (this.picker.isEndgame) this.#relieve(peer, ENDGAME_MIN_WAIT_MS, 0);
-  }
-
-  /**
-   * A peer with nothing to do relieves those on whom more waits than they deliver soon: everybody asks whoever has a
-   * piece first, and those who have it later stand idle. The block moves: whom it was asked of is told at once.
-   */
-  #relieve(peer: Peer, leastWaitMs: number, leastBlocks: number): void {
-    if (peer.window.isSnubbed) return;
-    while (peer.outstanding < peer.window.sizeBlocks) {
-      if (!this.#isAllowed(peer)) return;
-      const minWaitMs = Math.max(leastWaitMs, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
-      const busy = this.picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
-      const slower = busy && this.#peers[busy.askedSlot];
-      if (busy === undefined || slower === undefined) return;
-      this.#cancel(slower, busy.piece, busy.blockIndex);
-      busy.piece.move(busy.blockIndex, peer.slot, ++this.#requestCount);
-      this.#ask(peer, busy.piece, busy.blockIndex);
-    }
-  }
-
-  /** When a block asked of the peer now would be here; 0 for an idle peer whose speed is not known. */
-  #nextBlockMs(peer: Peer): number {
-    const bytesPerSecond = peer.paceBytesPerSecond;
-    if (bytesPerSecond === 0) return peer.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
-    return ((peer.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
-  }
-
-  /** How long what is asked of the peer takes, or it has been silent; 0 if that is not long enough to help. */
-  #waitMs(slot: number, minWaitMs: number, minBlocks: number): number {
-    const peer = this.#peers[slot];
-    if (peer === undefined || peer.outstanding === 0) return 0;
-    // BEP 6: who chokes us says of each request at once that it is dropped, or has sent the block.
-    if (peer.giving.status === "choking" && peer.supportsFast) return 0;
-    const silentMs = peer.window.silentForMs(this.#options.nowMs());
-    if (silentMs > Math.max(SILENCE_MS, minWaitMs)) return Math.max(silentMs, peer.queueMs);
-    return peer.outstanding >= minBlocks && peer.queueMs > minWaitMs ? peer.queueMs : 0;
   }
 
   // Blocks coming in
@@ -317,7 +271,7 @@ export class Downloader {
     piece.ends(blockIndex, peer.sourceIndex);
     if (piece.status === "abandoned") {
       this.#duplicateBytes += lengthBytes;
-      this.#giveBack(piece);
+      this.#requests.giveBack(piece);
     } else {
       this.#options.onBlock(peer, lengthBytes);
       if (piece.isWhole) this.#commit(piece);
@@ -345,7 +299,7 @@ export class Downloader {
     } else {
       this.picker.closed(pieceIndex);
       if (outcome === "mismatch") {
-        this.#discardedBytes += this.#options.geometry.lengthOfPieceBytes(pieceIndex);
+        this.#corruptBytes += this.#options.geometry.lengthOfPieceBytes(pieceIndex);
         this.#options.onPieceCorrupt(pieceIndex, piece.contributors());
       } else {
         this.#options.onStorageFailed(outcome);
@@ -370,17 +324,15 @@ export class Downloader {
     this.pumpAll();
     for (const peer of this.#peers) {
       if (peer === undefined || !this.#mayAsk(peer) || this.picker.pieceFor(peer) !== undefined) continue;
-      // Who suggests has better things to send than what is on its way from others.
-      if (peer.isSuggesting) continue;
-      this.#relieve(peer, TAKE_OVER_MIN_WAIT_MS, TAKE_OVER_MIN_BLOCKS);
+      this.#takeOver.stillNothingFree(peer);
     }
   }
 
   /** Gives up what is asked for and begun, and asks for nothing any more. */
   stop(): void {
     this.#isActive = false;
-    for (const peer of this.#peers) if (peer !== undefined) this.#cancelAll(peer, 0);
-    for (const piece of [...this.picker.openPieces()]) this.#abandon(piece);
+    for (const peer of this.#peers) if (peer !== undefined) this.#requests.cancelAll(peer, 0);
+    for (const piece of [...this.picker.openPieces()]) this.#requests.abandon(piece);
   }
 
   #lookAfter(peer: Peer, nowMs: number): void {
@@ -420,18 +372,18 @@ export class Downloader {
       return;
     }
     peer.window.snub(nowMs);
-    this.#cancelAll(peer, isStillAsked ? 1 : 0);
+    this.#requests.cancelAll(peer, isStillAsked ? 1 : 0);
     this.picker.disown(peer);
-    this.#resetExclusive(peer);
+    this.#requests.resetExclusive(peer);
   }
 
   /** Nothing more is asked of the peer that would hold memory, until it shows that it gives. */
   #rest(peer: Peer): void {
     peer.answering.stalled(peer.answering.hasRefused ? "rejects what it says it has" : "does not answer");
     peer.window.rest(this.#options.nowMs());
-    this.#cancelAll(peer, 0);
+    this.#requests.cancelAll(peer, 0);
     this.picker.disown(peer);
-    this.#resetExclusive(peer);
+    this.#requests.resetExclusive(peer);
   }
 
   /** Asks a resting peer for a block that has no place, and is thrown away when it comes: it costs no memory to wait for. */
@@ -458,15 +410,15 @@ export class Downloader {
     for (const piece of [...this.picker.orphans()]) {
       if (piece.status !== "filling" || this.#isGiven(piece)) continue;
       // With nothing in it there is nothing to keep.
-      if (piece.isQuiet && piece.arrivedCount === 0) this.#abandon(piece);
+      if (piece.isQuiet && piece.arrivedCount === 0) this.#requests.abandon(piece);
       if (piece.status !== "filling" || storage.isMemoryScarce !== true) continue;
       const sinceMs = before.get(piece) ?? nowMs;
       if (nowMs - sinceMs < STUCK_PIECE_MS || !storage.isMemoryScarce) {
         this.#stuckSinceMs.set(piece, sinceMs);
         continue;
       }
-      this.#takeBackRequests(piece);
-      this.#abandon(piece);
+      this.#requests.takeBack(piece, this.#peers);
+      this.#requests.abandon(piece);
     }
   }
 
@@ -479,90 +431,5 @@ export class Downloader {
         !peer.window.isSnubbed &&
         peer.has.has(piece.pieceIndex),
     );
-  }
-
-  #takeBackRequests(piece: OpenPiece): void {
-    for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
-      const peer = piece.isMovable(blockIndex) ? this.#peers[piece.askedSlot(blockIndex)] : undefined;
-      if (peer === undefined) continue;
-      this.#cancel(peer, piece, blockIndex);
-      piece.forget(blockIndex);
-    }
-  }
-
-  #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
-    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
-    peer.tookBack(piece.pieceIndex, blockIndex);
-    this.#options.bucket?.giveBack(lengthBytes);
-    peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
-  }
-
-  /** Takes back what is asked of the peer, but for so many of the oldest requests and what is arriving. */
-  #cancelAll(peer: Peer, keep: number): void {
-    let kept = 0;
-    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
-      if (isArriving || kept++ < keep) return;
-      this.#cancel(peer, piece, blockIndex);
-      piece.forget(blockIndex);
-    });
-    this.picker.somethingFreed();
-  }
-
-  #forgetAll(peer: Peer, how: { mayStillCome: boolean; includingArriving: boolean }): void {
-    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
-      if (isArriving && !how.includingArriving) return;
-      this.#forget(peer, piece, blockIndex, how.mayStillCome);
-      if (isArriving) peer.blockIsOver();
-      if (piece.status === "abandoned") this.#giveBack(piece);
-    });
-  }
-
-  #forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
-    piece.forget(blockIndex);
-    this.#options.bucket?.giveBack(piece.lengthOfBlockBytes(blockIndex));
-    if (mayStillCome) peer.tookBack(piece.pieceIndex, blockIndex);
-    else peer.answered();
-    this.picker.somethingFreed();
-  }
-
-  #eachRequest(peer: Peer, visit: (piece: OpenPiece, blockIndex: number, isArriving: boolean) => void): void {
-    if (peer.outstanding === 0) return;
-    for (const piece of [...this.picker.openPieces()]) {
-      for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
-        if (!piece.isAskedOf(blockIndex, peer.slot)) continue;
-        const { arriving } = peer;
-        visit(piece, blockIndex, arriving?.piece === piece && arriving.blockIndex === blockIndex);
-      }
-    }
-  }
-
-  /** A peer on parole gives whole pieces: what it began and does not finish is worth nothing. */
-  #resetExclusive(peer: Peer): void {
-    for (const piece of [...this.picker.openPieces()]) {
-      if (!piece.isExclusive || piece.status !== "filling") continue;
-      if (piece.ownerSlot !== -1 && piece.ownerSlot !== peer.slot) continue;
-      this.#eachRequest(peer, (asked, blockIndex, isArriving) => {
-        if (asked !== piece || isArriving) return;
-        this.#cancel(peer, piece, blockIndex);
-        piece.forget(blockIndex);
-      });
-      this.#abandon(piece);
-    }
-  }
-
-  /** What has come of the piece is given up. */
-  #abandon(piece: OpenPiece): void {
-    if (piece.status !== "filling") return;
-    for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
-      if (piece.isArrived(blockIndex)) this.#discardedBytes += piece.lengthOfBlockBytes(blockIndex);
-    }
-    piece.abandon();
-    this.#giveBack(piece);
-  }
-
-  #giveBack(piece: OpenPiece): void {
-    if (piece.isBeingWritten) return;
-    this.#options.storage.release(piece.pieceIndex);
-    this.picker.closed(piece.pieceIndex);
   }
 }

@@ -16,10 +16,6 @@ const FULL_ROUNDS = 3;
 const PIECE_SECONDS = 0.5;
 /** BEP 3's four. */
 const FEWEST_SLOTS = 4;
-/** Who has so many times `keptPieces` more than the last waits for him... */
-const FAR_AHEAD = 2;
-/** ...but for so many, the last among them, who take what he cannot. */
-const SLOTS_FOR_THE_LAST = 3;
 /** Who is served keeps its slot until others lack so many pieces more: each change costs the requests under way. */
 const KEPT_SHARE = 1 / 16;
 const KEPT_PIECES = 2;
@@ -57,8 +53,6 @@ export class Choker<Peer extends ChokablePeer> {
   #nextRoundMs: number;
   #nextOptimisticMs: number;
   #optimistic: Peer | undefined;
-  /** In the last round. */
-  #isSettled = false;
 
   /** @param slotCount to begin with */
   constructor({ slotCount, geometry, nowMs, random }: ChokerOptions) {
@@ -83,7 +77,6 @@ export class Choker<Peer extends ChokablePeer> {
   tick(nowMs: number, peers: readonly Peer[], isSettled = false): void {
     if (nowMs < this.#nextRoundMs) return;
     this.#nextRoundMs = nowMs + ROUND_MS;
-    this.#isSettled = isSettled;
     this.#adaptSlots(peers);
     const interested = peers.filter((peer) => peer.isInterestedInUs);
     if (nowMs >= this.#nextOptimisticMs) {
@@ -93,13 +86,14 @@ export class Choker<Peer extends ChokablePeer> {
     const optimistic = this.#optimistic;
     const ranked = interested
       .filter((peer) => peer !== optimistic)
-      .sort((a, b) => this.#rank(a) - this.#rank(b) || a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs);
+      .sort(
+        (a, b) =>
+          this.#rank(a, isSettled) - this.#rank(b, isSettled) ||
+          a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs,
+      );
     const isOptimisticTaken = optimistic !== undefined && interested.includes(optimistic);
     const regularSlots = this.#slotCount - (isOptimisticTaken ? 1 : 0);
-    const farAhead = this.#farAhead(interested);
-    const isServed = (peer: Peer, place: number) =>
-      place < SLOTS_FOR_THE_LAST || isStuck(peer) || this.#rank(peer) <= farAhead;
-    const chosen = new Set(ranked.slice(0, regularSlots).filter(isServed));
+    const chosen = new Set(ranked.slice(0, regularSlots));
     if (isOptimisticTaken) chosen.add(optimistic);
     for (const peer of peers) {
       // Who is not interested keeps what it has: it takes no slot, and is served at once when it wants something.
@@ -121,29 +115,11 @@ export class Choker<Peer extends ChokablePeer> {
     }
     if (freeSlots <= 0 || waiting.length === 0) return;
     waiting.sort((a, b) => a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs);
-    const farAhead = this.#farAhead(peers.filter((peer) => peer.isInterestedInUs));
-    for (const peer of waiting) {
-      if (freeSlots === 0) return;
-      const servedCount = this.#slotCount - freeSlots;
-      if (servedCount >= SLOTS_FOR_THE_LAST && peer.piecesHad > farAhead) continue;
-      peer.unchoke();
-      freeSlots--;
-    }
+    for (const peer of waiting.slice(0, freeSlots)) peer.unchoke();
   }
 
   peerLeft(peer: Peer): void {
     if (this.#optimistic === peer) this.#optimistic = undefined;
-  }
-
-  /**
-   * What those get who have much more is missing to who is far behind. Whether the uplink is full cannot be told: with
-   * small windows connections take all that is asked for at once.
-   */
-  #farAhead(interested: readonly Peer[]): number {
-    if (this.#isSettled) return Number.POSITIVE_INFINITY;
-    let least = Number.POSITIVE_INFINITY;
-    for (const peer of interested) if (!isStuck(peer)) least = Math.min(least, peer.piecesHad);
-    return least + FAR_AHEAD * this.#keptPieces;
   }
 
   #adaptSlots(peers: readonly Peer[]): void {
@@ -162,10 +138,10 @@ export class Choker<Peer extends ChokablePeer> {
   }
 
   /** The lower, the sooner it is served. */
-  #rank(peer: Peer): number {
+  #rank(peer: Peer, isSettled: boolean): number {
     if (!peer.isUnchoked) return peer.piecesHad;
-    if (isStuck(peer)) return Number.POSITIVE_INFINITY;
-    return this.#isSettled ? Number.NEGATIVE_INFINITY : peer.piecesHad - this.#keptPieces;
+    if (peer.isHeldByConnection && peer.uploadBytesPerSecond === 0) return Number.POSITIVE_INFINITY;
+    return isSettled ? Number.NEGATIVE_INFINITY : peer.piecesHad - this.#keptPieces;
   }
 
   /** The choked peer that waits longest; among equals a random one. */
@@ -175,9 +151,4 @@ export class Choker<Peer extends ChokablePeer> {
     const longest = choked.filter((peer) => peer.chokedOrUnchokedAtMs === earliestMs);
     return longest[Math.floor(this.#random() * longest.length)] ?? this.#optimistic;
   }
-}
-
-/** It is served, and takes nothing. */
-function isStuck(peer: ChokablePeer): boolean {
-  return peer.isUnchoked && peer.isHeldByConnection && peer.uploadBytesPerSecond === 0;
 }

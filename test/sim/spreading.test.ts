@@ -131,6 +131,28 @@ describe("spreading a file", () => {
     reaches(1.1, { lengthBytes: 64 * MIB, leecherCount: 8, leavesAfterFirstCopy: true });
   });
 
+  it("to six leechers beside two who come for 3 s and go again is within 15 %", () => {
+    const lengthBytes = 96 * MIB;
+    const network = new SwarmNetwork({ lengthBytes, socketBytes: MIB });
+    const seeder = network.add({ userId: "seeder", has: "all" });
+    const leechers = Array.from({ length: 6 }, (_, index) => network.add({ userId: `leecher ${index}` }));
+    const guests = new Map<string, Host>();
+    const visit = (userId: string): void => {
+      const others = [...guests].filter(([otherId]) => otherId !== userId).map(([, guest]) => guest);
+      const guest = network.add({ userId, connectTo: [seeder, ...leechers, ...others] });
+      guests.set(userId, guest);
+      network.clock.schedule(3000, () => guest.leave());
+      network.clock.schedule(4000, () => visit(userId));
+    };
+    network.clock.schedule(0, () => visit("guest 1"));
+    network.clock.schedule(2000, () => visit("guest 2"));
+    // The seeder sends every byte once: the uplinks of those who come and go are not even needed for the bound.
+    const ratio = network.runUntilComplete(leechers) / fluidBoundSeconds(lengthBytes, seeder, leechers);
+    assert.ok(ratio <= 1.15, `${ratio} times the bound`);
+    const wasted = leechers.reduce((sum, host) => sum + host.torrent.status().wastedBytes, 0);
+    assert.ok(wasted <= 0.005 * lengthBytes * leechers.length, `${wasted} bytes for nothing`);
+  });
+
   it("ends with everybody knowing of everybody that he has everything, so that nobody calls again", () => {
     const network = new SwarmNetwork({ lengthBytes: 8 * MIB, latencyMs: 50 });
     const hosts = ["a", "b", "c", "d"].map((userId) =>

@@ -43,32 +43,6 @@ describe("the choker", () => {
     assert.deepEqual(unchokedOf(peers), [1, 2]);
   });
 
-  it("makes those who are far ahead wait for the last, but for two who take what he cannot", () => {
-    const choker = chokerOf(8);
-    const peers = peersOf(6);
-    choker.fillFreeSlots(peers);
-    for (const [index, peer] of peers.entries()) {
-      peer.uploadBytesPerSecond = 1000;
-      peer.piecesHad = index === 0 ? 10 : 300 + index;
-    }
-    choker.tick(ROUND_MS, peers);
-    assert.deepEqual(unchokedOf(peers), [0, 1, 2]);
-    // A slot that is free is not one for them.
-    choker.fillFreeSlots(peers);
-    assert.deepEqual(unchokedOf(peers), [0, 1, 2]);
-    // Who takes nothing of what waits for him is waited for no longer.
-    const [last] = peers;
-    assert.ok(last);
-    last.isHeldByConnection = true;
-    last.uploadBytesPerSecond = 0;
-    choker.tick(2 * ROUND_MS, peers);
-    assert.deepEqual(unchokedOf(peers), [0, 1, 2, 3, 4, 5]);
-    // Nor while new pieces go out: whoever was promised one is to get it.
-    last.isHeldByConnection = false;
-    choker.tick(3 * ROUND_MS, peers, true);
-    assert.deepEqual(unchokedOf(peers), [0, 1, 2, 3, 4, 5]);
-  });
-
   it("prefers who has least, but lets who is served go on while the difference is small", () => {
     const choker = chokerOf(2);
     const peers = peersOf(4);

@@ -6,7 +6,7 @@ import type { Picker } from "./picker.ts";
 import type { Requests } from "./requests.ts";
 
 /** In endgame blocks are moved when what waits takes longer than this: less is on its way already, or in its sender's
- * buffers (upload-queue.ts: 0.2 s), and would come twice. */
+ * buffers (upload-queue.ts), and would come twice. */
 const ENDGAME_MIN_WAIT_MS = 400;
 /** Blocks are moved from a peer that needs so many times longer for them... */
 const TAKE_OVER_SPEEDUP = 2;

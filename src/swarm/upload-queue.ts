@@ -5,8 +5,9 @@ import type { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import { type PeerLink, PIECE_HEADER_BYTES } from "../wire/messages.ts";
 import { writePieceHeader } from "../wire/piece-header.ts";
-import type { PieceFrames, PieceRange, PieceStorage } from "./piece-storage.ts";
+import type { PieceRange, PieceStorage } from "./piece-storage.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
+import { isWithin, releaseIfDone, UploadParts, type UploadRequest } from "./upload-parts.ts";
 
 /** One run: long enough for few calls and full TLS records, short enough to stop soon after a choke. */
 const MAX_RUN_BLOCKS = 16;
@@ -17,26 +18,8 @@ const MIN_UNSENT_BYTES = 32 * 1024;
 const UNSENT_AT_START_BYTES = 64 * 1024;
 const MOST_UNSENT_AT_START_BYTES = 512 * 1024;
 const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
-/** What is read at once, and so what a peer that stops reading keeps from others. */
-const PART_BYTES = 1024 * 1024;
-/** The part that is being sent, and the next. */
-const MAX_LOADED_PARTS = 2;
 /** A connection that takes nothing for so many ticks (100 ms each) keeps only what is in flight from other peers. */
 const STALLED_TICKS = 20;
-
-export interface UploadRequest {
-  readonly pieceIndex: number;
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-}
-
-/** In memory for this peer: reading -> readable; its frames go back when it is unwanted and nothing is in flight. */
-interface LoadedPart {
-  readonly range: PieceRange;
-  frames: PieceFrames | undefined;
-  runsInFlight: number;
-  isWanted: boolean;
-}
 
 export interface UploadQueueOptions {
   readonly geometry: Geometry;
@@ -69,7 +52,7 @@ export class UploadQueue {
   #head = 0;
   /** Requests from `#head` up to here go before the others. */
   #urgentEnd = 0;
-  readonly #loaded: LoadedPart[] = [];
+  readonly #parts: UploadParts;
   #isHeld = false;
   #unsentBytes = 0;
   /** By the connection. */
@@ -85,6 +68,12 @@ export class UploadQueue {
 
   constructor(options: UploadQueueOptions) {
     this.#options = options;
+    this.#parts = new UploadParts({
+      geometry: options.geometry,
+      storage: options.storage,
+      onReadable: () => this.pump(),
+      onReadFailed: (pieceIndex, error) => this.#readFailed(pieceIndex, error),
+    });
   }
 
   get length(): number {
@@ -156,7 +145,7 @@ export class UploadQueue {
     this.#requests = [];
     this.#head = 0;
     this.#urgentEnd = 0;
-    this.#unloadAllBut(nothing);
+    this.#parts.clear();
     this.#options.bucket?.forget(this.#turn);
     return waiting;
   }
@@ -169,9 +158,9 @@ export class UploadQueue {
   /** Called now and then: memory that nothing was asked of since the last call goes back. */
   tick(): void {
     this.#heldTicks = this.#mustHold ? this.#heldTicks + 1 : 0;
-    if (this.isStalled) this.#unloadAllBut(isInFlight);
+    if (this.isStalled) this.#parts.keepInFlight();
     if (this.length > 0) return;
-    if (this.#isIdle) this.#unloadAllBut(nothing);
+    if (this.#isIdle) this.#parts.clear();
     this.#isIdle = true;
   }
 
@@ -209,54 +198,11 @@ export class UploadQueue {
     }
   }
 
-  /** Sees that the part of the first request, and the next part asked for, are in memory or being read. */
   #readAhead(): void {
-    if (this.isStalled) return;
-    const wanted: PieceRange[] = [];
-    for (let at = this.#head; at < this.#requests.length && wanted.length < MAX_LOADED_PARTS; at++) {
-      const request = this.#requests[at];
-      if (request === undefined || wanted.some((range) => isWithin(request, range))) continue;
-      wanted.push(this.#partOf(request));
-    }
-    if (wanted.length === 0) return;
-    this.#unloadAllBut((part) => wanted.some((range) => isSameRange(range, part.range)));
-    for (const range of wanted) {
-      if (this.#loaded.every((part) => !isSameRange(part.range, range))) this.#load(range);
-    }
+    if (!this.isStalled) this.#parts.readAhead(this.#requests, this.#head);
   }
 
-  /** What is read for that request: pieces are cut at the same places for all peers, so that they share reads. */
-  #partOf({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest): PieceRange {
-    const pieceBytes = this.#options.geometry.lengthOfPieceBytes(pieceIndex);
-    const end = offsetBytes + lengthBytes;
-    let from = offsetBytes - (offsetBytes % PART_BYTES);
-    let to = from + PART_BYTES;
-    if (end > to) {
-      // Not at the beginning of a block, as nobody asks, and on both sides of a cut: just the blocks it touches.
-      from = offsetBytes - (offsetBytes % BLOCK_LENGTH_BYTES);
-      to = from + 2 * BLOCK_LENGTH_BYTES;
-    }
-    return { pieceIndex, offsetBytes: from, lengthBytes: Math.min(to, pieceBytes) - from };
-  }
-
-  #load(range: PieceRange): void {
-    const part: LoadedPart = { range, frames: undefined, runsInFlight: 0, isWanted: true };
-    this.#loaded.push(part);
-    this.#options.storage.read(range, (result) => {
-      if (result instanceof Error) {
-        this.#readFailed(part, result);
-        return;
-      }
-      part.frames = result;
-      if (part.isWanted) this.pump();
-      else releaseIfDone(part);
-    });
-  }
-
-  #readFailed(part: LoadedPart, error: MiniTorrentError): void {
-    if (!part.isWanted) return;
-    this.#unload(part);
-    const { pieceIndex } = part.range;
+  #readFailed(pieceIndex: number, error: MiniTorrentError): void {
     const waiting = this.#requests.slice(this.#head);
     this.#requests = waiting.filter((request) => request.pieceIndex !== pieceIndex);
     this.#head = 0;
@@ -270,7 +216,7 @@ export class UploadQueue {
   #sendRun(): boolean {
     const first = this.#requests[this.#head];
     if (first === undefined) return false;
-    const part = this.#loaded.find(({ range }) => isWithin(first, range));
+    const part = this.#parts.find(first);
     if (part?.frames === undefined) return false;
     if (!this.#options.mayServe(first.pieceIndex)) return false;
     const allowedBytes = this.#options.bucket?.allowance(this.#turn) ?? Number.POSITIVE_INFINITY;
@@ -334,49 +280,6 @@ export class UploadQueue {
       this.#isWholeBlock(request)
     );
   }
-
-  #unloadAllBut(isWanted: (part: LoadedPart) => boolean): void {
-    for (let at = this.#loaded.length - 1; at >= 0; at--) {
-      const part = this.#loaded[at];
-      if (part !== undefined && !isWanted(part)) this.#unload(part);
-    }
-  }
-
-  #unload(part: LoadedPart): void {
-    this.#loaded.splice(this.#loaded.indexOf(part), 1);
-    part.isWanted = false;
-    releaseIfDone(part);
-  }
-}
-
-function isInFlight({ runsInFlight }: LoadedPart): boolean {
-  return runsInFlight > 0;
-}
-
-function nothing(): boolean {
-  return false;
-}
-
-function isWithin({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest, range: PieceRange): boolean {
-  return (
-    pieceIndex === range.pieceIndex &&
-    offsetBytes >= range.offsetBytes &&
-    offsetBytes + lengthBytes <= range.offsetBytes + range.lengthBytes
-  );
-}
-
-function isSameRange(one: PieceRange, other: PieceRange): boolean {
-  return (
-    one.pieceIndex === other.pieceIndex &&
-    one.offsetBytes === other.offsetBytes &&
-    one.lengthBytes === other.lengthBytes
-  );
-}
-
-function releaseIfDone(part: LoadedPart): void {
-  if (part.isWanted || part.runsInFlight > 0) return;
-  part.frames?.release();
-  part.frames = undefined;
 }
 
 /** A piece message for a range that is not a whole block: copied together from the blocks that it touches. */

@@ -7,7 +7,8 @@ import { FirstCopies } from "./first-copies.ts";
 import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import type { TokenBucket } from "./token-bucket.ts";
-import { UploadQueue, type UploadRequest } from "./upload-queue.ts";
+import type { UploadRequest } from "./upload-parts.ts";
+import { UploadQueue } from "./upload-queue.ts";
 
 /** Contiguous pieces that are suggested one after the other (seeks of a disk, read-ahead). */
 const RUN_LENGTH_BYTES = 1024 * 1024;

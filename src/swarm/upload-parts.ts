@@ -1,0 +1,147 @@
+// What is read for one peer: parts of pieces in wire form, the one that is being sent and the next. Pieces are cut at the
+// same places for all peers, so that these share reads. It does not send (upload-queue.ts).
+import type { MiniTorrentError } from "../api/errors.ts";
+import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
+import type { PieceFrames, PieceRange, PieceStorage } from "./piece-storage.ts";
+
+/** What is read at once, and so what a peer that stops reading keeps from others. */
+const PART_BYTES = 1024 * 1024;
+/** The part that is being sent, and the next. */
+const MAX_LOADED_PARTS = 2;
+
+export interface UploadRequest {
+  readonly pieceIndex: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** In memory for this peer: reading -> readable; its frames go back when it is unwanted and nothing is in flight. */
+export interface LoadedPart {
+  readonly range: PieceRange;
+  frames: PieceFrames | undefined;
+  runsInFlight: number;
+  isWanted: boolean;
+}
+
+export interface UploadPartsOptions {
+  readonly geometry: Geometry;
+  readonly storage: Pick<PieceStorage, "read">;
+  /** A part that is wanted can be sent. */
+  readonly onReadable: () => void;
+  readonly onReadFailed: (pieceIndex: number, error: MiniTorrentError) => void;
+}
+
+export class UploadParts {
+  readonly #options: UploadPartsOptions;
+  readonly #loaded: LoadedPart[] = [];
+
+  constructor(options: UploadPartsOptions) {
+    this.#options = options;
+  }
+
+  /** The part that holds what is asked for; undefined: it is neither here nor being read. */
+  find(request: UploadRequest): LoadedPart | undefined {
+    return this.#loaded.find(({ range }) => isWithin(request, range));
+  }
+
+  /** Gives back what nothing is in flight of. */
+  keepInFlight(): void {
+    this.#unloadAllBut(isInFlight);
+  }
+
+  clear(): void {
+    this.#unloadAllBut(nothing);
+  }
+
+  /** Sees that the part of the first request, and the next part asked for, are in memory or being read. */
+  readAhead(requests: readonly UploadRequest[], head: number): void {
+    const wanted: PieceRange[] = [];
+    for (let at = head; at < requests.length && wanted.length < MAX_LOADED_PARTS; at++) {
+      const request = requests[at];
+      if (request === undefined || wanted.some((range) => isWithin(request, range))) continue;
+      wanted.push(this.#partOf(request));
+    }
+    if (wanted.length === 0) return;
+    this.#unloadAllBut((part) => wanted.some((range) => isSameRange(range, part.range)));
+    for (const range of wanted) {
+      if (this.#loaded.every((part) => !isSameRange(part.range, range))) this.#load(range);
+    }
+  }
+
+  /** What is read for that request: pieces are cut at the same places for all peers, so that they share reads. */
+  #partOf({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest): PieceRange {
+    const pieceBytes = this.#options.geometry.lengthOfPieceBytes(pieceIndex);
+    const end = offsetBytes + lengthBytes;
+    let from = offsetBytes - (offsetBytes % PART_BYTES);
+    let to = from + PART_BYTES;
+    if (end > to) {
+      // Not at the beginning of a block, as nobody asks, and on both sides of a cut: just the blocks it touches.
+      from = offsetBytes - (offsetBytes % BLOCK_LENGTH_BYTES);
+      to = from + 2 * BLOCK_LENGTH_BYTES;
+    }
+    return { pieceIndex, offsetBytes: from, lengthBytes: Math.min(to, pieceBytes) - from };
+  }
+
+  #load(range: PieceRange): void {
+    const part: LoadedPart = { range, frames: undefined, runsInFlight: 0, isWanted: true };
+    this.#loaded.push(part);
+    this.#options.storage.read(range, (result) => {
+      if (result instanceof Error) {
+        if (!part.isWanted) return;
+        this.#unload(part);
+        this.#options.onReadFailed(range.pieceIndex, result);
+        return;
+      }
+      part.frames = result;
+      if (part.isWanted) this.#options.onReadable();
+      else releaseIfDone(part);
+    });
+  }
+
+  #unloadAllBut(isWanted: (part: LoadedPart) => boolean): void {
+    for (let at = this.#loaded.length - 1; at >= 0; at--) {
+      const part = this.#loaded[at];
+      if (part !== undefined && !isWanted(part)) this.#unload(part);
+    }
+  }
+
+  #unload(part: LoadedPart): void {
+    this.#loaded.splice(this.#loaded.indexOf(part), 1);
+    part.isWanted = false;
+    releaseIfDone(part);
+  }
+}
+
+function isInFlight({ runsInFlight }: LoadedPart): boolean {
+  return runsInFlight > 0;
+}
+
+function nothing(): boolean {
+  return false;
+}
+
+export function isWithin(
+  { pieceIndex, offsetBytes, lengthBytes }: UploadRequest,
+  range: PieceRange,
+): boolean {
+  return (
+    pieceIndex === range.pieceIndex &&
+    offsetBytes >= range.offsetBytes &&
+    offsetBytes + lengthBytes <= range.offsetBytes + range.lengthBytes
+  );
+}
+
+function isSameRange(one: PieceRange, other: PieceRange): boolean {
+  return (
+    one.pieceIndex === other.pieceIndex &&
+    one.offsetBytes === other.offsetBytes &&
+    one.lengthBytes === other.lengthBytes
+  );
+}
+
+/** Its frames go back when it is unwanted and nothing is in flight. */
+export function releaseIfDone(part: LoadedPart): void {
+  if (part.isWanted || part.runsInFlight > 0) return;
+  part.frames?.release();
+  part.frames = undefined;
+}

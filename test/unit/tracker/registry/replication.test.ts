@@ -427,6 +427,39 @@ describe("Replication after trackers were apart", () => {
     assertEqualReplicas(restored, b, c);
   });
 
+  it("doubts a claim no more when the hello of one that had heard of it shows that, and not at another's", async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "replica-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "registry.db");
+    const network = makeNetwork(context);
+    const [b, c, d] = [network.add("b"), network.add("c"), network.add("d")];
+    const died = network.add("a", { path });
+    network.connect(died, b, 20);
+    await network.run(1000);
+    outcome(claimUser(died, "alice"));
+    await network.run(25);
+    network.stop(died); // b has stored the claim, and the answer is on its way
+    assert.equal(b.registry.claim("user", "alice")?.value, "a");
+    const later = outcome(claimUser(c, "alice"));
+    await network.run(10);
+    assert.equal(later.now, "OK", "c is apart from both");
+
+    const a = network.add("a", { path });
+    assert.equal(a.registry.doubtfulClaims.length, 1, "it died before it noted that somebody was told");
+    const stranger = network.connect(a, d);
+    await network.run(1);
+    assert.equal(a.registry.doubtfulClaims.length, 1, "d had not heard of the claim");
+    stranger.sever();
+    network.connect(a, b);
+    await network.run(100);
+    assert.deepEqual(a.registry.doubtfulClaims, []);
+    network.connect(a, c);
+    await network.run(5000);
+    for (const replica of [a, b, c])
+      assert.equal(replica.registry.claim("user", "alice")?.value, "a", `the earlier, at ${replica.name}`);
+    assertEqualReplicas(a, b, c);
+  });
+
   it("finds out that registries differ although their vectors agree, and mends that", async (context) => {
     const network = makeNetwork(context);
     const [a, b] = [network.add("a"), network.add("b")];

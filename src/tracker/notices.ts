@@ -1,7 +1,6 @@
 // What changed in the registry, told to whom it concerns among the clients of this tracker. The same rows reach every
 // tracker, written there or merged, so a notice reaches a client wherever he is connected. Nothing is kept for those
 // who are not: they read how things stand when they come.
-import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
 import {
   answerKey,
@@ -14,6 +13,9 @@ import {
 import type { LostClaim, RegistryReader, RegistryRecord } from "./registry/registry.ts";
 import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
+/** By the claim of the group: the accounts that hear of what changes in it. */
+type Listeners = Map<string, readonly string[]>;
+
 export class Notices {
   readonly #reader: RegistryReader;
   readonly #connections: Connections;
@@ -24,14 +26,17 @@ export class Notices {
   }
 
   changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[]): void {
+    // Nothing is written meanwhile, so who hears of a group is looked up once, not for each of its files: a tracker
+    // that catches up gets thousands of them at once.
+    const listeners: Listeners = new Map();
     // A group that ended is named by its row alone.
     const groupNames = new Map<string, string>();
     for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
     for (const record of records) {
       if (record.kind === "membership") this.#membershipChanged(record);
-      else if (record.kind === "revocation") this.#membershipEnded(record, groupNames);
+      else if (record.kind === "revocation") this.#membershipEnded(record, groupNames, listeners);
       else if (record.kind === "group") this.#groupChanged(record);
-      else if (record.kind === "file") this.#fileChanged(record);
+      else if (record.kind === "file") this.#fileChanged(record, listeners);
     }
     for (const claim of lostClaims) this.#claimLost(claim);
   }
@@ -61,7 +66,11 @@ export class Notices {
     }
   }
 
-  #membershipEnded({ key, value }: RegistryRecord, groupNames: ReadonlyMap<string, string>): void {
+  #membershipEnded(
+    { key, value }: RegistryRecord,
+    groupNames: ReadonlyMap<string, string>,
+    listeners: Listeners,
+  ): void {
     const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
     const revocation = value as RevocationValue | undefined;
     if (revocation === undefined) return;
@@ -73,7 +82,8 @@ export class Notices {
     if (currentMember(this.#reader, groupClaimId, accountId) === undefined) {
       this.#connections.tell(accountId, { type: "membership-ended", groupId, how });
     }
-    this.#tellMembers(groupClaimId, { type: "revoked", groupId, userId, membershipId });
+    const event = { type: "revoked", groupId, userId, membershipId } as const;
+    for (const member of this.#listeners(groupClaimId, listeners)) this.#connections.tell(member, event);
   }
 
   #groupChanged({ key, claimId, stamp, value }: RegistryRecord): void {
@@ -83,16 +93,20 @@ export class Notices {
     this.#connections.tell(ownerAccountId, { type: "became-owner", groupId: key });
   }
 
-  #fileChanged({ key, claimId, value }: RegistryRecord): void {
+  #fileChanged({ key, claimId, value }: RegistryRecord, listeners: Listeners): void {
     const [groupClaimId = "", fileName = ""] = key.split("\u001f");
-    const group = groupByClaim(this.#reader, groupClaimId);
-    if (value === undefined || group === undefined) return;
-    if (this.#reader.claimById("file", claimId) === undefined) return;
+    if (value === undefined) return;
     const { sharedByAccountId } = value as FileValue;
+    // Who shared it has the answer to that.
+    const told = this.#listeners(groupClaimId, listeners).filter((member) => member !== sharedByAccountId);
+    if (told.length === 0) return;
+    const group = groupByClaim(this.#reader, groupClaimId);
+    if (group === undefined) return;
+    if (this.#reader.claimById("file", claimId) === undefined) return;
     const userId = userIdOf(this.#reader, sharedByAccountId);
     if (userId === undefined) return;
     const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
-    this.#tellMembers(groupClaimId, event, sharedByAccountId);
+    for (const member of told) this.#connections.tell(member, event);
   }
 
   #claimLost({ kind, name, claimId, value }: LostClaim): void {
@@ -126,13 +140,14 @@ export class Notices {
     }
   }
 
-  /** @param whoKnows the account that did it, and has its answer */
-  #tellMembers(groupClaimId: string, event: TrackerEvent, whoKnows?: string): void {
-    for (const accountId of [...this.#connections.accountIds()]) {
-      if (accountId === whoKnows) continue;
-      if (currentMember(this.#reader, groupClaimId, accountId) !== undefined) {
-        this.#connections.tell(accountId, event);
-      }
-    }
+  /** The group's members among those who are connected. @param known what was looked up for this change already */
+  #listeners(groupClaimId: string, known: Listeners): readonly string[] {
+    const before = known.get(groupClaimId);
+    if (before !== undefined) return before;
+    const found = [...this.#connections.accountIds()].filter(
+      (accountId) => currentMember(this.#reader, groupClaimId, accountId) !== undefined,
+    );
+    known.set(groupClaimId, found);
+    return found;
   }
 }

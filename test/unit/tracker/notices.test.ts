@@ -17,7 +17,7 @@ import { requireGroup } from "../../../src/tracker/memberships.ts";
 import { Notices } from "../../../src/tracker/notices.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
-import type { LostClaim } from "../../../src/tracker/registry/registry.ts";
+import type { LostClaim, RegistryRecord } from "../../../src/tracker/registry/registry.ts";
 import { authority, metainfoFor, type Town, town } from "./fixture.ts";
 
 interface Person {
@@ -115,6 +115,37 @@ test("a file that comes is told to the other members of its group", async (t) =>
   assert.deepEqual(heard(), [[event], [], []]);
   await as(bob, (command) => stopShare(command, "films", "film"));
   assert.deepEqual(heard(), [[], [], []]);
+});
+
+test("of many files that come at once, who hears of the group is looked up once", async (t) => {
+  const { place, people, notices, heard } = await village(t, "alice", "bob", "dave");
+  const [alice, bob, dave] = people.map(({ account }) => account);
+  assert.ok(alice && bob && dave);
+  await place.group("films", alice, bob);
+  const names = ["film 1", "film 2", "film 3"];
+  const records: RegistryRecord[] = [];
+  for (const name of names) {
+    const { info, sha1 } = metainfoFor(name);
+    const { nowMs } = place;
+    const writeId = randomUUID();
+    const written = await place.registry.transact(writeId, (writer) =>
+      shareFile({ writer, writeId, account: bob, nowMs }, { groupId: "films", info, sha1 }),
+    );
+    records.push(...written.records);
+  }
+  const listed = t.mock.method(place.registry, "list");
+  const file = records.filter(({ kind }) => kind === "file");
+  assert.equal(file.length, names.length);
+  heard();
+  listed.mock.resetCalls();
+  notices.changed(file, []);
+  const fileNames = heard().map((events) =>
+    events.map((event) => event.type === "file-shared" && event.fileName),
+  );
+  assert.deepEqual(fileNames, [names, [], []]);
+  // Dave is in no group: his memberships are read only to know whether he hears of it.
+  const ofDave = listed.mock.calls.filter(({ arguments: [, prefix] }) => prefix.includes(dave.accountId));
+  assert.equal(ofDave.length, 1);
 });
 
 test("who loses a name to an earlier claim is told, and so are the members of a group that goes with it", async (t) => {

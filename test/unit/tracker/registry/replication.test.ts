@@ -179,6 +179,26 @@ describe("Replication between connected trackers", () => {
     assertEqualReplicas(a, b, c);
   });
 
+  it("lets the earlier of two answered claims stand, and tells the other, where trackers are partly apart", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c] = [network.add("a", { skewMs: 600_000 }), network.add("b"), network.add("c")];
+    network.connect(a, b);
+    network.connect(b, c);
+    await network.run(2500); // half a second after c heard last how late it is at a
+    const first = outcome(claimUser(a, "alice"));
+    await network.run(5);
+    const second = outcome(claimUser(c, "alice"));
+    await network.run(5);
+    assert.deepEqual([first.now, second.now], ["OK", "OK"]);
+    await network.run(5000);
+    assertEqualReplicas(a, b, c);
+    assert.equal(b.registry.claim("user", "alice")?.value, "c", "its id is the lower one");
+    assert.deepEqual(
+      a.lostClaims.map(({ value }) => value),
+      ["a"],
+    );
+  });
+
   it("answers a command that is tried again only when the first try is over", async (context) => {
     const network = makeNetwork(context);
     const [a, b] = [network.add("a"), network.add("b")];

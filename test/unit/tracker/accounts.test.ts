@@ -98,6 +98,14 @@ test("a flood of calls is refused until it ebbs, each account by itself", async 
   await assert.rejects(limits.write("alice"), { code: "TOO_MANY_ATTEMPTS" });
 });
 
+test("writes of an hour are refused past their limit, though they come slowly enough, until the hour is over", async () => {
+  const limits = new AttemptLimits({ writesPerAccount: 100, writesPerAccountAndHour: 1 });
+  await limits.write("alice");
+  const message = /again in 3[56]\d\d s/;
+  await assert.rejects(limits.write("alice"), { code: "TOO_MANY_ATTEMPTS", message });
+  await limits.write("bob");
+});
+
 test("many guesses at once count as many", async () => {
   const limits = new AttemptLimits();
   const gate = Promise.withResolvers<never>();

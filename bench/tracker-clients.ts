@@ -23,6 +23,8 @@ const total = perProcess * processCount;
 /** Garbage goes meanwhile, and no heartbeat is missed. */
 const SETTLE_MS = 8_000;
 const STORM_PATIENCE_MS = 120_000;
+/** Of those who come back, so many before the last. */
+const MOST = 0.95;
 const KIB = 1024;
 const backSchema = z.object({ type: z.literal("back"), online: z.number(), attemptsInVain: z.number() });
 
@@ -93,10 +95,12 @@ try {
   const storm = await back;
   const stormCpu = cpuSeconds(second.pid) - cpuBeforeStorm;
   const crowdCpu = crowdCpuSeconds() - crowdCpuBefore;
-  const lastSeconds = storm === undefined ? undefined : (storm.atMs - killedMs) / 1000;
+  const seconds = (atMs: number): string => `${((atMs - killedMs) / 1000).toFixed(1)} s`;
   await sleep(2_000);
   const within =
-    lastSeconds === undefined ? `not within ${STORM_PATIENCE_MS / 1000} s` : `${lastSeconds.toFixed(1)} s`;
+    storm === undefined
+      ? `not within ${STORM_PATIENCE_MS / 1000} s`
+      : `${seconds(storm.atMs)}, half after ${seconds(storm.halfMs)}, 95 % after ${seconds(storm.mostMs)}`;
   const { clientsOnline: onlineAfter } = await second.health();
   marks.push(
     {
@@ -168,7 +172,11 @@ async function measureBare(): Promise<{ bytes: number; cpuMs: number }> {
 }
 
 /** The moment, on performance.now()'s clock, at which all were online again, and the attempts that it took in vain. */
-function allBack(): Promise<{ atMs: number; attemptsInVain: number } | undefined> {
+function allBack(): Promise<
+  { atMs: number; halfMs: number; mostMs: number; attemptsInVain: number } | undefined
+> {
+  let halfMs = 0;
+  let mostMs = 0;
   const reports = new Map<ChildProcess, { online: number; attemptsInVain: number }>();
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(undefined), STORM_PATIENCE_MS);
@@ -179,9 +187,12 @@ function allBack(): Promise<{ atMs: number; attemptsInVain: number } | undefined
         reports.set(process, back.data);
         const sum = (of: "online" | "attemptsInVain") =>
           [...reports.values()].reduce((so, report) => so + report[of], 0);
-        if (sum("online") < total) return;
+        const [online, atMs] = [sum("online"), performance.now()];
+        if (online * 2 < total) halfMs = atMs;
+        if (online < total * MOST) mostMs = atMs;
+        if (online < total) return;
         clearTimeout(timer);
-        resolve({ atMs: performance.now(), attemptsInVain: sum("attemptsInVain") });
+        resolve({ atMs, halfMs, mostMs, attemptsInVain: sum("attemptsInVain") });
       });
     }
   });

@@ -14,7 +14,7 @@ import { CLIENTS_PER_GROUP, torrentsOf } from "./tracker-crowd.ts";
 import { cpuSeconds, fillWithPeople, type Mark, printMarks, residentBytes, Stage } from "./tracker-stage.ts";
 
 const { values } = parseArgs({
-  options: { clients: { type: "string", default: "10000" }, processes: { type: "string", default: "2" } },
+  options: { clients: { type: "string", default: "10000" }, processes: { type: "string", default: "8" } },
 });
 const clientCount = Number(values.clients);
 const processCount = Number(values.processes);

@@ -135,11 +135,18 @@ export class ApiClient {
   /** Asks every so often whether the tracker is there, as a client does, and closes when it does not answer in time. */
   keepAlive(): void {
     let timer: NodeJS.Timeout;
+    let messages = 0;
     const ask = () => {
+      const before = messages;
       this.#socket.send("PING");
-      timer = setTimeout(() => this.terminate(), HEARTBEAT_TIMEOUT_MS);
+      timer = setTimeout(() => {
+        setImmediate(() => {
+          if (messages === before) this.terminate();
+        });
+      }, HEARTBEAT_TIMEOUT_MS);
     };
     const heard = () => {
+      messages++;
       clearTimeout(timer);
       timer = setTimeout(ask, HEARTBEAT_IDLE_MS);
     };

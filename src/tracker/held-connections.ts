@@ -4,11 +4,11 @@ import type { Server } from "node:https";
 import type { Socket } from "node:net";
 import { Admission } from "./admission.ts";
 
-/** Each costs some 10 KB. */
-const MAX_HELD = 8_192;
+/** Each costs some 10 KB. More than there are places for clients: who is turned away comes again, in the place of another. */
+const MAX_HELD = 16_384;
 const MAX_HELD_OF_NETWORK = 1_024;
 /** The most patient client has given up by then (tracker-pace.ts of the client). */
-const LONGEST_WAIT_MS = 24_000;
+const LONGEST_WAIT_MS = 60_000;
 /** A handshake costs 1 to 2 ms: between two turns, what stands already is served. */
 const BEGINS_PER_TURN = 4;
 /** A ClientHello has some 300 bytes, 1.5 KB with keys that quantum computers cannot break. */

@@ -184,7 +184,7 @@ export class ApiClient {
     if (text === "PONG") return;
     const { id, result, error } = messageSchema.parse(JSON.parse(text));
     if (id !== undefined && id === this.#eventsId && result?.type === "data") {
-      this.#onEvent?.(result.data, performance.now());
+      for (const event of z.array(z.unknown()).parse(result.data)) this.#onEvent?.(event, performance.now());
       return;
     }
     if (id !== undefined && id === this.#eventsId && error !== undefined) {

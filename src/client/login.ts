@@ -189,7 +189,7 @@ export class Login {
       };
       const subscription: { unsubscribe(): void } = api.events.subscribe(undefined, {
         onStarted: () => resolve(),
-        onData: (data) => this.#onTrackerEvent(data),
+        onData: (data) => this.#onTrackerEvents(data),
         onError: ended,
         onComplete: () => ended("completed"),
       });
@@ -205,13 +205,17 @@ export class Login {
   }
 
   /** What a tracker says unasked comes from the network: what is not of the form is dropped, and logged. */
-  #onTrackerEvent(data: unknown): void {
-    const parsed = trackerEventSchema.safeParse(data);
-    if (!parsed.success) {
-      this.#options.log.warn({ err: parsed.error }, "a tracker's event is not of the form it must have");
-      return;
+  #onTrackerEvents(data: unknown): void {
+    for (const event of Array.isArray(data) ? data : [data]) {
+      const parsed = trackerEventSchema.safeParse(event);
+      if (parsed.success) this.#onTrackerEvent(parsed.data);
+      else {
+        this.#options.log.warn({ err: parsed.error }, "a tracker's event is not of the form it must have");
+      }
     }
-    const event = parsed.data;
+  }
+
+  #onTrackerEvent(event: TrackerEvent): void {
     switch (event.type) {
       case "peer-online":
         this.#options.session.peerOnline(event.infoHash, event.peer);

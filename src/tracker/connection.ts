@@ -4,6 +4,8 @@ import type { Account, TrackerEvent } from "../api/schemas.ts";
 
 /** A client needs one; a few more may be about to end. */
 const MAX_LISTENERS = 4;
+/** In one message: at some 250 bytes each, 128 KB. */
+const MAX_EVENTS_TOGETHER = 500;
 
 /** What TLS and TCP say of a client, not what it says of itself. */
 export interface ConnectionFacts {
@@ -51,11 +53,11 @@ export class Connection implements ConnectionFacts {
   }
 
   /**
-   * What is told from now on, until the signal. Not by `events.on`: its two queues alone are 33 KB for each client.
+   * What is told from now on, until the signal; what is told in one turn, together. Not by `events.on`: its two queues alone are 33 KB for each client.
    *
    * @throws MiniTorrentError LIMIT_REACHED
    */
-  async *events(signal: AbortSignal | undefined): AsyncGenerator<TrackerEvent, void, undefined> {
+  async *events(signal: AbortSignal | undefined): AsyncGenerator<readonly TrackerEvent[], void, undefined> {
     if (this.#listeners.size >= MAX_LISTENERS) {
       throw new MiniTorrentError(
         "LIMIT_REACHED",
@@ -79,7 +81,8 @@ export class Connection implements ConnectionFacts {
       while (!isOver) {
         const events = told;
         told = [];
-        yield* events;
+        for (let at = 0; at < events.length; at += MAX_EVENTS_TOGETHER)
+          yield events.slice(at, at + MAX_EVENTS_TOGETHER);
         if (told.length > 0 || isOver) continue;
         await new Promise<void>((resolve) => {
           wake = resolve;

@@ -318,7 +318,7 @@ const presence = t.router({
 const events = open.subscription(async function* ({
   ctx,
   signal,
-}): AsyncGenerator<TrackerEvent, void, undefined> {
+}): AsyncGenerator<readonly TrackerEvent[], void, undefined> {
   yield* ctx.connection.events(signal);
 });
 

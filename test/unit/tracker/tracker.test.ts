@@ -94,7 +94,7 @@ async function connect(
   await new Promise<void>((resolve, reject) => {
     const subscription = api.events.subscribe(undefined, {
       onStarted: () => resolve(),
-      onData: (event) => events.push(event),
+      onData: (told) => events.push(...told),
       onError: reject,
     });
     t.after(() => subscription.unsubscribe());

@@ -1,39 +1,23 @@
 // Who is online, at which address, with which torrents. Soft: never stored. Each tracker answers for the clients that are
 // connected to it, tells the others as that changes, and believes another tracker for as long as the link to it lasts,
 // and a grace. Who may know what of it is decided where it is asked (peer-exchange.ts).
-import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import { type AnnouncedTorrent, announcedTorrentSchema, portSchema } from "../api/schemas.ts";
+import type { AnnouncedTorrent } from "../api/schemas.ts";
+import {
+  type ClientMessage,
+  clientMessages,
+  type PresenceMessage,
+  parsePresence,
+} from "./presence-messages.ts";
 import type { SoftState } from "./registry/replication.ts";
 
 /** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
 export const LOST_LINK_GRACE_MS = 5_000;
 /** Torrents that one client may have a part in at a time. */
 const MAX_TORRENTS_PER_CLIENT = 100_000;
-/** Torrents in one message to another tracker: at about 60 bytes each it stays far under a message's limit. */
-const TORRENTS_PER_MESSAGE = 5_000;
 
 /** Torrents in a snapshot; the clients whose torrents are past it follow one by one. */
 const TORRENTS_PER_SNAPSHOT = 50_000;
-
-const messageSchema = z.discriminatedUnion("type", [
-  z.object({
-    type: z.literal("client"),
-    connectionId: z.string().max(64),
-    accountId: z.string().max(128),
-    deviceId: z.string().regex(/^[0-9a-f]{64}$/),
-    host: z.string().max(64),
-    port: portSchema.optional(),
-    /** True: torrents that are not in `add` are over. */
-    isWhole: z.boolean(),
-    add: z.array(announcedTorrentSchema).max(TORRENTS_PER_MESSAGE),
-    remove: z.array(z.string()).max(TORRENTS_PER_MESSAGE),
-  }),
-  z.object({ type: z.literal("gone"), connectionId: z.string().max(64) }),
-]);
-const messagesSchema = z.array(messageSchema);
-export type PresenceMessage = z.infer<typeof messageSchema>;
-type ClientMessage = Extract<PresenceMessage, { type: "client" }>;
 
 interface PresentClient {
   /** Connected to this tracker. */
@@ -176,21 +160,16 @@ export class Presence implements SoftState {
    * @throws MiniTorrentError MALFORMED_MESSAGE
    */
   apply(trackerId: string, data: unknown, isWhole: boolean): void {
-    const parsed = messagesSchema.safeParse(data);
-    if (!parsed.success) {
-      throw new MiniTorrentError("MALFORMED_MESSAGE", "A tracker sent presence of a wrong form.", {
-        cause: parsed.error,
-      });
-    }
+    const messages = parsePresence(data);
     const clients = this.#remote.get(trackerId) ?? new Map<string, PresentClient>();
     this.#remote.set(trackerId, clients);
-    for (const said of parsed.data) {
+    for (const said of messages) {
       const known = clients.get(said.connectionId);
       if (said.type === "client") this.#applyClient(clients, known, said);
       else if (known !== undefined) this.#remove(clients, known);
     }
     if (!isWhole) return;
-    const named = new Set(parsed.data.map(({ connectionId }) => connectionId));
+    const named = new Set(messages.map(({ connectionId }) => connectionId));
     for (const client of [...clients.values()]) {
       if (!named.has(client.connectionId)) this.#remove(clients, client);
     }
@@ -361,29 +340,4 @@ function isSamePeer(one: PresentPeer, other: PresentPeer | undefined): boolean {
   return (
     other?.accountId === accountId && other.host === host && other.port === port && other.isSeed === isSeed
   );
-}
-
-/** One client as messages that each stay small; only the first may say that the list is whole. */
-function clientMessages(
-  client: PresentClient,
-  add: readonly AnnouncedTorrent[],
-  remove: readonly string[],
-  isWhole: boolean,
-): ClientMessage[] {
-  const { connectionId, accountId, deviceId, host, port } = client;
-  const messages: ClientMessage[] = [];
-  for (let at = 0; at === 0 || at < Math.max(add.length, remove.length); at += TORRENTS_PER_MESSAGE) {
-    messages.push({
-      type: "client",
-      connectionId,
-      accountId,
-      deviceId,
-      host,
-      ...(port === undefined ? {} : { port }),
-      isWhole: isWhole && at === 0,
-      add: add.slice(at, at + TORRENTS_PER_MESSAGE),
-      remove: remove.slice(at, at + TORRENTS_PER_MESSAGE),
-    });
-  }
-  return messages;
 }

@@ -1,31 +1,27 @@
 // A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
 // serving are elsewhere; here is what is connected to what.
 import { randomUUID } from "node:crypto";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import {
-  createDeviceIdentity,
-  type DeviceIdentity,
-  fingerprintOfPem,
-  restoreDeviceIdentity,
-} from "../identity/certificates.ts";
+import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { accountOfDevice } from "./accounts.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
 import { adoptShares } from "./catalogue.ts";
 import { Connections } from "./connection.ts";
+import {
+  CERTIFICATE_FILE,
+  KEY_FILE,
+  makePrivateFiles,
+  makePrivateFolder,
+  openIdentity,
+  PINS_FILE,
+  REGISTRY_FILE,
+  writePrivate,
+} from "./data-directory.ts";
 import { adoptMembers } from "./groups.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
@@ -39,14 +35,6 @@ import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
 import { listen, type TrackerServer } from "./server.ts";
 import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
-
-/** Mode bits of group and others. */
-const OTHERS_MAY = 0o077;
-const PRIVATE_FILE_MODE = 0o600;
-const KEY_FILE = "identity-key.pem";
-const CERTIFICATE_FILE = "identity-certificate.pem";
-const REGISTRY_FILE = "registry.sqlite";
-const PINS_FILE = "pins.sqlite";
 
 export interface TrackerOptions {
   /** The lines of tracker_info.txt. */
@@ -372,54 +360,4 @@ export class Tracker {
 function setTimer(delayMs: number, callback: () => void): () => void {
   const timer = setTimeout(callback, delayMs);
   return () => clearTimeout(timer);
-}
-
-/** The registry has passwords' hashes and groups' keys: the folder is for this user alone. */
-function makePrivateFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    chmodSync(path, 0o700);
-  } catch (error) {
-    throw new MiniTorrentError(
-      "DISK_FAILED",
-      `The data directory ${path} cannot be used: ${String(error)}.`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Files that others may read, as a copy brought from elsewhere may be, are closed to them, and whoever runs it is told. */
-function makePrivateFiles(dataDir: string, log: Logger): void {
-  if (process.platform === "win32") return;
-  for (const name of [KEY_FILE, CERTIFICATE_FILE, REGISTRY_FILE, PINS_FILE]) {
-    const path = join(dataDir, name);
-    const mode = statSync(path, { throwIfNoEntry: false })?.mode;
-    if (mode === undefined || (mode & OTHERS_MAY) === 0) continue;
-    chmodSync(path, PRIVATE_FILE_MODE);
-    log.warn(
-      { path, mode: (mode & 0o777).toString(8) },
-      "a file of the tracker was open to other users of this machine; it is private now",
-    );
-  }
-}
-
-/** The tracker's key and certificate; made, and kept, at the first start. */
-async function openIdentity(dataDir: string): Promise<DeviceIdentity> {
-  const keyPath = join(dataDir, KEY_FILE);
-  const certificatePath = join(dataDir, CERTIFICATE_FILE);
-  // The certificate is written last: where it is, both are whole.
-  if (existsSync(certificatePath)) {
-    return restoreDeviceIdentity(readFileSync(keyPath, "utf8"), readFileSync(certificatePath, "utf8"));
-  }
-  const identity = await createDeviceIdentity();
-  writePrivate(keyPath, identity.privateKeyPem);
-  writePrivate(certificatePath, identity.certificatePem);
-  return identity;
-}
-
-function writePrivate(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: PRIVATE_FILE_MODE, flush: true });
-  renameSync(`${path}.new`, path);
 }

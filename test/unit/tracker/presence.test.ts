@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LOST_LINK_GRACE_MS, Presence, type PresenceMessage } from "../../../src/tracker/presence.ts";
+import { LOST_LINK_GRACE_MS, Presence } from "../../../src/tracker/presence.ts";
+import type { PresenceMessage } from "../../../src/tracker/presence-messages.ts";
 
 const film = "f".repeat(40);
 const book = "b".repeat(40);

@@ -131,6 +131,8 @@ class Model {
   #hasOldDisk = false;
   /** Rows that were promised, and that nobody had any more once an old disk was brought back: stamps. */
   readonly #excused = new Set<string>();
+  /** Claims of which no disk knows that they were answered: the one that did was set back to before. They yield to any that was. */
+  readonly #answersForgotten = new Set<string>();
 
   constructor(trackers: VirtualTrackers) {
     this.trackers = trackers;
@@ -271,6 +273,10 @@ class Model {
     for (const row of this.#promisedRows()) {
       const isSomewhere = this.trackers.all.some(({ replica }) => has(replica.registry, row));
       if (!isSomewhere) this.#excused.add(row.stamp);
+      const isKnownAnswered = this.trackers.all.some(
+        ({ replica: { registry } }) => has(registry, row) && !registry.isDoubtful(row.claimId),
+      );
+      if (!isKnownAnswered) this.#answersForgotten.add(row.stamp);
     }
   }
 
@@ -366,6 +372,7 @@ class Model {
       // A claim is over because an earlier one stood, or because somebody said so.
       for (const row of this.#promisedRows()) {
         if (row.kind !== kind || row.claimId !== row.stamp || this.#excused.has(row.stamp)) continue;
+        if (this.#answersForgotten.has(row.stamp)) continue;
         const final = reader.row(kind, row.key, row.claimId);
         if (kind === "user" && final?.value === undefined) {
           const standing = reader.claim(kind, row.key);

@@ -242,12 +242,12 @@ export class RecordTable implements RegistryReader {
     if (this.#digest !== before.digest) this.setState("digest", this.digest);
   }
 
-  state(name: "origin" | "digest" | "clock"): string | undefined {
+  state(name: "digest" | "clock"): string | undefined {
     const value = this.#statements.state.get(name)?.value;
     return typeof value === "string" ? value : undefined;
   }
 
-  setState(name: "origin" | "digest" | "clock", value: string): void {
+  setState(name: "digest" | "clock", value: string): void {
     this.#statements.saveState.run(name, value);
   }
 

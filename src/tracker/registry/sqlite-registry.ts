@@ -71,13 +71,11 @@ export class SqliteRegistry implements Registry {
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
     this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})));
-    // A new incarnation at each start that follows writes: the disk may be an old copy, brought back, and others may have
-    // writes with the numbers that would be given next. Who looks for that later cannot tell.
-    const origin = this.#table.state("origin");
+    // A new incarnation at each start: the disk may be an old copy, brought back, and others may have writes with the
+    // numbers that would be given next. Who looks for that later cannot tell; nor does it help that this copy has none.
     this.#doubtful = new Set(this.#table.pendingClaims());
-    const isFresh = origin !== undefined && this.#table.seqOf(origin) === 0;
-    this.#origin = isFresh ? origin : this.#newOrigin();
-    if (!isFresh) this.#saveOrigin();
+    this.#origin = this.#newOrigin();
+    this.#saveOrigin();
     this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#table.state("clock"));
   }
 
@@ -399,7 +397,6 @@ export class SqliteRegistry implements Registry {
   }
 
   #saveOrigin(): void {
-    this.#table.setState("origin", this.#origin);
     this.#table.addOwnOrigin(this.#origin);
   }
 }

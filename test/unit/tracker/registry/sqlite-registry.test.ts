@@ -176,6 +176,16 @@ describe("SqliteRegistry on a disk", () => {
     assert.equal(next?.seq, 1);
   });
 
+  it("gives no number away again from a copy that was made before the first write", (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const first = openAt(context, path);
+    const { origin } = first;
+    first.close();
+    const again = openAt(context, path);
+    assert.notEqual(again.origin, origin, "whoever brought the copy back may have written since");
+    assert.equal(again.isOwn(testStamp(1, origin)), true);
+  });
+
   it("gives each registry an origin of its own", (context) => {
     const one = openAt(context, ":memory:");
     const other = openAt(context, ":memory:");

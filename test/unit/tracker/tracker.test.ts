@@ -48,6 +48,17 @@ async function trackers(t: TestContext, count: number) {
   return { addresses, dataDir, start, stop, connected };
 }
 
+/** Two that run and are connected. */
+async function twoTrackers(t: TestContext) {
+  const net = await trackers(t, 2);
+  await net.start(1);
+  await net.start(2);
+  await net.connected();
+  const [first, second] = net.addresses;
+  assert.ok(first && second);
+  return { net, first, second };
+}
+
 function isConnected(tracker: Tracker): boolean {
   return tracker.status().links.every(({ state }) => state === "connected");
 }
@@ -110,6 +121,15 @@ async function signUp(client: TestClient, userId: string): Promise<void> {
   await client.api.session.login.mutate({ writeId: randomUUID(), userId, password });
 }
 
+/** The group films of alice, with bob in it; both have their accounts from here. */
+async function foundFilms(alice: TestClient, bob: TestClient): Promise<void> {
+  await signUp(alice, "alice");
+  await signUp(bob, "bob");
+  await alice.api.groups.create.mutate(write("films"));
+  await bob.api.groups.join.mutate(write("films"));
+  await alice.api.groups.accept.mutate({ ...write("films"), userId: "bob" });
+}
+
 const write = (groupId: string) => ({ writeId: randomUUID(), groupId });
 
 function refusal(code: string): (error: unknown) => boolean {
@@ -136,12 +156,7 @@ function metainfo(authorityPem: string, fileName = "film.mkv") {
 }
 
 test("two people at different trackers found, join and share a group, and hear of each other", async (t) => {
-  const net = await trackers(t, 2);
-  await net.start(1);
-  await net.start(2);
-  await net.connected();
-  const [first, second] = net.addresses;
-  assert.ok(first && second);
+  const { first, second } = await twoTrackers(t);
   const alice = await connect(t, first);
   const bob = await connect(t, second);
   await signUp(alice, "alice");
@@ -214,12 +229,7 @@ test("two people at different trackers found, join and share a group, and hear o
 });
 
 test("a session goes on at the other tracker by the device's key alone, and ends at both", async (t) => {
-  const net = await trackers(t, 2);
-  await net.start(1);
-  await net.start(2);
-  await net.connected();
-  const [first, second] = net.addresses;
-  assert.ok(first && second);
+  const { net, first, second } = await twoTrackers(t);
   const device = await createDeviceIdentity();
   const before = await connect(t, first, device);
   await assert.rejects(before.api.session.resume.mutate(), refusal("NOT_LOGGED_IN"));
@@ -262,20 +272,11 @@ test("a tracker that was down catches up, and both are equal then", async (t) =>
 });
 
 test("the same content shared at both trackers while they were apart is one file of two seeders", async (t) => {
-  const net = await trackers(t, 2);
-  await net.start(1);
-  await net.start(2);
-  await net.connected();
-  const [first, second] = net.addresses;
-  assert.ok(first && second);
+  const { net, first, second } = await twoTrackers(t);
   const alice = await connect(t, first);
   const bobsDevice = await createDeviceIdentity();
   const bobAtFirst = await connect(t, first, bobsDevice);
-  await signUp(alice, "alice");
-  await signUp(bobAtFirst, "bob");
-  await alice.api.groups.create.mutate(write("films"));
-  await bobAtFirst.api.groups.join.mutate(write("films"));
-  await alice.api.groups.accept.mutate({ ...write("films"), userId: "bob" });
+  await foundFilms(alice, bobAtFirst);
   const { authorityPem } = await alice.api.groups.certificate.query({ groupId: "films" });
   const { info, sha1 } = metainfo(authorityPem);
   const share = { info: Buffer.from(info).toString("base64"), sha1 };
@@ -308,20 +309,11 @@ test("the same content shared at both trackers while they were apart is one file
 });
 
 test("who looked for peers of a file before this tracker had heard of it is told of them when it does", async (t) => {
-  const net = await trackers(t, 2);
-  await net.start(1);
-  await net.start(2);
-  await net.connected();
-  const [first, second] = net.addresses;
-  assert.ok(first && second);
+  const { net, first, second } = await twoTrackers(t);
   const [alicesDevice, bobsDevice] = [await createDeviceIdentity(), await createDeviceIdentity()];
   const alice = await connect(t, first, alicesDevice);
   const bob = await connect(t, first, bobsDevice);
-  await signUp(alice, "alice");
-  await signUp(bob, "bob");
-  await alice.api.groups.create.mutate(write("films"));
-  await bob.api.groups.join.mutate(write("films"));
-  await alice.api.groups.accept.mutate({ ...write("films"), userId: "bob" });
+  await foundFilms(alice, bob);
   const { authorityPem } = await alice.api.groups.certificate.query({ groupId: "films" });
   const { info, sha1, infoHash } = metainfo(authorityPem);
   await net.stop(2);

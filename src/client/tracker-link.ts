@@ -34,8 +34,6 @@ export interface TrackerLinkOptions {
 }
 
 interface Connection {
-  /** Which of the trackers. */
-  readonly index: number;
   readonly tracker: string;
   readonly socket: TrackerSocket;
 }
@@ -164,7 +162,7 @@ export class TrackerLink {
           if (connection !== undefined) this.#lose(connection);
         };
         const socket = await openTrackerSocket({ tracker, identity, pins, localAddress, signal, onClose });
-        connection = { index, tracker: formatAddress(tracker), socket };
+        connection = { tracker: formatAddress(tracker), socket };
         return connection;
       },
       prepare: async (connection) => {

@@ -18,8 +18,8 @@ const TICK_MS = 30_000;
 const KEEP_ALIVE_TICKS = 4;
 /** Twice that without a byte: the peer is gone without having said so. */
 const SILENCE_TICKS = 8;
-/** A write of at most 256 KiB that is under way at so many looks: the peer has stopped reading for 30 s or longer, and the
- * pieces that wait for it are kept from others. */
+/** A write of at most 1 MiB, and to who was slow so far far less, that is under way at so many looks: the peer has stopped
+ * reading for 30 s or longer, and the pieces that wait for it are kept from others. */
 const STALLED_TICKS = 2;
 /** setTimeout takes no more than that. */
 const MAX_TIMER_MS = 2 ** 31 - 1;

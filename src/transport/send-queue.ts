@@ -8,8 +8,6 @@ const HIGH_WATER_BYTES = 1024 * 1024;
 /** Most bytes of messages that wait: who asks and asks and never reads is answered in memory. All that an honest peer is
  * told at once, its rejects and our pieces, is a tenth of it. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-/** Longest write: node:tls encrypts it as a whole before the kernel gets any of it. */
-const MAX_WRITE_BYTES = 256 * 1024;
 
 interface Waiting {
   readonly bytes: Uint8Array;
@@ -34,7 +32,6 @@ export class SendQueue {
   readonly #ordered = new MessageEncoder();
   readonly #waiting: Waiting[] = [];
   #current: Waiting | undefined;
-  #currentAt = 0;
   #blockBytes = 0;
   /** Of messages that have left the encoder and are not written yet. */
   #messageBytes = 0;
@@ -111,8 +108,7 @@ export class SendQueue {
     this.#current = this.#urgent.lengthBytes > 0 ? this.#take(this.#urgent) : this.#waiting.shift();
     if (this.#current === undefined && this.#ordered.lengthBytes > 0)
       this.#current = this.#take(this.#ordered);
-    this.#currentAt = 0;
-    if (this.#current !== undefined) this.#writeMore(this.#current);
+    if (this.#current !== undefined) this.#options.write(this.#current.bytes, this.#written);
   }
 
   #take(encoder: MessageEncoder): Waiting {
@@ -121,20 +117,9 @@ export class SendQueue {
     return { bytes, sent: undefined };
   }
 
-  #writeMore({ bytes }: Waiting): void {
-    const end = Math.min(this.#currentAt + MAX_WRITE_BYTES, bytes.length);
-    const part = end - this.#currentAt === bytes.length ? bytes : bytes.subarray(this.#currentAt, end);
-    this.#currentAt = end;
-    this.#options.write(part, this.#written);
-  }
-
   readonly #written = (): void => {
     const current = this.#current;
     if (current === undefined) return;
-    if (this.#currentAt < current.bytes.length) {
-      this.#writeMore(current);
-      return;
-    }
     this.#current = undefined;
     if (current.sent === undefined) this.#messageBytes -= current.bytes.length;
     this.#next();

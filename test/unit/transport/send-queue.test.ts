@@ -62,17 +62,13 @@ describe("send queue", () => {
     let sent = 0;
     queue.sendBlocks(frames, () => sent++);
     queue.sendBlocks(frames, () => sent++);
-    for (let count = 1; count <= 6; count++) {
+    for (let count = 1; count <= 2; count++) {
       assert.equal(writes.length, count);
-      assert.equal(writes.at(-1)?.bytes.buffer, frames.buffer);
-      assert.equal(sent, Math.floor((count - 1) / 3));
+      assert.equal(writes.at(-1)?.bytes, frames);
+      assert.equal(sent, count - 1);
       writes.at(-1)?.written();
     }
     assert.equal(sent, 2);
-    assert.equal(
-      writes.reduce((sum, { bytes }) => sum + bytes.length, 0),
-      1_200_000,
-    );
     assert.equal(queue.isIdle, true);
   });
 

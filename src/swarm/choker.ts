@@ -12,8 +12,12 @@ const OPTIMISTIC_MS = 10_000;
 const SLOTS_ADDED = 8;
 /** An uplink is full when it was so for so many rounds: at the start rates are still growing. */
 const FULL_ROUNDS = 3;
-/** A peer on a full uplink gets a piece in that time. */
-const PIECE_SECONDS = 0.5;
+/** A peer on a full uplink gets a piece in that time: with so few, who has least gets several times what he would if all
+ * were served (half a second: 200 leechers at 1.18 to 1.28 times the bound instead of 1.09 to 1.17)... */
+const PIECE_SECONDS = 0.25;
+/** ...but in this time from the one who spreads new pieces: who is choked there gets none (20 leechers: 1.24 instead of
+ * 1.12). */
+const SPREADING_PIECE_SECONDS = 0.5;
 /** BEP 3's four. */
 const FEWEST_SLOTS = 4;
 /** Who is served keeps its slot until others lack so many pieces more: each change costs the requests under way. */
@@ -45,7 +49,7 @@ export interface ChokerOptions {
 export class Choker<Peer extends ChokablePeer> {
   readonly #random: () => number;
   readonly #fewestSlots: number;
-  readonly #usefulBytesPerSecond: number;
+  readonly #pieceLengthBytes: number;
   readonly #keptPieces: number;
   #slotCount: number;
   /** In a row. */
@@ -58,7 +62,7 @@ export class Choker<Peer extends ChokablePeer> {
   constructor({ slotCount, geometry, nowMs, random }: ChokerOptions) {
     this.#slotCount = slotCount;
     this.#fewestSlots = Math.min(slotCount, FEWEST_SLOTS);
-    this.#usefulBytesPerSecond = geometry.pieceLengthBytes / PIECE_SECONDS;
+    this.#pieceLengthBytes = geometry.pieceLengthBytes;
     this.#keptPieces = Math.max(KEPT_PIECES, geometry.pieceCount * KEPT_SHARE);
     this.#random = random;
     this.#nextRoundMs = nowMs + ROUND_MS;
@@ -72,12 +76,12 @@ export class Choker<Peer extends ChokablePeer> {
   /**
    * Does a round if it is time for one.
    *
-   * @param isSettled who is served keeps its slot, whoever has less
+   * @param isSettled what we have is new to all: who is served keeps its slot, whoever has less
    */
   tick(nowMs: number, peers: readonly Peer[], isSettled = false): void {
     if (nowMs < this.#nextRoundMs) return;
     this.#nextRoundMs = nowMs + ROUND_MS;
-    this.#adaptSlots(peers);
+    this.#adaptSlots(peers, isSettled);
     const interested = peers.filter((peer) => peer.isInterestedInUs);
     if (nowMs >= this.#nextOptimisticMs) {
       this.#nextOptimisticMs = nowMs + OPTIMISTIC_MS;
@@ -122,7 +126,7 @@ export class Choker<Peer extends ChokablePeer> {
     if (this.#optimistic === peer) this.#optimistic = undefined;
   }
 
-  #adaptSlots(peers: readonly Peer[]): void {
+  #adaptSlots(peers: readonly Peer[], isSettled: boolean): void {
     const served = peers.filter((peer) => peer.isUnchoked && peer.isInterestedInUs);
     const held = served.filter((peer) => peer.isHeldByConnection).length;
     const isUplinkFree = held * 2 < served.length || served.length === 0;
@@ -133,7 +137,8 @@ export class Choker<Peer extends ChokablePeer> {
     }
     if (++this.#fullRounds < FULL_ROUNDS) return;
     const totalBytesPerSecond = peers.reduce((sum, peer) => sum + peer.uploadBytesPerSecond, 0);
-    const useful = Math.floor(totalBytesPerSecond / this.#usefulBytesPerSecond);
+    const seconds = isSettled ? SPREADING_PIECE_SECONDS : PIECE_SECONDS;
+    const useful = Math.floor((totalBytesPerSecond * seconds) / this.#pieceLengthBytes);
     this.#slotCount = Math.max(this.#fewestSlots, useful);
   }
 

@@ -21,7 +21,7 @@ class TestPeer implements ChokablePeer {
 }
 
 const ROUND_MS = 1000;
-/** A piece in half a second: 100 kB/s are useful. */
+/** A piece in a quarter of a second: 200 kB/s are useful, and 100 kB/s where new pieces are spread. */
 const geometry = { pieceCount: 640, pieceLengthBytes: 50_000 };
 const chokerOf = (slotCount: number): Choker<TestPeer> =>
   new Choker<TestPeer>({ slotCount, geometry, nowMs: 0, random: seededRandom(1) });
@@ -102,10 +102,12 @@ describe("the choker", () => {
     assert.equal(unchokedOf(peers).length, 4);
     // And to as many as the uplink serves well.
     for (let round = 61; round <= 70; round++) {
-      for (const peer of peers) peer.uploadBytesPerSecond = 900_000 / peers.length;
+      for (const peer of peers) peer.uploadBytesPerSecond = 1_900_000 / peers.length;
       choker.tick(round * ROUND_MS, peers);
     }
     assert.equal(unchokedOf(peers).length, 9);
+    for (let round = 71; round <= 80; round++) choker.tick(round * ROUND_MS, peers, true);
+    assert.equal(unchokedOf(peers).length, 19);
   });
 
   it("gives everybody a turn by the optimistic slot", () => {

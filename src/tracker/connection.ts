@@ -33,6 +33,8 @@ export class Connection implements ConnectionFacts {
   readonly publicKeySpki: Uint8Array;
   readonly #listeners = new Set<(event: TrackerEvent) => void>();
   readonly #holder: ConnectionListeners;
+  #account: Account | undefined;
+  #accountRevision = 0;
 
   constructor(facts: ConnectionFacts, holder: ConnectionListeners = {}) {
     this.id = facts.id;
@@ -42,8 +44,28 @@ export class Connection implements ConnectionFacts {
     this.#holder = holder;
   }
 
-  loggedIn(): void {
+  /** Whom it speaks for. */
+  get account(): Account | undefined {
+    return this.#account;
+  }
+
+  /** Whom it speaks for, if that was so when what sessions hang on stood at this revision. */
+  accountAt(revision: number): Account | undefined {
+    return this.#accountRevision === revision ? this.#account : undefined;
+  }
+
+  /** The account was found to be that one at this revision. */
+  isStillOf(revision: number): void {
+    this.#accountRevision = revision;
+  }
+
+  loggedIn(account: Account): void {
+    this.#account = account;
     this.#holder.onLogIn?.();
+  }
+
+  loggedOut(): void {
+    this.#account = undefined;
   }
 
   /** Reaches whoever is subscribed now; nobody keeps it for later. */
@@ -97,7 +119,6 @@ export class Connection implements ConnectionFacts {
 
 export class Connections {
   readonly #all = new Map<string, Connection>();
-  readonly #accounts = new Map<Connection, Account>();
   readonly #ofAccount = new Map<string, Set<Connection>>();
   readonly #ofDevice = new Map<string, Set<Connection>>();
 
@@ -132,20 +153,15 @@ export class Connections {
   /** The connection speaks for that account from now on. */
   logIn(connection: Connection, account: Account): void {
     this.logOut(connection);
-    this.#accounts.set(connection, account);
     addTo(this.#ofAccount, account.accountId, connection);
-    connection.loggedIn();
+    connection.loggedIn(account);
   }
 
   logOut(connection: Connection): void {
-    const account = this.#accounts.get(connection);
+    const { account } = connection;
     if (account === undefined) return;
-    this.#accounts.delete(connection);
+    connection.loggedOut();
     takeFrom(this.#ofAccount, account.accountId, connection);
-  }
-
-  accountOf(connection: Connection): Account | undefined {
-    return this.#accounts.get(connection);
   }
 
   /** Connections of that device, should it have several (one may be dying). */

@@ -2,13 +2,9 @@
 // did, and of nobody else. Membership is looked up when it is asked, so that it ends everywhere at once.
 import type { PeerAddress } from "../api/schemas.ts";
 import type { Connection, Connections } from "./connection.ts";
-import { currentMember } from "./memberships.ts";
+import { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
-import type { RegistryReader } from "./registry/registry.ts";
-import type { TorrentValue } from "./values.ts";
-
-/** A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id, which never changes. */
-const MAX_REMEMBERED_GROUPS = 10_000;
+import type { RevisedReader } from "./registry/registry.ts";
 
 /**
  * Who has all of a torrent is told that late of somebody new, who dials him at once if he wants pieces: he would wait
@@ -26,30 +22,28 @@ interface Untold {
 type PresenceReader = Pick<Presence, "peersOf" | "hasAnnounced" | "isSeed" | "localAnnouncers">;
 
 export class PeerExchange {
-  readonly #reader: RegistryReader;
+  readonly #members: KnownMembers;
   readonly #presence: PresenceReader;
   readonly #connections: Connections;
   readonly #setTimer: (delayMs: number, callback: () => void) => () => void;
   readonly #untold = new Map<string, Untold>();
   #cancelTelling: (() => void) | undefined;
-  /** Info-hash → group claim. */
-  readonly #groups = new Map<string, string>();
 
   constructor(
-    reader: RegistryReader,
+    reader: RevisedReader,
     presence: PresenceReader,
     connections: Connections,
     setTimer: (delayMs: number, callback: () => void) => () => void,
   ) {
     this.#setTimer = setTimer;
-    this.#reader = reader;
+    this.#members = new KnownMembers(reader);
     this.#presence = presence;
     this.#connections = connections;
   }
 
   /** The other peers of a torrent; none for somebody who is not in its group, or did not announce it. */
   peersFor(connection: Connection, infoHash: string): PeerAddress[] {
-    const groupClaimId = this.#groupOf(infoHash);
+    const groupClaimId = this.#members.groupOf(infoHash);
     if (groupClaimId === undefined || !this.#isMember(connection, groupClaimId)) return [];
     if (!this.#presence.hasAnnounced(connection.id, infoHash)) return [];
     return this.#presence
@@ -63,24 +57,28 @@ export class PeerExchange {
   count(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
     const peers = this.#presence
       .peersOf(infoHash)
-      .filter(({ accountId }) => currentMember(this.#reader, groupClaimId, accountId) !== undefined);
+      .filter(({ accountId }) => this.#members.member(groupClaimId, accountId) !== undefined);
     return { seeders: peers.filter(({ isSeed }) => isSeed).length, peers: peers.length };
   }
 
   /** @param isNew nobody has been told of that device in that torrent */
   peerOnline(infoHash: string, peer: PresentPeer, isNew = false): void {
     const announcers = this.#announcers(infoHash, peer.deviceId);
+    const key = `${infoHash} ${peer.deviceId}`;
+    const toTell: Connection[] = [];
+    for (const connection of announcers) {
+      const isUntold = isNew || (this.#untold.get(key)?.connectionIds.delete(connection.id) ?? false);
+      if (!isUntold || !this.#presence.isSeed(connection.id, infoHash)) toTell.push(connection);
+      // Neither of two seeds has a use for the other.
+      else if (!peer.isSeed) this.#tellLater(key, infoHash, peer.deviceId, connection.id);
+    }
     // Who shares a file is mostly the only one: then nothing is looked up.
-    const groupClaimId = announcers.length === 0 ? undefined : this.#groupOf(infoHash);
+    const groupClaimId = toTell.length === 0 ? undefined : this.#members.groupOf(infoHash);
     const address = groupClaimId === undefined ? undefined : this.#address(groupClaimId, peer);
     if (groupClaimId === undefined || address === undefined) return;
-    const key = `${infoHash} ${peer.deviceId}`;
-    for (const connection of announcers) {
-      if (!this.#isMember(connection, groupClaimId)) continue;
-      const isUntold = isNew || (this.#untold.get(key)?.connectionIds.delete(connection.id) ?? false);
-      if (isUntold && this.#presence.isSeed(connection.id, infoHash))
-        this.#tellLater(key, infoHash, peer.deviceId, connection.id);
-      else connection.tell({ type: "peer-online", infoHash, peer: address });
+    for (const connection of toTell) {
+      if (this.#isMember(connection, groupClaimId))
+        connection.tell({ type: "peer-online", infoHash, peer: address });
     }
   }
 
@@ -97,7 +95,7 @@ export class PeerExchange {
     this.#untold.clear();
     for (const { infoHash, deviceId, connectionIds } of all) {
       const peer = this.#presence.peersOf(infoHash).find((present) => present.deviceId === deviceId);
-      const groupClaimId = this.#groupOf(infoHash);
+      const groupClaimId = this.#members.groupOf(infoHash);
       if (peer === undefined || groupClaimId === undefined) continue;
       for (const connectionId of connectionIds) {
         const connection = this.#connections.byId(connectionId);
@@ -122,7 +120,7 @@ export class PeerExchange {
 
   peerOffline(infoHash: string, deviceId: string): void {
     const announcers = this.#announcers(infoHash, deviceId);
-    const groupClaimId = announcers.length === 0 ? undefined : this.#groupOf(infoHash);
+    const groupClaimId = announcers.length === 0 ? undefined : this.#members.groupOf(infoHash);
     if (groupClaimId === undefined) return;
     const key = `${infoHash} ${deviceId}`;
     const untold = this.#untold.get(key)?.connectionIds;
@@ -143,26 +141,12 @@ export class PeerExchange {
   }
 
   #isMember(connection: Connection, groupClaimId: string): boolean {
-    const account = this.#connections.accountOf(connection);
-    return (
-      account !== undefined && currentMember(this.#reader, groupClaimId, account.accountId) !== undefined
-    );
-  }
-
-  /** The group that a torrent belongs to, while that stands. */
-  #groupOf(infoHash: string): string | undefined {
-    let groupClaimId = this.#groups.get(infoHash);
-    if (groupClaimId === undefined) {
-      groupClaimId = this.#reader.get<TorrentValue>("torrent", infoHash)?.groupClaimId;
-      if (groupClaimId === undefined) return undefined;
-      if (this.#groups.size >= MAX_REMEMBERED_GROUPS) this.#groups.clear();
-      this.#groups.set(infoHash, groupClaimId);
-    }
-    return this.#reader.claimById("group", groupClaimId) === undefined ? undefined : groupClaimId;
+    const account = connection.account;
+    return account !== undefined && this.#members.member(groupClaimId, account.accountId) !== undefined;
   }
 
   #address(groupClaimId: string, peer: PresentPeer): PeerAddress | undefined {
-    const member = currentMember(this.#reader, groupClaimId, peer.accountId);
+    const member = this.#members.member(groupClaimId, peer.accountId);
     if (member === undefined) return undefined;
     const { deviceId, host, port, isSeed } = peer;
     return { userId: member.userId, deviceId, host, port, isSeed };

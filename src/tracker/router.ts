@@ -53,7 +53,7 @@ import { certifyMember } from "./member-certificates.ts";
 import { requireGroup } from "./memberships.ts";
 import type { PeerExchange } from "./peer-exchange.ts";
 import type { Presence } from "./presence.ts";
-import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
+import type { RegistryWriter, RevisedReader } from "./registry/registry.ts";
 
 /** Most changes in one presence update. */
 const MAX_PRESENCE_CHANGES = 10_000;
@@ -62,7 +62,7 @@ const MAX_ANSWERED_TORRENTS = 20;
 
 /** What the procedures need of the tracker. */
 export interface RouterServices {
-  readonly registry: RegistryReader;
+  readonly registry: RevisedReader;
   /** One transaction, resolved when every connected tracker has it. */
   readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T) => Promise<T>;
   readonly connections: Connections;
@@ -99,9 +99,14 @@ const t = initTRPC.context<RouterContext>().create({
 /** The account whose session this device carries: proved by its key in TLS, so that any tracker can tell. */
 function sessionOf(ctx: RouterContext): Account {
   const { tracker, connection } = ctx;
+  // The rows that a session is made of: while no such row is written, nothing is read again for each call.
+  const revision = tracker.registry.revision("device") + tracker.registry.revision("user");
+  const known = connection.accountAt(revision);
+  if (known !== undefined) return known;
   const account = accountOfDevice(tracker.registry, connection.deviceId);
   if (account !== undefined) {
-    if (tracker.connections.accountOf(connection)?.accountId !== account.accountId) attach(ctx, account);
+    if (connection.account?.accountId !== account.accountId) attach(ctx, account);
+    connection.isStillOf(revision);
     return account;
   }
   detach(tracker, connection);
@@ -110,7 +115,7 @@ function sessionOf(ctx: RouterContext): Account {
 
 /** @throws MiniTorrentError LIMIT_REACHED */
 function requireRoom({ tracker, connection }: RouterContext, { accountId }: Account): void {
-  if (tracker.connections.accountOf(connection)?.accountId === accountId) return;
+  if (connection.account?.accountId === accountId) return;
   checkConnections(tracker.accountLimits, tracker.connections.countOf(accountId));
 }
 

@@ -319,7 +319,7 @@ export class Tracker {
   #deviceChanged(deviceId: string): void {
     const account = accountOfDevice(this.#registry, deviceId);
     for (const connection of this.#connections.ofDevice(deviceId)) {
-      if (this.#connections.accountOf(connection)?.accountId === account?.accountId) continue;
+      if (connection.account?.accountId === account?.accountId) continue;
       this.#connections.logOut(connection);
       this.#presence.depart(connection.id);
     }

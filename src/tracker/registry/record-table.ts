@@ -7,8 +7,8 @@ import {
   type Claim,
   type OriginId,
   type RecordKind,
-  type RegistryReader,
   type RegistryRecord,
+  type RevisedReader,
   recordKinds,
   type Stamp,
   type TotalsOf,
@@ -51,12 +51,13 @@ export interface TableFace {
 
 type Row = Record<string, SQLOutputValue>;
 
-export class RecordTable implements RegistryReader {
+export class RecordTable implements RevisedReader {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #totalsOf: TotalsOf;
   /** Has an entry, perhaps 0, for every origin that any row has. */
   #vector: Map<OriginId, number>;
   #digest: bigint;
+  readonly #revisions = new Map<RecordKind, number>();
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
   constructor(database: DatabaseSync, totalsOf: TotalsOf) {
@@ -105,6 +106,10 @@ export class RecordTable implements RegistryReader {
   total(name: string): number {
     const amount = this.#statements.total.get(name)?.amount;
     return amount === undefined ? 0 : count(amount);
+  }
+
+  revision(kind: RecordKind): number {
+    return this.#revisions.get(kind) ?? 0;
   }
 
   hasWrite(writeId: string): boolean {
@@ -193,10 +198,15 @@ export class RecordTable implements RegistryReader {
     }
     const { kind, key, claimId, value, stamp, origin, seq, writeId } = record;
     const json = value === undefined ? null : JSON.stringify(value);
+    this.#revise(kind);
     this.#statements.store.run(kind, key, claimId, json, stamp, origin, seq, writeId);
     this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hash(canonical));
     this.#addToTotals(record, 1);
     return true;
+  }
+
+  #revise(kind: RecordKind): void {
+    this.#revisions.set(kind, this.revision(kind) + 1);
   }
 
   #addToTotals(row: RegistryRecord, times: 1 | -1): void {
@@ -229,7 +239,9 @@ export class RecordTable implements RegistryReader {
     return { vector: new Map(this.#vector), digest: this.#digest };
   }
 
+  /** What was rolled back may have been read meanwhile. */
   restore(face: TableFace): void {
+    for (const kind of this.#revisions.keys()) this.#revise(kind);
     this.#vector = new Map(face.vector);
     this.#digest = face.digest;
   }

@@ -94,6 +94,12 @@ export interface RegistryReader {
   hasWrite(writeId: string): boolean;
 }
 
+/** What can be read, and whether it has changed since. */
+export interface RevisedReader extends RegistryReader {
+  /** Another number once a row of that kind was written: what was worked out from such rows holds while it is the same. */
+  revision(kind: RecordKind): number;
+}
+
 /** What can be written in a transaction; reads see what was written before in the same one. */
 export interface RegistryWriter extends RegistryReader {
   /** Claims a name that nobody holds. The caller has looked. Returns the new claimId. */
@@ -133,7 +139,7 @@ export interface MergeResult {
  * One tracker's copy of the replicated map, durable once a promise has resolved.
  * Any implementation passes the suite in `test/unit/tracker/registry/compliance.ts`.
  */
-export interface Registry extends RegistryReader {
+export interface Registry extends RevisedReader {
   readonly origin: OriginId;
   readonly vector: VersionVector;
   /** The highest stamp that was made or seen here. */

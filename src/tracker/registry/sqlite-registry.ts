@@ -198,6 +198,10 @@ export class SqliteRegistry implements Registry {
     return this.#table.total(name);
   }
 
+  revision(kind: RecordKind): number {
+    return this.#table.revision(kind);
+  }
+
   hasWrite(writeId: string): boolean {
     return this.#table.hasWrite(writeId);
   }

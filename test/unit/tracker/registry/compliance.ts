@@ -84,6 +84,19 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       assert.equal(registry.since({}, 10).length, 1, "the tombstone stays");
     });
 
+    it("has another revision of a kind after each row of it, written or merged, and of no other", async (context) => {
+      const [one, other] = [at(context, "one"), at(context, "other")];
+      const before = one.revision("device");
+      const { records } = await one.transact("w1", (writer) => writer.put("device", "d", { accountId: "a" }));
+      const written = one.revision("device");
+      assert.notEqual(written, before);
+      await one.transact("w2", (writer) => writer.put("torrent", "t", {}));
+      assert.equal(one.revision("device"), written);
+      const empty = other.revision("device");
+      await other.merge(records);
+      assert.notEqual(other.revision("device"), empty);
+    });
+
     it("lists the live rows under a prefix in key order, and no others", async (context) => {
       const registry = at(context);
       const keys = [

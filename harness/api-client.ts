@@ -1,6 +1,7 @@
 // A client of the tracker's API without a client around it: one WebSocket with a device's key, tRPC's messages as they
 // go over it. Light enough for thousands in a process; for benchmarks and for tests of what a client never does.
 import { randomUUID } from "node:crypto";
+import { connect as connectTcp, type Socket } from "node:net";
 import { connect, createSecureContext, type SecureContext } from "node:tls";
 import { WebSocket } from "ws";
 import { z } from "zod";
@@ -55,6 +56,26 @@ function secureContextOf(identity: DeviceIdentity): SecureContext {
   return context;
 }
 
+/** A connection without anything on it yet: of thousands who dial a tracker that is dead, none prepares TLS in vain. */
+function dial({ host, port, localAddress, signal }: ApiClientOptions): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const wire = connectTcp({ host, port, localAddress, noDelay: true });
+    const giveUp = () => wire.destroy(new Error("given up"));
+    signal?.addEventListener("abort", giveUp);
+    const ended = () => signal?.removeEventListener("abort", giveUp);
+    wire.once("error", (error) => {
+      ended();
+      reject(error);
+    });
+    wire.once("connect", () => {
+      ended();
+      wire.removeAllListeners("error");
+      resolve(wire);
+    });
+    if (signal?.aborted) giveUp();
+  });
+}
+
 export class ApiClient {
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, Waiting>();
@@ -84,16 +105,19 @@ export class ApiClient {
     });
   }
 
-  static connect(options: ApiClientOptions): Promise<ApiClient> {
-    const { host, port, identity, localAddress, signal } = options;
-    return new Promise((resolve, reject) => {
+  static async connect(options: ApiClientOptions): Promise<ApiClient> {
+    const { host, port, identity, signal } = options;
+    const wire = await dial(options);
+    return await new Promise((resolve, reject) => {
       const socket = new WebSocket(`wss://${host}:${port}/api`, {
         perMessageDeflate: false,
         createConnection: () =>
           connect({
-            ...{ host, port, rejectUnauthorized: false, localAddress },
+            socket: wire,
+            host,
+            rejectUnauthorized: false,
             secureContext: secureContextOf(identity),
-          }).setNoDelay(true),
+          }),
       });
       socket.once("error", reject);
       const giveUp = () => socket.terminate();

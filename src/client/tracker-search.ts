@@ -2,7 +2,6 @@
 // taken. Who was dialled and says nothing is not given up for that: a tracker to which thousands come at once answers
 // each in its turn, and whoever dials anew begins at the end of the queue. It opens sockets through `open`, and knows
 // nothing of what is said over them.
-import { setTimeout as sleep } from "node:timers/promises";
 import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS, PATIENCE_MS, STAGGER_MS, WAITING_FACTOR } from "./tracker-pace.ts";
 
 export interface TrackerSearchOptions<S> {
@@ -98,6 +97,16 @@ export async function findTracker<S>(
   return found;
 }
 
-async function sleepUntil(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await sleep(milliseconds, undefined, { signal }).catch(() => undefined);
+/** Not the sleep of node:timers/promises: its end by a signal is an error, with a stack, which nobody reads. */
+function sleepUntil(milliseconds: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, milliseconds);
+    signal.addEventListener("abort", wake);
+  });
 }

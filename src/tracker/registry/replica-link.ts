@@ -281,6 +281,7 @@ export class ReplicaLink implements ReplicaReceiver {
   async #takePush(push: Extract<ReplicaMessage, { type: "push" }>): Promise<void> {
     const { id, origin, records } = push;
     const { registry } = this.#owner;
+    this.#noteTheirs(origin, push.upTo);
     const result = await registry.merge(records, { [origin]: push.upTo }, { [origin]: push.after });
     this.#merged(result);
     this.#send({ type: "stored", id, earlier: records.flatMap((record) => this.#earlierClaim(record)) });
@@ -309,9 +310,14 @@ export class ReplicaLink implements ReplicaReceiver {
     } finally {
       push.letGo();
     }
+    this.#noteTheirs(push.origin, push.upTo);
+  }
+
+  /** The other has that origin's writes up to `seq`. */
+  #noteTheirs(origin: OriginId, seq: number): void {
     if (this.#phase.name !== "greeted") return;
     const { theirVector } = this.#phase;
-    theirVector[push.origin] = Math.max(theirVector[push.origin] ?? 0, push.upTo);
+    theirVector[origin] = Math.max(theirVector[origin] ?? 0, seq);
   }
 
   #want(vector: VersionVector): void {

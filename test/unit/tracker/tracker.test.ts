@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { request } from "node:https";
 import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -485,18 +486,78 @@ test("health and metrics are at the tracker's own address", async (t) => {
   const net = await trackers(t, 1);
   const tracker = await net.start(1);
   const [address] = net.addresses;
-  const { request } = await import("node:https");
-  const read = (path: string) =>
-    new Promise<string>((resolve, reject) => {
-      const url = `https://127.0.0.1:${address?.port}${path}`;
-      const sent = request(url, { rejectUnauthorized: false, agent: false }, async (response) => {
-        let body = "";
-        for await (const chunk of response) body += String(chunk);
-        resolve(body);
-      });
-      sent.once("error", reject);
-      sent.end();
-    });
-  assert.equal(JSON.parse(await read("/health")).digest, tracker.status().digest);
-  assert.match(await read("/metrics"), /^minitorrent_tracker_clients_connected 0$/m);
+  assert.ok(address);
+  assert.equal(JSON.parse(await read(address, "/health")).digest, tracker.status().digest);
+  assert.equal((await metricsOf(address)).clients_connected, 0);
 });
+
+test("each metric counts what it says", async (t) => {
+  const { net, first, second } = await twoTrackers(t);
+  const nothing = {
+    ...{ writes_total: 0, merged_rows_total: 0, certificates_issued_total: 0, logins_refused_total: 0 },
+    ...{ events_pushed_total: 0, clients_connected: 0, links_connected: 1 },
+    ...{ replication_lag_rows: 0, replication_lag_seconds: 0 },
+  };
+  // The lag is looked at every so often: it may still be that of before they met.
+  await until(async () => (await metricsOf(first)).replication_lag_seconds === 0);
+  await until(async () => (await metricsOf(second)).replication_lag_seconds === 0);
+  assert.deepEqual(await metricsOf(first), nothing);
+  const alice = await connect(t, first);
+  const bob = await connect(t, second);
+  await signUp(alice, "alice");
+  // A user, a credential and a device.
+  const signedUp = { ...nothing, clients_connected: 1 };
+  assert.deepEqual(await metricsOf(first), { ...signedUp, writes_total: 2 });
+  assert.deepEqual(await metricsOf(second), { ...signedUp, merged_rows_total: 3 });
+
+  await signUp(bob, "bob");
+  await alice.api.groups.create.mutate(write("films"));
+  await bob.api.groups.join.mutate(write("films"));
+  await eventOf(alice, "join-requested");
+  const wrong = { writeId: randomUUID(), userId: "bob", password: "somebody else's" };
+  await assert.rejects(bob.api.session.login.mutate(wrong), refusal("BAD_CREDENTIALS"));
+  await alice.api.groups.certificate.query({ groupId: "films" });
+  // At the one: a group and its owner's membership; at the other: a request.
+  assert.deepEqual(await metricsOf(first), {
+    ...{ ...signedUp, writes_total: 3, merged_rows_total: 4 },
+    ...{ events_pushed_total: 1, certificates_issued_total: 1 },
+  });
+  assert.deepEqual(await metricsOf(second), {
+    ...{ ...signedUp, writes_total: 3, merged_rows_total: 5, logins_refused_total: 1 },
+  });
+
+  await bob.close();
+  await net.stop(2);
+  await until(async () => (await metricsOf(first)).links_connected === 0);
+  await alice.api.groups.create.mutate(write("books"));
+  await until(async () => Number((await metricsOf(first)).replication_lag_seconds) > 0);
+  await net.start(2);
+  await net.connected();
+  const caughtUp = async () => {
+    const { links_connected, replication_lag_rows, replication_lag_seconds } = await metricsOf(first);
+    return links_connected === 1 && replication_lag_rows === 0 && replication_lag_seconds === 0;
+  };
+  await until(caughtUp);
+  // All that it had before was on its disk.
+  assert.equal((await metricsOf(second)).merged_rows_total, 2);
+});
+
+/** What the tracker there answers to that path. */
+function read({ host, port }: TrackerAddress, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const url = `https://${host}:${port}${path}`;
+    const sent = request(url, { rejectUnauthorized: false, agent: false }, async (response) => {
+      let body = "";
+      for await (const chunk of response) body += String(chunk);
+      resolve(body);
+    });
+    sent.once("error", reject);
+    sent.end();
+  });
+}
+
+/** By their names without what all have in front. */
+async function metricsOf(tracker: TrackerAddress): Promise<Record<string, number>> {
+  const lines = (await read(tracker, "/metrics")).matchAll(/^minitorrent_tracker_(\w+) (\S+)$/gm);
+  return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]));
+}

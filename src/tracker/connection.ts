@@ -31,7 +31,9 @@ export class Connection implements ConnectionFacts {
   readonly host: string;
   readonly deviceId: string;
   readonly publicKeySpki: Uint8Array;
-  readonly #listeners = new Set<(event: TrackerEvent) => void>();
+  #listeners: ((events: readonly TrackerEvent[]) => void)[] = [];
+  /** In this turn. */
+  #told: TrackerEvent[] = [];
   readonly #holder: ConnectionListeners;
   #account: Account | undefined;
   #accountRevision = 0;
@@ -68,51 +70,39 @@ export class Connection implements ConnectionFacts {
     this.#account = undefined;
   }
 
-  /** Reaches whoever is subscribed now; nobody keeps it for later. */
+  /** Reaches whoever listens at the end of this turn; nobody keeps it for later. */
   tell(event: TrackerEvent): void {
-    for (const listener of this.#listeners) listener(event);
-    if (this.#listeners.size > 0) this.#holder.onTell?.();
+    if (this.#listeners.length === 0) return;
+    if (this.#told.push(event) === 1) queueMicrotask(() => this.#pass());
+    this.#holder.onTell?.();
   }
 
   /**
-   * What is told from now on, until the signal; what is told in one turn, together. Not by `events.on`: its two queues alone are 33 KB for each client.
+   * What is told from now on; what is told in one turn, together. No generator: it and what waits for it are some
+   * kilobytes for each client.
    *
+   * @returns ends the listening
    * @throws MiniTorrentError LIMIT_REACHED
    */
-  async *events(signal: AbortSignal | undefined): AsyncGenerator<readonly TrackerEvent[], void, undefined> {
-    if (this.#listeners.size >= MAX_LISTENERS) {
+  listen(listener: (events: readonly TrackerEvent[]) => void): () => void {
+    if (this.#listeners.length >= MAX_LISTENERS) {
       throw new MiniTorrentError(
         "LIMIT_REACHED",
         `A connection may listen to events ${MAX_LISTENERS} times.`,
       );
     }
-    let told: TrackerEvent[] = [];
-    let wake = (): void => {};
-    const listener = (event: TrackerEvent): void => {
-      told.push(event);
-      wake();
+    this.#listeners = [...this.#listeners, listener];
+    return () => {
+      this.#listeners = this.#listeners.filter((other) => other !== listener);
     };
-    let isOver = signal?.aborted ?? false;
-    const stop = (): void => {
-      isOver = true;
-      wake();
-    };
-    this.#listeners.add(listener);
-    signal?.addEventListener("abort", stop);
-    try {
-      while (!isOver) {
-        const events = told;
-        told = [];
-        for (let at = 0; at < events.length; at += MAX_EVENTS_TOGETHER)
-          yield events.slice(at, at + MAX_EVENTS_TOGETHER);
-        if (told.length > 0 || isOver) continue;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    } finally {
-      this.#listeners.delete(listener);
-      signal?.removeEventListener("abort", stop);
+  }
+
+  #pass(): void {
+    const told = this.#told;
+    this.#told = [];
+    for (let at = 0; at < told.length; at += MAX_EVENTS_TOGETHER) {
+      const events = told.slice(at, at + MAX_EVENTS_TOGETHER);
+      for (const listener of this.#listeners) listener(events);
     }
   }
 }

@@ -1,8 +1,9 @@
-// What a client can ask of a tracker (tRPC 11 over one WebSocket). Each procedure checks the form of what came, finds out
+// What a client can ask of a tracker (tRPC 11 over one WebSocket, see api-calls.ts). Each procedure checks the form of what came, finds out
 // whose device it is, and calls a rule; the rules are elsewhere. Whoever writes gives a writeId: the same one again is
 // answered as the first was.
 import { randomUUID } from "node:crypto";
 import { initTRPC, type TRPCError } from "@trpc/server";
+import { observable } from "@trpc/server/observable";
 import { ZodError, z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
@@ -320,12 +321,11 @@ const presence = t.router({
 });
 
 /** Everything that is told unasked while the connection lasts, whoever is logged in on it. */
-const events = open.subscription(async function* ({
-  ctx,
-  signal,
-}): AsyncGenerator<readonly TrackerEvent[], void, undefined> {
-  yield* ctx.connection.events(signal);
-});
+const events = open.subscription(({ ctx }) =>
+  observable<readonly TrackerEvent[], unknown>((listener) =>
+    ctx.connection.listen((told) => listener.next(told)),
+  ),
+);
 
 export const appRouter = t.router({ session, groups, files, presence, events });
 export type AppRouter = typeof appRouter;

@@ -8,7 +8,6 @@ import type { Server } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { applyWSSHandler, jsonEncoder } from "@trpc/server/adapters/ws";
 import Fastify from "fastify";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -17,11 +16,15 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, deviceIdOfKey, publicKeySpkiOf } from "../identity/certificates.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
+import { ApiCalls } from "./api-calls.ts";
 import { Connection } from "./connection.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { holdConnections } from "./held-connections.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
-import { appRouter, type RouterServices } from "./router.ts";
+import type { RouterServices } from "./router.ts";
+import { TurnWrites } from "./turn-writes.ts";
 
+const BEAT_MS = 500;
 /** A client that is silent that long is asked whether it is there, and has as long again to answer. */
 const PING_AFTER_MS = 4_000;
 const PONG_WAIT_MS = 4_000;
@@ -115,11 +118,13 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   app.get("/metrics", async (_request, reply) => {
     return reply.type(options.metrics.contentType).send(await options.metrics.expose());
   });
-  const api = apiSockets(options, (request) => settle(placeOf(request.socket)));
+  const api = apiSockets(options, settle);
   const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
   app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
+  // Made here, not in the listener below: there it would keep each client's request for as long as he is connected.
+  const socketFailed = (error: Error): void => log.debug({ err: error }, "socket failed");
   app.server.on("upgrade", (request, socket, head) => {
-    socket.on("error", (error) => log.debug({ err: error }, "socket failed"));
+    socket.on("error", socketFailed);
     const certificate = certificateOf(request);
     if (certificate === undefined) return refuse(socket, "401 Unauthorized");
     const path = request.url?.split("?")[0];
@@ -158,6 +163,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
         return closed;
       });
       await Promise.all(gone);
+      api.close();
       held.close();
       await app.close();
     },
@@ -167,17 +173,28 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
 /**
  * The clients' WebSockets: each is a Connection for as long as it lasts.
  *
- * @param onLogIn somebody has a session on the connection of that request
+ * @param onLogIn somebody has a session on the connection at that place
  */
 function apiSockets(
   { services, log, onEventPushed }: ServerOptions,
-  onLogIn: (request: IncomingMessage) => void,
+  onLogIn: (place: string) => void,
 ): WebSocketServer {
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
-  const connections = new WeakMap<IncomingMessage, Connection>();
+  const writes = new TurnWrites();
+  const heartbeat = new Heartbeat<WebSocket>({
+    askAfter: PING_AFTER_MS / BEAT_MS,
+    answerWithin: PONG_WAIT_MS / BEAT_MS,
+    ask: (socket) => socket.send("PING"),
+    letGo: (socket) => socket.terminate(),
+  });
+  const beating = setInterval(() => heartbeat.beat(), BEAT_MS).unref();
+  server.once("close", () => clearInterval(beating));
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
     if (certificate === undefined) return socket.terminate();
+    // Of the request nothing is kept: its headers alone are kilobytes.
+    const tls = request.socket;
+    const place = placeOf(tls);
     const publicKeySpki = publicKeySpkiOf(certificate);
     const connection = new Connection(
       {
@@ -191,42 +208,37 @@ function apiSockets(
           onEventPushed();
           if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.close(CLOSE_TRY_AGAIN_LATER);
         },
-        onLogIn: () => onLogIn(request),
+        onLogIn: () => onLogIn(place),
       },
     );
-    connections.set(request, connection);
+    const calls = new ApiCalls({
+      context: { tracker: services, connection },
+      say: (text) => {
+        if (socket.readyState !== socket.OPEN) return;
+        writes.hold(tls);
+        socket.send(text);
+      },
+      onRefused: (error, path) => log.debug({ err: error, path }, "call refused"),
+    });
     services.connections.add(connection);
+    heartbeat.heard(socket);
     log.debug({ host: connection.host, deviceId: connection.deviceId }, "client connected");
+    socket.on("message", (data, isBinary) => {
+      heartbeat.heard(socket);
+      const text = isBinary ? undefined : String(data);
+      if (text === "PING") socket.send("PONG");
+      else if (text !== "PONG") calls.take(text);
+    });
     socket.on("error", (error) => log.debug({ err: error, host: connection.host }, "client's socket failed"));
     socket.once("close", () => {
+      heartbeat.gone(socket);
+      calls.close();
       services.presence.depart(connection.id);
       services.connections.remove(connection);
       log.debug({ host: connection.host, deviceId: connection.deviceId }, "client gone");
     });
   });
-  applyWSSHandler({
-    wss: server,
-    router: appRouter,
-    experimental_encoder: { ...jsonEncoder, decode: decodeMessage },
-    keepAlive: { enabled: true, pingMs: PING_AFTER_MS, pongWaitMs: PONG_WAIT_MS },
-    createContext: ({ req }) => {
-      const connection = connections.get(req);
-      if (connection === undefined) throw new MiniTorrentError("INTERNAL", "The connection is closed.");
-      return { tracker: services, connection };
-    },
-    onError: ({ error, path }) => log.debug({ err: error, path }, "call refused"),
-  });
   return server;
-}
-
-/** @throws MiniTorrentError LIMIT_REACHED, before a byte of it is parsed */
-function decodeMessage(data: string | ArrayBuffer | Uint8Array): unknown {
-  const length = typeof data === "string" ? data.length : data.byteLength;
-  if (length > MAX_API_MESSAGE_BYTES) {
-    const sentence = `A message may have ${MAX_API_MESSAGE_BYTES} bytes; this one has more: send less at a time.`;
-    throw new MiniTorrentError("LIMIT_REACHED", sentence);
-  }
-  return jsonEncoder.decode(data);
 }
 
 /** The certificate whose key the other side has proved to hold. */

@@ -1,0 +1,20 @@
+// What is said to a client in one turn of the event loop goes out together: one TLS record and one call of the system,
+// where each answer and event would cost one of each. What it is does not matter here.
+import type { Writable } from "node:stream";
+
+export class TurnWrites {
+  #held: Writable[] = [];
+
+  /** What is written to that socket from now on waits for the end of this turn. */
+  hold(socket: Writable): void {
+    if (socket.writableCorked > 0) return;
+    socket.cork();
+    if (this.#held.push(socket) === 1) setImmediate(() => this.#release());
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const socket of held) socket.uncork();
+  }
+}

@@ -1,7 +1,7 @@
 // What a command is: its arguments, its action, and what an action gets and gives. The table of them is commands.ts.
 import type { Client } from "../client/client.ts";
 import type { HashProgress } from "../client/status.ts";
-import type { View } from "./display-text.ts";
+import { harmless, type View } from "./display-text.ts";
 
 /** What the commands need of a client. */
 export type ClientCommands = Omit<Client, "close">;
@@ -42,6 +42,11 @@ export interface Answer {
   readonly result: unknown;
   /** The same for a person. */
   readonly lines: (view: View) => readonly string[];
+}
+
+/** An answer of one sentence. */
+export function said(sentence: string, result: unknown): Answer {
+  return { result, lines: () => [harmless(sentence)] };
 }
 
 export interface Command {

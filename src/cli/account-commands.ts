@@ -1,0 +1,75 @@
+// Commands about who is at this client: accounts, login, and how it stands. The whole table is commands.ts.
+import { MiniTorrentError } from "../api/errors.ts";
+import { type Argument, type Command, type CommandContext, said } from "./command.ts";
+import { userArgument } from "./command-arguments.ts";
+import { countOf } from "./display-text.ts";
+import { renderStatus } from "./render.ts";
+
+const passwordArgument: Argument = { name: "passwd", kind: "password" };
+
+export const accountCommands: readonly Command[] = [
+  {
+    name: "create_user",
+    arguments: [userArgument("user-id"), passwordArgument],
+    arity: [1, 2],
+    help: "Make an account. Without a password it is asked for.",
+    run: async (context, userId: string, given?: string) => {
+      const password = given ?? (await askNewPassword(context, "create_user"));
+      await context.client.createUser(userId, password);
+      return said(`The user ${userId} is made; login ${userId} is next.`, { userId });
+    },
+  },
+  {
+    name: "login",
+    arguments: [userArgument("user-id"), passwordArgument],
+    arity: [1, 2],
+    help: "Log in. Without a password it is asked for.",
+    run: async (context, userId: string, given?: string) => {
+      const password = given ?? (await askerOf(context, "login")("Password: "));
+      const account = await context.client.login(userId, password);
+      return said(`Logged in as ${account.userId}.`, account);
+    },
+  },
+  {
+    name: "logout",
+    arguments: [],
+    arity: [0],
+    help: "Log out: nothing is shared or downloaded until the next login.",
+    run: async ({ client }) => {
+      const running = client.status().runningDownloads;
+      await client.logout();
+      const paused = running === 0 ? "" : ` ${countOf(running, "download")} paused until the next login.`;
+      return said(`Logged out.${paused}`, { pausedDownloads: running });
+    },
+  },
+  {
+    name: "whoami",
+    arguments: [],
+    arity: [0],
+    help: "Who is logged in, at which tracker, in which groups.",
+    run: async ({ client }) => {
+      const status = client.status();
+      return {
+        result: { ...status, account: status.account ?? null, tracker: status.tracker ?? null },
+        lines: () => renderStatus(status),
+      };
+    },
+  },
+];
+
+function askerOf(context: CommandContext, name: string): (question: string) => Promise<string> {
+  if (context.askPassword !== undefined) return context.askPassword;
+  throw new MiniTorrentError(
+    "USAGE",
+    `${name} needs the password in its line here: ${name} <user_id> <passwd>. Or start the client with --password-file; only a prompt at a terminal asks for it.`,
+  );
+}
+
+async function askNewPassword(context: CommandContext, name: string): Promise<string> {
+  const ask = askerOf(context, name);
+  const password = await ask("Password: ");
+  if ((await ask("Once more: ")) !== password) {
+    throw new MiniTorrentError("INVALID_ARGUMENT", "The two passwords differ; nothing was done.");
+  }
+  return password;
+}

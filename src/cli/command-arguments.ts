@@ -1,0 +1,6 @@
+// Arguments that several commands take, by the names that help shows.
+import type { Argument, ArgumentKind } from "./command.ts";
+
+export const groupArgument = (kind: ArgumentKind): Argument => ({ name: "group_id", kind });
+export const userArgument = (kind: ArgumentKind): Argument => ({ name: "user_id", kind });
+export const fileArgument = (kind: ArgumentKind): Argument => ({ name: "file_name", kind });

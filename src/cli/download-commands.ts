@@ -1,0 +1,151 @@
+// Commands about downloads: what is fetched, from whom, how fast, and why not. The whole table is commands.ts.
+import { MiniTorrentError } from "../api/errors.ts";
+import type { BandwidthLimits, DownloadStatus } from "../client/status.ts";
+import { parseRate } from "./byte-amounts.ts";
+import { type Command, said } from "./command.ts";
+import { fileArgument, groupArgument } from "./command-arguments.ts";
+import { absolutePath } from "./command-line.ts";
+import { renderDownload, renderDownloads, renderLimits, renderPeers } from "./render.ts";
+import { renderWhy } from "./render-why.ts";
+
+const download = [groupArgument("download-group"), fileArgument("download-file")];
+
+export const downloadCommands: readonly Command[] = [
+  {
+    name: "download_file",
+    arguments: [
+      groupArgument("my-group"),
+      fileArgument("group-file"),
+      { name: "destination_path", kind: "path" },
+    ],
+    arity: [3],
+    help: "Download a file into a folder, or to a path of its own. It goes on behind.",
+    run: async ({ client }, groupId: string, fileName: string, destination: string) => {
+      const status = await client.downloadFile(groupId, fileName, absolutePath(destination));
+      return { result: status, lines: (view) => [renderDownload(status, view)] };
+    },
+  },
+  {
+    name: "show_downloads",
+    arguments: [],
+    arity: [0],
+    help: "How each download stands: [D] running, [C] complete, [P] paused, [F] failed.",
+    run: async ({ client }) => {
+      const downloads = client.downloads();
+      return { result: downloads, lines: (view) => renderDownloads(downloads, view) };
+    },
+  },
+  {
+    name: "pause",
+    arguments: download,
+    arity: [2],
+    help: "Pause a download.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      await client.pauseDownload(groupId, fileName);
+      return said(`[P] [${groupId}] ${fileName}`, { groupId, fileName });
+    },
+  },
+  {
+    name: "resume",
+    arguments: download,
+    arity: [2],
+    help: "Go on with a download that is paused or failed.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      await client.resumeDownload(groupId, fileName);
+      return said(`[D] [${groupId}] ${fileName}`, { groupId, fileName });
+    },
+  },
+  {
+    name: "cancel",
+    arguments: download,
+    arity: [2],
+    help: "Give a download up, and remove what there is of it.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      await client.cancelDownload(groupId, fileName);
+      return said(`The download of [${groupId}] ${fileName} is cancelled.`, { groupId, fileName });
+    },
+  },
+  {
+    name: "wait",
+    arguments: download,
+    arity: [0, 2],
+    help: "Wait until that download, or every one, is complete, failed or paused.",
+    run: async ({ client, signal }, groupId?: string, fileName?: string) => {
+      const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
+      const downloads = await client.waitForDownloads(which, signal);
+      throwIfFailed(downloads);
+      return {
+        result: downloads,
+        lines: (view) =>
+          downloads.length === 0 ? ["No download was running."] : renderDownloads(downloads, view),
+      };
+    },
+  },
+  {
+    name: "peers",
+    arguments: [groupArgument("my-group"), fileArgument("group-file")],
+    arity: [2],
+    help: "Who gives and takes pieces of a file, and how fast.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      const peers = client.peers(groupId, fileName);
+      return { result: peers, lines: (view) => renderPeers(peers, view) };
+    },
+  },
+  {
+    name: "limit",
+    arguments: [
+      { name: "up|down", kind: "direction" },
+      { name: "rate", kind: "rate" },
+      groupArgument("my-group"),
+      fileArgument("group-file"),
+    ],
+    arity: [0, 2, 4],
+    help: "Limit what is sent (up) or fetched (down) a second, of all or of one file: 5MB/s, 500kB/s, off.",
+    run: async ({ client }, direction?: string, rate = "", groupId?: string, fileName?: string) => {
+      if (direction !== undefined) {
+        const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
+        client.limit(directionOf(direction), parseRate(rate), which);
+      }
+      const limits = client.limits();
+      const result = {
+        all: inJson(limits.all),
+        files: limits.files.map(({ groupId, fileName, ...own }) => ({ groupId, fileName, ...inJson(own) })),
+      };
+      return { result, lines: () => renderLimits(limits) };
+    },
+  },
+  {
+    name: "why",
+    arguments: download,
+    arity: [2],
+    help: "Why a download does not move: what is missing, who had it, what is tried next.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      const report = client.why(groupId, fileName);
+      return { result: report, lines: (view) => renderWhy(report, view) };
+    },
+  },
+];
+
+function directionOf(word: string): "up" | "down" {
+  if (word === "up" || word === "down") return word;
+  throw new MiniTorrentError(
+    "INVALID_ARGUMENT",
+    `'${word}' is neither up, what is sent, nor down, what is fetched.`,
+  );
+}
+
+/** JSON has no undefined. */
+function inJson({ up, down }: BandwidthLimits): { up: number | null; down: number | null } {
+  return { up: up ?? null, down: down ?? null };
+}
+
+function throwIfFailed(downloads: readonly DownloadStatus[]): void {
+  const failed = downloads.filter((status) => status.state === "failed");
+  const [first] = failed;
+  if (first === undefined) return;
+  const others = failed.length === 1 ? "" : ` (and ${failed.length - 1} more failed; show_downloads tells)`;
+  throw new MiniTorrentError(
+    first.code,
+    `[F] [${first.groupId}] ${first.fileName}: ${first.reason}${others}`,
+  );
+}

@@ -1,0 +1,74 @@
+// Commands about the files of a group: what there is, what is shared from here, what other programs get of it. The whole table
+// is commands.ts.
+
+import { type Command, said } from "./command.ts";
+import { fileArgument, groupArgument } from "./command-arguments.ts";
+import { absolutePath } from "./command-line.ts";
+import { countOf, formatBytes } from "./display-text.ts";
+import { renderFiles } from "./render.ts";
+
+export const fileCommands: readonly Command[] = [
+  {
+    name: "list_files",
+    arguments: [groupArgument("my-group")],
+    arity: [1],
+    help: "The files of a group, and how many online have each.",
+    run: async ({ client }, groupId: string) => {
+      const files = await client.listFiles(groupId);
+      return { result: files, lines: (view) => renderFiles(files, groupId, view) };
+    },
+  },
+  {
+    name: "upload_file",
+    arguments: [{ name: "file_path", kind: "path" }, groupArgument("my-group")],
+    arity: [2],
+    help: "Share a file in a group, from where it lies.",
+    run: async ({ client, signal, onHashing }, path: string, groupId: string) => {
+      const share = await client.uploadFile(absolutePath(path), groupId, {
+        onProgress: (progress) => onHashing(path, progress),
+        signal,
+      });
+      const how = share.joinedSwarm ? "is in the group already: you share it too" : "is shared";
+      const facts = `${formatBytes(share.lengthBytes)}, ${countOf(share.pieceCount, "piece")}, SHA-1 ${share.sha1}`;
+      return said(`[${share.groupId}] ${share.fileName} ${how}: ${facts}.`, share);
+    },
+  },
+  {
+    name: "stop_share",
+    arguments: [groupArgument("my-group"), fileArgument("group-file")],
+    arity: [2],
+    help: "Share a file no longer; it stays where it is.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      await client.stopShare(groupId, fileName);
+      return said(`[${groupId}] ${fileName} is no longer shared from here.`, { groupId, fileName });
+    },
+  },
+  {
+    name: "export_torrent",
+    arguments: [groupArgument("my-group"), fileArgument("group-file"), { name: "out_path", kind: "path" }],
+    arity: [3],
+    help: "Write a .torrent file for another BitTorrent client that speaks SSL torrents.",
+    run: async ({ client }, groupId: string, fileName: string, out: string) => {
+      const path = absolutePath(out);
+      await client.exportTorrent(groupId, fileName, path);
+      return said(`${path} describes [${groupId}] ${fileName}.`, { groupId, fileName, path });
+    },
+  },
+  {
+    name: "export_certificate",
+    arguments: [groupArgument("my-group"), { name: "out_path", kind: "path" }],
+    arity: [2],
+    help: "Write your certificate for a group, with its key, for such a client. Good for an hour; keep it to yourself.",
+    run: async ({ client }, groupId: string, out: string) => {
+      const path = absolutePath(out);
+      await client.exportCertificate(groupId, path);
+      return said(
+        `${path} has your certificate for ${groupId} and its key: whoever has it can act as you there.`,
+        {
+          groupId,
+          path,
+        },
+      );
+    },
+  },
+];

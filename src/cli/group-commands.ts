@@ -1,0 +1,103 @@
+// Commands about groups: who founds, asks, lets in and puts out. The whole table is commands.ts.
+
+import { type Command, said } from "./command.ts";
+import { groupArgument, userArgument } from "./command-arguments.ts";
+import { renderGroups, renderMembers, renderRequests } from "./render.ts";
+
+export const groupCommands: readonly Command[] = [
+  {
+    name: "create_group",
+    arguments: [groupArgument("new-group")],
+    arity: [1],
+    help: "Make a group and own it.",
+    run: async ({ client }, groupId: string) => {
+      await client.createGroup(groupId);
+      return said(`The group ${groupId} is made; you own it.`, { groupId });
+    },
+  },
+  {
+    name: "join_group",
+    arguments: [groupArgument("any-group")],
+    arity: [1],
+    help: "Ask the owner of a group to let you in.",
+    run: async ({ client }, groupId: string) => {
+      await client.joinGroup(groupId);
+      return said(`You asked to join ${groupId}; its owner decides.`, { groupId });
+    },
+  },
+  {
+    name: "leave_group",
+    arguments: [groupArgument("my-group")],
+    arity: [1],
+    help: "Leave a group; if you own it, its longest-standing member does then.",
+    run: async ({ client }, groupId: string) => {
+      const { newOwnerId, groupEnded } = await client.leaveGroup(groupId);
+      const heir = newOwnerId === undefined ? "" : ` ${newOwnerId} owns it now.`;
+      return said(`You left ${groupId}.${groupEnded ? " You were its last member: it has ended." : heir}`, {
+        groupId,
+        newOwnerId: newOwnerId ?? null,
+        groupEnded,
+      });
+    },
+  },
+  {
+    name: "list_requests",
+    arguments: [groupArgument("my-group")],
+    arity: [1],
+    help: "Who waits to be let into a group of yours.",
+    run: async ({ client }, groupId: string) => {
+      const requests = await client.listRequests(groupId);
+      return { result: requests, lines: (view) => renderRequests(requests, groupId, view) };
+    },
+  },
+  {
+    name: "accept_request",
+    arguments: [groupArgument("my-group"), userArgument("requester")],
+    arity: [2],
+    help: "Let somebody into a group of yours.",
+    run: async ({ client }, groupId: string, userId: string) => {
+      await client.acceptRequest(groupId, userId);
+      return said(`${userId} is a member of ${groupId} now.`, { groupId, userId });
+    },
+  },
+  {
+    name: "reject_request",
+    arguments: [groupArgument("my-group"), userArgument("requester")],
+    arity: [2],
+    help: "Turn down who asked to join a group of yours.",
+    run: async ({ client }, groupId: string, userId: string) => {
+      await client.rejectRequest(groupId, userId);
+      return said(`The request of ${userId} to join ${groupId} is rejected.`, { groupId, userId });
+    },
+  },
+  {
+    name: "remove_member",
+    arguments: [groupArgument("my-group"), userArgument("member")],
+    arity: [2],
+    help: "Put somebody out of a group of yours; no peer gives them anything from then on.",
+    run: async ({ client }, groupId: string, userId: string) => {
+      await client.removeMember(groupId, userId);
+      return said(`${userId} is no longer in ${groupId}.`, { groupId, userId });
+    },
+  },
+  {
+    name: "list_members",
+    arguments: [groupArgument("my-group")],
+    arity: [1],
+    help: "Who is in a group, and who of them is online.",
+    run: async ({ client }, groupId: string) => {
+      const members = await client.listMembers(groupId);
+      return { result: members, lines: (view) => renderMembers(members, view) };
+    },
+  },
+  {
+    name: "list_groups",
+    arguments: [],
+    arity: [0],
+    help: "All groups, and how you stand to each.",
+    run: async ({ client }) => {
+      const groups = await client.listGroups();
+      return { result: groups, lines: (view) => renderGroups(groups, view) };
+    },
+  },
+];

@@ -6,7 +6,7 @@ import type { PeerLink } from "../wire/messages.ts";
 import { Answering } from "./answering.ts";
 import type { ChokablePeer } from "./choker.ts";
 import type { OpenPiece } from "./open-piece.ts";
-import type { PickingPeer } from "./picker.ts";
+import type { PickingPeer } from "./piece-choice.ts";
 import { PieceSet } from "./piece-set.ts";
 import { Rate } from "./rate.ts";
 import { RequestWindow } from "./request-window.ts";

@@ -1,43 +1,19 @@
-// Which piece to ask of whom next. Rarest first, in random order inside a rarity, yet in runs for the disks' sake; what
-// is begun goes before what is new when too much is begun. It decides only: requests are sent by downloader.ts.
+// Which piece to ask of whom next: one that is begun, or a new one (piece-choice.ts); what is begun goes before what is
+// new when too much is begun. It decides only: requests are sent by downloader.ts.
 //
 // A piece belongs to the peer it was opened for; others take of its blocks only when there is nothing else to ask them.
-// The cost of a pick does not grow with pieces or peers: a walk through the rarest pieces of bounded length, then a scan
-// of the peer's bitfield that weighs a bounded number of candidates.
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import { Availability } from "./availability.ts";
 import { OpenPiece } from "./open-piece.ts";
-import type { PieceSet } from "./piece-set.ts";
+import { HELD_BACK, type PickingPeer, PieceChoice } from "./piece-choice.ts";
 
-/** Pieces looked at, from the rarest up, before the peer's own bitfield is scanned. */
-const MAX_WALK_PIECES = 192;
-/** Free pieces that a scan of the peer's bitfield weighs against each other. */
-const MAX_SCAN_CANDIDATES = 192;
-/** What is asked of one peer in a row is contiguous for so long (seeks of a disk, read-ahead). */
-const RUN_LENGTH_BYTES = 1024 * 1024;
 /** The first pieces are chosen without regard to rarity: the sooner there is something to give, the better (BitTorrent
  * Economics Paper, 2003: "random first piece"). */
 const RANDOM_FIRST_PIECES = 4;
 /** With more open pieces than this a peer, begun ones go first (libtorrent: 1.5 times the peers; here a peer has a whole
  * window of pieces open). */
 const OPEN_BYTES_PER_PEER = 32 * 1024 * 1024;
-
-/** What the picker must know of a peer. */
-export interface PickingPeer {
-  /** Small number that no other connected peer has. */
-  readonly slot: number;
-  readonly has: PieceSet;
-  readonly isSeed: boolean;
-  /** Gets whole pieces that nobody else gives a block of. */
-  readonly isOnParole: boolean;
-  /** Little is asked of it: soon it would have nothing to send. */
-  readonly isHungry: boolean;
-  /** It says which pieces to ask it for, so that others ask it for others (BEP 6). */
-  readonly isSuggesting: boolean;
-  /** The next piece that it suggested, once. */
-  takeSuggestion(): number | undefined;
-}
 
 /** A block that is asked of somebody already. */
 export interface BusyBlock {
@@ -59,8 +35,7 @@ export class Picker {
   readonly #geometry: Geometry;
   readonly #have: Bitfield;
   readonly #reserve: (pieceIndex: number) => Uint8Array | undefined;
-  readonly #random: () => number;
-  readonly #runShift: number;
+  readonly #choice: PieceChoice;
   /** In the order in which they were opened. */
   readonly #open = new Map<number, OpenPiece>();
   /** Open pieces that belong to nobody. */
@@ -69,8 +44,6 @@ export class Picker {
   readonly #withFree = new Set<OpenPiece>();
   /** By slot: the piece whose blocks are being asked for. */
   readonly #current: (OpenPiece | undefined)[] = [];
-  /** By slot: the piece opened last, after which the run goes on. */
-  readonly #lastOpened: number[] = [];
   /** By slot: nothing was found for the peer at that stand of `#changes`. */
   readonly #dryAt: number[] = [];
   /** Counts whatever could give a peer something to ask for. */
@@ -86,9 +59,8 @@ export class Picker {
     this.#geometry = geometry;
     this.#have = have;
     this.#reserve = reserve;
-    this.#random = random;
     this.availability = new Availability(geometry.pieceCount, (pieceIndex) => !have.has(pieceIndex), random);
-    this.#runShift = Math.max(0, Math.floor(Math.log2(RUN_LENGTH_BYTES / geometry.pieceLengthBytes)));
+    this.#choice = new PieceChoice(geometry, this.availability, random);
   }
 
   get openCount(): number {
@@ -107,7 +79,7 @@ export class Picker {
 
   /** Pieces, and summaries of 1,024 pieces, that were looked at in all picks so far: their cost, whatever the machine. */
   get stepCount(): number {
-    return this.#stepCount;
+    return this.#stepCount + this.#choice.stepCount;
   }
 
   /** Nothing is free that somebody has: what remains is asked for already. */
@@ -139,7 +111,7 @@ export class Picker {
 
   peerCame(peer: PickingPeer): void {
     this.#dryAt[peer.slot] = 0;
-    this.#lastOpened[peer.slot] = -2;
+    this.#choice.runEnds(peer.slot);
     if (peer.isSeed) {
       this.availability.seedCame();
       return;
@@ -181,7 +153,7 @@ export class Picker {
   /** What belongs to the peer belongs to nobody: it does not give now. */
   disown(peer: PickingPeer): void {
     this.#current[peer.slot] = undefined;
-    this.#lastOpened[peer.slot] = -2;
+    this.#choice.runEnds(peer.slot);
     for (const piece of this.#open.values()) {
       if (piece.ownerSlot !== peer.slot) continue;
       piece.ownerSlot = -1;
@@ -303,8 +275,10 @@ export class Picker {
 
   #openNew(peer: PickingPeer, isExclusive: boolean): OpenPiece | undefined {
     if (this.#isOutOfMemory) return undefined;
-    const pieceIndex = this.#choose(peer);
-    if (pieceIndex === undefined) return undefined;
+    const isFirst = this.#have.count + this.#open.size < RANDOM_FIRST_PIECES;
+    const pieceIndex = this.#choice.newPiece(peer, isFirst, this.#leecherCount === 0);
+    this.#isHeldBack = pieceIndex === HELD_BACK;
+    if (pieceIndex === undefined || pieceIndex === HELD_BACK) return undefined;
     const bytes = this.#reserve(pieceIndex);
     if (bytes === undefined) {
       this.#isOutOfMemory = true;
@@ -313,81 +287,9 @@ export class Picker {
     const piece = new OpenPiece(this.#geometry, pieceIndex, bytes, peer.slot, isExclusive, this.#withFree);
     this.#open.set(pieceIndex, piece);
     this.availability.take(pieceIndex);
-    this.#lastOpened[peer.slot] = pieceIndex;
+    this.#choice.opened(peer.slot, pieceIndex);
     this.#changes++;
     return piece;
-  }
-
-  /** A free piece that the peer has. */
-  #choose(peer: PickingPeer): number | undefined {
-    const { availability } = this;
-    if (availability.freeCount === 0) return undefined;
-    const suggested = this.#suggested(peer);
-    if (suggested !== undefined) return suggested;
-    // What others are getting from there: sent twice it delays the first whole copy.
-    this.#isHeldBack = peer.isSuggesting && !peer.isHungry;
-    if (this.#isHeldBack) return undefined;
-    const isFirst = this.#have.count + this.#open.size < RANDOM_FIRST_PIECES;
-    // Nobody needs anything of us: file order is best for disk and hashing.
-    if (this.#leecherCount === 0 && peer.isSeed && !isFirst) return availability.lowestFree();
-    if (isFirst && !peer.isSeed) return this.#scan(peer, 1);
-    const found = this.#walk(peer);
-    return found ?? this.#scan(peer, MAX_SCAN_CANDIDATES);
-  }
-
-  #suggested(peer: PickingPeer): number | undefined {
-    for (;;) {
-      const pieceIndex = peer.takeSuggestion();
-      if (pieceIndex === undefined) return undefined;
-      if (this.availability.isFree(pieceIndex) && peer.has.has(pieceIndex)) return pieceIndex;
-    }
-  }
-
-  /** From the rarest bucket up: the run that is under way, then any. */
-  #walk(peer: PickingPeer): number | undefined {
-    const next = (this.#lastOpened[peer.slot] ?? -2) + 1;
-    const isRunOn =
-      next > 0 &&
-      (next & ((1 << this.#runShift) - 1)) !== 0 &&
-      this.availability.isFree(next) &&
-      peer.has.has(next);
-    let stepsLeft = MAX_WALK_PIECES;
-    const { buckets } = this.availability;
-    for (let rarity = 0; rarity < buckets.length && stepsLeft > 0; rarity++) {
-      for (const pieceIndex of buckets[rarity] ?? []) {
-        this.#stepCount++;
-        if (--stepsLeft === 0) break;
-        if (!peer.has.has(pieceIndex)) continue;
-        return isRunOn && this.availability.rarity(next) === rarity ? next : pieceIndex;
-      }
-    }
-    return undefined;
-  }
-
-  /** The rarest of some free pieces that the peer has, from a random place in its bitfield on. */
-  #scan(peer: PickingPeer, maxCandidates: number): number | undefined {
-    const { freePieces } = this.availability;
-    const start = Math.floor(this.#random() * this.#geometry.pieceCount);
-    let best: number | undefined;
-    let candidatesLeft = maxCandidates;
-    let hasWrapped = false;
-    let pieceIndex = start - 1;
-    while (candidatesLeft > 0) {
-      const from = pieceIndex + 1;
-      pieceIndex = freePieces.nextInBoth(peer.has, from);
-      const reached = pieceIndex === -1 ? this.#geometry.pieceCount : pieceIndex;
-      this.#stepCount += 1 + (reached >>> 10) - (from >>> 10);
-      if (pieceIndex === -1 && !hasWrapped) {
-        hasWrapped = true;
-        continue;
-      }
-      if (pieceIndex === -1 || (hasWrapped && pieceIndex >= start)) break;
-      candidatesLeft--;
-      if (best === undefined || this.availability.rarity(pieceIndex) < this.availability.rarity(best)) {
-        best = pieceIndex;
-      }
-    }
-    return best;
   }
 
   #forEachPiece(peer: PickingPeer, visit: (pieceIndex: number) => void): void {

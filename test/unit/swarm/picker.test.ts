@@ -6,7 +6,8 @@ import fc from "fast-check";
 import { type CrowdedPicker, crowdedPicker } from "../../../bench/picker.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
-import { Picker, type PickingPeer } from "../../../src/swarm/picker.ts";
+import { Picker } from "../../../src/swarm/picker.ts";
+import type { PickingPeer } from "../../../src/swarm/piece-choice.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import { seededRandom } from "../../sim/virtual-clock.ts";
 

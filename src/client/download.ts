@@ -1,8 +1,7 @@
 // One download from its first request to its last check: opens or resumes the part file, runs the torrent, saves what
 // is verified, checks the whole and gives the file its name. Its states are a union; each transition is a method.
 import type { Logger } from "pino";
-import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
-import { Bitfield } from "../metainfo/bitfield.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
@@ -10,42 +9,16 @@ import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { PieceHolder } from "../swarm/torrent-status.ts";
 import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
-import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
+import { type Arrived, arrivedIn, progress } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
+import { type DownloadState, haveIn, SETTLED, statusOf } from "./download-state.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
 import { PeerSearch } from "./peer-search.ts";
 import type { StoredDownload } from "./profile.ts";
-import type { ActiveTorrent } from "./session.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { type WhyReport, whyReport } from "./why.ts";
-
-const SETTLED: ReadonlySet<DownloadState["status"]> = new Set(["complete", "paused", "failed", "ended"]);
-
-interface Running {
-  readonly active: ActiveTorrent;
-  readonly store: PieceStore;
-}
-
-interface Retry {
-  readonly timer: NodeJS.Timeout;
-  readonly atMs: number;
-}
-
-type DownloadState =
-  | { readonly status: "opening" }
-  | ({ readonly status: "running"; readonly search: PeerSearch } & Running)
-  | ({ readonly status: "verifying" } & Running)
-  | { readonly status: "complete"; readonly arrived: Arrived }
-  | {
-      readonly status: "paused";
-      readonly reason: string | undefined;
-      readonly retry: Retry | undefined;
-    }
-  | { readonly status: "failed"; readonly code: ErrorCode; readonly reason: string }
-  /** Let go of: logged out, or cancelled. */
-  | { readonly status: "ended" };
 
 export interface DownloadOptions {
   readonly groupId: string;
@@ -207,7 +180,7 @@ export class Download {
     const active = state.status === "running" ? state.active : undefined;
     return whyReport({
       status: this.snapshot(),
-      have: this.#have,
+      have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
       holders: active?.torrent.holders() ?? this.#holdersBefore(),
       contacts: active?.connector.contacts() ?? [],
       askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
@@ -231,57 +204,9 @@ export class Download {
     }));
   }
 
-  get #have(): Bitfield {
-    const state = this.#state;
-    if (state.status === "running" || state.status === "verifying") return state.active.torrent.have;
-    return state.status === "complete"
-      ? Bitfield.full(this.#metainfo.geometry.pieceCount)
-      : this.#record.have;
-  }
-
   snapshot(): DownloadStatus {
-    const state = this.#state;
-    const { geometry, sha1 } = this.#metainfo;
-    const facts = {
-      ...this.#id(),
-      destinationPath: this.destinationPath,
-      lengthBytes: geometry.lengthBytes,
-      pieceCount: geometry.pieceCount,
-    };
-    switch (state.status) {
-      case "opening":
-        return {
-          ...facts,
-          ...progress(this.#record.have, geometry),
-          ...waiting("the check of what is on disk already"),
-        };
-      case "running":
-        return {
-          ...facts,
-          ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount),
-        };
-      case "verifying":
-        return {
-          ...facts,
-          ...complete(arrivedIn(state.active.torrent.status()), geometry),
-          state: "verifying",
-        };
-      case "complete":
-        return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1 };
-      case "failed":
-        return {
-          ...facts,
-          ...progress(this.#record.have, geometry),
-          state: "failed",
-          code: state.code,
-          reason: state.reason,
-        };
-      case "paused":
-      case "ended": {
-        const reason = state.status === "paused" ? state.reason : "logged out";
-        return { ...facts, ...progress(this.#record.have, geometry), state: "paused", reason };
-      }
-    }
+    const { groupId, destinationPath } = this;
+    return statusOf(this.#state, { groupId, destinationPath, metainfo: this.#metainfo }, this.#record.have);
   }
 
   /** opening -> running */

@@ -1,0 +1,107 @@
+// The states of a download, and how each looks from outside. Pure: download.ts makes the transitions.
+import type { ErrorCode } from "../api/errors.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import type { Metainfo } from "../metainfo/metainfo.ts";
+import type { PieceStore } from "../storage/piece-store.ts";
+import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
+import type { PeerSearch } from "./peer-search.ts";
+import type { ActiveTorrent } from "./session.ts";
+import type { DownloadStatus } from "./status.ts";
+
+/** Nothing more happens by itself. */
+export const SETTLED: ReadonlySet<DownloadState["status"]> = new Set([
+  "complete",
+  "paused",
+  "failed",
+  "ended",
+]);
+
+interface Running {
+  readonly active: ActiveTorrent;
+  readonly store: PieceStore;
+}
+
+interface Retry {
+  readonly timer: NodeJS.Timeout;
+  readonly atMs: number;
+}
+
+export type DownloadState =
+  | { readonly status: "opening" }
+  | ({ readonly status: "running"; readonly search: PeerSearch } & Running)
+  | ({ readonly status: "verifying" } & Running)
+  | { readonly status: "complete"; readonly arrived: Arrived }
+  | {
+      readonly status: "paused";
+      readonly reason: string | undefined;
+      readonly retry: Retry | undefined;
+    }
+  | { readonly status: "failed"; readonly code: ErrorCode; readonly reason: string }
+  /** Let go of: logged out, or cancelled. */
+  | { readonly status: "ended" };
+
+/** What does not change of a download. */
+interface DownloadFacts {
+  readonly groupId: string;
+  readonly metainfo: Metainfo;
+  readonly destinationPath: string;
+}
+
+/**
+ * Pieces that are verified.
+ *
+ * @param noted those that were when it ran last
+ */
+export function haveIn(
+  state: DownloadState,
+  { pieceCount }: Metainfo["geometry"],
+  noted: Bitfield,
+): Bitfield {
+  if (state.status === "running" || state.status === "verifying") return state.active.torrent.have;
+  return state.status === "complete" ? Bitfield.full(pieceCount) : noted;
+}
+
+/** @param noted pieces that were verified when it ran last */
+export function statusOf(
+  state: DownloadState,
+  { groupId, metainfo, destinationPath }: DownloadFacts,
+  noted: Bitfield,
+): DownloadStatus {
+  const { geometry, sha1, fileName } = metainfo;
+  const { lengthBytes, pieceCount } = geometry;
+  const facts = { groupId, fileName, destinationPath, lengthBytes, pieceCount };
+  switch (state.status) {
+    case "opening":
+      return {
+        ...facts,
+        ...progress(noted, geometry),
+        ...waiting("the check of what is on disk already"),
+      };
+    case "running":
+      return {
+        ...facts,
+        ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount),
+      };
+    case "verifying":
+      return {
+        ...facts,
+        ...complete(arrivedIn(state.active.torrent.status()), geometry),
+        state: "verifying",
+      };
+    case "complete":
+      return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1 };
+    case "failed":
+      return {
+        ...facts,
+        ...progress(noted, geometry),
+        state: "failed",
+        code: state.code,
+        reason: state.reason,
+      };
+    case "paused":
+    case "ended": {
+      const reason = state.status === "paused" ? state.reason : "logged out";
+      return { ...facts, ...progress(noted, geometry), state: "paused", reason };
+    }
+  }
+}

@@ -1,10 +1,12 @@
-// Gets the pieces: keeps requests outstanding with every peer that gives, puts blocks where they belong, hands whole
-// pieces to storage, takes from the silent. One guarded pump per peer, whoever triggers it.
-// Which piece of whom is the picker's decision, how many at once the request window's, whom to believe trust's.
-import { MiniTorrentError } from "../api/errors.ts";
+// Gets the pieces: keeps requests outstanding with every peer that gives, hands whole pieces to storage. One guarded pump
+// per peer, whoever triggers it. Which piece of whom is the picker's decision, how many at once the request window's,
+// where blocks go arrivals', how long to wait for them patience's, whom to believe trust's.
+import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { OpenPiece } from "./open-piece.ts";
+import { Patience } from "./patience.ts";
 import type { Peer } from "./peer.ts";
 import { Picker } from "./picker.ts";
 import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
@@ -12,19 +14,8 @@ import { Requests } from "./requests.ts";
 import { TakeOver } from "./take-over.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
-/** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
-const MAX_STRAY_BLOCKS = 32;
-/** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed... */
-const MID_BLOCK_TIMEOUTS = 2;
-/** ...and after this time when that block is one of the last, and somebody else could give it: 5 KB/s is no help then. */
-const LAST_BLOCKS_MS = 3000;
 /** Who rejects so many requests in a row without having choked has not got what it says. */
 const MAX_REJECTS_IN_A_ROW = 16;
-/** A begun piece that nobody gives keeps its memory for so long while others want it: who choked may unchoke. */
-const STUCK_PIECE_MS = 10_000;
-
-/** Where blocks go that only show that a peer gives: nobody reads what is in it, so all peers of a process share it. */
-const TRIAL_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
 
 export interface DownloaderOptions {
   readonly geometry: Geometry;
@@ -47,6 +38,8 @@ export class Downloader {
   readonly #options: DownloaderOptions;
   readonly #requests: Requests;
   readonly #takeOver: TakeOver;
+  readonly #arrivals: Arrivals;
+  readonly #patience: Patience;
   /** By slot. */
   readonly #peers: (Peer | undefined)[] = [];
   /** By slot: each peer's turn to be asked, while what may be asked for is limited. */
@@ -54,36 +47,48 @@ export class Downloader {
   #isActive = true;
   #isPumping = false;
   #mustPumpAll = false;
-  /** Begun pieces that nobody gives, and since when; kept while memory is scarce. */
-  #stuckSinceMs = new Map<OpenPiece, number>();
-  #lastArrivalMs = Number.NEGATIVE_INFINITY;
-  #duplicateBytes = 0;
   /** Of pieces that did not have their hash. */
   #corruptBytes = 0;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
-    this.picker = new Picker({
-      geometry: options.geometry,
-      have: options.have,
-      reserve: (pieceIndex) => options.storage.reserve(pieceIndex),
-      random: options.random,
+    const { geometry, have, storage, bucket, nowMs, random, onBlock } = options;
+    const picker = new Picker({
+      geometry,
+      have,
+      reserve: (pieceIndex) => storage.reserve(pieceIndex),
+      random,
     });
-    const { picker } = this;
-    const { storage, bucket, nowMs } = options;
-    this.#requests = new Requests({ picker, storage, bucket });
+    const requests = new Requests({ picker, storage, bucket });
+    const peers = this.#peers;
+    this.picker = picker;
+    this.#requests = requests;
     this.#takeOver = new TakeOver({
       picker,
-      requests: this.#requests,
-      peers: this.#peers,
+      requests,
+      peers,
       nowMs,
       mayAsk: (peer) => this.#isAllowed(peer),
+    });
+    const onWhole = (piece: OpenPiece): void => this.#commit(piece);
+    this.#arrivals = new Arrivals({ geometry, picker, requests, nowMs, bucket, onBlock, onWhole });
+    const mayAsk = (peer: Peer): boolean => this.#mayAsk(peer);
+    this.#patience = new Patience({
+      geometry,
+      have,
+      storage,
+      nowMs,
+      random,
+      picker,
+      requests,
+      peers,
+      mayAsk,
     });
   }
 
   /** Bytes of blocks that were skipped when they arrived. */
   get duplicateBytes(): number {
-    return this.#duplicateBytes;
+    return this.#arrivals.duplicateBytes;
   }
 
   /** Bytes that had been put in their place for nothing: the piece did not have its hash, or was given up. */
@@ -93,7 +98,7 @@ export class Downloader {
 
   /** When the last block came. */
   get lastArrivalMs(): number {
-    return this.#lastArrivalMs;
+    return this.#arrivals.lastArrivalMs;
   }
 
   // Peers
@@ -138,7 +143,7 @@ export class Downloader {
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
     if (peer.giving.status === "giving") {
       peer.window.snub(this.#options.nowMs());
-      if (peer.answering.refused() >= MAX_REJECTS_IN_A_ROW) this.#rest(peer);
+      if (peer.answering.refused() >= MAX_REJECTS_IN_A_ROW) this.#patience.rest(peer);
     }
     for (const other of this.#peers) if (other !== undefined && other !== peer) this.pump(other);
   }
@@ -221,67 +226,12 @@ export class Downloader {
     offsetBytes: number,
     lengthBytes: number,
   ): Uint8Array | undefined {
-    if (!this.#options.geometry.isRequestable(pieceIndex, offsetBytes, lengthBytes)) {
-      throw new MiniTorrentError(
-        "MALFORMED_MESSAGE",
-        `A block of ${lengthBytes} bytes at ${offsetBytes} is not in piece ${pieceIndex}.`,
-      );
-    }
-    const piece = this.picker.openPiece(pieceIndex);
-    const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
-    if (
-      piece === undefined ||
-      !piece.isAskedOf(blockIndex, peer.slot) ||
-      lengthBytes !== piece.lengthOfBlockBytes(blockIndex)
-    ) {
-      this.#duplicateBytes += lengthBytes;
-      this.#options.bucket?.spend(lengthBytes);
-      const wasTakenBack = peer.answeredWhatWasTakenBack(pieceIndex, blockIndex);
-      // Late, or the answer to a try: once it is whole, the peer gives again.
-      if (wasTakenBack && peer.window.isSnubbed) {
-        peer.trialBytes = lengthBytes;
-        return TRIAL_BLOCK.subarray(0, lengthBytes);
-      }
-      if (!wasTakenBack && peer.strayBlock() > MAX_STRAY_BLOCKS) {
-        throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
-      }
-      return undefined;
-    }
-    piece.begins(blockIndex);
-    peer.blockBegins(piece, blockIndex);
-    return piece.place(blockIndex);
+    return this.#arrivals.blockBegins(peer, pieceIndex, offsetBytes, lengthBytes);
   }
 
   blockEnds(peer: Peer): void {
-    const { arriving, trialBytes } = peer;
-    if (trialBytes > 0) {
-      peer.trialBytes = 0;
-      this.#gives(peer, trialBytes);
-      this.pump(peer);
-      return;
-    }
-    if (arriving === undefined) return;
-    const { piece, blockIndex } = arriving;
-    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
-    const nowMs = this.#options.nowMs();
-    this.#lastArrivalMs = nowMs;
-    peer.blockIsOver();
-    peer.answered();
-    this.#gives(peer, lengthBytes);
-    piece.ends(blockIndex, peer.sourceIndex);
-    if (piece.status === "abandoned") {
-      this.#duplicateBytes += lengthBytes;
-      this.#requests.giveBack(piece);
-    } else {
-      this.#options.onBlock(peer, lengthBytes);
-      if (piece.isWhole) this.#commit(piece);
-    }
+    this.#arrivals.blockEnds(peer);
     this.pump(peer);
-  }
-
-  #gives(peer: Peer, lengthBytes: number): void {
-    peer.answering.gave();
-    peer.window.arrived(lengthBytes, this.#options.nowMs());
   }
 
   #commit(piece: OpenPiece): void {
@@ -315,10 +265,10 @@ export class Downloader {
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
       peer.window.adjust(nowMs, peer.paceBytesPerSecond);
-      if (peer.outstanding > 0) this.#lookAfter(peer, nowMs);
-      else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#tryAgain(peer, nowMs);
+      if (peer.outstanding > 0) this.#patience.lookAfter(peer, nowMs);
+      else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#patience.tryAgain(peer, nowMs);
     }
-    this.#giveUpStuckPieces(nowMs);
+    this.#patience.giveUpStuckPieces(nowMs);
     // Memory may have come back without a word.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
     this.pumpAll();
@@ -333,103 +283,5 @@ export class Downloader {
     this.#isActive = false;
     for (const peer of this.#peers) if (peer !== undefined) this.#requests.cancelAll(peer, 0);
     for (const piece of [...this.picker.openPieces()]) this.#requests.abandon(piece);
-  }
-
-  #lookAfter(peer: Peer, nowMs: number): void {
-    if (peer.arriving !== undefined) {
-      const patienceMs = this.#isMissedElsewhere(peer)
-        ? LAST_BLOCKS_MS
-        : peer.window.timeoutMs * MID_BLOCK_TIMEOUTS;
-      if (peer.window.silentForMs(nowMs) > patienceMs) {
-        peer.answering.stalled("stops in the middle of a block");
-        peer.link.close("it stopped in the middle of a block");
-      }
-    } else if (peer.window.isOverdue(nowMs)) {
-      this.#overdue(peer, nowMs);
-    }
-  }
-
-  /** What is arriving from the peer is one of the last blocks, and somebody who has nothing else to do has it too. */
-  #isMissedElsewhere(peer: Peer): boolean {
-    const piece = peer.arriving?.piece;
-    if (piece === undefined || !this.picker.isEndgame) return false;
-    return this.#peers.some(
-      (other) =>
-        other !== undefined &&
-        other !== peer &&
-        other.has.has(piece.pieceIndex) &&
-        this.#mayAsk(other) &&
-        !other.window.isSnubbed &&
-        other.isHungry,
-    );
-  }
-
-  /** A silent peer: snubbed, and all but its oldest request is free for others; if that is not answered either, it rests. */
-  #overdue(peer: Peer, nowMs: number): void {
-    const isStillAsked = peer.giving.status === "giving";
-    if (isStillAsked && peer.window.isSnubbed) {
-      this.#rest(peer);
-      return;
-    }
-    peer.window.snub(nowMs);
-    this.#requests.cancelAll(peer, isStillAsked ? 1 : 0);
-    this.picker.disown(peer);
-    this.#requests.resetExclusive(peer);
-  }
-
-  /** Nothing more is asked of the peer that would hold memory, until it shows that it gives. */
-  #rest(peer: Peer): void {
-    peer.answering.stalled(peer.answering.hasRefused ? "rejects what it says it has" : "does not answer");
-    peer.window.rest(this.#options.nowMs());
-    this.#requests.cancelAll(peer, 0);
-    this.picker.disown(peer);
-    this.#requests.resetExclusive(peer);
-  }
-
-  /** Asks a resting peer for a block that has no place, and is thrown away when it comes: it costs no memory to wait for. */
-  #tryAgain(peer: Peer, nowMs: number): void {
-    peer.window.tried(nowMs);
-    const { geometry, have, random } = this.#options;
-    const start = Math.floor(random() * geometry.pieceCount);
-    for (let step = 0; step < geometry.pieceCount; step++) {
-      const pieceIndex = (start + step) % geometry.pieceCount;
-      if (have.has(pieceIndex) || !peer.has.has(pieceIndex)) continue;
-      const blockIndex = Math.floor(random() * geometry.blockCount(pieceIndex));
-      if (!peer.tries(pieceIndex, blockIndex)) return;
-      const lengthBytes = geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
-      peer.link.request(pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
-      return;
-    }
-  }
-
-  /** While memory is scarce, pieces that no peer gives would keep it from whoever has a peer that gives. */
-  #giveUpStuckPieces(nowMs: number): void {
-    const { storage } = this.#options;
-    const before = this.#stuckSinceMs;
-    if (before.size > 0) this.#stuckSinceMs = new Map();
-    for (const piece of [...this.picker.orphans()]) {
-      if (piece.status !== "filling" || this.#isGiven(piece)) continue;
-      // With nothing in it there is nothing to keep.
-      if (piece.isQuiet && piece.arrivedCount === 0) this.#requests.abandon(piece);
-      if (piece.status !== "filling" || storage.isMemoryScarce !== true) continue;
-      const sinceMs = before.get(piece) ?? nowMs;
-      if (nowMs - sinceMs < STUCK_PIECE_MS || !storage.isMemoryScarce) {
-        this.#stuckSinceMs.set(piece, sinceMs);
-        continue;
-      }
-      this.#requests.takeBack(piece, this.#peers);
-      this.#requests.abandon(piece);
-    }
-  }
-
-  /** Somebody could give what is missing of the piece now. */
-  #isGiven(piece: OpenPiece): boolean {
-    return this.#peers.some(
-      (peer) =>
-        peer !== undefined &&
-        peer.giving.status === "giving" &&
-        !peer.window.isSnubbed &&
-        peer.has.has(piece.pieceIndex),
-    );
   }
 }

@@ -159,11 +159,6 @@ export class Connections {
     return [...(this.#ofDevice.get(deviceId) ?? [])];
   }
 
-  /** Accounts that are connected here. */
-  accountIds(): IterableIterator<string> {
-    return this.#ofAccount.keys();
-  }
-
   tell(accountId: string, event: TrackerEvent): void {
     for (const connection of this.#ofAccount.get(accountId) ?? []) connection.tell(event);
   }

@@ -1,6 +1,6 @@
 // Who is in which group, and which group a torrent belongs to, remembered for as long as no row says otherwise: when
 // thousands of clients come at once, the same few rows would be read again for each pair of peers.
-import { type CurrentMember, currentMember } from "./memberships.ts";
+import { type CurrentMember, currentMember, currentMembers } from "./memberships.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "./registry/registry.ts";
 import type { TorrentValue } from "./values.ts";
 
@@ -11,9 +11,11 @@ const KINDS: readonly RecordKind[] = ["membership", "revocation", "user", "group
 
 export class KnownMembers {
   readonly #reader: RevisedReader;
-  /** Of KINDS, when the two maps after it were begun. */
+  /** Of KINDS, when the maps after it were begun. */
   #revision = -1;
   readonly #members = new Map<string, CurrentMember | undefined>();
+  readonly #accounts = new Map<string, readonly string[]>();
+  #accountsListed = 0;
   readonly #standingGroups = new Map<string, boolean>();
   /** Info-hash → group claim, which never changes. */
   readonly #groups = new Map<string, string>();
@@ -30,6 +32,18 @@ export class KnownMembers {
     const member = currentMember(this.#reader, groupClaimId, accountId);
     remember(this.#members, key, member);
     return member;
+  }
+
+  /** The accounts in that group. */
+  accountsIn(groupClaimId: string): readonly string[] {
+    this.#forgetWhatChanged();
+    const known = this.#accounts.get(groupClaimId);
+    if (known !== undefined) return known;
+    const accounts = currentMembers(this.#reader, groupClaimId).map(({ accountId }) => accountId);
+    if (this.#accountsListed > MOST_REMEMBERED) this.#forgetAccounts();
+    this.#accounts.set(groupClaimId, accounts);
+    this.#accountsListed += accounts.length;
+    return accounts;
   }
 
   /** The group that a torrent belongs to, while that stands. */
@@ -58,7 +72,13 @@ export class KnownMembers {
     if (revision === this.#revision) return;
     this.#revision = revision;
     this.#members.clear();
+    this.#forgetAccounts();
     this.#standingGroups.clear();
+  }
+
+  #forgetAccounts(): void {
+    this.#accounts.clear();
+    this.#accountsListed = 0;
   }
 }
 

@@ -2,6 +2,7 @@
 // tracker, written there or merged, so a notice reaches a client wherever he is connected. Nothing is kept for those
 // who are not: they read how things stand when they come.
 import type { Connections } from "./connection.ts";
+import type { KnownMembers } from "./known-members.ts";
 import {
   answerKey,
   currentMember,
@@ -18,10 +19,12 @@ type Listeners = Map<string, readonly string[]>;
 
 export class Notices {
   readonly #reader: RegistryReader;
+  readonly #members: KnownMembers;
   readonly #connections: Connections;
 
-  constructor(reader: RegistryReader, connections: Connections) {
+  constructor(reader: RegistryReader, members: KnownMembers, connections: Connections) {
     this.#reader = reader;
+    this.#members = members;
     this.#connections = connections;
   }
 
@@ -144,9 +147,9 @@ export class Notices {
   #listeners(groupClaimId: string, known: Listeners): readonly string[] {
     const before = known.get(groupClaimId);
     if (before !== undefined) return before;
-    const found = [...this.#connections.accountIds()].filter(
-      (accountId) => currentMember(this.#reader, groupClaimId, accountId) !== undefined,
-    );
+    const found = this.#members
+      .accountsIn(groupClaimId)
+      .filter((accountId) => this.#connections.countOf(accountId) > 0);
     known.set(groupClaimId, found);
     return found;
   }

@@ -2,9 +2,8 @@
 // did, and of nobody else. Membership is looked up when it is asked, so that it ends everywhere at once.
 import type { PeerAddress } from "../api/schemas.ts";
 import type { Connection, Connections } from "./connection.ts";
-import { KnownMembers } from "./known-members.ts";
+import type { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
-import type { RevisedReader } from "./registry/registry.ts";
 
 /**
  * Who has all of a torrent is told that late of somebody new, who dials him at once if he wants pieces: he would wait
@@ -30,13 +29,13 @@ export class PeerExchange {
   #cancelTelling: (() => void) | undefined;
 
   constructor(
-    reader: RevisedReader,
+    members: KnownMembers,
     presence: PresenceReader,
     connections: Connections,
     setTimer: (delayMs: number, callback: () => void) => () => void,
   ) {
     this.#setTimer = setTimer;
-    this.#members = new KnownMembers(reader);
+    this.#members = members;
     this.#presence = presence;
     this.#connections = connections;
   }

@@ -137,7 +137,7 @@ const open = t.procedure;
 const loggedIn = t.procedure.use(async ({ ctx, next }) => {
   const account = sessionOf(ctx);
   await ctx.tracker.limits.call(account.accountId);
-  return await next({ ctx: { ...ctx, account } });
+  return await next({ ctx: { account } });
 });
 
 /** Runs a rule as the account that asks, in one transaction. */

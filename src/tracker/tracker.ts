@@ -23,6 +23,7 @@ import {
   writePrivate,
 } from "./data-directory.ts";
 import { adoptMembers } from "./groups.ts";
+import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
@@ -120,8 +121,9 @@ export class Tracker {
       onPeerOffline: (infoHash, deviceId) => this.#peers.peerOffline(infoHash, deviceId),
       setTimer,
     });
-    this.#peers = new PeerExchange(registry, this.#presence, this.#connections, setTimer);
-    this.#notices = new Notices(registry, this.#connections);
+    const members = new KnownMembers(registry);
+    this.#peers = new PeerExchange(members, this.#presence, this.#connections, setTimer);
+    this.#notices = new Notices(registry, members, this.#connections);
     this.#replication = new Replication({
       registry,
       clock: this.#clock,

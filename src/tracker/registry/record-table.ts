@@ -389,6 +389,9 @@ function hash(canonical: string): bigint {
 
 /** The first text that comes after all texts with that prefix; SQLite compares code points. */
 function endOfPrefix(prefix: string): string | Uint8Array {
+  const lastUnit = prefix.charCodeAt(prefix.length - 1);
+  // Nearly all end so; what follows is for the rest of Unicode.
+  if (lastUnit < 0xd7ff) return prefix.slice(0, -1) + String.fromCharCode(lastUnit + 1);
   const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
   for (let last = points.pop(); last !== undefined; last = points.pop()) {
     const next = last === 0xd7ff ? 0xe000 : last + 1; // what lies between are surrogates

@@ -13,11 +13,12 @@ import {
   removeMember,
   requestToJoin,
 } from "../../../src/tracker/groups.ts";
+import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { requireGroup } from "../../../src/tracker/memberships.ts";
 import { Notices } from "../../../src/tracker/notices.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
-import type { LostClaim, RegistryRecord } from "../../../src/tracker/registry/registry.ts";
+import { type LostClaim, type RegistryRecord, recordKey } from "../../../src/tracker/registry/registry.ts";
 import { authority, metainfoFor, type Town, town } from "./fixture.ts";
 
 interface Person {
@@ -45,7 +46,7 @@ function connect(connections: Connections, account: Account): Omit<Person, "acco
 async function village(t: TestContext, ...userIds: string[]) {
   const place: Town = town(t);
   const connections = new Connections();
-  const notices = new Notices(place.registry, connections);
+  const notices = new Notices(place.registry, new KnownMembers(place.registry), connections);
   const people: Person[] = [];
   for (const userId of userIds) {
     const account = await place.user(userId);
@@ -143,9 +144,11 @@ test("of many files that come at once, who hears of the group is looked up once"
     events.map((event) => event.type === "file-shared" && event.fileName),
   );
   assert.deepEqual(fileNames, [names, [], []]);
-  // Dave is in no group: his memberships are read only to know whether he hears of it.
-  const ofDave = listed.mock.calls.filter(({ arguments: [, prefix] }) => prefix.includes(dave.accountId));
-  assert.equal(ofDave.length, 1);
+  const { claimId } = requireGroup(place.registry, "films");
+  const prefixes = listed.mock.calls.map(({ arguments: [, prefix] }) => prefix);
+  assert.equal(prefixes.filter((prefix) => prefix === recordKey(claimId, "")).length, 1);
+  // Dave is connected, in no group: nothing is read for him.
+  assert.ok(!prefixes.some((prefix) => prefix.includes(dave.accountId)));
 });
 
 test("who loses a name to an earlier claim is told, and so are the members of a group that goes with it", async (t) => {
@@ -217,10 +220,15 @@ test("peers are told to members who announced the torrent, of members who did, a
     setTimer: () => () => {},
   });
   let tellSeeds = (): void => assert.fail("nobody waits to be told");
-  const exchange = new PeerExchange(place.registry, presence, connections, (_delayMs, callback) => {
-    tellSeeds = callback;
-    return () => {};
-  });
+  const exchange = new PeerExchange(
+    new KnownMembers(place.registry),
+    presence,
+    connections,
+    (_delayMs, callback) => {
+      tellSeeds = callback;
+      return () => {};
+    },
+  );
   const arrive = (
     { connection, account }: typeof alice,
     isSeed: boolean,

@@ -5,6 +5,7 @@ import { DEFAULT_ACCOUNT_LIMITS } from "../../../src/tracker/account-limits.ts";
 import { logIn, logOut } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
+import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
 import { appRouter } from "../../../src/tracker/router.ts";
@@ -36,7 +37,7 @@ test("a session is not read again for each call, and is over with its row, or wh
     tracker: {
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       write: (_writeId, work) => write(work),
-      peers: new PeerExchange(registry, presence, connections, () => () => {}),
+      peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
       accountLimits: DEFAULT_ACCOUNT_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {} },
       reportFault: () => {},

@@ -1,18 +1,14 @@
-// One torrent's swarm: joins what peers say with downloader and uploader, and tells the owner what happened. It touches
-// no socket, file, timer or clock: connections come in as PeerLinks (wire), disk as PieceStorage, time with `tick`.
-import { MiniTorrentError } from "../api/errors.ts";
-import { Bitfield } from "../metainfo/bitfield.ts";
+// One torrent's swarm: joins downloader and uploader, knows its peers, and tells the owner what happened; what peers say
+// is heard in conversation.ts. It touches no socket, file, timer or clock: connections come in as PeerLinks (wire), disk as
+// PieceStorage, time with `tick`.
+import type { MiniTorrentError } from "../api/errors.ts";
+import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
-import {
-  decodeExtensionHandshake,
-  EXTENSION_HANDSHAKE_ID,
-  encodeExtensionHandshake,
-} from "../wire/extensions.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
 import { Acquaintances } from "./acquaintances.ts";
+import { Conversation, closeIfBothAreComplete, type Topic } from "./conversation.ts";
 import { Downloader } from "./downloader.ts";
 import { Peer } from "./peer.ts";
-import { PieceSet } from "./piece-set.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
 import { Sources } from "./sources.ts";
@@ -74,6 +70,7 @@ export class Torrent {
   readonly #acquaintances = new Acquaintances();
   readonly #downloader: Downloader;
   readonly #uploader: Uploader;
+  readonly #topic: Topic;
   readonly #downloaded = new Rate();
   readonly #uploaded = new Rate();
   #peers: readonly Peer[] = [];
@@ -128,6 +125,15 @@ export class Torrent {
       },
       onReadFailed: (pieceIndex, error) => this.#emit({ type: "read-failed", pieceIndex, error }),
     });
+    this.#topic = {
+      have: this.#have,
+      downloader: this.#downloader,
+      uploader: this.#uploader,
+      acquaintances: this.#acquaintances,
+      isDownloading: () => this.#state.status === "downloading",
+      onGained: () => this.#noteIfHeldByOthers(),
+      onLeft: (peer) => this.#peerLeft(peer),
+    };
   }
 
   /** What is verified. It is the torrent's own and changes as pieces come: to be read only. */
@@ -186,15 +192,19 @@ export class Torrent {
       peer.answering.stalled(stall);
       peer.window.rest(nowMs(), 0);
     }
-    const listener = this.#listenerFor(peer);
+    const conversation = new Conversation(peer, this.#topic);
     if (this.#state.status === "closed") {
       link.close("that file is not shared any longer");
     } else if (this.#trust.isBanned(sourceIndex)) {
       link.close(`${identity.userId} is banned: sent data that is not in the file`);
     } else {
-      this.#introduceOurselves(peer);
+      conversation.introduceOurselves({
+        clientName: this.#options.clientName,
+        listenPort: this.#options.listenPort,
+        requestLimit: this.#limits.requestsFromPeer,
+      });
     }
-    return listener;
+    return conversation;
   }
 
   /** Called by the owner about every 100 ms: timeouts, choker rounds, rates. */
@@ -210,7 +220,7 @@ export class Torrent {
     this.#uploader.tick(elapsedMs);
     if (this.#completedAtMs === undefined || nowMs - this.#completedAtMs < LAST_WORD_MS) return;
     this.#completedAtMs = undefined;
-    for (const peer of this.#peers) this.#closeIfBothAreComplete(peer);
+    for (const peer of this.#peers) closeIfBothAreComplete(peer, this.#have);
   }
 
   /** Closes the connections to that device, or those for which the predicate holds. */
@@ -287,105 +297,7 @@ export class Torrent {
     for (const peer of this.#peers) peer.link.close(reason);
   }
 
-  // What peers say
-
-  #listenerFor(peer: Peer): PeerListener {
-    const downloader = this.#downloader;
-    const uploader = this.#uploader;
-    return {
-      choke: () => {
-        peer.chokedUs();
-        downloader.peerChoked(peer);
-      },
-      unchoke: () => {
-        peer.unchokedUs();
-        downloader.pump(peer);
-      },
-      interested: () => uploader.interestChanged(peer, true),
-      notInterested: () => uploader.interestChanged(peer, false),
-      have: (pieceIndex) => this.#peerGained(peer, pieceIndex),
-      bitfield: (bytes) => {
-        const bitfield = Bitfield.fromBytes(this.#have.pieceCount, bytes);
-        this.#peerSaysItHas(peer, PieceSet.of(bitfield));
-      },
-      haveAll: () => this.#peerSaysItHas(peer, PieceSet.full(this.#have.pieceCount)),
-      haveNone: () => this.#peerSaysItHas(peer, new PieceSet(this.#have.pieceCount)),
-      suggest: (pieceIndex) => {
-        peer.suggested(pieceIndex);
-        downloader.suggested(peer);
-      },
-      request: (pieceIndex, offsetBytes, lengthBytes) =>
-        uploader.requested(peer, { pieceIndex, offsetBytes, lengthBytes }),
-      cancel: (pieceIndex, offsetBytes, lengthBytes) =>
-        uploader.cancelled(peer, { pieceIndex, offsetBytes, lengthBytes }),
-      reject: (pieceIndex, offsetBytes) => downloader.rejected(peer, pieceIndex, offsetBytes),
-      extended: (extensionId, payload) => {
-        if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
-        const { clientName, listenPort, requestLimit } = decodeExtensionHandshake(payload);
-        peer.introducedItself(clientName, listenPort);
-        if (requestLimit !== undefined) peer.window.peerAllows(requestLimit);
-      },
-      blockBegins: (pieceIndex, offsetBytes, lengthBytes) =>
-        downloader.blockBegins(peer, pieceIndex, offsetBytes, lengthBytes),
-      blockEnds: () => downloader.blockEnds(peer),
-      writable: () => peer.uploads.writable(),
-      closed: () => this.#peerLeft(peer),
-    };
-  }
-
-  #introduceOurselves({ link, supportsFast }: Peer): void {
-    // BEP 6: with the fast extension exactly one of the three is the first message.
-    if (supportsFast && this.#have.isComplete) link.haveAll();
-    else if (supportsFast && this.#have.count === 0) link.haveNone();
-    else if (this.#have.count > 0) link.bitfield(this.#have.toBytes());
-    link.extended(
-      EXTENSION_HANDSHAKE_ID,
-      encodeExtensionHandshake({
-        extensionIds: new Map(),
-        listenPort: this.#options.listenPort,
-        requestLimit: this.#limits.requestsFromPeer,
-        clientName: this.#options.clientName,
-      }),
-    );
-  }
-
-  /** @throws MiniTorrentError MALFORMED_MESSAGE when it had said so before: BEP 3 allows a bitfield at the start only */
-  #peerSaysItHas(peer: Peer, pieces: PieceSet): void {
-    if (peer.hasSaidWhatItHas) {
-      throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer says twice what it has.");
-    }
-    peer.saysItHas(pieces, this.#have);
-    this.#acquaintances.cameBack(peer.identity.deviceId);
-    this.#downloader.peerCame(peer);
-    this.#noteIfHeldByOthers();
-    if (this.#closeIfBothAreComplete(peer)) return;
-    this.#updateInterest(peer);
-    this.#downloader.pump(peer);
-  }
-
-  /** @throws MiniTorrentError MALFORMED_MESSAGE for a piece that the file does not have */
-  #peerGained(peer: Peer, pieceIndex: number): void {
-    if (pieceIndex >= this.#have.pieceCount) {
-      throw new MiniTorrentError(
-        "MALFORMED_MESSAGE",
-        `The peer has piece ${pieceIndex}, which there is not.`,
-      );
-    }
-    // BEP 3: who has nothing may leave its bitfield out.
-    if (!peer.hasSaidWhatItHas) this.#peerSaysItHas(peer, new PieceSet(this.#have.pieceCount));
-    if (!peer.gained(pieceIndex, !this.#have.has(pieceIndex))) return;
-    const { picker } = this.#downloader;
-    picker.peerGained(peer, pieceIndex);
-    this.#uploader.gained(pieceIndex);
-    this.#noteIfHeldByOthers();
-    if (peer.has.isFull) {
-      picker.peerBecameSeed(peer);
-      peer.becameSeed();
-      if (this.#closeIfBothAreComplete(peer)) return;
-    }
-    this.#updateInterest(peer);
-    this.#downloader.pump(peer);
-  }
+  // What peers do
 
   #noteIfHeldByOthers(): void {
     if (this.#isHeldByOthers || !this.#have.isComplete) return;
@@ -451,13 +363,6 @@ export class Torrent {
 
   #updateInterest(peer: Peer): void {
     peer.updateInterest(this.#state.status === "downloading");
-  }
-
-  /** Two who have everything have nothing to say to each other. */
-  #closeIfBothAreComplete(peer: Peer): boolean {
-    const areBothComplete = this.#have.isComplete && peer.hasSaidWhatItHas && peer.has.isFull;
-    if (areBothComplete) peer.link.close("both are complete");
-    return areBothComplete;
   }
 
   #rateOf(sourceIndex: number): number {

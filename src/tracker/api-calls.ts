@@ -6,7 +6,8 @@ import { isObservable } from "@trpc/server/observable";
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
-import { appRouter, type RouterContext } from "./router.ts";
+import type { RouterContext } from "./procedures.ts";
+import { appRouter } from "./router.ts";
 
 const id = z.union([z.number(), z.string()]);
 const params = z.object({ path: z.string(), input: z.unknown().optional() });

@@ -1,10 +1,9 @@
-// What a client can ask of a tracker (tRPC 11 over one WebSocket, see api-calls.ts). Each procedure checks the form of what came, finds out
-// whose device it is, and calls a rule; the rules are elsewhere. Whoever writes gives a writeId: the same one again is
-// answered as the first was.
+// What a client can ask of a tracker (tRPC 11 over one WebSocket, see api-calls.ts). Each procedure checks the form of what
+// came, and calls a rule; the rules are elsewhere. Whoever writes gives a writeId: the same one again is answered as the
+// first was.
 import { randomUUID } from "node:crypto";
-import { initTRPC, type TRPCError } from "@trpc/server";
 import { observable } from "@trpc/server/observable";
-import { ZodError, z } from "zod";
+import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
   type Account,
@@ -30,12 +29,9 @@ import {
 } from "../api/schemas.ts";
 import { readCertificateRequest } from "../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../identity/certificates.ts";
-import { type AccountLimits, checkConnections, withinLimits } from "./account-limits.ts";
-import { accountOfDevice, authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
-import type { AttemptLimits } from "./attempt-limits.ts";
+import { authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
 import { listFiles, metainfoOf, shareFile, stopShare } from "./catalogue.ts";
 import type { Command } from "./command.ts";
-import type { Connection, Connections } from "./connection.ts";
 import {
   acceptRequest,
   createGroup,
@@ -52,107 +48,12 @@ import {
 } from "./groups.ts";
 import { certifyMember } from "./member-certificates.ts";
 import { requireGroup } from "./memberships.ts";
-import type { PeerExchange } from "./peer-exchange.ts";
-import type { Presence } from "./presence.ts";
-import type { RegistryWriter, RevisedReader } from "./registry/registry.ts";
+import { attach, command, detach, loggedIn, open, requireRoom, t } from "./procedures.ts";
 
 /** Most changes in one presence update. */
 const MAX_PRESENCE_CHANGES = 10_000;
 /** Torrents of one update whose peers are answered with it; of the others `presence.peers` tells. */
 const MAX_ANSWERED_TORRENTS = 20;
-
-/** What the procedures need of the tracker. */
-export interface RouterServices {
-  readonly registry: RevisedReader;
-  /** One transaction, resolved when every connected tracker has it. */
-  readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T) => Promise<T>;
-  readonly connections: Connections;
-  readonly presence: Presence;
-  readonly peers: PeerExchange;
-  readonly limits: AttemptLimits;
-  readonly accountLimits: AccountLimits;
-  readonly nowMs: () => number;
-  readonly counters: {
-    loginRefused(): void;
-    certificateIssued(): void;
-  };
-  /** For what the client is told of only as INTERNAL. */
-  readonly reportFault: (error: unknown, path: string) => void;
-}
-
-export interface RouterContext {
-  readonly tracker: RouterServices;
-  readonly connection: Connection;
-}
-
-const t = initTRPC.context<RouterContext>().create({
-  errorFormatter({ shape, error, path, ctx }) {
-    const { code, message } = describe(error);
-    if (code === "INTERNAL") ctx?.tracker.reportFault(error.cause ?? error, path ?? "");
-    return {
-      ...shape,
-      message,
-      data: { code: shape.data.code, httpStatus: shape.data.httpStatus, minitorrentCode: code },
-    };
-  },
-});
-
-/** The account whose session this device carries: proved by its key in TLS, so that any tracker can tell. */
-function sessionOf(ctx: RouterContext): Account {
-  const { tracker, connection } = ctx;
-  // The rows that a session is made of: while no such row is written, nothing is read again for each call.
-  const revision = tracker.registry.revision("device") + tracker.registry.revision("user");
-  const known = connection.accountAt(revision);
-  if (known !== undefined) return known;
-  const account = accountOfDevice(tracker.registry, connection.deviceId);
-  if (account !== undefined) {
-    if (connection.account?.accountId !== account.accountId) attach(ctx, account);
-    connection.isStillOf(revision);
-    return account;
-  }
-  detach(tracker, connection);
-  throw new MiniTorrentError("NOT_LOGGED_IN", "Nobody is logged in on this device; login <user_id> first.");
-}
-
-/** @throws MiniTorrentError LIMIT_REACHED */
-function requireRoom({ tracker, connection }: RouterContext, { accountId }: Account): void {
-  if (connection.account?.accountId === accountId) return;
-  checkConnections(tracker.accountLimits, tracker.connections.countOf(accountId));
-}
-
-/** @throws MiniTorrentError LIMIT_REACHED */
-function attach(ctx: RouterContext, account: Account): void {
-  requireRoom(ctx, account);
-  const { tracker, connection } = ctx;
-  tracker.connections.logIn(connection, account);
-  tracker.presence.arrive(connection.id, account.accountId, connection.deviceId, connection.host);
-}
-
-function detach(tracker: RouterServices, connection: Connection): void {
-  tracker.connections.logOut(connection);
-  tracker.presence.depart(connection.id);
-}
-
-const open = t.procedure;
-const loggedIn = t.procedure.use(async ({ ctx, next }) => {
-  const account = sessionOf(ctx);
-  await ctx.tracker.limits.call(account.accountId);
-  return await next({ ctx: { account } });
-});
-
-/** Runs a rule as the account that asks, in one transaction. */
-async function command<T>(
-  ctx: RouterContext & { account: Account },
-  writeId: string,
-  rule: (command: Command) => T,
-): Promise<T> {
-  const { account, tracker } = ctx;
-  await tracker.limits.write(account.accountId);
-  const nowMs = tracker.nowMs();
-  return await tracker.write(writeId, (writer) =>
-    withinLimits(tracker.accountLimits, { writer, writeId, account, nowMs }, rule),
-  );
-}
 
 const inGroup = z.object({ groupId: groupIdSchema });
 /** Without a request the certificate is for the key that the connection's device has shown in TLS. */
@@ -329,17 +230,3 @@ const events = open.subscription(({ ctx }) =>
 
 export const appRouter = t.router({ session, groups, files, presence, events });
 export type AppRouter = typeof appRouter;
-
-/** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */
-function describe(error: TRPCError): Pick<MiniTorrentError, "code" | "message"> {
-  const { cause } = error;
-  if (cause instanceof MiniTorrentError) return cause;
-  if (cause instanceof ZodError) {
-    const [issue] = cause.issues;
-    const field = issue?.path.join(".") ?? "";
-    const message = `${field === "" ? "The request" : field} is refused: ${issue?.message ?? "wrong form"}.`;
-    return { code: "INVALID_ARGUMENT", message };
-  }
-  if (error.code !== "INTERNAL_SERVER_ERROR") return { code: "INVALID_ARGUMENT", message: error.message };
-  return { code: "INTERNAL", message: "Something went wrong inside the tracker; its log says more." };
-}

@@ -20,8 +20,8 @@ import { ApiCalls } from "./api-calls.ts";
 import { Connection } from "./connection.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { holdConnections } from "./held-connections.ts";
+import type { RouterServices } from "./procedures.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
-import type { RouterServices } from "./router.ts";
 import { TurnWrites } from "./turn-writes.ts";
 
 const BEAT_MS = 500;

@@ -182,7 +182,8 @@ function apiSockets(
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
   const writes = new TurnWrites();
   const heartbeat = new Heartbeat<WebSocket>({
-    askAfter: PING_AFTER_MS / BEAT_MS,
+    // The first beat comes at once or late: one more, or it would ask beside a client that is about to (tracker-pace.ts).
+    askAfter: PING_AFTER_MS / BEAT_MS + 1,
     answerWithin: PONG_WAIT_MS / BEAT_MS,
     ask: (socket) => socket.send("PING"),
     letGo: (socket) => socket.terminate(),

@@ -10,6 +10,7 @@ import type { PickingPeer } from "./piece-choice.ts";
 import { PieceSet } from "./piece-set.ts";
 import { Rate } from "./rate.ts";
 import { RequestWindow } from "./request-window.ts";
+import { TakenBack } from "./taken-back.ts";
 import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
 import type { Trust } from "./trust.ts";
 import type { UploadQueue } from "./upload-queue.ts";
@@ -17,9 +18,6 @@ import type { UploadQueue } from "./upload-queue.ts";
 /** A peer with less than this and a round trip's worth asked of it runs dry before the next request reaches it. */
 const HUNGRY_SECONDS = 0.02;
 const HUNGRY_BLOCKS = 4;
-
-/** A peer without the fast extension does not answer what was cancelled in time: these are not kept for ever. */
-const MAX_TAKEN_BACK = 4096;
 
 /** Suggestions that are kept; of more, the oldest are forgotten. */
 const MAX_SUGGESTIONS = 64;
@@ -83,11 +81,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   #weAreInterested = false;
   #outstanding = 0;
   #arriving: { readonly piece: OpenPiece; readonly blockIndex: number } | undefined;
-  /**
-   * Blocks that were asked for and then cancelled, or forgotten when the peer choked us: each may still come, or be
-   * rejected, although nobody waits for it; and it may have been asked for again since.
-   */
-  readonly #takenBack = new Set<number>();
+  readonly #takenBack = new TakenBack();
   readonly #suggestions: number[] = [];
   #suggestedAtMs = Number.NEGATIVE_INFINITY;
   #strayBlocks = 0;
@@ -255,17 +249,12 @@ export class Peer implements PickingPeer, ChokablePeer {
     // Without the fast extension it needs no answer any longer.
     if (this.#outstanding === 0 && !this.supportsFast) this.answering.nothingIsAsked();
     this.window.lostCount();
-    this.#takenBack.add(blockKey(pieceIndex, blockIndex));
-    if (this.#takenBack.size <= MAX_TAKEN_BACK) return;
-    for (const oldest of this.#takenBack) {
-      this.#takenBack.delete(oldest);
-      break;
-    }
+    this.#takenBack.add(pieceIndex, blockIndex);
   }
 
   /** The peer answers a request that had been taken back. Returns false if there was none for that block. */
   answeredWhatWasTakenBack(pieceIndex: number, blockIndex: number): boolean {
-    const wasTakenBack = this.#takenBack.delete(blockKey(pieceIndex, blockIndex));
+    const wasTakenBack = this.#takenBack.answered(pieceIndex, blockIndex);
     if (wasTakenBack) this.answering.heard(this.#outstanding > 0);
     return wasTakenBack;
   }
@@ -275,9 +264,8 @@ export class Peer implements PickingPeer, ChokablePeer {
    * still open: what is on its way says the same.
    */
   tries(pieceIndex: number, blockIndex: number): boolean {
-    const key = blockKey(pieceIndex, blockIndex);
-    if (this.#takenBack.has(key)) return false;
-    this.#takenBack.add(key);
+    if (this.#takenBack.has(pieceIndex, blockIndex)) return false;
+    this.#takenBack.add(pieceIndex, blockIndex);
     return true;
   }
 
@@ -393,8 +381,4 @@ export class Peer implements PickingPeer, ChokablePeer {
       remarks,
     };
   }
-}
-
-function blockKey(pieceIndex: number, blockIndex: number): number {
-  return pieceIndex * 65_536 + blockIndex;
 }

@@ -127,6 +127,8 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     name: z.string(),
     /** The group whose file it is. */
     groupId: z.string().optional(),
+    /** The content that has the name of a file now: whoever has other content under it has lost the name. */
+    infoHash: infoHashSchema.optional(),
   }),
   z.object({ type: z.literal("peer-online"), infoHash: infoHashSchema, peer: peerAddressSchema }),
   z.object({ type: z.literal("peer-offline"), infoHash: infoHashSchema, deviceId: z.string() }),

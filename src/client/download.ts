@@ -1,7 +1,7 @@
 // One download from its first request to its last check: opens or resumes the part file, runs the torrent, saves what
 // is verified, checks the whole and gives the file its name. Its states are a union; each transition is a method.
 import type { Logger } from "pino";
-import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
@@ -70,6 +70,10 @@ export class Download {
   get promisedBytes(): number {
     if (this.#state.status !== "running") return 0;
     return this.#metainfo.geometry.lengthBytes - this.#state.active.torrent.status().bytesVerified;
+  }
+
+  get infoHash(): string {
+    return this.#metainfo.infoHash;
   }
 
   get status(): DownloadState["status"] {
@@ -163,10 +167,22 @@ export class Download {
 
   /** any -> failed: the user is out of the group. */
   async groupEnded(): Promise<void> {
+    await this.#giveUp("NOT_A_MEMBER", `You are no longer in the group ${this.groupId}.`);
+  }
+
+  /** any -> failed: the name belongs to other content. */
+  async nameLost(): Promise<void> {
+    await this.#giveUp(
+      "NAME_TAKEN_ELSEWHERE",
+      `The name belongs to other content, shared earlier at a tracker that was out of reach; cancel ${this.groupId} ${this.fileName}, then download that, or ask for this one under another name.`,
+    );
+  }
+
+  /** any -> failed, unless it is over already */
+  async #giveUp(code: ErrorCode, reason: string): Promise<void> {
     if (this.#state.status === "complete" || this.#state.status === "failed") return;
-    const reason = `You are no longer in the group ${this.groupId}.`;
-    await this.#leaveSwarm({ status: "failed", code: "NOT_A_MEMBER", reason }, reason);
-    this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: "NOT_A_MEMBER", reason });
+    await this.#leaveSwarm({ status: "failed", code, reason }, reason);
+    this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code, reason });
   }
 
   /** Asks the tracker again who has the file: after a connection was lost, somebody may have come meanwhile. */

@@ -50,7 +50,7 @@ export class Downloads {
     const metainfo = await fetchMetainfo(this.#surroundings.ask, file);
     const destinationPath = await destinationOf(destination, metainfo.fileName);
     this.#refuseRunning(file);
-    if (failed?.status === "failed") return this.#goOn(failed, destinationPath);
+    if (failed?.status === "failed") return this.#goOn(failed, metainfo, destinationPath);
     this.#refusePathInUse(destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
     const download = this.#put(file, metainfo, destinationPath);
@@ -66,7 +66,13 @@ export class Downloads {
   }
 
   /** A download that had failed keeps what it has: it goes on where it was to go. */
-  async #goOn(failed: Download, destinationPath: string): Promise<DownloadStatus> {
+  async #goOn(failed: Download, { infoHash }: Metainfo, destinationPath: string): Promise<DownloadStatus> {
+    if (failed.infoHash !== infoHash) {
+      throw new MiniTorrentError(
+        "DOWNLOAD_EXISTS",
+        `A download of other content that was called ${failed.fileName} has failed; cancel that one first.`,
+      );
+    }
     if (failed.destinationPath !== destinationPath) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
@@ -124,6 +130,12 @@ export class Downloads {
   async groupEnded(groupId: string): Promise<void> {
     for (const download of this.#downloads.values())
       if (download.groupId === groupId) await download.groupEnded();
+  }
+
+  /** The name belongs to that content, claimed earlier at a tracker that was apart: nobody offers other content any more. */
+  async nameLost(file: FileId, infoHash: string): Promise<void> {
+    const download = this.#downloads.get(fileKey(file));
+    if (download !== undefined && download.infoHash !== infoHash) await download.nameLost();
   }
 
   /** Logout: everything stops where it is; the profile knows it. */

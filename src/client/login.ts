@@ -250,10 +250,18 @@ export class Login {
 
   /** What hangs on a name that was given away earlier elsewhere goes with it. */
   async #nameLost(event: Extract<TrackerEvent, { type: "name-taken-elsewhere" }>): Promise<void> {
-    const { kind, name, groupId } = event;
+    const { kind, name, groupId, infoHash } = event;
+    if (kind === "file") {
+      // All in the group are told: whether it is about something that is here shows here.
+      if (groupId === undefined || infoHash === undefined) return;
+      const file = { groupId, fileName: name };
+      const wasShared = await this.shares.nameLost(file, infoHash);
+      if (wasShared) this.#options.onEvent({ type: "name-taken-elsewhere", kind, name });
+      await this.downloads.nameLost(file, infoHash);
+      return;
+    }
     this.#options.onEvent({ type: "name-taken-elsewhere", kind, name });
     if (kind === "group") await this.dropGroup(name);
-    if (kind === "file" && groupId !== undefined) await this.shares.nameLost({ groupId, fileName: name });
     if (kind === "user") await this.#sessionEnded("The account is gone; create_user makes another.");
   }
 

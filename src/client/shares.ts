@@ -175,10 +175,16 @@ export class Shares {
     }
   }
 
-  /** The name belongs to other content, claimed earlier at a tracker that was apart: this share is over. */
-  async nameLost(file: FileId): Promise<void> {
+  /**
+   * The name belongs to that content, claimed earlier at a tracker that was apart: a share of other content is over.
+   *
+   * @returns whether there was one
+   */
+  async nameLost(file: FileId, infoHash: string): Promise<boolean> {
     const share = this.#shares.get(fileKey(file));
-    if (share !== undefined) await this.#forget(share, "the name is taken by other content");
+    if (share === undefined || share.metainfo.infoHash === infoHash) return false;
+    await this.#forget(share, "the name is taken by other content");
+    return true;
   }
 
   /** Reading a shared file failed: it is not what was shared any more. */

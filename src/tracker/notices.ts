@@ -11,7 +11,12 @@ import {
   isRevoked,
   userIdOf,
 } from "./memberships.ts";
-import type { LostClaim, RegistryReader, RegistryRecord } from "./registry/registry.ts";
+import {
+  type LostClaim,
+  lostWriteId,
+  type RegistryReader,
+  type RegistryRecord,
+} from "./registry/registry.ts";
 import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
 /** By the claim of the group: the accounts that hear of what changes in it. */
@@ -41,7 +46,7 @@ export class Notices {
       else if (record.kind === "group") this.#groupChanged(record);
       else if (record.kind === "file") this.#fileChanged(record, listeners);
     }
-    for (const claim of lostClaims) this.#claimLost(claim);
+    for (const claim of lostClaims) this.#claimLost(claim, listeners);
   }
 
   #membershipChanged({ key, value }: RegistryRecord): void {
@@ -96,8 +101,14 @@ export class Notices {
     this.#connections.tell(ownerAccountId, { type: "became-owner", groupId: key });
   }
 
-  #fileChanged({ key, claimId, value }: RegistryRecord, listeners: Listeners): void {
+  #fileChanged({ key, claimId, value, writeId }: RegistryRecord, listeners: Listeners): void {
     const [groupClaimId = "", fileName = ""] = key.split("\u001f");
+    const isBeaten = value !== undefined && this.#reader.claimById("file", claimId) === undefined;
+    // It may never have stood here: those who have its content came here from the tracker where it did.
+    if (isBeaten || (value === undefined && writeId === lostWriteId(claimId))) {
+      this.#contentLost(key, listeners);
+      return;
+    }
     if (value === undefined) return;
     const { sharedByAccountId } = value as FileValue;
     // Who shared it has the answer to that.
@@ -105,14 +116,28 @@ export class Notices {
     if (told.length === 0) return;
     const group = groupByClaim(this.#reader, groupClaimId);
     if (group === undefined) return;
-    if (this.#reader.claimById("file", claimId) === undefined) return;
     const userId = userIdOf(this.#reader, sharedByAccountId);
     if (userId === undefined) return;
     const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
     for (const member of told) this.#connections.tell(member, event);
   }
 
-  #claimLost({ kind, name, claimId, value }: LostClaim): void {
+  /**
+   * A claim on a file's name lost to one of other content: all in the group who are here hear which content has the name,
+   * as who shares the other one, or fetches it, only they know.
+   */
+  #contentLost(name: string, listeners: Listeners): void {
+    const [groupClaimId = "", fileName = ""] = name.split("\u001f");
+    const group = groupByClaim(this.#reader, groupClaimId);
+    const standing = this.#reader.claim<FileValue>("file", name);
+    if (group === undefined || standing === undefined) return;
+    const { groupId } = group;
+    const { infoHash } = standing.value;
+    const event = { type: "name-taken-elsewhere", kind: "file", name: fileName, groupId, infoHash } as const;
+    for (const member of this.#listeners(groupClaimId, listeners)) this.#connections.tell(member, event);
+  }
+
+  #claimLost({ kind, name, claimId, value }: LostClaim, listeners: Listeners): void {
     switch (kind) {
       case "user":
         this.#connections.tell(claimId, { type: "name-taken-elsewhere", kind, name });
@@ -127,17 +152,10 @@ export class Notices {
         return;
       }
       case "file": {
-        const file = value as FileValue;
-        const [groupClaimId = "", fileName = ""] = name.split("\u001f");
         const standing = this.#reader.claim<FileValue>("file", name);
         // The same content, shared at both sides: nobody lost anything (see adoptShares in catalogue.ts).
-        if (standing?.value.infoHash === file.infoHash) return;
-        this.#connections.tell(file.sharedByAccountId, {
-          type: "name-taken-elsewhere",
-          kind,
-          name: fileName,
-          groupId: groupByClaim(this.#reader, groupClaimId)?.groupId,
-        });
+        if (standing?.value.infoHash === (value as FileValue).infoHash) return;
+        this.#contentLost(name, listeners);
         return;
       }
     }

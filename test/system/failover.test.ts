@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientProcess } from "../../harness/processes.ts";
-import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { downloadOf, downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
 const FAILOVER_MS = 2_000;
@@ -69,4 +69,34 @@ test("with no tracker left commands say so at once, a running download goes on, 
   await scene.startTracker(1);
   await bob.event((event) => event.event === "tracker-connected" && event.isFailover === true);
   await bob.must("list_groups");
+});
+
+test("content that lost its name to other content, shared while trackers were apart, is given up by who shares or downloads it", async () => {
+  await using scene = await Scene.open(2);
+  const [one, other] = scene.trackers;
+  const [alice, bob, carol] = [await scene.user("alice"), await scene.user("bob"), await scene.user("carol")];
+  await scene.group("g", alice, { bob, carol });
+  await other?.kill();
+  const { path } = scene.file("alice", "set.tar", 4 * MIB);
+  await alice.must(`upload_file ${path} g`);
+  await one?.kill();
+  await scene.startTracker(2);
+  const late = scene.file("bob", "set.tar", 4 * MIB);
+  await bob.must(`upload_file ${late.path} g`);
+  await carol.must("limit down 64kB/s");
+  const command = `download_file g set.tar ${scene.path("carol")}/`;
+  await carol.must(command);
+  await scene.startTracker(1);
+  await bob.event((event) => event.event === "name-taken-elsewhere" && event.kind === "file");
+  await carol.event((event) => event.event === "download-failed" && event.code === "NAME_TAKEN_ELSEWHERE");
+  const { state, reason } = await downloadOf(carol);
+  assert.equal(state, "failed");
+  assert.match(reason ?? "", /cancel g set\.tar/);
+  assert.match(JSON.stringify(await carol.must("why g set.tar")), /belongs to other content/);
+  assert.equal((await carol.run(command)).code, "DOWNLOAD_EXISTS");
+  await carol.must("cancel g set.tar");
+  await carol.must("limit down off");
+  await carol.must(command);
+  await carol.must("wait");
+  assert.equal(await sha1Of(scene.path("carol", "set.tar")), await sha1Of(path));
 });

@@ -59,6 +59,11 @@ export function keptTwinOf({ claimId, value, writeId }: RegistryRecord): Stamp |
   return value === undefined && word === "twin" && ended === claimId ? kept : undefined;
 }
 
+/** Of the row that ends a claim because it lost: whoever sees it knows that nobody wished for the end. */
+export function lostWriteId(claimId: Stamp): string {
+  return `lost:${claimId}`;
+}
+
 /** A claim that stands (or stood): the name, the identity behind it, and the value. */
 export interface Claim<V> {
   readonly name: string;

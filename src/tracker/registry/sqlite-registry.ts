@@ -5,18 +5,19 @@ import { chmodSync, closeSync, openSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 import { RecordTable } from "./record-table.ts";
-import type {
-  Claim,
-  LostClaim,
-  MergeResult,
-  OriginId,
-  RecordKind,
-  Registry,
-  RegistryRecord,
-  RegistryWriter,
-  Stamp,
-  TotalsOf,
-  VersionVector,
+import {
+  type Claim,
+  type LostClaim,
+  lostWriteId,
+  type MergeResult,
+  type OriginId,
+  type RecordKind,
+  type Registry,
+  type RegistryRecord,
+  type RegistryWriter,
+  type Stamp,
+  type TotalsOf,
+  type VersionVector,
 } from "./registry.ts";
 import { HybridClock, stampOrigin } from "./stamp.ts";
 import { Transaction } from "./transaction.ts";
@@ -403,11 +404,6 @@ export class SqliteRegistry implements Registry {
   #saveOrigin(): void {
     this.#table.addOwnOrigin(this.#origin);
   }
-}
-
-/** Of the row that ends a claim because it lost: whoever sees it knows that nobody wished for the end. */
-function lostWriteId(claimId: Stamp): string {
-  return `lost:${claimId}`;
 }
 
 /** Of the row that ends one of two claims of the same command: whoever sees it knows which one is kept. */

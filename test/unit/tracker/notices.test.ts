@@ -160,12 +160,6 @@ test("who loses a name to an earlier claim is told, and so are the members of a 
   const lost: LostClaim[] = [
     { kind: "user", name: "bob", claimId: bob.accountId, value: {} },
     { kind: "group", name: "films", claimId, value },
-    {
-      kind: "file",
-      name: `${claimId}\u001ffilm`,
-      claimId: "f",
-      value: { infoHash: "x", sharedByAccountId: bob.accountId },
-    },
   ];
   notices.changed([], lost);
   assert.deepEqual(heard(), [
@@ -173,10 +167,37 @@ test("who loses a name to an earlier claim is told, and so are the members of a 
     [
       { type: "name-taken-elsewhere", kind: "user", name: "bob" },
       { type: "membership-ended", groupId: "films", how: "group-ended" },
-      { type: "name-taken-elsewhere", kind: "file", name: "film", groupId: "films" },
     ],
     [],
   ]);
+});
+
+test("which content has a file's name is told to the group where another one lost it, and where that one never stood", async (t) => {
+  const { place, people, notices, as, heard } = await village(t, "alice", "bob", "dave");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { info, sha1, infoHash } = metainfoFor("film");
+  await as(alice, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  heard();
+  const name = `${requireGroup(place.registry, "films").claimId}\u001ffilm`;
+  const claimId = "~later than any";
+  const row: RegistryRecord = {
+    ...{ kind: "file", key: name, claimId, stamp: claimId, origin: "apart", seq: 1, writeId: "w" },
+    value: { infoHash: "0".repeat(40), sharedByAccountId: bob.accountId },
+  };
+  const event = { type: "name-taken-elsewhere", kind: "file", name: "film", groupId: "films", infoHash };
+  const told = [[event], [event], []];
+  notices.changed([], [{ kind: "file", name, claimId, value: row.value }]);
+  assert.deepEqual(heard(), told, "it stood here");
+  notices.changed([], [{ kind: "file", name, claimId, value: { infoHash } }]);
+  assert.deepEqual(heard(), [[], [], []], "the same content");
+  notices.changed([row], []);
+  assert.deepEqual(heard(), told, "it is heard of when it is beaten already");
+  notices.changed([{ ...row, value: undefined, writeId: `lost:${claimId}` }], []);
+  assert.deepEqual(heard(), told, "it is heard of when it is ended already");
+  notices.changed([{ ...row, value: undefined }], []);
+  assert.deepEqual(heard(), [[], [], []], "somebody wished for its end");
 });
 
 test("shares of a claim that lost to one of the same content go to that one, of other content they do not", async (t) => {

@@ -1,6 +1,7 @@
 // What changed in the registry, told to whom it concerns among the clients of this tracker. The same rows reach every
 // tracker, written there or merged, so a notice reaches a client wherever he is connected. Nothing is kept for those
 // who are not: they read how things stand when they come.
+import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
 import type { KnownMembers } from "./known-members.ts";
 import {
@@ -33,18 +34,22 @@ export class Notices {
     this.#connections = connections;
   }
 
-  changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[]): void {
+  /** @param isLocal the rows were written here: a claim that one of them ends for it was told as lost */
+  changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal = false): void {
     // Nothing is written meanwhile, so who hears of a group is looked up once, not for each of its files: a tracker
     // that catches up gets thousands of them at once.
     const listeners: Listeners = new Map();
     // A group that ended is named by its row alone.
     const groupNames = new Map<string, string>();
     for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
+    const toldAsLost = new Set(lostClaims.map(({ claimId }) => claimId));
     for (const record of records) {
+      const isUntold = !isLocal && !toldAsLost.has(record.claimId);
       if (record.kind === "membership") this.#membershipChanged(record);
       else if (record.kind === "revocation") this.#membershipEnded(record, groupNames, listeners);
-      else if (record.kind === "group") this.#groupChanged(record);
-      else if (record.kind === "file") this.#fileChanged(record, listeners);
+      else if (record.kind === "group") this.#groupChanged(record, isUntold && this.#hasLost(record));
+      else if (record.kind === "file")
+        this.#fileChanged(record, isUntold && this.#hasLost(record), listeners);
     }
     for (const claim of lostClaims) this.#claimLost(claim, listeners);
   }
@@ -94,18 +99,20 @@ export class Notices {
     for (const member of this.#listeners(groupClaimId, listeners)) this.#connections.tell(member, event);
   }
 
-  #groupChanged({ key, claimId, stamp, value }: RegistryRecord): void {
+  #groupChanged({ key, claimId, stamp, value }: RegistryRecord, hasLost: boolean): void {
+    if (hasLost) {
+      this.#groupLost(key, claimId, (value as GroupValue | undefined)?.ownerAccountId);
+      return;
+    }
     const isNew = stamp === claimId;
     if (isNew || value === undefined) return;
     const { ownerAccountId } = value as GroupValue;
     this.#connections.tell(ownerAccountId, { type: "became-owner", groupId: key });
   }
 
-  #fileChanged({ key, claimId, value, writeId }: RegistryRecord, listeners: Listeners): void {
+  #fileChanged({ key, claimId, value }: RegistryRecord, hasLost: boolean, listeners: Listeners): void {
     const [groupClaimId = "", fileName = ""] = key.split("\u001f");
-    const isBeaten = value !== undefined && this.#reader.claimById("file", claimId) === undefined;
-    // It may never have stood here: those who have its content came here from the tracker where it did.
-    if (isBeaten || (value === undefined && writeId === lostWriteId(claimId))) {
+    if (hasLost) {
       this.#contentLost(key, listeners);
       return;
     }
@@ -116,10 +123,42 @@ export class Notices {
     if (told.length === 0) return;
     const group = groupByClaim(this.#reader, groupClaimId);
     if (group === undefined) return;
+    if (this.#reader.claimById("file", claimId) === undefined) return;
     const userId = userIdOf(this.#reader, sharedByAccountId);
     if (userId === undefined) return;
     const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
     for (const member of told) this.#connections.tell(member, event);
+  }
+
+  /**
+   * A claim that is beaten or ended for it when it is heard of: it may never have stood here, and those who have to do with
+   * it have come from the tracker where it did. Of one command's two claims neither has lost.
+   */
+  #hasLost({ kind, key, claimId, value, writeId }: RegistryRecord): boolean {
+    if (value === undefined) return writeId === lostWriteId(claimId);
+    const standing = this.#reader.claim(kind, key);
+    return standing !== undefined && standing.claimId !== claimId && standing.writeId !== writeId;
+  }
+
+  /**
+   * The group is over, as another one had its name earlier: clients drop what they have of the name, so who is in that
+   * other one by now is not told.
+   *
+   * @param owner undefined if all that is known of it is that it is over
+   */
+  #groupLost(name: string, claimId: string, owner: string | undefined): void {
+    const standing = this.#reader.claim("group", name);
+    const people = currentMembers(this.#reader, claimId).map(({ accountId }) => accountId);
+    for (const accountId of new Set(owner === undefined ? people : [owner, ...people])) {
+      if (standing !== undefined && standing.claimId !== claimId) {
+        if (currentMember(this.#reader, standing.claimId, accountId) !== undefined) continue;
+      }
+      const event: TrackerEvent =
+        accountId === owner
+          ? { type: "name-taken-elsewhere", kind: "group", name }
+          : { type: "membership-ended", groupId: name, how: "group-ended" };
+      this.#connections.tell(accountId, event);
+    }
   }
 
   /**
@@ -143,12 +182,7 @@ export class Notices {
         this.#connections.tell(claimId, { type: "name-taken-elsewhere", kind, name });
         return;
       case "group": {
-        const owner = (value as GroupValue).ownerAccountId;
-        this.#connections.tell(owner, { type: "name-taken-elsewhere", kind, name });
-        for (const { accountId } of currentMembers(this.#reader, claimId)) {
-          if (accountId === owner) continue;
-          this.#connections.tell(accountId, { type: "membership-ended", groupId: name, how: "group-ended" });
-        }
+        this.#groupLost(name, claimId, (value as GroupValue).ownerAccountId);
         return;
       }
       case "file": {

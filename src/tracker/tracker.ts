@@ -294,7 +294,7 @@ export class Tracker {
         else if (kind === "torrent" && !isLocal) this.#peers.torrentKnown(key);
       }
       // Where nobody listens nothing is looked up: that is a third of the work of catching up.
-      if (this.#connections.hasAccounts) this.#notices.changed(records, lostClaims);
+      if (this.#connections.hasAccounts) this.#notices.changed(records, lostClaims, isLocal);
     } catch (error) {
       this.#log.error({ err: error }, "clients could not be told of a change");
     }

@@ -81,6 +81,9 @@ test("content that lost its name to other content, shared while trackers were ap
   await alice.must(`upload_file ${path} g`);
   await one?.kill();
   await scene.startTracker(2);
+  for (const client of [bob, carol]) {
+    while ((await client.run("list_groups")).code === "TRACKERS_UNREACHABLE") await sleep(50);
+  }
   const late = scene.file("bob", "set.tar", 4 * MIB);
   await bob.must(`upload_file ${late.path} g`);
   await carol.must("limit down 64kB/s");

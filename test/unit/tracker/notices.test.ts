@@ -172,6 +172,39 @@ test("who loses a name to an earlier claim is told, and so are the members of a 
   ]);
 });
 
+test("the people of a group that lost its name are told where it never stood, but for those in the one that has the name", async (t) => {
+  const { place, people, notices, heard } = await village(t, "alice", "bob", "carol", "dave");
+  const [alice, bob, carol] = people.map(({ account }) => account);
+  assert.ok(alice && bob && carol);
+  await place.group("films", alice, bob);
+  heard();
+  const claimId = "~later than any";
+  const member = { state: "member", sinceMs: 1, membershipId: "m" };
+  await place.write((writer) => {
+    for (const { accountId } of [bob, carol])
+      writer.put("membership", `${claimId}\u001f${accountId}\u001fm`, member);
+  });
+  const row: RegistryRecord = {
+    ...{ kind: "group", key: "films", claimId, stamp: claimId, origin: "apart", seq: 1, writeId: "w" },
+    value: { ownerAccountId: carol.accountId },
+  };
+  notices.changed([row], []);
+  assert.deepEqual(heard(), [[], [], [{ type: "name-taken-elsewhere", kind: "group", name: "films" }], []]);
+  const ended = { ...row, value: undefined, writeId: `lost:${claimId}` };
+  notices.changed([ended], []);
+  assert.deepEqual(heard(), [
+    [],
+    [],
+    [{ type: "membership-ended", groupId: "films", how: "group-ended" }],
+    [],
+  ]);
+  const { writeId = "" } = place.registry.claim("group", "films") ?? {};
+  notices.changed([{ ...row, writeId }], []);
+  assert.deepEqual(heard(), [[], [], [], []], "one command founded it twice");
+  notices.changed([{ ...ended, writeId: "w2" }], []);
+  assert.deepEqual(heard(), [[], [], [], []], "its last member left");
+});
+
 test("which content has a file's name is told to the group where another one lost it, and where that one never stood", async (t) => {
   const { place, people, notices, as, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);

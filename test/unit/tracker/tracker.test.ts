@@ -309,6 +309,32 @@ test("the same content shared at both trackers while they were apart is one file
   assert.equal((await again.api.files.list.query({ groupId: "films" })).length, 1);
 });
 
+test("who founded a group whose name was taken is told at the tracker that he has come to since", async (t) => {
+  const { net, first, second } = await twoTrackers(t);
+  const bobsDevice = await createDeviceIdentity();
+  const alice = await connect(t, first);
+  const bob = await connect(t, first, bobsDevice);
+  await signUp(alice, "alice");
+  await signUp(bob, "bob");
+  await net.stop(2);
+  await alice.api.groups.create.mutate(write("films"));
+  await net.stop(1);
+  await net.start(2);
+  const bobAtSecond = await connect(t, second, bobsDevice);
+  await bobAtSecond.api.groups.create.mutate(write("films"));
+  await net.stop(2);
+  await net.start(1);
+  const bobAtFirst = await connect(t, first, bobsDevice);
+  await bobAtFirst.api.session.resume.mutate();
+  await net.start(2);
+  // The claim may be heard of when it is ended already, and then nobody knows whose it was.
+  await until(async () =>
+    bobAtFirst.events.some(({ type }) => type === "name-taken-elsewhere" || type === "membership-ended"),
+  );
+  const [group] = await bobAtFirst.api.groups.list.query();
+  assert.deepEqual([group?.ownerId, group?.standing], ["alice", undefined]);
+});
+
 test("who looked for peers of a file before this tracker had heard of it is told of them when it does", async (t) => {
   const { net, first, second } = await twoTrackers(t);
   const [alicesDevice, bobsDevice] = [await createDeviceIdentity(), await createDeviceIdentity()];

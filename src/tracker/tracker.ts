@@ -8,9 +8,8 @@ import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
-import { accountOfDevice } from "./accounts.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
-import { adoptShares } from "./catalogue.ts";
+import { Changes } from "./changes.ts";
 import { Connections } from "./connection.ts";
 import {
   CERTIFICATE_FILE,
@@ -22,14 +21,13 @@ import {
   REGISTRY_FILE,
   writePrivate,
 } from "./data-directory.ts";
-import { adoptMembers } from "./groups.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
-import { keptTwinOf, type LostClaim, type RegistryRecord, type RegistryWriter } from "./registry/registry.ts";
+import type { RegistryWriter } from "./registry/registry.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
 import { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
@@ -82,7 +80,6 @@ export class Tracker {
   readonly address: string;
   /** SHA-256 of its certificate, 64 hex digits. */
   readonly fingerprint: string;
-  readonly #log: Logger;
   readonly #dataDir: string;
   readonly #clock: Clock;
   readonly #startedAtMs: number;
@@ -91,7 +88,7 @@ export class Tracker {
   readonly #connections = new Connections();
   readonly #presence: Presence;
   readonly #peers: PeerExchange;
-  readonly #notices: Notices;
+  readonly #changes: Changes;
   readonly #replication: Replication;
   readonly #metrics: Metrics;
   readonly #lag = new ReplicationLag();
@@ -107,7 +104,6 @@ export class Tracker {
     pins: PinStore,
     identity: DeviceIdentity,
   ) {
-    this.#log = log;
     this.#dataDir = dataDir;
     this.#clock = { nowMs, setTimer };
     this.#startedAtMs = nowMs();
@@ -123,13 +119,23 @@ export class Tracker {
     });
     const members = new KnownMembers(registry);
     this.#peers = new PeerExchange(members, this.#presence, this.#connections, setTimer);
-    this.#notices = new Notices(registry, members, this.#connections);
+    this.#changes = new Changes({
+      ...{ registry, log },
+      connections: this.#connections,
+      presence: this.#presence,
+      peers: this.#peers,
+      notices: new Notices(registry, members, this.#connections),
+      write: (work) => this.#write(randomUUID(), work),
+    });
     this.#replication = new Replication({
       registry,
       clock: this.#clock,
       log,
       softState: this.#presence,
-      onChanged: (records, lostClaims, isLocal) => this.#changed(records, lostClaims, isLocal),
+      onChanged: (records, lostClaims, isLocal) => {
+        if (!isLocal) this.#metrics.merged(records.length);
+        this.#changes.happened(records, lostClaims, isLocal);
+      },
     });
     this.#metrics = new Metrics({
       clientsConnected: () => this.#connections.count,
@@ -283,48 +289,6 @@ export class Tracker {
   #write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
     this.#metrics.write();
     return this.#replication.write(writeId, work);
-  }
-
-  /** Rows are new here. Must not throw: a notice that fails must not undo a write. */
-  #changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
-    if (!isLocal) this.#metrics.merged(records.length);
-    try {
-      for (const { kind, key } of records) {
-        if (kind === "device") this.#deviceChanged(key);
-        else if (kind === "torrent" && !isLocal) this.#peers.torrentKnown(key);
-      }
-      // Where nobody listens nothing is looked up: that is a third of the work of catching up.
-      if (this.#connections.hasAccounts) this.#notices.changed(records, lostClaims, isLocal);
-    } catch (error) {
-      this.#log.error({ err: error }, "clients could not be told of a change");
-    }
-    for (const record of records) {
-      const keptClaimId = record.kind === "group" ? keptTwinOf(record) : undefined;
-      if (keptClaimId === undefined) continue;
-      this.#write(randomUUID(), (writer) => adoptMembers(writer, record.claimId, keptClaimId)).catch(
-        (error: unknown) =>
-          this.#log.error(
-            { err: error, name: record.key },
-            "members of a group founded twice are not joined",
-          ),
-      );
-    }
-    for (const lost of lostClaims) {
-      if (lost.kind !== "file") continue;
-      this.#write(randomUUID(), (writer) => adoptShares(writer, lost)).catch((error: unknown) =>
-        this.#log.error({ err: error, name: lost.name }, "shares of a name given away twice are not joined"),
-      );
-    }
-  }
-
-  /** A device was logged out, or in as somebody else, perhaps at another tracker. */
-  #deviceChanged(deviceId: string): void {
-    const account = accountOfDevice(this.#registry, deviceId);
-    for (const connection of this.#connections.ofDevice(deviceId)) {
-      if (connection.account?.accountId === account?.accountId) continue;
-      this.#connections.logOut(connection);
-      this.#presence.depart(connection.id);
-    }
   }
 
   #sampleLag(): void {

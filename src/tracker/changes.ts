@@ -1,0 +1,79 @@
+// What follows here when rows are new in the registry, written at this tracker or at another: sessions that are over, who
+// is told, and what two trackers that were apart did twice is joined. The rows themselves are the registry's affair.
+import type { Logger } from "pino";
+import { accountOfDevice } from "./accounts.ts";
+import { adoptShares } from "./catalogue.ts";
+import type { Connections } from "./connection.ts";
+import { adoptMembers } from "./groups.ts";
+import type { Notices } from "./notices.ts";
+import type { PeerExchange } from "./peer-exchange.ts";
+import type { Presence } from "./presence.ts";
+import {
+  keptTwinOf,
+  type LostClaim,
+  type RegistryReader,
+  type RegistryRecord,
+  type RegistryWriter,
+} from "./registry/registry.ts";
+
+export interface ChangesOptions {
+  readonly registry: RegistryReader;
+  readonly connections: Connections;
+  readonly presence: Presence;
+  readonly peers: PeerExchange;
+  readonly notices: Notices;
+  /** A write of the tracker's own. */
+  readonly write: (work: (writer: RegistryWriter) => void) => Promise<unknown>;
+  readonly log: Logger;
+}
+
+export class Changes {
+  readonly #options: ChangesOptions;
+
+  constructor(options: ChangesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Must not throw: a notice that fails must not undo a write.
+   *
+   * @param isLocal written here, not heard from another tracker
+   */
+  happened(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
+    const { connections, notices, peers, write, log } = this.#options;
+    try {
+      for (const { kind, key } of records) {
+        if (kind === "device") this.#deviceChanged(key);
+        else if (kind === "torrent" && !isLocal) peers.torrentKnown(key);
+      }
+      // Where nobody listens nothing is looked up: that is a third of the work of catching up.
+      if (connections.hasAccounts) notices.changed(records, lostClaims, isLocal);
+    } catch (error) {
+      log.error({ err: error }, "clients could not be told of a change");
+    }
+    for (const record of records) {
+      const keptClaimId = record.kind === "group" ? keptTwinOf(record) : undefined;
+      if (keptClaimId === undefined) continue;
+      write((writer) => adoptMembers(writer, record.claimId, keptClaimId)).catch((error: unknown) =>
+        log.error({ err: error, name: record.key }, "members of a group founded twice are not joined"),
+      );
+    }
+    for (const lost of lostClaims) {
+      if (lost.kind !== "file") continue;
+      write((writer) => adoptShares(writer, lost)).catch((error: unknown) =>
+        log.error({ err: error, name: lost.name }, "shares of a name given away twice are not joined"),
+      );
+    }
+  }
+
+  /** A device was logged out, or in as somebody else, perhaps at another tracker. */
+  #deviceChanged(deviceId: string): void {
+    const { registry, connections, presence } = this.#options;
+    const account = accountOfDevice(registry, deviceId);
+    for (const connection of connections.ofDevice(deviceId)) {
+      if (connection.account?.accountId === account?.accountId) continue;
+      connections.logOut(connection);
+      presence.depart(connection.id);
+    }
+  }
+}

@@ -44,9 +44,21 @@ export class DownloadRecord {
   }
 
   /** The part file is open, and those pieces of it are right. */
-  opened(have: Bitfield, partId: string | undefined): void {
-    this.#partId = partId;
+  opened(have: Bitfield, store: PieceStore): void {
+    this.#partId = store.opened?.fileId;
     this.have = have;
+  }
+
+  /**
+   * Notes how it stands before the first piece comes.
+   *
+   * @throws MiniTorrentError as `save`
+   */
+  async begin(store: PieceStore): Promise<void> {
+    if (store.found !== undefined) return this.save(store);
+    // It was made a moment ago, and nothing is written yet.
+    this.#facts = store.opened?.facts;
+    this.store();
   }
 
   /**

@@ -132,7 +132,7 @@ export class Download {
       this.#complete({ duplicateBytes: 0, sources: [] }, isAnswered);
       return;
     }
-    this.#record.opened(opened.have, opened.partId);
+    this.#record.opened(opened.have, opened.store);
     if (this.#isStill(opening)) await this.#run(opened.store);
     else await opened.store.close();
   }
@@ -252,7 +252,7 @@ export class Download {
       );
     }
     try {
-      await this.#record.save(store);
+      await this.#record.begin(store);
     } catch (error) {
       await this.#pauseFor(asMiniTorrentError(error));
     }

@@ -262,7 +262,9 @@ async function diskOf(path: string): Promise<number | undefined> {
 async function destinationOf(destination: string, fileName: string): Promise<string> {
   const absolute = resolve(destination);
   const endsLikeFolder = /[/\\]$/.test(destination);
-  const isFolder = endsLikeFolder || ((await stat(absolute).catch(() => undefined))?.isDirectory() ?? false);
+  const isFolder =
+    endsLikeFolder ||
+    ((await stat(absolute, { throwIfNoEntry: false }).catch(() => undefined))?.isDirectory() ?? false);
   const path = isFolder ? join(absolute, fileName) : absolute;
   try {
     await mkdir(dirname(path), { recursive: true });

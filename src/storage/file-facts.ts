@@ -1,8 +1,10 @@
 // A file that is only read: opening it safely, and what tells whether it is still as it was.
-import { constants, type Stats } from "node:fs";
+import { type BigIntStats, constants, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { readError } from "./disk-errors.ts";
+
+const NS_PER_S = 1_000_000_000n;
 
 /** What tells whether a file is as it was: kept in the profile, compared when it is opened again. */
 export interface FileFacts {
@@ -12,6 +14,17 @@ export interface FileFacts {
 
 export function factsOf(stats: Stats): FileFacts {
   return { lengthBytes: stats.size, mtimeMs: stats.mtimeMs };
+}
+
+/** The same from the stats that also tell which file it is; as Node counts milliseconds, to the last bit. */
+export function factsOfExact({ size, mtimeNs }: BigIntStats): FileFacts {
+  const mtimeMs = Number(mtimeNs / NS_PER_S) * 1000 + Number(mtimeNs % NS_PER_S) / 1e6;
+  return { lengthBytes: Number(size), mtimeMs };
+}
+
+/** Which file it is: device, inode, and when it was made, since the inode of a file that is gone is given to the next one. */
+export function fileIdOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${birthtimeNs}`;
 }
 
 export function isSameFacts(a: FileFacts, b: FileFacts): boolean {

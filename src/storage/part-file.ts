@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf, partLost, writeError } from "./disk-errors.ts";
 import { noRoom, roomBytes } from "./disk-room.ts";
-import { type FileFacts, factsOf } from "./file-facts.ts";
+import { type FileFacts, factsOf, factsOfExact, fileIdOf } from "./file-facts.ts";
 
 /** What a file system without hard links (exFAT, some network shares) says to `link`. */
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
@@ -19,6 +19,10 @@ export interface OpenPart {
   readonly handle: FileHandle;
   /** How the file was found, before anything was done to it; undefined if it was not there. */
   readonly found: FileFacts | undefined;
+  /** How it is now. */
+  readonly facts: FileFacts;
+  /** See `fileIdOf`. */
+  readonly fileId: string;
 }
 
 /**
@@ -38,18 +42,21 @@ export async function openPart(
 ): Promise<OpenPart> {
   const { handle, isNew } = await openOrCreate(path, mayExist, lengthBytes);
   try {
-    const stats = await handle.stat();
-    if (!stats.isFile()) {
+    // A file that was just made is a regular one, and empty.
+    const before = isNew ? undefined : await handle.stat();
+    if (before?.isFile() === false) {
       throw new MiniTorrentError("DESTINATION_UNUSABLE", `${path} is not a regular file: remove it.`);
     }
-    const unallocatedBytes = Math.max(0, lengthBytes - stats.blocks * STAT_BLOCK_BYTES);
+    const unallocatedBytes = Math.max(0, lengthBytes - (before?.blocks ?? 0) * STAT_BLOCK_BYTES);
     const neededBytes = Math.min(missingBytes, unallocatedBytes);
     const room = await roomBytes(path);
     if (neededBytes > 0 && room < neededBytes + promisedBytes) {
       throw noRoom(path, room, neededBytes, promisedBytes);
     }
-    if (stats.size !== lengthBytes) await handle.truncate(lengthBytes);
-    return { handle, found: isNew ? undefined : factsOf(stats) };
+    if (before?.size !== lengthBytes) await handle.truncate(lengthBytes);
+    const stats = await handle.stat({ bigint: true });
+    const found = before && factsOf(before);
+    return { handle, found, facts: factsOfExact(stats), fileId: fileIdOf(stats) };
   } catch (error) {
     await handle.close();
     if (isNew) await unlink(path);
@@ -70,10 +77,12 @@ export async function takeName(
 ): Promise<FileFacts> {
   try {
     await handle.sync();
-    await checkSameFile(handle, partPath, destinationPath);
-    await linkWithoutOverwriting(handle, partPath, destinationPath);
+    // Taken once: names come and go, but it stays the same file; and whatever changes its bytes after this is a change.
+    const own = await handle.stat();
+    await checkSameFile(own, partPath, destinationPath);
+    await linkWithoutOverwriting(own, partPath, destinationPath);
     await syncFolder(dirname(destinationPath));
-    return factsOf(await handle.stat());
+    return factsOf(own);
   } catch (error) {
     throw writeError(error, destinationPath);
   }
@@ -120,19 +129,14 @@ async function isLeftEmpty(path: string, lengthBytes: number): Promise<boolean> 
   return left?.isFile() === true && left.blocks === 0 && (left.size === 0 || left.size === lengthBytes);
 }
 
-async function checkSameFile(handle: FileHandle, partPath: string, destinationPath: string): Promise<void> {
-  const own = await handle.stat();
+async function checkSameFile(own: Stats, partPath: string, destinationPath: string): Promise<void> {
   let named = await lstatIfThere(partPath);
   // A crash between the new name and the end of the old one, or after both.
   named ??= await lstatIfThere(destinationPath);
   if (named === undefined || !isSameFile(own, named)) throw partLost(partPath);
 }
 
-async function linkWithoutOverwriting(
-  handle: FileHandle,
-  partPath: string,
-  destinationPath: string,
-): Promise<void> {
+async function linkWithoutOverwriting(own: Stats, partPath: string, destinationPath: string): Promise<void> {
   try {
     await link(partPath, destinationPath);
   } catch (error) {
@@ -140,10 +144,10 @@ async function linkWithoutOverwriting(
     if (NO_LINKS.has(code)) return renameOntoClaim(partPath, destinationPath);
     const there = code === "EEXIST" || code === "ENOENT" ? await lstatIfThere(destinationPath) : undefined;
     if (there === undefined) throw error;
-    if (!isSameFile(await handle.stat(), there)) throw taken(destinationPath, error);
+    if (!isSameFile(own, there)) throw taken(destinationPath, error);
   }
   const old = await lstatIfThere(partPath);
-  if (old !== undefined && isSameFile(await handle.stat(), old)) await unlink(partPath);
+  if (old !== undefined && isSameFile(own, old)) await unlink(partPath);
 }
 
 /** Claims the name with an empty file, which the part file then replaces. */

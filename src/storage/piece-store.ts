@@ -10,7 +10,7 @@ import { fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 import type { FrameCache, FramesCallback } from "./frame-cache.ts";
-import { openPart, removePart, takeName } from "./part-file.ts";
+import { type OpenPart, openPart, removePart, takeName } from "./part-file.ts";
 import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
 import type { PieceMemory, PieceSlot } from "./piece-memory.ts";
 import { PrefixHash } from "./prefix-hash.ts";
@@ -54,6 +54,8 @@ export class PieceStore {
   readonly metainfo: Metainfo;
   /** How the part file was found when it was opened; undefined if it was made then. */
   readonly found: FileFacts | undefined;
+  /** The part file when it had been opened; undefined for a file that is only read. */
+  readonly opened: Pick<OpenPart, "facts" | "fileId"> | undefined;
   readonly #resources: StorageResources;
   readonly #handle: FileHandle;
   readonly #have: Bitfield;
@@ -72,12 +74,19 @@ export class PieceStore {
 
   private constructor(
     options: StorageResources & { readonly metainfo: Metainfo },
-    file: { handle: FileHandle; path: string; have: Bitfield; found: FileFacts | undefined },
+    file: {
+      handle: FileHandle;
+      path: string;
+      have: Bitfield;
+      found: FileFacts | undefined;
+      opened?: Pick<OpenPart, "facts" | "fileId">;
+    },
     expected: FileFacts | undefined,
   ) {
     this.metainfo = options.metainfo;
     this.#resources = options;
     this.found = file.found;
+    this.opened = file.opened;
     this.#handle = file.handle;
     this.#path = file.path;
     this.#have = file.have;
@@ -101,7 +110,7 @@ export class PieceStore {
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (!have.has(i)) missingBytes += geometry.lengthOfPieceBytes(i);
     }
-    const { handle, found } = await openPart(
+    const { handle, found, ...opened } = await openPart(
       partPath,
       geometry.lengthBytes,
       resume,
@@ -112,7 +121,7 @@ export class PieceStore {
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (geometry.pieceOffsetBytes(i) + geometry.lengthOfPieceBytes(i) > foundBytes) have.clear(i);
     }
-    return new PieceStore(options, { handle, path: partPath, have, found }, undefined);
+    return new PieceStore(options, { handle, path: partPath, have, found, opened }, undefined);
   }
 
   /**

@@ -9,6 +9,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { MAX_PIECE_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { factsOf, factsOfExact, fileIdOf } from "../../../src/storage/file-facts.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
@@ -65,6 +66,25 @@ test("a piece with a wrong byte is a mismatch: nothing is written, its memory is
   assert.equal(place.memory.usedBytes, 0);
   assert.ok((await readFile(place.partPath)).every((byte) => byte === 0));
   assert.equal(await commit(store, 1, bytes), "verified");
+});
+
+test("a part file is known by what its name says later, and its facts hold until something is written", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(2 * PIECE_BYTES + 77);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  const named = await stat(place.partPath, { bigint: true });
+  assert.equal(store.opened?.fileId, fileIdOf(named));
+  assert.deepEqual(store.opened?.facts, factsOf(await stat(place.partPath)));
+  assert.deepEqual(store.opened?.facts, await store.facts());
+  // Times at which rounding would show.
+  for (const seconds of [1_700_977_174.8314388, 1_700_347_797.8719919, 4_000_000_000.987654, 0.000001]) {
+    await utimes(place.partPath, seconds, seconds);
+    assert.deepEqual(
+      factsOfExact(await stat(place.partPath, { bigint: true })),
+      factsOf(await stat(place.partPath)),
+    );
+  }
 });
 
 test("finishing gives the part file its name, and its pieces are read on", async (t) => {

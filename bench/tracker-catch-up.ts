@@ -1,5 +1,5 @@
 // How long a tracker takes to have all that another has: real processes, SQLite on a real disk, file records. Once with an
-// empty disk, from the moment it serves until both say that the link is up and their digests are equal; once with clients
+// empty disk, from the start of its process until both say that the link is up and their digests are equal; once with clients
 // who are logged in at it, and hear of each file in their groups, from the start of the other one's process.
 //
 //   node bench/tracker-catch-up.ts [--records N] [--runs N] [--clients N]
@@ -53,8 +53,8 @@ async function catchUp(): Promise<number> {
   await fillWithFiles(registry, recordCount, claimIds, seats[0]?.accountId ?? "");
   registry.close();
   const full = await stage.start(1);
-  const empty = await stage.start(2);
   const startMs = performance.now();
+  const empty = await stage.start(2);
   await stage.connected();
   while ((await full.digest()) !== (await empty.digest())) await sleep(POLL_MS);
   return (performance.now() - startMs) / 1000;

@@ -210,7 +210,14 @@ export class Shares {
 
   async #serve(stored: StoredShare, metainfo: Metainfo): Promise<void> {
     const { memberships } = this.#surroundings;
-    await memberships.obtain(stored.groupId);
+    const { authorityPem } = await memberships.obtain(stored.groupId);
+    if (authorityPem.trim() !== metainfo.authorityPem.trim()) {
+      // The name was given to another group since, or one command had founded the group twice: nobody looks for this one.
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `it was shared in an earlier group ${stored.groupId}; upload_file ${stored.path} ${stored.groupId} shares it in the one of now.`,
+      );
+    }
     const before = this.#shares.get(fileKey(stored));
     if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");
     this.#served(stored, metainfo, await this.#join(stored, metainfo));

@@ -103,3 +103,20 @@ test("content that lost its name to other content, shared while trackers were ap
   await carol.must("wait");
   assert.equal(await sha1Of(scene.path("carol", "set.tar")), await sha1Of(path));
 });
+
+test("a share of a group that ended, and whose name another one has, is not taken up in silence", async () => {
+  await using scene = await Scene.open(1);
+  const alice = await scene.user("alice");
+  await alice.must("create_group g");
+  const { path } = scene.file("alice", "set.tar", MIB);
+  await alice.must(`upload_file ${path} g`);
+  await alice.kill();
+  const elsewhere = scene.client("elsewhere");
+  await elsewhere.must("login alice correct-horse");
+  await elsewhere.must("leave_group g");
+  await elsewhere.must("create_group g");
+  const again = await scene.userAgain("alice");
+  await again.event((event) => event.event === "share-ended" && String(event.reason).includes("upload_file"));
+  await again.must(`upload_file ${path} g`);
+  assert.match(JSON.stringify(await again.must("list_files g")), /set\.tar/);
+});

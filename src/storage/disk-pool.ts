@@ -94,6 +94,11 @@ export class DiskPool {
     }
   }
 
+  /** Starts the threads, if they do not run: a download's first piece need not wait for them, nor be told of late. */
+  prepare(): void {
+    if (this.#state === "open") this.#startAll();
+  }
+
   /**
    * Hashes the bytes, and writes them only if their SHA-1 is `sha1`. They must not change until the promise settles.
    *

@@ -117,6 +117,7 @@ export class PieceStore {
       missingBytes,
       promisedBytes,
     );
+    options.disk.prepare();
     const foundBytes = found?.lengthBytes ?? 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (geometry.pieceOffsetBytes(i) + geometry.lengthOfPieceBytes(i) > foundBytes) have.clear(i);

@@ -81,6 +81,14 @@ test("a worker that cannot start fails its jobs instead of letting them wait", a
   await Promise.all(jobs);
 });
 
+test("threads that were started and never used end with the pool", async () => {
+  const disk = new DiskPool();
+  disk.prepare();
+  await disk.close();
+  disk.prepare();
+  await assert.rejects(disk.openDigest(0).finish(), withCode("DISK_FAILED"));
+});
+
 test("a file that cannot be read is not hashed", async (t) => {
   const place = await workplaceFor(t, faulty("read=EIO&after=1"));
   await writeFile(place.path, content(3 * 1024 * 1024));

@@ -116,7 +116,7 @@ interface Attempt {
   readonly work: (writer: RegistryWriter) => unknown;
   asked: Asked;
   /** What it wrote, once a client was told that it is done. */
-  promised: RegistryRecord[] | undefined;
+  promised: readonly RegistryRecord[] | undefined;
 }
 
 const userName = (number: number) => `user${number}`;
@@ -187,8 +187,9 @@ class Model {
   /** What must hold at any moment. */
   check(): void {
     for (const attempt of this.attempts) {
-      if (attempt.promised !== undefined || attempt.asked.outcome.status !== "ok") continue;
-      attempt.promised = attempt.asked.tracker.replica.registry.rowsOfWrite(attempt.writeId);
+      const { outcome } = attempt.asked;
+      if (attempt.promised !== undefined || outcome.status !== "ok") continue;
+      attempt.promised = outcome.rows;
       this.#checkOnDisks(attempt, attempt.promised);
       this.#checkNameGivenOnce(attempt, attempt.promised);
     }
@@ -634,6 +635,28 @@ test("of one command's two claims the one that was answered stands, also if its 
   await model.rest();
   const standing = findGroup(at(0).replica.registry, groupName(1))?.claimId;
   assert.equal(standing, claim?.claimId, "what hangs on the answer is kept");
+});
+
+test("what an OK is about is on every connected disk, also when the first attempt's row comes back at that moment", async () => {
+  using trackers = new VirtualTrackers([0, 0, 0], [1]);
+  const model = new Model(trackers);
+  await settle(model);
+  await model.take({ type: "let-in-twice", at: 1, from: 2 });
+  const share = { type: "command", what: "share", by: 0, about: 0, group: 0, file: 0, content: 1 } as const;
+  await model.take({ ...share, at: 1 });
+  await model.take({ type: "crash", at: 1, next: 0 });
+  await model.take({ type: "start", at: 1 });
+  await model.take({ type: "wait", forMs: 2 });
+  const again = model.attempts.at(-1);
+  assert.equal(again?.asked.outcome.status, "ok");
+  const [promised] = again.promised ?? [];
+  const standing = trackers.at(0).replica.registry.rowsOfWrite(again.writeId);
+  assert.equal(standing.length, 1, "one command, one row");
+  assert.ok(
+    promised && standing[0] && promised.stamp < standing[0].stamp,
+    "and the first attempt's is the later",
+  );
+  await model.rest();
 });
 
 test("a disk that was brought back is an old one, and what it has lost comes back from the others", async () => {

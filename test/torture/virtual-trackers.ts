@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adoptShares } from "../../src/tracker/catalogue.ts";
-import type { RegistryWriter } from "../../src/tracker/registry/registry.ts";
+import type { RegistryRecord, RegistryWriter } from "../../src/tracker/registry/registry.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
 
 /** A disk in memory where there is one: thousands of runs would wait for a real one. */
@@ -28,7 +28,12 @@ export interface Asked {
   readonly startedMs: number;
   outcome:
     | { status: "waiting" | "died" }
-    | { status: "ok"; result: unknown }
+    | {
+        status: "ok";
+        result: unknown;
+        /** The rows that the OK is about: another attempt's, on a tracker that died, may be in their place a moment later. */
+        rows: readonly RegistryRecord[];
+      }
     | { status: "refused"; error: unknown };
 }
 
@@ -90,9 +95,17 @@ export class VirtualTrackers implements Disposable {
   ask(tracker: VirtualTracker, writeId: string, work: (writer: RegistryWriter) => unknown): Asked {
     const asked: Asked = { tracker, startedMs: this.nowMs, outcome: { status: "waiting" } };
     this.#asked.push(asked);
-    tracker.replica.replication.write(writeId, work).then(
+    const { registry, replication, changes } = tracker.replica;
+    let earlierRows: readonly RegistryRecord[] = [];
+    const written = replication.write(writeId, (writer) => {
+      earlierRows = registry.rowsOfWrite(writeId);
+      return work(writer);
+    });
+    written.then(
       (result) => {
-        if (asked.outcome.status === "waiting") asked.outcome = { status: "ok", result };
+        if (asked.outcome.status !== "waiting") return;
+        const own = changes.find(({ records, isLocal }) => isLocal && records[0]?.writeId === writeId);
+        asked.outcome = { status: "ok", result, rows: own?.records ?? earlierRows };
       },
       (error: unknown) => {
         if (asked.outcome.status === "waiting") asked.outcome = { status: "refused", error };

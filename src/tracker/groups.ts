@@ -239,12 +239,15 @@ function answerRequest(
   const { group, accountId, membership } = requireRequest(command, groupId, userId);
   const { membershipId } = membership;
   const answer = { state, sinceMs: command.nowMs, membershipId };
-  forgetOthers(command, group.claimId, accountId, membershipId);
+  replaceOthers(command, group.claimId, accountId, membershipId);
   command.writer.remove("membership", recordKey(group.claimId, accountId, membershipId));
   command.writer.put("membership", answerKey(group.claimId, accountId, membershipId), answer);
 }
 
-/** Ends all that stands between the account and the group, for good. */
+/**
+ * Ends all that stands or stood between the account and the group, for good: also requests that were rejected or replaced
+ * here, which a tracker apart may have accepted.
+ */
 function revoke({ writer }: Command, groupClaimId: string, revocation: RevocationValue): void {
   const { accountId } = revocation;
   for (const { membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
@@ -280,14 +283,17 @@ function putMembership(
   membership: MembershipValue,
 ): void {
   const { membershipId } = membership;
-  forgetOthers(command, groupClaimId, accountId, membershipId);
+  replaceOthers(command, groupClaimId, accountId, membershipId);
   command.writer.put("membership", recordKey(groupClaimId, accountId, membershipId), membership);
 }
 
-/** Requests that this one takes the place of are forgotten; a membership is ended only by `revoke`. */
-function forgetOthers({ writer }: Command, groupClaimId: string, accountId: string, keptId: string): void {
+/** Requests that this one takes the place of wait no longer; a membership is ended only by `revoke`. */
+function replaceOthers(command: Command, groupClaimId: string, accountId: string, keptId: string): void {
+  const { writer, nowMs } = command;
   for (const { state, membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
-    if (state !== "member" && membershipId !== keptId) forget(writer, groupClaimId, accountId, membershipId);
+    if (state !== "requested" || membershipId === keptId) continue;
+    const replaced: MembershipValue = { state: "replaced", sinceMs: nowMs, membershipId };
+    writer.put("membership", recordKey(groupClaimId, accountId, membershipId), replaced);
   }
 }
 

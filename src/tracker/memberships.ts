@@ -179,7 +179,7 @@ function inState(
     .sort((a, b) => a.sinceMs - b.sinceMs || (a.accountId < b.accountId ? -1 : 1));
 }
 
-const RANK = { member: 0, requested: 1, rejected: 2 } as const;
+const RANK = { member: 0, requested: 1, rejected: 2, replaced: 3 } as const;
 
 function byRank(one: MembershipValue, other: MembershipValue): number {
   return (

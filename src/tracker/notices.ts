@@ -17,6 +17,7 @@ import {
   lostWriteId,
   type RegistryReader,
   type RegistryRecord,
+  recordKey,
 } from "./registry/registry.ts";
 import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
@@ -42,11 +43,14 @@ export class Notices {
     // A group that ended is named by its row alone.
     const groupNames = new Map<string, string>();
     for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
+    /** Whose memberships of which group ended: of all requests that end with one, he is told once. */
+    const toldAsEnded = new Set<string>();
     const toldAsLost = new Set(lostClaims.map(({ claimId }) => claimId));
     for (const record of records) {
       const isUntold = !isLocal && !toldAsLost.has(record.claimId);
       if (record.kind === "membership") this.#membershipChanged(record);
-      else if (record.kind === "revocation") this.#membershipEnded(record, groupNames, listeners);
+      else if (record.kind === "revocation")
+        this.#membershipEnded(record, groupNames, listeners, toldAsEnded);
       else if (record.kind === "group") this.#groupChanged(record, isUntold && this.#hasLost(record));
       else if (record.kind === "file")
         this.#fileChanged(record, isUntold && this.#hasLost(record), listeners);
@@ -76,6 +80,8 @@ export class Notices {
       case "rejected":
         this.#connections.tell(accountId, { type: "request-rejected", groupId });
         return;
+      case "replaced":
+        return;
     }
   }
 
@@ -83,6 +89,7 @@ export class Notices {
     { key, value }: RegistryRecord,
     groupNames: ReadonlyMap<string, string>,
     listeners: Listeners,
+    toldAsEnded: Set<string>,
   ): void {
     const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
     const revocation = value as RevocationValue | undefined;
@@ -91,8 +98,11 @@ export class Notices {
     const groupId = groupByClaim(this.#reader, groupClaimId)?.groupId ?? groupNames.get(groupClaimId);
     const userId = userIdOf(this.#reader, accountId);
     if (groupId === undefined || userId === undefined) return;
+    const whose = recordKey(groupClaimId, accountId);
+    const isTold = toldAsEnded.has(whose);
+    toldAsEnded.add(whose);
     // Heard of late, it may be that he was let in again since.
-    if (currentMember(this.#reader, groupClaimId, accountId) === undefined) {
+    if (!isTold && currentMember(this.#reader, groupClaimId, accountId) === undefined) {
       this.#connections.tell(accountId, { type: "membership-ended", groupId, how });
     }
     const event = { type: "revoked", groupId, userId, membershipId } as const;

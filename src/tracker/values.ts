@@ -35,7 +35,8 @@ export interface GroupValue {
  * for nothing, whatever is written to it later.
  */
 export interface MembershipValue {
-  readonly state: "requested" | "member" | "rejected";
+  /** `replaced`: another request took its place before it was answered; it is kept so that a removal ends it too. */
+  readonly state: "requested" | "member" | "rejected" | "replaced";
   /** Since when it is in that state. */
   readonly sinceMs: number;
   /**

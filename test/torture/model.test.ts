@@ -19,16 +19,11 @@ import {
 } from "../../src/tracker/groups.ts";
 import { certifyMember } from "../../src/tracker/member-certificates.ts";
 import { currentMember, findGroup, isMemberBy } from "../../src/tracker/memberships.ts";
-import {
-  type RegistryReader,
-  type RegistryRecord,
-  type RegistryWriter,
-  recordKey,
-} from "../../src/tracker/registry/registry.ts";
+import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
 import type { GroupValue, MembershipValue, RevocationValue, ShareValue } from "../../src/tracker/values.ts";
 import { metainfoFor } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";
-import { type Asked, type VirtualTracker, VirtualTrackers } from "./virtual-trackers.ts";
+import { type Asked, type VirtualTracker, VirtualTrackers, type Work } from "./virtual-trackers.ts";
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 200);
 /** The search ends then, and has to have come that far at least: a slow machine may do less, but not next to nothing. */
@@ -113,8 +108,10 @@ interface Attempt {
   readonly accountId: string | undefined;
   /** Whom it is about. */
   readonly aboutAccountId: string | undefined;
-  readonly work: (writer: RegistryWriter) => unknown;
+  readonly work: Work;
   asked: Asked;
+  /** Of who is removed or leaves: every request of his that is known where that is done, also one that was turned down. */
+  readonly ends: Set<string>;
   /** What it wrote, once a client was told that it is done. */
   promised: readonly RegistryRecord[] | undefined;
 }
@@ -227,6 +224,7 @@ class Model {
     this.#checkOnce(first);
     await this.#checkMemberships(first);
     this.#checkShares(first);
+    this.#checkEnded(first);
   }
 
   #attempt(step: CommandStep, tracker: VirtualTracker): Attempt | undefined {
@@ -236,9 +234,9 @@ class Model {
     const groupId = groupName(step.group);
     const about = userName(step.about);
     if (step.what === "create-user") {
-      const work = (writer: RegistryWriter) =>
-        createUser(writer, writeId, about, { passwordHash: writeId }, nowMs);
-      return this.#start(tracker, { step, writeId, work, accountId: undefined, aboutAccountId: undefined });
+      const work: Work = (writer) => createUser(writer, writeId, about, { passwordHash: writeId }, nowMs);
+      const nobody = { accountId: undefined, aboutAccountId: undefined };
+      return this.#start(tracker, { step, writeId, work, ...nobody, ends: new Set() });
     }
     const isOwners = step.what === "accept" || step.what === "reject" || step.what === "remove";
     const ownerId = isOwners ? findGroup(registry, groupId)?.ownerAccountId : undefined;
@@ -246,9 +244,16 @@ class Model {
     const userId = accountId && registry.claimById("user", accountId)?.name;
     if (accountId === undefined || userId === undefined) return undefined;
     const rule = ruleOf(step, writeId);
-    const work = (writer: RegistryWriter) => rule({ writer, writeId, account: { userId, accountId }, nowMs });
     const aboutAccountId = isOwners ? registry.claim("user", about)?.claimId : accountId;
-    return this.#start(tracker, { step, writeId, work, accountId, aboutAccountId });
+    const ends = new Set<string>();
+    const work: Work = (writer, here) => {
+      if (!writer.hasWrite(writeId) && (step.what === "remove" || step.what === "leave")) {
+        ends.clear();
+        for (const key of membershipKeys(here, groupId, aboutAccountId)) ends.add(key);
+      }
+      return rule({ writer, writeId, account: { userId, accountId }, nowMs });
+    };
+    return this.#start(tracker, { step, writeId, work, accountId, aboutAccountId, ends });
   }
 
   #start(tracker: VirtualTracker, attempt: Omit<Attempt, "asked" | "promised">): Attempt {
@@ -412,11 +417,15 @@ class Model {
         return kind !== "file" || reader.claimById("group", key.split("\u001f")[0] ?? "") !== undefined;
       });
       assert.ok(claims.length <= 1, `${step.what} claimed ${claims.length} names`);
-      const memberships = rows.filter(({ kind, key }) => {
-        const groupClaimId = key.split("\u001f")[0] ?? "";
-        return kind === "membership" && reader.claimById("group", groupClaimId) !== undefined;
-      });
-      assert.ok(memberships.length <= 1, `${step.what} made ${memberships.length} memberships`);
+      // Two requests of one account may have been accepted, the second after the first was turned down elsewhere.
+      const memberships = new Set<string>();
+      for (const { kind, key, value } of rows) {
+        if (kind !== "membership" || (value as MembershipValue).state === "replaced") continue;
+        const [groupClaimId = "", accountId = "", membershipId] = key.split("\u001f");
+        if (reader.claimById("group", groupClaimId) === undefined) continue;
+        memberships.add(step.what === "accept" || step.what === "reject" ? accountId : `${membershipId}`);
+      }
+      assert.ok(memberships.size <= 1, `${step.what} made ${memberships.size} memberships`);
     }
   }
 
@@ -444,6 +453,18 @@ class Model {
         ender.aboutAccountId === second &&
         ["remove", "leave", "reject"].includes(ender.step.what);
       assert.ok(isMeant, `a membership is over, and nobody ended it: ${JSON.stringify(final)}`);
+    }
+  }
+
+  /** Who was removed, or left, is in by nothing that was known where that was done, whoever accepts it elsewhere. */
+  #checkEnded(reader: Replica): void {
+    for (const { step, ends, promised = [] } of this.attempts) {
+      if (promised.length === 0 || promised.some(({ stamp }) => this.#excused.has(stamp))) continue;
+      for (const key of ends) {
+        const [groupClaimId = "", accountId = "", membershipId = ""] = key.split("\u001f");
+        const isIn = isMemberBy(reader, groupClaimId, accountId, membershipId);
+        assert.equal(isIn, false, `${step.what} is over, and ${membershipId} in again`);
+      }
     }
   }
 
@@ -485,6 +506,14 @@ class Model {
 }
 
 type Replica = VirtualTracker["replica"]["registry"];
+
+/** Keys of all that was ever written between that account and the group, as (group, account, membership id). */
+function* membershipKeys(registry: Replica, groupId: string, accountId = ""): Iterable<string> {
+  const prefix = recordKey(findGroup(registry, groupId)?.claimId ?? "", accountId, "");
+  for (const { kind, key } of registry.since({}, Number.MAX_SAFE_INTEGER)) {
+    if (kind === "membership" && key.startsWith(prefix)) yield key.split("\u001f").slice(0, 3).join("\u001f");
+  }
+}
 
 function findRow(reader: Replica, kind: "revocation" | "membership" | "share", key: string) {
   return reader.row(kind, key, "");

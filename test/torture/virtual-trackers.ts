@@ -23,6 +23,9 @@ export interface VirtualTracker {
   life: number;
 }
 
+/** What a command does, and the registry of the tracker where it is tried. */
+export type Work = (writer: RegistryWriter, registry: Replica["registry"]) => unknown;
+
 export interface Asked {
   readonly tracker: VirtualTracker;
   readonly startedMs: number;
@@ -92,14 +95,14 @@ export class VirtualTrackers implements Disposable {
   }
 
   /** A write, as the tracker's server would run it. */
-  ask(tracker: VirtualTracker, writeId: string, work: (writer: RegistryWriter) => unknown): Asked {
+  ask(tracker: VirtualTracker, writeId: string, work: Work): Asked {
     const asked: Asked = { tracker, startedMs: this.nowMs, outcome: { status: "waiting" } };
     this.#asked.push(asked);
     const { registry, replication, changes } = tracker.replica;
     let earlierRows: readonly RegistryRecord[] = [];
     const written = replication.write(writeId, (writer) => {
       earlierRows = registry.rowsOfWrite(writeId);
-      return work(writer);
+      return work(writer, registry);
     });
     written.then(
       (result) => {

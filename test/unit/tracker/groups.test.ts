@@ -15,7 +15,7 @@ import {
   requestToJoin,
   revokedMembershipIds,
 } from "../../../src/tracker/groups.ts";
-import { findGroup, membershipOf, requireGroup } from "../../../src/tracker/memberships.ts";
+import { answerKey, findGroup, membershipOf, requireGroup } from "../../../src/tracker/memberships.ts";
 import {
   keptTwinOf,
   type RegistryRecord,
@@ -100,10 +100,10 @@ test("who was rejected, removed or left may ask again, as a new membership", asy
   assert.deepEqual(await place.as(bob, (command) => leaveGroup(command, "films")), { groupEnded: false });
   await again();
   assert.equal(new Set(ids).size, 4);
-  // Certificates of both memberships that ended may still be valid; then no longer.
+  // Certificates of memberships that ended, and of a request that another tracker may have accepted, may still be valid.
   assert.deepEqual(
     revokedMembershipIds(place.registry, claimId, place.nowMs).sort(),
-    [ids[0], ids[2]].sort(),
+    [ids[0], ids[1], ids[2]].sort(),
   );
   assert.deepEqual(revokedMembershipIds(place.registry, claimId, place.nowMs + REVOCATION_MEMORY_MS), []);
 });
@@ -216,6 +216,32 @@ test("a member who was removed is not let in by what another tracker, apart, wro
   await place.as(bob, (command) => requestToJoin(command, "films", randomUUID()));
   await acceptedApart();
   assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
+});
+
+test("who was removed stays out, also by an earlier request of his that was rejected, or replaced, and accepted at a tracker apart", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  const { claimId } = requireGroup(place.registry, "films");
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-1"));
+  await place.as(alice, (command) => rejectRequest(command, "films", "bob"));
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-2"));
+  const askedApart = { state: "requested", sinceMs: 1, membershipId: "m-3" };
+  await place.write((writer) =>
+    writer.put("membership", recordKey(claimId, bob.accountId, "m-3"), askedApart),
+  );
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  for (const membershipId of ["m-1", "m-2", "m-3"]) {
+    const accepted = { state: "member", sinceMs: 1, membershipId };
+    await place.write((writer) =>
+      writer.put("membership", answerKey(claimId, bob.accountId, membershipId), accepted),
+    );
+    assert.deepEqual(memberIds(place, alice.accountId), ["alice"], membershipId);
+  }
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-4"));
   await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
   assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
 });

@@ -21,8 +21,14 @@ const SHA1_IN_HEX = /^[0-9a-f]{40}$/;
 export const sha1Schema = z.string().regex(SHA1_IN_HEX, "a SHA-1 has 40 hex digits");
 /** SHA-1 of an `info` dictionary (BEP 3), in the same form. */
 export const infoHashSchema = z.string().regex(SHA1_IN_HEX, "an info-hash has 40 hex digits");
-/** Made by the client once a command, the same when the command is tried again: a repeat does not apply twice. */
-export const writeIdSchema = z.uuid();
+/** What every call that writes carries. */
+export const writeAttemptSchema = z.object({
+  /** Made by the client once a command, the same when the command is tried again: a repeat does not apply twice. */
+  writeId: z.uuid(),
+  /** It is tried again, after a tracker that did not answer: what this call claims counts before what that one did. */
+  isRetry: z.boolean().optional(),
+});
+export type WriteAttempt = z.infer<typeof writeAttemptSchema>;
 /** A bencoded `info` dictionary (BEP 3), base64. */
 export const infoSchema = z.base64().max(256 * 1024);
 /** A certificate request (PKCS #10), PEM: one for a P-256 key has less than 1 KB. */

@@ -19,6 +19,7 @@ import {
   joinRequestSchema,
   type Member,
   memberSchema,
+  type WriteAttempt,
 } from "../api/schemas.ts";
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
@@ -153,8 +154,8 @@ export class Client {
 
   /** @throws MiniTorrentError USER_EXISTS, INVALID_ARGUMENT, TOO_MANY_ATTEMPTS, TRACKERS_UNREACHABLE */
   async createUser(userId: string, password: string): Promise<void> {
-    await this.#login.ask(nothing, (api, writeId) =>
-      api.session.createUser.mutate({ writeId, userId, password }),
+    await this.#login.ask(nothing, (api, write) =>
+      api.session.createUser.mutate({ ...write, userId, password }),
     );
   }
 
@@ -171,8 +172,8 @@ export class Client {
         `You are logged in as ${present.userId}; logout first.`,
       );
     }
-    const account = await this.#login.ask(accountSchema, (api, writeId) =>
-      api.session.login.mutate({ writeId, userId, password }),
+    const account = await this.#login.ask(accountSchema, (api, write) =>
+      api.session.login.mutate({ ...write, userId, password }),
     );
     await this.#login.begin(account);
     return account;
@@ -183,7 +184,7 @@ export class Client {
     const { account } = this.#login.require();
     await this.#login.end();
     try {
-      await this.#login.ask(nothing, (api, writeId) => api.session.logout.mutate({ writeId }));
+      await this.#login.ask(nothing, (api, write) => api.session.logout.mutate(write));
     } catch (error) {
       // Here it is done; the trackers forget the device when they hear of it, or with the connection.
       this.#options.log.warn({ err: error, user: account.userId }, "logout not told to a tracker");
@@ -192,19 +193,19 @@ export class Client {
 
   /** @throws MiniTorrentError GROUP_EXISTS, INVALID_ARGUMENT, NOT_LOGGED_IN */
   async createGroup(groupId: string): Promise<void> {
-    await this.#askLoggedIn(nothing, (api, writeId) => api.groups.create.mutate({ writeId, groupId }));
+    await this.#askLoggedIn(nothing, (api, write) => api.groups.create.mutate({ ...write, groupId }));
     this.#login.joined(groupId);
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, ALREADY_A_MEMBER, ALREADY_REQUESTED, NOT_LOGGED_IN */
   async joinGroup(groupId: string): Promise<void> {
-    await this.#askLoggedIn(nothing, (api, writeId) => api.groups.join.mutate({ writeId, groupId }));
+    await this.#askLoggedIn(nothing, (api, write) => api.groups.join.mutate({ ...write, groupId }));
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */
   async leaveGroup(groupId: string): Promise<{ newOwnerId: string | undefined; groupEnded: boolean }> {
-    const { newOwnerId, groupEnded } = await this.#askLoggedIn(leftSchema, (api, writeId) =>
-      api.groups.leave.mutate({ writeId, groupId }),
+    const { newOwnerId, groupEnded } = await this.#askLoggedIn(leftSchema, (api, write) =>
+      api.groups.leave.mutate({ ...write, groupId }),
     );
     await this.#login.dropGroup(groupId);
     return { newOwnerId, groupEnded };
@@ -217,23 +218,17 @@ export class Client {
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, NOT_LOGGED_IN */
   async acceptRequest(groupId: string, userId: string): Promise<void> {
-    await this.#askLoggedIn(nothing, (api, writeId) =>
-      api.groups.accept.mutate({ writeId, groupId, userId }),
-    );
+    await this.#askLoggedIn(nothing, (api, write) => api.groups.accept.mutate({ ...write, groupId, userId }));
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, NOT_LOGGED_IN */
   async rejectRequest(groupId: string, userId: string): Promise<void> {
-    await this.#askLoggedIn(nothing, (api, writeId) =>
-      api.groups.reject.mutate({ writeId, groupId, userId }),
-    );
+    await this.#askLoggedIn(nothing, (api, write) => api.groups.reject.mutate({ ...write, groupId, userId }));
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, NOT_LOGGED_IN */
   async removeMember(groupId: string, userId: string): Promise<void> {
-    await this.#askLoggedIn(nothing, (api, writeId) =>
-      api.groups.remove.mutate({ writeId, groupId, userId }),
-    );
+    await this.#askLoggedIn(nothing, (api, write) => api.groups.remove.mutate({ ...write, groupId, userId }));
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */
@@ -385,7 +380,7 @@ export class Client {
 
   async #askLoggedIn<T>(
     answer: ZodType<T>,
-    question: (api: TrackerApi, writeId: string) => Promise<unknown>,
+    question: (api: TrackerApi, write: WriteAttempt) => Promise<unknown>,
   ): Promise<T> {
     this.#login.require();
     return this.#login.ask(answer, question);

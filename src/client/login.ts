@@ -10,6 +10,7 @@ import {
   groupSummarySchema,
   type TrackerEvent,
   trackerEventSchema,
+  type WriteAttempt,
 } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
@@ -90,10 +91,16 @@ export class Login {
     throw new MiniTorrentError("NOT_LOGGED_IN", "Log in first: login <user_id> <passwd>.");
   }
 
-  /** Asks a tracker; the write id stays the same when the question is asked again at another one. See `TrackerLink.ask`. */
-  ask<T>(answer: ZodType<T>, question: (api: TrackerApi, writeId: string) => Promise<unknown>): Promise<T> {
+  /** Asks a tracker; a command that is asked again at another one is known as the same. See `TrackerLink.ask`. */
+  ask<T>(
+    answer: ZodType<T>,
+    question: (api: TrackerApi, write: WriteAttempt) => Promise<unknown>,
+  ): Promise<T> {
     const writeId = randomUUID();
-    return this.#options.link().ask(answer, (api) => question(api, writeId));
+    let attempts = 0;
+    return this.#options
+      .link()
+      .ask(answer, (api) => question(api, { writeId, ...(attempts++ === 0 ? {} : { isRetry: true }) }));
   }
 
   /**

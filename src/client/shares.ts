@@ -162,8 +162,8 @@ export class Shares {
     if (share === undefined) {
       throw new MiniTorrentError("NOT_SHARED", `You do not share ${file.fileName} in ${file.groupId}.`);
     }
-    await this.#surroundings.ask(z.unknown(), (api, writeId) =>
-      api.files.stopShare.mutate({ ...file, writeId }),
+    await this.#surroundings.ask(z.unknown(), (api, write) =>
+      api.files.stopShare.mutate({ ...file, ...write }),
     );
     await this.#forget(share, "no longer shared");
   }
@@ -267,8 +267,8 @@ export class Shares {
     isServed: boolean,
   ): Promise<z.infer<typeof sharedSchema>> {
     const request = { groupId, info: Buffer.from(info).toString("base64"), sha1, isServed };
-    const shared = await this.#surroundings.ask(sharedSchema, (api, writeId) =>
-      api.files.share.mutate({ ...request, writeId }),
+    const shared = await this.#surroundings.ask(sharedSchema, (api, write) =>
+      api.files.share.mutate({ ...request, ...write }),
     );
     if (shared.isAnnounced) this.#surroundings.announcer.told(infoHash);
     if (isServed) this.#announce(infoHash, shared.isAnnounced);

@@ -1,6 +1,7 @@
 // What shares and downloads work with, handed to both by client.ts.
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
+import type { WriteAttempt } from "../api/schemas.ts";
 import type { StorageResources } from "../storage/piece-store.ts";
 import type { Announcer } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
@@ -18,9 +19,9 @@ export interface Surroundings {
   /** The profile of who is logged in. @throws MiniTorrentError NOT_LOGGED_IN */
   readonly profile: () => Profile;
   readonly onEvent: (event: ClientEvent) => void;
-  /** Asks a tracker, once more at another one if need be; the write id stays the same. See `TrackerLink.ask`. */
+  /** Asks a tracker, once more at another one if need be, and known as the same. See `TrackerLink.ask`. */
   readonly ask: <T>(
     answer: ZodType<T>,
-    question: (api: TrackerApi, writeId: string) => Promise<unknown>,
+    question: (api: TrackerApi, write: WriteAttempt) => Promise<unknown>,
   ) => Promise<T>;
 }

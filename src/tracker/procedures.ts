@@ -3,7 +3,7 @@
 import { initTRPC, type TRPCError } from "@trpc/server";
 import { ZodError } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { Account } from "../api/schemas.ts";
+import type { Account, WriteAttempt } from "../api/schemas.ts";
 import { type AccountLimits, checkConnections, withinLimits } from "./account-limits.ts";
 import { accountOfDevice } from "./accounts.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
@@ -17,7 +17,7 @@ import type { RegistryWriter, RevisedReader } from "./registry/registry.ts";
 export interface RouterServices {
   readonly registry: RevisedReader;
   /** One transaction, resolved when every connected tracker has it. */
-  readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T) => Promise<T>;
+  readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry?: boolean) => Promise<T>;
   readonly connections: Connections;
   readonly presence: Presence;
   readonly peers: PeerExchange;
@@ -95,15 +95,15 @@ export const loggedIn = t.procedure.use(async ({ ctx, next }) => {
 /** Runs a rule as the account that asks, in one transaction. */
 export async function command<T>(
   ctx: RouterContext & { account: Account },
-  writeId: string,
+  { writeId, isRetry }: WriteAttempt,
   rule: (command: Command) => T,
 ): Promise<T> {
   const { account, tracker } = ctx;
   await tracker.limits.write(account.accountId);
   const nowMs = tracker.nowMs();
-  return await tracker.write(writeId, (writer) =>
-    withinLimits(tracker.accountLimits, { writer, writeId, account, nowMs }, rule),
-  );
+  const work = (writer: RegistryWriter) =>
+    withinLimits(tracker.accountLimits, { writer, writeId, account, nowMs }, rule);
+  return await tracker.write(writeId, work, isRetry);
 }
 
 /** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */

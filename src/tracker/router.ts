@@ -25,7 +25,7 @@ import {
   type TorrentPeers,
   type TrackerEvent,
   userIdSchema,
-  writeIdSchema,
+  writeAttemptSchema,
 } from "../api/schemas.ts";
 import { readCertificateRequest } from "../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../identity/certificates.ts";
@@ -49,6 +49,7 @@ import {
 import { certifyMember } from "./member-certificates.ts";
 import { requireGroup } from "./memberships.ts";
 import { attach, command, detach, loggedIn, open, requireRoom, t } from "./procedures.ts";
+import type { RegistryWriter } from "./registry/registry.ts";
 
 /** Most changes in one presence update. */
 const MAX_PRESENCE_CHANGES = 10_000;
@@ -58,24 +59,23 @@ const MAX_ANSWERED_TORRENTS = 20;
 const inGroup = z.object({ groupId: groupIdSchema });
 /** Without a request the certificate is for the key that the connection's device has shown in TLS. */
 const forCertificate = inGroup.extend({ requestPem: certificateRequestSchema.optional() });
-const write = z.object({ writeId: writeIdSchema });
-const writeInGroup = inGroup.extend({ writeId: writeIdSchema });
+const writeInGroup = inGroup.extend(writeAttemptSchema.shape);
 const writeAboutUser = writeInGroup.extend({ userId: userIdSchema });
 
 const session = t.router({
   createUser: open
-    .input(credentialsSchema.extend(write.shape))
+    .input(credentialsSchema.extend(writeAttemptSchema.shape))
     .mutation(async ({ ctx, input }): Promise<void> => {
       const { tracker, connection } = ctx;
-      const { writeId, userId, password } = input;
+      const { writeId, isRetry, userId, password } = input;
       await tracker.limits.createAccount(connection.host);
       const credential = await prepareUser(tracker.registry, writeId, userId, password);
-      await tracker.write(writeId, (writer) =>
-        createUser(writer, writeId, userId, credential, tracker.nowMs()),
-      );
+      const create = (writer: RegistryWriter) =>
+        createUser(writer, writeId, userId, credential, tracker.nowMs());
+      await tracker.write(writeId, create, isRetry);
     }),
   login: open
-    .input(credentialsSchema.extend(write.shape))
+    .input(credentialsSchema.extend(writeAttemptSchema.shape))
     .mutation(async ({ ctx, input }): Promise<Account> => {
       const { tracker, connection } = ctx;
       const { writeId, userId, password } = input;
@@ -94,7 +94,7 @@ const session = t.router({
       }
     }),
   resume: loggedIn.mutation(({ ctx }): Account => ctx.account),
-  logout: open.input(write).mutation(async ({ ctx, input }): Promise<void> => {
+  logout: open.input(writeAttemptSchema).mutation(async ({ ctx, input }): Promise<void> => {
     const { tracker, connection } = ctx;
     // Who is not logged in may ask as often as he likes: it must not cost a flush to disk.
     if (tracker.registry.get("device", connection.deviceId) !== undefined) {
@@ -109,28 +109,26 @@ const groups = t.router({
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
     const authority = await createGroupAuthority();
-    await command(ctx, input.writeId, (run) =>
-      createGroup(run, input.groupId, authority, membershipIdOf(run)),
-    );
+    await command(ctx, input, (run) => createGroup(run, input.groupId, authority, membershipIdOf(run)));
   }),
   join: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input.writeId, (run) => requestToJoin(run, input.groupId, membershipIdOf(run)));
+    await command(ctx, input, (run) => requestToJoin(run, input.groupId, membershipIdOf(run)));
   }),
   leave: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<LeaveResult> => {
-    return await command(ctx, input.writeId, (run) => leaveGroup(run, input.groupId));
+    return await command(ctx, input, (run) => leaveGroup(run, input.groupId));
   }),
   list: loggedIn.query(({ ctx }): GroupSummary[] => listGroups(ctx.tracker.registry, ctx.account.accountId)),
   requests: loggedIn.input(inGroup).query(({ ctx, input }): JoinRequest[] => {
     return listRequests(ctx.tracker.registry, ctx.account.accountId, input.groupId);
   }),
   accept: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input.writeId, (run) => acceptRequest(run, input.groupId, input.userId));
+    await command(ctx, input, (run) => acceptRequest(run, input.groupId, input.userId));
   }),
   reject: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input.writeId, (run) => rejectRequest(run, input.groupId, input.userId));
+    await command(ctx, input, (run) => rejectRequest(run, input.groupId, input.userId));
   }),
   remove: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input.writeId, (run) => removeMember(run, input.groupId, input.userId));
+    await command(ctx, input, (run) => removeMember(run, input.groupId, input.userId));
   }),
   members: loggedIn.input(inGroup).query(({ ctx, input }): Member[] => {
     const { registry, presence } = ctx.tracker;
@@ -176,19 +174,19 @@ const files = t.router({
       const info = Buffer.from(input.info, "base64");
       const { groupId, sha1 } = input;
       const share = (run: Command) => shareFile(run, { groupId, info, sha1 });
-      const shared = await command(ctx, input.writeId, share).catch((error: unknown) => {
+      const shared = await command(ctx, input, share).catch((error: unknown) => {
         // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
         if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;
-        return command(ctx, randomUUID(), share);
+        return command(ctx, { writeId: randomUUID() }, share);
       });
       const isAnnounced =
         input.isServed === true && ctx.tracker.presence.addSeed(ctx.connection.id, shared.infoHash);
       return { ...shared, isAnnounced };
     }),
   stopShare: loggedIn
-    .input(aFile.extend({ writeId: writeIdSchema }))
+    .input(aFile.extend(writeAttemptSchema.shape))
     .mutation(async ({ ctx, input }): Promise<void> => {
-      await command(ctx, input.writeId, (run) => stopShare(run, input.groupId, input.fileName));
+      await command(ctx, input, (run) => stopShare(run, input.groupId, input.fileName));
     }),
   metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
     const { groupId, fileName } = input;

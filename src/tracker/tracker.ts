@@ -248,7 +248,7 @@ export class Tracker {
       log,
       services: {
         registry: this.#registry,
-        write: (writeId, work) => this.#write(writeId, work),
+        write: (writeId, work, isRetry) => this.#write(writeId, work, isRetry),
         connections: this.#connections,
         presence: this.#presence,
         peers: this.#peers,
@@ -286,9 +286,9 @@ export class Tracker {
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
-  #write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+  #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
     this.#metrics.write();
-    return this.#replication.write(writeId, work);
+    return this.#replication.write(writeId, work, isRetry);
   }
 
   #sampleLag(): void {

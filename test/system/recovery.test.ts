@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
@@ -40,6 +41,24 @@ test("a client leaves a tracker that is frozen, and commands do not wait for it"
   await alice.must("list_groups");
   assert.ok(performance.now() - startedMs < FROZEN_TRACKER_MS, `${performance.now() - startedMs} ms`);
   frozen?.child.kill("SIGCONT");
+});
+
+test("a command that a frozen tracker takes up when it thaws does not undo what was answered at another meanwhile", async () => {
+  await using scene = await Scene.open(2);
+  const alice = await scene.user("alice");
+  const { tracker } = (await alice.must("whoami")) as { tracker: string };
+  const frozen = scene.trackers[scene.trackerAddresses.indexOf(tracker)];
+  frozen?.child.kill("SIGSTOP");
+  await alice.must("create_group g");
+  const { path } = scene.file("alice", "a.bin", MIB);
+  await alice.must(`upload_file ${path} g`);
+  frozen?.child.kill("SIGCONT");
+  const digests = async () => Promise.all(scene.trackers.map((one) => one.digest()));
+  for (let [one, other] = await digests(); one !== other; [one, other] = await digests()) await sleep(50);
+  const files = await alice.must("list_files g");
+  assert.match(JSON.stringify(files), /"fileName":"a.bin"/, "the group is the one that it was shared in");
+  const groups = (await alice.must("list_groups")) as unknown[];
+  assert.equal(groups.length, 1);
 });
 
 test("a piece that went bad on disk after it was verified is fetched again, not kept", async () => {

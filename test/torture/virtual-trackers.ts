@@ -29,6 +29,8 @@ export type Work = (writer: RegistryWriter, registry: Replica["registry"]) => un
 export interface Asked {
   readonly tracker: VirtualTracker;
   readonly startedMs: number;
+  /** Asked before, at another tracker that died. */
+  readonly isRetry: boolean;
   outcome:
     | { status: "waiting" | "died" }
     | {
@@ -95,15 +97,16 @@ export class VirtualTrackers implements Disposable {
   }
 
   /** A write, as the tracker's server would run it. */
-  ask(tracker: VirtualTracker, writeId: string, work: Work): Asked {
-    const asked: Asked = { tracker, startedMs: this.nowMs, outcome: { status: "waiting" } };
+  ask(tracker: VirtualTracker, writeId: string, work: Work, isRetry = false): Asked {
+    const asked: Asked = { tracker, startedMs: this.nowMs, isRetry, outcome: { status: "waiting" } };
     this.#asked.push(asked);
     const { registry, replication, changes } = tracker.replica;
     let earlierRows: readonly RegistryRecord[] = [];
-    const written = replication.write(writeId, (writer) => {
+    const run = (writer: RegistryWriter): unknown => {
       earlierRows = registry.rowsOfWrite(writeId);
       return work(writer, registry);
-    });
+    };
+    const written = replication.write(writeId, run, isRetry);
     written.then(
       (result) => {
         if (asked.outcome.status !== "waiting") return;

@@ -59,7 +59,8 @@ export class Writer {
     for (let tries = 0; tries < TRIES; tries++) {
       if (tries > 0) this.retries++;
       try {
-        await (await this.#connection()).mutate(path, { ...input, writeId });
+        const retry = tries === 0 ? {} : { isRetry: true };
+        await (await this.#connection()).mutate(path, { ...input, writeId, ...retry });
         return { status: "done" };
       } catch (error) {
         if (error instanceof Refusal) return { status: "refused", code: error.code, wasRetry: tries > 0 };

@@ -15,11 +15,11 @@ import {
   type VersionVector,
 } from "./registry.ts";
 
-const SCHEMA_VERSION = 4;
+const SCHEMA_VERSION = 5;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
-    origin TEXT NOT NULL, seq INTEGER NOT NULL, write_id TEXT NOT NULL
+    origin TEXT NOT NULL, seq INTEGER NOT NULL, write_id TEXT NOT NULL, is_retry INTEGER NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX record_place ON record (kind, key, claim_id);
   CREATE INDEX record_live ON record (kind, key, claim_id) WHERE value IS NOT NULL;
@@ -33,7 +33,7 @@ const SCHEMA = `
   CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
-const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id";
+const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id, is_retry";
 /** The digest is a sum of row hashes in this ring, so that rows can be added and taken out in any order. */
 const DIGEST_BITS = 256;
 /** `since` stops at about this many bytes of values: a chunk of file rows must not become a message of 100 MB. */
@@ -126,7 +126,7 @@ export class RecordTable implements RevisedReader {
     return row && asRecord(row);
   }
 
-  /** Ids of live claims on a name that one command wrote last, lowest first. */
+  /** Ids of live claims on a name that one command wrote last: those of its first attempt first, then the lowest. */
   liveClaimsOf(kind: RecordKind, name: string, writeId: string): Stamp[] {
     return this.#statements.liveClaimsOf.all(kind, name, writeId).map((row) => text(row.claim_id));
   }
@@ -196,10 +196,10 @@ export class RecordTable implements RevisedReader {
       this.#digest -= hash(existingCanonical);
       this.#addToTotals(existing, -1);
     }
-    const { kind, key, claimId, value, stamp, origin, seq, writeId } = record;
+    const { kind, key, claimId, value, stamp, origin, seq, writeId, isRetry } = record;
     const json = value === undefined ? null : JSON.stringify(value);
     this.#revise(kind);
-    this.#statements.store.run(kind, key, claimId, json, stamp, origin, seq, writeId);
+    this.#statements.store.run(kind, key, claimId, json, stamp, origin, seq, writeId, isRetry ? 1 : 0);
     this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hash(canonical));
     this.#addToTotals(record, 1);
     return true;
@@ -322,7 +322,7 @@ function prepare(
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL GROUP BY key ORDER BY key`),
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
     liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_place
-      WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY claim_id`),
+      WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY is_retry, claim_id`),
     liveClaims: sql(`SELECT claim_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id`),
     pendingClaims: sql("SELECT claim_id FROM pending_claim ORDER BY claim_id"),
@@ -334,9 +334,9 @@ function prepare(
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,
     ),
-    store: sql(`INSERT INTO record (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    store: sql(`INSERT INTO record (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (kind, key, claim_id) DO UPDATE SET value = excluded.value, stamp = excluded.stamp,
-        origin = excluded.origin, seq = excluded.seq, write_id = excluded.write_id`),
+        origin = excluded.origin, seq = excluded.seq, write_id = excluded.write_id, is_retry = excluded.is_retry`),
     versions: sql("SELECT origin, seq FROM version"),
     saveVersion: sql("INSERT OR REPLACE INTO version (origin, seq) VALUES (?, ?)"),
     state: sql("SELECT value FROM state WHERE name = ?"),
@@ -361,6 +361,7 @@ function asRecord(row: Row): RegistryRecord {
     origin: text(row.origin),
     seq: count(row.seq),
     writeId: text(row.write_id),
+    ...(row.is_retry === 1 ? { isRetry: true } : {}),
   };
 }
 
@@ -378,9 +379,10 @@ function isRecordKind(kind: string): kind is RecordKind {
   return Object.hasOwn(recordKinds, kind);
 }
 
-function canonicalText({ kind, key, claimId, value, stamp, origin, seq, writeId }: RegistryRecord): string {
+function canonicalText(record: RegistryRecord): string {
+  const { kind, key, claimId, value, stamp, origin, seq, writeId, isRetry = false } = record;
   const json = value === undefined ? null : JSON.stringify(value);
-  return JSON.stringify([kind, key, claimId, json, stamp, origin, seq, writeId]);
+  return JSON.stringify([kind, key, claimId, json, stamp, origin, seq, writeId, isRetry]);
 }
 
 function hash(canonical: string): bigint {

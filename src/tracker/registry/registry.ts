@@ -43,6 +43,8 @@ export interface RegistryRecord {
   readonly seq: number;
   /** The command that wrote it, so that the same command tried again is known. */
   readonly writeId: string;
+  /** Set if the command was asked before, at a tracker that did not answer: of what both wrote, this was answered. */
+  readonly isRetry?: true | undefined;
 }
 
 /** Parts of a key joined so that they sort and can be searched by prefix; U+001F cannot be in a name. */
@@ -176,11 +178,13 @@ export interface Registry extends RevisedReader {
    * Runs `work` as one transaction: all of its rows or, if it throws, none. What it throws is what the promise rejects
    * with. Several may share one commit to disk.
    *
+   * @param isRetry the command was asked before, at a tracker that did not answer
    * @returns what `work` returned, and the rows it wrote, once they are on disk
    */
   transact<T>(
     writeId: string,
     work: (writer: RegistryWriter) => T,
+    isRetry?: boolean,
   ): Promise<{ result: T; records: RegistryRecord[] }>;
   /**
    * Merges rows that another replica sent. `upTo`: the sender says that with these rows this replica has all it has,

@@ -87,13 +87,14 @@ export class Replication {
    * Runs `work` as one transaction, and resolves with what it returned once every connected tracker has its rows on
    * disk. Whether a command was here before is for `work` to ask (`hasWrite`).
    *
+   * @param isRetry the command was asked before, at a tracker that did not answer
    * @throws MiniTorrentError NAME_TAKEN_ELSEWHERE if it claimed a name that another tracker had given away earlier
    * @throws whatever `work` throws
    */
-  write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+  write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
     // The same command tried again must not hear that its rows are here before it is sure that they stay.
     const before = this.#running.get(writeId) ?? Promise.resolve();
-    const written = before.then(() => this.#write(writeId, work));
+    const written = before.then(() => this.#write(writeId, work, isRetry));
     const over = Promise.allSettled([written]).then(() => {
       if (this.#running.get(writeId) === over) this.#running.delete(writeId);
     });
@@ -124,8 +125,8 @@ export class Replication {
     for (const link of [...this.#links]) link.close("this tracker stops");
   }
 
-  async #write<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
-    const { result, records } = await this.#registry.transact(writeId, work);
+  async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry: boolean): Promise<T> {
+    const { result, records } = await this.#registry.transact(writeId, work, isRetry);
     if (records.length === 0) {
       // Tried again after the tracker that wrote it died: who is connected here may not have heard of it from there.
       const rows = this.#registry.rowsOfWrite(writeId);

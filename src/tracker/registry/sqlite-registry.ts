@@ -158,9 +158,10 @@ export class SqliteRegistry implements Registry {
   transact<T>(
     writeId: string,
     work: (writer: RegistryWriter) => T,
+    isRetry = false,
   ): Promise<{ result: T; records: RegistryRecord[] }> {
     return this.#enqueue(() => {
-      const transaction = new Transaction(this.#table, this.#clock, this.#origin, writeId);
+      const transaction = new Transaction(this.#table, this.#clock, this.#origin, writeId, isRetry);
       const result = work(transaction);
       return { result, records: transaction.end() };
     });
@@ -301,9 +302,10 @@ export class SqliteRegistry implements Registry {
   }
 
   /**
-   * One command that claimed a name twice: its tracker died over it, or could not answer, and it was tried again at
-   * another one that had not heard of it. The later one is kept, which is the one that was answered unless clocks differ
-   * by minutes. Nothing that trackers may know differently, such as a doubt, has a say: two of them would each end one.
+   * One command that claimed a name twice: its tracker died over it, or could not answer, and it was tried again, once, at
+   * another one that had not heard of it. What the retry claimed is kept: it is what was answered, if anything was. That
+   * is written in the rows. Nothing that trackers may know differently, such as a doubt, has a say: two of them would each
+   * end one.
    */
   #endTwins({ kind, key, claimId, value, writeId }: RegistryRecord): RegistryRecord[] {
     if (claimId === "" || value === undefined) return [];

@@ -18,15 +18,17 @@ export class Transaction implements RegistryWriter {
   readonly #clock: HybridClock;
   readonly #origin: OriginId;
   readonly #writeId: string;
+  readonly #isRetry: boolean;
   /** By place: of a row that is written twice, the second is what stays and travels. */
   readonly #records = new Map<string, RegistryRecord>();
   #hasEnded = false;
 
-  constructor(table: RecordTable, clock: HybridClock, origin: OriginId, writeId: string) {
+  constructor(table: RecordTable, clock: HybridClock, origin: OriginId, writeId: string, isRetry = false) {
     this.#table = table;
     this.#clock = clock;
     this.#origin = origin;
     this.#writeId = writeId;
+    this.#isRetry = isRetry;
   }
 
   /** The rows that were written, in the order of their seq. Nothing can be written from now on. */
@@ -119,6 +121,7 @@ export class Transaction implements RegistryWriter {
       origin: this.#origin,
       seq,
       writeId: this.#writeId,
+      ...(this.#isRetry ? { isRetry: true } : {}),
     };
     this.#table.store(record);
     this.#table.advance(this.#origin, seq);

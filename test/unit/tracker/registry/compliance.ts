@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import {
+  keptTwinOf,
   type RecordKind,
   type Registry,
   type RegistryRecord,
@@ -51,8 +52,9 @@ export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
     origin: fc.constantFrom("p", "q", "r"),
     seq: fc.integer({ min: 1, max: 30 }),
     writeId: fc.constantFrom("w1", "w2"),
+    isRetry: fc.boolean(),
   })
-  .map(({ kind, key, claimTick, value, stampTick, origin, seq, writeId }) => ({
+  .map(({ kind, key, claimTick, value, stampTick, origin, seq, writeId, isRetry }) => ({
     kind,
     key,
     claimId: recordKinds[kind] === "claim" ? testStamp(claimTick, "p") : "",
@@ -62,6 +64,7 @@ export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
     seq,
     // One command claims a name once.
     writeId: recordKinds[kind] === "claim" ? `${writeId} ${claimTick}` : writeId,
+    ...(isRetry ? { isRetry } : {}),
   }));
 
 /** The stamp of an origin's clock `tick` ms after the beginning of the tests' time. */
@@ -338,6 +341,30 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       assert.equal(other.isOwn(lostId ?? ""), true);
       assert.equal(one.isOwn(lostId ?? ""), false);
     });
+
+    for (const [retriedAt, clock] of [
+      ["one", "behind"],
+      ["other", "ahead"],
+    ] as const) {
+      it(`keeps of one command's two claims what its retry made, at a tracker whose clock is ${clock}`, async (context) => {
+        const [one, other] = [at(context, "one"), at(context, "other", () => NOW_MS + 5)];
+        const claim = (registry: Registry) =>
+          registry.transact(
+            "w",
+            (writer) => writer.makeClaim("user", "alice", 1),
+            registry.origin === retriedAt,
+          );
+        const [atOne, atOther] = [await claim(one), await claim(other)];
+        const retried = retriedAt === "one" ? atOne : atOther;
+        assert.equal(retried.records[0]?.isRetry, true);
+        const { endings, lostClaims } = await other.merge(atOne.records);
+        assert.deepEqual(endings.map(keptTwinOf), [retried.result]);
+        assert.deepEqual(lostClaims, [], "nobody has lost anything");
+        assert.deepEqual((await one.merge(atOther.records)).endings.map(keptTwinOf), [retried.result]);
+        assert.equal(one.claim("user", "alice")?.claimId, retried.result);
+        assert.equal(other.claim("user", "alice")?.claimId, retried.result);
+      });
+    }
 
     it("ends a claim that was made here and lost in the commit that says so, and none that was made elsewhere", async (context) => {
       const [one, other, third] = [

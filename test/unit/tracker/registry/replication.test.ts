@@ -7,6 +7,7 @@ import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
+import { REPLICA_PROTOCOL_VERSION } from "../../../../src/tracker/registry/replica-messages.ts";
 import type { ReplicaChannel } from "../../../../src/tracker/registry/replication.ts";
 import { stampMs } from "../../../../src/tracker/registry/stamp.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../../../sim/replica-network.ts";
@@ -388,7 +389,13 @@ describe("Replication after trackers were apart", () => {
       ...{ kind: "share", key: `third ${seq}`, claimId: "", value: seq, stamp: testStamp(seq, "bb") },
       ...{ origin: "bb", seq, writeId: "w" },
     });
-    say({ type: "hello", version: 2, origin: "bb", vector: { bb: 9, zz: 2400 }, stamp: testStamp(9, "bb") });
+    say({
+      type: "hello",
+      version: REPLICA_PROTOCOL_VERSION,
+      origin: "bb",
+      vector: { bb: 9, zz: 2400 },
+      stamp: testStamp(9, "bb"),
+    });
     say({ type: "rows", records: [row(9)] });
     await network.run(1);
     network.connect(a, c, 30);
@@ -607,7 +614,7 @@ describe("Replication and what it is sent", () => {
     return { replica, closed, sent, say: (message) => receiver.message(JSON.stringify(message)) };
   }
   const stamp = testStamp(0, "zz");
-  const hello = { type: "hello", version: 2, origin: "zz", vector: {}, stamp };
+  const hello = { type: "hello", version: REPLICA_PROTOCOL_VERSION, origin: "zz", vector: {}, stamp };
   const row = { kind: "share", key: "k", claimId: "", value: 1, stamp, origin: "zz", seq: 1, writeId: "w" };
 
   it("closes on anything that is not of the protocol, and stores nothing of it", (context) => {
@@ -615,7 +622,7 @@ describe("Replication and what it is sent", () => {
     const wrong: unknown[][] = [
       [null],
       [{ type: "beat", vector: {}, digest: "", stamp }],
-      [{ ...hello, version: 1 }],
+      [{ ...hello, version: REPLICA_PROTOCOL_VERSION - 1 }],
       [{ ...hello, vector: { "../x": 1 } }],
       [{ ...hello, stamp: testStamp(4_000_000_000, "zz") }],
       [{ ...hello, origin: "aa" }],
@@ -627,6 +634,7 @@ describe("Replication and what it is sent", () => {
       [hello, { ...push, records: [{ ...row, key: "a\0b" }] }],
       [hello, { ...push, records: [{ ...row, seq: -1 }] }],
       [hello, { ...push, records: [{ ...row, stamp: "now" }] }],
+      [hello, { ...push, records: [{ ...row, isRetry: "yes" }] }],
     ];
     for (const messages of wrong) {
       const { replica, closed, say } = attach(context);

@@ -22,12 +22,18 @@ import { Heartbeat } from "./heartbeat.ts";
 import { holdConnections } from "./held-connections.ts";
 import type { RouterServices } from "./procedures.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
+import { Standstill } from "./standstill.ts";
 import { TurnWrites } from "./turn-writes.ts";
 
 const BEAT_MS = 500;
 /** A client that is silent that long is asked whether it is there, and has as long again to answer. */
 const PING_AFTER_MS = 4_000;
 const PONG_WAIT_MS = 4_000;
+/**
+ * Who has waited that long for an answer may be at another tracker with his command, and have done more since: it must not
+ * be done here as well. Clients give a silent tracker up after 3 s (tracker-pace.ts).
+ */
+const STANDSTILL_MS = 2_500;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** What may wait to be sent to a client: one that does not read is closed, and reads how things stand when it is back. */
 const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
@@ -188,7 +194,12 @@ function apiSockets(
     ask: (socket) => socket.send("PING"),
     letGo: (socket) => socket.terminate(),
   });
-  const beating = setInterval(() => heartbeat.beat(), BEAT_MS).unref();
+  const standstill = new Standstill(STANDSTILL_MS, Date.now);
+  const beating = setInterval(() => {
+    const stoodStillMs = standstill.beat();
+    if (stoodStillMs !== undefined) log.warn({ stoodStillMs }, "this tracker stood still");
+    heartbeat.beat();
+  }, BEAT_MS).unref();
   server.once("close", () => clearInterval(beating));
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
@@ -228,7 +239,11 @@ function apiSockets(
       heartbeat.heard(socket);
       const text = isBinary ? undefined : String(data);
       if (text === "PING") socket.send("PONG");
-      else if (text !== "PONG") calls.take(text);
+      else if (text === "PONG") return;
+      else if (standstill.isJustOver) {
+        log.debug({ host: connection.host }, "a call that may be out of date is not answered");
+        socket.terminate();
+      } else calls.take(text);
     });
     socket.on("error", (error) => log.debug({ err: error, host: connection.host }, "client's socket failed"));
     socket.once("close", () => {

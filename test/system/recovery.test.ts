@@ -61,6 +61,24 @@ test("a command that a frozen tracker takes up when it thaws does not undo what 
   assert.equal(groups.length, 1);
 });
 
+test("a command that a frozen tracker takes up when it thaws is not done after what the member did meanwhile", async () => {
+  await using scene = await Scene.open(2);
+  const alice = await scene.user("alice");
+  await alice.must("create_group g");
+  const { path } = scene.file("alice", "a.bin", MIB);
+  await alice.must(`upload_file ${path} g`);
+  const { tracker } = (await alice.must("whoami")) as { tracker: string };
+  const frozen = scene.trackers[scene.trackerAddresses.indexOf(tracker)];
+  frozen?.child.kill("SIGSTOP");
+  await alice.must("stop_share g a.bin");
+  await alice.must(`upload_file ${path} g`);
+  frozen?.child.kill("SIGCONT");
+  const digests = async () => Promise.all(scene.trackers.map((one) => one.digest()));
+  for (let [one, other] = await digests(); one !== other; [one, other] = await digests()) await sleep(50);
+  const files = await alice.must("list_files g");
+  assert.match(JSON.stringify(files), /"fileName":"a.bin"/);
+});
+
 test("a piece that went bad on disk after it was verified is fetched again, not kept", async () => {
   await using scene = await Scene.open(1);
   const [alice, bob] = [await scene.user("alice"), await scene.user("bob")];

@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Standstill } from "../../../src/tracker/standstill.ts";
+
+test("a standstill is noticed before and after the beat that ends it, and is forgotten with the next", () => {
+  let nowMs = 1_000;
+  const standstill = new Standstill(2_500, () => nowMs);
+  const after = (ms: number): boolean => {
+    nowMs += ms;
+    return standstill.isJustOver;
+  };
+  for (let beats = 0; beats < 10; beats++) {
+    assert.equal(after(500), false);
+    standstill.beat();
+  }
+  assert.equal(after(2_499), false, "slow, and no slower than clients bear");
+  assert.equal(after(1), true, "read before the late beat");
+  standstill.beat();
+  assert.equal(after(0), true, "read after it");
+  assert.equal(after(499), true);
+  standstill.beat();
+  assert.equal(after(0), false);
+});
+
+test("a clock that is set back is no standstill", () => {
+  let nowMs = 1_000_000;
+  const standstill = new Standstill(2_500, () => nowMs);
+  nowMs -= 600_000;
+  assert.equal(standstill.isJustOver, false);
+  standstill.beat();
+  assert.equal(standstill.isJustOver, false);
+});

@@ -204,6 +204,7 @@ function apiSockets(
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
     if (certificate === undefined) return socket.terminate();
+    const openedMs = Date.now();
     // Of the request nothing is kept: its headers alone are kilobytes.
     const tls = request.socket;
     const place = placeOf(tls);
@@ -240,7 +241,7 @@ function apiSockets(
       const text = isBinary ? undefined : String(data);
       if (text === "PING") socket.send("PONG");
       else if (text === "PONG") return;
-      else if (standstill.isJustOver) {
+      else if (standstill.mayHaveHeldUp(openedMs)) {
         log.debug({ host: connection.host }, "a call that may be out of date is not answered");
         socket.terminate();
       } else calls.take(text);

@@ -25,8 +25,14 @@ export class Standstill {
     return this.#lastGapMs >= this.#limitMs ? this.#lastGapMs : undefined;
   }
 
-  /** True until the beat after the one that ends it: what came in a standstill may be read on either side of that one. */
-  get isJustOver(): boolean {
-    return Math.max(this.#nowMs() - this.#lastBeatMs, this.#lastGapMs) >= this.#limitMs;
+  /**
+   * Whether what is read now may have waited through a standstill: until the beat after the one that ends it, as what came
+   * meanwhile may be read on either side of that one.
+   *
+   * @param openedMs when the connection that it comes on was opened, on the same clock
+   */
+  mayHaveHeldUp(openedMs: number): boolean {
+    if (this.#nowMs() - this.#lastBeatMs >= this.#limitMs) return true;
+    return this.#lastGapMs >= this.#limitMs && openedMs < this.#lastBeatMs;
   }
 }

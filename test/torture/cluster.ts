@@ -100,6 +100,14 @@ export class Cluster implements AsyncDisposable {
     await tracker?.kill("SIGKILL");
   }
 
+  /** It stands still for so long, and takes up then what came meanwhile. */
+  async freeze(index: number, durationMs: number): Promise<void> {
+    const child = this.#trackers[index]?.child;
+    child?.kill("SIGSTOP");
+    await sleep(durationMs);
+    child?.kill("SIGCONT");
+  }
+
   isUp(index: number): boolean {
     return this.#trackers[index] !== undefined;
   }

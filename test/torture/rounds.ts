@@ -1,5 +1,5 @@
 // Rounds of trouble for real trackers, also with clocks that are wrong: writers at all of them, kill -9 of one or all
-// at random instants, cables pulled, old disks brought back; then everything is put right, and each write that somebody
+// at random instants, cables pulled, processes frozen, old disks brought back; then everything is put right, and each write that somebody
 // was told is done, in that round or an earlier one, is looked for at every tracker.
 // usage: node rounds.ts NETWORK TRACKERS ROUNDS SEED, on the observer's host of that network
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +9,7 @@ import { type Circumstances, Contest } from "./contest.ts";
 import { checkListed, checkMembers, type Promised, type Promises, viewsAt } from "./promises.ts";
 import { tellOfRemoval } from "./removal.ts";
 import { Tally } from "./tally.ts";
-import { Writer } from "./writer.ts";
+import { GIVE_UP_MS, Writer } from "./writer.ts";
 
 const WRITERS = 6;
 /** Longest that trackers may take to find each other again; a cable that was out for seconds is found mended late. */
@@ -146,7 +146,7 @@ async function makeTrouble(round: number): Promise<Trouble> {
   await sleep(pick(400));
   const victim = pick(cluster.size);
   // A short run has one of each of the kinds that show most; a long one gets to all of them many times.
-  const kind = round <= 2 ? round - 1 : pick(7);
+  const kind = round <= 2 ? round - 1 : pick(8);
   switch (kind) {
     case 0: {
       tally.calmRounds++;
@@ -181,6 +181,12 @@ async function makeTrouble(round: number): Promise<Trouble> {
       cluster.backUp(victim);
       await cluster.start(victim);
       return { name: `kill and start ${victim}`, circumstances: "one-died" };
+    case 6: {
+      const durationMs = GIVE_UP_MS + pick(3_000);
+      await cluster.freeze(victim, durationMs);
+      tally.freezes++;
+      return { name: `freeze ${victim} for ${durationMs} ms`, circumstances: "apart" };
+    }
     default: {
       await kill(victim);
       if (!cluster.hasBackup(victim)) {

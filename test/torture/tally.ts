@@ -10,6 +10,7 @@ export class Tally {
   kills = 0;
   cuts = 0;
   oldDisks = 0;
+  freezes = 0;
   calmRounds = 0;
   contested = 0;
   /** Names that two were given apart; whose later claimants were told, of those who could be. */

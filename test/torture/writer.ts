@@ -1,12 +1,15 @@
 // A client that writes and keeps account of what it was told is done: connected to any tracker that answers, at the next
 // one when that is gone, with the command that was in flight asked once more under the same write id.
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ApiClient, Refusal } from "../../harness/api-client.ts";
 import { type TrackerEvent, trackerEventSchema } from "../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
 import type { Cluster } from "./cluster.ts";
 
 const TRIES = 3;
+/** An answer is waited for so long, as clients wait for a tracker that is silent; others wait for each other 2 s at most. */
+export const GIVE_UP_MS = 3_000;
 
 export type Answer =
   | { readonly status: "done" }
@@ -60,7 +63,8 @@ export class Writer {
       if (tries > 0) this.retries++;
       try {
         const retry = tries === 0 ? {} : { isRetry: true };
-        await (await this.#connection()).mutate(path, { ...input, writeId, ...retry });
+        const answer = (await this.#connection()).mutate(path, { ...input, writeId, ...retry });
+        await Promise.race([answer, failAfter(GIVE_UP_MS, answer)]);
         return { status: "done" };
       } catch (error) {
         if (error instanceof Refusal) return { status: "refused", code: error.code, wasRetry: tries > 0 };
@@ -110,6 +114,17 @@ export class Writer {
       }
     }
   }
+}
+
+/** Rejects then, unless `answer` is there before. */
+async function failAfter(durationMs: number, answer: Promise<unknown>): Promise<never> {
+  const answered = new AbortController();
+  answer.then(
+    () => answered.abort(),
+    () => answered.abort(),
+  );
+  await sleep(durationMs, undefined, { signal: answered.signal });
+  throw new Error("No answer in time.");
 }
 
 /** Asks one tracker, as that device, what it has. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePorts, type ProcessOptions, TrackerProcess } from "../harness/processes.ts";
 import { createGroupAuthority, type GroupAuthority } from "../src/identity/certificates.ts";
-import { recordKey } from "../src/tracker/registry/registry.ts";
+import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
 import { totalsOf } from "../src/tracker/totals.ts";
 
@@ -96,7 +96,7 @@ export async function fillWithPeople(
   const authority = await createGroupAuthority();
   const seats: Seat[] = [];
   const sinceMs = Date.now();
-  await registry.transact(randomUUID(), (writer) => {
+  await fill(registry, (writer) => {
     for (const [index, deviceId] of deviceIds.entries()) {
       const userId = `user${index}`;
       const accountId = writer.makeClaim("user", userId, { createdAtMs: sinceMs });
@@ -127,7 +127,7 @@ export async function fillWithFiles(
 ): Promise<void> {
   const CHUNK = 20_000;
   for (let at = 0; at < count; at += CHUNK) {
-    await registry.transact(randomUUID(), (writer) => {
+    await fill(registry, (writer) => {
       for (let index = at; index < Math.min(count, at + CHUNK); index++) {
         const hash = index.toString(16).padStart(40, "0");
         const file = { infoHash: hash, sha1: hash, lengthBytes: index, sharedByAccountId: accountId };
@@ -136,6 +136,12 @@ export async function fillWithFiles(
       }
     });
   }
+}
+
+/** One write, whose claims were answered: those that were not are in doubt, and make work of their own. */
+async function fill(registry: SqliteRegistry, work: (writer: RegistryWriter) => void): Promise<void> {
+  const { records } = await registry.transact(randomUUID(), work);
+  await registry.confirm(records.map(({ claimId }) => claimId).filter((claimId) => claimId !== ""));
 }
 
 export function percentile(values: readonly number[], share: number): number {

@@ -1,6 +1,6 @@
 // The registry's rows in SQLite: every read is an index lookup, whatever the number of rows. Keeps the digest and the
 // version vector as rows come and go. It begins and ends no transaction (see sqlite-registry.ts).
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
 import {
@@ -47,6 +47,7 @@ const CLAIM_KINDS: readonly RecordKind[] = ["user", "group", "file"];
 export interface TableFace {
   readonly vector: ReadonlyMap<OriginId, number>;
   readonly digest: bigint;
+  readonly totalChanges: ReadonlyMap<string, number>;
 }
 
 type Row = Record<string, SQLOutputValue>;
@@ -57,6 +58,8 @@ export class RecordTable implements RevisedReader {
   /** Has an entry, perhaps 0, for every origin that any row has. */
   #vector: Map<OriginId, number>;
   #digest: bigint;
+  /** What the open transaction adds to each total: many of its rows add to the same one. */
+  #totalChanges = new Map<string, number>();
   readonly #revisions = new Map<RecordKind, number>();
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
@@ -105,7 +108,7 @@ export class RecordTable implements RevisedReader {
 
   total(name: string): number {
     const amount = this.#statements.total.get(name)?.amount;
-    return amount === undefined ? 0 : count(amount);
+    return (amount === undefined ? 0 : count(amount)) + (this.#totalChanges.get(name) ?? 0);
   }
 
   revision(kind: RecordKind): number {
@@ -186,21 +189,24 @@ export class RecordTable implements RevisedReader {
    * @returns true if the row is new here
    */
   store(record: RegistryRecord): boolean {
-    const existing = this.row(record.kind, record.key, record.claimId);
-    if (!this.#vector.has(record.origin)) this.#vector.set(record.origin, 0);
+    const { kind, key, claimId, value, stamp, origin, seq, writeId, isRetry } = record;
+    if (!this.#vector.has(origin)) this.#vector.set(origin, 0);
     const canonical = canonicalText(record);
-    if (existing !== undefined) {
-      if (existing.stamp > record.stamp) return false;
+    const json = value === undefined ? null : JSON.stringify(value);
+    const content = [json, stamp, origin, seq, writeId, isRetry ? 1 : 0] as const;
+    // Most rows are new: so one statement does for most.
+    if (this.#statements.insert.run(kind, key, claimId, ...content).changes === 0) {
+      const existing = this.row(kind, key, claimId);
+      if (existing === undefined) throw damaged();
+      if (existing.stamp > stamp) return false;
       const existingCanonical = canonicalText(existing);
-      if (existing.stamp === record.stamp && existingCanonical >= canonical) return false;
-      this.#digest -= hash(existingCanonical);
+      if (existing.stamp === stamp && existingCanonical >= canonical) return false;
+      this.#statements.replace.run(...content, kind, key, claimId);
+      this.#digest -= hashOf(existingCanonical);
       this.#addToTotals(existing, -1);
     }
-    const { kind, key, claimId, value, stamp, origin, seq, writeId, isRetry } = record;
-    const json = value === undefined ? null : JSON.stringify(value);
     this.#revise(kind);
-    this.#statements.store.run(kind, key, claimId, json, stamp, origin, seq, writeId, isRetry ? 1 : 0);
-    this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hash(canonical));
+    this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hashOf(canonical));
     this.#addToTotals(record, 1);
     return true;
   }
@@ -212,7 +218,7 @@ export class RecordTable implements RevisedReader {
   #addToTotals(row: RegistryRecord, times: 1 | -1): void {
     if (row.value === undefined) return;
     for (const [name, amount] of Object.entries(this.#totalsOf(row))) {
-      this.#statements.addToTotal.run(name, times * amount);
+      this.#totalChanges.set(name, (this.#totalChanges.get(name) ?? 0) + times * amount);
     }
   }
 
@@ -236,7 +242,11 @@ export class RecordTable implements RevisedReader {
   }
 
   face(): TableFace {
-    return { vector: new Map(this.#vector), digest: this.#digest };
+    return {
+      vector: new Map(this.#vector),
+      digest: this.#digest,
+      totalChanges: new Map(this.#totalChanges),
+    };
   }
 
   /** What was rolled back may have been read meanwhile. */
@@ -244,6 +254,7 @@ export class RecordTable implements RevisedReader {
     for (const kind of this.#revisions.keys()) this.#revise(kind);
     this.#vector = new Map(face.vector);
     this.#digest = face.digest;
+    this.#totalChanges = new Map(face.totalChanges);
   }
 
   /** Writes to the database what the table keeps in memory and `before` did not have. */
@@ -252,6 +263,8 @@ export class RecordTable implements RevisedReader {
       if (before.vector.get(origin) !== seq) this.#statements.saveVersion.run(origin, seq);
     }
     if (this.#digest !== before.digest) this.setState("digest", this.digest);
+    for (const [name, amount] of this.#totalChanges) this.#statements.addToTotal.run(name, amount);
+    this.#totalChanges.clear();
   }
 
   state(name: "digest" | "clock"): string | undefined {
@@ -291,7 +304,8 @@ function prepare(
   | "removePendingClaim"
   | "claimRow"
   | "history"
-  | "store"
+  | "insert"
+  | "replace"
   | "versions"
   | "saveVersion"
   | "state"
@@ -334,9 +348,10 @@ function prepare(
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,
     ),
-    store: sql(`INSERT INTO record (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT (kind, key, claim_id) DO UPDATE SET value = excluded.value, stamp = excluded.stamp,
-        origin = excluded.origin, seq = excluded.seq, write_id = excluded.write_id, is_retry = excluded.is_retry`),
+    insert: sql(`INSERT INTO record (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (kind, key, claim_id) DO NOTHING`),
+    replace: sql(`UPDATE record INDEXED BY record_place
+      SET value = ?, stamp = ?, origin = ?, seq = ?, write_id = ?, is_retry = ? WHERE kind = ? AND key = ? AND claim_id = ?`),
     versions: sql("SELECT origin, seq FROM version"),
     saveVersion: sql("INSERT OR REPLACE INTO version (origin, seq) VALUES (?, ?)"),
     state: sql("SELECT value FROM state WHERE name = ?"),
@@ -385,8 +400,8 @@ function canonicalText(record: RegistryRecord): string {
   return JSON.stringify([kind, key, claimId, json, stamp, origin, seq, writeId, isRetry]);
 }
 
-function hash(canonical: string): bigint {
-  return BigInt(`0x${createHash("sha256").update(canonical).digest("hex")}`);
+function hashOf(canonical: string): bigint {
+  return BigInt(`0x${hash("sha256", canonical)}`);
 }
 
 /** The first text that comes after all texts with that prefix; SQLite compares code points. */

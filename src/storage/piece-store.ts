@@ -1,7 +1,6 @@
-// One torrent's file: pieces are assembled in memory, hashed and written by a worker, and read back in wire form to be
-// sent. A download lives in NAME.part and takes its name when the whole file's SHA-1 agrees; from then on, and for a
-// file shared in place, it is only read, and no more once it has changed. Decides nothing about which piece when.
-import { fstat, type Stats } from "node:fs";
+// One torrent's file, from NAME.part to its name: a download takes that when the whole file's SHA-1 agrees; from then on,
+// and for a file shared in place, it is only read. How pieces get to the disk is in incoming-pieces.ts, how they are read
+// to be sent in piece-reader.ts. Decides nothing about which piece when.
 import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
@@ -10,9 +9,12 @@ import { fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 import type { FrameCache, FramesCallback } from "./frame-cache.ts";
+import { HeldFile } from "./held-file.ts";
+import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
 import { type OpenPart, openPart, removePart, takeName } from "./part-file.ts";
-import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
+import type { PieceRange } from "./piece-frames.ts";
 import type { PieceMemory, PieceSlot } from "./piece-memory.ts";
+import { PieceReader } from "./piece-reader.ts";
 import { PrefixHash } from "./prefix-hash.ts";
 import { type RecheckOptions, recheckPieces } from "./recheck.ts";
 
@@ -41,8 +43,6 @@ export interface SeedStoreOptions extends StorageResources {
   readonly expected: FileFacts;
 }
 
-export type CommitOutcome = "verified" | "mismatch" | MiniTorrentError;
-
 type State =
   | { readonly status: "downloading"; readonly prefix: PrefixHash }
   | { readonly status: "rechecking"; readonly prefix: PrefixHash }
@@ -57,18 +57,13 @@ export class PieceStore {
   /** The part file when it had been opened; undefined for a file that is only read. */
   readonly opened: Pick<OpenPart, "facts" | "fileId"> | undefined;
   readonly #resources: StorageResources;
-  readonly #handle: FileHandle;
+  readonly #file: HeldFile;
   readonly #have: Bitfield;
-  readonly #assembling = new Map<number, PieceSlot>();
-  #path: string;
+  readonly #incoming: IncomingPieces;
+  readonly #reader: PieceReader;
   #state: State;
-  /** Why the file is not read any more. */
-  #broken: MiniTorrentError | undefined;
-  #runningJobs = 0;
-  #runningCommits = 0;
   /** Of a file that is one piece, once that was hashed and written here: the whole file's too. */
   #onlyPieceSha1: string | undefined;
-  #whenIdle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
   #endReclaiming: () => void = () => undefined;
 
@@ -83,13 +78,29 @@ export class PieceStore {
     },
     expected: FileFacts | undefined,
   ) {
-    this.metainfo = options.metainfo;
+    const { metainfo, disk, memory, cache } = options;
+    const { geometry } = metainfo;
+    this.metainfo = metainfo;
     this.#resources = options;
     this.found = file.found;
     this.opened = file.opened;
-    this.#handle = file.handle;
-    this.#path = file.path;
+    const held = new HeldFile(file.handle, file.path);
+    this.#file = held;
     this.#have = file.have;
+    this.#incoming = new IncomingPieces({
+      metainfo,
+      file: held,
+      disk,
+      memory,
+      onWritten: (pieceIndex, slot) => this.#written(pieceIndex, slot),
+    });
+    this.#reader = new PieceReader({
+      file: held,
+      geometry,
+      cache,
+      hasPiece: (pieceIndex) => this.#have.has(pieceIndex),
+      expected: () => (this.#state.status === "seeding" ? this.#state.expected : undefined),
+    });
     this.#state =
       expected === undefined
         ? { status: "downloading", prefix: this.#startPrefix() }
@@ -147,7 +158,7 @@ export class PieceStore {
 
   /** Where the file is now. */
   get path(): string {
-    return this.#path;
+    return this.#file.path;
   }
 
   get status(): State["status"] {
@@ -170,13 +181,7 @@ export class PieceStore {
    * gives the same memory. Nothing may be written there after `commit` or `release`.
    */
   reserve(pieceIndex: number): Uint8Array | undefined {
-    const { geometry } = this.metainfo;
-    const lengthBytes = geometry.lengthOfPieceBytes(pieceIndex);
-    if (this.#state.status !== "downloading" || lengthBytes === 0) return undefined;
-    const slot = this.#assembling.get(pieceIndex) ?? this.#resources.memory.take(geometry.pieceLengthBytes);
-    if (slot === undefined) return undefined;
-    this.#assembling.set(pieceIndex, slot);
-    return slot.bytes.subarray(0, lengthBytes);
+    return this.#state.status === "downloading" ? this.#incoming.reserve(pieceIndex) : undefined;
   }
 
   /**
@@ -184,28 +189,12 @@ export class PieceStore {
    * is called once, later, also when the store is closed meanwhile: with an error, nothing is known to be written.
    */
   commit(pieceIndex: number, done: (outcome: CommitOutcome) => void): void {
-    const slot = this.#assembling.get(pieceIndex);
-    if (slot === undefined) {
-      queueMicrotask(() => done(new MiniTorrentError("INTERNAL", `Piece ${pieceIndex} was not reserved.`)));
-      return;
-    }
-    this.#assembling.delete(pieceIndex);
-    this.#begin();
-    this.#runningCommits++;
-    const range = this.#pieceRange(pieceIndex);
-    const sha1 = pieceHash(this.metainfo, pieceIndex);
-    this.#resources.disk.writePiece(range, slot.bytes.subarray(0, range.lengthBytes), sha1).then(
-      (isRight) => this.#committed(pieceIndex, slot, isRight ? "verified" : "mismatch", done),
-      (error: MiniTorrentError) => this.#committed(pieceIndex, slot, error, done),
-    );
+    this.#incoming.commit(pieceIndex, done);
   }
 
   /** Gives up a reserved piece that will not be committed. Nothing happens if it is not reserved. */
   release(pieceIndex: number): void {
-    const slot = this.#assembling.get(pieceIndex);
-    if (slot === undefined) return;
-    this.#assembling.delete(pieceIndex);
-    this.#resources.memory.give(slot);
+    this.#incoming.release(pieceIndex);
   }
 
   /**
@@ -213,42 +202,7 @@ export class PieceStore {
    * FILE_CHANGED, FILE_NOT_FOUND (then nothing more is read of this file), DISK_FAILED.
    */
   read(range: PieceRange, done: FramesCallback): void {
-    const { pieceIndex, offsetBytes, lengthBytes } = range;
-    const refusal = this.#whyNotReadable(pieceIndex);
-    if (refusal !== undefined) {
-      queueMicrotask(() => done(refusal));
-      return;
-    }
-    this.#begin();
-    const positionBytes = this.metainfo.geometry.pieceOffsetBytes(pieceIndex) + offsetBytes;
-    const request = {
-      owner: this,
-      positionBytes,
-      framesLengthBytes: framesLengthBytes(lengthBytes),
-      // A shorter one at the end of a file fits in it, and the buffer is used again.
-      bufferLengthBytes: framesLengthBytes(roundedUp(lengthBytes)),
-      load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) =>
-        readFrames(this.#handle.fd, positionBytes, bytes, range, (error) =>
-          loaded(error === undefined ? undefined : readError(error, this.#path)),
-        ),
-    };
-    this.#resources.cache.read(request, (frames) => {
-      if (frames instanceof MiniTorrentError) {
-        this.#end(() => done(frames));
-        return;
-      }
-      // After the read, so that no byte of a change that came during it gets out; also for what was cached, so that the
-      // user hears of the change.
-      fstat(this.#handle.fd, (error, stats) => {
-        this.#broken ??= error === null ? this.#whatChanged(stats) : readError(error, this.#path);
-        const broken = this.#broken;
-        if (broken !== undefined) {
-          frames.release();
-          this.#resources.cache.forget(this, broken);
-        }
-        this.#end(() => done(broken ?? frames));
-      });
-    });
+    this.#reader.read(range, done);
   }
 
   /**
@@ -261,42 +215,42 @@ export class PieceStore {
    */
   async finish(destinationPath: string): Promise<FileFacts> {
     if (this.#state.status !== "downloading" || !this.#have.isComplete) {
-      throw new MiniTorrentError("INTERNAL", `${this.#path} is not a complete download.`);
+      throw new MiniTorrentError("INTERNAL", `${this.path} is not a complete download.`);
     }
     const { prefix } = this.#state;
     const state: State = { status: "finishing", prefix };
     this.#state = state;
-    this.#begin();
-    try {
-      const sha1 = this.#onlyPieceSha1 ?? (await prefix.whole());
-      if (sha1 !== this.metainfo.sha1) {
-        throw new MiniTorrentError(
-          "CORRUPT_FILE",
-          `${this.#path} has the SHA-1 ${sha1} instead of ${this.metainfo.sha1}, although every piece is right: ` +
-            "it was shared with a wrong description. Ask for it to be shared again.",
-        );
+    return this.#file.whileOpen(async (handle) => {
+      try {
+        const sha1 = this.#onlyPieceSha1 ?? (await prefix.whole());
+        if (sha1 !== this.metainfo.sha1) {
+          throw new MiniTorrentError(
+            "CORRUPT_FILE",
+            `${this.path} has the SHA-1 ${sha1} instead of ${this.metainfo.sha1}, although every piece is right: ` +
+              "it was shared with a wrong description. Ask for it to be shared again.",
+          );
+        }
+        const expected = await takeName(handle, this.path, destinationPath);
+        this.#file.renamed(destinationPath);
+        if (this.#state === state) this.#state = { status: "seeding", expected };
+        this.#endReclaiming();
+        return expected;
+      } finally {
+        if (this.#state === state) this.#state = { status: "downloading", prefix };
       }
-      const expected = await takeName(this.#handle, this.#path, destinationPath);
-      this.#path = destinationPath;
-      if (this.#state === state) this.#state = { status: "seeding", expected };
-      this.#endReclaiming();
-      return expected;
-    } finally {
-      if (this.#state === state) this.#state = { status: "downloading", prefix };
-      this.#end();
-    }
+    });
   }
 
   /** How the file is now, for the profile. @throws MiniTorrentError DISK_FAILED */
   async facts(): Promise<FileFacts> {
-    return this.#whileOpen(async () => factsOf(await this.#handle.stat()));
+    return this.#file.whileOpen(async (handle) => factsOf(await handle.stat()));
   }
 
   /** As `facts`, once everything that was written survives a power cut too. @throws MiniTorrentError DISK_FULL, DISK_FAILED */
   async flush(): Promise<FileFacts> {
-    return this.#whileOpen(async () => {
-      await this.#handle.datasync();
-      return factsOf(await this.#handle.stat());
+    return this.#file.whileOpen(async (handle) => {
+      await handle.datasync();
+      return factsOf(await handle.stat());
     });
   }
 
@@ -308,18 +262,18 @@ export class PieceStore {
    */
   async recheck(pieces: Iterable<number> | "all", options: RecheckOptions = {}): Promise<Bitfield> {
     const before = this.#state;
-    if (before.status === "seeding") return this.#whileOpen(() => this.#hashPieces(pieces, options)[1]);
-    if (before.status !== "downloading" || this.#assembling.size + this.#runningCommits > 0) {
+    if (before.status === "seeding") return this.#file.whileOpen(() => this.#hashPieces(pieces, options)[1]);
+    if (before.status !== "downloading" || !this.#incoming.isEmpty) {
       throw new MiniTorrentError(
         "INTERNAL",
-        `${this.#path} cannot be checked while pieces of it are arriving.`,
+        `${this.path} cannot be checked while pieces of it are arriving.`,
       );
     }
     const state: State = { status: "rechecking", prefix: before.prefix };
     // The file may not be what was written.
     this.#onlyPieceSha1 = undefined;
     this.#state = state;
-    return this.#whileOpen(async () => {
+    return this.#file.whileOpen(async () => {
       try {
         await before.prefix.pause();
         const [checked, right] = this.#hashPieces(pieces, options);
@@ -347,33 +301,30 @@ export class PieceStore {
   /** Closes, and removes the part file. A file that has its name already stays. */
   async discard(): Promise<void> {
     const isPart = this.#state.status !== "seeding" && this.#state.status !== "closed";
-    const path = this.#path;
-    const stats = isPart ? await this.#handle.stat() : undefined;
+    const path = this.path;
+    const stats = isPart ? await this.#file.whileOpen((handle) => handle.stat()) : undefined;
     await this.close();
-    if (stats !== undefined && this.#path === path) await removePart(path, stats);
+    if (stats !== undefined && this.path === path) await removePart(path, stats);
   }
 
   async #close(): Promise<void> {
     const { prefix } = { prefix: undefined, ...this.#state };
     this.#state = { status: "closed" };
-    for (const pieceIndex of [...this.#assembling.keys()]) this.release(pieceIndex);
-    this.#resources.cache.forget(this, this.#closedError());
     this.#endReclaiming();
-    await prefix?.close();
-    if (this.#runningJobs > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-    }
-    await this.#handle.close();
+    // The hash reads the file until it has stopped.
+    const stopped = prefix && this.#file.whileOpen(() => prefix.close());
+    const closed = this.#file.close();
+    this.#incoming.releaseAll();
+    this.#reader.close();
+    await Promise.all([stopped, closed]);
   }
 
   #startPrefix(): PrefixHash {
     const { disk, memory } = this.#resources;
     const prefix = new PrefixHash({
       disk,
-      fd: this.#handle.fd,
-      path: this.#path,
+      fd: this.#file.fd,
+      path: this.path,
       geometry: this.metainfo.geometry,
       hasPiece: (pieceIndex) => this.#have.has(pieceIndex),
       giveBack: (slot) => memory.give(slot),
@@ -383,101 +334,34 @@ export class PieceStore {
     return prefix;
   }
 
-  #committed(
-    pieceIndex: number,
-    slot: PieceSlot,
-    outcome: CommitOutcome,
-    done: (outcome: CommitOutcome) => void,
-  ): void {
-    this.#runningCommits--;
-    const state = this.#state;
-    let isKept = false;
-    if (outcome === "verified") {
-      this.#have.set(pieceIndex);
-      const { isScarce } = this.#resources.memory;
-      if (this.metainfo.geometry.pieceCount === 1)
-        this.#onlyPieceSha1 = Buffer.from(pieceHash(this.metainfo, pieceIndex)).toString("hex");
-      else isKept = state.status === "downloading" && state.prefix.offer(pieceIndex, slot, isScarce);
-    }
-    if (!isKept) this.#resources.memory.give(slot);
-    this.#end(() => done(outcome));
-  }
-
-  #pieceRange(pieceIndex: number) {
-    const { geometry } = this.metainfo;
-    return {
-      fd: this.#handle.fd,
-      path: this.#path,
-      positionBytes: geometry.pieceOffsetBytes(pieceIndex),
-      lengthBytes: geometry.lengthOfPieceBytes(pieceIndex),
-    };
-  }
-
-  #whyNotReadable(pieceIndex: number): MiniTorrentError | undefined {
-    if (this.#state.status === "closed") return this.#closedError();
-    if (this.#broken !== undefined) return this.#broken;
-    if (this.#have.has(pieceIndex)) return undefined;
-    return new MiniTorrentError("INTERNAL", `Piece ${pieceIndex} of ${this.#path} is not there to be read.`);
-  }
-
-  #whatChanged(stats: Stats): MiniTorrentError | undefined {
-    if (stats.nlink === 0) {
-      return new MiniTorrentError(
-        "FILE_NOT_FOUND",
-        `${this.#path} was removed: share it again if it is back.`,
-      );
+  /** Returns true if the memory is kept, to hash the whole file. */
+  #written(pieceIndex: number, slot: PieceSlot): boolean {
+    this.#have.set(pieceIndex);
+    if (this.metainfo.geometry.pieceCount === 1) {
+      this.#onlyPieceSha1 = Buffer.from(pieceHash(this.metainfo, pieceIndex)).toString("hex");
+      return false;
     }
     const state = this.#state;
-    if (state.status !== "seeding" || isSameFacts(factsOf(stats), state.expected)) return undefined;
-    return fileChanged(this.#path);
+    return (
+      state.status === "downloading" && state.prefix.offer(pieceIndex, slot, this.#resources.memory.isScarce)
+    );
   }
 
   /** Starts checking those pieces; returns them, and which are right in the end. */
   #hashPieces(pieces: Iterable<number> | "all", options: RecheckOptions): [number[], Promise<Bitfield>] {
-    const { pieceCount } = this.metainfo.geometry;
+    const { geometry } = this.metainfo;
+    const { pieceCount } = geometry;
     const asked = pieces === "all" ? Array(pieceCount).keys() : pieces;
     const indices = [...new Set(asked)].filter((i) => Number.isInteger(i) && i >= 0 && i < pieceCount);
     const right = recheckPieces(
       indices,
       this.metainfo,
-      (i) => this.#resources.disk.hashRange(this.#pieceRange(i)),
+      (i) => {
+        const range = this.#file.range(geometry.pieceOffsetBytes(i), geometry.lengthOfPieceBytes(i));
+        return this.#resources.disk.hashRange(range);
+      },
       options,
     );
     return [indices, right];
   }
-
-  #closedError(): MiniTorrentError {
-    return new MiniTorrentError("INTERNAL", `${this.#path} is closed.`);
-  }
-
-  async #whileOpen<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#state.status === "closed") throw this.#closedError();
-    this.#begin();
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof Error && "errno" in error ? readError(error, this.#path) : error;
-    } finally {
-      this.#end();
-    }
-  }
-
-  #begin(): void {
-    this.#runningJobs++;
-  }
-
-  /** A job is over once its caller has been told. */
-  #end(tell?: () => void): void {
-    try {
-      tell?.();
-    } finally {
-      this.#runningJobs--;
-      if (this.#runningJobs === 0) this.#whenIdle?.();
-    }
-  }
-}
-
-/** To a power of two. */
-function roundedUp(lengthBytes: number): number {
-  return 2 ** Math.ceil(Math.log2(lengthBytes));
 }

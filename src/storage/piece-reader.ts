@@ -1,0 +1,102 @@
+// Reads parts of one torrent's verified pieces in wire form, to be sent, through the cache of the process. A file that was
+// changed or removed meanwhile is found out before a byte of it gets out; from then on nothing is read of it.
+import { fstat, type Stats } from "node:fs";
+import { MiniTorrentError } from "../api/errors.ts";
+import type { Geometry } from "../metainfo/geometry.ts";
+import { fileChanged, readError } from "./disk-errors.ts";
+import { type FileFacts, factsOf, isSameFacts } from "./file-facts.ts";
+import type { FrameCache, FramesCallback } from "./frame-cache.ts";
+import type { HeldFile } from "./held-file.ts";
+import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
+
+export interface PieceReaderOptions {
+  readonly file: HeldFile;
+  readonly geometry: Geometry;
+  readonly cache: FrameCache;
+  /** It is verified and written. */
+  hasPiece(pieceIndex: number): boolean;
+  /** How the file is to be; undefined while it is still being written. */
+  expected(): FileFacts | undefined;
+}
+
+export class PieceReader {
+  readonly #options: PieceReaderOptions;
+  /** Why the file is not read any more. */
+  #broken: MiniTorrentError | undefined;
+
+  constructor(options: PieceReaderOptions) {
+    this.#options = options;
+  }
+
+  /** See `PieceStore.read`. */
+  read(range: PieceRange, done: FramesCallback): void {
+    const { file, geometry, cache } = this.#options;
+    const { pieceIndex, offsetBytes, lengthBytes } = range;
+    const refusal = this.#whyNotReadable(pieceIndex);
+    if (refusal !== undefined) {
+      queueMicrotask(() => done(refusal));
+      return;
+    }
+    file.begin();
+    const positionBytes = geometry.pieceOffsetBytes(pieceIndex) + offsetBytes;
+    const request = {
+      owner: this,
+      positionBytes,
+      framesLengthBytes: framesLengthBytes(lengthBytes),
+      // A shorter one at the end of a file fits in it, and the buffer is used again.
+      bufferLengthBytes: framesLengthBytes(roundedUp(lengthBytes)),
+      load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) =>
+        readFrames(file.fd, positionBytes, bytes, range, (error) =>
+          loaded(error === undefined ? undefined : readError(error, file.path)),
+        ),
+    };
+    cache.read(request, (frames) => {
+      if (frames instanceof MiniTorrentError) {
+        file.end(() => done(frames));
+        return;
+      }
+      // After the read, so that no byte of a change that came during it gets out; also for what was cached, so that the
+      // user hears of the change.
+      fstat(file.fd, (error, stats) => {
+        this.#broken ??= error === null ? this.#whatChanged(stats) : readError(error, file.path);
+        const broken = this.#broken;
+        if (broken !== undefined) {
+          frames.release();
+          cache.forget(this, broken);
+        }
+        file.end(() => done(broken ?? frames));
+      });
+    });
+  }
+
+  /** The file is to be closed: what is cached of it goes, and who waits for a buffer is told. */
+  close(): void {
+    const { file, cache } = this.#options;
+    if (file.refusal !== undefined) cache.forget(this, file.refusal);
+  }
+
+  #whyNotReadable(pieceIndex: number): MiniTorrentError | undefined {
+    const { file, hasPiece } = this.#options;
+    const refusal = file.refusal ?? this.#broken;
+    if (refusal !== undefined) return refusal;
+    if (hasPiece(pieceIndex)) return undefined;
+    return new MiniTorrentError("INTERNAL", `Piece ${pieceIndex} of ${file.path} is not there to be read.`);
+  }
+
+  #whatChanged(stats: Stats): MiniTorrentError | undefined {
+    const { file, expected } = this.#options;
+    if (stats.nlink === 0) {
+      return new MiniTorrentError(
+        "FILE_NOT_FOUND",
+        `${file.path} was removed: share it again if it is back.`,
+      );
+    }
+    const facts = expected();
+    return facts === undefined || isSameFacts(factsOf(stats), facts) ? undefined : fileChanged(file.path);
+  }
+}
+
+/** To a power of two. */
+function roundedUp(lengthBytes: number): number {
+  return 2 ** Math.ceil(Math.log2(lengthBytes));
+}

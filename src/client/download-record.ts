@@ -14,11 +14,10 @@ import type { Profile, StoredDownload } from "./profile.ts";
 const SAVE_DELAY_MS = 500;
 
 export class DownloadRecord {
-  /** As far as it has been noted; while the torrent runs, the torrent knows more. */
-  have: Bitfield;
-  isPausedByUser: boolean;
   readonly #profile: () => Profile;
   readonly #download: { groupId: string; metainfo: Metainfo; destinationPath: string };
+  #have: Bitfield;
+  #isPausedByUser: boolean;
   #facts: FileFacts | undefined;
   #partId: string | undefined;
   #saving: NodeJS.Timeout | undefined;
@@ -31,22 +30,33 @@ export class DownloadRecord {
     this.#profile = profile;
     this.#download = download;
     const { pieceCount } = download.metainfo.geometry;
-    this.have = stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
+    this.#have =
+      stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
     this.#facts = stored?.facts;
-    this.isPausedByUser = stored?.isPaused ?? false;
+    this.#isPausedByUser = stored?.isPaused ?? false;
     this.#partId = stored?.partId;
+  }
+
+  /** As far as it has been noted; while the torrent runs, the torrent knows more. */
+  get have(): Bitfield {
+    return this.#have;
+  }
+
+  /** What the user wants of it; noted with what is noted next. */
+  wishedFor(state: "running" | "paused"): void {
+    this.#isPausedByUser = state === "paused";
   }
 
   /** What is known of the part file; undefined while a file of that name would be somebody else's. */
   get ofPart(): KnownPart | undefined {
     const partId = this.#partId;
-    return partId === undefined ? undefined : { have: this.have, facts: this.#facts, partId };
+    return partId === undefined ? undefined : { have: this.#have, facts: this.#facts, partId };
   }
 
   /** The part file is open, and those pieces of it are right. */
   opened(have: Bitfield, store: PieceStore): void {
     this.#partId = store.opened?.fileId;
-    this.have = have;
+    this.#have = have;
   }
 
   /**
@@ -90,7 +100,7 @@ export class DownloadRecord {
     if (store.status !== "downloading") return;
     if (partId !== this.#partId) throw partLost(partPath);
     this.#facts = facts;
-    this.have = store.have;
+    this.#have = store.have;
     this.store();
   }
 
@@ -98,7 +108,7 @@ export class DownloadRecord {
   async close(store: PieceStore): Promise<void> {
     this.stopSaving();
     await store.close();
-    this.have = store.have;
+    this.#have = store.have;
     // A finished file has its name by now: then there is no part file, and the next start finds the file itself.
     // What has the part file's name now may be somebody else's.
     const partPath = partPathOf(this.#download.destinationPath);
@@ -123,10 +133,10 @@ export class DownloadRecord {
       fileName: metainfo.fileName,
       destinationPath,
       info: metainfo.info,
-      have: this.have.toBytes(),
+      have: this.#have.toBytes(),
       facts: this.#facts,
       partId: this.#partId,
-      isPaused: this.isPausedByUser,
+      isPaused: this.#isPausedByUser,
     });
   }
 }

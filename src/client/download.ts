@@ -1,19 +1,19 @@
-// One download from its first request to its last check: opens or resumes the part file, runs the torrent, saves what
-// is verified, checks the whole and gives the file its name. Its states are a union; each transition is a method.
+// One download from its first request to its last check: opens or resumes the part file, joins the swarm, saves what
+// is verified, checks the whole and gives the file its name. Its states are a union (download-state.ts); each transition
+// is a method here.
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
-import type { PieceHolder } from "../swarm/torrent-status.ts";
 import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
 import { type Arrived, arrivedIn, progress } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
 import { type DownloadState, haveIn, SETTLED, statusOf } from "./download-state.ts";
+import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
-import { PeerSearch } from "./peer-search.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
@@ -47,8 +47,7 @@ export class Download {
   readonly #record: DownloadRecord;
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;
-  /** Of the swarm when it was left last, by performance.now()'s clock. */
-  #left: { readonly holders: readonly PieceHolder[]; readonly atMs: number } | undefined;
+  readonly #swarm: DownloadSwarm;
 
   constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
@@ -63,6 +62,12 @@ export class Download {
     this.#promisedBytes = options.promisedBytes;
     const { groupId, destinationPath } = options;
     this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
+    this.#swarm = new DownloadSwarm(surroundings, {
+      groupId,
+      metainfo,
+      log: this.#log,
+      onEvent: (event) => this.#onTorrentEvent(event),
+    });
     this.#state = { status: "paused", reason: undefined, retry: undefined };
   }
 
@@ -94,7 +99,7 @@ export class Download {
   async begin(isAnswered = false): Promise<void> {
     if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
     if (this.#state.status === "paused") clearTimeout(this.#state.retry?.timer);
-    this.#record.isPausedByUser = false;
+    this.#record.wishedFor("running");
     const opening = { status: "opening" } as const;
     this.#become(opening);
     await this.#openInTurn(opening, isAnswered);
@@ -147,7 +152,7 @@ export class Download {
     if (status !== "running" && status !== "opening" && status !== "paused") {
       throw new MiniTorrentError("INVALID_ARGUMENT", `${this.fileName} is not running: it is ${status}.`);
     }
-    this.#record.isPausedByUser = true;
+    this.#record.wishedFor("paused");
     await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused");
   }
 
@@ -197,7 +202,7 @@ export class Download {
     return whyReport({
       status: this.snapshot(),
       have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
-      holders: active?.torrent.holders() ?? this.#holdersBefore(),
+      holders: active?.torrent.holders() ?? this.#swarm.holdersBefore(),
       contacts: active?.connector.contacts() ?? [],
       askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
       retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
@@ -207,19 +212,6 @@ export class Download {
     });
   }
 
-  /** Who was in the swarm when it was left: they may come back, or may not have gone. */
-  #holdersBefore(): PieceHolder[] {
-    if (this.#left === undefined) return [];
-    const { holders, atMs } = this.#left;
-    const agoMs = performance.now() - atMs;
-    return holders.map((holder) => ({
-      ...holder,
-      isConnected: false,
-      isTried: false,
-      lastSeenAgoMs: holder.lastSeenAgoMs + agoMs,
-    }));
-  }
-
   snapshot(): DownloadStatus {
     const { groupId, destinationPath } = this;
     return statusOf(this.#state, { groupId, destinationPath, metainfo: this.#metainfo }, this.#record.have);
@@ -227,30 +219,12 @@ export class Download {
 
   /** opening -> running */
   async #run(store: PieceStore): Promise<void> {
-    const active = this.#surroundings.session.add({
-      groupId: this.groupId,
-      metainfo: this.#metainfo,
-      have: this.#record.have,
-      storage: store,
-      onEvent: (event) => this.#onTorrentEvent(event),
-    });
-    const search = new PeerSearch({
-      infoHash: this.#metainfo.infoHash,
-      contacts: active.connector,
-      ask: this.#surroundings.ask,
-      nowMs: () => performance.now(),
-      log: this.#log,
-    });
-    const running = { status: "running", active, store, search } as const;
+    const joined = this.#swarm.join(store, this.#record.have);
+    const { active } = joined;
+    const running = { status: "running", store, ...joined } as const;
     this.#become(running);
-    if (!active.torrent.have.isComplete) {
-      // Told while the beginning is noted; the answer names those who have the file.
-      const { infoHash } = this.#metainfo;
-      this.#behind(
-        "looking for peers",
-        search.begin(this.#surroundings.announcer.add({ infoHash, isSeed: false })),
-      );
-    }
+    // While the beginning is noted.
+    if (!active.torrent.have.isComplete) this.#swarm.lookForPeers(joined);
     try {
       await this.#record.begin(store);
     } catch (error) {
@@ -401,10 +375,7 @@ export class Download {
     if (state.status === "paused") clearTimeout(state.retry?.timer);
     this.#become(next);
     if (state.status === "running" || state.status === "verifying") {
-      const { infoHash } = this.#metainfo;
-      this.#left = { holders: state.active.torrent.holders(), atMs: performance.now() };
-      this.#surroundings.session.remove(infoHash, reason);
-      this.#behind("telling the tracker", this.#surroundings.announcer.remove(infoHash));
+      this.#swarm.leave(state.active, reason);
       await this.#record.close(state.store);
     } else if (state.status !== "complete" && state.status !== "ended") {
       this.#record.store();

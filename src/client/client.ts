@@ -24,11 +24,7 @@ import {
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
-import { MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry.ts";
-import { DiskPool } from "../storage/disk-pool.ts";
-import { FrameCache } from "../storage/frame-cache.ts";
-import { PieceMemory } from "../storage/piece-memory.ts";
-import type { StorageResources } from "../storage/piece-store.ts";
+import { createStorageResources, type StorageResources } from "../storage/storage-resources.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
@@ -50,9 +46,6 @@ import type { WhyReport } from "./why.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
 const nothing = z.unknown();
-/** Pieces that are being put together need most; see PieceMemory for how much is of use. */
-const DEFAULT_MEMORY_BYTES = 96 * 1024 * 1024;
-const LEAST_MEMORY_BYTES = 2 * MAX_PIECE_LENGTH_BYTES;
 
 export interface ClientOptions {
   /** Where to listen for peers; port 0: any. */
@@ -87,7 +80,7 @@ export class Client {
   static async open(options: ClientOptions): Promise<Client> {
     const bandwidth = new Bandwidth(() => performance.now());
     for (const direction of ["up", "down"] as const) bandwidth.limit(direction, options.limits?.[direction]);
-    const memory = divideMemory(options.memoryBytes ?? DEFAULT_MEMORY_BYTES);
+    const storage = createStorageResources(options.memoryBytes);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     const identity = await createDeviceIdentity();
     let login: Login | undefined;
@@ -99,7 +92,7 @@ export class Client {
       credentials: (groupId) => login?.memberships.credentials(groupId),
       credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),
     });
-    const client = new Client(options, identity, session, bandwidth, memory);
+    const client = new Client(options, identity, session, bandwidth, storage);
     login = client.#login;
     return client;
   }
@@ -109,21 +102,17 @@ export class Client {
     identity: DeviceIdentity,
     session: Session,
     bandwidth: Bandwidth,
-    memory: { piecesBytes: number; framesBytes: number },
+    storage: StorageResources,
   ) {
     const { log, onEvent, dataDir, trackers } = options;
     this.#options = options;
     this.#session = session;
     this.#bandwidth = bandwidth;
     this.#pins = new PinStore(join(dataDir, "trackers.sqlite"));
-    this.#storage = {
-      disk: new DiskPool(),
-      memory: new PieceMemory(memory.piecesBytes),
-      cache: new FrameCache(memory.framesBytes),
-    };
-    this.#storage.memory.onRoom(() => session.roomAvailable());
+    this.#storage = storage;
+    storage.memory.onRoom(() => session.roomAvailable());
     const link = () => this.#link;
-    this.#login = new Login({ session, storage: this.#storage, identity, dataDir, log, onEvent, link });
+    this.#login = new Login({ session, storage, identity, dataDir, log, onEvent, link });
     this.#link = new TrackerLink({
       trackers,
       firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
@@ -391,17 +380,4 @@ export class Client {
 function dialFrom(listenHost: string): string | undefined {
   const isOneAddress = isIP(listenHost) !== 0 && listenHost !== "0.0.0.0" && listenHost !== "::";
   return isOneAddress ? listenHost : undefined;
-}
-
-/** Two thirds for pieces on their way in, in whole pieces of the largest kind; the rest for those on their way out. */
-function divideMemory(memoryBytes: number): { piecesBytes: number; framesBytes: number } {
-  if (memoryBytes < LEAST_MEMORY_BYTES) {
-    throw new MiniTorrentError(
-      "INVALID_ARGUMENT",
-      "Less than 32 MiB of memory holds no two of the largest pieces.",
-    );
-  }
-  const most = Math.floor((memoryBytes * 2) / 3 / MAX_PIECE_LENGTH_BYTES) * MAX_PIECE_LENGTH_BYTES;
-  const piecesBytes = Math.max(MAX_PIECE_LENGTH_BYTES, most);
-  return { piecesBytes, framesBytes: memoryBytes - piecesBytes };
 }

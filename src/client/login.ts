@@ -13,7 +13,7 @@ import {
   type WriteAttempt,
 } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
-import type { StorageResources } from "../storage/piece-store.ts";
+import type { StorageResources } from "../storage/storage-resources.ts";
 import { Announcer } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";

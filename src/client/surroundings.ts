@@ -2,7 +2,7 @@
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
 import type { WriteAttempt } from "../api/schemas.ts";
-import type { StorageResources } from "../storage/piece-store.ts";
+import type { StorageResources } from "../storage/storage-resources.ts";
 import type { Announcer } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import type { Memberships } from "./memberships.ts";

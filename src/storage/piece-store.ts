@@ -6,24 +6,17 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
-import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
-import type { FrameCache, FramesCallback } from "./frame-cache.ts";
+import type { FramesCallback } from "./frame-cache.ts";
 import { HeldFile } from "./held-file.ts";
 import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
 import { type OpenPart, openPart, removePart, takeName } from "./part-file.ts";
 import type { PieceRange } from "./piece-frames.ts";
-import type { PieceMemory, PieceSlot } from "./piece-memory.ts";
+import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
 import { PrefixHash } from "./prefix-hash.ts";
 import { type RecheckOptions, recheckPieces } from "./recheck.ts";
-
-/** What all stores of a process share. */
-export interface StorageResources {
-  readonly disk: DiskPool;
-  readonly memory: PieceMemory;
-  readonly cache: FrameCache;
-}
+import type { StorageResources } from "./storage-resources.ts";
 
 export interface DownloadStoreOptions extends StorageResources {
   readonly metainfo: Metainfo;

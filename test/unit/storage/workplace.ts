@@ -10,7 +10,8 @@ import { DiskPool, type DiskPoolOptions } from "../../../src/storage/disk-pool.t
 import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
 import type { CommitOutcome } from "../../../src/storage/incoming-pieces.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
-import type { PieceStore, StorageResources } from "../../../src/storage/piece-store.ts";
+import type { PieceStore } from "../../../src/storage/piece-store.ts";
+import type { StorageResources } from "../../../src/storage/storage-resources.ts";
 
 export const PIECE_BYTES = 32 * 1024;
 

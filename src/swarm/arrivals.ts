@@ -70,37 +70,38 @@ export class Arrivals {
     ) {
       this.#duplicateBytes += lengthBytes;
       this.#options.bucket?.spend(lengthBytes);
-      const wasTakenBack = peer.answeredWhatWasTakenBack(pieceIndex, blockIndex);
+      const wasTakenBack = peer.demand.answeredWhatWasTakenBack(pieceIndex, blockIndex);
       // Late, or the answer to a try: once it is whole, the peer gives again.
       if (wasTakenBack && peer.window.isSnubbed) {
-        peer.trialBytes = lengthBytes;
+        peer.demand.trialBegins(lengthBytes);
         return TRIAL_BLOCK.subarray(0, lengthBytes);
       }
-      if (!wasTakenBack && peer.strayBlock() > MAX_STRAY_BLOCKS) {
+      if (!wasTakenBack && peer.demand.strayBlock() > MAX_STRAY_BLOCKS) {
         throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
       }
       return undefined;
     }
     piece.begins(blockIndex);
-    peer.blockBegins(piece, blockIndex);
+    peer.demand.blockBegins(piece, blockIndex);
     return piece.place(blockIndex);
   }
 
   /** What `blockBegins` gave a place to is there. */
   blockEnds(peer: Peer): void {
-    const { arriving, trialBytes } = peer;
+    const { demand } = peer;
+    const trialBytes = demand.trialEnds();
     if (trialBytes > 0) {
-      peer.trialBytes = 0;
       this.#gives(peer, trialBytes);
       return;
     }
+    const { arriving } = demand;
     if (arriving === undefined) return;
     const { piece, blockIndex } = arriving;
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     const nowMs = this.#options.nowMs();
     this.#lastArrivalMs = nowMs;
-    peer.blockIsOver();
-    peer.answered();
+    demand.blockIsOver();
+    demand.answered();
     this.#gives(peer, lengthBytes);
     piece.ends(blockIndex, peer.sourceIndex);
     if (piece.status === "abandoned") {

@@ -136,7 +136,7 @@ export class Downloader {
     const piece = this.picker.openPiece(pieceIndex);
     const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
     // The answer to a cancelled request first: the same block may be asked for again by now.
-    if (peer.answeredWhatWasTakenBack(pieceIndex, blockIndex)) return;
+    if (peer.demand.answeredWhatWasTakenBack(pieceIndex, blockIndex)) return;
     if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) return;
     this.#requests.forget(peer, piece, blockIndex, false);
     if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#requests.resetExclusive(peer);
@@ -158,7 +158,7 @@ export class Downloader {
 
   /** Sends the requests that there is room for. */
   pump(peer: Peer): void {
-    if (!this.#mayAsk(peer) || peer.outstanding > peer.window.refillAtBlocks) return;
+    if (!this.#mayAsk(peer) || peer.demand.outstanding > peer.window.refillAtBlocks) return;
     if (this.#isPumping) {
       this.#mustPumpAll = true;
       return;
@@ -196,7 +196,7 @@ export class Downloader {
   }
 
   #askFreeBlocks(peer: Peer): void {
-    while (peer.outstanding < peer.window.sizeBlocks) {
+    while (peer.demand.outstanding < peer.window.sizeBlocks) {
       if (!this.#isAllowed(peer)) return;
       const piece = this.picker.pieceFor(peer);
       if (piece === undefined) {
@@ -264,8 +264,8 @@ export class Downloader {
     const nowMs = this.#options.nowMs();
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
-      peer.window.adjust(nowMs, peer.paceBytesPerSecond);
-      if (peer.outstanding > 0) this.#patience.lookAfter(peer, nowMs);
+      peer.window.adjust(nowMs, peer.demand.paceBytesPerSecond);
+      if (peer.demand.outstanding > 0) this.#patience.lookAfter(peer, nowMs);
       else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#patience.tryAgain(peer, nowMs);
     }
     this.#patience.giveUpStuckPieces(nowMs);

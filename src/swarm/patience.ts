@@ -40,7 +40,7 @@ export class Patience {
 
   /** Something is asked of the peer: sees whether it takes too long. */
   lookAfter(peer: Peer, nowMs: number): void {
-    if (peer.arriving !== undefined) {
+    if (peer.demand.arriving !== undefined) {
       const patienceMs = this.#isMissedElsewhere(peer)
         ? LAST_BLOCKS_MS
         : peer.window.timeoutMs * MID_BLOCK_TIMEOUTS;
@@ -55,7 +55,7 @@ export class Patience {
 
   /** What is arriving from the peer is one of the last blocks, and somebody who has nothing else to do has it too. */
   #isMissedElsewhere(peer: Peer): boolean {
-    const piece = peer.arriving?.piece;
+    const piece = peer.demand.arriving?.piece;
     if (piece === undefined || !this.#options.picker.isEndgame) return false;
     return this.#options.peers.some(
       (other) =>
@@ -103,7 +103,7 @@ export class Patience {
       const pieceIndex = (start + step) % geometry.pieceCount;
       if (have.has(pieceIndex) || !peer.has.has(pieceIndex)) continue;
       const blockIndex = Math.floor(random() * geometry.blockCount(pieceIndex));
-      if (!peer.tries(pieceIndex, blockIndex)) return;
+      if (!peer.demand.tries(pieceIndex, blockIndex)) return;
       const lengthBytes = geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
       peer.link.request(pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
       return;

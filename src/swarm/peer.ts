@@ -1,23 +1,17 @@
-// The state of one connection: who is there, what it has, how it stands to us and we to it, what is asked of it and how
-// fast it flows. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
+// The state of one connection: who is there, what it has, how it stands to us and we to it; what is asked of it is in
+// demand.ts. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
 import type { Bitfield } from "../metainfo/bitfield.ts";
-import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { PeerLink } from "../wire/messages.ts";
 import { Answering } from "./answering.ts";
 import type { ChokablePeer } from "./choker.ts";
-import type { OpenPiece } from "./open-piece.ts";
+import { Demand } from "./demand.ts";
 import type { PickingPeer } from "./piece-choice.ts";
 import { PieceSet } from "./piece-set.ts";
 import { Rate } from "./rate.ts";
 import { RequestWindow } from "./request-window.ts";
-import { TakenBack } from "./taken-back.ts";
 import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
 import type { Trust } from "./trust.ts";
 import type { UploadQueue } from "./upload-queue.ts";
-
-/** A peer with less than this and a round trip's worth asked of it runs dry before the next request reaches it. */
-const HUNGRY_SECONDS = 0.02;
-const HUNGRY_BLOCKS = 4;
 
 /** Suggestions that are kept; of more, the oldest are forgotten. */
 const MAX_SUGGESTIONS = 64;
@@ -57,13 +51,11 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly link: PeerLink;
   readonly supportsFast: boolean;
   readonly downloaded = new Rate();
-  /** How fast it gives while something is asked of it. */
-  readonly #pace = new Rate();
   readonly uploaded = new Rate();
   readonly window: RequestWindow;
   readonly answering: Answering;
-  /** Length of the block that is arriving to show that the peer gives; 0: none is. */
-  trialBytes = 0;
+  /** What is asked of it. */
+  readonly demand: Demand;
   readonly uploads: UploadQueue;
   readonly #trust: Trust;
   readonly #clock: () => number;
@@ -79,12 +71,8 @@ export class Peer implements PickingPeer, ChokablePeer {
   /** Pieces that the peer has and we lack. */
   #wantedCount = 0;
   #weAreInterested = false;
-  #outstanding = 0;
-  #arriving: { readonly piece: OpenPiece; readonly blockIndex: number } | undefined;
-  readonly #takenBack = new TakenBack();
   readonly #suggestions: number[] = [];
   #suggestedAtMs = Number.NEGATIVE_INFINITY;
-  #strayBlocks = 0;
   #clientName: string | undefined;
   #listenPort: number | undefined;
 
@@ -103,6 +91,8 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#taking = { status: "choked", sinceMs: options.nowMs };
     this.#listenPort = options.identity.listenPort;
     this.window = new RequestWindow(options.requestsToPeer, options.nowMs);
+    const { window, answering, supportsFast } = this;
+    this.demand = new Demand({ window, answering, supportsFast, clock: options.clock });
     this.uploads = options.makeUploads(this);
   }
 
@@ -205,95 +195,21 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.window.unchoked(this.#clock());
   }
 
-  /** Blocks that are asked for and have not come. */
-  get outstanding(): number {
-    return this.#outstanding;
-  }
-
-  get arriving(): { readonly piece: OpenPiece; readonly blockIndex: number } | undefined {
-    return this.#arriving;
-  }
-
-  asked(): void {
-    this.window.asked(++this.#outstanding, this.#clock());
-    this.answering.asked();
+  get isHungry(): boolean {
+    return this.demand.isHungry;
   }
 
   /** A block of it was put in its place. */
   gave(bytes: number): void {
     this.downloaded.add(bytes);
-    this.#pace.add(bytes);
-  }
-
-  /** How fast it gives while something is asked of it; 0: not known. */
-  get paceBytesPerSecond(): number {
-    return this.#pace.bytesPerSecond;
+    this.demand.gave(bytes);
   }
 
   /** `elapsedMs` have gone by since the last call. */
   advance(elapsedMs: number): void {
     this.downloaded.advance(elapsedMs);
     this.uploaded.advance(elapsedMs);
-    if (this.#outstanding > 0) this.#pace.advance(elapsedMs);
-  }
-
-  /** A request is answered. */
-  answered(): void {
-    this.#outstanding--;
-    this.answering.heard(this.#outstanding > 0);
-  }
-
-  /** A request is cancelled or forgotten; the block may be on its way. */
-  tookBack(pieceIndex: number, blockIndex: number): void {
-    this.#outstanding--;
-    // Without the fast extension it needs no answer any longer.
-    if (this.#outstanding === 0 && !this.supportsFast) this.answering.nothingIsAsked();
-    this.window.lostCount();
-    this.#takenBack.add(pieceIndex, blockIndex);
-  }
-
-  /** The peer answers a request that had been taken back. Returns false if there was none for that block. */
-  answeredWhatWasTakenBack(pieceIndex: number, blockIndex: number): boolean {
-    const wasTakenBack = this.#takenBack.answered(pieceIndex, blockIndex);
-    if (wasTakenBack) this.answering.heard(this.#outstanding > 0);
-    return wasTakenBack;
-  }
-
-  /**
-   * A block is asked for that nobody waits for, to see whether the peer answers. Returns false if an earlier one is
-   * still open: what is on its way says the same.
-   */
-  tries(pieceIndex: number, blockIndex: number): boolean {
-    if (this.#takenBack.has(pieceIndex, blockIndex)) return false;
-    this.#takenBack.add(pieceIndex, blockIndex);
-    return true;
-  }
-
-  blockBegins(piece: OpenPiece, blockIndex: number): void {
-    this.#arriving = { piece, blockIndex };
-  }
-
-  blockIsOver(): void {
-    this.#arriving = undefined;
-  }
-
-  /** A block came that was never asked for. Returns how many of these there were. */
-  strayBlock(): number {
-    return ++this.#strayBlocks;
-  }
-
-  get isHungry(): boolean {
-    const seconds = HUNGRY_SECONDS + this.window.roundTripMs / 1000;
-    const blocks = (this.#pace.bytesPerSecond * seconds) / BLOCK_LENGTH_BYTES;
-    return this.#outstanding < Math.max(HUNGRY_BLOCKS, blocks);
-  }
-
-  /** How long the peer needs for what is asked of it; Infinity for one that gives nothing. */
-  get queueMs(): number {
-    if (this.#outstanding === 0) return 0;
-    const { bytesPerSecond } = this.#pace;
-    if (bytesPerSecond === 0 || this.window.isSnubbed) return Number.POSITIVE_INFINITY;
-    return (this.#outstanding * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
+    this.demand.advance(elapsedMs);
   }
 
   // What it takes
@@ -372,7 +288,7 @@ export class Peer implements PickingPeer, ChokablePeer {
       uploadBytesPerSecond: this.uploadBytesPerSecond,
       downloadedBytes: this.downloaded.totalBytes,
       uploadedBytes: this.uploaded.totalBytes,
-      requestsOutstanding: this.#outstanding,
+      requestsOutstanding: this.demand.outstanding,
       requestWindow: this.window.sizeBlocks,
       weAreInterested: this.#weAreInterested,
       isInterestedInUs: this.#isInterestedInUs,

@@ -45,7 +45,7 @@ export class Requests {
   }
 
   #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
-    peer.asked();
+    peer.demand.asked();
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     this.#bucket?.spend(lengthBytes);
     peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
@@ -63,7 +63,7 @@ export class Requests {
 
   #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
-    peer.tookBack(piece.pieceIndex, blockIndex);
+    peer.demand.tookBack(piece.pieceIndex, blockIndex);
     this.#bucket?.giveBack(lengthBytes);
     peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
   }
@@ -84,7 +84,7 @@ export class Requests {
     this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
       if (isArriving && !how.includingArriving) return;
       this.forget(peer, piece, blockIndex, how.mayStillCome);
-      if (isArriving) peer.blockIsOver();
+      if (isArriving) peer.demand.blockIsOver();
       if (piece.status === "abandoned") this.giveBack(piece);
     });
   }
@@ -93,17 +93,17 @@ export class Requests {
   forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
     piece.forget(blockIndex);
     this.#bucket?.giveBack(piece.lengthOfBlockBytes(blockIndex));
-    if (mayStillCome) peer.tookBack(piece.pieceIndex, blockIndex);
-    else peer.answered();
+    if (mayStillCome) peer.demand.tookBack(piece.pieceIndex, blockIndex);
+    else peer.demand.answered();
     this.#picker.somethingFreed();
   }
 
   #eachRequest(peer: Peer, visit: (piece: OpenPiece, blockIndex: number, isArriving: boolean) => void): void {
-    if (peer.outstanding === 0) return;
+    if (peer.demand.outstanding === 0) return;
     for (const piece of [...this.#picker.openPieces()]) {
       for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
         if (!piece.isAskedOf(blockIndex, peer.slot)) continue;
-        const { arriving } = peer;
+        const { arriving } = peer.demand;
         visit(piece, blockIndex, arriving?.piece === piece && arriving.blockIndex === blockIndex);
       }
     }

@@ -1,0 +1,74 @@
+// What is asked of one peer: what is counted, and what that says of how busy the peer is.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { Answering } from "../../../src/swarm/answering.ts";
+import { Demand } from "../../../src/swarm/demand.ts";
+import { RequestWindow } from "../../../src/swarm/request-window.ts";
+
+function open({ supportsFast = true } = {}) {
+  const time = { nowMs: 0 };
+  const clock = () => time.nowMs;
+  const window = new RequestWindow(1000, 0);
+  const answering = new Answering(clock);
+  return { time, window, answering, demand: new Demand({ window, answering, supportsFast, clock }) };
+}
+
+test("a request that was taken back is answered once, and is no longer outstanding before that", () => {
+  const { demand } = open();
+  demand.asked();
+  demand.tookBack(3, 1);
+  assert.equal(demand.outstanding, 0);
+  assert.deepEqual(
+    [demand.answeredWhatWasTakenBack(3, 1), demand.answeredWhatWasTakenBack(3, 1), demand.outstanding],
+    [true, false, 0],
+  );
+});
+
+test("who cannot reject need not answer what was taken back; who can is silent until it does", () => {
+  for (const supportsFast of [false, true]) {
+    const { demand, answering, time } = open({ supportsFast });
+    demand.asked();
+    demand.tookBack(3, 1);
+    time.nowMs = 5000;
+    assert.equal(answering.remark, supportsFast ? "silent for 5 s" : undefined);
+    demand.answeredWhatWasTakenBack(3, 1);
+    assert.equal(answering.remark, undefined);
+  }
+});
+
+test("one try for a block is open at a time, and its answer is told once", () => {
+  const { demand } = open();
+  assert.deepEqual([demand.tries(7, 2), demand.tries(7, 2)], [true, false]);
+  assert.equal(demand.answeredWhatWasTakenBack(7, 2), true);
+  demand.trialBegins(BLOCK_LENGTH_BYTES);
+  assert.deepEqual([demand.trialEnds(), demand.trialEnds()], [BLOCK_LENGTH_BYTES, 0]);
+});
+
+test("the queue of a peer is as long as its pace says; endless for one that gave nothing, or is snubbed", () => {
+  const { demand, window, time } = open();
+  assert.deepEqual([demand.queueMs, demand.isHungry], [0, true]);
+  for (let i = 0; i < 100; i++) demand.asked();
+  assert.deepEqual([demand.queueMs, demand.isHungry], [Number.POSITIVE_INFINITY, false]);
+  for (let i = 0; i < 100; i++) {
+    demand.gave(10 * BLOCK_LENGTH_BYTES);
+    demand.advance(100);
+  }
+  const expectedMs = (100 * BLOCK_LENGTH_BYTES * 1000) / demand.paceBytesPerSecond;
+  assert.ok(Math.abs(demand.paceBytesPerSecond / (100 * BLOCK_LENGTH_BYTES) - 1) < 0.01);
+  assert.equal(demand.queueMs, expectedMs);
+  window.snub(time.nowMs);
+  assert.equal(demand.queueMs, Number.POSITIVE_INFINITY);
+});
+
+test("the pace of a peer stands while nothing is asked of it", () => {
+  const { demand } = open();
+  demand.asked();
+  demand.gave(BLOCK_LENGTH_BYTES);
+  demand.advance(100);
+  const pace = demand.paceBytesPerSecond;
+  demand.answered();
+  demand.advance(10_000);
+  assert.ok(pace > 0);
+  assert.equal(demand.paceBytesPerSecond, pace);
+});

@@ -9,6 +9,15 @@ export interface FileRange {
   readonly lengthBytes: number;
 }
 
+/** Where in a file: `path` is for the sentences of errors. */
+export interface FilePlace {
+  readonly fd: number;
+  readonly path: string;
+  readonly positionBytes: number;
+}
+
+export type NamedFileRange = FileRange & FilePlace;
+
 /** Hashes the bytes; if the hash is `sha1` (20 bytes), writes them to the file. Gives true, or false for another hash. */
 export interface WriteJob {
   readonly kind: "write";

@@ -2,9 +2,10 @@
 // the pieces, another hashes the whole from the same memory. So both hashes are of the same bytes whatever happens to
 // the file meanwhile; and a file that changes meanwhile is refused.
 import { choosePieceLengthBytes, Geometry } from "../metainfo/geometry.ts";
+import type { Digest } from "./digest.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
-import { CHUNK_BYTES, type Digest, type DiskPool } from "./disk-pool.ts";
+import { CHUNK_BYTES, type DiskPool } from "./disk-pool.ts";
 import { factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 
 /** One that is read into, one that is hashed, and two so that neither thread waits for the other. */

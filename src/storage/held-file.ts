@@ -3,7 +3,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { readError } from "./disk-errors.ts";
-import type { NamedFileRange } from "./disk-pool.ts";
+import type { NamedFileRange } from "./disk-jobs.ts";
 
 export class HeldFile {
   readonly #handle: FileHandle;

@@ -3,7 +3,8 @@
 // background. So the end of a download needs no second pass, except over what was still out of order.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
-import type { Digest, DiskPool } from "./disk-pool.ts";
+import type { Digest } from "./digest.ts";
+import type { DiskPool } from "./disk-pool.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 
 /** Most bytes of one job: 3 ms, so that a piece that waits to be written behind it hardly notices. */

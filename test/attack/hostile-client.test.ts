@@ -57,6 +57,7 @@ const SAMPLES: Record<string, () => unknown> = {
   userId: () => "bob",
   password: () => "a password",
   writeId: () => randomUUID(),
+  isRetry: () => true,
   groupId: () => "films",
   fileName: () => "a.bin",
   requestPem: () => requestPem,

@@ -161,7 +161,7 @@ function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]
     [[]],
   ];
   for (const field of Object.keys(sample)) {
-    if (field !== "requestPem") {
+    if (field !== "requestPem" && field !== "isRetry") {
       const { [field]: _, ...without } = sample;
       yield [`no ${field}`, without];
     }
@@ -169,6 +169,7 @@ function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]
       // An empty list is a proper list; a password may be any text; any group or file may be asked for by a proper name.
       if (field === "password" && (wrong === "\0" || wrong === "../..")) continue;
       if (field === "fileName" && typeof wrong === "string") continue;
+      if (field === "isRetry" && wrong === true) continue;
       yield [field, { ...sample, [field]: wrong }];
     }
   }

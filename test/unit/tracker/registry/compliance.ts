@@ -366,6 +366,39 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       });
     }
 
+    it("keeps one of one command's two claims, the retry's, in whatever order and heaps they come with others'", async (context) => {
+      const claims = (["first", "retry", "rival"] as const).map((origin) => {
+        const writeId = origin === "rival" ? "another" : "w";
+        return { origin, writeId, isRetry: origin === "retry" };
+      });
+      await fc.assert(
+        fc.asyncProperty(
+          fc.shuffledSubarray([0, 1, 2], { minLength: 3 }),
+          fc.integer({ min: 1, max: 3 }),
+          fc.constantFrom(...[0, 1, 2].map((first) => [first, (first + 1) % 3, (first + 2) % 3])),
+          async (order, heap, clocks) => {
+            const rows: RegistryRecord[] = [];
+            for (const [index, { origin, writeId, isRetry }] of claims.entries()) {
+              const made = open(context, { origin, nowMs: () => NOW_MS - 5 * (clocks[index] ?? 0) });
+              const claim = (writer: RegistryWriter) => writer.makeClaim("user", "alice", origin);
+              rows.push(...(await made.transact(writeId, claim, isRetry)).records);
+              made.close();
+            }
+            const registry = at(context, "fourth");
+            const shuffled = order.flatMap((index) => rows[index] ?? []);
+            for (let from = 0; from < 3; from += heap)
+              await registry.merge(shuffled.slice(from, from + heap));
+            const [first, retry] = rows;
+            assert.ok(first && retry);
+            assert.equal(keptTwinOf(registry.row("user", "alice", first.claimId) ?? first), retry.claimId);
+            assert.notEqual(registry.row("user", "alice", retry.claimId)?.value, undefined);
+            registry.close();
+          },
+        ),
+        { numRuns: 40 },
+      );
+    });
+
     it("ends a claim that was made here and lost in the commit that says so, and none that was made elsewhere", async (context) => {
       const [one, other, third] = [
         at(context, "one"),
@@ -432,13 +465,16 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
         fc.asyncProperty(fc.array(recordArbitrary, { maxLength: 12 }), async (records) => {
           const registry = open(context, { origin: "self", nowMs: () => NOW_MS, totalsOf });
           for (const record of records) await registry.merge([record]);
-          await write(registry, (writer) => writer.put("share", "a", "mine"));
-          await assert.rejects(
+          const failing = () =>
             write(registry, (writer) => {
               writer.put("share", "b", "undone");
               throw new Error("no");
-            }),
-          );
+            });
+          await assert.rejects(failing(), "alone");
+          const beside = failing();
+          const mine = write(registry, (writer) => writer.put("share", "a", "mine"));
+          await assert.rejects(beside, "in one commit with another");
+          await mine;
           const live = registry.since({}, 100).filter(({ value }) => value !== undefined);
           const expected = live.filter(({ kind }) => kind === "share").length;
           assert.equal(registry.total("share"), expected);

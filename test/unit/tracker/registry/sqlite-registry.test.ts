@@ -19,7 +19,7 @@ function temporaryFolder(context: TestContext): string {
 }
 
 function openAt(context: TestContext, path: string, nowMs = () => NOW_MS): SqliteRegistry {
-  const registry = SqliteRegistry.open({ path, nowMs });
+  const registry = SqliteRegistry.open({ path, nowMs, totalsOf: () => ({ rows: 1 }) });
   context.after(() => registry.close());
   return registry;
 }
@@ -162,15 +162,18 @@ describe("SqliteRegistry on a disk", () => {
       CREATE TRIGGER fail AFTER INSERT ON record WHEN new.key = 'bad' BEGIN INSERT INTO child VALUES (1); END`);
     database.close();
     const registry = openAt(context, path);
+    const bad = () => write(registry, (writer) => writer.put("share", "bad", 1));
     const results = await Promise.allSettled([
       write(registry, (writer) => writer.put("share", "good", 1)),
-      write(registry, (writer) => writer.put("share", "bad", 1)),
+      bad(),
     ]);
     assert.deepEqual(
       results.map(({ status }) => status),
       ["rejected", "rejected"],
     );
+    await assert.rejects(bad(), "alone in its commit");
     assert.deepEqual({ digest: registry.digest(), vector: registry.vector }, before);
+    assert.equal(registry.total("rows"), 1);
     assert.equal(registry.get("share", "good"), undefined);
     const [next] = await write(registry, (writer) => writer.put("share", "good", 2));
     assert.equal(next?.seq, 1);

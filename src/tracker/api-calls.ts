@@ -6,6 +6,7 @@ import { isObservable } from "@trpc/server/observable";
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
+import { eventText } from "./event-text.ts";
 import type { RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";
 
@@ -88,7 +89,7 @@ export class ApiCalls {
     }
     this.#say({ id, result: { type: "started" } });
     const { unsubscribe } = told.subscribe({
-      next: (data) => this.#say({ id, result: { type: "data", data } }),
+      next: (data) => this.#tell(id, data),
     });
     this.#listening.push({ id, end: unsubscribe });
   }
@@ -111,6 +112,16 @@ export class ApiCalls {
       id,
       error: getTRPCErrorShape({ config, error, type, path, input: call?.params.input, ctx }),
     });
+  }
+
+  /** Events, each of which may go to thousands of clients: only the frame around them is made for this one. */
+  #tell(id: CallId, data: unknown): void {
+    if (this.#isClosed) return;
+    const events: readonly unknown[] = Array.isArray(data) ? data : [data];
+    const texts = events.map((event) =>
+      typeof event === "object" && event !== null ? eventText(event) : JSON.stringify(event),
+    );
+    this.#options.say(`{"id":${JSON.stringify(id)},"result":{"type":"data","data":[${texts.join(",")}]}}`);
   }
 
   #say(message: object): void {

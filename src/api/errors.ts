@@ -39,6 +39,7 @@ export const errorCodes = {
   CORRUPT_FILE: "The whole file does not have the SHA-1 it should have.",
   // Between the machines
   TRACKERS_UNREACHABLE: "None of the trackers answers.",
+  TRACKER_CANNOT_WRITE: "The tracker cannot write now, and no other one answers.",
   TRACKER_KEY_CHANGED: "A tracker shows another key than before.",
   ADDRESS_IN_USE: "The address to listen on is taken, or is not this machine's.",
   DATA_DIR_IN_USE: "Another process uses that data directory.",

@@ -94,6 +94,14 @@ export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: 
         ", ",
       ),
     ],
+    ...(status.cannotWrite === undefined
+      ? []
+      : ([
+          [
+            "cannot write",
+            `since ${formatTime(status.cannotWrite.sinceMs, view)}: ${status.cannotWrite.sentence}`,
+          ],
+        ] as [string, string][])),
     ["digest", status.digest.slice(0, DIGEST_DIGITS_SHOWN)],
   ];
   const lines = facts.map(([name, value]) => `${name.padEnd(11)}  ${harmless(value)}`);

@@ -78,7 +78,7 @@ export class TrackerLink {
     try {
       given = await question(first.socket.api);
     } catch (error) {
-      if (!isLostConnection(error)) throw asRefusal(error);
+      if (!isLostConnection(error) && !isForAnotherTracker(error)) throw asRefusal(error);
       this.#lose(first);
       const second = await this.#connection();
       this.#log.info({ from: first.tracker, to: second.tracker }, "asking again at another tracker");
@@ -244,6 +244,11 @@ function unreachable(cause: unknown): MiniTorrentError {
 /** A tracker that refuses says so with one of our codes; anything else means that it did not answer. */
 function isLostConnection(error: unknown): boolean {
   return error instanceof TRPCClientError && error.data === undefined && error.shape === undefined;
+}
+
+/** A tracker that cannot write: another one may be able to. */
+function isForAnotherTracker(error: unknown): boolean {
+  return asRefusal(error).code === "TRACKER_CANNOT_WRITE";
 }
 
 /** What a tracker's refusal, or the loss of it, is to a person. */

@@ -8,6 +8,7 @@ export interface MetricSources {
   readonly linksConnected: () => number;
   readonly lagRecords: () => number;
   readonly lagSeconds: () => number;
+  readonly cannotWrite: () => number;
 }
 
 export class Metrics {
@@ -32,6 +33,11 @@ export class Metrics {
       "minitorrent_tracker_replication_lag_seconds",
       "For how long the other tracker furthest behind has lacked rows, or has been out of reach",
       sources.lagSeconds,
+    );
+    this.#gauge(
+      "minitorrent_tracker_cannot_write",
+      "1 while this tracker cannot write and serves no clients",
+      sources.cannotWrite,
     );
     this.#gauge(
       "minitorrent_tracker_links_connected",

@@ -59,6 +59,8 @@ const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 const KEEP_ALIVE_TIMEOUT_MS = 20_000;
 /** RFC 6455 registry: "try again later". */
 const CLOSE_TRY_AGAIN_LATER = 1013;
+/** How long a client may take to answer the close frame. */
+const CLOSE_TIMEOUT_MS = 500;
 
 export interface ServerOptions {
   readonly address: Address;
@@ -76,6 +78,8 @@ export interface ServerOptions {
 }
 
 export interface TrackerServer {
+  /** Closes every client's connection: it goes on at the next tracker. */
+  turnClientsAway(reason: string): void;
   close(): Promise<void>;
 }
 
@@ -161,6 +165,12 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     throw asListenError(error, options.address);
   }
   return {
+    turnClientsAway: (reason) => {
+      for (const client of api.clients) {
+        client.close(CLOSE_TRY_AGAIN_LATER, reason);
+        setTimeout(() => client.terminate(), CLOSE_TIMEOUT_MS).unref();
+      }
+    },
     close: async () => {
       // What a client's end sets going reads the registry: it must be over before that is closed.
       const gone = [...api.clients, ...sync.clients].map((socket) => {
@@ -182,7 +192,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
  * @param onLogIn somebody has a session on the connection at that place
  */
 function apiSockets(
-  { services, log, onEventPushed }: ServerOptions,
+  { services, log, onEventPushed, isServing }: ServerOptions,
   onLogIn: (place: string) => void,
 ): WebSocketServer {
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
@@ -239,6 +249,7 @@ function apiSockets(
     socket.on("message", (data, isBinary) => {
       heartbeat.heard(socket);
       const text = isBinary ? undefined : String(data);
+      if (!isServing()) return; // it was turned away, and asks again at another tracker
       if (text === "PING") socket.send("PONG");
       else if (text === "PONG") return;
       else if (standstill.mayHaveHeldUp(openedMs)) {

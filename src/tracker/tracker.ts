@@ -2,6 +2,7 @@
 // serving are elsewhere; here is what is connected to what.
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
@@ -27,6 +28,7 @@ import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
+import type { DiskTrouble } from "./registry/disk-trouble.ts";
 import type { RegistryWriter } from "./registry/registry.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
 import { SqliteRegistry } from "./registry/sqlite-registry.ts";
@@ -34,6 +36,14 @@ import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
 import { listen, type TrackerServer } from "./server.ts";
 import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
+import { type WriteBlock, WriteBlocks } from "./write-block.ts";
+
+/** How often a tracker that cannot write looks whether it can. */
+const RETRY_WRITE_MS = 2_000;
+/** Below that a disk that was full counts as full still: the next writes would fill it again. */
+const LEAST_ROOM_BYTES = 1024 * 1024;
+/** What the registry's disk is to blame for; it is tried again until it takes a write. */
+const DISK_REASONS: readonly DiskTrouble[] = ["disk-full", "disk-read-only", "disk-failed"];
 
 export interface TrackerOptions {
   /** The lines of tracker_info.txt. */
@@ -72,6 +82,8 @@ export interface TrackerStatus {
   readonly files: number;
   /** Equal at two trackers that have the same rows. */
   readonly digest: string;
+  readonly isServing: boolean;
+  readonly cannotWrite: WriteBlock | undefined;
   readonly links: readonly TrackerLinkStatus[];
 }
 
@@ -94,7 +106,9 @@ export class Tracker {
   readonly #lag = new ReplicationLag();
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
-  #isServing = false;
+  #hasCaughtUp = false;
+  readonly #writeBlocks: WriteBlocks;
+  #cancelRetry: () => void = () => {};
   #cancelSample: () => void = () => {};
 
   private constructor(
@@ -103,12 +117,14 @@ export class Tracker {
     registry: SqliteRegistry,
     pins: PinStore,
     identity: DeviceIdentity,
+    writeBlocks: WriteBlocks,
   ) {
     this.#dataDir = dataDir;
     this.#clock = { nowMs, setTimer };
     this.#startedAtMs = nowMs();
     this.#registry = registry;
     this.#pins = pins;
+    this.#writeBlocks = writeBlocks;
     this.address = formatAddress(own);
     this.fingerprint = fingerprintOfPem(identity.certificatePem);
     this.#presence = new Presence({
@@ -142,6 +158,7 @@ export class Tracker {
       lagRecords: () => Math.max(0, ...this.#linkStatus().map(({ lagRecords }) => lagRecords ?? 0)),
       lagSeconds: () => Math.max(0, ...this.#linkStatus().map(({ lagSeconds }) => lagSeconds)),
       linksConnected: () => this.#linkStatus().filter(({ state }) => state === "connected").length,
+      cannotWrite: () => (this.#writeBlocks.current === undefined ? 0 : 1),
     });
   }
 
@@ -163,14 +180,23 @@ export class Tracker {
     makePrivateFolder(dataDir);
     makePrivateFiles(dataDir, options.log);
     const nowMs = options.nowMs ?? Date.now;
-    // First of all: it holds the lock on the directory.
-    const registry = SqliteRegistry.open({ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf });
-    let pins: PinStore | undefined;
     let tracker: Tracker | undefined;
+    const writeBlocks = new WriteBlocks({
+      nowMs,
+      onChanged: (current) => {
+        if (tracker !== undefined) tracker.#writeBlockChanged(current, options.log);
+      },
+    });
+    // First of all: it holds the lock on the directory.
+    const registry = SqliteRegistry.open({
+      ...{ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf },
+      onTrouble: (trouble) => writeBlocks.begin(trouble),
+    });
+    let pins: PinStore | undefined;
     try {
       const identity = await openIdentity(dataDir);
       pins = new PinStore(join(dataDir, PINS_FILE));
-      tracker = new Tracker(options, own, registry, pins, identity);
+      tracker = new Tracker(options, own, registry, pins, identity, writeBlocks);
       await tracker.#start(options, own, identity);
       return tracker;
     } catch (error) {
@@ -194,6 +220,8 @@ export class Tracker {
       groups: this.#registry.total(claimTotals.group),
       files: this.#registry.total(claimTotals.file),
       digest: this.#registry.digest(),
+      isServing: this.#isServing,
+      cannotWrite: this.#writeBlocks.current,
       links: this.#linkStatus(),
     };
   }
@@ -229,6 +257,7 @@ export class Tracker {
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
   async close(): Promise<void> {
     this.#cancelSample();
+    this.#cancelRetry();
     this.#links?.close();
     await this.#server?.close();
     this.#replication.close();
@@ -282,13 +311,56 @@ export class Tracker {
     const hasCaughtUp = (name: string): boolean =>
       this.#replication.status().some((link) => link.name === name && link.state === "connected");
     await this.#links.met(hasCaughtUp);
-    this.#isServing = true;
+    this.#hasCaughtUp = true;
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
-  #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
+  /** Clients are better served by another tracker as long as this one cannot write. */
+  get #isServing(): boolean {
+    return this.#hasCaughtUp && this.#writeBlocks.current === undefined;
+  }
+
+  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE; whatever else Replication.write throws */
+  async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
+    const block = this.#writeBlocks.current;
+    if (block !== undefined) {
+      throw new MiniTorrentError("TRACKER_CANNOT_WRITE", `This tracker cannot write: ${block.sentence}.`);
+    }
     this.#metrics.write();
-    return this.#replication.write(writeId, work, isRetry);
+    return await this.#replication.write(writeId, work, isRetry);
+  }
+
+  #writeBlockChanged(current: WriteBlock | undefined, log: Logger): void {
+    if (current === undefined) {
+      log.warn("this tracker can write again");
+      return;
+    }
+    const { reason, sentence } = current;
+    log.error({ reason }, `this tracker cannot write: ${sentence}`);
+    this.#server?.turnClientsAway(reason);
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    this.#cancelRetry();
+    this.#cancelRetry = this.#clock.setTimer(RETRY_WRITE_MS, () => void this.#retryWrite());
+  }
+
+  /** Whether the disk takes a write again; never rejects. */
+  async #retryWrite(): Promise<void> {
+    if (!DISK_REASONS.some((reason) => this.#writeBlocks.has(reason))) return;
+    try {
+      const hasRoom =
+        !this.#writeBlocks.has("disk-full") || (await roomBytes(this.#dataDir)) >= LEAST_ROOM_BYTES;
+      if (hasRoom) {
+        await this.#registry.probe();
+        for (const reason of DISK_REASONS) this.#writeBlocks.end(reason);
+        return;
+      }
+    } catch {
+      // It is said already, and is tried again.
+    }
+    this.#retryLater();
   }
 
   #sampleLag(): void {
@@ -317,6 +389,8 @@ export class Tracker {
       trackerId: this.#registry.origin,
       startedAtMs: this.#startedAtMs,
       digest: this.#registry.digest(),
+      isServing: this.#isServing,
+      cannotWrite: this.#writeBlocks.current ?? null,
       clientsOnline: this.#connections.count,
       links: this.#linkStatus(),
     };
@@ -326,4 +400,10 @@ export class Tracker {
 function setTimer(delayMs: number, callback: () => void): () => void {
   const timer = setTimeout(callback, delayMs);
   return () => clearTimeout(timer);
+}
+
+/** Room on the disk of that folder, in bytes; Infinity where the file system does not say. */
+async function roomBytes(folder: string): Promise<number> {
+  const { bavail, blocks, bsize } = await statfs(folder);
+  return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
 }

@@ -3,7 +3,8 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, closeSync, openSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
-import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+import { MiniTorrentError } from "../../api/errors.ts";
+import { asDiskError, type DiskTrouble, diskTroubleOf, isSqliteError } from "./disk-trouble.ts";
 import { RecordTable, type TableFace } from "./record-table.ts";
 import {
   type Claim,
@@ -34,9 +35,6 @@ const CACHE_KIB = 16 * 1024;
 const CHECKPOINT_PAGES = 4_000;
 /** Pages that a backup copies at a time, while which no write goes on: a millisecond. */
 const BACKUP_PAGES = 256;
-/** SQLite's result codes (https://sqlite.org/rescode.html). */
-const SQLITE_BUSY = 5;
-const SQLITE_FULL = 13;
 
 export interface SqliteRegistryOptions {
   /** The database's file, made if there is none, or ":memory:". */
@@ -47,6 +45,8 @@ export interface SqliteRegistryOptions {
   readonly newOrigin?: () => OriginId;
   /** What is kept count of; nothing otherwise. The same for a file as long as it lives. */
   readonly totalsOf?: TotalsOf;
+  /** The disk refuses what was to be read or written. Each time; whoever waited is told by an error besides. */
+  readonly onTrouble?: (trouble: DiskTrouble) => void;
 }
 
 /** A write or merge that waits for the next commit. */
@@ -61,6 +61,7 @@ export class SqliteRegistry implements Registry {
   readonly #table: RecordTable;
   readonly #nowMs: () => number;
   readonly #newOrigin: () => OriginId;
+  readonly #onTrouble: (trouble: DiskTrouble) => void;
   #origin: OriginId;
   #clock: HybridClock;
   #queue: Queued[] = [];
@@ -71,12 +72,13 @@ export class SqliteRegistry implements Registry {
     this.#database = database;
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
+    this.#onTrouble = options.onTrouble ?? (() => {});
     this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})));
     // A new incarnation at each start: the disk may be an old copy, brought back, and others may have writes with the
     // numbers that would be given next. Who looks for that later cannot tell; nor does it help that this copy has none.
     this.#doubtful = new Set(this.#table.pendingClaims());
     this.#origin = this.#newOrigin();
-    this.#saveOrigin();
+    this.#table.addOwnOrigin(this.#origin);
     this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#table.state("clock"));
   }
 
@@ -139,6 +141,11 @@ export class SqliteRegistry implements Registry {
     if (settled.length > 0) await this.confirm(settled);
   }
 
+  /** Resolves if something can be written. */
+  probe(): Promise<void> {
+    return this.#enqueue(() => {}); // each commit writes the clock
+  }
+
   confirm(claimIds: readonly Stamp[]): Promise<void> {
     return this.#enqueue(() => {
       for (const claimId of claimIds) this.#settle(claimId);
@@ -147,12 +154,18 @@ export class SqliteRegistry implements Registry {
 
   renewOrigin(): OriginId {
     this.#commitQueued();
-    this.#origin = this.#newOrigin();
-    this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#clock.latest);
-    this.#database.exec("BEGIN IMMEDIATE");
-    this.#saveOrigin();
-    this.#database.exec("COMMIT");
-    return this.#origin;
+    const origin = this.#newOrigin();
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      this.#table.addOwnOrigin(origin);
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw this.#failure(error);
+    }
+    this.#origin = origin;
+    this.#clock = new HybridClock(this.#nowMs, origin, this.#clock.latest);
+    return origin;
   }
 
   transact<T>(
@@ -177,27 +190,27 @@ export class SqliteRegistry implements Registry {
   }
 
   get<V>(kind: RecordKind, key: string): V | undefined {
-    return this.#table.get(kind, key);
+    return this.#read(() => this.#table.get(kind, key));
   }
 
   list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
-    return this.#table.list(kind, prefix);
+    return this.#read(() => this.#table.list(kind, prefix));
   }
 
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    return this.#table.claim(kind, name);
+    return this.#read(() => this.#table.claim(kind, name));
   }
 
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
-    return this.#table.claimById(kind, claimId);
+    return this.#read(() => this.#table.claimById(kind, claimId));
   }
 
   claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
-    return this.#table.claims(kind, prefix);
+    return this.#read(() => this.#table.claims(kind, prefix));
   }
 
   total(name: string): number {
-    return this.#table.total(name);
+    return this.#read(() => this.#table.total(name));
   }
 
   revision(kind: RecordKind): number {
@@ -205,19 +218,19 @@ export class SqliteRegistry implements Registry {
   }
 
   hasWrite(writeId: string): boolean {
-    return this.#table.hasWrite(writeId);
+    return this.#read(() => this.#table.hasWrite(writeId));
   }
 
   rowsOfWrite(writeId: string): RegistryRecord[] {
-    return this.#table.rowsOfWrite(writeId);
+    return this.#read(() => this.#table.rowsOfWrite(writeId));
   }
 
   row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined {
-    return this.#table.row(kind, key, claimId);
+    return this.#read(() => this.#table.row(kind, key, claimId));
   }
 
   since(vector: VersionVector, limit: number): RegistryRecord[] {
-    return this.#table.since(vector, limit);
+    return this.#read(() => this.#table.since(vector, limit));
   }
 
   digest(): string {
@@ -393,7 +406,7 @@ export class SqliteRegistry implements Registry {
     } catch (error) {
       this.#table.restore(before);
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      const failure = asDiskError(error, "the registry");
+      const failure = this.#failure(error);
       for (const queued of batch) queued.failed(failure); // those that failed already stay as they are
       return;
     }
@@ -408,7 +421,7 @@ export class SqliteRegistry implements Registry {
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#table.restore(before);
-      queued.failed(isSqliteError(error) ? asDiskError(error, "the registry") : error);
+      queued.failed(this.#failure(error));
       return false;
     }
   }
@@ -426,13 +439,24 @@ export class SqliteRegistry implements Registry {
       if (!this.#database.isTransaction) throw error;
       this.#database.exec("ROLLBACK TO work; RELEASE work");
       this.#table.restore(before);
-      queued.failed(isSqliteError(error) ? asDiskError(error, "the registry") : error);
+      queued.failed(this.#failure(error));
       return false;
     }
   }
 
-  #saveOrigin(): void {
-    this.#table.addOwnOrigin(this.#origin);
+  #read<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  /** What whoever waited is told. Of the disk's trouble the owner is told too. */
+  #failure(error: unknown): unknown {
+    const trouble = diskTroubleOf(error);
+    if (trouble !== undefined) this.#onTrouble(trouble);
+    return isSqliteError(error) ? asDiskError(error, "the registry") : error;
   }
 }
 
@@ -449,26 +473,4 @@ function twinWriteId(ended: Stamp, kept: Stamp): string {
 function makePrivate(path: string): void {
   closeSync(openSync(path, "a", FILE_MODE));
   chmodSync(path, FILE_MODE);
-}
-
-function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
-  return error instanceof Error && "errcode" in error && typeof error.errcode === "number";
-}
-
-function asDiskError(error: unknown, path: string): MiniTorrentError {
-  if (error instanceof MiniTorrentError) return error;
-  if (isSqliteError(error)) {
-    const code = error.errcode & 0xff; // the upper bits tell apart kinds of one code
-    if (code === SQLITE_BUSY) {
-      return new MiniTorrentError("DATA_DIR_IN_USE", `Another tracker uses ${path}.`, { cause: error });
-    }
-    if (code === SQLITE_FULL) {
-      return new MiniTorrentError("DISK_FULL", `No room is left to write ${path}.`, { cause: error });
-    }
-    return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, { cause: error });
-  }
-  if (error instanceof Error && "code" in error && "syscall" in error) {
-    return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, { cause: error });
-  }
-  return asMiniTorrentError(error);
 }

@@ -17,6 +17,8 @@ const status: TrackerStatus = {
   groups: 1,
   files: 12,
   digest: "0123456789abcdef".repeat(4),
+  isServing: true,
+  cannotWrite: undefined,
   links: [
     { address: "127.0.0.1:9002", state: "connected", lagRecords: 1, lagSeconds: 0, sinceMs: STARTED_AT },
     {

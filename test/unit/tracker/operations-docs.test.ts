@@ -28,6 +28,7 @@ test("the table of metrics has every metric with its kind, and no other", async 
     linksConnected: none,
     lagRecords: none,
     lagSeconds: none,
+    cannotWrite: none,
   });
   const exposed = [...(await metrics.expose()).matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, kind]) => [
     name,

@@ -1,0 +1,64 @@
+// What an error of SQLite says of the disk: which of them mean that nothing can be written for now, and which error a
+// caller is told. https://sqlite.org/rescode.html
+import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+
+/** Why the registry cannot be written. */
+export type DiskTrouble = "disk-full" | "disk-read-only" | "disk-failed";
+
+const SQLITE_PERM = 3;
+const SQLITE_BUSY = 5;
+const SQLITE_READONLY = 8;
+const SQLITE_IOERR = 10;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
+/** The file was moved or removed under SQLite, which then writes no more to it. */
+const SQLITE_READONLY_DBMOVED = 1032;
+
+/** The disk's trouble that the error stands for; undefined for any other error. */
+export function diskTroubleOf(error: unknown): DiskTrouble | undefined {
+  if (error instanceof MiniTorrentError) return diskTroubleOf(error.cause);
+  if (!isSqliteError(error)) return undefined;
+  if (error.errcode === SQLITE_READONLY_DBMOVED) return "disk-failed";
+  switch (primaryCode(error)) {
+    case SQLITE_FULL:
+      return "disk-full";
+    case SQLITE_READONLY:
+      return "disk-read-only";
+    case SQLITE_PERM:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      return "disk-failed";
+    default:
+      return undefined;
+  }
+}
+
+export function isSqliteError(error: unknown): error is Error & { readonly errcode: number } {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number";
+}
+
+/** The error as one of ours, if it is the disk's. */
+export function asDiskError(error: unknown, path: string): MiniTorrentError {
+  if (error instanceof MiniTorrentError) return error;
+  if (isSqliteError(error)) {
+    switch (primaryCode(error)) {
+      case SQLITE_BUSY:
+        return new MiniTorrentError("DATA_DIR_IN_USE", `Another tracker uses ${path}.`, { cause: error });
+      case SQLITE_FULL:
+        return new MiniTorrentError("DISK_FULL", `No room is left to write ${path}.`, { cause: error });
+      default:
+        return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, {
+          cause: error,
+        });
+    }
+  }
+  if (error instanceof Error && "code" in error && "syscall" in error) {
+    return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, { cause: error });
+  }
+  return asMiniTorrentError(error);
+}
+
+/** The upper bits of an error code tell apart kinds of one code. */
+function primaryCode({ errcode }: { readonly errcode: number }): number {
+  return errcode & 0xff;
+}

@@ -11,18 +11,18 @@ export interface AccountLimits {
   readonly filesPerUser: number;
   /** Requests to join that wait for an owner. */
   readonly requestsPerUser: number;
-  /** Metainfo that an account has brought since it was made, in MiB of base64; it is kept for good. */
+  /** Metainfo that an account has brought, in MiB of base64. */
   readonly metainfoMebibytesPerUser: number;
   /** Clients of an account that are connected to one tracker at a time. */
   readonly connectionsPerUser: number;
 }
 
-/** Far beyond what a person does, and some gigabytes of disk at most. A file of 1 GB has 110 KB of metainfo. */
+/** Far beyond what a person does. A file of 1 GB has 110 KB of metainfo. How much disk all of it may take: quotas.ts. */
 export const DEFAULT_ACCOUNT_LIMITS: AccountLimits = {
   groupsPerUser: 1_000,
   filesPerUser: 10_000,
   requestsPerUser: 100,
-  metainfoMebibytesPerUser: 2_048,
+  metainfoMebibytesPerUser: 384,
   connectionsPerUser: 1_000,
 };
 

@@ -3,6 +3,7 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
+import { type Payer, paidBy } from "./payers.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
 import type { CredentialValue, DeviceValue, UserValue } from "./values.ts";
 
@@ -24,12 +25,15 @@ export function createUser(
   userId: string,
   credential: CredentialValue,
   nowMs: number,
+  networkId = "",
 ): void {
   // The write may be here and its claim lost: then the name is somebody else's.
   if (writer.hasWrite(writeId) && writer.claim("user", userId)?.writeId === writeId) return;
   requireFreeUserId(writer, userId);
   const user: UserValue = { createdAtMs: nowMs };
+  writer.chargeTo(paidBy({ accountId: "", networkId }));
   const accountId = writer.makeClaim("user", userId, user);
+  writer.chargeTo(paidBy({ accountId, networkId }));
   writer.put("credential", accountId, credential);
 }
 
@@ -60,10 +64,11 @@ export async function authenticate(
 }
 
 /** The device is the account's from now on, whosever it was. */
-export function logIn(writer: RegistryWriter, deviceId: string, account: Account): void {
+export function logIn(writer: RegistryWriter, deviceId: string, account: Account, networkId = ""): void {
+  const payer: Payer = { accountId: account.accountId, networkId };
   const device: DeviceValue = { accountId: account.accountId };
   if (writer.get<DeviceValue>("device", deviceId)?.accountId === device.accountId) return;
-  writer.put("device", deviceId, device);
+  writer.put("device", deviceId, device, paidBy(payer));
 }
 
 export function logOut(writer: RegistryWriter, deviceId: string): void {

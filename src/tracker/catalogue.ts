@@ -123,7 +123,9 @@ export function adoptShares(writer: RegistryWriter, lost: LostClaim): void {
   const prefix = recordKey(lost.claimId, "");
   for (const { key, value } of writer.list<ShareValue>("share", prefix)) {
     const place = recordKey(standing.claimId, key.slice(prefix.length));
-    if (writer.get("share", place) === undefined) writer.put("share", place, value);
+    if (writer.get("share", place) === undefined) {
+      writer.put("share", place, value, writer.payerOf("share", key));
+    }
   }
 }
 

@@ -174,7 +174,8 @@ export function adoptMembers(writer: RegistryWriter, endedClaimId: string, keptC
     for (const { key, value } of writer.list<MembershipValue | RevocationValue>(kind, prefix)) {
       const place = recordKey(keptClaimId, key.slice(prefix.length));
       const isOver = "membershipId" in value && isRevoked(writer, keptClaimId, value.membershipId);
-      if (!isOver && writer.get(kind, place) === undefined) writer.put(kind, place, value);
+      if (isOver || writer.get(kind, place) !== undefined) continue;
+      writer.put(kind, place, value, writer.payerOf(kind, key));
     }
   }
 }
@@ -240,8 +241,23 @@ function answerRequest(
   const { membershipId } = membership;
   const answer = { state, sinceMs: command.nowMs, membershipId };
   replaceOthers(command, group.claimId, accountId, membershipId);
-  command.writer.remove("membership", recordKey(group.claimId, accountId, membershipId));
-  command.writer.put("membership", answerKey(group.claimId, accountId, membershipId), answer);
+  const { writer } = command;
+  const payer = payerOfMembership(writer, group.claimId, accountId, membershipId);
+  writer.remove("membership", recordKey(group.claimId, accountId, membershipId));
+  writer.put("membership", answerKey(group.claimId, accountId, membershipId), answer, payer);
+}
+
+/** Who asked pays for what follows from it, so that nobody can fill an owner's quota by asking. */
+function payerOfMembership(
+  writer: RegistryWriter,
+  groupClaimId: string,
+  accountId: string,
+  membershipId: string,
+): string {
+  return (
+    writer.payerOf("membership", recordKey(groupClaimId, accountId, membershipId)) ||
+    writer.payerOf("membership", answerKey(groupClaimId, accountId, membershipId))
+  );
 }
 
 /**
@@ -251,7 +267,8 @@ function answerRequest(
 function revoke({ writer }: Command, groupClaimId: string, revocation: RevocationValue): void {
   const { accountId } = revocation;
   for (const { membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
-    writer.put("revocation", recordKey(groupClaimId, membershipId), revocation);
+    const payer = payerOfMembership(writer, groupClaimId, accountId, membershipId);
+    writer.put("revocation", recordKey(groupClaimId, membershipId), revocation, payer);
     forget(writer, groupClaimId, accountId, membershipId);
   }
 }

@@ -9,8 +9,10 @@ import { accountOfDevice } from "./accounts.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
 import type { Command } from "./command.ts";
 import type { Connection, Connections } from "./connection.ts";
+import { networkIdOf, paidBy } from "./payers.ts";
 import type { PeerExchange } from "./peer-exchange.ts";
 import type { Presence } from "./presence.ts";
+import { type QuotaLimits, withinQuotas } from "./quotas.ts";
 import type { RegistryWriter, RevisedReader } from "./registry/registry.ts";
 
 /** What the procedures need of the tracker. */
@@ -22,7 +24,7 @@ export interface RouterServices {
   readonly presence: Presence;
   readonly peers: PeerExchange;
   readonly limits: AttemptLimits;
-  readonly accountLimits: AccountLimits;
+  readonly accountLimits: AccountLimits & QuotaLimits;
   readonly nowMs: () => number;
   readonly counters: {
     loginRefused(): void;
@@ -36,6 +38,8 @@ export interface RouterContext {
   readonly tracker: RouterServices;
   readonly connection: Connection;
 }
+
+type CommandContext = RouterContext & { readonly account: Account };
 
 export const t = initTRPC.context<RouterContext>().create({
   errorFormatter({ shape, error, path, ctx }) {
@@ -92,17 +96,34 @@ export const loggedIn = t.procedure.use(async ({ ctx, next }) => {
   return await next({ ctx: { account } });
 });
 
-/** Runs a rule as the account that asks, in one transaction. */
+/** Runs a rule that adds something, as the account that asks, in one transaction. */
 export async function command<T>(
-  ctx: RouterContext & { account: Account },
+  ctx: CommandContext,
+  attempt: WriteAttempt,
+  rule: (command: Command) => T,
+): Promise<T> {
+  const { connection, tracker } = ctx;
+  const { accountLimits } = tracker;
+  return await endingCommand(ctx, attempt, (run) => {
+    const payer = { accountId: run.account.accountId, networkId: networkIdOf(connection.host) };
+    const spender = { reader: run.writer, payer, nowMs: run.nowMs, kind: "growth" } as const;
+    return withinQuotas(accountLimits, spender, () => withinLimits(accountLimits, run, rule));
+  });
+}
+
+/** As `command`, for what ends something: no limit holds that back, since it is how somebody gets below one. */
+export async function endingCommand<T>(
+  { account, connection, tracker }: CommandContext,
   { writeId, isRetry }: WriteAttempt,
   rule: (command: Command) => T,
 ): Promise<T> {
-  const { account, tracker } = ctx;
   await tracker.limits.write(account.accountId);
   const nowMs = tracker.nowMs();
-  const work = (writer: RegistryWriter) =>
-    withinLimits(tracker.accountLimits, { writer, writeId, account, nowMs }, rule);
+  const payer = { accountId: account.accountId, networkId: networkIdOf(connection.host) };
+  const work = (writer: RegistryWriter): T => {
+    writer.chargeTo(paidBy(payer));
+    return rule({ writer, writeId, account, nowMs });
+  };
   return await tracker.write(writeId, work, isRetry);
 }
 

@@ -48,7 +48,9 @@ import {
 } from "./groups.ts";
 import { certifyMember } from "./member-certificates.ts";
 import { requireGroup } from "./memberships.ts";
-import { attach, command, detach, loggedIn, open, requireRoom, t } from "./procedures.ts";
+import { networkIdOf } from "./payers.ts";
+import { attach, command, detach, endingCommand, loggedIn, open, requireRoom, t } from "./procedures.ts";
+import { withinQuotas } from "./quotas.ts";
 import type { RegistryWriter } from "./registry/registry.ts";
 
 /** Most changes in one presence update. */
@@ -70,8 +72,13 @@ const session = t.router({
       const { writeId, isRetry, userId, password } = input;
       await tracker.limits.createAccount(connection.host);
       const credential = await prepareUser(tracker.registry, writeId, userId, password);
-      const create = (writer: RegistryWriter) =>
-        createUser(writer, writeId, userId, credential, tracker.nowMs());
+      const [nowMs, networkId] = [tracker.nowMs(), networkIdOf(connection.host)];
+      const create = (reader: RegistryWriter): void => {
+        const payer = { accountId: "", networkId };
+        withinQuotas(tracker.accountLimits, { reader, payer, nowMs, kind: "growth" }, () =>
+          createUser(reader, writeId, userId, credential, nowMs, networkId),
+        );
+      };
       await tracker.write(writeId, create, isRetry);
     }),
   login: open
@@ -85,7 +92,13 @@ const session = t.router({
         );
         requireRoom(ctx, account);
         await tracker.limits.write(account.accountId);
-        await tracker.write(writeId, (writer) => logIn(writer, connection.deviceId, account));
+        const [nowMs, networkId] = [tracker.nowMs(), networkIdOf(connection.host)];
+        const payer = { accountId: account.accountId, networkId };
+        await tracker.write(writeId, (reader) =>
+          withinQuotas(tracker.accountLimits, { reader, payer, nowMs, kind: "login" }, () =>
+            logIn(reader, connection.deviceId, account, networkId),
+          ),
+        );
         attach(ctx, account);
         return account;
       } catch (error) {
@@ -115,7 +128,7 @@ const groups = t.router({
     await command(ctx, input, (run) => requestToJoin(run, input.groupId, membershipIdOf(run)));
   }),
   leave: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<LeaveResult> => {
-    return await command(ctx, input, (run) => leaveGroup(run, input.groupId));
+    return await endingCommand(ctx, input, (run) => leaveGroup(run, input.groupId));
   }),
   list: loggedIn.query(({ ctx }): GroupSummary[] => listGroups(ctx.tracker.registry, ctx.account.accountId)),
   requests: loggedIn.input(inGroup).query(({ ctx, input }): JoinRequest[] => {
@@ -125,10 +138,10 @@ const groups = t.router({
     await command(ctx, input, (run) => acceptRequest(run, input.groupId, input.userId));
   }),
   reject: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input, (run) => rejectRequest(run, input.groupId, input.userId));
+    await endingCommand(ctx, input, (run) => rejectRequest(run, input.groupId, input.userId));
   }),
   remove: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input, (run) => removeMember(run, input.groupId, input.userId));
+    await endingCommand(ctx, input, (run) => removeMember(run, input.groupId, input.userId));
   }),
   members: loggedIn.input(inGroup).query(({ ctx, input }): Member[] => {
     const { registry, presence } = ctx.tracker;
@@ -186,7 +199,7 @@ const files = t.router({
   stopShare: loggedIn
     .input(aFile.extend(writeAttemptSchema.shape))
     .mutation(async ({ ctx, input }): Promise<void> => {
-      await command(ctx, input, (run) => stopShare(run, input.groupId, input.fileName));
+      await endingCommand(ctx, input, (run) => stopShare(run, input.groupId, input.fileName));
     }),
   metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
     const { groupId, fileName } = input;

@@ -1,5 +1,6 @@
 // What a tracker's registry keeps count of: for status, and for the limits of accounts (account-limits.ts). The kinds
 // of rows and their values are in values.ts.
+import { payerOf } from "./payers.ts";
 import type { RecordKind, TotalsOf } from "./registry/registry.ts";
 import type { FileValue, GroupValue, MembershipValue, TorrentValue } from "./values.ts";
 
@@ -14,14 +15,34 @@ export const accountTotals = {
   files: (accountId: string) => `files of ${accountId}`,
   /** Requests to join that wait for an owner. */
   requests: (accountId: string) => `requests of ${accountId}`,
-  /** Characters of the info dictionaries that it brought; these rows stay for good. */
+  /** Characters of the info dictionaries that it brought, while their rows are kept. */
   metainfo: (accountId: string) => `metainfo of ${accountId}`,
+  /** What its rows take on disk, tombstones too. */
+  bytes: (accountId: string) => `bytes of ${accountId}`,
+  rows: (accountId: string) => `rows of ${accountId}`,
 } as const;
 
-export const totalsOf: TotalsOf = ({ kind, key, value }) => {
-  // A row may come from another tracker: what is not as it should be counts for nothing, and breaks nothing.
-  if (typeof value !== "object" || value === null) return {};
-  return byKind[kind]?.(value, key) ?? {};
+/** Totals of one network (payers.ts). */
+export const networkTotals = {
+  /** What the rows that were brought from there take on disk, tombstones too. */
+  bytes: (networkId: string) => `bytes from ${networkId}`,
+} as const;
+
+/** Of all rows, tombstones too. */
+export const registryTotals = { bytes: "bytes", rows: "rows" } as const;
+
+export const totalsOf: TotalsOf = (row, sizeBytes) => {
+  const { kind, key, value } = row;
+  const { accountId, networkId } = payerOf(row);
+  const totals: Record<string, number> = { [registryTotals.bytes]: sizeBytes, [registryTotals.rows]: 1 };
+  if (accountId !== "") {
+    totals[accountTotals.bytes(accountId)] = sizeBytes;
+    totals[accountTotals.rows(accountId)] = 1;
+  }
+  if (networkId !== "") totals[networkTotals.bytes(networkId)] = sizeBytes;
+  // A row may come from another tracker: what is not as it should be counts for nothing else, and breaks nothing.
+  if (typeof value !== "object" || value === null) return totals;
+  return Object.assign(totals, byKind[kind]?.(value, key));
 };
 
 const byKind: Partial<Record<RecordKind, (value: object, key: string) => Record<string, number>>> = {

@@ -45,6 +45,8 @@ export interface RegistryRecord {
   readonly writeId: string;
   /** Set if the command was asked before, at a tracker that did not answer: of what both wrote, this was answered. */
   readonly isRetry?: true | undefined;
+  /** Whose quota its place counts for, tombstone or not; opaque here (see totals.ts). Absent: nobody's. */
+  readonly paidBy?: string | undefined;
 }
 
 /** Parts of a key joined so that they sort and can be searched by prefix; U+001F cannot be in a name. */
@@ -76,11 +78,15 @@ export interface Claim<V> {
 }
 
 /**
- * What a live row adds to which totals. A function of the row alone, so that replicas with the same rows have the same
- * totals; whoever changes it gives the schema another version (record-table.ts), as totals are stored.
+ * What a row adds to which totals; a tombstone takes room too. A function of the row alone, so that replicas with the
+ * same rows have the same totals; whoever changes it gives the schema another version (record-table.ts), as totals are
+ * stored.
+ *
+ * @param sizeBytes about what the row takes on disk, with its indexes
  */
 export type TotalsOf = (
-  row: Pick<RegistryRecord, "kind" | "key" | "value">,
+  row: Pick<RegistryRecord, "kind" | "key" | "claimId" | "value" | "paidBy">,
+  sizeBytes: number,
 ) => Readonly<Record<string, number>>;
 
 /** What can be read of a registry. Values are as they were written: the caller knows the type of each kind. */
@@ -95,7 +101,7 @@ export interface RegistryReader {
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */
   claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[];
-  /** Sum over the live rows of what each adds to that total; kept as rows come and go, never added up. */
+  /** Sum over the rows of what each adds to that total; kept as rows come and go, never added up. */
   total(name: string): number;
   /** True if a row that this command wrote is here. */
   hasWrite(writeId: string): boolean;
@@ -109,12 +115,17 @@ export interface RevisedReader extends RegistryReader {
 
 /** What can be written in a transaction; reads see what was written before in the same one. */
 export interface RegistryWriter extends RegistryReader {
+  /** Rows in places that were empty count for this one's quota from now on. A place that was taken keeps who pays for it. */
+  chargeTo(payer: string): void;
+  /** Who pays for the row in that place; empty if there is none, or nobody does. */
+  payerOf(kind: RecordKind, key: string): string;
   /** Claims a name that nobody holds. The caller has looked. Returns the new claimId. */
   makeClaim(kind: RecordKind, name: string, value: unknown): Stamp;
   /** Replaces the value of a claim. */
   updateClaim(kind: RecordKind, claimId: Stamp, value: unknown): void;
   endClaim(kind: RecordKind, claimId: Stamp): void;
-  put(kind: RecordKind, key: string, value: unknown): void;
+  /** @param payer who pays if the place was empty; otherwise the one given to `chargeTo` */
+  put(kind: RecordKind, key: string, value: unknown, payer?: string): void;
   remove(kind: RecordKind, key: string): void;
 }
 

@@ -22,6 +22,7 @@ export class Transaction implements RegistryWriter {
   /** By place: of a row that is written twice, the second is what stays and travels. */
   readonly #records = new Map<string, RegistryRecord>();
   #hasEnded = false;
+  #payer = "";
 
   constructor(table: RecordTable, clock: HybridClock, origin: OriginId, writeId: string, isRetry = false) {
     this.#table = table;
@@ -65,9 +66,17 @@ export class Transaction implements RegistryWriter {
     return this.#table.hasWrite(writeId);
   }
 
+  chargeTo(payer: string): void {
+    this.#payer = payer;
+  }
+
+  payerOf(kind: RecordKind, key: string): string {
+    return this.#table.payerOf(kind, key, "") ?? "";
+  }
+
   makeClaim(kind: RecordKind, name: string, value: unknown): Stamp {
     const stamp = this.#clock.next();
-    this.#write(kind, name, stamp, value, stamp);
+    this.#write(kind, name, stamp, value, this.#payer, stamp);
     this.#table.addPendingClaim(stamp);
     return stamp;
   }
@@ -83,9 +92,9 @@ export class Transaction implements RegistryWriter {
     if (name !== undefined) this.#write(kind, name, claimId, undefined);
   }
 
-  put(kind: RecordKind, key: string, value: unknown): void {
+  put(kind: RecordKind, key: string, value: unknown, payer = this.#payer): void {
     if (value === undefined) throw misuse(`a ${kind} needs a value; remove takes it away`);
-    this.#write(kind, key, "", value);
+    this.#write(kind, key, "", value, payer);
   }
 
   remove(kind: RecordKind, key: string): void {
@@ -97,6 +106,7 @@ export class Transaction implements RegistryWriter {
     key: string,
     claimId: Stamp | "",
     value: unknown,
+    payer = this.#payer,
     stamp: Stamp = this.#clock.next(),
   ): void {
     if (this.#hasEnded) throw misuse("the transaction is over");
@@ -110,6 +120,7 @@ export class Transaction implements RegistryWriter {
     const place = JSON.stringify([kind, key, claimId]);
     // A row that is written again keeps its number, so that the numbers of what travels have no gap.
     const seq = this.#records.get(place)?.seq ?? this.#table.seqOf(this.#origin) + 1;
+    const paidBy = this.#table.payerOf(kind, key, claimId) ?? payer;
     // What travels is what JSON keeps of the value, and later changes to it by the caller are not in it.
     const kept: unknown = value === undefined ? undefined : JSON.parse(JSON.stringify(value));
     const record: RegistryRecord = {
@@ -122,6 +133,7 @@ export class Transaction implements RegistryWriter {
       seq,
       writeId: this.#writeId,
       ...(this.#isRetry ? { isRetry: true } : {}),
+      ...(paidBy === "" ? {} : { paidBy }),
     };
     this.#table.store(record);
     this.#table.advance(this.#origin, seq);

@@ -1,11 +1,12 @@
 // A session as each call finds it: read once, and again when a row that it hangs on has changed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DEFAULT_ACCOUNT_LIMITS } from "../../../src/tracker/account-limits.ts";
+
 import { logIn, logOut } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
+import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
 import { appRouter } from "../../../src/tracker/router.ts";
@@ -38,7 +39,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       write: (_writeId, work) => write(work),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
-      accountLimits: DEFAULT_ACCOUNT_LIMITS,
+      accountLimits: DEFAULT_TRACKER_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {} },
       reportFault: () => {},
     },

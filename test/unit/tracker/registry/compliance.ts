@@ -53,8 +53,9 @@ export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
     seq: fc.integer({ min: 1, max: 30 }),
     writeId: fc.constantFrom("w1", "w2"),
     isRetry: fc.boolean(),
+    paidBy: fc.constantFrom(undefined, "p", recordKey("p", "n")),
   })
-  .map(({ kind, key, claimTick, value, stampTick, origin, seq, writeId, isRetry }) => ({
+  .map(({ kind, key, claimTick, value, stampTick, origin, seq, writeId, isRetry, paidBy }) => ({
     kind,
     key,
     claimId: recordKinds[kind] === "claim" ? testStamp(claimTick, "p") : "",
@@ -65,6 +66,7 @@ export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
     // One command claims a name once.
     writeId: recordKinds[kind] === "claim" ? `${writeId} ${claimTick}` : writeId,
     ...(isRetry ? { isRetry } : {}),
+    ...(paidBy === undefined ? {} : { paidBy }),
   }));
 
 /** The stamp of an origin's clock `tick` ms after the beginning of the tests' time. */
@@ -459,8 +461,13 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       assert.deepEqual((await other.merge([...ended, ...first])).lostClaims, []);
     });
 
-    it("keeps totals of its live rows, whatever came in whatever order, and none of a write that failed", async (context) => {
-      const totalsOf: TotalsOf = ({ kind, value }) => ({ [kind]: 1, length: JSON.stringify(value).length });
+    it("keeps totals of its rows, tombstones too, whatever came in whatever order, and none of a write that failed", async (context) => {
+      const lengthOf = (value: unknown) => (value === undefined ? 7 : JSON.stringify(value).length);
+      const totalsOf: TotalsOf = ({ kind, value }, sizeBytes) => ({
+        [kind]: 1,
+        length: lengthOf(value),
+        bytes: sizeBytes,
+      });
       await fc.assert(
         fc.asyncProperty(fc.array(recordArbitrary, { maxLength: 12 }), async (records) => {
           const registry = open(context, { origin: "self", nowMs: () => NOW_MS, totalsOf });
@@ -475,11 +482,16 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
           const mine = write(registry, (writer) => writer.put("share", "a", "mine"));
           await assert.rejects(beside, "in one commit with another");
           await mine;
-          const live = registry.since({}, 100).filter(({ value }) => value !== undefined);
-          const expected = live.filter(({ kind }) => kind === "share").length;
+          const rows = registry.since({}, 100);
+          const expected = rows.filter(({ kind }) => kind === "share").length;
           assert.equal(registry.total("share"), expected);
-          const length = live.reduce((sum, { value }) => sum + JSON.stringify(value).length, 0);
+          const length = rows.reduce((sum, { value }) => sum + lengthOf(value), 0);
           assert.equal(registry.total("length"), length);
+          assert.ok(registry.total("bytes") > rows.length * 100);
+          const twin = open(context, { origin: "twin", nowMs: () => NOW_MS, totalsOf });
+          await twin.merge(rows);
+          assert.equal(twin.total("bytes"), registry.total("bytes"), "replicas count the same");
+          twin.close();
           assert.equal(registry.total("nothing"), 0);
           registry.close();
         }),

@@ -1,12 +1,13 @@
 // The registry on SQLite: the suite for every registry, and what a file on a disk adds to it.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomBytes, randomUUID } from "node:crypto";
 import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it, type TestContext } from "node:test";
-import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
+import type { RegistryWriter, TotalsOf } from "../../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
 import { registryCompliance, testStamp, write } from "./compliance.ts";
 
@@ -44,6 +45,57 @@ registryCompliance("in a file", (context, { origin, ...options }) => {
 });
 
 describe("SqliteRegistry on a disk", () => {
+  it("counts a row for about what it takes on the disk", async (context) => {
+    const kinds: Record<string, (writer: RegistryWriter, id: string) => void> = {
+      latest: (writer, id) => writer.put("share", `${id}\u001f${id}`, { sinceMs: 1, membershipId: id }),
+      removed: (writer, id) => {
+        writer.put("device", `${id}${id}`, 1);
+        writer.remove("device", `${id}${id}`);
+      },
+      claim: (writer, id) => void writer.makeClaim("file", `${id}\u001fname`, { infoHash: id, sha1: id }),
+      long: (writer, id) => writer.put("torrent", id, { info: "x".repeat(50_000) }),
+    };
+    for (const [name, put] of Object.entries(kinds)) {
+      const path = join(temporaryFolder(context), "registry.db");
+      const totalsOf: TotalsOf = (_row, sizeBytes) => ({ bytes: sizeBytes });
+      const registry = SqliteRegistry.open({ path, nowMs: () => NOW_MS, totalsOf });
+      const writes = Array.from({ length: name === "long" ? 100 : 5_000 }, () =>
+        registry.transact(randomUUID(), (writer) => {
+          writer.chargeTo("0192f0000000-000000-0123456789abcdef\u001fabcdef");
+          put(writer, randomBytes(16).toString("hex"));
+        }),
+      );
+      await Promise.all(writes);
+      const counted = registry.total("bytes");
+      registry.close();
+      const ratio = counted / statSync(path).size;
+      assert.ok(ratio > 0.85 && ratio < 1.17, `${name}: ${ratio}`);
+    }
+  });
+
+  it("keeps who pays for a place, whoever writes it later", async (context) => {
+    const totalsOf: TotalsOf = ({ paidBy = "nobody" }) => ({ [paidBy]: 1 });
+    const registry = SqliteRegistry.open({ path: ":memory:", nowMs: () => NOW_MS, totalsOf });
+    context.after(() => registry.close());
+    await write(registry, (writer) => {
+      writer.put("share", "none", 1);
+      writer.chargeTo("alice");
+      writer.put("share", "a", 1);
+      writer.put("share", "b", 1, "bob");
+    });
+    await write(registry, (writer) => {
+      writer.chargeTo("carol");
+      writer.remove("share", "a");
+      writer.put("share", "b", 2);
+      writer.put("share", "none", 2);
+      assert.equal(writer.payerOf("share", "a"), "alice");
+      assert.equal(writer.payerOf("share", "b"), "bob");
+      assert.equal(writer.payerOf("share", "x"), "");
+    });
+    const paid = ["alice", "bob", "carol", "nobody"].map((name) => registry.total(name));
+    assert.deepEqual(paid, [1, 1, 0, 1]);
+  });
+
   it("has everything again after it was closed and opened", async (context) => {
     const path = join(temporaryFolder(context), "registry.db");
     const before = openAt(context, path);

@@ -1,0 +1,109 @@
+// How much of the trackers' disks an account, a network and all of them together may take: every row counts, tombstones
+// too. Checked where a write begins, never where its rows arrive from another tracker: there it was acknowledged.
+import { MiniTorrentError } from "../api/errors.ts";
+import type { Payer } from "./payers.ts";
+import type { RegistryReader } from "./registry/registry.ts";
+import { accountTotals, networkTotals, registryTotals } from "./totals.ts";
+import type { UserValue } from "./values.ts";
+
+export interface QuotaLimits {
+  /** What all rows of a registry may take on disk, in MiB. */
+  readonly registryMebibytes: number;
+  /** Of that, what was brought from one network (an IPv4 address, an IPv6 /64), in MiB. */
+  readonly mebibytesPerNetwork: number;
+  /** Of that, what one account brought, in MiB. */
+  readonly mebibytesPerUser: number;
+  /** The same for an account that is new. */
+  readonly mebibytesPerNewUser: number;
+  /** For how many days an account is new. */
+  readonly newUserDays: number;
+}
+
+/**
+ * A million shared files take 0.8 GB, a file of 1 GB has 110 KB of metainfo. Four networks fill a registry, sixteen new
+ * accounts a network's part.
+ */
+export const DEFAULT_QUOTA_LIMITS: QuotaLimits = {
+  registryMebibytes: 4_096,
+  mebibytesPerNetwork: 1_024,
+  mebibytesPerUser: 512,
+  mebibytesPerNewUser: 64,
+  newUserDays: 7,
+};
+
+const MIB = 1024 * 1024;
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Of what is shared new accounts leave a quarter to the others, so that a crowd of strangers does not stop members. */
+const NEW_USERS_PART = 0.75;
+/** A login takes a row, and who is at the limit needs one to give something up. */
+const LOGIN_PART = 1.1;
+
+/** `growth`: it adds something. `login`: as well, but may go a tenth further. What only ends things is not checked. */
+export type WriteKind = "growth" | "login";
+
+/**
+ * Runs `work`; if a quota is exceeded then, and more is taken than before, its transaction fails.
+ *
+ * @throws MiniTorrentError LIMIT_REACHED
+ * @throws what `work` throws
+ */
+export function withinQuotas<T>(
+  limits: QuotaLimits,
+  { reader, payer, nowMs, kind }: { reader: RegistryReader; payer: Payer; nowMs: number; kind: WriteKind },
+  work: () => T,
+): T {
+  const part = kind === "login" ? LOGIN_PART : 1;
+  const quotas = quotasOf(limits, payer, isNew(limits, reader, payer, nowMs));
+  const before = quotas.map(({ total }) => reader.total(total));
+  const result = work();
+  for (const [index, { total, mostBytes, sentence }] of quotas.entries()) {
+    const now = reader.total(total);
+    if (now > (before[index] ?? 0) && now > mostBytes * part) {
+      throw new MiniTorrentError("LIMIT_REACHED", sentence);
+    }
+  }
+  return result;
+}
+
+function isNew(
+  { newUserDays }: QuotaLimits,
+  reader: RegistryReader,
+  { accountId }: Payer,
+  nowMs: number,
+): boolean {
+  const user = accountId === "" ? undefined : reader.claimById<UserValue>("user", accountId);
+  return user === undefined ? newUserDays > 0 : user.value.createdAtMs > nowMs - newUserDays * DAY_MS;
+}
+
+function quotasOf(limits: QuotaLimits, { accountId, networkId }: Payer, isNewAccount: boolean) {
+  const { registryMebibytes, mebibytesPerNetwork, newUserDays } = limits;
+  const part = isNewAccount ? NEW_USERS_PART : 1;
+  const limitName = isNewAccount ? "mebibytesPerNewUser" : "mebibytesPerUser";
+  const ownMebibytes = isNewAccount
+    ? Math.min(limits.mebibytesPerNewUser, limits.mebibytesPerUser)
+    : limits.mebibytesPerUser;
+  const forNew = isNewAccount ? ` (an account that is older than ${newUserDays} days may have more)` : "";
+  return [
+    {
+      total: accountTotals.bytes(accountId),
+      mostBytes: ownMebibytes * MIB,
+      sentence:
+        `Your account takes up ${ownMebibytes} MiB of the tracker's disk, the most that it may${forNew}; ` +
+        `stop_share files that nobody needs and try again in some hours, or ask whoever runs the tracker to raise the limit ${limitName}.`,
+    },
+    {
+      total: networkTotals.bytes(networkId),
+      mostBytes: mebibytesPerNetwork * MIB * part,
+      sentence:
+        `Accounts at your network address take up ${mebibytesPerNetwork * part} MiB of the tracker's disk, the most that they may${forNew}; ` +
+        "stop_share files that nobody needs and try again in some hours, or ask whoever runs the tracker to raise the limit mebibytesPerNetwork.",
+    },
+    {
+      total: registryTotals.bytes,
+      mostBytes: registryMebibytes * MIB * part,
+      sentence:
+        `The tracker keeps ${registryMebibytes * part} MiB, the most that it may${forNew}; ` +
+        "ask whoever runs it to remove accounts that nobody uses, or to raise the limit registryMebibytes.",
+    },
+  ].filter(({ total }) => total !== accountTotals.bytes("") && total !== networkTotals.bytes(""));
+}

@@ -58,6 +58,10 @@ export const memberSchema = z.object({
 });
 export type Member = z.infer<typeof memberSchema>;
 
+/** What came of a removal: addresses of trackers that have not confirmed it, where the member counts as one still. */
+export const removalSchema = z.object({ unconfirmedTrackers: z.array(z.string().max(300)).max(1_000) });
+export type Removal = z.infer<typeof removalSchema>;
+
 export const joinRequestSchema = z.object({ userId: z.string(), sinceMs: z.number() });
 export type JoinRequest = z.infer<typeof joinRequestSchema>;
 

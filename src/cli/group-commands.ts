@@ -2,7 +2,17 @@
 
 import { type Command, said } from "./command.ts";
 import { groupArgument, userArgument } from "./command-arguments.ts";
+import { harmless } from "./display-text.ts";
 import { renderGroups, renderMembers, renderRequests } from "./render.ts";
+
+/** What it means for the owner that trackers have not said that they know of a removal. */
+function unconfirmedRemoval(userId: string, trackers: readonly string[]): string {
+  const [is, it] = trackers.length === 1 ? ["has", "it hears"] : ["have", "they hear"];
+  return (
+    `${trackers.join(", ")} ${is} not confirmed the removal: until ${it} of it, ` +
+    `${userId} can still get data from members whose clients are connected there.`
+  );
+}
 
 export const groupCommands: readonly Command[] = [
   {
@@ -76,8 +86,14 @@ export const groupCommands: readonly Command[] = [
     arity: [2],
     help: "Put somebody out of a group of yours; no peer gives them anything from then on.",
     run: async ({ client }, groupId: string, userId: string) => {
-      await client.removeMember(groupId, userId);
-      return said(`${userId} is no longer in ${groupId}.`, { groupId, userId });
+      const { unconfirmedTrackers } = await client.removeMember(groupId, userId);
+      const sentence = `${userId} is no longer in ${groupId}.`;
+      if (unconfirmedTrackers.length === 0) return said(sentence, { groupId, userId });
+      const warning = unconfirmedRemoval(userId, unconfirmedTrackers);
+      return {
+        result: { groupId, userId, unconfirmedTrackers },
+        lines: () => [harmless(sentence), harmless(warning)],
+      };
     },
   },
   {

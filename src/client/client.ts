@@ -19,6 +19,8 @@ import {
   joinRequestSchema,
   type Member,
   memberSchema,
+  type Removal,
+  removalSchema,
   type WriteAttempt,
 } from "../api/schemas.ts";
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
@@ -215,9 +217,14 @@ export class Client {
     await this.#askLoggedIn(nothing, (api, write) => api.groups.reject.mutate({ ...write, groupId, userId }));
   }
 
-  /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, NOT_LOGGED_IN */
-  async removeMember(groupId: string, userId: string): Promise<void> {
-    await this.#askLoggedIn(nothing, (api, write) => api.groups.remove.mutate({ ...write, groupId, userId }));
+  /**
+   * @returns with the addresses of trackers that have not confirmed it: clients there take the member for one still
+   * @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, NOT_LOGGED_IN
+   */
+  removeMember(groupId: string, userId: string): Promise<Removal> {
+    return this.#askLoggedIn(removalSchema, (api, write) =>
+      api.groups.remove.mutate({ ...write, groupId, userId }),
+    );
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */

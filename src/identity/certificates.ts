@@ -19,12 +19,11 @@ import {
   X509Certificate as X509CertificateReader,
 } from "@peculiar/x509";
 import { MiniTorrentError } from "../api/errors.ts";
+import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "./certificate-lifetimes.ts";
 import { openNames, sealNames } from "./member-names.ts";
 
-/** How long a member's certificate holds: a peer that no tracker reaches refuses a removed member after that. */
-export const MEMBER_CERTIFICATE_LIFETIME_MS = 60 * 60 * 1000;
-/** Certificates begin that long before they are made, since the machines' clocks differ. */
-const CLOCK_SKEW_ALLOWANCE_MS = 10 * 60 * 1000;
+/** Certificates begin that long before they are made: the clock of who makes one may be ahead, that of who checks it behind. */
+const CLOCK_SKEW_ALLOWANCE_MS = 2 * ALLOWED_CLOCK_SKEW_MS;
 
 /** What an uncompressed point of P-256 has before it in its SubjectPublicKeyInfo (RFC 5480, section 2), 04 the last. */
 const P256_SPKI_BEFORE_POINT = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
-import { type GroupAuthority, MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificates.ts";
+import { REVOCATION_LISTED_MS } from "../identity/certificate-lifetimes.ts";
+import type { GroupAuthority } from "../identity/certificates.ts";
 import type { Command } from "./command.ts";
 import {
   answerKey,
@@ -22,9 +23,6 @@ import {
 } from "./memberships.ts";
 import { type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
 import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
-
-/** An ended membership is named to peers until its last certificate has run out, also on a clock that is behind. */
-export const REVOCATION_MEMORY_MS = MEMBER_CERTIFICATE_LIFETIME_MS + 15 * 60 * 1000;
 
 /** @throws MiniTorrentError GROUP_EXISTS */
 export function requireFreeGroupId(reader: RegistryReader, groupId: string): void {
@@ -226,7 +224,7 @@ export function revokedMembershipIds(reader: RegistryReader, groupClaimId: strin
   const prefix = recordKey(groupClaimId, "");
   return reader
     .list<RevocationValue>("revocation", prefix)
-    .filter(({ value }) => value.endedAtMs > nowMs - REVOCATION_MEMORY_MS)
+    .filter(({ value }) => value.endedAtMs > nowMs - REVOCATION_LISTED_MS)
     .map(({ key }) => key.slice(prefix.length));
 }
 

@@ -15,11 +15,23 @@ import type { Presence } from "./presence.ts";
 import { type QuotaLimits, withinQuotas } from "./quotas.ts";
 import type { RegistryWriter, RevisedReader } from "./registry/registry.ts";
 
+/** What a write came to, and which other trackers of tracker_info.txt may not know of it. */
+export interface ConfirmedWrite<T> {
+  readonly result: T;
+  readonly unconfirmedAt: readonly string[];
+}
+
 /** What the procedures need of the tracker. */
 export interface RouterServices {
   readonly registry: RevisedReader;
   /** One transaction, resolved when every connected tracker has it. */
   readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry?: boolean) => Promise<T>;
+  /** As `write`, with the addresses of the trackers that have not said that they have it. */
+  readonly writeAndConfirm: <T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+    isRetry?: boolean,
+  ) => Promise<ConfirmedWrite<T>>;
   readonly connections: Connections;
   readonly presence: Presence;
   readonly peers: PeerExchange;
@@ -113,10 +125,19 @@ export async function command<T>(
 
 /** As `command`, for what ends something: no limit holds that back, since it is how somebody gets below one. */
 export async function endingCommand<T>(
+  ctx: CommandContext,
+  attempt: WriteAttempt,
+  rule: (command: Command) => T,
+): Promise<T> {
+  return (await confirmedEndingCommand(ctx, attempt, rule)).result;
+}
+
+/** As `endingCommand`, for who must know where it is not known. */
+export async function confirmedEndingCommand<T>(
   { account, connection, tracker }: CommandContext,
   { writeId, isRetry }: WriteAttempt,
   rule: (command: Command) => T,
-): Promise<T> {
+): Promise<ConfirmedWrite<T>> {
   await tracker.limits.write(account.accountId);
   const nowMs = tracker.nowMs();
   const payer = { accountId: account.accountId, networkId: networkIdOf(connection.host) };
@@ -124,7 +145,7 @@ export async function endingCommand<T>(
     writer.chargeTo(paidBy(payer));
     return rule({ writer, writeId, account, nowMs });
   };
-  return await tracker.write(writeId, work, isRetry);
+  return await tracker.writeAndConfirm(writeId, work, isRetry);
 }
 
 /** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */

@@ -21,6 +21,7 @@ import {
   type JoinRequest,
   type Member,
   type PeerAddress,
+  type Removal,
   sha1Schema,
   type TorrentPeers,
   type TrackerEvent,
@@ -49,7 +50,17 @@ import {
 import { certifyMember } from "./member-certificates.ts";
 import { requireGroup } from "./memberships.ts";
 import { networkIdOf } from "./payers.ts";
-import { attach, command, detach, endingCommand, loggedIn, open, requireRoom, t } from "./procedures.ts";
+import {
+  attach,
+  command,
+  confirmedEndingCommand,
+  detach,
+  endingCommand,
+  loggedIn,
+  open,
+  requireRoom,
+  t,
+} from "./procedures.ts";
 import { withinQuotas } from "./quotas.ts";
 import type { RegistryWriter } from "./registry/registry.ts";
 
@@ -140,8 +151,12 @@ const groups = t.router({
   reject: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
     await endingCommand(ctx, input, (run) => rejectRequest(run, input.groupId, input.userId));
   }),
-  remove: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
-    await endingCommand(ctx, input, (run) => removeMember(run, input.groupId, input.userId));
+  remove: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<Removal> => {
+    const { groupId, userId } = input;
+    const { unconfirmedAt } = await confirmedEndingCommand(ctx, input, (run) =>
+      removeMember(run, groupId, userId),
+    );
+    return { unconfirmedTrackers: [...unconfirmedAt] };
   }),
   members: loggedIn.input(inGroup).query(({ ctx, input }): Member[] => {
     const { registry, presence } = ctx.tracker;

@@ -28,6 +28,7 @@ import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
+import type { ConfirmedWrite } from "./procedures.ts";
 import type { DiskTrouble } from "./registry/disk-trouble.ts";
 import type { RegistryWriter } from "./registry/registry.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
@@ -278,6 +279,7 @@ export class Tracker {
       services: {
         registry: this.#registry,
         write: (writeId, work, isRetry) => this.#write(writeId, work, isRetry),
+        writeAndConfirm: (writeId, work, isRetry) => this.#writeAndConfirm(writeId, work, isRetry),
         connections: this.#connections,
         presence: this.#presence,
         peers: this.#peers,
@@ -320,14 +322,24 @@ export class Tracker {
     return this.#hasCaughtUp && this.#writeBlocks.current === undefined;
   }
 
-  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE; whatever else Replication.write throws */
   async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
+    return (await this.#writeAndConfirm(writeId, work, isRetry)).result;
+  }
+
+  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE; whatever else Replication.write throws */
+  async #writeAndConfirm<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+    isRetry = false,
+  ): Promise<ConfirmedWrite<T>> {
     const block = this.#writeBlocks.current;
     if (block !== undefined) {
       throw new MiniTorrentError("TRACKER_CANNOT_WRITE", `This tracker cannot write: ${block.sentence}.`);
     }
     this.#metrics.write();
-    return await this.#replication.write(writeId, work, isRetry);
+    const { result, storedAt } = await this.#replication.writeAndConfirm(writeId, work, isRetry);
+    const others = this.#links?.peers() ?? [];
+    return { result, unconfirmedAt: others.map(({ name }) => name).filter((name) => !storedAt.has(name)) };
   }
 
   #writeBlockChanged(current: WriteBlock | undefined, log: Logger): void {

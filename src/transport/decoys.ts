@@ -2,11 +2,11 @@
 // not. So whoever has seen an info-hash on the wire, and asks for it, cannot tell from the answer whether it is here.
 // The same name is answered with the same certificate for as long as a member's would be used.
 import type { Logger } from "pino";
+import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificate-lifetimes.ts";
 import {
   createGroupAuthority,
   type DeviceIdentity,
   issueMemberCertificate,
-  MEMBER_CERTIFICATE_LIFETIME_MS,
 } from "../identity/certificates.ts";
 import type { GroupCredentials } from "./group-credentials.ts";
 

@@ -9,8 +9,8 @@ export interface PendingPush {
   readonly origin: OriginId;
   /** The highest seq that was pushed. */
   readonly upTo: number;
-  /** Lets whoever waits for the write go on. */
-  readonly letGo: () => void;
+  /** Lets whoever waits for the write go on. @param isStored the other tracker has it on disk */
+  readonly letGo: (isStored: boolean) => void;
 }
 
 export class PendingPushes {
@@ -24,19 +24,19 @@ export class PendingPushes {
     this.#timedOut = timedOut;
   }
 
-  /** @returns the push's number, and what resolves when it is let go */
-  add(origin: OriginId, upTo: number): { id: number; letGo: Promise<void> } {
+  /** @returns the push's number, and what resolves when it is let go: to true if the other tracker has stored it */
+  add(origin: OriginId, upTo: number): { id: number; letGo: Promise<boolean> } {
     const id = this.#nextId++;
     const cancelTimer = this.#clock.setTimer(ANSWER_TIMEOUT_MS, () =>
       this.#timedOut(`no answer to a write within ${ANSWER_TIMEOUT_MS} ms`),
     );
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#pushes.set(id, {
       origin,
       upTo,
-      letGo: () => {
+      letGo: (isStored) => {
         cancelTimer();
-        resolve();
+        resolve(isStored);
       },
     });
     return { id, letGo: promise };
@@ -50,7 +50,7 @@ export class PendingPushes {
   }
 
   letAllGo(): void {
-    for (const { letGo } of this.#pushes.values()) letGo();
+    for (const { letGo } of this.#pushes.values()) letGo(false);
     this.#pushes.clear();
   }
 }

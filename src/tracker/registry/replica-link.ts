@@ -100,10 +100,14 @@ export class ReplicaLink implements ReplicaReceiver {
   /**
    * Sends the rows of one write, which follow each other in seq. Resolves when the other has them on disk, and what it
    * answered is merged; or when the link is gone, at the latest after 2 s.
+   *
+   * @returns true if the other has them on disk
    */
-  push(records: readonly RegistryRecord[]): Promise<void> {
+  push(records: readonly RegistryRecord[]): Promise<boolean> {
     const [first, last] = [records[0], records.at(-1)];
-    if (this.#phase.name !== "greeted" || first === undefined || last === undefined) return Promise.resolve();
+    if (this.#phase.name !== "greeted" || first === undefined || last === undefined) {
+      return Promise.resolve(false);
+    }
     const { origin } = first;
     const { id, letGo } = this.#pending.add(origin, last.seq);
     this.#send({ type: "push", id, origin, after: first.seq - 1, upTo: last.seq, records: [...records] });
@@ -308,7 +312,7 @@ export class ReplicaLink implements ReplicaReceiver {
       // Whether the earlier claim stands is for this registry to say: it may know that the claim was ended since.
       if (earlier.length > 0) this.#merged(await this.#owner.registry.merge(earlier));
     } finally {
-      push.letGo();
+      push.letGo(true);
     }
     this.#noteTheirs(push.origin, push.upTo);
   }

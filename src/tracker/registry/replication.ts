@@ -33,6 +33,13 @@ export interface ReplicationOptions {
   ) => void;
 }
 
+/** What a write came to. */
+export interface Written<T> {
+  readonly result: T;
+  /** Names of the links whose trackers have said that they have its rows on disk. */
+  readonly storedAt: ReadonlySet<string>;
+}
+
 export interface ReplicaStatus {
   /** Address, as it was attached. */
   readonly name: string;
@@ -91,7 +98,16 @@ export class Replication {
    * @throws MiniTorrentError NAME_TAKEN_ELSEWHERE if it claimed a name that another tracker had given away earlier
    * @throws whatever `work` throws
    */
-  write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
+  async write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
+    return (await this.writeAndConfirm(writeId, work, isRetry)).result;
+  }
+
+  /** As `write`, for who must know which trackers have it. */
+  writeAndConfirm<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+    isRetry = false,
+  ): Promise<Written<T>> {
     // The same command tried again must not hear that its rows are here before it is sure that they stay.
     const before = this.#running.get(writeId) ?? Promise.resolve();
     const written = before.then(() => this.#write(writeId, work, isRetry));
@@ -125,7 +141,11 @@ export class Replication {
     for (const link of [...this.#links]) link.close("this tracker stops");
   }
 
-  async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry: boolean): Promise<T> {
+  async #write<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+    isRetry: boolean,
+  ): Promise<Written<T>> {
     const { result, records } = await this.#registry.transact(writeId, work, isRetry);
     if (records.length === 0) {
       // Tried again after the tracker that wrote it died: who is connected here may not have heard of it from there.
@@ -133,13 +153,19 @@ export class Replication {
       const doubtful = rows.map(({ claimId }) => claimId).filter((id) => this.#registry.isDoubtful(id));
       if (doubtful.length > 0) await this.#registry.confirm(doubtful);
       const byOrigin = Map.groupBy(rows, ({ origin }) => origin);
-      await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
-      return result;
+      const stored = await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
+      // Later writes may have taken the place of all its rows: who is up to date has had them.
+      const storedAt = stored.reduce(
+        (both, names) => both.intersection(names),
+        stored[0] ?? this.#upToDate(),
+      );
+      return { result, storedAt };
     }
     const claims = records.filter(({ claimId, stamp, value }) => claimId === stamp && value !== undefined);
     for (const { claimId } of claims) this.#claimsInFlight.set(claimId, { isLost: false });
+    let storedAt: ReadonlySet<string>;
     try {
-      await this.#push(records);
+      storedAt = await this.#push(records);
       const lost = claims.find(({ claimId }) => this.#claimsInFlight.get(claimId)?.isLost);
       if (lost !== undefined) throw taken(lost);
     } finally {
@@ -147,7 +173,7 @@ export class Replication {
     }
     if (claims.length > 0) this.#confirm(claims);
     this.#onChanged(records, [], true);
-    return result;
+    return { result, storedAt };
   }
 
   /**
@@ -160,8 +186,21 @@ export class Replication {
     });
   }
 
-  async #push(records: readonly RegistryRecord[]): Promise<void> {
-    await Promise.all([...this.#links].map((link) => link.push(records)));
+  #upToDate(): Set<string> {
+    const links = [...this.#links].filter(
+      ({ state, lagRecords }) => state === "connected" && lagRecords === 0,
+    );
+    return new Set(links.map(({ name }) => name));
+  }
+
+  /** @returns names of the links whose trackers have stored them */
+  async #push(records: readonly RegistryRecord[]): Promise<Set<string>> {
+    const storedAt = new Set<string>();
+    const pushes = [...this.#links].map(async (link) => {
+      if (await link.push(records)) storedAt.add(link.name);
+    });
+    await Promise.all(pushes);
+    return storedAt;
   }
 
   #merged(from: ReplicaLink, { changed, lostClaims, endings }: MergeResult): void {

@@ -24,6 +24,7 @@ export class FakeClient implements ClientCommands {
   members: Member[] = [];
   requests: JoinRequest[] = [];
   files: FileSummary[] = [];
+  unconfirmedTrackers: string[] = [];
   current: DownloadStatus[] = [];
   peerList: PeerStatus[] = [];
   limited: LimitsStatus = { all: { up: undefined, down: undefined }, files: [] };
@@ -100,8 +101,9 @@ export class FakeClient implements ClientCommands {
   rejectRequest(groupId: string, userId: string): Promise<void> {
     return this.#call("rejectRequest", groupId, userId);
   }
-  removeMember(groupId: string, userId: string): Promise<void> {
-    return this.#call("removeMember", groupId, userId);
+  async removeMember(groupId: string, userId: string) {
+    await this.#call("removeMember", groupId, userId);
+    return { unconfirmedTrackers: this.unconfirmedTrackers };
   }
   async listMembers(groupId: string) {
     await this.#call("listMembers", groupId);

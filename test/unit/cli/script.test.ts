@@ -88,6 +88,24 @@ describe("runScript", () => {
     assert.equal(exitCode, 0);
   });
 
+  it("says of a removal which trackers have not confirmed it, and what that means; nothing of it otherwise", async () => {
+    const client = new FakeClient();
+    assert.deepEqual((await run(["remove_member films bob"], { client })).out, [
+      "bob is no longer in films.",
+    ]);
+    const [confirmed] = (await run(["remove_member films bob"], { client, isJson: true })).out;
+    assert.deepEqual(JSON.parse(confirmed ?? "").result, { groupId: "films", userId: "bob" });
+    client.unconfirmedTrackers = ["192.0.2.2:9000", "192.0.2.3:9000\u001b"];
+    const { out } = await run(["remove_member films bob"], { client });
+    assert.deepEqual(out, [
+      "bob is no longer in films.",
+      "192.0.2.2:9000, 192.0.2.3:9000\\u{1b} have not confirmed the removal: until they hear of it, " +
+        "bob can still get data from members whose clients are connected there.",
+    ]);
+    const [json] = (await run(["remove_member films bob"], { client, isJson: true })).out;
+    assert.deepEqual(JSON.parse(json ?? "").result.unconfirmedTrackers, client.unconfirmedTrackers);
+  });
+
   it("does not begin a command before the one before it has answered", async () => {
     const client = new FakeClient();
     const login = Promise.withResolvers<void>();

@@ -38,6 +38,7 @@ test("a session is not read again for each call, and is over with its row, or wh
     tracker: {
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       write: (_writeId, work) => write(work),
+      writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
       accountLimits: DEFAULT_TRACKER_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {} },

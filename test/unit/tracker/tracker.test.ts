@@ -257,6 +257,23 @@ test("a session goes on at the other tracker by the device's key alone, and ends
   assert.deepEqual(back.events, []);
 });
 
+test("who removes a member is told which trackers have not confirmed it", async (t) => {
+  const { net, first, second } = await twoTrackers(t);
+  const alice = await connect(t, first);
+  const bob = await connect(t, first);
+  await foundFilms(alice, bob);
+  const remove = { ...write("films"), userId: "bob" };
+  await net.stop(2);
+  const unconfirmed = { unconfirmedTrackers: [`127.0.0.1:${second.port}`] };
+  assert.deepEqual(await alice.api.groups.remove.mutate(remove), unconfirmed);
+  assert.deepEqual(await alice.api.groups.remove.mutate({ ...remove, isRetry: true }), unconfirmed);
+  await net.start(2);
+  await net.connected();
+  assert.deepEqual(await alice.api.groups.remove.mutate({ ...remove, isRetry: true }), {
+    unconfirmedTrackers: [],
+  });
+});
+
 test("a tracker that was down catches up, and both are equal then", async (t) => {
   const net = await trackers(t, 2);
   const one = await net.start(1);

@@ -80,6 +80,36 @@ describe("Replication between connected trackers", () => {
     );
   });
 
+  it("says which of the others have a write on disk, also of one that is tried again", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b, c, d] = [network.add("a"), network.add("b"), network.add("c"), network.add("d")];
+    network.connect(a, b);
+    const silent = network.connect(a, c);
+    const severed = network.connect(a, d);
+    await network.run(1000);
+    severed.sever();
+    silent.silence();
+    const remove = () =>
+      a.replication.writeAndConfirm("remove bob", (writer) => {
+        if (!writer.hasWrite("remove bob")) writer.put("revocation", "bob", 1);
+      });
+    const written = remove();
+    await network.run(3000);
+    assert.deepEqual([...(await written).storedAt], ["b"]);
+    network.connect(a, d);
+    await network.run(1000);
+    const again = remove();
+    await network.run(3000);
+    assert.deepEqual([...(await again).storedAt].sort(), ["b", "d"]);
+    // Its row is gone when another write has taken its place.
+    const replaced = a.replication.write("once more", (writer) => writer.put("revocation", "bob", 2));
+    await network.run(1000);
+    await replaced;
+    const late = remove();
+    await network.run(1000);
+    assert.deepEqual([...(await late).storedAt].sort(), ["b", "d"]);
+  });
+
   it("keeps many writes on their way at once", async (context) => {
     const network = makeNetwork(context);
     const [a, b] = [network.add("a"), network.add("b")];

@@ -107,6 +107,9 @@ export type PeerAddress = z.infer<typeof peerAddressSchema>;
 export const announcedTorrentSchema = z.object({ infoHash: infoHashSchema, isSeed: z.boolean() });
 export type AnnouncedTorrent = z.infer<typeof announcedTorrentSchema>;
 
+/** Peers that a tracker names at a time: all, if there are fewer; otherwise a random sample (BEP 3 names 50 by default). */
+export const MOST_NAMED_PEERS = 100;
+
 /** Who else has a torrent, as `presence.update` answers for torrents that the client joins without having all of them. */
 export const torrentPeersSchema = z.object({ infoHash: infoHashSchema, peers: z.array(peerAddressSchema) });
 export type TorrentPeers = z.infer<typeof torrentPeersSchema>;
@@ -140,6 +143,8 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     /** The content that has the name of a file now: whoever has other content under it has lost the name. */
     infoHash: infoHashSchema.optional(),
   }),
+  /** More than it was told of may have changed: it asks how things stand, and announces all that it has a part in again. */
+  z.object({ type: z.literal("look-again") }),
   z.object({ type: z.literal("peer-online"), infoHash: infoHashSchema, peer: peerAddressSchema }),
   z.object({ type: z.literal("peer-offline"), infoHash: infoHashSchema, deviceId: z.string() }),
   z.object({ type: z.literal("file-shared"), groupId: z.string(), fileName: z.string(), userId: z.string() }),

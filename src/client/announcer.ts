@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import { type AnnouncedTorrent, type PeerAddress, torrentPeersSchema } from "../api/schemas.ts";
 import type { TrackerApi } from "./api-channel.ts";
-import type { TrackerLink } from "./tracker-link.ts";
+import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 
 /** Most torrents in one message: at some 70 bytes each, far below MAX_API_MESSAGE_BYTES. */
 const MAX_PER_MESSAGE = 5_000;
@@ -27,10 +27,21 @@ export class Announcer {
     for (const { resolve } of this.#changed.values()) resolve(undefined);
     this.#changed.clear();
     const all = [...this.#announced.values()];
-    await api.presence.announce.mutate({ listenPort, torrents: all.slice(0, MAX_PER_MESSAGE) });
-    for (let at = MAX_PER_MESSAGE; at < all.length; at += MAX_PER_MESSAGE) {
-      await api.presence.update.mutate({ add: all.slice(at, at + MAX_PER_MESSAGE), remove: [] });
+    try {
+      await api.presence.announce.mutate({ listenPort, torrents: all.slice(0, MAX_PER_MESSAGE) });
+      for (let at = MAX_PER_MESSAGE; at < all.length; at += MAX_PER_MESSAGE) {
+        await api.presence.update.mutate({ add: all.slice(at, at + MAX_PER_MESSAGE), remove: [] });
+      }
+    } catch (error) {
+      if (asRefusal(error).code !== "LIMIT_REACHED") throw error;
+      // Not found by others for some of it is better than no tracker at all.
+      this.#log.warn({ err: error }, "the tracker does not take note of all that is shared here");
     }
+  }
+
+  /** The tracker asks for it: it may know by now what it did not know before. */
+  async announceAgain(listenPort: number): Promise<void> {
+    await this.#link().ask(z.undefined(), (api) => this.announceAll(api, listenPort));
   }
 
   /**

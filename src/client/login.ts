@@ -237,6 +237,14 @@ export class Login {
       case "membership-ended":
         behind(this.#options.log, "leaving a group", this.#groupEnded(event.groupId, event.how));
         return;
+      case "look-again":
+        behind(
+          this.#options.log,
+          "announcing again",
+          this.#announcer.announceAgain(this.#options.session.port),
+        );
+        this.connected();
+        return;
       case "name-taken-elsewhere":
         behind(this.#options.log, "giving up a name", this.#nameLost(event));
         return;

@@ -5,8 +5,8 @@ import { accountOfDevice } from "./accounts.ts";
 import { adoptShares } from "./catalogue.ts";
 import type { Connections } from "./connection.ts";
 import { adoptMembers } from "./groups.ts";
+import type { KnownMembers } from "./known-members.ts";
 import type { Notices } from "./notices.ts";
-import type { PeerExchange } from "./peer-exchange.ts";
 import type { Presence } from "./presence.ts";
 import {
   keptTwinOf,
@@ -15,12 +15,13 @@ import {
   type RegistryRecord,
   type RegistryWriter,
 } from "./registry/registry.ts";
+import type { RevocationValue } from "./values.ts";
 
 export interface ChangesOptions {
   readonly registry: RegistryReader;
   readonly connections: Connections;
   readonly presence: Presence;
-  readonly peers: PeerExchange;
+  readonly members: KnownMembers;
   readonly notices: Notices;
   /** A write of the tracker's own. */
   readonly write: (work: (writer: RegistryWriter) => void) => Promise<unknown>;
@@ -40,12 +41,9 @@ export class Changes {
    * @param isLocal written here, not heard from another tracker
    */
   happened(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
-    const { connections, notices, peers, write, log } = this.#options;
+    const { connections, notices, write, log } = this.#options;
     try {
-      for (const { kind, key } of records) {
-        if (kind === "device") this.#deviceChanged(key);
-        else if (kind === "torrent" && !isLocal) peers.torrentKnown(key);
-      }
+      for (const record of records) this.#presenceFollows(record);
       // Where nobody listens nothing is looked up: that is a third of the work of catching up.
       if (connections.hasAccounts) notices.changed(records, lostClaims, isLocal);
     } catch (error) {
@@ -63,6 +61,19 @@ export class Changes {
       write((writer) => adoptShares(writer, lost)).catch((error: unknown) =>
         log.error({ err: error, name: lost.name }, "shares of a name given away twice are not joined"),
       );
+    }
+  }
+
+  /** Presence has only what members announced of torrents that are known. */
+  #presenceFollows({ kind, key, value }: RegistryRecord): void {
+    const { presence, members } = this.#options;
+    const [groupClaimId = "", accountId = ""] = key.split("\u001f");
+    if (kind === "device") this.#deviceChanged(key);
+    else if (kind === "torrent") presence.torrentKnown(key);
+    else if (kind === "membership") presence.membershipChanged(accountId);
+    else if (kind === "revocation" && value !== undefined) {
+      const { accountId: whose } = value as RevocationValue;
+      if (members.member(groupClaimId, whose) === undefined) presence.membershipEnded(groupClaimId, whose);
     }
   }
 

@@ -1,6 +1,7 @@
-// Who may know of which peer: a member of the torrent's group who announced that torrent hears of the other members who
-// did, and of nobody else. Membership is looked up when it is asked, so that it ends everywhere at once.
-import type { PeerAddress } from "../api/schemas.ts";
+// Who may know of which peer: a member of the torrent's group who announced that torrent hears of other members who did,
+// and of nobody else. Membership is looked up when it is asked, so that it ends everywhere at once. In a small swarm
+// everybody hears of everybody; of a large one each hears a sample, as BitTorrent's trackers do (BEP 3).
+import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
 import type { Connection, Connections } from "./connection.ts";
 import type { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
@@ -10,6 +11,15 @@ import type { Presence, PresentPeer } from "./presence.ts";
  * longer before he dialled himself. Of who has all of a small file by then he need not hear at all.
  */
 const SEEDS_TOLD_AFTER_MS = 500;
+/**
+ * Clients of this tracker that are told of one peer. Everybody asks again within a minute, so this only makes the first
+ * contacts sooner; told to all, a swarm of n costs n² events to come together.
+ */
+const MOST_TOLD = 50;
+/** Peers of whom seeds have yet to be told: past that they are told at once. Some 300 bytes each. */
+const MOST_UNTOLD = 10_000;
+/** Of these, in a turn of the event loop. */
+const UNTOLD_PER_TURN = 200;
 
 /** Somebody new in a torrent, and the clients with all of it that have not been told of him yet. */
 interface Untold {
@@ -18,10 +28,15 @@ interface Untold {
   readonly connectionIds: Set<string>;
 }
 
-type PresenceReader = Pick<Presence, "peersOf" | "hasAnnounced" | "isSeed" | "localAnnouncers">;
+type PresenceReader = Pick<
+  Presence,
+  "peersOf" | "peerOf" | "counts" | "hasAnnounced" | "isSeed" | "localAnnouncers" | "localCount"
+>;
+
+type MembersReader = Pick<KnownMembers, "member" | "groupOf">;
 
 export class PeerExchange {
-  readonly #members: KnownMembers;
+  readonly #members: MembersReader;
   readonly #presence: PresenceReader;
   readonly #connections: Connections;
   readonly #setTimer: (delayMs: number, callback: () => void) => () => void;
@@ -29,7 +44,7 @@ export class PeerExchange {
   #cancelTelling: (() => void) | undefined;
 
   constructor(
-    members: KnownMembers,
+    members: MembersReader,
     presence: PresenceReader,
     connections: Connections,
     setTimer: (delayMs: number, callback: () => void) => () => void,
@@ -40,29 +55,46 @@ export class PeerExchange {
     this.#connections = connections;
   }
 
-  /** The other peers of a torrent; none for somebody who is not in its group, or did not announce it. */
+  /**
+   * The other peers of a torrent: all, if there are fewer than MOST_NAMED_PEERS, otherwise a sample of that many. None for
+   * somebody who is not in its group, or did not announce it.
+   */
   peersFor(connection: Connection, infoHash: string): PeerAddress[] {
     const groupClaimId = this.#members.groupOf(infoHash);
     if (groupClaimId === undefined || !this.#isMember(connection, groupClaimId)) return [];
     if (!this.#presence.hasAnnounced(connection.id, infoHash)) return [];
-    return this.#presence
-      .peersOf(infoHash)
-      .filter(({ deviceId }) => deviceId !== connection.deviceId)
-      .map((peer) => this.#address(groupClaimId, peer))
-      .filter((address) => address !== undefined);
+    const isForSeed = this.#presence.isSeed(connection.id, infoHash);
+    return (
+      this.#presence
+        // One more: who asks is among them, perhaps.
+        .peersOf(infoHash, MOST_NAMED_PEERS + 1, isForSeed)
+        .filter(({ deviceId }) => deviceId !== connection.deviceId)
+        .slice(0, MOST_NAMED_PEERS)
+        .map((peer) => this.#address(groupClaimId, peer))
+        .filter((address) => address !== undefined)
+    );
   }
 
-  /** How many devices of current members have (some of) the torrent of that group. */
+  /** The torrent has come to be known since the client asked: if it lacks pieces, it is told what it would be answered now. */
+  tellPeers(connectionId: string, infoHash: string): void {
+    const connection = this.#connections.byId(connectionId);
+    if (connection === undefined || this.#presence.isSeed(connectionId, infoHash)) return;
+    for (const peer of this.peersFor(connection, infoHash)) {
+      connection.tell({ type: "peer-online", infoHash, peer });
+    }
+  }
+
+  /** How many devices of members have (some of) the torrent of that group. */
   count(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
-    const peers = this.#presence
-      .peersOf(infoHash)
-      .filter(({ accountId }) => this.#members.member(groupClaimId, accountId) !== undefined);
-    return { seeders: peers.filter(({ isSeed }) => isSeed).length, peers: peers.length };
+    return this.#presence.counts(groupClaimId, infoHash);
   }
 
-  /** @param isNew nobody has been told of that device in that torrent */
-  peerOnline(infoHash: string, peer: PresentPeer, isNew = false): void {
-    const announcers = this.#announcers(infoHash, peer.deviceId);
+  /**
+   * @param isNew nobody has been told of that device in that torrent
+   * @returns how many clients were told, now or soon
+   */
+  peerOnline(infoHash: string, peer: PresentPeer, isNew = false): number {
+    const announcers = this.#announcers(infoHash, peer);
     const key = `${infoHash} ${peer.deviceId}`;
     const toTell: Connection[] = [];
     for (const connection of announcers) {
@@ -74,10 +106,29 @@ export class PeerExchange {
     // Who shares a file is mostly the only one: then nothing is looked up.
     const groupClaimId = toTell.length === 0 ? undefined : this.#members.groupOf(infoHash);
     const address = groupClaimId === undefined ? undefined : this.#address(groupClaimId, peer);
-    if (groupClaimId === undefined || address === undefined) return;
-    for (const connection of toTell) {
-      if (this.#isMember(connection, groupClaimId))
-        connection.tell({ type: "peer-online", infoHash, peer: address });
+    if (groupClaimId === undefined || address === undefined) return announcers.length;
+    const event = { type: "peer-online", infoHash, peer: address } as const;
+    for (const connection of toTell) if (this.#isMember(connection, groupClaimId)) connection.tell(event);
+    return announcers.length;
+  }
+
+  close(): void {
+    this.#cancelTelling?.();
+  }
+
+  /** Who was told of a device in a large swarm is not known: its connection ends, and clients forget by age. */
+  peerOffline(infoHash: string, deviceId: string): void {
+    const key = `${infoHash} ${deviceId}`;
+    const untold = this.#untold.get(key)?.connectionIds;
+    this.#untold.delete(key);
+    const localCount = this.#presence.localCount(infoHash);
+    if (localCount === 0 || localCount > MOST_TOLD) return;
+    const announcers = this.#connectionsOf(this.#presence.localAnnouncers(infoHash), deviceId);
+    const groupClaimId = announcers.length === 0 ? undefined : this.#members.groupOf(infoHash);
+    if (groupClaimId === undefined) return;
+    const event = { type: "peer-offline", infoHash, deviceId } as const;
+    for (const connection of announcers) {
+      if (!untold?.has(connection.id) && this.#isMember(connection, groupClaimId)) connection.tell(event);
     }
   }
 
@@ -85,55 +136,45 @@ export class PeerExchange {
     const untold = this.#untold.get(key) ?? { infoHash, deviceId, connectionIds: new Set() };
     untold.connectionIds.add(connectionId);
     this.#untold.set(key, untold);
-    this.#cancelTelling ??= this.#setTimer(SEEDS_TOLD_AFTER_MS, () => this.#tellSeeds());
+    if (this.#untold.size > MOST_UNTOLD) this.#tellSeeds();
+    else this.#cancelTelling ??= this.#setTimer(SEEDS_TOLD_AFTER_MS, () => this.#tellSeeds());
   }
 
   #tellSeeds(): void {
-    this.#cancelTelling = undefined;
-    const all = [...this.#untold.values()];
-    this.#untold.clear();
-    for (const { infoHash, deviceId, connectionIds } of all) {
-      const peer = this.#presence.peersOf(infoHash).find((present) => present.deviceId === deviceId);
-      const groupClaimId = this.#members.groupOf(infoHash);
-      if (peer === undefined || groupClaimId === undefined) continue;
-      for (const connectionId of connectionIds) {
-        const connection = this.#connections.byId(connectionId);
-        if (connection === undefined || !this.#presence.hasAnnounced(connectionId, infoHash)) continue;
-        // Neither has a use for the other.
-        if (peer.isSeed && this.#presence.isSeed(connectionId, infoHash)) continue;
-        const address = this.#address(groupClaimId, peer);
-        if (address === undefined || !this.#isMember(connection, groupClaimId)) continue;
-        connection.tell({ type: "peer-online", infoHash, peer: address });
-      }
-    }
-  }
-
-  close(): void {
     this.#cancelTelling?.();
+    this.#cancelTelling = undefined;
+    let left = UNTOLD_PER_TURN;
+    for (const [key, untold] of this.#untold) {
+      if (left-- === 0) break;
+      this.#untold.delete(key);
+      this.#tellSeedsOf(untold);
+    }
+    if (this.#untold.size > 0) this.#cancelTelling = this.#setTimer(0, () => this.#tellSeeds());
   }
 
-  /** A torrent is heard of here, from another tracker, after clients had announced it: they had been told of nobody. */
-  torrentKnown(infoHash: string): void {
-    for (const peer of this.#presence.peersOf(infoHash)) this.peerOnline(infoHash, peer);
-  }
-
-  peerOffline(infoHash: string, deviceId: string): void {
-    const announcers = this.#announcers(infoHash, deviceId);
-    const groupClaimId = announcers.length === 0 ? undefined : this.#members.groupOf(infoHash);
-    if (groupClaimId === undefined) return;
-    const key = `${infoHash} ${deviceId}`;
-    const untold = this.#untold.get(key)?.connectionIds;
-    this.#untold.delete(key);
-    for (const connection of announcers) {
-      if (!untold?.has(connection.id) && this.#isMember(connection, groupClaimId))
-        connection.tell({ type: "peer-offline", infoHash, deviceId });
+  #tellSeedsOf({ infoHash, deviceId, connectionIds }: Untold): void {
+    const peer = this.#presence.peerOf(infoHash, deviceId);
+    const groupClaimId = this.#members.groupOf(infoHash);
+    if (peer === undefined || groupClaimId === undefined) return;
+    const address = this.#address(groupClaimId, peer);
+    if (address === undefined) return;
+    const event = { type: "peer-online", infoHash, peer: address } as const;
+    for (const connectionId of connectionIds) {
+      const connection = this.#connections.byId(connectionId);
+      if (connection === undefined || !this.#presence.hasAnnounced(connectionId, infoHash)) continue;
+      // Neither has a use for the other.
+      if (peer.isSeed && this.#presence.isSeed(connectionId, infoHash)) continue;
+      if (this.#isMember(connection, groupClaimId)) connection.tell(event);
     }
   }
 
-  /** Clients of this tracker that announced that torrent, but for that device. */
-  #announcers(infoHash: string, exceptDeviceId: string): Connection[] {
-    return this.#presence
-      .localAnnouncers(infoHash)
+  /** Clients of this tracker that are to be told of that peer: all who announced the torrent, or some of many. */
+  #announcers(infoHash: string, { deviceId, isSeed }: PresentPeer): Connection[] {
+    return this.#connectionsOf(this.#presence.localAnnouncers(infoHash, MOST_TOLD, isSeed), deviceId);
+  }
+
+  #connectionsOf(connectionIds: readonly string[], exceptDeviceId: string): Connection[] {
+    return connectionIds
       .map((connectionId) => this.#connections.byId(connectionId))
       .filter((connection) => connection !== undefined)
       .filter(({ deviceId }) => deviceId !== exceptDeviceId);

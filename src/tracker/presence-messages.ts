@@ -3,8 +3,12 @@ import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type AnnouncedTorrent, announcedTorrentSchema, portSchema } from "../api/schemas.ts";
 
-/** Torrents in one message to another tracker: at about 60 bytes each it stays far under a message's limit. */
-const TORRENTS_PER_MESSAGE = 5_000;
+/** Torrents in one message to another tracker: at about 70 bytes each it is read in a millisecond or two. */
+export const TORRENTS_PER_MESSAGE = 1_000;
+/** Of a message that came. */
+const MAX_TORRENTS_IN_MESSAGE = 5_000;
+/** A tracker serves 15,000 clients (server.ts). */
+const MAX_CLIENTS_IN_ROLL = 20_000;
 
 const messageSchema = z.discriminatedUnion("type", [
   z.object({
@@ -14,12 +18,16 @@ const messageSchema = z.discriminatedUnion("type", [
     deviceId: z.string().regex(/^[0-9a-f]{64}$/),
     host: z.string().max(64),
     port: portSchema.optional(),
-    /** True: torrents that are not in `add` are over. */
+    /** True: the client's whole list begins with `add`; what is not on it is over. */
     isWhole: z.boolean(),
-    add: z.array(announcedTorrentSchema).max(TORRENTS_PER_MESSAGE),
-    remove: z.array(z.string()).max(TORRENTS_PER_MESSAGE),
+    /** False: more of the whole list follows. */
+    isEnd: z.boolean().optional(),
+    add: z.array(announcedTorrentSchema).max(MAX_TORRENTS_IN_MESSAGE),
+    remove: z.array(z.string().max(64)).max(MAX_TORRENTS_IN_MESSAGE),
   }),
   z.object({ type: z.literal("gone"), connectionId: z.string().max(64) }),
+  /** All clients of that tracker: who is not on it is gone. What each takes part in follows. */
+  z.object({ type: z.literal("roll"), connectionIds: z.array(z.string().max(64)).max(MAX_CLIENTS_IN_ROLL) }),
 ]);
 const messagesSchema = z.array(messageSchema);
 export type PresenceMessage = z.infer<typeof messageSchema>;
@@ -40,27 +48,18 @@ export function parsePresence(data: unknown): readonly PresenceMessage[] {
   return parsed.data;
 }
 
-/** One client as messages that each stay small; only the first may say that the list is whole. */
-export function clientMessages(
+/** What one client takes part in, or what changed of it. */
+export function clientMessage(
   client: ClientFacts,
   add: readonly AnnouncedTorrent[],
   remove: readonly string[],
-  isWhole: boolean,
-): ClientMessage[] {
+  list: { readonly isWhole: boolean; readonly isEnd?: boolean },
+): ClientMessage {
   const { connectionId, accountId, deviceId, host, port } = client;
-  const messages: ClientMessage[] = [];
-  for (let at = 0; at === 0 || at < Math.max(add.length, remove.length); at += TORRENTS_PER_MESSAGE) {
-    messages.push({
-      type: "client",
-      connectionId,
-      accountId,
-      deviceId,
-      host,
-      ...(port === undefined ? {} : { port }),
-      isWhole: isWhole && at === 0,
-      add: add.slice(at, at + TORRENTS_PER_MESSAGE),
-      remove: remove.slice(at, at + TORRENTS_PER_MESSAGE),
-    });
-  }
-  return messages;
+  return {
+    ...{ type: "client", connectionId, accountId, deviceId, host },
+    ...(port === undefined ? {} : { port }),
+    ...list,
+    ...{ add: [...add], remove: [...remove] },
+  };
 }

@@ -1,36 +1,38 @@
 // Who is online, at which address, with which torrents. Soft: never stored. Each tracker answers for the clients that are
 // connected to it, tells the others as that changes, and believes another tracker for as long as the link to it lasts,
-// and a grace. Who may know what of it is decided where it is asked (peer-exchange.ts).
+// and a grace. Only members' parts in torrents that the registry knows are kept; who may know what of them is decided where
+// it is asked (peer-exchange.ts).
 import { MiniTorrentError } from "../api/errors.ts";
-import type { AnnouncedTorrent } from "../api/schemas.ts";
+import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../api/schemas.ts";
+import {
+  type AccountShare,
+  DEFAULT_PRESENCE_BUDGET,
+  type PresenceBudget,
+  refusalOf,
+} from "./presence-budget.ts";
 import {
   type ClientMessage,
-  clientMessages,
+  clientMessage,
   type PresenceMessage,
   parsePresence,
+  TORRENTS_PER_MESSAGE,
 } from "./presence-messages.ts";
 import type { SoftState } from "./registry/replication.ts";
+import { type Part, type PresentClient, SwarmPeers } from "./swarm-peers.ts";
+import { TurnSlices } from "./turn-slices.ts";
 
 /** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
 export const LOST_LINK_GRACE_MS = 5_000;
-/** Torrents that one client may have a part in at a time. */
-const MAX_TORRENTS_PER_CLIENT = 100_000;
-
-/** Torrents in a snapshot; the clients whose torrents are past it follow one by one. */
-const TORRENTS_PER_SNAPSHOT = 50_000;
-
-interface PresentClient {
-  /** Connected to this tracker. */
-  readonly isLocal: boolean;
-  readonly connectionId: string;
-  readonly accountId: string;
-  readonly deviceId: string;
-  readonly host: string;
-  port: number | undefined;
-  readonly torrents: Map<string, { readonly isSeed: boolean }>;
-  /** When it came, counted: of one device, the connection that came last is the one that lives. */
-  readonly arrival: number;
-}
+/** Announcements of one client that wait for their turn: a client sends the next one when it has the answer. */
+const MAX_UNDER_WAY = 8;
+/** A row of the registry read to know a torrent's group costs about that many steps (turn-slices.ts). */
+const LOOKUP_STEPS = 10;
+/** Clients in the first message of a snapshot; the others follow, some in a turn. */
+const CLIENTS_PER_SNAPSHOT = 500;
+/** What waits for a membership is looked at that long after one changed: once for all that changed meanwhile. */
+const RECHECK_MS = 250;
+/** Clients with more than waits are told that often at most to announce all again. */
+const ANNOUNCE_AGAIN_MS = 10_000;
 
 /** A device that has (some of) a torrent. */
 export interface PresentPeer {
@@ -44,23 +46,68 @@ export interface PresentPeer {
 export interface PresenceOptions {
   /** Tells the other trackers. */
   readonly publish: (messages: readonly PresenceMessage[]) => void;
-  /** `isNew`: nobody has heard of that device in that torrent. */
-  readonly onPeerOnline: (infoHash: string, peer: PresentPeer, isNew: boolean) => void;
+  /** The claim of the group that the torrent belongs to; undefined if this tracker does not know the torrent. */
+  readonly groupOf: (infoHash: string) => string | undefined;
+  readonly isMember: (groupClaimId: string, accountId: string) => boolean;
+  /**
+   * `isNew`: nobody has heard of that device in that torrent.
+   *
+   * @returns how many clients were told
+   */
+  readonly onPeerOnline: (infoHash: string, peer: PresentPeer, isNew: boolean) => number;
   readonly onPeerOffline: (infoHash: string, deviceId: string) => void;
+  /** What the client announced before it was known counts from now on: it has been told of nobody yet. */
+  readonly onPromoted?: (connectionId: string, infoHash: string) => void;
+  /** These clients announced more than waits here, and it may be known by now. */
+  readonly onAnnounceAgain?: (connectionIds: readonly string[]) => void;
   readonly setTimer: (delayMs: number, callback: () => void) => () => void;
+  /** Where it differs from the default. */
+  readonly budget?: Partial<PresenceBudget>;
+  /** From 0 to 1, as Math.random. */
+  readonly random?: () => number;
+}
+
+/** What became of a torrent that a client announced. */
+type Outcome = { readonly is: "changed" | "same" | "waiting" } | { readonly is: "refused"; reason: string };
+
+interface RemoteTracker {
+  readonly clients: Map<string, PresentClient>;
+  /** By client: what it had when its whole list began to come, and has not been named since. */
+  readonly unconfirmed: Map<PresentClient, Set<string>>;
 }
 
 export class Presence implements SoftState {
   readonly #options: PresenceOptions;
+  readonly #budget: PresenceBudget;
+  readonly #random: () => number;
+  readonly #slices: TurnSlices;
   readonly #local = new Map<string, PresentClient>();
-  readonly #remote = new Map<string, Map<string, PresentClient>>();
-  readonly #byTorrent = new Map<string, Set<PresentClient>>();
-  readonly #connectionsOfAccount = new Map<string, number>();
+  readonly #remote = new Map<string, RemoteTracker>();
+  readonly #swarms = new Map<string, SwarmPeers>();
+  readonly #devices = new Map<string, PresentClient[]>();
+  readonly #accounts = new Map<string, AccountShare>();
+  /** By info-hash: clients with it that wait until its row, or their membership, is heard of. */
+  readonly #waitingFor = new Map<string, Set<PresentClient>>();
   readonly #lostLinks = new Map<string, () => void>();
+  /** Clients of this tracker of which the others have yet to be told, after a snapshot. */
+  readonly #toPublish = new Set<string>();
+  readonly #toRecheck = new Set<string>();
+  readonly #withUnkept = new Set<PresentClient>();
+  readonly #timers = new Map<"recheck" | "announce-again", () => void>();
+  #partCount = 0;
+  #waitingCount = 0;
   #arrivals = 0;
 
   constructor(options: PresenceOptions) {
     this.#options = options;
+    this.#budget = { ...DEFAULT_PRESENCE_BUDGET, ...options.budget };
+    this.#random = options.random ?? Math.random;
+    this.#slices = new TurnSlices(options.setTimer);
+  }
+
+  /** Parts in torrents that are kept, and announced torrents that wait to be known. */
+  get size(): { readonly parts: number; readonly waiting: number } {
+    return { parts: this.#partCount, waiting: this.#waitingCount };
   }
 
   /** A client of this tracker has a session. */
@@ -69,88 +116,136 @@ export class Presence implements SoftState {
     if (before?.accountId === accountId) return;
     if (before !== undefined) this.depart(connectionId);
     const client = this.#add(this.#local, true, { connectionId, accountId, deviceId, host });
-    this.#publishClient(client, [], [], false);
+    this.#publishChange(client, [], []);
   }
 
   depart(connectionId: string): void {
     const client = this.#local.get(connectionId);
     if (client === undefined) return;
-    this.#remove(this.#local, client);
+    this.#toPublish.delete(connectionId);
     this.#options.publish([{ type: "gone", connectionId }]);
+    this.#dismiss(this.#local, client, keyOf(client));
   }
 
   /**
-   * The client's whole list: what is not on it is over.
+   * The client's whole list: what is not on it is over. Resolves when all of it is noted.
    *
-   * @throws MiniTorrentError LIMIT_REACHED
+   * @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN
    */
-  announce(connectionId: string, port: number, torrents: readonly AnnouncedTorrent[]): void {
-    const client = this.#requireLocal(connectionId);
-    checkCount(torrents.length);
-    this.#change(client, port, torrents, unlisted(client, torrents));
-    this.#publishClient(client, torrents, [], true);
+  async announce(connectionId: string, port: number, torrents: readonly AnnouncedTorrent[]): Promise<void> {
+    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, port, torrents, undefined));
   }
 
-  /** @throws MiniTorrentError LIMIT_REACHED */
-  update(connectionId: string, add: readonly AnnouncedTorrent[], remove: readonly string[]): void {
-    const client = this.#requireLocal(connectionId);
-    checkCount(client.torrents.size + add.length);
-    this.#change(client, client.port, add, remove);
-    this.#publishClient(client, add, remove, false);
+  /** @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN */
+  async update(
+    connectionId: string,
+    add: readonly AnnouncedTorrent[],
+    remove: readonly string[],
+  ): Promise<void> {
+    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, client.port, add, remove));
   }
 
-  /** The client has all of that torrent. Returns false if that was not noted: it is gone, or has too many. */
-  addSeed(connectionId: string, infoHash: string): boolean {
-    const client = this.#local.get(connectionId);
-    if (client === undefined || client.torrents.size >= MAX_TORRENTS_PER_CLIENT) return false;
-    this.update(connectionId, [{ infoHash, isSeed: true }], []);
-    return true;
+  /** The client has all of that torrent. Resolves to false if that was not noted: it is gone, or has too many. */
+  async addSeed(connectionId: string, infoHash: string): Promise<boolean> {
+    if (!this.#local.has(connectionId)) return false;
+    try {
+      await this.update(connectionId, [{ infoHash, isSeed: true }], []);
+      return this.isSeed(connectionId, infoHash);
+    } catch (error) {
+      if (error instanceof MiniTorrentError) return false;
+      throw error;
+    }
   }
 
   isOnline(accountId: string): boolean {
-    return this.#connectionsOfAccount.has(accountId);
+    return this.#accounts.has(accountId);
   }
 
   hasAnnounced(connectionId: string, infoHash: string): boolean {
-    return this.#local.get(connectionId)?.torrents.has(infoHash) ?? false;
+    return this.#localPart(connectionId, infoHash) !== undefined;
   }
 
   /** The client says that it has all of that torrent. */
   isSeed(connectionId: string, infoHash: string): boolean {
-    return this.#local.get(connectionId)?.torrents.get(infoHash)?.isSeed ?? false;
+    return this.#localPart(connectionId, infoHash)?.isSeed ?? false;
   }
 
-  /** Clients of this tracker that have a part in that torrent. */
-  localAnnouncers(infoHash: string): string[] {
-    const clients = [...(this.#byTorrent.get(infoHash) ?? [])];
-    return clients.filter(({ isLocal }) => isLocal).map(({ connectionId }) => connectionId);
+  /** Clients of this tracker that have a part in that torrent: all, or of more than `most` some that have a use for such a peer. */
+  localAnnouncers(infoHash: string, most = MOST_NAMED_PEERS, isOfSeed = false): string[] {
+    const parts = this.#swarms.get(infoHash)?.listeners(most, isOfSeed, this.#random) ?? [];
+    return parts.map(({ client }) => client.connectionId);
   }
 
-  /** Devices that have (some of) a torrent, each once, where it was heard of last. */
-  peersOf(infoHash: string): PresentPeer[] {
-    const latest = new Map<string, PresentClient>();
-    for (const client of this.#byTorrent.get(infoHash) ?? []) {
-      if (client.port === undefined) continue;
-      const other = latest.get(client.deviceId);
-      if (other === undefined || other.arrival < client.arrival) latest.set(client.deviceId, client);
+  localCount(infoHash: string): number {
+    return this.#swarms.get(infoHash)?.localCount ?? 0;
+  }
+
+  /** Devices that have (some of) a torrent, each once, where it was heard of last: all, or of more than `most` a random sample. */
+  peersOf(infoHash: string, most = MOST_NAMED_PEERS, isForSeed = false): PresentPeer[] {
+    const parts = this.#swarms.get(infoHash)?.sample(most, isForSeed, this.#random) ?? [];
+    return parts.map(asPeer).filter((peer) => peer !== undefined);
+  }
+
+  /** The device as a peer of that torrent, where it was heard of last. */
+  peerOf(infoHash: string, deviceId: string): PresentPeer | undefined {
+    const swarm = this.#swarms.get(infoHash);
+    const part = swarm && this.#listed(swarm, deviceId);
+    return part && asPeer(part);
+  }
+
+  /** How many devices of that group's members have (some of) the torrent. */
+  counts(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
+    const swarm = this.#swarms.get(infoHash);
+    return swarm?.groupClaimId === groupClaimId ? { ...swarm.counts } : { seeders: 0, peers: 0 };
+  }
+
+  /** The registry knows the torrent now: who announced it before takes part in it from now on. */
+  torrentKnown(infoHash: string): void {
+    this.#announceAgainLater();
+    const waiting = this.#waitingFor.get(infoHash);
+    if (waiting === undefined) return;
+    const promote = this.#promoteSteps([...waiting].map((client) => ({ client, infoHash })));
+    void this.#slices.run(`torrent ${infoHash}`, promote);
+  }
+
+  /** Somebody may be in a group by now. */
+  membershipChanged(accountId: string): void {
+    this.#announceAgainLater();
+    if ((this.#accounts.get(accountId)?.waiting ?? 0) === 0) return;
+    this.#toRecheck.add(accountId);
+    this.#later("recheck", RECHECK_MS, () => {
+      const accounts = [...this.#toRecheck];
+      this.#toRecheck.clear();
+      void this.#slices.run("recheck", this.#recheckSteps(accounts));
+    });
+  }
+
+  /** The account is not in that group any more: its parts in the group's torrents wait, in case it is let in again. */
+  membershipEnded(groupClaimId: string, accountId: string): void {
+    for (const client of this.#accounts.get(accountId)?.clients ?? []) {
+      if (!client.groups.has(groupClaimId)) continue;
+      void this.#slices.run(keyOf(client), this.#leaveSteps(client, groupClaimId));
     }
-    return [...latest.values()]
-      .map((client) => asPeer(client, infoHash))
-      .filter((peer) => peer !== undefined);
   }
 
-  /** All that another tracker has to know of this one's clients; past a message's size, the rest is told after it. */
+  /** All that another tracker has to know of this one's clients: who they are, and what fits of the rest, which follows. */
   snapshot(): PresenceMessage[] {
-    const messages: PresenceMessage[] = [];
-    const later: string[] = [];
+    const connectionIds = [...this.#local.keys()];
+    const messages: PresenceMessage[] = [{ type: "roll", connectionIds }];
     let torrentCount = 0;
+    let isAnyLeft = false;
     for (const client of this.#local.values()) {
-      torrentCount += client.torrents.size;
-      const fits = torrentCount <= TORRENTS_PER_SNAPSHOT;
-      messages.push(...clientMessages(client, fits ? announced(client) : [], [], true));
-      if (!fits) later.push(client.connectionId);
+      torrentCount += client.partCount;
+      if (torrentCount <= TORRENTS_PER_MESSAGE && messages.length <= CLIENTS_PER_SNAPSHOT) {
+        messages.push(clientMessage(client, announced(client), [], { isWhole: true }));
+      } else {
+        this.#toPublish.add(client.connectionId);
+        isAnyLeft = true;
+      }
     }
-    if (later.length > 0) this.#options.setTimer(0, () => this.#publishWhole(later));
+    if (isAnyLeft && this.#slices.countOf("snapshot") === 0) {
+      void this.#slices.run("snapshot", this.#publishSteps());
+    }
     return messages;
   }
 
@@ -161,18 +256,7 @@ export class Presence implements SoftState {
    */
   apply(trackerId: string, data: unknown, isWhole: boolean): void {
     const messages = parsePresence(data);
-    const clients = this.#remote.get(trackerId) ?? new Map<string, PresentClient>();
-    this.#remote.set(trackerId, clients);
-    for (const said of messages) {
-      const known = clients.get(said.connectionId);
-      if (said.type === "client") this.#applyClient(clients, known, said);
-      else if (known !== undefined) this.#remove(clients, known);
-    }
-    if (!isWhole) return;
-    const named = new Set(messages.map(({ connectionId }) => connectionId));
-    for (const client of [...clients.values()]) {
-      if (!named.has(client.connectionId)) this.#remove(clients, client);
-    }
+    void this.#slices.run(trackerKey(trackerId), this.#applySteps(trackerId, messages, isWhole));
   }
 
   /** The tracker is back: what is known of its clients holds until it says otherwise. */
@@ -186,42 +270,210 @@ export class Presence implements SoftState {
     this.linkUp(trackerId);
     const cancel = this.#options.setTimer(LOST_LINK_GRACE_MS, () => {
       this.#lostLinks.delete(trackerId);
-      const clients = this.#remote.get(trackerId) ?? new Map<string, PresentClient>();
-      for (const client of [...clients.values()]) this.#remove(clients, client);
-      this.#remote.delete(trackerId);
+      void this.#slices.run(trackerKey(trackerId), this.#forgetSteps(trackerId));
     });
     this.#lostLinks.set(trackerId, cancel);
   }
 
   close(): void {
-    for (const cancel of this.#lostLinks.values()) cancel();
+    for (const cancel of [...this.#lostLinks.values(), ...this.#timers.values()]) cancel();
     this.#lostLinks.clear();
+    this.#timers.clear();
+    this.#slices.close();
   }
 
-  #applyClient(
-    clients: Map<string, PresentClient>,
-    known: PresentClient | undefined,
-    said: ClientMessage,
-  ): void {
-    let client = known;
-    const isSame = client?.accountId === said.accountId && client.deviceId === said.deviceId;
-    if (client !== undefined && !isSame) this.#remove(clients, client);
-    if (client === undefined || !isSame) client = this.#add(clients, false, said);
-    const over = said.isWhole ? unlisted(client, said.add) : said.remove;
-    this.#change(client, said.port, said.add, over);
+  /** @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN */
+  async #inTurn(connectionId: string, steps: (client: PresentClient) => Iterator<unknown>): Promise<void> {
+    const client = this.#local.get(connectionId);
+    if (client === undefined) throw notLoggedIn();
+    if (this.#slices.countOf(keyOf(client)) >= MAX_UNDER_WAY) {
+      throw new MiniTorrentError(
+        "LIMIT_REACHED",
+        `${MAX_UNDER_WAY} announcements of this client are under way; wait for their answers.`,
+      );
+    }
+    await this.#slices.run(keyOf(client), steps(client));
   }
 
-  #publishWhole(connectionIds: readonly string[]): void {
-    for (const connectionId of connectionIds) {
-      const client = this.#local.get(connectionId);
-      if (client !== undefined) this.#publishClient(client, announced(client), [], true);
+  /** @param remove undefined: what is not in `add` */
+  *#changeSteps(
+    client: PresentClient,
+    port: number | undefined,
+    add: readonly AnnouncedTorrent[],
+    remove: readonly string[] | undefined,
+  ): Generator<void> {
+    if (client.isGone) throw notLoggedIn();
+    const over = remove ?? unlisted(client, add);
+    const hasMoved = client.port !== port;
+    if (hasMoved) yield* this.#moveSteps(client, port);
+    let removed: string[] = [];
+    let added: AnnouncedTorrent[] = [];
+    const publish = (least: number): void => {
+      if (added.length + removed.length < least || client.isGone) return;
+      this.#publishChange(client, added, removed);
+      removed = [];
+      added = [];
+    };
+    for (const infoHash of over) {
+      if (client.isGone) throw notLoggedIn();
+      this.#stopWaiting(client, infoHash);
+      if (this.#drop(client, infoHash)) removed.push(infoHash);
+      publish(TORRENTS_PER_MESSAGE);
+      yield;
+    }
+    let refusal: string | undefined;
+    for (const torrent of add) {
+      if (client.isGone) throw notLoggedIn();
+      const outcome = this.#put(client, torrent);
+      if (outcome.is === "changed") added.push(torrent);
+      if (outcome.is === "refused") refusal = outcome.reason;
+      publish(TORRENTS_PER_MESSAGE);
+      yield;
+    }
+    publish(hasMoved ? 0 : 1);
+    if (refusal !== undefined) throw new MiniTorrentError("LIMIT_REACHED", refusal);
+  }
+
+  *#moveSteps(client: PresentClient, port: number | undefined): Generator<void> {
+    const oldPort = client.port;
+    client.port = port;
+    for (const parts of client.groups.values()) {
+      for (const part of parts.values()) {
+        const listed = this.#listed(part.swarm, client.deviceId);
+        const peer = listed && asPeer(listed);
+        const before = listed === part && peer && oldPort !== undefined ? { ...peer, port: oldPort } : peer;
+        this.#settle(part.swarm, client.deviceId, listed, before);
+        yield;
+      }
     }
   }
 
-  #requireLocal(connectionId: string): PresentClient {
-    const client = this.#local.get(connectionId);
-    if (client !== undefined) return client;
-    throw new MiniTorrentError("NOT_LOGGED_IN", "Nobody is logged in on this connection; login first.");
+  *#promoteSteps(
+    waiting: Iterable<{ readonly client: PresentClient; readonly infoHash: string }>,
+  ): Generator<void> {
+    for (const { client, infoHash } of waiting) {
+      const said = client.waiting.get(infoHash);
+      if (said !== undefined) {
+        this.#stopWaiting(client, infoHash);
+        const torrent = { infoHash, isSeed: said.isSeed };
+        const outcome = this.#put(client, torrent);
+        if (client.isLocal && outcome.is === "changed") {
+          this.#publishChange(client, [torrent], []);
+          this.#options.onPromoted?.(client.connectionId, infoHash);
+        }
+      }
+      yield;
+    }
+  }
+
+  *#recheckSteps(accountIds: readonly string[]): Generator<void> {
+    for (const accountId of accountIds) {
+      for (const client of [...(this.#accounts.get(accountId)?.clients ?? [])]) {
+        const infoHashes = [...client.waiting.keys()];
+        yield* this.#promoteSteps(infoHashes.map((infoHash) => ({ client, infoHash })));
+      }
+    }
+  }
+
+  *#leaveSteps(client: PresentClient, groupClaimId: string): Generator<void> {
+    for (const { swarm, isSeed } of [...(client.groups.get(groupClaimId)?.values() ?? [])]) {
+      if (client.isGone) return;
+      // Let in again since.
+      if (this.#options.isMember(groupClaimId, client.accountId)) return;
+      if (this.#drop(client, swarm.infoHash)) this.#wait(client, swarm.infoHash, isSeed);
+      yield;
+    }
+  }
+
+  *#publishSteps(): Generator<void> {
+    for (const connectionId of this.#toPublish) {
+      const client = this.#local.get(connectionId);
+      if (client !== undefined) yield* this.#publishWholeSteps(client);
+      this.#toPublish.delete(connectionId);
+    }
+  }
+
+  /** The client's list as it is when each part of it is told: what changes meanwhile is told besides, in its order. */
+  *#publishWholeSteps(client: PresentClient): Generator<void> {
+    let add: AnnouncedTorrent[] = [];
+    let isWhole = true;
+    for (const { swarm, isSeed } of partsOf(client)) {
+      if (client.isGone) return;
+      add.push({ infoHash: swarm.infoHash, isSeed });
+      if (add.length === TORRENTS_PER_MESSAGE) {
+        this.#options.publish([clientMessage(client, add, [], { isWhole, isEnd: false })]);
+        isWhole = false;
+        add = [];
+      }
+      yield;
+    }
+    if (!client.isGone) this.#options.publish([clientMessage(client, add, [], { isWhole, isEnd: true })]);
+    yield;
+  }
+
+  *#applySteps(trackerId: string, messages: readonly PresenceMessage[], isWhole: boolean): Generator<void> {
+    const tracker = this.#remote.get(trackerId) ?? { clients: new Map(), unconfirmed: new Map() };
+    this.#remote.set(trackerId, tracker);
+    const named = new Set<string>();
+    for (const said of messages) {
+      if (said.type === "client") {
+        named.add(said.connectionId);
+        yield* this.#applyClientSteps(tracker, said);
+      } else if (said.type === "gone") {
+        const client = tracker.clients.get(said.connectionId);
+        if (client !== undefined) yield* this.#dismissSteps(tracker.clients, client);
+      } else for (const connectionId of said.connectionIds) named.add(connectionId);
+      yield;
+    }
+    if (!isWhole) return;
+    for (const client of [...tracker.clients.values()]) {
+      if (named.has(client.connectionId)) continue;
+      tracker.unconfirmed.delete(client);
+      yield* this.#dismissSteps(tracker.clients, client);
+    }
+  }
+
+  *#applyClientSteps(tracker: RemoteTracker, said: ClientMessage): Generator<void> {
+    const { clients, unconfirmed } = tracker;
+    let client = clients.get(said.connectionId);
+    const isSame = client?.accountId === said.accountId && client.deviceId === said.deviceId;
+    if (client !== undefined && !isSame) {
+      unconfirmed.delete(client);
+      yield* this.#dismissSteps(clients, client);
+      client = undefined;
+    }
+    if (client === undefined) {
+      if (clients.size >= this.#budget.clientsPerTracker) return;
+      client = this.#add(clients, false, said);
+    }
+    if (client.port !== said.port) yield* this.#moveSteps(client, said.port);
+    const left = said.isWhole ? new Set(infoHashesOf(client)) : unconfirmed.get(client);
+    if (said.isWhole && left !== undefined) unconfirmed.set(client, left);
+    for (const infoHash of said.remove) {
+      this.#stopWaiting(client, infoHash);
+      this.#drop(client, infoHash);
+      yield;
+    }
+    for (const torrent of said.add) {
+      left?.delete(torrent.infoHash);
+      this.#put(client, torrent);
+      yield;
+    }
+    if (left === undefined || said.isEnd === false) return;
+    unconfirmed.delete(client);
+    for (const infoHash of left) {
+      this.#stopWaiting(client, infoHash);
+      this.#drop(client, infoHash);
+      yield;
+    }
+  }
+
+  *#forgetSteps(trackerId: string): Generator<void> {
+    const { clients } = this.#remote.get(trackerId) ?? {};
+    // It is back.
+    if (clients === undefined) return;
+    for (const client of [...clients.values()]) yield* this.#dismissSteps(clients, client);
+    this.#remote.delete(trackerId);
   }
 
   #add(
@@ -230,109 +482,228 @@ export class Presence implements SoftState {
     facts: { connectionId: string; accountId: string; deviceId: string; host: string },
   ): PresentClient {
     const { connectionId, accountId, deviceId, host } = facts;
-    const arrival = this.#arrivals++;
-    const torrents: PresentClient["torrents"] = new Map();
-    const client = { isLocal, connectionId, accountId, deviceId, host, port: undefined, torrents, arrival };
+    const client: PresentClient = {
+      ...{ isLocal, connectionId, accountId, deviceId, host, port: undefined },
+      ...{ groups: new Map(), partCount: 0, waiting: new Map(), hasUnkept: false, isGone: false },
+      arrival: this.#arrivals++,
+    };
     clients.set(connectionId, client);
-    this.#connectionsOfAccount.set(accountId, (this.#connectionsOfAccount.get(accountId) ?? 0) + 1);
+    const account = this.#accounts.get(accountId) ?? { clients: new Set(), localParts: 0, waiting: 0 };
+    account.clients.add(client);
+    this.#accounts.set(accountId, account);
+    const ofDevice = this.#devices.get(deviceId);
+    if (ofDevice === undefined) this.#devices.set(deviceId, [client]);
+    else ofDevice.push(client);
     return client;
   }
 
-  #remove(clients: Map<string, PresentClient>, client: PresentClient): void {
-    clients.delete(client.connectionId);
-    const connections = (this.#connectionsOfAccount.get(client.accountId) ?? 1) - 1;
-    if (connections > 0) this.#connectionsOfAccount.set(client.accountId, connections);
-    else this.#connectionsOfAccount.delete(client.accountId);
-    for (const infoHash of client.torrents.keys()) this.#removeTorrent(client, infoHash);
+  #dismiss(clients: Map<string, PresentClient>, client: PresentClient, key: string): void {
+    const steps = this.#dismissSteps(clients, client);
+    // Gone at once, whatever is under way.
+    steps.next();
+    void this.#slices.run(key, steps);
   }
 
-  #change(
-    client: PresentClient,
-    port: number | undefined,
-    add: readonly AnnouncedTorrent[],
-    remove: readonly string[],
-  ): void {
-    const moved = client.port !== port;
-    const { deviceId } = client;
-    const before = new Map<string, PresentPeer | undefined>();
-    if (moved)
-      for (const infoHash of client.torrents.keys()) before.set(infoHash, this.#peerOf(infoHash, deviceId));
-    for (const { infoHash } of add) before.set(infoHash, this.#peerOf(infoHash, deviceId));
-    client.port = port;
-    for (const infoHash of remove) this.#removeTorrent(client, infoHash);
-    const changed = new Set(moved ? client.torrents.keys() : []);
-    for (const { infoHash, isSeed } of add) {
-      if (client.torrents.get(infoHash)?.isSeed === isSeed) continue;
-      client.torrents.set(infoHash, { isSeed });
-      const clients = this.#byTorrent.get(infoHash) ?? new Set();
-      clients.add(client);
-      this.#byTorrent.set(infoHash, clients);
-      changed.add(infoHash);
+  *#dismissSteps(clients: Map<string, PresentClient>, client: PresentClient): Generator<void> {
+    client.isGone = true;
+    if (clients.get(client.connectionId) === client) clients.delete(client.connectionId);
+    this.#withUnkept.delete(client);
+    for (const infoHash of client.waiting.keys()) this.#stopWaiting(client, infoHash);
+    const account = this.#accounts.get(client.accountId);
+    account?.clients.delete(client);
+    if (account !== undefined) account.localParts -= client.isLocal ? client.partCount : 0;
+    if (account?.clients.size === 0) this.#accounts.delete(client.accountId);
+    yield;
+    for (const infoHash of infoHashesOf(client)) {
+      this.#drop(client, infoHash);
+      yield;
     }
-    for (const infoHash of changed) {
-      const peer = asPeer(client, infoHash);
-      // Who came over from a tracker that died is known already, at the same address.
-      const known = before.get(infoHash);
-      if (peer === undefined || isSamePeer(peer, known)) continue;
-      this.#options.onPeerOnline(infoHash, peer, known === undefined);
-    }
+    const others = (this.#devices.get(client.deviceId) ?? []).filter((other) => other !== client);
+    if (others.length > 0) this.#devices.set(client.deviceId, others);
+    else this.#devices.delete(client.deviceId);
   }
 
-  /** The device as a peer of that torrent, where it was heard of last. */
-  #peerOf(infoHash: string, deviceId: string): PresentPeer | undefined {
-    let latest: PresentClient | undefined;
-    for (const client of this.#byTorrent.get(infoHash) ?? []) {
-      if (client.deviceId !== deviceId || client.port === undefined) continue;
-      if (latest === undefined || latest.arrival < client.arrival) latest = client;
+  #put(client: PresentClient, { infoHash, isSeed }: AnnouncedTorrent): Outcome {
+    const { accountId, deviceId } = client;
+    let swarm = this.#swarms.get(infoHash);
+    const part = swarm?.partOf(client);
+    if (swarm !== undefined && part !== undefined) {
+      if (part.isSeed === isSeed) return { is: "same" };
+      const listed = this.#listed(swarm, deviceId);
+      const before = listed && asPeer(listed);
+      swarm.setSeed(part, isSeed);
+      this.#settle(swarm, deviceId, listed, before);
+      return { is: "changed" };
     }
-    return latest && asPeer(latest, infoHash);
+    if (swarm === undefined) this.#slices.spend(LOOKUP_STEPS);
+    const groupClaimId = swarm?.groupClaimId ?? this.#options.groupOf(infoHash);
+    const mayJoin =
+      groupClaimId !== undefined &&
+      (client.groups.has(groupClaimId) || this.#options.isMember(groupClaimId, accountId));
+    if (!mayJoin) return this.#wait(client, infoHash, isSeed);
+    const account = this.#accounts.get(accountId);
+    const reason = account && refusalOf(this.#budget, client, account, this.#partCount);
+    if (account === undefined || reason !== undefined) return { is: "refused", reason: reason ?? "" };
+    this.#stopWaiting(client, infoHash);
+    if (swarm === undefined) {
+      swarm = new SwarmPeers(infoHash, groupClaimId);
+      this.#swarms.set(infoHash, swarm);
+    }
+    const listed = this.#listed(swarm, deviceId);
+    const before = listed && asPeer(listed);
+    swarm.add(client, isSeed);
+    this.#partCount++;
+    if (client.isLocal) account.localParts++;
+    this.#settle(swarm, deviceId, listed, before);
+    return { is: "changed" };
   }
 
-  #removeTorrent(client: PresentClient, infoHash: string): void {
-    const { deviceId } = client;
-    const before = this.#peerOf(infoHash, deviceId);
-    if (!client.torrents.delete(infoHash)) return;
-    const clients = this.#byTorrent.get(infoHash);
+  /** False if the client had no part in it. */
+  #drop(client: PresentClient, infoHash: string): boolean {
+    const swarm = this.#swarms.get(infoHash);
+    const part = swarm?.partOf(client);
+    if (swarm === undefined || part === undefined) return false;
+    const listed = this.#listed(swarm, client.deviceId);
+    const before = listed && asPeer(listed);
+    swarm.remove(part);
+    this.#partCount--;
+    const account = client.isGone ? undefined : this.#accounts.get(client.accountId);
+    if (account !== undefined && client.isLocal) account.localParts--;
+    if (swarm.isEmpty) this.#swarms.delete(infoHash);
+    this.#settle(swarm, client.deviceId, listed === part ? undefined : listed, before);
+    return true;
+  }
+
+  /** Announced, but nothing that this tracker may act on yet. */
+  #wait(client: PresentClient, infoHash: string, isSeed: boolean): Outcome {
+    const account = this.#accounts.get(client.accountId);
+    const isKept = client.waiting.has(infoHash);
+    const { waitingPerClient, waitingPerAccount, waitingTotal } = this.#budget;
+    const hasRoom =
+      client.waiting.size < waitingPerClient &&
+      (account?.waiting ?? waitingPerAccount) < waitingPerAccount &&
+      this.#waitingCount < waitingTotal;
+    if (!isKept && !hasRoom) {
+      if (client.isLocal) this.#withUnkept.add(client);
+      return { is: "waiting" };
+    }
+    client.waiting.set(infoHash, { isSeed });
+    if (isKept) return { is: "waiting" };
+    this.#waitingCount++;
+    if (account !== undefined) account.waiting++;
+    const clients = this.#waitingFor.get(infoHash) ?? new Set();
+    clients.add(client);
+    this.#waitingFor.set(infoHash, clients);
+    return { is: "waiting" };
+  }
+
+  #stopWaiting(client: PresentClient, infoHash: string): void {
+    if (!client.waiting.delete(infoHash)) return;
+    this.#waitingCount--;
+    const account = this.#accounts.get(client.accountId);
+    if (account !== undefined) account.waiting--;
+    const clients = this.#waitingFor.get(infoHash);
     clients?.delete(client);
-    if (clients?.size === 0) this.#byTorrent.delete(infoHash);
-    const remains = this.#peerOf(infoHash, deviceId);
-    if (remains === undefined) this.#options.onPeerOffline(infoHash, deviceId);
-    else if (!isSamePeer(remains, before)) this.#options.onPeerOnline(infoHash, remains, false);
+    if (clients?.size === 0) this.#waitingFor.delete(infoHash);
   }
 
-  #publishClient(
-    client: PresentClient,
-    add: readonly AnnouncedTorrent[],
-    remove: readonly string[],
-    isWhole: boolean,
+  /** Some announced more than waits: they are asked to announce again, seldom, once more may be known. */
+  #announceAgainLater(): void {
+    if (this.#withUnkept.size === 0) return;
+    this.#later("announce-again", ANNOUNCE_AGAIN_MS, () => {
+      const clients = [...this.#withUnkept];
+      this.#withUnkept.clear();
+      this.#options.onAnnounceAgain?.(clients.map(({ connectionId }) => connectionId));
+    });
+  }
+
+  #later(what: "recheck" | "announce-again", delayMs: number, work: () => void): void {
+    if (this.#timers.has(what)) return;
+    const cancel = this.#options.setTimer(delayMs, () => {
+      this.#timers.delete(what);
+      work();
+    });
+    this.#timers.set(what, cancel);
+  }
+
+  #localPart(connectionId: string, infoHash: string): Part | undefined {
+    const client = this.#local.get(connectionId);
+    return client && this.#swarms.get(infoHash)?.partOf(client);
+  }
+
+  /** The part that stands for the device. */
+  #listed(swarm: SwarmPeers, deviceId: string): Part | undefined {
+    for (const client of this.#devices.get(deviceId) ?? []) {
+      const part = swarm.partOf(client);
+      if (part !== undefined && swarm.isListed(part)) return part;
+    }
+    return undefined;
+  }
+
+  /** The device's latest connection stands for it; who is to hear of what changed by that does. */
+  #settle(
+    swarm: SwarmPeers,
+    deviceId: string,
+    listed: Part | undefined,
+    before: PresentPeer | undefined,
   ): void {
-    for (const message of clientMessages(client, add, remove, isWhole)) this.#options.publish([message]);
+    let latest: Part | undefined;
+    for (const client of this.#devices.get(deviceId) ?? []) {
+      if (client.isGone || client.port === undefined) continue;
+      const part = swarm.partOf(client);
+      if (part !== undefined && (latest === undefined || latest.client.arrival < client.arrival))
+        latest = part;
+    }
+    swarm.list(latest, listed);
+    const after = latest && asPeer(latest);
+    const { infoHash } = swarm;
+    if (after === undefined) {
+      if (before !== undefined) this.#options.onPeerOffline(infoHash, deviceId);
+      return;
+    }
+    // Who came over from a tracker that died is known already, at the same address.
+    if (isSamePeer(after, before)) return;
+    this.#slices.spend(this.#options.onPeerOnline(infoHash, after, before === undefined));
+  }
+
+  #publishChange(client: PresentClient, add: readonly AnnouncedTorrent[], remove: readonly string[]): void {
+    this.#options.publish([clientMessage(client, add, remove, { isWhole: false })]);
   }
 }
 
-function announced({ torrents }: PresentClient): AnnouncedTorrent[] {
-  return [...torrents].map(([infoHash, { isSeed }]) => ({ infoHash, isSeed }));
+function keyOf({ connectionId }: PresentClient): string {
+  return `client ${connectionId}`;
 }
 
-/** What the client takes part in that is not on that list. */
+function trackerKey(trackerId: string): string {
+  return `tracker ${trackerId}`;
+}
+
+function notLoggedIn(): MiniTorrentError {
+  return new MiniTorrentError("NOT_LOGGED_IN", "Nobody is logged in on this connection; login first.");
+}
+
+function* partsOf({ groups }: PresentClient): Generator<Part> {
+  for (const parts of groups.values()) yield* parts.values();
+}
+
+function* infoHashesOf({ groups }: PresentClient): Generator<string> {
+  for (const parts of groups.values()) yield* parts.keys();
+}
+
+function announced(client: PresentClient): AnnouncedTorrent[] {
+  return [...partsOf(client)].map(({ swarm, isSeed }) => ({ infoHash: swarm.infoHash, isSeed }));
+}
+
+/** What the client takes part in, or waits for, that is not on that list. */
 function unlisted(client: PresentClient, torrents: readonly AnnouncedTorrent[]): string[] {
   const listed = new Set(torrents.map(({ infoHash }) => infoHash));
-  return [...client.torrents.keys()].filter((infoHash) => !listed.has(infoHash));
+  return [...infoHashesOf(client), ...client.waiting.keys()].filter((infoHash) => !listed.has(infoHash));
 }
 
-function checkCount(count: number): void {
-  if (count <= MAX_TORRENTS_PER_CLIENT) return;
-  throw new MiniTorrentError(
-    "LIMIT_REACHED",
-    `A client can take part in ${MAX_TORRENTS_PER_CLIENT} torrents at a time; stop sharing some.`,
-  );
-}
-
-function asPeer(client: PresentClient, infoHash: string): PresentPeer | undefined {
+function asPeer({ client, isSeed }: Part): PresentPeer | undefined {
   const { accountId, deviceId, host, port } = client;
-  const torrent = client.torrents.get(infoHash);
-  if (port === undefined || torrent === undefined) return undefined;
-  return { accountId, deviceId, host, port, isSeed: torrent.isSeed };
+  return port === undefined ? undefined : { accountId, deviceId, host, port, isSeed };
 }
 
 function isSamePeer(one: PresentPeer, other: PresentPeer | undefined): boolean {

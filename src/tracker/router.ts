@@ -208,7 +208,7 @@ const files = t.router({
         return command(ctx, { writeId: randomUUID() }, share);
       });
       const isAnnounced =
-        input.isServed === true && ctx.tracker.presence.addSeed(ctx.connection.id, shared.infoHash);
+        input.isServed === true && (await ctx.tracker.presence.addSeed(ctx.connection.id, shared.infoHash));
       return { ...shared, isAnnounced };
     }),
   stopShare: loggedIn
@@ -223,8 +223,8 @@ const files = t.router({
 });
 
 const presence = t.router({
-  announce: loggedIn.input(announceSchema).mutation(({ ctx, input }): void => {
-    ctx.tracker.presence.announce(ctx.connection.id, input.listenPort, input.torrents);
+  announce: loggedIn.input(announceSchema).mutation(async ({ ctx, input }): Promise<void> => {
+    await ctx.tracker.presence.announce(ctx.connection.id, input.listenPort, input.torrents);
   }),
   update: loggedIn
     .input(
@@ -233,9 +233,9 @@ const presence = t.router({
         remove: z.array(infoHashSchema).max(MAX_PRESENCE_CHANGES),
       }),
     )
-    .mutation(({ ctx, input }): TorrentPeers[] => {
+    .mutation(async ({ ctx, input }): Promise<TorrentPeers[]> => {
       const { presence, peers } = ctx.tracker;
-      presence.update(ctx.connection.id, input.add, input.remove);
+      await presence.update(ctx.connection.id, input.add, input.remove);
       // Who lacks pieces would ask for them next.
       const lacking = input.add.filter(({ isSeed }) => !isSeed);
       return lacking

@@ -128,19 +128,24 @@ export class Tracker {
     this.#writeBlocks = writeBlocks;
     this.address = formatAddress(own);
     this.fingerprint = fingerprintOfPem(identity.certificatePem);
+    const members = new KnownMembers(registry);
     this.#presence = new Presence({
       publish: (messages) => this.#replication.publish(messages),
+      groupOf: (infoHash) => members.groupOf(infoHash),
+      isMember: (groupClaimId, accountId) => members.member(groupClaimId, accountId) !== undefined,
       onPeerOnline: (infoHash, peer, isNew) => this.#peers.peerOnline(infoHash, peer, isNew),
       onPeerOffline: (infoHash, deviceId) => this.#peers.peerOffline(infoHash, deviceId),
+      onPromoted: (connectionId, infoHash) => this.#peers.tellPeers(connectionId, infoHash),
+      onAnnounceAgain: (connectionIds) => {
+        for (const id of connectionIds) this.#connections.byId(id)?.tell({ type: "look-again" });
+      },
       setTimer,
     });
-    const members = new KnownMembers(registry);
     this.#peers = new PeerExchange(members, this.#presence, this.#connections, setTimer);
     this.#changes = new Changes({
-      ...{ registry, log },
+      ...{ registry, log, members },
       connections: this.#connections,
       presence: this.#presence,
-      peers: this.#peers,
       notices: new Notices(registry, members, this.#connections),
       write: (work) => this.#write(randomUUID(), work),
     });

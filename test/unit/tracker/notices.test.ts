@@ -265,29 +265,27 @@ test("peers are told to members who announced the torrent, of members who did, a
   await place.group("films", alice.account, bob.account, carol.account);
   const { info, infoHash, sha1 } = metainfoFor("film");
   await place.as(alice.account, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  const members = new KnownMembers(place.registry);
   const presence: Presence = new Presence({
     publish: () => {},
+    groupOf: (hash) => members.groupOf(hash),
+    isMember: (groupClaimId, accountId) => members.member(groupClaimId, accountId) !== undefined,
     onPeerOnline: (hash, peer, isNew) => exchange.peerOnline(hash, peer, isNew),
     onPeerOffline: (hash, deviceId) => exchange.peerOffline(hash, deviceId),
     setTimer: () => () => {},
   });
   let tellSeeds = (): void => assert.fail("nobody waits to be told");
-  const exchange = new PeerExchange(
-    new KnownMembers(place.registry),
-    presence,
-    connections,
-    (_delayMs, callback) => {
-      tellSeeds = callback;
-      return () => {};
-    },
-  );
+  const exchange = new PeerExchange(members, presence, connections, (_delayMs, callback) => {
+    tellSeeds = callback;
+    return () => {};
+  });
   const arrive = (
     { connection, account }: typeof alice,
     isSeed: boolean,
     torrents = [{ infoHash, isSeed }],
   ) => {
     presence.arrive(connection.id, account.accountId, connection.deviceId, connection.host);
-    presence.announce(connection.id, 7000, torrents);
+    void presence.announce(connection.id, 7000, torrents);
   };
   const peersOf = ({ connection }: typeof alice) =>
     exchange.peersFor(connection, infoHash).map(({ userId }) => userId);
@@ -305,14 +303,14 @@ test("peers are told to members who announced the torrent, of members who did, a
   assert.deepEqual(exchange.count(claimId, infoHash), { seeders: 1, peers: 2 });
   assert.deepEqual(told(), [["bob"], [], [], []]);
   // Carol has all of it before anybody who has was told of her: only Bob, who lacks some, hears of her, twice.
-  presence.update(carol.connection.id, [{ infoHash, isSeed: false }], []);
-  presence.update(carol.connection.id, [{ infoHash, isSeed: true }], []);
+  void presence.update(carol.connection.id, [{ infoHash, isSeed: false }], []);
+  void presence.update(carol.connection.id, [{ infoHash, isSeed: true }], []);
   tellSeeds();
   assert.deepEqual(told(), [[], ["carol", "carol"], [], []]);
   // Bob is known to Alice as one who lacks some: that he has all of it now she has to hear, and Carol, who asked, too.
-  presence.update(bob.connection.id, [{ infoHash, isSeed: true }], []);
+  void presence.update(bob.connection.id, [{ infoHash, isSeed: true }], []);
   assert.deepEqual(told(), [["bob"], [], ["bob"], []]);
-  presence.update(carol.connection.id, [], [infoHash]);
+  void presence.update(carol.connection.id, [], [infoHash]);
   assert.deepEqual(
     heard().map((events) => events.map(({ type }) => type)),
     [["peer-offline"], ["peer-offline"], [], []],

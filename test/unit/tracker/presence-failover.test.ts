@@ -12,6 +12,8 @@ function scene() {
   const timers: (() => void)[] = [];
   const presence = new Presence({
     publish: () => undefined,
+    groupOf: () => "films",
+    isMember: () => true,
     onPeerOnline: (_infoHash, { port }) => told.push(`online at ${port}`),
     onPeerOffline: () => told.push("offline"),
     setTimer: (_delayMs, callback) => {
@@ -30,7 +32,7 @@ function scene() {
   presence.apply("other", [{ ...remote, isWhole: true, add: torrents, remove: [] }], true);
   const comeOver = (port: number) => {
     presence.arrive("here", "alice", DEVICE, "h");
-    presence.announce("here", port, torrents);
+    void presence.announce("here", port, torrents);
   };
   const graceEnds = () => {
     presence.linkLost("other");

@@ -1,20 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LOST_LINK_GRACE_MS, Presence } from "../../../src/tracker/presence.ts";
+import { LOST_LINK_GRACE_MS, Presence, type PresenceOptions } from "../../../src/tracker/presence.ts";
 import type { PresenceMessage } from "../../../src/tracker/presence-messages.ts";
 
 const film = "f".repeat(40);
 const book = "b".repeat(40);
 const device = (letter: string) => letter.repeat(64);
 
-/** Presence whose timers run when told, and which notes what it says. */
-function presence() {
+/** Presence whose timers run when told, and which notes what it says. Everybody is in the one group that has all torrents. */
+function presence(options: Partial<PresenceOptions> = {}) {
   const published: PresenceMessage[][] = [];
   const happened: string[] = [];
   const timers = new Map<number, { delayMs: number; callback: () => void }>();
   let timerCount = 0;
   const subject = new Presence({
     publish: (messages) => published.push(structuredClone([...messages])),
+    groupOf: () => "films",
+    isMember: () => true,
     onPeerOnline: (infoHash, { host, port, isSeed }) =>
       happened.push(`+${infoHash[0]} ${host}:${port}${isSeed ? " seed" : ""}`),
     onPeerOffline: (infoHash, deviceId) => happened.push(`-${infoHash[0]} ${deviceId[0]}`),
@@ -23,35 +25,47 @@ function presence() {
       timers.set(id, { delayMs, callback });
       return () => timers.delete(id);
     },
+    ...options,
   });
   const runTimers = (upToMs: number) => {
     for (const [id, { delayMs, callback }] of [...timers]) {
       if (delayMs <= upToMs && timers.delete(id)) callback();
     }
   };
+  /** Runs what is due at once until the promise is settled. */
+  const runUntil = async (work: Promise<unknown>): Promise<void> => {
+    let isSettled = false;
+    const settled = () => {
+      isSettled = true;
+    };
+    work.then(settled, settled);
+    for (await Promise.resolve(); !isSettled; await Promise.resolve()) runTimers(0);
+    await work;
+  };
   /** Passes on what was said since, as a link does. */
   const tell = (other: Presence, trackerId: string) => {
     for (const messages of published.splice(0))
       other.apply(trackerId, JSON.parse(JSON.stringify(messages)), false);
   };
-  return { subject, happened, published, runTimers, tell };
+  const isBusy = () => [...timers.values()].some(({ delayMs }) => delayMs === 0);
+  return { subject, happened, published, runTimers, runUntil, isBusy, tell };
 }
 
 test("a client's torrents come with its announce, change with updates, and go with its connection", () => {
   const { subject, happened } = presence();
   subject.arrive("c1", "alice", device("a"), "10.0.0.1");
   assert.equal(subject.isOnline("alice"), true);
-  subject.announce("c1", 7001, [{ infoHash: film, isSeed: false }]);
-  subject.update("c1", [{ infoHash: film, isSeed: true }], []);
-  subject.update("c1", [{ infoHash: book, isSeed: false }], []);
+  void subject.announce("c1", 7001, [{ infoHash: film, isSeed: false }]);
+  void subject.update("c1", [{ infoHash: film, isSeed: true }], []);
+  void subject.update("c1", [{ infoHash: book, isSeed: false }], []);
   assert.deepEqual(subject.peersOf(film), [
     { accountId: "alice", deviceId: device("a"), host: "10.0.0.1", port: 7001, isSeed: true },
   ]);
   assert.deepEqual(subject.localAnnouncers(film), ["c1"]);
-  subject.announce("c1", 7001, [{ infoHash: book, isSeed: false }]);
+  void subject.announce("c1", 7001, [{ infoHash: book, isSeed: false }]);
   assert.deepEqual(subject.peersOf(film), []);
-  subject.update("c1", [], [book, film]);
-  subject.update("c1", [{ infoHash: film, isSeed: true }], []);
+  void subject.update("c1", [], [book, film]);
+  void subject.update("c1", [{ infoHash: film, isSeed: true }], []);
   subject.depart("c1");
   subject.depart("c1");
   assert.equal(subject.isOnline("alice"), false);
@@ -66,30 +80,34 @@ test("a client's torrents come with its announce, change with updates, and go wi
   ]);
 });
 
-test("who has no session announces nothing, and nobody announces without end", () => {
-  const { subject } = presence();
-  assert.throws(() => subject.announce("c1", 1, []), { code: "NOT_LOGGED_IN" });
+const torrent = (at: number) => ({ infoHash: at.toString(16).padStart(40, "0"), isSeed: true });
+const torrents = (count: number, first = 0) => Array.from({ length: count }, (_, at) => torrent(first + at));
+
+test("who has no session announces nothing, and nobody announces without end", async () => {
+  const { subject, runUntil } = presence();
+  await assert.rejects(subject.announce("c1", 1, []), { code: "NOT_LOGGED_IN" });
   subject.arrive("c1", "alice", device("a"), "::1");
-  const many = Array.from({ length: 60_000 }, (_, at) => ({
-    infoHash: at.toString(16).padStart(40, "0"),
-    isSeed: true,
-  }));
-  subject.update("c1", many, []);
-  assert.throws(() => subject.update("c1", many, []), { code: "LIMIT_REACHED" });
+  await runUntil(subject.update("c1", torrents(60_000), []));
+  await runUntil(subject.update("c1", torrents(60_000), []));
+  assert.equal(subject.size.parts, 60_000, "said twice, it counts once");
+  await assert.rejects(runUntil(subject.update("c1", torrents(60_000, 60_000), [])), {
+    code: "LIMIT_REACHED",
+  });
+  assert.equal(subject.size.parts, 100_000);
 });
 
 test("another tracker knows what it is told, from its first snapshot on", () => {
   const here = presence();
   const there = presence();
   here.subject.arrive("c1", "alice", device("a"), "10.0.0.1");
-  here.subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }]);
+  void here.subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }]);
   here.published.length = 0;
   there.subject.apply("here", JSON.parse(JSON.stringify(here.subject.snapshot())), true);
   assert.equal(there.subject.peersOf(film).length, 1);
   assert.equal(there.subject.isOnline("alice"), true);
   assert.deepEqual(there.subject.localAnnouncers(film), []);
-  assert.deepEqual(there.subject.snapshot(), []);
-  here.subject.update("c1", [{ infoHash: book, isSeed: false }], [film]);
+  assert.deepEqual(there.subject.snapshot(), [{ type: "roll", connectionIds: [] }]);
+  void here.subject.update("c1", [{ infoHash: book, isSeed: false }], [film]);
   here.tell(there.subject, "here");
   assert.deepEqual(there.subject.peersOf(film), []);
   assert.equal(there.subject.peersOf(book).length, 1);
@@ -99,22 +117,33 @@ test("another tracker knows what it is told, from its first snapshot on", () => 
   assert.equal(there.subject.isOnline("alice"), false);
 });
 
-test("a list too long for one message arrives whole", () => {
+test("a list too long for one message arrives whole, and again without a word to anybody; what is off it goes", async () => {
   const here = presence();
   const there = presence();
   here.subject.arrive("c1", "alice", device("a"), "::1");
-  const torrents = Array.from({ length: 60_000 }, (_, at) => ({
-    infoHash: at.toString(16).padStart(40, "0"),
-    isSeed: true,
-  }));
-  here.subject.announce("c1", 7001, torrents);
+  await here.runUntil(here.subject.announce("c1", 7001, torrents(60_000)));
   here.published.length = 0;
-  there.subject.apply("here", JSON.parse(JSON.stringify(here.subject.snapshot())), true);
-  here.runTimers(0);
-  here.tell(there.subject, "here");
-  for (const at of [0, 4_999, 5_000, 59_999]) {
-    assert.equal(there.subject.peersOf(at.toString(16).padStart(40, "0")).length, 1, `torrent ${at}`);
+  const meet = async () => {
+    there.subject.apply("here", JSON.parse(JSON.stringify(here.subject.snapshot())), true);
+    while (here.isBusy() || there.isBusy()) {
+      here.runTimers(0);
+      here.tell(there.subject, "here");
+      there.runTimers(0);
+    }
+  };
+  await meet();
+  for (const at of [0, 999, 1_000, 59_999]) {
+    assert.equal(there.subject.peersOf(torrent(at).infoHash).length, 1, `torrent ${at}`);
   }
+  there.happened.length = 0;
+  await meet();
+  assert.deepEqual(there.happened, []);
+  // While they are apart.
+  await here.runUntil(here.subject.update("c1", [], [torrent(5).infoHash, torrent(50_000).infoHash]));
+  here.published.length = 0;
+  await meet();
+  assert.equal(there.subject.size.parts, 59_998);
+  assert.deepEqual(there.happened, ["-0 a", "-0 a"]);
 });
 
 test("a lost tracker's clients stay for a grace, then go; a snapshot after it replaces them", () => {
@@ -162,7 +191,7 @@ test("a device that fails over is one peer, where it came last, and is never sai
   subject.apply("there", [at("c1", "10.0.0.1")], true);
   subject.linkLost("there");
   subject.arrive("c2", "alice", device("a"), "10.0.0.2");
-  subject.announce("c2", 7001, [{ infoHash: film, isSeed: true }]);
+  void subject.announce("c2", 7001, [{ infoHash: film, isSeed: true }]);
   assert.deepEqual(
     subject.peersOf(film).map(({ host }) => host),
     ["10.0.0.2"],

@@ -18,7 +18,9 @@ test("a session is not read again for each call, and is over with its row, or wh
   const connections = new Connections();
   const presence = new Presence({
     publish: () => {},
-    onPeerOnline: () => {},
+    groupOf: () => undefined,
+    isMember: () => false,
+    onPeerOnline: () => 0,
     onPeerOffline: () => {},
     setTimer: () => () => {},
   });

@@ -21,7 +21,7 @@ interface Timer {
 }
 
 /** Time that passes only when told to, and waits for all that happens at one moment before it goes on. */
-export class VirtualClock implements Clock {
+class VirtualClock implements Clock {
   #nowMs = START_MS;
   #order = 0;
   readonly #timers = new Set<Timer>();

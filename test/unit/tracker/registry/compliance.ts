@@ -40,7 +40,7 @@ export function allRows(registry: Registry): string[] {
 }
 
 /** A row as some replica, honest or not, could have written it: places and stamps collide often. */
-export const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
+const recordArbitrary: fc.Arbitrary<RegistryRecord> = fc
   .record({
     kind: fc.constantFrom<RecordKind>("user", "file", "credential", "share"),
     key: fc.constantFrom("a", "b", recordKey("a", "c"), "ü𝄞"),

@@ -15,6 +15,8 @@ export interface AccountLimits {
   readonly metainfoMebibytesPerUser: number;
   /** Clients of an account that are connected to one tracker at a time. */
   readonly connectionsPerUser: number;
+  /** Keys that an account has valid certificates for at a time, at one tracker. */
+  readonly keysPerUser: number;
 }
 
 /** Far beyond what a person does. A file of 1 GB has 110 KB of metainfo. How much disk all of it may take: quotas.ts. */
@@ -24,6 +26,7 @@ export const DEFAULT_ACCOUNT_LIMITS: AccountLimits = {
   requestsPerUser: 100,
   metainfoMebibytesPerUser: 384,
   connectionsPerUser: 1_000,
+  keysPerUser: 100,
 };
 
 const MIB = 1024 * 1024;

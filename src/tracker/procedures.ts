@@ -7,6 +7,7 @@ import type { Account, WriteAttempt } from "../api/schemas.ts";
 import { type AccountLimits, checkConnections, withinLimits } from "./account-limits.ts";
 import { accountOfDevice } from "./accounts.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
+import type { CertifiedKeys } from "./certified-keys.ts";
 import type { Command } from "./command.ts";
 import type { Connection, Connections } from "./connection.ts";
 import { networkIdOf, paidBy } from "./payers.ts";
@@ -37,6 +38,7 @@ export interface RouterServices {
   readonly peers: PeerExchange;
   readonly limits: AttemptLimits;
   readonly accountLimits: AccountLimits & QuotaLimits;
+  readonly certifiedKeys: CertifiedKeys;
   readonly nowMs: () => number;
   readonly counters: {
     loginRefused(): void;

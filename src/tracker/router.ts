@@ -173,6 +173,7 @@ const groups = t.router({
       publicKeySpki,
       input.groupId,
       tracker.nowMs(),
+      tracker.certifiedKeys,
     );
     tracker.counters.certificateIssued();
     return certificate;

@@ -10,6 +10,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
+import { CertifiedKeys } from "./certified-keys.ts";
 import { Changes } from "./changes.ts";
 import { Connections } from "./connection.ts";
 import {
@@ -290,6 +291,7 @@ export class Tracker {
         peers: this.#peers,
         limits: new AttemptLimits(limits),
         accountLimits: limits,
+        certifiedKeys: new CertifiedKeys(limits.keysPerUser),
         nowMs: this.#clock.nowMs,
         counters: this.#metrics,
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),

@@ -22,6 +22,7 @@ import {
   readMemberCertificate,
 } from "../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
+import { DEFAULT_TRACKER_LIMITS } from "../../src/tracker/limits.ts";
 import { appRouter } from "../../src/tracker/router.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
 
@@ -275,6 +276,32 @@ describe("a hostile client", () => {
       }
     }
     assert.ok(refusals > der.length * 0.9);
+  });
+
+  it("gets certificates for no more keys than a member may have, and those go on being renewed", async () => {
+    const { keysPerUser } = DEFAULT_TRACKER_LIMITS;
+    const carol = await connect();
+    await carol.signUp("carol");
+    await write(carol, "groups.create", { groupId: "plays" });
+    await write(carol, "groups.create", { groupId: "poems" });
+    const ask = (groupId: string, pem?: string) =>
+      carol.query("groups.certificate", { groupId, ...(pem === undefined ? {} : { requestPem: pem }) });
+    await ask("plays");
+    let issued = 1;
+    const requests = Array.from({ length: keysPerUser + 20 }, async (_, index) => {
+      const request = await createCertificateRequest();
+      try {
+        await ask(index % 2 === 0 ? "plays" : "poems", request.requestPem);
+        issued++;
+      } catch (error) {
+        assert.ok(error instanceof Refusal && error.code === "LIMIT_REACHED", String(error));
+      }
+    });
+    await Promise.all(requests);
+    assert.equal(issued, keysPerUser);
+    await ask("poems");
+    await bob.query("groups.certificate", { groupId: "films" });
+    await carol.close();
   });
 
   it("announces no address but the one that he comes from, and no torrent of a group that he is not in", async () => {

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { MiniTorrentError } from "../../src/api/errors.ts";
 import { createUser } from "../../src/tracker/accounts.ts";
 import { listFiles, shareFile, stopShare } from "../../src/tracker/catalogue.ts";
+import { CertifiedKeys } from "../../src/tracker/certified-keys.ts";
 import type { Command } from "../../src/tracker/command.ts";
 import {
   acceptRequest,
@@ -485,6 +486,7 @@ class Model {
       new Uint8Array(),
       groupId,
       this.trackers.nowMs,
+      new CertifiedKeys(1),
     );
     await assert.rejects(asked, { code: "NOT_A_MEMBER" });
   }

@@ -4,6 +4,7 @@ import { test } from "node:test";
 
 import { logIn, logOut } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
+import { CertifiedKeys } from "../../../src/tracker/certified-keys.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
@@ -44,6 +45,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
       accountLimits: DEFAULT_TRACKER_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {} },
+      certifiedKeys: new CertifiedKeys(1),
       reportFault: () => {},
     },
   });

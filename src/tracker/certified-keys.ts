@@ -2,7 +2,7 @@
 // devices has one key, an export one more: hundreds are of use only to somebody who means to wear peers out.
 import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
-import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificates.ts";
+import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificate-lifetimes.ts";
 
 interface AccountKeys {
   /** Digest of a key → until when its latest certificate is valid, the one that ends first in front. */

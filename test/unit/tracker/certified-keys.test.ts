@@ -1,7 +1,7 @@
 // How many keys of an account have certificates at a time: renewals are free, others wait, nothing is remembered for good.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../../../src/identity/certificates.ts";
+import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../../../src/identity/certificate-lifetimes.ts";
 import { CertifiedKeys } from "../../../src/tracker/certified-keys.ts";
 
 const key = (number: number) => new Uint8Array([number, number >> 8]);

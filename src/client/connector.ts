@@ -1,16 +1,31 @@
 // Who to be connected to in one torrent: dials the members that trackers name, keeps one connection a device, tries
-// again with growing pauses. It opens sockets through `dial` and hands them on; it never reads them.
+// again with growing pauses. Of a large swarm trackers name some at a time, other ones each time: these are remembered for
+// a while. It opens sockets through `dial` and hands them on; it never reads them.
 import type { Logger } from "pino";
 import { formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError } from "../api/errors.ts";
-import type { PeerAddress } from "../api/schemas.ts";
+import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
 
 /** TLS handshakes at once a torrent: each costs about a millisecond of both ends' time. */
 const MAX_DIALS = 8;
 /** Connections a torrent; past it nobody is dialled. libtorrent's default per torrent is of that order. */
 const MAX_CONNECTIONS = 100;
+/**
+ * Connections a torrent past which nobody who dials is taken in either: a seed of a swarm of thousands is named to all of
+ * them. More than MAX_CONNECTIONS, so that who cannot be dialled finds room with those who have dialled as many as they may.
+ */
+const MAX_ADMITTED = 150;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
+/** In a large swarm, to who has enough others: thousands who cannot get in at the one seed must not dial it twice a minute. */
+const LAST_RETRY_IN_CROWD_MS = 300_000;
+const ENOUGH_CONNECTIONS = 20;
+/** A connection that lasted that long was one: before, the other end had no room, or no use for it. */
+const LASTING_MS = 10_000;
+/** Peers of a large swarm that are remembered without being connected: looked through ten times a second. */
+const MAX_KNOWN = 400;
+/** Of a large swarm, who was not named for that long is forgotten: three of a PeerSearch's longest pauses. */
+const FORGET_AFTER_MS = 180_000;
 /** Of two that could dial each other one waits this long for the other to do it: one handshake, not two. */
 const COURTESY_MS = 1_500;
 
@@ -30,6 +45,7 @@ interface Known {
   nextDialAtMs: number;
   dialling: AbortController | undefined;
   lastFailure: string | undefined;
+  admittedAtMs: number;
 }
 
 /** Somebody whom a tracker names, and how it stands with calling him. */
@@ -59,6 +75,8 @@ export class Connector<C extends Connection> {
   readonly #options: ConnectorOptions<C>;
   readonly #known = new Map<string, Known>();
   readonly #connected = new Map<string, C>();
+  /** The last list was a sample: there are more than it names. */
+  #knowsSample = false;
   #isClosed = false;
 
   constructor(options: ConnectorOptions<C>) {
@@ -81,6 +99,11 @@ export class Connector<C extends Connection> {
 
   get connectedCount(): number {
     return this.#connected.size;
+  }
+
+  /** True if trackers name only some of the peers there are, so that asking again brings others. */
+  get knowsSample(): boolean {
+    return this.#knowsSample;
   }
 
   /** How many of those whom trackers name have everything. */
@@ -108,14 +131,19 @@ export class Connector<C extends Connection> {
   }
 
   /**
-   * The tracker's whole list: who is not on it is not dialled any more.
+   * The tracker's list. One of fewer than MOST_NAMED_PEERS is whole: who is not on it is not dialled any more. A longer one is
+   * a sample: who is not on it is forgotten only with time.
    *
    * @param askedAtMs when it was asked for, by this connector's clock: who was named since then may have come too late for it
    */
   peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void {
+    this.#knowsSample = addresses.length >= MOST_NAMED_PEERS;
     const named = new Set(addresses.map((address) => address.deviceId));
-    for (const [deviceId, { namedAtMs }] of [...this.#known])
-      if (!named.has(deviceId) && namedAtMs < askedAtMs) this.peerOffline(deviceId);
+    const forgottenMs = this.#knowsSample ? askedAtMs - FORGET_AFTER_MS : askedAtMs;
+    for (const [deviceId, { namedAtMs }] of [...this.#known]) {
+      if (named.has(deviceId) || namedAtMs >= forgottenMs) continue;
+      if (!this.#knowsSample || !this.#connected.has(deviceId)) this.peerOffline(deviceId);
+    }
     for (const address of addresses) this.#learn(address);
     this.tick();
   }
@@ -132,8 +160,10 @@ export class Connector<C extends Connection> {
       const isKept = (one: C) => one.isDialled === ownDeviceId < one.deviceId;
       if (present.isDialled !== socket.isDialled && isKept(present)) return false;
       present.close("another connection to the same device replaces this one");
-    }
+    } else if (!socket.isDialled && this.#connected.size >= MAX_ADMITTED) return false;
     this.#connected.set(socket.deviceId, socket);
+    const known = this.#known.get(socket.deviceId);
+    if (known !== undefined) known.admittedAtMs = this.#options.nowMs();
     return true;
   }
 
@@ -142,7 +172,9 @@ export class Connector<C extends Connection> {
     if (this.#connected.get(socket.deviceId) !== socket) return;
     this.#connected.delete(socket.deviceId);
     const known = this.#known.get(socket.deviceId);
-    if (known !== undefined) this.#putOff(known);
+    if (known === undefined) return;
+    if (this.#options.nowMs() - known.admittedAtMs >= LASTING_MS) known.failures = 0;
+    this.#putOff(known);
   }
 
   /** Closes the connections for which `isMeant` holds. */
@@ -184,6 +216,7 @@ export class Connector<C extends Connection> {
       if (hasMoved) known.nextDialAtMs = 0;
       return;
     }
+    if (this.#known.size >= MAX_KNOWN && !this.#forgetOne()) return;
     const pauseMs = this.#isFirstToDial(address) ? 0 : COURTESY_MS;
     this.#known.set(address.deviceId, {
       address,
@@ -192,7 +225,18 @@ export class Connector<C extends Connection> {
       nextDialAtMs: namedAtMs + pauseMs,
       dialling: undefined,
       lastFailure: undefined,
+      admittedAtMs: namedAtMs,
     });
+  }
+
+  /** Who was named longest ago, and is neither connected nor being dialled. False if there is nobody like that. */
+  #forgetOne(): boolean {
+    let oldest: Known | undefined;
+    for (const known of this.#known.values()) {
+      if (known.dialling !== undefined || this.#connected.has(known.address.deviceId)) continue;
+      if (oldest === undefined || known.namedAtMs < oldest.namedAtMs) oldest = known;
+    }
+    return oldest !== undefined && this.#known.delete(oldest.address.deviceId);
   }
 
   /** Who wants the pieces dials: he is in a hurry, and reads faster what he dialled. Alike otherwise, the lower id. */
@@ -206,7 +250,6 @@ export class Connector<C extends Connection> {
     known.dialling = controller;
     try {
       const socket = await this.#options.dial(known.address, controller.signal);
-      known.failures = 0;
       known.lastFailure = undefined;
       if (controller.signal.aborted) socket.close("not needed any more");
       else this.#options.onDialled(socket);
@@ -225,7 +268,9 @@ export class Connector<C extends Connection> {
   }
 
   #putOff(known: Known): void {
-    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** known.failures, LAST_RETRY_MS);
+    const isInNoHurry = this.#knowsSample && this.#connected.size >= ENOUGH_CONNECTIONS;
+    const lastMs = isInNoHurry ? LAST_RETRY_IN_CROWD_MS : LAST_RETRY_MS;
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** known.failures, lastMs);
     known.failures++;
     known.nextDialAtMs = this.#options.nowMs() + pauseMs;
   }

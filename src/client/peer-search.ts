@@ -6,14 +6,18 @@ import { z } from "zod";
 import { type PeerAddress, peerAddressSchema } from "../api/schemas.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** While nobody is connected: a first look after this, each later one after twice as long. */
+/** While nobody is connected, or few of a large swarm: a first look after this, each later one after twice as long. */
 const FIRST_PAUSE_MS = 2_000;
 /** And that often at least. */
 const LONGEST_PAUSE_MS = 60_000;
+/** Of a large swarm a tracker names others each time: who has fewer connections than this asks for them soon. */
+const FEW_CONNECTIONS = 20;
 
 /** What it needs of `Connector`. */
 interface Contacts {
   readonly connectedCount: number;
+  /** The tracker named only some of the peers there are. */
+  readonly knowsSample?: boolean;
   peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void;
 }
 
@@ -78,9 +82,10 @@ export class PeerSearch {
   #lookLater(): void {
     if (this.#isClosed) return;
     clearTimeout(this.#timer);
-    const isAlone = this.#options.contacts.connectedCount === 0;
-    const pauseMs = isAlone ? this.#pauseMs : LONGEST_PAUSE_MS;
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+    const { connectedCount, knowsSample = false } = this.#options.contacts;
+    const hasFew = connectedCount === 0 || (knowsSample && connectedCount < FEW_CONNECTIONS);
+    const pauseMs = hasFew ? this.#pauseMs : LONGEST_PAUSE_MS;
+    this.#pauseMs = hasFew ? Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
     this.#nextAtMs = this.#options.nowMs() + pauseMs;
     this.#timer = setTimeout(() => void this.look(), pauseMs);
   }

@@ -147,3 +147,75 @@ test("who was named while the tracker was being asked is not forgotten for not b
   await after(1_500);
   assert.deepEqual(dialled, ["c"]);
 });
+
+/** As many as a tracker names of a swarm that has more. */
+const sample = (first: number, isSeed = true) =>
+  Array.from({ length: 100 }, (_, at) => peer(`p${first + at}`, isSeed));
+
+test("a sample adds to those who are known; who is not named for three minutes is forgotten, unless connected", async () => {
+  const { connector, after } = connectorOf("z", { wants: ({ deviceId }) => deviceId === "p0" });
+  connector.peersOnline(sample(0), 0);
+  await after(0);
+  assert.deepEqual([connector.connectedCount, connector.knowsSample], [1, true]);
+  await after(60_000);
+  connector.peersOnline(sample(100), 60_000);
+  assert.equal(connector.contacts().length, 199, "all but the one that is connected");
+  await after(180_000);
+  connector.peersOnline(sample(200), 240_000);
+  assert.equal(connector.contacts().length, 200, "the first hundred are forgotten");
+  connector.gone([...connector.connected()][0] as Socket);
+  assert.equal(connector.contacts().length, 201, "who was connected is known still");
+  connector.peersOnline([peer("p1")], 240_001);
+  assert.deepEqual([connector.contacts().length, connector.knowsSample], [1, false], "a short list is whole");
+});
+
+test("of a swarm without end some hundreds are remembered, those who were named last", async () => {
+  const { connector, after } = connectorOf("z", { wants: () => false });
+  for (let round = 0; round < 50; round++) {
+    await after(100);
+    connector.peersOnline(sample(round * 100), round * 100);
+  }
+  for (let at = 0; at < 1_000; at++) connector.peerOnline(peer(`q${at}`));
+  const known = connector.contacts().length;
+  assert.ok(known >= 100 && known <= 500, `${known} are known`);
+});
+
+test("past 150 connections nobody else who dials is taken in, but for who takes the place of its own older one", () => {
+  const { connector } = connectorOf("z");
+  const sockets = Array.from({ length: 200 }, (_, at) => new Socket(`p${at}`, false));
+  assert.equal(sockets.filter((socket) => connector.admit(socket)).length, 150);
+  assert.equal(connector.admit(new Socket("p0", false)), true);
+  connector.gone(sockets[1] as Socket);
+  assert.equal(connector.admit(sockets[199] as Socket), true);
+});
+
+test("who is let in nowhere at once is dialled with growing pauses: up to half a minute, or five with enough others", async () => {
+  const { connector, dialled, after } = connectorOf("z", { wants: ({ deviceId }) => deviceId === "full" });
+  const full = peer("full", true);
+  const refuse = () => {
+    for (const socket of [...connector.connected()]) {
+      if (socket.deviceId === "full") connector.gone(socket);
+    }
+  };
+  const pauses = async (count: number): Promise<number[]> => {
+    const found: number[] = [];
+    for (let sinceMs = 0; found.length < count; sinceMs += 500) {
+      assert.ok(sinceMs < 1_000_000, "it is not dialled any more");
+      const before = dialled.length;
+      await after(500);
+      if (dialled.length === before) continue;
+      found.push(sinceMs + 500);
+      refuse();
+      sinceMs = -500;
+    }
+    return found;
+  };
+  connector.peerOnline(full);
+  await after(0);
+  refuse();
+  assert.deepEqual(await pauses(8), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  for (let at = 0; at < 20; at++) connector.admit(new Socket(`p${at}`, false));
+  connector.peersOnline([...sample(0).slice(1), full], 0);
+  // The pause that was set before there were others, and those that follow.
+  assert.deepEqual(await pauses(4), [30_000, 256_000, 300_000, 300_000]);
+});

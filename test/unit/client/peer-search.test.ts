@@ -4,7 +4,7 @@ import { mock, type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { PeerSearch } from "../../../src/client/peer-search.ts";
 
-function searchOf(t: TestContext, { connectedCount = 0, fails = false } = {}) {
+function searchOf(t: TestContext, { connectedCount = 0, knowsSample = false, fails = false } = {}) {
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout"] });
   t.after(() => mock.timers.reset());
@@ -13,7 +13,7 @@ function searchOf(t: TestContext, { connectedCount = 0, fails = false } = {}) {
   let nowMs = 0;
   const search = new PeerSearch({
     infoHash: "a".repeat(40),
-    contacts: { connectedCount, peersOnline: (_addresses, askedAtMs) => asked.push(askedAtMs) },
+    contacts: { connectedCount, knowsSample, peersOnline: (_addresses, askedAtMs) => asked.push(askedAtMs) },
     ask: async (answer) => {
       questions++;
       if (fails) throw new Error("no tracker");
@@ -47,6 +47,19 @@ test("with somebody connected it is asked once a minute", async (t) => {
   await after(1);
   assert.deepEqual(asked, [0, 60_000]);
   search.close();
+});
+
+test("with few of a large swarm connected it is asked for others as soon as with nobody", async (t) => {
+  const few = searchOf(t, { connectedCount: 19, knowsSample: true });
+  await few.search.look();
+  for (let second = 1; second <= 14; second++) await few.after(1_000);
+  assert.deepEqual(few.asked, [0, 2_000, 6_000, 14_000]);
+  few.search.close();
+  const enough = searchOf(t, { connectedCount: 20, knowsSample: true });
+  await enough.search.look();
+  await enough.after(59_999);
+  assert.deepEqual(enough.asked, [0]);
+  enough.search.close();
 });
 
 test("a tracker that does not answer is asked again", async (t) => {

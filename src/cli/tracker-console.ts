@@ -6,7 +6,7 @@ import { countOf, formatDuration, formatTime, harmless, type View } from "./disp
 import { formatTable } from "./table.ts";
 
 export interface TrackerConsoleOptions {
-  readonly tracker: Pick<Tracker, "status" | "backUp">;
+  readonly tracker: Pick<Tracker, "status" | "backUp" | "acceptClock">;
   /** A node:readline interface over stdin. */
   readonly lines: {
     on(event: "line", listener: (line: string) => void): unknown;
@@ -23,6 +23,7 @@ const DIGEST_DIGITS_SHOWN = 16;
 const HELP = {
   status: "How this tracker stands: users, groups, files, clients, links to the other trackers.",
   backup: "backup <folder>: copies the registry and this tracker's key to a new folder, while it serves.",
+  accept_clock: "Say that this machine's clock is right, after it was set by hours or was wrong before.",
   help: "This list.",
   quit: "Close this tracker. Clients go on at another one.",
 };
@@ -47,8 +48,12 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
         if (rest.length === 0) write("backup takes the path of a folder that does not exist yet.");
         else void backUp(options, line.trim().slice(word.length).trim());
         return;
+      case "accept_clock":
+        tracker.acceptClock();
+        write("The clock is taken to be right as it is now.");
+        return;
       case "help":
-        for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(6)}  ${help}`);
+        for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(12)}  ${help}`);
         return;
       case "quit":
         end();

@@ -12,9 +12,10 @@ export interface LinkSample {
 }
 
 export class ReplicationLag {
-  /** Address of a tracker that is behind → since when, milliseconds since 1970. */
+  /** Address of a tracker that is behind → since when, by the clock that is given. */
   readonly #behindSince = new Map<string, number>();
 
+  /** @param nowMs by a clock that nobody sets */
   sample(links: readonly LinkSample[], nowMs: number): void {
     for (const { address, isConnected, lagRecords } of links) {
       if (isConnected && lagRecords === 0) this.#behindSince.delete(address);

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { statfs } from "node:fs/promises";
+import { uptime } from "node:os";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
@@ -30,6 +31,8 @@ import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
 import type { ConfirmedWrite } from "./procedures.ts";
+import { type ClockDoubt, ClockGuard } from "./registry/clock-guard.ts";
+import { ClockWatch } from "./registry/clock-watch.ts";
 import type { DiskTrouble } from "./registry/disk-trouble.ts";
 import type { RegistryWriter } from "./registry/registry.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
@@ -95,7 +98,9 @@ export class Tracker {
   /** SHA-256 of its certificate, 64 hex digits. */
   readonly fingerprint: string;
   readonly #dataDir: string;
-  readonly #clock: Clock;
+  readonly #clock: Clock = { nowMs: () => performance.now(), setTimer };
+  readonly #clockGuard: ClockGuard;
+  #clockWatch: ClockWatch | undefined;
   readonly #startedAtMs: number;
   readonly #registry: SqliteRegistry;
   readonly #pins: PinStore;
@@ -114,16 +119,17 @@ export class Tracker {
   #cancelSample: () => void = () => {};
 
   private constructor(
-    { log, dataDir, nowMs = Date.now }: TrackerOptions,
+    { log, dataDir }: TrackerOptions,
     own: TrackerAddress,
     registry: SqliteRegistry,
     pins: PinStore,
     identity: DeviceIdentity,
     writeBlocks: WriteBlocks,
+    clockGuard: ClockGuard,
   ) {
     this.#dataDir = dataDir;
-    this.#clock = { nowMs, setTimer };
-    this.#startedAtMs = nowMs();
+    this.#clockGuard = clockGuard;
+    this.#startedAtMs = clockGuard.nowMs();
     this.#registry = registry;
     this.#pins = pins;
     this.#writeBlocks = writeBlocks;
@@ -148,11 +154,12 @@ export class Tracker {
       connections: this.#connections,
       presence: this.#presence,
       notices: new Notices(registry, members, this.#connections),
-      write: (work) => this.#write(randomUUID(), work),
+      write: (work) => this.#writeInside(randomUUID(), work),
     });
     this.#replication = new Replication({
       registry,
       clock: this.#clock,
+      clockGuard,
       log,
       softState: this.#presence,
       onChanged: (records, lostClaims, isLocal) => {
@@ -186,7 +193,12 @@ export class Tracker {
     }
     makePrivateFolder(dataDir);
     makePrivateFiles(dataDir, options.log);
-    const nowMs = options.nowMs ?? Date.now;
+    const clockGuard = new ClockGuard({
+      wallMs: options.nowMs ?? Date.now,
+      monotonicMs: () => performance.now(),
+      bootMs: () => uptime() * 1000,
+    });
+    const nowMs = () => clockGuard.nowMs();
     let tracker: Tracker | undefined;
     const writeBlocks = new WriteBlocks({
       nowMs,
@@ -203,7 +215,7 @@ export class Tracker {
     try {
       const identity = await openIdentity(dataDir);
       pins = new PinStore(join(dataDir, PINS_FILE));
-      tracker = new Tracker(options, own, registry, pins, identity, writeBlocks);
+      tracker = new Tracker(options, own, registry, pins, identity, writeBlocks, clockGuard);
       await tracker.#start(options, own, identity);
       return tracker;
     } catch (error) {
@@ -261,10 +273,16 @@ export class Tracker {
     }
   }
 
+  /** Whoever runs the tracker says that the machine's clock is right as it is now. */
+  acceptClock(): void {
+    this.#clockWatch?.accept();
+  }
+
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
   async close(): Promise<void> {
     this.#cancelSample();
     this.#cancelRetry();
+    this.#clockWatch?.close();
     this.#links?.close();
     await this.#server?.close();
     this.#replication.close();
@@ -292,7 +310,7 @@ export class Tracker {
         limits: new AttemptLimits(limits),
         accountLimits: limits,
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),
-        nowMs: this.#clock.nowMs,
+        nowMs: () => this.#clockGuard.nowMs(),
         counters: this.#metrics,
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),
       },
@@ -305,6 +323,10 @@ export class Tracker {
       },
       health: () => this.#health(),
       metrics: this.#metrics,
+    });
+    this.#clockWatch = new ClockWatch({
+      ...{ guard: this.#clockGuard, registry: this.#registry, clock: this.#clock, log },
+      onChanged: (doubt) => this.#clockChanged(doubt),
     });
     this.#links = new SyncLinks({
       trackers,
@@ -320,6 +342,7 @@ export class Tracker {
     const hasCaughtUp = (name: string): boolean =>
       this.#replication.status().some((link) => link.name === name && link.state === "connected");
     await this.#links.met(hasCaughtUp);
+    this.#clockWatch.check(); // the other trackers may have another time
     this.#hasCaughtUp = true;
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
@@ -339,6 +362,7 @@ export class Tracker {
     work: (writer: RegistryWriter) => T,
     isRetry = false,
   ): Promise<ConfirmedWrite<T>> {
+    this.#clockWatch?.check();
     const block = this.#writeBlocks.current;
     if (block !== undefined) {
       throw new MiniTorrentError("TRACKER_CANNOT_WRITE", `This tracker cannot write: ${block.sentence}.`);
@@ -349,6 +373,12 @@ export class Tracker {
     return { result, unconfirmedAt: others.map(({ name }) => name).filter((name) => !storedAt.has(name)) };
   }
 
+  /** What nobody asked for and follows from other rows: it is written also while the clock is wrong, with the right time. */
+  #writeInside<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
+    const isClockAlone = this.#writeBlocks.current?.reason === "clock";
+    return isClockAlone ? this.#replication.write(writeId, work) : this.#write(writeId, work);
+  }
+
   #writeBlockChanged(current: WriteBlock | undefined, log: Logger): void {
     if (current === undefined) {
       log.warn("this tracker can write again");
@@ -357,7 +387,7 @@ export class Tracker {
     const { reason, sentence } = current;
     log.error({ reason }, `this tracker cannot write: ${sentence}`);
     this.#server?.turnClientsAway(reason);
-    this.#retryLater();
+    if (reason !== "clock") this.#retryLater(); // of the clock the watch says when it is right again
   }
 
   #retryLater(): void {
@@ -382,6 +412,16 @@ export class Tracker {
     this.#retryLater();
   }
 
+  #clockChanged(doubt: ClockDoubt | undefined): void {
+    if (doubt === undefined) this.#writeBlocks.end("clock");
+    else this.#writeBlocks.begin("clock", doubt.sentence);
+  }
+
+  /** When something happened, milliseconds since 1970: by the wall clock as it is now, also if it was wrong then. */
+  #wallMs(clockMs: number): number {
+    return Math.round(this.#clockGuard.nowMs() - (this.#clock.nowMs() - clockMs));
+  }
+
   #sampleLag(): void {
     const links = this.#linkStatus().map(({ address, state, lagRecords = 0 }) => ({
       ...{ address, lagRecords, isConnected: state === "connected" },
@@ -397,8 +437,17 @@ export class Tracker {
       const lagSeconds = this.#lag.secondsOf(name, nowMs);
       const link = status.find((replica) => replica.name === name);
       return link === undefined
-        ? { address: name, state: "disconnected", lagRecords: undefined, lagSeconds, sinceMs: downSinceMs }
-        : { address: name, state: link.state, lagRecords: link.lagRecords, lagSeconds, sinceMs: link.since };
+        ? {
+            address: name,
+            state: "disconnected",
+            lagRecords: undefined,
+            lagSeconds,
+            sinceMs: this.#wallMs(downSinceMs),
+          }
+        : {
+            ...{ address: name, state: link.state, lagRecords: link.lagRecords, lagSeconds },
+            sinceMs: this.#wallMs(link.since),
+          };
     });
   }
 

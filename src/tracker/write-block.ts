@@ -6,6 +6,7 @@ export const writeBlockSentences = {
   "disk-full": "the disk of its data directory is full: make room there, and it goes on by itself",
   "disk-read-only": "its data directory is read-only: make it writable, and it goes on by itself",
   "disk-failed": "the disk of its data directory fails: look at the disk; it tries again by itself",
+  clock: "its machine's clock is wrong: set it, and it goes on by itself",
 } as const;
 export type WriteBlockReason = keyof typeof writeBlockSentences;
 
@@ -41,15 +42,15 @@ export class WriteBlocks {
     return this.#blocks.has(reason);
   }
 
-  /** The tracker cannot write for that reason. Said again, it changes nothing. */
-  begin(reason: WriteBlockReason): void {
-    if (this.#blocks.has(reason)) return;
+  /**
+   * The tracker cannot write for that reason. Said again, it changes nothing but the sentence.
+   *
+   * @param sentence where more is known than the reason
+   */
+  begin(reason: WriteBlockReason, sentence: string = writeBlockSentences[reason]): void {
     const before = this.current;
-    this.#blocks.set(reason, {
-      reason,
-      sentence: writeBlockSentences[reason],
-      sinceMs: this.#options.nowMs(),
-    });
+    const sinceMs = this.#blocks.get(reason)?.sinceMs ?? this.#options.nowMs();
+    this.#blocks.set(reason, { reason, sentence, sinceMs });
     if (before === undefined) this.#options.onChanged(this.current);
   }
 

@@ -1,6 +1,8 @@
 // Trackers' registries on a virtual network with a virtual clock: links that delay, break, or swallow what they carry.
 // Registries are real (SQLite, in memory unless told); time passes only in `run`.
 import pino from "pino";
+import { ClockGuard } from "../../src/tracker/registry/clock-guard.ts";
+import { ClockWatch } from "../../src/tracker/registry/clock-watch.ts";
 import type { LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
 import {
   type Clock,
@@ -75,6 +77,9 @@ export interface Replica {
   readonly name: string;
   readonly registry: SqliteRegistry;
   readonly replication: Replication;
+  /** The time that its stamps get, milliseconds since 1970. */
+  readonly nowMs: () => number;
+  readonly clockWatch: ClockWatch;
   readonly changes: { records: readonly RegistryRecord[]; isLocal: boolean }[];
   readonly lostClaims: LostClaim[];
   /** What came of others' presence, and of their links, as text. */
@@ -98,18 +103,28 @@ export class ReplicaNetwork {
   readonly #replicas: Replica[] = [];
 
   /**
-   * @param options `skewMs`: how far its wall clock is ahead; `path`: of its database; `origin`: for a new one;
+   * @param options `skewMs`: how far its wall clock is ahead, now and whenever it is asked; `path`: of its database; `origin`: for a new one;
    * `onLost`: told of each claim that lost
    */
   add(
     name: string,
-    options: { skewMs?: number; path?: string; origin?: string; onLost?: (lost: LostClaim) => void } = {},
+    options: {
+      skewMs?: number | (() => number);
+      path?: string;
+      origin?: string;
+      onLost?: (lost: LostClaim) => void;
+    } = {},
   ): Replica {
     const { skewMs = 0, path = ":memory:", origin } = options;
     let origins = 0;
+    const clockGuard = new ClockGuard({
+      wallMs: () => this.clock.nowMs() + (typeof skewMs === "number" ? skewMs : skewMs()),
+      monotonicMs: () => this.clock.nowMs(),
+      bootMs: () => this.clock.nowMs(),
+    });
     const registry = SqliteRegistry.open({
       path,
-      nowMs: () => this.clock.nowMs() + skewMs,
+      nowMs: () => clockGuard.nowMs(),
       ...(origin === undefined
         ? {}
         : { newOrigin: () => (origins++ === 0 ? origin : `${origin}${origins}`) }),
@@ -124,11 +139,13 @@ export class ReplicaNetwork {
       linkUp: (trackerId) => soft.push(`${trackerId}: up`),
       linkLost: (trackerId) => soft.push(`${trackerId}: lost`),
     };
+    const log = pino({ level: "warn" }, { write: (line) => void warnings.push(line) });
     const replication = new Replication({
       ...{
         registry,
         clock: this.clock,
-        log: pino({ level: "warn" }, { write: (line) => void warnings.push(line) }),
+        clockGuard,
+        log,
         softState,
       },
       onChanged: (records, lost, isLocal) => {
@@ -137,7 +154,11 @@ export class ReplicaNetwork {
         if (options.onLost !== undefined) lost.forEach(options.onLost);
       },
     });
-    const replica = { name, registry, replication, changes, lostClaims, soft, warnings };
+    const clockWatch = new ClockWatch({
+      ...{ guard: clockGuard, registry, clock: this.clock, log, onChanged: () => {} },
+    });
+    const nowMs = () => clockGuard.nowMs();
+    const replica = { name, registry, replication, nowMs, clockWatch, changes, lostClaims, soft, warnings };
     this.#replicas.push(replica);
     return replica;
   }
@@ -187,6 +208,7 @@ export class ReplicaNetwork {
 
   /** Takes a replica away as a crash would, its registry closed. */
   stop(replica: Replica): void {
+    replica.clockWatch.close();
     replica.replication.close();
     replica.registry.close();
     this.#replicas.splice(this.#replicas.indexOf(replica), 1);

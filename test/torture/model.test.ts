@@ -1,5 +1,5 @@
 // Everything that trackers decide, against a simple model of what they promise: random commands at random trackers, links
-// that break, swallow and delay, crashes, restarts, old disks brought back, clocks that are wrong by minutes. A failing
+// that break, swallow and delay, crashes, restarts, old disks brought back, clocks that are wrong by minutes or set by days. A failing
 // run is printed by fast-check, smallest first; MODEL_SEED and MODEL_PATH run it again, MODEL_RUNS says how many.
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -21,6 +21,7 @@ import {
 import { certifyMember } from "../../src/tracker/member-certificates.ts";
 import { currentMember, findGroup, isMemberBy } from "../../src/tracker/memberships.ts";
 import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
+import { stampMs } from "../../src/tracker/registry/stamp.ts";
 import type {
   FileValue,
   GroupValue,
@@ -39,6 +40,11 @@ const LEAST_RUNS = Number(process.env.MODEL_LEAST_RUNS ?? Math.ceil(RUNS / 4));
 const PROGRESS_INTERVAL_MS = 60_000;
 const MAX_SKEW_MS = 10 * 60 * 1000;
 const CONVERGENCE_MS = 1_000;
+const HOUR_MS = 60 * 60 * 1000;
+/** What a clock is set to by mistake: hours, a day, years. It is put right in the end, or before. */
+const CLOCK_ERRORS_MS = [-50 * 365 * 24, -24, -3, 3, 24, 365 * 24].map((hours) => hours * HOUR_MS);
+/** In that time trackers that are connected have compared their clocks several times. */
+const CLOCKS_COMPARED_MS = 3_000;
 /** A write waits at most 2 s for a tracker that is silent. */
 const WRITES_OVER_MS = 3_000;
 
@@ -96,6 +102,14 @@ const stepArbitrary = fc.oneof(
   { weight: 3, arbitrary: fc.record({ type: fc.constant("mend" as const), at: place, from: place }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("crash" as const), at: place, next: place }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("start" as const), at: place }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant("set-clock" as const),
+      at: place,
+      aheadMs: fc.constantFrom(0, 0, ...CLOCK_ERRORS_MS),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("back-up" as const), at: place }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("restore" as const), at: place }) },
 );
@@ -170,6 +184,9 @@ class Model {
       case "start":
         trackers.at(step.at).isUp = true;
         break;
+      case "set-clock":
+        trackers.at(step.at).clock.setAheadMs = step.aheadMs;
+        break;
       case "back-up":
         trackers.backUp(trackers.at(step.at));
         break;
@@ -183,7 +200,7 @@ class Model {
 
   command(step: CommandStep): void {
     const tracker = this.trackers.at(step.at);
-    if (!tracker.isUp) return;
+    if (!tracker.isUp || tracker.replica.clockWatch.doubt !== undefined) return;
     const attempt = this.#attempt(step, tracker);
     if (attempt !== undefined) this.attempts.push(attempt);
   }
@@ -212,6 +229,7 @@ class Model {
     }
     await trackers.run(CONVERGENCE_MS);
     this.check();
+    await this.#checkClocks();
     const [first, ...others] = trackers.all.map(({ replica }) => replica.registry);
     assert.ok(first);
     for (const other of others) {
@@ -234,10 +252,24 @@ class Model {
     this.#checkEnded(first);
   }
 
+  /** All clocks are right. Who wrote while its clock was ahead, and has heard nobody else since, has to be told so, once. */
+  async #checkClocks(): Promise<void> {
+    const { trackers } = this;
+    await trackers.run(CLOCKS_COMPARED_MS);
+    const told = trackers.all.find(({ replica }) => replica.clockWatch.doubt !== undefined);
+    told?.replica.clockWatch.accept();
+    await trackers.run(CLOCKS_COMPARED_MS);
+    for (const { index, replica } of trackers.all) {
+      assert.equal(replica.clockWatch.doubt, undefined, `t${index} writes again`);
+      const aheadMs = stampMs(replica.registry.latestStamp) - replica.nowMs();
+      assert.ok(aheadMs <= HOUR_MS, `t${index} stamps as its clock says`);
+    }
+  }
+
   #attempt(step: CommandStep, tracker: VirtualTracker): Attempt | undefined {
     const { registry } = tracker.replica;
     const writeId = this.trackers.newWriteId();
-    const nowMs = this.trackers.nowMs + tracker.skewMs;
+    const nowMs = tracker.replica.nowMs();
     const groupId = groupName(step.group);
     const about = userName(step.about);
     if (step.what === "create-user") {
@@ -270,7 +302,7 @@ class Model {
 
   /** What was in flight when its tracker died is asked once more at another one, as clients do. */
   #askAgain(tracker: VirtualTracker): void {
-    if (!tracker.isUp) return;
+    if (!tracker.isUp || tracker.replica.clockWatch.doubt !== undefined) return;
     for (const attempt of this.attempts) {
       const { asked } = attempt;
       if (asked.outcome.status !== "died" || asked.isRetry || asked.tracker === tracker) continue;
@@ -720,5 +752,54 @@ test("a disk that was brought back is an old one, and what it has lost comes bac
     ...{ type: "command", at: 0, what: "stop", by: 1, about: 1, group: 0, file: 0, content: 1 },
   });
   await trackers.run(100);
+  await model.rest();
+});
+
+test("a clock that is a day ahead for some seconds, and a write in them, keep no tracker from any other", async () => {
+  const { trackers, model, at } = await pair();
+  using _ = trackers;
+  at(0).clock.setAheadMs = 24 * HOUR_MS;
+  const write = (tracker: VirtualTracker) =>
+    tracker.replica.replication.write("w", (writer) => writer.put("share", `at t${tracker.index}`, 1));
+  // What the tracker itself has to write, such as the end of a claim that lost, is written meanwhile.
+  const written = write(at(0));
+  await trackers.run(3_000);
+  await written;
+  assert.equal(at(0).replica.clockWatch.doubt?.why, "jumped");
+  at(0).clock.setAheadMs = 0;
+  await trackers.run(1_000);
+  assert.ok(trackers.areAllConnected);
+  for (const { replica } of trackers.all) {
+    assert.equal(replica.clockWatch.doubt, undefined);
+    assert.ok(stampMs(replica.registry.latestStamp) <= replica.nowMs());
+    assert.equal(replica.registry.get("share", "at t0"), 1);
+    assert.deepEqual(replica.warnings, []);
+  }
+  trackers.crash(at(0));
+  at(0).isUp = true;
+  await model.rest();
+});
+
+test("what was written by trackers that began with a clock ahead is kept when the clocks are right, with no hand of a person", async () => {
+  const { trackers, model, at, found } = await pair();
+  using _ = trackers;
+  trackers.cut(at(0), at(1), false);
+  trackers.crash(at(0));
+  at(0).clock.setAheadMs = 24 * HOUR_MS;
+  trackers.restart(at(0));
+  await trackers.run(2_000);
+  assert.equal(at(0).replica.clockWatch.doubt, undefined, "alone it cannot know");
+  found(0, 0, 1);
+  await trackers.run(1_000);
+  assert.equal(model.attempts.at(-1)?.asked.outcome.status, "ok");
+  trackers.crash(at(0));
+  at(0).clock.setAheadMs = 0;
+  trackers.restart(at(0));
+  await trackers.run(2_000);
+  assert.equal(at(0).replica.clockWatch.doubt?.why, "behind its past");
+  trackers.mend(at(0), at(1));
+  await trackers.run(3_000);
+  assert.ok(trackers.areAllConnected);
+  assert.equal(at(0).replica.clockWatch.doubt, undefined);
   await model.rest();
 });

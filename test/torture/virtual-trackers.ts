@@ -14,7 +14,8 @@ const SUFFIXES = ["", "-wal"];
 
 export interface VirtualTracker {
   readonly index: number;
-  readonly skewMs: number;
+  /** How far its wall clock is ahead; what trackers must bear, and what it was set to besides. */
+  readonly clock: { readonly skewMs: number; setAheadMs: number };
   replica: Replica;
   path: string;
   isUp: boolean;
@@ -58,14 +59,13 @@ export class VirtualTrackers implements Disposable {
     this.#delaysMs = delaysMs;
     for (const [index, skewMs] of skewsMs.entries()) {
       const path = this.#newPath();
+      const clock = { skewMs, setAheadMs: 0 };
       this.all.push({
-        index,
-        skewMs,
-        path,
+        ...{ index, clock, path },
         isUp: true,
         backupPath: undefined,
         life: 0,
-        replica: this.#open(index, skewMs, path),
+        replica: this.#open(index, clock, path),
       });
     }
     this.#dial();
@@ -135,13 +135,22 @@ export class VirtualTrackers implements Disposable {
 
   mendAll(): void {
     this.#cut.clear();
-    for (const tracker of this.all) tracker.isUp = true;
+    for (const tracker of this.all) {
+      tracker.isUp = true;
+      tracker.clock.setAheadMs = 0;
+    }
   }
 
   /** kill -9: what was committed is on disk, nothing else is left. */
   crash(tracker: VirtualTracker): void {
     this.#reopen(tracker, tracker.path);
     tracker.isUp = false;
+  }
+
+  /** Starts one that is down, or starts it anew: its clock is believed as it is then. */
+  restart(tracker: VirtualTracker): void {
+    this.#reopen(tracker, tracker.path);
+    tracker.isUp = true;
   }
 
   backUp(tracker: VirtualTracker): void {
@@ -194,14 +203,14 @@ export class VirtualTrackers implements Disposable {
     this.network.stop(tracker.replica);
     tracker.path = copy;
     tracker.life++;
-    tracker.replica = this.#open(tracker.index, tracker.skewMs, copy);
+    tracker.replica = this.#open(tracker.index, tracker.clock, copy);
   }
 
-  #open(index: number, skewMs: number, path: string): Replica {
+  #open(index: number, clock: VirtualTracker["clock"], path: string): Replica {
     const life = this.#files;
     let origins = 0;
     const replica = this.network.add(`t${index}`, {
-      skewMs,
+      skewMs: () => clock.skewMs + clock.setAheadMs,
       path,
       origin: `t${index}x${life}y${origins++}`,
       onLost: (lost) => {

@@ -163,9 +163,10 @@ export interface Registry extends RevisedReader {
   /** The highest stamp that was made or seen here. */
   readonly latestStamp: Stamp;
   /**
-   * Takes note of another replica's `latestStamp`: what is written here from now on has higher stamps.
+   * Takes note of another replica's `latestStamp`: what is written here from now on has higher stamps, unless that one is
+   * from the far future.
    *
-   * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
+   * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp that no clock can have made
    */
   observe(stamp: Stamp): void;
   /** True if this registry made that stamp, in this incarnation or an earlier one. */
@@ -183,8 +184,11 @@ export interface Registry extends RevisedReader {
   settle(vector: VersionVector, doubtful: readonly Stamp[]): Promise<void>;
   /** Somebody is told of those claims, or was: they are not in doubt, also not after a restart from then on. */
   confirm(claimIds: readonly Stamp[]): Promise<void>;
-  /** Begins a new incarnation: an old copy of the disk was brought back, and others have writes that it has lost. */
-  renewOrigin(): OriginId;
+  /**
+   * Begins a new incarnation: an old copy of the disk was brought back, and others have writes that it has lost; or the
+   * clock was far ahead before, and is set back: then what is written from now on has stamps of the time that it is.
+   */
+  renewOrigin(clock?: "goes on" | "is set back"): OriginId;
   /**
    * Runs `work` as one transaction: all of its rows or, if it throws, none. What it throws is what the promise rejects
    * with. Several may share one commit to disk.
@@ -199,9 +203,10 @@ export interface Registry extends RevisedReader {
   ): Promise<{ result: T; records: RegistryRecord[] }>;
   /**
    * Merges rows that another replica sent. `upTo`: the sender says that with these rows this replica has all it has,
-   * if it had all up to `after` before. `doubtful`: those of the claims that are in doubt where they come from.
+   * if it had all up to `after` before. `doubtful`: those of the claims that are in doubt where they come from. A row whose
+   * stamp is from the far future is merged as any other, and does not move the clock here.
    *
-   * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp from the far future
+   * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp that no clock can have made
    */
   merge(
     records: readonly RegistryRecord[],

@@ -14,6 +14,7 @@ export interface ReplicaReceiver {
 }
 
 export interface Clock {
+  /** Milliseconds on a clock that nobody sets; from when it counts is not said. For durations alone. */
   nowMs(): number;
   /** @returns takes the timer back */
   setTimer(delayMs: number, callback: () => void): () => void;

@@ -3,6 +3,7 @@
 import type pino from "pino";
 import { asMiniTorrentError } from "../../api/errors.ts";
 import { CatchUp } from "./catch-up.ts";
+import type { ClockReading } from "./clock-guard.ts";
 import { PendingPushes } from "./pending-pushes.ts";
 import type { MergeResult, OriginId, Registry, RegistryRecord, VersionVector } from "./registry.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
@@ -20,6 +21,9 @@ const BEATS_BETWEEN_FULL_SENDS = 60;
 export interface LinkOwner {
   readonly registry: Registry;
   readonly clock: Clock;
+  /** How the wall clock stands here. */
+  reading(): ClockReading;
+  heardClock(link: ReplicaLink, reading: ClockReading): void;
   snapshot(): unknown;
   greeted(trackerId: OriginId): void;
   soft(trackerId: OriginId, data: unknown, isWhole: boolean): void;
@@ -70,6 +74,7 @@ export class ReplicaLink implements ReplicaReceiver {
     const { origin, vector, latestStamp: stamp, doubtfulClaims } = owner.registry;
     this.#send({
       ...{ type: "hello", version: REPLICA_PROTOCOL_VERSION, origin, vector, stamp },
+      clock: owner.reading(),
       ...(doubtfulClaims.length === 0 ? {} : { doubtful: [...doubtfulClaims] }),
     });
   }
@@ -181,6 +186,7 @@ export class ReplicaLink implements ReplicaReceiver {
         break;
       case "beat":
         this.#owner.registry.observe(message.stamp);
+        this.#owner.heardClock(this, message.clock);
         this.#takeBeat(this.#phase, message.vector, message.digest);
         break;
       case "soft":
@@ -190,7 +196,13 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   /** greeting -> catching-up */
-  #takeHello({ origin, vector, stamp, doubtful = [] }: Extract<ReplicaMessage, { type: "hello" }>): void {
+  #takeHello({
+    origin,
+    vector,
+    stamp,
+    clock,
+    doubtful = [],
+  }: Extract<ReplicaMessage, { type: "hello" }>): void {
     const { registry } = this.#owner;
     if (this.#phase.name !== "greeting") {
       this.close("it said hello twice");
@@ -201,6 +213,7 @@ export class ReplicaLink implements ReplicaReceiver {
       return;
     }
     registry.observe(stamp);
+    this.#owner.heardClock(this, clock);
     this.#phase = { name: "greeted", trackerId: origin, theirVector: { ...vector } };
     this.#stateSinceMs = this.#owner.clock.nowMs();
     this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
@@ -371,6 +384,7 @@ export class ReplicaLink implements ReplicaReceiver {
       vector: registry.vector,
       digest: registry.digest(),
       stamp: registry.latestStamp,
+      clock: this.#owner.reading(),
     });
   }
 

@@ -4,7 +4,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import { type RecordKind, type RegistryRecord, recordKinds } from "./registry.ts";
 import { isStamp } from "./stamp.ts";
 
-export const REPLICA_PROTOCOL_VERSION = 4;
+export const REPLICA_PROTOCOL_VERSION = 5;
 /** Most bytes that a message may have; a chunk of rows has 1 MiB of values and one row more. For who carries them. */
 export const MAX_REPLICA_MESSAGE_BYTES = 16 * 1024 * 1024;
 const MAX_KEY_LENGTH = 4096;
@@ -34,6 +34,12 @@ const recordSchema: z.ZodType<RegistryRecord> = recordFieldsSchema
   .refine(({ kind, claimId }) => (recordKinds[kind] === "claim") === (claimId !== ""))
   .transform((record) => ({ ...record, value: record.value }));
 const recordsSchema = z.array(recordSchema);
+/** How the sender's wall clock stands (see clock-guard.ts). */
+const clockSchema = z.object({
+  nowMs: z.number(),
+  isDoubted: z.boolean(),
+  steadyForMs: z.number().min(0),
+});
 
 const messageSchema = z.discriminatedUnion("type", [
   /** The first message of either side: who, and what it has. */
@@ -43,6 +49,7 @@ const messageSchema = z.discriminatedUnion("type", [
     origin: originSchema,
     vector: vectorSchema,
     stamp: stampSchema,
+    clock: clockSchema,
     /** Claims that are in doubt there (see Registry.isDoubtful). */
     doubtful: z.array(stampSchema).optional(),
   }),
@@ -69,7 +76,13 @@ const messageSchema = z.discriminatedUnion("type", [
   /** Rows are missing here: send all that a replica with that vector lacks. */
   z.object({ type: z.literal("want"), vector: vectorSchema }),
   /** Every second: still here, and this is what I have. */
-  z.object({ type: z.literal("beat"), vector: vectorSchema, digest: z.string().max(64), stamp: stampSchema }),
+  z.object({
+    type: z.literal("beat"),
+    vector: vectorSchema,
+    digest: z.string().max(64),
+    stamp: stampSchema,
+    clock: clockSchema,
+  }),
   /** Presence: all of it, or a change. Opaque here. */
   z.object({ type: z.literal("soft"), data: z.unknown().optional(), isWhole: z.boolean() }),
 ]);

@@ -3,6 +3,7 @@
 // sockets nor what the rows mean.
 import type pino from "pino";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+import type { ClockGuard } from "./clock-guard.ts";
 import type {
   LostClaim,
   MergeResult,
@@ -20,6 +21,8 @@ export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replic
 export interface ReplicationOptions {
   readonly registry: Registry;
   readonly clock: Clock;
+  /** Compares the wall clock here with those of the other trackers. */
+  readonly clockGuard: Pick<ClockGuard, "reading" | "heard">;
   readonly log: pino.Logger;
   readonly softState: SoftState;
   /**
@@ -47,7 +50,7 @@ export interface ReplicaStatus {
   readonly state: LinkState;
   /** About how many rows the other lacks. */
   readonly lagRecords: number;
-  /** Since when it is in that state, milliseconds since 1970. */
+  /** Since when it is in that state, by the clock that was given. */
   readonly since: number;
 }
 
@@ -66,7 +69,7 @@ export class Replication {
   /** Commands on their way, each until it is over, whatever came of it. */
   readonly #running = new Map<string, Promise<void>>();
 
-  constructor({ registry, clock, log, softState, onChanged }: ReplicationOptions) {
+  constructor({ registry, clock, clockGuard, log, softState, onChanged }: ReplicationOptions) {
     this.#registry = registry;
     this.#log = log;
     this.#softState = softState;
@@ -74,6 +77,8 @@ export class Replication {
     this.#linkOwner = {
       registry,
       clock,
+      reading: () => clockGuard.reading(),
+      heardClock: ({ name }, reading) => clockGuard.heard(name, reading),
       snapshot: () => softState.snapshot(),
       greeted: (trackerId) => this.#greeted(trackerId),
       soft: (trackerId, data, isWhole) => softState.apply(trackerId, data, isWhole),

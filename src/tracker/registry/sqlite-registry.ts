@@ -152,19 +152,25 @@ export class SqliteRegistry implements Registry {
     });
   }
 
-  renewOrigin(): OriginId {
+  renewOrigin(clock: "goes on" | "is set back" = "goes on"): OriginId {
     this.#commitQueued();
     const origin = this.#newOrigin();
+    const hybridClock = new HybridClock(
+      this.#nowMs,
+      origin,
+      clock === "goes on" ? this.#clock.latest : undefined,
+    );
     try {
       this.#database.exec("BEGIN IMMEDIATE");
       this.#table.addOwnOrigin(origin);
+      this.#table.setState("clock", hybridClock.next());
       this.#database.exec("COMMIT");
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw this.#failure(error);
     }
     this.#origin = origin;
-    this.#clock = new HybridClock(this.#nowMs, origin, this.#clock.latest);
+    this.#clock = hybridClock;
     return origin;
   }
 

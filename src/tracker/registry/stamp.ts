@@ -4,8 +4,13 @@
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { OriginId, Stamp } from "./registry.ts";
 
-/** How far ahead of the own wall clock a stamp may be: trackers' clocks may be 10 min off; an hour is no clock at all. */
+/**
+ * How far ahead of the own wall clock a stamp may be and still move this clock: trackers' clocks may be 10 min off; an hour
+ * is no clock at all.
+ */
 export const MAX_AHEAD_MS = 60 * 60 * 1000;
+/** The year 6429: above it no clock was ever set, and below it there is always a higher stamp. */
+const MAX_STAMP_MS = 2 ** 47;
 /** 2^48 ms is the year 10889. */
 const MS_DIGITS = 12;
 const COUNTER_DIGITS = 6;
@@ -50,33 +55,46 @@ export class HybridClock {
   }
 
   /**
-   * Takes note of a stamp from elsewhere: what this clock reads from now on is higher.
+   * Takes note of a stamp from elsewhere: what this clock reads from now on is higher. Not so of a stamp more than an hour
+   * ahead of the wall clock: some clock was wrong when it was made, and no other one is to become so. Whatever replaces a
+   * row with such a stamp gets one that is higher still (see `stampAfter`).
    *
-   * @throws MiniTorrentError MALFORMED_MESSAGE if it is no stamp, or more than an hour ahead of the wall clock
+   * @throws MiniTorrentError MALFORMED_MESSAGE if it is no stamp, or one that no clock can have made
    */
   observe(stamp: Stamp): void {
-    const aheadMs = stampMs(stamp) - this.#nowMs();
-    if (aheadMs > MAX_AHEAD_MS) {
-      throw new MiniTorrentError(
-        "MALFORMED_MESSAGE",
-        `A stamp lies ${Math.round(aheadMs / 60_000)} minutes in the future; the trackers' clocks must agree within an hour.`,
-      );
+    const ms = stampMs(stamp);
+    if (ms > MAX_STAMP_MS) {
+      throw new MiniTorrentError("MALFORMED_MESSAGE", `No clock can have made the stamp ${stamp}.`);
     }
-    this.#moveTo(stamp);
+    if (ms - this.#nowMs() <= MAX_AHEAD_MS) this.#moveTo(stamp);
   }
 
   #moveTo(stamp: Stamp): void {
     const ms = stampMs(stamp);
-    const counter = Number.parseInt(stamp.slice(MS_DIGITS + 1, MS_DIGITS + 1 + COUNTER_DIGITS), 16);
+    const counter = counterOf(stamp);
     if (ms < this.#ms || (ms === this.#ms && counter <= this.#counter)) return;
     this.#ms = ms;
     this.#counter = counter;
   }
 
   #write(): Stamp {
-    const ms = this.#ms.toString(16).padStart(MS_DIGITS, "0");
-    return `${ms}-${this.#counter.toString(16).padStart(COUNTER_DIGITS, "0")}-${this.#origin}`;
+    return writeStamp(this.#ms, this.#counter, this.#origin);
   }
+}
+
+/** The lowest stamp of that origin which is higher than the given one, whoever made that. */
+export function stampAfter(stamp: Stamp, origin: OriginId): Stamp {
+  const [ms, counter] = [stampMs(stamp), counterOf(stamp)];
+  return counter < MAX_COUNTER ? writeStamp(ms, counter + 1, origin) : writeStamp(ms + 1, 0, origin);
+}
+
+function writeStamp(ms: number, counter: number, origin: OriginId): Stamp {
+  const [msText, counterText] = [ms.toString(16), counter.toString(16)];
+  return `${msText.padStart(MS_DIGITS, "0")}-${counterText.padStart(COUNTER_DIGITS, "0")}-${origin}`;
+}
+
+function counterOf(stamp: Stamp): number {
+  return Number.parseInt(stamp.slice(MS_DIGITS + 1, MS_DIGITS + 1 + COUNTER_DIGITS), 16);
 }
 
 export function isStamp(text: string): boolean {

@@ -11,7 +11,7 @@ import {
   recordKinds,
   type Stamp,
 } from "./registry.ts";
-import type { HybridClock } from "./stamp.ts";
+import { type HybridClock, stampAfter } from "./stamp.ts";
 
 export class Transaction implements RegistryWriter {
   readonly #table: RecordTable;
@@ -123,7 +123,7 @@ export class Transaction implements RegistryWriter {
     const paidBy = this.#table.payerOf(kind, key, claimId) ?? payer;
     // What travels is what JSON keeps of the value, and later changes to it by the caller are not in it.
     const kept: unknown = value === undefined ? undefined : JSON.parse(JSON.stringify(value));
-    const record: RegistryRecord = {
+    const written: RegistryRecord = {
       kind,
       key,
       claimId,
@@ -135,9 +135,20 @@ export class Transaction implements RegistryWriter {
       ...(this.#isRetry ? { isRetry: true } : {}),
       ...(paidBy === "" ? {} : { paidBy }),
     };
-    this.#table.store(record);
+    const record = this.#store(written);
     this.#table.advance(this.#origin, seq);
     this.#records.set(place, record);
+  }
+
+  /** A row that was stamped by a clock far ahead is replaced all the same, by one that is stamped just after it. */
+  #store(record: RegistryRecord): RegistryRecord {
+    if (this.#table.store(record)) return record;
+    const { kind, key, claimId } = record;
+    const existing = this.#table.row(kind, key, claimId);
+    if (existing === undefined) throw misuse(`there is no row in the place of ${kind} ${key}`);
+    const later = { ...record, stamp: stampAfter(existing.stamp, this.#origin) };
+    this.#table.store(later);
+    return later;
   }
 }
 

@@ -35,11 +35,15 @@ function open() {
   const lines = Object.assign(new EventEmitter(), { close: () => {} });
   const written: string[] = [];
   const ending = new AbortController();
+  let acceptedClocks = 0;
   const done = runTrackerConsole({
     tracker: {
       status: () => status,
       backUp: async (folder) => {
         if (folder === "/taken") throw new MiniTorrentError("DESTINATION_UNUSABLE", "It exists already.");
+      },
+      acceptClock: () => {
+        acceptedClocks++;
       },
     },
     lines,
@@ -47,7 +51,14 @@ function open() {
     now: () => STARTED_AT + 3_723_000,
     signal: ending.signal,
   });
-  return { written, ending, done, type: (line: string) => lines.emit("line", line), lines };
+  return {
+    written,
+    ending,
+    accepted: () => acceptedClocks,
+    done,
+    type: (line: string) => lines.emit("line", line),
+    lines,
+  };
 }
 
 describe("renderTrackerStatus", () => {
@@ -74,6 +85,15 @@ describe("renderTrackerStatus", () => {
 });
 
 describe("runTrackerConsole", () => {
+  it("takes the clock to be right when told so", async () => {
+    const { accepted, ending, done, type, written } = open();
+    type("accept_clock");
+    assert.equal(accepted(), 1);
+    assert.deepEqual(written, ["The clock is taken to be right as it is now."]);
+    ending.abort();
+    await done;
+  });
+
   it("answers status, help and what it does not know, and ends at quit", async () => {
     const { type, written, done } = open();
     type(" status ");

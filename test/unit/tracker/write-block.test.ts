@@ -18,6 +18,8 @@ test("a tracker can write again once no reason holds any more", () => {
   blocks.begin("disk-failed");
   assert.deepEqual(told, ["disk-full"], "told once");
   assert.equal(current()?.sinceMs, 1_000);
+  blocks.begin("disk-full", "very full");
+  assert.deepEqual(current(), { reason: "disk-full", sentence: "very full", sinceMs: 1_000 });
   blocks.end("disk-full");
   assert.equal(current()?.reason, "disk-failed");
   assert.equal(blocks.has("disk-full"), false);

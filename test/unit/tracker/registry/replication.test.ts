@@ -13,6 +13,11 @@ import { stampMs } from "../../../../src/tracker/registry/stamp.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../../../sim/replica-network.ts";
 import { allRows, testStamp } from "./compliance.ts";
 
+/** When the virtual clock begins. */
+const START_MS = 1_800_000_000_000;
+/** The year 6429 and a bit. */
+const IMPOSSIBLE_STAMP = `${(2 ** 47 + 1).toString(16)}-000000-zz`;
+
 function makeNetwork(context: TestContext): ReplicaNetwork {
   const network = new ReplicaNetwork();
   context.after(() => network.close());
@@ -425,6 +430,7 @@ describe("Replication after trackers were apart", () => {
       origin: "bb",
       vector: { bb: 9, zz: 2400 },
       stamp: testStamp(9, "bb"),
+      clock: { nowMs: START_MS, isDoubted: false, steadyForMs: 0 },
     });
     say({ type: "rows", records: [row(9)] });
     await network.run(1);
@@ -606,24 +612,63 @@ describe("Replication after trackers were apart", () => {
 });
 
 describe("Replication and what it is sent", () => {
-  it("refuses a tracker whose clock is hours ahead, says so once, and takes nothing of its time over", async (context) => {
+  it("takes the rows of a tracker whose clock is a day ahead and nothing of its time; what replaces them stands everywhere", async (context) => {
     const network = makeNetwork(context);
-    const [a, b] = [network.add("a"), network.add("b", { skewMs: 3 * 60 * 60 * 1000 })];
+    const dayMs = 24 * 60 * 60 * 1000;
+    const [a, b] = [network.add("a"), network.add("b", { skewMs: dayMs })];
+    const before = [put(b, "kept", "ahead"), put(b, "replaced", "ahead"), put(b, "removed", "ahead")];
+    await network.run(10);
+    await Promise.all(before);
+    network.connect(a, b);
+    await network.run(3_000);
+    assert.equal(a.replication.connectedCount, 1);
+    assert.equal(a.registry.get("share", "kept"), "ahead");
+    assert.ok(stampMs(a.registry.latestStamp) <= network.clock.nowMs());
+    assert.deepEqual(
+      [a.clockWatch.doubt?.why, b.clockWatch.doubt?.why],
+      [undefined, "unlike other trackers"],
+      "of two that differ one goes on",
+    );
+    const after = [
+      put(a, "replaced", "right"),
+      a.replication.write("gone", (writer) => writer.remove("share", "removed")),
+    ];
+    await network.run(100);
+    await Promise.all(after);
+    for (const { registry } of [a, b]) {
+      assert.equal(registry.get("share", "replaced"), "right");
+      assert.equal(registry.get("share", "removed"), undefined);
+    }
+    await network.run(3_000);
+    assert.equal(a.registry.digest(), b.registry.digest());
+    assert.deepEqual(a.warnings, []);
+  });
+
+  it("a tracker that wrote while its clock was ahead writes at the right time once the clock is right, under a new origin", async (context) => {
+    const network = makeNetwork(context);
+    const dayMs = 24 * 60 * 60 * 1000;
+    let skewMs = dayMs;
+    const [a, b] = [network.add("a"), network.add("b", { skewMs: () => skewMs })];
     const ahead = put(b, "ahead", 1);
     await network.run(10);
     await ahead;
-    for (let dial = 0; dial < 3; dial++) {
-      network.connect(a, b);
-      await network.run(500);
-    }
-    assert.equal(a.replication.connectedCount, 0);
-    assert.equal(a.registry.get("share", "ahead"), undefined);
-    assert.equal(a.warnings.length, 1);
-    assert.match(a.warnings[0] ?? "", /b.*minutes in the future/);
-    const written = put(a, "x", 1);
-    await network.run(10);
-    await written;
-    assert.ok(stampMs(a.registry.latestStamp) <= network.clock.nowMs());
+    const { origin } = b.registry;
+    skewMs = 0;
+    await network.run(2_000);
+    assert.equal(b.clockWatch.doubt?.why, "jumped", "alone it cannot know which time was right");
+    network.connect(a, b);
+    await network.run(2_000);
+    assert.equal(b.clockWatch.doubt, undefined);
+    assert.notEqual(b.registry.origin, origin);
+    const written = put(b, "ahead", 2);
+    const other = put(b, "other", 2);
+    await network.run(100);
+    await Promise.all([written, other]);
+    assert.ok(stampMs(b.registry.latestStamp) <= network.clock.nowMs());
+    assert.equal(a.registry.get("share", "ahead"), 2);
+    assert.equal(a.registry.get("share", "other"), 2);
+    await network.run(3_000);
+    assert.equal(a.registry.digest(), b.registry.digest());
   });
 
   /** A replica whose other end is the test itself. */
@@ -644,7 +689,8 @@ describe("Replication and what it is sent", () => {
     return { replica, closed, sent, say: (message) => receiver.message(JSON.stringify(message)) };
   }
   const stamp = testStamp(0, "zz");
-  const hello = { type: "hello", version: REPLICA_PROTOCOL_VERSION, origin: "zz", vector: {}, stamp };
+  const clock = { nowMs: START_MS, isDoubted: false, steadyForMs: 0 };
+  const hello = { type: "hello", version: REPLICA_PROTOCOL_VERSION, origin: "zz", vector: {}, stamp, clock };
   const row = { kind: "share", key: "k", claimId: "", value: 1, stamp, origin: "zz", seq: 1, writeId: "w" };
 
   it("closes on anything that is not of the protocol, and stores nothing of it", (context) => {
@@ -654,7 +700,9 @@ describe("Replication and what it is sent", () => {
       [{ type: "beat", vector: {}, digest: "", stamp }],
       [{ ...hello, version: REPLICA_PROTOCOL_VERSION - 1 }],
       [{ ...hello, vector: { "../x": 1 } }],
-      [{ ...hello, stamp: testStamp(4_000_000_000, "zz") }],
+      [{ ...hello, stamp: IMPOSSIBLE_STAMP }],
+      [{ ...hello, clock: undefined }],
+      [{ ...hello, clock: { ...clock, nowMs: "now" } }],
       [{ ...hello, origin: "aa" }],
       [hello, hello],
       [hello, { type: "got" }, { type: "got" }],
@@ -674,10 +722,10 @@ describe("Replication and what it is sent", () => {
     }
   });
 
-  it("closes on a row from the far future", async (context) => {
+  it("closes on a row that no clock can have stamped", async (context) => {
     const { replica, closed, say } = attach(context);
     say(hello);
-    const future = { ...row, stamp: testStamp(4_000_000_000, "zz") };
+    const future = { ...row, stamp: IMPOSSIBLE_STAMP };
     say({ type: "rows", records: [future] });
     await new Promise((resolve) => setImmediate(resolve));
     await new Promise((resolve) => setImmediate(resolve));

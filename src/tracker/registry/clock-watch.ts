@@ -1,0 +1,80 @@
+// Looks every second whether this tracker's wall clock may be believed (clock-guard.ts), tells its owner when that changes,
+// and has the registry go on under a new origin when stamps were made by a clock that was far ahead and is right again.
+import type pino from "pino";
+import { formatClockDifference } from "../../api/clock-difference.ts";
+import type { ClockDoubt, ClockGuard } from "./clock-guard.ts";
+import type { Registry } from "./registry.ts";
+import type { Clock } from "./replica-channel.ts";
+import { MAX_AHEAD_MS, stampMs } from "./stamp.ts";
+
+const LOOK_INTERVAL_MS = 1_000;
+
+export interface ClockWatchOptions {
+  readonly guard: ClockGuard;
+  readonly registry: Pick<Registry, "latestStamp" | "renewOrigin">;
+  readonly clock: Clock;
+  readonly log: pino.Logger;
+  /** The clock is in doubt from now on, for another reason than before, or (undefined) no more. */
+  readonly onChanged: (doubt: ClockDoubt | undefined) => void;
+}
+
+export class ClockWatch {
+  readonly #options: ClockWatchOptions;
+  #told: ClockDoubt["why"] | undefined;
+  #cancelLook: () => void = () => {};
+
+  constructor(options: ClockWatchOptions) {
+    this.#options = options;
+    this.#lookAgain();
+  }
+
+  /** Why nothing may be written at this very moment. */
+  get doubt(): ClockDoubt | undefined {
+    this.check();
+    return this.#options.guard.doubt;
+  }
+
+  /** Tells the owner now if something has changed since it looked last. To be called before anything is written. */
+  check(): void {
+    if (this.#options.guard.doubt?.why !== this.#told) this.#look();
+  }
+
+  /** Whoever runs the tracker says that the clock is right. */
+  accept(): void {
+    this.#options.guard.accept();
+    this.#look();
+  }
+
+  close(): void {
+    this.#cancelLook();
+  }
+
+  #lookAgain(): void {
+    this.#look();
+    this.#cancelLook = this.#options.clock.setTimer(LOOK_INTERVAL_MS, () => this.#lookAgain());
+  }
+
+  #look(): void {
+    const { guard, registry, onChanged } = this.#options;
+    guard.look(stampMs(registry.latestStamp));
+    const { doubt } = guard;
+    if (doubt === undefined) this.#leaveFuture();
+    if (doubt?.why === this.#told) return;
+    this.#told = doubt?.why;
+    onChanged(doubt);
+  }
+
+  /** Rows keep the stamps that they have, and are replaced all the same (see Transaction); new ones get the right time. */
+  #leaveFuture(): void {
+    const { guard, registry, log } = this.#options;
+    const aheadMs = stampMs(registry.latestStamp) - guard.nowMs();
+    if (aheadMs <= MAX_AHEAD_MS) return;
+    try {
+      const origin = registry.renewOrigin("is set back");
+      const ahead = formatClockDifference(aheadMs);
+      log.warn({ origin, ahead }, "the clock was ahead when rows were written; going on under a new origin");
+    } catch (error) {
+      log.error({ err: error }, "no new origin could be noted; it is tried again"); // the disk: who watches it knows
+    }
+  }
+}

@@ -11,6 +11,13 @@ export function withoutNetworkNamespaces(): string | false {
   return has("ip", "-V") ? false : "needs the command ip (Debian package iproute2)";
 }
 
+/** The reason to skip a test that makes certificates of odd kinds; false where it can run. */
+export function withoutOpenssl(): string | false {
+  return SKIP_NOTHING || has("openssl", "version")
+    ? false
+    : "needs the command openssl (Debian package openssl)";
+}
+
 /** The reason to skip a test that mounts a small disk; false where it can run. */
 export function withoutMounts(): string | false {
   if (SKIP_NOTHING) return false;

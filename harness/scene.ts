@@ -47,12 +47,16 @@ export class Scene implements AsyncDisposable {
   }
 
   /** @param parent where the temporary folder is made; a tmpfs where the disk is not to be measured */
-  static async open(trackerCount: number, parent = tmpdir()): Promise<Scene> {
+  static async open(
+    trackerCount: number,
+    parent = tmpdir(),
+    trackerOptions: ProcessOptions = {},
+  ): Promise<Scene> {
     const scene = new Scene(mkdtempSync(join(parent, "minitorrent-scene-")));
     scene.trackerAddresses = (await freePorts(trackerCount)).map((port) => `127.0.0.1:${port}`);
     writeFileSync(scene.trackerInfo, `${scene.trackerAddresses.join("\n")}\n`);
     try {
-      for (let number = 1; number <= trackerCount; number++) await scene.startTracker(number);
+      for (let number = 1; number <= trackerCount; number++) await scene.startTracker(number, trackerOptions);
     } catch (error) {
       await scene[Symbol.asyncDispose]();
       throw error;

@@ -61,8 +61,11 @@ export const downloadCommands: readonly Command[] = [
     arity: [2],
     help: "Give a download up, and remove what there is of it.",
     run: async ({ client }, groupId: string, fileName: string) => {
-      await client.cancelDownload(groupId, fileName);
-      return said(`The download of [${groupId}] ${fileName} is cancelled.`, { groupId, fileName });
+      const keptPath = await client.cancelDownload(groupId, fileName);
+      const cancelled = `The download of [${groupId}] ${fileName} is cancelled.`;
+      if (keptPath === undefined) return said(cancelled, { groupId, fileName });
+      const kept = `All of the file had arrived: it stays at ${keptPath}; rename or delete it.`;
+      return said(`${cancelled} ${kept}`, { groupId, fileName, keptPath });
     },
   },
   {

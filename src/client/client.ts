@@ -289,10 +289,15 @@ export class Client {
     await this.#login.downloads.get({ groupId, fileName }).begin(true);
   }
 
-  /** Forgets the download and removes its part file. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
-  async cancelDownload(groupId: string, fileName: string): Promise<void> {
+  /**
+   * Forgets the download and removes its part file, unless all of the file is in it.
+   *
+   * @returns the path of the part file that stays
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN
+   */
+  async cancelDownload(groupId: string, fileName: string): Promise<string | undefined> {
     this.#login.require();
-    await this.#login.downloads.cancel({ groupId, fileName });
+    return await this.#login.downloads.cancel({ groupId, fileName });
   }
 
   /** Resolves when that download, or every running one, is complete, failed or paused. */

@@ -1,13 +1,16 @@
 // What comes before the first request of a download: may it be had from this group, is it there already, and what of
 // its part file is still good.
 import { createHash } from "node:crypto";
+import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { errnoOf, writeError } from "../storage/disk-errors.ts";
 import { type FileFacts, fileIdOf, isSameFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
+import { removeUnnamed, unnamedPathOf } from "../storage/part-file.ts";
 import { PieceStore } from "../storage/piece-store.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -23,6 +26,10 @@ export interface DownloadToOpen {
   readonly known: KnownPart | undefined;
   /** What other downloads are still to write to the same disk. */
   readonly promisedBytes: number;
+  /** Notes that a part file is about to be made; answers what its first name is to have in it. */
+  readonly making: () => string;
+  /** Notes which file it is, before it takes its name. */
+  readonly made: (part: { readonly facts: FileFacts; readonly fileId: string }) => void;
 }
 
 export interface KnownPart {
@@ -69,12 +76,16 @@ export async function openDownload(surroundings: Surroundings, download: Downloa
   if (await isThereAlready(surroundings, download)) return { kind: "there-already" };
   const partPath = partPathOf(destinationPath);
   const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
+  const unnamedPath = isOwn ? undefined : unnamedPathOf(partPath, download.making());
+  // What a crash in the middle of the making has left.
+  if (unnamedPath !== undefined) await removeUnnamed(unnamedPath);
   const store = await PieceStore.openForDownload({
     metainfo,
     partPath,
     have: isOwn ? known.have : new Bitfield(metainfo.geometry.pieceCount),
     resume: isOwn,
     promisedBytes: download.promisedBytes,
+    ...(unnamedPath === undefined ? {} : { unnamedPath, onMade: download.made }),
     ...surroundings.storage,
   });
   try {
@@ -103,8 +114,7 @@ async function isThereAlready(
   surroundings: Surroundings,
   { metainfo, destinationPath }: DownloadToOpen,
 ): Promise<boolean> {
-  // Mostly it is not there: without an error to be made, that takes a fifth less.
-  const present = await stat(destinationPath, { throwIfNoEntry: false }).catch(() => undefined);
+  const present = await lookAt(destinationPath);
   if (present === undefined) return false;
   const isSame =
     present.isFile() &&
@@ -115,6 +125,36 @@ async function isThereAlready(
     "FILE_EXISTS",
     `${destinationPath} is there already, with other content; choose another destination.`,
   );
+}
+
+/**
+ * What is at the destination, behind a link if it is one. What the file system does not even look up could not be given that
+ * name in the end either.
+ *
+ * @throws MiniTorrentError DESTINATION_UNUSABLE, FILE_EXISTS if it is a link that leads nowhere; DISK_FAILED
+ */
+async function lookAt(destinationPath: string): Promise<Stats | undefined> {
+  try {
+    // Mostly it is not there: without an error to be made, that takes a fifth less.
+    const target = await stat(destinationPath, { throwIfNoEntry: false });
+    if (target !== undefined) return target;
+    if (!(await isLink(destinationPath))) return undefined;
+  } catch (error) {
+    throw writeError(error, destinationPath);
+  }
+  throw new MiniTorrentError(
+    "FILE_EXISTS",
+    `${destinationPath} is a symbolic link that leads nowhere; remove it or choose another destination.`,
+  );
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
 }
 
 /** What was noted as verified counts only while the part file is as it was then; otherwise all of it is hashed. */

@@ -1,25 +1,32 @@
 // What the profile knows of one download: which pieces are verified, and how the part file was when that was noted.
 // While the torrent runs it is noted in strides; the part file's facts say at the next start whether it still holds.
+import { randomBytes } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
 import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import { partLost } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf } from "../storage/file-facts.ts";
+import { movePart } from "../storage/part-file.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
 import type { Profile, StoredDownload } from "./profile.ts";
 
 /** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
 const SAVE_DELAY_MS = 500;
+/** Stands for the id of a part file that is being made; a token follows. */
+const BEING_MADE = "new:";
+const TOKEN_BYTES = 8;
 
 export class DownloadRecord {
   readonly #profile: () => Profile;
-  readonly #download: { groupId: string; metainfo: Metainfo; destinationPath: string };
+  readonly #download: { readonly groupId: string; readonly metainfo: Metainfo };
+  #destinationPath: string;
   #have: Bitfield;
   #isPausedByUser: boolean;
   #facts: FileFacts | undefined;
   #partId: string | undefined;
+  #isDoubted = false;
   #saving: NodeJS.Timeout | undefined;
 
   constructor(
@@ -29,6 +36,7 @@ export class DownloadRecord {
   ) {
     this.#profile = profile;
     this.#download = download;
+    this.#destinationPath = download.destinationPath;
     const { pieceCount } = download.metainfo.geometry;
     this.#have =
       stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
@@ -47,16 +55,47 @@ export class DownloadRecord {
     this.#isPausedByUser = state === "paused";
   }
 
+  /** Something else has written to the part file: all of it is compared when it is opened next. */
+  doubt(): void {
+    this.#isDoubted = true;
+  }
+
   /** What is known of the part file; undefined while a file of that name would be somebody else's. */
   get ofPart(): KnownPart | undefined {
     const partId = this.#partId;
-    return partId === undefined ? undefined : { have: this.#have, facts: this.#facts, partId };
+    const facts = this.#isDoubted ? undefined : this.#facts;
+    return partId === undefined || partId.startsWith(BEING_MADE)
+      ? undefined
+      : { have: this.#have, facts, partId };
+  }
+
+  /**
+   * The part file is about to be made. Noted, so that after a crash what was made is found again.
+   *
+   * @returns what its first name is to have in it, which nobody else knows
+   */
+  making(): string {
+    const token = this.#partId?.startsWith(BEING_MADE)
+      ? this.#partId.slice(BEING_MADE.length)
+      : randomBytes(TOKEN_BYTES).toString("hex");
+    this.#partId = BEING_MADE + token;
+    this.store();
+    return token;
+  }
+
+  /** The part file is made, and about to take its name. */
+  made({ facts, fileId }: { readonly facts: FileFacts; readonly fileId: string }): void {
+    this.#partId = fileId;
+    this.#facts = facts;
+    this.#have = new Bitfield(this.#download.metainfo.geometry.pieceCount);
+    this.store();
   }
 
   /** The part file is open, and those pieces of it are right. */
   opened(have: Bitfield, store: PieceStore): void {
     this.#partId = store.opened?.fileId;
     this.#have = have;
+    this.#isDoubted = false;
   }
 
   /**
@@ -95,7 +134,7 @@ export class DownloadRecord {
    */
   async save(store: PieceStore): Promise<void> {
     if (store.status !== "downloading") return;
-    const partPath = partPathOf(this.#download.destinationPath);
+    const partPath = partPathOf(this.#destinationPath);
     const [facts, partId] = await Promise.all([store.facts(), partIdOf(partPath)]);
     if (store.status !== "downloading") return;
     if (partId !== this.#partId) throw partLost(partPath);
@@ -111,27 +150,53 @@ export class DownloadRecord {
     this.#have = store.have;
     // A finished file has its name by now: then there is no part file, and the next start finds the file itself.
     // What has the part file's name now may be somebody else's.
-    const partPath = partPathOf(this.#download.destinationPath);
+    const partPath = partPathOf(this.#destinationPath);
     const isOwn = (await partIdOf(partPath)) === this.#partId;
     const found = isOwn ? await stat(partPath).catch(() => undefined) : undefined;
     this.#facts = found && factsOf(found);
     this.store();
   }
 
-  /** Forgets the download, and removes its part file; a file of that name that is another's stays. */
-  async discard(): Promise<void> {
-    const { groupId, metainfo, destinationPath } = this.#download;
+  /**
+   * Forgets the download, and removes its part file. A file of that name that is another's stays, and so does one in which
+   * all pieces are: it may be all that there is of it.
+   *
+   * @returns the path of the part file that stays
+   */
+  async discard(): Promise<string | undefined> {
+    const { groupId, metainfo } = this.#download;
     this.#profile().removeDownload(groupId, metainfo.fileName);
-    const partPath = partPathOf(destinationPath);
-    if (this.#partId !== undefined && (await partIdOf(partPath)) === this.#partId) await rm(partPath);
+    const partPath = partPathOf(this.#destinationPath);
+    if (this.#partId === undefined || (await partIdOf(partPath)) !== this.#partId) return undefined;
+    if (this.#have.isComplete && metainfo.geometry.pieceCount > 0) return partPath;
+    await rm(partPath);
+    return undefined;
+  }
+
+  /**
+   * The part file takes the name that belongs to another destination.
+   *
+   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED: then it stays where it is
+   */
+  async moveTo(destinationPath: string): Promise<void> {
+    const [oldPath, newPath] = [partPathOf(this.#destinationPath), partPathOf(destinationPath)];
+    const isThere = this.#partId !== undefined && (await partIdOf(oldPath)) === this.#partId;
+    if (isThere && oldPath !== newPath) {
+      await movePart(oldPath, newPath);
+      // On another file system it is another file by now.
+      this.#partId = await partIdOf(newPath);
+      this.doubt();
+    }
+    this.#destinationPath = destinationPath;
+    this.store();
   }
 
   store(): void {
-    const { groupId, metainfo, destinationPath } = this.#download;
+    const { groupId, metainfo } = this.#download;
     this.#profile().saveDownload({
       groupId,
       fileName: metainfo.fileName,
-      destinationPath,
+      destinationPath: this.#destinationPath,
       info: metainfo.info,
       have: this.#have.toBytes(),
       facts: this.#facts,

@@ -35,7 +35,7 @@ export interface DownloadOptions {
 export class Download {
   readonly groupId: string;
   readonly fileName: string;
-  readonly destinationPath: string;
+  #destinationPath: string;
   readonly #metainfo: Metainfo;
   readonly #surroundings: Surroundings;
   readonly #shares: Shares;
@@ -53,7 +53,7 @@ export class Download {
     const { metainfo, stored } = options;
     this.groupId = options.groupId;
     this.fileName = metainfo.fileName;
-    this.destinationPath = options.destinationPath;
+    this.#destinationPath = options.destinationPath;
     this.#metainfo = metainfo;
     this.#surroundings = surroundings;
     this.#shares = shares;
@@ -69,6 +69,11 @@ export class Download {
       onEvent: (event) => this.#onTorrentEvent(event),
     });
     this.#state = { status: "paused", reason: undefined, retry: undefined };
+  }
+
+  /** Where the file is to be. */
+  get destinationPath(): string {
+    return this.#destinationPath;
   }
 
   /** What it is still to write while it runs. */
@@ -122,6 +127,8 @@ export class Download {
         destinationPath: this.destinationPath,
         known: this.#record.ofPart,
         promisedBytes: await this.#promisedBytes(this.destinationPath),
+        making: () => this.#record.making(),
+        made: (part) => this.#record.made(part),
       });
       if (opened.kind === "there-already" && this.#isStill(opening)) {
         await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo);
@@ -162,12 +169,27 @@ export class Download {
     await this.#opening;
   }
 
-  /** any -> ended: forgotten, and its part file removed. */
-  async cancel(): Promise<void> {
+  /**
+   * paused | failed: the file is to be somewhere else, with what there is of it.
+   *
+   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED: then it stays where it is
+   */
+  async moveTo(destinationPath: string): Promise<void> {
+    await this.#opening;
+    await this.#record.moveTo(destinationPath);
+    this.#destinationPath = destinationPath;
+  }
+
+  /**
+   * any -> ended: forgotten, and its part file removed, unless all of the file is in it.
+   *
+   * @returns the path of the part file that stays
+   */
+  async cancel(): Promise<string | undefined> {
     const isComplete = this.#state.status === "complete";
     await this.#leaveSwarm({ status: "ended" }, "cancelled");
     await this.#opening;
-    if (!isComplete) await this.#record.discard();
+    return isComplete ? undefined : await this.#record.discard();
   }
 
   /** any -> failed: the user is out of the group. */
@@ -263,7 +285,8 @@ export class Download {
       case "read-failed":
         this.#log.warn({ err: event.error }, "a verified piece could not be read");
         // After completion the same torrent goes on as a share.
-        if (this.#state.status === "running") this.#behind("pausing a download", this.#pauseFor(event.error));
+        if (this.#state.status === "running")
+          this.#behind("checking a download", this.#readFailed(event.error));
         else this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
       case "peer-banned":
@@ -303,7 +326,14 @@ export class Download {
     return !right.isComplete;
   }
 
-  /** verifying -> opening: with the pieces that are right, for those that are not. */
+  /** running -> opening | paused: what changed on disk is fetched again, other trouble passes or does not. */
+  async #readFailed(error: MiniTorrentError): Promise<void> {
+    if (error.code !== "FILE_CHANGED") return this.#pauseFor(error);
+    this.#record.doubt();
+    await this.#fetchAgain();
+  }
+
+  /** running | verifying -> opening: with the pieces that are right, for those that are not. */
   async #fetchAgain(): Promise<void> {
     const opening = { status: "opening" } as const;
     await this.#leaveSwarm(opening, "some pieces have to be fetched again");

@@ -45,13 +45,17 @@ export class Downloads {
    * DESTINATION_UNUSABLE, DISK_FULL, TRACKERS_UNREACHABLE
    */
   async start(file: FileId, destination: string): Promise<DownloadStatus> {
-    this.#refuseRunning(file);
-    const failed = this.#downloads.get(fileKey(file));
+    this.#refuseRunning(file, undefined);
     const metainfo = await fetchMetainfo(this.#surroundings.ask, file);
     const destinationPath = await destinationOf(destination, metainfo.fileName);
-    this.#refuseRunning(file);
-    if (failed?.status === "failed") return this.#goOn(failed, metainfo, destinationPath);
+    this.#refuseRunning(file, destinationPath);
     this.#refusePathInUse(destinationPath);
+    const stopped = this.#downloads.get(fileKey(file));
+    if (stopped?.status === "failed" || stopped?.status === "paused")
+      return this.#goOn(stopped, metainfo, destinationPath);
+    // What is believed of the disk may be over: the file was moved or removed.
+    await this.#shares.endIfGone(file);
+    this.#refuseRunning(file, destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
     const download = this.#put(file, metainfo, destinationPath);
     try {
@@ -65,22 +69,17 @@ export class Downloads {
     return download.snapshot();
   }
 
-  /** A download that had failed keeps what it has: it goes on where it was to go. */
-  async #goOn(failed: Download, { infoHash }: Metainfo, destinationPath: string): Promise<DownloadStatus> {
-    if (failed.infoHash !== infoHash) {
+  /** A download that had stopped keeps what it has, also if the file is to be somewhere else from now on. */
+  async #goOn(stopped: Download, { infoHash }: Metainfo, destinationPath: string): Promise<DownloadStatus> {
+    if (stopped.infoHash !== infoHash) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
-        `A download of other content that was called ${failed.fileName} has failed; cancel that one first.`,
+        `A download of other content that was called ${stopped.fileName} has stopped; cancel that one first.`,
       );
     }
-    if (failed.destinationPath !== destinationPath) {
-      throw new MiniTorrentError(
-        "DOWNLOAD_EXISTS",
-        `A download of ${failed.fileName} to ${failed.destinationPath} has failed; resume or cancel that one first.`,
-      );
-    }
-    await failed.begin(true);
-    return failed.snapshot();
+    if (stopped.destinationPath !== destinationPath) await stopped.moveTo(destinationPath);
+    await stopped.begin(true);
+    return stopped.snapshot();
   }
 
   /** After a login: what was running goes on, what the user had paused stays so. */
@@ -120,11 +119,13 @@ export class Downloads {
     return download;
   }
 
-  async cancel(file: FileId): Promise<void> {
+  /** @returns the path of a part file that stays, because all of the file is in it */
+  async cancel(file: FileId): Promise<string | undefined> {
     const download = this.get(file);
-    await download.cancel();
+    const keptPath = await download.cancel();
     this.#downloads.delete(fileKey(file));
     this.#wake();
+    return keptPath;
   }
 
   async groupEnded(groupId: string): Promise<void> {
@@ -173,9 +174,11 @@ export class Downloads {
     return download === undefined ? [] : [download];
   }
 
-  #refuseRunning(file: FileId): void {
+  /** @param destinationPath where it is to go now: a paused download can be sent there; undefined: not known yet */
+  #refuseRunning(file: FileId, destinationPath: string | undefined): void {
     const present = this.#downloads.get(fileKey(file));
     if (present === undefined || present.status === "complete" || present.status === "failed") return;
+    if (present.status === "paused" && present.destinationPath !== destinationPath) return;
     throw new MiniTorrentError(
       "DOWNLOAD_EXISTS",
       `${file.fileName} is being downloaded already, to ${present.destinationPath}; resume, wait or cancel it.`,
@@ -191,8 +194,9 @@ export class Downloads {
   }
 
   #refuseSharedElsewhere(file: FileId, destinationPath: string): void {
-    const path = this.#shares.find(file)?.path;
-    if (path === undefined || path === destinationPath) return;
+    const share = this.#shares.find(file);
+    if (share === undefined || share.path === destinationPath) return;
+    const { path } = share;
     throw new MiniTorrentError(
       "FILE_EXISTS",
       `${file.fileName} is on this machine already, at ${path}; copy it from there.`,

@@ -7,7 +7,8 @@ import { z } from "zod";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { checkFileName, decodeMetainfo, encodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
-import type { FileFacts } from "../storage/file-facts.ts";
+import { readError } from "../storage/disk-errors.ts";
+import { type FileFacts, factsOf, isSameFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
 import { PieceStore } from "../storage/piece-store.ts";
 import { behind } from "./behind.ts";
@@ -154,6 +155,21 @@ export class Shares {
   find(file: FileId): { path: string; metainfo: Metainfo } | undefined {
     const share = this.#shares.get(fileKey(file));
     return share && { path: share.stored.path, metainfo: share.metainfo };
+  }
+
+  /**
+   * Looks at the file of that name, if it is shared: one that was moved, removed or changed is shared no longer, and may be
+   * downloaded again.
+   */
+  async endIfGone(file: FileId): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share === undefined) return;
+    const { path, facts } = share.stored;
+    const problem = await whyNotAsShared(path, facts);
+    if (problem === undefined) return;
+    const { groupId, fileName } = file;
+    await this.#forget(share, problem);
+    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason: problem });
   }
 
   /** @throws MiniTorrentError NOT_SHARED, TRACKERS_UNREACHABLE */
@@ -328,5 +344,16 @@ export class Shares {
     this.#surroundings.session.remove(infoHash, reason);
     this.#announce(infoHash, false);
     await store.close();
+  }
+}
+
+/** In words for a person; undefined while the file is as it was shared. */
+async function whyNotAsShared(path: string, facts: FileFacts): Promise<string | undefined> {
+  try {
+    const stats = await stat(path);
+    if (stats.isFile() && isSameFacts(factsOf(stats), facts)) return undefined;
+    return `${path} changed since it was shared.`;
+  } catch (error) {
+    return readError(error, path).message;
   }
 }

@@ -73,6 +73,12 @@ export function fileChanged(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError("FILE_CHANGED", `${path} changed meanwhile: share it again.`, { cause });
 }
 
+/** For a part file that something else has written to. */
+export function changedOnDisk(path: string, pieceCount: number): string {
+  const what = pieceCount === 1 ? "A piece" : `${pieceCount} pieces`;
+  return `${what} of ${path} changed on disk after being verified: another program writes to that file. What changed is fetched again.`;
+}
+
 /** For a part file whose name is another file's by now, or nobody's. */
 export function partLost(path: string): MiniTorrentError {
   return new MiniTorrentError(

@@ -27,6 +27,12 @@ export function fileIdOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${birthtimeNs}`;
 }
 
+/** Another value after every change of the file: its length and its times, of which nobody can set the last. */
+export async function changeOf(handle: FileHandle): Promise<string> {
+  const { size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
+  return `${size}:${mtimeNs}:${ctimeNs}`;
+}
+
 export function isSameFacts(a: FileFacts, b: FileFacts): boolean {
   return a.lengthBytes === b.lengthBytes && a.mtimeMs === b.mtimeMs;
 }

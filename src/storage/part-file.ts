@@ -1,8 +1,10 @@
 // The file system's side of a download: NAME.part, sparse at its full length from the start, and how it takes its name.
-// Never follows a symbolic link, never overwrites a file that it did not make.
+// Never follows a symbolic link, never writes to a file that it did not make: a part file is known by its id, which is noted
+// before it gets the name that others can see, and never by how it looks.
+import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, link, lstat, open, rename, unlink } from "node:fs/promises";
-import { dirname } from "node:path";
+import { copyFile, type FileHandle, link, lstat, open, rename, rm, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf, partLost, writeError } from "./disk-errors.ts";
 import { noRoom, roomBytes } from "./disk-room.ts";
@@ -14,6 +16,8 @@ const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
 const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EISDIR", "EBADF"]);
 /** `st_blocks` counts in units of 512 bytes (POSIX), whatever the file system's block is. */
 const STAT_BLOCK_BYTES = 512;
+/** Of a part file while it is made. It says whose it is to whoever finds one that a power cut has left. */
+const UNNAMED_SUFFIX = ".minitorrent-new";
 
 export interface OpenPart {
   readonly handle: FileHandle;
@@ -25,43 +29,100 @@ export interface OpenPart {
   readonly fileId: string;
 }
 
+export interface PartFileOptions {
+  /** NAME.part. */
+  readonly path: string;
+  readonly lengthBytes: number;
+  /** The download owns the file of that name; otherwise one that is there is somebody else's. */
+  readonly isOwn: boolean;
+  /** Where the file is made before it takes its name: a name that nobody else uses. @default a random one beside it */
+  readonly unnamedPath?: string;
+  /** Most bytes that are still to be written. */
+  readonly missingBytes: number;
+  /** What others are still to write to that disk. @default 0 */
+  readonly promisedBytes?: number;
+  /**
+   * Notes which file it is before it takes its name: then no crash leaves a part file that nobody knows of.
+   *
+   * @param part `facts` and `fileId` of the file that was made
+   */
+  readonly onMade?: (part: Pick<OpenPart, "facts" | "fileId">) => void;
+}
+
 /**
  * Opens the part file, or makes it.
  *
- * @param mayExist the profile knows the file; otherwise one that is there is somebody else's
- * @param missingBytes most bytes that are still to be written
- * @param promisedBytes what others are still to write to that disk
  * @throws MiniTorrentError FILE_EXISTS, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
  */
-export async function openPart(
-  path: string,
-  lengthBytes: number,
-  mayExist: boolean,
-  missingBytes: number,
-  promisedBytes = 0,
-): Promise<OpenPart> {
-  const { handle, isNew } = await openOrCreate(path, mayExist, lengthBytes);
+export async function openPart(options: PartFileOptions): Promise<OpenPart> {
+  const own = options.isOwn ? await openOwn(options.path) : undefined;
+  return own === undefined ? await makePart(options) : await continuePart(own, options);
+}
+
+/** A name beside the part file in which it is made: nobody else knows it. */
+export function unnamedPathOf(partPath: string, token: string): string {
+  return join(dirname(partPath), `.${token}${UNNAMED_SUFFIX}`);
+}
+
+/** Removes what a crash left of a part file that was being made. @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED */
+export async function removeUnnamed(unnamedPath: string): Promise<void> {
   try {
-    // A file that was just made is a regular one, and empty.
-    const before = isNew ? undefined : await handle.stat();
-    if (before?.isFile() === false) {
+    await rm(unnamedPath, { force: true });
+  } catch (error) {
+    throw writeError(error, unnamedPath);
+  }
+}
+
+async function continuePart(handle: FileHandle, options: PartFileOptions): Promise<OpenPart> {
+  const { path } = options;
+  try {
+    const before = await handle.stat();
+    if (!before.isFile()) {
       throw new MiniTorrentError("DESTINATION_UNUSABLE", `${path} is not a regular file: remove it.`);
     }
-    const unallocatedBytes = Math.max(0, lengthBytes - (before?.blocks ?? 0) * STAT_BLOCK_BYTES);
-    const neededBytes = Math.min(missingBytes, unallocatedBytes);
-    const room = await roomBytes(path);
-    if (neededBytes > 0 && room < neededBytes + promisedBytes) {
-      throw noRoom(path, room, neededBytes, promisedBytes);
-    }
-    if (before?.size !== lengthBytes) await handle.truncate(lengthBytes);
+    await stretch(handle, before, options);
     const stats = await handle.stat({ bigint: true });
-    const found = before && factsOf(before);
-    return { handle, found, facts: factsOfExact(stats), fileId: fileIdOf(stats) };
+    return { handle, found: factsOf(before), facts: factsOfExact(stats), fileId: fileIdOf(stats) };
   } catch (error) {
     await handle.close();
-    if (isNew) await unlink(path);
     throw writeError(error, path);
   }
+}
+
+async function makePart(options: PartFileOptions): Promise<OpenPart> {
+  const { path } = options;
+  const unnamedPath = options.unnamedPath ?? unnamedPathOf(path, randomUUID());
+  let handle: FileHandle | undefined;
+  try {
+    if ((await lstatIfThere(path)) !== undefined) throw notOurs(path);
+    handle = await open(unnamedPath, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL);
+    // A file that was just made is a regular one, and empty.
+    await stretch(handle, { size: 0, blocks: 0 }, options);
+    const stats = await handle.stat({ bigint: true });
+    const made = { facts: factsOfExact(stats), fileId: fileIdOf(stats) };
+    options.onMade?.(made);
+    await takePartName(unnamedPath, path);
+    return { handle, found: undefined, ...made };
+  } catch (error) {
+    await handle?.close();
+    if (handle !== undefined) await rm(unnamedPath, { force: true });
+    throw writeError(error, path);
+  }
+}
+
+/** Gives the file its full length, if the disk has room for what is missing. */
+async function stretch(
+  handle: FileHandle,
+  before: { readonly size: number; readonly blocks: number },
+  { path, lengthBytes, missingBytes, promisedBytes = 0 }: PartFileOptions,
+): Promise<void> {
+  const unallocatedBytes = Math.max(0, lengthBytes - before.blocks * STAT_BLOCK_BYTES);
+  const neededBytes = Math.min(missingBytes, unallocatedBytes);
+  const room = await roomBytes(path);
+  if (neededBytes > 0 && room < neededBytes + promisedBytes) {
+    throw noRoom(path, room, neededBytes, promisedBytes);
+  }
+  if (before.size !== lengthBytes) await handle.truncate(lengthBytes);
 }
 
 /**
@@ -88,6 +149,32 @@ export async function takeName(
   }
 }
 
+/**
+ * Gives a part file another name, on another file system by copying it. Nothing is overwritten.
+ *
+ * @throws MiniTorrentError FILE_EXISTS, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+ */
+export async function movePart(oldPath: string, newPath: string): Promise<void> {
+  try {
+    await takePartName(oldPath, newPath);
+  } catch (error) {
+    if (errnoOf(error) !== "EXDEV") throw writeError(error, newPath);
+    await copyPart(oldPath, newPath);
+  }
+}
+
+async function copyPart(oldPath: string, newPath: string): Promise<void> {
+  const unnamedPath = unnamedPathOf(newPath, randomUUID());
+  try {
+    await copyFile(oldPath, unnamedPath, constants.COPYFILE_EXCL);
+    await takePartName(unnamedPath, newPath);
+  } catch (error) {
+    await rm(unnamedPath, { force: true });
+    throw writeError(error, newPath);
+  }
+  await unlink(oldPath);
+}
+
 /** Removes the part file, if the name is still that file's. */
 export async function removePart(path: string, own: Stats): Promise<void> {
   try {
@@ -98,35 +185,27 @@ export async function removePart(path: string, own: Stats): Promise<void> {
   }
 }
 
-async function openOrCreate(
-  path: string,
-  mayExist: boolean,
-  lengthBytes: number,
-): Promise<{ handle: FileHandle; isNew: boolean }> {
-  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+/** The file of that name, if there is one. */
+async function openOwn(path: string): Promise<FileHandle | undefined> {
   try {
-    return { handle: await open(path, O_RDWR | O_CREAT | O_EXCL), isNew: true };
+    return await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
   } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw writeError(error, path);
-    if (!mayExist && !(await isLeftEmpty(path, lengthBytes))) {
-      throw new MiniTorrentError(
-        "FILE_EXISTS",
-        `${path} is there already, and not of a download that is known: remove it or choose another place.`,
-        { cause: error },
-      );
-    }
-  }
-  try {
-    return { handle: await open(path, O_RDWR | O_NOFOLLOW), isNew: false };
-  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
     throw writeError(error, path);
   }
 }
 
-/** What a crash between making the part file and noting it leaves: a file of that length, or none, without any data. */
-async function isLeftEmpty(path: string, lengthBytes: number): Promise<boolean> {
-  const left = await lstatIfThere(path);
-  return left?.isFile() === true && left.blocks === 0 && (left.size === 0 || left.size === lengthBytes);
+/** `link` and `unlink`, not `rename`: that would replace a file that has appeared there meanwhile. */
+async function takePartName(unnamedPath: string, path: string): Promise<void> {
+  try {
+    await link(unnamedPath, path);
+  } catch (error) {
+    const code = errnoOf(error) ?? "";
+    if (code === "EEXIST") throw notOurs(path, error);
+    if (!NO_LINKS.has(code)) throw error;
+    return renameOntoClaim(unnamedPath, path, notOurs);
+  }
+  await unlink(unnamedPath);
 }
 
 async function checkSameFile(own: Stats, partPath: string, destinationPath: string): Promise<void> {
@@ -141,7 +220,7 @@ async function linkWithoutOverwriting(own: Stats, partPath: string, destinationP
     await link(partPath, destinationPath);
   } catch (error) {
     const code = errnoOf(error) ?? "";
-    if (NO_LINKS.has(code)) return renameOntoClaim(partPath, destinationPath);
+    if (NO_LINKS.has(code)) return renameOntoClaim(partPath, destinationPath, taken);
     const there = code === "EEXIST" || code === "ENOENT" ? await lstatIfThere(destinationPath) : undefined;
     if (there === undefined) throw error;
     if (!isSameFile(own, there)) throw taken(destinationPath, error);
@@ -150,25 +229,29 @@ async function linkWithoutOverwriting(own: Stats, partPath: string, destinationP
   if (old !== undefined && isSameFile(own, old)) await unlink(partPath);
 }
 
-/** Claims the name with an empty file, which the part file then replaces. */
-async function renameOntoClaim(partPath: string, destinationPath: string): Promise<void> {
+/** Claims the name with an empty file, which the other then replaces. */
+async function renameOntoClaim(
+  oldPath: string,
+  newPath: string,
+  refuse: (path: string, cause: unknown) => MiniTorrentError,
+): Promise<void> {
   let claim: Stats;
   try {
-    const handle = await open(destinationPath, "wx");
+    const handle = await open(newPath, "wx");
     try {
       claim = await handle.stat();
     } finally {
       await handle.close();
     }
   } catch (error) {
-    throw errnoOf(error) === "EEXIST" ? taken(destinationPath, error) : error;
+    throw errnoOf(error) === "EEXIST" ? refuse(newPath, error) : error;
   }
   try {
-    await rename(partPath, destinationPath);
+    await rename(oldPath, newPath);
   } catch (error) {
     // The claim would be in the way of the next finish.
-    const there = await lstatIfThere(destinationPath);
-    if (there?.size === 0 && isSameFile(claim, there)) await unlink(destinationPath);
+    const there = await lstatIfThere(newPath);
+    if (there?.size === 0 && isSameFile(claim, there)) await unlink(newPath);
     throw error;
   }
 }
@@ -203,6 +286,14 @@ function taken(path: string, cause: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "FILE_EXISTS",
     `${path} is there already: remove it or choose another name, then resume.`,
+    { cause },
+  );
+}
+
+function notOurs(path: string, cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError(
+    "FILE_EXISTS",
+    `${path} is there already, and not of a download that is known: remove it or choose another place.`,
     { cause },
   );
 }

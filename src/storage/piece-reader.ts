@@ -1,20 +1,31 @@
 // Reads parts of one torrent's verified pieces in wire form, to be sent, through the cache of the process. A file that was
-// changed or removed meanwhile is found out before a byte of it gets out; from then on nothing is read of it.
+// changed or removed meanwhile is found out before a byte of it gets out; from then on nothing is read of it. A part file
+// changes with every piece that is written to it: of that one each piece is compared before it is read.
 import { fstat, type Stats } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { Geometry } from "../metainfo/geometry.ts";
-import { fileChanged, readError } from "./disk-errors.ts";
+import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
+import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
+import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts } from "./file-facts.ts";
 import type { FrameCache, FramesCallback } from "./frame-cache.ts";
 import type { HeldFile } from "./held-file.ts";
 import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
 
+/**
+ * A piece that was compared, or written, is not compared again for so long: most pieces are passed on right after they came,
+ * and of a long one each part is read on its own.
+ */
+const TRUSTED_MS = 5_000;
+
 export interface PieceReaderOptions {
   readonly file: HeldFile;
-  readonly geometry: Geometry;
+  readonly metainfo: Metainfo;
+  readonly disk: DiskPool;
   readonly cache: FrameCache;
   /** It is verified and written. */
   hasPiece(pieceIndex: number): boolean;
+  /** It is not what was verified any more. */
+  onLost(pieceIndex: number): void;
   /** How the file is to be; undefined while it is still being written. */
   expected(): FileFacts | undefined;
 }
@@ -23,6 +34,8 @@ export class PieceReader {
   readonly #options: PieceReaderOptions;
   /** Why the file is not read any more. */
   #broken: MiniTorrentError | undefined;
+  /** Pieces of a part file that are right, until when, on performance.now()'s clock; the first to end comes first. */
+  readonly #trustedUntilMs = new Map<number, number>();
 
   constructor(options: PieceReaderOptions) {
     this.#options = options;
@@ -30,7 +43,8 @@ export class PieceReader {
 
   /** See `PieceStore.read`. */
   read(range: PieceRange, done: FramesCallback): void {
-    const { file, geometry, cache } = this.#options;
+    const { file, cache, metainfo } = this.#options;
+    const { geometry } = metainfo;
     const { pieceIndex, offsetBytes, lengthBytes } = range;
     const refusal = this.#whyNotReadable(pieceIndex);
     if (refusal !== undefined) {
@@ -45,10 +59,14 @@ export class PieceReader {
       framesLengthBytes: framesLengthBytes(lengthBytes),
       // A shorter one at the end of a file fits in it, and the buffer is used again.
       bufferLengthBytes: framesLengthBytes(roundedUp(lengthBytes)),
-      load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) =>
-        readFrames(file.fd, positionBytes, bytes, range, (error) =>
-          loaded(error === undefined ? undefined : readError(error, file.path)),
-        ),
+      load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) => {
+        const readNow = (): void =>
+          readFrames(file.fd, positionBytes, bytes, range, (error) =>
+            loaded(error === undefined ? undefined : readError(error, file.path)),
+          );
+        if (this.#isTrusted(pieceIndex)) readNow();
+        else this.#compare(pieceIndex).then(readNow, loaded);
+      },
     };
     cache.read(request, (frames) => {
       if (frames instanceof MiniTorrentError) {
@@ -67,6 +85,33 @@ export class PieceReader {
         file.end(() => done(broken ?? frames));
       });
     });
+  }
+
+  /** The piece was verified and written a moment ago. */
+  written(pieceIndex: number): void {
+    const nowMs = performance.now();
+    this.#trustedUntilMs.delete(pieceIndex);
+    this.#trustedUntilMs.set(pieceIndex, nowMs + TRUSTED_MS);
+    for (const [oldest, untilMs] of this.#trustedUntilMs) {
+      if (untilMs > nowMs) break;
+      this.#trustedUntilMs.delete(oldest);
+    }
+  }
+
+  #isTrusted(pieceIndex: number): boolean {
+    if (this.#options.expected() !== undefined) return true;
+    return (this.#trustedUntilMs.get(pieceIndex) ?? 0) > performance.now();
+  }
+
+  /** @throws MiniTorrentError FILE_CHANGED if the piece is not on disk any more; DISK_FAILED */
+  async #compare(pieceIndex: number): Promise<void> {
+    const { file, metainfo, disk, onLost } = this.#options;
+    const { geometry } = metainfo;
+    const range = file.range(geometry.pieceOffsetBytes(pieceIndex), geometry.lengthOfPieceBytes(pieceIndex));
+    const sha1 = await disk.hashRange(range);
+    if (Buffer.compare(sha1, pieceHash(metainfo, pieceIndex)) === 0) return this.written(pieceIndex);
+    onLost(pieceIndex);
+    throw new MiniTorrentError("FILE_CHANGED", changedOnDisk(file.path, 1));
   }
 
   /** The file is to be closed: what is cached of it goes, and who waits for a buffer is told. */

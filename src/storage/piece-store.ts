@@ -5,12 +5,12 @@ import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
-import { fileChanged, readError } from "./disk-errors.ts";
-import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
+import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
+import { changeOf, type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 import type { FramesCallback } from "./frame-cache.ts";
 import { HeldFile } from "./held-file.ts";
 import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
-import { type OpenPart, openPart, removePart, takeName } from "./part-file.ts";
+import { type OpenPart, openPart, type PartFileOptions, removePart, takeName } from "./part-file.ts";
 import type { PieceRange } from "./piece-frames.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
@@ -27,6 +27,9 @@ export interface DownloadStoreOptions extends StorageResources {
   readonly resume?: boolean;
   /** What other downloads are still to write to that disk: it is not promised twice. @default 0 */
   readonly promisedBytes?: number;
+  /** Where a part file is made, and who notes it before it takes its name (see `openPart`). */
+  readonly unnamedPath?: PartFileOptions["unnamedPath"];
+  readonly onMade?: PartFileOptions["onMade"];
 }
 
 export interface SeedStoreOptions extends StorageResources {
@@ -72,7 +75,6 @@ export class PieceStore {
     expected: FileFacts | undefined,
   ) {
     const { metainfo, disk, memory, cache } = options;
-    const { geometry } = metainfo;
     this.metainfo = metainfo;
     this.#resources = options;
     this.found = file.found;
@@ -89,9 +91,11 @@ export class PieceStore {
     });
     this.#reader = new PieceReader({
       file: held,
-      geometry,
       cache,
+      metainfo,
+      disk,
       hasPiece: (pieceIndex) => this.#have.has(pieceIndex),
+      onLost: (pieceIndex) => this.#have.clear(pieceIndex),
       expected: () => (this.#state.status === "seeding" ? this.#state.expected : undefined),
     });
     this.#state =
@@ -107,20 +111,22 @@ export class PieceStore {
    * cannot fit; DESTINATION_UNUSABLE, DISK_FAILED
    */
   static async openForDownload(options: DownloadStoreOptions): Promise<PieceStore> {
-    const { metainfo, partPath, resume = false, promisedBytes } = options;
+    const { metainfo, partPath, resume = false, promisedBytes, unnamedPath, onMade } = options;
     const { geometry } = metainfo;
     const have = options.have?.clone() ?? new Bitfield(geometry.pieceCount);
     let missingBytes = 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (!have.has(i)) missingBytes += geometry.lengthOfPieceBytes(i);
     }
-    const { handle, found, ...opened } = await openPart(
-      partPath,
-      geometry.lengthBytes,
-      resume,
+    const { handle, found, ...opened } = await openPart({
+      path: partPath,
+      lengthBytes: geometry.lengthBytes,
+      isOwn: resume,
       missingBytes,
-      promisedBytes,
-    );
+      ...(promisedBytes === undefined ? {} : { promisedBytes }),
+      ...(unnamedPath === undefined ? {} : { unnamedPath }),
+      ...(onMade === undefined ? {} : { onMade }),
+    });
     options.disk.prepare();
     const foundBytes = found?.lengthBytes ?? 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
@@ -199,11 +205,12 @@ export class PieceStore {
   }
 
   /**
-   * The download is complete: compares the whole file's SHA-1, makes it durable, and gives it its name. Pieces are read
-   * on as before.
+   * The download is complete: reads every piece back and compares it, compares the whole file's SHA-1, makes it durable, and
+   * gives it its name. Pieces are read on as before.
    *
    * @returns how the file is, for the profile
-   * @throws MiniTorrentError CORRUPT_FILE if the SHA-1 is not that of the metainfo; FILE_EXISTS if the name is taken;
+   * @throws MiniTorrentError CORRUPT_FILE if the SHA-1 is not that of the metainfo, or what is on disk is not what was
+   * verified; FILE_EXISTS if the name is taken;
    * FILE_CHANGED, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED. The download is as it was, and can be finished again.
    */
   async finish(destinationPath: string): Promise<FileFacts> {
@@ -215,6 +222,7 @@ export class PieceStore {
     this.#state = state;
     return this.#file.whileOpen(async (handle) => {
       try {
+        await this.#requireAllOnDisk(handle);
         const sha1 = this.#onlyPieceSha1 ?? (await prefix.whole());
         if (sha1 !== this.metainfo.sha1) {
           throw new MiniTorrentError(
@@ -312,6 +320,28 @@ export class PieceStore {
     await Promise.all([stopped, closed]);
   }
 
+  /**
+   * What was written is on disk, and is what a read of it returns: something else may have written to the file since. That
+   * nothing has done so in the meantime is seen by the file's time of change, which nobody can set.
+   *
+   * @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED
+   */
+  async #requireAllOnDisk(handle: FileHandle): Promise<void> {
+    await handle.datasync();
+    for (let before = await changeOf(handle); ; ) {
+      const [indices, checked] = this.#hashPieces("all", {});
+      const right = await checked;
+      const changed = indices.filter((pieceIndex) => !right.has(pieceIndex));
+      if (changed.length > 0) {
+        for (const pieceIndex of changed) this.#have.clear(pieceIndex);
+        throw new MiniTorrentError("CORRUPT_FILE", changedOnDisk(this.path, changed.length));
+      }
+      const after = await changeOf(handle);
+      if (after === before) return;
+      before = after;
+    }
+  }
+
   #startPrefix(): PrefixHash {
     const { disk, memory } = this.#resources;
     const prefix = new PrefixHash({
@@ -330,6 +360,7 @@ export class PieceStore {
   /** Returns true if the memory is kept, to hash the whole file. */
   #written(pieceIndex: number, slot: PieceSlot): boolean {
     this.#have.set(pieceIndex);
+    this.#reader.written(pieceIndex);
     if (this.metainfo.geometry.pieceCount === 1) {
       this.#onlyPieceSha1 = Buffer.from(pieceHash(this.metainfo, pieceIndex)).toString("hex");
       return false;

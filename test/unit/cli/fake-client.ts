@@ -151,8 +151,9 @@ export class FakeClient implements ClientCommands {
   resumeDownload(groupId: string, fileName: string): Promise<void> {
     return this.#call("resumeDownload", groupId, fileName);
   }
-  cancelDownload(groupId: string, fileName: string): Promise<void> {
-    return this.#call("cancelDownload", groupId, fileName);
+  async cancelDownload(groupId: string, fileName: string): Promise<string | undefined> {
+    await this.#call("cancelDownload", groupId, fileName);
+    return undefined;
   }
   async waitForDownloads(
     which?: { groupId: string; fileName: string },

@@ -1,7 +1,19 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import fsPromises, { link, readFile, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import fsPromises, {
+  link,
+  mkdtemp,
+  open,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -10,6 +22,7 @@ import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { MAX_PIECE_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { factsOf, factsOfExact, fileIdOf } from "../../../src/storage/file-facts.ts";
+import { movePart } from "../../../src/storage/part-file.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
@@ -187,21 +200,163 @@ test("a part file that no download is known of is not touched", async (t) => {
   assert.equal(await readFile(place.partPath, "utf8"), "precious");
 });
 
-test("a part file without any data, which a crash left before it was noted, is taken for a new one", async (t) => {
+test("a part file is not known by how it looks: an empty one of that name is somebody else's", async (t) => {
   const place = await workplaceFor(t);
   const bytes = content(PIECE_BYTES);
   for (const lengthBytes of [0, PIECE_BYTES]) {
     await writeFile(place.partPath, "");
     await truncate(place.partPath, lengthBytes);
-    const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
-    assert.equal(store.have.count, 0);
-    await store.discard();
+    const opening = PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+    await assert.rejects(opening, withCode("FILE_EXISTS"));
+    assert.equal((await stat(place.partPath)).blocks, 0);
   }
-  await writeFile(place.partPath, "");
-  await truncate(place.partPath, PIECE_BYTES + 1);
-  const other = PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
-  await assert.rejects(other, withCode("FILE_EXISTS"));
 });
+
+test("of two downloads to one part file the second is refused, before a piece has come", async (t) => {
+  const place = await workplaceFor(t);
+  const first = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(content(PIECE_BYTES, 1)) });
+  t.after(() => first.close());
+  const second = PieceStore.openForDownload({ ...place, metainfo: metainfoOf(content(PIECE_BYTES, 2)) });
+  await assert.rejects(second, withCode("FILE_EXISTS"));
+  await commitAll(first, content(PIECE_BYTES, 1));
+  await first.finish(place.path);
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), content(PIECE_BYTES, 1));
+});
+
+test("a part file is noted before it takes its name, and what could not be noted leaves nothing behind", async (t) => {
+  const place = await workplaceFor(t);
+  const options = { ...place, metainfo: metainfoOf(content(PIECE_BYTES)) };
+  let noted: string | undefined;
+  const store = await PieceStore.openForDownload({
+    ...options,
+    onMade: ({ fileId }) => {
+      assert.equal(existsSync(place.partPath), false);
+      noted = fileId;
+    },
+  });
+  assert.equal(noted, fileIdOf(await stat(place.partPath, { bigint: true })));
+  await store.discard();
+  const failing = PieceStore.openForDownload({
+    ...options,
+    onMade: () => {
+      throw new Error("not noted");
+    },
+  });
+  await assert.rejects(failing, withCode("DISK_FAILED"));
+  assert.deepEqual(readdirSync(place.folder), []);
+});
+
+test("a part file that appears while another one is made is not overwritten", async (t) => {
+  const place = await workplaceFor(t);
+  const opening = PieceStore.openForDownload({
+    ...place,
+    metainfo: metainfoOf(content(PIECE_BYTES)),
+    onMade: () => writeFileSync(place.partPath, "precious"),
+  });
+  await assert.rejects(opening, withCode("FILE_EXISTS"));
+  assert.equal(await readFile(place.partPath, "utf8"), "precious");
+  assert.deepEqual(readdirSync(place.folder), ["film.part"]);
+});
+
+/** Another program writes there, and sets the time of the last write back. */
+async function alter(path: string, positionBytes: number): Promise<void> {
+  const { atime, mtime } = await stat(path);
+  const file = await open(path, "r+");
+  await file.write("altered", positionBytes);
+  await file.close();
+  await utimes(path, atime, mtime);
+}
+
+test("a file that another program wrote to is not finished; what it changed is fetched again", async (t) => {
+  const place = await workplaceFor(t);
+  for (const pieceCount of [1, 6]) {
+    const bytes = content(pieceCount * PIECE_BYTES);
+    const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+    await commitAll(store, bytes);
+    await alter(place.partPath, bytes.length - 100);
+    await assert.rejects(store.finish(place.path), withCode("CORRUPT_FILE"));
+    assert.equal(existsSync(place.path), false);
+    assert.deepEqual(
+      [...Array(pieceCount).keys()].filter((i) => !store.have.has(i)),
+      [pieceCount - 1],
+    );
+    assert.equal(await commit(store, pieceCount - 1, bytes), "verified");
+    await store.finish(place.path);
+    assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
+    await store.close();
+    await rm(place.path);
+  }
+});
+
+test("a file that is written to while it is read back is read again", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(8 * PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  await commitAll(store, bytes);
+  // Behind what has been read by then: the first piece, when the last is read.
+  const { hashRange } = place.disk;
+  t.mock.method(place.disk, "hashRange", async (range: Parameters<typeof hashRange>[0]) => {
+    const sha1 = await hashRange.call(place.disk, range);
+    if (range.positionBytes === 7 * PIECE_BYTES) await alter(place.partPath, 10);
+    return sha1;
+  });
+  await assert.rejects(store.finish(place.path), withCode("CORRUPT_FILE"));
+  assert.equal(store.have.has(0), false);
+});
+
+test("a piece of a part file that changed on disk is not sent, and is counted as missing", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(3 * PIECE_BYTES);
+  const options = { ...place, metainfo: metainfoOf(bytes) };
+  const first = await PieceStore.openForDownload(options);
+  await commitAll(first, bytes);
+  const { have } = first;
+  await first.close();
+  await alter(place.partPath, PIECE_BYTES + 5);
+  const store = await PieceStore.openForDownload({ ...options, have, resume: true });
+  t.after(() => store.close());
+  const intact = await read(store, 2);
+  assert.ok("bytes" in intact);
+  intact.release();
+  const refused = await read(store, 1);
+  assert.ok(refused instanceof MiniTorrentError);
+  assert.equal(refused.code, "FILE_CHANGED");
+  assert.deepEqual(
+    [0, 1, 2].map((i) => store.have.has(i)),
+    [true, false, true],
+  );
+});
+
+test("a part file takes another name with what it has, and overwrites nothing", async (t) => {
+  const place = await workplaceFor(t);
+  const other = join(place.folder, "other.part");
+  await writeFile(place.partPath, "mine");
+  await writeFile(other, "precious");
+  await assert.rejects(movePart(place.partPath, other), withCode("FILE_EXISTS"));
+  assert.equal(await readFile(other, "utf8"), "precious");
+  assert.equal(await readFile(place.partPath, "utf8"), "mine");
+  await rm(other);
+  await movePart(place.partPath, other);
+  assert.equal(await readFile(other, "utf8"), "mine");
+  assert.deepEqual(readdirSync(place.folder), ["other.part"]);
+});
+
+test("a part file takes a name on another file system", { skip: withoutSharedMemoryDisk() }, async (t) => {
+  const place = await workplaceFor(t);
+  const elsewhere = await mkdtemp("/dev/shm/minitorrent-storage-");
+  t.after(() => rm(elsewhere, { recursive: true }));
+  await writeFile(place.partPath, "mine");
+  await movePart(place.partPath, join(elsewhere, "film.part"));
+  assert.equal(await readFile(join(elsewhere, "film.part"), "utf8"), "mine");
+  assert.deepEqual([readdirSync(elsewhere), readdirSync(place.folder)], [["film.part"], []]);
+});
+
+/** The reason to skip a test that needs two file systems; false where there are two. */
+function withoutSharedMemoryDisk(): string | false {
+  const isThere = existsSync("/dev/shm") && statSync("/dev/shm").dev !== statSync(tmpdir()).dev;
+  return isThere ? false : "needs /dev/shm on a file system of its own";
+}
 
 test("a part file that is a symbolic link is not followed, resumed or not", async (t) => {
   const place = await workplaceFor(t);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePorts, type ProcessOptions, TrackerProcess } from "../harness/processes.ts";
 import { createGroupAuthority, type GroupAuthority } from "../src/identity/certificates.ts";
+import { alikeOf } from "../src/tracker/look-alikes.ts";
 import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
 import { totalsOf } from "../src/tracker/totals.ts";
@@ -46,7 +47,7 @@ export class Stage implements AsyncDisposable {
   openRegistry(number: number): SqliteRegistry {
     mkdirSync(this.dataDir(number), { recursive: true });
     const path = join(this.dataDir(number), "registry.sqlite");
-    return SqliteRegistry.open({ path, nowMs: Date.now, totalsOf });
+    return SqliteRegistry.open({ path, nowMs: Date.now, totalsOf, alikeOf });
   }
 
   async start(number: number, options: ProcessOptions = {}): Promise<TrackerProcess> {

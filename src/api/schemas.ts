@@ -2,15 +2,24 @@
 // Nothing here decides; limits are limits of form. Error codes are in errors.ts.
 import { isIP } from "node:net";
 import { z } from "zod";
+import { idProblem } from "./ids.ts";
 
 /** Most bytes that one message between client and tracker may have; a metainfo of 4,096 pieces needs 84 KB. */
 export const MAX_API_MESSAGE_BYTES = 1024 * 1024;
 
-const NAME_RULE = "1 to 64 letters, digits, '.', '_', '-' or '@', beginning with a letter or digit";
-const namePattern = /^[\p{L}\p{N}][\p{L}\p{N}\p{M}._@-]{0,63}$/u;
+export const userIdSchema = idSchema("user id");
+export const groupIdSchema = idSchema("group id");
 
-export const userIdSchema = z.string().normalize().regex(namePattern, `a user id has ${NAME_RULE}`);
-export const groupIdSchema = z.string().normalize().regex(namePattern, `a group id has ${NAME_RULE}`);
+function idSchema(what: string) {
+  return z
+    .string()
+    .normalize()
+    .superRefine((id, context) => {
+      const message = idProblem(what, id);
+      if (message !== undefined) context.addIssue({ code: "custom", message });
+    });
+}
+
 const passwordSchema = z
   .string()
   .min(1, "the password is empty")

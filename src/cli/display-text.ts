@@ -23,9 +23,21 @@ const STYLES = {
 
 /**
  * Characters that could move the cursor, colour the screen, reorder the line or hide in it: controls, line and paragraph
- * separators, bidirectional controls, zero-width spaces, lone surrogates. Joiners stay: emoji and scripts need them.
+ * separators, bidirectional controls, lone surrogates, and all that Unicode draws as nothing. Of these joiners and
+ * variation selectors stay where they do something: after signs and emoji, after letters of scripts that join, and (for
+ * variants) after Han characters; tags stay in the flags that they spell.
  */
-const HARMFUL = /[\p{Cc}\p{Cs}\u061C\u200B\u200E\u200F\u2028-\u202E\u2060-\u2069\uFEFF\uFFF9-\uFFFB]/gu;
+const HARMFUL = new RegExp(
+  [
+    String.raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u2800\uFFF9-\uFFFB]`,
+    String.raw`(?<![[\p{Emoji}--\p{ASCII}]\uFE0F[\p{M}--\p{sc=Zinh}]\p{scx=Arab}\p{scx=Syrc}\p{scx=Mong}\p{scx=Nkoo}])[\u200C\u200D]`,
+    String.raw`(?<![[\p{Emoji}\p{S}\p{P}]--\p{ASCII}])[\uFE00-\uFE0F](?!\u20E3)`,
+    String.raw`(?<!\p{scx=Han})[\u{E0100}-\u{E01EF}]`,
+    String.raw`(?<!\u{1F3F4}[\u{E0020}-\u{E007F}]*)[\u{E0020}-\u{E007F}]`,
+    String.raw`[\p{Default_Ignorable_Code_Point}--[\u200C\u200D\uFE00-\uFE0F\u{E0020}-\u{E007F}\u{E0100}-\u{E01EF}]]`,
+  ].join("|"),
+  "gv",
+);
 /** Scripts and signs that take two columns (Unicode TR 11, wide and full width, roughly). */
 const WIDE =
   /[\u1100-\u115F\u2E80-\u303E\u3041-\u33FF\u3400-\u4DBF\u4E00-\u9FFF\uA000-\uA4CF\uA960-\uA97F\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF01-\uFF60\uFFE0-\uFFE6\u{20000}-\u{3FFFD}]|\p{Emoji_Presentation}|\uFE0F/u;

@@ -3,6 +3,7 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
+import { takenSentence } from "./look-alikes.ts";
 import { type Payer, paidBy } from "./payers.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
 import type { CredentialValue, DeviceValue, UserValue } from "./values.ts";
@@ -84,6 +85,7 @@ export function accountOfDevice(reader: RegistryReader, deviceId: string): Accou
 }
 
 function requireFreeUserId(reader: RegistryReader, userId: string): void {
-  if (reader.claim("user", userId) === undefined) return;
-  throw new MiniTorrentError("USER_EXISTS", `The user id '${userId}' is taken; choose another one.`);
+  const holder = reader.rival("user", userId);
+  if (holder === undefined) return;
+  throw new MiniTorrentError("USER_EXISTS", takenSentence("user id", userId, holder.name));
 }

@@ -5,6 +5,7 @@ import type { GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
 import { REVOCATION_LISTED_MS } from "../identity/certificate-lifetimes.ts";
 import type { GroupAuthority } from "../identity/certificates.ts";
 import type { Command } from "./command.ts";
+import { takenSentence } from "./look-alikes.ts";
 import {
   answerKey,
   currentMember,
@@ -26,8 +27,10 @@ import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
 /** @throws MiniTorrentError GROUP_EXISTS */
 export function requireFreeGroupId(reader: RegistryReader, groupId: string): void {
-  if (findGroup(reader, groupId) === undefined) return;
-  throw new MiniTorrentError("GROUP_EXISTS", `The group id '${groupId}' is taken; choose another one.`);
+  const claimId = reader.rival("group", groupId)?.claimId;
+  const holder = claimId === undefined ? undefined : groupByClaim(reader, claimId);
+  if (holder === undefined) return;
+  throw new MiniTorrentError("GROUP_EXISTS", takenSentence("group id", groupId, holder.groupId));
 }
 
 /**
@@ -55,7 +58,7 @@ export function createGroup(
   const isOwn = standing?.writeId === command.writeId || standing?.value.ownerAccountId === account.accountId;
   if (writer.hasWrite(command.writeId) && isOwn) return;
   requireFreeGroupId(writer, groupId);
-  const abandoned = standing;
+  const abandoned = writer.rival("group", groupId);
   if (abandoned !== undefined) writer.endClaim("group", abandoned.claimId);
   const group: GroupValue = {
     ownerAccountId: account.accountId,

@@ -146,7 +146,7 @@ export class Notices {
    */
   #hasLost({ kind, key, claimId, value, writeId }: RegistryRecord): boolean {
     if (value === undefined) return writeId === lostWriteId(claimId);
-    const standing = this.#reader.claim(kind, key);
+    const standing = this.#reader.rival(kind, key);
     return standing !== undefined && standing.claimId !== claimId && standing.writeId !== writeId;
   }
 

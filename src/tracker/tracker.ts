@@ -26,6 +26,7 @@ import {
 } from "./data-directory.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
+import { alikeOf } from "./look-alikes.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { PeerExchange } from "./peer-exchange.ts";
@@ -208,7 +209,7 @@ export class Tracker {
     });
     // First of all: it holds the lock on the directory.
     const registry = SqliteRegistry.open({
-      ...{ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf },
+      ...{ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf, alikeOf },
       onTrouble: (trouble) => writeBlocks.begin(trouble),
     });
     let pins: PinStore | undefined;

@@ -4,27 +4,30 @@ import { hash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
 import {
+  type AlikeOf,
   type Claim,
   type OriginId,
   type RecordKind,
   type RegistryRecord,
   type RevisedReader,
+  recordKey,
   recordKinds,
   type Stamp,
   type TotalsOf,
   type VersionVector,
 } from "./registry.ts";
 
-const SCHEMA_VERSION = 6;
+const SCHEMA_VERSION = 7;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
     origin TEXT NOT NULL, seq INTEGER NOT NULL, write_id TEXT NOT NULL, is_retry INTEGER NOT NULL,
-    paid_by TEXT NOT NULL
+    paid_by TEXT NOT NULL, alike TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX record_place ON record (kind, key, claim_id);
   CREATE INDEX record_live ON record (kind, key, claim_id) WHERE value IS NOT NULL;
   CREATE INDEX record_claim ON record (kind, claim_id) WHERE claim_id <> '';
+  CREATE INDEX record_alike ON record (kind, alike, claim_id) WHERE alike <> '' AND value IS NOT NULL;
   CREATE INDEX record_history ON record (origin, seq);
   CREATE INDEX record_write ON record (write_id);
   CREATE TABLE version (origin TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -47,6 +50,11 @@ const MAX_SINCE_BYTES = 1024 * 1024;
 /** In SQLite's order every blob comes after every text: no upper bound. */
 const AFTER_ALL_TEXT = new Uint8Array(0);
 
+/** Of a claim `r`: no earlier one is live on a name that counts as the same. */
+const HAS_NO_RIVAL = `(r.alike = '' OR NOT EXISTS (
+  SELECT 1 FROM record AS rival INDEXED BY record_alike WHERE rival.kind = r.kind AND rival.alike = r.alike
+    AND rival.alike <> '' AND rival.value IS NOT NULL AND rival.claim_id < r.claim_id))`;
+
 const CLAIM_KINDS: readonly RecordKind[] = ["user", "group", "file"];
 
 /** What a rollback must bring back: the face that the table keeps in memory. */
@@ -61,6 +69,7 @@ type Row = Record<string, SQLOutputValue>;
 export class RecordTable implements RevisedReader {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #totalsOf: TotalsOf;
+  readonly #alikeOf: AlikeOf;
   /** Has an entry, perhaps 0, for every origin that any row has. */
   #vector: Map<OriginId, number>;
   #digest: bigint;
@@ -69,8 +78,9 @@ export class RecordTable implements RevisedReader {
   readonly #revisions = new Map<RecordKind, number>();
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
-  constructor(database: DatabaseSync, totalsOf: TotalsOf) {
+  constructor(database: DatabaseSync, totalsOf: TotalsOf, alikeOf: AlikeOf) {
     this.#totalsOf = totalsOf;
+    this.#alikeOf = alikeOf;
     const version = database.prepare("PRAGMA user_version").get()?.user_version;
     if (version === 0) database.exec(SCHEMA);
     else if (version !== SCHEMA_VERSION) {
@@ -96,7 +106,20 @@ export class RecordTable implements RevisedReader {
   }
 
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    return asClaim(this.#statements.claim.get(kind, name));
+    const standing = this.rival<V>(kind, name);
+    return standing?.name === name ? standing : undefined;
+  }
+
+  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+    const alike = this.#alikeOf(kind, name);
+    return asClaim(
+      alike === "" ? this.#statements.claim.get(kind, name) : this.#statements.claimAlike.get(kind, alike),
+    );
+  }
+
+  /** The same text for claims of which only one can stand. */
+  contestOf(kind: RecordKind, name: string): string {
+    return recordKey(kind, this.#alikeOf(kind, name) || name);
   }
 
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
@@ -146,9 +169,12 @@ export class RecordTable implements RevisedReader {
     return row && text(row.key);
   }
 
-  /** Ids of all live claims on a name, lowest first. */
+  /** Ids of all live claims on a name and those that count as the same, lowest first. */
   liveClaims(kind: RecordKind, name: string): Stamp[] {
-    return this.#statements.liveClaims.all(kind, name).map((row) => text(row.claim_id));
+    const alike = this.#alikeOf(kind, name);
+    const { liveClaims, liveClaimsAlike } = this.#statements;
+    const rows = alike === "" ? liveClaims.all(kind, name) : liveClaimsAlike.all(kind, alike);
+    return rows.map((row) => text(row.claim_id));
   }
 
   /** Claims that were made here and of which nobody is known to have been told. */
@@ -207,7 +233,8 @@ export class RecordTable implements RevisedReader {
     const json = value === undefined ? null : JSON.stringify(value);
     const content = [json, stamp, origin, seq, writeId, isRetry ? 1 : 0, paidBy] as const;
     // Most rows are new: so one statement does for most.
-    if (this.#statements.insert.run(kind, key, claimId, ...content).changes === 0) {
+    const alike = claimId === "" ? "" : this.#alikeOf(kind, key);
+    if (this.#statements.insert.run(kind, key, claimId, ...content, alike).changes === 0) {
       const existing = this.row(kind, key, claimId);
       if (existing === undefined) throw damaged();
       if (existing.stamp > stamp) return false;
@@ -304,6 +331,7 @@ function prepare(
   | "list"
   | "payer"
   | "claim"
+  | "claimAlike"
   | "claimById"
   | "liveClaim"
   | "claims"
@@ -311,6 +339,7 @@ function prepare(
   | "rowsOfWrite"
   | "liveClaimsOf"
   | "liveClaims"
+  | "liveClaimsAlike"
   | "pendingClaims"
   | "addPendingClaim"
   | "removePendingClaim"
@@ -340,20 +369,25 @@ function prepare(
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key`),
     claim: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id LIMIT 1`),
+    claimAlike: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_alike
+      WHERE kind = ? AND alike = ? AND alike <> '' AND value IS NOT NULL ORDER BY claim_id LIMIT 1`),
     claimById: sql(`SELECT key, claim_id, value, write_id FROM record AS r INDEXED BY record_claim
       WHERE kind = ? AND claim_id = ? AND claim_id <> '' AND value IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM record AS earlier INDEXED BY record_live WHERE earlier.kind = r.kind AND earlier.key = r.key
-          AND earlier.value IS NOT NULL AND earlier.claim_id < r.claim_id)`),
+          AND earlier.value IS NOT NULL AND earlier.claim_id < r.claim_id) AND ${HAS_NO_RIVAL}`),
     liveClaim: sql(`SELECT key FROM record INDEXED BY record_claim
       WHERE kind = ? AND claim_id = ? AND claim_id <> '' AND value IS NOT NULL`),
     // With min() SQLite takes the other columns from the row that has the minimum (https://sqlite.org/lang_select.html).
-    claims: sql(`SELECT key, min(claim_id) AS claim_id, value, write_id FROM record INDEXED BY record_live
-      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL GROUP BY key ORDER BY key`),
+    claims:
+      sql(`SELECT key, min(claim_id) AS claim_id, value, write_id FROM record AS r INDEXED BY record_live
+      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL AND ${HAS_NO_RIVAL} GROUP BY key ORDER BY key`),
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
     liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_place
       WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY is_retry, claim_id`),
     liveClaims: sql(`SELECT claim_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id`),
+    liveClaimsAlike: sql(`SELECT claim_id FROM record INDEXED BY record_alike
+      WHERE kind = ? AND alike = ? AND alike <> '' AND value IS NOT NULL ORDER BY claim_id`),
     pendingClaims: sql("SELECT claim_id FROM pending_claim ORDER BY claim_id"),
     addPendingClaim: sql("INSERT OR IGNORE INTO pending_claim (claim_id) VALUES (?)"),
     removePendingClaim: sql("DELETE FROM pending_claim WHERE claim_id = ?"),
@@ -363,7 +397,7 @@ function prepare(
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,
     ),
-    insert: sql(`INSERT INTO record (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    insert: sql(`INSERT INTO record (${COLUMNS}, alike) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (kind, key, claim_id) DO NOTHING`),
     replace: sql(`UPDATE record INDEXED BY record_place
       SET value = ?, stamp = ?, origin = ?, seq = ?, write_id = ?, is_retry = ?, paid_by = ?

@@ -4,7 +4,8 @@
 //
 // Two shapes of row live in it. A `latest` row has one place per key: a later write replaces it. A `claim` on a name
 // has a place of its own per claim (`claimId`, the stamp of the write that made it), so that two claims made apart
-// never overwrite each other; the claim that stands is the live one with the lowest claimId. What belongs to a claimed
+// never overwrite each other; the claim that stands is the live one with the lowest claimId, of all claims on names that
+// count as the same (`AlikeOf`). What belongs to a claimed
 // thing carries the claimId in its key, not the name: it can never fall to somebody who gets the name later.
 
 /** Kinds of row, and how a name is held in each. */
@@ -89,14 +90,23 @@ export type TotalsOf = (
   sizeBytes: number,
 ) => Readonly<Record<string, number>>;
 
+/**
+ * The same text for all names of a kind of which only one may be held; empty where each name is apart from every other. A
+ * function of the name alone, so that the same claims stand at all replicas; whoever changes it gives the schema another
+ * version (record-table.ts), as it is stored.
+ */
+export type AlikeOf = (kind: RecordKind, name: string) => string;
+
 /** What can be read of a registry. Values are as they were written: the caller knows the type of each kind. */
 export interface RegistryReader {
   /** The value of a `latest` row; undefined if there is none or it is deleted. */
   get<V>(kind: RecordKind, key: string): V | undefined;
   /** Live `latest` rows whose key begins with `prefix`, in key order. */
   list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[];
-  /** The live claim on that name with the lowest claimId. */
+  /** The claim on that very name, if it is live and stands. */
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
+  /** The claim that stands on that name or on one that counts as the same: the live one with the lowest claimId. */
+  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined;
   /** The claim with that id, if it is live and stands. */
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */
@@ -119,7 +129,7 @@ export interface RegistryWriter extends RegistryReader {
   chargeTo(payer: string): void;
   /** Who pays for the row in that place; empty if there is none, or nobody does. */
   payerOf(kind: RecordKind, key: string): string;
-  /** Claims a name that nobody holds. The caller has looked. Returns the new claimId. */
+  /** Claims a name that nobody holds, nor one that counts as the same. The caller has looked. Returns the new claimId. */
   makeClaim(kind: RecordKind, name: string, value: unknown): Stamp;
   /** Replaces the value of a claim. */
   updateClaim(kind: RecordKind, claimId: Stamp, value: unknown): void;

@@ -309,9 +309,9 @@ export class ReplicaLink implements ReplicaReceiver {
   #earlierClaim({ kind, key, claimId, value }: RegistryRecord): RegistryRecord[] {
     const { registry } = this.#owner;
     if (claimId === "" || value === undefined) return [];
-    const standing = registry.claim(kind, key);
+    const standing = registry.rival(kind, key);
     if (standing === undefined || standing.claimId >= claimId) return [];
-    const row = registry.row(kind, key, standing.claimId);
+    const row = registry.row(kind, standing.name, standing.claimId);
     return row === undefined ? [] : [row];
   }
 

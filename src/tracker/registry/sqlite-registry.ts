@@ -7,6 +7,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import { asDiskError, type DiskTrouble, diskTroubleOf, isSqliteError } from "./disk-trouble.ts";
 import { RecordTable, type TableFace } from "./record-table.ts";
 import {
+  type AlikeOf,
   type Claim,
   type LostClaim,
   lostWriteId,
@@ -45,6 +46,8 @@ export interface SqliteRegistryOptions {
   readonly newOrigin?: () => OriginId;
   /** What is kept count of; nothing otherwise. The same for a file as long as it lives. */
   readonly totalsOf?: TotalsOf;
+  /** Which names count as the same; none if there is no such function. */
+  readonly alikeOf?: AlikeOf;
   /** The disk refuses what was to be read or written. Each time; whoever waited is told by an error besides. */
   readonly onTrouble?: (trouble: DiskTrouble) => void;
 }
@@ -73,7 +76,7 @@ export class SqliteRegistry implements Registry {
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
     this.#onTrouble = options.onTrouble ?? (() => {});
-    this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})));
+    this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})), options.alikeOf ?? (() => ""));
     // A new incarnation at each start: the disk may be an old copy, brought back, and others may have writes with the
     // numbers that would be given next. Who looks for that later cannot tell; nor does it help that this copy has none.
     this.#doubtful = new Set(this.#table.pendingClaims());
@@ -207,6 +210,10 @@ export class SqliteRegistry implements Registry {
     return this.#read(() => this.#table.claim(kind, name));
   }
 
+  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+    return this.#read(() => this.#table.rival(kind, name));
+  }
+
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
     return this.#read(() => this.#table.claimById(kind, claimId));
   }
@@ -279,10 +286,10 @@ export class SqliteRegistry implements Registry {
     for (const record of records) {
       this.#clock.observe(record.stamp);
       if (record.claimId !== "") {
-        const name = nameOf(record);
+        const name = this.#table.contestOf(record.kind, record.key);
         if (standing.has(name)) contested.add(name);
         else {
-          const claim = this.#table.claim(record.kind, record.key);
+          const claim = this.#table.rival(record.kind, record.key);
           standing.set(
             name,
             claim && { kind: record.kind, name: claim.name, claimId: claim.claimId, value: claim.value },
@@ -301,7 +308,9 @@ export class SqliteRegistry implements Registry {
     if (!hasGap) {
       for (const [origin, seq] of Object.entries(upTo)) this.#table.advance(origin, seq);
     }
-    const rivals = changed.filter((record) => record.claimId !== "" && contested.has(nameOf(record)));
+    const rivals = changed.filter(
+      ({ kind, key, claimId }) => claimId !== "" && contested.has(this.#table.contestOf(kind, key)),
+    );
     const endings = rivals.flatMap((record) => this.#endTwins(record));
     endings.push(...rivals.flatMap((record) => this.#endDoubtful(record)));
     const lostClaims: LostClaim[] = [];
@@ -464,11 +473,6 @@ export class SqliteRegistry implements Registry {
     if (trouble !== undefined) this.#onTrouble(trouble);
     return isSqliteError(error) ? asDiskError(error, "the registry") : error;
   }
-}
-
-/** The name that is claimed, among those of all kinds. */
-function nameOf({ kind, key }: RegistryRecord): string {
-  return `${kind}\u001f${key}`;
 }
 
 /** Of the row that ends one of two claims of the same command: whoever sees it knows which one is kept. */

@@ -50,6 +50,10 @@ export class Transaction implements RegistryWriter {
     return this.#table.claim(kind, name);
   }
 
+  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+    return this.#table.rival(kind, name);
+  }
+
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
     return this.#table.claimById(kind, claimId);
   }

@@ -102,6 +102,52 @@ describe("renderDownload", () => {
   });
 });
 
+describe("harmless", () => {
+  it("shows the number of every character that is drawn as nothing, where it stands for nothing", () => {
+    const hidden = [
+      ...[
+        "bob\uFE0F",
+        "\u3164",
+        "a\u115Fb",
+        "a\u00ADb",
+        "a\u034Fb",
+        "a\u200Bb",
+        "a\u061C",
+        "a\u180Eb",
+        "\u2800",
+      ],
+      ...[
+        "rep\u200Dort.pdf",
+        "e\u0301\u200D",
+        "\u200Dx",
+        "1\uFE0F",
+        ".\uFE0Ftxt",
+        "❤️\uFE0F",
+        "x\u{E0100}",
+        "a\u{E0041}",
+      ],
+    ];
+    for (const name of hidden) assert.match(harmless(name), /\\u\{[0-9a-f]+\}/, JSON.stringify(name));
+    for (let code = 0; code <= 0x10ffff; code++) {
+      const character = String.fromCodePoint(code);
+      if (
+        !/[\p{C}\p{Default_Ignorable_Code_Point}]/u.test(character) ||
+        /[\p{Cn}\p{Co}\p{Cf}]/u.test(character)
+      )
+        continue;
+      assert.doesNotMatch(harmless(`a${character}b`), /[\p{Cc}\p{Cs}\p{Default_Ignorable_Code_Point}]/u);
+    }
+  });
+
+  it("leaves joiners, variants and tags where writing and emoji need them", () => {
+    const names = [
+      ...["👨‍👩‍👧.jpg", "1️⃣", "❤️", "🏳️‍🌈", "👍🏽", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "☃︎.txt"],
+      ...["क्‍ष", "می‌خواهم", "葛\u{E0100}", "日本語.txt", "한글", "o\u0308"],
+    ];
+    for (const name of names) assert.equal(harmless(name), name);
+  });
+});
+
 describe("renderDownloads", () => {
   it("puts lines under each other", () => {
     assert.deepEqual(renderDownloads([downloading({ fileName: "日本.mkv" }), paused(undefined)], view), [

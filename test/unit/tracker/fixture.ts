@@ -7,6 +7,7 @@ import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts
 import { createUser } from "../../../src/tracker/accounts.ts";
 import type { Command } from "../../../src/tracker/command.ts";
 import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/groups.ts";
+import { alikeOf } from "../../../src/tracker/look-alikes.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import { totalsOf } from "../../../src/tracker/totals.ts";
@@ -28,7 +29,7 @@ export const authority = { certificatePem: "the CA of films", privateKeyPem: "it
 
 /** @param stampMs the clock of the registry's stamps */
 export function town(t: TestContext, stampMs: () => number = Date.now): Town {
-  const registry = SqliteRegistry.open({ path: ":memory:", nowMs: stampMs, totalsOf });
+  const registry = SqliteRegistry.open({ path: ":memory:", nowMs: stampMs, totalsOf, alikeOf });
   t.after(() => registry.close());
   const town: Town = {
     registry,

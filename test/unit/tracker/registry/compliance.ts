@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import {
+  type AlikeOf,
   keptTwinOf,
   type RecordKind,
   type Registry,
@@ -17,7 +18,7 @@ import {
 /** Opens an empty registry; what it needs goes when the test is over. */
 export type OpenRegistry = (
   context: TestContext,
-  options: { origin: string; nowMs: () => number; totalsOf?: TotalsOf },
+  options: { origin: string; nowMs: () => number; totalsOf?: TotalsOf; alikeOf?: AlikeOf },
 ) => Registry;
 
 const NOW_MS = 1_800_000_000_000;
@@ -324,6 +325,63 @@ export function registryCompliance(name: string, open: OpenRegistry): void {
       assert.equal((await registry.merge([], { p: 3 }, { p: 0 })).hasGap, false);
       assert.equal((await registry.merge([], { p: 5 }, { p: 3 })).hasGap, false);
       assert.deepEqual(registry.vector, { p: 5 });
+    });
+
+    it("lets one claim stand of all on names that count as the same", async (context) => {
+      const alikeOf: AlikeOf = (kind, name) => (kind === "user" ? name.toLowerCase() : "");
+      const [one, other] = (["one", "other"] as const).map((origin, late) =>
+        open(context, { origin, nowMs: () => NOW_MS + late, alikeOf }),
+      );
+      if (one === undefined || other === undefined) throw new Error("two were opened");
+      const claims = (name: string, kind: RecordKind) => (writer: RegistryWriter) =>
+        void writer.makeClaim(kind, name, `the value of ${name}`);
+      const first = await write(one, claims("Bob", "user"), "w1");
+      const second = await write(other, claims("bob", "user"), "w2");
+      const [bigId, smallId] = [first[0]?.claimId ?? "", second[0]?.claimId ?? ""];
+      assert.equal(other.claim("user", "bob")?.claimId, smallId);
+      assert.equal(other.claim("user", "Bob"), undefined, "it stands under its own name alone");
+      assert.equal(other.rival("user", "BOB")?.name, "bob");
+      assert.deepEqual((await one.merge(second)).lostClaims, []);
+      const { lostClaims, endings } = await other.merge(first);
+      assert.deepEqual(lostClaims, [
+        { kind: "user", name: "bob", claimId: smallId, value: "the value of bob" },
+      ]);
+      await one.merge(endings);
+      assert.equal(one.digest(), other.digest());
+      for (const registry of [one, other]) {
+        assert.equal(registry.claim("user", "bob"), undefined);
+        assert.equal(registry.claimById("user", smallId), undefined);
+        assert.equal(registry.rival("user", "bob")?.claimId, bigId);
+        assert.deepEqual(
+          registry.claims("user", "").map(({ name }) => name),
+          ["Bob"],
+        );
+      }
+      await write(one, (writer) => writer.endClaim("user", bigId), "w3");
+      assert.equal(one.rival("user", "bob"), undefined, "both are over, and the name is free");
+      await write(one, claims("Films", "group"), "w4");
+      await write(one, claims("films", "group"), "w5");
+      assert.equal(one.claims("group", "").length, 2, "of other kinds each name is apart");
+    });
+
+    it("lets no claim stand that was live before an earlier one on a name like it came", async (context) => {
+      const alikeOf: AlikeOf = (_kind, name) => name.toLowerCase();
+      const [early, late, third] = ["early", "late", "third"].map((origin, index) =>
+        open(context, { origin, nowMs: () => NOW_MS + index, alikeOf }),
+      );
+      if (early === undefined || late === undefined || third === undefined)
+        throw new Error("three were opened");
+      const rows = [
+        await write(early, (writer) => void writer.makeClaim("user", "Bob", 1), "w1"),
+        await write(late, (writer) => void writer.makeClaim("user", "bob", 2), "w2"),
+      ];
+      for (const order of [rows.flat(), rows.flat().reverse()]) {
+        const registry = open(context, { origin: "reader", nowMs: () => NOW_MS + 9, alikeOf });
+        await registry.merge(order);
+        assert.equal(registry.rival("user", "bOB")?.value, 1);
+        assert.equal(registry.claims("user", "").length, 1);
+      }
+      assert.deepEqual((await third.merge(rows.flat())).lostClaims, [], "it never stood there");
     });
 
     it("tells of claims that stood until an earlier one came", async (context) => {

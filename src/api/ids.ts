@@ -1,0 +1,106 @@
+// Which user and group ids are allowed, by Unicode TS 39: no invisible characters, only characters and scripts that are
+// recommended for identifiers, one script an id ("highly restrictive": Japanese, Chinese and Korean beside Latin). Which
+// ids look alike is in tracker/look-alikes.ts.
+
+const MAX_ID_CHARACTERS = 64;
+/** UTS 39, 5.4: more marks on one letter than any language writes run over the lines above and below. */
+const MAX_MARKS_ON_A_LETTER = 4;
+/** Scripts in everyday use (UAX 31, table 5), apart from those of every script. */
+const SCRIPTS = [
+  ...["Latin", "Arabic", "Armenian", "Bengali", "Bopomofo", "Cyrillic", "Devanagari", "Ethiopic", "Georgian"],
+  ...["Greek", "Gujarati", "Gurmukhi", "Han", "Hangul", "Hebrew", "Hiragana", "Kannada", "Katakana", "Khmer"],
+  ...["Lao", "Malayalam", "Myanmar", "Oriya", "Sinhala", "Tamil", "Telugu", "Thaana", "Thai", "Tibetan"],
+] as const;
+/** UTS 39, 5.2, "highly restrictive": what Japanese, Chinese and Korean mix. */
+const WRITTEN_TOGETHER = [
+  ["Latin", "Han", "Hiragana", "Katakana"],
+  ["Latin", "Han", "Bopomofo"],
+  ["Latin", "Han", "Hangul"],
+];
+const mixes = [...SCRIPTS.map((script) => [script]), ...WRITTEN_TOGETHER].map(
+  (scripts) =>
+    new RegExp(`^[${scripts.map(inScript).join("")}${inScript("Common")}${inScript("Inherited")}]*$`, "u"),
+);
+const scriptPatterns = SCRIPTS.map((script) => ({ script, pattern: new RegExp(inScript(script), "u") }));
+const OF_EVERY_SCRIPT = /[\p{scx=Common}\p{scx=Inherited}]/u;
+
+function inScript(script: string): string {
+  return `\\p{scx=${script}}`;
+}
+
+/**
+ * What is wrong with an id in normal form C, and what to do; undefined if nothing is.
+ *
+ * @param what "user id" or "group id"
+ */
+export function idProblem(what: string, id: string): string | undefined {
+  const rule = `a ${what} has 1 to ${MAX_ID_CHARACTERS} letters, digits, '.', '_', '-' or '@', beginning with a letter or digit`;
+  // An id may come as a megabyte: only so much of it is looked at.
+  const characters = [...id.slice(0, 2 * MAX_ID_CHARACTERS + 1)];
+  if (characters.length > MAX_ID_CHARACTERS) return rule;
+  for (const character of characters) {
+    const name = nameOf(character);
+    if (/\p{Default_Ignorable_Code_Point}/u.test(character)) {
+      return `${name} is invisible; leave it out: ${rule}`;
+    }
+    if (!/[\p{L}\p{N}\p{Mn}\p{Mc}._@-]/u.test(character)) return `${name} is not allowed: ${rule}`;
+    if (character.normalize("NFKC") !== character || !/[\p{XID_Continue}.@-]/u.test(character)) {
+      return `${name} is another form of a character; write the usual one: ${rule}`;
+    }
+    if (!OF_EVERY_SCRIPT.test(character) && scriptOf(character) === undefined) {
+      return `${name} is of a script that is not in everyday use; write the ${what} in another one`;
+    }
+  }
+  if (!/^[\p{L}\p{N}]/u.test(id)) return rule;
+  return mixedScripts(what, id, characters) ?? mixedDigits(what, characters) ?? tooManyMarks(what, id);
+}
+
+function mixedScripts(what: string, id: string, characters: readonly string[]): string | undefined {
+  if (mixes.some((pattern) => pattern.test(id))) return undefined;
+  // A letter of the id's first script and one that does not go with it.
+  const first = characters.find((character) => !OF_EVERY_SCRIPT.test(character)) ?? "";
+  const other =
+    characters.find((character) => !mixes.some((pattern) => pattern.test(first + character))) ?? "";
+  if (other === "") return `the ${what} mixes scripts that are not written together; use one of them`;
+  return (
+    `the ${what} mixes ${scriptOf(first)} and ${scriptOf(other)}, where letters look alike: ${nameOf(other)} beside ` +
+    `${nameOf(first)}; write all of it in one script`
+  );
+}
+
+/** UTS 39, 5.3: digits of two systems, some of which look alike and count differently. */
+function mixedDigits(what: string, characters: readonly string[]): string | undefined {
+  const digits = characters.filter((character) => /\p{Nd}/u.test(character));
+  // The ten digits of every system in these scripts lie within sixteen code points.
+  const system = (digit: string) => (digit.codePointAt(0) ?? 0) >> 4;
+  const [first = ""] = digits;
+  const other = digits.find((digit) => system(digit) !== system(first));
+  if (other === undefined) return undefined;
+  return `the ${what} mixes the digits of two scripts: ${nameOf(other)} beside ${nameOf(first)}; write all digits in one`;
+}
+
+function tooManyMarks(what: string, id: string): string | undefined {
+  for (const [marks] of id.normalize("NFD").matchAll(/\p{Mn}{2,}/gu)) {
+    const each = [...marks];
+    const twice = each.find((mark, index) => mark === each[index + 1]);
+    if (twice !== undefined)
+      return `${nameOf(twice)} stands twice on one letter of the ${what}; leave one out`;
+    if (each.length > MAX_MARKS_ON_A_LETTER) {
+      return `a letter of the ${what} has ${each.length} marks; at most ${MAX_MARKS_ON_A_LETTER} can be read`;
+    }
+  }
+  return undefined;
+}
+
+/** The script that a character is written in; undefined if it is none of those in everyday use. */
+function scriptOf(character: string): string | undefined {
+  return scriptPatterns.find(({ pattern }) => pattern.test(character))?.script;
+}
+
+/** `'о' (U+043E)`; only the number of what cannot be seen or would change the line that it stands in. */
+function nameOf(character: string): string {
+  const number = `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
+  return /[\p{L}\p{N}\p{P}\p{S}]/u.test(character) && !/\p{Default_Ignorable_Code_Point}/u.test(character)
+    ? `'${character}' (${number})`
+    : number;
+}

@@ -90,6 +90,8 @@ export const groupCertificateSchema = z.object({
   groupId: z.string(),
   certificatePem: z.string(),
   authorityPem: z.string(),
+  /** What the names in members' certificates are sealed with: who is in the group can read them. */
+  namesKey: z.string().regex(/^[0-9a-f]{64}$/),
   validUntilMs: z.number(),
   /** Membership ids whose certificates are refused although they have not run out yet. */
   revokedMembershipIds: z.array(z.string()),

@@ -118,6 +118,7 @@ export class Memberships {
     const credentials: GroupCredentials = {
       certificatePem: given.certificatePem,
       authorityPem: given.authorityPem,
+      namesKey: given.namesKey,
       privateKeyPem: this.#identity.privateKeyPem,
       isRevoked: (membershipId) => this.#revoked.has(membershipId),
     };

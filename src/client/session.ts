@@ -68,7 +68,6 @@ export class Session {
       peerId,
       credentialsFor: (infoHash) => session?.credentialsFor(infoHash),
       onConnection: (socket) => session?.connected(socket),
-      identity: options.identity,
       log: options.log,
     });
     session = new Session(options, peerId, listener);

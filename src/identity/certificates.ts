@@ -20,7 +20,7 @@ import {
 } from "@peculiar/x509";
 import { MiniTorrentError } from "../api/errors.ts";
 import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "./certificate-lifetimes.ts";
-import { openNames, sealNames } from "./member-names.ts";
+import { namesKeyOf, openNames, sealNames } from "./member-names.ts";
 
 /** Certificates begin that long before they are made: the clock of who makes one may be ahead, that of who checks it behind. */
 const CLOCK_SKEW_ALLOWANCE_MS = 2 * ALLOWED_CLOCK_SKEW_MS;
@@ -150,7 +150,7 @@ export async function issueMemberCertificate(
     serialNumber: randomSerial(),
     subject: structuredName({
       [COMMON_NAME]: "miniTorrent member",
-      [DN_QUALIFIER]: sealNames({ userId, membershipId }, authority.certificatePem),
+      [DN_QUALIFIER]: sealNames({ userId, membershipId }, namesKeyOf(authority.privateKeyPem)),
     }),
     issuer: issuer.subjectName,
     notBefore: new Date(nowMs - CLOCK_SKEW_ALLOWANCE_MS),
@@ -169,33 +169,33 @@ export async function issueMemberCertificate(
   return { certificatePem: certificate.toString("pem"), validUntilMs };
 }
 
-/** By fingerprint and CA. Parsing costs 1.5 ms, more than the rest of a handshake. */
+/** By fingerprint and key of the names. Parsing costs 1.5 ms, more than the rest of a handshake. */
 const readBefore = new Map<string, MemberIdentity>();
 
 /**
  * Reads the certificate that a peer showed; TLS has checked already that the group's CA issued it.
  *
  * @param der as `getPeerX509Certificate().raw` has it
- * @param authorityPem the group's CA
+ * @param namesKey of the group, as `namesKeyOf` has it
  * @throws MiniTorrentError PEER_REFUSED if it is not of the form that trackers issue
  */
-export function readMemberCertificate(der: Uint8Array, authorityPem: string): MemberIdentity {
-  const place = `${fingerprintOf(der)} ${authorityPem}`;
+export function readMemberCertificate(der: Uint8Array, namesKey: string): MemberIdentity {
+  const place = `${fingerprintOf(der)} ${namesKey}`;
   const known = readBefore.get(place);
   if (known !== undefined) return known;
-  const identity = parseMemberCertificate(der, authorityPem);
+  const identity = parseMemberCertificate(der, namesKey);
   const oldest = readBefore.size < MAX_READ_BEFORE ? undefined : readBefore.keys().next().value;
   if (oldest !== undefined) readBefore.delete(oldest);
   readBefore.set(place, identity);
   return identity;
 }
 
-function parseMemberCertificate(der: Uint8Array, authorityPem: string): MemberIdentity {
+function parseMemberCertificate(der: Uint8Array, namesKey: string): MemberIdentity {
   try {
     const certificate = new X509CertificateReader(Uint8Array.from(der));
     const name = certificate.subjectName;
     return {
-      ...openNames(onlyOne(name.getField(DN_QUALIFIER)), authorityPem),
+      ...openNames(onlyOne(name.getField(DN_QUALIFIER)), namesKey),
       deviceId: deviceIdOfKey(spkiOf(der)),
       validUntilMs: certificate.notAfter.getTime(),
     };

@@ -1,6 +1,7 @@
 // The certificates that make membership real: issued to a member's device, for a short time, by the group's authority.
 import type { Account, GroupCertificate } from "../api/schemas.ts";
 import { issueMemberCertificate } from "../identity/certificates.ts";
+import { namesKeyOf } from "../identity/member-names.ts";
 import type { CertifiedKeys } from "./certified-keys.ts";
 import { revokedMembershipIds } from "./groups.ts";
 import { requireGroup, requireMember } from "./memberships.ts";
@@ -31,6 +32,7 @@ export async function certifyMember(
     groupId: group.groupId,
     certificatePem: issued.certificatePem,
     authorityPem: authority.certificatePem,
+    namesKey: namesKeyOf(authority.privateKeyPem),
     validUntilMs: issued.validUntilMs,
     revokedMembershipIds: revokedMembershipIds(reader, group.claimId, nowMs),
   };

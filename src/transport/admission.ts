@@ -15,7 +15,7 @@ export function admitMember(socket: TLSSocket, credentials: GroupCredentials): M
   if (!socket.authorized || certificate === undefined) {
     throw new MiniTorrentError("PEER_REFUSED", "The peer has no certificate of the group.");
   }
-  const member = readMemberCertificate(certificate.raw, credentials.authorityPem);
+  const member = readMemberCertificate(certificate.raw, credentials.namesKey);
   if (credentials.isRevoked(member.membershipId)) {
     throw new MiniTorrentError("PEER_REFUSED", `${member.userId} is no longer a member of the group.`);
   }

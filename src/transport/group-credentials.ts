@@ -22,6 +22,8 @@ export interface GroupCredentials {
   readonly privateKeyPem: string;
   /** The group's CA. */
   readonly authorityPem: string;
+  /** Opens the names in members' certificates (identity/member-names.ts). */
+  readonly namesKey: string;
   isRevoked(membershipId: string): boolean;
 }
 

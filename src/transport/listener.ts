@@ -13,7 +13,6 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
-import { type DecoyIdentity, Decoys } from "./decoys.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
 import { Intake } from "./intake.ts";
 import { PeerSocket } from "./peer-socket.ts";
@@ -31,8 +30,6 @@ export interface ListenerOptions extends Address {
   readonly credentialsFor: (infoHash: string) => GroupCredentials | undefined;
   /** A member has connected. The socket waits for `start`. */
   readonly onConnection: (socket: PeerSocket) => void;
-  /** Whose key the certificates of this client are for. */
-  readonly identity: DecoyIdentity;
   readonly log: Logger;
 }
 
@@ -44,7 +41,6 @@ interface Visitor {
 
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #decoys: Decoys;
   readonly #tcpServer: Server;
   readonly #tlsServer: TlsServer;
   readonly #sockets = new Set<Socket>();
@@ -56,7 +52,6 @@ export class Listener {
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#decoys = new Decoys(options.identity, options.log);
     this.#waiting = new WaitingRoom<Visitor>({
       most: MAX_PENDING,
       mostOfNetwork: MAX_PENDING_OF_NETWORK,
@@ -96,7 +91,6 @@ export class Listener {
 
   /** Stops to listen and closes every connection that came in here. */
   async close(): Promise<void> {
-    this.#decoys.close();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#tcpServer.close(() => resolve());
     for (const peer of this.#peers) peer.close("this client stops listening");
@@ -154,13 +148,15 @@ export class Listener {
     this.#waiting.leave(visitor);
   }
 
-  /** Who asks for a torrent that is not here is shown a decoy, and refused where one who is no member is refused. */
+  /** For a torrent that is not here there is no context but the server's own, without a certificate: TLS says so. */
   #chooseContext(name: string, done: (error: Error | null, context?: SecureContext) => void): void {
-    const own = INFO_HASH.test(name) ? this.#options.credentialsFor(name) : undefined;
-    const credentials = own === undefined ? this.#decoys.credentialsFor(name) : Promise.resolve(own);
-    credentials
-      .then((chosen) => done(null, secureContextOf(chosen)))
-      .catch((error: unknown) => done(error instanceof Error ? error : new Error(String(error))));
+    try {
+      const credentials = INFO_HASH.test(name) ? this.#options.credentialsFor(name) : undefined;
+      if (credentials === undefined) done(null);
+      else done(null, secureContextOf(credentials));
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   /** @throws MiniTorrentError PEER_REFUSED */

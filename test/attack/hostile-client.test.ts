@@ -252,7 +252,7 @@ describe("a hostile client", () => {
   it("gets certificates for no key but his connection's, or one that he shows to hold", async () => {
     const issued = groupCertificateSchema.parse(await bob.query("groups.certificate", { groupId: "films" }));
     const certificate = new X509Certificate(issued.certificatePem);
-    assert.equal(readMemberCertificate(certificate.raw, issued.authorityPem).userId, "bob");
+    assert.equal(readMemberCertificate(certificate.raw, issued.namesKey).userId, "bob");
     const spki = certificate.publicKey.export({ type: "spki", format: "der" });
     assert.notEqual(deviceIdOfKey(spki), malloryDevice.deviceId);
     // A request with any one bit another is refused, or is one for the same key (not all of its form is signed).

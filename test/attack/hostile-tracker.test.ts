@@ -17,6 +17,7 @@ import {
   type GroupAuthority,
   issueMemberCertificate,
 } from "../../src/identity/certificates.ts";
+import { namesKeyOf } from "../../src/identity/member-names.ts";
 import { type LyingTracker, lyingTracker } from "./lying-tracker.ts";
 
 const POLL_MS = 20;
@@ -43,6 +44,7 @@ beforeEach(async () => {
   tracker.answers.set("groups.certificate", {
     ...{ groupId: "g", certificatePem: issued.certificatePem, authorityPem: authority.certificatePem },
     ...{ validUntilMs: issued.validUntilMs, revokedMembershipIds: [] },
+    namesKey: namesKeyOf(authority.privateKeyPem),
   });
   client = await Client.open({
     listen: { host: "127.0.0.1", port: 0 },

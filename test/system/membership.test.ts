@@ -45,10 +45,11 @@ class Stranger {
   }
 
   async credentials(groupId: string): Promise<GroupCredentials> {
-    const { certificatePem, authorityPem } = await this.tracker.api.groups.certificate.query({ groupId });
+    const given = await this.tracker.api.groups.certificate.query({ groupId });
     return {
-      certificatePem,
-      authorityPem,
+      certificatePem: given.certificatePem,
+      authorityPem: given.authorityPem,
+      namesKey: given.namesKey,
       privateKeyPem: this.identity.privateKeyPem,
       isRevoked: () => false,
     };
@@ -175,8 +176,8 @@ test("a certificate of another group opens nothing", async () => {
 });
 
 test("a person outside of the group, with a certificate of his own making, gets nothing", async () => {
-  const { authorityPem } = await becomeMember();
-  const own = { ...stranger.identity, authorityPem, isRevoked: () => false };
+  const { authorityPem, namesKey } = await becomeMember();
+  const own = { ...stranger.identity, authorityPem, namesKey, isRevoked: () => false };
   await assert.rejects(dialAlice(own), { code: "PEER_REFUSED" });
 });
 

@@ -1,6 +1,6 @@
 import "reflect-metadata";
 import assert from "node:assert/strict";
-import { webcrypto, X509Certificate } from "node:crypto";
+import { createDecipheriv, createHash, hkdfSync, webcrypto, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
@@ -19,6 +19,7 @@ import {
   readMemberCertificate,
   restoreDeviceIdentity,
 } from "../../../src/identity/certificates.ts";
+import { namesKeyOf } from "../../../src/identity/member-names.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 const nowMs = Date.now();
@@ -63,7 +64,7 @@ async function listen(t: TestContext, authority: GroupAuthority, userId: string)
   server.on("secureConnection", (socket) => {
     const certificate = socket.getPeerX509Certificate();
     assert.ok(certificate);
-    greeted.push(readMemberCertificate(certificate.raw, authority.certificatePem).userId);
+    greeted.push(readMemberCertificate(certificate.raw, namesKeyOf(authority.privateKeyPem)).userId);
     socket.on("error", () => socket.destroy());
     socket.end("welcome");
   });
@@ -112,7 +113,7 @@ test("members of one group meet over TLS 1.3 and know each other by certificate"
   assert.equal(outcome?.said, "welcome");
   assert.equal(outcome.cipher, "TLS_AES_128_GCM_SHA256");
   assert.deepEqual(greeted, ["bob"]);
-  const alice = readMemberCertificate(outcome.peer, authority.certificatePem);
+  const alice = readMemberCertificate(outcome.peer, namesKeyOf(authority.privateKeyPem));
   assert.equal(alice.userId, "alice");
   assert.equal(alice.deviceId, device.deviceId);
 });
@@ -159,7 +160,7 @@ test("names survive as they are, whatever they look like", async () => {
     "a".repeat(64),
   ]) {
     const { cert } = await member(authority, userId, device);
-    assert.equal(readMemberCertificate(derOf(cert), authority.certificatePem).userId, userId);
+    assert.equal(readMemberCertificate(derOf(cert), namesKeyOf(authority.privateKeyPem)).userId, userId);
   }
 });
 
@@ -173,10 +174,46 @@ test("who is not in the group reads no name in a member's certificate, and all o
     assert.equal(issuer, "CN=miniTorrent group");
     assert.equal(Buffer.from(der).includes("alice"), false);
     const other = await createGroupAuthority();
-    assert.throws(() => readMemberCertificate(der, other.certificatePem), { code: "PEER_REFUSED" });
+    assert.throws(() => readMemberCertificate(der, namesKeyOf(other.privateKeyPem)), {
+      code: "PEER_REFUSED",
+    });
     lengths.add(subject.replaceAll("\\", "").length);
   }
   assert.equal(lengths.size, 1);
+});
+
+test("who has a torrent, with the group's CA certificate in it, reads no name either", async () => {
+  const authority = await createGroupAuthority();
+  const { subject } = new X509Certificate(derOf((await member(authority, "alice")).cert));
+  const sealed = Buffer.from(subject.split("dnQualifier=")[1]?.replaceAll("\\", "") ?? "", "base64");
+  assert.equal(sealed.length, 12 + 320 + 16);
+  const opensWith = (key: Buffer): boolean => {
+    const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, 12));
+    decipher.setAuthTag(sealed.subarray(-16)).update(sealed.subarray(12, -16));
+    try {
+      decipher.final();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  assert.equal(opensWith(Buffer.from(namesKeyOf(authority.privateKeyPem), "hex")), true);
+  const { certificatePem } = authority;
+  const known = [
+    Buffer.from(certificatePem),
+    derOf(certificatePem),
+    new X509Certificate(certificatePem).publicKey,
+  ];
+  for (const part of known) {
+    const bytes =
+      Buffer.isBuffer(part) || part instanceof Uint8Array
+        ? part
+        : part.export({ type: "spki", format: "der" });
+    for (const purpose of ["", "miniTorrent names of members", "miniTorrent names of members\0"]) {
+      assert.equal(opensWith(createHash("sha256").update(purpose).update(bytes).digest()), false);
+      assert.equal(opensWith(Buffer.from(hkdfSync("sha256", bytes, "", purpose, 32))), false);
+    }
+  }
 });
 
 test("a member's certificate holds for one hour, begins earlier for clocks that differ, and carries DNS:*", async () => {
@@ -197,7 +234,7 @@ test("a member's certificate holds for one hour, begins earlier for clocks that 
   assert.equal(certificate.validToDate.getTime(), issued.validUntilMs);
   assert.ok(issued.validUntilMs <= nowMs + 3_600_000);
   assert.ok(issued.validUntilMs > nowMs + 3_599_000);
-  const read = readMemberCertificate(certificate.raw, authority.certificatePem);
+  const read = readMemberCertificate(certificate.raw, namesKeyOf(authority.privateKeyPem));
   assert.deepEqual(read, {
     userId: "alice",
     membershipId: "m-1",
@@ -209,9 +246,9 @@ test("a member's certificate holds for one hour, begins earlier for clocks that 
 
 test("what is no member's certificate is refused when it is read", async () => {
   const device = await createDeviceIdentity();
-  const { certificatePem } = await createGroupAuthority();
+  const namesKey = namesKeyOf((await createGroupAuthority()).privateKeyPem);
   for (const der of [new Uint8Array(), Buffer.from("nonsense"), derOf(device.certificatePem)]) {
-    assert.throws(() => readMemberCertificate(der, certificatePem), { code: "PEER_REFUSED" });
+    assert.throws(() => readMemberCertificate(der, namesKey), { code: "PEER_REFUSED" });
   }
 });
 

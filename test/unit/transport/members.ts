@@ -7,6 +7,7 @@ import {
   type GroupAuthority,
   issueMemberCertificate,
 } from "../../../src/identity/certificates.ts";
+import { namesKeyOf } from "../../../src/identity/member-names.ts";
 import { dial } from "../../../src/transport/dialer.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
 import { Listener } from "../../../src/transport/listener.ts";
@@ -39,6 +40,7 @@ export async function member(
     certificatePem,
     privateKeyPem: device.privateKeyPem,
     authorityPem: authority.certificatePem,
+    namesKey: namesKeyOf(authority.privateKeyPem),
     isRevoked: (membershipId) => revoked.has(membershipId),
   };
 }
@@ -71,9 +73,7 @@ export class Alice implements AsyncDisposable {
     const connected: PeerSocket[] = [];
     const arrivals: PromiseWithResolvers<PeerSocket>[] = [];
     const peerId = newPeerId();
-    const identity = await createDeviceIdentity();
     const listener = await Listener.open({
-      identity,
       host: "127.0.0.1",
       port: 0,
       peerId,

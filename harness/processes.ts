@@ -30,6 +30,8 @@ const lineSchema = z.union([
 const healthSchema = z.object({
   trackerId: z.string(),
   digest: z.string(),
+  isServing: z.boolean(),
+  cannotWrite: z.object({ reason: z.string() }).nullable(),
   clientsOnline: z.number(),
   links: z.array(z.object({ address: z.string(), state: z.string() }).loose()),
 });

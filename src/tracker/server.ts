@@ -249,7 +249,7 @@ function apiSockets(
     socket.on("message", (data, isBinary) => {
       heartbeat.heard(socket);
       const text = isBinary ? undefined : String(data);
-      if (!isServing()) return; // it was turned away, and asks again at another tracker
+      if (!isServing()) return socket.close(CLOSE_TRY_AGAIN_LATER); // it asks again at another tracker
       if (text === "PING") socket.send("PONG");
       else if (text === "PONG") return;
       else if (standstill.mayHaveHeldUp(openedMs)) {

@@ -95,8 +95,8 @@ export class SyncLinks {
   }
 
   /**
-   * For the start: resolves when this tracker has what each of the others has that can be reached. One that is not
-   * there is not waited for, one that is there and does not link for two seconds.
+   * Resolves when this tracker has what each of the others has that can be reached: at the start, and after all links were
+   * closed. One that is not there is not waited for, one that is there and does not link for two seconds.
    *
    * @param hasCaughtUp whether all that the tracker of that name has is here
    */
@@ -104,6 +104,7 @@ export class SyncLinks {
     const { clock } = this.#options;
     const pause = () => new Promise<void>((resolve) => clock.setTimer(MEETING_LOOK_MS, resolve));
     const startMs = clock.nowMs();
+    for (const peer of this.#peers) peer.isMissing = false;
     const dialsHere = this.#peers.filter(({ isDialled }) => !isDialled);
     await Promise.all(dialsHere.map((peer) => this.#probe(peer)));
     const isAwaited = (peer: Peer): boolean => {

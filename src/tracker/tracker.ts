@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs
 import { statfs } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
@@ -34,8 +35,9 @@ import { Presence } from "./presence.ts";
 import type { ConfirmedWrite } from "./procedures.ts";
 import { type ClockDoubt, ClockGuard } from "./registry/clock-guard.ts";
 import { ClockWatch } from "./registry/clock-watch.ts";
-import type { DiskTrouble } from "./registry/disk-trouble.ts";
-import type { RegistryWriter } from "./registry/registry.ts";
+import { type DiskTrouble, diskTroubleOf } from "./registry/disk-trouble.ts";
+import type { RegistryWriter, VersionVector } from "./registry/registry.ts";
+import type { LinkState } from "./registry/replica-link.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
 import { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
@@ -67,7 +69,7 @@ export interface TrackerOptions {
 export interface TrackerLinkStatus {
   /** host:port of the other tracker. */
   readonly address: string;
-  readonly state: "disconnected" | "greeting" | "catching-up" | "connected";
+  readonly state: "disconnected" | LinkState;
   /** About how many rows the other lacks; undefined while it is not connected. */
   readonly lagRecords: number | undefined;
   /** For how long it has lacked rows, or been out of reach; 0 while it has all. */
@@ -115,6 +117,9 @@ export class Tracker {
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
   #hasCaughtUp = false;
+  #isClosed = false;
+  /** What other trackers had when this one could write again. */
+  #missed: VersionVector = {};
   readonly #writeBlocks: WriteBlocks;
   #cancelRetry: () => void = () => {};
   #cancelSample: () => void = () => {};
@@ -203,8 +208,11 @@ export class Tracker {
     let tracker: Tracker | undefined;
     const writeBlocks = new WriteBlocks({
       nowMs,
-      onChanged: (current) => {
-        if (tracker !== undefined) tracker.#writeBlockChanged(current, options.log);
+      onBegan: (block) => {
+        if (tracker !== undefined) tracker.#writeBlockBegan(block, options.log);
+      },
+      onEnded: () => {
+        if (tracker !== undefined) tracker.#writeBlockEnded(options.log);
       },
     });
     // First of all: it holds the lock on the directory.
@@ -281,6 +289,7 @@ export class Tracker {
 
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#cancelSample();
     this.#cancelRetry();
     this.#clockWatch?.close();
@@ -339,18 +348,34 @@ export class Tracker {
       attach: (channel, name) => this.#replication.attach(channel, name),
     });
     this.#sampleLag();
-    // What other trackers have acknowledged meanwhile is here before anybody asks for it.
-    const hasCaughtUp = (name: string): boolean =>
-      this.#replication.status().some((link) => link.name === name && link.state === "connected");
-    await this.#links.met(hasCaughtUp);
+    await this.#catchUp(this.#links, log);
     this.#clockWatch.check(); // the other trackers may have another time
-    this.#hasCaughtUp = true;
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
-  /** Clients are better served by another tracker as long as this one cannot write. */
+  /**
+   * While this tracker cannot write, another one serves its clients. If none is in reach that could, it answers what it
+   * can from what it has, unless another tracker was heard to have more: that may be a removal.
+   */
   get #isServing(): boolean {
-    return this.#hasCaughtUp && this.#writeBlocks.current === undefined;
+    if (!this.#hasCaughtUp) return false;
+    if (this.#writeBlocks.current === undefined) return true;
+    const replication = this.#replication;
+    return this.#writeBlocks.mayAnswer && !replication.isAnotherStoring && replication.has(replication.heard);
+  }
+
+  /**
+   * What other trackers that are in reach have acknowledged is here before anybody asks for it. Of what was heard of while
+   * nothing could be stored all must be: one row of it may be a removal.
+   */
+  async #catchUp(links: SyncLinks, log: Logger): Promise<void> {
+    const hasCaughtUp = (name: string): boolean =>
+      this.#replication.status().some((link) => link.name === name && link.hasCaughtUpHere);
+    await links.met(hasCaughtUp);
+    const isLacking = () => !this.#isClosed && !this.#replication.has(this.#missed);
+    if (isLacking()) log.error("rows that other trackers have are missing here; clients wait for them");
+    while (isLacking()) await pause(RETRY_WRITE_MS, undefined, { ref: false });
+    this.#hasCaughtUp = true;
   }
 
   async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
@@ -364,14 +389,16 @@ export class Tracker {
     isRetry = false,
   ): Promise<ConfirmedWrite<T>> {
     this.#clockWatch?.check();
-    const block = this.#writeBlocks.current;
-    if (block !== undefined) {
-      throw new MiniTorrentError("TRACKER_CANNOT_WRITE", `This tracker cannot write: ${block.sentence}.`);
-    }
+    this.#requireWritable();
     this.#metrics.write();
-    const { result, storedAt } = await this.#replication.writeAndConfirm(writeId, work, isRetry);
-    const others = this.#links?.peers() ?? [];
-    return { result, unconfirmedAt: others.map(({ name }) => name).filter((name) => !storedAt.has(name)) };
+    try {
+      const { result, storedAt } = await this.#replication.writeAndConfirm(writeId, work, isRetry);
+      const others = this.#links?.peers() ?? [];
+      return { result, unconfirmedAt: others.map(({ name }) => name).filter((name) => !storedAt.has(name)) };
+    } catch (error) {
+      if (diskTroubleOf(error) !== undefined) this.#requireWritable(error);
+      throw error;
+    }
   }
 
   /** What nobody asked for and follows from other rows: it is written also while the clock is wrong, with the right time. */
@@ -380,15 +407,38 @@ export class Tracker {
     return isClockAlone ? this.#replication.write(writeId, work) : this.#write(writeId, work);
   }
 
-  #writeBlockChanged(current: WriteBlock | undefined, log: Logger): void {
-    if (current === undefined) {
-      log.warn("this tracker can write again");
-      return;
-    }
-    const { reason, sentence } = current;
+  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE */
+  #requireWritable(cause?: unknown): void {
+    const block = this.#writeBlocks.current;
+    if (block === undefined) return;
+    const sentence = `This tracker cannot write: ${block.sentence}.`;
+    throw new MiniTorrentError("TRACKER_CANNOT_WRITE", sentence, { cause });
+  }
+
+  #writeBlockBegan({ reason, sentence }: WriteBlock, log: Logger): void {
     log.error({ reason }, `this tracker cannot write: ${sentence}`);
-    this.#server?.turnClientsAway(reason);
-    if (reason !== "clock") this.#retryLater(); // of the clock the watch says when it is right again
+    if (DISK_REASONS.some((disk) => disk === reason)) {
+      this.#replication.stopStoring();
+      this.#retryLater();
+    }
+    this.#turnAwayUnlessServing();
+  }
+
+  #writeBlockEnded(log: Logger): void {
+    if (this.#writeBlocks.current !== undefined || this.#links === undefined) return;
+    log.warn("this tracker can write again");
+    this.#missed = this.#replication.heard;
+    const { isStoring, isAnotherStoring } = this.#replication;
+    const hasMissedNothing = isStoring || (this.#replication.has(this.#missed) && !isAnotherStoring);
+    this.#replication.resumeStoring();
+    if (hasMissedNothing || !this.#hasCaughtUp) return; // or that is under way already
+    this.#hasCaughtUp = false;
+    this.#turnAwayUnlessServing();
+    void this.#catchUp(this.#links, log); // never rejects
+  }
+
+  #turnAwayUnlessServing(): void {
+    if (!this.#isServing) this.#server?.turnClientsAway(this.#writeBlocks.current?.reason ?? "catching up");
   }
 
   #retryLater(): void {
@@ -428,6 +478,7 @@ export class Tracker {
       ...{ address, lagRecords, isConnected: state === "connected" },
     }));
     this.#lag.sample(links, this.#clock.nowMs());
+    this.#turnAwayUnlessServing(); // another tracker may be in reach since
     this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
   }
 

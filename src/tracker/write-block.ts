@@ -1,18 +1,34 @@
 // Why this tracker cannot write now, if it cannot: the one place that whoever finds out says so, and that whoever serves,
 // links, reports or measures asks. It finds out nothing itself.
 
-/** Reason → what is wrong, and what whoever runs the tracker can do. */
-export const writeBlockSentences = {
-  "disk-full": "the disk of its data directory is full: make room there, and it goes on by itself",
-  "disk-read-only": "its data directory is read-only: make it writable, and it goes on by itself",
-  "disk-failed": "the disk of its data directory fails: look at the disk; it tries again by itself",
-  clock: "its machine's clock is wrong: set it, and it goes on by itself",
+/**
+ * Reason → what is wrong, and what whoever runs the tracker can do. `mayAnswer`: what it has is right, so that it may be
+ * asked where there is no other tracker.
+ */
+const writeBlockReasons = {
+  "disk-full": {
+    sentence: "the disk of its data directory is full: make room there, and it goes on by itself",
+    mayAnswer: true,
+  },
+  "disk-read-only": {
+    sentence: "its data directory is read-only: make it writable, and it goes on by itself",
+    mayAnswer: true,
+  },
+  "disk-failed": {
+    sentence: "the disk of its data directory fails: look at the disk; it tries again by itself",
+    mayAnswer: true,
+  },
+  clock: {
+    sentence: "its machine's clock is wrong: set it, and it goes on by itself",
+    mayAnswer: false, // certificates say a time
+  },
 } as const;
-export type WriteBlockReason = keyof typeof writeBlockSentences;
+export type WriteBlockReason = keyof typeof writeBlockReasons;
 
 export interface WriteBlock {
   readonly reason: WriteBlockReason;
   readonly sentence: string;
+  readonly mayAnswer: boolean;
   /** Milliseconds since 1970. */
   readonly sinceMs: number;
 }
@@ -20,8 +36,10 @@ export interface WriteBlock {
 export interface WriteBlocksOptions {
   /** The wall clock, milliseconds since 1970. */
   readonly nowMs: () => number;
-  /** The tracker cannot write from now on, for another reason than before, or (undefined) it can again. */
-  readonly onChanged: (current: WriteBlock | undefined) => void;
+  /** For that reason too the tracker cannot write from now on. */
+  readonly onBegan: (block: WriteBlock) => void;
+  /** That reason holds no more; whether another one does, `current` says. */
+  readonly onEnded: (reason: WriteBlockReason) => void;
 }
 
 export class WriteBlocks {
@@ -38,6 +56,11 @@ export class WriteBlocks {
     return this.#blocks.values().next().value;
   }
 
+  /** For every reason that holds: what is here is right, and may be told. */
+  get mayAnswer(): boolean {
+    return [...this.#blocks.values()].every(({ mayAnswer }) => mayAnswer);
+  }
+
   has(reason: WriteBlockReason): boolean {
     return this.#blocks.has(reason);
   }
@@ -47,16 +70,16 @@ export class WriteBlocks {
    *
    * @param sentence where more is known than the reason
    */
-  begin(reason: WriteBlockReason, sentence: string = writeBlockSentences[reason]): void {
-    const before = this.current;
-    const sinceMs = this.#blocks.get(reason)?.sinceMs ?? this.#options.nowMs();
-    this.#blocks.set(reason, { reason, sentence, sinceMs });
-    if (before === undefined) this.#options.onChanged(this.current);
+  begin(reason: WriteBlockReason, sentence: string = writeBlockReasons[reason].sentence): void {
+    const before = this.#blocks.get(reason);
+    const { mayAnswer } = writeBlockReasons[reason];
+    const block = { reason, sentence, mayAnswer, sinceMs: before?.sinceMs ?? this.#options.nowMs() };
+    this.#blocks.set(reason, block);
+    if (before === undefined) this.#options.onBegan(block);
   }
 
   /** That reason holds no more. */
   end(reason: WriteBlockReason): void {
-    const before = this.current;
-    if (this.#blocks.delete(reason) && this.current !== before) this.#options.onChanged(this.current);
+    if (this.#blocks.delete(reason)) this.#options.onEnded(reason);
   }
 }

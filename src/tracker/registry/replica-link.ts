@@ -4,6 +4,7 @@ import type pino from "pino";
 import { asMiniTorrentError } from "../../api/errors.ts";
 import { CatchUp } from "./catch-up.ts";
 import type { ClockReading } from "./clock-guard.ts";
+import { diskTroubleOf } from "./disk-trouble.ts";
 import { PendingPushes } from "./pending-pushes.ts";
 import type { MergeResult, OriginId, Registry, RegistryRecord, VersionVector } from "./registry.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
@@ -26,6 +27,8 @@ export interface LinkOwner {
   heardClock(link: ReplicaLink, reading: ClockReading): void;
   snapshot(): unknown;
   greeted(trackerId: OriginId): void;
+  /** Some replica has all that, on disk. */
+  heard(vector: VersionVector): void;
   soft(trackerId: OriginId, data: unknown, isWhole: boolean): void;
   merged(link: ReplicaLink, result: MergeResult): void;
   /** What it was sent is refused, or could not be stored; the link closes. */
@@ -34,7 +37,8 @@ export interface LinkOwner {
   ended(link: ReplicaLink, trackerId: OriginId | undefined): void;
 }
 
-export type LinkState = "greeting" | "catching-up" | "connected";
+/** `cannot-store`: the other takes no rows for now; it makes a new link when it can. */
+export type LinkState = "greeting" | "catching-up" | "connected" | "cannot-store";
 
 type Phase =
   | { readonly name: "greeting" }
@@ -52,6 +56,9 @@ export class ReplicaLink implements ReplicaReceiver {
   #isLastChunkSent = false;
   #hasCaughtUpOther = false;
   #hasCaughtUpHere = false;
+  /** False once the disk here takes nothing: rows that come are dropped, and not answered as if they were stored. */
+  #isStoring = true;
+  #canOtherStore = true;
   /** Rows are missing here, and the other was asked for them. */
   #isWanting = false;
   readonly #pending: PendingPushes;
@@ -85,11 +92,17 @@ export class ReplicaLink implements ReplicaReceiver {
 
   get state(): LinkState {
     if (this.#phase.name !== "greeted") return "greeting";
+    if (!this.#canOtherStore) return "cannot-store";
     return this.#hasCaughtUpHere && this.#hasCaughtUpOther ? "connected" : "catching-up";
   }
 
   get stateSinceMs(): number {
     return this.#stateSinceMs;
+  }
+
+  /** All that the other has is here, but for what is on its way. */
+  get hasCaughtUpHere(): boolean {
+    return this.#phase.name === "greeted" && this.#hasCaughtUpHere;
   }
 
   /** About how many rows the other lacks, by what it said last. */
@@ -114,6 +127,11 @@ export class ReplicaLink implements ReplicaReceiver {
       return Promise.resolve(false);
     }
     const { origin } = first;
+    if (!this.#canOtherStore) {
+      // It is not waited for; but it must know that there is something which it lacks.
+      this.#send({ type: "push", id: 0, origin, after: first.seq - 1, upTo: last.seq, records: [] });
+      return Promise.resolve(false);
+    }
     const { id, letGo } = this.#pending.add(origin, last.seq);
     this.#send({ type: "push", id, origin, after: first.seq - 1, upTo: last.seq, records: [...records] });
     return letGo;
@@ -128,6 +146,15 @@ export class ReplicaLink implements ReplicaReceiver {
   owe(records: readonly RegistryRecord[]): void {
     if (this.#catchUp === undefined || records.length === 0) return;
     this.#catchUp.owe(records);
+  }
+
+  /** The disk here takes nothing for now. The link stays, so that what the others have is known; it cannot be undone. */
+  stopStoring(): void {
+    if (!this.#isStoring || this.#phase.name === "closed") return;
+    this.#isStoring = false;
+    this.#hasCaughtUpHere = false;
+    this.#stateSinceMs = this.#owner.clock.nowMs();
+    this.#send({ type: "cannot-store" });
   }
 
   message(text: string): void {
@@ -184,6 +211,9 @@ export class ReplicaLink implements ReplicaReceiver {
       case "want":
         this.#startCatchUp(message.vector);
         break;
+      case "cannot-store":
+        this.#takeCannotStore();
+        break;
       case "beat":
         this.#owner.registry.observe(message.stamp);
         this.#owner.heardClock(this, message.clock);
@@ -218,6 +248,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#stateSinceMs = this.#owner.clock.nowMs();
     this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
     this.#owner.greeted(origin);
+    this.#owner.heard(vector);
     this.#behind(this.#owner.registry.settle(vector, doubtful));
     if (!this.#renewIfRestored(vector)) this.#startCatchUp(vector);
   }
@@ -241,7 +272,22 @@ export class ReplicaLink implements ReplicaReceiver {
     return true;
   }
 
+  /** connected or catching-up -> cannot-store */
+  #takeCannotStore(): void {
+    if (!this.#canOtherStore) return;
+    this.#canOtherStore = false;
+    this.#hasCaughtUpOther = false;
+    this.#catchUp = undefined;
+    this.#stateSinceMs = this.#owner.clock.nowMs();
+    this.#log.warn(
+      { tracker: this.name, trackerId: this.trackerId },
+      "another tracker cannot store anything",
+    );
+    this.#pending.letAllGo();
+  }
+
   #startCatchUp(vector: VersionVector): void {
+    if (!this.#canOtherStore) return;
     if (this.#catchUp !== undefined) {
       this.#catchUp.goBackTo(vector);
       this.#isLastChunkSent = false; // what is on its way may be the last chunk no longer
@@ -263,6 +309,7 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   #takeGot(): void {
+    if (!this.#canOtherStore) return; // it thanked for what it stored just before
     if (this.#catchUp === undefined) {
       this.close("it thanked for rows that were not sent");
       return;
@@ -279,7 +326,10 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   async #takeRows({ records, upTo, doubtful }: Extract<ReplicaMessage, { type: "rows" }>): Promise<void> {
+    if (upTo !== undefined) this.#owner.heard(upTo);
+    if (!this.#isStoring) return;
     this.#merged(await this.#owner.registry.merge(records, upTo, undefined, doubtful));
+    if (!this.#isStoring) return;
     this.#send({ type: "got" });
     if (upTo === undefined) return;
     this.#isWanting = false;
@@ -299,8 +349,11 @@ export class ReplicaLink implements ReplicaReceiver {
     const { id, origin, records } = push;
     const { registry } = this.#owner;
     this.#noteTheirs(origin, push.upTo);
+    this.#owner.heard({ [origin]: push.upTo });
+    if (!this.#isStoring) return;
     const result = await registry.merge(records, { [origin]: push.upTo }, { [origin]: push.after });
     this.#merged(result);
+    if (!this.#isStoring) return;
     this.#send({ type: "stored", id, earlier: records.flatMap((record) => this.#earlierClaim(record)) });
     if (result.hasGap && this.#hasCaughtUpHere) this.#want(registry.vector);
   }
@@ -317,13 +370,14 @@ export class ReplicaLink implements ReplicaReceiver {
 
   async #takeStored(id: number, earlier: readonly RegistryRecord[]): Promise<void> {
     const push = this.#pending.take(id);
+    if (push === undefined && !this.#canOtherStore) return; // it was let go
     if (push === undefined) {
       this.close("it answered a write that was not sent");
       return;
     }
     try {
       // Whether the earlier claim stands is for this registry to say: it may know that the claim was ended since.
-      if (earlier.length > 0) this.#merged(await this.#owner.registry.merge(earlier));
+      if (earlier.length > 0 && this.#isStoring) this.#merged(await this.#owner.registry.merge(earlier));
     } finally {
       push.letGo(true);
     }
@@ -346,6 +400,8 @@ export class ReplicaLink implements ReplicaReceiver {
   #takeBeat(phase: Extract<Phase, { name: "greeted" }>, vector: VersionVector, digest: string): void {
     const { registry } = this.#owner;
     phase.theirVector = { ...vector };
+    this.#owner.heard(vector);
+    if (!this.#isStoring || !this.#canOtherStore) return; // what is lacking is made up for by the next link
     if (this.#renewIfRestored(vector)) return;
     const mine = registry.vector;
     const isLacking = Object.entries(this.#vectorAtLastBeat).some(
@@ -398,6 +454,8 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   #fail(error: unknown): void {
+    // Said to the other already; the link stays for what is still heard and told over it.
+    if (!this.#isStoring && diskTroubleOf(error) !== undefined) return;
     const { message } = asMiniTorrentError(error);
     this.#owner.failed(this, error);
     this.close(message);

@@ -4,7 +4,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import { type RecordKind, type RegistryRecord, recordKinds } from "./registry.ts";
 import { isStamp } from "./stamp.ts";
 
-export const REPLICA_PROTOCOL_VERSION = 5;
+export const REPLICA_PROTOCOL_VERSION = 6;
 /** Most bytes that a message may have; a chunk of rows has 1 MiB of values and one row more. For who carries them. */
 export const MAX_REPLICA_MESSAGE_BYTES = 16 * 1024 * 1024;
 const MAX_KEY_LENGTH = 4096;
@@ -75,6 +75,8 @@ const messageSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("stored"), id: seqSchema, earlier: recordsSchema }),
   /** Rows are missing here: send all that a replica with that vector lacks. */
   z.object({ type: z.literal("want"), vector: vectorSchema }),
+  /** Nothing can be stored here for now: nobody is to wait for it. Until the link is made anew. */
+  z.object({ type: z.literal("cannot-store") }),
   /** Every second: still here, and this is what I have. */
   z.object({
     type: z.literal("beat"),

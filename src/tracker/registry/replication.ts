@@ -12,6 +12,7 @@ import type {
   RegistryRecord,
   RegistryWriter,
   Stamp,
+  VersionVector,
 } from "./registry.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
 import { type LinkOwner, type LinkState, ReplicaLink } from "./replica-link.ts";
@@ -48,6 +49,8 @@ export interface ReplicaStatus {
   readonly name: string;
   readonly trackerId: string | undefined;
   readonly state: LinkState;
+  /** All that it has is here. */
+  readonly hasCaughtUpHere: boolean;
   /** About how many rows the other lacks. */
   readonly lagRecords: number;
   /** Since when it is in that state, by the clock that was given. */
@@ -66,6 +69,10 @@ export class Replication {
   /** Why a link to each tracker failed last: it comes again with every redial, and is said once. */
   readonly #reported = new Map<string, MiniTorrentError["code"]>();
 
+  /** False while the disk here takes nothing. */
+  #isStoring = true;
+  /** The most that any other tracker was heard to have. */
+  readonly #heard: Record<OriginId, number> = {};
   /** Commands on their way, each until it is over, whatever came of it. */
   readonly #running = new Map<string, Promise<void>>();
 
@@ -81,6 +88,7 @@ export class Replication {
       heardClock: ({ name }, reading) => clockGuard.heard(name, reading),
       snapshot: () => softState.snapshot(),
       greeted: (trackerId) => this.#greeted(trackerId),
+      heard: (vector) => this.#hear(vector),
       soft: (trackerId, data, isWhole) => softState.apply(trackerId, data, isWhole),
       merged: (link, result) => this.#merged(link, result),
       failed: (link, error) => this.#report(link, asMiniTorrentError(error)),
@@ -92,6 +100,7 @@ export class Replication {
   attach(channel: ReplicaChannel, name: string): ReplicaReceiver {
     const link = new ReplicaLink(this.#linkOwner, channel, name, this.#log);
     this.#links.add(link);
+    if (!this.#isStoring) link.stopStoring();
     return link;
   }
 
@@ -129,8 +138,8 @@ export class Replication {
   }
 
   status(): readonly ReplicaStatus[] {
-    return [...this.#links].map(({ name, trackerId, state, lagRecords, stateSinceMs }) => ({
-      ...{ name, trackerId, state, lagRecords },
+    return [...this.#links].map(({ name, trackerId, state, hasCaughtUpHere, lagRecords, stateSinceMs }) => ({
+      ...{ name, trackerId, state, hasCaughtUpHere, lagRecords },
       since: stateSinceMs,
     }));
   }
@@ -139,6 +148,39 @@ export class Replication {
   get connectedCount(): number {
     const connected = [...this.#links].filter(({ state }) => state === "connected");
     return new Set(connected.map(({ trackerId }) => trackerId)).size;
+  }
+
+  get isStoring(): boolean {
+    return this.#isStoring;
+  }
+
+  /** Another tracker is linked that stores what it is sent. */
+  get isAnotherStoring(): boolean {
+    return [...this.#links].some(({ state }) => state === "catching-up" || state === "connected");
+  }
+
+  /** The most that the other trackers were heard to have. */
+  get heard(): VersionVector {
+    return { ...this.#heard };
+  }
+
+  /** All of that is here. */
+  has(vector: VersionVector): boolean {
+    const here = this.#registry.vector;
+    return Object.entries(vector).every(([origin, seq]) => (here[origin] ?? 0) >= seq);
+  }
+
+  /** The disk here takes nothing: the others are told, wait for this tracker no more, and are still heard. */
+  stopStoring(): void {
+    this.#isStoring = false;
+    for (const link of this.#links) link.stopStoring();
+  }
+
+  /** The disk takes rows again: every link is closed, and made up for over the next. */
+  resumeStoring(): void {
+    if (this.#isStoring) return;
+    this.#isStoring = true;
+    for (const link of [...this.#links]) link.close("this tracker can write again");
   }
 
   /** Closes every link. The registry stays open: it is not ours. */
@@ -225,6 +267,12 @@ export class Replication {
     if (this.#reported.get(name) === error.code) return;
     this.#reported.set(name, error.code);
     this.#log.error({ tracker: name, err: error }, `link to tracker failed: ${error.message}`);
+  }
+
+  #hear(vector: VersionVector): void {
+    for (const [origin, seq] of Object.entries(vector)) {
+      this.#heard[origin] = Math.max(this.#heard[origin] ?? 0, seq);
+    }
   }
 
   #greeted(trackerId: OriginId): void {

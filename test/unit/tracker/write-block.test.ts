@@ -4,11 +4,12 @@ import { test } from "node:test";
 import { type WriteBlock, WriteBlocks } from "../../../src/tracker/write-block.ts";
 
 test("a tracker can write again once no reason holds any more", () => {
-  const told: (string | undefined)[] = [];
+  const told: string[] = [];
   let nowMs = 1_000;
   const blocks = new WriteBlocks({
     nowMs: () => nowMs,
-    onChanged: (current: WriteBlock | undefined) => told.push(current?.reason),
+    onBegan: ({ reason }) => told.push(reason),
+    onEnded: (reason) => told.push(`no more ${reason}`),
   });
   const current = (): WriteBlock | undefined => blocks.current;
   assert.equal(current(), undefined);
@@ -16,14 +17,17 @@ test("a tracker can write again once no reason holds any more", () => {
   nowMs = 2_000;
   blocks.begin("disk-full");
   blocks.begin("disk-failed");
-  assert.deepEqual(told, ["disk-full"], "told once");
+  assert.deepEqual(told, ["disk-full", "disk-failed"], "each is told once");
   assert.equal(current()?.sinceMs, 1_000);
   blocks.begin("disk-full", "very full");
-  assert.deepEqual(current(), { reason: "disk-full", sentence: "very full", sinceMs: 1_000 });
+  assert.deepEqual(current(), {
+    ...{ reason: "disk-full", sentence: "very full", mayAnswer: true, sinceMs: 1_000 },
+  });
   blocks.end("disk-full");
   assert.equal(current()?.reason, "disk-failed");
   assert.equal(blocks.has("disk-full"), false);
   blocks.end("disk-failed");
   blocks.end("disk-failed");
-  assert.deepEqual(told, ["disk-full", "disk-failed", undefined]);
+  assert.deepEqual(told, ["disk-full", "disk-failed", "no more disk-full", "no more disk-failed"]);
+  assert.equal(current(), undefined);
 });

@@ -60,6 +60,71 @@ function assertEqualReplicas(...replicas: readonly Replica[]): void {
   }
 }
 
+describe("Replication with a tracker whose disk takes nothing", () => {
+  it("waits for it no more, lets it know what it lacks, and makes up for it over a new link", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const link = network.connect(a, b, 40);
+    await network.run(500);
+    const underWay = outcome(put(a, "under way", 1));
+    await network.run(5);
+    b.replication.stopStoring();
+    await network.run(100);
+    assert.equal(underWay.now, "OK", "it is let go as soon as the other says so");
+    assert.equal(a.replication.status()[0]?.state, "cannot-store");
+    assert.equal(a.replication.connectedCount, 0);
+    assert.equal(b.replication.isAnotherStoring, true);
+    const later = outcome(put(a, "later", 2));
+    await network.run(10);
+    assert.equal(later.now, "OK", "without waiting");
+    await network.run(10_000);
+    assert.equal(link.isOpen, true);
+    assert.equal(b.registry.get("share", "later"), undefined);
+    assert.equal(b.replication.has(b.replication.heard), false, "it knows that it lacks rows");
+    const stored = link.delivered.filter(({ to, text }) => to === "a" && JSON.parse(text).type === "stored");
+    assert.deepEqual(stored, [], "nothing is called stored that is not");
+
+    const missed = b.replication.heard;
+    b.replication.resumeStoring();
+    assert.equal(link.isOpen, false);
+    network.connect(a, b, 40);
+    await network.run(1000);
+    assert.equal(b.replication.has(missed), true);
+    assertEqualReplicas(a, b);
+    assert.equal(a.replication.connectedCount, 1);
+  });
+
+  it("is told so over a link that is made meanwhile, and sends what only it has", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const own = put(b, "own", 1);
+    await network.run(1);
+    await own;
+    const theirs = put(a, "theirs", 2);
+    await network.run(1);
+    await theirs;
+    b.replication.stopStoring();
+    network.connect(a, b, 40);
+    await network.run(5000);
+    assert.equal(a.registry.get("share", "own"), 1);
+    assert.equal(b.registry.get("share", "theirs"), undefined);
+    assert.equal(a.replication.status()[0]?.hasCaughtUpHere, true);
+    assert.equal(a.replication.status()[0]?.state, "cannot-store");
+    assert.equal(b.replication.status()[0]?.hasCaughtUpHere, false);
+  });
+
+  it("counts none as able to store when both cannot", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 40);
+    await network.run(500);
+    a.replication.stopStoring();
+    b.replication.stopStoring();
+    await network.run(500);
+    assert.deepEqual([a.replication.isAnotherStoring, b.replication.isAnotherStoring], [false, false]);
+  });
+});
+
 describe("Replication between connected trackers", () => {
   it("says OK only when the other has the rows on disk", async (context) => {
     const network = makeNetwork(context);

@@ -54,6 +54,7 @@ test("names that could leave the folder, or that a system reserves, are refused"
     "nul.txt",
     "é".repeat(128),
     "\ud800",
+    "Zoe\u0308",
   ]) {
     assert.throws(() => checkFileName(name), { code: "INVALID_ARGUMENT" }, JSON.stringify(name));
   }
@@ -74,6 +75,7 @@ test("a dictionary that does not fit together is refused, whatever is wrong with
     { sha1: Buffer.alloc(19) },
     { private: 0 },
     { name: "../x" },
+    { name: "Zoe\u0308" },
     { name: Buffer.of(0xff, 0xfe) },
     { "ssl-cert": 3 },
   ]) {

@@ -1,22 +1,30 @@
 // Who is in which group, and which group a torrent belongs to, remembered for as long as no row says otherwise: when
-// thousands of clients come at once, the same few rows would be read again for each pair of peers.
-import { type CurrentMember, currentMember, currentMembers } from "./memberships.ts";
+// thousands of clients come at once, the same few rows would be read again for each pair of peers. A row that is written
+// makes it forget what that row is about, and nothing else.
+import { type CurrentMember, currentMember, currentMembers, userIdOf } from "./memberships.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "./registry/registry.ts";
-import type { TorrentValue } from "./values.ts";
+import type { GroupValue, RevocationValue, TorrentValue } from "./values.ts";
 
 /** Of each; some 200 bytes. A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id. */
-const MOST_REMEMBERED = 20_000;
+const MOST_REMEMBERED = 50_000;
 /** Rows that say who is a member (memberships.ts), and whether a group stands. */
 const KINDS: readonly RecordKind[] = ["membership", "revocation", "user", "group"];
 
 export class KnownMembers {
   readonly #reader: RevisedReader;
-  /** Of KINDS, when the maps after it were begun. */
-  #revision = -1;
-  readonly #members = new Map<string, CurrentMember | undefined>();
-  readonly #accounts = new Map<string, readonly string[]>();
-  #accountsListed = 0;
-  readonly #standingGroups = new Map<string, boolean>();
+  /** Of KINDS, up to which rows were taken note of. */
+  readonly #revisions = new Map<RecordKind, number>();
+  /** By account and group claim; undefined: it is no member, and that is not for want of its name. */
+  readonly #members = new Map<string, Map<string, CurrentMember | undefined>>();
+  #memberCount = 0;
+  /** User id → the account that was found under it. */
+  readonly #accountNames = new Map<string, string>();
+  /** Group claim → accounts in it, whether their names stand or not: those who are connected are told, and theirs do. */
+  readonly #rosters = new Map<string, Set<string>>();
+  #rosterSize = 0;
+  /** Claims of groups that stand, by name and the other way round. */
+  readonly #standing = new Map<string, string>();
+  readonly #standingNames = new Map<string, string>();
   /** Info-hash → group claim, which never changes. */
   readonly #groups = new Map<string, string>();
 
@@ -26,23 +34,32 @@ export class KnownMembers {
 
   /** The account as a member of that group; undefined if it is none. */
   member(groupClaimId: string, accountId: string): CurrentMember | undefined {
-    this.#forgetWhatChanged();
-    const key = recordKey(groupClaimId, accountId);
-    if (this.#members.has(key)) return this.#members.get(key);
+    this.#keepUp();
+    const known = this.#members.get(accountId);
+    if (known?.has(groupClaimId)) return known.get(groupClaimId);
     const member = currentMember(this.#reader, groupClaimId, accountId);
-    remember(this.#members, key, member);
+    // Whose name does not stand may get it back by a row that is not theirs.
+    if (member === undefined && userIdOf(this.#reader, accountId) === undefined) return undefined;
+    while (this.#memberCount >= MOST_REMEMBERED) this.#forgetAccount(first(this.#members));
+    const groups = this.#members.get(accountId) ?? new Map<string, CurrentMember | undefined>();
+    groups.set(groupClaimId, member);
+    this.#members.set(accountId, groups);
+    this.#memberCount++;
+    if (member !== undefined) this.#accountNames.set(member.userId, accountId);
     return member;
   }
 
-  /** The accounts in that group. */
-  accountsIn(groupClaimId: string): readonly string[] {
-    this.#forgetWhatChanged();
-    const known = this.#accounts.get(groupClaimId);
+  /** The accounts in that group. Not to be kept: it changes. */
+  accountsIn(groupClaimId: string): ReadonlySet<string> {
+    this.#keepUp();
+    const known = this.#rosters.get(groupClaimId);
     if (known !== undefined) return known;
-    const accounts = currentMembers(this.#reader, groupClaimId).map(({ accountId }) => accountId);
-    if (this.#accountsListed > MOST_REMEMBERED) this.#forgetAccounts();
-    this.#accounts.set(groupClaimId, accounts);
-    this.#accountsListed += accounts.length;
+    const accounts = new Set(currentMembers(this.#reader, groupClaimId).map(({ accountId }) => accountId));
+    while (this.#rosters.size > 0 && this.#rosterSize + accounts.size > MOST_REMEMBERED) {
+      this.#forgetRoster(first(this.#rosters));
+    }
+    this.#rosters.set(groupClaimId, accounts);
+    this.#rosterSize += accounts.size;
     return accounts;
   }
 
@@ -52,37 +69,101 @@ export class KnownMembers {
     if (groupClaimId === undefined) {
       groupClaimId = this.#reader.get<TorrentValue>("torrent", infoHash)?.groupClaimId;
       if (groupClaimId === undefined) return undefined;
-      remember(this.#groups, infoHash, groupClaimId);
+      if (this.#groups.size >= MOST_REMEMBERED) this.#groups.delete(first(this.#groups));
+      this.#groups.set(infoHash, groupClaimId);
     }
     return this.#stands(groupClaimId) ? groupClaimId : undefined;
   }
 
   #stands(groupClaimId: string): boolean {
-    this.#forgetWhatChanged();
-    let stands = this.#standingGroups.get(groupClaimId);
-    if (stands === undefined) {
-      stands = this.#reader.claimById("group", groupClaimId) !== undefined;
-      remember(this.#standingGroups, groupClaimId, stands);
+    this.#keepUp();
+    if (this.#standingNames.has(groupClaimId)) return true;
+    const claim = this.#reader.claimById<GroupValue>("group", groupClaimId);
+    // Not remembered: a claim that lost may stand again by the end of another one.
+    if (claim === undefined) return false;
+    if (this.#standing.size >= MOST_REMEMBERED) this.#forgetName(first(this.#standing));
+    this.#standing.set(claim.name, groupClaimId);
+    this.#standingNames.set(groupClaimId, claim.name);
+    return true;
+  }
+
+  #keepUp(): void {
+    for (const kind of KINDS) {
+      const revision = this.#reader.revision(kind);
+      const before = this.#revisions.get(kind);
+      if (revision === before) continue;
+      this.#revisions.set(kind, revision);
+      const places = before === undefined ? undefined : this.#reader.placesSince(kind, before);
+      if (places === undefined) this.#forgetAll();
+      else for (const { key, claimId } of places) this.#written(kind, key, claimId);
     }
-    return stands;
   }
 
-  #forgetWhatChanged(): void {
-    const revision = KINDS.reduce((sum, kind) => sum + this.#reader.revision(kind), 0);
-    if (revision === this.#revision) return;
-    this.#revision = revision;
+  #written(kind: RecordKind, key: string, claimId: string): void {
+    if (kind === "group") {
+      this.#forgetName(key);
+      return;
+    }
+    if (kind === "user") {
+      this.#forgetAccount(claimId);
+      // Whoever had the name until now may have lost it.
+      this.#forgetAccount(this.#accountNames.get(key) ?? "");
+      this.#accountNames.delete(key);
+      // Over, or beaten: seldom. Another one may stand in its place.
+      if (this.#reader.claimById("user", claimId) === undefined) this.#forgetRosters();
+      return;
+    }
+    const [groupClaimId = "", second = ""] = key.split("\u001f");
+    const accountId =
+      kind === "membership"
+        ? second
+        : this.#reader.get<RevocationValue>("revocation", recordKey(groupClaimId, second))?.accountId;
+    if (accountId === undefined) return;
+    const groups = this.#members.get(accountId);
+    if (groups?.delete(groupClaimId)) this.#memberCount--;
+    if (groups?.size === 0) this.#members.delete(accountId);
+    const roster = this.#rosters.get(groupClaimId);
+    if (roster === undefined) return;
+    const sizeBefore = roster.size;
+    if (currentMember(this.#reader, groupClaimId, accountId) === undefined) roster.delete(accountId);
+    else roster.add(accountId);
+    this.#rosterSize += roster.size - sizeBefore;
+  }
+
+  #forgetAccount(accountId: string): void {
+    this.#memberCount -= this.#members.get(accountId)?.size ?? 0;
+    for (const member of this.#members.get(accountId)?.values() ?? []) {
+      if (member !== undefined) this.#accountNames.delete(member.userId);
+    }
+    this.#members.delete(accountId);
+  }
+
+  #forgetRoster(groupClaimId: string): void {
+    this.#rosterSize -= this.#rosters.get(groupClaimId)?.size ?? 0;
+    this.#rosters.delete(groupClaimId);
+  }
+
+  #forgetRosters(): void {
+    this.#rosters.clear();
+    this.#rosterSize = 0;
+  }
+
+  #forgetName(groupId: string): void {
+    this.#standingNames.delete(this.#standing.get(groupId) ?? "");
+    this.#standing.delete(groupId);
+  }
+
+  #forgetAll(): void {
     this.#members.clear();
-    this.#forgetAccounts();
-    this.#standingGroups.clear();
-  }
-
-  #forgetAccounts(): void {
-    this.#accounts.clear();
-    this.#accountsListed = 0;
+    this.#memberCount = 0;
+    this.#accountNames.clear();
+    this.#forgetRosters();
+    this.#standing.clear();
+    this.#standingNames.clear();
   }
 }
 
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
-  if (map.size >= MOST_REMEMBERED) map.clear();
-  map.set(key, value);
+/** What was put in first of what is there. */
+function first(map: ReadonlyMap<string, unknown>): string {
+  return map.keys().next().value ?? "";
 }

@@ -209,9 +209,8 @@ export class Notices {
   #listeners(groupClaimId: string, known: Listeners): readonly string[] {
     const before = known.get(groupClaimId);
     if (before !== undefined) return before;
-    const found = this.#members
-      .accountsIn(groupClaimId)
-      .filter((accountId) => this.#connections.countOf(accountId) > 0);
+    const members = this.#members.accountsIn(groupClaimId);
+    const found = [...members].filter((accountId) => this.#connections.countOf(accountId) > 0);
     known.set(groupClaimId, found);
     return found;
   }

@@ -8,6 +8,7 @@ import {
   type Claim,
   type OriginId,
   type RecordKind,
+  type RecordPlace,
   type RegistryRecord,
   type RevisedReader,
   recordKey,
@@ -17,6 +18,8 @@ import {
   type VersionVector,
 } from "./registry.ts";
 
+/** Of each kind, for who keeps up with what is written (known-members.ts): some 150 bytes each. */
+const PLACES_REMEMBERED = 2_000;
 const SCHEMA_VERSION = 7;
 const SCHEMA = `
   CREATE TABLE record (
@@ -76,6 +79,8 @@ export class RecordTable implements RevisedReader {
   /** What the open transaction adds to each total: many of its rows add to the same one. */
   #totalChanges = new Map<string, number>();
   readonly #revisions = new Map<RecordKind, number>();
+  /** By kind: where the rows were written that made its latest revisions, oldest first. */
+  readonly #places = new Map<RecordKind, RecordPlace[]>();
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
   constructor(database: DatabaseSync, totalsOf: TotalsOf, alikeOf: AlikeOf) {
@@ -244,14 +249,31 @@ export class RecordTable implements RevisedReader {
       this.#digest -= hashOf(existingCanonical);
       this.#addToTotals(existing, -1);
     }
-    this.#revise(kind);
+    this.#revise(kind, { key, claimId });
     this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hashOf(canonical));
     this.#addToTotals(record, 1);
     return true;
   }
 
-  #revise(kind: RecordKind): void {
+  placesSince(kind: RecordKind, revision: number): readonly RecordPlace[] | undefined {
+    const count = this.revision(kind) - revision;
+    if (count === 0) return [];
+    const places = this.#places.get(kind) ?? [];
+    return count > 0 && count <= places.length ? places.slice(-count) : undefined;
+  }
+
+  /** @param place undefined: somewhere */
+  #revise(kind: RecordKind, place?: RecordPlace): void {
     this.#revisions.set(kind, this.revision(kind) + 1);
+    if (place === undefined) {
+      this.#places.delete(kind);
+      return;
+    }
+    const places = this.#places.get(kind) ?? [];
+    places.push(place);
+    // Not at each row: that many are moved.
+    if (places.length >= 2 * PLACES_REMEMBERED) places.splice(0, PLACES_REMEMBERED);
+    this.#places.set(kind, places);
   }
 
   #addToTotals(row: RegistryRecord, times: 1 | -1): void {

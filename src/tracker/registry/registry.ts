@@ -121,6 +121,17 @@ export interface RegistryReader {
 export interface RevisedReader extends RegistryReader {
   /** Another number once a row of that kind was written: what was worked out from such rows holds while it is the same. */
   revision(kind: RecordKind): number;
+  /**
+   * Where rows of that kind were written since then, each place perhaps more than once; undefined if that is too long ago to
+   * be remembered, or some of it was rolled back.
+   */
+  placesSince(kind: RecordKind, revision: number): readonly RecordPlace[] | undefined;
+}
+
+/** Of a row, without what it says. */
+export interface RecordPlace {
+  readonly key: string;
+  readonly claimId: Stamp | "";
 }
 
 /** What can be written in a transaction; reads see what was written before in the same one. */

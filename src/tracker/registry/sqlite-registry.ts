@@ -14,6 +14,7 @@ import {
   type MergeResult,
   type OriginId,
   type RecordKind,
+  type RecordPlace,
   type Registry,
   type RegistryRecord,
   type RegistryWriter,
@@ -228,6 +229,10 @@ export class SqliteRegistry implements Registry {
 
   revision(kind: RecordKind): number {
     return this.#table.revision(kind);
+  }
+
+  placesSince(kind: RecordKind, revision: number): readonly RecordPlace[] | undefined {
+    return this.#table.placesSince(kind, revision);
   }
 
   hasWrite(writeId: string): boolean {

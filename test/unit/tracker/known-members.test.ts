@@ -1,0 +1,139 @@
+// What is remembered of members agrees with the registry after every row, and a row makes nothing else be read again.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { test } from "node:test";
+import type { Account } from "../../../src/api/schemas.ts";
+import {
+  acceptRequest,
+  createGroup,
+  leaveGroup,
+  removeMember,
+  requestToJoin,
+} from "../../../src/tracker/groups.ts";
+import { KnownMembers } from "../../../src/tracker/known-members.ts";
+import { currentMember, currentMembers, findGroup } from "../../../src/tracker/memberships.ts";
+import type { RegistryRecord } from "../../../src/tracker/registry/registry.ts";
+import { authority, town } from "./fixture.ts";
+
+test("after each of hundreds of commands it says what the registry says", async (t) => {
+  const place = town(t);
+  const known = new KnownMembers(place.registry);
+  const people: Account[] = [];
+  for (let at = 0; at < 6; at++) people.push(await place.user(`user${at}`));
+  const claims = new Set<string>();
+  let seed = 1;
+  const random = (most: number) => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % most;
+  };
+  for (let round = 0; round < 600; round++) {
+    const [one, other] = [people[random(6)], people[random(6)]];
+    const groupId = `group${random(3)}`;
+    if (one === undefined || other === undefined) assert.fail();
+    place.nowMs += 1_000;
+    const rules = [
+      () => place.as(one, (command) => createGroup(command, groupId, authority, randomUUID())),
+      () => place.as(one, (command) => requestToJoin(command, groupId, randomUUID())),
+      () => place.as(one, (command) => acceptRequest(command, groupId, other.userId)),
+      () => place.as(one, (command) => acceptRequest(command, groupId, other.userId)),
+      () => place.as(one, (command) => removeMember(command, groupId, other.userId)),
+      () => place.as(one, (command) => leaveGroup(command, groupId)),
+    ];
+    // Most are refused, which is no matter here.
+    await rules[random(rules.length)]?.().catch(() => {});
+    const claimId = findGroup(place.registry, groupId)?.claimId;
+    if (claimId !== undefined) claims.add(claimId);
+    for (const claim of claims) {
+      const members = currentMembers(place.registry, claim).map(({ accountId }) => accountId);
+      assert.deepEqual([...known.accountsIn(claim)].sort(), members.sort(), `round ${round}`);
+      for (const { accountId } of people) {
+        assert.deepEqual(known.member(claim, accountId), currentMember(place.registry, claim, accountId));
+      }
+    }
+  }
+  assert.ok(claims.size > 3, "groups ended and were founded again");
+});
+
+test("a row about one group makes nothing about another be read again", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob);
+  await place.group("books", carol);
+  const known = new KnownMembers(place.registry);
+  const films = findGroup(place.registry, "films")?.claimId ?? "";
+  const infoHash = "f".repeat(40);
+  await place.write((writer) => writer.put("torrent", infoHash, { groupClaimId: films }));
+  const ask = () => {
+    assert.equal(known.member(films, alice.accountId)?.userId, "alice");
+    assert.equal(known.member(films, carol.accountId), undefined);
+    assert.equal(known.accountsIn(films).size, 2);
+    assert.equal(known.groupOf(infoHash), films);
+  };
+  ask();
+  const reads = t.mock.method(place.registry, "list");
+  const claimReads = t.mock.method(place.registry, "claimById");
+  await place.as(bob, (command) => requestToJoin(command, "books", "m-bob"));
+  await place.as(carol, (command) => acceptRequest(command, "books", "bob"));
+  await place.as(carol, (command) => removeMember(command, "books", "bob"));
+  await place.as(bob, (command) => createGroup(command, "songs", authority, "m-bob-2"));
+  await place.user("dave");
+  reads.mock.resetCalls();
+  claimReads.mock.resetCalls();
+  ask();
+  assert.equal(reads.mock.callCount(), 0);
+  // Whether the new account and what it is called stand.
+  assert.ok(claimReads.mock.callCount() <= 2, `${claimReads.mock.callCount()} claims read`);
+});
+
+test("who loses the name to an earlier claim is a member no more, and the torrents of a group that does are nobody's", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const known = new KnownMembers(place.registry);
+  const claimId = findGroup(place.registry, "films")?.claimId ?? "";
+  const infoHash = "f".repeat(40);
+  await place.write((writer) => writer.put("torrent", infoHash, { groupClaimId: claimId }));
+  const row = (kind: "user" | "group", key: string, seq: number, value: object): RegistryRecord => {
+    const stamp = `00000000000${seq}-000000-apart`;
+    return { kind, key, claimId: stamp, stamp, origin: "apart", seq, writeId: `w${seq}`, value };
+  };
+  assert.equal(known.member(claimId, bob.accountId)?.userId, "bob");
+  assert.equal(known.groupOf(infoHash), claimId);
+  const [user, group] = [
+    row("user", "bob", 1, { createdAtMs: 1 }),
+    row("group", "films", 2, { ownerAccountId: "" }),
+  ];
+  await place.registry.merge([user, group]);
+  assert.equal(known.member(claimId, bob.accountId), currentMember(place.registry, claimId, bob.accountId));
+  assert.equal(known.member(claimId, bob.accountId), undefined);
+  assert.equal(known.groupOf(infoHash), undefined);
+});
+
+test("what was written too long ago to be remembered, and what was rolled back, is read again", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const known = new KnownMembers(place.registry);
+  const claimId = findGroup(place.registry, "films")?.claimId ?? "";
+  assert.equal(known.accountsIn(claimId).size, 1);
+  await place.write((writer) => {
+    for (let at = 0; at < 5_000; at++) {
+      const value = { state: "member", sinceMs: at, membershipId: `m${at}` };
+      writer.put("membership", `${claimId}\u001f${alice.accountId}\u001fm${at}`, value);
+    }
+  });
+  const bob = await place.user("bob");
+  await place.as(bob, (command) => requestToJoin(command, "films", "m-bob"));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.equal(known.accountsIn(claimId).size, 2);
+  const revisionBefore = place.registry.revision("membership");
+  await assert.rejects(
+    place.write((writer) => {
+      writer.put("membership", `${claimId}\u001fx\u001fm`, {});
+      known.accountsIn(claimId);
+      throw new Error("rolled back");
+    }),
+  );
+  assert.equal(place.registry.placesSince("membership", revisionBefore), undefined);
+  assert.equal(known.accountsIn(claimId).size, 2);
+});

@@ -119,13 +119,14 @@ export class SwarmPeers {
 
   /**
    * Devices to be named to one that takes part: all, if there are no more than `most`. Of more, a random sample: to who
-   * lacks pieces half of it seeds, or as many as there are; to a seed those who lack pieces, and one other seed.
+   * lacks pieces half of it seeds, or as many as there are; to a seed those who lack pieces, and two seeds, so that
+   * it knows that it is not alone even if one of them is itself.
    */
   sample(most: number, isForSeed: boolean, random: () => number): Part[] {
     const { seeds, leechers } = this.#listed;
     if (seeds.length + leechers.length <= most) return [...seeds, ...leechers];
     const seedCount = isForSeed
-      ? Math.min(seeds.length, 1)
+      ? Math.min(seeds.length, 2)
       : Math.min(seeds.length, Math.max(most - leechers.length, Math.ceil(most / 2)));
     return [...pick(seeds, seedCount, random), ...pick(leechers, most - seedCount, random)];
   }

@@ -158,6 +158,14 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("look-again") }),
   z.object({ type: z.literal("peer-online"), infoHash: infoHashSchema, peer: peerAddressSchema }),
   z.object({ type: z.literal("peer-offline"), infoHash: infoHashSchema, deviceId: z.string() }),
+  /** Many in a short time: how many, the first names, and who shared them if it was one person. */
+  z.object({
+    type: z.literal("files-shared"),
+    groupId: z.string(),
+    count: z.number().int(),
+    fileNames: z.array(z.string()).max(100),
+    userId: z.string().optional(),
+  }),
   z.object({ type: z.literal("file-shared"), groupId: z.string(), fileName: z.string(), userId: z.string() }),
 ]);
 export type TrackerEvent = z.infer<typeof trackerEventSchema>;

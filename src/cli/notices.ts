@@ -36,6 +36,13 @@ function describe(event: ClientEvent): Notice {
       };
     case "file-shared":
       return { tone: "plain", text: `${event.userId} shares ${event.fileName} in ${event.groupId}.` };
+    case "files-shared": {
+      const { userId = "Several people", groupId, count, fileNames } = event;
+      const named = fileNames.join(", ");
+      const others = count > fileNames.length ? ` and ${count - fileNames.length} more` : "";
+      const verb = event.userId === undefined ? "share" : "shares";
+      return { tone: "plain", text: `${userId} ${verb} ${count} files in ${groupId}: ${named}${others}.` };
+    }
     case "download-complete":
       return { tone: "good", text: renderCompletion(event.groupId, event.fileName) };
     case "download-paused":

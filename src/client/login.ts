@@ -26,6 +26,9 @@ import type { ClientEvent } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 
+/** Revocations may be among what is to be looked at: not long. */
+const LOOK_AGAIN_WITHIN_MS = 3_000;
+
 type LoginState =
   | { readonly status: "logged-out" }
   | { readonly status: "logged-in"; readonly account: Account; readonly profile: Profile };
@@ -50,6 +53,7 @@ export class Login {
   readonly #groupIds = new Set<string>();
   #state: LoginState = { status: "logged-out" };
   #events: { unsubscribe(): void } | undefined;
+  #lookingAgain: NodeJS.Timeout | undefined;
 
   constructor(options: LoginOptions) {
     this.#options = options;
@@ -238,12 +242,7 @@ export class Login {
         behind(this.#options.log, "leaving a group", this.#groupEnded(event.groupId, event.how));
         return;
       case "look-again":
-        behind(
-          this.#options.log,
-          "announcing again",
-          this.#announcer.announceAgain(this.#options.session.port),
-        );
-        this.connected();
+        this.#lookAgainSoon();
         return;
       case "name-taken-elsewhere":
         behind(this.#options.log, "giving up a name", this.#nameLost(event));
@@ -255,6 +254,18 @@ export class Login {
       default:
         this.#options.onEvent(event);
     }
+  }
+
+  /** Thousands may be told so at once: each asks at a moment of its own, once for all that it is told meanwhile. */
+  #lookAgainSoon(): void {
+    if (this.#lookingAgain !== undefined) return;
+    this.#lookingAgain = setTimeout(() => {
+      this.#lookingAgain = undefined;
+      if (this.#state.status !== "logged-in") return;
+      const { log, session } = this.#options;
+      behind(log, "announcing again", this.#announcer.announceAgain(session.port));
+      this.connected();
+    }, Math.random() * LOOK_AGAIN_WITHIN_MS).unref();
   }
 
   async #groupEnded(groupId: string, how: "removed" | "left" | "group-ended"): Promise<void> {

@@ -122,6 +122,16 @@ export type ClientEvent =
       readonly userId: string;
     }
   | {
+      /** Many in a short time. */
+      readonly type: "files-shared";
+      readonly groupId: string;
+      readonly count: number;
+      /** The first of them. */
+      readonly fileNames: readonly string[];
+      /** undefined: several people. */
+      readonly userId?: string | undefined;
+    }
+  | {
       readonly type: "download-complete";
       readonly groupId: string;
       readonly fileName: string;

@@ -4,8 +4,12 @@ import type { Account, TrackerEvent } from "../api/schemas.ts";
 
 /** A client needs one; a few more may be about to end. */
 const MAX_LISTENERS = 4;
+/** In one turn: whoever is told of more is to look again instead of reading it all. */
+const MAX_TOLD_IN_TURN = 2_000;
 /** In one message: at some 250 bytes each, 128 KB. */
 const MAX_EVENTS_TOGETHER = 500;
+
+const LOOK_AGAIN: TrackerEvent = { type: "look-again" };
 
 /** What TLS and TCP say of a client, not what it says of itself. */
 export interface ConnectionFacts {
@@ -73,6 +77,7 @@ export class Connection implements ConnectionFacts {
   /** Reaches whoever listens at the end of this turn; nobody keeps it for later. */
   tell(event: TrackerEvent): void {
     if (this.#listeners.length === 0) return;
+    if (this.#told.length >= MAX_TOLD_IN_TURN) this.#told.splice(0, this.#told.length - 1, LOOK_AGAIN);
     if (this.#told.push(event) === 1) queueMicrotask(() => this.#pass());
     this.#holder.onTell?.();
   }

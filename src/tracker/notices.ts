@@ -19,7 +19,30 @@ import {
   type RegistryRecord,
   recordKey,
 } from "./registry/registry.ts";
+import { TurnSlices } from "./turn-slices.ts";
 import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
+
+type SetTimer = (delayMs: number, callback: () => void) => () => void;
+
+/** Within this, what happens in a group is counted together. */
+const WINDOW_MS = 1_000;
+/** Files of a group whose coming is told one by one within it; of more, how many there are, and the first names. */
+const FILES_TOLD_SINGLY = 10;
+const NAMES_TOLD = 10;
+/** Memberships of a group whose end is told one by one within it; past that its members are to ask what ended. */
+const ENDS_TOLD_SINGLY = 50;
+
+/** What happened in a group since the window was opened. */
+interface Window {
+  filesTold: number;
+  /** Not told yet. */
+  filesHeld: number;
+  fileNames: string[];
+  /** Who shared all that is held, as far as it is one. */
+  sharedBy: { readonly accountId: string; readonly userId: string } | undefined;
+  endsTold: number;
+  hasEndsHeld: boolean;
+}
 
 /** By the claim of the group: the accounts that hear of what changes in it. */
 type Listeners = Map<string, readonly string[]>;
@@ -28,11 +51,23 @@ export class Notices {
   readonly #reader: RegistryReader;
   readonly #members: KnownMembers;
   readonly #connections: Connections;
+  readonly #setTimer: SetTimer;
+  readonly #slices: TurnSlices;
+  /** By group claim. */
+  readonly #windows = new Map<string, Window>();
+  readonly #cancels = new Set<() => void>();
 
-  constructor(reader: RegistryReader, members: KnownMembers, connections: Connections) {
+  constructor(reader: RegistryReader, members: KnownMembers, connections: Connections, setTimer: SetTimer) {
     this.#reader = reader;
     this.#members = members;
     this.#connections = connections;
+    this.#setTimer = setTimer;
+    this.#slices = new TurnSlices(setTimer);
+  }
+
+  close(): void {
+    for (const cancel of this.#cancels) cancel();
+    this.#slices.close();
   }
 
   /** @param isLocal the rows were written here: a claim that one of them ends for it was told as lost */
@@ -105,8 +140,15 @@ export class Notices {
     if (!isTold && currentMember(this.#reader, groupClaimId, accountId) === undefined) {
       this.#connections.tell(accountId, { type: "membership-ended", groupId, how });
     }
-    const event = { type: "revoked", groupId, userId, membershipId } as const;
-    for (const member of this.#listeners(groupClaimId, listeners)) this.#connections.tell(member, event);
+    const told = this.#listeners(groupClaimId, listeners);
+    if (told.length === 0) return;
+    const window = this.#windowOf(groupClaimId);
+    if (window.endsTold >= ENDS_TOLD_SINGLY) {
+      window.hasEndsHeld = true;
+      return;
+    }
+    window.endsTold++;
+    this.#tellAll(groupClaimId, told, { type: "revoked", groupId, userId, membershipId });
   }
 
   #groupChanged({ key, claimId, stamp, value }: RegistryRecord, hasLost: boolean): void {
@@ -136,8 +178,72 @@ export class Notices {
     if (this.#reader.claimById("file", claimId) === undefined) return;
     const userId = userIdOf(this.#reader, sharedByAccountId);
     if (userId === undefined) return;
-    const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
-    for (const member of told) this.#connections.tell(member, event);
+    const window = this.#windowOf(groupClaimId);
+    if (window.filesTold < FILES_TOLD_SINGLY) {
+      window.filesTold++;
+      this.#tellAll(groupClaimId, told, { type: "file-shared", groupId: group.groupId, fileName, userId });
+      return;
+    }
+    const isOfSame = window.filesHeld === 0 || window.sharedBy?.accountId === sharedByAccountId;
+    window.sharedBy = isOfSame ? { accountId: sharedByAccountId, userId } : undefined;
+    window.filesHeld++;
+    if (window.fileNames.length < NAMES_TOLD) window.fileNames.push(fileName);
+  }
+
+  #windowOf(groupClaimId: string): Window {
+    const open = this.#windows.get(groupClaimId);
+    if (open !== undefined) return open;
+    const window: Window = {
+      ...{ filesTold: 0, filesHeld: 0, fileNames: [], sharedBy: undefined, endsTold: 0, hasEndsHeld: false },
+    };
+    this.#windows.set(groupClaimId, window);
+    const cancel = this.#setTimer(WINDOW_MS, () => {
+      this.#cancels.delete(cancel);
+      this.#windows.delete(groupClaimId);
+      this.#tellHeld(groupClaimId, window);
+    });
+    this.#cancels.add(cancel);
+    return window;
+  }
+
+  #tellHeld(groupClaimId: string, { filesHeld, fileNames, sharedBy, hasEndsHeld }: Window): void {
+    const told = this.#listeners(groupClaimId, new Map());
+    if (hasEndsHeld) this.#tellAll(groupClaimId, told, { type: "look-again" });
+    const group = filesHeld === 0 ? undefined : groupByClaim(this.#reader, groupClaimId);
+    if (group === undefined) return;
+    const { groupId } = group;
+    const [fileName] = fileNames;
+    const others = told.filter((member) => member !== sharedBy?.accountId);
+    if (filesHeld === 1 && sharedBy !== undefined && fileName !== undefined) {
+      this.#tellAll(groupClaimId, others, {
+        type: "file-shared",
+        groupId,
+        fileName,
+        userId: sharedBy.userId,
+      });
+      return;
+    }
+    const by = sharedBy === undefined ? {} : { userId: sharedBy.userId };
+    this.#tellAll(groupClaimId, others, {
+      type: "files-shared",
+      groupId,
+      count: filesHeld,
+      fileNames,
+      ...by,
+    });
+  }
+
+  /** To thousands it goes out over some turns of the event loop, in the order in which things happened in the group. */
+  #tellAll(groupClaimId: string, accountIds: readonly string[], event: TrackerEvent): void {
+    void this.#slices.run(groupClaimId, this.#tellSteps(accountIds, event));
+  }
+
+  *#tellSteps(accountIds: readonly string[], event: TrackerEvent): Generator<void> {
+    for (const accountId of accountIds) {
+      this.#slices.spend(this.#connections.countOf(accountId));
+      this.#connections.tell(accountId, event);
+      yield;
+    }
   }
 
   /**

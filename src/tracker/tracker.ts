@@ -110,6 +110,7 @@ export class Tracker {
   readonly #connections = new Connections();
   readonly #presence: Presence;
   readonly #peers: PeerExchange;
+  readonly #notices: Notices;
   readonly #changes: Changes;
   readonly #replication: Replication;
   readonly #metrics: Metrics;
@@ -155,11 +156,12 @@ export class Tracker {
       setTimer,
     });
     this.#peers = new PeerExchange(members, this.#presence, this.#connections, setTimer);
+    this.#notices = new Notices(registry, members, this.#connections, setTimer);
     this.#changes = new Changes({
       ...{ registry, log, members },
       connections: this.#connections,
       presence: this.#presence,
-      notices: new Notices(registry, members, this.#connections),
+      notices: this.#notices,
       write: (work) => this.#writeInside(randomUUID(), work),
     });
     this.#replication = new Replication({
@@ -298,6 +300,7 @@ export class Tracker {
     this.#replication.close();
     this.#presence.close();
     this.#peers.close();
+    this.#notices.close();
     this.#registry.close();
     this.#pins.close();
   }

@@ -46,7 +46,16 @@ function connect(connections: Connections, account: Account): Omit<Person, "acco
 async function village(t: TestContext, ...userIds: string[]) {
   const place: Town = town(t);
   const connections = new Connections();
-  const notices = new Notices(place.registry, new KnownMembers(place.registry), connections);
+  const timers = new Set<() => void>();
+  const setTimer = (_delayMs: number, callback: () => void) => {
+    timers.add(callback);
+    return () => timers.delete(callback);
+  };
+  /** The event loop turns, and what waits for a second is due. */
+  const aSecondLater = () => {
+    for (const callback of [...timers]) if (timers.delete(callback)) callback();
+  };
+  const notices = new Notices(place.registry, new KnownMembers(place.registry), connections, setTimer);
   const people: Person[] = [];
   for (const userId of userIds) {
     const account = await place.user(userId);
@@ -61,7 +70,7 @@ async function village(t: TestContext, ...userIds: string[]) {
     notices.changed(records, []);
   };
   const heard = () => people.map(({ told }) => told.splice(0));
-  return { place, connections, notices, people, as, heard };
+  return { place, connections, notices, people, as, heard, aSecondLater };
 }
 
 test("each change of membership is told to whom it concerns, and to nobody else", async (t) => {
@@ -321,4 +330,57 @@ test("peers are told to members who announced the torrent, of members who did, a
   assert.deepEqual([alice, bob].map(peersOf), [[], []]);
   presence.depart(alice.connection.id);
   assert.deepEqual(heard()[1], []);
+});
+
+test("of many files shared in a second ten are told singly, of the others how many there are, and the first names", async (t) => {
+  const { place, people, as, heard, aSecondLater } = await village(t, "alice", "bob", "dave");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const share = (who: Account, name: string) => {
+    const { info, sha1 } = metainfoFor(name);
+    return as(who, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  };
+  for (let at = 0; at < 40; at++) await share(bob, `film ${at}`);
+  const [singly = [], bobs] = heard();
+  assert.deepEqual([singly.length, bobs], [10, []]);
+  assert.deepEqual(singly[9], { type: "file-shared", groupId: "films", fileName: "film 9", userId: "bob" });
+  aSecondLater();
+  const fileNames = Array.from({ length: 10 }, (_, at) => `film ${at + 10}`);
+  const event = { type: "files-shared", groupId: "films", count: 30, fileNames, userId: "bob" };
+  assert.deepEqual(heard(), [[event], [], []]);
+  for (let at = 0; at < 11; at++) await share(bob, `book ${at}`);
+  heard();
+  aSecondLater();
+  const last = { type: "file-shared", groupId: "films", fileName: "book 10", userId: "bob" };
+  assert.deepEqual(heard(), [[last], [], []], "one is told as ever");
+  for (let at = 0; at < 11; at++) await share(bob, `song ${at}`);
+  await share(alice, "hers");
+  heard();
+  aSecondLater();
+  const several = { type: "files-shared", groupId: "films", count: 2, fileNames: ["song 10", "hers"] };
+  assert.deepEqual(heard(), [[several], [several], []]);
+});
+
+test("of many memberships that end in a second fifty are told singly, then the members are to ask what ended", async (t) => {
+  const { place, notices, people, heard, aSecondLater } = await village(t, "alice", "bob", "dave");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  const { accountId } = await place.user("carol");
+  const records = Array.from({ length: 200 }, (_, at): RegistryRecord => {
+    const key = recordKey(claimId, `m${at}`);
+    const value = { accountId, how: "removed", endedAtMs: 1 };
+    return { kind: "revocation", key, claimId: "", value, stamp: "s", origin: "o", seq: at, writeId: "w" };
+  });
+  notices.changed(records, []);
+  const lengths = heard().map((events) => events.length);
+  assert.deepEqual(lengths, [50, 50, 0]);
+  aSecondLater();
+  assert.deepEqual(heard(), [[{ type: "look-again" }], [{ type: "look-again" }], []]);
+  notices.changed(records.slice(0, 50), []);
+  heard();
+  aSecondLater();
+  assert.deepEqual(heard(), [[], [], []]);
 });

@@ -62,11 +62,7 @@ test("of a large swarm, who lacks pieces gets half seeds, all of them if they ar
     assert.deepEqual([sample.length, new Set(sample).size, seedsOf(sample)], [100, 100, expected]);
   }
   const forSeed = swarmOf(5_000, 5_000).sample(100, true, Math.random);
-  assert.deepEqual(
-    [forSeed.length, seedsOf(forSeed)],
-    [100, 2],
-    "so that it knows that it is not alone",
-  );
+  assert.deepEqual([forSeed.length, seedsOf(forSeed)], [100, 2], "so that it knows that it is not alone");
   assert.equal(seedsOf(swarmOf(60, 40).sample(100, true, Math.random)), 60, "of a small swarm all are named");
 });
 

@@ -40,6 +40,7 @@ export const errorCodes = {
   // Between the machines
   TRACKERS_UNREACHABLE: "None of the trackers answers.",
   TRACKER_CANNOT_WRITE: "The tracker cannot write now, and no other one answers.",
+  TRACKER_BUSY: "The tracker has more to do than it can do now; wait and try again.",
   TRACKER_KEY_CHANGED: "A tracker shows another key than before.",
   ADDRESS_IN_USE: "The address to listen on is taken, or is not this machine's.",
   DATA_DIR_IN_USE: "Another process uses that data directory.",
@@ -61,10 +62,13 @@ export type ErrorCode = keyof typeof errorCodes;
 export class MiniTorrentError extends Error {
   override readonly name = "MiniTorrentError";
   readonly code: ErrorCode;
+  /** After which time the same is worth another try, if waiting resolves it. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, sentence: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, sentence: string, options?: { cause?: unknown; retryAfterMs?: number }) {
     super(sentence, options);
     this.code = code;
+    this.retryAfterMs = options?.retryAfterMs;
   }
 }
 

@@ -1,6 +1,7 @@
 // Password hashes: argon2id (RFC 9106) in the PHC string format. The cost is OWASP's first recommendation for
-// argon2id (Password Storage Cheat Sheet: "m=19456 (19 MiB), t=2, p=1").
-import { type Argon2Parameters, argon2, randomBytes, timingSafeEqual } from "node:crypto";
+// argon2id (Password Storage Cheat Sheet: "m=19456 (19 MiB), t=2, p=1"). Each function takes that time on the thread that
+// calls it: a tracker calls them in a thread of their own (tracker/password-worker.ts).
+import { argon2Sync, randomBytes, timingSafeEqual } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
 
 const MEMORY_KIB = 19456;
@@ -18,9 +19,9 @@ const PHC =
   /^\$argon2id\$v=19\$m=(?<memory>\d{1,7}),t=(?<passes>\d{1,2}),p=(?<lanes>\d{1,2})\$(?<salt>[A-Za-z0-9+/]+)\$(?<tag>[A-Za-z0-9+/]+)$/;
 
 /** @returns the hash with salt and cost, as a PHC string: `$argon2id$v=19$m=…,t=…,p=…$salt$tag` */
-export async function hashPassword(password: string): Promise<string> {
+export function hashPassword(password: string): string {
   const nonce = randomBytes(SALT_BYTES);
-  const tag = await derive({
+  const tag = argon2Sync("argon2id", {
     message: canonical(password),
     nonce,
     memory: MEMORY_KIB,
@@ -36,7 +37,7 @@ export async function hashPassword(password: string): Promise<string> {
  *
  * @throws MiniTorrentError INTERNAL for a hash that is not of the form that `hashPassword` makes
  */
-export async function verifyPassword(hash: string, password: string): Promise<boolean> {
+export function verifyPassword(hash: string, password: string): boolean {
   const parts = PHC.exec(hash)?.groups;
   const memory = Number(parts?.memory);
   const passes = Number(parts?.passes);
@@ -55,13 +56,14 @@ export async function verifyPassword(hash: string, password: string): Promise<bo
     expected.length <= MAX_TAG_BYTES;
   if (!isUsable) throw new MiniTorrentError("INTERNAL", "A stored password hash cannot be read.");
   const message = canonical(password);
-  const tag = await derive({ message, nonce, memory, passes, parallelism, tagLength: expected.length });
+  const tagLength = expected.length;
+  const tag = argon2Sync("argon2id", { message, nonce, memory, passes, parallelism, tagLength });
   return timingSafeEqual(tag, expected);
 }
 
 /** Spends what `verifyPassword` spends, so that a login's time does not say whether the user exists. */
-export async function verifyNoOne(password: string): Promise<false> {
-  await hashPassword(password);
+export function verifyNoOne(password: string): false {
+  hashPassword(password);
   return false;
 }
 
@@ -72,10 +74,4 @@ function canonical(password: string): Buffer {
 
 function base64(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("base64").replace(/=+$/, "");
-}
-
-function derive(parameters: Argon2Parameters): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    argon2("argon2id", parameters, (error, tag) => (error === null ? resolve(tag) : reject(error)));
-  });
 }

@@ -2,21 +2,22 @@
 // handshake, stands for the account at every tracker until it logs out. Passwords are hashed before a transaction begins.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
-import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
 import { takenSentence } from "./look-alikes.ts";
+import type { Passwords } from "./password-hasher.ts";
 import { type Payer, paidBy } from "./payers.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
 import type { CredentialValue, DeviceValue, UserValue } from "./values.ts";
 
-/** @throws MiniTorrentError USER_EXISTS */
+/** @throws MiniTorrentError USER_EXISTS, TRACKER_BUSY */
 export async function prepareUser(
   reader: RegistryReader,
+  passwords: Passwords,
   writeId: string,
   userId: string,
   password: string,
 ): Promise<CredentialValue> {
   if (!reader.hasWrite(writeId)) requireFreeUserId(reader, userId);
-  return { passwordHash: await hashPassword(password) };
+  return { passwordHash: await passwords.hash(password) };
 }
 
 /** @throws MiniTorrentError USER_EXISTS */
@@ -41,10 +42,11 @@ export function createUser(
 /**
  * The account that user id and password belong to. Takes the same time whether or not there is such a user.
  *
- * @throws MiniTorrentError BAD_CREDENTIALS
+ * @throws MiniTorrentError BAD_CREDENTIALS, TRACKER_BUSY
  */
 export async function authenticate(
   reader: RegistryReader,
+  passwords: Passwords,
   userId: string,
   password: string,
 ): Promise<Account> {
@@ -53,8 +55,8 @@ export async function authenticate(
     accountId === undefined ? undefined : reader.get<CredentialValue>("credential", accountId);
   const matches =
     credential === undefined
-      ? await verifyNoOne(password)
-      : await verifyPassword(credential.passwordHash, password);
+      ? await passwords.verifyNoOne(password)
+      : await passwords.verify(credential.passwordHash, password);
   if (accountId === undefined || !matches) {
     throw new MiniTorrentError(
       "BAD_CREDENTIALS",

@@ -100,6 +100,7 @@ async function consume(limiter: RateLimiterMemory, key: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof RateLimiterRes)) throw error;
     const seconds = Math.ceil(error.msBeforeNext / 1000);
-    throw new MiniTorrentError("TOO_MANY_ATTEMPTS", `Too many attempts; try again in ${seconds} s.`);
+    const sentence = `Too many attempts; try again in ${seconds} s.`;
+    throw new MiniTorrentError("TOO_MANY_ATTEMPTS", sentence, { retryAfterMs: seconds * 1000 });
   }
 }

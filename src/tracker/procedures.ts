@@ -10,6 +10,7 @@ import type { AttemptLimits } from "./attempt-limits.ts";
 import type { CertifiedKeys } from "./certified-keys.ts";
 import type { Command } from "./command.ts";
 import type { Connection, Connections } from "./connection.ts";
+import type { PasswordHasher } from "./password-hasher.ts";
 import { networkIdOf, paidBy } from "./payers.ts";
 import type { PeerExchange } from "./peer-exchange.ts";
 import type { Presence } from "./presence.ts";
@@ -37,6 +38,7 @@ export interface RouterServices {
   readonly presence: Presence;
   readonly peers: PeerExchange;
   readonly limits: AttemptLimits;
+  readonly passwords: PasswordHasher;
   readonly accountLimits: AccountLimits & QuotaLimits;
   readonly certifiedKeys: CertifiedKeys;
   readonly nowMs: () => number;
@@ -57,12 +59,15 @@ type CommandContext = RouterContext & { readonly account: Account };
 
 export const t = initTRPC.context<RouterContext>().create({
   errorFormatter({ shape, error, path, ctx }) {
-    const { code, message } = describe(error);
+    const { code, message, retryAfterMs } = describe(error);
     if (code === "INTERNAL") ctx?.tracker.reportFault(error.cause ?? error, path ?? "");
     return {
       ...shape,
       message,
-      data: { code: shape.data.code, httpStatus: shape.data.httpStatus, minitorrentCode: code },
+      data: {
+        ...{ code: shape.data.code, httpStatus: shape.data.httpStatus, minitorrentCode: code },
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      },
     };
   },
 });
@@ -151,7 +156,9 @@ export async function confirmedEndingCommand<T>(
 }
 
 /** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */
-function describe(error: TRPCError): Pick<MiniTorrentError, "code" | "message"> {
+function describe(
+  error: TRPCError,
+): Pick<MiniTorrentError, "code" | "message"> & Partial<Pick<MiniTorrentError, "retryAfterMs">> {
   const { cause } = error;
   if (cause instanceof MiniTorrentError) return cause;
   if (cause instanceof ZodError) {

@@ -82,7 +82,11 @@ const session = t.router({
       const { tracker, connection } = ctx;
       const { writeId, isRetry, userId, password } = input;
       await tracker.limits.createAccount(connection.host);
-      const credential = await prepareUser(tracker.registry, writeId, userId, password);
+      const passwords = tracker.passwords.passwordsFor({
+        ...{ purpose: "new-account", userId },
+        address: connection.host,
+      });
+      const credential = await prepareUser(tracker.registry, passwords, writeId, userId, password);
       const [nowMs, networkId] = [tracker.nowMs(), networkIdOf(connection.host)];
       const create = (reader: RegistryWriter): void => {
         const payer = { accountId: "", networkId };
@@ -98,8 +102,12 @@ const session = t.router({
       const { tracker, connection } = ctx;
       const { writeId, userId, password } = input;
       try {
+        const passwords = tracker.passwords.passwordsFor({
+          ...{ purpose: "login", userId },
+          address: connection.host,
+        });
         const account = await tracker.limits.login(connection.host, userId, () =>
-          authenticate(tracker.registry, userId, password),
+          authenticate(tracker.registry, passwords, userId, password),
         );
         requireRoom(ctx, account);
         await tracker.limits.write(account.accountId);

@@ -30,6 +30,7 @@ import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { alikeOf } from "./look-alikes.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
+import { PasswordHasher } from "./password-hasher.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
 import type { ConfirmedWrite } from "./procedures.ts";
@@ -115,6 +116,7 @@ export class Tracker {
   readonly #replication: Replication;
   readonly #metrics: Metrics;
   readonly #lag = new ReplicationLag();
+  readonly #passwords = new PasswordHasher();
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
   #hasCaughtUp = false;
@@ -297,6 +299,7 @@ export class Tracker {
     this.#clockWatch?.close();
     this.#links?.close();
     await this.#server?.close();
+    await this.#passwords.close();
     this.#replication.close();
     this.#presence.close();
     this.#peers.close();
@@ -321,6 +324,7 @@ export class Tracker {
         presence: this.#presence,
         peers: this.#peers,
         limits: new AttemptLimits(limits),
+        passwords: this.#passwords,
         accountLimits: limits,
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),
         nowMs: () => this.#clockGuard.nowMs(),

@@ -6,27 +6,30 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mock, test } from "node:test";
+import { mock, type TestContext, test } from "node:test";
 import { pino } from "pino";
+import { ApiClient } from "../../harness/api-client.ts";
 import { freePorts } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
+import type { Address } from "../../src/api/addresses.ts";
 import { readPasswordFile } from "../../src/cli/password-file.ts";
+import { createDeviceIdentity } from "../../src/identity/certificates.ts";
 import { authenticate, createUser } from "../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../src/tracker/attempt-limits.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
-import { town } from "../unit/tracker/fixture.ts";
+import { passwordsHere, town } from "../unit/tracker/fixture.ts";
 
 const SECRET = "Hunter2-that-nobody-may-read";
 
 test("a login with an unknown user id does the work of one with a wrong password, at the stated cost", async (t) => {
   const { hashPassword } = await import("../../src/identity/passwords.ts");
   const { registry, write } = town(t);
-  const passwordHash = await hashPassword("right");
+  const passwordHash = hashPassword("right");
   assert.match(passwordHash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
   await write((writer) => createUser(writer, randomUUID(), "alice", { passwordHash }, 0));
   const work: unknown[] = [];
-  const { argon2 } = crypto;
-  mock.method(crypto, "argon2", (...args: Parameters<typeof argon2>) => {
+  const { argon2Sync } = crypto;
+  mock.method(crypto, "argon2Sync", (...args: Parameters<typeof argon2Sync>) => {
     const [algorithm, { memory, passes, parallelism, tagLength, nonce }] = args;
     work.push({
       algorithm,
@@ -36,14 +39,14 @@ test("a login with an unknown user id does the work of one with a wrong password
       tagLength,
       nonceBytes: Buffer.from(nonce as Buffer).length,
     });
-    return argon2(...args);
+    return argon2Sync(...args);
   });
   syncBuiltinESMExports();
   try {
     const answers: unknown[] = [];
     for (const userId of ["alice", "nobody"]) {
       await assert.rejects(
-        authenticate(registry, userId, "wrong"),
+        authenticate(registry, passwordsHere, userId, "wrong"),
         (error: Error) => answers.push(error.message) > 0,
       );
     }
@@ -82,6 +85,60 @@ test("one address has a hundred failures, over all accounts", async () => {
     limits.login("198.51.100.1", "other", async () => "in"),
     { code: "TOO_MANY_ATTEMPTS" },
   );
+});
+
+/** A tracker on loopback, to which one connects from addresses of choice. */
+async function trackerOf(t: TestContext) {
+  const dataDir = mkdtempSync(join(tmpdir(), "passwords-"));
+  const [port = 0] = await freePorts(1);
+  const address: Address = { host: "127.0.0.1", port };
+  const log = pino({ level: "silent" });
+  const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log });
+  const clients: ApiClient[] = [];
+  t.after(async () => {
+    for (const client of clients) client.close();
+    await tracker.close();
+    rmSync(dataDir, { recursive: true });
+  });
+  return async (localAddress: string) => {
+    const identity = await createDeviceIdentity();
+    const client = await ApiClient.connect({ ...address, identity, localAddress });
+    clients.push(client);
+    return client;
+  };
+}
+
+test("600 accounts made at once from one address keep nobody from logging in, certificates or new groups", async (t) => {
+  const connect = await trackerOf(t);
+  const member = await connect("127.78.0.1");
+  await member.signUp("alice");
+  const flooders = await Promise.all(Array.from({ length: 6 }, () => connect("127.78.0.2")));
+  let made = 0;
+  const first = Promise.withResolvers<void>();
+  for (let account = 0; account < 600; account++) {
+    const input = { writeId: randomUUID(), userId: `flood${account}`, password: "x" };
+    flooders[account % 6]?.mutate("session.createUser", input).then(
+      () => {
+        made++;
+        first.resolve();
+      },
+      () => undefined, // the test is over
+    );
+  }
+  await first.promise;
+  await member.mutate("groups.create", { writeId: randomUUID(), groupId: "films" });
+  await member.query("groups.certificate", { groupId: "films" });
+  const again = await connect("127.78.0.3");
+  await again.mutate("session.login", {
+    writeId: randomUUID(),
+    userId: "alice",
+    password: "password of alice",
+  });
+  const neighbour = await connect("127.78.0.2");
+  await neighbour.mutate("session.login", {
+    ...{ writeId: randomUUID(), userId: "alice", password: "password of alice" },
+  });
+  assert.ok(made < 60, `${made} of the flood came first`);
 });
 
 test("a password file that others may read, or that says nothing, is not used", (t) => {

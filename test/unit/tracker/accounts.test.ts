@@ -10,31 +10,31 @@ import {
   prepareUser,
 } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
-import { town } from "./fixture.ts";
+import { passwordsHere as passwords, town } from "./fixture.ts";
 
 test("an account is made once, and its password opens it alone", async (t) => {
   const { registry, write } = town(t);
   const writeId = randomUUID();
   const create = async (id: string) => {
-    const credential = await prepareUser(registry, id, "alice", "secret");
+    const credential = await prepareUser(registry, passwords, id, "alice", "secret");
     await write((writer) => createUser(writer, id, "alice", credential, 1), id);
   };
   await create(writeId);
-  const { accountId } = await authenticate(registry, "alice", "secret");
+  const { accountId } = await authenticate(registry, passwords, "alice", "secret");
   await create(writeId);
   await assert.rejects(create(randomUUID()), { code: "USER_EXISTS" });
-  assert.equal((await authenticate(registry, "alice", "secret")).accountId, accountId);
+  assert.equal((await authenticate(registry, passwords, "alice", "secret")).accountId, accountId);
   for (const [userId, password] of [
     ["alice", "Secret"],
     ["nobody", "secret"],
   ] as const) {
-    await assert.rejects(authenticate(registry, userId, password), { code: "BAD_CREDENTIALS" });
+    await assert.rejects(authenticate(registry, passwords, userId, password), { code: "BAD_CREDENTIALS" });
   }
 });
 
 test("two who want one name at the same time do not both get it", async (t) => {
   const { registry, write } = town(t);
-  const credential = await prepareUser(registry, "w", "alice", "secret");
+  const credential = await prepareUser(registry, passwords, "w", "alice", "secret");
   const create = () => write((writer) => createUser(writer, randomUUID(), "alice", credential, 1));
   const outcomes = await Promise.allSettled([create(), create()]);
   assert.deepEqual(outcomes.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);

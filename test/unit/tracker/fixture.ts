@@ -3,11 +3,13 @@
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
+import { hashPassword, verifyNoOne, verifyPassword } from "../../../src/identity/passwords.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
 import { createUser } from "../../../src/tracker/accounts.ts";
 import type { Command } from "../../../src/tracker/command.ts";
 import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/groups.ts";
 import { alikeOf } from "../../../src/tracker/look-alikes.ts";
+import type { Passwords } from "../../../src/tracker/password-hasher.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import { totalsOf } from "../../../src/tracker/totals.ts";
@@ -26,6 +28,13 @@ export interface Town {
 
 /** Not a certificate: rules only compare it. */
 export const authority = { certificatePem: "the CA of films", privateKeyPem: "its key" };
+
+/** Hashed by the thread that asks. */
+export const passwordsHere: Passwords = {
+  hash: async (password) => hashPassword(password),
+  verify: async (hash, password) => verifyPassword(hash, password),
+  verifyNoOne: async (password) => verifyNoOne(password),
+};
 
 /** @param stampMs the clock of the registry's stamps */
 export function town(t: TestContext, stampMs: () => number = Date.now): Town {

@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { authenticate, createUser, prepareUser } from "../../../src/tracker/accounts.ts";
 import { listGroups, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
 import { lookAlikeKey } from "../../../src/tracker/look-alikes.ts";
-import { town } from "./fixture.ts";
+import { passwordsHere as passwords, town } from "./fixture.ts";
 
 const SAME: readonly (readonly string[])[] = [
   ["bob", "Bob", "BOB", "b0b", "bOb"],
@@ -57,7 +57,7 @@ describe("ids that look alike", () => {
         code: "USER_EXISTS",
         message: new RegExp(`'${userId}' looks like 'bob', which is taken; choose`),
       };
-      await assert.rejects(prepareUser(registry, "w", userId, "secret"), refusal);
+      await assert.rejects(prepareUser(registry, passwords, "w", userId, "secret"), refusal);
       const credential = { passwordHash: "" };
       await assert.rejects(
         write((writer) => createUser(writer, randomUUID(), userId, credential, 1)),
@@ -69,11 +69,11 @@ describe("ids that look alike", () => {
 
   it("open no account but the one that is spelled so", async (t) => {
     const { registry, write } = town(t);
-    const credential = await prepareUser(registry, "w", "bob", "secret");
+    const credential = await prepareUser(registry, passwords, "w", "bob", "secret");
     await write((writer) => createUser(writer, "w", "bob", credential, 1));
-    assert.equal((await authenticate(registry, "bob", "secret")).userId, "bob");
+    assert.equal((await authenticate(registry, passwords, "bob", "secret")).userId, "bob");
     for (const userId of ["Bob", "b0b"]) {
-      await assert.rejects(authenticate(registry, userId, "secret"), { code: "BAD_CREDENTIALS" });
+      await assert.rejects(authenticate(registry, passwords, userId, "secret"), { code: "BAD_CREDENTIALS" });
     }
   });
 

@@ -8,6 +8,7 @@ import { CertifiedKeys } from "../../../src/tracker/certified-keys.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
+import { PasswordHasher } from "../../../src/tracker/password-hasher.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
 import { appRouter } from "../../../src/tracker/router.ts";
@@ -40,6 +41,7 @@ test("a session is not read again for each call, and is over with its row, or wh
     connection,
     tracker: {
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
+      passwords: new PasswordHasher(),
       write: (_writeId, work) => write(work),
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),

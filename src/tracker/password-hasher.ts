@@ -1,0 +1,197 @@
+// Password hashing in a place of its own: threads that do nothing else, and a bounded queue before them that is fair
+// between network addresses, and between accounts of one address. A flood of it delays other passwords of the same
+// address, and nothing else. A thread that dies is replaced.
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { networkOf } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import { FairQueue } from "./fair-queue.ts";
+import type { PasswordAnswer, PasswordJob, PasswordWorkerReady } from "./password-worker.ts";
+
+/** Each holds 19 MiB while it hashes, and takes a core: one is left to the event loop. */
+const MOST_WORKERS = 2;
+/** Passwords that wait at once: some 1 KB each. At 25 ms a hash the last of them has its turn after 50 s. */
+const MOST_WAITING = 2_000;
+/** Whoever waits longer has most likely given up. */
+const LONGEST_WAIT_MS = 60_000;
+/** What somebody who is turned away is told to wait: the time that what waits now takes, between these. */
+const SHORTEST_RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 30_000;
+/** What a hash is taken to cost before one was measured. */
+const FIRST_HASH_MS = 25;
+/** Of the average so much is the newest hash. */
+const NEWEST_SHARE = 0.1;
+
+/** What accounts are made of and opened with (identity/passwords.ts), done elsewhere. */
+export interface Passwords {
+  /** @throws MiniTorrentError TRACKER_BUSY */
+  hash(password: string): Promise<string>;
+  /** @throws MiniTorrentError TRACKER_BUSY, INTERNAL */
+  verify(hash: string, password: string): Promise<boolean>;
+  /** @throws MiniTorrentError TRACKER_BUSY */
+  verifyNoOne(password: string): Promise<boolean>;
+}
+
+/**
+ * Why a password is hashed. Each purpose has its share of the threads, so that no flood of one keeps the others from
+ * their turn: `known-login` is a login to an account that was logged in to from the same network before.
+ */
+export type PasswordPurpose = "known-login" | "login" | "new-account";
+
+export interface PasswordCaller {
+  readonly purpose: PasswordPurpose;
+  /** Where the call comes from, an IP address. */
+  readonly address: string;
+  readonly userId: string;
+}
+
+export interface PasswordHasherOptions {
+  /** @default one fewer than the cores, at least 1 and at most 2 */
+  readonly workerCount?: number;
+  /** @default 2,000 */
+  readonly mostWaiting?: number;
+  /** @default 60,000 */
+  readonly longestWaitMs?: number;
+}
+
+interface PendingPassword {
+  readonly job: PasswordJob;
+  readonly path: readonly string[];
+  resolve(result: string | boolean): void;
+  reject(error: MiniTorrentError): void;
+  /** Runs while it waits. */
+  readonly deadline: NodeJS.Timeout;
+}
+
+interface HashingThread {
+  worker: Worker | undefined;
+  isReady: boolean;
+  running: PendingPassword | undefined;
+  startedMs: number;
+}
+
+export class PasswordHasher {
+  readonly #longestWaitMs: number;
+  readonly #waiting: FairQueue<PendingPassword>;
+  readonly #threads: HashingThread[];
+  #averageMs = FIRST_HASH_MS;
+  #isClosed = false;
+
+  constructor(options: PasswordHasherOptions = {}) {
+    const { workerCount = defaultWorkerCount(), mostWaiting = MOST_WAITING } = options;
+    this.#longestWaitMs = options.longestWaitMs ?? LONGEST_WAIT_MS;
+    this.#waiting = new FairQueue(mostWaiting);
+    this.#threads = Array.from({ length: workerCount }, () => ({
+      worker: undefined,
+      isReady: false,
+      running: undefined,
+      startedMs: 0,
+    }));
+  }
+
+  /** Passwords that wait for a thread. */
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  passwordsFor(caller: PasswordCaller): Passwords {
+    return {
+      hash: async (password) => String(await this.#submit(caller, { kind: "hash", password })),
+      verify: async (hash, password) =>
+        (await this.#submit(caller, { kind: "verify", hash, password })) === true,
+      verifyNoOne: async (password) =>
+        (await this.#submit(caller, { kind: "verify-no-one", password })) === true,
+    };
+  }
+
+  /** What waits or is under way is refused, the threads end. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const pending of this.#waiting.takeAll()) this.#refuse(pending);
+    await Promise.all(this.#threads.map(({ worker }) => worker?.terminate()));
+  }
+
+  #submit({ purpose, address, userId }: PasswordCaller, job: PasswordJob): Promise<string | boolean> {
+    return new Promise((resolve, reject) => {
+      const path = [purpose, networkOf(address), userId];
+      const deadline = setTimeout(() => {
+        if (this.#waiting.remove(path, pending)) this.#refuse(pending);
+      }, this.#longestWaitMs);
+      const pending: PendingPassword = { job, path, resolve, reject, deadline };
+      if (this.#isClosed) {
+        this.#refuse(pending);
+        return;
+      }
+      const refused = this.#waiting.push(path, pending);
+      if (refused !== undefined) this.#refuse(refused);
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    for (const thread of this.#threads) {
+      if (this.#waiting.size === 0) return;
+      if (thread.worker === undefined) this.#start(thread);
+      if (!thread.isReady || thread.running !== undefined) continue;
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      clearTimeout(next.deadline);
+      thread.running = next;
+      thread.startedMs = performance.now();
+      thread.worker?.postMessage(next.job);
+    }
+  }
+
+  #start(thread: HashingThread): void {
+    // After a build this file and the worker's are JavaScript.
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const worker = new Worker(new URL(`./password-worker.${extension}`, import.meta.url));
+    let cause: unknown;
+    thread.worker = worker;
+    worker.on("message", (said: PasswordAnswer | PasswordWorkerReady) => {
+      if ("isReady" in said) thread.isReady = true;
+      else this.#settle(thread, said);
+      this.#dispatch();
+    });
+    worker.on("error", (error) => {
+      cause = error;
+    });
+    // "exit" always follows "error".
+    worker.on("exit", (exitCode) =>
+      this.#died(thread, cause ?? new Error(`the thread ended with exit code ${exitCode}`)),
+    );
+  }
+
+  #settle(thread: HashingThread, answer: PasswordAnswer): void {
+    const { running, startedMs } = thread;
+    thread.running = undefined;
+    this.#averageMs += NEWEST_SHARE * (performance.now() - startedMs - this.#averageMs);
+    if ("fault" in answer) running?.reject(new MiniTorrentError("INTERNAL", answer.fault));
+    else running?.resolve(answer.result);
+  }
+
+  #died(thread: HashingThread, cause: unknown): void {
+    const { running, isReady } = thread;
+    thread.worker = undefined;
+    thread.isReady = false;
+    thread.running = undefined;
+    if (running !== undefined) this.#refuse(running, cause);
+    // A thread that cannot even start takes what waits with it, unless another one is there: it must not be tried for ever.
+    if (!isReady && !this.#threads.some((other) => other.isReady)) {
+      for (const pending of this.#waiting.takeAll()) this.#refuse(pending, cause);
+    }
+    if (!this.#isClosed) this.#dispatch();
+  }
+
+  #refuse({ reject, deadline }: PendingPassword, cause?: unknown): void {
+    clearTimeout(deadline);
+    const drainMs = (this.#waiting.size * this.#averageMs) / this.#threads.length;
+    const retryAfterMs = Math.ceil(Math.min(LONGEST_RETRY_MS, Math.max(SHORTEST_RETRY_MS, drainMs)));
+    const sentence = `The tracker has too many passwords to check at the moment; try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
+    reject(new MiniTorrentError("TRACKER_BUSY", sentence, { cause, retryAfterMs }));
+  }
+}
+
+function defaultWorkerCount(): number {
+  return Math.max(1, Math.min(MOST_WORKERS, availableParallelism() - 1));
+}

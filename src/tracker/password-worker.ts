@@ -1,0 +1,40 @@
+// The thread that hashes passwords, one after the other. node:crypto's asynchronous argon2 would take threads of the pool
+// that signatures and the disk need as well (libuv has one pool for a process, whatever its threads).
+import { parentPort } from "node:worker_threads";
+import { MiniTorrentError } from "../api/errors.ts";
+import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
+
+export type PasswordJob =
+  | { readonly kind: "hash"; readonly password: string }
+  | { readonly kind: "verify"; readonly hash: string; readonly password: string }
+  | { readonly kind: "verify-no-one"; readonly password: string };
+
+export type PasswordAnswer = { readonly result: string | boolean } | { readonly fault: string };
+
+/** Said once, when the thread takes jobs. */
+export interface PasswordWorkerReady {
+  readonly isReady: true;
+}
+
+parentPort?.on("message", (job: PasswordJob) => {
+  let answer: PasswordAnswer;
+  try {
+    answer = { result: perform(job) };
+  } catch (error) {
+    // A stored hash may be what cannot be read; the password is in no message.
+    answer = { fault: error instanceof MiniTorrentError ? error.message : String(error) };
+  }
+  parentPort?.postMessage(answer);
+});
+parentPort?.postMessage({ isReady: true } satisfies PasswordWorkerReady);
+
+function perform(job: PasswordJob): string | boolean {
+  switch (job.kind) {
+    case "hash":
+      return hashPassword(job.password);
+    case "verify":
+      return verifyPassword(job.hash, job.password);
+    case "verify-no-one":
+      return verifyNoOne(job.password);
+  }
+}

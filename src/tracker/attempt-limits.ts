@@ -1,10 +1,12 @@
-// How often passwords may be tried, accounts made, and the tracker asked. Failed logins count; one that succeeds gives
-// its attempt back.
+// How often passwords may be tried, accounts made, and the tracker asked. Of logins only those with a wrong password count.
 // An address counts as its network (api/addresses.ts), since who has one IPv6 address has 2^64 of them.
-// No limit is on an account alone, so that nobody can lock a user out of it by failing on purpose elsewhere.
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+// No limit is on an account alone, so that nobody can lock a user out of it by failing on purpose elsewhere; and whoever
+// has logged in from a network before does not share the failures of its other users.
 import { networkOf } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
+import { FailureLimit, tooManyAttempts } from "./failure-limit.ts";
+import type { PasswordPurpose } from "./password-hasher.ts";
+import { type CountStore, WindowCounter } from "./window-counter.ts";
 
 export interface AttemptLimitOptions {
   /** Failed logins to one account from one address, within the window. */
@@ -14,16 +16,20 @@ export interface AttemptLimitOptions {
   /** Accounts made from one address within the window: each costs the tracker a hash, and rows for good. */
   readonly accountsPerAddress: number;
   readonly windowSeconds: number;
-  /** Calls of one account within CALL_WINDOW_SECONDS. */
+  /** Calls of one account within CALL_WINDOW_MS. */
   readonly callsPerAccount: number;
   /** Of these, calls that write: each costs every tracker a flush to disk. */
   readonly writesPerAccount: number;
-  /** The same over HOUR_SECONDS: rows that were replaced or ended leave traces for good. */
+  /** The same over HOUR_MS: rows that were replaced or ended leave traces for good. */
   readonly writesPerAccountAndHour: number;
 }
 
-const CALL_WINDOW_SECONDS = 10;
-const HOUR_SECONDS = 3600;
+const CALL_WINDOW_MS = 10_000;
+const HOUR_MS = 3_600_000;
+/** A person who comes back within that time is known in that network. */
+const KNOWN_FOR_MS = 30 * 24 * HOUR_MS;
+/** Of the writes of an hour so many may be forgotten when a tracker is killed. */
+const WRITES_STORED_EVERY = 1_000;
 
 export const DEFAULT_ATTEMPT_LIMITS: AttemptLimitOptions = {
   loginsPerAccount: 10,
@@ -36,71 +42,120 @@ export const DEFAULT_ATTEMPT_LIMITS: AttemptLimitOptions = {
 };
 
 export class AttemptLimits {
-  readonly #perAccount: RateLimiterMemory;
-  readonly #perAddress: RateLimiterMemory;
-  readonly #accounts: RateLimiterMemory;
-  readonly #calls: RateLimiterMemory;
-  readonly #writes: RateLimiterMemory;
-  readonly #writesAnHour: RateLimiterMemory;
+  readonly #options: AttemptLimitOptions;
+  /** By network and user id. */
+  readonly #ofAccount: FailureLimit;
+  /** By network. */
+  readonly #ofNetwork: FailureLimit;
+  readonly #newAccounts: WindowCounter;
+  /** Network and user id of logins that succeeded. */
+  readonly #known: WindowCounter;
+  readonly #calls: WindowCounter;
+  readonly #writes: WindowCounter;
+  readonly #writesOfHour: WindowCounter;
 
-  constructor(overrides: Partial<AttemptLimitOptions> = {}) {
-    const options = { ...DEFAULT_ATTEMPT_LIMITS, ...overrides };
-    const duration = options.windowSeconds;
-    this.#perAccount = new RateLimiterMemory({ points: options.loginsPerAccount, duration });
-    this.#perAddress = new RateLimiterMemory({ points: options.loginsPerAddress, duration });
-    this.#accounts = new RateLimiterMemory({ points: options.accountsPerAddress, duration });
-    const points = options.callsPerAccount;
-    this.#calls = new RateLimiterMemory({ points, duration: CALL_WINDOW_SECONDS });
-    this.#writes = new RateLimiterMemory({
-      points: options.writesPerAccount,
-      duration: CALL_WINDOW_SECONDS,
-    });
-    this.#writesAnHour = new RateLimiterMemory({
-      points: options.writesPerAccountAndHour,
-      duration: HOUR_SECONDS,
+  /**
+   * @param store where what takes minutes to be over outlives a restart
+   * @param nowMs a clock that nobody sets
+   */
+  constructor(
+    overrides: Partial<AttemptLimitOptions> = {},
+    store?: CountStore,
+    nowMs: () => number = () => performance.now(),
+  ) {
+    this.#options = { ...DEFAULT_ATTEMPT_LIMITS, ...overrides };
+    const { loginsPerAccount, loginsPerAddress, windowSeconds } = this.#options;
+    const counter = (windowMs: number, name?: string, every = 1) => {
+      const kept = store === undefined || name === undefined ? {} : { kept: { store, name, every } };
+      return new WindowCounter({ windowMs, nowMs, ...kept });
+    };
+    const windowMs = windowSeconds * 1000;
+    this.#ofAccount = new FailureLimit(loginsPerAccount, counter(windowMs, "failed-logins-of-account"));
+    this.#ofNetwork = new FailureLimit(loginsPerAddress, counter(windowMs, "failed-logins-of-network"));
+    this.#newAccounts = counter(windowMs, "new-accounts");
+    this.#known = counter(KNOWN_FOR_MS, "known-logins");
+    this.#calls = counter(CALL_WINDOW_MS);
+    this.#writes = counter(CALL_WINDOW_MS);
+    this.#writesOfHour = counter(HOUR_MS, "writes-of-hour", WRITES_STORED_EVERY);
+  }
+
+  /**
+   * Runs a login. It counts only if it is refused with BAD_CREDENTIALS; while many are under way, those that could be
+   * one failure too many wait for the verdict on the others.
+   *
+   * @throws MiniTorrentError TOO_MANY_ATTEMPTS, TRACKER_BUSY, or what `login` throws
+   */
+  async login<T>(
+    address: string,
+    userId: string,
+    login: (purpose: PasswordPurpose) => Promise<T>,
+  ): Promise<T> {
+    const network = networkOf(address);
+    const pair = JSON.stringify([network, userId]);
+    const isKnown = this.#known.countOf(pair) > 0;
+    return await attempt(this.#ofAccount, pair, async () => {
+      const result = isKnown
+        ? await login("known-login")
+        : await attempt(this.#ofNetwork, network, () => login("login"));
+      this.#ofAccount.forgive(pair);
+      if (!isKnown) this.#known.add(pair);
+      return result;
     });
   }
 
   /**
-   * Runs a login. The attempt is taken before the password is looked at, so that many at once count as many.
+   * Makes an account.
    *
-   * @throws MiniTorrentError TOO_MANY_ATTEMPTS, or what `login` throws
+   * @throws MiniTorrentError TOO_MANY_ATTEMPTS, or what `create` throws
    */
-  async login<T>(address: string, userId: string, login: () => Promise<T>): Promise<T> {
+  async createAccount<T>(address: string, create: () => Promise<T>): Promise<T> {
     const network = networkOf(address);
-    const pair = JSON.stringify([network, userId]);
-    await consume(this.#perAddress, network);
-    await consume(this.#perAccount, pair);
-    const result = await login();
-    await this.#perAddress.reward(network);
-    await this.#perAccount.delete(pair);
-    return result;
+    consume(this.#newAccounts, this.#options.accountsPerAddress, network);
+    try {
+      return await create();
+    } catch (error) {
+      // Nothing was done that has to be counted.
+      if (isBusy(error)) this.#newAccounts.takeBack(network);
+      throw error;
+    }
   }
 
   /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
-  async createAccount(address: string): Promise<void> {
-    await consume(this.#accounts, networkOf(address));
+  call(accountId: string): void {
+    consume(this.#calls, this.#options.callsPerAccount, accountId);
   }
 
   /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
-  async call(accountId: string): Promise<void> {
-    await consume(this.#calls, accountId);
+  write(accountId: string): void {
+    const { writesPerAccount, writesPerAccountAndHour } = this.#options;
+    consume(this.#writes, writesPerAccount, accountId);
+    consume(this.#writesOfHour, writesPerAccountAndHour, accountId);
   }
 
-  /** @throws MiniTorrentError TOO_MANY_ATTEMPTS */
-  async write(accountId: string): Promise<void> {
-    await consume(this.#writes, accountId);
-    await consume(this.#writesAnHour, accountId);
+  /** Stores what a restart must find and is not stored at every change. */
+  store(): void {
+    this.#writesOfHour.store();
   }
 }
 
-async function consume(limiter: RateLimiterMemory, key: string): Promise<void> {
+async function attempt<T>(limit: FailureLimit, key: string, work: () => Promise<T>): Promise<T> {
+  await limit.enter(key);
+  let hasFailed = false;
   try {
-    await limiter.consume(key);
+    return await work();
   } catch (error) {
-    if (!(error instanceof RateLimiterRes)) throw error;
-    const seconds = Math.ceil(error.msBeforeNext / 1000);
-    const sentence = `Too many attempts; try again in ${seconds} s.`;
-    throw new MiniTorrentError("TOO_MANY_ATTEMPTS", sentence, { retryAfterMs: seconds * 1000 });
+    hasFailed = error instanceof MiniTorrentError && error.code === "BAD_CREDENTIALS";
+    throw error;
+  } finally {
+    limit.leave(key, hasFailed);
   }
+}
+
+function consume(counter: WindowCounter, most: number, key: string): void {
+  if (counter.countOf(key) >= most) throw tooManyAttempts(counter.remainingMsOf(key));
+  counter.add(key);
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof MiniTorrentError && error.code === "TRACKER_BUSY";
 }

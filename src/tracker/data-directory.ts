@@ -17,6 +17,7 @@ export const KEY_FILE = "identity-key.pem";
 export const CERTIFICATE_FILE = "identity-certificate.pem";
 export const REGISTRY_FILE = "registry.sqlite";
 export const PINS_FILE = "pins.sqlite";
+export const ATTEMPTS_FILE = "attempts.sqlite";
 
 /** The registry has passwords' hashes and groups' keys: the folder is for this user alone. */
 export function makePrivateFolder(path: string): void {
@@ -37,7 +38,7 @@ export function makePrivateFolder(path: string): void {
 /** Files that others may read, as a copy brought from elsewhere may be, are closed to them, and whoever runs it is told. */
 export function makePrivateFiles(dataDir: string, log: Logger): void {
   if (process.platform === "win32") return;
-  for (const name of [KEY_FILE, CERTIFICATE_FILE, REGISTRY_FILE, PINS_FILE]) {
+  for (const name of [KEY_FILE, CERTIFICATE_FILE, REGISTRY_FILE, PINS_FILE, ATTEMPTS_FILE]) {
     const path = join(dataDir, name);
     const mode = statSync(path, { throwIfNoEntry: false })?.mode;
     if (mode === undefined || (mode & OTHERS_MAY) === 0) continue;

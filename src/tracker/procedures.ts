@@ -111,7 +111,7 @@ export function detach(tracker: RouterServices, connection: Connection): void {
 export const open = t.procedure;
 export const loggedIn = t.procedure.use(async ({ ctx, next }) => {
   const account = sessionOf(ctx);
-  await ctx.tracker.limits.call(account.accountId);
+  ctx.tracker.limits.call(account.accountId);
   return await next({ ctx: { account } });
 });
 
@@ -145,7 +145,7 @@ export async function confirmedEndingCommand<T>(
   { writeId, isRetry }: WriteAttempt,
   rule: (command: Command) => T,
 ): Promise<ConfirmedWrite<T>> {
-  await tracker.limits.write(account.accountId);
+  tracker.limits.write(account.accountId);
   const nowMs = tracker.nowMs();
   const payer = { accountId: account.accountId, networkId: networkIdOf(connection.host) };
   const work = (writer: RegistryWriter): T => {

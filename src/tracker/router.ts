@@ -81,12 +81,11 @@ const session = t.router({
     .mutation(async ({ ctx, input }): Promise<void> => {
       const { tracker, connection } = ctx;
       const { writeId, isRetry, userId, password } = input;
-      await tracker.limits.createAccount(connection.host);
-      const passwords = tracker.passwords.passwordsFor({
-        ...{ purpose: "new-account", userId },
-        address: connection.host,
-      });
-      const credential = await prepareUser(tracker.registry, passwords, writeId, userId, password);
+      const { host: address } = connection;
+      const passwords = tracker.passwords.passwordsFor({ purpose: "new-account", address, userId });
+      const credential = await tracker.limits.createAccount(address, () =>
+        prepareUser(tracker.registry, passwords, writeId, userId, password),
+      );
       const [nowMs, networkId] = [tracker.nowMs(), networkIdOf(connection.host)];
       const create = (reader: RegistryWriter): void => {
         const payer = { accountId: "", networkId };
@@ -102,15 +101,13 @@ const session = t.router({
       const { tracker, connection } = ctx;
       const { writeId, userId, password } = input;
       try {
-        const passwords = tracker.passwords.passwordsFor({
-          ...{ purpose: "login", userId },
-          address: connection.host,
+        const { host: address } = connection;
+        const account = await tracker.limits.login(address, userId, (purpose) => {
+          const passwords = tracker.passwords.passwordsFor({ purpose, address, userId });
+          return authenticate(tracker.registry, passwords, userId, password);
         });
-        const account = await tracker.limits.login(connection.host, userId, () =>
-          authenticate(tracker.registry, passwords, userId, password),
-        );
         requireRoom(ctx, account);
-        await tracker.limits.write(account.accountId);
+        tracker.limits.write(account.accountId);
         const [nowMs, networkId] = [tracker.nowMs(), networkIdOf(connection.host)];
         const payer = { accountId: account.accountId, networkId };
         await tracker.write(writeId, (reader) =>

@@ -12,10 +12,12 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
+import { AttemptStore } from "./attempt-store.ts";
 import { CertifiedKeys } from "./certified-keys.ts";
 import { Changes } from "./changes.ts";
 import { Connections } from "./connection.ts";
 import {
+  ATTEMPTS_FILE,
   CERTIFICATE_FILE,
   KEY_FILE,
   makePrivateFiles,
@@ -117,6 +119,8 @@ export class Tracker {
   readonly #metrics: Metrics;
   readonly #lag = new ReplicationLag();
   readonly #passwords = new PasswordHasher();
+  readonly #attemptStore: AttemptStore;
+  readonly #attemptLimits: AttemptLimits;
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
   #hasCaughtUp = false;
@@ -128,7 +132,7 @@ export class Tracker {
   #cancelSample: () => void = () => {};
 
   private constructor(
-    { log, dataDir }: TrackerOptions,
+    { log, dataDir, limits }: TrackerOptions,
     own: TrackerAddress,
     registry: SqliteRegistry,
     pins: PinStore,
@@ -142,6 +146,8 @@ export class Tracker {
     this.#registry = registry;
     this.#pins = pins;
     this.#writeBlocks = writeBlocks;
+    this.#attemptStore = new AttemptStore(join(dataDir, ATTEMPTS_FILE), log, () => clockGuard.nowMs());
+    this.#attemptLimits = new AttemptLimits(limits, this.#attemptStore);
     this.address = formatAddress(own);
     this.fingerprint = fingerprintOfPem(identity.certificatePem);
     const members = new KnownMembers(registry);
@@ -300,6 +306,8 @@ export class Tracker {
     this.#links?.close();
     await this.#server?.close();
     await this.#passwords.close();
+    this.#attemptLimits.store();
+    this.#attemptStore.close();
     this.#replication.close();
     this.#presence.close();
     this.#peers.close();
@@ -323,7 +331,7 @@ export class Tracker {
         connections: this.#connections,
         presence: this.#presence,
         peers: this.#peers,
-        limits: new AttemptLimits(limits),
+        limits: this.#attemptLimits,
         passwords: this.#passwords,
         accountLimits: limits,
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),

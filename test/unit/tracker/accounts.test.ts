@@ -9,7 +9,6 @@ import {
   logOut,
   prepareUser,
 } from "../../../src/tracker/accounts.ts";
-import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
 import { passwordsHere as passwords, town } from "./fixture.ts";
 
 test("an account is made once, and its password opens it alone", async (t) => {
@@ -65,55 +64,4 @@ test("the session of an account whose name went to an earlier claim is over", as
   assert.deepEqual(accountOfDevice(place.registry, "device"), later);
   await place.registry.merge(elsewhere.registry.since({}, 100));
   assert.equal(accountOfDevice(place.registry, "device"), undefined);
-});
-
-test("failed logins run out per account and address; a good one gives its attempt back", async () => {
-  const limits = new AttemptLimits({
-    loginsPerAccount: 2,
-    loginsPerAddress: 4,
-    accountsPerAddress: 1,
-    windowSeconds: 60,
-  });
-  const fails = (address: string, userId: string) =>
-    limits.login(address, userId, () => Promise.reject(new Error("wrong")));
-  const passes = (address: string, userId: string) => limits.login(address, userId, async () => "in");
-  for (let at = 0; at < 10; at++) assert.equal(await passes("a", "alice"), "in");
-  await assert.rejects(fails("a", "alice"), { message: "wrong" });
-  await assert.rejects(fails("a", "alice"), { message: "wrong" });
-  await assert.rejects(passes("a", "alice"), { code: "TOO_MANY_ATTEMPTS" });
-  assert.equal(await passes("b", "alice"), "in");
-  await assert.rejects(fails("a", "bob"), { message: "wrong" });
-  await assert.rejects(passes("a", "carol"), { code: "TOO_MANY_ATTEMPTS" });
-  await limits.createAccount("a");
-  await assert.rejects(limits.createAccount("a"), { code: "TOO_MANY_ATTEMPTS" });
-});
-
-test("a flood of calls is refused until it ebbs, each account by itself", async () => {
-  const limits = new AttemptLimits({ callsPerAccount: 2, writesPerAccount: 1 });
-  await limits.call("alice");
-  await limits.call("alice");
-  await assert.rejects(limits.call("alice"), { code: "TOO_MANY_ATTEMPTS" });
-  await limits.call("bob");
-  await limits.write("alice");
-  await assert.rejects(limits.write("alice"), { code: "TOO_MANY_ATTEMPTS" });
-});
-
-test("writes of an hour are refused past their limit, though they come slowly enough, until the hour is over", async () => {
-  const limits = new AttemptLimits({ writesPerAccount: 100, writesPerAccountAndHour: 1 });
-  await limits.write("alice");
-  const message = /again in 3[56]\d\d s/;
-  await assert.rejects(limits.write("alice"), { code: "TOO_MANY_ATTEMPTS", message });
-  await limits.write("bob");
-});
-
-test("many guesses at once count as many", async () => {
-  const limits = new AttemptLimits();
-  const gate = Promise.withResolvers<never>();
-  const guesses = Array.from({ length: 40 }, () => limits.login("a", "alice", () => gate.promise));
-  const outcomes = Promise.allSettled(guesses);
-  gate.reject(new Error("wrong"));
-  const wrong = (await outcomes).filter(
-    (outcome) => outcome.status === "rejected" && outcome.reason.message === "wrong",
-  );
-  assert.equal(wrong.length, 10);
 });

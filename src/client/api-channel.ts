@@ -5,6 +5,7 @@ import { type TRPCClient, TRPCClientError } from "@trpc/client";
 import { createTRPCRecursiveProxy } from "@trpc/server";
 import { z } from "zod";
 import type { AppRouter } from "../tracker/router.ts";
+import { LEAST_TOLD_WAIT_MS, LONGEST_TOLD_WAIT_MS, LONGEST_WAIT_IN_ALL_MS } from "./tracker-pace.ts";
 
 /** What a tracker says: answers, never a request of its own. */
 const idSchema = z.union([z.number(), z.string(), z.null()]).optional();
@@ -29,9 +30,18 @@ type Refusal = Extract<Answer, { error: object }>;
 /** Calls of one turn that are longer together go in frames of about this length: far below MAX_API_MESSAGE_BYTES. */
 const MAX_FRAME_LENGTH = 256 * 1024;
 
+/** What a tracker that has too much to do, or heard too much of this account, says with its refusal. */
+const waitSchema = z.object({ retryAfterMs: z.int().min(0).max(LONGEST_TOLD_WAIT_MS) });
+/** Calls that were told to wait together do not come back in the same moment: up to so much of the time more, by chance. */
+const WAIT_SPREAD = 0.2;
+
 /** What a tracker's answers to one call are given to. */
 interface Call {
   readonly isSubscription: boolean;
+  /** How it went out. */
+  readonly message: object;
+  /** How long it has waited altogether, as it was told to. */
+  waitedMs: number;
   next(result: { type?: "started" | "stopped" | "data" | undefined; data?: unknown }): void;
   fail(error: Error | Refusal): void;
 }
@@ -50,6 +60,8 @@ interface EventListener {
 export class ApiChannel {
   readonly #send: (text: string) => void;
   readonly #calls = new Map<number, Call>();
+  /** Of those, the ones that are told to wait, by id. */
+  readonly #waiting = new Map<number, NodeJS.Timeout>();
   /** To be sent at the end of this turn. */
   #outgoing: string[] = [];
   #outgoingLength = 0;
@@ -71,7 +83,9 @@ export class ApiChannel {
 
   /** Whether something was asked that is not answered yet. */
   get isAsked(): boolean {
-    for (const { isSubscription } of this.#calls.values()) if (!isSubscription) return true;
+    for (const [id, { isSubscription }] of this.#calls) {
+      if (!isSubscription && !this.#waiting.has(id)) return true;
+    }
     return false;
   }
 
@@ -86,11 +100,13 @@ export class ApiChannel {
       call.next(answer.result);
       return true;
     }
-    this.#calls.delete(id);
     if (!("result" in answer)) {
+      if (this.#waitsAsTold(id, call, answer)) return true;
+      this.#calls.delete(id);
       call.fail(answer);
       return true;
     }
+    this.#calls.delete(id);
     call.next(answer.result);
     return true;
   }
@@ -100,9 +116,26 @@ export class ApiChannel {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearImmediate(this.#flushing);
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
     for (const call of calls) call.fail(new Error("The connection to the tracker was closed."));
+  }
+
+  /** A limit that waiting resolves is nobody's to see: the call goes out again when the tracker said. */
+  #waitsAsTold(id: number, call: Call, { error }: Refusal): boolean {
+    const told = waitSchema.safeParse(error.data).data;
+    if (told === undefined) return false;
+    const waitMs = Math.max(LEAST_TOLD_WAIT_MS, told.retryAfterMs) * (1 + WAIT_SPREAD * Math.random());
+    if (call.waitedMs + waitMs > LONGEST_WAIT_IN_ALL_MS) return false;
+    call.waitedMs += waitMs;
+    const timer = setTimeout(() => {
+      this.#waiting.delete(id);
+      this.#say(call.message);
+    }, waitMs);
+    this.#waiting.set(id, timer);
+    return true;
   }
 
   #ask(method: "query" | "mutation", path: string, input: unknown): Promise<unknown> {
@@ -127,19 +160,27 @@ export class ApiChannel {
     });
     return {
       unsubscribe: () => {
-        if (this.#calls.delete(id)) this.#say({ id, method: "subscription.stop" });
+        if (!this.#calls.delete(id)) return;
+        clearTimeout(this.#waiting.get(id));
+        if (!this.#waiting.delete(id)) this.#say({ id, method: "subscription.stop" });
       },
     };
   }
 
-  #begin(method: string, path: string, input: unknown, call: Call): number {
+  #begin(
+    method: string,
+    path: string,
+    input: unknown,
+    taken: Pick<Call, "isSubscription" | "next" | "fail">,
+  ): number {
     const id = ++this.#lastId;
+    const call = { ...taken, message: { id, method, params: { path, input } }, waitedMs: 0 };
     if (this.#isClosed) {
       call.fail(new Error("The connection to the tracker is closed."));
       return id;
     }
     this.#calls.set(id, call);
-    this.#say({ id, method, params: { path, input } });
+    this.#say(call.message);
     return id;
   }
 

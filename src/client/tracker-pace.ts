@@ -17,3 +17,9 @@ export const HEARTBEAT_ASKED_MS = 1_500;
 export const HEARTBEAT_IDLE_MS = 3_500;
 /** Given up, without an answer to that. */
 export const HEARTBEAT_TIMEOUT_MS = 1_500;
+/** A refusal that names a time to wait is waited out if it is no longer than that; of a longer one the person is told. */
+export const LONGEST_TOLD_WAIT_MS = 30_000;
+/** Whatever the tracker says: it must not have a client ask in a circle. */
+export const LEAST_TOLD_WAIT_MS = 100;
+/** A call that has been sent away for that long altogether fails: some limit is too low for what is asked of it. */
+export const LONGEST_WAIT_IN_ALL_MS = 600_000;

@@ -78,3 +78,73 @@ test("what no tracker says is told from an answer that nobody waits for", () => 
   for (const text of ["", "{", "[]", '{"id":1}', '{"id":1,"method":"query"}', '{"id":1,"error":"no"}'])
     assert.equal(channel.take(text), false, text);
 });
+
+test("a call that is told to wait goes out again by itself, as often as it is told; nobody hears of it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { sent, channel, api } = open();
+  const call = api.groups.list.query();
+  await turn();
+  const data = { minitorrentCode: "TOO_MANY_ATTEMPTS", retryAfterMs: 10_000 };
+  const told = JSON.stringify({ id: 1, error: { code: -32603, message: "Wait.", data } });
+  for (const times of [2, 3]) {
+    assert.ok(channel.isAsked);
+    channel.take(told);
+    assert.equal(channel.isAsked, false);
+    t.mock.timers.tick(9_999);
+    await turn();
+    assert.equal(sent.length, times - 1);
+    t.mock.timers.tick(2_001);
+    await turn();
+    assert.equal(sent.length, times);
+    assert.equal(sent.at(-1), sent[0]);
+  }
+  channel.take('{"id":1,"result":{"data":[]}}');
+  assert.deepEqual(await call, []);
+});
+
+test("a wait that is too long, or no number of milliseconds, is a refusal; one of no length is no circle", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { sent, channel, api } = open();
+  const refuse = (id: number, retryAfterMs: unknown) => {
+    const data = { minitorrentCode: "TRACKER_BUSY", retryAfterMs };
+    channel.take(JSON.stringify({ id, error: { code: -32603, message: "Wait.", data } }));
+  };
+  for (const [at, retryAfterMs] of [30_001, -1, 1.5, "5", null].entries()) {
+    const call = api.groups.list.query();
+    await turn();
+    refuse(at + 1, retryAfterMs);
+    await assert.rejects(call, /Wait/);
+  }
+  const call = assert.rejects(api.groups.list.query(), /Wait/);
+  await turn();
+  const before = sent.length;
+  for (let times = 0; times < 10_000 && channel.isAsked; times++) {
+    refuse(6, 0);
+    t.mock.timers.tick(99);
+    await turn();
+    t.mock.timers.tick(21);
+    await turn();
+  }
+  await call;
+  // Ten minutes, a tenth of a second or a little more each.
+  assert.ok(
+    sent.length - before > 4_900 && sent.length - before < 6_100,
+    `asked ${sent.length - before} times`,
+  );
+});
+
+test("a call that waits is lost with its connection, and a subscription that waits can be ended", async () => {
+  const { sent, channel, api } = open();
+  const call = api.groups.list.query();
+  const listening = api.events.subscribe(undefined, { onData: () => undefined });
+  await turn();
+  const data = { minitorrentCode: "TRACKER_BUSY", retryAfterMs: 20_000 };
+  for (const id of [1, 2]) {
+    channel.take(JSON.stringify({ id, error: { code: -32603, message: "Wait.", data } }));
+  }
+  listening.unsubscribe();
+  await turn();
+  assert.equal(sent.length, 1);
+  channel.close();
+  await assert.rejects(call, (error) => error instanceof TRPCClientError && error.shape === undefined);
+});

@@ -59,6 +59,7 @@ import {
   loggedIn,
   open,
   requireRoom,
+  sign,
   t,
 } from "./procedures.ts";
 import { withinQuotas } from "./quotas.ts";
@@ -137,7 +138,7 @@ const groups = t.router({
   create: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
-    const authority = await createGroupAuthority();
+    const authority = await sign(ctx, createGroupAuthority);
     await command(ctx, input, (run) => createGroup(run, input.groupId, authority, membershipIdOf(run)));
   }),
   join: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
@@ -170,16 +171,18 @@ const groups = t.router({
   certificate: loggedIn.input(forCertificate).query(async ({ ctx, input }): Promise<GroupCertificate> => {
     const { tracker, connection, account } = ctx;
     const { requestPem } = input;
-    const publicKeySpki =
-      requestPem === undefined ? connection.publicKeySpki : await readCertificateRequest(requestPem);
-    const certificate = await certifyMember(
-      tracker.registry,
-      account,
-      publicKeySpki,
-      input.groupId,
-      tracker.nowMs(),
-      tracker.certifiedKeys,
-    );
+    const certificate = await sign(ctx, async () => {
+      const publicKeySpki =
+        requestPem === undefined ? connection.publicKeySpki : await readCertificateRequest(requestPem);
+      return await certifyMember(
+        tracker.registry,
+        account,
+        publicKeySpki,
+        input.groupId,
+        tracker.nowMs(),
+        tracker.certifiedKeys,
+      );
+    });
     tracker.counters.certificateIssued();
     return certificate;
   }),

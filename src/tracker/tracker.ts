@@ -13,6 +13,7 @@ import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.
 import { PinStore } from "../identity/pins.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
 import { AttemptStore } from "./attempt-store.ts";
+import { CallTurns } from "./call-turns.ts";
 import { CertifiedKeys } from "./certified-keys.ts";
 import { Changes } from "./changes.ts";
 import { Connections } from "./connection.ts";
@@ -27,6 +28,7 @@ import {
   REGISTRY_FILE,
   writePrivate,
 } from "./data-directory.ts";
+import { FairSlots } from "./fair-slots.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { alikeOf } from "./look-alikes.ts";
@@ -55,6 +57,9 @@ const RETRY_WRITE_MS = 2_000;
 const LEAST_ROOM_BYTES = 1024 * 1024;
 /** What the registry's disk is to blame for; it is tried again until it takes a write. */
 const DISK_REASONS: readonly DiskTrouble[] = ["disk-full", "disk-read-only", "disk-failed"];
+
+/** One is prepared on the event loop while another is signed in the thread pool. */
+const SIGNATURES_AT_ONCE = 2;
 
 export interface TrackerOptions {
   /** The lines of tracker_info.txt. */
@@ -333,6 +338,8 @@ export class Tracker {
         peers: this.#peers,
         limits: this.#attemptLimits,
         passwords: this.#passwords,
+        turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
+        signatures: new FairSlots(SIGNATURES_AT_ONCE),
         accountLimits: limits,
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),
         nowMs: () => this.#clockGuard.nowMs(),

@@ -4,8 +4,10 @@ import { test } from "node:test";
 
 import { logIn, logOut } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
+import { CallTurns } from "../../../src/tracker/call-turns.ts";
 import { CertifiedKeys } from "../../../src/tracker/certified-keys.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
+import { FairSlots } from "../../../src/tracker/fair-slots.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
 import { PasswordHasher } from "../../../src/tracker/password-hasher.ts";
@@ -42,6 +44,8 @@ test("a session is not read again for each call, and is over with its row, or wh
     tracker: {
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       passwords: new PasswordHasher(),
+      turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
+      signatures: new FairSlots(1),
       write: (_writeId, work) => write(work),
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),

@@ -1,0 +1,195 @@
+// Whose call runs next on the event loop: of the accounts with calls waiting, the one whose calls have taken least of its time
+// (start-time fair queueing, Goyal, Vin and Cheng 1996; the time is measured, since one call costs a thousand times
+// another). So a call waits for the one that runs, and for what other accounts have not had yet, however many calls they
+// send over however many connections. Between slices the event loop reads and writes.
+import { MiniTorrentError } from "../api/errors.ts";
+
+/** After that long other things have their turn: reading, writing, answers of the disk. */
+const SLICE_MS = 5;
+/** Calls of one slice, however cheap. */
+const CALLS_PER_SLICE = 32;
+/** Calls that wait, of one key and of all: what each holds is bounded where it is read. */
+const MOST_WAITING_OF_KEY = 4_000;
+const MOST_WAITING = 100_000;
+const RETRY_AFTER_MS = 1_000;
+/** Callers with nothing waiting that are remembered, beside as many as have: past that those who owe nothing are forgotten. */
+const IDLE_CALLERS_KEPT = 1_000;
+
+export interface CallTurnsOptions {
+  readonly nowMs: () => number;
+  /** Runs it in the next turn of the event loop; several, one after the other with nothing but promises in between. */
+  readonly nextTurn: (run: () => void) => void;
+}
+
+interface Caller {
+  /** Of the event loop's time, in ms, from a beginning that all share. */
+  usedMs: number;
+  /** What it had had when it got its place in the queue. */
+  queuedAtMs: number;
+  /** Among equals: later is larger. */
+  order: number;
+  readonly waiting: (() => void)[];
+}
+
+export class CallTurns {
+  readonly #options: CallTurnsOptions;
+  /** Who has calls waiting, or has had more than its share while others wait. */
+  readonly #callers = new Map<string, Caller>();
+  /** A binary heap of those with calls waiting: the one that has had least comes first. */
+  readonly #queue: Caller[] = [];
+  /** What the caller had had that was served last: whoever comes then has had as much, so that nobody saves up time. */
+  #servedAtMs = 0;
+  #waitingCount = 0;
+  #arrivals = 0;
+  #isSliceAsked = false;
+  #sliceEndsMs = 0;
+  #running: { readonly caller: Caller; readonly sinceMs: number } | undefined;
+
+  constructor(options: CallTurnsOptions) {
+    this.#options = options;
+  }
+
+  /** Calls that wait for their turn. */
+  get waitingCount(): number {
+    return this.#waitingCount;
+  }
+
+  /**
+   * Resolves when it is the call's turn: what it then does until the event loop goes on is on its caller's account.
+   *
+   * @param key whom the call belongs to
+   * @throws MiniTorrentError TRACKER_BUSY
+   */
+  take(key: string): Promise<void> {
+    const caller = this.#callerOf(key);
+    if (caller.waiting.length >= MOST_WAITING_OF_KEY || this.#waitingCount >= MOST_WAITING) {
+      const sentence = "The tracker has too many calls to answer at the moment; try again in 1 s.";
+      return Promise.reject(new MiniTorrentError("TRACKER_BUSY", sentence, { retryAfterMs: RETRY_AFTER_MS }));
+    }
+    return new Promise((resolve) => {
+      this.#waitingCount++;
+      if (caller.waiting.push(resolve) === 1) this.#enqueue(caller);
+      this.#askForSlice();
+    });
+  }
+
+  /** Time that a call of that key has taken outside of its turn. */
+  charge(key: string, ms: number): void {
+    if (this.#waitingCount > 0) this.#callerOf(key).usedMs += ms;
+  }
+
+  #callerOf(key: string): Caller {
+    let caller = this.#callers.get(key);
+    if (caller === undefined) {
+      caller = { usedMs: this.#servedAtMs, queuedAtMs: 0, order: 0, waiting: [] };
+      this.#callers.set(key, caller);
+    }
+    return caller;
+  }
+
+  #askForSlice(): void {
+    if (this.#isSliceAsked) return;
+    this.#isSliceAsked = true;
+    const { nextTurn, nowMs } = this.#options;
+    const calls = Math.min(this.#waitingCount, CALLS_PER_SLICE);
+    this.#sliceEndsMs = Number.POSITIVE_INFINITY;
+    for (let call = 0; call < calls; call++) {
+      nextTurn(() => {
+        this.#settle();
+        if (call === 0) this.#sliceEndsMs = nowMs() + SLICE_MS;
+        if (nowMs() < this.#sliceEndsMs) this.#serve();
+      });
+    }
+    nextTurn(() => {
+      this.#settle();
+      this.#isSliceAsked = false;
+      if (this.#waitingCount > 0) this.#askForSlice();
+      else this.#callers.clear(); // nobody is kept waiting: nobody has had more than its share
+      if (this.#callers.size > 2 * this.#queue.length + IDLE_CALLERS_KEPT) this.#forgetIdle();
+    });
+  }
+
+  #serve(): void {
+    const caller = this.#dequeue();
+    const run = caller?.waiting.shift();
+    if (caller === undefined || run === undefined) return;
+    this.#waitingCount--;
+    this.#servedAtMs = Math.max(this.#servedAtMs, caller.usedMs);
+    this.#running = { caller, sinceMs: this.#options.nowMs() };
+    run();
+  }
+
+  /** The call that ran has come to the point where it waits for something, or is over. */
+  #settle(): void {
+    const { caller, sinceMs } = this.#running ?? {};
+    this.#running = undefined;
+    if (caller === undefined || sinceMs === undefined) return;
+    caller.usedMs += this.#options.nowMs() - sinceMs;
+    if (caller.waiting.length > 0) this.#enqueue(caller);
+  }
+
+  #enqueue(caller: Caller): void {
+    // Its running call is not settled yet: it comes back then.
+    if (this.#running?.caller === caller) return;
+    caller.usedMs = Math.max(caller.usedMs, this.#servedAtMs);
+    caller.queuedAtMs = caller.usedMs;
+    caller.order = ++this.#arrivals;
+    const queue = this.#queue;
+    let at = queue.push(caller) - 1;
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (!this.#swapIfBefore(at, above)) return;
+      at = above;
+    }
+  }
+
+  /** The caller that has had least. */
+  #dequeue(): Caller | undefined {
+    for (;;) {
+      const first = this.#takeFirst();
+      if (first === undefined || first.usedMs <= first.queuedAtMs) return first;
+      this.#enqueue(first); // it was charged more while it waited
+    }
+  }
+
+  #takeFirst(): Caller | undefined {
+    const queue = this.#queue;
+    const [first] = queue;
+    const last = queue.pop();
+    if (first === undefined || last === undefined || first === last) return first;
+    queue[0] = last;
+    this.#sink();
+    return first;
+  }
+
+  #sink(): void {
+    let at = 0;
+    for (;;) {
+      const [left, right] = [2 * at + 1, 2 * at + 2];
+      const least = this.#isBefore(right, left) ? right : left;
+      if (!this.#swapIfBefore(least, at)) return;
+      at = least;
+    }
+  }
+
+  #forgetIdle(): void {
+    for (const [key, { waiting, usedMs }] of this.#callers) {
+      if (waiting.length === 0 && usedMs <= this.#servedAtMs) this.#callers.delete(key);
+    }
+  }
+
+  #swapIfBefore(lower: number, upper: number): boolean {
+    if (!this.#isBefore(lower, upper)) return false;
+    const queue = this.#queue;
+    const [one, other] = [queue[lower], queue[upper]];
+    if (one === undefined || other === undefined) return false;
+    [queue[upper], queue[lower]] = [one, other];
+    return true;
+  }
+
+  #isBefore(at: number, other: number): boolean {
+    const [one, two] = [this.#queue[at], this.#queue[other]];
+    if (one === undefined || two === undefined) return false;
+    return one.queuedAtMs < two.queuedAtMs || (one.queuedAtMs === two.queuedAtMs && one.order < two.order);
+  }
+}

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as fc from "fast-check";
+import { CallTurns } from "../../../src/tracker/call-turns.ts";
+
+/** Turns on a clock that only calls move. */
+function stage() {
+  let nowMs = 0;
+  const due: (() => void)[] = [];
+  const turns = new CallTurns({ nowMs: () => nowMs, nextTurn: (run) => due.push(run) });
+  const served: string[] = [];
+  const call = (key: string, costMs: number) =>
+    turns.take(key).then(() => {
+      served.push(key);
+      nowMs += costMs;
+    });
+  /** What is due now, as an event loop runs it: promises in between. @returns for how long it did not read or write */
+  const turn = async () => {
+    const startMs = nowMs;
+    for (const run of due.splice(0)) {
+      run();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return nowMs - startMs;
+  };
+  return { turns, served, call, turn, isIdle: () => due.length === 0 };
+}
+
+test("an account whose calls are expensive gets as much time as one whose calls are cheap", async () => {
+  const { served, call, turn } = stage();
+  for (let at = 0; at < 50; at++) call("expensive", 20);
+  for (let at = 0; at < 500; at++) call("cheap", 1);
+  while (served.length < 210) await turn();
+  const expensive = served.filter((key) => key === "expensive").length;
+  assert.ok(expensive >= 9 && expensive <= 11, `${expensive} expensive ones beside 200 cheap ones`);
+});
+
+test("a call waits for the one that runs, however many accounts have expensive ones waiting", async () => {
+  const { served, call, turn } = stage();
+  for (let at = 0; at < 20; at++) for (let account = 0; account < 20; account++) call(`flood${account}`, 50);
+  for (let turns = 0; turns < 60; turns++) await turn();
+  const before = served.length;
+  call("member", 1);
+  await turn();
+  await turn();
+  assert.ok(served.indexOf("member", before) - before <= 1, `served ${served.indexOf("member") - before}th`);
+});
+
+test("nobody saves up time by asking for nothing", async () => {
+  const { served, call, turn } = stage();
+  call("late", 1);
+  for (let at = 0; at < 400; at++) call("early", 1);
+  while (served.length < 200) await turn();
+  const before = served.length;
+  for (let at = 0; at < 100; at++) call("late", 1);
+  while (served.length < before + 100) await turn();
+  const late = served.slice(before).filter((key) => key === "late").length;
+  assert.ok(late >= 45 && late <= 65, `${late} of 100`);
+});
+
+test("time that a call takes outside of its turn is its account's as well", async () => {
+  const { turns, served, call, turn } = stage();
+  for (let at = 0; at < 100; at++) {
+    call("writes", 1);
+    call("reads", 1);
+  }
+  await turn();
+  turns.charge("writes", 60);
+  const before = served.length;
+  while (served.length < before + 50) await turn();
+  assert.ok(!served.slice(before + 2, before + 50).includes("writes"));
+});
+
+test("between slices of some milliseconds the event loop goes on", async () => {
+  const { call, turn, isIdle } = stage();
+  for (let at = 0; at < 300; at++) call(`account${at % 7}`, 0.5);
+  while (!isIdle()) assert.ok((await turn()) <= 6);
+});
+
+test("an account whose calls pile up is told to wait; others are not", async () => {
+  const { turns } = stage();
+  for (let at = 0; at < 4_000; at++) void turns.take("flood");
+  await assert.rejects(turns.take("flood"), { code: "TRACKER_BUSY", retryAfterMs: 1_000 });
+  void turns.take("member");
+  assert.equal(turns.waitingCount, 4_001);
+});
+
+test("every call has its turn once, in the order of its account, whatever they cost", async () => {
+  const calls = fc.array(
+    fc.record({
+      key: fc.constantFrom("a", "b", "c", "d"),
+      costMs: fc.integer({ min: 0, max: 30 }),
+      chargeMs: fc.integer({ min: 0, max: 30 }),
+      turnsAfter: fc.integer({ min: 0, max: 2 }),
+    }),
+    { maxLength: 60 },
+  );
+  await fc.assert(
+    fc.asyncProperty(calls, async (all) => {
+      const { turns, call, turn, isIdle } = stage();
+      const done: number[] = [];
+      for (const [at, { key, costMs, chargeMs, turnsAfter }] of all.entries()) {
+        void call(key, costMs).then(() => done.push(at));
+        turns.charge(key, chargeMs);
+        for (let turned = 0; turned < turnsAfter; turned++) await turn();
+      }
+      while (!isIdle()) await turn();
+      assert.deepEqual(
+        [...done].sort((a, b) => a - b),
+        [...all.keys()],
+      );
+      for (const key of ["a", "b", "c", "d"]) {
+        const own = done.filter((at) => all[at]?.key === key);
+        assert.deepEqual(
+          own,
+          own.toSorted((a, b) => a - b),
+        );
+      }
+    }),
+    { numRuns: 50 },
+  );
+});

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FairSlots } from "../../../src/tracker/fair-slots.ts";
+
+/** All that is due now has happened. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+test("so much is under way at once; the rest goes on in turn between keys, also after what fails", async () => {
+  const slots = new FairSlots(2);
+  const begun: string[] = [];
+  const ends: PromiseWithResolvers<void>[] = [];
+  const run = (key: string) =>
+    slots.run(key, () => {
+      begun.push(key);
+      const end = Promise.withResolvers<void>();
+      ends.push(end);
+      return end.promise;
+    });
+  const all = Promise.allSettled(["a", "a", "a", "a", "b"].map(run));
+  assert.deepEqual(begun, ["a", "a"]);
+  ends[0]?.reject(new Error("failed"));
+  await settled();
+  ends[1]?.resolve();
+  await settled();
+  assert.deepEqual(begun, ["a", "a", "a", "b"]);
+  for (const at of [2, 3, 4]) {
+    ends[at]?.resolve();
+    await settled();
+  }
+  const failed = (await all).filter(({ status }) => status === "rejected");
+  assert.equal(failed.length, 1);
+  assert.equal(begun.length, 5);
+});
+
+test("more than may wait is refused with the time to wait, and the slot of what was refused is not lost", async () => {
+  const slots = new FairSlots(1, 1);
+  const end = Promise.withResolvers<string>();
+  const first = slots.run("a", () => end.promise);
+  const second = slots.run("a", async () => "second");
+  await assert.rejects(
+    slots.run("a", async () => "third"),
+    { code: "TRACKER_BUSY", retryAfterMs: 1_000 },
+  );
+  end.resolve("first");
+  assert.deepEqual(await Promise.all([first, second]), ["first", "second"]);
+  assert.equal(await slots.run("a", async () => "fourth"), "fourth");
+});

@@ -49,6 +49,11 @@ function describe(event: ClientEvent): Notice {
       return { tone: "warn", text: `[P] [${event.groupId}] ${event.fileName}  paused: ${event.reason}` };
     case "download-failed":
       return { tone: "bad", text: `[F] [${event.groupId}] ${event.fileName}  ${event.reason}` };
+    case "profile-entry-set-aside":
+      return {
+        tone: "bad",
+        text: `[${event.groupId}] ${event.fileName}: what was noted of this ${event.kind} is damaged and was set aside (${event.reason}); ${event.kind === "share" ? "share" : "download"} it again.`,
+      };
     case "held-by-others":
       return {
         tone: "dim",

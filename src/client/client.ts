@@ -166,7 +166,17 @@ export class Client {
     const account = await this.#login.ask(accountSchema, (api, write) =>
       api.session.login.mutate({ ...write, userId, password }),
     );
-    await this.#login.begin(account);
+    try {
+      await this.#login.begin(account);
+    } catch (error) {
+      // Not logged in here, so not there either.
+      await this.#login
+        .ask(nothing, (api, write) => api.session.logout.mutate(write))
+        .catch((failure: unknown) =>
+          this.#options.log.warn({ err: failure }, "logout not told to a tracker"),
+        );
+      throw error;
+    }
     return account;
   }
 

@@ -2,11 +2,12 @@
 // tells when they have settled. What happens inside one is download.ts's.
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { decodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { type FileId, fileKey } from "./file-key.ts";
+import type { StoredDownload } from "./profile.ts";
 import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -89,16 +90,28 @@ export class Downloads {
       // Logged out meanwhile: the rest is the next login's.
       if (login !== this.#logins) return;
       if (this.#downloads.has(fileKey(stored))) continue;
-      const metainfo = decodeMetainfo(stored.info);
-      const download = new Download(this.#surroundings, this.#shares, {
-        groupId: stored.groupId,
-        metainfo,
-        destinationPath: stored.destinationPath,
-        stored,
-        ...this.#common(fileKey(stored)),
-      });
+      const download = this.#restore(stored);
+      if (download === undefined) continue;
       this.#keep(fileKey(stored), download);
       if (!stored.isPaused) await this.#beginQuietly(download);
+    }
+  }
+
+  /** The download that the profile knows; undefined if nothing can be made of what it knows. */
+  #restore(stored: StoredDownload): Download | undefined {
+    const { profile, onEvent } = this.#surroundings;
+    const { groupId, fileName, destinationPath } = stored;
+    try {
+      const metainfo = decodeMetainfo(stored.info);
+      return new Download(this.#surroundings, this.#shares, {
+        ...{ groupId, metainfo, destinationPath, stored },
+        ...this.#common(fileKey(stored)),
+      });
+    } catch (error) {
+      const reason = asMiniTorrentError(error).message;
+      profile().setAside("download", stored, reason);
+      onEvent({ type: "profile-entry-set-aside", kind: "download", groupId, fileName, reason });
+      return undefined;
     }
   }
 

@@ -109,7 +109,9 @@ export class Login {
 
   /**
    * logged-out -> logged-in: what this account shared and downloaded is taken up again. A tracker that is lost on the way
-   * does not undo the login: the next connection makes up for it.
+   * does not undo the login: the next connection makes up for it; nor does what cannot be taken up.
+   *
+   * @throws MiniTorrentError DATA_DIR_IN_USE, DISK_FAILED if there is no profile to be had: nobody is logged in then
    */
   async begin(account: Account): Promise<void> {
     const { dataDir, log, link } = this.#options;
@@ -121,8 +123,9 @@ export class Login {
     } catch (error) {
       log.warn({ err: error }, "logged in, but no tracker answers now");
     }
-    if (this.#state === begun) await this.shares.resumeAll();
-    if (this.#state === begun) await this.downloads.resumeAll();
+    const failed = (error: unknown): void => log.error({ err: error }, "not all was taken up again");
+    if (this.#state === begun) await this.shares.resumeAll().catch(failed);
+    if (this.#state === begun) await this.downloads.resumeAll().catch(failed);
   }
 
   /** logged-in -> logged-out, on this side: nothing is shared or downloaded between logout and login. */

@@ -1,17 +1,24 @@
 // What survives a restart of a client, for one account: what it shares, and what it was downloading with the pieces it
 // had verified. One SQLite file a profile, held by one process at a time; nothing secret is in it.
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Logger } from "pino";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
+import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
+/** A profile of that length is looked through when it is opened, within a tenth of a second; a longer one as it is read. */
+const MAX_CHECKED_BYTES = 64 * 1024 * 1024;
+/** https://sqlite.org/rescode.html */
+const SQLITE_ERROR = 1;
 const SQLITE_BUSY = 5;
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
 
 export interface StoredShare {
   readonly groupId: string;
@@ -49,6 +56,9 @@ const SCHEMA = `
     have BLOB NOT NULL, length_bytes INTEGER, mtime_ms REAL, part_id TEXT, is_paused INTEGER NOT NULL,
     PRIMARY KEY (group_id, file_name)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS set_aside (
+    kind TEXT NOT NULL, group_id TEXT NOT NULL, file_name TEXT NOT NULL, reason TEXT NOT NULL, entry TEXT NOT NULL
+  ) STRICT;
 `;
 
 const STATEMENTS = {
@@ -58,6 +68,7 @@ const STATEMENTS = {
   removeShare: "DELETE FROM share WHERE group_id = ? AND file_name = ?",
   saveDownload: "INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
   removeDownload: "DELETE FROM download WHERE group_id = ? AND file_name = ?",
+  setAside: "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?)",
 } as const;
 
 interface ShareRow {
@@ -98,6 +109,7 @@ export class Profile {
       removeShare: database.prepare(STATEMENTS.removeShare),
       saveDownload: database.prepare(STATEMENTS.saveDownload),
       removeDownload: database.prepare(STATEMENTS.removeDownload),
+      setAside: database.prepare(STATEMENTS.setAside),
     };
   }
 
@@ -113,7 +125,7 @@ export class Profile {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (let number = 1; number <= MAX_PROFILES; number++) {
       const path = join(folder, number === 1 ? "profile.sqlite" : `profile-${number}.sqlite`);
-      const database = openExclusively(path);
+      const database = openOrBegin(path, log);
       if (database !== undefined) return new Profile(database, log);
     }
     throw new MiniTorrentError(
@@ -123,8 +135,7 @@ export class Profile {
   }
 
   shares(): StoredShare[] {
-    const rows = this.#database.prepare("SELECT * FROM share ORDER BY rowid").all() as unknown as ShareRow[];
-    return rows.map((row) => ({
+    return this.#read<ShareRow, StoredShare>("share", (row) => ({
       groupId: row.group_id,
       fileName: row.file_name,
       path: row.path,
@@ -155,10 +166,7 @@ export class Profile {
   }
 
   downloads(): StoredDownload[] {
-    const rows = this.#database
-      .prepare("SELECT * FROM download ORDER BY rowid")
-      .all() as unknown as DownloadRow[];
-    return rows.map((row) => ({
+    return this.#read<DownloadRow, StoredDownload>("download", (row) => ({
       groupId: row.group_id,
       fileName: row.file_name,
       destinationPath: row.destination_path,
@@ -197,6 +205,25 @@ export class Profile {
     this.#statements.removeDownload.run(groupId, fileName);
   }
 
+  /**
+   * An entry that nothing can be made of: it is kept, apart, so that the rest can be used.
+   *
+   * @param reason what is wrong with it
+   */
+  setAside(kind: "share" | "download", entry: StoredShare | StoredDownload, reason: string): void {
+    const { groupId, fileName } = entry;
+    this.#log.error(
+      { kind, groupId, fileName, reason },
+      "an entry of the profile is damaged; it was set aside",
+    );
+    this.#attempt(() => {
+      this.#statements.begin.run();
+      this.#statements.setAside.run(kind, groupId, fileName, reason, asText(entry));
+      this.#statements[kind === "share" ? "removeShare" : "removeDownload"].run(groupId, fileName);
+      this.#statements.commit.run();
+    });
+  }
+
   /** A download that is complete is a share from now on: in one step, so that a crash leaves one or the other. */
   completeDownload(share: StoredShare): void {
     this.#attempt(() => {
@@ -209,6 +236,19 @@ export class Profile {
 
   close(): void {
     this.#database.close();
+  }
+
+  /** The rows as far as they can be read: where the file is damaged, the rest is lost, and what is there is used. */
+  #read<R, T>(table: "share" | "download", asEntry: (row: R) => T): T[] {
+    const found: T[] = [];
+    try {
+      for (const row of this.#database.prepare(`SELECT * FROM ${table} ORDER BY rowid`).iterate()) {
+        found.push(asEntry(row as unknown as R));
+      }
+    } catch (error) {
+      this.#log.error({ err: error, table }, "the profile could not be read to its end");
+    }
+    return found;
   }
 
   /**
@@ -225,18 +265,81 @@ export class Profile {
   }
 }
 
+/**
+ * The profile at that path; a new one in its place if it is damaged, which is kept beside it. Undefined if another process
+ * has it.
+ */
+function openOrBegin(path: string, log: Logger): DatabaseSync | undefined {
+  try {
+    return openExclusively(path);
+  } catch (error) {
+    if (!isDamage(error)) throw unusable(path, error);
+    const kept = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "")}`;
+    try {
+      for (const suffix of ["-wal", "-journal", ""]) {
+        if (existsSync(path + suffix)) renameDurably(path + suffix, kept + suffix);
+      }
+      log.error({ err: error, kept }, "the profile is damaged; it was set aside, and a new one begun");
+      return openExclusively(path);
+    } catch (again) {
+      throw unusable(path, again);
+    }
+  }
+}
+
 /** The lock goes with the process, also when it is killed: the operating system lets go of it. */
 function openExclusively(path: string): DatabaseSync | undefined {
-  const database = new DatabaseSync(path, { timeout: 0 });
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(path, { timeout: 0 });
     database.exec(
       `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; BEGIN EXCLUSIVE; ${SCHEMA} COMMIT;`,
     );
     chmodSync(path, 0o600);
+    if (statSync(path).size <= MAX_CHECKED_BYTES) {
+      const [found] = database.prepare("PRAGMA quick_check(1)").all();
+      if (found?.quick_check !== "ok") throw new ProfileDamage(String(found?.quick_check));
+    }
+    // A column that is missing shows here.
+    for (const statement of Object.values(STATEMENTS)) database.prepare(statement);
     return database;
   } catch (error) {
-    database.close();
-    if (error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY) return undefined;
-    throw new MiniTorrentError("DISK_FAILED", `The profile ${path} cannot be opened.`, { cause: error });
+    database?.close();
+    if (errcodeOf(error) === SQLITE_BUSY) return undefined;
+    throw error;
   }
+}
+
+class ProfileDamage extends Error {}
+
+function isDamage(error: unknown): boolean {
+  const code = errcodeOf(error);
+  return (
+    error instanceof ProfileDamage ||
+    code === SQLITE_CORRUPT ||
+    code === SQLITE_NOTADB ||
+    code === SQLITE_ERROR
+  );
+}
+
+/** SQLite's result code, without the bits that tell apart kinds of it. */
+function errcodeOf(error: unknown): number | undefined {
+  if (!(error instanceof Error && "errcode" in error && typeof error.errcode === "number")) return undefined;
+  return error.errcode & 0xff;
+}
+
+function unusable(path: string, error: unknown): MiniTorrentError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new MiniTorrentError(
+    "DISK_FAILED",
+    `The profile ${path} cannot be opened (${reason}): make room if the disk is full, or give another --data-dir.`,
+    { cause: error },
+  );
+}
+
+/** All of an entry as JSON, bytes as base64. */
+function asText(entry: StoredShare | StoredDownload): string {
+  return JSON.stringify(entry, (_key, value: unknown) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value,
+  );
 }

@@ -120,13 +120,17 @@ export class Shares {
 
   /** After a login: everything that was shared is shared again, unless it changed meanwhile. */
   async resumeAll(): Promise<void> {
-    for (const stored of this.#surroundings.profile().shares()) {
-      if (!this.#shares.has(fileKey(stored))) {
-        this.#shares.set(fileKey(stored), {
-          stored,
-          metainfo: decodeMetainfo(stored.info),
-          state: { status: "waiting" },
-        });
+    const { profile, onEvent } = this.#surroundings;
+    for (const stored of profile().shares()) {
+      if (this.#shares.has(fileKey(stored))) continue;
+      const { groupId, fileName } = stored;
+      try {
+        const metainfo = decodeMetainfo(stored.info);
+        this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "waiting" } });
+      } catch (error) {
+        const reason = asMiniTorrentError(error).message;
+        profile().setAside("share", stored, reason);
+        onEvent({ type: "profile-entry-set-aside", kind: "share", groupId, fileName, reason });
       }
     }
     await this.retryWaiting();

@@ -151,6 +151,14 @@ export type ClientEvent =
       readonly code: ErrorCode;
       readonly reason: string;
     }
+  /** What the profile knew of a file is damaged: the rest of it is used. */
+  | {
+      readonly type: "profile-entry-set-aside";
+      readonly kind: "share" | "download";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly reason: string;
+    }
   /** The others who are connected together have every piece of what we share. */
   | {
       readonly type: "held-by-others";

@@ -1,9 +1,20 @@
 // Which certificate each tracker showed when it was first dialled, as SSH's known_hosts: trusted on first use, refused
 // when it changes. A fingerprint in tracker_info.txt stands above what was seen.
-import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { MiniTorrentError } from "../api/errors.ts";
+import { PRIVATE_FILE_MODE, syncFolder } from "./private-files.ts";
 
 /** Several processes of one user share the file; each holds it for one short statement. */
 const BUSY_TIMEOUT_MS = 10_000;
@@ -16,19 +27,40 @@ export class PinStore {
   readonly #path: string;
   readonly #database: DatabaseSync;
 
-  /** Opens the file, or makes it (and its folder) for this user alone. Several processes may have it open. */
+  /**
+   * Opens the file, or makes it (and its folder) for this user alone. Several processes may have it open.
+   *
+   * @throws MiniTorrentError DISK_FAILED if it is damaged, or cannot be made
+   */
   constructor(path: string) {
     this.#path = path;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, "a", 0o600));
-    chmodSync(path, 0o600);
-    this.#database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-    this.#database.exec(SCHEMA);
+    let database: DatabaseSync | undefined;
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      if (!existsSync(path)) makeStore(path);
+      // Made whole under its name: one that is empty has lost its pins, and nobody is trusted anew for that.
+      if (statSync(path).size === 0) throw new Error("it is empty");
+      chmodSync(path, PRIVATE_FILE_MODE);
+      database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+      const [found] = database.prepare("PRAGMA quick_check(1)").all();
+      if (found?.quick_check !== "ok") throw new Error(String(found?.quick_check));
+      database.prepare("SELECT address, fingerprint FROM pin LIMIT 1").get();
+      this.#database = database;
+    } catch (error) {
+      database?.close();
+      throw this.#unusable(error);
+    }
   }
 
-  /** The fingerprint that is pinned for that address. */
+  /**
+   * The fingerprint that is pinned for that address.
+   *
+   * @throws MiniTorrentError DISK_FAILED
+   */
   get(address: string): string | undefined {
-    const row = this.#database.prepare("SELECT fingerprint FROM pin WHERE address = ?").get(address);
+    const row = this.#attempt(() =>
+      this.#database.prepare("SELECT fingerprint FROM pin WHERE address = ?").get(address),
+    );
     return typeof row?.fingerprint === "string" ? row.fingerprint : undefined;
   }
 
@@ -39,6 +71,7 @@ export class PinStore {
    * @param fingerprint SHA-256 of the certificate that was shown, 64 hex digits
    * @param pinnedByFile the fingerprint that the address's line in tracker_info.txt demands
    * @throws MiniTorrentError TRACKER_KEY_CHANGED when it is another than before, or than the file demands
+   * @throws MiniTorrentError DISK_FAILED when a first one cannot be stored
    */
   check(address: string, fingerprint: string, pinnedByFile?: string): void {
     if (pinnedByFile !== undefined) {
@@ -53,9 +86,14 @@ export class PinStore {
           "fingerprint into its line.",
       );
     }
-    this.#database
-      .prepare("INSERT INTO pin (address, fingerprint) VALUES (?, ?) ON CONFLICT DO NOTHING")
-      .run(address, fingerprint);
+    // Nothing is written for a tracker that is known: the disk may be full.
+    if (this.get(address) === undefined) {
+      this.#attempt(() =>
+        this.#database
+          .prepare("INSERT INTO pin (address, fingerprint) VALUES (?, ?) ON CONFLICT DO NOTHING")
+          .run(address, fingerprint),
+      );
+    }
     const pinned = this.get(address);
     if (pinned === fingerprint) return;
     throw new MiniTorrentError(
@@ -69,7 +107,7 @@ export class PinStore {
 
   /** The next certificate seen at that address is trusted. */
   forget(address: string): void {
-    this.#database.prepare("DELETE FROM pin WHERE address = ?").run(address);
+    this.#attempt(() => this.#database.prepare("DELETE FROM pin WHERE address = ?").run(address));
   }
 
   close(): void {
@@ -78,10 +116,54 @@ export class PinStore {
 
   #replace(address: string, fingerprint: string): void {
     if (this.get(address) === fingerprint) return;
-    this.#database
-      .prepare(
-        "INSERT INTO pin (address, fingerprint) VALUES (?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
-      )
-      .run(address, fingerprint);
+    this.#attempt(() =>
+      this.#database
+        .prepare(
+          "INSERT INTO pin (address, fingerprint) VALUES (?, ?) ON CONFLICT DO UPDATE SET fingerprint = excluded.fingerprint",
+        )
+        .run(address, fingerprint),
+    );
   }
+
+  #attempt<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.#unusable(error);
+    }
+  }
+
+  #unusable(error: unknown): MiniTorrentError {
+    const reason = error instanceof Error ? error.message : String(error);
+    return new MiniTorrentError(
+      "DISK_FAILED",
+      `The trackers' keys cannot be kept in ${this.#path} (${reason}): make room if the disk is full; if the file is damaged, ` +
+        "put it back from a backup, or remove it and compare the fingerprints that the trackers print with those shown next.",
+      { cause: error },
+    );
+  }
+}
+
+/** In one step, so that two processes that start together get one file, and no crash leaves half of it. */
+function makeStore(path: string): void {
+  const unfinished = `${path}.${process.pid}.new`;
+  rmSync(unfinished, { force: true });
+  closeSync(openSync(unfinished, "wx", PRIVATE_FILE_MODE));
+  try {
+    const database = new DatabaseSync(unfinished);
+    try {
+      database.exec(SCHEMA);
+    } finally {
+      database.close();
+    }
+    try {
+      linkSync(unfinished, path);
+    } catch {
+      // Another process was first, or the file system has no links.
+      if (!existsSync(path)) renameSync(unfinished, path);
+    }
+  } finally {
+    rmSync(unfinished, { force: true });
+  }
+  syncFolder(dirname(path));
 }

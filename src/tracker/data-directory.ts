@@ -1,7 +1,8 @@
 // A tracker's data directory: for its owner alone, with the key that the tracker is known by. What is in the registry is
 // registry/sqlite-registry.ts's.
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
@@ -9,10 +10,10 @@ import {
   type DeviceIdentity,
   restoreDeviceIdentity,
 } from "../identity/certificates.ts";
+import { PRIVATE_FILE_MODE, syncFolder, writePrivate } from "../identity/private-files.ts";
 
 /** Mode bits of group and others. */
 const OTHERS_MAY = 0o077;
-const PRIVATE_FILE_MODE = 0o600;
 export const KEY_FILE = "identity-key.pem";
 export const CERTIFICATE_FILE = "identity-certificate.pem";
 export const REGISTRY_FILE = "registry.sqlite";
@@ -22,7 +23,8 @@ export const ATTEMPTS_FILE = "attempts.sqlite";
 /** The registry has passwords' hashes and groups' keys: the folder is for this user alone. */
 export function makePrivateFolder(path: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (made !== undefined) syncFolder(dirname(resolve(made)));
     chmodSync(path, 0o700);
   } catch (error) {
     throw new MiniTorrentError(
@@ -50,21 +52,62 @@ export function makePrivateFiles(dataDir: string, log: Logger): void {
   }
 }
 
-/** The tracker's key and certificate; made, and kept, at the first start. */
+/**
+ * The tracker's key and certificate; made, and kept, at the first start.
+ *
+ * @throws MiniTorrentError DISK_FAILED if they cannot be read, are damaged, or do not belong together
+ */
 export async function openIdentity(dataDir: string): Promise<DeviceIdentity> {
   const keyPath = join(dataDir, KEY_FILE);
   const certificatePath = join(dataDir, CERTIFICATE_FILE);
   // The certificate is written last: where it is, both are whole.
-  if (existsSync(certificatePath)) {
-    return restoreDeviceIdentity(readFileSync(keyPath, "utf8"), readFileSync(certificatePath, "utf8"));
+  if (hasIdentity(dataDir)) {
+    const certificatePem = readIdentityFile(certificatePath);
+    const privateKeyPem = readIdentityFile(keyPath);
+    const certificate = orDamaged(certificatePath, () => new X509Certificate(certificatePem));
+    const key = orDamaged(keyPath, () => createPrivateKey(privateKeyPem));
+    if (!certificate.checkPrivateKey(key)) throw damagedIdentity(keyPath, "it is not the certificate's key");
+    return restoreDeviceIdentity(privateKeyPem, certificatePem);
   }
   const identity = await createDeviceIdentity();
-  writePrivate(keyPath, identity.privateKeyPem);
-  writePrivate(certificatePath, identity.certificatePem);
+  try {
+    writePrivate(keyPath, identity.privateKeyPem);
+    writePrivate(certificatePath, identity.certificatePem);
+  } catch (error) {
+    const sentence = `This tracker's key cannot be written to ${dataDir}: ${reasonOf(error)}.`;
+    throw new MiniTorrentError("DISK_FAILED", sentence, { cause: error });
+  }
   return identity;
 }
 
-export function writePrivate(path: string, text: string): void {
-  writeFileSync(`${path}.new`, text, { mode: PRIVATE_FILE_MODE, flush: true });
-  renameSync(`${path}.new`, path);
+/** A tracker has run with this data directory before. */
+export function hasIdentity(dataDir: string): boolean {
+  return existsSync(join(dataDir, CERTIFICATE_FILE));
+}
+
+function readIdentityFile(path: string): string {
+  const text = orDamaged(path, () => readFileSync(path, "utf8"));
+  if (text.trim() === "") throw damagedIdentity(path, "it is empty");
+  return text;
+}
+
+function orDamaged<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw damagedIdentity(path, reasonOf(error), error);
+  }
+}
+
+function damagedIdentity(path: string, reason: string, cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError(
+    "DISK_FAILED",
+    `${path} cannot be used (${reason}): put ${KEY_FILE} and ${CERTIFICATE_FILE} back from a backup, or remove both to ` +
+      "start with a new key, which is then to be given to everybody in tracker_info.txt.",
+    { cause },
+  );
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 // A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
 // serving are elsewhere; here is what is connected to what.
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
+import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
 import { AttemptStore } from "./attempt-store.ts";
 import { CallTurns } from "./call-turns.ts";
@@ -26,7 +27,6 @@ import {
   openIdentity,
   PINS_FILE,
   REGISTRY_FILE,
-  writePrivate,
 } from "./data-directory.ts";
 import { FairSlots } from "./fair-slots.ts";
 import { KnownMembers } from "./known-members.ts";
@@ -290,7 +290,8 @@ export class Tracker {
         writePrivate(join(unfinished, name), readFileSync(join(this.#dataDir, name), "utf8"));
       }
       await this.#registry.backUp(join(unfinished, REGISTRY_FILE));
-      renameSync(unfinished, folder);
+      syncFolder(unfinished);
+      renameDurably(unfinished, folder);
     } catch (error) {
       rmSync(unfinished, { recursive: true, force: true });
       throw error;

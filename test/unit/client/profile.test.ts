@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { pino } from "pino";
 import { Profile, type StoredDownload, type StoredShare } from "../../../src/client/profile.ts";
@@ -68,4 +69,51 @@ test("nobody else on the machine can read it", () => {
   const profile = Profile.open(dataDir, alice, log);
   assert.equal(statSync(join(dataDir, "accounts")).mode & 0o077, 0);
   profile.close();
+});
+
+test("an entry that is set aside is kept, and is among the others no more", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveShare(share);
+  first.saveShare({ ...share, fileName: "other" });
+  first.saveDownload(download);
+  first.setAside("share", share, "its metainfo is damaged");
+  first.setAside("download", download, "its pieces are damaged");
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(
+    second.shares().map(({ fileName }) => fileName),
+    ["other"],
+  );
+  assert.deepEqual(second.downloads(), []);
+  second.close();
+  const [account = ""] = readdirSync(join(dataDir, "accounts"));
+  const database = new DatabaseSync(join(dataDir, "accounts", account, "profile.sqlite"));
+  const kept = database.prepare("SELECT kind, reason, entry FROM set_aside").all();
+  database.close();
+  assert.deepEqual(
+    kept.map(({ kind }) => kind),
+    ["share", "download"],
+  );
+  assert.match(String(kept[0]?.entry), /"path":"\/data\/f"/);
+});
+
+test("a damaged profile is kept beside a new one", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveShare(share);
+  first.close();
+  const [account = ""] = readdirSync(join(dataDir, "accounts"));
+  const folder = join(dataDir, "accounts", account);
+  const path = join(folder, "profile.sqlite");
+  const bytes = readFileSync(path);
+  for (let at = 4096; at < bytes.length; at++) bytes[at] = (bytes[at] ?? 0) ^ 0xff;
+  writeFileSync(path, bytes);
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(second.shares(), []);
+  second.saveShare(share);
+  assert.deepEqual(second.shares(), [share]);
+  second.close();
+  const [kept = ""] = readdirSync(folder).filter((name) =>
+    /^profile\.sqlite\.damaged-\d{8}T\d{6}Z$/.test(name),
+  );
+  assert.deepEqual(readFileSync(join(folder, kept)), bytes);
 });

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { PinStore } from "../../../src/identity/pins.ts";
 
@@ -60,4 +68,29 @@ test("two processes share the file, and only its owner may read it", (t) => {
   one.check(address, first);
   assert.throws(() => other.check(address, second), { code: "TRACKER_KEY_CHANGED" });
   assert.equal(statSync(path).mode & 0o777, 0o600);
+});
+
+test("an empty file, a damaged one, or one that is none is refused with its path, and no pin is forgotten for it", (t) => {
+  const path = pinPath(t);
+  const pins = new PinStore(path);
+  pins.check(address, first);
+  pins.close();
+  assert.deepEqual(readdirSync(dirname(path)), ["pins.sqlite"]);
+  const whole = readFileSync(path);
+  const refused = (error: Error & { code?: string }) =>
+    error.code === "DISK_FAILED" && error.message.includes(path) && error.message.includes("remove it");
+  const flipped = Buffer.from(whole);
+  for (let at = 4096; at < 4400; at++) flipped[at] = (flipped[at] ?? 0) ^ 0xff;
+  const noHeader = Buffer.from(whole);
+  noHeader[0] = 0;
+  for (const bytes of [Buffer.alloc(0), flipped, noHeader, Buffer.from("not a database at all")]) {
+    writeFileSync(path, bytes);
+    assert.throws(() => new PinStore(path), refused);
+    assert.deepEqual(readFileSync(path), bytes, "it is left as it is");
+  }
+  truncateSync(path, 0);
+  writeFileSync(path, whole);
+  const again = new PinStore(path);
+  t.after(() => again.close());
+  assert.equal(again.get(address), first);
 });

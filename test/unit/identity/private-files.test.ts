@@ -1,0 +1,63 @@
+// What is written must be there after a power cut: which files and folders are synced, and when.
+import assert from "node:assert/strict";
+import fs, { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { renameDurably, writePrivate } from "../../../src/identity/private-files.ts";
+import { openIdentity } from "../../../src/tracker/data-directory.ts";
+
+/** Paths in the order in which they are renamed to, and synced. */
+function watched(t: TestContext, folder: string): string[] {
+  const seen: string[] = [];
+  const { renameSync, fsyncSync } = fs;
+  const named = (path: string) => path.replace(folder, ".");
+  t.mock.method(fs, "renameSync", (from: string, to: string) => {
+    renameSync(from, to);
+    seen.push(`name ${named(to)}`);
+  });
+  t.mock.method(fs, "fsyncSync", (file: number) => {
+    seen.push(`sync ${named(readlinkSync(`/proc/self/fd/${file}`))}`);
+    fsyncSync(file);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  return seen;
+}
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "private-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+const isLinux = process.platform === "linux";
+
+test("a name is on disk before anything that relies on it is written", {
+  skip: !isLinux && "needs /proc",
+}, async (t) => {
+  const folder = temporaryFolder(t);
+  const seen = watched(t, folder);
+  await openIdentity(folder);
+  assert.deepEqual(
+    seen.filter((step) => !step.endsWith(".new")),
+    ["name ./identity-key.pem", "sync .", "name ./identity-certificate.pem", "sync ."],
+  );
+});
+
+test("a rename from one folder to another syncs both", { skip: !isLinux && "needs /proc" }, (t) => {
+  const [from, to] = [temporaryFolder(t), temporaryFolder(t)];
+  writePrivate(join(from, "a"), "text");
+  assert.equal(statSync(join(from, "a")).mode & 0o777, 0o600);
+  const seen = watched(t, "");
+  renameDurably(join(from, "a"), join(to, "b"));
+  assert.deepEqual(
+    seen.map((step) => step.replace(".", "")),
+    [`name ${join(to, "b")}`, `sync ${to}`, `sync ${from}`],
+  );
+  assert.equal(readFileSync(join(to, "b"), "utf8"), "text");
+});

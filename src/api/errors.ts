@@ -43,6 +43,7 @@ export const errorCodes = {
   TRACKER_BUSY: "The tracker has more to do than it can do now; wait and try again.",
   TRACKER_KEY_CHANGED: "A tracker shows another key than before.",
   ADDRESS_IN_USE: "The address to listen on is taken, or is not this machine's.",
+  REGISTRY_DAMAGED: "A tracker's registry is damaged, and no other tracker is there to get it from.",
   DATA_DIR_IN_USE: "Another process uses that data directory.",
   PEER_REFUSED: "A peer was refused, or refused us.",
   MALFORMED_MESSAGE: "Something that came from the network is not of the form it must have.",

@@ -43,20 +43,35 @@ async function run(given: TrackerArguments): Promise<void> {
   const trackerNumber = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
   const own = trackers[trackerNumber - 1];
   if (own === undefined) throw new RangeError(`no tracker ${trackerNumber}`);
-  const ending = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => {
-      if (ending.signal.aborted) process.exit(EXIT_FORCED);
-      ending.abort();
-    });
-  }
-  const tracker = await Tracker.open({
+  const options = {
     trackers,
     trackerNumber,
     dataDir: given.dataDir ?? defaultDataDir(`tracker-${own.host.toLowerCase()}_${own.port}`),
     limits: given.limits,
     log: pino({ level: given.logLevel ?? "info", base: null }, pino.destination({ dest: 2, sync: true })),
-  });
+  };
+  let isStarting = true;
+  const ending = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      // One that is still starting may wait for another tracker; it can be ended at any moment.
+      if (ending.signal.aborted || isStarting) process.exit(EXIT_FORCED);
+      ending.abort();
+    });
+  }
+  // One that meets damage in its registry starts anew: that is set aside then, or, alone, this process ends with the reason.
+  for (let isDamaged = true; isDamaged && !ending.signal.aborted; ) {
+    isStarting = true;
+    const tracker = await Tracker.open(options);
+    isStarting = false;
+    await serve(tracker, given, ending.signal);
+    isDamaged = tracker.damaged.aborted;
+  }
+  process.stdin.destroy();
+}
+
+/** Until it is told to end, or meets damage in its registry. */
+async function serve(tracker: Tracker, given: TrackerArguments, ending: AbortSignal): Promise<void> {
   try {
     console.log(
       `Tracker ${given.trackerNumber} listens at ${tracker.address}; its key is sha256:${tracker.fingerprint}`,
@@ -66,10 +81,9 @@ async function run(given: TrackerArguments): Promise<void> {
       lines: createInterface({ input: process.stdin, terminal: false }),
       write: (line) => console.log(line),
       now: Date.now,
-      signal: ending.signal,
+      signal: AbortSignal.any([ending, tracker.damaged]),
     });
   } finally {
     await tracker.close();
-    process.stdin.destroy();
   }
 }

@@ -18,6 +18,7 @@ import { CallTurns } from "./call-turns.ts";
 import { CertifiedKeys } from "./certified-keys.ts";
 import { Changes } from "./changes.ts";
 import { Connections } from "./connection.ts";
+import { openRegistry, reportLoss, suspect } from "./damaged-registry.ts";
 import {
   ATTEMPTS_FILE,
   CERTIFICATE_FILE,
@@ -44,7 +45,7 @@ import { type DiskTrouble, diskTroubleOf } from "./registry/disk-trouble.ts";
 import type { RegistryWriter, VersionVector } from "./registry/registry.ts";
 import type { LinkState } from "./registry/replica-link.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
-import { SqliteRegistry } from "./registry/sqlite-registry.ts";
+import type { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
 import { listen, type TrackerServer } from "./server.ts";
 import { SyncLinks } from "./sync-links.ts";
@@ -56,7 +57,16 @@ const RETRY_WRITE_MS = 2_000;
 /** Below that a disk that was full counts as full still: the next writes would fill it again. */
 const LEAST_ROOM_BYTES = 1024 * 1024;
 /** What the registry's disk is to blame for; it is tried again until it takes a write. */
-const DISK_REASONS: readonly DiskTrouble[] = ["disk-full", "disk-read-only", "disk-failed"];
+const DISK_REASONS = ["disk-full", "disk-read-only", "disk-failed"] as const satisfies readonly DiskTrouble[];
+/** How often it is looked whether what is missing has come. */
+const MISSING_LOOK_MS = 200;
+/**
+ * All rows are looked at in turn for damage, some at a time: 500 a second, a million in 33 minutes. When it is through, it
+ * rests.
+ */
+const CHECK_INTERVAL_MS = 100;
+const CHECKED_ROWS = 50;
+const CHECK_REST_MS = 10 * 60 * 1000;
 
 /** One is prepared on the event loop while another is signed in the thread pool. */
 const SIGNATURES_AT_ONCE = 2;
@@ -134,6 +144,8 @@ export class Tracker {
   #missed: VersionVector = {};
   readonly #writeBlocks: WriteBlocks;
   #cancelRetry: () => void = () => {};
+  #cancelCheck: () => void = () => {};
+  readonly #damaged = new AbortController();
   #cancelSample: () => void = () => {};
 
   private constructor(
@@ -201,7 +213,8 @@ export class Tracker {
    * Opens its data directory (made at the first start, with a key), listens, catches up with the other trackers that are
    * there, and then serves clients.
    *
-   * @throws MiniTorrentError INVALID_TRACKER_INFO, ADDRESS_IN_USE, DATA_DIR_IN_USE, DISK_FAILED, DISK_FULL
+   * @throws MiniTorrentError INVALID_TRACKER_INFO, ADDRESS_IN_USE, DATA_DIR_IN_USE, DISK_FAILED, DISK_FULL,
+   * REGISTRY_DAMAGED if no other tracker serves
    */
   static async open(options: TrackerOptions): Promise<Tracker> {
     const { trackers, trackerNumber, dataDir } = options;
@@ -231,10 +244,14 @@ export class Tracker {
       },
     });
     // First of all: it holds the lock on the directory.
-    const registry = SqliteRegistry.open({
-      ...{ path: join(dataDir, REGISTRY_FILE), nowMs, totalsOf, alikeOf },
-      onTrouble: (trouble) => writeBlocks.begin(trouble),
-    });
+    const others = trackers.filter((tracker) => tracker !== own);
+    const registry = await openRegistry(
+      { dataDir, others, log: options.log },
+      {
+        ...{ nowMs, totalsOf, alikeOf },
+        onTrouble: (trouble) => writeBlocks.begin(trouble),
+      },
+    );
     let pins: PinStore | undefined;
     try {
       const identity = await openIdentity(dataDir);
@@ -250,6 +267,11 @@ export class Tracker {
       }
       throw error;
     }
+  }
+
+  /** Aborted when damage is met in its registry: it is to be closed, and opened anew. */
+  get damaged(): AbortSignal {
+    return this.#damaged.signal;
   }
 
   status(): TrackerStatus {
@@ -309,6 +331,7 @@ export class Tracker {
     this.#cancelSample();
     this.#cancelRetry();
     this.#clockWatch?.close();
+    this.#cancelCheck();
     this.#links?.close();
     await this.#server?.close();
     await this.#passwords.close();
@@ -371,6 +394,7 @@ export class Tracker {
       attach: (channel, name) => this.#replication.attach(channel, name),
     });
     this.#sampleLag();
+    this.#checkRows();
     await this.#catchUp(this.#links, log);
     this.#clockWatch.check(); // the other trackers may have another time
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
@@ -397,8 +421,32 @@ export class Tracker {
     await links.met(hasCaughtUp);
     const isLacking = () => !this.#isClosed && !this.#replication.has(this.#missed);
     if (isLacking()) log.error("rows that other trackers have are missing here; clients wait for them");
-    while (isLacking()) await pause(RETRY_WRITE_MS, undefined, { ref: false });
-    this.#hasCaughtUp = true;
+    while (isLacking()) await pause(MISSING_LOOK_MS, undefined, { ref: false });
+    await this.#completeRegistry(log);
+    this.#hasCaughtUp = !this.#isClosed;
+  }
+
+  /** A registry that took the place of a lost one: all must have come from a tracker that has lost none. */
+  async #completeRegistry(log: Logger): Promise<void> {
+    const { incomplete } = this.#registry;
+    if (incomplete === undefined) return;
+    const hasCome = () => this.#replication.status().some(({ hasCaughtUpWholly }) => hasCaughtUpWholly);
+    if (!hasCome()) log.error("the registry is incomplete; clients wait for a tracker that has all");
+    while (!this.#isClosed && !hasCome()) await pause(MISSING_LOOK_MS);
+    if (this.#isClosed) return;
+    await this.#registry.complete();
+    reportLoss(incomplete, this.#registry.vector, log);
+  }
+
+  /** Looks for damage in what nobody reads; what is found is told by the registry to its owner. */
+  #checkRows(): void {
+    let delayMs = CHECK_INTERVAL_MS;
+    try {
+      if (this.#registry.checkRows(CHECKED_ROWS)) delayMs = CHECK_REST_MS;
+    } catch {
+      return;
+    }
+    this.#cancelCheck = this.#clock.setTimer(delayMs, () => this.#checkRows());
   }
 
   async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
@@ -440,11 +488,22 @@ export class Tracker {
 
   #writeBlockBegan({ reason, sentence }: WriteBlock, log: Logger): void {
     log.error({ reason }, `this tracker cannot write: ${sentence}`);
+    if (reason === "registry-damaged") this.#metDamage(log);
     if (DISK_REASONS.some((disk) => disk === reason)) {
       this.#replication.stopStoring();
       this.#retryLater();
     }
     this.#turnAwayUnlessServing();
+  }
+
+  #metDamage(log: Logger): void {
+    this.#replication.stopStoring();
+    try {
+      suspect(this.#dataDir);
+    } catch (error) {
+      log.error({ err: error }, "the next start cannot be told of the damage");
+    }
+    this.#damaged.abort();
   }
 
   #writeBlockEnded(log: Logger): void {
@@ -457,7 +516,9 @@ export class Tracker {
     if (hasMissedNothing || !this.#hasCaughtUp) return; // or that is under way already
     this.#hasCaughtUp = false;
     this.#turnAwayUnlessServing();
-    void this.#catchUp(this.#links, log); // never rejects
+    this.#catchUp(this.#links, log).catch((error: unknown) =>
+      log.error({ err: error }, "catching up failed"),
+    );
   }
 
   #turnAwayUnlessServing(): void {

@@ -22,6 +22,10 @@ const writeBlockReasons = {
     sentence: "its machine's clock is wrong: set it, and it goes on by itself",
     mayAnswer: false, // certificates say a time
   },
+  "registry-damaged": {
+    sentence: "its registry is damaged: it starts anew, and gets it from another tracker if one serves",
+    mayAnswer: false,
+  },
 } as const;
 export type WriteBlockReason = keyof typeof writeBlockReasons;
 

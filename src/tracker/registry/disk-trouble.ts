@@ -2,23 +2,32 @@
 // caller is told. https://sqlite.org/rescode.html
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 
-/** Why the registry cannot be written. */
-export type DiskTrouble = "disk-full" | "disk-read-only" | "disk-failed";
+/** Why the registry cannot be written; or, of a damaged one, not even be read. */
+export type DiskTrouble = "disk-full" | "disk-read-only" | "disk-failed" | "registry-damaged";
 
+const SQLITE_ERROR = 1;
 const SQLITE_PERM = 3;
 const SQLITE_BUSY = 5;
 const SQLITE_READONLY = 8;
 const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
+const SQLITE_FORMAT = 24;
+const SQLITE_NOTADB = 26;
+/** The file is shorter than its header says. */
+const SQLITE_IOERR_SHORT_READ = 522;
 /** The file was moved or removed under SQLite, which then writes no more to it. */
 const SQLITE_READONLY_DBMOVED = 1032;
 
 /** The disk's trouble that the error stands for; undefined for any other error. */
 export function diskTroubleOf(error: unknown): DiskTrouble | undefined {
-  if (error instanceof MiniTorrentError) return diskTroubleOf(error.cause);
+  if (error instanceof MiniTorrentError) {
+    return error.code === "REGISTRY_DAMAGED" ? "registry-damaged" : diskTroubleOf(error.cause);
+  }
   if (!isSqliteError(error)) return undefined;
   if (error.errcode === SQLITE_READONLY_DBMOVED) return "disk-failed";
+  if (error.errcode === SQLITE_IOERR_SHORT_READ) return "registry-damaged";
   switch (primaryCode(error)) {
     case SQLITE_FULL:
       return "disk-full";
@@ -28,6 +37,10 @@ export function diskTroubleOf(error: unknown): DiskTrouble | undefined {
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
       return "disk-failed";
+    case SQLITE_CORRUPT:
+    case SQLITE_FORMAT:
+    case SQLITE_NOTADB:
+      return "registry-damaged";
     default:
       return undefined;
   }
@@ -41,6 +54,11 @@ export function isSqliteError(error: unknown): error is Error & { readonly errco
 export function asDiskError(error: unknown, path: string): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   if (isSqliteError(error)) {
+    if (diskTroubleOf(error) === "registry-damaged") {
+      return new MiniTorrentError("REGISTRY_DAMAGED", `${path} is damaged: ${error.message}.`, {
+        cause: error,
+      });
+    }
     switch (primaryCode(error)) {
       case SQLITE_BUSY:
         return new MiniTorrentError("DATA_DIR_IN_USE", `Another tracker uses ${path}.`, { cause: error });
@@ -56,6 +74,18 @@ export function asDiskError(error: unknown, path: string): MiniTorrentError {
     return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, { cause: error });
   }
   return asMiniTorrentError(error);
+}
+
+/** What opening it threw, as one of ours. A table, index or column that is not there means damage then. */
+export function asOpeningError(error: unknown, path: string): MiniTorrentError {
+  const isDamage =
+    diskTroubleOf(error) === "registry-damaged" ||
+    (isSqliteError(error) && primaryCode(error) === SQLITE_ERROR) ||
+    error instanceof SyntaxError || // the digest
+    (error instanceof MiniTorrentError && error.code === "MALFORMED_MESSAGE"); // the clock's reading
+  if (!isDamage) return asDiskError(error, path);
+  const reason = error instanceof Error ? error.message.replace(/\.$/, "") : String(error);
+  return new MiniTorrentError("REGISTRY_DAMAGED", `${path} is damaged (${reason}).`, { cause: error });
 }
 
 /** The upper bits of an error code tell apart kinds of one code. */

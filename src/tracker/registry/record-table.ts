@@ -65,9 +65,19 @@ export interface TableFace {
   readonly vector: ReadonlyMap<OriginId, number>;
   readonly digest: bigint;
   readonly totalChanges: ReadonlyMap<string, number>;
+  readonly check: RowCheck | undefined;
+}
+
+/** A look at every row in turn, while others are written. */
+interface RowCheck {
+  /** Rows up to this one are in `digest`, as they are now. */
+  readonly upToRowid: number;
+  readonly digest: bigint;
 }
 
 type Row = Record<string, SQLOutputValue>;
+/** `incomplete`: how it came that not all is here that was acknowledged (see SqliteRegistry.incomplete). */
+type StateName = "digest" | "clock" | "incomplete";
 
 export class RecordTable implements RevisedReader {
   readonly #statements: ReturnType<typeof prepare>;
@@ -81,6 +91,7 @@ export class RecordTable implements RevisedReader {
   readonly #revisions = new Map<RecordKind, number>();
   /** By kind: where the rows were written that made its latest revisions, oldest first. */
   readonly #places = new Map<RecordKind, RecordPlace[]>();
+  #check: RowCheck | undefined;
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
   constructor(database: DatabaseSync, totalsOf: TotalsOf, alikeOf: AlikeOf) {
@@ -91,7 +102,8 @@ export class RecordTable implements RevisedReader {
     else if (version !== SCHEMA_VERSION) {
       throw new MiniTorrentError(
         "DISK_FAILED",
-        "The registry was written by another version of miniTorrent.",
+        "The registry was written by another version of miniTorrent: start that one, or begin with an empty data directory " +
+          "beside a tracker of this version.",
       );
     }
     this.#statements = prepare(database);
@@ -245,6 +257,7 @@ export class RecordTable implements RevisedReader {
       if (existing.stamp > stamp) return false;
       const existingCanonical = canonicalText(existing);
       if (existing.stamp === stamp && existingCanonical >= canonical) return false;
+      if (this.#check !== undefined) this.#recheck(existing, existingCanonical, canonical);
       this.#statements.replace.run(...content, kind, key, claimId);
       this.#digest -= hashOf(existingCanonical);
       this.#addToTotals(existing, -1);
@@ -260,6 +273,44 @@ export class RecordTable implements RevisedReader {
     if (count === 0) return [];
     const places = this.#places.get(kind) ?? [];
     return count > 0 && count <= places.length ? places.slice(-count) : undefined;
+  }
+
+  /**
+   * Looks at the next rows of all, and at the end compares the digest of what is there with the one that was kept up row by
+   * row: a row that was lost or changed behind SQLite's back shows by that.
+   *
+   * @returns true at the end; the next call begins anew
+   * @throws MiniTorrentError REGISTRY_DAMAGED
+   */
+  checkRows(limit: number): boolean {
+    let { upToRowid, digest } = this.#check ?? { upToRowid: 0, digest: 0n };
+    const rows = this.#statements.rowsAfter.all(upToRowid, limit);
+    for (const row of rows) {
+      const record = asRecord(row);
+      const canonical = canonicalText(record);
+      const found = this.row(record.kind, record.key, record.claimId);
+      if (found === undefined || canonicalText(found) !== canonical) throw damaged("an index lacks a row");
+      digest += hashOf(canonical);
+      upToRowid = count(row.rowid);
+    }
+    digest = BigInt.asUintN(DIGEST_BITS, digest);
+    if (rows.length === limit) {
+      this.#check = { upToRowid, digest };
+      return false;
+    }
+    this.#check = undefined;
+    if (digest !== this.#digest) throw damaged("its rows are not those that were written");
+    return true;
+  }
+
+  /** A row that was looked at is replaced. One that is new comes after all others, and is yet to be looked at. */
+  #recheck({ kind, key, claimId }: RegistryRecord, before: string, after: string): void {
+    const check = this.#check;
+    if (check === undefined) return;
+    const rowid = this.#statements.rowidOf.get(kind, key, claimId)?.rowid;
+    if (count(rowid) > check.upToRowid) return;
+    const digest = BigInt.asUintN(DIGEST_BITS, check.digest - hashOf(before) + hashOf(after));
+    this.#check = { ...check, digest };
   }
 
   /** @param place undefined: somewhere */
@@ -306,6 +357,7 @@ export class RecordTable implements RevisedReader {
       vector: new Map(this.#vector),
       digest: this.#digest,
       totalChanges: new Map(this.#totalChanges),
+      check: this.#check,
     };
   }
 
@@ -315,6 +367,7 @@ export class RecordTable implements RevisedReader {
     this.#vector = new Map(face.vector);
     this.#digest = face.digest;
     this.#totalChanges = new Map(face.totalChanges);
+    this.#check = face.check;
   }
 
   /** Writes to the database what the table keeps in memory and `before` did not have. */
@@ -327,13 +380,17 @@ export class RecordTable implements RevisedReader {
     this.#totalChanges.clear();
   }
 
-  state(name: "digest" | "clock"): string | undefined {
+  state(name: StateName): string | undefined {
     const value = this.#statements.state.get(name)?.value;
     return typeof value === "string" ? value : undefined;
   }
 
-  setState(name: "digest" | "clock", value: string): void {
+  setState(name: StateName, value: string): void {
     this.#statements.saveState.run(name, value);
+  }
+
+  removeState(name: StateName): void {
+    this.#statements.removeState.run(name);
   }
 
   addOwnOrigin(origin: OriginId): void {
@@ -373,6 +430,9 @@ function prepare(
   | "saveVersion"
   | "state"
   | "saveState"
+  | "removeState"
+  | "rowsAfter"
+  | "rowidOf"
   | "addOwnOrigin"
   | "ownOrigin"
   | "total"
@@ -428,6 +488,11 @@ function prepare(
     saveVersion: sql("INSERT OR REPLACE INTO version (origin, seq) VALUES (?, ?)"),
     state: sql("SELECT value FROM state WHERE name = ?"),
     saveState: sql("INSERT OR REPLACE INTO state (name, value) VALUES (?, ?)"),
+    removeState: sql("DELETE FROM state WHERE name = ?"),
+    rowsAfter: sql(`SELECT rowid, ${COLUMNS} FROM record NOT INDEXED WHERE rowid > ? ORDER BY rowid LIMIT ?`),
+    rowidOf: sql(
+      "SELECT rowid FROM record INDEXED BY record_place WHERE kind = ? AND key = ? AND claim_id = ?",
+    ),
     addOwnOrigin: sql("INSERT OR IGNORE INTO own_origin (origin) VALUES (?)"),
     total: sql("SELECT amount FROM total WHERE name = ?"),
     addToTotal: sql(`INSERT INTO total (name, amount) VALUES (?, ?)
@@ -500,7 +565,11 @@ function endOfPrefix(prefix: string): string | Uint8Array {
 }
 
 function parse<V>(json: string): V {
-  return JSON.parse(json);
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw damaged("a value is not JSON", error);
+  }
 }
 
 function text(value: SQLOutputValue | undefined): string {
@@ -513,6 +582,6 @@ function count(value: SQLOutputValue | undefined): number {
   return value;
 }
 
-function damaged(): MiniTorrentError {
-  return new MiniTorrentError("DISK_FAILED", "The registry's file is damaged.");
+function damaged(what = "a column is not of its type", cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError("REGISTRY_DAMAGED", `The registry is damaged: ${what}.`, { cause });
 }

@@ -181,6 +181,8 @@ export interface MergeResult {
 export interface Registry extends RevisedReader {
   readonly origin: OriginId;
   readonly vector: VersionVector;
+  /** It was begun in place of one that was lost, and has not caught up since: nobody is to rely on what it lacks. */
+  readonly isIncomplete: boolean;
   /** The highest stamp that was made or seen here. */
   readonly latestStamp: Stamp;
   /**

@@ -59,6 +59,7 @@ export class ReplicaLink implements ReplicaReceiver {
   /** False once the disk here takes nothing: rows that come are dropped, and not answered as if they were stored. */
   #isStoring = true;
   #canOtherStore = true;
+  #isOtherIncomplete = false;
   /** Rows are missing here, and the other was asked for them. */
   #isWanting = false;
   readonly #pending: PendingPushes;
@@ -78,11 +79,12 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#lastHeardMs = owner.clock.nowMs();
     this.#stateSinceMs = this.#lastHeardMs;
     this.#cancelBeat = owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
-    const { origin, vector, latestStamp: stamp, doubtfulClaims } = owner.registry;
+    const { origin, vector, latestStamp: stamp, doubtfulClaims, isIncomplete } = owner.registry;
     this.#send({
       ...{ type: "hello", version: REPLICA_PROTOCOL_VERSION, origin, vector, stamp },
       clock: owner.reading(),
       ...(doubtfulClaims.length === 0 ? {} : { doubtful: [...doubtfulClaims] }),
+      ...(isIncomplete ? { isIncomplete } : {}),
     });
   }
 
@@ -103,6 +105,11 @@ export class ReplicaLink implements ReplicaReceiver {
   /** All that the other has is here, but for what is on its way. */
   get hasCaughtUpHere(): boolean {
     return this.#phase.name === "greeted" && this.#hasCaughtUpHere;
+  }
+
+  /** As `hasCaughtUpHere`, and the other has all that was acknowledged as far as it knows. */
+  get hasCaughtUpWholly(): boolean {
+    return this.hasCaughtUpHere && !this.#isOtherIncomplete;
   }
 
   /** About how many rows the other lacks, by what it said last. */
@@ -232,6 +239,7 @@ export class ReplicaLink implements ReplicaReceiver {
     stamp,
     clock,
     doubtful = [],
+    isIncomplete,
   }: Extract<ReplicaMessage, { type: "hello" }>): void {
     const { registry } = this.#owner;
     if (this.#phase.name !== "greeting") {
@@ -245,6 +253,7 @@ export class ReplicaLink implements ReplicaReceiver {
     registry.observe(stamp);
     this.#owner.heardClock(this, clock);
     this.#phase = { name: "greeted", trackerId: origin, theirVector: { ...vector } };
+    this.#isOtherIncomplete = isIncomplete === true;
     this.#stateSinceMs = this.#owner.clock.nowMs();
     this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
     this.#owner.greeted(origin);

@@ -52,6 +52,8 @@ const messageSchema = z.discriminatedUnion("type", [
     clock: clockSchema,
     /** Claims that are in doubt there (see Registry.isDoubtful). */
     doubtful: z.array(stampSchema).optional(),
+    /** It has not caught up since it lost its registry. */
+    isIncomplete: z.literal(true).optional(),
   }),
   /** A chunk of what the other lacks; the last has `upTo`. Answered by `got`, and only then the next one follows. */
   z.object({

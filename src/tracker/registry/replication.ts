@@ -51,6 +51,8 @@ export interface ReplicaStatus {
   readonly state: LinkState;
   /** All that it has is here. */
   readonly hasCaughtUpHere: boolean;
+  /** And it has not lost its registry itself. */
+  readonly hasCaughtUpWholly: boolean;
   /** About how many rows the other lacks. */
   readonly lagRecords: number;
   /** Since when it is in that state, by the clock that was given. */
@@ -138,9 +140,10 @@ export class Replication {
   }
 
   status(): readonly ReplicaStatus[] {
-    return [...this.#links].map(({ name, trackerId, state, hasCaughtUpHere, lagRecords, stateSinceMs }) => ({
-      ...{ name, trackerId, state, hasCaughtUpHere, lagRecords },
-      since: stateSinceMs,
+    return [...this.#links].map((link) => ({
+      ...{ name: link.name, trackerId: link.trackerId, state: link.state, lagRecords: link.lagRecords },
+      ...{ hasCaughtUpHere: link.hasCaughtUpHere, hasCaughtUpWholly: link.hasCaughtUpWholly },
+      since: link.stateSinceMs,
     }));
   }
 

@@ -1,10 +1,16 @@
 // The registry on SQLite (node:sqlite; WAL, synchronous=FULL: what was committed survives a power cut). Writes and
 // merges that are queued in one turn of the event loop share one commit. It talks to nobody (see replication.ts).
 import { randomBytes } from "node:crypto";
-import { chmodSync, closeSync, openSync } from "node:fs";
+import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
-import { asDiskError, type DiskTrouble, diskTroubleOf, isSqliteError } from "./disk-trouble.ts";
+import {
+  asDiskError,
+  asOpeningError,
+  type DiskTrouble,
+  diskTroubleOf,
+  isSqliteError,
+} from "./disk-trouble.ts";
 import { RecordTable, type TableFace } from "./record-table.ts";
 import {
   type AlikeOf,
@@ -37,6 +43,12 @@ const CACHE_KIB = 16 * 1024;
 const CHECKPOINT_PAGES = 4_000;
 /** Pages that a backup copies at a time, while which no write goes on: a millisecond. */
 const BACKUP_PAGES = 256;
+/** Up to here SQLite looks through all pages and indexes before a start goes on: measured below a second. */
+const MAX_QUICK_CHECK_BYTES = 64 * 1024 * 1024;
+/** How long a start looks through the rows unless told; the rest is looked at while it serves. */
+const START_CHECK_MS = 1_000;
+/** Rows that are looked at between two looks at the clock. */
+const CHECKED_ROWS = 500;
 
 export interface SqliteRegistryOptions {
   /** The database's file, made if there is none, or ":memory:". */
@@ -51,6 +63,10 @@ export interface SqliteRegistryOptions {
   readonly alikeOf?: AlikeOf;
   /** The disk refuses what was to be read or written. Each time; whoever waited is told by an error besides. */
   readonly onTrouble?: (trouble: DiskTrouble) => void;
+  /** How long opening may take to look for damage; Infinity for all of the file. */
+  readonly checkMs?: number;
+  /** It is begun in place of one that was lost: how that came. */
+  readonly incomplete?: string;
 }
 
 /** A write or merge that waits for the next commit. */
@@ -89,6 +105,7 @@ export class SqliteRegistry implements Registry {
   /**
    * @throws MiniTorrentError DATA_DIR_IN_USE if another process has it open
    * @throws MiniTorrentError DISK_FAILED, DISK_FULL
+   * @throws MiniTorrentError REGISTRY_DAMAGED as far as it was looked through
    */
   static open(options: SqliteRegistryOptions): SqliteRegistry {
     let database: DatabaseSync | undefined;
@@ -100,12 +117,38 @@ export class SqliteRegistry implements Registry {
       database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       database.exec("BEGIN IMMEDIATE");
       const registry = new SqliteRegistry(database, options);
+      registry.#checkAtStart(options);
+      if (options.incomplete !== undefined) registry.#table.setState("incomplete", options.incomplete);
       database.exec("COMMIT");
       return registry;
     } catch (error) {
       database?.close();
-      throw asDiskError(error, options.path);
+      throw asOpeningError(error, options.path);
     }
+  }
+
+  get isIncomplete(): boolean {
+    return this.incomplete !== undefined;
+  }
+
+  /** How it came that not all is here that was acknowledged; undefined if all is. */
+  get incomplete(): string | undefined {
+    return this.#read(() => this.#table.state("incomplete"));
+  }
+
+  /** All is here that the others have. */
+  complete(): Promise<void> {
+    return this.#enqueue(() => this.#table.removeState("incomplete"));
+  }
+
+  /**
+   * Looks at some rows more, of all in turn.
+   *
+   * @returns true when the last has been looked at
+   * @throws MiniTorrentError REGISTRY_DAMAGED; the owner is told too
+   */
+  checkRows(limit: number): boolean {
+    return this.#read(() => this.#table.checkRows(limit));
   }
 
   get origin(): OriginId {
@@ -275,6 +318,16 @@ export class SqliteRegistry implements Registry {
     this.#commitQueued();
     this.#isClosed = true;
     this.#database.close();
+  }
+
+  /** @throws MiniTorrentError REGISTRY_DAMAGED, whatever SQLite throws */
+  #checkAtStart({ path, checkMs = START_CHECK_MS }: SqliteRegistryOptions): void {
+    if (path !== ":memory:" && (checkMs === Infinity || statSync(path).size <= MAX_QUICK_CHECK_BYTES)) {
+      const found = this.#database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
+      if (found !== "ok") throw new MiniTorrentError("REGISTRY_DAMAGED", `SQLite finds: ${String(found)}.`);
+    }
+    const endMs = performance.now() + checkMs;
+    while (!this.#table.checkRows(CHECKED_ROWS) && performance.now() < endMs);
   }
 
   #merge(

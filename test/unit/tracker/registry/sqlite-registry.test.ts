@@ -181,7 +181,7 @@ describe("SqliteRegistry on a disk", () => {
   it("says so when the file is no registry, or of another version, or cannot be made", (context) => {
     const folder = temporaryFolder(context);
     copyFileSync(import.meta.filename, join(folder, "text"));
-    assert.throws(() => openAt(context, join(folder, "text")), { code: "DISK_FAILED" });
+    assert.throws(() => openAt(context, join(folder, "text")), { code: "REGISTRY_DAMAGED" });
     assert.throws(() => openAt(context, join(folder, "missing", "registry.db")), { code: "DISK_FAILED" });
     const other = new DatabaseSync(join(folder, "later"));
     other.exec("PRAGMA user_version = 99");

@@ -32,6 +32,8 @@ export const errorCodes = {
   NOT_A_FILE: "The path is not a regular file.",
   NOT_SHARED: "This client does not share that file.",
   UNKNOWN_DOWNLOAD: "There is no such download.",
+  DOWNLOAD_PAUSED: "The download has stopped for a reason that may pass.",
+  TIMED_OUT: "What was waited for did not happen in time.",
   DOWNLOAD_EXISTS: "That file is being downloaded already.",
   DESTINATION_UNUSABLE: "The destination cannot be written.",
   DISK_FULL: "The disk has no room for the file.",

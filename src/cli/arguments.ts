@@ -5,6 +5,7 @@ import { type Address, formatAddress, parseAddress, type TrackerAddress } from "
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/limits.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
+import { expandHome } from "./command-line.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 const TRACKER_LIMIT_NAMES = Object.keys(DEFAULT_TRACKER_LIMITS) as (keyof TrackerLimits)[];
@@ -21,6 +22,7 @@ Options
   --password-file <f>  a file whose first line is the password wherever create_user or login is
                        given none; nobody else may be able to read it
   --json               one JSON object a line for each answer and each event; no prompt
+  --timeout <seconds>  in a script, longest that wait and the end of the input wait for downloads
   --stay               when piped input ends, go on sharing until a signal comes
   --limit-up <rate>, --limit-down <rate>
                        most that is sent, or fetched, a second, such as 500kB/s or 5MB/s; the
@@ -50,6 +52,8 @@ export interface ClientArguments {
   readonly passwordFile: string | undefined;
   readonly isJson: boolean;
   readonly isStaying: boolean;
+  /** Of `wait` and of the end of a script; undefined: as long as it takes. */
+  readonly waitTimeoutMs?: number;
   /** Bytes a second; undefined: no limit. */
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
   readonly memoryBytes: number | undefined;
@@ -86,6 +90,7 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
         ...commonOptions,
         json: { type: "boolean" },
         stay: { type: "boolean" },
+        timeout: { type: "string" },
         "password-file": { type: "string" },
         "limit-up": { type: "string" },
         "limit-down": { type: "string" },
@@ -99,11 +104,12 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
   return {
     kind: "run",
     listen: parseAddress(address, true),
-    trackerInfoPath,
-    dataDir: values["data-dir"],
-    passwordFile: values["password-file"],
+    trackerInfoPath: expandHome(trackerInfoPath),
+    dataDir: given(expandHome, values["data-dir"]),
+    passwordFile: given(expandHome, values["password-file"]),
     isJson: values.json === true,
     isStaying: values.stay === true,
+    ...(values.timeout === undefined ? {} : { waitTimeoutMs: timeoutMsOf(values.timeout) }),
     limits: { up: given(parseRate, values["limit-up"]), down: given(parseRate, values["limit-down"]) },
     memoryBytes: given(parseSize, values.memory),
     logLevel: logLevelOf(values["log-level"]),
@@ -124,9 +130,9 @@ export function parseTrackerArguments(argv: readonly string[]): TrackerArguments
   const [trackerInfoPath, trackerNumber] = exactlyTwo(positionals, "<tracker_info.txt> and <tracker_no>");
   return {
     kind: "run",
-    trackerInfoPath,
+    trackerInfoPath: expandHome(trackerInfoPath),
     trackerNumber,
-    dataDir: values["data-dir"],
+    dataDir: given(expandHome, values["data-dir"]),
     limits: limitsOf(values.limit ?? []),
     logLevel: logLevelOf(values["log-level"]),
   };
@@ -168,6 +174,13 @@ function exactlyTwo(positionals: readonly string[], expected: string): [string, 
     );
   }
   return [first, second];
+}
+
+/** @throws MiniTorrentError USAGE */
+function timeoutMsOf(text: string): number {
+  const seconds = /^\d{1,7}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
+  if (seconds > 0) return Math.ceil(seconds * 1000);
+  throw new MiniTorrentError("USAGE", `'${text}' is not a time: --timeout takes seconds, such as 30.`);
 }
 
 /** @throws MiniTorrentError USAGE */

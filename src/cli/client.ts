@@ -122,6 +122,7 @@ async function script(
     isJson: given.isJson,
     askPassword: passwordFrom(given),
     isStaying: given.isStaying,
+    waitTimeoutMs: given.waitTimeoutMs,
     showsProgress: process.stderr.isTTY && !given.isJson,
     signal: ending.signal,
   });

@@ -61,10 +61,17 @@ function isEscaped(next: string, quote: Quote | undefined): boolean {
 /**
  * The words of a complete line.
  *
- * @throws MiniTorrentError USAGE if a quote is open; the sentence repeats nothing of the line, which may hold a password
+ * @throws MiniTorrentError USAGE if a quote is open, or it is not UTF-8; the sentence repeats nothing of the line, which may hold a password
  */
 export function parseWords(line: string): readonly string[] {
   const { words, openQuote } = splitLine(line);
+  // A terminal that does not speak UTF-8: what stands there is not what was typed.
+  if (line.includes("\ufffd")) {
+    throw new MiniTorrentError(
+      "USAGE",
+      "The line has bytes that are not UTF-8, so it was not run; set the terminal to UTF-8.",
+    );
+  }
   if (openQuote !== undefined) {
     throw new MiniTorrentError(
       "USAGE",
@@ -91,8 +98,13 @@ export function expandHome(path: string, home: string = homedir()): string {
   return path.startsWith("~/") ? join(home, path.slice(2)) : path;
 }
 
-/** The absolute path that was meant. A slash at the end stays: it says that a folder is meant. */
+/**
+ * The absolute path that was meant. A slash at the end stays: it says that a folder is meant.
+ *
+ * @throws MiniTorrentError INVALID_ARGUMENT if it is empty
+ */
 export function absolutePath(path: string, home: string = homedir()): string {
+  if (path === "") throw new MiniTorrentError("INVALID_ARGUMENT", "The path is empty; ./ is this folder.");
   const absolute = resolve(expandHome(path, home));
   return /[^/]\/+$/.test(path) ? `${absolute}/` : absolute;
 }

@@ -14,6 +14,7 @@ export const commands: readonly Command[] = [
   ...downloadCommands,
   {
     name: "help",
+    aliases: ["?"],
     arguments: [{ name: "command", kind: "command" }],
     arity: [0, 1],
     help: "What the commands are, or what one of them does.",
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   },
   {
     name: "quit",
+    aliases: ["exit"],
     arguments: [],
     arity: [0],
     help: "Log out and end. In a script: once the running downloads are done.",

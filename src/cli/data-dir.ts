@@ -1,10 +1,26 @@
 // Where client and tracker keep what must survive a restart, unless --data-dir says otherwise: the XDG data folder.
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
+import { MiniTorrentError } from "../api/errors.ts";
 
-/** The specification says that a relative path is to be ignored (XDG Base Directory Specification, "Basics"). */
-export function defaultDataDir(part: string, env: NodeJS.ProcessEnv = process.env): string {
+/**
+ * The specification says that a relative path is to be ignored (XDG Base Directory Specification, "Basics").
+ *
+ * @throws MiniTorrentError USAGE if there is no home folder
+ */
+export function defaultDataDir(
+  part: string,
+  env: NodeJS.ProcessEnv = process.env,
+  home: () => string = homedir,
+): string {
   const given = env.XDG_DATA_HOME ?? "";
-  const base = isAbsolute(given) ? given : join(homedir(), ".local", "share");
+  const base = isAbsolute(given) ? given : join(home(), ".local", "share");
+  // With HOME="" it would be a folder below the one that the program happens to be started in.
+  if (!isAbsolute(base)) {
+    throw new MiniTorrentError(
+      "USAGE",
+      "HOME is empty, so there is no place for data; set it, or give --data-dir.",
+    );
+  }
   return join(base, "minitorrent", part);
 }

@@ -1,5 +1,5 @@
 // Commands about downloads: what is fetched, from whom, how fast, and why not. The whole table is commands.ts.
-import { MiniTorrentError } from "../api/errors.ts";
+import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { BandwidthLimits, DownloadStatus } from "../client/status.ts";
 import { parseRate } from "./byte-amounts.ts";
 import { type Command, said } from "./command.ts";
@@ -59,7 +59,7 @@ export const downloadCommands: readonly Command[] = [
     name: "cancel",
     arguments: download,
     arity: [2],
-    help: "Give a download up, and remove what there is of it.",
+    help: "Give a download up, and remove what there is of it; a part file that has all of it stays.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const keptPath = await client.cancelDownload(groupId, fileName);
       const cancelled = `The download of [${groupId}] ${fileName} is cancelled.`;
@@ -73,10 +73,10 @@ export const downloadCommands: readonly Command[] = [
     arguments: download,
     arity: [0, 2],
     help: "Wait until that download, or every one, is complete, failed or paused.",
-    run: async ({ client, signal }, groupId?: string, fileName?: string) => {
+    run: async ({ client, signal, waitTimeoutMs }, groupId?: string, fileName?: string) => {
       const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
-      const downloads = await client.waitForDownloads(which, signal);
-      throwIfFailed(downloads);
+      const downloads = await client.waitForDownloads(which, withTimeout(signal, waitTimeoutMs));
+      throwIfUnfinished(downloads);
       return {
         result: downloads,
         lines: (view) =>
@@ -142,13 +142,35 @@ function inJson({ up, down }: BandwidthLimits): { up: number | null; down: numbe
   return { up: up ?? null, down: down ?? null };
 }
 
-function throwIfFailed(downloads: readonly DownloadStatus[]): void {
-  const failed = downloads.filter((status) => status.state === "failed");
-  const [first] = failed;
+/** Aborts when `signal` does, or when the time is up. */
+export function withTimeout(signal: AbortSignal, timeoutMs: number | undefined): AbortSignal {
+  return timeoutMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+}
+
+/** What the user paused is as the user wants it; everything else that is not complete is said. */
+function throwIfUnfinished(downloads: readonly DownloadStatus[]): void {
+  const problems = downloads.map(problemOf).filter((problem) => problem !== undefined);
+  const [first] = problems;
   if (first === undefined) return;
-  const others = failed.length === 1 ? "" : ` (and ${failed.length - 1} more failed; show_downloads tells)`;
-  throw new MiniTorrentError(
-    first.code,
-    `[F] [${first.groupId}] ${first.fileName}: ${first.reason}${others}`,
-  );
+  const others = problems.length - 1;
+  const more =
+    others === 0
+      ? ""
+      : ` (and ${others} more ${others === 1 ? "is" : "are"} not complete; show_downloads tells)`;
+  throw new MiniTorrentError(first.code, first.sentence + more);
+}
+
+function problemOf(download: DownloadStatus): { code: ErrorCode; sentence: string } | undefined {
+  const name = `[${download.groupId}] ${download.fileName}`;
+  switch (download.state) {
+    case "complete":
+      return undefined;
+    case "failed":
+      return { code: download.code, sentence: `[F] ${name}: ${download.reason}` };
+    case "paused":
+      if (download.reason === undefined) return undefined;
+      return { code: "DOWNLOAD_PAUSED", sentence: `[P] ${name}: ${download.reason}` };
+    default:
+      return { code: "TIMED_OUT", sentence: `[D] ${name} is not complete yet; it goes on.` };
+  }
 }

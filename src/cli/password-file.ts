@@ -2,6 +2,7 @@
 // the password neither in its lines nor among its arguments, which every user of the machine can read (ps).
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
+import { decodeText } from "./input-lines.ts";
 
 /** A password has at most 1,024 characters. */
 const MAX_BYTES = 8 * 1024;
@@ -24,7 +25,11 @@ export function readPasswordFile(path: string): string {
   } catch (error) {
     throw unusable(path, error instanceof Error ? error.message : String(error), error);
   }
-  const [password = ""] = bytes.subarray(0, lengthBytes).toString("utf8").split(/\r?\n/, 1);
+  const end = bytes.subarray(0, lengthBytes).indexOf("\n");
+  const line = decodeText(bytes.subarray(0, end === -1 ? lengthBytes : end));
+  // Another password would open the account as well: that one whose bytes are replaced by the same character.
+  if (line === undefined) throw unusable(path, "its first line is not UTF-8; save it as UTF-8");
+  const password = line.replace(/\r$/, "");
   if (password === "") throw unusable(path, "its first line is empty");
   return password;
 }

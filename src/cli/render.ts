@@ -31,6 +31,8 @@ const SHA1_DIGITS_SHOWN = 12;
 const MAX_SOURCES_NAMED = 4;
 /** Groups named in the prompt; more are counted. */
 const MAX_GROUPS_NAMED = 2;
+/** Of a long name in a line of progress this much stays, whatever else would have to be cut. */
+const LEAST_NAME_COLUMNS = 20;
 const PROMPT_END = "> ";
 /** Width of a terminal that does not say its own (VT100). */
 const DEFAULT_COLUMNS = 80;
@@ -189,10 +191,18 @@ export function renderDownload(download: DownloadStatus, view: View, titleColumn
 /** One line of live progress, never wider than the terminal; says from whom the pieces come where there is room. */
 export function renderProgress(download: DownloadStatus, view: View): string {
   const uncolored = { ...view, isColored: false };
-  const line = [renderDownload(download, uncolored), sourcesText(download.sources, true)].filter(
-    (part) => part !== "",
+  const columns = (view.columns ?? Number.POSITIVE_INFINITY) - 1;
+  const whole = renderDownload(download, uncolored);
+  // How far it is counts more than the end of a long name.
+  const nameColumns = displayWidth(title(download));
+  const overColumns = Math.max(0, displayWidth(whole) - columns);
+  const kept = truncate(
+    title(download),
+    Math.max(Math.min(nameColumns, LEAST_NAME_COLUMNS), nameColumns - overColumns),
   );
-  const cut = truncate(line.join("  "), (view.columns ?? Number.POSITIVE_INFINITY) - 1);
+  const shown = whole.replace(title(download), () => kept);
+  const line = [shown, sourcesText(download.sources, true)].filter((part) => part !== "");
+  const cut = truncate(line.join("  "), columns);
   return paint(cut.slice(0, 3), describe(download)[0], view) + cut.slice(3);
 }
 

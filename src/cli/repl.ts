@@ -48,6 +48,9 @@ export class Repl {
   #running: AbortController | undefined;
   #answer: ((password: string) => void) | undefined;
   #hashing: { path: string; progress: HashProgress } | undefined;
+  /** A password is being asked for, maybe twice: notices wait, so that none stands between the questions. */
+  #isAsking = false;
+  #heldNotices: string[] = [];
   /** Ctrl-C was pressed in an empty line: once more quits. */
   #isQuitArmed = false;
 
@@ -76,6 +79,9 @@ export class Repl {
     this.#editor.on("history", (history) => this.#keepOutPasswords(history));
     this.#editor.on("SIGINT", () => this.#onInterrupt());
     this.#editor.on("close", end);
+    // Ctrl-Z, then fg: the shell has had the terminal meanwhile, and the line editor pauses its input on the same signal.
+    const continued = (): void => void setImmediate(() => this.#continue());
+    process.on("SIGCONT", continued);
     const disarm = (_text: unknown, key: { ctrl?: boolean; name?: string } | undefined): void => {
       if (!(key?.ctrl === true && key.name === "c")) this.#isQuitArmed = false;
     };
@@ -88,7 +94,9 @@ export class Repl {
       ]);
       feed.listen((event) => {
         const { tone, text } = noticeOf(event);
-        this.#screen.print([paint(text, tone, this.#view)]);
+        const line = paint(text, tone, this.#view);
+        if (this.#isAsking) this.#heldNotices.push(line);
+        else this.#screen.print([line]);
         this.#refreshPrompt();
       });
       this.#refreshPrompt();
@@ -98,8 +106,21 @@ export class Repl {
       clearInterval(live);
       signal.removeEventListener("abort", end);
       input.removeListener("keypress", disarm);
+      process.removeListener("SIGCONT", continued);
       this.#editor.close();
     }
+  }
+
+  #continue(): void {
+    if (this.#phase === "ending") return;
+    const { input } = this.#options;
+    if ("setRawMode" in input && typeof input.setRawMode === "function") {
+      // Off first: it is not set again where Node believes that it is set.
+      input.setRawMode(false);
+      input.setRawMode(true);
+    }
+    this.#editor.resume();
+    this.#screen.redraw();
   }
 
   get #view(): View {
@@ -175,6 +196,8 @@ export class Repl {
       },
     });
     this.#running = undefined;
+    this.#isAsking = false;
+    this.#screen.print(this.#heldNotices.splice(0));
     if (this.#hashing !== undefined) {
       this.#hashing = undefined;
       this.#refreshLive();
@@ -200,6 +223,7 @@ export class Repl {
 
   async #askPassword(question: string, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
+    this.#isAsking = true;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const onAbort = (): void => {
       this.#answer = undefined;

@@ -134,6 +134,12 @@ export class Screen {
     this.#inOneGo(() => this.#paintLive());
   }
 
+  /** Draws all of it again, below whatever another program has left on the screen. */
+  redraw(): void {
+    this.#paintedCount = 0;
+    this.#repaint();
+  }
+
   /** Leaves the cursor in an empty line; nothing is painted from then on. */
   end(): void {
     this.#inOneGo(() => {

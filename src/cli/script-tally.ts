@@ -15,6 +15,11 @@ export class ScriptTally {
     return this.#hasFailedCommand || this.#open.size > 0 || this.#troubled.size > 0 ? 1 : 0;
   }
 
+  /** Group and file of each download that counts as failed. */
+  unfinished(): (readonly [groupId: string, fileName: string])[] {
+    return [...new Set([...this.#open, ...this.#troubled])].map((key) => JSON.parse(key));
+  }
+
   commandBegins(): void {
     this.#justCompleted.clear();
   }

@@ -1,14 +1,15 @@
 // The pipe mode: commands strictly one after the other, answers to stdout, trouble to stderr, and an exit code. With
 // --json an object a line for each answer and each event, and nothing else on stdout. Never shows a password.
-import { createInterface } from "node:readline";
 import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
 import type { ClientEvent, DownloadStatus, HashProgress } from "../client/status.ts";
 import type { ClientCommands, Command } from "./command.ts";
 import { saysNothing } from "./command-line.ts";
 import { commands } from "./commands.ts";
 import { harmless, type View } from "./display-text.ts";
+import { withTimeout } from "./download-commands.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { execute, type Outcome } from "./execute.ts";
+import { readLines } from "./input-lines.ts";
 import { noticeOf } from "./notices.ts";
 import { renderDownload, renderHashing } from "./render.ts";
 import { ScriptTally } from "./script-tally.ts";
@@ -19,7 +20,7 @@ const PROGRESS_PERIOD_MS = 5000;
 export interface ScriptOptions {
   readonly client: ClientCommands;
   readonly feed: EventFeed;
-  readonly input: NodeJS.ReadableStream;
+  readonly input: AsyncIterable<Uint8Array | string>;
   /** Writes one line, at once. */
   readonly writeOut: (line: string) => void;
   readonly writeError: (line: string) => void;
@@ -29,6 +30,8 @@ export interface ScriptOptions {
   readonly askPassword?: (() => Promise<string>) | undefined;
   /** Goes on sharing after the input has ended, until `signal`. */
   readonly isStaying: boolean;
+  /** Most milliseconds that `wait`, or the end of the script, waits for downloads; undefined: as long as it takes. */
+  readonly waitTimeoutMs?: number | undefined;
   /** Says how far downloads are on stderr, now and then: where a person sees it. */
   readonly showsProgress: boolean;
   /** Ends everything in good order, as SIGINT and SIGTERM do. */
@@ -49,6 +52,8 @@ class Script {
   readonly #client: ClientCommands;
   readonly #tally = new ScriptTally();
   #hashing: { path: string; progress: HashProgress } | undefined;
+  /** What has been said of downloads that stopped. */
+  readonly #reasonsSaid: string[] = [];
 
   constructor(options: ScriptOptions) {
     this.#options = options;
@@ -60,7 +65,10 @@ class Script {
     feed.listen((event) => this.#onEvent(event));
     const progress = showsProgress ? setInterval(() => this.#sayProgress(), PROGRESS_PERIOD_MS) : undefined;
     try {
-      const hasQuit = await this.#runLines();
+      let hasQuit = false;
+      await this.#attempt("input", async () => {
+        hasQuit = await this.#runLines();
+      });
       if (this.#client.status().account !== undefined) await this.#waitForDownloads();
       const isInterrupted = signal.aborted;
       if (isStaying && !hasQuit) await aborted(signal);
@@ -74,28 +82,44 @@ class Script {
   }
 
   async #waitForDownloads(): Promise<void> {
-    const { signal } = this.#options;
+    const signal = withTimeout(this.#options.signal, this.#options.waitTimeoutMs);
     await this.#attempt("wait", () =>
       Promise.race([this.#client.waitForDownloads(undefined, signal), aborted(signal)]),
     );
-    this.#tally.settle(this.#client.downloads());
+    const downloads = this.#client.downloads();
+    this.#tally.settle(downloads);
+    // An exit code alone would leave whoever started the script without the name and the cause.
+    for (const [groupId, fileName] of this.#tally.unfinished()) {
+      const download = downloads.find((one) => one.groupId === groupId && one.fileName === fileName);
+      const reason = download === undefined ? "it is no longer there" : whyUnfinished(download);
+      if (!this.#reasonsSaid.some((said) => said.includes(reason)))
+        this.#sayUnfinished(groupId, fileName, download?.state ?? "unknown", reason);
+    }
+  }
+
+  #sayUnfinished(groupId: string, fileName: string, state: string, reason: string): void {
+    if (this.#options.isJson)
+      this.#sayJson({ event: "download-unfinished", groupId, fileName, state, reason });
+    else
+      this.#options.writeError(
+        `error: [${harmless(groupId)}] ${harmless(fileName)} is not complete: ${harmless(reason)}`,
+      );
   }
 
   /** Returns true if `quit` ended the input. */
   async #runLines(): Promise<boolean> {
     const { input, signal } = this.#options;
-    const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-    const stop = (): void => lines.close();
-    signal.addEventListener("abort", stop);
-    try {
-      for await (const line of lines) {
-        if (signal.aborted) return false;
-        if (!saysNothing(line) && (await this.#runLine(line)) === "quit") return true;
-      }
-      return false;
-    } finally {
-      signal.removeEventListener("abort", stop);
-      lines.close();
+    const lines = readLines(input);
+    const stopped = aborted(signal).then(() => undefined);
+    for (;;) {
+      const next = await Promise.race([lines.next(), stopped]);
+      if (next === undefined || next.done === true) return false;
+      if (next.value.kind === "refused") {
+        this.#tally.commandFailed();
+        this.#sayError("", next.value.error);
+      } else if (!saysNothing(next.value.text) && (await this.#runLine(next.value.text)) === "quit")
+        return true;
+      if (signal.aborted) return false;
     }
   }
 
@@ -105,6 +129,7 @@ class Script {
       client: this.#client,
       signal: this.#options.signal,
       askPassword: this.#options.askPassword,
+      waitTimeoutMs: this.#options.waitTimeoutMs,
       onHashing: (path, progress) => {
         this.#hashing = { path, progress };
       },
@@ -145,6 +170,7 @@ class Script {
   }
 
   #sayError(commandName: string, { code, message }: MiniTorrentError): void {
+    if (commandName === "wait") this.#reasonsSaid.push(message);
     if (this.#options.isJson) this.#sayJson({ command: commandName, ok: false, code, error: message });
     else this.#options.writeError(`error ${code}: ${harmless(message)}`);
   }
@@ -156,6 +182,8 @@ class Script {
   #onEvent(event: ClientEvent): void {
     const { isJson, writeOut, writeError } = this.#options;
     this.#tally.onEvent(event);
+    if (event.type === "download-failed" || event.type === "download-paused")
+      this.#reasonsSaid.push(event.reason);
     if (isJson) {
       const { type, ...facts } = event;
       this.#sayJson({ event: type, ...facts });
@@ -188,6 +216,20 @@ class Script {
       this.#tally.commandFailed();
       this.#sayError(name, asMiniTorrentError(error));
     }
+  }
+}
+
+/** In words for a person. */
+function whyUnfinished(download: DownloadStatus): string {
+  switch (download.state) {
+    case "paused":
+      return download.reason ?? "it is paused";
+    case "failed":
+      return download.reason;
+    case "downloading":
+      return download.waitingFor ?? "it was still running";
+    default:
+      return `it is ${download.state}`;
   }
 }
 

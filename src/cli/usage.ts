@@ -11,7 +11,28 @@ export interface ParsedCommand {
 }
 
 /** A name further away than this share of its letters is not what was meant. */
-const MAX_TYPO_SHARE = 0.5;
+const MAX_TYPO_SHARE = 1 / 3;
+/** What people type out of habit, and the command that does it here: a likely name can do the opposite. */
+const MEANT: Readonly<Record<string, string>> = {
+  add_file: "upload_file",
+  delete_file: "stop_share",
+  dir: "list_files",
+  download: "download_file",
+  downloads: "show_downloads",
+  get: "download_file",
+  invite: "accept_request",
+  kick: "remove_member",
+  ls: "list_files",
+  put: "upload_file",
+  register: "create_user",
+  remove_file: "stop_share",
+  rm: "stop_share",
+  share: "upload_file",
+  signup: "create_user",
+  status: "show_downloads",
+  unshare: "stop_share",
+  upload: "upload_file",
+};
 /** Of what was typed for a command's name, an error repeats no more than this many characters. */
 const MAX_NAME_CHARACTERS = 40;
 
@@ -35,7 +56,7 @@ export function parseCommand(table: readonly Command[], line: string): ParsedCom
 
 /** @throws MiniTorrentError USAGE, with the usage of the nearest command */
 export function findCommand(table: readonly Command[], name: string): Command {
-  const command = table.find((candidate) => candidate.name === name);
+  const command = table.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
   if (command !== undefined) return command;
   const nearest = nearestCommand(table, name);
   const remedy =
@@ -46,6 +67,8 @@ export function findCommand(table: readonly Command[], name: string): Command {
 /** The command whose name is typed like that; undefined if nothing is near. */
 function nearestCommand(table: readonly Command[], name: string): Command | undefined {
   const typed = name.toLowerCase().replaceAll("-", "_").slice(0, MAX_NAME_CHARACTERS);
+  const meant = table.find((candidate) => candidate.name === MEANT[typed]);
+  if (meant !== undefined) return meant;
   const names = table.map((candidate) => candidate.name);
   const prefixed = typed.length < 2 ? [] : names.filter((candidate) => candidate.startsWith(typed));
   const nearest = prefixed.length > 0 ? prefixed[0] : closest(typed, names);

@@ -84,6 +84,22 @@ export class Client {
     for (const direction of ["up", "down"] as const) bandwidth.limit(direction, options.limits?.[direction]);
     const storage = createStorageResources(options.memoryBytes);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    // Before anything runs that would have to be ended again.
+    const pins = new PinStore(join(options.dataDir, "trackers.sqlite"));
+    try {
+      return await Client.#start(options, pins, bandwidth, storage);
+    } catch (error) {
+      pins.close();
+      throw error;
+    }
+  }
+
+  static async #start(
+    options: ClientOptions,
+    pins: PinStore,
+    bandwidth: Bandwidth,
+    storage: StorageResources,
+  ): Promise<Client> {
     const identity = await createDeviceIdentity();
     let login: Login | undefined;
     const session = await Session.open({
@@ -94,7 +110,7 @@ export class Client {
       credentials: (groupId) => login?.memberships.credentials(groupId),
       credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),
     });
-    const client = new Client(options, identity, session, bandwidth, storage);
+    const client = new Client(options, identity, session, pins, bandwidth, storage);
     login = client.#login;
     return client;
   }
@@ -103,6 +119,7 @@ export class Client {
     options: ClientOptions,
     identity: DeviceIdentity,
     session: Session,
+    pins: PinStore,
     bandwidth: Bandwidth,
     storage: StorageResources,
   ) {
@@ -110,7 +127,7 @@ export class Client {
     this.#options = options;
     this.#session = session;
     this.#bandwidth = bandwidth;
-    this.#pins = new PinStore(join(dataDir, "trackers.sqlite"));
+    this.#pins = pins;
     this.#storage = storage;
     storage.memory.onRoom(() => session.roomAvailable());
     const link = () => this.#link;

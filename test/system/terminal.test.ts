@@ -115,3 +115,26 @@ test("a person at a terminal logs in unseen, lets somebody in while typing, and 
   terminal.type("", "C-d");
   await terminal.ends();
 });
+
+test("a client that was stopped by Ctrl-Z hears its keys again after fg, and no signal opens a debugger", {
+  skip: withoutTmux(),
+}, async () => {
+  await using scene = await Scene.open(1);
+  using terminal = new Terminal(scene.path("tmux"), "bash --norc --noprofile -i");
+  const command = `${join(ROOT, "client")} 127.0.0.1:0 ${scene.trackerInfo} --data-dir ${scene.path("alice", "profile")}`;
+  terminal.type(command, "Enter");
+  await terminal.shows(/not logged in/);
+  terminal.type("", "C-z");
+  await terminal.shows(/Stopped/);
+  terminal.type("kill -USR1 %1; fg", "Enter");
+  await terminal.shows(/Stopped.*client.*not logged in/s);
+  terminal.type("whoami", "Enter");
+  const screen = await terminal.shows(/Not logged in\./);
+  assert.doesNotMatch(screen, /Debugger/);
+  terminal.type("", "C-c");
+  await terminal.shows(/Ctrl-C once more/);
+  terminal.type("", "C-c");
+  await terminal.shows(/bash\S+ *$/m);
+  terminal.type("exit", "Enter");
+  await terminal.ends();
+});

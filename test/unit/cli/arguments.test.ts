@@ -1,6 +1,7 @@
 // What ./client and ./tracker understand of their arguments.
 import assert from "node:assert/strict";
 import { homedir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
   parseClientArguments,
@@ -48,6 +49,27 @@ describe("parseClientArguments", () => {
       limits: { up: 500_000, down: 5_000_000 },
       memoryBytes: 64 * 1024 * 1024,
     });
+  });
+
+  it("reads a timeout in seconds, and ~ in every path", () => {
+    const given = ["--timeout", "1.5", "--data-dir=~/d", "--password-file", "~/p"];
+    assert.deepEqual(parseClientArguments(["127.0.0.1:0", "~/t.txt", ...given]), {
+      ...{ ...run, waitTimeoutMs: 1_500, trackerInfoPath: join(homedir(), "t.txt") },
+      ...{ dataDir: join(homedir(), "d"), passwordFile: join(homedir(), "p") },
+    });
+    for (const wrong of ["0", "-1", "soon", "1e9"]) {
+      assert.throws(() => parseClientArguments(["127.0.0.1:0", "t.txt", `--timeout=${wrong}`]), {
+        code: "USAGE",
+      });
+    }
+  });
+
+  it("finds no place for data where HOME is empty", () => {
+    assert.throws(() => defaultDataDir("client", {}, () => ""), { code: "USAGE", message: /HOME is empty/ });
+    assert.equal(
+      defaultDataDir("client", { XDG_DATA_HOME: "/x" }, () => ""),
+      "/x/minitorrent/client",
+    );
   });
 
   it("gives help and version whatever else is there", () => {

@@ -98,6 +98,8 @@ describe("parseCommand", () => {
     ["uplod_file x y", "upload_file <file_path> <group_id>"],
     ["LOGIN a b", "login <user_id> [<passwd>]"],
     ["list-files films", "list_files <group_id>"],
+    ["delete_file films a.mkv", "stop_share <group_id> <file_name>"],
+    ["ls", "list_files <group_id>"],
   ];
   for (const [line, shown] of nearest) {
     it(`answers '${line}' with the usage of the nearest command`, () => {
@@ -108,6 +110,22 @@ describe("parseCommand", () => {
       );
     });
   }
+
+  it("knows exit and ? by their other names", () => {
+    assert.equal(parse("exit").command.name, "quit");
+    assert.equal(parse("? login").command.name, "help");
+  });
+
+  it("runs no line that was not UTF-8", () => {
+    assert.throws(() => parse("login bj\ufffdrn"), { code: "USAGE", message: /not UTF-8/ });
+  });
+
+  it("takes no empty path", () => {
+    assert.throws(() => absolutePath(""), {
+      code: "INVALID_ARGUMENT",
+      message: "The path is empty; ./ is this folder.",
+    });
+  });
 
   it("offers nothing when nothing is near", () => {
     assert.throws(

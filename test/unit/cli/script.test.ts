@@ -1,5 +1,6 @@
 // The pipe mode with a fake client: order, exit codes, and that stdout holds nothing but what it should.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { PassThrough, Readable } from "node:stream";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
@@ -13,6 +14,7 @@ interface Setting {
   feed?: EventFeed;
   isJson?: boolean;
   isStaying?: boolean;
+  waitTimeoutMs?: number;
   signal?: AbortSignal;
 }
 
@@ -29,6 +31,7 @@ function start(input: Readable, setting: Setting = {}) {
     view: { columns: undefined, isColored: false },
     isJson: setting.isJson ?? false,
     isStaying: setting.isStaying ?? false,
+    waitTimeoutMs: setting.waitTimeoutMs,
     showsProgress: false,
     signal: setting.signal ?? new AbortController().signal,
   });
@@ -195,6 +198,60 @@ describe("runScript", () => {
     assert.equal((await run(["login alice secret"], { feed })).exitCode, 1);
     feed.push(completed);
     assert.equal((await run(["login alice secret"], { feed })).exitCode, 0);
+  });
+
+  it("names each download that is not complete at the end, with the cause, once", async () => {
+    const feed = new EventFeed();
+    const client = clientThatEnds(feed, paused("the disk is full"));
+    const told = await run(DOWNLOAD, { client, feed });
+    assert.deepEqual(told.errors, ["error: [films] a.mkv is not complete: the disk is full"]);
+    assert.equal(told.exitCode, 1);
+    const waiting = await run([...DOWNLOAD, "wait"], {
+      client: clientThatEnds(feed, paused("the disk is full")),
+    });
+    assert.deepEqual(waiting.errors, ["error DOWNLOAD_PAUSED: [P] [films] a.mkv: the disk is full"]);
+    const inJson = await run(DOWNLOAD, {
+      client: clientThatEnds(feed, paused("the disk is full")),
+      isJson: true,
+    });
+    assert.deepEqual(JSON.parse(inJson.out.at(-1) ?? ""), {
+      ...{ event: "download-unfinished", groupId: "films", fileName: "a.mkv" },
+      ...{ state: "paused", reason: "the disk is full" },
+    });
+  });
+
+  it("waits no longer than it may, and says what is still running", async () => {
+    const client = new FakeClient();
+    client.waitForDownloads = async (_which, signal) => {
+      if (signal !== undefined && !signal.aborted) await once(signal, "abort");
+      return client.current;
+    };
+    client.onDownload = (groupId, fileName) => {
+      client.current = [downloading({ groupId, fileName, waitingFor: "alice is offline" })];
+      return downloading({ groupId, fileName });
+    };
+    const ended = await run(DOWNLOAD, { client, waitTimeoutMs: 1 });
+    assert.deepEqual(ended.errors, ["error: [films] a.mkv is not complete: alice is offline"]);
+    const waited = await run([...DOWNLOAD, "wait"], { client, waitTimeoutMs: 1 });
+    assert.match(waited.errors[0] ?? "", /^error TIMED_OUT: \[D\] \[films\] a\.mkv is not complete yet/);
+    assert.equal(waited.exitCode, 1);
+  });
+
+  it("runs no line that is not UTF-8, and fails for an input that cannot be read", async () => {
+    const latin1 = start(Readable.from([Buffer.from("create_user bj\xf6rn secret\n", "latin1")]));
+    assert.equal(await latin1.exit, 1);
+    assert.deepEqual(latin1.client.calls, []);
+    assert.match(latin1.errors.join(), /^error INVALID_ARGUMENT: Line 1 of the input is not UTF-8/);
+    const unreadable = new Readable({ read: () => unreadable.destroy(new Error("EISDIR")) });
+    const failing = start(unreadable);
+    assert.equal(await failing.exit, 1);
+    assert.match(failing.errors.join(), /The input cannot be read: EISDIR/);
+  });
+
+  it("takes what comes behind a line separator (U+2028) for a part of the line", async () => {
+    const { client } = await run(["upload_file 'a\u2028leave_group films' films"]);
+    assert.equal(client.calls.length, 1);
+    assert.match(client.calls[0] ?? "", /^uploadFile .*a\u2028leave_group films films$/);
   });
 
   it("exits 0 when the script itself paused or cancelled the download", async () => {

@@ -142,12 +142,8 @@ async function fillWithCrowd(registry: SqliteRegistry, deviceIds: readonly strin
       writer.put("membership", recordKey(groupClaimId, accountId, membershipId), membership);
       if (index % CLIENTS_PER_GROUP !== 0) continue;
       for (const { infoHash } of torrentsOf(index)) {
-        writer.put("torrent", infoHash, {
-          groupClaimId,
-          fileName: infoHash,
-          info: "",
-          broughtByAccountId: accountId,
-        });
+        const torrent = { info: "", broughtByAccountId: accountId };
+        writer.put("torrent", recordKey(infoHash, groupClaimId, infoHash, "w"), torrent);
       }
     }
   });

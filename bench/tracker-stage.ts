@@ -101,7 +101,7 @@ export async function fillWithPeople(
     for (const [index, deviceId] of deviceIds.entries()) {
       const userId = `user${index}`;
       const accountId = writer.makeClaim("user", userId, { createdAtMs: sinceMs });
-      writer.put("device", deviceId, { accountId });
+      writer.put("device", deviceId, { accountId, seenAtMs: sinceMs });
       seats.push({ accountId, userId });
     }
     for (const [index, groupId] of groupIds.entries()) {

@@ -142,6 +142,8 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     groupId: z.string(),
     how: z.enum(["removed", "left", "group-ended"]),
   }),
+  /** Whoever runs the trackers has removed the account that is logged in here. */
+  z.object({ type: z.literal("account-removed") }),
   z.object({ type: z.literal("became-owner"), groupId: z.string() }),
   /** Another member's membership ended: drop him, refuse his certificates of that membership. */
   z.object({ type: z.literal("revoked"), groupId: z.string(), userId: z.string(), membershipId: z.string() }),

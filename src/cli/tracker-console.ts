@@ -1,12 +1,19 @@
-// What the person who runs a tracker may ask of it: status, help, quit. The end of input ends nothing.
+// What the person who runs a tracker may ask of it: status, a backup, its accounts and groups, quit. The end of input ends
+// nothing.
 import { closest } from "fastest-levenshtein";
 import { asMiniTorrentError } from "../api/errors.ts";
+import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
-import { countOf, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
+import { countOf, formatBytes, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
 import { formatTable } from "./table.ts";
 
 export interface TrackerConsoleOptions {
-  readonly tracker: Pick<Tracker, "status" | "backUp" | "acceptClock">;
+  readonly tracker: Pick<Tracker, "status" | "backUp" | "acceptClock"> & {
+    readonly operator: Pick<
+      Operator,
+      "accounts" | "groups" | "account" | "group" | "removeAccount" | "removeGroup"
+    >;
+  };
   /** A node:readline interface over stdin. */
   readonly lines: {
     on(event: "line", listener: (line: string) => void): unknown;
@@ -22,16 +29,28 @@ export interface TrackerConsoleOptions {
 const DIGEST_DIGITS_SHOWN = 16;
 const HELP = {
   status: "How this tracker stands: users, groups, files, clients, links to the other trackers.",
+  accounts: "accounts [<prefix>]: user ids that begin so, with what each has; more shows the next.",
+  groups: "groups [<prefix>]: group ids that begin so, with owner and members; more shows the next.",
+  more: "The next part of what accounts or groups listed.",
+  remove_account: "remove_account <user_id>: removes an account for good, once it is confirmed.",
+  remove_group: "remove_group <group_id>: removes a group for good, once it is confirmed.",
   backup: "backup <folder>: copies the registry and this tracker's key to a new folder, while it serves.",
   accept_clock: "Say that this machine's clock is right, after it was set by hours or was wrong before.",
   help: "This list.",
   quit: "Close this tracker. Clients go on at another one.",
 };
+/** The longest of them, for the list. */
+const NAME_COLUMNS = Math.max(...Object.keys(HELP).map((name) => name.length));
+/** Names that a list shows before `more`: a screen full. */
+const LIST_ROWS = 40;
+/** Stands behind the name of what is to be removed, so that nothing is removed by a slip, and a script can say it too. */
+const CONFIRMATION = "yes";
 const VIEW: View = { columns: undefined, isColored: false };
 
 /** Resolves when `quit` was typed or the signal came. */
 export async function runTrackerConsole(options: TrackerConsoleOptions): Promise<void> {
   const { tracker, lines, write, now, signal } = options;
+  const lists = new Lists(options);
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const onAbort = (): void => end();
   signal.addEventListener("abort", onAbort);
@@ -52,8 +71,19 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
         tracker.acceptClock();
         write("The clock is taken to be right as it is now.");
         return;
+      case "accounts":
+      case "groups":
+        void answered(write, () => lists.begin(word, nameOf(rest[0])));
+        return;
+      case "more":
+        void answered(write, () => lists.more());
+        return;
+      case "remove_account":
+      case "remove_group":
+        void answered(write, () => remove(options, word, rest));
+        return;
       case "help":
-        for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(12)}  ${help}`);
+        for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(NAME_COLUMNS)}  ${help}`);
         return;
       case "quit":
         end();
@@ -73,13 +103,132 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
 }
 
 async function backUp({ tracker, write }: TrackerConsoleOptions, folder: string): Promise<void> {
-  try {
+  await answered(write, async () => {
     await tracker.backUp(folder);
     write(`Backed up to ${harmless(folder)}; it holds this tracker's key and everybody's password hashes.`);
+  });
+}
+
+/** Whatever fails is a line. */
+async function answered(write: (line: string) => void, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
   } catch (error) {
     const { code, message } = asMiniTorrentError(error);
     write(`error ${code}: ${harmless(message)}`);
   }
+}
+
+/** As names are kept. */
+function nameOf(typed: string | undefined): string {
+  return (typed ?? "").normalize();
+}
+
+/** `accounts` and `groups`, a part at a time. */
+class Lists {
+  readonly #options: TrackerConsoleOptions;
+  #next:
+    | { readonly what: "accounts" | "groups"; readonly prefix: string; readonly after: string }
+    | undefined;
+
+  constructor(options: TrackerConsoleOptions) {
+    this.#options = options;
+  }
+
+  async begin(what: "accounts" | "groups", prefix: string): Promise<void> {
+    await this.#show(what, prefix, undefined);
+  }
+
+  async more(): Promise<void> {
+    const next = this.#next;
+    if (next === undefined) this.#options.write("There is no more; accounts and groups begin a list.");
+    else await this.#show(next.what, next.prefix, next.after);
+  }
+
+  async #show(what: "accounts" | "groups", prefix: string, after: string | undefined): Promise<void> {
+    const { tracker, write } = this.#options;
+    const { operator } = tracker;
+    const { lines, next } =
+      what === "accounts"
+        ? accountLines(operator.accounts(prefix, after, LIST_ROWS))
+        : groupLines(await operator.groups(prefix, after, LIST_ROWS));
+    this.#next = next === undefined ? undefined : { what, prefix, after: next };
+    for (const line of lines) write(line);
+    if (next !== undefined) write("There are others: more shows them.");
+  }
+}
+
+function accountLines({ items, next }: { items: readonly AccountUsage[]; next: string | undefined }) {
+  if (items.length === 0) return { lines: ["There is no account of such a name."], next };
+  const columns = [
+    { title: "USER" },
+    { title: "OWNS", isNumber: true },
+    { title: "SHARES", isNumber: true },
+    { title: "ROWS", isNumber: true },
+    { title: "TAKE", isNumber: true },
+    { title: "SINCE" },
+  ];
+  const rows = items.map(({ userId, groups, files, rows, bytes, createdAtMs }) => [
+    userId,
+    countOf(groups, "group"),
+    countOf(files, "file"),
+    String(rows),
+    formatBytes(bytes),
+    formatTime(createdAtMs, VIEW),
+  ]);
+  return { lines: formatTable(columns, rows, VIEW), next };
+}
+
+function groupLines({ items, next }: { items: readonly GroupUsage[]; next: string | undefined }) {
+  if (items.length === 0) return { lines: ["There is no group of such a name."], next };
+  const columns = [{ title: "GROUP" }, { title: "OWNER" }, { title: "MEMBERS", isNumber: true }];
+  const rows = items.map(({ groupId, ownerId, members }) => [groupId, ownerId ?? "", String(members)]);
+  return { lines: formatTable(columns, rows, VIEW), next };
+}
+
+async function remove(
+  { tracker, write }: TrackerConsoleOptions,
+  word: "remove_account" | "remove_group",
+  [typed, confirmation, ...rest]: readonly string[],
+): Promise<void> {
+  const { operator } = tracker;
+  const isAccount = word === "remove_account";
+  if (
+    typed === undefined ||
+    rest.length > 0 ||
+    (confirmation !== undefined && confirmation !== CONFIRMATION)
+  ) {
+    write(
+      `${word} takes the ${isAccount ? "user id" : "group id"} of what is to be removed, and ${CONFIRMATION} to confirm it.`,
+    );
+    return;
+  }
+  const name = nameOf(typed);
+  // Named before anything is done, so that a slip is seen; the same also says that there is nothing of that name.
+  const what = isAccount ? whatAccountHas(operator.account(name)) : whatGroupHas(operator.group(name));
+  if (confirmation === undefined) {
+    write(`${what} It cannot be undone: ${word} ${name} ${CONFIRMATION} does it.`);
+    return;
+  }
+  const unconfirmed = await (isAccount ? operator.removeAccount(name) : operator.removeGroup(name));
+  write(`Removed ${isAccount ? "account" : "group"} ${name}; anybody may take the name.`);
+  if (unconfirmed.length > 0) {
+    write(
+      `Not confirmed by ${unconfirmed.join(", ")}: it goes on there until the trackers are connected again.`,
+    );
+  }
+}
+
+function whatAccountHas({ userId, groups, files, rows, bytes }: AccountUsage): string {
+  const has = [countOf(groups, "group"), countOf(files, "file"), countOf(rows, "row")].join(", ");
+  return (
+    `Account ${userId}: ${has}, ${formatBytes(bytes)}. Its groups fall to their members of longest standing, ` +
+    "its files are shared no longer, its sessions end."
+  );
+}
+
+function whatGroupHas({ groupId, ownerId, members }: GroupUsage): string {
+  return `Group ${groupId}: ${countOf(members, "member")}, owned by ${ownerId ?? "nobody"}. Its files are shared no longer.`;
 }
 
 /** The lines of `status`. */

@@ -250,6 +250,13 @@ export class Login {
       case "name-taken-elsewhere":
         behind(this.#options.log, "giving up a name", this.#nameLost(event));
         return;
+      case "account-removed":
+        behind(
+          this.#options.log,
+          "ending a session",
+          this.#sessionEnded("Whoever runs the trackers has removed this account; ask them why."),
+        );
+        return;
       case "request-accepted":
         this.#groupIds.add(event.groupId);
         this.#options.onEvent(event);

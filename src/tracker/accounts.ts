@@ -67,9 +67,15 @@ export async function authenticate(
 }
 
 /** The device is the account's from now on, whosever it was. */
-export function logIn(writer: RegistryWriter, deviceId: string, account: Account, networkId = ""): void {
+export function logIn(
+  writer: RegistryWriter,
+  deviceId: string,
+  account: Account,
+  nowMs: number,
+  networkId = "",
+): void {
   const payer: Payer = { accountId: account.accountId, networkId };
-  const device: DeviceValue = { accountId: account.accountId };
+  const device: DeviceValue = { accountId: account.accountId, seenAtMs: nowMs };
   if (writer.get<DeviceValue>("device", deviceId)?.accountId === device.accountId) return;
   writer.put("device", deviceId, device, paidBy(payer));
 }

@@ -6,6 +6,7 @@ import { decodeMetainfo } from "../metainfo/metainfo.ts";
 import type { Command } from "./command.ts";
 import { currentMember, isMemberBy, requireGroup, requireMember, userIdOf } from "./memberships.ts";
 import { type LostClaim, type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
+import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
 import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
 
 /** A file that somebody shares. */
@@ -78,13 +79,13 @@ export function shareFile(
       if (claimId !== undefined) writer.endClaim("file", claimId);
       claimId = writer.makeClaim("file", name, file);
     }
+  }
+  if (!isShared || groupOfTorrent(writer, infoHash) === undefined) {
     const torrent: TorrentValue = {
-      groupClaimId: group.claimId,
-      fileName,
       info: Buffer.from(request.info).toString("base64"),
       broughtByAccountId: account.accountId,
     };
-    if (writer.get("torrent", infoHash) === undefined) writer.put("torrent", infoHash, torrent);
+    putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, command.writeId, torrent);
   }
   const share: ShareValue = { sinceMs: nowMs, membershipId };
   const key = recordKey(claimId, account.accountId);
@@ -173,8 +174,8 @@ export function metainfoOf(
   fileName: string,
 ): string {
   const file = requireFile(reader, accountId, groupId, fileName);
-  const torrent = reader.get<TorrentValue>("torrent", file.value.infoHash);
-  if (torrent !== undefined) return torrent.info;
+  const info = infoOfTorrent(reader, file.value.infoHash);
+  if (info !== undefined) return info;
   throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
 }
 
@@ -184,7 +185,7 @@ export function groupOfTorrentFor(
   infoHash: string,
   accountId: string,
 ): string | undefined {
-  const groupClaimId = reader.get<TorrentValue>("torrent", infoHash)?.groupClaimId;
+  const groupClaimId = groupOfTorrent(reader, infoHash);
   if (groupClaimId === undefined || reader.claimById("group", groupClaimId) === undefined) return undefined;
   return currentMember(reader, groupClaimId, accountId) === undefined ? undefined : groupClaimId;
 }
@@ -214,6 +215,18 @@ function findFile(
   const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
   if (claim === undefined || !hasShare(reader, groupClaimId, claim.claimId)) return undefined;
   return { groupId, groupClaimId, fileName, claimId: claim.claimId, value: claim.value };
+}
+
+/** True if the group has that content under that name, and a member shares it. */
+export function isFileShared(
+  reader: RegistryReader,
+  groupClaimId: string,
+  fileName: string,
+  infoHash: string,
+): boolean {
+  if (reader.claimById("group", groupClaimId) === undefined) return false;
+  const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
+  return claim?.value.infoHash === infoHash && hasShare(reader, groupClaimId, claim.claimId);
 }
 
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {

@@ -15,7 +15,8 @@ import {
   type RegistryRecord,
   type RegistryWriter,
 } from "./registry/registry.ts";
-import type { RevocationValue } from "./values.ts";
+import { readTorrentKey } from "./torrents.ts";
+import { isOperatorWrite, type RevocationValue } from "./values.ts";
 
 export interface ChangesOptions {
   readonly registry: RegistryReader;
@@ -65,15 +66,29 @@ export class Changes {
   }
 
   /** Presence has only what members announced of torrents that are known. */
-  #presenceFollows({ kind, key, value }: RegistryRecord): void {
+  #presenceFollows(record: RegistryRecord): void {
+    const { kind, key, value } = record;
     const { presence, members } = this.#options;
     const [groupClaimId = "", accountId = ""] = key.split("\u001f");
     if (kind === "device") this.#deviceChanged(key);
-    else if (kind === "torrent") presence.torrentKnown(key);
-    else if (kind === "membership") presence.membershipChanged(accountId);
+    else if (kind === "user" && value === undefined) this.#accountEnded(record);
+    else if (kind === "torrent" && value !== undefined) {
+      presence.torrentKnown(readTorrentKey(key).infoHash);
+    } else if (kind === "membership") presence.membershipChanged(accountId);
     else if (kind === "revocation" && value !== undefined) {
       const { accountId: whose } = value as RevocationValue;
       if (members.member(groupClaimId, whose) === undefined) presence.membershipEnded(groupClaimId, whose);
+    }
+  }
+
+  /** The account was removed by whoever runs a tracker. One whose name is somebody else's is told by notices.ts. */
+  #accountEnded({ claimId: accountId, writeId }: RegistryRecord): void {
+    if (!isOperatorWrite(writeId)) return;
+    const { connections, presence } = this.#options;
+    connections.tell(accountId, { type: "account-removed" });
+    for (const connection of connections.ofAccount(accountId)) {
+      connections.logOut(connection);
+      presence.depart(connection.id);
     }
   }
 

@@ -145,6 +145,11 @@ export class Connections {
     return this.#ofAccount.get(accountId)?.size ?? 0;
   }
 
+  /** Devices on which somebody is logged in. What comes and goes while they are looked through is among them or not. */
+  *devices(): Generator<string> {
+    for (const { account, deviceId } of this.#all.values()) if (account !== undefined) yield deviceId;
+  }
+
   /** The connection speaks for that account from now on. */
   logIn(connection: Connection, account: Account): void {
     this.logOut(connection);
@@ -162,6 +167,10 @@ export class Connections {
   /** Connections of that device, should it have several (one may be dying). */
   ofDevice(deviceId: string): readonly Connection[] {
     return [...(this.#ofDevice.get(deviceId) ?? [])];
+  }
+
+  ofAccount(accountId: string): readonly Connection[] {
+    return [...(this.#ofAccount.get(accountId) ?? [])];
   }
 
   tell(accountId: string, event: TrackerEvent): void {

@@ -165,6 +165,22 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
 }
 
 /**
+ * The command's account is being removed by whoever runs the tracker: ends all that stands between it and the group, which
+ * falls to the next member, or is over.
+ */
+export function expelAccount(command: Command, groupClaimId: string): void {
+  const { writer, account, nowMs } = command;
+  const { accountId } = account;
+  const isOwner = groupByClaim(writer, groupClaimId)?.ownerAccountId === accountId;
+  revoke(command, groupClaimId, { accountId, how: "removed", endedAtMs: nowMs });
+  const claim = writer.claimById<GroupValue>("group", groupClaimId);
+  if (claim === undefined) return;
+  const next = groupByClaim(writer, groupClaimId)?.ownerAccountId;
+  if (next === undefined) writer.endClaim("group", groupClaimId);
+  else if (isOwner) writer.updateClaim("group", groupClaimId, { ...claim.value, ownerAccountId: next });
+}
+
+/**
  * One command founded the group twice, at trackers that did not hear of each other: who asked, or was let in, at the one
  * that is ended stands so to the one that is kept. Files do not: their metainfo names the CA of the one that is ended.
  */

@@ -3,7 +3,8 @@
 // makes it forget what that row is about, and nothing else.
 import { type CurrentMember, currentMember, currentMembers, userIdOf } from "./memberships.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "./registry/registry.ts";
-import type { GroupValue, RevocationValue, TorrentValue } from "./values.ts";
+import { groupOfTorrent } from "./torrents.ts";
+import type { GroupValue, RevocationValue } from "./values.ts";
 
 /** Of each; some 200 bytes. A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id. */
 const MOST_REMEMBERED = 50_000;
@@ -67,7 +68,7 @@ export class KnownMembers {
   groupOf(infoHash: string): string | undefined {
     let groupClaimId = this.#groups.get(infoHash);
     if (groupClaimId === undefined) {
-      groupClaimId = this.#reader.get<TorrentValue>("torrent", infoHash)?.groupClaimId;
+      groupClaimId = groupOfTorrent(this.#reader, infoHash);
       if (groupClaimId === undefined) return undefined;
       if (this.#groups.size >= MOST_REMEMBERED) this.#groups.delete(first(this.#groups));
       this.#groups.set(infoHash, groupClaimId);

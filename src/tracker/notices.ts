@@ -20,7 +20,13 @@ import {
   recordKey,
 } from "./registry/registry.ts";
 import { TurnSlices } from "./turn-slices.ts";
-import type { FileValue, GroupValue, MembershipValue, RevocationValue } from "./values.ts";
+import {
+  type FileValue,
+  type GroupValue,
+  isOperatorWrite,
+  type MembershipValue,
+  type RevocationValue,
+} from "./values.ts";
 
 type SetTimer = (delayMs: number, callback: () => void) => () => void;
 
@@ -151,8 +157,10 @@ export class Notices {
     this.#tellAll(groupClaimId, told, { type: "revoked", groupId, userId, membershipId });
   }
 
-  #groupChanged({ key, claimId, stamp, value }: RegistryRecord, hasLost: boolean): void {
-    if (hasLost) {
+  #groupChanged({ key, claimId, stamp, value, writeId }: RegistryRecord, hasLost: boolean): void {
+    // With people in it a group ends only by whoever runs a tracker.
+    const isRemoved = value === undefined && isOperatorWrite(writeId);
+    if (hasLost || isRemoved) {
       this.#groupLost(key, claimId, (value as GroupValue | undefined)?.ownerAccountId);
       return;
     }

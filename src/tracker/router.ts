@@ -113,7 +113,7 @@ const session = t.router({
         const payer = { accountId: account.accountId, networkId };
         await tracker.write(writeId, (reader) =>
           withinQuotas(tracker.accountLimits, { reader, payer, nowMs, kind: "login" }, () =>
-            logIn(reader, connection.deviceId, account, networkId),
+            logIn(reader, connection.deviceId, account, nowMs, networkId),
           ),
         );
         attach(ctx, account);

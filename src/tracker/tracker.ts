@@ -17,6 +17,7 @@ import { AttemptStore } from "./attempt-store.ts";
 import { CallTurns } from "./call-turns.ts";
 import { CertifiedKeys } from "./certified-keys.ts";
 import { Changes } from "./changes.ts";
+import { Collector } from "./collector.ts";
 import { Connections } from "./connection.ts";
 import { openRegistry, reportLoss, suspect } from "./damaged-registry.ts";
 import {
@@ -35,6 +36,7 @@ import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { alikeOf } from "./look-alikes.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
+import { Operator } from "./operator.ts";
 import { PasswordHasher } from "./password-hasher.ts";
 import { PeerExchange } from "./peer-exchange.ts";
 import { Presence } from "./presence.ts";
@@ -118,6 +120,8 @@ export class Tracker {
   readonly address: string;
   /** SHA-256 of its certificate, 64 hex digits. */
   readonly fingerprint: string;
+  /** What whoever runs it may do with accounts and groups. */
+  readonly operator: Operator;
   readonly #dataDir: string;
   readonly #clock: Clock = { nowMs: () => performance.now(), setTimer };
   readonly #clockGuard: ClockGuard;
@@ -136,6 +140,7 @@ export class Tracker {
   readonly #passwords = new PasswordHasher();
   readonly #attemptStore: AttemptStore;
   readonly #attemptLimits: AttemptLimits;
+  readonly #collector: Collector;
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
   #hasCaughtUp = false;
@@ -199,6 +204,18 @@ export class Tracker {
         if (!isLocal) this.#metrics.merged(records.length);
         this.#changes.happened(records, lostClaims, isLocal);
       },
+    });
+    this.operator = new Operator({
+      ...{ registry, nowMs: this.#clock.nowMs },
+      write: async (writeId, work) => (await this.#writeAndConfirm(writeId, work)).unconfirmedAt,
+    });
+    this.#collector = new Collector({
+      ...{ registry, log, nowMs: this.#clock.nowMs, setTimer },
+      write: (work) => this.#write(randomUUID(), work),
+      connectedEra: () => this.#connectedEra(),
+      isAnnounced: (infoHash) => this.#presence.peersOf(infoHash, 1).length > 0,
+      connectedDevices: () => this.#connections.devices(),
+      uptimeMs: () => performance.now(),
     });
     this.#metrics = new Metrics({
       clientsConnected: () => this.#connections.count,
@@ -328,6 +345,7 @@ export class Tracker {
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#collector.close();
     this.#cancelSample();
     this.#cancelRetry();
     this.#clockWatch?.close();
@@ -397,6 +415,7 @@ export class Tracker {
     this.#checkRows();
     await this.#catchUp(this.#links, log);
     this.#clockWatch.check(); // the other trackers may have another time
+    this.#collector.start();
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
@@ -564,6 +583,13 @@ export class Tracker {
     this.#lag.sample(links, this.#clock.nowMs());
     this.#turnAwayUnlessServing(); // another tracker may be in reach since
     this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
+  }
+
+  /** Another text after each break of a link; undefined while a tracker is not connected. */
+  #connectedEra(): string | undefined {
+    const links = this.#linkStatus();
+    if (!this.#isServing || links.some(({ state }) => state !== "connected")) return undefined;
+    return links.map(({ address, sinceMs }) => `${address} ${sinceMs}`).join();
   }
 
   #linkStatus(): TrackerLinkStatus[] {

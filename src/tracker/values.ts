@@ -1,6 +1,7 @@
 // What the values of the registry's rows look like, kind by kind, and where each row stands (see registry.ts for what a
 // claim is). "Claim id" of a user is his account id. A row that hangs on something that is over counts for nothing:
 // the readers in memberships.ts and catalogue.ts see to it, so that ending something is one row, not thousands.
+import { randomUUID } from "node:crypto";
 import type { GroupAuthority } from "../identity/certificates.ts";
 
 /** `user`: claim on the user id. */
@@ -14,9 +15,11 @@ export interface CredentialValue {
   readonly passwordHash: string;
 }
 
-/** `device`: latest, key deviceId. A device that is logged in; removed at logout. */
+/** `device`: latest, key deviceId. A device that is logged in; removed at logout, or when it has been away for long. */
 export interface DeviceValue {
   readonly accountId: string;
+  /** When it was connected last, to a day. */
+  readonly seenAtMs: number;
 }
 
 /** `group`: claim on the group id. */
@@ -72,12 +75,10 @@ export interface FileValue {
 }
 
 /**
- * `torrent`: latest, key info-hash. Follows from the info dictionary alone (its `ssl-cert` is the group's), so it is true
- * wherever and whenever it is written, and is never removed.
+ * `torrent`: latest, key (info-hash, group claim, file name, write id of who shared it): see torrents.ts. It follows from
+ * the info dictionary alone (its `ssl-cert` is the group's), so it is true wherever and whenever it is written.
  */
 export interface TorrentValue {
-  readonly groupClaimId: string;
-  readonly fileName: string;
   /** The info dictionary, base64. */
   readonly info: string;
   /** Whose limits it counts for: the account that shared it first, as this tracker saw it. */
@@ -88,6 +89,17 @@ export interface TorrentValue {
 export interface ShareValue {
   readonly sinceMs: number;
   readonly membershipId: string;
+}
+
+/** Begins the write ids of whoever runs a tracker; those of clients are UUIDs. Who sees such a row knows who ended it. */
+const OPERATOR_WRITE = "operator:";
+
+export function operatorWriteId(): string {
+  return OPERATOR_WRITE + randomUUID();
+}
+
+export function isOperatorWrite(writeId: string): boolean {
+  return writeId.startsWith(OPERATOR_WRITE);
 }
 
 export function authorityOf(group: GroupValue): GroupAuthority {

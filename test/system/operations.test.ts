@@ -174,3 +174,23 @@ test("a tracker moves to another address", async () => {
   const bob = await scene.user("bob");
   for (const groupId of ["g", "moved"]) assert.ok(await hasGroup(bob, groupId), groupId);
 });
+
+test("an account and a group are removed at a tracker's console, and clients at another one are told", async () => {
+  await using scene = await Scene.open(2);
+  const alice = await scene.user("alice");
+  await alice.must("create_group films");
+  const bob = await scene.user("bob");
+  await bob.must("join_group films");
+  await alice.must("accept_request films bob");
+  const typed = (line: string) => scene.trackers[1]?.child.stdin?.write(`${line}\n`);
+  typed("remove_account bob");
+  typed("remove_account bob yes");
+  const ended = await bob.event(({ event }) => event === "session-ended");
+  assert.match(JSON.stringify(ended), /has removed this account/);
+  assert.equal((await bob.run("list_groups")).code, "NOT_LOGGED_IN");
+  assert.doesNotMatch(JSON.stringify(await alice.must("list_members films")), /bob/);
+  await agree(scene);
+  typed("remove_group films yes");
+  await alice.event(({ event }) => event === "membership-ended");
+  assert.equal(await hasGroup(alice, "films"), false);
+});

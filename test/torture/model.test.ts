@@ -6,7 +6,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../src/api/errors.ts";
 import { createUser } from "../../src/tracker/accounts.ts";
-import { listFiles, shareFile, stopShare } from "../../src/tracker/catalogue.ts";
+import { listFiles, metainfoOf, shareFile, stopShare } from "../../src/tracker/catalogue.ts";
 import { CertifiedKeys } from "../../src/tracker/certified-keys.ts";
 import type { Command } from "../../src/tracker/command.ts";
 import {
@@ -19,9 +19,10 @@ import {
   revokedMembershipIds,
 } from "../../src/tracker/groups.ts";
 import { certifyMember } from "../../src/tracker/member-certificates.ts";
-import { currentMember, findGroup, isMemberBy } from "../../src/tracker/memberships.ts";
+import { currentMember, currentMembers, findGroup, isMemberBy } from "../../src/tracker/memberships.ts";
 import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
 import { stampMs } from "../../src/tracker/registry/stamp.ts";
+import { readTorrentKey } from "../../src/tracker/torrents.ts";
 import type {
   FileValue,
   GroupValue,
@@ -31,7 +32,13 @@ import type {
 } from "../../src/tracker/values.ts";
 import { metainfoFor } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";
-import { type Asked, type VirtualTracker, VirtualTrackers, type Work } from "./virtual-trackers.ts";
+import {
+  type Asked,
+  COLLECT_AFTER_MS,
+  type VirtualTracker,
+  VirtualTrackers,
+  type Work,
+} from "./virtual-trackers.ts";
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 200);
 /** The search ends then, and has to have come that far at least: a slow machine may do less, but not next to nothing. */
@@ -86,7 +93,10 @@ const stepArbitrary = fc.oneof(
   { weight: 12, arbitrary: commandStep },
   {
     weight: 5,
-    arbitrary: fc.record({ type: fc.constant("wait" as const), forMs: fc.oneof(fc.nat(60), fc.nat(4000)) }),
+    arbitrary: fc.record({
+      type: fc.constant("wait" as const),
+      forMs: fc.oneof(fc.nat(60), fc.nat(4000), fc.constant(COLLECT_AFTER_MS)),
+    }),
   },
   {
     weight: 3,
@@ -97,6 +107,7 @@ const stepArbitrary = fc.oneof(
       isSilent: fc.boolean(),
     }),
   },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("collect" as const), at: place }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("isolate" as const), at: place }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("let-in-twice" as const), at: place, from: place }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("mend" as const), at: place, from: place }) },
@@ -170,6 +181,9 @@ class Model {
         break;
       case "let-in-twice":
         await this.letInTwice(trackers.at(step.at), trackers.at(step.from));
+        break;
+      case "collect":
+        trackers.collect(trackers.at(step.at));
         break;
       case "isolate":
         for (const other of trackers.all) trackers.cut(trackers.at(step.at), other, false);
@@ -249,6 +263,7 @@ class Model {
     this.#checkOnce(first);
     await this.#checkMemberships(first);
     this.#checkShares(first);
+    await this.#checkCollected();
     this.#checkEnded(first);
   }
 
@@ -545,6 +560,34 @@ class Model {
     }
   }
 
+  /** Metainfo is there of what is shared, and of nothing else once that has been so for long enough. */
+  async #checkCollected(): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      for (const tracker of this.trackers.all) this.trackers.collect(tracker);
+      await this.trackers.run(COLLECT_AFTER_MS);
+    }
+    for (const { replica } of this.trackers.all) {
+      const { registry } = replica;
+      const used = new Set<string>();
+      for (const { claimId: groupClaimId, name: groupId } of registry.claims("group", "")) {
+        const [member] = currentMembers(registry, groupClaimId);
+        if (member === undefined) continue;
+        const files = listFiles(registry, member.accountId, groupId, () => ({ seeders: 0, peers: 0 }));
+        for (const { fileName, infoHash } of files) {
+          used.add(infoHash);
+          if (this.#hasOldDisk) continue; // it may have had a share of what the others had collected
+          assert.ok(
+            metainfoOf(registry, member.accountId, groupId, fileName),
+            `${fileName} has its metainfo`,
+          );
+        }
+      }
+      for (const key of registry.keys("torrent", "", { limit: 1_000 })) {
+        assert.ok(used.has(readTorrentKey(key).infoHash), `nobody shares ${key}`);
+      }
+    }
+  }
+
   #fileOf(claimId: string): RegistryRecord | undefined {
     return this.#promisedRows().find((row) => row.kind === "file" && row.claimId === claimId);
   }
@@ -732,6 +775,24 @@ test("what an OK is about is on every connected disk, also when the first attemp
     promised && standing[0] && promised.stamp < standing[0].stamp,
     "and the first attempt's is the later",
   );
+  await model.rest();
+});
+
+test("metainfo that one tracker removes at the moment when a share begins at another one is there", async () => {
+  const { trackers, model, at } = await pair();
+  using _ = trackers;
+  const file = { type: "command", by: 1, about: 1, group: 0, file: 0, content: 1 } as const;
+  model.command({ ...file, at: 0, what: "stop" });
+  await trackers.run(1_000);
+  trackers.collect(at(0));
+  await trackers.run(COLLECT_AFTER_MS);
+  const before = at(1).replica.registry.keys("torrent", "", { limit: 10 });
+  assert.equal(before.length, 1);
+  trackers.collect(at(0));
+  await trackers.run(0); // removed there, and the other has yet to hear of it
+  assert.deepEqual(at(0).replica.registry.keys("torrent", "", { limit: 10 }), []);
+  assert.deepEqual(at(1).replica.registry.keys("torrent", "", { limit: 10 }), before);
+  model.command({ ...file, at: 1, what: "share" });
   await model.rest();
 });
 

@@ -4,13 +4,17 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pino from "pino";
 import { adoptShares } from "../../src/tracker/catalogue.ts";
+import { Collector } from "../../src/tracker/collector.ts";
 import type { RegistryRecord, RegistryWriter } from "../../src/tracker/registry/registry.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
 
 /** A disk in memory where there is one: thousands of runs would wait for a real one. */
 const DISKS = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const SUFFIXES = ["", "-wal"];
+/** For how long a row has to be unused before it is collected: longer than a silent link goes unnoticed. */
+export const COLLECT_AFTER_MS = 5_000;
 
 export interface VirtualTracker {
   readonly index: number;
@@ -22,6 +26,9 @@ export interface VirtualTracker {
   backupPath: string | undefined;
   /** Counts its starts: what was asked of an earlier one is answered by nobody. */
   life: number;
+  /** Of this life, once it was told to look for unused rows; and whether it is looking. */
+  collector: Collector | undefined;
+  isCollecting: boolean;
 }
 
 /** What a command does, and the registry of the tracker where it is tried. */
@@ -65,6 +72,8 @@ export class VirtualTrackers implements Disposable {
         isUp: true,
         backupPath: undefined,
         life: 0,
+        collector: undefined,
+        isCollecting: false,
         replica: this.#open(index, clock, path),
       });
     }
@@ -118,6 +127,19 @@ export class VirtualTrackers implements Disposable {
       },
     );
     return asked;
+  }
+
+  /** It goes once through its rows for unused ones, and removes those that were so for long; as time passes. */
+  collect(tracker: VirtualTracker): void {
+    if (!tracker.isUp || tracker.isCollecting) return;
+    const collector = tracker.collector ?? this.#collectorOf(tracker);
+    tracker.collector = collector;
+    tracker.isCollecting = true;
+    const look = async (): Promise<void> => {
+      while (!(await collector.step())) if (this.#connectedEra(tracker) === undefined) break;
+      if (tracker.collector === collector) tracker.isCollecting = false;
+    };
+    void look();
   }
 
   cut(one: VirtualTracker, other: VirtualTracker, isSilent: boolean): void {
@@ -194,6 +216,33 @@ export class VirtualTrackers implements Disposable {
     }
   }
 
+  #collectorOf(tracker: VirtualTracker): Collector {
+    const { registry, replication } = tracker.replica;
+    return new Collector({
+      registry,
+      write: (work) => replication.write(this.newWriteId(), work),
+      connectedEra: () => this.#connectedEra(tracker),
+      isAnnounced: () => false,
+      connectedDevices: () => [],
+      nowMs: () => this.nowMs + tracker.clock.skewMs + tracker.clock.setAheadMs,
+      uptimeMs: () => this.nowMs,
+      setTimer: () => () => {},
+      log: pino({ level: "silent" }),
+      collectAfterMs: COLLECT_AFTER_MS,
+    });
+  }
+
+  #connectedEra(tracker: VirtualTracker): string | undefined {
+    const sinces: number[] = [];
+    for (const other of this.all) {
+      if (other === tracker) continue;
+      const sinceMs = this.connectedSince(tracker, other);
+      if (sinceMs === undefined) return undefined;
+      sinces.push(sinceMs);
+    }
+    return sinces.join();
+  }
+
   #reopen(tracker: VirtualTracker, path: string): void {
     for (const asked of this.#asked) {
       if (asked.tracker === tracker && asked.outcome.status === "waiting") asked.outcome = { status: "died" };
@@ -203,6 +252,8 @@ export class VirtualTrackers implements Disposable {
     this.network.stop(tracker.replica);
     tracker.path = copy;
     tracker.life++;
+    tracker.collector = undefined;
+    tracker.isCollecting = false;
     tracker.replica = this.#open(tracker.index, tracker.clock, copy);
   }
 

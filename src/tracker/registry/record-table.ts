@@ -6,6 +6,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import {
   type AlikeOf,
   type Claim,
+  type KeyPage,
   type OriginId,
   type RecordKind,
   type RecordPlace,
@@ -120,6 +121,11 @@ export class RecordTable implements RevisedReader {
   list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
     const rows = this.#statements.list.all(kind, prefix, endOfPrefix(prefix));
     return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
+  }
+
+  keys(kind: RecordKind, prefix: string, { after = "", limit }: KeyPage): readonly string[] {
+    const rows = this.#statements.keys.all(kind, prefix, after, endOfPrefix(prefix), limit);
+    return rows.map((row) => text(row.key));
   }
 
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
@@ -409,6 +415,7 @@ function prepare(
   | "place"
   | "list"
   | "payer"
+  | "keys"
   | "claim"
   | "claimAlike"
   | "claimById"
@@ -447,6 +454,8 @@ function prepare(
     payer: sql(
       "SELECT paid_by FROM record INDEXED BY record_place WHERE kind = ? AND key = ? AND claim_id = ?",
     ),
+    keys: sql(`SELECT DISTINCT key FROM record INDEXED BY record_live
+      WHERE kind = ? AND key >= ? AND key > ? AND key < ? AND value IS NOT NULL ORDER BY key LIMIT ?`),
     list: sql(`SELECT key, value FROM record INDEXED BY record_live
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key`),
     claim: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_live

@@ -97,6 +97,13 @@ export type TotalsOf = (
  */
 export type AlikeOf = (kind: RecordKind, name: string) => string;
 
+/** A part of what has keys (of claims: names) with a prefix. */
+export interface KeyPage {
+  /** Only what comes after that whole key, which begins with the prefix. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
 /** What can be read of a registry. Values are as they were written: the caller knows the type of each kind. */
 export interface RegistryReader {
   /** The value of a `latest` row; undefined if there is none or it is deleted. */
@@ -107,6 +114,8 @@ export interface RegistryReader {
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
   /** The claim that stands on that name or on one that counts as the same: the live one with the lowest claimId. */
   rival<V>(kind: RecordKind, name: string): Claim<V> | undefined;
+  /** Keys of live rows (of claims: names, once each) that begin with `prefix`, in order, without reading their values. */
+  keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[];
   /** The claim with that id, if it is live and stands. */
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */

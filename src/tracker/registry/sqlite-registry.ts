@@ -15,6 +15,7 @@ import { RecordTable, type TableFace } from "./record-table.ts";
 import {
   type AlikeOf,
   type Claim,
+  type KeyPage,
   type LostClaim,
   lostWriteId,
   type MergeResult,
@@ -248,6 +249,10 @@ export class SqliteRegistry implements Registry {
 
   list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
     return this.#read(() => this.#table.list(kind, prefix));
+  }
+
+  keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
+    return this.#read(() => this.#table.keys(kind, prefix, page));
   }
 
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {

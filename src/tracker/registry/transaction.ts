@@ -4,6 +4,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import type { RecordTable } from "./record-table.ts";
 import {
   type Claim,
+  type KeyPage,
   type OriginId,
   type RecordKind,
   type RegistryRecord,
@@ -44,6 +45,10 @@ export class Transaction implements RegistryWriter {
 
   list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
     return this.#table.list(kind, prefix);
+  }
+
+  keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
+    return this.#table.keys(kind, prefix, page);
   }
 
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {

@@ -4,6 +4,7 @@ import { EventEmitter } from "node:events";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { renderTrackerStatus, runTrackerConsole } from "../../../src/cli/tracker-console.ts";
+import type { AccountUsage } from "../../../src/tracker/operator.ts";
 import type { TrackerStatus } from "../../../src/tracker/tracker.ts";
 
 const STARTED_AT = Date.UTC(2026, 0, 31, 18, 5);
@@ -31,7 +32,46 @@ const status: TrackerStatus = {
   ],
 };
 
+const account = (userId: string): AccountUsage => ({
+  ...{ userId, accountId: `id of ${userId}`, createdAtMs: STARTED_AT, groups: 1, files: 12, rows: 30 },
+  bytes: 12_345,
+});
+
+/** Accounts u000 to u099 and one group. */
+function anOperator() {
+  const removed: string[] = [];
+  const names = Array.from({ length: 100 }, (_, index) => `u${String(index).padStart(3, "0")}`);
+  return {
+    removed,
+    accounts: (prefix: string, after = "", limit = 10) => {
+      const found = names.filter((name) => name.startsWith(prefix) && name > after);
+      const items = found.slice(0, limit).map(account);
+      return { items, next: found.length > limit ? items.at(-1)?.userId : undefined };
+    },
+    groups: async (prefix: string) => ({
+      items: "films".startsWith(prefix)
+        ? [{ groupId: "films", claimId: "c", ownerId: "alice", members: 2 }]
+        : [],
+      next: undefined,
+    }),
+    account: (userId: string) => {
+      if (names.includes(userId)) return account(userId);
+      throw new MiniTorrentError("UNKNOWN_USER", "There is no such user.");
+    },
+    group: (groupId: string) => ({ groupId, claimId: "c", ownerId: "alice", members: 2 }),
+    removeAccount: async (userId: string) => {
+      removed.push(userId);
+      return ["127.0.0.1:9003"];
+    },
+    removeGroup: async (groupId: string) => {
+      removed.push(groupId);
+      return [];
+    },
+  };
+}
+
 function open() {
+  const operator = anOperator();
   const lines = Object.assign(new EventEmitter(), { close: () => {} });
   const written: string[] = [];
   const ending = new AbortController();
@@ -39,6 +79,7 @@ function open() {
   const done = runTrackerConsole({
     tracker: {
       status: () => status,
+      operator,
       backUp: async (folder) => {
         if (folder === "/taken") throw new MiniTorrentError("DESTINATION_UNUSABLE", "It exists already.");
       },
@@ -51,8 +92,11 @@ function open() {
     now: () => STARTED_AT + 3_723_000,
     signal: ending.signal,
   });
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
   return {
     written,
+    operator,
+    turn,
     ending,
     accepted: () => acceptedClocks,
     done,
@@ -92,6 +136,60 @@ describe("runTrackerConsole", () => {
     assert.deepEqual(written, ["The clock is taken to be right as it is now."]);
     ending.abort();
     await done;
+  });
+
+  it("lists accounts and groups a part at a time", async () => {
+    const { type, written, turn } = open();
+    type("accounts");
+    await turn();
+    assert.match(written[0] ?? "", /^USER +OWNS +SHARES +ROWS +TAKE +SINCE$/);
+    assert.match(written[1] ?? "", /^u000 +1 group +12 files +30 +12\.\d kB/);
+    assert.equal(written.length, 42);
+    assert.equal(written.at(-1), "There are others: more shows them.");
+    for (let part = 0; part < 2; part++) {
+      type("more");
+      await turn();
+    }
+    assert.match(written.at(-1) ?? "", /^u099 /);
+    type("more");
+    type("accounts u01");
+    type("accounts nobody");
+    await turn();
+    assert.equal(written.filter((line) => /^u01\d /.test(line)).length, 20);
+    assert.ok(written.includes("There is no more; accounts and groups begin a list."));
+    assert.equal(written.at(-1), "There is no account of such a name.");
+    type("groups f");
+    await turn();
+    assert.deepEqual(written.slice(-2), ["GROUP  OWNER  MEMBERS", "films  alice        2"]);
+  });
+
+  it("removes an account or a group once that is confirmed, and says which tracker has not heard of it", async () => {
+    const { type, written, operator, turn } = open();
+    for (const line of [
+      "remove_account u001",
+      "remove_account u001 no",
+      "remove_account",
+      "remove_account nobody yes",
+    ]) {
+      type(line);
+      await turn();
+    }
+    assert.deepEqual(operator.removed, []);
+    assert.match(
+      written[0] ?? "",
+      /^Account u001: 1 group, 12 files, 30 rows, .* remove_account u001 yes does it\.$/,
+    );
+    assert.match(written[1] ?? "", /^remove_account takes the user id/);
+    assert.match(written[3] ?? "", /^error UNKNOWN_USER/);
+    type("remove_account u001 yes");
+    await turn();
+    assert.match(written.at(-2) ?? "", /^Removed account u001/);
+    assert.match(written.at(-1) ?? "", /^Not confirmed by 127\.0\.0\.1:9003/);
+    type("remove_group films");
+    type("remove_group films yes");
+    await turn();
+    assert.deepEqual(operator.removed, ["u001", "films"]);
+    assert.match(written.at(-1) ?? "", /^Removed group films/);
   });
 
   it("answers status, help and what it does not know, and ends at quit", async () => {

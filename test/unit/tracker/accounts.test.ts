@@ -44,9 +44,9 @@ test("a device carries one session, until it logs out", async (t) => {
   const { registry, write } = place;
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   assert.equal(accountOfDevice(registry, "device"), undefined);
-  await write((writer) => logIn(writer, "device", alice));
+  await write((writer) => logIn(writer, "device", alice, 1));
   assert.deepEqual(accountOfDevice(registry, "device"), alice);
-  await write((writer) => logIn(writer, "device", bob));
+  await write((writer) => logIn(writer, "device", bob, 1));
   assert.deepEqual(accountOfDevice(registry, "device"), bob);
   assert.equal(accountOfDevice(registry, "other device"), undefined);
   await write((writer) => logOut(writer, "device"));
@@ -60,7 +60,7 @@ test("the session of an account whose name went to an earlier claim is over", as
   // A stamp has milliseconds first: the claim here is later beyond doubt.
   const place = town(t, () => Date.now() + 1000);
   const later = await place.user("alice");
-  await place.write((writer) => logIn(writer, "device", later));
+  await place.write((writer) => logIn(writer, "device", later, 1));
   assert.deepEqual(accountOfDevice(place.registry, "device"), later);
   await place.registry.merge(elsewhere.registry.since({}, 100));
   assert.equal(accountOfDevice(place.registry, "device"), undefined);

@@ -44,7 +44,7 @@ function limitedTown(t: TestContext, limits: Partial<QuotaLimits>) {
       place.write((writer) => {
         const payer = { accountId: account.accountId, networkId: networkIdOf(host) };
         const spender = { reader: writer, payer, nowMs: place.nowMs, kind: "login" } as const;
-        withinQuotas(all, spender, () => logIn(writer, deviceId, account, payer.networkId));
+        withinQuotas(all, spender, () => logIn(writer, deviceId, account, place.nowMs, payer.networkId));
       }),
     bytesOf: ({ accountId }: Account) => place.registry.total(accountTotals.bytes(accountId)),
   };

@@ -58,7 +58,7 @@ test("a session is not read again for each call, and is over with its row, or wh
   const over = ({ cause }: { cause?: { code?: string } }) => cause?.code === "NOT_LOGGED_IN";
   await assert.rejects(session.resume(), over);
   const alice = await later.user("alice");
-  await write((writer) => logIn(writer, deviceId, alice));
+  await write((writer) => logIn(writer, deviceId, alice, 1));
   assert.deepEqual(await session.resume(), alice);
   reads = 0;
   assert.deepEqual(await session.resume(), alice);
@@ -66,7 +66,7 @@ test("a session is not read again for each call, and is over with its row, or wh
   await write((writer) => logOut(writer, deviceId));
   await assert.rejects(session.resume(), over);
   assert.equal(connection.account, undefined);
-  await write((writer) => logIn(writer, deviceId, alice));
+  await write((writer) => logIn(writer, deviceId, alice, 1));
   assert.deepEqual(await session.resume(), alice);
   // At another tracker somebody had that user id first.
   const earlier = town(t, () => 1_000_000);

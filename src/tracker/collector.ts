@@ -1,0 +1,212 @@
+// Removes what nobody needs any more: metainfo of files that nobody shares, and sessions of devices that have not been
+// seen for long or whose account is gone. It looks at a few rows at a time and goes round and round.
+//
+// A row is removed once it was found unused at each look for COLLECT_AFTER_MS, while all trackers were connected all the
+// time. Then every tracker has known it to be unused for long, so no command that was run anywhere can count on it: a
+// share that begins from then on writes a place of its own (torrents.ts). While a tracker is away nothing is removed.
+import type { Logger } from "pino";
+import { isFileShared } from "./catalogue.ts";
+import type { RecordKind, RegistryReader, RegistryWriter } from "./registry/registry.ts";
+import { readTorrentKey } from "./torrents.ts";
+import type { DeviceValue } from "./values.ts";
+
+/** Far more than it takes trackers to tell each other anything. */
+export const COLLECT_AFTER_MS = 60 * 60 * 1000;
+/** A client that is gone for longer logs in again. */
+const SESSION_IDLE_MS = 30 * 24 * 60 * 60 * 1000;
+/** How old "last seen" of a connected device may become: a row written a day for each. */
+const SEEN_INTERVAL_MS = 24 * 60 * 60 * 1000;
+/** Between two looks. */
+const STEP_INTERVAL_MS = 500;
+/** Between the end of one round and the beginning of the next. */
+const ROUND_INTERVAL_MS = 60 * 1000;
+/** Rows looked at in a step: some 2 ms. A million torrents are looked through in three and a half hours. */
+const LOOKS_PER_STEP = 40;
+/** Rows removed in a step: each may have 256 KB, which take some 3 ms to be parsed and hashed. */
+const REMOVALS_PER_STEP = 4;
+/** Devices whose "last seen" is written in a step. */
+const SEEN_PER_STEP = 40;
+/** Unused rows that are remembered, some 300 bytes each; others wait for a later round. */
+const MOST_CANDIDATES = 20_000;
+
+const COLLECTED_KINDS: readonly RecordKind[] = ["torrent", "device"];
+
+export interface CollectorOptions {
+  readonly registry: RegistryReader;
+  /** A write of the tracker's own, resolved when every connected tracker has it. */
+  readonly write: (work: (writer: RegistryWriter) => void) => Promise<unknown>;
+  /** The same text while all trackers are connected without a break; undefined while one is not. */
+  readonly connectedEra: () => string | undefined;
+  /** Some client has a part in that torrent, at whichever tracker. */
+  readonly isAnnounced: (infoHash: string) => boolean;
+  /** Devices that are connected here, on which somebody is logged in. */
+  readonly connectedDevices: () => Iterable<string>;
+  /** The wall clock, milliseconds since 1970. */
+  readonly nowMs: () => number;
+  /** A clock that never jumps, milliseconds. */
+  readonly uptimeMs: () => number;
+  readonly setTimer: (delayMs: number, callback: () => void) => () => void;
+  readonly log: Logger;
+  /** COLLECT_AFTER_MS, unless a test says otherwise. */
+  readonly collectAfterMs?: number;
+}
+
+/** What it looks through now, and how far it came. */
+type Phase =
+  | { readonly name: "rows"; readonly kindIndex: number; readonly after: string | undefined }
+  | { readonly name: "seen"; readonly devices: Iterator<string> };
+
+interface Candidate {
+  readonly kind: RecordKind;
+  readonly sinceMs: number;
+  /** The round in which it was found unused last. */
+  round: number;
+}
+
+export class Collector {
+  readonly #options: CollectorOptions;
+  readonly #collectAfterMs: number;
+  readonly #unused = new Map<string, Candidate>();
+  /** Found unused for long enough, to be removed in the next steps. */
+  readonly #due = new Set<string>();
+  #era: string | undefined;
+  #round = 0;
+  #phase: Phase = { name: "rows", kindIndex: 0, after: undefined };
+  #hasFailed = false;
+  #cancelTimer: () => void = () => {};
+  #isClosed = false;
+
+  constructor(options: CollectorOptions) {
+    this.#options = options;
+    this.#collectAfterMs = options.collectAfterMs ?? COLLECT_AFTER_MS;
+  }
+
+  /** Goes on until it is closed. */
+  start(): void {
+    this.#later(STEP_INTERVAL_MS);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelTimer();
+  }
+
+  /** A small piece of its work. Resolves to true at the end of a round. Never rejects. */
+  async step(): Promise<boolean> {
+    try {
+      this.#followEra();
+      if (this.#era === undefined) return false;
+      await this.#removeDue();
+      return this.#phase.name === "rows" ? this.#lookAtRows(this.#phase) : await this.#noteSeen(this.#phase);
+    } catch (error) {
+      // The disk is full, or this tracker may not write for another reason: that is said elsewhere, once is enough here.
+      if (!this.#hasFailed) this.#options.log.warn({ err: error }, "unused rows could not be removed");
+      this.#hasFailed = true;
+      return true;
+    }
+  }
+
+  #later(delayMs: number): void {
+    if (this.#isClosed) return;
+    this.#cancelTimer = this.#options.setTimer(delayMs, () => {
+      void this.step().then((isRoundOver) => this.#later(isRoundOver ? ROUND_INTERVAL_MS : STEP_INTERVAL_MS));
+    });
+  }
+
+  #followEra(): void {
+    const era = this.#options.connectedEra();
+    if (era === this.#era) return;
+    this.#era = era;
+    this.#unused.clear();
+    this.#due.clear();
+  }
+
+  #lookAtRows({ kindIndex, after }: Phase & { name: "rows" }): boolean {
+    const kind = COLLECTED_KINDS[kindIndex];
+    if (kind === undefined) {
+      this.#phase = { name: "seen", devices: this.#options.connectedDevices()[Symbol.iterator]() };
+      return false;
+    }
+    const keys = this.#options.registry.keys(kind, "", { after, limit: LOOKS_PER_STEP });
+    for (const key of keys) this.#lookAt(kind, key);
+    const isLast = keys.length < LOOKS_PER_STEP;
+    this.#phase = {
+      name: "rows",
+      kindIndex: isLast ? kindIndex + 1 : kindIndex,
+      after: isLast ? undefined : keys.at(-1),
+    };
+    return false;
+  }
+
+  #lookAt(kind: RecordKind, key: string): void {
+    if (!this.#isUnused(this.#options.registry, kind, key)) {
+      this.#unused.delete(key);
+      return;
+    }
+    const uptimeMs = this.#options.uptimeMs();
+    const candidate = this.#unused.get(key);
+    if (candidate === undefined) {
+      if (this.#unused.size < MOST_CANDIDATES)
+        this.#unused.set(key, { kind, sinceMs: uptimeMs, round: this.#round });
+      return;
+    }
+    candidate.round = this.#round;
+    if (uptimeMs - candidate.sinceMs >= this.#collectAfterMs) this.#due.add(key);
+  }
+
+  async #removeDue(): Promise<void> {
+    const due = [...this.#due.values().take(REMOVALS_PER_STEP)];
+    if (due.length === 0) return;
+    await this.#options.write((writer) => {
+      for (const key of due) {
+        const kind = this.#unused.get(key)?.kind;
+        if (kind !== undefined && this.#isUnused(writer, kind, key)) writer.remove(kind, key);
+      }
+    });
+    this.#hasFailed = false;
+    for (const key of due) {
+      this.#due.delete(key);
+      this.#unused.delete(key);
+    }
+  }
+
+  #isUnused(reader: RegistryReader, kind: RecordKind, key: string): boolean {
+    if (kind === "device") {
+      const device = reader.get<DeviceValue>("device", key);
+      if (device === undefined) return false;
+      if (reader.claimById("user", device.accountId) === undefined) return true;
+      return device.seenAtMs < this.#options.nowMs() - SESSION_IDLE_MS;
+    }
+    const { infoHash, groupClaimId, fileName } = readTorrentKey(key);
+    if (this.#options.isAnnounced(infoHash)) return false;
+    return !isFileShared(reader, groupClaimId, fileName, infoHash);
+  }
+
+  async #noteSeen({ devices }: Phase & { name: "seen" }): Promise<boolean> {
+    const { registry, nowMs, write } = this.#options;
+    const stale: string[] = [];
+    const isLongAgo = ({ seenAtMs }: DeviceValue) => seenAtMs < nowMs() - SEEN_INTERVAL_MS;
+    let isOver = false;
+    for (let looked = 0; looked < LOOKS_PER_STEP && stale.length < SEEN_PER_STEP; looked++) {
+      const { value: deviceId, done } = devices.next();
+      isOver = done === true;
+      if (isOver) break;
+      const device = registry.get<DeviceValue>("device", deviceId);
+      if (device !== undefined && isLongAgo(device)) stale.push(deviceId);
+    }
+    if (stale.length > 0) {
+      await write((writer) => {
+        for (const deviceId of stale) {
+          const device = writer.get<DeviceValue>("device", deviceId);
+          if (device !== undefined) writer.put("device", deviceId, { ...device, seenAtMs: nowMs() });
+        }
+      });
+    }
+    if (!isOver) return false;
+    // Of a row that was removed by somebody else meanwhile nothing is to be remembered.
+    for (const [key, { round }] of this.#unused) if (round < this.#round) this.#unused.delete(key);
+    this.#round++;
+    this.#phase = { name: "rows", kindIndex: 0, after: undefined };
+    return true;
+  }
+}

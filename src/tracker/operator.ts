@@ -1,0 +1,190 @@
+// What whoever runs a tracker may do with its accounts and groups: look through them, and remove one for good. A removal
+// is rows like any other, so every tracker hears of it, ends sessions, and tells clients (changes.ts, notices.ts).
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { MiniTorrentError } from "../api/errors.ts";
+import { expelAccount } from "./groups.ts";
+import { currentMembers, groupByClaim, membershipsOf, userIdOf } from "./memberships.ts";
+import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
+import { accountTotals } from "./totals.ts";
+import { type GroupValue, operatorWriteId, type UserValue } from "./values.ts";
+
+/** Names looked at in a turn of the event loop. */
+const NAMES_PER_TURN = 50;
+
+export interface AccountUsage {
+  readonly userId: string;
+  readonly accountId: string;
+  readonly createdAtMs: number;
+  /** Groups that it owns. */
+  readonly groups: number;
+  /** Files that it was the first to share and that are still offered. */
+  readonly files: number;
+  /** Rows that it brought, tombstones too, and about what they take on disk. */
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface GroupUsage {
+  readonly groupId: string;
+  readonly claimId: string;
+  /** Undefined if nobody is in it any more. */
+  readonly ownerId: string | undefined;
+  readonly members: number;
+}
+
+/** Some of a list, and the name after which it goes on; undefined if that was all. */
+export interface Listed<T> {
+  readonly items: readonly T[];
+  readonly next: string | undefined;
+}
+
+export interface OperatorOptions {
+  readonly registry: RegistryReader;
+  /** @returns the addresses of trackers that have not confirmed it */
+  readonly write: (writeId: string, work: (writer: RegistryWriter) => void) => Promise<readonly string[]>;
+  readonly nowMs: () => number;
+}
+
+export class Operator {
+  readonly #registry: RegistryReader;
+  readonly #write: OperatorOptions["write"];
+  readonly #nowMs: () => number;
+
+  constructor({ registry, write, nowMs }: OperatorOptions) {
+    this.#registry = registry;
+    this.#write = write;
+    this.#nowMs = nowMs;
+  }
+
+  /** Accounts whose user ids begin with `prefix`, by name. @param after a user id: only what comes after it */
+  accounts(prefix: string, after: string | undefined, limit: number): Listed<AccountUsage> {
+    const { names, next } = this.#names("user", prefix, after, limit);
+    const items = names.map((userId) => this.#accountOf(userId)).filter((account) => account !== undefined);
+    return { items, next };
+  }
+
+  /** Groups whose ids begin with `prefix`, by name. @param after a group id: only what comes after it */
+  async groups(prefix: string, after: string | undefined, limit: number): Promise<Listed<GroupUsage>> {
+    const { names, next } = this.#names("group", prefix, after, limit);
+    const items: GroupUsage[] = [];
+    for (const groupId of names) {
+      const group = this.#groupOf(groupId);
+      if (group !== undefined) items.push(group);
+      await nextTurn();
+    }
+    return { items, next };
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_USER */
+  account(userId: string): AccountUsage {
+    const account = this.#accountOf(userId);
+    if (account !== undefined) return account;
+    throw new MiniTorrentError(
+      "UNKNOWN_USER",
+      `There is no user '${userId}'; accounts lists those there are.`,
+    );
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_GROUP */
+  group(groupId: string): GroupUsage {
+    const group = this.#groupOf(groupId);
+    if (group !== undefined) return group;
+    throw new MiniTorrentError(
+      "UNKNOWN_GROUP",
+      `There is no group '${groupId}'; groups lists those there are.`,
+    );
+  }
+
+  /**
+   * Ends the account: its memberships, which peers hear of, so that they refuse its certificates; its groups, which fall to
+   * their members of longest standing; its password and sessions. The user id is free. If it fails on the way it can be
+   * asked again.
+   *
+   * @returns addresses of trackers that have not confirmed it
+   * @throws MiniTorrentError UNKNOWN_USER; what a write may say
+   */
+  async removeAccount(userId: string): Promise<readonly string[]> {
+    const { accountId } = this.account(userId);
+    const unconfirmed = new Set<string>();
+    const write = async (work: (writer: RegistryWriter, writeId: string) => void): Promise<void> => {
+      const writeId = operatorWriteId();
+      for (const address of await this.#write(writeId, (writer) => work(writer, writeId))) {
+        unconfirmed.add(address);
+      }
+    };
+    const expelFromItsGroups = async (): Promise<void> => {
+      for await (const groupClaimId of this.#groupsOf(accountId)) {
+        const account = { userId, accountId };
+        await write((writer, writeId) =>
+          expelAccount({ writer, writeId, account, nowMs: this.#nowMs() }, groupClaimId),
+        );
+      }
+    };
+    await expelFromItsGroups();
+    await write((writer) => {
+      writer.remove("credential", accountId);
+      writer.endClaim("user", accountId);
+    });
+    // It may have founded a group, or been let in, while its groups were looked through; from now on it cannot be.
+    await expelFromItsGroups();
+    return [...unconfirmed];
+  }
+
+  /**
+   * Ends the group, whoever is in it. Its members' clients are told, and drop each other. The group id is free.
+   *
+   * @returns addresses of trackers that have not confirmed it
+   * @throws MiniTorrentError UNKNOWN_GROUP; what a write may say
+   */
+  async removeGroup(groupId: string): Promise<readonly string[]> {
+    const { claimId } = this.group(groupId);
+    return await this.#write(operatorWriteId(), (writer) => writer.endClaim("group", claimId));
+  }
+
+  #names(kind: "user" | "group", prefix: string, after: string | undefined, limit: number) {
+    const keys = this.#registry.keys(kind, prefix, { after, limit: limit + 1 });
+    const names = keys.slice(0, limit);
+    return { names, next: keys.length > limit ? names.at(-1) : undefined };
+  }
+
+  #accountOf(userId: string): AccountUsage | undefined {
+    const claim = this.#registry.claim<UserValue>("user", userId);
+    if (claim === undefined) return undefined;
+    const { claimId: accountId, value } = claim;
+    const total = (of: (accountId: string) => string): number => this.#registry.total(of(accountId));
+    return {
+      ...{ userId, accountId, createdAtMs: value.createdAtMs },
+      groups: total(accountTotals.groups),
+      files: total(accountTotals.files),
+      rows: total(accountTotals.rows),
+      bytes: total(accountTotals.bytes),
+    };
+  }
+
+  #groupOf(groupId: string): GroupUsage | undefined {
+    const claim = this.#registry.claim<GroupValue>("group", groupId);
+    if (claim === undefined) return undefined;
+    const { claimId } = claim;
+    const owner = groupByClaim(this.#registry, claimId)?.ownerAccountId;
+    return {
+      ...{ groupId, claimId },
+      ownerId: owner === undefined ? undefined : userIdOf(this.#registry, owner),
+      members: currentMembers(this.#registry, claimId).length,
+    };
+  }
+
+  /** Claims of the groups that the account is in, or has asked to join. */
+  async *#groupsOf(accountId: string): AsyncGenerator<string> {
+    let after: string | undefined;
+    do {
+      const { names, next } = this.#names("group", "", after, NAMES_PER_TURN);
+      for (const name of names) {
+        const claimId = this.#registry.claim("group", name)?.claimId;
+        if (claimId === undefined) continue;
+        if (membershipsOf(this.#registry, claimId, accountId).length > 0) yield claimId;
+      }
+      after = next;
+      await nextTurn();
+    } while (after !== undefined);
+  }
+}

@@ -59,6 +59,26 @@ export function parsePort(text: string, allowAnyPort = false): number {
 }
 
 /**
+ * A host in the one form that all its spellings have: lower case, no dot at the end, IPv6 as RFC 5952 writes it, IPv4 in
+ * IPv6 as IPv4. No name is looked up: `localhost` stays what it is.
+ *
+ * @example canonicalHost("::FFFF:127.0.0.1") // "127.0.0.1"
+ */
+export function canonicalHost(host: string): string {
+  const lower = host.toLowerCase();
+  if (isIP(lower) !== 6) return lower.replace(/(?<=.)\.$/, "");
+  if (lower.includes("%")) return lower; // of a link, with its zone: RFC 5952 says nothing of those
+  const address = new URL(`http://[${lower}]`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
+  if (mapped === null) return address;
+  const bytes = mapped.slice(1).flatMap((word) => {
+    const value = Number.parseInt(word, 16);
+    return [value >> 8, value & 0xff];
+  });
+  return bytes.join(".");
+}
+
+/**
  * Who an address belongs to when attempts are counted: IPv4 as it is, of IPv6 the first 64 bits, since whoever has one
  * such address has all of them (RFC 6177).
  *

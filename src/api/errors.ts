@@ -47,6 +47,7 @@ export const errorCodes = {
   ADDRESS_IN_USE: "The address to listen on is taken, or is not this machine's.",
   REGISTRY_DAMAGED: "A tracker's registry is damaged, and no other tracker is there to get it from.",
   DATA_DIR_IN_USE: "Another process uses that data directory.",
+  CLOCK_WRONG: "This machine's clock differs so much from the tracker's that no certificate can be used.",
   PEER_REFUSED: "A peer was refused, or refused us.",
   MALFORMED_MESSAGE: "Something that came from the network is not of the form it must have.",
   LIMIT_REACHED: "A limit that protects the tracker was reached.",

@@ -75,6 +75,8 @@ function describe(event: ClientEvent): Notice {
         : { tone: "dim", text: `Connected to tracker ${event.tracker}.` };
     case "trackers-unreachable":
       return { tone: "bad", text: `No tracker answers: ${event.reason}` };
+    case "clock-wrong":
+      return { tone: "bad", text: event.reason };
     case "session-ended":
       return { tone: "bad", text: `You are logged out: ${event.reason}` };
   }

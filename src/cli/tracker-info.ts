@@ -2,7 +2,14 @@
 // Every wrong form is answered with the line it stands in, what was found there and what is expected.
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
-import { checkHost, formatAddress, parseAddress, parsePort, type TrackerAddress } from "../api/addresses.ts";
+import {
+  canonicalHost,
+  checkHost,
+  formatAddress,
+  parseAddress,
+  parsePort,
+  type TrackerAddress,
+} from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 
 const EXPECTED = "expected is IP:PORT or 'IP PORT', then nothing or sha256:<64 hex digits>";
@@ -52,7 +59,7 @@ export function parseTrackerInfo(text: string, fileName: string): readonly Track
     if (line === "") continue;
     const place = `${fileName}, line ${index + 1}`;
     const tracker = parseLine(line, place);
-    const name = formatAddress(tracker).toLowerCase();
+    const name = formatAddress({ host: canonicalHost(tracker.host), port: tracker.port });
     const earlierLine = lineOfAddress.get(name);
     if (earlierLine !== undefined) {
       throw wrong(`${place}: ${name} stands in line ${earlierLine} already; each tracker is listed once.`);

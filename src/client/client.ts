@@ -145,6 +145,7 @@ export class Client {
         this.#login.connected();
       },
       onUnreachable: (reason) => onEvent({ type: "trackers-unreachable", reason }),
+      onClockWrong: (reason) => onEvent({ type: "clock-wrong", reason }),
     });
   }
 
@@ -194,6 +195,9 @@ export class Client {
         );
       throw error;
     }
+    // It was said when the tracker was found, and may have been overlooked: now it matters.
+    const reason = this.#link.clockWarning;
+    if (reason !== undefined) this.#options.onEvent({ type: "clock-wrong", reason });
     return account;
   }
 

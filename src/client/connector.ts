@@ -3,7 +3,7 @@
 // a while. It opens sockets through `dial` and hands them on; it never reads them.
 import type { Logger } from "pino";
 import { formatAddress } from "../api/addresses.ts";
-import { asMiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, type ErrorCode } from "../api/errors.ts";
 import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
 
 /** TLS handshakes at once a torrent: each costs about a millisecond of both ends' time. */
@@ -44,7 +44,7 @@ interface Known {
   failures: number;
   nextDialAtMs: number;
   dialling: AbortController | undefined;
-  lastFailure: string | undefined;
+  lastFailure: { readonly code: ErrorCode; readonly message: string } | undefined;
   admittedAtMs: number;
 }
 
@@ -56,6 +56,8 @@ export interface Contact {
   /** undefined while he is being called, or need not be: he is connected, or has nothing that is wanted. */
   readonly nextDialInMs: number | undefined;
   readonly lastFailure: string | undefined;
+  /** The last time a certificate was refused because of the time: this machine's clock is wrong, or the other's. */
+  readonly isClockFailure: boolean;
 }
 
 export interface ConnectorOptions<C extends Connection> {
@@ -93,7 +95,8 @@ export class Connector<C extends Connection> {
         address: formatAddress(address),
         isDialling: dialling !== undefined,
         nextDialInMs: dialling === undefined ? Math.max(0, nextDialAtMs - nowMs) : undefined,
-        lastFailure,
+        lastFailure: lastFailure?.message,
+        isClockFailure: lastFailure?.code === "CLOCK_WRONG",
       }));
   }
 
@@ -255,8 +258,8 @@ export class Connector<C extends Connection> {
       else this.#options.onDialled(socket);
     } catch (error) {
       if (controller.signal.aborted) return;
-      const { message } = asMiniTorrentError(error);
-      known.lastFailure = message;
+      const { code, message } = asMiniTorrentError(error);
+      known.lastFailure = { code, message };
       this.#options.log.debug(
         { peer: formatAddress(known.address), user: known.address.userId, reason: message },
         "peer not reached",

@@ -229,6 +229,7 @@ export class Download {
       askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
       retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
       hasCertificate: this.#surroundings.memberships.credentials(this.groupId) !== undefined,
+      clockWarning: this.#surroundings.clockWarning(),
       tracker,
       nowMs: Date.now(),
     });

@@ -74,6 +74,7 @@ export class Login {
       log,
       profile: () => this.require().profile,
       onEvent,
+      clockWarning: () => link().clockWarning,
       ask: this.ask.bind(this),
     };
     this.shares = new Shares(surroundings);

@@ -7,6 +7,7 @@ import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
 import { behind } from "./behind.ts";
 import type { TrackerLink } from "./tracker-link.ts";
+import { clockTrouble } from "./tracker-time.ts";
 
 /** After a renewal that failed, the next attempt. */
 const RENEWAL_RETRY_MS = 30_000;
@@ -61,11 +62,13 @@ export class Memberships {
   /**
    * Credentials for the group, from the tracker if there are none yet.
    *
-   * @throws MiniTorrentError NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE
+   * @throws MiniTorrentError NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE, CLOCK_WRONG
    */
   async obtain(groupId: string): Promise<GroupCredentials> {
     const present = this.credentials(groupId);
     if (present !== undefined) return present;
+    const trouble = clockTrouble(this.#link().clockAheadMs ?? 0);
+    if (trouble !== undefined) throw trouble;
     const asking =
       this.#asking.get(groupId) ?? this.#fetch(groupId).finally(() => this.#asking.delete(groupId));
     this.#asking.set(groupId, asking);
@@ -99,6 +102,7 @@ export class Memberships {
     const nowMs = performance.now();
     if ((this.#notBeforeMs.get(groupId) ?? 0) > nowMs) return;
     this.#notBeforeMs.set(groupId, nowMs + OBTAIN_PAUSE_MS);
+    if (clockTrouble(this.#link().clockAheadMs ?? 0) !== undefined) return; // said already, and not with each peer again
     behind(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
   }
 
@@ -122,7 +126,9 @@ export class Memberships {
       privateKeyPem: this.#identity.privateKeyPem,
       isRevoked: (membershipId) => this.#revoked.has(membershipId),
     };
-    const halfTimeMs = (given.validUntilMs - Date.now()) / 2;
+    // By the tracker's clock: by this machine's, if it is wrong, it would be renewed every second, or never.
+    const trackerNowMs = Date.now() - (this.#link().clockAheadMs ?? 0);
+    const halfTimeMs = (given.validUntilMs - trackerNowMs) / 2;
     this.#held.set(given.groupId, {
       credentials,
       validUntilMs: given.validUntilMs,

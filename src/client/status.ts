@@ -183,4 +183,6 @@ export type ClientEvent =
     }
   | { readonly type: "tracker-connected"; readonly tracker: string; readonly isFailover: boolean }
   | { readonly type: "trackers-unreachable"; readonly reason: string }
+  /** This machine's clock is further from the tracker's than it may be. */
+  | { readonly type: "clock-wrong"; readonly reason: string }
   | { readonly type: "session-ended"; readonly reason: string };

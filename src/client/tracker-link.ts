@@ -10,6 +10,7 @@ import type { PinStore } from "../identity/pins.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { findTracker } from "./tracker-search.ts";
 import { openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
+import { aheadOfTrackerMs, clockWarning, type TrackerTime } from "./tracker-time.ts";
 
 /** A few small calls; a tracker that takes longer is as good as none. */
 const PREPARATION_TIMEOUT_MS = 5_000;
@@ -31,6 +32,8 @@ export interface TrackerLinkOptions {
   readonly prepare: (api: TrackerApi, lost: () => void) => Promise<void>;
   readonly onConnected: (tracker: string, isFailover: boolean) => void;
   readonly onUnreachable: (reason: string) => void;
+  /** This machine's clock is further from that tracker's than it may be. */
+  readonly onClockWrong: (sentence: string) => void;
 }
 
 interface Connection {
@@ -51,6 +54,10 @@ export class TrackerLink {
   #next: number;
   #hasBeenConnected = false;
   readonly #startedMs = performance.now();
+  /** What the tracker that was connected last said of its clock. */
+  #time: TrackerTime | undefined;
+  /** Lines that turned out to be the same tracker as an earlier one. */
+  readonly #aliases = new Set<string>();
   #stateChanged = Promise.withResolvers<void>();
   #search: Promise<void>;
 
@@ -64,6 +71,16 @@ export class TrackerLink {
   /** host:port of the tracker that is connected now. */
   get tracker(): string | undefined {
     return this.#state.status === "connected" ? this.#state.connection.tracker : undefined;
+  }
+
+  /** How far this machine's clock is ahead of that of the tracker that was connected last; undefined if none has said. */
+  get clockAheadMs(): number | undefined {
+    return this.#time && aheadOfTrackerMs(this.#time);
+  }
+
+  /** What is wrong with this machine's clock, as far as the tracker that was connected last says; undefined: nothing. */
+  get clockWarning(): string | undefined {
+    return clockWarning(this.clockAheadMs ?? 0);
   }
 
   /**
@@ -148,7 +165,8 @@ export class TrackerLink {
 
   /** searching -> connected, however long it takes; ends only when the link is closed. */
   async #findTracker(): Promise<void> {
-    const { trackers, identity, pins, localAddress } = this.#options;
+    const { identity, pins, localAddress } = this.#options;
+    const trackers = this.#distinctTrackers();
     const problems = new Map<number, MiniTorrentError>();
     const found = await findTracker<Connection>({
       count: trackers.length,
@@ -163,6 +181,7 @@ export class TrackerLink {
         };
         const socket = await openTrackerSocket({ tracker, identity, pins, localAddress, signal, onClose });
         connection = { tracker: formatAddress(tracker), socket };
+        this.#time = socket.time ?? this.#time; // what is prepared next may ask for certificates
         return connection;
       },
       prepare: async (connection) => {
@@ -175,7 +194,8 @@ export class TrackerLink {
       },
       close: ({ socket }) => socket.close(),
       onFailure: (index, error) => {
-        this.#log.info({ err: error, tracker: index + 1 }, "tracker not reached");
+        const tracker = trackers[index];
+        this.#log.info({ err: error, tracker: tracker && formatAddress(tracker) }, "tracker not reached");
         problems.set(index, error instanceof MiniTorrentError ? error : unreachable(error));
         // Commands have been told that nobody answers: they hear at once if a key is why.
         if (this.#state.status === "searching" && this.#state.problem !== undefined)
@@ -197,7 +217,37 @@ export class TrackerLink {
     this.#become({ status: "connected", connection });
     this.#options.onConnected(connection.tracker, this.#hasBeenConnected);
     this.#hasBeenConnected = true;
+    this.#time = connection.socket.time;
+    this.#sayClock(connection.tracker);
     if (connection.socket.isClosed) this.#lose(connection);
+  }
+
+  /** Lines that show the same key are one tracker, such as `localhost` and `127.0.0.1`: the first of them counts. */
+  #distinctTrackers(): readonly TrackerAddress[] {
+    const { trackers, pins } = this.#options;
+    const nameOfKey = new Map<string, string>();
+    return trackers.filter((tracker) => {
+      const name = formatAddress(tracker);
+      const key = tracker.fingerprint?.toLowerCase() ?? pins.get(name);
+      const sameAs = key === undefined ? undefined : nameOfKey.get(key);
+      if (key !== undefined && sameAs === undefined) nameOfKey.set(key, name);
+      if (sameAs === undefined) return true;
+      if (!this.#aliases.has(name)) {
+        this.#log.warn(
+          { tracker: name, sameAs },
+          "two lines of tracker_info.txt are one tracker; it counts once",
+        );
+      }
+      this.#aliases.add(name);
+      return false;
+    });
+  }
+
+  #sayClock(tracker: string): void {
+    const sentence = this.clockWarning;
+    if (sentence === undefined) return;
+    this.#log.warn({ tracker }, sentence);
+    this.#options.onClockWrong(sentence);
   }
 
   async #prepare(connection: Connection): Promise<void> {

@@ -9,6 +9,7 @@ import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts"
 import type { PinStore } from "../identity/pins.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
 import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
+import { readTrackerTime, type TrackerTime } from "./tracker-time.ts";
 
 /** A timer may run a millisecond before its time. */
 const TIMER_SLACK_MS = 2;
@@ -27,6 +28,8 @@ export interface TrackerSocketOptions {
 export interface TrackerSocket {
   readonly api: TrackerApi;
   readonly isClosed: boolean;
+  /** What the tracker said of its clock when the connection was opened. */
+  readonly time: TrackerTime | undefined;
   close(): void;
 }
 
@@ -91,12 +94,17 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       clearTimeout(silence);
       silence = setTimeout(look, HEARTBEAT_ASKED_MS);
     };
+    let time: TrackerTime | undefined;
+    socket.once("upgrade", ({ headers }) => {
+      time = readTrackerTime(headers.date);
+    });
     socket.on("open", () => {
       isOpen = true;
       signal.removeEventListener("abort", giveUp);
       heard();
       resolve({
         api: channel.api,
+        time,
         get isClosed() {
           return isClosed;
         },

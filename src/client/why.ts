@@ -65,6 +65,8 @@ export interface WhyFacts {
   /** Of a pause that ends by itself, milliseconds since 1970. */
   readonly retryAtMs: number | undefined;
   readonly hasCertificate: boolean;
+  /** What is wrong with this machine's clock; undefined: nothing that is known. */
+  readonly clockWarning: string | undefined;
   readonly tracker: string | undefined;
   readonly nowMs: number;
 }
@@ -98,7 +100,8 @@ export function whyReport(facts: WhyFacts): WhyReport {
   };
 }
 
-function reasonOf({ status, holders, contacts, hasCertificate, tracker }: WhyFacts): string {
+function reasonOf(facts: WhyFacts): string {
+  const { status, holders, contacts, hasCertificate, clockWarning, tracker } = facts;
   switch (status.state) {
     case "complete":
       return "It is complete.";
@@ -119,8 +122,14 @@ function reasonOf({ status, holders, contacts, hasCertificate, tracker }: WhyFac
   }
   if (waitingFor !== undefined && (peerCount > 0 || waitingFor.startsWith("the check")))
     return `It waits: ${waitingFor}.`;
+  if (clockWarning !== undefined) return clockWarning;
   if (!hasCertificate)
     return "There is no certificate for the group at the moment, and no tracker to give one.";
+  const [first] = contacts;
+  if (first !== undefined && contacts.every(({ isClockFailure }) => isClockFailure)) {
+    const who = contacts.length === 1 ? `${first.userId}'s machine` : "the members who have it";
+    return `This machine and ${who} refuse each other's certificates because of the time: a clock is wrong, set it.`;
+  }
   if (contacts.length > 0) return "Members who have it are online, and none of them can be reached.";
   const people = holders.length === 0 ? "No member who has it is online" : "Everybody who had it is gone";
   return tracker === undefined ? `${people} as far as is known: no tracker answers.` : `${people}.`;

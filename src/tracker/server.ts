@@ -22,6 +22,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import { holdConnections } from "./held-connections.ts";
 import type { RouterServices } from "./procedures.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
+import { SleepClock } from "./sleep-clock.ts";
 import { Standstill } from "./standstill.ts";
 import { TurnWrites } from "./turn-writes.ts";
 
@@ -129,6 +130,8 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     return reply.type(options.metrics.contentType).send(await options.metrics.expose());
   });
   const api = apiSockets(options, settle);
+  // A client whose clock is wrong learns so before anything else.
+  api.on("headers", (headers) => headers.push(`Date: ${new Date(options.services.nowMs()).toUTCString()}`));
   const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
   app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
   // Made here, not in the listener below: there it would keep each client's request for as long as he is connected.
@@ -204,7 +207,8 @@ function apiSockets(
     ask: (socket) => socket.send("PING"),
     letGo: (socket) => socket.terminate(),
   });
-  const standstill = new Standstill(STANDSTILL_MS, Date.now);
+  const clock = new SleepClock();
+  const standstill = new Standstill(STANDSTILL_MS, () => clock.nowMs());
   const beating = setInterval(() => {
     const stoodStillMs = standstill.beat();
     if (stoodStillMs !== undefined) log.warn({ stoodStillMs }, "this tracker stood still");
@@ -214,7 +218,7 @@ function apiSockets(
   server.on("connection", (socket, request) => {
     const certificate = certificateOf(request);
     if (certificate === undefined) return socket.terminate();
-    const openedMs = Date.now();
+    const openedMs = clock.nowMs();
     // Of the request nothing is kept: its headers alone are kilobytes.
     const tls = request.socket;
     const place = placeOf(tls);

@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import { WebSocket } from "ws";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
+import { type DeviceIdentity, fingerprintOf, fingerprintOfPem } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replication.ts";
@@ -53,6 +53,8 @@ interface Peer {
   looking: Promise<void> | undefined;
   /** It was dialled, or its address was looked at, and there was nobody. */
   isMissing: boolean;
+  /** It shows the key of this tracker, or of an earlier line: it is no other one, and is left alone. */
+  isAlias: boolean;
   /** Why it is not connected, as logged last: said once, not every second. */
   problem: string | undefined;
 }
@@ -80,6 +82,7 @@ export class SyncLinks {
         downSinceMs: nowMs,
         looking: undefined,
         isMissing: false,
+        isAlias: false,
         problem: undefined,
       }));
     for (const peer of this.#peers) if (peer.isDialled) this.#dial(peer);
@@ -87,7 +90,8 @@ export class SyncLinks {
 
   /** The other trackers, and since when there was no socket to each. */
   peers(): readonly { name: string; isOpen: boolean; downSinceMs: number }[] {
-    return this.#peers.map(({ name, socket, downSinceMs }) => ({
+    const others = this.#peers.filter(({ isAlias }) => !isAlias);
+    return others.map(({ name, socket, downSinceMs }) => ({
       name,
       isOpen: socket !== undefined,
       downSinceMs,
@@ -106,9 +110,9 @@ export class SyncLinks {
     const startMs = clock.nowMs();
     for (const peer of this.#peers) peer.isMissing = false;
     const dialsHere = this.#peers.filter(({ isDialled }) => !isDialled);
-    await Promise.all(dialsHere.map((peer) => this.#probe(peer)));
+    await Promise.all(dialsHere.map((peer) => this.#meet(peer)));
     const isAwaited = (peer: Peer): boolean => {
-      if (hasCaughtUp(peer.name)) return false;
+      if (peer.isAlias || hasCaughtUp(peer.name)) return false;
       const waitedMs = clock.nowMs() - startMs;
       if (peer.socket !== undefined) return waitedMs < CATCHING_UP_WAIT_MS;
       return !peer.isMissing && waitedMs < MEETING_WAIT_MS;
@@ -159,9 +163,7 @@ export class SyncLinks {
 
   #peerOf(certificate: Uint8Array): Peer | undefined {
     const fingerprint = fingerprintOf(certificate);
-    return this.#peers.find(({ tracker, name }) => {
-      return (tracker.fingerprint?.toLowerCase() ?? this.#options.pins.get(name)) === fingerprint;
-    });
+    return this.#peers.find((peer) => !peer.isAlias && this.#keyOf(peer) === fingerprint);
   }
 
   #dial(peer: Peer): void {
@@ -184,6 +186,7 @@ export class SyncLinks {
     socket.once("upgrade", ({ socket: tls }) => {
       try {
         this.#pin(peer, tls instanceof TLSSocket ? tls.getPeerX509Certificate()?.raw : undefined);
+        if (peer.isAlias) socket.terminate();
       } catch (error) {
         problem = error;
         socket.terminate();
@@ -195,7 +198,7 @@ export class SyncLinks {
     });
     socket.once("close", () => {
       peer.isMissing = true;
-      if (this.#isClosed) return;
+      if (this.#isClosed || peer.isAlias) return;
       if (problem !== undefined) this.#note(peer, problem);
       peer.cancelRedial = this.#options.clock.setTimer(peer.redialMs, () => this.#dial(peer));
       peer.redialMs = Math.min(peer.redialMs * 2, MAX_REDIAL_MS);
@@ -221,11 +224,39 @@ export class SyncLinks {
   }
 
   /** @throws MiniTorrentError TRACKER_KEY_CHANGED */
-  #pin({ name, tracker }: Peer, certificate: Uint8Array | undefined): void {
+  #pin(peer: Peer, certificate: Uint8Array | undefined): void {
+    const { name, tracker } = peer;
     if (certificate === undefined) {
       throw new MiniTorrentError("PEER_REFUSED", `${name} shows no certificate; it is not a tracker.`);
     }
-    this.#options.pins.check(name, fingerprintOf(certificate), tracker.fingerprint);
+    const fingerprint = fingerprintOf(certificate);
+    this.#options.pins.check(name, fingerprint, tracker.fingerprint);
+    const sameAs = this.#ownerOf(fingerprint);
+    if (sameAs === name || peer.isAlias) return;
+    peer.isAlias = true;
+    this.#options.log.warn(
+      { tracker: name, sameAs },
+      "two lines of tracker_info.txt are one tracker; it counts once",
+    );
+  }
+
+  /** The line that counts for whoever has that key. */
+  #ownerOf(fingerprint: string): string | undefined {
+    const { trackers, ownIndex, identity } = this.#options;
+    const own = trackers[ownIndex];
+    if (own !== undefined && fingerprintOfPem(identity.certificatePem) === fingerprint)
+      return formatAddress(own);
+    return this.#peers.find((peer) => this.#keyOf(peer) === fingerprint)?.name;
+  }
+
+  #keyOf({ tracker, name }: Peer): string | undefined {
+    return tracker.fingerprint?.toLowerCase() ?? this.#options.pins.get(name);
+  }
+
+  /** Whether anybody is there, and whether it is somebody else. */
+  async #meet(peer: Peer): Promise<void> {
+    await this.#probe(peer);
+    if (!peer.isMissing) await this.#look(peer);
   }
 
   /** Whether anybody is there. */

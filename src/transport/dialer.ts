@@ -4,7 +4,7 @@ import type { SocketConstructorOpts } from "node:net";
 import { type ConnectionOptions, connect } from "node:tls";
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
-import { MiniTorrentError } from "../api/errors.ts";
+import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
@@ -32,14 +32,18 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
   const { host, port, infoHash, credentials, peerId, signal, log } = options;
   const address = { host, port };
   return new Promise((resolve, reject) => {
-    const refuse = (reason: string, cause?: unknown): void => {
+    const refuse = (reason: string, cause?: unknown, code: ErrorCode = "PEER_REFUSED"): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       socket.destroy();
-      reject(new MiniTorrentError("PEER_REFUSED", `${formatAddress(address)}: ${reason}`, { cause }));
+      reject(new MiniTorrentError(code, `${formatAddress(address)}: ${reason}`, { cause }));
     };
     const onAbort = (): void => refuse("it is no longer wanted.", signal.reason);
-    const onError = (error: Error): void => refuse(error.message, error);
+    const onError = (error: Error): void => {
+      const ofTime = timeFailureOf(error);
+      if (ofTime === undefined) refuse(error.message, error);
+      else refuse(ofTime, error, "CLOCK_WRONG");
+    };
     const onClose = (): void => refuse("the peer closed the connection during the handshake.");
     /** Whatever an admission throws is a refusal. */
     const attempt = (step: () => void): void => {
@@ -86,4 +90,19 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort);
   });
+}
+
+/** What is said of a certificate that is refused because of the time, here or, as its TLS alert says, by the peer. */
+function timeFailureOf(error: Error): string | undefined {
+  const code = "code" in error ? String(error.code) : "";
+  if (code === "CERT_NOT_YET_VALID") {
+    return "by this machine's clock the peer's certificate is not valid yet: one of the two clocks is wrong.";
+  }
+  if (code === "CERT_HAS_EXPIRED") {
+    return "by this machine's clock the peer's certificate has run out: one of the two clocks is wrong.";
+  }
+  if (/ALERT_CERTIFICATE_EXPIRED/.test(code)) {
+    return "by the peer's clock this machine's certificate has run out: one of the two clocks is wrong.";
+  }
+  return undefined;
 }

@@ -28,6 +28,7 @@ const contact = (changes: Partial<Contact>): Contact => ({
   isDialling: false,
   nextDialInMs: 4_000,
   lastFailure: "connection refused",
+  isClockFailure: false,
   ...changes,
 });
 
@@ -40,6 +41,7 @@ function why(status: DownloadStatus, changes: Partial<WhyFacts> = {}) {
     askedAgainInMs: 2_000,
     retryAtMs: undefined,
     hasCertificate: true,
+    clockWarning: undefined,
     tracker: "127.0.0.1:9001",
     nowMs: 1_000_000,
     ...changes,
@@ -47,6 +49,23 @@ function why(status: DownloadStatus, changes: Partial<WhyFacts> = {}) {
 }
 
 const lonely = downloading({ waitingFor: "waiting for a peer", peerCount: 0 });
+
+test("says that a clock is wrong before it says that nobody can be reached", () => {
+  const clockWarning = "This machine's clock is 3 h behind the tracker's; set it.";
+  const contacts = [contact({ isClockFailure: true, lastFailure: "by this machine's clock it has run out" })];
+  assert.equal(why(lonely, { clockWarning, contacts, hasCertificate: false }).reason, clockWarning);
+  assert.match(
+    why(lonely, { contacts }).reason,
+    /^This machine and bob's machine refuse .* a clock is wrong/,
+  );
+  const both = [...contacts, contact({ userId: "carol" })];
+  assert.match(
+    why(lonely, { contacts: both }).reason,
+    /none of them can be reached/,
+    "others fail for another reason",
+  );
+  assert.match(why(downloading({ peerCount: 1 }), { clockWarning }).reason, /^It moves/);
+});
 
 test("says which pieces are missing, which of them nobody here has, and who had them when", () => {
   const report = why(downloading({ waitingFor: "no peer has the missing pieces", peerCount: 1 }), {

@@ -43,6 +43,8 @@ export interface PasswordCaller {
   /** Where the call comes from, an IP address. */
   readonly address: string;
   readonly userId: string;
+  /** Nobody waits for the answer any more: if it is not its turn yet, it is left out. */
+  readonly isGone?: () => boolean;
 }
 
 export interface PasswordHasherOptions {
@@ -57,6 +59,7 @@ export interface PasswordHasherOptions {
 interface PendingPassword {
   readonly job: PasswordJob;
   readonly path: readonly string[];
+  readonly isGone: () => boolean;
   resolve(result: string | boolean): void;
   reject(error: MiniTorrentError): void;
   /** Runs while it waits. */
@@ -111,13 +114,14 @@ export class PasswordHasher {
     await Promise.all(this.#threads.map(({ worker }) => worker?.terminate()));
   }
 
-  #submit({ purpose, address, userId }: PasswordCaller, job: PasswordJob): Promise<string | boolean> {
+  #submit(caller: PasswordCaller, job: PasswordJob): Promise<string | boolean> {
+    const { purpose, address, userId, isGone = () => false } = caller;
     return new Promise((resolve, reject) => {
       const path = [purpose, networkOf(address), userId];
       const deadline = setTimeout(() => {
         if (this.#waiting.remove(path, pending)) this.#refuse(pending);
       }, this.#longestWaitMs);
-      const pending: PendingPassword = { job, path, resolve, reject, deadline };
+      const pending: PendingPassword = { job, path, isGone, resolve, reject, deadline };
       if (this.#isClosed) {
         this.#refuse(pending);
         return;
@@ -133,12 +137,20 @@ export class PasswordHasher {
       if (this.#waiting.size === 0) return;
       if (thread.worker === undefined) this.#start(thread);
       if (!thread.isReady || thread.running !== undefined) continue;
-      const next = this.#waiting.shift();
+      const next = this.#nextWanted();
       if (next === undefined) return;
       clearTimeout(next.deadline);
       thread.running = next;
       thread.startedMs = performance.now();
       thread.worker?.postMessage(next.job);
+    }
+  }
+
+  #nextWanted(): PendingPassword | undefined {
+    for (;;) {
+      const next = this.#waiting.shift();
+      if (next === undefined || !next.isGone()) return next;
+      this.#refuse(next);
     }
   }
 

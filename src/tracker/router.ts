@@ -83,7 +83,8 @@ const session = t.router({
       const { tracker, connection } = ctx;
       const { writeId, isRetry, userId, password } = input;
       const { host: address } = connection;
-      const passwords = tracker.passwords.passwordsFor({ purpose: "new-account", address, userId });
+      const isGone = () => tracker.connections.byId(connection.id) === undefined;
+      const passwords = tracker.passwords.passwordsFor({ purpose: "new-account", address, userId, isGone });
       const credential = await tracker.limits.createAccount(address, () =>
         prepareUser(tracker.registry, passwords, writeId, userId, password),
       );
@@ -103,8 +104,9 @@ const session = t.router({
       const { writeId, userId, password } = input;
       try {
         const { host: address } = connection;
+        const isGone = () => tracker.connections.byId(connection.id) === undefined;
         const account = await tracker.limits.login(address, userId, (purpose) => {
-          const passwords = tracker.passwords.passwordsFor({ purpose, address, userId });
+          const passwords = tracker.passwords.passwordsFor({ purpose, address, userId, isGone });
           return authenticate(tracker.registry, passwords, userId, password);
         });
         requireRoom(ctx, account);

@@ -116,6 +116,24 @@ test("a thread that dies is replaced: its password is to be tried again, those t
   assert.equal(started.length, 2);
 });
 
+test("a password that nobody waits for any more takes no time from others", async (t) => {
+  const hasher = hasherOf(t);
+  let isGone = false;
+  const hashed: string[] = [];
+  const ask = (name: string, from: PasswordCaller) =>
+    hasher
+      .passwordsFor(from)
+      .verify(CHEAP, "x")
+      .then(() => hashed.push(name));
+  const gone = Promise.allSettled(
+    Array.from({ length: 50 }, () => ask("gone", { ...caller("192.0.2.1"), isGone: () => isGone })),
+  );
+  const other = ask("other", caller("192.0.2.1", "bob"));
+  isGone = true;
+  await Promise.all([gone, other]);
+  assert.deepEqual(hashed, ["other"]);
+});
+
 test("closing refuses what waits and what comes later, and ends the threads", async () => {
   const hasher = new PasswordHasher({ workerCount: 1 });
   const passwords = hasher.passwordsFor(caller("192.0.2.1"));

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import { asDiskError } from "../../../../src/tracker/registry/disk-trouble.ts";
 import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
 import { REPLICA_PROTOCOL_VERSION } from "../../../../src/tracker/registry/replica-messages.ts";
 import type { ReplicaChannel } from "../../../../src/tracker/registry/replication.ts";
@@ -111,6 +112,38 @@ describe("Replication with a tracker whose disk takes nothing", () => {
     assert.equal(a.replication.status()[0]?.hasCaughtUpHere, true);
     assert.equal(a.replication.status()[0]?.state, "cannot-store");
     assert.equal(b.replication.status()[0]?.hasCaughtUpHere, false);
+  });
+
+  it("acknowledges nothing of a merge that the disk refused, keeps the link, and has it all later", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const link = network.connect(a, b, 40);
+    await network.run(500);
+    const before = { vector: b.registry.vector, digest: b.registry.digest() };
+    // As a registry does whose disk is full: its owner is told, and whoever waits gets SQLite's error.
+    const full = Object.assign(new Error("database or disk is full"), { errcode: 13 });
+    const refusing = context.mock.method(b.registry, "merge", () => {
+      b.replication.stopStoring();
+      return Promise.reject(asDiskError(full, "the registry"));
+    });
+    const written = outcome(put(a, "x", 1));
+    await network.run(200);
+    assert.equal(written.now, "OK");
+    assert.equal(refusing.mock.callCount(), 1);
+    await network.run(5000);
+    assert.equal(link.isOpen, true);
+    assert.equal(a.replication.status()[0]?.state, "cannot-store");
+    assert.deepEqual({ vector: b.registry.vector, digest: b.registry.digest() }, before);
+    assert.equal(
+      link.delivered.filter(({ text }) => /"type":"(stored|got)"/.test(text)).length,
+      2,
+      "at first",
+    );
+    refusing.mock.restore();
+    b.replication.resumeStoring();
+    network.connect(a, b, 40);
+    await network.run(1000);
+    assertEqualReplicas(a, b);
   });
 
   it("counts none as able to store when both cannot", async (context) => {

@@ -231,6 +231,29 @@ describe("SqliteRegistry on a disk", () => {
     assert.equal(next?.seq, 1);
   });
 
+  it("has nothing of a merge that fails, in its vector and digest neither", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    openAt(context, path).close();
+    const database = new DatabaseSync(path);
+    database.exec(`CREATE TABLE parent (id INTEGER PRIMARY KEY);
+      CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+      CREATE TRIGGER fail AFTER INSERT ON record WHEN new.key = 'bad' BEGIN INSERT INTO child VALUES (1); END`);
+    database.close();
+    const registry = openAt(context, path);
+    const before = { digest: registry.digest(), vector: registry.vector };
+    const other = openAt(context, ":memory:");
+    const rows = await write(other, (writer) => {
+      writer.put("share", "good", 1);
+      writer.put("share", "bad", 2);
+    });
+    await assert.rejects(registry.merge(rows, other.vector));
+    assert.deepEqual({ digest: registry.digest(), vector: registry.vector }, before);
+    assert.equal(registry.get("share", "good"), undefined);
+    assert.equal(registry.total("rows"), 0);
+    await registry.merge(rows.slice(0, 1));
+    assert.deepEqual(registry.vector, { [other.origin]: 1 });
+  });
+
   it("gives no number away again from a copy that was made before the first write", (context) => {
     const path = join(temporaryFolder(context), "registry.db");
     const first = openAt(context, path);

@@ -252,8 +252,8 @@ export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: 
       ? []
       : ([
           [
-            "cannot write",
-            `since ${formatTime(status.cannotWrite.sinceMs, view)}: ${status.cannotWrite.sentence}`,
+            "blocked",
+            `cannot write since ${formatTime(status.cannotWrite.sinceMs, view)}: ${status.cannotWrite.sentence}`,
           ],
         ] as [string, string][])),
     ["digest", status.digest.slice(0, DIGEST_DIGITS_SHOWN)],

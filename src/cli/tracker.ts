@@ -54,8 +54,9 @@ async function run(given: TrackerArguments): Promise<void> {
   const ending = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
-      // One that is still starting may wait for another tracker; it can be ended at any moment.
-      if (ending.signal.aborted || isStarting) process.exit(EXIT_FORCED);
+      if (ending.signal.aborted) process.exit(EXIT_FORCED);
+      // One that is still starting may wait for another tracker, and nothing is lost with it.
+      if (isStarting) process.exit(0);
       ending.abort();
     });
   }

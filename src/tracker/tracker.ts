@@ -438,11 +438,16 @@ export class Tracker {
     const hasCaughtUp = (name: string): boolean =>
       this.#replication.status().some((link) => link.name === name && link.hasCaughtUpHere);
     await links.met(hasCaughtUp);
-    const isLacking = () => !this.#isClosed && !this.#replication.has(this.#missed);
+    const isLacking = () => !this.#isOver && !this.#replication.has(this.#missed);
     if (isLacking()) log.error("rows that other trackers have are missing here; clients wait for them");
     while (isLacking()) await pause(MISSING_LOOK_MS, undefined, { ref: false });
     await this.#completeRegistry(log);
-    this.#hasCaughtUp = !this.#isClosed;
+    this.#hasCaughtUp = !this.#isOver;
+  }
+
+  /** Nothing is waited for any more. */
+  get #isOver(): boolean {
+    return this.#isClosed || this.#damaged.signal.aborted;
   }
 
   /** A registry that took the place of a lost one: all must have come from a tracker that has lost none. */
@@ -451,8 +456,8 @@ export class Tracker {
     if (incomplete === undefined) return;
     const hasCome = () => this.#replication.status().some(({ hasCaughtUpWholly }) => hasCaughtUpWholly);
     if (!hasCome()) log.error("the registry is incomplete; clients wait for a tracker that has all");
-    while (!this.#isClosed && !hasCome()) await pause(MISSING_LOOK_MS);
-    if (this.#isClosed) return;
+    while (!this.#isOver && !hasCome()) await pause(MISSING_LOOK_MS);
+    if (this.#isOver) return;
     await this.#registry.complete();
     reportLoss(incomplete, this.#registry.vector, log);
   }

@@ -126,6 +126,16 @@ describe("renderTrackerStatus", () => {
       "links        none: this is the only tracker",
     );
   });
+
+  it("says why it cannot write", () => {
+    const view = { columns: undefined, isColored: false, timeZone: "UTC" };
+    const sentence = "its disk is full: make room";
+    const cannotWrite = { reason: "disk-full", sentence, mayAnswer: true, sinceMs: STARTED_AT } as const;
+    const lines = renderTrackerStatus({ ...status, cannotWrite }, STARTED_AT, view);
+    assert.ok(
+      lines.includes("blocked      cannot write since 2026-01-31 18:05: its disk is full: make room"),
+    );
+  });
 });
 
 describe("runTrackerConsole", () => {

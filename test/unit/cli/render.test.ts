@@ -302,6 +302,23 @@ describe("status and prompt", () => {
 });
 
 describe("noticeOf", () => {
+  it("says how many files were shared in a short time, and the first of them", () => {
+    const shared = {
+      type: "files-shared",
+      groupId: "films",
+      count: 12,
+      fileNames: ["a.mkv", "b.mkv"],
+    } as const;
+    assert.equal(
+      noticeOf({ ...shared, userId: "bob" }).text,
+      "bob shares 12 files in films: a.mkv, b.mkv and 10 more.",
+    );
+    assert.equal(
+      noticeOf({ ...shared, count: 2 }).text,
+      "Several people share 2 files in films: a.mkv, b.mkv.",
+    );
+  });
+
   it("says the completion as the manual does", () => {
     const event = { type: "download-complete", groupId: "films", fileName: "a.mkv" } as const;
     assert.equal(noticeOf({ ...event, destinationPath: "/tmp/a.mkv", sha1: SHA1 }).text, "[C] [films] a.mkv");

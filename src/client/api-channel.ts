@@ -4,6 +4,7 @@
 import { type TRPCClient, TRPCClientError } from "@trpc/client";
 import { createTRPCRecursiveProxy } from "@trpc/server";
 import { z } from "zod";
+import type { Guard } from "../net/connection-guard.ts";
 import type { AppRouter } from "../tracker/router.ts";
 import { LEAST_TOLD_WAIT_MS, LONGEST_TOLD_WAIT_MS, LONGEST_WAIT_IN_ALL_MS } from "./tracker-pace.ts";
 
@@ -59,6 +60,7 @@ interface EventListener {
 
 export class ApiChannel {
   readonly #send: (text: string) => void;
+  readonly #guard: Guard;
   readonly #calls = new Map<number, Call>();
   /** Of those, the ones that are told to wait, by id. */
   readonly #waiting = new Map<number, NodeJS.Timeout>();
@@ -69,8 +71,10 @@ export class ApiChannel {
   #lastId = 0;
   #isClosed = false;
 
-  constructor(send: (text: string) => void) {
+  /** @param guard of the connection: what is done later runs through it */
+  constructor(send: (text: string) => void, guard: Guard) {
     this.#send = send;
+    this.#guard = guard;
   }
 
   /** What can be asked of the tracker: as of tRPC's client, without its observables behind each call. */
@@ -120,7 +124,11 @@ export class ApiChannel {
     this.#waiting.clear();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    for (const call of calls) call.fail(new Error("The connection to the tracker was closed."));
+    // Each by itself: whoever waits is told, also when another one cannot bear it.
+    const end = this.#guard("end of calls", (call: Call) => {
+      call.fail(new Error("The connection to the tracker was closed."));
+    });
+    for (const call of calls) end(call);
   }
 
   /** A limit that waiting resolves is nobody's to see: the call goes out again when the tracker said. */
@@ -190,7 +198,7 @@ export class ApiChannel {
     if (this.#outgoingLength + text.length > MAX_FRAME_LENGTH) this.#flush();
     this.#outgoing.push(text);
     this.#outgoingLength += text.length;
-    this.#flushing ??= setImmediate(() => this.#flush());
+    this.#flushing ??= setImmediate(this.#guard("sending", () => this.#flush()));
   }
 
   #flush(): void {

@@ -179,7 +179,9 @@ export class TrackerLink {
         const onClose = () => {
           if (connection !== undefined) this.#lose(connection);
         };
-        const socket = await openTrackerSocket({ tracker, identity, pins, localAddress, signal, onClose });
+        const socket = await openTrackerSocket({
+          ...{ tracker, identity, pins, localAddress, signal, onClose, log: this.#log },
+        });
         connection = { tracker: formatAddress(tracker), socket };
         this.#time = socket.time ?? this.#time; // what is prepared next may ask for certificates
         return connection;

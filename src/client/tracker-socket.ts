@@ -1,12 +1,15 @@
 // One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
 // that is pinned before anything is said. api-channel.ts speaks over it. It does not reconnect: tracker-link.ts does.
+import type { IncomingMessage } from "node:http";
 import { connect, type TLSSocket } from "node:tls";
+import type { Logger } from "pino";
 import { WebSocket } from "ws";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
-import { type DeviceIdentity, fingerprintOf } from "../identity/certificates.ts";
+import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
+import { guardOf } from "../net/connection-guard.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
 import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
 import { readTrackerTime, type TrackerTime } from "./tracker-time.ts";
@@ -23,6 +26,7 @@ export interface TrackerSocketOptions {
   /** Gives up connecting; afterwards it means nothing. */
   readonly signal: AbortSignal;
   readonly onClose: () => void;
+  readonly log: Logger;
 }
 
 export interface TrackerSocket {
@@ -50,7 +54,12 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       perMessageDeflate: false,
       createConnection: () => dialPinned(options, (error) => (failure ??= error)),
     });
-    const channel = new ApiChannel((text) => socket.send(text));
+    /** Of all that the socket and its timers call: whatever fails in it is the end of this socket, not of the client. */
+    const guard = guardOf((error, where) => {
+      fail(error);
+      options.log.error({ err: error, where, tracker: address }, "the connection to a tracker failed inside");
+    });
+    const channel = new ApiChannel((text) => socket.send(text), guard);
     /** Whoever closes has no more to say; ws would wait 30 s for a tracker that may be frozen to close its side. */
     const close = () => {
       clearTimeout(silence);
@@ -69,11 +78,11 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       failure ??= error;
       closed();
     };
-    const giveUp = () => fail(new Error("it kept this client waiting"));
+    const giveUp = guard("giving up", () => fail(new Error("it kept this client waiting")));
     signal.addEventListener("abort", giveUp);
     let silence: NodeJS.Timeout | undefined;
     let heardMs = 0;
-    const look = () => {
+    const look = guard("heartbeat", () => {
       const quietMs = performance.now() - heardMs;
       const askAfterMs = channel.isAsked ? HEARTBEAT_ASKED_MS : HEARTBEAT_IDLE_MS;
       if (quietMs < askAfterMs - TIMER_SLACK_MS) {
@@ -84,21 +93,23 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       const askedMs = performance.now();
       silence = setTimeout(() => {
         // A process that was held up itself has yet to read what came meanwhile: that is done before this.
-        setImmediate(() => {
+        const end = () => {
           if (heardMs < askedMs) fail(new Error("it fell silent"));
-        });
+        };
+        setImmediate(guard("heartbeat", end));
       }, HEARTBEAT_TIMEOUT_MS);
-    };
+    });
     const heard = () => {
       heardMs = performance.now();
       clearTimeout(silence);
       silence = setTimeout(look, HEARTBEAT_ASKED_MS);
     };
     let time: TrackerTime | undefined;
-    socket.once("upgrade", ({ headers }) => {
+    const upgraded = ({ headers }: IncomingMessage): void => {
       time = readTrackerTime(headers.date);
-    });
-    socket.on("open", () => {
+    };
+    socket.once("upgrade", guard("upgrade", upgraded));
+    const opened = () => {
       isOpen = true;
       signal.removeEventListener("abort", giveUp);
       heard();
@@ -110,8 +121,8 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
         },
         close,
       });
-    });
-    socket.on("message", (data) => {
+    };
+    const take = (data: unknown) => {
       if (isClosed) return;
       heard();
       const text = String(data);
@@ -120,9 +131,11 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
         const sentence = `${address} does not speak as a tracker does; check its line.`;
         fail(new MiniTorrentError("MALFORMED_MESSAGE", sentence));
       }
-    });
-    socket.on("error", fail);
-    socket.on("close", closed);
+    };
+    socket.on("open", guard("opening", opened));
+    socket.on("message", guard("message", take));
+    socket.on("error", guard("error", fail));
+    socket.on("close", guard("end", closed));
     if (signal.aborted) giveUp();
   });
 }
@@ -135,6 +148,7 @@ function dialPinned(options: TrackerSocketOptions, failed: (error: unknown) => v
     port: tracker.port,
     ...(localAddress === undefined ? {} : { localAddress }),
     minVersion: "TLSv1.3",
+    sigalgs: TLS_SIGNATURES,
     cert: identity.certificatePem,
     key: identity.privateKeyPem,
     // The tracker's certificate is self-signed: what makes it the right one is the pin.

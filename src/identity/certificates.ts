@@ -3,7 +3,14 @@
 // nobody to who is not in the group (member-names.ts).
 // Whether a certificate is genuine is TLS's to check (node:tls with the group's CA); here certificates are made and read.
 import "reflect-metadata";
-import { createHash, createPublicKey, randomBytes, webcrypto, X509Certificate } from "node:crypto";
+import {
+  createHash,
+  createPublicKey,
+  type KeyObject,
+  randomBytes,
+  webcrypto,
+  X509Certificate,
+} from "node:crypto";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
@@ -29,6 +36,7 @@ const CLOCK_SKEW_ALLOWANCE_MS = 2 * ALLOWED_CLOCK_SKEW_MS;
 const P256_SPKI_BEFORE_POINT = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
 /** x and y of it. */
 const P256_POINT_BYTES = 64;
+const P256_IN_OPENSSL = "prime256v1";
 
 const YEAR_MS = 365.25 * 24 * 60 * 60 * 1000;
 /** A device's key is pinned, not certified: its certificate is only the envelope, and should never run out. */
@@ -41,6 +49,12 @@ const MAX_READ_BEFORE = 1_024;
 /** P-256 with SHA-256: in TLS 1.3 everywhere, small, and fast in OpenSSL. */
 const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNING_ALGORITHM = { name: "ECDSA", hash: "SHA-256" } as const;
+
+/**
+ * What the TLS ends here offer and take as signatures (RFC 8446, 4.2.3): ECDSA with P-256, the kind of all our keys. So a
+ * certificate with any other kind of key ends in the handshake, before a line of this program sees it.
+ */
+export const TLS_SIGNATURES = "ecdsa_secp256r1_sha256";
 
 /** Attribute types of X.520. */
 const COMMON_NAME = "2.5.4.3";
@@ -227,18 +241,34 @@ function spkiOf(der: Uint8Array): Uint8Array {
 }
 
 /**
- * The public key (SPKI, DER) in a certificate. A P-256 key, as every device has, is put together from its point: OpenSSL's
- * encoder takes five times as long, which thousands of clients that come at once would wait for.
+ * The public key (SPKI, DER) of a certificate that a device or a tracker shows. Nothing but P-256 counts: our own keys are
+ * of no other kind, and a stranger's key of another one is looked at no further. The DER is put together from the key's
+ * point: OpenSSL's encoder takes five times as long, which thousands of clients that come at once would wait for.
+ *
+ * @throws MiniTorrentError PEER_REFUSED for any other kind of key, and for one that cannot be read
  */
-export function publicKeySpkiOf({ publicKey }: X509Certificate): Uint8Array {
-  if (publicKey.asymmetricKeyType === "ec") {
-    const { crv, x = "", y = "" } = publicKey.export({ format: "jwk" });
-    const point = Buffer.concat([Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
-    if (crv === "P-256" && point.length === P256_POINT_BYTES) {
-      return new Uint8Array(Buffer.concat([P256_SPKI_BEFORE_POINT, point]));
-    }
+export function publicKeySpkiOf(certificate: X509Certificate): Uint8Array {
+  const { x = "", y = "" } = p256KeyOf(certificate).export({ format: "jwk" });
+  const point = Buffer.concat([Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
+  if (point.length !== P256_POINT_BYTES) throw notP256();
+  return new Uint8Array(Buffer.concat([P256_SPKI_BEFORE_POINT, point]));
+}
+
+function p256KeyOf(certificate: X509Certificate): KeyObject {
+  let key: KeyObject;
+  try {
+    key = certificate.publicKey;
+  } catch (error) {
+    // A kind of key that OpenSSL does not know, or a point that is not on its curve.
+    throw notP256(error);
   }
-  return new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
+  if (key.asymmetricKeyType === "ec" && key.asymmetricKeyDetails?.namedCurve === P256_IN_OPENSSL) return key;
+  throw notP256();
+}
+
+function notP256(cause?: unknown): MiniTorrentError {
+  const sentence = "The certificate's key is not a P-256 key; use the one that this program made.";
+  return new MiniTorrentError("PEER_REFUSED", sentence, { cause });
 }
 
 function sha256Hex(bytes: Uint8Array): string {

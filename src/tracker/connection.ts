@@ -1,6 +1,7 @@
 // The clients that are connected to this tracker: who each one is, and how to tell it something unasked.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account, TrackerEvent } from "../api/schemas.ts";
+import type { Guard } from "../net/connection-guard.ts";
 
 /** A client needs one; a few more may be about to end. */
 const MAX_LISTENERS = 4;
@@ -24,6 +25,8 @@ export interface ConnectionFacts {
 
 /** What whoever holds the connection wants to know. */
 export interface ConnectionListeners {
+  /** Whoever tells it something must not be ended by what goes wrong here. */
+  readonly guard?: Guard;
   /** For each event that somebody hears. */
   readonly onTell?: () => void;
   /** It speaks for an account from now on. */
@@ -78,8 +81,12 @@ export class Connection implements ConnectionFacts {
   tell(event: TrackerEvent): void {
     if (this.#listeners.length === 0) return;
     if (this.#told.length >= MAX_TOLD_IN_TURN) this.#told.splice(0, this.#told.length - 1, LOOK_AGAIN);
-    if (this.#told.push(event) === 1) queueMicrotask(() => this.#pass());
-    this.#holder.onTell?.();
+    const { guard, onTell } = this.#holder;
+    if (this.#told.push(event) === 1) {
+      const pass = () => this.#pass();
+      queueMicrotask(guard === undefined ? pass : guard("events", pass));
+    }
+    onTell?.();
   }
 
   /**
@@ -139,6 +146,11 @@ export class Connections {
 
   byId(id: string): Connection | undefined {
     return this.#all.get(id);
+  }
+
+  /** False once it is closed: whatever was begun for it is for nobody. */
+  has(connection: Connection): boolean {
+    return this.#all.has(connection.id);
   }
 
   countOf(accountId: string): number {

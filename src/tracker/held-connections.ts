@@ -2,6 +2,7 @@
 // meanwhile has cost no signature. It does not know what the server does with them afterwards.
 import type { Server } from "node:https";
 import type { Socket } from "node:net";
+import { type Guard, guardOf } from "../net/connection-guard.ts";
 import { Admission } from "./admission.ts";
 
 /** Each costs some 10 KB. More than there are places for clients: who is turned away comes again, in the place of another. */
@@ -23,15 +24,24 @@ export interface HeldConnections {
  * Puts a queue before the server's own beginning of TLS.
  *
  * @param mayBegin asked when it is a connection's turn; who may not is closed by whoever says so
+ * @param onFault a handler of that connection has failed, and the connection is closed
  */
 export function holdConnections(
   server: Server,
   mayBegin: (socket: Socket) => boolean,
+  onFault: (error: unknown, where: string, socket: Socket) => void,
   nextTurn: (run: () => void) => void = setImmediate,
 ): HeldConnections {
   const releases = new Map<Socket, () => void>();
   const beginTls = server.listeners("connection");
   server.removeAllListeners("connection");
+  const guardFor = (socket: Socket): Guard =>
+    guardOf((error, where) => {
+      releases.delete(socket);
+      admission.leave(socket);
+      socket.destroy();
+      onFault(error, where, socket);
+    });
   const admission = new Admission<Socket>({
     most: MAX_HELD,
     mostOfNetwork: MAX_HELD_OF_NETWORK,
@@ -40,10 +50,12 @@ export function holdConnections(
     nowMs: () => performance.now(),
     nextTurn,
     begin: (socket) => {
-      releases.get(socket)?.();
-      releases.delete(socket);
-      if (socket.destroyed || !mayBegin(socket)) return;
-      for (const listener of beginTls) Reflect.apply(listener, server, [socket]);
+      guardFor(socket)("beginning of TLS", () => {
+        releases.get(socket)?.();
+        releases.delete(socket);
+        if (socket.destroyed || !mayBegin(socket)) return;
+        for (const listener of beginTls) Reflect.apply(listener, server, [socket]);
+      })();
     },
     turnAway: (socket) => {
       releases.delete(socket);
@@ -56,8 +68,10 @@ export function holdConnections(
       admission.leave(socket);
       socket.destroy();
     };
-    releases.set(socket, hold(socket, gone));
-    admission.enter(socket, socket.remoteAddress ?? "");
+    guardFor(socket)("arrival", () => {
+      releases.set(socket, hold(socket, gone));
+      admission.enter(socket, socket.remoteAddress ?? "");
+    })();
   });
   return {
     close: () => {

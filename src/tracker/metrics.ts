@@ -21,6 +21,10 @@ export class Metrics {
   );
   readonly #refusedLogins = this.#counter("minitorrent_tracker_logins_refused_total", "Logins refused");
   readonly #events = this.#counter("minitorrent_tracker_events_pushed_total", "Events told to clients");
+  readonly #handlerFaults = this.#counter(
+    "minitorrent_tracker_connection_faults_total",
+    "Connections closed because one of their handlers failed",
+  );
 
   constructor(sources: MetricSources) {
     this.#gauge("minitorrent_tracker_clients_connected", "Clients connected", sources.clientsConnected);
@@ -64,6 +68,10 @@ export class Metrics {
 
   loginRefused(): void {
     this.#refusedLogins.inc();
+  }
+
+  handlerFailed(): void {
+    this.#handlerFaults.inc();
   }
 
   eventPushed(): void {

@@ -56,6 +56,7 @@ export interface RouterServices {
   readonly counters: {
     loginRefused(): void;
     certificateIssued(): void;
+    handlerFailed(): void;
   };
   /** For what the client is told of only as INTERNAL. */
   readonly reportFault: (error: unknown, path: string) => void;
@@ -106,10 +107,16 @@ export function requireRoom({ tracker, connection }: RouterContext, { accountId 
   checkConnections(tracker.accountLimits, tracker.connections.countOf(accountId));
 }
 
-/** @throws MiniTorrentError LIMIT_REACHED */
+/**
+ * The connection speaks for the account from now on. One that was closed meanwhile, as between a call's coming and the
+ * reading of its password, does not: nobody would ever take it out again.
+ *
+ * @throws MiniTorrentError LIMIT_REACHED
+ */
 export function attach(ctx: RouterContext, account: Account): void {
-  requireRoom(ctx, account);
   const { tracker, connection } = ctx;
+  if (!tracker.connections.has(connection)) return;
+  requireRoom(ctx, account);
   tracker.connections.logIn(connection, account);
   tracker.presence.arrive(connection.id, account.accountId, connection.deviceId, connection.host);
 }

@@ -1,6 +1,6 @@
 // The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
 // /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
-import { constants, randomUUID, type X509Certificate } from "node:crypto";
+import { constants, type X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
@@ -13,33 +13,15 @@ import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
-import { type DeviceIdentity, deviceIdOfKey, publicKeySpkiOf } from "../identity/certificates.ts";
+import { type DeviceIdentity, publicKeySpkiOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
-import { ApiCalls } from "./api-calls.ts";
-import { Connection } from "./connection.ts";
-import { Heartbeat } from "./heartbeat.ts";
+import { guardOf } from "../net/connection-guard.ts";
+import { ClientSockets } from "./client-sockets.ts";
 import { holdConnections } from "./held-connections.ts";
 import type { RouterServices } from "./procedures.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
-import { SleepClock } from "./sleep-clock.ts";
-import { Standstill } from "./standstill.ts";
-import { TurnWrites } from "./turn-writes.ts";
 
-const BEAT_MS = 500;
-/** A client that is silent that long is asked whether it is there, and has as long again to answer. */
-const PING_AFTER_MS = 4_000;
-const PONG_WAIT_MS = 4_000;
-/**
- * Who has waited that long for an answer may be at another tracker with his command, and have done more since: it must not
- * be done here as well. Clients give a silent tracker up after 3 s (tracker-pace.ts).
- */
-const STANDSTILL_MS = 2_500;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** What may wait to be sent to a client: one that does not read is closed, and reads how things stand when it is back. */
-const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
-/** A message up to this is read, and refused with a sentence; a longer one closes the connection with 1009 (RFC 6455). */
-const MAX_READ_BYTES = 2 * MAX_API_MESSAGE_BYTES;
 /** Clients at once: each costs a TLS session, some 50 KB. */
 const MAX_CONNECTIONS = 15_000;
 /**
@@ -58,11 +40,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 /** How long a connection that asked for /health or /metrics is kept for the next time. */
 const KEEP_ALIVE_TIMEOUT_MS = 20_000;
-/** RFC 6455 registry: "try again later". */
-const CLOSE_TRY_AGAIN_LATER = 1013;
-/** How long a client may take to answer the close frame. */
-const CLOSE_TIMEOUT_MS = 500;
-
+/** How long a connection that is refused has to take the refusal. */
+const REFUSAL_TIMEOUT_MS = 2_000;
 export interface ServerOptions {
   readonly address: Address;
   readonly identity: DeviceIdentity;
@@ -92,6 +71,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       key: identity.privateKeyPem,
       cert: identity.certificatePem,
       minVersion: "TLSv1.3",
+      sigalgs: TLS_SIGNATURES,
       requestCert: true,
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
@@ -117,47 +97,74 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     arrivals.delete(place);
   };
   // The TCP connection, when TLS begins on it.
-  const held = holdConnections(app.server, (socket) => {
-    const place = placeOf(socket);
-    arrivals.set(place, socket);
-    socket.once("close", () => {
-      if (arrivals.get(place) === socket) settle(place);
-    });
-    return waiting.enter(place, socket.remoteAddress ?? "");
-  });
+  const faultFrom = (error: unknown, where: string, host: string | undefined): void => {
+    options.services.counters.handlerFailed();
+    log.error({ err: error, where, host }, "a connection was closed: one of its handlers failed");
+  };
+  const held = holdConnections(
+    app.server,
+    (socket) => {
+      const place = placeOf(socket);
+      arrivals.set(place, socket);
+      socket.once("close", () => {
+        if (arrivals.get(place) === socket) settle(place);
+      });
+      return waiting.enter(place, socket.remoteAddress ?? "");
+    },
+    (error, where, socket) => faultFrom(error, where, socket.remoteAddress),
+  );
   app.get("/health", async () => options.health());
   app.get("/metrics", async (_request, reply) => {
     return reply.type(options.metrics.contentType).send(await options.metrics.expose());
   });
-  const api = apiSockets(options, settle);
+  const clients = new ClientSockets({
+    ...{ services: options.services, log, onEventPushed: options.onEventPushed },
+    isServing: options.isServing,
+    onFault: faultFrom,
+  });
   // A client whose clock is wrong learns so before anything else.
-  api.on("headers", (headers) => headers.push(`Date: ${new Date(options.services.nowMs()).toUTCString()}`));
+  clients.webSockets.on("headers", (headers) => {
+    headers.push(`Date: ${new Date(options.services.nowMs()).toUTCString()}`);
+  });
   const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
   app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
   // Made here, not in the listener below: there it would keep each client's request for as long as he is connected.
   const socketFailed = (error: Error): void => log.debug({ err: error }, "socket failed");
-  app.server.on("upgrade", (request, socket, head) => {
-    socket.on("error", socketFailed);
+  const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const certificate = certificateOf(request);
     if (certificate === undefined) return refuse(socket, "401 Unauthorized");
-    const path = request.url?.split("?")[0];
-    if (path === "/api") {
-      const mayEnter = options.isServing() && api.clients.size < MAX_CONNECTIONS;
-      if (!mayEnter) return refuse(socket, "503 Service Unavailable");
-      api.handleUpgrade(request, socket, head, (client) => api.emit("connection", client, request));
-    } else if (path === "/sync") {
-      options
-        .maySync(certificate.raw)
-        .then((may) => {
-          if (!may) return refuse(socket, "403 Forbidden");
-          settle(placeOf(request.socket));
-          sync.handleUpgrade(request, socket, head, (peer) => options.onSync(peer, certificate.raw));
-        })
-        .catch((error: unknown) => {
-          log.error({ err: error }, "a link from another tracker could not be taken");
-          refuse(socket, "500 Internal Server Error");
-        });
-    } else refuse(socket, "404 Not Found");
+    const publicKeySpki = usableKeyOf(certificate);
+    if (publicKeySpki === undefined) return refuse(socket, "403 Forbidden");
+    const place = placeOf(request.socket);
+    switch (request.url?.split("?")[0]) {
+      case "/api": {
+        const mayEnter = options.isServing() && clients.count < MAX_CONNECTIONS;
+        if (!mayEnter) return refuse(socket, "503 Service Unavailable");
+        // Of the request nothing is kept: its headers alone are kilobytes.
+        const tls = request.socket;
+        const arrival = { publicKeySpki, host: hostOf(tls), tls, onLogIn: () => settle(place) };
+        clients.webSockets.handleUpgrade(request, socket, head, (client) => clients.welcome(client, arrival));
+        return;
+      }
+      case "/sync": {
+        const may = await options.maySync(certificate.raw);
+        if (socket.destroyed) return;
+        if (!may) return refuse(socket, "403 Forbidden");
+        settle(place);
+        sync.handleUpgrade(request, socket, head, (peer) => options.onSync(peer, certificate.raw));
+        return;
+      }
+      default:
+        refuse(socket, "404 Not Found");
+    }
+  };
+  app.server.on("upgrade", (request, socket, head) => {
+    socket.on("error", socketFailed);
+    const guard = guardOf((error, where) => {
+      socket.destroy();
+      faultFrom(error, where, request.socket.remoteAddress);
+    });
+    guard("upgrade", upgrade)(request, socket, head);
   });
   try {
     // By its number: for `localhost` Fastify would open a second server, with none of the bounds above.
@@ -168,109 +175,20 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     throw asListenError(error, options.address);
   }
   return {
-    turnClientsAway: (reason) => {
-      for (const client of api.clients) {
-        client.close(CLOSE_TRY_AGAIN_LATER, reason);
-        setTimeout(() => client.terminate(), CLOSE_TIMEOUT_MS).unref();
-      }
-    },
+    turnClientsAway: (reason) => clients.turnAway(reason),
     close: async () => {
       // What a client's end sets going reads the registry: it must be over before that is closed.
-      const gone = [...api.clients, ...sync.clients].map((socket) => {
+      const gone = [...clients.webSockets.clients, ...sync.clients].map((socket) => {
         const closed = once(socket, "close");
         socket.terminate();
         return closed;
       });
       await Promise.all(gone);
-      api.close();
+      clients.close();
       held.close();
       await app.close();
     },
   };
-}
-
-/**
- * The clients' WebSockets: each is a Connection for as long as it lasts.
- *
- * @param onLogIn somebody has a session on the connection at that place
- */
-function apiSockets(
-  { services, log, onEventPushed, isServing }: ServerOptions,
-  onLogIn: (place: string) => void,
-): WebSocketServer {
-  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
-  const writes = new TurnWrites();
-  const heartbeat = new Heartbeat<WebSocket>({
-    // The first beat comes at once or late: one more, or it would ask beside a client that is about to (tracker-pace.ts).
-    askAfter: PING_AFTER_MS / BEAT_MS + 1,
-    answerWithin: PONG_WAIT_MS / BEAT_MS,
-    ask: (socket) => socket.send("PING"),
-    letGo: (socket) => socket.terminate(),
-  });
-  const clock = new SleepClock();
-  const standstill = new Standstill(STANDSTILL_MS, () => clock.nowMs());
-  const beating = setInterval(() => {
-    const stoodStillMs = standstill.beat();
-    if (stoodStillMs !== undefined) log.warn({ stoodStillMs }, "this tracker stood still");
-    heartbeat.beat();
-  }, BEAT_MS).unref();
-  server.once("close", () => clearInterval(beating));
-  server.on("connection", (socket, request) => {
-    const certificate = certificateOf(request);
-    if (certificate === undefined) return socket.terminate();
-    const openedMs = clock.nowMs();
-    // Of the request nothing is kept: its headers alone are kilobytes.
-    const tls = request.socket;
-    const place = placeOf(tls);
-    const publicKeySpki = publicKeySpkiOf(certificate);
-    const connection = new Connection(
-      {
-        id: randomUUID(),
-        host: hostOf(request),
-        deviceId: deviceIdOfKey(publicKeySpki),
-        publicKeySpki,
-      },
-      {
-        onTell: () => {
-          onEventPushed();
-          if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.close(CLOSE_TRY_AGAIN_LATER);
-        },
-        onLogIn: () => onLogIn(place),
-      },
-    );
-    const calls = new ApiCalls({
-      context: { tracker: services, connection },
-      say: (text) => {
-        if (socket.readyState !== socket.OPEN) return;
-        writes.hold(tls);
-        socket.send(text);
-      },
-      onRefused: (error, path) => log.debug({ err: error, path }, "call refused"),
-    });
-    services.connections.add(connection);
-    heartbeat.heard(socket);
-    log.debug({ host: connection.host, deviceId: connection.deviceId }, "client connected");
-    socket.on("message", (data, isBinary) => {
-      heartbeat.heard(socket);
-      const text = isBinary ? undefined : String(data);
-      if (!isServing()) return socket.close(CLOSE_TRY_AGAIN_LATER); // it asks again at another tracker
-      if (text === "PING") socket.send("PONG");
-      else if (text === "PONG") return;
-      else if (standstill.mayHaveHeldUp(openedMs)) {
-        log.debug({ host: connection.host }, "a call that may be out of date is not answered");
-        socket.terminate();
-      } else calls.take(text);
-    });
-    socket.on("error", (error) => log.debug({ err: error, host: connection.host }, "client's socket failed"));
-    socket.once("close", () => {
-      heartbeat.gone(socket);
-      calls.close();
-      services.presence.depart(connection.id);
-      services.connections.remove(connection);
-      log.debug({ host: connection.host, deviceId: connection.deviceId }, "client gone");
-    });
-  });
-  return server;
 }
 
 /** The certificate whose key the other side has proved to hold. */
@@ -278,9 +196,19 @@ function certificateOf({ socket }: IncomingMessage): X509Certificate | undefined
   return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }
 
+/** Its key, if it is of the kind that devices and trackers have. */
+function usableKeyOf(certificate: X509Certificate): Uint8Array | undefined {
+  try {
+    return publicKeySpkiOf(certificate);
+  } catch (error) {
+    if (error instanceof MiniTorrentError) return undefined;
+    throw error;
+  }
+}
+
 /** Where the connection comes from; an IPv4 address that came in by an IPv6 socket as what it is. */
-function hostOf({ socket }: IncomingMessage): string {
-  return (socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, "");
+function hostOf({ remoteAddress }: Socket): string {
+  return (remoteAddress ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, "");
 }
 
 /** Names a connection while it lasts. */
@@ -288,8 +216,11 @@ function placeOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
+/** What the other side still says is read by nobody, so the socket does not end by itself: it is destroyed. */
 function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+  const timer = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS);
+  socket.once("close", () => clearTimeout(timer));
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
 function asListenError(error: unknown, address: Address): unknown {

@@ -7,8 +7,14 @@ import type { Logger } from "pino";
 import { WebSocket } from "ws";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import { type DeviceIdentity, fingerprintOf, fingerprintOfPem } from "../identity/certificates.ts";
+import {
+  type DeviceIdentity,
+  fingerprintOf,
+  fingerprintOfPem,
+  TLS_SIGNATURES,
+} from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
+import { type Guard, guardOf } from "../net/connection-guard.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replication.ts";
 
@@ -23,6 +29,11 @@ const MEETING_LOOK_MS = 20;
 const CATCHING_UP_WAIT_MS = 60_000;
 /** Characters after which a frame goes at once; one message more fits far below MAX_REPLICA_MESSAGE_BYTES. */
 const MAX_FRAME_LENGTH = 1024 * 1024;
+/**
+ * What may wait to be sent: a tracker that reads nothing for so long is caught up when it links again. A page of rows has
+ * about a MiB, a tracker's whole presence some tens.
+ */
+const MAX_BACKLOG_BYTES = 128 * 1024 * 1024;
 /** The close frame's reason (RFC 6455, 5.5: a control frame has at most 125 bytes, 2 of them the code). */
 const MAX_REASON_BYTES = 123;
 const CLOSE_NORMAL = 1000;
@@ -37,6 +48,8 @@ export interface SyncLinksOptions {
   readonly pins: PinStore;
   readonly clock: Clock;
   readonly log: Logger;
+  /** A handler of a socket to another tracker has failed, and the socket is closed. */
+  readonly onFault: (error: unknown, where: string, host: string) => void;
   /** Speaks over a channel that is open. */
   readonly attach: (channel: ReplicaChannel, name: string) => ReplicaReceiver;
 }
@@ -166,24 +179,45 @@ export class SyncLinks {
     return this.#peers.find((peer) => !peer.isAlias && this.#keyOf(peer) === fingerprint);
   }
 
+  /** The guard of one socket to that tracker. */
+  #guardOf(peer: Peer, end: () => void): Guard {
+    return guardOf((error, where) => {
+      end();
+      this.#options.onFault(error, where, peer.name);
+    });
+  }
+
+  #redial(peer: Peer): void {
+    if (this.#isClosed || peer.isAlias) return;
+    peer.cancelRedial = this.#options.clock.setTimer(peer.redialMs, () => this.#dial(peer));
+    peer.redialMs = Math.min(peer.redialMs * 2, MAX_REDIAL_MS);
+  }
+
   #dial(peer: Peer): void {
+    this.#guardOf(peer, () => this.#redial(peer))("dialling", () => this.#dialNow(peer))();
+  }
+
+  #dialNow(peer: Peer): void {
     const { identity } = this.#options;
     let problem: unknown;
     const socket = new WebSocket(`wss://${peer.name}/sync`, {
       key: identity.privateKeyPem,
       cert: identity.certificatePem,
       minVersion: "TLSv1.3",
+      sigalgs: TLS_SIGNATURES,
       // Self-signed: what makes it the right one is the pin.
       rejectUnauthorized: false,
       handshakeTimeout: CONNECT_TIMEOUT_MS,
       maxPayload: MAX_REPLICA_MESSAGE_BYTES,
       perMessageDeflate: false,
     });
+    const guard = this.#guardOf(peer, () => socket.terminate());
     peer.socket = undefined;
     socket.on("error", (error) => {
       problem ??= error;
     });
-    socket.once("upgrade", ({ socket: tls }) => {
+    socket.once("close", () => this.#redial(peer));
+    const pin = (tls: unknown): void => {
       try {
         this.#pin(peer, tls instanceof TLSSocket ? tls.getPeerX509Certificate()?.raw : undefined);
         if (peer.isAlias) socket.terminate();
@@ -191,36 +225,46 @@ export class SyncLinks {
         problem = error;
         socket.terminate();
       }
-    });
-    socket.once("open", () => {
+    };
+    socket.once(
+      "upgrade",
+      guard("upgrade", (response) => pin(response.socket)),
+    );
+    const opened = (): void => {
       peer.redialMs = FIRST_REDIAL_MS;
       this.#opened(peer, socket);
-    });
-    socket.once("close", () => {
+    };
+    socket.once("open", guard("opening", opened));
+    const closed = (): void => {
       peer.isMissing = true;
-      if (this.#isClosed || peer.isAlias) return;
-      if (problem !== undefined) this.#note(peer, problem);
-      peer.cancelRedial = this.#options.clock.setTimer(peer.redialMs, () => this.#dial(peer));
-      peer.redialMs = Math.min(peer.redialMs * 2, MAX_REDIAL_MS);
-    });
+      if (problem !== undefined && !this.#isClosed && !peer.isAlias) this.#note(peer, problem);
+    };
+    socket.once("close", guard("end of dialling", closed));
     // So that closing while it dials ends the attempt; it counts as a link only once it is open.
     peer.cancelRedial = () => socket.terminate();
   }
 
   #opened(peer: Peer, socket: WebSocket): void {
+    const guard = this.#guardOf(peer, () => socket.terminate());
     peer.socket = socket;
     peer.problem = undefined;
-    const receiver = this.#options.attach(asChannel(socket, this.#options.clock), peer.name);
-    socket.on("message", (data) => {
-      for (const message of String(data).split("\n")) receiver.message(message);
-    });
-    socket.on("error", (error) => this.#note(peer, error));
-    socket.once("close", (_code, reason) => {
-      receiver.closed(reason.length > 0 ? String(reason) : "the connection is gone");
+    socket.on(
+      "error",
+      guard("error", (error) => this.#note(peer, error)),
+    );
+    socket.once("close", () => {
       if (peer.socket !== socket) return;
       peer.socket = undefined;
       peer.downSinceMs = this.#options.clock.nowMs();
     });
+    const receiver = this.#options.attach(asChannel(socket, this.#options.clock, guard), peer.name);
+    const take = (data: unknown): void => {
+      for (const message of String(data).split("\n")) receiver.message(message);
+    };
+    socket.on("message", guard("message", take));
+    const closed = (_code: number, reason: Buffer): void =>
+      receiver.closed(reason.length > 0 ? String(reason) : "the connection is gone");
+    socket.once("close", guard("end", closed));
   }
 
   /** @throws MiniTorrentError TRACKER_KEY_CHANGED */
@@ -263,12 +307,12 @@ export class SyncLinks {
   #probe(peer: Peer): Promise<void> {
     const { host, port } = peer.tracker;
     return new Promise((resolve) => {
-      const socket = connectTcp({ host, port, timeout: CONNECT_TIMEOUT_MS });
       const end = (isMissing: boolean) => {
         peer.isMissing = isMissing;
         socket.destroy();
         resolve();
       };
+      const socket = connectTcp({ host, port, timeout: CONNECT_TIMEOUT_MS });
       socket.once("connect", () => end(false));
       socket.once("timeout", () => end(true));
       socket.once("error", () => end(true));
@@ -286,17 +330,25 @@ export class SyncLinks {
   #dialToLook(peer: Peer): Promise<void> {
     const { host, port } = peer.tracker;
     return new Promise((resolve) => {
-      const socket = connect({ host, port, minVersion: "TLSv1.3", rejectUnauthorized: false });
-      socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy());
-      socket.once("secureConnect", () => {
+      const socket = connect({
+        ...{ host, port, minVersion: "TLSv1.3", rejectUnauthorized: false },
+        sigalgs: TLS_SIGNATURES,
+      });
+      const guard = this.#guardOf(peer, () => socket.destroy());
+      const look = (): void => {
         try {
           this.#pin(peer, socket.getPeerX509Certificate()?.raw);
         } catch (error) {
           this.#note(peer, error);
         }
         socket.destroy();
-      });
-      socket.on("error", (error) => this.#note(peer, error));
+      };
+      socket.setTimeout(CONNECT_TIMEOUT_MS, () => socket.destroy());
+      socket.once("secureConnect", guard("look at a key", look));
+      socket.on(
+        "error",
+        guard("look at a key", (error) => this.#note(peer, error)),
+      );
       socket.once("close", () => resolve());
     });
   }
@@ -311,14 +363,16 @@ export class SyncLinks {
 }
 
 /** What is sent in one turn goes as one frame, a message a line: a commit's writes and their answers come in heaps. */
-function asChannel(socket: WebSocket, clock: Clock): ReplicaChannel {
+function asChannel(socket: WebSocket, clock: Clock, guard: Guard): ReplicaChannel {
   let waiting: string[] = [];
   let waitingLength = 0;
-  const flush = () => {
-    if (waiting.length > 0) socket.send(waiting.join("\n"));
+  const flush = guard("sending", () => {
+    const text = waiting.join("\n");
     waiting = [];
     waitingLength = 0;
-  };
+    if (text.length > 0) socket.send(text);
+    if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.terminate();
+  });
   return {
     send: (message) => {
       if (waiting.length === 0) process.nextTick(flush);

@@ -409,6 +409,10 @@ export class Tracker {
       pins: this.#pins,
       clock: this.#clock,
       log,
+      onFault: (error, where, host) => {
+        this.#metrics.handlerFailed();
+        log.error({ err: error, where, host }, "a connection was closed: one of its handlers failed");
+      },
       attach: (channel, name) => this.#replication.attach(channel, name),
     });
     this.#sampleLag();

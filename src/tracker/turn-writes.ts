@@ -15,6 +15,13 @@ export class TurnWrites {
   #release(): void {
     const held = this.#held;
     this.#held = [];
-    for (const socket of held) socket.uncork();
+    for (const socket of held) {
+      try {
+        socket.uncork();
+      } catch (error) {
+        // This one's alone: the others are still to be written to.
+        socket.destroy(error instanceof Error ? error : new Error(String(error)));
+      }
+    }
   }
 }

@@ -3,6 +3,7 @@
 import { constants } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { MiniTorrentError } from "../api/errors.ts";
+import { TLS_SIGNATURES } from "../identity/certificates.ts";
 
 /** AES-128-GCM first: with AES instructions it is the fastest, and enough. */
 const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
@@ -12,6 +13,7 @@ export const TLS_OPTIONS = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ciphers: CIPHERS,
+  sigalgs: TLS_SIGNATURES,
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const;
 

@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
+import { type Guard, guardOf } from "../net/connection-guard.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
@@ -62,7 +63,9 @@ export class Listener {
         socket.destroy();
       },
     });
-    this.#tcpServer = createTcpServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#tcpServer = createTcpServer({ noDelay: true }, (socket) =>
+      this.#guardOf(socket)("arrival", () => this.#accept(socket))(),
+    );
     // This server does not listen: it is given the connections that passed the limits. Its own context has no
     // certificate, so without SNI the handshake fails.
     this.#tlsServer = createTlsServer({
@@ -73,8 +76,12 @@ export class Listener {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       SNICallback: (name, done) => this.#chooseContext(name, done),
     });
-    this.#tlsServer.on("secureConnection", (socket) => this.#greet(socket));
-    this.#tlsServer.on("tlsClientError", (error, socket) => this.#refuse(socket, error));
+    this.#tlsServer.on("secureConnection", (socket) =>
+      this.#guardOf(socket)("greeting", () => this.#greet(socket))(),
+    );
+    this.#tlsServer.on("tlsClientError", (error, socket) =>
+      this.#guardOf(socket)("failed handshake", () => this.#refuse(socket, error))(),
+    );
   }
 
   /** @throws MiniTorrentError ADDRESS_IN_USE when that address cannot be listened on */
@@ -118,6 +125,13 @@ export class Listener {
     });
   }
 
+  #guardOf(socket: Socket): Guard {
+    return guardOf((error, where) => {
+      socket.destroy();
+      this.#options.log.error({ err: error, where }, "a connection was closed: one of its handlers failed");
+    });
+  }
+
   #accept(socket: Socket): void {
     // Each error is answered where the TLS socket above it reports it; here it must only not be fatal.
     socket.on("error", (error) => this.#options.log.debug({ err: error }, "connection failed"));
@@ -132,10 +146,8 @@ export class Listener {
     const visitor = { socket, timer };
     this.#sockets.add(socket);
     this.#visitors.set(key, visitor);
-    socket.on("close", () => {
-      this.#sockets.delete(socket);
-      this.#settle(key, visitor);
-    });
+    socket.on("close", () => this.#sockets.delete(socket));
+    socket.on("close", () => this.#settle(key, visitor));
     // As node:tls documents it for connections that come from elsewhere.
     if (this.#waiting.enter(visitor, address.host)) this.#tlsServer.emit("connection", socket);
   }
@@ -155,6 +167,7 @@ export class Listener {
       if (credentials === undefined) done(null);
       else done(null, secureContextOf(credentials));
     } catch (error) {
+      this.#options.log.error({ err: error }, "no certificate for a connection");
       done(error instanceof Error ? error : new Error(String(error)));
     }
   }
@@ -170,32 +183,28 @@ export class Listener {
 
   /** TLS is set up; the peer is to say the BitTorrent handshake now. */
   #greet(socket: TLSSocket): void {
-    const onError = (error: Error): void => this.#refuse(socket, error);
+    const guard = guardOf((error) => this.#refuse(socket, error));
+    const onError = guard("error", (error: Error) => this.#refuse(socket, error));
     socket.on("error", onError);
     const infoHash = typeof socket.servername === "string" ? socket.servername : "";
-    try {
+    guard("admission", () => {
       const member = admitMember(socket, this.#credentialsFor(infoHash));
-      const intake = new Intake((bytes) => {
-        try {
-          const { peerId, log } = this.#options;
-          const handshake = admitHandshake(bytes, infoHash, peerId);
-          const address = addressOf(socket);
-          const key = formatAddress(address);
-          this.#settle(key, this.#visitors.get(key));
-          socket.off("error", onError);
-          socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
-          this.#deliver(
-            new PeerSocket({ socket, intake, member, handshake, address, isDialled: false, log }),
-            socket,
-          );
-        } catch (error) {
-          this.#refuse(socket, error);
-        }
-      });
+      const takeHandshake = (bytes: Uint8Array): void => {
+        const { peerId, log } = this.#options;
+        const handshake = admitHandshake(bytes, infoHash, peerId);
+        const address = addressOf(socket);
+        const key = formatAddress(address);
+        this.#settle(key, this.#visitors.get(key));
+        socket.off("error", onError);
+        socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
+        this.#deliver(
+          new PeerSocket({ socket, intake, member, handshake, address, isDialled: false, log }),
+          socket,
+        );
+      };
+      const intake = new Intake(guard("handshake", takeHandshake));
       readAccepted(socket, intake);
-    } catch (error) {
-      this.#refuse(socket, error);
-    }
+    })();
   }
 
   #deliver(peer: PeerSocket, socket: TLSSocket): void {

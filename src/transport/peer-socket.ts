@@ -6,6 +6,7 @@ import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
+import { type Guard, guardOf } from "../net/connection-guard.ts";
 import { MessageDecoder } from "../wire/decoder.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
@@ -54,6 +55,8 @@ export class PeerSocket implements PeerLink {
   readonly #socket: TLSSocket;
   readonly #intake: Intake;
   readonly #log: Logger;
+  /** Of all that the socket, its timers and its queue call. */
+  readonly #guard: Guard = guardOf((error) => this.#closeFor(error));
   readonly #queue: SendQueue;
   readonly #ticker: NodeJS.Timeout;
   #certificateTimer: NodeJS.Timeout | undefined;
@@ -67,6 +70,7 @@ export class PeerSocket implements PeerLink {
   /** Why it was closed, from the moment on that it is being closed. */
   #closeReason: string | undefined;
   #isGone = false;
+  #isClosedTold = false;
 
   constructor({ socket, intake, member, handshake, address, isDialled, log }: PeerSocketParts) {
     this.infoHash = handshake.infoHash;
@@ -86,16 +90,28 @@ export class PeerSocket implements PeerLink {
       write: (bytes, written) => {
         this.#ticksSinceSent = 0;
         this.#ticksInWrite = 0;
-        socket.write(bytes, written);
+        socket.write(bytes, this.#guard("written", written));
       },
+      guard: this.#guard,
       onRoom: () => this.#tell((listener) => listener.writable()),
       onFlooded: () => this.close("it does not read the answers to what it says"),
     });
-    this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
+    this.#ticker = setInterval(
+      this.#guard("tick", () => this.#tick()),
+      TICK_MS,
+    ).unref();
     this.#watchCertificate();
     socket.on("error", (error) => this.close(`the connection failed: ${error.message}`));
     socket.on("end", () => this.close("the peer closed the connection"));
-    socket.on("close", () => this.#gone());
+    // Each by itself: whatever fails, the other is done.
+    socket.on(
+      "close",
+      this.#guard("end", () => this.#gone()),
+    );
+    socket.on(
+      "close",
+      this.#guard("end", () => this.#tellClosed()),
+    );
   }
 
   /**
@@ -112,22 +128,19 @@ export class PeerSocket implements PeerLink {
     this.#pieceCount = pieceCount;
     const decoder = new MessageDecoder({ listener, pieceCount, supportsFast: this.supportsFast });
     this.#decoder = decoder;
-    queueMicrotask(() => {
+    const take = (chunk: Uint8Array, lengthBytes: number): void => {
+      this.#ticksSinceReceived = 0;
+      if (this.#closeReason === undefined) decoder.push(chunk, 0, lengthBytes);
+    };
+    const begin = (): void => {
       if (this.#isGone) {
         this.#tellClosed();
         return;
       }
-      this.#intake.release((chunk, lengthBytes) => {
-        this.#ticksSinceReceived = 0;
-        if (this.#closeReason !== undefined) return;
-        try {
-          decoder.push(chunk, 0, lengthBytes);
-        } catch (error) {
-          this.#closeFor(error);
-        }
-      });
+      this.#intake.release(this.#guard("message", take));
       this.#socket.resume();
-    });
+    };
+    queueMicrotask(this.#guard("start", begin));
   }
 
   /** Behind the blocks that wait: who is choked expects none (BEP 3). So are unchoke, which undoes it, and reject. */
@@ -229,16 +242,14 @@ export class PeerSocket implements PeerLink {
     clearTimeout(this.#certificateTimer);
     this.#decoder?.stop();
     this.#queue.close();
-    this.#tellClosed();
   }
 
-  /** Called once: when the connection goes, or at `start` when it went before. */
+  /** When the connection goes, or at `start` when it went before. */
   #tellClosed(): void {
-    try {
-      this.#listener?.closed(this.#closeReason ?? "");
-    } catch (error) {
-      this.#log.error({ ...this.#logFacts(), err: error }, "a listener failed");
-    }
+    const listener = this.#listener;
+    if (listener === undefined || this.#isClosedTold) return;
+    this.#isClosedTold = true;
+    this.#guard("end", () => listener.closed(this.#closeReason ?? ""))();
     this.#onGone();
   }
 
@@ -262,7 +273,7 @@ export class PeerSocket implements PeerLink {
       return;
     }
     this.#certificateTimer = setTimeout(
-      () => this.#watchCertificate(),
+      this.#guard("certificate", () => this.#watchCertificate()),
       Math.min(leftMs, MAX_TIMER_MS),
     ).unref();
   }

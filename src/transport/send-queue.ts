@@ -1,6 +1,7 @@
 // What goes out on a connection: blocks as they lie in their frames, small messages in batches. A message goes before the
 // blocks that wait, since a request or a `have` that comes late costs its hearer time, unless its place is among them. One write at a time is handed to the socket, as one buffer: of several, node:tls makes a copy first
 // (its writev joins them), a single one it encrypts where it is.
+import type { Guard } from "../net/connection-guard.ts";
 import { MessageEncoder } from "../wire/encoder.ts";
 
 /** More bytes of blocks than this waiting make `sendBlocks` return false: a millisecond's worth at 1 GB/s. */
@@ -18,6 +19,8 @@ interface Waiting {
 export interface SendQueueOptions {
   /** Writes one buffer; calls back when it may change again, also when the write failed. */
   readonly write: (bytes: Uint8Array, written: () => void) => void;
+  /** What this calls later, it calls through the connection's guard. */
+  readonly guard: Guard;
   /** There is room for blocks again, after `sendBlocks` returned false. */
   readonly onRoom: () => void;
   /** More messages wait than an honest peer lets wait: to be closed. */
@@ -71,7 +74,7 @@ export class SendQueue {
   /** As `PeerLink.sendBlocks`. */
   sendBlocks(frames: Uint8Array, sent: () => void): boolean {
     if (this.#isClosed) {
-      queueMicrotask(sent);
+      queueMicrotask(this.#options.guard("sent", sent));
       return false;
     }
     if (this.#ordered.lengthBytes > 0) this.#waiting.push(this.#take(this.#ordered));
@@ -89,12 +92,13 @@ export class SendQueue {
     clearImmediate(this.#flush);
     const unsent = this.#current === undefined ? this.#waiting : [this.#current, ...this.#waiting];
     this.#current = undefined;
-    for (const { sent } of unsent.splice(0)) sent?.();
+    for (const { sent } of unsent.splice(0)) if (sent !== undefined) this.#options.guard("sent", sent)();
     this.#waiting.length = 0;
   }
 
   #willSpeak(): void {
-    if (this.#current === undefined && !this.#isClosed) this.#flush ??= setImmediate(this.#flushNow);
+    if (this.#current === undefined && !this.#isClosed)
+      this.#flush ??= setImmediate(this.#options.guard("sending", this.#flushNow));
     if (this.#messageBytes + this.#encodedBytes > MAX_MESSAGE_BYTES) this.#options.onFlooded();
   }
 

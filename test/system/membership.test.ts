@@ -82,6 +82,7 @@ beforeEach(async () => {
     localAddress: undefined,
     signal: AbortSignal.timeout(30_000),
     onClose: ignore,
+    log: pino({ level: "silent" }),
   });
   stranger = new Stranger(identity, socket);
   await stranger.register("mallory");

@@ -4,10 +4,14 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { TRPCClientError } from "@trpc/client";
 import { ApiChannel } from "../../../src/client/api-channel.ts";
+import { guardOf } from "../../../src/net/connection-guard.ts";
 
 function open() {
   const sent: string[] = [];
-  const channel = new ApiChannel((text) => sent.push(text));
+  const channel = new ApiChannel(
+    (text) => sent.push(text),
+    guardOf(() => undefined),
+  );
   return { sent, channel, api: channel.api };
 }
 

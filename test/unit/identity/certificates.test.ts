@@ -272,12 +272,13 @@ test("an identity read back from its files is the same", async () => {
   assert.match(device.deviceId, /^[0-9a-f]{64}$/);
 });
 
-test("the public key in a certificate is what OpenSSL's encoder makes of it, whatever its curve", async () => {
-  for (const namedCurve of ["P-256", "P-384"]) {
-    const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve }, true, ["sign", "verify"]);
-    const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" };
-    const made = await X509CertificateGenerator.createSelfSigned({ name: "CN=x", keys, signingAlgorithm });
-    const spki = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
-    assert.deepEqual(publicKeySpkiOf(new X509Certificate(Buffer.from(made.rawData))), spki);
-  }
+test("the public key in a certificate is what OpenSSL's encoder makes of it", async () => {
+  const keys = await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+    "sign",
+    "verify",
+  ]);
+  const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" };
+  const made = await X509CertificateGenerator.createSelfSigned({ name: "CN=x", keys, signingAlgorithm });
+  const spki = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
+  assert.deepEqual(publicKeySpkiOf(new X509Certificate(Buffer.from(made.rawData))), spki);
 });

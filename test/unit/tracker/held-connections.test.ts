@@ -38,6 +38,9 @@ before(async () => {
       begun++;
       return true;
     },
+    (error) => {
+      throw error;
+    },
     nextTurn,
   );
   server.on("connection", (socket: Socket) => arrived.push(socket));

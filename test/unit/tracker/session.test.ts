@@ -50,7 +50,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
       accountLimits: DEFAULT_TRACKER_LIMITS,
-      counters: { loginRefused: () => {}, certificateIssued: () => {} },
+      counters: { loginRefused: () => {}, certificateIssued: () => {}, handlerFailed: () => {} },
       certifiedKeys: new CertifiedKeys(1),
       reportFault: () => {},
     },

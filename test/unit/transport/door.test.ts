@@ -7,7 +7,7 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { createDeviceIdentity, createGroupAuthority } from "../../../src/identity/certificates.ts";
 import { dial } from "../../../src/transport/dialer.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
-import { Listener } from "../../../src/transport/listener.ts";
+import { Listener, type ListenerOptions } from "../../../src/transport/listener.ts";
 import { encodeHandshake } from "../../../src/wire/handshake.ts";
 import { RecordingListener } from "../wire/recording.ts";
 import { Alice, INFO_HASH, member, newPeerId, silent } from "./members.ts";
@@ -311,3 +311,73 @@ describe("a connection on which nothing is said", () => {
     }
   });
 });
+
+describe("a fault of this client's own, in what one connection calls,", () => {
+  const faults: Record<string, (options: ListenerOptions) => Partial<ListenerOptions>> = {
+    "while the certificate is chosen": ({ credentialsFor }) => ({
+      credentialsFor: failingOnce(credentialsFor),
+    }),
+    "while the connection is handed over": ({ onConnection }) => ({
+      onConnection: failingOnce(onConnection),
+    }),
+  };
+  for (const [when, breakIt] of Object.entries(faults)) {
+    it(`${when}, ends that connection alone`, async () => {
+      const authority = await createGroupAuthority();
+      const credentials = await member(authority, "alice");
+      const arrivals: string[] = [];
+      const options: ListenerOptions = {
+        ...{
+          identity: await createDeviceIdentity(),
+          host: "127.0.0.1",
+          port: 0,
+          peerId: newPeerId(),
+          log: silent,
+        },
+        credentialsFor: () => credentials,
+        onConnection: ({ userId }) => arrivals.push(userId),
+      };
+      const listener = await Listener.open({ ...options, ...breakIt(options) });
+      const dialAs = async (userId: string) =>
+        await dial({
+          ...{
+            host: "127.0.0.1",
+            port: listener.port,
+            infoHash: INFO_HASH,
+            peerId: newPeerId(),
+            log: silent,
+          },
+          ...{ credentials: await member(authority, userId), signal: new AbortController().signal },
+        });
+      const victim = await dialAs("bob").catch(() => undefined);
+      if (victim !== undefined)
+        await new Promise<void>((resolve) => victim.start(new RecordingListener(), 1, resolve));
+      const other = await dialAs("carol");
+      assert.deepEqual(arrivals, ["carol"]);
+      other.close("enough");
+      await listener.close();
+    });
+  }
+
+  it("in what a block's sending calls back, ends that connection alone", async () => {
+    await using alice = await Alice.listen();
+    const { accepted, dialled } = await alice.connect("bob");
+    dialled.start(new RecordingListener(), 1);
+    const gone = new Promise<void>((resolve) => accepted.start(new RecordingListener(), 1, resolve));
+    accepted.sendBlocks(new Uint8Array(13), () => {
+      throw new Error("a fault");
+    });
+    await gone;
+    await assertServes(alice);
+  });
+});
+
+/** Throws the first time it is called. */
+function failingOnce<A extends readonly unknown[], R>(call: (...given: A) => R): (...given: A) => R {
+  let isBroken = true;
+  return (...given) => {
+    if (!isBroken) return call(...given);
+    isBroken = false;
+    throw new Error("a fault");
+  };
+}

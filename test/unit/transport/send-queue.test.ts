@@ -8,6 +8,7 @@ function queueWithWrites() {
   let rooms = 0;
   let floods = 0;
   const queue = new SendQueue({
+    guard: (_where, handler) => handler,
     write: (bytes, written) => writes.push({ bytes, written }),
     onRoom: () => rooms++,
     onFlooded: () => floods++,

@@ -17,11 +17,14 @@ import {
 import { defaultDataDir } from "./data-dir.ts";
 import { harmless } from "./display-text.ts";
 import { EventFeed } from "./event-feed.ts";
+import { LogStream } from "./log-stream.ts";
 import { readPasswordFile } from "./password-file.ts";
+import { programLog } from "./program-log.ts";
 import { Repl } from "./repl.ts";
 import { runScript } from "./script.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
 
+const STDERR = 2;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 /** As a shell reports a process that Ctrl-C ended: 128 + SIGINT. */
@@ -59,6 +62,10 @@ async function run(given: ClientArguments): Promise<number> {
   const feed = new EventFeed();
   const ending = new AbortController();
   endOnSignals(ending);
+  // A terminal that is gone ends the client; an answer or a log line that cannot be written does not.
+  process.stdin.on("error", () => ending.abort());
+  process.stderr.on("error", () => undefined);
+  if (isInteractive) process.stdout.on("error", () => ending.abort());
   const client = await Client.open({
     listen: firstTracker === undefined ? given.listen : freePortNear(given.listen),
     trackers,
@@ -169,9 +176,7 @@ function freePortNear({ host }: Address): Address {
 /** Silent unless a level is asked for; to the file where there is a prompt on the screen, otherwise to stderr. */
 function logFor(level: LogLevel | undefined, file: string | undefined): Logger {
   if (level === undefined) return pino({ enabled: false });
-  const destination =
-    file === undefined ? pino.destination(2) : pino.destination({ dest: file, mkdir: true });
-  return pino({ level, base: null }, destination);
+  return programLog({ level, to: new LogStream(file ?? STDERR) });
 }
 
 /** NO_COLOR, FORCE_COLOR and the terminal's own word, as node:util knows them. */

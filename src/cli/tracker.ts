@@ -1,14 +1,16 @@
 // Entry point of ./tracker: from its arguments to a tracker that runs, with a console on stdin. Decides nothing else.
 import { createInterface } from "node:readline";
-import { pino } from "pino";
 import { asMiniTorrentError } from "../api/errors.ts";
 import { Tracker } from "../tracker/tracker.ts";
 import { parseTrackerArguments, TRACKER_USAGE, type TrackerArguments, versionText } from "./arguments.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { harmless } from "./display-text.ts";
+import { LogStream } from "./log-stream.ts";
+import { programLog } from "./program-log.ts";
 import { runTrackerConsole } from "./tracker-console.ts";
 import { parseTrackerNumber, readTrackerInfo } from "./tracker-info.ts";
 
+const STDERR = 2;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 /** As a shell reports a process that Ctrl-C ended: 128 + SIGINT. */
@@ -43,12 +45,15 @@ async function run(given: TrackerArguments): Promise<void> {
   const trackerNumber = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
   const own = trackers[trackerNumber - 1];
   if (own === undefined) throw new RangeError(`no tracker ${trackerNumber}`);
+  // A terminal that is gone: the tracker goes on without its console.
+  process.stdin.on("error", () => undefined);
+  process.stdout.on("error", () => undefined);
   const options = {
     trackers,
     trackerNumber,
     dataDir: given.dataDir ?? defaultDataDir(`tracker-${own.host.toLowerCase()}_${own.port}`),
     limits: given.limits,
-    log: pino({ level: given.logLevel ?? "info", base: null }, pino.destination({ dest: 2, sync: true })),
+    log: programLog({ level: given.logLevel ?? "info", to: new LogStream(STDERR) }),
   };
   let isStarting = true;
   const ending = new AbortController();

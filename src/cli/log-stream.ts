@@ -1,0 +1,132 @@
+// Where log lines go: a file descriptor or a file, written behind the program's back, whatever becomes of it. A full disk, a
+// closed terminal, a pipe that nobody reads: lines are lost, how many is said as soon as lines can be written again, and the
+// program goes on. pino's own destination (sonic-boom) does not do: synchronous it throws, and asynchronous it waits at the
+// process's end, for ever, for a disk that stays full.
+import { closeSync, fstatSync, mkdirSync, openSync, renameSync, write, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+/** Lines that wait while a write is under way; more than that are lost. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+/** After a write that failed: nothing is tried meanwhile. */
+const PAUSE_MS = 1_000;
+/** A file that is longer becomes FILE.1, in place of an older one: a client's log has some twice that at most. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+/** pino's number for it. */
+const LEVEL_WARN = 40;
+
+export class LogStream {
+  readonly #path: string | undefined;
+  readonly #maxFileBytes: number;
+  #fd: number | undefined;
+  #fileBytes = 0;
+  #waiting: string[] = [];
+  #waitingBytes = 0;
+  #isWriting = false;
+  #pause: NodeJS.Timeout | undefined;
+  #lostLines = 0;
+  #reason = "";
+  /** The last write ended in the middle of a line. */
+  #isTorn = false;
+
+  /** @param to a file descriptor, or a file's path, whose folder is made */
+  constructor(to: number | string, maxFileBytes = MAX_FILE_BYTES) {
+    this.#maxFileBytes = maxFileBytes;
+    if (typeof to === "number") this.#fd = to;
+    else this.#path = to;
+    process.once("exit", () => this.#writeLast());
+  }
+
+  /** Takes a line with its end. Never throws. */
+  write(line: string): void {
+    const bytes = Buffer.byteLength(line);
+    if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
+      this.#lose(1, "they came faster than they could be written");
+      return;
+    }
+    this.#waiting.push(line);
+    this.#waitingBytes += bytes;
+    this.#writeNext();
+  }
+
+  #writeNext(): void {
+    if (this.#isWriting || this.#pause !== undefined || this.#waiting.length === 0) return;
+    const lines = this.#waiting;
+    let fd: number;
+    try {
+      fd = this.#openFile();
+    } catch (error) {
+      this.#failed(this.#takeAll(), error);
+      return;
+    }
+    const toldLines = this.#lostLines;
+    const lost = toldLines === 0 ? "" : this.#lossLine();
+    const bytes = Buffer.from(`${this.#isTorn ? "\n" : ""}${lost}${lines.join("")}`);
+    const lineCount = this.#takeAll();
+    this.#isWriting = true;
+    const goOn = (from: number): void => {
+      write(fd, bytes, from, bytes.length - from, null, (error, written) => {
+        if (error === null && from + written < bytes.length) return goOn(from + written);
+        this.#isWriting = false;
+        this.#fileBytes += from + written;
+        this.#isTorn = error !== null && (from > 0 || this.#isTorn);
+        if (error !== null) return this.#failed(lineCount, error);
+        this.#lostLines -= toldLines;
+        this.#writeNext();
+      });
+    };
+    goOn(0);
+  }
+
+  /** The file to write to, a new one when it has become too long. */
+  #openFile(): number {
+    const path = this.#path;
+    if (path !== undefined && this.#fd !== undefined && this.#fileBytes > this.#maxFileBytes) {
+      closeSync(this.#fd);
+      this.#fd = undefined;
+      renameSync(path, `${path}.1`);
+    }
+    if (this.#fd !== undefined) return this.#fd;
+    if (path === undefined) throw new Error("closed");
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const fd = openSync(path, "a", 0o600);
+    this.#fd = fd;
+    this.#fileBytes = fstatSync(fd).size;
+    return fd;
+  }
+
+  /** @returns how many lines waited */
+  #takeAll(): number {
+    const lineCount = this.#waiting.length;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    return lineCount;
+  }
+
+  #failed(lineCount: number, error: unknown): void {
+    this.#lose(lineCount, error instanceof Error ? error.message : String(error));
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#writeNext();
+    }, PAUSE_MS).unref();
+  }
+
+  #lose(lineCount: number, reason: string): void {
+    this.#lostLines += lineCount;
+    this.#reason = reason;
+  }
+
+  #lossLine(): string {
+    const said = { level: LEVEL_WARN, time: Date.now(), lines: this.#lostLines, reason: this.#reason };
+    return `${JSON.stringify({ ...said, msg: "log lines were lost" })}\n`;
+  }
+
+  /** The process ends: what waits is tried once. Behind a write that may never end, nothing is. */
+  #writeLast(): void {
+    if (this.#isWriting || this.#waiting.length === 0 || this.#fd === undefined) return;
+    try {
+      writeSync(this.#fd, this.#waiting.join(""));
+    } catch {
+      // There is nowhere left to say it.
+    }
+  }
+}

@@ -1,0 +1,58 @@
+// The log of a tracker or a client: pino's JSON lines, to a stream that may fail (log-stream.ts). A sentence that comes again
+// and again is counted, not written each time: most are caused by strangers, who must not fill a disk with them.
+import { type Logger, type LoggerOptions, pino } from "pino";
+
+/** A sentence is written so many times in an interval; the others of it are counted, and the count is written at its end. */
+const MOST_IN_INTERVAL = 5;
+const INTERVAL_MS = 60_000;
+/** Sentences that are told apart; the program has some hundred. */
+const MAX_SENTENCES = 1_000;
+
+export interface ProgramLogOptions {
+  readonly level: string;
+  readonly to: { write(line: string): void };
+  readonly intervalMs?: number;
+}
+
+interface Repeated {
+  writtenCount: number;
+  countedOnly: number;
+  /** Writes the count. */
+  tell: (countedOnly: number) => void;
+}
+
+export function programLog({ level, to, intervalMs = INTERVAL_MS }: ProgramLogOptions): Logger {
+  const sentences = new Map<string, Repeated>();
+  let isCounting = false;
+  const endInterval = (): void => {
+    isCounting = false;
+    for (const { countedOnly, tell } of sentences.values()) if (countedOnly > 0) tell(countedOnly);
+    sentences.clear();
+  };
+  const logMethod: NonNullable<LoggerOptions["hooks"]>["logMethod"] = function (args, method) {
+    if (!isCounting) setTimeout(endInterval, intervalMs).unref();
+    isCounting = true;
+    const { sentence, tracker } = partsOf(args);
+    const place = tracker === undefined ? sentence : `${sentence} ${tracker}`;
+    const key = sentences.size < MAX_SENTENCES || sentences.has(place) ? place : "";
+    const known = sentences.get(key) ?? { writtenCount: 0, countedOnly: 0, tell: () => undefined };
+    sentences.set(key, known);
+    if (known.writtenCount < MOST_IN_INTERVAL) {
+      known.writtenCount++;
+      method.apply(this, args);
+      return;
+    }
+    known.countedOnly++;
+    const facts = tracker === undefined ? {} : { tracker };
+    known.tell = (repeated) => method.apply(this, [{ ...facts, repeated }, sentence]);
+  };
+  return pino({ level, base: null, hooks: { logMethod } }, to);
+}
+
+/** What is said, and of which other tracker: there are few, and each is told apart. All else in a line may be a stranger's. */
+function partsOf([first, second]: readonly unknown[]): { sentence: string; tracker: string | undefined } {
+  const sentence = typeof first === "string" ? first : typeof second === "string" ? second : String(first);
+  const facts = typeof first === "object" && first !== null && "tracker" in first ? first : undefined;
+  const tracker = typeof facts?.tracker === "string" ? facts.tracker : undefined;
+  return { sentence, tracker };
+}

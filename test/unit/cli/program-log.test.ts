@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { programLog } from "../../../src/cli/program-log.ts";
+
+const INTERVAL_MS = 60_000;
+
+function logTo(t: TestContext) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const lines: Record<string, unknown>[] = [];
+  const to = { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) };
+  return { log: programLog({ level: "debug", to, intervalMs: INTERVAL_MS }), lines };
+}
+
+test("a sentence that comes again and again is written a few times, and then counted once in an interval", (t) => {
+  const { log, lines } = logTo(t);
+  const child = log.child({ part: "door" });
+  for (let key = 0; key < 10_000; key++) child.warn({ fingerprint: String(key) }, "a link was refused");
+  assert.equal(lines.length, 5);
+  t.mock.timers.tick(INTERVAL_MS);
+  assert.equal(lines.length, 6);
+  const { level, repeated, msg, fingerprint, part } = lines[5] ?? {};
+  assert.deepEqual({ level, repeated, msg }, { level: 40, repeated: 9_995, msg: "a link was refused" });
+  assert.deepEqual([fingerprint, part], [undefined, "door"]);
+  t.mock.timers.tick(INTERVAL_MS);
+  assert.equal(lines.length, 6);
+  child.warn({ fingerprint: "new" }, "a link was refused");
+  assert.equal(lines.length, 7);
+});
+
+test("other sentences, and the same one of another tracker, are told apart", (t) => {
+  const { log, lines } = logTo(t);
+  for (let time = 0; time < 20; time++) log.info("a stranger's");
+  log.info("another");
+  for (const tracker of ["one:1", "two:2"])
+    for (let time = 0; time < 3; time++) log.info({ tracker }, "closed");
+  assert.equal(lines.length, 5 + 1 + 6);
+});
+
+test("so many sentences that a stranger must have made them are counted together", (t) => {
+  const { log, lines } = logTo(t);
+  for (let sentence = 0; sentence < 50_000; sentence++) log.error(new Error(`made up ${sentence}`));
+  assert.ok(lines.length <= 1_005, `${lines.length} lines`);
+});

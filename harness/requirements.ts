@@ -29,11 +29,6 @@ export function withoutTmux(): string | false {
   return SKIP_NOTHING || has("tmux", "-V") ? false : "needs tmux (Debian package tmux)";
 }
 
-/** The reason to skip a test with certificates that only OpenSSL's command line makes. */
-export function withoutOpenssl(): string | false {
-  return SKIP_NOTHING || has("openssl", "version") ? false : "needs openssl (Debian package openssl)";
-}
-
 /** Debian's Python, which Debian's python3-libtorrent is for. */
 export const PYTHON = "/usr/bin/python3";
 

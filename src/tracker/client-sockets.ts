@@ -134,7 +134,8 @@ export class ClientSockets {
       const take = (data: unknown, isBinary: boolean): void => {
         this.#heartbeat.heard(client);
         const text = isBinary ? undefined : String(data);
-        if (!isServing()) socket.close(CLOSE_TRY_AGAIN_LATER); // it asks again at another tracker
+        if (!isServing())
+          socket.close(CLOSE_TRY_AGAIN_LATER); // it asks again at another tracker
         else if (text === "PING") socket.send("PONG");
         else if (text === "PONG") return;
         else if (this.#standstill.mayHaveHeldUp(openedMs)) {

@@ -49,7 +49,11 @@ function metrics({ host, port }: Address): Promise<string> {
 }
 
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise(setImmediate);
+  const deadlineMs = Date.now() + 20_000;
+  while (!holds()) {
+    assert.ok(Date.now() < deadlineMs, "it did not come about in time");
+    await new Promise(setImmediate);
+  }
 }
 
 const failure = (): never => {
@@ -126,15 +130,15 @@ test("who is gone before its login is answered is not logged in for good", async
   await first.close();
   const arrivals = t.mock.method(Presence.prototype, "arrive");
   const logIns = t.mock.method(Connections.prototype, "logIn");
-  const { write } = Replication.prototype;
+  const { writeAndConfirm } = Replication.prototype;
   const writing = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
-  async function writeOnceGone(this: Replication, ...given: Parameters<typeof write>): Promise<unknown> {
+  async function writeOnceGone(this: Replication, ...given: Parameters<typeof writeAndConfirm>) {
     writing.resolve();
     await gone.promise;
-    return await write.apply(this, given);
+    return await writeAndConfirm.apply(this, given);
   }
-  const writes = t.mock.method(Replication.prototype, "write", writeOnceGone, { times: 1 });
+  const writes = t.mock.method(Replication.prototype, "writeAndConfirm", writeOnceGone, { times: 1 });
   const late = await connect(address);
   late.mutate("session.login", { writeId: randomUUID(), ...account }).catch(() => undefined);
   await writing.promise;

@@ -538,7 +538,7 @@ test("each metric counts what it says", async (t) => {
   const { net, first, second } = await twoTrackers(t);
   const nothing = {
     ...{ writes_total: 0, merged_rows_total: 0, certificates_issued_total: 0, logins_refused_total: 0 },
-    ...{ events_pushed_total: 0, clients_connected: 0, links_connected: 1 },
+    ...{ events_pushed_total: 0, connection_faults_total: 0, clients_connected: 0, links_connected: 1 },
     ...{ replication_lag_rows: 0, replication_lag_seconds: 0, cannot_write: 0 },
   };
   // The lag is looked at every so often: it may still be that of before they met.

@@ -10,7 +10,16 @@ import { eventText } from "./event-text.ts";
 import type { RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";
 
-const id = z.union([z.number(), z.string()]);
+/** Calls of a connection that are under way at a time: of their answers none can be taken back. */
+const MAX_UNDER_WAY = 16;
+/** Calls of a connection that begin in one turn of the event loop: other connections' come between. */
+const MAX_BEGUN_IN_TURN = 16;
+/** What a call that waits takes in memory, by each character of its text: JSON of small objects, as they are in V8. */
+const BYTES_BY_CHARACTER = 4;
+/** Of a call; it is said again in the answer. */
+const MAX_ID_LENGTH = 64;
+
+const id = z.union([z.number(), z.string().max(MAX_ID_LENGTH)]);
 const params = z.object({ path: z.string(), input: z.unknown().optional() });
 const callSchema = z.discriminatedUnion("method", [
   z.object({ id, method: z.enum(["query", "mutation", "subscription"]), params }),
@@ -26,16 +35,35 @@ export interface ApiCallsOptions {
   /** Sends one message; what nobody can hear any more is dropped. */
   readonly say: (text: string) => void;
   readonly onRefused: (error: TRPCError, path: string | undefined) => void;
+  /** False while so many answers wait to be read that no further call is to begin; `goOn` when that is over. */
+  readonly mayBegin: () => boolean;
+  /** Runs it in a later turn of the event loop. */
+  readonly later: (run: () => void) => void;
+}
+
+/** A call that has not begun. */
+interface Waiting {
+  readonly message: Message;
+  readonly bytes: number;
 }
 
 export class ApiCalls {
   readonly #options: ApiCallsOptions;
   /** What is told for as long as it is listened to: one or two. */
   #listening: { readonly id: CallId; end(): void }[] = [];
+  readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #underWay = 0;
+  #begunInTurn = 0;
   #isClosed = false;
 
   constructor(options: ApiCallsOptions) {
     this.#options = options;
+  }
+
+  /** What the calls that have not begun take in memory. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
   }
 
   /** A message has come; undefined if it is not text. */
@@ -47,10 +75,43 @@ export class ApiCalls {
       this.#refuse(null, new TRPCError({ code: "PARSE_ERROR", cause: error }));
       return;
     }
-    for (const call of calls) {
-      if (call.method === "subscription.stop") this.#stop(call.id);
-      else void this.#run(call); // never rejects
+    const bytes = ((text?.length ?? 0) * BYTES_BY_CHARACTER) / Math.max(calls.length, 1);
+    for (const message of calls) this.#waiting.push({ message, bytes });
+    this.#waitingBytes += bytes * calls.length;
+    this.goOn();
+  }
+
+  /** Begins with calls that wait, as many as may be under way. */
+  goOn(): void {
+    const { mayBegin, later } = this.#options;
+    while (this.#waiting.length > 0 && this.#underWay < MAX_UNDER_WAY && mayBegin()) {
+      if (this.#begunInTurn === MAX_BEGUN_IN_TURN) return;
+      if (this.#begunInTurn++ === 0) later(() => this.#turned());
+      this.#beginNext();
     }
+  }
+
+  #turned(): void {
+    this.#begunInTurn = 0;
+    this.goOn();
+  }
+
+  #beginNext(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#waitingBytes = this.#waiting.length === 0 ? 0 : this.#waitingBytes - next.bytes;
+    const { message } = next;
+    if (message.method === "subscription.stop") {
+      this.#stop(message.id);
+      return;
+    }
+    this.#underWay++;
+    // Answered, or refused: `#run` rejects only if saying so fails, and that is a fault of the connection.
+    const ended = this.#run(message).finally(() => {
+      this.#underWay--;
+      this.goOn();
+    });
+    ended.catch((error: unknown) => this.#options.later(() => fail(error)));
   }
 
   /** The connection is gone: nothing is told any more. */
@@ -58,6 +119,8 @@ export class ApiCalls {
     this.#isClosed = true;
     const ended = this.#listening;
     this.#listening = [];
+    this.#waiting.length = 0;
+    this.#waitingBytes = 0;
     for (const { end } of ended) end();
   }
 
@@ -127,6 +190,10 @@ export class ApiCalls {
   #say(message: object): void {
     if (!this.#isClosed) this.#options.say(JSON.stringify(message));
   }
+}
+
+function fail(error: unknown): never {
+  throw error;
 }
 
 /**

@@ -1,16 +1,10 @@
-// The clients' WebSockets at a tracker: each is a Connection for as long as it lasts, with its calls, its heartbeat and its
-// guard. Whatever goes wrong with one of them ends that one. What is asked and answered is api-calls.ts's.
-import { randomUUID } from "node:crypto";
-import type { Socket } from "node:net";
-import type { Logger } from "pino";
+// The clients' WebSockets at a tracker (client-socket.ts), with what they have together: one heartbeat, one budget of memory,
+// one end.
 import { type WebSocket, WebSocketServer } from "ws";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
-import { deviceIdOfKey } from "../identity/certificates.ts";
-import { type Guard, guardOf } from "../net/connection-guard.ts";
-import { ApiCalls } from "./api-calls.ts";
-import { Connection } from "./connection.ts";
+import { ByteBudget, type ByteBudgetLimits } from "./byte-budget.ts";
+import { type Arrival, ClientSocket, type ClientSurroundings } from "./client-socket.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { RouterServices } from "./procedures.ts";
 import { SleepClock } from "./sleep-clock.ts";
 import { Standstill } from "./standstill.ts";
 import { TurnWrites } from "./turn-writes.ts";
@@ -24,59 +18,64 @@ const PONG_WAIT_MS = 4_000;
  * be done here as well. Clients give a silent tracker up after 3 s (tracker-pace.ts).
  */
 const STANDSTILL_MS = 2_500;
-/** What may wait to be sent to a client: one that does not read is closed, and reads how things stand when it is back. */
-const MAX_BACKLOG_BYTES = 8 * 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/**
+ * What clients may hold of the tracker's memory: unfinished messages, calls that wait, what waits to be sent. Before login
+ * everything fits into a few KB, so a connection gets little; a member may be a slow reader of some MB of events. The totals
+ * are what a tracker with 400 MB can bear twice: node:tls keeps another copy of what it is sending.
+ */
+const BUDGET: ByteBudgetLimits = {
+  stranger: { connection: 32 * KIB, network: 4 * MIB, total: 16 * MIB },
+  member: { connection: 10 * MIB, account: 24 * MIB, network: 48 * MIB, total: 64 * MIB },
+};
 /** A message up to this is read, and refused with a sentence; a longer one closes the connection with 1009 (RFC 6455). */
 const MAX_READ_BYTES = 2 * MAX_API_MESSAGE_BYTES;
+/** Pieces of an unfinished message, and frames of one: our clients' have far fewer, of 16 KiB each and one. */
+const MAX_PIECES = 4_096;
+const MAX_FRAMES = 64;
 /** RFC 6455 registry: "try again later". */
 const CLOSE_TRY_AGAIN_LATER = 1013;
 /** How long a client may take to answer the close frame. */
 const CLOSE_TIMEOUT_MS = 500;
 
-export interface ClientSocketsOptions {
-  readonly services: RouterServices;
-  readonly log: Logger;
-  readonly onEventPushed: () => void;
-  /** False while clients are better served by another tracker. */
-  readonly isServing: () => boolean;
-  /** A handler of the connection from that host has failed, and the connection is closed. */
-  readonly onFault: (error: unknown, where: string, host: string) => void;
-}
-
-/** A client that the server has let in. */
-export interface Arrival {
-  /** The key that it has proved to hold, DER. */
-  readonly publicKeySpki: Uint8Array;
-  /** Where it comes from. */
-  readonly host: string;
-  readonly tls: Socket;
-  /** Somebody has a session on the connection. */
-  readonly onLogIn: () => void;
-}
-
-interface Client {
-  readonly socket: WebSocket;
-  readonly guard: Guard;
-}
+export type ClientSocketsOptions = Pick<
+  ClientSurroundings,
+  "services" | "log" | "onEventPushed" | "isServing" | "onFault"
+>;
 
 export class ClientSockets {
   /** Makes WebSockets of the connections that are let in; `welcome` takes them from there. */
-  readonly webSockets = new WebSocketServer({ noServer: true, maxPayload: MAX_READ_BYTES });
+  readonly webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_READ_BYTES,
+    maxBufferedChunks: MAX_PIECES,
+    maxFragments: MAX_FRAMES,
+  });
   readonly #options: ClientSocketsOptions;
-  readonly #writes = new TurnWrites();
+  readonly #around: ClientSurroundings;
+  readonly #clients = new Set<ClientSocket>();
   readonly #clock = new SleepClock();
   readonly #standstill = new Standstill(STANDSTILL_MS, () => this.#clock.nowMs());
-  readonly #heartbeat = new Heartbeat<Client>({
+  readonly #heartbeat = new Heartbeat<ClientSocket>({
     // The first beat comes at once or late: one more, or it would ask beside a client that is about to (tracker-pace.ts).
     askAfter: PING_AFTER_MS / BEAT_MS + 1,
     answerWithin: PONG_WAIT_MS / BEAT_MS,
-    ask: ({ socket, guard }) => guard("heartbeat", () => socket.send("PING"))(),
-    letGo: ({ socket, guard }) => guard("heartbeat", () => socket.terminate())(),
+    ask: (client) => client.ask(),
+    letGo: (client) => client.terminate(),
   });
   readonly #beating: NodeJS.Timeout;
 
   constructor(options: ClientSocketsOptions) {
     this.#options = options;
+    this.#around = {
+      ...options,
+      writes: new TurnWrites(),
+      budget: new ByteBudget<ClientSocket>({ limits: BUDGET, letGo: (client) => client.letGo() }),
+      sleepClock: this.#clock,
+      mayHaveHeldUp: (openedMs) => this.#standstill.mayHaveHeldUp(openedMs),
+      onHeard: (client) => this.#heartbeat.heard(client),
+    };
     this.#beating = setInterval(() => this.#beat(), BEAT_MS).unref();
   }
 
@@ -85,66 +84,24 @@ export class ClientSockets {
   }
 
   /** A client's WebSocket is open. */
-  welcome(socket: WebSocket, { publicKeySpki, host, tls, onLogIn }: Arrival): void {
-    const { services, log, onEventPushed, isServing, onFault } = this.#options;
-    const guard = guardOf((error, where) => {
+  welcome(socket: WebSocket, arrival: Arrival): void {
+    socket.on("error", (error) =>
+      this.#options.log.debug({ err: error, host: arrival.host }, "client's socket failed"),
+    );
+    let client: ClientSocket;
+    try {
+      client = new ClientSocket(socket, arrival, this.#around);
+    } catch (error) {
       socket.terminate();
-      onFault(error, where, host);
+      this.#options.onFault(error, "arrival", arrival.host);
+      return;
+    }
+    this.#clients.add(client);
+    socket.once("close", () => {
+      this.#clients.delete(client);
+      this.#heartbeat.gone(client);
     });
-    const client = { socket, guard };
-    socket.on("error", (error) => log.debug({ err: error, host }, "client's socket failed"));
-    guard("arrival", () => {
-      const openedMs = this.#clock.nowMs();
-      const facts = { id: randomUUID(), host, deviceId: deviceIdOfKey(publicKeySpki), publicKeySpki };
-      const connection = new Connection(facts, {
-        guard,
-        onTell: () => {
-          onEventPushed();
-          if (socket.bufferedAmount > MAX_BACKLOG_BYTES) socket.close(CLOSE_TRY_AGAIN_LATER);
-        },
-        onLogIn,
-      });
-      const calls = new ApiCalls({
-        context: { tracker: services, connection },
-        say: (text) => {
-          if (socket.readyState !== socket.OPEN) return;
-          this.#writes.hold(tls);
-          socket.send(text);
-        },
-        onRefused: (error, path) => log.debug({ err: error, path }, "call refused"),
-      });
-      // Each by itself: whatever fails of it, the rest of the connection is cleared away.
-      socket.once("close", () => this.#heartbeat.gone(client));
-      socket.once(
-        "close",
-        guard("end of calls", () => calls.close()),
-      );
-      socket.once(
-        "close",
-        guard("departure", () => services.presence.depart(connection.id)),
-      );
-      socket.once(
-        "close",
-        guard("removal", () => services.connections.remove(connection)),
-      );
-      socket.once("close", () => log.debug({ host, deviceId: connection.deviceId }, "client gone"));
-      services.connections.add(connection);
-      this.#heartbeat.heard(client);
-      log.debug({ host, deviceId: connection.deviceId }, "client connected");
-      const take = (data: unknown, isBinary: boolean): void => {
-        this.#heartbeat.heard(client);
-        const text = isBinary ? undefined : String(data);
-        if (!isServing())
-          socket.close(CLOSE_TRY_AGAIN_LATER); // it asks again at another tracker
-        else if (text === "PING") socket.send("PONG");
-        else if (text === "PONG") return;
-        else if (this.#standstill.mayHaveHeldUp(openedMs)) {
-          log.debug({ host }, "a call that may be out of date is not answered");
-          socket.terminate();
-        } else calls.take(text);
-      };
-      socket.on("message", guard("message", take));
-    })();
+    this.#heartbeat.heard(client);
   }
 
   /** Closes every client's connection: it goes on at the next tracker. */
@@ -163,6 +120,7 @@ export class ClientSockets {
   #beat(): void {
     const stoodStillMs = this.#standstill.beat();
     if (stoodStillMs !== undefined) this.#options.log.warn({ stoodStillMs }, "this tracker stood still");
+    for (const client of this.#clients) client.beat();
     this.#heartbeat.beat();
   }
 }

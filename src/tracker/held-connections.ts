@@ -13,7 +13,7 @@ const LONGEST_WAIT_MS = 60_000;
 /** A handshake costs 1 to 2 ms: between two turns, what stands already is served. */
 const BEGINS_PER_TURN = 4;
 /** A ClientHello has some 300 bytes, 1.5 KB with keys that quantum computers cannot break. */
-const MAX_HELD_BYTES = 16 * 1024;
+const MAX_HELD_BYTES = 4 * 1024;
 
 export interface HeldConnections {
   /** Of those that wait none begins any more. */
@@ -86,17 +86,16 @@ export function holdConnections(
 
 /** @returns puts what was said back, so that TLS reads it first */
 function hold(socket: Socket, gone: () => void): () => void {
-  const said: Buffer[] = [];
-  let bytes = 0;
+  // In one piece: byte by byte, each would cost some hundred.
+  let said: Buffer = Buffer.alloc(0);
   const keep = (chunk: Buffer): void => {
-    said.push(chunk);
-    bytes += chunk.length;
-    if (bytes > MAX_HELD_BYTES) gone();
+    said = Buffer.concat([said, chunk]);
+    if (said.length > MAX_HELD_BYTES) gone();
   };
   socket.on("data", keep).on("end", gone).on("error", gone).on("close", gone);
   return () => {
     socket.off("data", keep).off("end", gone).off("error", gone).off("close", gone);
     socket.pause();
-    if (said.length > 0) socket.unshift(Buffer.concat(said));
+    if (said.length > 0) socket.unshift(said);
   };
 }

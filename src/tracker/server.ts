@@ -35,6 +35,15 @@ const MAX_WAITING = 2_048;
 const MAX_WAITING_OF_NETWORK = 1_024;
 /** When a tracker has died its clients come all at once: who is being served is not turned away for who comes later. */
 const LEAST_WAIT_MS = 3_000;
+/**
+ * What a connection may say until its TLS handshake is over, and how often that is looked at: OpenSSL keeps a handshake
+ * message of up to 100 KB until it is whole. Ours have 2 KB.
+ */
+const MAX_HANDSHAKE_BYTES = 32 * 1024;
+const HANDSHAKES_CHECKED_EVERY_MS = 250;
+/** Headers of a request, and its body: nobody has reason to send one. */
+const MAX_HEADER_BYTES = 8 * 1024;
+const MAX_BODY_BYTES = 1024;
 /** From the first byte of a request's headers to the last; looked at every so often. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
@@ -76,12 +85,14 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       headersTimeout: REQUEST_TIMEOUT_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
       connectionsCheckingInterval: TIMEOUTS_CHECKED_EVERY_MS,
       // Nobody resumes a TLS session: tickets would be made for nothing.
       secureOptions: constants.SSL_OP_NO_TICKET,
     },
     forceCloseConnections: true,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    bodyLimit: MAX_BODY_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
   });
   const arrivals = new Map<string, Socket>();
@@ -92,6 +103,11 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     nowMs: () => performance.now(),
     turnAway: (place) => arrivals.get(place)?.destroy(),
   });
+  /** Those of them whose TLS handshake is under way. */
+  const shakingHands = new Map<string, Socket>();
+  const checking = setInterval(() => {
+    for (const socket of shakingHands.values()) if (socket.bytesRead > MAX_HANDSHAKE_BYTES) socket.destroy();
+  }, HANDSHAKES_CHECKED_EVERY_MS).unref();
   const settle = (place: string): void => {
     waiting.leave(place);
     arrivals.delete(place);
@@ -106,13 +122,16 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     (socket) => {
       const place = placeOf(socket);
       arrivals.set(place, socket);
+      shakingHands.set(place, socket);
       socket.once("close", () => {
+        if (shakingHands.get(place) === socket) shakingHands.delete(place);
         if (arrivals.get(place) === socket) settle(place);
       });
       return waiting.enter(place, socket.remoteAddress ?? "");
     },
     (error, where, socket) => faultFrom(error, where, socket.remoteAddress),
   );
+  app.server.on("secureConnection", (socket) => shakingHands.delete(placeOf(socket)));
   app.get("/health", async () => options.health());
   app.get("/metrics", async (_request, reply) => {
     return reply.type(options.metrics.contentType).send(await options.metrics.expose());
@@ -185,6 +204,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       });
       await Promise.all(gone);
       clients.close();
+      clearInterval(checking);
       held.close();
       await app.close();
     },

@@ -27,6 +27,7 @@ test("calls beyond what a tracker takes in ten seconds are answered when those a
   const socket = await openTrackerSocket({
     ...{ tracker: address, identity: await createDeviceIdentity(), pins, localAddress: undefined },
     ...{ signal: new AbortController().signal, onClose: () => undefined },
+    log: pino({ level: "silent" }),
   });
   t.after(async () => {
     socket.close();

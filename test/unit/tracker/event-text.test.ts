@@ -8,19 +8,22 @@ import type { RouterServices } from "../../../src/tracker/procedures.ts";
 
 test("an event that many clients are told of is made into JSON once", async () => {
   const said: string[] = [];
+  const services = { turns: { take: async () => undefined }, connections: { byId: () => true } };
   const connections = Array.from({ length: 100 }, (_, index) => {
     const connection = new Connection({
       ...{ id: String(index), host: "10.0.0.1", deviceId: "", publicKeySpki: new Uint8Array() },
     });
     const calls = new ApiCalls({
-      context: { tracker: {} as RouterServices, connection },
+      context: { tracker: services as unknown as RouterServices, connection },
       say: (text) => said.push(text),
       onRefused: (error) => pino({ level: "silent" }).error(error),
+      mayBegin: () => true,
+      later: setImmediate,
     });
     calls.take(JSON.stringify({ id: index, method: "subscription", params: { path: "events" } }));
     return connection;
   });
-  await new Promise(setImmediate);
+  while (said.length < connections.length) await new Promise(setImmediate);
   said.length = 0;
   let times = 0;
   const event = { type: "request-accepted", groupId: "films" } as const;

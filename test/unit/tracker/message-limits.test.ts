@@ -36,13 +36,43 @@ async function connectTo(address: Address): Promise<ApiClient> {
 
 test("a message that is too long is refused with a code, and the connection goes on", async (t) => {
   const client = await connect(t);
+  await client.signUp("alice");
   const userId = "x".repeat(MAX_API_MESSAGE_BYTES);
   await assert.rejects(client.mutate("session.createUser", { userId }), { code: "LIMIT_REACHED" });
-  await client.signUp("alice");
+  await client.query("groups.list");
+});
+
+test("before login a connection holds little of an unfinished message: more of it closes the connection", async (t) => {
+  const client = await connect(t);
+  client.sendRaw("x".repeat(64 * 1024));
+  assert.equal(await client.closed, 1009);
+});
+
+test("a device that has a session may send long messages at once, before any other call", async (t) => {
+  const address = await start(t);
+  const identity = await createDeviceIdentity();
+  const first = await ApiClient.connect({ ...address, identity });
+  await first.signUp("alice");
+  await first.close();
+  const second = await ApiClient.connect({ ...address, identity });
+  const torrents = Array.from({ length: 2_000 }, (_, at) => ({
+    infoHash: at.toString(16).padStart(40, "0"),
+    isSeed: false,
+  }));
+  await second.mutate("presence.announce", { listenPort: 4000, torrents });
+  await second.close();
+});
+
+test("pings and whole messages, however many, are no unfinished ones", async (t) => {
+  const client = await connect(t);
+  for (let time = 0; time < 5_000; time++) client.sendRaw(time % 2 === 0 ? "PING" : "PONG");
+  await assert.rejects(client.mutate("session.resume"), { code: "NOT_LOGGED_IN" });
+  await client.close();
 });
 
 test("one that is longer still closes the connection before it is read", async (t) => {
   const client = await connect(t);
+  await client.signUp("alice");
   client.sendRaw("x".repeat(2 * MAX_API_MESSAGE_BYTES + 1));
   assert.equal(await client.closed, 1009);
 });

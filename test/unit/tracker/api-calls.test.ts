@@ -1,0 +1,104 @@
+// How many calls of one connection run at a time, and when none begins.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { ApiCalls } from "../../../src/tracker/api-calls.ts";
+import { Connection } from "../../../src/tracker/connection.ts";
+import type { RouterServices } from "../../../src/tracker/procedures.ts";
+
+interface Said {
+  readonly id: number | null;
+  readonly result?: { readonly type: string };
+  readonly error?: object;
+}
+
+/** Calls whose services are asked for nothing until the test opens the gate. */
+function callsWithGate(mayBegin: () => boolean = () => true) {
+  const said: Said[] = [];
+  let asked = 0;
+  const gates: (() => void)[] = [];
+  const registry = { get: () => undefined, revision: () => 0 };
+  const tracker = {
+    registry,
+    write: () => new Promise<void>((resolve) => gates.push(resolve)),
+    connections: { byId: () => true, logOut: () => undefined },
+    turns: { take: async () => undefined },
+    passwords: { passwordsFor: () => undefined },
+    presence: { depart: () => undefined },
+    limits: {
+      createAccount: () => {
+        asked++;
+        return new Promise((_, reject) => gates.push(() => reject(new Error("enough"))));
+      },
+    },
+    reportFault: () => undefined,
+  } as unknown as RouterServices;
+  const facts = { id: "c", host: "10.0.0.1", deviceId: "d", publicKeySpki: new Uint8Array() };
+  const calls = new ApiCalls({
+    context: { tracker, connection: new Connection(facts) },
+    say: (text) => said.push(JSON.parse(text) as Said),
+    onRefused: () => undefined,
+    mayBegin,
+    later: setImmediate,
+  });
+  return { calls, said, gates, asked: () => asked };
+}
+
+function createUsers(count: number): string {
+  const input = { userId: "alice", password: "x", writeId: crypto.randomUUID() };
+  const call = (id: number) => ({ id, method: "mutation", params: { path: "session.createUser", input } });
+  return JSON.stringify(Array.from({ length: count }, (_, id) => call(id)));
+}
+
+async function turns(count: number): Promise<void> {
+  for (let at = 0; at < count; at++) await turn();
+}
+
+test("sixteen calls of a connection are under way, the others wait in their order, and all are answered", async () => {
+  const { calls, said, gates, asked } = callsWithGate();
+  calls.take(createUsers(100));
+  await turns(10);
+  assert.equal(asked(), 16);
+  assert.ok(calls.waitingBytes > 0);
+  for (let round = 0; said.length < 100; round++) {
+    assert.ok(round < 100, "it goes on");
+    for (const open of gates.splice(0)) open();
+    await turns(2);
+    assert.ok(gates.length <= 16);
+  }
+  assert.deepEqual(
+    said.map(({ id }) => id),
+    Array.from({ length: 100 }, (_, id) => id),
+  );
+  assert.equal(calls.waitingBytes, 0);
+});
+
+test("calls that end at once begin sixteen in a turn of the event loop, so that others' come between", async () => {
+  const { calls, said } = callsWithGate();
+  const call = (id: number) => ({ id, method: "query", params: { path: "groups.list" } });
+  calls.take(JSON.stringify(Array.from({ length: 100 }, (_, id) => call(id))));
+  let most = 0;
+  for (let before = 0; said.length < 100; before = said.length) {
+    await turn();
+    most = Math.max(most, said.length - before);
+  }
+  assert.ok(most <= 32, `${most} in a turn`);
+});
+
+test("none begins while answers wait to be read, nor after the end", async () => {
+  let isRead = false;
+  const { calls, gates, asked } = callsWithGate(() => isRead);
+  calls.take(createUsers(3));
+  await turns(3);
+  assert.equal(asked(), 0);
+  isRead = true;
+  calls.goOn();
+  await turns(3);
+  assert.equal(asked(), 3);
+  calls.take(createUsers(20));
+  calls.close();
+  for (const open of gates.splice(0)) open();
+  await turns(5);
+  assert.ok(asked() <= 16);
+  assert.equal(calls.waitingBytes, 0);
+});

@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ByteBudget, type ByteBudgetLimits, type Holding } from "../../../src/tracker/byte-budget.ts";
+
+const LIMITS: ByteBudgetLimits = {
+  stranger: { connection: 10, network: 30, total: 50 },
+  member: { connection: 100, account: 200, network: 300, total: 400 },
+};
+
+function budgetWithLog(): { budget: ByteBudget<string>; gone: string[] } {
+  const gone: string[] = [];
+  return { budget: new ByteBudget<string>({ limits: LIMITS, letGo: (holder) => gone.push(holder) }), gone };
+}
+
+function stranger(bytes: number, network = "n"): Holding {
+  return { network, accountId: undefined, bytes };
+}
+
+function member(bytes: number, accountId = "a", network = "n"): Holding {
+  return { network, accountId, bytes };
+}
+
+test("a connection has its own bound, a lower one before login", () => {
+  const { budget, gone } = budgetWithLog();
+  budget.hold("one", stranger(10));
+  budget.hold("two", stranger(11));
+  budget.hold("three", member(100));
+  budget.hold("four", member(101));
+  assert.deepEqual(gone, ["two", "four"]);
+  assert.equal(budget.bytes, 110);
+});
+
+test("of an account, of a network and of all together, the one that holds most goes", () => {
+  const { budget, gone } = budgetWithLog();
+  for (const [name, bytes] of Object.entries({ a: 60, b: 80, c: 70 })) budget.hold(name, member(bytes));
+  assert.deepEqual(gone, ["b"]);
+  budget.hold("d", member(90, "other"));
+  budget.hold("e", member(90, "third"));
+  assert.deepEqual(gone, ["b", "a"].slice(0, 1).concat(gone.slice(1)));
+  assert.equal(gone.length, 2);
+});
+
+test("who holds much with many small connections goes before who holds one that is larger", () => {
+  const { budget, gone } = budgetWithLog();
+  budget.hold("alone", member(90, "alone", "x"));
+  for (let connection = 0; connection < 20; connection++) {
+    budget.hold(`many ${connection}`, member(20, `many ${connection % 2}`, `net ${connection % 2}`));
+  }
+  assert.ok(gone.length > 0);
+  assert.ok(!gone.includes("alone"), gone.join());
+});
+
+test("what was held is replaced, moves to the account at login, and is given back", () => {
+  const { budget, gone } = budgetWithLog();
+  budget.hold("one", stranger(9));
+  budget.hold("one", member(90));
+  assert.equal(budget.bytes, 90);
+  for (const name of ["two", "three", "four"]) budget.hold(name, stranger(10));
+  assert.deepEqual(gone, []);
+  budget.release("one");
+  budget.hold("two", stranger(0));
+  budget.release("three");
+  budget.release("four");
+  budget.release("nobody");
+  assert.equal(budget.bytes, 0);
+});
+
+test("whatever is held, no bound is passed, and nobody is let go while none is", () => {
+  const holding = fc.record({
+    holder: fc.constantFrom(..."abcdefghijkl"),
+    network: fc.constantFrom("n", "m", "o"),
+    accountId: fc.constantFrom(undefined, "a", "b", "c"),
+    bytes: fc.nat(120),
+  });
+  fc.assert(
+    fc.property(fc.array(holding, { maxLength: 60 }), (says) => {
+      const held = new Map<string, Holding>();
+      const budget = new ByteBudget<string>({ limits: LIMITS, letGo: (holder) => held.delete(holder) });
+      const sum = (of: (one: Holding) => boolean): number =>
+        [...held.values()].filter(of).reduce((bytes, one) => bytes + one.bytes, 0);
+      for (const { holder, ...one } of says) {
+        held.set(holder, one);
+        budget.hold(holder, one);
+        for (const { network, accountId, bytes } of held.values()) {
+          const limits = accountId === undefined ? LIMITS.stranger : LIMITS.member;
+          const isAlike = (other: Holding) => (other.accountId === undefined) === (accountId === undefined);
+          assert.ok(bytes <= limits.connection);
+          assert.ok(sum((other) => isAlike(other) && other.network === network) <= limits.network);
+          assert.ok(sum(isAlike) <= limits.total);
+          if (accountId !== undefined)
+            assert.ok(sum((other) => other.accountId === accountId) <= LIMITS.member.account);
+        }
+        assert.equal(
+          budget.bytes,
+          sum(() => true),
+        );
+      }
+    }),
+  );
+});

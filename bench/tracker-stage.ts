@@ -10,6 +10,7 @@ import { createGroupAuthority, type GroupAuthority } from "../src/identity/certi
 import { alikeOf } from "../src/tracker/look-alikes.ts";
 import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
+import { standingsDerivation } from "../src/tracker/standings.ts";
 import { totalsOf } from "../src/tracker/totals.ts";
 
 const POLL_MS = 5;
@@ -47,7 +48,10 @@ export class Stage implements AsyncDisposable {
   openRegistry(number: number): SqliteRegistry {
     mkdirSync(this.dataDir(number), { recursive: true });
     const path = join(this.dataDir(number), "registry.sqlite");
-    return SqliteRegistry.open({ path, nowMs: Date.now, totalsOf, alikeOf });
+    return SqliteRegistry.open({
+      ...{ path, nowMs: Date.now, totalsOf, alikeOf },
+      derivation: standingsDerivation,
+    });
   }
 
   async start(number: number, options: ProcessOptions = {}): Promise<TrackerProcess> {

@@ -16,6 +16,8 @@ const messageSchema = z.object({
   error: z.object({ message: z.string(), data: z.object({ minitorrentCode: z.string() }) }).optional(),
 });
 
+const pageSchema = z.object({ items: z.array(z.unknown()), next: z.string().optional() });
+
 /** A tracker's refusal. */
 export class Refusal extends Error {
   readonly code: string;
@@ -136,6 +138,20 @@ export class ApiClient {
 
   query(path: string, input?: unknown): Promise<unknown> {
     return this.#call("query", path, input);
+  }
+
+  /** All of a list that is answered page by page. */
+  async queryAll(path: string, input: object = {}): Promise<unknown[]> {
+    const all: unknown[] = [];
+    let after: string | undefined;
+    do {
+      const page = pageSchema.parse(
+        await this.query(path, after === undefined ? input : { ...input, after }),
+      );
+      all.push(...page.items);
+      after = page.next;
+    } while (after !== undefined);
+    return all;
   }
 
   /** @throws Refusal */

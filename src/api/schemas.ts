@@ -50,6 +50,22 @@ export const credentialsSchema = z.object({ userId: userIdSchema, password: pass
 export const accountSchema = z.object({ userId: userIdSchema, accountId: z.string().max(128) });
 export type Account = z.infer<typeof accountSchema>;
 
+/** Most entries that a page of a list may have; a tracker's have fewer (list-pages.ts). */
+const MAX_PAGE_ITEMS = 10_000;
+/** Where the next page begins: for a client a text that it gives back. */
+const cursorSchema = z.string().max(1_024);
+/** What a call for a list may say beside which one: from after which place; from the beginning if it says nothing. */
+export const pageRequestSchema = z.object({ after: cursorSchema.optional() });
+/** A page of a list, and where the next one begins, if there is one. It may be empty, and not the last. */
+export function pageSchema<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item).max(MAX_PAGE_ITEMS), next: cursorSchema.optional() });
+}
+/** As `pageSchema` says. */
+export interface ListPage<T> {
+  readonly items: readonly T[];
+  readonly next?: string | undefined;
+}
+
 export const groupSummarySchema = z.object({
   groupId: z.string(),
   ownerId: z.string(),
@@ -58,6 +74,15 @@ export const groupSummarySchema = z.object({
   standing: z.enum(["owner", "member", "requested"]).optional(),
 });
 export type GroupSummary = z.infer<typeof groupSummarySchema>;
+
+/** A group that the asking user is in or asked to join. */
+export const ownGroupSchema = z.object({
+  groupId: groupIdSchema,
+  standing: z.enum(["owner", "member", "requested"]),
+  /** What certificates of it carry; another one than before if the user left and is in it again. */
+  membershipId: z.string().max(128),
+});
+export type OwnGroup = z.infer<typeof ownGroupSchema>;
 
 export const memberSchema = z.object({
   userId: z.string(),
@@ -93,10 +118,16 @@ export const groupCertificateSchema = z.object({
   /** What the names in members' certificates are sealed with: who is in the group can read them. */
   namesKey: z.string().regex(/^[0-9a-f]{64}$/),
   validUntilMs: z.number(),
-  /** Membership ids whose certificates are refused although they have not run out yet. */
-  revokedMembershipIds: z.array(z.string()),
+  /** The membership that it is about; over when that is. */
+  membershipId: z.string().max(128),
 });
 export type GroupCertificate = z.infer<typeof groupCertificateSchema>;
+
+/** Most groups that one call asks for revocations of; whoever is in more asks several times. */
+export const MAX_GROUPS_TOGETHER = 500;
+/** A membership that is over, of which a certificate may not have run out yet: it is refused. */
+export const revocationSchema = z.object({ groupId: groupIdSchema, membershipId: z.string().max(128) });
+export type Revocation = z.infer<typeof revocationSchema>;
 
 /** An IP address, perhaps with a zone: clients dial what trackers say here, and look no name up for it. */
 const ipSchema = z

@@ -44,6 +44,7 @@ import type {
   ShareResult,
 } from "./status.ts";
 import { TrackerLink } from "./tracker-link.ts";
+import type { AskForPage } from "./whole-lists.ts";
 import type { WhyReport } from "./why.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
@@ -235,7 +236,9 @@ export class Client {
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NOT_LOGGED_IN */
   listRequests(groupId: string): Promise<readonly JoinRequest[]> {
-    return this.#askLoggedIn(z.array(joinRequestSchema), (api) => api.groups.requests.query({ groupId }));
+    return this.#listLoggedIn(joinRequestSchema, (api, from) =>
+      api.groups.requests.query({ groupId, ...from }),
+    );
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NO_SUCH_REQUEST, NOT_LOGGED_IN */
@@ -260,19 +263,20 @@ export class Client {
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */
   listMembers(groupId: string): Promise<readonly Member[]> {
-    return this.#askLoggedIn(z.array(memberSchema), (api) => api.groups.members.query({ groupId }));
+    return this.#listLoggedIn(memberSchema, (api, from) => api.groups.members.query({ groupId, ...from }));
   }
 
   /** @throws MiniTorrentError NOT_LOGGED_IN */
   async listGroups(): Promise<readonly GroupSummary[]> {
-    const groups = await this.#askLoggedIn(z.array(groupSummarySchema), (api) => api.groups.list.query());
-    await this.#login.groupsAre(groups);
-    return groups;
+    this.#login.require();
+    return await this.#login.syncGroups(() =>
+      this.#login.askForAll(groupSummarySchema, (api, from) => api.groups.list.query(from)),
+    );
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */
   listFiles(groupId: string): Promise<readonly FileSummary[]> {
-    return this.#askLoggedIn(z.array(fileSummarySchema), (api) => api.files.list.query({ groupId }));
+    return this.#listLoggedIn(fileSummarySchema, (api, from) => api.files.list.query({ groupId, ...from }));
   }
 
   /** Shares a file in place. @throws MiniTorrentError see `Shares.share`; NOT_LOGGED_IN; DOWNLOAD_EXISTS */
@@ -408,6 +412,11 @@ export class Client {
     const active = this.#session.find(groupId, fileName);
     if (active !== undefined) return active;
     throw new MiniTorrentError("NOT_SHARED", `You neither share nor download ${fileName} in ${groupId}.`);
+  }
+
+  async #listLoggedIn<T>(item: ZodType<T>, askForPage: AskForPage): Promise<T[]> {
+    this.#login.require();
+    return this.#login.askForAll(item, askForPage);
   }
 
   async #askLoggedIn<T>(

@@ -2,12 +2,12 @@
 // downloaded, and what trackers tell him unasked. A login outlives its tracker: it is taken up at the next one.
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import { type ZodType, z } from "zod";
+import type { ZodType } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
   type Account,
   type GroupSummary,
-  groupSummarySchema,
+  ownGroupSchema,
   type TrackerEvent,
   trackerEventSchema,
   type WriteAttempt,
@@ -25,6 +25,7 @@ import { Shares } from "./shares.ts";
 import type { ClientEvent } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
+import { type AskForPage, wholeList } from "./whole-lists.ts";
 
 /** Revocations may be among what is to be looked at: not long. */
 const LOOK_AGAIN_WITHIN_MS = 3_000;
@@ -51,6 +52,8 @@ export class Login {
   readonly downloads: Downloads;
   readonly #announcer: Announcer;
   readonly #groupIds = new Set<string>();
+  /** Of each list of groups that is being read, the groups that changed since it was begun. */
+  readonly #changedWhileRead = new Set<Set<string>>();
   #state: LoginState = { status: "logged-out" };
   #events: { unsubscribe(): void } | undefined;
   #lookingAgain: NodeJS.Timeout | undefined;
@@ -64,6 +67,7 @@ export class Login {
       log,
       (groupId) => behind(log, "leaving a group", this.#groupEnded(groupId, "removed")),
       (groupId, membershipId) => session.revoke(groupId, membershipId),
+      (item, askForPage) => this.askForAll(item, askForPage),
     );
     this.#announcer = new Announcer(link, log);
     const surroundings: Surroundings = {
@@ -108,6 +112,11 @@ export class Login {
       .ask(answer, (api) => question(api, { writeId, ...(attempts++ === 0 ? {} : { isRetry: true }) }));
   }
 
+  /** All of a list that trackers answer page by page. */
+  askForAll<T>(item: ZodType<T>, askForPage: AskForPage): Promise<T[]> {
+    return wholeList(item, (answer, question) => this.ask(answer, question), askForPage);
+  }
+
   /**
    * logged-out -> logged-in: what this account shared and downloaded is taken up again. A tracker that is lost on the way
    * does not undo the login: the next connection makes up for it; nor does what cannot be taken up.
@@ -145,20 +154,38 @@ export class Login {
   }
 
   joined(groupId: string): void {
+    this.#noteChange(groupId);
     this.#groupIds.add(groupId);
   }
 
-  /** The trackers' whole list of groups; a group that the member was in and is not in any more has ended for him. */
-  async groupsAre(groups: readonly GroupSummary[]): Promise<void> {
+  /**
+   * Reads all groups that the member is in; a group that he was in and is not in any more has ended for him. What he
+   * joined, or what ended, while pages of the list were on their way, is known better than they say.
+   */
+  async syncGroups<G extends Pick<GroupSummary, "groupId" | "standing">>(
+    readAll: () => Promise<G[]>,
+  ): Promise<G[]> {
+    const changed = new Set<string>();
+    this.#changedWhileRead.add(changed);
+    let groups: G[];
+    try {
+      groups = await readAll();
+    } finally {
+      this.#changedWhileRead.delete(changed);
+    }
     const own = groups.filter(({ standing }) => standing === "owner" || standing === "member");
     const isIn = new Set(own.map(({ groupId }) => groupId));
-    for (const groupId of [...this.#groupIds])
-      if (!isIn.has(groupId)) await this.#groupEnded(groupId, "removed");
-    for (const groupId of isIn) this.#groupIds.add(groupId);
+    const isStale = (groupId: string) => changed.has(groupId);
+    for (const groupId of isIn) if (!isStale(groupId)) this.#groupIds.add(groupId);
+    for (const groupId of [...this.#groupIds]) {
+      if (!isIn.has(groupId) && !isStale(groupId)) await this.#groupEnded(groupId, "removed");
+    }
+    return groups;
   }
 
   /** The member is out of that group: nothing of it is shared or downloaded any more. */
   async dropGroup(groupId: string): Promise<void> {
+    this.#noteChange(groupId);
     this.#groupIds.delete(groupId);
     await this.downloads.groupEnded(groupId);
     await this.shares.groupEnded(groupId);
@@ -191,8 +218,14 @@ export class Login {
 
   /** What may have happened while no tracker was connected: groups that ended, memberships that were revoked. */
   async #catchUp(): Promise<void> {
-    await this.groupsAre(await this.ask(z.array(groupSummarySchema), (api) => api.groups.list.query()));
-    await this.memberships.renewAll();
+    const groups = await this.syncGroups(() =>
+      this.askForAll(ownGroupSchema, (api, from) => api.groups.mine.query(from)),
+    );
+    await this.memberships.catchUp(groups);
+  }
+
+  #noteChange(groupId: string): void {
+    for (const changed of this.#changedWhileRead) changed.add(groupId);
   }
 
   /** A subscription that ends by itself takes its connection with it: without events no revocation would be heard. */
@@ -239,8 +272,7 @@ export class Login {
         this.#options.session.peerOffline(event.infoHash, event.deviceId);
         return;
       case "revoked":
-        this.memberships.revoke(event.membershipId);
-        this.#options.session.revoke(event.groupId, event.membershipId);
+        this.memberships.revoke(event.groupId, event.membershipId);
         return;
       case "membership-ended":
         behind(this.#options.log, "leaving a group", this.#groupEnded(event.groupId, event.how));
@@ -259,7 +291,7 @@ export class Login {
         );
         return;
       case "request-accepted":
-        this.#groupIds.add(event.groupId);
+        this.joined(event.groupId);
         this.#options.onEvent(event);
         return;
       default:

@@ -1,13 +1,22 @@
 // The certificates that this device holds for its groups: fetched when first needed, renewed at half time, given up
-// when the membership ends; and which other memberships are revoked. Peers are checked against what stands here.
+// when the membership ends; and which other memberships are revoked. Peers are checked against what stands here. A new
+// connection to a tracker costs no new certificates: it is asked what was revoked meanwhile.
 import type { Logger } from "pino";
 import { asMiniTorrentError } from "../api/errors.ts";
-import { type GroupCertificate, groupCertificateSchema } from "../api/schemas.ts";
+import {
+  type GroupCertificate,
+  groupCertificateSchema,
+  MAX_GROUPS_TOGETHER,
+  type OwnGroup,
+  revocationSchema,
+} from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
 import { behind } from "./behind.ts";
+import { Revocations } from "./revocations.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 import { clockTrouble } from "./tracker-time.ts";
+import type { AskForAll } from "./whole-lists.ts";
 
 /** After a renewal that failed, the next attempt. */
 const RENEWAL_RETRY_MS = 30_000;
@@ -18,37 +27,43 @@ const EXPIRY_MARGIN_MS = 5_000;
 
 interface Held {
   readonly credentials: GroupCredentials;
+  readonly membershipId: string;
   readonly validUntilMs: number;
   readonly renewal: NodeJS.Timeout;
 }
 
 export class Memberships {
   readonly #identity: DeviceIdentity;
-  readonly #link: () => TrackerLink;
+  readonly #link: () => Pick<TrackerLink, "ask" | "clockAheadMs">;
   readonly #log: Logger;
   readonly #onEnded: (groupId: string) => void;
   readonly #onRevoked: (groupId: string, membershipId: string) => void;
   readonly #held = new Map<string, Held>();
   readonly #asking = new Map<string, Promise<GroupCredentials>>();
-  readonly #revoked = new Set<string>();
+  readonly #revocations = new Revocations();
+  readonly #askForAll: AskForAll;
+  readonly #renewing = new Set<string>();
   readonly #notBeforeMs = new Map<string, number>();
 
   /**
    * @param onEnded a tracker says that the user is not in that group any more
-   * @param onRevoked somebody else's membership has ended, as a tracker's answer says
+   * @param onRevoked somebody else's membership has ended
+   * @param askForAll asks trackers for all of a list
    */
   constructor(
     identity: DeviceIdentity,
-    link: () => TrackerLink,
+    link: () => Pick<TrackerLink, "ask" | "clockAheadMs">,
     log: Logger,
     onEnded: (groupId: string) => void,
     onRevoked: (groupId: string, membershipId: string) => void,
+    askForAll: AskForAll,
   ) {
     this.#identity = identity;
     this.#link = link;
     this.#log = log;
     this.#onEnded = onEnded;
     this.#onRevoked = onRevoked;
+    this.#askForAll = askForAll;
   }
 
   /** Credentials that are valid now; undefined if there are none. Answers from memory. */
@@ -76,8 +91,12 @@ export class Memberships {
   }
 
   /** A member left, or was removed: his certificates of that membership are refused from now on. */
-  revoke(membershipId: string): void {
-    this.#revoked.add(membershipId);
+  revoke(groupId: string, membershipId: string): void {
+    this.#revocations.add(membershipId);
+    this.#onRevoked(groupId, membershipId);
+    // His own: he may have been let in again, by another membership, and then needs its certificate.
+    if (this.#held.get(groupId)?.membershipId !== membershipId || this.#renewing.has(groupId)) return;
+    behind(this.#log, "renewing a certificate", this.#renew(groupId));
   }
 
   /** The user is not in that group any more: its certificate is not used again. */
@@ -92,9 +111,16 @@ export class Memberships {
     for (const groupId of [...this.#held.keys()]) this.forget(groupId);
   }
 
-  /** Renews all that is held: who was out of reach of the trackers has not heard of revocations meanwhile. */
-  async renewAll(): Promise<void> {
-    await Promise.all([...this.#held.keys()].map((groupId) => this.#renew(groupId)));
+  /**
+   * Makes up for what was not heard while no tracker was connected. Certificates that are held stay in use, but for those
+   * of a membership that the user is not in any more, although in the group: he left and was let in again, or it was
+   * founded anew.
+   */
+  async catchUp(own: readonly OwnGroup[]): Promise<void> {
+    const now = new Map(own.map(({ groupId, membershipId }) => [groupId, membershipId]));
+    const isOver = ([groupId, { membershipId }]: [string, Held]) => now.get(groupId) !== membershipId;
+    const renewed = [...this.#held].filter(isOver).map(([groupId]) => this.#renew(groupId));
+    await Promise.all([...renewed, this.#fetchRevocations([...this.#held.keys()])]);
   }
 
   /** Fetches behind, for the next attempt, what somebody lacked; seldom enough for a tracker that refuses. */
@@ -107,30 +133,43 @@ export class Memberships {
   }
 
   async #fetch(groupId: string): Promise<GroupCredentials> {
-    const given = await this.#link().ask(groupCertificateSchema, (api) =>
+    return this.#hold(await this.#ask(groupId));
+  }
+
+  /** With the certificate comes what else it takes to use it: whose certificates of the group are refused. */
+  async #ask(groupId: string): Promise<GroupCertificate> {
+    const asked = this.#link().ask(groupCertificateSchema, (api) =>
       api.groups.certificate.query({ groupId }),
     );
-    return this.#hold(given);
+    const [given] = await Promise.all([asked, this.#fetchRevocations([groupId])]);
+    return given;
+  }
+
+  async #fetchRevocations(groupIds: readonly string[]): Promise<void> {
+    for (let at = 0; at < groupIds.length; at += MAX_GROUPS_TOGETHER) {
+      const some = groupIds.slice(at, at + MAX_GROUPS_TOGETHER);
+      const revoked = await this.#askForAll(revocationSchema, (api, from) =>
+        api.groups.revocations.query({ groupIds: some, ...from }),
+      );
+      for (const { groupId, membershipId } of revoked) this.revoke(groupId, membershipId);
+    }
   }
 
   #hold(given: GroupCertificate): GroupCredentials {
     this.forget(given.groupId);
-    for (const membershipId of given.revokedMembershipIds) {
-      this.#revoked.add(membershipId);
-      this.#onRevoked(given.groupId, membershipId);
-    }
     const credentials: GroupCredentials = {
       certificatePem: given.certificatePem,
       authorityPem: given.authorityPem,
       namesKey: given.namesKey,
       privateKeyPem: this.#identity.privateKeyPem,
-      isRevoked: (membershipId) => this.#revoked.has(membershipId),
+      isRevoked: (membershipId) => this.#revocations.has(membershipId),
     };
     // By the tracker's clock: by this machine's, if it is wrong, it would be renewed every second, or never.
     const trackerNowMs = Date.now() - (this.#link().clockAheadMs ?? 0);
     const halfTimeMs = (given.validUntilMs - trackerNowMs) / 2;
     this.#held.set(given.groupId, {
       credentials,
+      membershipId: given.membershipId,
       validUntilMs: given.validUntilMs,
       renewal: this.#renewIn(given.groupId, halfTimeMs),
     });
@@ -147,10 +186,9 @@ export class Memberships {
   async #renew(groupId: string): Promise<void> {
     const before = this.#held.get(groupId);
     if (before !== undefined) clearTimeout(before.renewal);
+    this.#renewing.add(groupId);
     try {
-      const given = await this.#link().ask(groupCertificateSchema, (api) =>
-        api.groups.certificate.query({ groupId }),
-      );
+      const given = await this.#ask(groupId);
       // Logged out, or out of the group, while the tracker was asked.
       if (this.#held.get(groupId) === before) this.#hold(given);
     } catch (error) {
@@ -163,6 +201,8 @@ export class Memberships {
       } else {
         this.#held.set(groupId, { ...before, renewal: this.#renewIn(groupId, RENEWAL_RETRY_MS) });
       }
+    } finally {
+      this.#renewing.delete(groupId);
     }
   }
 }

@@ -1,13 +1,24 @@
 // The files of groups: a name in a group belongs to one content as long as a member shares it. A share counts while the
 // membership that it was made in lasts; a file that nobody shares any more is over, whether or not its row is.
 import { MiniTorrentError } from "../api/errors.ts";
-import type { FileSummary } from "../api/schemas.ts";
+import type { FileSummary, ListPage } from "../api/schemas.ts";
 import { decodeMetainfo } from "../metainfo/metainfo.ts";
 import type { Command } from "./command.ts";
-import { currentMember, isMemberBy, requireGroup, requireMember, userIdOf } from "./memberships.ts";
-import { type LostClaim, type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
+import { currentMember, isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./memberships.ts";
+import {
+  type LostClaim,
+  type Page,
+  type RegistryReader,
+  type RegistryWriter,
+  recordKey,
+} from "./registry/registry.ts";
 import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
 import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
+
+/** Shares that are taken over in one transaction. */
+const ADOPTED_TOGETHER = 100;
+/** Shares that are read at a time to find one that counts: mostly the first does. */
+const SHARES_LOOKED_AT = 20;
 
 /** A file that somebody shares. */
 export interface SharedFile {
@@ -116,23 +127,28 @@ export function stopShare(command: Command, groupId: string, fileName: string): 
 
 /**
  * Two claims on a file's name were made while trackers were apart, with the same content: those who share the later one
- * share the one that stands.
+ * share the one that stands. Takes over the next of them.
+ *
+ * @returns from where to go on, in a transaction of its own; undefined if that was all
  */
-export function adoptShares(writer: RegistryWriter, lost: LostClaim): void {
+export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: string): string | undefined {
   const standing = writer.claim<FileValue>("file", lost.name);
-  if (standing?.value.infoHash !== (lost.value as FileValue).infoHash) return;
+  if (standing?.value.infoHash !== (lost.value as FileValue).infoHash) return undefined;
   const prefix = recordKey(lost.claimId, "");
-  for (const { key, value } of writer.list<ShareValue>("share", prefix)) {
+  const rows = writer.list<ShareValue>("share", prefix, { after, limit: ADOPTED_TOGETHER });
+  for (const { key, value } of rows) {
     const place = recordKey(standing.claimId, key.slice(prefix.length));
     if (writer.get("share", place) === undefined) {
       writer.put("share", place, value, writer.payerOf("share", key));
     }
   }
+  return rows.length < ADOPTED_TOGETHER ? undefined : rows.at(-1)?.key;
 }
 
 /**
- * What the group's members share, by name.
+ * Some of what the group's members share, by name: of as many names as the page may look at, those that somebody shares.
  *
+ * @param page `after` a file name
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
  */
 export function listFiles(
@@ -140,26 +156,43 @@ export function listFiles(
   accountId: string,
   groupId: string,
   countPeers: CountPeers,
-): FileSummary[] {
+  page: Page,
+): ListPage<FileSummary> {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
   const prefix = recordKey(group.claimId, "");
-  return reader
-    .claims<FileValue>("file", prefix)
-    .map((claim) => ({ ...claim, sharers: sharersOf(reader, group.claimId, claim.claimId) }))
-    .filter(({ sharers }) => sharers.length > 0)
-    .map(({ name, value, sharers }) => {
-      const { seeders, peers } = countPeers(value.infoHash);
-      return {
-        fileName: name.slice(prefix.length),
-        lengthBytes: value.lengthBytes,
-        sha1: value.sha1,
-        infoHash: value.infoHash,
-        sharedBy: userIdOf(reader, value.sharedByAccountId || (sharers[0] ?? "")) ?? "",
-        seedersOnline: seeders,
-        peersOnline: peers,
-      };
+  const { after, limit } = page;
+  const claims = reader.claims<FileValue>("file", prefix, {
+    limit,
+    ...(after === undefined ? {} : { after: prefix + after }),
+  });
+  const items: FileSummary[] = [];
+  // A few people share most of a group's files: each is looked up once.
+  const isSharer = remembered((accountId, membershipId) =>
+    isMemberBy(reader, group.claimId, accountId, membershipId),
+  );
+  const nameOf = remembered((accountId) => userIdOf(reader, accountId) ?? "");
+  for (const { name, claimId, value } of claims) {
+    const sharer = firstSharer(reader, claimId, isSharer, value.sharedByAccountId);
+    if (sharer === undefined) continue;
+    const { seeders, peers } = countPeers(value.infoHash);
+    items.push({
+      fileName: name.slice(prefix.length),
+      lengthBytes: value.lengthBytes,
+      sha1: value.sha1,
+      infoHash: value.infoHash,
+      sharedBy: nameOf(value.sharedByAccountId || sharer, ""),
+      seedersOnline: seeders,
+      peersOnline: peers,
     });
+  }
+  return {
+    items,
+    ...nextOf(
+      claims.map(({ name }) => ({ sort: name.slice(prefix.length) })),
+      limit,
+    ),
+  };
 }
 
 /**
@@ -230,15 +263,48 @@ export function isFileShared(
 }
 
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
-  return sharersOf(reader, groupClaimId, fileClaimId).length > 0;
+  const isSharer: IsSharer = (accountId, membershipId) =>
+    isMemberBy(reader, groupClaimId, accountId, membershipId);
+  return firstSharer(reader, fileClaimId, isSharer, "") !== undefined;
 }
 
-/** Accounts of the members who share the file, in the membership that each shared it in. */
-function sharersOf(reader: RegistryReader, groupClaimId: string, fileClaimId: string): string[] {
+/** True if the account is in the file's group by that membership, so that its share counts. */
+type IsSharer = (accountId: string, membershipId: string) => boolean;
+
+/**
+ * A member who shares the file, in the membership that it was shared in: looks no further than the first, as a file may
+ * have thousands.
+ *
+ * @param likely whom to look at before all others; empty for nobody
+ */
+function firstSharer(
+  reader: RegistryReader,
+  fileClaimId: string,
+  isSharer: IsSharer,
+  likely: string,
+): string | undefined {
+  const share = likely === "" ? undefined : reader.get<ShareValue>("share", recordKey(fileClaimId, likely));
+  if (share !== undefined && isSharer(likely, share.membershipId)) return likely;
   const prefix = recordKey(fileClaimId, "");
-  return reader
-    .list<ShareValue>("share", prefix)
-    .map(({ key, value }) => ({ accountId: key.slice(prefix.length), membershipId: value.membershipId }))
-    .filter(({ accountId, membershipId }) => isMemberBy(reader, groupClaimId, accountId, membershipId))
-    .map(({ accountId }) => accountId);
+  let after: string | undefined;
+  for (;;) {
+    const rows = reader.list<ShareValue>("share", prefix, { after, limit: SHARES_LOOKED_AT });
+    const found = rows.find(({ key, value }) => isSharer(key.slice(prefix.length), value.membershipId));
+    if (found !== undefined) return found.key.slice(prefix.length);
+    if (rows.length < SHARES_LOOKED_AT) return undefined;
+    after = rows.at(-1)?.key;
+  }
+}
+
+/** The same answer again for the same two texts. */
+function remembered<T>(answer: (one: string, other: string) => T): (one: string, other: string) => T {
+  const known = new Map<string, T>();
+  return (one, other) => {
+    const key = recordKey(one, other);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const given = answer(one, other);
+    known.set(key, given);
+    return given;
+  };
 }

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { accountOfDevice } from "./accounts.ts";
 import { adoptShares } from "./catalogue.ts";
 import type { Connections } from "./connection.ts";
-import { adoptMembers } from "./groups.ts";
+import { type AdoptedUpTo, adoptMembers } from "./groups.ts";
 import type { KnownMembers } from "./known-members.ts";
 import type { Notices } from "./notices.ts";
 import type { Presence } from "./presence.ts";
@@ -25,7 +25,7 @@ export interface ChangesOptions {
   readonly members: KnownMembers;
   readonly notices: Notices;
   /** A write of the tracker's own. */
-  readonly write: (work: (writer: RegistryWriter) => void) => Promise<unknown>;
+  readonly write: <T>(work: (writer: RegistryWriter) => T) => Promise<T>;
   readonly log: Logger;
 }
 
@@ -42,7 +42,7 @@ export class Changes {
    * @param isLocal written here, not heard from another tracker
    */
   happened(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
-    const { connections, notices, write, log } = this.#options;
+    const { connections, notices, log } = this.#options;
     try {
       for (const record of records) this.#presenceFollows(record);
       // Where nobody listens nothing is looked up: that is a third of the work of catching up.
@@ -53,13 +53,15 @@ export class Changes {
     for (const record of records) {
       const keptClaimId = record.kind === "group" ? keptTwinOf(record) : undefined;
       if (keptClaimId === undefined) continue;
-      write((writer) => adoptMembers(writer, record.claimId, keptClaimId)).catch((error: unknown) =>
+      this.#adopt<AdoptedUpTo>((writer, after) =>
+        adoptMembers(writer, record.claimId, keptClaimId, after),
+      ).catch((error: unknown) =>
         log.error({ err: error, name: record.key }, "members of a group founded twice are not joined"),
       );
     }
     for (const lost of lostClaims) {
       if (lost.kind !== "file") continue;
-      write((writer) => adoptShares(writer, lost)).catch((error: unknown) =>
+      this.#adopt<string>((writer, after) => adoptShares(writer, lost, after)).catch((error: unknown) =>
         log.error({ err: error, name: lost.name }, "shares of a name given away twice are not joined"),
       );
     }
@@ -90,6 +92,13 @@ export class Changes {
       connections.logOut(connection);
       presence.depart(connection.id);
     }
+  }
+
+  /** There may be any number of rows: each transaction takes some of them, so that nobody waits for all. */
+  async #adopt<P>(adoptSome: (writer: RegistryWriter, after: P | undefined) => P | undefined): Promise<void> {
+    let after: P | undefined;
+    do after = await this.#options.write((writer) => adoptSome(writer, after));
+    while (after !== undefined);
   }
 
   /** A device was logged out, or in as somebody else, perhaps at another tracker. */

@@ -1,29 +1,40 @@
 // The rules of groups: who may found, ask, let in, refuse, remove, leave. Each mutation runs in one transaction.
 import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
-import { REVOCATION_LISTED_MS } from "../identity/certificate-lifetimes.ts";
+import type { GroupSummary, JoinRequest, ListPage, Member, OwnGroup, Revocation } from "../api/schemas.ts";
 import type { GroupAuthority } from "../identity/certificates.ts";
 import type { Command } from "./command.ts";
 import { takenSentence } from "./look-alikes.ts";
 import {
-  answerKey,
+  countMembers,
   currentMember,
-  currentMembers,
   findGroup,
   type Group,
   groupByClaim,
-  isRevoked,
   membershipOf,
-  membershipsOf,
+  membersPage,
+  nextOf,
+  requestsPage,
   requireGroup,
   requireMember,
   requireOwner,
   userIdOf,
-  waitingRequests,
 } from "./memberships.ts";
-import { type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
+import { type Page, type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
+import {
+  answerKey,
+  type EndedMembership,
+  isRevoked,
+  lastPart,
+  membershipsOf,
+  type Standing,
+  standingLists,
+  timeKey,
+} from "./standings.ts";
 import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
+
+/** Rows that are taken over in one transaction: some 50 ms of others' waiting would be ten times as many. */
+const ADOPTED_TOGETHER = 100;
 
 /** @throws MiniTorrentError GROUP_EXISTS */
 export function requireFreeGroupId(reader: RegistryReader, groupId: string): void {
@@ -146,15 +157,17 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
   if (writer.hasWrite(command.writeId)) return howItWasLeft(writer, groupId, account.accountId);
   const group = requireGroup(writer, groupId);
   const { accountId } = requireMember(writer, group, account.accountId);
-  const others = currentMembers(writer, group.claimId).filter((member) => member.accountId !== accountId);
-  const successor = group.ownerAccountId === accountId ? others[0] : undefined;
+  // Two of them show whether there is somebody else, and who of the others has been in it for longest.
+  const { items } = membersPage(writer, group.claimId, { limit: 2 });
+  const other = items.find((member) => member.accountId !== accountId);
+  const successor = group.ownerAccountId === accountId ? other : undefined;
   revoke(command, group.claimId, {
     accountId,
     how: "left",
     endedAtMs: nowMs,
     ...(successor === undefined ? {} : { successorAccountId: successor.accountId }),
   });
-  if (others.length === 0) {
+  if (other === undefined) {
     writer.endClaim("group", group.claimId);
     return { groupEnded: true };
   }
@@ -162,6 +175,12 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
   const value: GroupValue = { ...group.value, ownerAccountId: successor.accountId };
   writer.updateClaim("group", group.claimId, value);
   return { newOwnerId: successor.userId, groupEnded: false };
+}
+
+/** Where a page of `adoptMembers` ended. */
+export interface AdoptedUpTo {
+  readonly kind: "revocation" | "membership";
+  readonly key: string;
 }
 
 /**
@@ -183,68 +202,155 @@ export function expelAccount(command: Command, groupClaimId: string): void {
 /**
  * One command founded the group twice, at trackers that did not hear of each other: who asked, or was let in, at the one
  * that is ended stands so to the one that is kept. Files do not: their metainfo names the CA of the one that is ended.
+ * Takes over the next rows of them; what ended first, so that nobody is let in again meanwhile.
+ *
+ * @returns from where to go on, in a transaction of its own; undefined if that was all
  */
-export function adoptMembers(writer: RegistryWriter, endedClaimId: string, keptClaimId: string): void {
-  if (writer.claimById("group", keptClaimId) === undefined) return;
-  for (const kind of ["revocation", "membership"] as const) {
-    const prefix = recordKey(endedClaimId, "");
-    for (const { key, value } of writer.list<MembershipValue | RevocationValue>(kind, prefix)) {
-      const place = recordKey(keptClaimId, key.slice(prefix.length));
-      const isOver = "membershipId" in value && isRevoked(writer, keptClaimId, value.membershipId);
-      if (isOver || writer.get(kind, place) !== undefined) continue;
-      writer.put(kind, place, value, writer.payerOf(kind, key));
-    }
+export function adoptMembers(
+  writer: RegistryWriter,
+  endedClaimId: string,
+  keptClaimId: string,
+  after?: AdoptedUpTo,
+): AdoptedUpTo | undefined {
+  if (writer.claimById("group", keptClaimId) === undefined) return undefined;
+  const { kind, key: afterKey } = after ?? { kind: "revocation", key: undefined };
+  const prefix = recordKey(endedClaimId, "");
+  const page = { after: afterKey, limit: ADOPTED_TOGETHER };
+  const rows = writer.list<MembershipValue | RevocationValue>(kind, prefix, page);
+  for (const { key, value } of rows) {
+    const place = recordKey(keptClaimId, key.slice(prefix.length));
+    const isOver = "membershipId" in value && isRevoked(writer, keptClaimId, value.membershipId);
+    if (isOver || writer.get(kind, place) !== undefined) continue;
+    writer.put(kind, place, value, writer.payerOf(kind, key));
   }
+  const last = rows.at(-1);
+  if (last !== undefined && rows.length === ADOPTED_TOGETHER) return { kind, key: last.key };
+  return kind === "revocation" ? { kind: "membership", key: prefix } : undefined;
 }
 
-/** All groups, and how the account stands to each. */
-export function listGroups(reader: RegistryReader, accountId: string): GroupSummary[] {
-  const summaries: GroupSummary[] = [];
-  for (const { claimId } of reader.claims<GroupValue>("group", "")) {
-    const group = groupByClaim(reader, claimId);
-    if (group === undefined) continue;
-    const standing = standingIn(reader, group, accountId);
-    summaries.push({
-      groupId: group.groupId,
-      ownerId: userIdOf(reader, group.ownerAccountId) ?? "",
-      memberCount: currentMembers(reader, claimId).length,
-      ...(standing === undefined ? {} : { standing }),
+/** Some of all groups, by name, and how the account stands to each. */
+export function listGroups(reader: RegistryReader, accountId: string, page: Page): ListPage<GroupSummary> {
+  const claims = reader.claims<GroupValue>("group", "", page);
+  const items = claims
+    .map(({ claimId }) => groupByClaim(reader, claimId))
+    .filter((group) => group !== undefined)
+    .map((group) => {
+      const standing = standingIn(reader, group, accountId);
+      return {
+        groupId: group.groupId,
+        ownerId: userIdOf(reader, group.ownerAccountId) ?? "",
+        memberCount: countMembers(reader, group.claimId),
+        ...(standing === undefined ? {} : { standing }),
+      };
     });
-  }
-  return summaries;
+  return {
+    items,
+    ...nextOf(
+      claims.map(({ name }) => ({ sort: name })),
+      page.limit,
+    ),
+  };
 }
 
-/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER */
-export function listRequests(reader: RegistryReader, accountId: string, groupId: string): JoinRequest[] {
+/** Some of the groups that the account is in or asked to join, in no order that means anything. */
+export function listOwnGroups(reader: RegistryReader, accountId: string, page: Page): ListPage<OwnGroup> {
+  const entries = reader.listed<Standing>(standingLists.groupsOf(accountId), page);
+  const items: OwnGroup[] = [];
+  for (const { sort: claimId, value } of entries) {
+    const group = groupByClaim(reader, claimId);
+    const standing = group && standingIn(reader, group, accountId);
+    if (group === undefined || standing === undefined) continue; // it has ended
+    items.push({ groupId: group.groupId, standing, membershipId: value.membershipId });
+  }
+  return { items, ...nextOf(entries, page.limit) };
+}
+
+/**
+ * Some of those who wait for the owner, longest first.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER
+ */
+export function listRequests(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  page: Page,
+): ListPage<JoinRequest> {
   const group = requireGroup(reader, groupId);
   requireOwner(reader, group, accountId);
-  return waitingRequests(reader, group.claimId).map(({ userId, sinceMs }) => ({ userId, sinceMs }));
+  const { items, ...next } = requestsPage(reader, group.claimId, page);
+  return { items: items.map(({ userId, sinceMs }) => ({ userId, sinceMs })), ...next };
 }
 
-/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER */
+/**
+ * Some of the members, of longest standing first.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
+ */
 export function listMembers(
   reader: RegistryReader,
   accountId: string,
   groupId: string,
   isOnline: (accountId: string) => boolean,
-): Member[] {
+  page: Page,
+): ListPage<Member> {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
-  return currentMembers(reader, group.claimId).map((member) => ({
+  const { items, ...next } = membersPage(reader, group.claimId, page);
+  const members = items.map((member) => ({
     userId: member.userId,
     isOwner: member.accountId === group.ownerAccountId,
     isOnline: isOnline(member.accountId),
     sinceMs: member.sinceMs,
   }));
+  return { items: members, ...next };
 }
 
-/** Memberships of the group that are over, while a certificate of theirs may still be valid. */
-export function revokedMembershipIds(reader: RegistryReader, groupClaimId: string, nowMs: number): string[] {
-  const prefix = recordKey(groupClaimId, "");
-  return reader
-    .list<RevocationValue>("revocation", prefix)
-    .filter(({ value }) => value.endedAtMs > nowMs - REVOCATION_LISTED_MS)
-    .map(({ key }) => key.slice(prefix.length));
+/** Some memberships of the group that ended after that time, by when they did. */
+export function revokedMembershipIds(
+  reader: RegistryReader,
+  groupClaimId: string,
+  endedAfterMs: number,
+  page: Page,
+): ListPage<string> {
+  const oldest = timeKey(Math.max(0, endedAfterMs + 1));
+  const after = page.after !== undefined && page.after > oldest ? page.after : oldest;
+  const entries = reader.listed<EndedMembership>(standingLists.endedIn(groupClaimId), { ...page, after });
+  return { items: entries.map(({ place }) => lastPart(place)), ...nextOf(entries, page.limit) };
+}
+
+/**
+ * Some memberships of those groups that ended after that time, group by group, as far as the account is in them. A group
+ * counts as one of the entries that the page may look at, also if there is nothing to be said of it.
+ */
+export function listRevocations(
+  reader: RegistryReader,
+  accountId: string,
+  groupIds: readonly string[],
+  endedAfterMs: number,
+  page: Page,
+): ListPage<Revocation> {
+  const items: Revocation[] = [];
+  const [begun, ...rest] = page.after?.split("\u001f") ?? [];
+  // What a client gives back need not be what it was given: a group that it did not name is the end.
+  const first = begun === undefined ? 0 : groupIds.indexOf(begun);
+  let left = page.limit;
+  for (let index = first; index >= 0 && index < groupIds.length; index++) {
+    const groupId = groupIds[index] ?? "";
+    if (left <= 0) return { items, next: recordKey(groupId) };
+    left--;
+    const group = findGroup(reader, groupId);
+    if (group === undefined || currentMember(reader, group.claimId, accountId) === undefined) continue;
+    const after = index === first && rest.length > 0 ? recordKey(...rest) : undefined;
+    const { items: ids, next } = revokedMembershipIds(reader, group.claimId, endedAfterMs, {
+      limit: Math.max(1, left),
+      after,
+    });
+    items.push(...ids.map((membershipId) => ({ groupId, membershipId })));
+    left -= ids.length;
+    if (next !== undefined) return { items, next: recordKey(groupId, next) };
+  }
+  return { items };
 }
 
 /** Of several requests that were made at trackers apart the first is answered, and the others are over. */
@@ -346,12 +452,9 @@ function standingIn(reader: RegistryReader, group: Group, accountId: string): Gr
 function howItWasLeft(reader: RegistryReader, groupId: string, accountId: string): LeaveResult {
   const group = findGroup(reader, groupId);
   if (group === undefined) return { groupEnded: true };
-  const [revocation] = reader
-    .list<RevocationValue>("revocation", recordKey(group.claimId, ""))
-    .map(({ value }) => value)
-    .filter((value) => value.accountId === accountId)
-    .sort((a, b) => b.endedAtMs - a.endedAtMs);
-  const successor = revocation?.successorAccountId;
+  const ended = standingLists.endedOf(group.claimId, accountId);
+  const [last] = reader.listed<EndedMembership>(ended, { limit: 1, isDescending: true });
+  const successor = last?.value.successorAccountId;
   const newOwnerId = successor === undefined ? undefined : userIdOf(reader, successor);
   return { groupEnded: false, ...(newOwnerId === undefined ? {} : { newOwnerId }) };
 }

@@ -3,7 +3,6 @@ import type { Account, GroupCertificate } from "../api/schemas.ts";
 import { issueMemberCertificate } from "../identity/certificates.ts";
 import { namesKeyOf } from "../identity/member-names.ts";
 import type { CertifiedKeys } from "./certified-keys.ts";
-import { revokedMembershipIds } from "./groups.ts";
 import { requireGroup, requireMember } from "./memberships.ts";
 import type { RegistryReader } from "./registry/registry.ts";
 import { authorityOf } from "./values.ts";
@@ -34,6 +33,6 @@ export async function certifyMember(
     authorityPem: authority.certificatePem,
     namesKey: namesKeyOf(authority.privateKeyPem),
     validUntilMs: issued.validUntilMs,
-    revokedMembershipIds: revokedMembershipIds(reader, group.claimId, nowMs),
+    membershipId,
   };
 }

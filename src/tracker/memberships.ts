@@ -1,7 +1,19 @@
-// Who stands how to a group: what can be read of memberships. The rules that change them are in groups.ts.
+// Who stands how to a group, and who owns it: read from what standings.ts derives. The rules that change it are in groups.ts.
 import { MiniTorrentError } from "../api/errors.ts";
-import { type Claim, type RegistryReader, recordKey } from "./registry/registry.ts";
-import type { GroupValue, MembershipValue, RevocationValue, UserValue } from "./values.ts";
+import type { ListPage } from "../api/schemas.ts";
+import { type Claim, type Page, type RegistryReader, recordKey } from "./registry/registry.ts";
+import {
+  answerKey,
+  isRevoked,
+  lastPart,
+  membersTotal,
+  type Standing,
+  standingLists,
+  standingPlace,
+} from "./standings.ts";
+import type { GroupValue, MembershipValue, UserValue } from "./values.ts";
+
+export { answerKey, isRevoked } from "./standings.ts";
 
 export interface CurrentMember {
   readonly accountId: string;
@@ -43,48 +55,8 @@ function withOwner(reader: RegistryReader, claim: Claim<GroupValue> | undefined)
   // Only where trackers were apart can the one who is named have left: then it falls as if he had handed it over.
   const ownerAccountId =
     currentMember(reader, claimId, value.ownerAccountId)?.accountId ??
-    currentMembers(reader, claimId)[0]?.accountId;
+    membersPage(reader, claimId, { limit: 1 }).items[0]?.accountId;
   return ownerAccountId === undefined ? undefined : { groupId, claimId, value, ownerAccountId };
-}
-
-/** True if that membership is over, whatever its own row says. */
-export function isRevoked(reader: RegistryReader, groupClaimId: string, membershipId: string): boolean {
-  return reader.get<RevocationValue>("revocation", recordKey(groupClaimId, membershipId)) !== undefined;
-}
-
-/** Where the owner's answer to a request stands. */
-export function answerKey(groupClaimId: string, accountId: string, membershipId: string): string {
-  return recordKey(groupClaimId, accountId, membershipId, "answer");
-}
-
-/** What stands of each membership with keys like that: the answer, or else the request, or what needed none. */
-function standingBelow(
-  reader: RegistryReader,
-  groupClaimId: string,
-  prefix: string,
-): readonly { accountId: string; value: MembershipValue }[] {
-  const standing = new Map<string, { accountId: string; value: MembershipValue }>();
-  // An answer's key comes right after its request's.
-  for (const { key, value } of reader.list<MembershipValue>("membership", prefix)) {
-    if (isRevoked(reader, groupClaimId, value.membershipId)) continue;
-    const [, accountId = "", membershipId = ""] = key.split("\u001f");
-    standing.set(recordKey(accountId, membershipId), { accountId, value });
-  }
-  return [...standing.values()];
-}
-
-/**
- * All that stands between an account and a group: what counts first. Only where trackers were apart can there be a
- * request beside a membership, or two of either.
- */
-export function membershipsOf(
-  reader: RegistryReader,
-  groupClaimId: string,
-  accountId: string,
-): readonly MembershipValue[] {
-  return standingBelow(reader, groupClaimId, recordKey(groupClaimId, accountId, ""))
-    .map(({ value }) => value)
-    .sort(byRank);
 }
 
 /** How the account stands to the group: as a member, else as one who asked, else as one who was rejected. */
@@ -92,8 +64,8 @@ export function membershipOf(
   reader: RegistryReader,
   groupClaimId: string,
   accountId: string,
-): MembershipValue | undefined {
-  return membershipsOf(reader, groupClaimId, accountId)[0];
+): Standing | undefined {
+  return reader.derived<Standing>(standingPlace(groupClaimId, accountId));
 }
 
 /** True if the account is in the group by that membership. */
@@ -103,6 +75,11 @@ export function isMemberBy(
   accountId: string,
   membershipId: string,
 ): boolean {
+  const standing = membershipOf(reader, groupClaimId, accountId);
+  if (standing?.state === "member" && standing.membershipId === membershipId) {
+    return userIdOf(reader, accountId) !== undefined;
+  }
+  // Where trackers were apart there may be two.
   const membership =
     reader.get<MembershipValue>("membership", answerKey(groupClaimId, accountId, membershipId)) ??
     reader.get<MembershipValue>("membership", recordKey(groupClaimId, accountId, membershipId));
@@ -124,14 +101,32 @@ export function currentMember(
   return withUserId(reader, accountId, membership);
 }
 
-/** Those in the group, of longest standing first. */
+/** Those in the group, of longest standing first: all of them, so not for what is asked about one. */
 export function currentMembers(reader: RegistryReader, groupClaimId: string): readonly CurrentMember[] {
-  return inState(reader, groupClaimId, "member");
+  return membersPage(reader, groupClaimId, { limit: Number.POSITIVE_INFINITY }).items;
 }
 
-/** Those who wait for the owner, longest first. */
-export function waitingRequests(reader: RegistryReader, groupClaimId: string): readonly CurrentMember[] {
-  return inState(reader, groupClaimId, "requested");
+/** How many are in the group; kept, not counted. */
+export function countMembers(reader: RegistryReader, groupClaimId: string): number {
+  return reader.total(membersTotal(groupClaimId));
+}
+
+/** Some of those in the group, of longest standing first. */
+export function membersPage(
+  reader: RegistryReader,
+  groupClaimId: string,
+  page: Page,
+): ListPage<CurrentMember> {
+  return peoplePage(reader, standingLists.membersOf(groupClaimId), page);
+}
+
+/** Some of those who wait for the owner, longest first. */
+export function requestsPage(
+  reader: RegistryReader,
+  groupClaimId: string,
+  page: Page,
+): ListPage<CurrentMember> {
+  return peoplePage(reader, standingLists.requestsTo(groupClaimId), page);
 }
 
 /** @throws MiniTorrentError NOT_A_MEMBER */
@@ -162,37 +157,24 @@ export function userIdOf(reader: RegistryReader, accountId: string): string | un
   return reader.claimById<UserValue>("user", accountId)?.name;
 }
 
-function inState(
-  reader: RegistryReader,
-  groupClaimId: string,
-  state: MembershipValue["state"],
-): readonly CurrentMember[] {
-  const standing = new Map<string, MembershipValue>();
-  for (const { accountId, value } of standingBelow(reader, groupClaimId, recordKey(groupClaimId, ""))) {
-    const other = standing.get(accountId);
-    if (other === undefined || byRank(value, other) < 0) standing.set(accountId, value);
-  }
-  return [...standing]
-    .filter(([, value]) => value.state === state)
-    .map(([accountId, value]) => withUserId(reader, accountId, value))
-    .filter((member) => member !== undefined)
-    .sort((a, b) => a.sinceMs - b.sinceMs || (a.accountId < b.accountId ? -1 : 1));
+function peoplePage(reader: RegistryReader, list: string, page: Page): ListPage<CurrentMember> {
+  const entries = reader.listed<Standing>(list, page);
+  const items = entries
+    .map(({ place, value }) => withUserId(reader, lastPart(place), value))
+    .filter((person) => person !== undefined);
+  return { items, ...nextOf(entries, page.limit) };
 }
 
-const RANK = { member: 0, requested: 1, rejected: 2, replaced: 3 } as const;
-
-function byRank(one: MembershipValue, other: MembershipValue): number {
-  return (
-    RANK[one.state] - RANK[other.state] ||
-    one.sinceMs - other.sinceMs ||
-    (one.membershipId < other.membershipId ? -1 : 1)
-  );
+/** Where the part after those entries begins: nowhere if there were fewer than asked for. */
+export function nextOf(entries: readonly { sort: string }[], limit: number): { next?: string } {
+  const last = entries.at(-1);
+  return last === undefined || entries.length < limit ? {} : { next: last.sort };
 }
 
 function withUserId(
   reader: RegistryReader,
   accountId: string,
-  { sinceMs, membershipId }: MembershipValue,
+  { sinceMs, membershipId }: Standing,
 ): CurrentMember | undefined {
   const userId = userIdOf(reader, accountId);
   return userId === undefined ? undefined : { accountId, userId, sinceMs, membershipId };

@@ -3,8 +3,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { expelAccount } from "./groups.ts";
-import { currentMembers, groupByClaim, membershipsOf, userIdOf } from "./memberships.ts";
+import { countMembers, groupByClaim, nextOf, userIdOf } from "./memberships.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
+import { standingLists } from "./standings.ts";
 import { accountTotals } from "./totals.ts";
 import { type GroupValue, operatorWriteId, type UserValue } from "./values.ts";
 
@@ -169,7 +170,7 @@ export class Operator {
     return {
       ...{ groupId, claimId },
       ownerId: owner === undefined ? undefined : userIdOf(this.#registry, owner),
-      members: currentMembers(this.#registry, claimId).length,
+      members: countMembers(this.#registry, claimId),
     };
   }
 
@@ -177,13 +178,11 @@ export class Operator {
   async *#groupsOf(accountId: string): AsyncGenerator<string> {
     let after: string | undefined;
     do {
-      const { names, next } = this.#names("group", "", after, NAMES_PER_TURN);
-      for (const name of names) {
-        const claimId = this.#registry.claim("group", name)?.claimId;
-        if (claimId === undefined) continue;
-        if (membershipsOf(this.#registry, claimId, accountId).length > 0) yield claimId;
+      const pairs = this.#registry.listed(standingLists.pairsOf(accountId), { after, limit: NAMES_PER_TURN });
+      for (const { sort: groupClaimId } of pairs) {
+        if (this.#registry.claimById("group", groupClaimId) !== undefined) yield groupClaimId;
       }
-      after = next;
+      after = nextOf(pairs, NAMES_PER_TURN).next;
       await nextTurn();
     } while (after !== undefined);
   }

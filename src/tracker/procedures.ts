@@ -13,6 +13,7 @@ import type { CertifiedKeys } from "./certified-keys.ts";
 import type { Command } from "./command.ts";
 import type { Connection, Connections } from "./connection.ts";
 import type { FairSlots } from "./fair-slots.ts";
+import type { ListPages } from "./list-pages.ts";
 import type { PasswordHasher } from "./password-hasher.ts";
 import { networkIdOf, paidBy } from "./payers.ts";
 import type { PeerExchange } from "./peer-exchange.ts";
@@ -52,6 +53,9 @@ export interface RouterServices {
   readonly signatures: FairSlots;
   readonly accountLimits: AccountLimits & QuotaLimits;
   readonly certifiedKeys: CertifiedKeys;
+  readonly lists: ListPages;
+  /** Memberships that ended after that time are named to members: a certificate of theirs may be valid still. */
+  readonly revocationsSinceMs: () => number;
   readonly nowMs: () => number;
   readonly counters: {
     loginRefused(): void;

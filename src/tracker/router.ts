@@ -19,9 +19,14 @@ import {
   infoHashSchema,
   infoSchema,
   type JoinRequest,
+  type ListPage,
+  MAX_GROUPS_TOGETHER,
   type Member,
+  type OwnGroup,
   type PeerAddress,
+  pageRequestSchema,
   type Removal,
+  type Revocation,
   sha1Schema,
   type TorrentPeers,
   type TrackerEvent,
@@ -40,7 +45,9 @@ import {
   leaveGroup,
   listGroups,
   listMembers,
+  listOwnGroups,
   listRequests,
+  listRevocations,
   membershipIdOf,
   rejectRequest,
   removeMember,
@@ -73,6 +80,8 @@ const MAX_ANSWERED_TORRENTS = 20;
 const inGroup = z.object({ groupId: groupIdSchema });
 /** Without a request the certificate is for the key that the connection's device has shown in TLS. */
 const forCertificate = inGroup.extend({ requestPem: certificateRequestSchema.optional() });
+/** Which part of a list; the places in it are the rules' affair. */
+const pageInGroup = inGroup.extend(pageRequestSchema.shape);
 const writeInGroup = inGroup.extend(writeAttemptSchema.shape);
 const writeAboutUser = writeInGroup.extend({ userId: userIdSchema });
 
@@ -149,9 +158,18 @@ const groups = t.router({
   leave: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<LeaveResult> => {
     return await endingCommand(ctx, input, (run) => leaveGroup(run, input.groupId));
   }),
-  list: loggedIn.query(({ ctx }): GroupSummary[] => listGroups(ctx.tracker.registry, ctx.account.accountId)),
-  requests: loggedIn.input(inGroup).query(({ ctx, input }): JoinRequest[] => {
-    return listRequests(ctx.tracker.registry, ctx.account.accountId, input.groupId);
+  mine: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<OwnGroup>> => {
+    const { registry, lists } = ctx.tracker;
+    return lists.read(input.after, (page) => listOwnGroups(registry, ctx.account.accountId, page));
+  }),
+  list: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<GroupSummary>> => {
+    const { registry, lists } = ctx.tracker;
+    return lists.read(input.after, (page) => listGroups(registry, ctx.account.accountId, page));
+  }),
+  requests: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<JoinRequest>> => {
+    const { registry, lists } = ctx.tracker;
+    const { groupId, after } = input;
+    return lists.read(after, (page) => listRequests(registry, ctx.account.accountId, groupId, page));
   }),
   accept: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
     await command(ctx, input, (run) => acceptRequest(run, input.groupId, input.userId));
@@ -166,10 +184,22 @@ const groups = t.router({
     );
     return { unconfirmedTrackers: [...unconfirmedAt] };
   }),
-  members: loggedIn.input(inGroup).query(({ ctx, input }): Member[] => {
-    const { registry, presence } = ctx.tracker;
-    return listMembers(registry, ctx.account.accountId, input.groupId, (id) => presence.isOnline(id));
+  members: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<Member>> => {
+    const { registry, presence, lists } = ctx.tracker;
+    const { groupId, after } = input;
+    const isOnline = (id: string) => presence.isOnline(id);
+    return lists.read(after, (page) => listMembers(registry, ctx.account.accountId, groupId, isOnline, page));
   }),
+  /** Of all groups of a client in one call: it asks for each of its groups whenever it comes. */
+  revocations: loggedIn
+    .input(pageRequestSchema.extend({ groupIds: z.array(groupIdSchema).max(MAX_GROUPS_TOGETHER) }))
+    .query(({ ctx, input }): Promise<ListPage<Revocation>> => {
+      const { registry, lists } = ctx.tracker;
+      const endedAfterMs = ctx.tracker.revocationsSinceMs();
+      return lists.read(input.after, (page) =>
+        listRevocations(registry, ctx.account.accountId, input.groupIds, endedAfterMs, page),
+      );
+    }),
   certificate: loggedIn.input(forCertificate).query(async ({ ctx, input }): Promise<GroupCertificate> => {
     const { tracker, connection, account } = ctx;
     const { requestPem } = input;
@@ -201,11 +231,12 @@ interface SharedAnswer {
 const aFile = inGroup.extend({ fileName: fileNameSchema });
 
 const files = t.router({
-  list: loggedIn.input(inGroup).query(({ ctx, input }): FileSummary[] => {
-    const { registry, peers } = ctx.tracker;
-    const { claimId } = requireGroup(registry, input.groupId);
+  list: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
+    const { registry, peers, lists } = ctx.tracker;
+    const { groupId, after } = input;
+    const { claimId } = requireGroup(registry, groupId);
     const count = (infoHash: string) => peers.count(claimId, infoHash);
-    return listFiles(registry, ctx.account.accountId, input.groupId, count);
+    return lists.read(after, (page) => listFiles(registry, ctx.account.accountId, groupId, count, page));
   }),
   share: loggedIn
     .input(writeInGroup.extend({ info: infoSchema, sha1: sha1Schema, isServed: z.boolean().optional() }))

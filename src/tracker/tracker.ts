@@ -33,6 +33,7 @@ import {
 import { FairSlots } from "./fair-slots.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
+import { ListPages } from "./list-pages.ts";
 import { alikeOf } from "./look-alikes.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
@@ -48,8 +49,11 @@ import type { RegistryWriter, VersionVector } from "./registry/registry.ts";
 import type { LinkState } from "./registry/replica-link.ts";
 import { type Clock, Replication } from "./registry/replication.ts";
 import type { SqliteRegistry } from "./registry/sqlite-registry.ts";
+import { stampMs } from "./registry/stamp.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
+import { RevocationWindow } from "./revocation-window.ts";
 import { listen, type TrackerServer } from "./server.ts";
+import { standingsDerivation } from "./standings.ts";
 import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
 import { type WriteBlock, WriteBlocks } from "./write-block.ts";
@@ -72,6 +76,9 @@ const CHECK_REST_MS = 10 * 60 * 1000;
 
 /** One is prepared on the event loop while another is signed in the thread pool. */
 const SIGNATURES_AT_ONCE = 2;
+
+/** Under which the registry keeps since when other trackers are apart. */
+const APART_NOTE = "apart";
 
 export interface TrackerOptions {
   /** The lines of tracker_info.txt. */
@@ -141,6 +148,7 @@ export class Tracker {
   readonly #attemptStore: AttemptStore;
   readonly #attemptLimits: AttemptLimits;
   readonly #collector: Collector;
+  readonly #revocationWindow: RevocationWindow;
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
   #hasCaughtUp = false;
@@ -154,7 +162,7 @@ export class Tracker {
   #cancelSample: () => void = () => {};
 
   private constructor(
-    { log, dataDir, limits }: TrackerOptions,
+    { log, dataDir, limits, trackers }: TrackerOptions,
     own: TrackerAddress,
     registry: SqliteRegistry,
     pins: PinStore,
@@ -170,6 +178,15 @@ export class Tracker {
     this.#writeBlocks = writeBlocks;
     this.#attemptStore = new AttemptStore(join(dataDir, ATTEMPTS_FILE), log, () => clockGuard.nowMs());
     this.#attemptLimits = new AttemptLimits(limits, this.#attemptStore);
+    this.#revocationWindow = new RevocationWindow({
+      others: trackers.filter((tracker) => tracker !== own).map(formatAddress),
+      saved: registry.note(APART_NOTE),
+      lastRanMs: stampMs(registry.latestStamp),
+      save: (notes) =>
+        void registry.keepNote(APART_NOTE, notes).catch((error: unknown) => {
+          log.error({ err: error }, "since when other trackers are apart is not kept over a restart");
+        }),
+    });
     this.address = formatAddress(own);
     this.fingerprint = fingerprintOfPem(identity.certificatePem);
     const members = new KnownMembers(registry);
@@ -265,7 +282,7 @@ export class Tracker {
     const registry = await openRegistry(
       { dataDir, others, log: options.log },
       {
-        ...{ nowMs, totalsOf, alikeOf },
+        ...{ nowMs, totalsOf, alikeOf, derivation: standingsDerivation },
         onTrouble: (trouble) => writeBlocks.begin(trouble),
       },
     );
@@ -384,6 +401,8 @@ export class Tracker {
         signatures: new FairSlots(SIGNATURES_AT_ONCE),
         accountLimits: limits,
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),
+        lists: new ListPages(),
+        revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),
         nowMs: () => this.#clockGuard.nowMs(),
         counters: this.#metrics,
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),
@@ -590,6 +609,7 @@ export class Tracker {
       ...{ address, lagRecords, isConnected: state === "connected" },
     }));
     this.#lag.sample(links, this.#clock.nowMs());
+    this.#revocationWindow.sample(links, this.#clockGuard.nowMs(), this.#clock.nowMs());
     this.#turnAwayUnlessServing(); // another tracker may be in reach since
     this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
   }

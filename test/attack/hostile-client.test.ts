@@ -70,6 +70,8 @@ const SAMPLES: Record<string, () => unknown> = {
   torrents: () => [{ infoHash: INFO_HASH, isSeed: true }],
   add: () => [{ infoHash: INFO_HASH, isSeed: true }],
   remove: () => [],
+  after: () => "a",
+  groupIds: () => ["films"],
 };
 
 const procedures: Procedure[] = Object.entries(appRouter._def.procedures).map(([path, procedure]) => {
@@ -147,7 +149,9 @@ async function refusalOf(
 
 /** The proper input with one thing wrong, each time another. */
 function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]> {
-  for (const whole of [undefined, null, 0, "x", true, [], {}, [sample]]) yield ["whole", whole];
+  const isOptional = (field: string) => ["requestPem", "isRetry", "after"].includes(field);
+  for (const whole of [undefined, null, 0, "x", true, [], [sample]]) yield ["whole", whole];
+  if (!Object.keys(sample).every(isOptional)) yield ["whole", {}];
   const wrongs: unknown[] = [
     null,
     0,
@@ -162,7 +166,7 @@ function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]
     [[]],
   ];
   for (const field of Object.keys(sample)) {
-    if (field !== "requestPem" && field !== "isRetry") {
+    if (!isOptional(field)) {
       const { [field]: _, ...without } = sample;
       yield [`no ${field}`, without];
     }
@@ -170,6 +174,8 @@ function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]
       // An empty list is a proper list; a password may be any text; any group or file may be asked for by a proper name.
       if (field === "password" && (wrong === "\0" || wrong === "../..")) continue;
       if (field === "fileName" && typeof wrong === "string") continue;
+      // Any text of some length may be a place in a list.
+      if (field === "after" && typeof wrong === "string" && wrong.length < 1_000) continue;
       if (field === "isRetry" && wrong === true) continue;
       yield [field, { ...sample, [field]: wrong }];
     }
@@ -247,6 +253,45 @@ describe("a hostile client", () => {
     assert.equal(tracker.status().digest, digest);
     await assert.rejects(mallory.query("groups.members", { groupId: "books" }), { code: "NOT_A_MEMBER" });
     await assert.rejects(mallory.query("groups.certificate", { groupId: "books" }), { code: "NOT_A_MEMBER" });
+  });
+
+  it("asks from which place in a list it likes, and gets nothing that it may not see", async () => {
+    await write(alice, "groups.create", { groupId: "other" });
+    const membersPage = z.object({
+      items: z.array(z.object({ userId: z.string() })),
+      next: z.string().optional(),
+    });
+    const places = [
+      "",
+      "\u0000",
+      "\ud800",
+      "\u001f",
+      "other\u001f",
+      "\u{10ffff}",
+      "0".repeat(1_024),
+      "films",
+      "a".repeat(1_025),
+    ];
+    for (const after of places) {
+      for (const path of ["groups.mine", "groups.list", "groups.members", "groups.requests", "files.list"]) {
+        const page = await alice.query(path, { groupId: "films", after }).catch((error: unknown) => error);
+        if (page instanceof Refusal) assert.equal(page.code, "INVALID_ARGUMENT", `${path} ${after}`);
+        else assert.ok(Array.isArray(Reflect.get(Object(page), "items")), `${path} ${after}`);
+      }
+      const asked = mallory.query("groups.members", { groupId: "films", after });
+      await assert.rejects(asked, { code: after.length > 1_024 ? "INVALID_ARGUMENT" : "NOT_A_MEMBER" });
+      if (after.length > 1_024) continue;
+      const ofOthers = await mallory.query("groups.revocations", {
+        groupIds: ["films", "other", "films"],
+        after,
+      });
+      assert.deepEqual(ofOthers, { items: [] });
+      const page = membersPage.parse(await bob.query("groups.members", { groupId: "films", after }));
+      assert.ok(page.items.every(({ userId }) => ["alice", "bob"].includes(userId)));
+    }
+    await assert.rejects(mallory.query("groups.revocations", { groupIds: Array(501).fill("films") }), {
+      code: "INVALID_ARGUMENT",
+    });
   });
 
   it("gets certificates for no key but his connection's, or one that he shows to hold", async () => {
@@ -409,7 +454,7 @@ describe("a hostile client", () => {
       params: { path: "no.such" },
     }));
     stranger.sendRaw(JSON.stringify(calls));
-    await alice.query("groups.list");
+    await alice.query("groups.list", {});
     stranger.terminate();
     assert.equal(tracker.status().address, formatAddress(address));
   });

@@ -39,11 +39,14 @@ beforeEach(async () => {
   const issued = await issueMemberCertificate({ authority, ...names, publicKeySpki, nowMs: Date.now() });
   tracker.answers.set("session.login", ACCOUNT);
   tracker.answers.set("session.resume", ACCOUNT);
-  tracker.answers.set("groups.list", [{ groupId: "g", ownerId: "alice", memberCount: 1, standing: "owner" }]);
+  const g = { groupId: "g", ownerId: "alice", memberCount: 1, standing: "owner" };
+  tracker.answers.set("groups.list", { items: [g] });
+  tracker.answers.set("groups.mine", { items: [{ groupId: "g", standing: "owner", membershipId: "m" }] });
+  tracker.answers.set("groups.revocations", { items: [] });
   tracker.answers.set("presence.peers", []);
   tracker.answers.set("groups.certificate", {
     ...{ groupId: "g", certificatePem: issued.certificatePem, authorityPem: authority.certificatePem },
-    ...{ validUntilMs: issued.validUntilMs, revokedMembershipIds: [] },
+    ...{ validUntilMs: issued.validUntilMs, membershipId: "m" },
     namesKey: namesKeyOf(authority.privateKeyPem),
   });
   client = await Client.open({
@@ -156,7 +159,8 @@ test("whatever is answered, a command ends with a code, and the client goes on",
     "files.metainfo": () => client.downloadFile("g", "a.bin", join(folder, "inside", "downloads/")),
   };
   for (const [path, ask] of Object.entries(asks)) {
-    for (const lie of [null, ...lies]) {
+    const endless = { items: [], next: "x" };
+    for (const lie of [null, ...lies, endless]) {
       tracker.answers.set(path, lie);
       const outcome = await ask().then(
         (given) => (Array.isArray(given) && given.length === 0 ? "nothing" : JSON.stringify(given)),

@@ -429,8 +429,8 @@ test("a whole conversation with a tracker", async (t) => {
     if (hostileClient.isClosed) hostileClient = await open();
     hostileClient.sendRaw(bytes.toString("utf8"));
     // A call that is answered says that what went before has been read.
-    if (++inputs % 20 === 0) await honest.query("groups.list");
+    if (++inputs % 20 === 0) await honest.query("groups.list", {});
   });
-  await honest.query("groups.list");
+  await honest.query("groups.list", {});
   assert.deepEqual(faults, []);
 });

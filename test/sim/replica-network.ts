@@ -3,7 +3,7 @@
 import pino from "pino";
 import { ClockGuard } from "../../src/tracker/registry/clock-guard.ts";
 import { ClockWatch } from "../../src/tracker/registry/clock-watch.ts";
-import type { LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
+import type { Derivation, LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
 import {
   type Clock,
   type ReplicaReceiver,
@@ -112,10 +112,11 @@ export class ReplicaNetwork {
       skewMs?: number | (() => number);
       path?: string;
       origin?: string;
+      derivation?: Derivation;
       onLost?: (lost: LostClaim) => void;
     } = {},
   ): Replica {
-    const { skewMs = 0, path = ":memory:", origin } = options;
+    const { skewMs = 0, path = ":memory:", origin, derivation } = options;
     let origins = 0;
     const clockGuard = new ClockGuard({
       wallMs: () => this.clock.nowMs() + (typeof skewMs === "number" ? skewMs : skewMs()),
@@ -125,6 +126,7 @@ export class ReplicaNetwork {
     const registry = SqliteRegistry.open({
       path,
       nowMs: () => clockGuard.nowMs(),
+      ...(derivation === undefined ? {} : { derivation }),
       ...(origin === undefined
         ? {}
         : { newOrigin: () => (origins++ === 0 ? origin : `${origin}${origins}`) }),

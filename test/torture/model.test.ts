@@ -45,6 +45,7 @@ const RUNS = Number(process.env.MODEL_RUNS ?? 200);
 const LIMIT_MS = Number(process.env.MODEL_LIMIT_MS ?? 100_000);
 const LEAST_RUNS = Number(process.env.MODEL_LEAST_RUNS ?? Math.ceil(RUNS / 4));
 const PROGRESS_INTERVAL_MS = 60_000;
+const ALL = { limit: Number.POSITIVE_INFINITY };
 const MAX_SKEW_MS = 10 * 60 * 1000;
 const CONVERGENCE_MS = 1_000;
 const HOUR_MS = 60 * 60 * 1000;
@@ -411,7 +412,7 @@ class Model {
       const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
       const member = currentMember(reader, groupClaimId, value.accountId);
       assert.notEqual(member?.membershipId, membershipId, "nobody is in by a membership that ended");
-      const named = revokedMembershipIds(reader, groupClaimId, value.endedAtMs);
+      const named = revokedMembershipIds(reader, groupClaimId, value.endedAtMs - 1, ALL).items;
       assert.ok(named.includes(membershipId), "peers are told of it");
     }
   }
@@ -553,9 +554,13 @@ class Model {
       const { infoHash } = file.value as FileValue;
       const standing = reader.claim<FileValue>("file", file.key);
       if (standing !== undefined && standing.value.infoHash !== infoHash) continue;
-      const listed = listFiles(reader, accountId, group.name, () => ({ seeders: 0, peers: 0 })).find(
-        ({ fileName }) => fileName === name,
-      );
+      const listed = listFiles(
+        reader,
+        accountId,
+        group.name,
+        () => ({ seeders: 0, peers: 0 }),
+        ALL,
+      ).items.find(({ fileName }) => fileName === name);
       assert.equal(listed?.infoHash, infoHash, `${name} is shared and not listed`);
     }
   }
@@ -572,7 +577,8 @@ class Model {
       for (const { claimId: groupClaimId, name: groupId } of registry.claims("group", "")) {
         const [member] = currentMembers(registry, groupClaimId);
         if (member === undefined) continue;
-        const files = listFiles(registry, member.accountId, groupId, () => ({ seeders: 0, peers: 0 }));
+        const nobody = () => ({ seeders: 0, peers: 0 });
+        const files = listFiles(registry, member.accountId, groupId, nobody, ALL).items;
         for (const { fileName, infoHash } of files) {
           used.add(infoHash);
           if (this.#hasOldDisk) continue; // it may have had a share of what the others had collected

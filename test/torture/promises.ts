@@ -36,7 +36,7 @@ export async function viewsAt(
 ): Promise<Map<Writer, Map<string, Group>>> {
   const views = new Map<Writer, Map<string, Group>>();
   for (const writer of writers) {
-    const list = await ask(cluster, index, writer.identity, (client) => client.query("groups.list"));
+    const list = await ask(cluster, index, writer.identity, (client) => client.queryAll("groups.list"));
     views.set(writer, new Map(groupsSchema.parse(list).map((group) => [group.groupId, group])));
   }
   return views;
@@ -74,7 +74,7 @@ export async function checkMembers(
   for (const [groupId, { owner, guestUser, isFounded, guest }] of promises) {
     if (isFounded !== true || (guest !== "in" && guest !== "out")) continue;
     const members = await ask(cluster, index, owner.identity, (client) =>
-      client.query("groups.members", { groupId }),
+      client.queryAll("groups.members", { groupId }),
     );
     const isListed = membersSchema.parse(members).some(({ userId }) => userId === guestUser.userId);
     if (isListed !== (guest === "in")) fail(groupId, `its guest is ${isListed ? "" : "not "}listed`);

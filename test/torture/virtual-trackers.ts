@@ -8,6 +8,7 @@ import pino from "pino";
 import { adoptShares } from "../../src/tracker/catalogue.ts";
 import { Collector } from "../../src/tracker/collector.ts";
 import type { RegistryRecord, RegistryWriter } from "../../src/tracker/registry/registry.ts";
+import { standingsDerivation } from "../../src/tracker/standings.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
 
 /** A disk in memory where there is one: thousands of runs would wait for a real one. */
@@ -263,6 +264,7 @@ export class VirtualTrackers implements Disposable {
     const replica = this.network.add(`t${index}`, {
       skewMs: () => clock.skewMs + clock.setAheadMs,
       path,
+      derivation: standingsDerivation,
       origin: `t${index}x${life}y${origins++}`,
       onLost: (lost) => {
         if (lost.kind !== "file") return;

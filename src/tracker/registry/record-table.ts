@@ -6,8 +6,12 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import {
   type AlikeOf,
   type Claim,
+  type Derivation,
+  type DerivationReader,
+  type DerivedEntry,
   type KeyPage,
   type OriginId,
+  type Page,
   type RecordKind,
   type RecordPlace,
   type RegistryRecord,
@@ -41,6 +45,18 @@ const SCHEMA = `
   CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+/**
+ * Entries of a derivation, and the lists that they are on. All of it follows from the rows: it is made anew when it is not
+ * there, or of another version.
+ */
+const DERIVED_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS derived (
+    place TEXT PRIMARY KEY, value TEXT NOT NULL, lists TEXT NOT NULL, totals TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS listed (
+    list TEXT NOT NULL, sort TEXT NOT NULL, place TEXT NOT NULL, PRIMARY KEY (list, sort)
+  ) STRICT, WITHOUT ROWID;
+`;
 const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id, is_retry, paid_by";
 /**
  * What a row takes in the file beside its key and value: stamp, origin, numbers, a write id of 36 characters, and its
@@ -51,6 +67,8 @@ const ROW_OVERHEAD_BYTES = 290;
 const DIGEST_BITS = 256;
 /** `since` stops at about this many bytes of values: a chunk of file rows must not become a message of 100 MB. */
 const MAX_SINCE_BYTES = 1024 * 1024;
+/** A `LIMIT` of SQLite that is none. */
+const NO_LIMIT = -1;
 /** In SQLite's order every blob comes after every text: no upper bound. */
 const AFTER_ALL_TEXT = new Uint8Array(0);
 
@@ -78,12 +96,13 @@ interface RowCheck {
 
 type Row = Record<string, SQLOutputValue>;
 /** `incomplete`: how it came that not all is here that was acknowledged (see SqliteRegistry.incomplete). */
-type StateName = "digest" | "clock" | "incomplete";
+type StateName = "digest" | "clock" | "incomplete" | "derivation" | `note ${string}`;
 
-export class RecordTable implements RevisedReader {
+export class RecordTable implements RevisedReader, DerivationReader {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #totalsOf: TotalsOf;
   readonly #alikeOf: AlikeOf;
+  readonly #derivation: Derivation | undefined;
   /** Has an entry, perhaps 0, for every origin that any row has. */
   #vector: Map<OriginId, number>;
   #digest: bigint;
@@ -95,9 +114,10 @@ export class RecordTable implements RevisedReader {
   #check: RowCheck | undefined;
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
-  constructor(database: DatabaseSync, totalsOf: TotalsOf, alikeOf: AlikeOf) {
+  constructor(database: DatabaseSync, totalsOf: TotalsOf, alikeOf: AlikeOf, derivation?: Derivation) {
     this.#totalsOf = totalsOf;
     this.#alikeOf = alikeOf;
+    this.#derivation = derivation;
     const version = database.prepare("PRAGMA user_version").get()?.user_version;
     if (version === 0) database.exec(SCHEMA);
     else if (version !== SCHEMA_VERSION) {
@@ -107,10 +127,14 @@ export class RecordTable implements RevisedReader {
           "beside a tracker of this version.",
       );
     }
+    database.exec(DERIVED_SCHEMA);
     this.#statements = prepare(database);
     this.#vector = new Map();
     for (const row of this.#statements.versions.iterate()) this.#vector.set(text(row.origin), count(row.seq));
     this.#digest = BigInt(`0x${this.state("digest") ?? "0"}`);
+    if (derivation !== undefined && this.state("derivation") !== String(derivation.version)) {
+      this.#deriveAll(derivation);
+    }
   }
 
   get<V>(kind: RecordKind, key: string): V | undefined {
@@ -118,8 +142,8 @@ export class RecordTable implements RevisedReader {
     return typeof row?.value === "string" ? parse(row.value) : undefined;
   }
 
-  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
-    const rows = this.#statements.list.all(kind, prefix, endOfPrefix(prefix));
+  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
+    const rows = this.#statements.list.all(kind, ...keyRange(prefix, page));
     return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
   }
 
@@ -149,13 +173,30 @@ export class RecordTable implements RevisedReader {
     return asClaim(this.#statements.claimById.get(kind, claimId));
   }
 
-  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
+  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
     const found: Claim<V>[] = [];
-    for (const row of this.#statements.claims.iterate(kind, prefix, endOfPrefix(prefix))) {
+    for (const row of this.#statements.claims.iterate(kind, ...keyRange(prefix, page))) {
       const claim = asClaim<V>(row);
       if (claim !== undefined) found.push(claim);
     }
     return found;
+  }
+
+  derived<V>(place: string): V | undefined {
+    const value = this.#statements.derived.get(place)?.value;
+    return typeof value === "string" ? parse(value) : undefined;
+  }
+
+  listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[] {
+    const { limit, isDescending = false } = page;
+    const rows = isDescending
+      ? this.#statements.listedFromEnd.all(list, page.after ?? AFTER_ALL_TEXT, limitOf(limit))
+      : this.#statements.listed.all(list, page.after ?? "", limitOf(limit));
+    return rows.map((row) => ({
+      sort: text(row.sort),
+      place: text(row.place),
+      value: parse<V>(text(row.value)),
+    }));
   }
 
   total(name: string): number {
@@ -255,10 +296,11 @@ export class RecordTable implements RevisedReader {
     const canonical = canonicalText(record);
     const json = value === undefined ? null : JSON.stringify(value);
     const content = [json, stamp, origin, seq, writeId, isRetry ? 1 : 0, paidBy] as const;
+    let existing: RegistryRecord | undefined;
     // Most rows are new: so one statement does for most.
     const alike = claimId === "" ? "" : this.#alikeOf(kind, key);
     if (this.#statements.insert.run(kind, key, claimId, ...content, alike).changes === 0) {
-      const existing = this.row(kind, key, claimId);
+      existing = this.row(kind, key, claimId);
       if (existing === undefined) throw damaged();
       if (existing.stamp > stamp) return false;
       const existingCanonical = canonicalText(existing);
@@ -271,6 +313,7 @@ export class RecordTable implements RevisedReader {
     this.#revise(kind, { key, claimId });
     this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hashOf(canonical));
     this.#addToTotals(record, 1);
+    this.#derive(record, existing);
     return true;
   }
 
@@ -319,6 +362,57 @@ export class RecordTable implements RevisedReader {
     this.#check = { ...check, digest };
   }
 
+  /** Brings up to date what is derived from a row that was stored, and from the one that it replaced. */
+  #derive(record: RegistryRecord, replaced: RegistryRecord | undefined): void {
+    const derivation = this.#derivation;
+    if (derivation === undefined || !derivation.kinds.includes(record.kind)) return;
+    const places = new Set(derivation.placesOf(this, record));
+    for (const place of replaced === undefined ? [] : derivation.placesOf(this, replaced)) places.add(place);
+    for (const place of places) this.#deriveEntry(derivation, place);
+  }
+
+  #deriveEntry(derivation: Derivation, place: string): void {
+    const before = this.#derivedRow(place);
+    const now = derivation.entryOf(this, place);
+    const json = now && { value: JSON.stringify(now.value), lists: JSON.stringify(now.lists) };
+    const totals = JSON.stringify(now?.totals);
+    if (before?.value === json?.value && before?.lists === json?.lists && before?.totals === totals) return;
+    if (before !== undefined) this.#removeDerived(place, before);
+    if (now === undefined || json === undefined) return;
+    this.#statements.addDerived.run(place, json.value, json.lists, totals);
+    for (const [list, sort] of Object.entries(now.lists)) this.#statements.addListed.run(list, sort, place);
+    this.#addAmounts(now.totals, 1);
+  }
+
+  #removeDerived(place: string, { lists, totals }: { lists: string; totals: string }): void {
+    this.#statements.removeDerived.run(place);
+    for (const [list, sort] of Object.entries(parse<DerivedEntry["lists"]>(lists))) {
+      this.#statements.removeListed.run(list, sort);
+    }
+    this.#addAmounts(parse<DerivedEntry["totals"]>(totals), -1);
+  }
+
+  #derivedRow(place: string): { value: string; lists: string; totals: string } | undefined {
+    const row = this.#statements.derived.get(place);
+    return row && { value: text(row.value), lists: text(row.lists), totals: text(row.totals) };
+  }
+
+  /** Works out all entries, after those of another version were taken away with what they added to totals. */
+  #deriveAll(derivation: Derivation): void {
+    for (const row of this.#statements.allDerived.iterate()) {
+      this.#addAmounts(parse<DerivedEntry["totals"]>(text(row.totals)), -1);
+    }
+    this.#statements.clearDerived.run();
+    this.#statements.clearListed.run();
+    for (const kind of derivation.kinds) {
+      for (const row of this.#statements.allOfKind.iterate(kind)) {
+        for (const place of derivation.placesOf(this, asRecord(row))) this.#deriveEntry(derivation, place);
+      }
+    }
+    this.#saveTotals();
+    this.setState("derivation", String(derivation.version));
+  }
+
   /** @param place undefined: somewhere */
   #revise(kind: RecordKind, place?: RecordPlace): void {
     this.#revisions.set(kind, this.revision(kind) + 1);
@@ -334,7 +428,11 @@ export class RecordTable implements RevisedReader {
   }
 
   #addToTotals(row: RegistryRecord, times: 1 | -1): void {
-    for (const [name, amount] of Object.entries(this.#totalsOf(row, sizeOf(row)))) {
+    this.#addAmounts(this.#totalsOf(row, sizeOf(row)), times);
+  }
+
+  #addAmounts(amounts: Readonly<Record<string, number>>, times: 1 | -1): void {
+    for (const [name, amount] of Object.entries(amounts)) {
       this.#totalChanges.set(name, (this.#totalChanges.get(name) ?? 0) + times * amount);
     }
   }
@@ -382,6 +480,10 @@ export class RecordTable implements RevisedReader {
       if (before.vector.get(origin) !== seq) this.#statements.saveVersion.run(origin, seq);
     }
     if (this.#digest !== before.digest) this.setState("digest", this.digest);
+    this.#saveTotals();
+  }
+
+  #saveTotals(): void {
     for (const [name, amount] of this.#totalChanges) this.#statements.addToTotal.run(name, amount);
     this.#totalChanges.clear();
   }
@@ -443,7 +545,18 @@ function prepare(
   | "addOwnOrigin"
   | "ownOrigin"
   | "total"
-  | "addToTotal",
+  | "addToTotal"
+  | "derived"
+  | "addDerived"
+  | "removeDerived"
+  | "listed"
+  | "listedFromEnd"
+  | "addListed"
+  | "removeListed"
+  | "allDerived"
+  | "clearDerived"
+  | "clearListed"
+  | "allOfKind",
   StatementSync
 > {
   const sql = (statement: string): StatementSync => database.prepare(statement);
@@ -457,7 +570,7 @@ function prepare(
     keys: sql(`SELECT DISTINCT key FROM record INDEXED BY record_live
       WHERE kind = ? AND key >= ? AND key > ? AND key < ? AND value IS NOT NULL ORDER BY key LIMIT ?`),
     list: sql(`SELECT key, value FROM record INDEXED BY record_live
-      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key`),
+      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key LIMIT ?`),
     claim: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id LIMIT 1`),
     claimAlike: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_alike
@@ -471,7 +584,8 @@ function prepare(
     // With min() SQLite takes the other columns from the row that has the minimum (https://sqlite.org/lang_select.html).
     claims:
       sql(`SELECT key, min(claim_id) AS claim_id, value, write_id FROM record AS r INDEXED BY record_live
-      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL AND ${HAS_NO_RIVAL} GROUP BY key ORDER BY key`),
+      WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL AND ${HAS_NO_RIVAL}
+      GROUP BY key ORDER BY key LIMIT ?`),
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
     liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_place
       WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY is_retry, claim_id`),
@@ -507,6 +621,19 @@ function prepare(
     addToTotal: sql(`INSERT INTO total (name, amount) VALUES (?, ?)
       ON CONFLICT (name) DO UPDATE SET amount = amount + excluded.amount`),
     ownOrigin: sql("SELECT 1 FROM own_origin WHERE origin = ?"),
+    derived: sql("SELECT value, lists, totals FROM derived WHERE place = ?"),
+    addDerived: sql("INSERT INTO derived (place, value, lists, totals) VALUES (?, ?, ?, ?)"),
+    removeDerived: sql("DELETE FROM derived WHERE place = ?"),
+    listed: sql(`SELECT sort, place, value FROM listed JOIN derived USING (place)
+      WHERE list = ? AND sort > ? ORDER BY sort LIMIT ?`),
+    listedFromEnd: sql(`SELECT sort, place, value FROM listed JOIN derived USING (place)
+      WHERE list = ? AND sort < ? ORDER BY sort DESC LIMIT ?`),
+    addListed: sql("INSERT OR REPLACE INTO listed (list, sort, place) VALUES (?, ?, ?)"),
+    removeListed: sql("DELETE FROM listed WHERE list = ? AND sort = ?"),
+    allDerived: sql("SELECT totals FROM derived"),
+    clearDerived: sql("DELETE FROM derived"),
+    clearListed: sql("DELETE FROM listed"),
+    allOfKind: sql(`SELECT ${COLUMNS} FROM record INDEXED BY record_place WHERE kind = ? ORDER BY key`),
   };
 }
 
@@ -558,6 +685,17 @@ function sizeOf({ key, claimId, value, paidBy = "" }: RegistryRecord): number {
 
 function hashOf(canonical: string): bigint {
   return BigInt(`0x${hash("sha256", canonical)}`);
+}
+
+/** What the statements of `list` and `claims` are given after the kind: the range of keys, and how many. */
+function keyRange(prefix: string, page: KeyPage | undefined): [string, string | Uint8Array, number] {
+  // No key has a NUL in it: what comes next after a text is that text and a NUL.
+  const first = page?.after === undefined ? prefix : `${page.after}\0`;
+  return [first, endOfPrefix(prefix), limitOf(page?.limit ?? Number.POSITIVE_INFINITY)];
+}
+
+function limitOf(limit: number): number {
+  return Number.isFinite(limit) ? limit : NO_LIMIT;
 }
 
 /** The first text that comes after all texts with that prefix; SQLite compares code points. */

@@ -97,6 +97,48 @@ export type TotalsOf = (
  */
 export type AlikeOf = (kind: RecordKind, name: string) => string;
 
+/** Something that is worked out from rows of several places, such as how an account stands to a group. */
+export interface DerivedEntry {
+  readonly value: unknown;
+  /** The lists that it is on: each list's name, and what it is sorted by there, which no other entry of the list has. */
+  readonly lists: Readonly<Record<string, string>>;
+  /** What it adds to which totals. */
+  readonly totals: Readonly<Record<string, number>>;
+}
+
+/**
+ * How entries are derived from rows. They are kept in the same transaction as the rows, whether those are written here
+ * or merged, and are a function of the rows alone: replicas with the same rows have the same entries.
+ */
+export interface Derivation {
+  /** Raised when entries come out differently than before: those that are stored are worked out again at the next start. */
+  readonly version: number;
+  /** Rows of other kinds have no part in any entry. */
+  readonly kinds: readonly RecordKind[];
+  /**
+   * The places of the entries that a row has a part in. Asked of a row that is new here, and of the one that it replaced.
+   * Rows come from other trackers too: it must not throw, whatever the value is.
+   */
+  placesOf(reader: DerivationReader, row: RegistryRecord): readonly string[];
+  /** The entry of that place, by the rows that are here now; undefined if there is none. Must not throw either. */
+  entryOf(reader: DerivationReader, place: string): DerivedEntry | undefined;
+}
+
+/** What entries are derived from. */
+export interface DerivationReader extends RegistryReader {
+  /** Ids of all live claims on a name, lowest first: the first one stands. */
+  liveClaims(kind: RecordKind, name: string): readonly Stamp[];
+}
+
+/** A part of a list of derived entries. */
+export interface Page {
+  /** Only what comes after that; from the beginning if it is left out. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+  /** From the end: `after` is what comes before. */
+  readonly isDescending?: boolean;
+}
+
 /** A part of what has keys (of claims: names) with a prefix. */
 export interface KeyPage {
   /** Only what comes after that whole key, which begins with the prefix. */
@@ -109,7 +151,7 @@ export interface RegistryReader {
   /** The value of a `latest` row; undefined if there is none or it is deleted. */
   get<V>(kind: RecordKind, key: string): V | undefined;
   /** Live `latest` rows whose key begins with `prefix`, in key order. */
-  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[];
+  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[];
   /** The claim on that very name, if it is live and stands. */
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
   /** The claim that stands on that name or on one that counts as the same: the live one with the lowest claimId. */
@@ -119,7 +161,11 @@ export interface RegistryReader {
   /** The claim with that id, if it is live and stands. */
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */
-  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[];
+  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[];
+  /** The value that is derived for that place (see `Derivation`); undefined if there is none. */
+  derived<V>(place: string): V | undefined;
+  /** Derived entries on that list, by what they are sorted by. */
+  listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[];
   /** Sum over the rows of what each adds to that total; kept as rows come and go, never added up. */
   total(name: string): number;
   /** True if a row that this command wrote is here. */

@@ -15,11 +15,13 @@ import { RecordTable, type TableFace } from "./record-table.ts";
 import {
   type AlikeOf,
   type Claim,
+  type Derivation,
   type KeyPage,
   type LostClaim,
   lostWriteId,
   type MergeResult,
   type OriginId,
+  type Page,
   type RecordKind,
   type RecordPlace,
   type Registry,
@@ -68,6 +70,8 @@ export interface SqliteRegistryOptions {
   readonly checkMs?: number;
   /** It is begun in place of one that was lost: how that came. */
   readonly incomplete?: string;
+  /** What is derived from rows; nothing otherwise. May differ from the one that a file had before, by its version. */
+  readonly derivation?: Derivation;
 }
 
 /** A write or merge that waits for the next commit. */
@@ -94,7 +98,8 @@ export class SqliteRegistry implements Registry {
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
     this.#onTrouble = options.onTrouble ?? (() => {});
-    this.#table = new RecordTable(database, options.totalsOf ?? (() => ({})), options.alikeOf ?? (() => ""));
+    const { totalsOf = () => ({}), alikeOf = () => "", derivation } = options;
+    this.#table = new RecordTable(database, totalsOf, alikeOf, derivation);
     // A new incarnation at each start: the disk may be an old copy, brought back, and others may have writes with the
     // numbers that would be given next. Who looks for that later cannot tell; nor does it help that this copy has none.
     this.#doubtful = new Set(this.#table.pendingClaims());
@@ -189,6 +194,16 @@ export class SqliteRegistry implements Registry {
     if (settled.length > 0) await this.confirm(settled);
   }
 
+  /** What was kept under that name by `keepNote`, here and not at other trackers. */
+  note(name: string): string | undefined {
+    return this.#read(() => this.#table.state(`note ${name}`));
+  }
+
+  /** Keeps a text of this tracker's own over restarts. */
+  keepNote(name: string, text: string): Promise<void> {
+    return this.#enqueue(() => this.#table.setState(`note ${name}`, text));
+  }
+
   /** Resolves if something can be written. */
   probe(): Promise<void> {
     return this.#enqueue(() => {}); // each commit writes the clock
@@ -247,8 +262,8 @@ export class SqliteRegistry implements Registry {
     return this.#read(() => this.#table.get(kind, key));
   }
 
-  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
-    return this.#read(() => this.#table.list(kind, prefix));
+  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
+    return this.#read(() => this.#table.list(kind, prefix, page));
   }
 
   keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
@@ -267,8 +282,16 @@ export class SqliteRegistry implements Registry {
     return this.#read(() => this.#table.claimById(kind, claimId));
   }
 
-  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
-    return this.#read(() => this.#table.claims(kind, prefix));
+  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
+    return this.#read(() => this.#table.claims(kind, prefix, page));
+  }
+
+  derived<V>(place: string): V | undefined {
+    return this.#read(() => this.#table.derived(place));
+  }
+
+  listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[] {
+    return this.#read(() => this.#table.listed(list, page));
   }
 
   total(name: string): number {

@@ -6,6 +6,7 @@ import {
   type Claim,
   type KeyPage,
   type OriginId,
+  type Page,
   type RecordKind,
   type RegistryRecord,
   type RegistryWriter,
@@ -43,8 +44,8 @@ export class Transaction implements RegistryWriter {
     return this.#table.get(kind, key);
   }
 
-  list<V>(kind: RecordKind, prefix: string): readonly { key: string; value: V }[] {
-    return this.#table.list(kind, prefix);
+  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
+    return this.#table.list(kind, prefix, page);
   }
 
   keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
@@ -63,8 +64,16 @@ export class Transaction implements RegistryWriter {
     return this.#table.claimById(kind, claimId);
   }
 
-  claims<V>(kind: RecordKind, prefix: string): readonly Claim<V>[] {
-    return this.#table.claims(kind, prefix);
+  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
+    return this.#table.claims(kind, prefix, page);
+  }
+
+  derived<V>(place: string): V | undefined {
+    return this.#table.derived(place);
+  }
+
+  listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[] {
+    return this.#table.listed(list, page);
   }
 
   total(name: string): number {

@@ -17,12 +17,12 @@ function open() {
 
 test("calls of one turn go out in one frame, and each gets its answer", async () => {
   const { sent, channel, api } = open();
-  const groups = api.groups.list.query();
+  const groups = api.groups.list.query({});
   const resumed = api.session.resume.mutate();
   assert.deepEqual(sent, []);
   await turn();
   assert.deepEqual(JSON.parse(sent.join("\n")), [
-    { id: 1, method: "query", params: { path: "groups.list" } },
+    { id: 1, method: "query", params: { path: "groups.list", input: {} } },
     { id: 2, method: "mutation", params: { path: "session.resume" } },
   ]);
   assert.ok(channel.take('{"id":2,"result":{"type":"data","data":{"accountId":"a","userId":"alice"}}}'));
@@ -46,8 +46,8 @@ test("long calls of one turn go in several frames", async () => {
 
 test("a refusal has its code; a connection that goes has none, now and later", async () => {
   const { channel, api } = open();
-  const call = api.groups.list.query();
-  const waiting = api.groups.list.query();
+  const call = api.groups.list.query({});
+  const waiting = api.groups.list.query({});
   await turn();
   const refusal = { code: -32603, message: "No.", data: { minitorrentCode: "NOT_LOGGED_IN" } };
   channel.take(JSON.stringify({ id: 1, error: refusal }));
@@ -58,7 +58,7 @@ test("a refusal has its code; a connection that goes has none, now and later", a
   channel.close();
   const isLoss = (error: unknown) => error instanceof TRPCClientError && error.shape === undefined;
   await assert.rejects(waiting, isLoss);
-  await assert.rejects(api.groups.list.query(), isLoss);
+  await assert.rejects(api.groups.list.query({}), isLoss);
 });
 
 test("events are told until nobody listens any more, and the tracker hears of that", async () => {
@@ -86,7 +86,7 @@ test("what no tracker says is told from an answer that nobody waits for", () => 
 test("a call that is told to wait goes out again by itself, as often as it is told; nobody hears of it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { sent, channel, api } = open();
-  const call = api.groups.list.query();
+  const call = api.groups.list.query({});
   await turn();
   const data = { minitorrentCode: "TOO_MANY_ATTEMPTS", retryAfterMs: 10_000 };
   const told = JSON.stringify({ id: 1, error: { code: -32603, message: "Wait.", data } });
@@ -114,12 +114,12 @@ test("a wait that is too long, or no number of milliseconds, is a refusal; one o
     channel.take(JSON.stringify({ id, error: { code: -32603, message: "Wait.", data } }));
   };
   for (const [at, retryAfterMs] of [30_001, -1, 1.5, "5", null].entries()) {
-    const call = api.groups.list.query();
+    const call = api.groups.list.query({});
     await turn();
     refuse(at + 1, retryAfterMs);
     await assert.rejects(call, /Wait/);
   }
-  const call = assert.rejects(api.groups.list.query(), /Wait/);
+  const call = assert.rejects(api.groups.list.query({}), /Wait/);
   await turn();
   const before = sent.length;
   for (let times = 0; times < 10_000 && channel.isAsked; times++) {
@@ -139,7 +139,7 @@ test("a wait that is too long, or no number of milliseconds, is a refusal; one o
 
 test("a call that waits is lost with its connection, and a subscription that waits can be ended", async () => {
   const { sent, channel, api } = open();
-  const call = api.groups.list.query();
+  const call = api.groups.list.query({});
   const listening = api.events.subscribe(undefined, { onData: () => undefined });
   await turn();
   const data = { minitorrentCode: "TRACKER_BUSY", retryAfterMs: 20_000 };

@@ -13,13 +13,14 @@ import {
 import { acceptRequest, leaveGroup, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
 import { metainfoFor, type Town, town } from "./fixture.ts";
 
+const ALL = { limit: Number.POSITIVE_INFINITY };
 const share = (place: Town, account: Account, { info, sha1 }: Metainfo, writeId?: string) =>
   place.as(account, (command) => shareFile(command, { groupId: "films", info, sha1 }), writeId);
 const stop = (place: Town, account: Account, fileName: string) =>
   place.as(account, (command) => stopShare(command, "films", fileName));
 const nobody = () => ({ seeders: 0, peers: 0 });
 const names = (place: Town, account: Account) =>
-  listFiles(place.registry, account.accountId, "films", nobody).map(({ fileName }) => fileName);
+  listFiles(place.registry, account.accountId, "films", nobody, ALL).items.map(({ fileName }) => fileName);
 
 test("a file is listed with who shared it and who has it, to members alone", async (t) => {
   const place = town(t);
@@ -29,10 +30,16 @@ test("a file is listed with who shared it and who has it, to members alone", asy
   const { infoHash, sha1 } = metainfo;
   assert.deepEqual(await share(place, alice, metainfo), { infoHash, joinedSwarm: false });
   assert.deepEqual(
-    listFiles(place.registry, alice.accountId, "films", (asked) => {
-      assert.equal(asked, infoHash);
-      return { seeders: 1, peers: 3 };
-    }),
+    listFiles(
+      place.registry,
+      alice.accountId,
+      "films",
+      (asked) => {
+        assert.equal(asked, infoHash);
+        return { seeders: 1, peers: 3 };
+      },
+      ALL,
+    ).items,
     [
       {
         fileName: "a film.mkv",
@@ -154,7 +161,7 @@ test("who joins at one tracker while the last sharer stops at another shares it 
   assert.deepEqual(names(place, bob), []);
   await place.write((writer) => writer.put("share", key, bobs));
   assert.deepEqual(
-    listFiles(place.registry, alice.accountId, "films", nobody).map(({ sharedBy }) => sharedBy),
+    listFiles(place.registry, alice.accountId, "films", nobody, ALL).items.map(({ sharedBy }) => sharedBy),
     ["bob"],
   );
 });

@@ -12,6 +12,7 @@ import { alikeOf } from "../../../src/tracker/look-alikes.ts";
 import type { Passwords } from "../../../src/tracker/password-hasher.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
+import { standingsDerivation } from "../../../src/tracker/standings.ts";
 import { totalsOf } from "../../../src/tracker/totals.ts";
 
 export interface Town {
@@ -38,7 +39,13 @@ export const passwordsHere: Passwords = {
 
 /** @param stampMs the clock of the registry's stamps */
 export function town(t: TestContext, stampMs: () => number = Date.now): Town {
-  const registry = SqliteRegistry.open({ path: ":memory:", nowMs: stampMs, totalsOf, alikeOf });
+  const registry = SqliteRegistry.open({
+    path: ":memory:",
+    nowMs: stampMs,
+    totalsOf,
+    alikeOf,
+    derivation: standingsDerivation,
+  });
   t.after(() => registry.close());
   const town: Town = {
     registry,

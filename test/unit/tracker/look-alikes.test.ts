@@ -101,7 +101,7 @@ describe("ids that look alike", () => {
     await place.write((writer) => writer.endClaim("group", claimId));
     await place.group("Films", alice);
     assert.deepEqual(
-      listGroups(place.registry, alice.accountId).map(({ groupId }) => groupId),
+      listGroups(place.registry, alice.accountId, { limit: 10 }).items.map(({ groupId }) => groupId),
       ["Films"],
     );
   });

@@ -19,6 +19,7 @@ import { Notices } from "../../../src/tracker/notices.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
 import { type LostClaim, type RegistryRecord, recordKey } from "../../../src/tracker/registry/registry.ts";
+import { standingLists } from "../../../src/tracker/standings.ts";
 import { authority, metainfoFor, type Town, town } from "./fixture.ts";
 
 interface Person {
@@ -141,7 +142,7 @@ test("of many files that come at once, who hears of the group is looked up once"
     );
     records.push(...written.records);
   }
-  const listed = t.mock.method(place.registry, "list");
+  const listed = t.mock.method(place.registry, "listed");
   const file = records.filter(({ kind }) => kind === "file");
   assert.equal(file.length, names.length);
   heard();
@@ -152,10 +153,10 @@ test("of many files that come at once, who hears of the group is looked up once"
   );
   assert.deepEqual(fileNames, [names, [], []]);
   const { claimId } = requireGroup(place.registry, "films");
-  const prefixes = listed.mock.calls.map(({ arguments: [, prefix] }) => prefix);
-  assert.equal(prefixes.filter((prefix) => prefix === recordKey(claimId, "")).length, 1);
+  const lists = listed.mock.calls.map(({ arguments: [list] }) => list);
+  assert.equal(lists.filter((list) => list === standingLists.membersOf(claimId)).length, 1);
   // Dave is connected, in no group: nothing is read for him.
-  assert.ok(!prefixes.some((prefix) => prefix.includes(dave.accountId)));
+  assert.ok(!lists.some((list) => list.includes(dave.accountId)));
 });
 
 test("who loses a name to an earlier claim is told, and so are the members of a group that goes with it", async (t) => {

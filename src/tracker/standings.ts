@@ -1,0 +1,213 @@
+// How accounts stand to groups, and which memberships are over, derived from the rows (see `Derivation` in
+// registry/registry.ts): one entry for each pair of account and group, on lists by account, by group and by time, and a
+// count for each group. So no question about one of them reads all of the others. The rules are in groups.ts.
+import {
+  type Derivation,
+  type DerivationReader,
+  type DerivedEntry,
+  type RegistryReader,
+  type RegistryRecord,
+  recordKey,
+} from "./registry/registry.ts";
+import type { MembershipValue, RevocationValue } from "./values.ts";
+
+/** Raise it when an entry comes out differently. */
+const DERIVATION_VERSION = 1;
+/** Digits of a time in milliseconds, so that texts sort as times do. */
+const TIME_DIGITS = 16;
+
+/** How an account stands to a group: of several memberships what counts most. */
+export type Standing = Pick<MembershipValue, "state" | "sinceMs" | "membershipId">;
+
+/** A membership that is over. */
+export type EndedMembership = RevocationValue;
+
+/** Names of lists. */
+export const standingLists = {
+  /** Groups that the account is in or asked to join. */
+  groupsOf: (accountId: string) => `groups of ${accountId}`,
+  /** All groups that the account ever had to do with: they are looked at again when its user id is won or lost. */
+  pairsOf: (accountId: string) => `pairs of ${accountId}`,
+  /** Members, of longest standing first. */
+  membersOf: (groupClaimId: string) => `members of ${groupClaimId}`,
+  /** Requests that wait for the owner, longest first. */
+  requestsTo: (groupClaimId: string) => `requests to ${groupClaimId}`,
+  /** Memberships that are over, by when they ended. */
+  endedIn: (groupClaimId: string) => `ended in ${groupClaimId}`,
+  /** The same of one account. */
+  endedOf: (groupClaimId: string, accountId: string) => `ended in ${groupClaimId} of ${accountId}`,
+} as const;
+
+/** The total that counts a group's members. */
+export function membersTotal(groupClaimId: string): string {
+  return `members of ${groupClaimId}`;
+}
+
+export function standingPlace(groupClaimId: string, accountId: string): string {
+  return recordKey("standing", groupClaimId, accountId);
+}
+
+function membershipPlace(groupClaimId: string, accountId: string, membershipId: string): string {
+  return recordKey("membership", groupClaimId, accountId, membershipId);
+}
+
+/** An account's memberships of a group, what counts most first: `byRank`. */
+function membershipsList(groupClaimId: string, accountId: string): string {
+  return `memberships of ${accountId} in ${groupClaimId}`;
+}
+
+/** What lists by time are sorted by: comes before all that is later, and after nothing of that time. */
+export function timeKey(timeMs: number): string {
+  const isTime = Number.isSafeInteger(timeMs) && timeMs >= 0;
+  return String(isTime ? timeMs : 0).padStart(TIME_DIGITS, "0");
+}
+
+/** Whom a place, or what a list by time is sorted by, is about: its last part, the account or the membership. */
+export function lastPart(key: string): string {
+  return key.slice(key.lastIndexOf("\u001f") + 1);
+}
+
+/** Where the owner's answer to a request stands. */
+export function answerKey(groupClaimId: string, accountId: string, membershipId: string): string {
+  return recordKey(groupClaimId, accountId, membershipId, "answer");
+}
+
+/** True if that membership is over, whatever its own row says. */
+export function isRevoked(reader: RegistryReader, groupClaimId: string, membershipId: string): boolean {
+  return reader.get("revocation", recordKey(groupClaimId, membershipId)) !== undefined;
+}
+
+/**
+ * All that stands between an account and a group: what counts first. Only where trackers were apart can there be a
+ * request beside a membership, or two of either.
+ */
+export function membershipsOf(
+  reader: RegistryReader,
+  groupClaimId: string,
+  accountId: string,
+): readonly MembershipValue[] {
+  // An answer's key comes right after its request's, and counts instead of it.
+  const standing = new Map<string, MembershipValue>();
+  for (const { key, value } of reader.list<unknown>("membership", recordKey(groupClaimId, accountId, ""))) {
+    const membershipId = key.split("\u001f")[2] ?? "";
+    if (isRevoked(reader, groupClaimId, membershipId)) continue;
+    if (isMembership(value)) standing.set(membershipId, value);
+    else standing.delete(membershipId);
+  }
+  return [...standing.values()].sort(byRank);
+}
+
+const RANK = { member: 0, requested: 1, rejected: 2, replaced: 3 } as const;
+
+function byRank(one: MembershipValue, other: MembershipValue): number {
+  return (
+    RANK[one.state] - RANK[other.state] ||
+    one.sinceMs - other.sinceMs ||
+    (one.membershipId < other.membershipId ? -1 : 1)
+  );
+}
+
+export const standingsDerivation: Derivation = {
+  version: DERIVATION_VERSION,
+  kinds: ["membership", "revocation", "user"],
+  placesOf,
+  entryOf: (reader, place) => {
+    const [what, groupClaimId = "", id = "", membershipId = ""] = place.split("\u001f");
+    if (what === "ended") return endedEntry(reader, groupClaimId, id);
+    if (what === "membership") return membershipEntry(reader, groupClaimId, id, membershipId);
+    return standingEntry(reader, groupClaimId, id);
+  },
+};
+
+function placesOf(
+  reader: DerivationReader,
+  { kind, key, claimId, value }: RegistryRecord,
+): readonly string[] {
+  const [groupClaimId = "", id = "", membershipId = ""] = key.split("\u001f");
+  if (kind === "membership") {
+    return [membershipPlace(groupClaimId, id, membershipId), standingPlace(groupClaimId, id)];
+  }
+  if (kind === "user") {
+    const accounts = new Set([...reader.liveClaims("user", key), claimId]);
+    return [...accounts].flatMap((accountId) =>
+      reader
+        .listed(standingLists.pairsOf(accountId), { limit: Number.POSITIVE_INFINITY })
+        .map(({ place }) => place),
+    );
+  }
+  const ended = recordKey("ended", groupClaimId, id);
+  if (!isRevocation(value)) return [ended];
+  const { accountId } = value;
+  return [ended, membershipPlace(groupClaimId, accountId, id), standingPlace(groupClaimId, accountId)];
+}
+
+/** One membership, while it is not over: so that how an account stands to a group is the first of a list. */
+function membershipEntry(
+  reader: DerivationReader,
+  groupClaimId: string,
+  accountId: string,
+  membershipId: string,
+): DerivedEntry | undefined {
+  if (isRevoked(reader, groupClaimId, membershipId)) return undefined;
+  const membership: unknown =
+    reader.get("membership", answerKey(groupClaimId, accountId, membershipId)) ??
+    reader.get("membership", recordKey(groupClaimId, accountId, membershipId));
+  if (!isMembership(membership)) return undefined;
+  const { state, sinceMs } = membership;
+  const value: Standing = { state, sinceMs, membershipId };
+  const byRank = recordKey(String(RANK[state]), timeKey(sinceMs), membershipId);
+  return { value, lists: { [membershipsList(groupClaimId, accountId)]: byRank }, totals: {} };
+}
+
+function standingEntry(
+  reader: DerivationReader,
+  groupClaimId: string,
+  accountId: string,
+): DerivedEntry | undefined {
+  const [first] = reader.listed<Standing>(membershipsList(groupClaimId, accountId), { limit: 1 });
+  if (first === undefined) return undefined;
+  const { value } = first;
+  const { state, sinceMs } = value;
+  const lists: Record<string, string> = { [standingLists.pairsOf(accountId)]: groupClaimId };
+  const totals: Record<string, number> = {};
+  // Whose user id went to somebody else is nobody's member.
+  if (reader.claimById("user", accountId) !== undefined) {
+    const byTime = recordKey(timeKey(sinceMs), accountId);
+    if (state === "member" || state === "requested") lists[standingLists.groupsOf(accountId)] = groupClaimId;
+    if (state === "requested") lists[standingLists.requestsTo(groupClaimId)] = byTime;
+    if (state === "member") {
+      lists[standingLists.membersOf(groupClaimId)] = byTime;
+      totals[membersTotal(groupClaimId)] = 1;
+    }
+  }
+  return { value, lists, totals };
+}
+
+function endedEntry(
+  reader: DerivationReader,
+  groupClaimId: string,
+  membershipId: string,
+): DerivedEntry | undefined {
+  const value: unknown = reader.get("revocation", recordKey(groupClaimId, membershipId));
+  if (!isRevocation(value)) return undefined;
+  const byTime = recordKey(timeKey(value.endedAtMs), membershipId);
+  const lists = {
+    [standingLists.endedIn(groupClaimId)]: byTime,
+    [standingLists.endedOf(groupClaimId, value.accountId)]: byTime,
+  };
+  return { value, lists, totals: {} };
+}
+
+/** Rows may come from other trackers: one that is not of the form counts for nothing. */
+function isMembership(value: unknown): value is MembershipValue {
+  if (typeof value !== "object" || value === null) return false;
+  const { state, sinceMs, membershipId } = value as Partial<MembershipValue>;
+  const isState = typeof state === "string" && Object.hasOwn(RANK, state);
+  return isState && typeof sinceMs === "number" && typeof membershipId === "string";
+}
+
+function isRevocation(value: unknown): value is RevocationValue {
+  return (
+    typeof value === "object" && value !== null && "accountId" in value && typeof value.accountId === "string"
+  );
+}

@@ -12,7 +12,7 @@ import {
 } from "../../../src/tracker/groups.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { currentMember, currentMembers, findGroup } from "../../../src/tracker/memberships.ts";
-import type { RegistryRecord } from "../../../src/tracker/registry/registry.ts";
+import { type RegistryRecord, recordKey } from "../../../src/tracker/registry/registry.ts";
 import { authority, town } from "./fixture.ts";
 
 test("after each of hundreds of commands it says what the registry says", async (t) => {
@@ -62,7 +62,7 @@ test("a row about one group makes nothing about another be read again", async (t
   const known = new KnownMembers(place.registry);
   const films = findGroup(place.registry, "films")?.claimId ?? "";
   const infoHash = "f".repeat(40);
-  await place.write((writer) => writer.put("torrent", infoHash, { groupClaimId: films }));
+  await place.write((writer) => writer.put("torrent", recordKey(infoHash, films, "a.bin", "w"), {}));
   const ask = () => {
     assert.equal(known.member(films, alice.accountId)?.userId, "alice");
     assert.equal(known.member(films, carol.accountId), undefined);
@@ -92,7 +92,7 @@ test("who loses the name to an earlier claim is a member no more, and the torren
   const known = new KnownMembers(place.registry);
   const claimId = findGroup(place.registry, "films")?.claimId ?? "";
   const infoHash = "f".repeat(40);
-  await place.write((writer) => writer.put("torrent", infoHash, { groupClaimId: claimId }));
+  await place.write((writer) => writer.put("torrent", recordKey(infoHash, claimId, "a.bin", "w"), {}));
   const row = (kind: "user" | "group", key: string, seq: number, value: object): RegistryRecord => {
     const stamp = `00000000000${seq}-000000-apart`;
     return { kind, key, claimId: stamp, stamp, origin: "apart", seq, writeId: `w${seq}`, value };

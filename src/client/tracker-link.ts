@@ -266,8 +266,9 @@ export class TrackerLink {
   #lose(connection: Connection): void {
     if (this.#state.status !== "connected" || this.#state.connection !== connection) return;
     this.#log.info({ tracker: connection.tracker }, "tracker lost");
-    connection.socket.close();
+    // First, since a socket that closes is lost too, and one search is enough.
     this.#become({ status: "searching", problem: undefined });
+    connection.socket.close();
     this.#next++;
     this.#search = this.#findTracker();
   }

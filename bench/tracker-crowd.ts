@@ -1,5 +1,7 @@
-// One process full of clients for tracker-clients.ts: bare connections that do what a client does with its tracker
-// (log in by their key, announce, listen, ask whether it is there, and go to the next one when it is not).
+// One process full of clients for tracker-clients.ts: bare connections that do all that a client does with its tracker.
+// Before it counts as there (login.ts): session by its key, events, announcement. Then what it catches up with: its groups,
+// what was revoked in those it holds certificates for, who has what it downloads. It asks whether the tracker is there, and
+// goes to the next one when it is not. Certificates that are held stay in use at a failover: none is asked for then.
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { z } from "zod";
 import { ApiClient } from "../harness/api-client.ts";
@@ -19,6 +21,8 @@ const orderSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("connect-bare"), port: z.number() }),
   z.object({ type: z.literal("end-bare") }),
 ]);
+
+const ownGroupsSchema = z.object({ items: z.array(z.object({ groupId: z.string() })) });
 
 interface Member {
   readonly number: number;
@@ -43,7 +47,8 @@ export function torrentsOf(memberNumber: number): { infoHash: string; isSeed: bo
   const group = Math.floor(memberNumber / CLIENTS_PER_GROUP);
   return Array.from({ length: TORRENTS_PER_CLIENT }, (_, index) => ({
     infoHash: (group * TORRENTS_PER_CLIENT + index).toString(16).padStart(40, "0"),
-    isSeed: true,
+    // One of them is being downloaded.
+    isSeed: index > 0,
   }));
 }
 
@@ -85,7 +90,14 @@ async function prepare(client: ApiClient, { number }: Member): Promise<void> {
     client.keepAlive();
     await client.listen();
     await client.mutate("session.resume");
-    await client.mutate("presence.announce", { listenPort: 1024 + number, torrents: torrentsOf(number) });
+    const torrents = torrentsOf(number);
+    await client.mutate("presence.announce", { listenPort: 1024 + number, torrents });
+    const { items } = ownGroupsSchema.parse(await client.query("groups.mine", {}));
+    if (items.length === 0) throw new Error("a client is in no group");
+    await client.query("groups.revocations", { groupIds: items.map(({ groupId }) => groupId) });
+    for (const { infoHash, isSeed } of torrents) {
+      if (!isSeed) await client.query("presence.peers", { infoHash });
+    }
   } catch (error) {
     client.terminate();
     throw error;

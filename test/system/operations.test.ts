@@ -1,6 +1,7 @@
 // docs/operations.md, walked through with real processes: what it tells an operator to do works, and clients go on
 // meanwhile.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -93,7 +94,10 @@ test("a dead tracker's disk is replaced, with a new key: refused until its finge
     () => scene.trackers[0]?.stderr.includes("a link was refused") ?? false,
     () => "a refusal in the log",
   );
-  const fingerprint = /"fingerprint":"([0-9a-f]{64})"/.exec(replaced.stderr)?.[1];
+  // The log is written behind what the tracker says on stdout.
+  const fingerprintSaid = () => /"fingerprint":"([0-9a-f]{64})"/.exec(replaced.stderr)?.[1];
+  while (fingerprintSaid() === undefined) await once(replaced.child.stderr ?? replaced.child, "data");
+  const fingerprint = fingerprintSaid();
   const [one, two] = scene.trackerAddresses;
   writeFileSync(scene.trackerInfo, `${one}\n${two} sha256:${fingerprint}\n`);
   await restart(scene, 1);

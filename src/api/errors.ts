@@ -44,6 +44,7 @@ export const errorCodes = {
   TRACKER_CANNOT_WRITE: "The tracker cannot write now, and no other one answers.",
   TRACKER_BUSY: "The tracker has more to do than it can do now; wait and try again.",
   TRACKER_KEY_CHANGED: "A tracker shows another key than before.",
+  TRACKER_KEY_UNKNOWN: "A tracker shows a key that no trusted tracker vouches for.",
   ADDRESS_IN_USE: "The address to listen on is taken, or is not this machine's.",
   REGISTRY_DAMAGED: "A tracker's registry is damaged, and no other tracker is there to get it from.",
   DATA_DIR_IN_USE: "Another process uses that data directory.",

@@ -110,6 +110,15 @@ export const fileSummarySchema = z.object({
 });
 export type FileSummary = z.infer<typeof fileSummarySchema>;
 
+/**
+ * SHA-256 of trackers' certificates (DER), in hex: the answering tracker's own, and those that it has seen at the other
+ * addresses of its tracker_info.txt. A client that trusts this tracker accepts them.
+ */
+export const trackerKeysSchema = z.object({
+  fingerprints: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(1_000),
+});
+export type TrackerKeys = z.infer<typeof trackerKeysSchema>;
+
 /** A group certificate for this client's device: what a peer shows and what it checks others by. */
 export const groupCertificateSchema = z.object({
   groupId: z.string(),

@@ -73,6 +73,11 @@ function describe(event: ClientEvent): Notice {
       return event.isFailover
         ? { tone: "warn", text: `The tracker was lost; now at tracker ${event.tracker}.` }
         : { tone: "dim", text: `Connected to tracker ${event.tracker}.` };
+    case "tracker-trusted":
+      return {
+        tone: "warn",
+        text: `First contact with tracker ${event.tracker}: its key sha256:${event.fingerprint} is trusted from now on, and so are the trackers it vouches for. Compare it with the one that the tracker prints.`,
+      };
     case "trackers-unreachable":
       return { tone: "bad", text: `No tracker answers: ${event.reason}` };
     case "clock-wrong":

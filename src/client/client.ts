@@ -145,6 +145,7 @@ export class Client {
         onEvent({ type: "tracker-connected", tracker, isFailover });
         this.#login.connected();
       },
+      onFirstTrust: (tracker, fingerprint) => onEvent({ type: "tracker-trusted", tracker, fingerprint }),
       onUnreachable: (reason) => onEvent({ type: "trackers-unreachable", reason }),
       onClockWrong: (reason) => onEvent({ type: "clock-wrong", reason }),
     });

@@ -182,6 +182,8 @@ export type ClientEvent =
       readonly isBanned: boolean;
     }
   | { readonly type: "tracker-connected"; readonly tracker: string; readonly isFailover: boolean }
+  /** The first of all trackers to be in use: nothing but a comparison by a person can tell whether the key is right. */
+  | { readonly type: "tracker-trusted"; readonly tracker: string; readonly fingerprint: string }
   | { readonly type: "trackers-unreachable"; readonly reason: string }
   /** This machine's clock is further from the tracker's than it may be. */
   | { readonly type: "clock-wrong"; readonly reason: string }

@@ -1,21 +1,28 @@
 // The client's line to the trackers: connected to one of them, at the next one as soon as that one is gone, and a
 // command that was in flight is tried again there once. It knows nothing of what is said over it.
+import { setTimeout as pause } from "node:timers/promises";
 import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { isErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { trackerKeysSchema } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import type { TrackerApi } from "./api-channel.ts";
+import { behind } from "./behind.ts";
 import { findTracker } from "./tracker-search.ts";
 import { openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
 import { aheadOfTrackerMs, clockWarning, type TrackerTime } from "./tracker-time.ts";
+import { TrackerTrust } from "./tracker-trust.ts";
 
 /** A few small calls; a tracker that takes longer is as good as none. */
 const PREPARATION_TIMEOUT_MS = 5_000;
 /** How long a command waits for a connection before it says that there is none: a failover takes less. */
 const CONNECTION_WAIT_MS = 3_000;
+/** Until the tracker vouches for as many keys as there are trackers it is asked again: another may never have been up yet. */
+const FIRST_KEYS_PAUSE_MS = 250;
+const LONGEST_KEYS_PAUSE_MS = 30_000;
 
 export interface TrackerLinkOptions {
   readonly trackers: readonly TrackerAddress[];
@@ -34,6 +41,8 @@ export interface TrackerLinkOptions {
   readonly onUnreachable: (reason: string) => void;
   /** This machine's clock is further from that tracker's than it may be. */
   readonly onClockWrong: (sentence: string) => void;
+  /** A tracker was trusted for no other reason than that it was the first one. */
+  readonly onFirstTrust: (tracker: string, fingerprint: string) => void;
 }
 
 interface Connection {
@@ -50,6 +59,7 @@ export class TrackerLink {
   readonly #options: TrackerLinkOptions;
   readonly #log: Logger;
   readonly #stop = new AbortController();
+  readonly #trust: TrackerTrust;
   #state: LinkState = { status: "searching", problem: undefined };
   #next: number;
   #hasBeenConnected = false;
@@ -64,6 +74,8 @@ export class TrackerLink {
   constructor(options: TrackerLinkOptions) {
     this.#options = options;
     this.#log = options.log;
+    const { trackers, pins, onFirstTrust } = options;
+    this.#trust = new TrackerTrust({ trackers, pins, onFirstTrust });
     this.#next = options.firstTracker;
     this.#search = this.#findTracker();
   }
@@ -87,7 +99,7 @@ export class TrackerLink {
    * Asks the tracker something, and checks the form of its answer. If the connection goes while it is asked, it is
    * asked once more at the next tracker: whatever writes must carry a write id.
    *
-   * @throws MiniTorrentError the tracker's refusal; TRACKERS_UNREACHABLE; TRACKER_KEY_CHANGED; MALFORMED_MESSAGE
+   * @throws MiniTorrentError the tracker's refusal; TRACKERS_UNREACHABLE; TRACKER_KEY_CHANGED, _UNKNOWN; MALFORMED_MESSAGE
    */
   async ask<T>(answer: ZodType<T>, question: (api: TrackerApi) => Promise<unknown>): Promise<T> {
     const first = await this.#connection();
@@ -165,8 +177,9 @@ export class TrackerLink {
 
   /** searching -> connected, however long it takes; ends only when the link is closed. */
   async #findTracker(): Promise<void> {
-    const { identity, pins, localAddress } = this.#options;
+    const { identity, localAddress } = this.#options;
     const trackers = this.#distinctTrackers();
+    const trust = this.#trust;
     const problems = new Map<number, MiniTorrentError>();
     const found = await findTracker<Connection>({
       count: trackers.length,
@@ -180,15 +193,17 @@ export class TrackerLink {
           if (connection !== undefined) this.#lose(connection);
         };
         const socket = await openTrackerSocket({
-          ...{ tracker, identity, pins, localAddress, signal, onClose, log: this.#log },
+          ...{ tracker, identity, trust, localAddress, signal, onClose, log: this.#log },
         });
         connection = { tracker: formatAddress(tracker), socket };
         this.#time = socket.time ?? this.#time; // what is prepared next may ask for certificates
         return connection;
       },
-      prepare: async (connection) => {
+      prepare: async (connection, index) => {
         try {
           await this.#prepare(connection);
+          const tracker = trackers[index];
+          if (tracker !== undefined) trust.accept(tracker, connection.socket.fingerprint);
         } catch (error) {
           connection.socket.close();
           throw error;
@@ -221,6 +236,7 @@ export class TrackerLink {
     this.#hasBeenConnected = true;
     this.#time = connection.socket.time;
     this.#sayClock(connection.tracker);
+    behind(this.#log, "asking for the trackers' keys", this.#learnKeys(connection));
     if (connection.socket.isClosed) this.#lose(connection);
   }
 
@@ -252,6 +268,22 @@ export class TrackerLink {
     this.#options.onClockWrong(sentence);
   }
 
+  /** Asks the tracker which keys it vouches for, again until it has seen those of all: the next failover needs them. */
+  async #learnKeys(connection: Connection): Promise<void> {
+    const isCurrent = () => this.#state.status === "connected" && this.#state.connection === connection;
+    const { api, fingerprint } = connection.socket;
+    for (let pauseMs = FIRST_KEYS_PAUSE_MS; isCurrent(); pauseMs *= 2) {
+      const given = await api.trackers.keys.query().catch(asRefusal);
+      if (!isCurrent()) return;
+      const keys = trackerKeysSchema.safeParse(given);
+      if (keys.success) {
+        this.#trust.vouchedFor(fingerprint, keys.data.fingerprints);
+        if (new Set(keys.data.fingerprints).size >= this.#distinctTrackers().length) return;
+      }
+      await pause(Math.min(pauseMs, LONGEST_KEYS_PAUSE_MS), undefined, { ref: false });
+    }
+  }
+
   async #prepare(connection: Connection): Promise<void> {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(unreachable("not prepared in time")), PREPARATION_TIMEOUT_MS);
@@ -280,10 +312,13 @@ export class TrackerLink {
   }
 }
 
-/** A changed key is what a person has to know; anything else comes to the same. */
+/** A key that is refused is what a person has to know; anything else comes to the same. */
 function problemOf(problems: ReadonlyMap<number, MiniTorrentError>): MiniTorrentError {
   const said = [...problems.values()];
-  return said.find(({ code }) => code === "TRACKER_KEY_CHANGED") ?? unreachable(said[0]);
+  const refusedKey =
+    said.find(({ code }) => code === "TRACKER_KEY_CHANGED") ??
+    said.find(({ code }) => code === "TRACKER_KEY_UNKNOWN");
+  return refusedKey ?? unreachable(said[0]);
 }
 
 function unreachable(cause: unknown): MiniTorrentError {

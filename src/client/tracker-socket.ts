@@ -8,11 +8,11 @@ import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
 import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
-import type { PinStore } from "../identity/pins.ts";
 import { guardOf } from "../net/connection-guard.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
 import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
 import { readTrackerTime, type TrackerTime } from "./tracker-time.ts";
+import type { TrackerTrust } from "./tracker-trust.ts";
 
 /** A timer may run a millisecond before its time. */
 const TIMER_SLACK_MS = 2;
@@ -20,7 +20,7 @@ const TIMER_SLACK_MS = 2;
 export interface TrackerSocketOptions {
   readonly tracker: TrackerAddress;
   readonly identity: DeviceIdentity;
-  readonly pins: PinStore;
+  readonly trust: TrackerTrust;
   /** The address to dial from, so that the tracker sees the one that peers can reach. */
   readonly localAddress: string | undefined;
   /** Gives up connecting; afterwards it means nothing. */
@@ -34,25 +34,33 @@ export interface TrackerSocket {
   readonly isClosed: boolean;
   /** What the tracker said of its clock when the connection was opened. */
   readonly time: TrackerTime | undefined;
+  /** SHA-256 of the certificate that the tracker showed. */
+  readonly fingerprint: string;
   close(): void;
 }
 
 /**
  * Connects to one tracker.
  *
- * @throws MiniTorrentError TRACKER_KEY_CHANGED, or TRACKERS_UNREACHABLE with the reason
+ * @throws MiniTorrentError TRACKER_KEY_CHANGED, TRACKER_KEY_UNKNOWN, or TRACKERS_UNREACHABLE with the reason
  */
 export function openTrackerSocket(options: TrackerSocketOptions): Promise<TrackerSocket> {
   const address = formatAddress(options.tracker);
   const { signal } = options;
   return new Promise((resolve, reject) => {
     let failure: unknown;
+    let fingerprint = "";
     let isOpen = false;
     let isClosed = false;
     const socket = new WebSocket(`wss://${address}/api`, {
       maxPayload: MAX_API_MESSAGE_BYTES * 16,
       perMessageDeflate: false,
-      createConnection: () => dialPinned(options, (error) => (failure ??= error)),
+      createConnection: () => {
+        const failed = (error: unknown) => (failure ??= error);
+        return dialPinned(options, failed, (shown) => {
+          fingerprint = shown;
+        });
+      },
     });
     /** Of all that the socket and its timers call: whatever fails in it is the end of this socket, not of the client. */
     const guard = guardOf((error, where) => {
@@ -119,6 +127,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
         get isClosed() {
           return isClosed;
         },
+        fingerprint,
         close,
       });
     };
@@ -140,9 +149,13 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
   });
 }
 
-/** A TLS socket that is torn down, with the reason, before a byte is said over it if the tracker's key is another one. */
-function dialPinned(options: TrackerSocketOptions, failed: (error: unknown) => void): TLSSocket {
-  const { tracker, identity, pins, localAddress } = options;
+/** A TLS socket that is torn down, with the reason, before a byte is said over it if the tracker's key is not accepted. */
+function dialPinned(
+  options: TrackerSocketOptions,
+  failed: (error: unknown) => void,
+  accepted: (fingerprint: string) => void,
+): TLSSocket {
+  const { tracker, identity, trust, localAddress } = options;
   const socket = connect({
     host: tracker.host,
     port: tracker.port,
@@ -159,7 +172,8 @@ function dialPinned(options: TrackerSocketOptions, failed: (error: unknown) => v
   socket.once("secureConnect", () => {
     try {
       const fingerprint = fingerprintOf(socket.getPeerCertificate().raw);
-      pins.check(formatAddress(tracker), fingerprint, tracker.fingerprint);
+      trust.check(tracker, fingerprint);
+      accepted(fingerprint);
     } catch (error) {
       failed(error);
       socket.destroy();

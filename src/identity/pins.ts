@@ -1,5 +1,6 @@
 // Which certificate each tracker showed when it was first dialled, as SSH's known_hosts: trusted on first use, refused
-// when it changes. A fingerprint in tracker_info.txt stands above what was seen.
+// when it changes. A fingerprint in tracker_info.txt stands above what was seen. Also which keys of other trackers a
+// tracker vouched for (client/tracker-trust.ts decides what that is worth).
 import {
   chmodSync,
   closeSync,
@@ -19,8 +20,14 @@ import { PRIVATE_FILE_MODE, syncFolder } from "./private-files.ts";
 /** Several processes of one user share the file; each holds it for one short statement. */
 const BUSY_TIMEOUT_MS = 10_000;
 
+const VOUCHED_SCHEMA = `
+  CREATE TABLE IF NOT EXISTS vouched (
+    fingerprint TEXT NOT NULL, voucher TEXT NOT NULL, PRIMARY KEY (fingerprint, voucher)
+  ) STRICT, WITHOUT ROWID;
+`;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS pin (address TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  ${VOUCHED_SCHEMA}
 `;
 
 export class PinStore {
@@ -45,6 +52,7 @@ export class PinStore {
       const [found] = database.prepare("PRAGMA quick_check(1)").all();
       if (found?.quick_check !== "ok") throw new Error(String(found?.quick_check));
       database.prepare("SELECT address, fingerprint FROM pin LIMIT 1").get();
+      database.exec(VOUCHED_SCHEMA); // an older file lacks it
       this.#database = database;
     } catch (error) {
       database?.close();
@@ -103,6 +111,41 @@ export class PinStore {
         `prints, then add 'sha256:${fingerprint}' to its line in tracker_info.txt, or remove ${this.#path} to ` +
         "trust anew.",
     );
+  }
+
+  /** Fingerprints of the trackers that vouched for that key. */
+  vouchersOf(fingerprint: string): string[] {
+    const rows = this.#attempt(() =>
+      this.#database.prepare("SELECT voucher FROM vouched WHERE fingerprint = ?").all(fingerprint),
+    );
+    return rows.map(({ voucher }) => String(voucher));
+  }
+
+  /**
+   * Notes all the keys that a tracker vouches for now, in place of what it said before.
+   *
+   * @param voucher the tracker's own fingerprint
+   * @throws MiniTorrentError DISK_FAILED
+   */
+  vouchedFor(voucher: string, fingerprints: readonly string[]): void {
+    this.#attempt(() => this.#replaceVouched(voucher, fingerprints));
+  }
+
+  #replaceVouched(voucher: string, fingerprints: readonly string[]): void {
+    const before = this.#database.prepare("SELECT fingerprint FROM vouched WHERE voucher = ?").all(voucher);
+    const known = new Set(before.map(({ fingerprint }) => fingerprint));
+    const told = new Set(fingerprints);
+    if (known.size === told.size && [...told].every((fingerprint) => known.has(fingerprint))) return;
+    this.#database.exec("BEGIN IMMEDIATE");
+    try {
+      this.#database.prepare("DELETE FROM vouched WHERE voucher = ?").run(voucher);
+      const insert = this.#database.prepare("INSERT INTO vouched (fingerprint, voucher) VALUES (?, ?)");
+      for (const fingerprint of told) insert.run(fingerprint, voucher);
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   /** The next certificate seen at that address is trusted. */

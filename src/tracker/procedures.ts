@@ -56,6 +56,8 @@ export interface RouterServices {
   readonly lists: ListPages;
   /** Memberships that ended after that time are named to members: a certificate of theirs may be valid still. */
   readonly revocationsSinceMs: () => number;
+  /** Fingerprints of this tracker's key and of those that it has seen at the other trackers' addresses. */
+  readonly trackerKeys: () => readonly string[];
   readonly nowMs: () => number;
   readonly counters: {
     loginRefused(): void;

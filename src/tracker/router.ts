@@ -30,6 +30,7 @@ import {
   sha1Schema,
   type TorrentPeers,
   type TrackerEvent,
+  type TrackerKeys,
   userIdSchema,
   writeAttemptSchema,
 } from "../api/schemas.ts";
@@ -289,6 +290,10 @@ const presence = t.router({
   }),
 });
 
+const trackers = t.router({
+  keys: open.query(({ ctx }): TrackerKeys => ({ fingerprints: [...ctx.tracker.trackerKeys()] })),
+});
+
 /** Everything that is told unasked while the connection lasts, whoever is logged in on it. */
 const events = open.subscription(({ ctx }) =>
   observable<readonly TrackerEvent[], unknown>((listener) =>
@@ -296,5 +301,5 @@ const events = open.subscription(({ ctx }) =>
   ),
 );
 
-export const appRouter = t.router({ session, groups, files, presence, events });
+export const appRouter = t.router({ session, groups, files, presence, trackers, events });
 export type AppRouter = typeof appRouter;

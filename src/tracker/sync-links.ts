@@ -111,6 +111,11 @@ export class SyncLinks {
     }));
   }
 
+  /** Fingerprints of the other trackers: as their lines pin them, or as this one saw them first. */
+  keys(): string[] {
+    return this.#peers.map((peer) => this.#keyOf(peer)).filter((key) => key !== undefined);
+  }
+
   /**
    * Resolves when this tracker has what each of the others has that can be reached: at the start, and after all links were
    * closed. One that is not there is not waited for, one that is there and does not link for two seconds.

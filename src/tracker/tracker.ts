@@ -403,6 +403,7 @@ export class Tracker {
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),
         lists: new ListPages(),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),
+        trackerKeys: () => [this.fingerprint, ...(links()?.keys() ?? [])],
         nowMs: () => this.#clockGuard.nowMs(),
         counters: this.#metrics,
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),

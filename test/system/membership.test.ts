@@ -8,6 +8,7 @@ import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
 import { parseAddress } from "../../src/api/addresses.ts";
 import { openTrackerSocket, type TrackerSocket } from "../../src/client/tracker-socket.ts";
+import { TrackerTrust } from "../../src/client/tracker-trust.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
 import { PinStore } from "../../src/identity/pins.ts";
 import { decodeMetainfo, type Metainfo } from "../../src/metainfo/metainfo.ts";
@@ -75,10 +76,11 @@ beforeEach(async () => {
   const identity = await createDeviceIdentity();
   pins = new PinStore(scene.path("pins.sqlite"));
   const tracker = parseAddress(scene.trackerAddresses[0] ?? "");
+  const trust = new TrackerTrust({ trackers: [tracker], pins, onFirstTrust: ignore });
   const socket = await openTrackerSocket({
     tracker,
     identity,
-    pins,
+    trust,
     localAddress: undefined,
     signal: AbortSignal.timeout(30_000),
     onClose: ignore,

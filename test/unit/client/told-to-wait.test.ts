@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { pino } from "pino";
 import { freePorts } from "../../../harness/processes.ts";
 import { openTrackerSocket } from "../../../src/client/tracker-socket.ts";
+import { TrackerTrust } from "../../../src/client/tracker-trust.ts";
 import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
 import { PinStore } from "../../../src/identity/pins.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
@@ -24,8 +25,9 @@ test("calls beyond what a tracker takes in ten seconds are answered when those a
     ...{ log: pino({ level: "silent" }), limits: { callsPerAccount: CALLS } },
   });
   const pins = new PinStore(join(folder, "pins.sqlite"));
+  const trust = new TrackerTrust({ trackers: [address], pins, onFirstTrust: () => undefined });
   const socket = await openTrackerSocket({
-    ...{ tracker: address, identity: await createDeviceIdentity(), pins, localAddress: undefined },
+    ...{ tracker: address, identity: await createDeviceIdentity(), trust, localAddress: undefined },
     ...{ signal: new AbortController().signal, onClose: () => undefined },
     log: pino({ level: "silent" }),
   });

@@ -55,6 +55,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       accountLimits: DEFAULT_TRACKER_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {}, handlerFailed: () => {} },
       certifiedKeys: new CertifiedKeys(1),
+      trackerKeys: () => [],
       reportFault: () => {},
     },
   });

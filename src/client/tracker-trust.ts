@@ -1,0 +1,72 @@
+// Which trackers' keys this client accepts. One key is trusted at first contact, with a notice to the person; after that a
+// key that was never seen is accepted only if a tracker that is trusted already vouches for it, or if a line of
+// tracker_info.txt pins it. Otherwise whoever stands before one tracker that was never dialled would be given the password.
+import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
+import { MiniTorrentError } from "../api/errors.ts";
+import type { PinStore } from "../identity/pins.ts";
+
+export interface TrackerTrustOptions {
+  readonly trackers: readonly TrackerAddress[];
+  readonly pins: PinStore;
+  /** A tracker was trusted for no other reason than that it was the first one. */
+  readonly onFirstTrust: (tracker: string, fingerprint: string) => void;
+}
+
+export class TrackerTrust {
+  readonly #options: TrackerTrustOptions;
+
+  constructor(options: TrackerTrustOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Called before a byte is said to a tracker. Nothing is noted yet: a tracker that then turns out to be of no use must not
+   * be the one that has to vouch for the others.
+   *
+   * @param fingerprint SHA-256 of the certificate that it shows, 64 hex digits
+   * @throws MiniTorrentError TRACKER_KEY_CHANGED, TRACKER_KEY_UNKNOWN
+   */
+  check(tracker: TrackerAddress, fingerprint: string): void {
+    const { pins } = this.#options;
+    const address = formatAddress(tracker);
+    if (tracker.fingerprint !== undefined || pins.get(address) !== undefined) {
+      pins.check(address, fingerprint, tracker.fingerprint);
+      return;
+    }
+    const trusted = this.#trustedKeys();
+    if (trusted.size === 0 || trusted.has(fingerprint)) return;
+    if (pins.vouchersOf(fingerprint).some((voucher) => trusted.has(voucher))) return;
+    throw new MiniTorrentError(
+      "TRACKER_KEY_UNKNOWN",
+      `The tracker at ${address} shows the key sha256:${fingerprint}, which this client has never seen, and no tracker ` +
+        "that it trusts has vouched for it: somebody may be in between. Compare it with the one that the tracker prints; " +
+        `if they are equal, add 'sha256:${fingerprint}' to its line in tracker_info.txt.`,
+    );
+  }
+
+  /**
+   * The tracker is in use from now on: pins its key.
+   *
+   * @throws MiniTorrentError TRACKER_KEY_CHANGED, TRACKER_KEY_UNKNOWN
+   */
+  accept(tracker: TrackerAddress, fingerprint: string): void {
+    this.check(tracker, fingerprint);
+    const isFirst = this.#trustedKeys().size === 0;
+    const address = formatAddress(tracker);
+    this.#options.pins.check(address, fingerprint, tracker.fingerprint);
+    if (isFirst) this.#options.onFirstTrust(address, fingerprint);
+  }
+
+  /** The tracker with the key `voucher` has seen these keys at the addresses of its tracker_info.txt. */
+  vouchedFor(voucher: string, fingerprints: readonly string[]): void {
+    if (this.#trustedKeys().has(voucher)) this.#options.pins.vouchedFor(voucher, fingerprints);
+  }
+
+  #trustedKeys(): Set<string> {
+    const { trackers, pins } = this.#options;
+    const keys = trackers.map(
+      (tracker) => tracker.fingerprint?.toLowerCase() ?? pins.get(formatAddress(tracker)),
+    );
+    return new Set(keys.filter((key) => key !== undefined));
+  }
+}

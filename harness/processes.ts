@@ -31,7 +31,7 @@ const healthSchema = z.object({
   trackerId: z.string(),
   digest: z.string(),
   isServing: z.boolean(),
-  cannotWrite: z.object({ reason: z.string() }).nullable(),
+  cannotWrite: z.object({ reason: z.string(), sentence: z.string() }).nullable(),
   clientsOnline: z.number(),
   links: z.array(z.object({ address: z.string(), state: z.string() }).loose()),
 });

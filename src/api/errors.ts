@@ -29,6 +29,7 @@ export const errorCodes = {
   FILE_EXISTS: "The name is taken by other content.",
   FILE_NOT_FOUND: "There is no such file on this machine.",
   FILE_CHANGED: "The file changed since it was shared.",
+  FILE_UNREADABLE: "The file, or its folder, may not be read.",
   NOT_A_FILE: "The path is not a regular file.",
   NOT_SHARED: "This client does not share that file.",
   UNKNOWN_DOWNLOAD: "There is no such download.",

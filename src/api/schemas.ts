@@ -2,10 +2,8 @@
 // Nothing here decides; limits are limits of form. Error codes are in errors.ts.
 import { isIP } from "node:net";
 import { z } from "zod";
+import { MAX_INFO_LENGTH } from "./file-limits.ts";
 import { idProblem } from "./ids.ts";
-
-/** Most bytes that one message between client and tracker may have; a metainfo of 4,096 pieces needs 84 KB. */
-export const MAX_API_MESSAGE_BYTES = 1024 * 1024;
 
 export const userIdSchema = idSchema("user id");
 export const groupIdSchema = idSchema("group id");
@@ -39,7 +37,7 @@ export const writeAttemptSchema = z.object({
 });
 export type WriteAttempt = z.infer<typeof writeAttemptSchema>;
 /** A bencoded `info` dictionary (BEP 3), base64. */
-export const infoSchema = z.base64().max(256 * 1024);
+export const infoSchema = z.base64().max(MAX_INFO_LENGTH);
 /** A certificate request (PKCS #10), PEM: one for a P-256 key has less than 1 KB. */
 export const certificateRequestSchema = z.string().max(4096);
 export const portSchema = z.number().int().min(1).max(65535);

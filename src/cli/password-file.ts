@@ -2,6 +2,7 @@
 // the password neither in its lines nor among its arguments, which every user of the machine can read (ps).
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
+import { readProblem } from "../storage/disk-errors.ts";
 import { decodeText } from "./input-lines.ts";
 
 /** A password has at most 1,024 characters. */
@@ -23,7 +24,11 @@ export function readPasswordFile(path: string): string {
       closeSync(file);
     }
   } catch (error) {
-    throw unusable(path, error instanceof Error ? error.message : String(error), error);
+    throw unusable(
+      path,
+      readProblem(error) ?? (error instanceof Error ? error.message : String(error)),
+      error,
+    );
   }
   const end = bytes.subarray(0, lengthBytes).indexOf("\n");
   const line = decodeText(bytes.subarray(0, end === -1 ? lengthBytes : end));

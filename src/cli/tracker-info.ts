@@ -11,6 +11,7 @@ import {
   type TrackerAddress,
 } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { readProblem } from "../storage/disk-errors.ts";
 
 const EXPECTED = "expected is IP:PORT or 'IP PORT', then nothing or sha256:<64 hex digits>";
 /** What somebody would ever write by hand fits many times; a film given by mistake does not. */
@@ -155,7 +156,10 @@ function unreadable(path: string, error: unknown): MiniTorrentError {
     case "EACCES":
       return wrong(`${path} may not be read: its permissions forbid it.`, error);
     default:
-      return wrong(`${path} cannot be read: ${asMiniTorrentError(error).message}`, error);
+      return wrong(
+        `${path} cannot be read: ${readProblem(error) ?? asMiniTorrentError(error).message}.`,
+        error,
+      );
   }
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { WebSocket } from "ws";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
+import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import { guardOf } from "../net/connection-guard.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
@@ -14,6 +14,8 @@ import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./t
 import { readTrackerTime, type TrackerTime } from "./tracker-time.ts";
 import type { TrackerTrust } from "./tracker-trust.ts";
 
+/** An answer is one metainfo, or a page of a list. */
+const MAX_ANSWER_BYTES = 4 * MAX_API_MESSAGE_BYTES;
 /** A timer may run a millisecond before its time. */
 const TIMER_SLACK_MS = 2;
 
@@ -53,7 +55,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
     let isOpen = false;
     let isClosed = false;
     const socket = new WebSocket(`wss://${address}/api`, {
-      maxPayload: MAX_API_MESSAGE_BYTES * 16,
+      maxPayload: MAX_ANSWER_BYTES,
       perMessageDeflate: false,
       createConnection: () => {
         const failed = (error: unknown) => (failure ??= error);

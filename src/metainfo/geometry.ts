@@ -1,21 +1,24 @@
 // How a file is cut: pieces and blocks (BEP 3). Pure arithmetic, no bytes.
 import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_FILE_LENGTH_BYTES, MAX_PIECE_LENGTH_BYTES } from "../api/file-limits.ts";
 
 /** 16 KiB, what every BitTorrent implementation asks for at once (BEP 3: "all current implementations use 2^14"). */
 export const BLOCK_LENGTH_BYTES = 16 * 1024;
-/** Smallest and largest piece length that miniTorrent makes. */
+/** Smallest piece length that miniTorrent makes. */
 export const MIN_PIECE_LENGTH_BYTES = 256 * 1024;
-export const MAX_PIECE_LENGTH_BYTES = 16 * 1024 * 1024;
 /** Each piece costs its messages, thread hops and `have`s: up to 1 MiB they are made larger from so many pieces on, which
  * are still plenty for a swarm to pass around... */
 const ENOUGH_PIECES = 1024;
 const HANDY_PIECE_LENGTH_BYTES = 1024 * 1024;
-/** ...and beyond that only from so many on: the metainfo stays under 100 KB. */
+/** ...and beyond that only from so many on: the metainfo stays under 100 KB up to
+ * 64 GiB. Then pieces are as large as they may be, and their number grows. */
 const MOST_PIECES = 4096;
 
 /**
  * The power of two from 256 KiB up that gives at most 1,024 pieces; above 1 MiB at most 4,096 pieces, and no more than
  * 16 MiB.
+ *
+ * @param lengthBytes at most MAX_FILE_LENGTH_BYTES
  */
 export function choosePieceLengthBytes(lengthBytes: number): number {
   let pieceLengthBytes = MIN_PIECE_LENGTH_BYTES;
@@ -38,7 +41,7 @@ export class Geometry {
 
   /** @throws MiniTorrentError MALFORMED_MESSAGE when a length is not a whole number in range */
   constructor(lengthBytes: number, pieceLengthBytes: number) {
-    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0) {
+    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0 || lengthBytes > MAX_FILE_LENGTH_BYTES) {
       throw new MiniTorrentError("MALFORMED_MESSAGE", `A file cannot have ${lengthBytes} bytes.`);
     }
     if (

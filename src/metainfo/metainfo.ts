@@ -3,12 +3,11 @@
 import { createHash } from "node:crypto";
 import bencode from "bencode";
 import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_FILE_LENGTH_BYTES } from "../api/file-limits.ts";
 import { decodeDictionary } from "./bencoding.ts";
 import { Geometry } from "./geometry.ts";
 
 const SHA1_BYTES = 20;
-/** 2^50 bytes: past it, offsets and piece counts stop being sensible numbers. */
-const MAX_FILE_LENGTH_BYTES = 2 ** 50;
 const MAX_FILE_NAME_BYTES = 255;
 const RESERVED_ON_WINDOWS = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
 
@@ -87,7 +86,8 @@ export function encodeMetainfo(parts: MetainfoParts): Metainfo {
 export function decodeMetainfo(info: Uint8Array): Metainfo {
   const dictionary = decodeDictionary(info);
   const lengthBytes = wholeNumber(dictionary, "length");
-  if (lengthBytes > MAX_FILE_LENGTH_BYTES) refuse(`its length of ${lengthBytes} bytes is beyond reason`);
+  if (lengthBytes > MAX_FILE_LENGTH_BYTES)
+    refuse(`its length of ${lengthBytes} bytes is more than a file may have`);
   const geometry = new Geometry(lengthBytes, wholeNumber(dictionary, "piece length"));
   const pieceHashes = bytes(dictionary, "pieces");
   if (pieceHashes.length !== geometry.pieceCount * SHA1_BYTES) {

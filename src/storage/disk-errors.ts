@@ -1,5 +1,5 @@
 // What a refusal of the operating system means to a person: errno → code, what happened, where, and what to do.
-import { MiniTorrentError } from "../api/errors.ts";
+import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 
 /** The worker's own code for a file that ended before it should. */
 export const SHORT_READ = "SHORT_READ";
@@ -36,41 +36,77 @@ export function writeError(error: unknown, path: string): MiniTorrentError {
     case "EISDIR":
       return refuse("it is a folder; choose another name");
     case "ELOOP":
-      return refuse("it is a symbolic link; remove it or choose another place");
+      return refuse("it is a symbolic link, or its links lead in a circle; choose another place");
     case "ENAMETOOLONG":
       return refuse("the name is too long for its file system; choose another");
     case "EXDEV":
       return refuse("it is on another file system than the data; choose a name in the same folder");
+    case "ENXIO":
+    case "ENODEV":
+      return refuse("it is a socket or a device; choose another name");
+    case "EMFILE":
+    case "ENFILE":
+      return refuse("too many files are open; raise `ulimit -n`, then try again");
     default:
       return diskFailed(error, `write ${path}`);
   }
 }
 
+/**
+ * What stands against reading a path that somebody typed, and what to do: one table for files to share, tracker files and
+ * password files. undefined: the disk itself refuses.
+ */
+const READ_PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly remedy: string }>> = {
+  ENOENT: { code: "FILE_NOT_FOUND", remedy: "there is no file of that name: check the path" },
+  ENOTDIR: { code: "FILE_NOT_FOUND", remedy: "a part of the path is no folder: check the path" },
+  ELOOP: { code: "FILE_NOT_FOUND", remedy: "its symbolic links lead in a circle: name the file itself" },
+  ENAMETOOLONG: { code: "FILE_NOT_FOUND", remedy: "the path is longer than the system allows: check it" },
+  EISDIR: { code: "NOT_A_FILE", remedy: "it is a folder: name a file" },
+  ENXIO: { code: "NOT_A_FILE", remedy: "it is a socket or a device, not a regular file: name a file" },
+  ENODEV: { code: "NOT_A_FILE", remedy: "it is a device, not a regular file: name a file" },
+  EOPNOTSUPP: { code: "NOT_A_FILE", remedy: "it is a socket, not a regular file: name a file" },
+  EACCES: {
+    code: "FILE_UNREADABLE",
+    remedy: "you may not read it: change the permissions of it or its folder",
+  },
+  EPERM: {
+    code: "FILE_UNREADABLE",
+    remedy: "you may not read it: change the permissions of it or its folder",
+  },
+  EMFILE: { code: "LIMIT_REACHED", remedy: "too many files are open: raise `ulimit -n`, then try again" },
+  ENFILE: {
+    code: "LIMIT_REACHED",
+    remedy: "the machine has too many files open: close programs, then try again",
+  },
+  ESTALE: { code: "FILE_CHANGED", remedy: "its network file system replaced it meanwhile: try again" },
+};
+
+/** Why a path cannot be read, as the end of a sentence; undefined: none of what people can resolve at the path. */
+export function readProblem(error: unknown): string | undefined {
+  return READ_PROBLEMS[errnoOf(error) ?? ""]?.remedy;
+}
+
 /** For a file that is being read. An error that is ours already stays as it is. */
 export function readError(error: unknown, path: string): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
-  switch (errnoOf(error)) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return new MiniTorrentError("FILE_NOT_FOUND", `There is no file ${path}: check the path.`, {
-        cause: error,
-      });
-    case "EISDIR":
-      return new MiniTorrentError("NOT_A_FILE", `${path} is a folder: name a file.`, { cause: error });
-    case "EACCES":
-    case "EPERM":
-      return new MiniTorrentError("DISK_FAILED", `${path} cannot be read: change its permissions.`, {
-        cause: error,
-      });
-    case SHORT_READ:
-      return fileChanged(path, error);
-    default:
-      return diskFailed(error, `read ${path}`);
-  }
+  const errno = errnoOf(error) ?? "";
+  if (errno === SHORT_READ) return fileChanged(path, error);
+  const problem = READ_PROBLEMS[errno];
+  if (problem === undefined) return diskFailed(error, `read ${path}`);
+  return new MiniTorrentError(problem.code, `${path} cannot be read: ${problem.remedy}.`, { cause: error });
 }
 
 export function fileChanged(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError("FILE_CHANGED", `${path} changed meanwhile: share it again.`, { cause });
+}
+
+/** For a file whose size is not how many bytes it gives, such as those of /proc and /sys: it cannot be served in pieces. */
+export function sizeUntrue(path: string, cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError(
+    "NOT_A_FILE",
+    `${path} does not have the size that the system says, as the files of /proc: copy it (cat ${path} > copy), then share the copy.`,
+    { cause },
+  );
 }
 
 /** For a part file that something else has written to. */

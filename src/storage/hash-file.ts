@@ -1,12 +1,15 @@
 // Both hashes of a file that is to be shared, the whole file's and each piece's, in one read: one worker reads and hashes
 // the pieces, another hashes the whole from the same memory. So both hashes are of the same bytes whatever happens to
 // the file meanwhile; and a file that changes meanwhile is refused.
+import type { FileHandle } from "node:fs/promises";
+import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_FILE_LENGTH_BYTES } from "../api/file-limits.ts";
 import { choosePieceLengthBytes, Geometry } from "../metainfo/geometry.ts";
 import type { Digest } from "./digest.ts";
-import { fileChanged, readError } from "./disk-errors.ts";
+import { fileChanged, readError, sizeUntrue } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES, type DiskPool } from "./disk-pool.ts";
-import { factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
+import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 
 /** One that is read into, one that is hashed, and two so that neither thread waits for the other. */
 const CHUNKS_AT_ONCE = 4;
@@ -30,13 +33,17 @@ export interface HashedFile {
 }
 
 /**
- * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, FILE_CHANGED, DISK_FAILED; the signal's reason when it is aborted
+ * @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, NOT_A_FILE, FILE_CHANGED, DISK_FAILED; LIMIT_REACHED if it is too large, before any of it is hashed; the signal's reason when it is aborted
  */
 export async function hashFile(path: string, options: HashFileOptions): Promise<HashedFile> {
   const { signal } = options;
   signal?.throwIfAborted();
   const { handle, facts } = await openRegularFile(path);
   try {
+    if (facts.lengthBytes > MAX_FILE_LENGTH_BYTES) throw tooLarge(path, facts.lengthBytes);
+    // Files that are made as they are read say 0, or a page, whatever is in them.
+    const { bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, facts.lengthBytes);
+    if (bytesRead > 0) throw await whyNotAsLong(path, handle, facts);
     const pieceLengthBytes = options.pieceLengthBytes ?? choosePieceLengthBytes(facts.lengthBytes);
     const geometry = new Geometry(facts.lengthBytes, pieceLengthBytes);
     const file = { fd: handle.fd, path };
@@ -45,10 +52,24 @@ export async function hashFile(path: string, options: HashFileOptions): Promise<
     if (!isSameFacts(facts, factsOf(await handle.stat()))) throw fileChanged(path);
     return { ...facts, pieceLengthBytes, ...hashes };
   } catch (error) {
-    throw error === signal?.reason && signal?.aborted ? error : readError(error, path);
+    if (error === signal?.reason && signal?.aborted) throw error;
+    const failure = readError(error, path);
+    throw failure.code === "FILE_CHANGED" ? await whyNotAsLong(path, handle, facts) : failure;
   } finally {
     await handle.close();
   }
+}
+
+/** More or fewer bytes came than the file's size says: it was written to meanwhile, or it always says another size. */
+async function whyNotAsLong(path: string, handle: FileHandle, facts: FileFacts): Promise<MiniTorrentError> {
+  return isSameFacts(facts, factsOf(await handle.stat())) ? sizeUntrue(path) : fileChanged(path);
+}
+
+function tooLarge(path: string, lengthBytes: number): MiniTorrentError {
+  return new MiniTorrentError(
+    "LIMIT_REACHED",
+    `${path} has ${lengthBytes} bytes, and a shared file at most ${MAX_FILE_LENGTH_BYTES} (2 TiB): split it, and share the parts.`,
+  );
 }
 
 type Hashes = Pick<HashedFile, "pieceHashes" | "sha1">;

@@ -2,7 +2,8 @@
 // by halves (the buddy system: Knowlton 1965) into the powers of two that piece lengths are, and used again and again:
 // touching fresh memory costs a page fault for each 4 KiB, and memory that a worker has seen is freed late. Refuses
 // rather than waits.
-import { BLOCK_LENGTH_BYTES, MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry.ts";
+import { MAX_PIECE_LENGTH_BYTES } from "../api/file-limits.ts";
+import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 
 /** What 800 MB/s need to cover 80 ms between a piece's first block and its being on disk. */
 const DEFAULT_LIMIT_BYTES = 64 * 1024 * 1024;

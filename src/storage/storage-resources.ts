@@ -1,7 +1,7 @@
 // What all torrents of a process share to keep their files: the threads of the disk, and memory for pieces on their way in
 // and out, which is divided here.
 import { MiniTorrentError } from "../api/errors.ts";
-import { MAX_PIECE_LENGTH_BYTES } from "../metainfo/geometry.ts";
+import { MAX_PIECE_LENGTH_BYTES } from "../api/file-limits.ts";
 import { DiskPool } from "./disk-pool.ts";
 import { FrameCache } from "./frame-cache.ts";
 import { PieceMemory } from "./piece-memory.ts";

@@ -5,7 +5,7 @@ import { callTRPCProcedure, getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCErro
 import { isObservable } from "@trpc/server/observable";
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
+import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { eventText } from "./event-text.ts";
 import type { RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";

@@ -1,7 +1,7 @@
 // The clients' WebSockets at a tracker (client-socket.ts), with what they have together: one heartbeat, one budget of memory,
 // one end.
 import { type WebSocket, WebSocketServer } from "ws";
-import { MAX_API_MESSAGE_BYTES } from "../api/schemas.ts";
+import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { ByteBudget, type ByteBudgetLimits } from "./byte-budget.ts";
 import { type Arrival, ClientSocket, type ClientSurroundings } from "./client-socket.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -30,7 +30,7 @@ const BUDGET: ByteBudgetLimits = {
   member: { connection: 10 * MIB, account: 24 * MIB, network: 48 * MIB, total: 64 * MIB },
 };
 /** A message up to this is read, and refused with a sentence; a longer one closes the connection with 1009 (RFC 6455). */
-const MAX_READ_BYTES = 2 * MAX_API_MESSAGE_BYTES;
+const MAX_READ_BYTES = MAX_API_MESSAGE_BYTES + MIB;
 /** Pieces of an unfinished message, and frames of one: our clients' have far fewer, of 16 KiB each and one. */
 const MAX_PIECES = 4_096;
 const MAX_FRAMES = 64;

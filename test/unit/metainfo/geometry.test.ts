@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { MAX_FILE_LENGTH_BYTES, MAX_PIECE_LENGTH_BYTES } from "../../../src/api/file-limits.ts";
 import {
   BLOCK_LENGTH_BYTES,
   choosePieceLengthBytes,
   Geometry,
-  MAX_PIECE_LENGTH_BYTES,
   MIN_PIECE_LENGTH_BYTES,
 } from "../../../src/metainfo/geometry.ts";
 
@@ -63,6 +63,7 @@ test("lengths that are no lengths are refused", () => {
     [1.5, 2 ** 18],
     [Number.NaN, 2 ** 18],
     [2 ** 60, 2 ** 18],
+    [MAX_FILE_LENGTH_BYTES + 1, MAX_PIECE_LENGTH_BYTES],
     [1, 0],
     [1, 2 ** 13],
     [1, 2 ** 25],

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { appendFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
+import { mkdir, open, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { MAX_FILE_LENGTH_BYTES } from "../../../src/api/file-limits.ts";
 import { choosePieceLengthBytes } from "../../../src/metainfo/geometry.ts";
 import { hashFile } from "../../../src/storage/hash-file.ts";
 import { content, metainfoOf, sha1Hex, withCode, workplaceFor } from "./workplace.ts";
@@ -82,4 +84,67 @@ test("hashing that is aborted stops, and the pool works on", async (t) => {
   await assert.rejects(hashing, (error) => error === reason);
   assert.ok(calls < 8);
   assert.equal((await hashFile(place.path, place)).lengthBytes, 8 * 1024 * 1024);
+});
+
+test("a file that is larger than may be shared is refused before any of it is hashed", async (t) => {
+  const place = await workplaceFor(t);
+  const file = await open(place.path, "w");
+  await file.truncate(MAX_FILE_LENGTH_BYTES + 1);
+  await file.close();
+  let hashedBytes = 0;
+  const hashing = hashFile(place.path, {
+    disk: place.disk,
+    onProgress: (progress) => (hashedBytes = progress.hashedBytes),
+  });
+  await assert.rejects(hashing, { code: "LIMIT_REACHED", message: /2 TiB.*split it/ });
+  assert.equal(hashedBytes, 0);
+});
+
+test("hashing the largest file that may be shared begins", async (t) => {
+  const place = await workplaceFor(t);
+  const file = await open(place.path, "w");
+  await file.truncate(MAX_FILE_LENGTH_BYTES);
+  await file.close();
+  const ending = new AbortController();
+  const hashing = hashFile(place.path, {
+    disk: place.disk,
+    signal: ending.signal,
+    onProgress: () => ending.abort(),
+  });
+  await assert.rejects(hashing, { name: "AbortError" });
+});
+
+const isLinux = process.platform === "linux";
+test("a file whose size is not how many bytes it gives is not shared as empty", {
+  skip: !isLinux,
+}, async (t) => {
+  const place = await workplaceFor(t);
+  // Both say another size than they have: 0, and a page.
+  for (const path of ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"]) {
+    const refused = { code: "NOT_A_FILE", message: /copy it .* share the copy/ };
+    await assert.rejects(hashFile(path, { disk: place.disk }), refused);
+  }
+});
+
+test("each path that cannot be read is refused with what is wrong with it", { skip: !isLinux }, async (t) => {
+  const place = await workplaceFor(t);
+  const at = (name: string) => join(place.folder, name);
+  const server = createServer().listen(at("socket"));
+  t.after(() => server.close());
+  await symlink(at("loop"), at("loop"));
+  await mkdir(at("folder"));
+  await writeFile(at("unreadable"), "x", { mode: 0 });
+  const refusals = [
+    ["socket", "NOT_A_FILE", /a socket or a device/],
+    ["loop", "FILE_NOT_FOUND", /in a circle/],
+    ["folder", "NOT_A_FILE", /folder/],
+    ["none", "FILE_NOT_FOUND", /check the path/],
+    ["n".repeat(300), "FILE_NOT_FOUND", /longer than/],
+    ["folder/../none/x", "FILE_NOT_FOUND", /check the path/],
+    // root may read all.
+    ...(process.getuid?.() === 0 ? [] : [["unreadable", "FILE_UNREADABLE", /permissions/] as const]),
+  ] as const;
+  for (const [name, code, message] of refusals) {
+    await assert.rejects(hashFile(at(name), { disk: place.disk }), { code, message }, name);
+  }
 });

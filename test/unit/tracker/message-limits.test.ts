@@ -1,15 +1,20 @@
 // How much a client may send and listen to at once: refused with a sentence while that is possible, cut off beyond it.
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
+import { z } from "zod";
 import { ApiClient } from "../../../harness/api-client.ts";
 import { freePorts } from "../../../harness/processes.ts";
 import type { Address } from "../../../src/api/addresses.ts";
-import { MAX_API_MESSAGE_BYTES } from "../../../src/api/schemas.ts";
+import { MAX_API_MESSAGE_BYTES, MAX_FILE_LENGTH_BYTES } from "../../../src/api/file-limits.ts";
+import { groupCertificateSchema, infoSchema } from "../../../src/api/schemas.ts";
 import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
+import { choosePieceLengthBytes } from "../../../src/metainfo/geometry.ts";
+import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { TrackerLimits } from "../../../src/tracker/limits.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 
@@ -111,4 +116,26 @@ test("an account has so many clients at a time, and room again when one of them 
   await assert.rejects(third.mutate("session.resume"), { code: "NOT_LOGGED_IN" });
   await first.close();
   while ((await login(third).catch(() => undefined)) === undefined) await new Promise(setImmediate);
+});
+
+test("the largest file is listed, and its metainfo fetched, with the longest name", async (t) => {
+  const client = await connect(t);
+  await client.signUp("alice");
+  const writeId = () => crypto.randomUUID();
+  await client.mutate("groups.create", { groupId: "films", writeId: writeId() });
+  const certificate = await client.query("groups.certificate", { groupId: "films" });
+  const pieceLengthBytes = choosePieceLengthBytes(MAX_FILE_LENGTH_BYTES);
+  const { info, sha1 } = encodeMetainfo({
+    fileName: "f".repeat(255),
+    lengthBytes: MAX_FILE_LENGTH_BYTES,
+    pieceLengthBytes,
+    pieceHashes: randomBytes((MAX_FILE_LENGTH_BYTES / pieceLengthBytes) * 20),
+    sha1: "0".repeat(40),
+    authorityPem: groupCertificateSchema.parse(certificate).authorityPem,
+  });
+  const base64 = Buffer.from(info).toString("base64");
+  await client.mutate("files.share", { groupId: "films", info: base64, sha1, writeId: writeId() });
+  const file = { groupId: "films", fileName: "f".repeat(255) };
+  const answer = z.object({ info: infoSchema }).parse(await client.query("files.metainfo", file));
+  assert.equal(answer.info, base64);
 });

@@ -44,7 +44,7 @@ test("a message that is too long is refused with a code, and the connection goes
   await client.signUp("alice");
   const userId = "x".repeat(MAX_API_MESSAGE_BYTES);
   await assert.rejects(client.mutate("session.createUser", { userId }), { code: "LIMIT_REACHED" });
-  await client.query("groups.list");
+  await client.query("groups.list", {});
 });
 
 test("before login a connection holds little of an unfinished message: more of it closes the connection", async (t) => {

@@ -45,10 +45,10 @@ export function idProblem(what: string, id: string): string | undefined {
     }
     if (!/[\p{L}\p{N}\p{Mn}\p{Mc}._@-]/u.test(character)) return `${name} is not allowed: ${rule}`;
     if (character.normalize("NFKC") !== character || !/[\p{XID_Continue}.@-]/u.test(character)) {
-      return `${name} is another form of a character; write the usual one: ${rule}`;
+      return `${name} is another form of a character; use the usual form: ${rule}`;
     }
     if (!OF_EVERY_SCRIPT.test(character) && scriptOf(character) === undefined) {
-      return `${name} is of a script that is not in everyday use; write the ${what} in another one`;
+      return `${name} belongs to a script that is not in everyday use; write the ${what} in another script`;
     }
   }
   if (!/^[\p{L}\p{N}]/u.test(id)) return rule;
@@ -61,9 +61,9 @@ function mixedScripts(what: string, id: string, characters: readonly string[]): 
   const first = characters.find((character) => !OF_EVERY_SCRIPT.test(character)) ?? "";
   const other =
     characters.find((character) => !mixes.some((pattern) => pattern.test(first + character))) ?? "";
-  if (other === "") return `the ${what} mixes scripts that are not written together; use one of them`;
+  if (other === "") return `the ${what} mixes scripts that are not written together; use one script`;
   return (
-    `the ${what} mixes ${scriptOf(first)} and ${scriptOf(other)}, where letters look alike: ${nameOf(other)} beside ` +
+    `the ${what} mixes ${scriptOf(first)} and ${scriptOf(other)}, whose letters look alike: ${nameOf(other)} beside ` +
     `${nameOf(first)}; write all of it in one script`
   );
 }
@@ -76,15 +76,14 @@ function mixedDigits(what: string, characters: readonly string[]): string | unde
   const [first = ""] = digits;
   const other = digits.find((digit) => system(digit) !== system(first));
   if (other === undefined) return undefined;
-  return `the ${what} mixes the digits of two scripts: ${nameOf(other)} beside ${nameOf(first)}; write all digits in one`;
+  return `the ${what} mixes the digits of two scripts: ${nameOf(other)} beside ${nameOf(first)}; use the digits of one script`;
 }
 
 function tooManyMarks(what: string, id: string): string | undefined {
   for (const [marks] of id.normalize("NFD").matchAll(/\p{Mn}{2,}/gu)) {
     const each = [...marks];
     const twice = each.find((mark, index) => mark === each[index + 1]);
-    if (twice !== undefined)
-      return `${nameOf(twice)} stands twice on one letter of the ${what}; leave one out`;
+    if (twice !== undefined) return `${nameOf(twice)} occurs twice on one letter of the ${what}; remove one`;
     if (each.length > MAX_MARKS_ON_A_LETTER) {
       return `a letter of the ${what} has ${each.length} marks; at most ${MAX_MARKS_ON_A_LETTER} can be read`;
     }

@@ -180,7 +180,7 @@ function exactlyTwo(positionals: readonly string[], expected: string): [string, 
 function timeoutMsOf(text: string): number {
   const seconds = /^\d{1,7}(\.\d{1,3})?$/.test(text) ? Number(text) : 0;
   if (seconds > 0) return Math.ceil(seconds * 1000);
-  throw new MiniTorrentError("USAGE", `'${text}' is not a time: --timeout takes seconds, such as 30.`);
+  throw new MiniTorrentError("USAGE", `'${text}' is not a duration; give --timeout in seconds, such as 30.`);
 }
 
 /** @throws MiniTorrentError USAGE */

@@ -104,7 +104,8 @@ export function expandHome(path: string, home: string = homedir()): string {
  * @throws MiniTorrentError INVALID_ARGUMENT if it is empty
  */
 export function absolutePath(path: string, home: string = homedir()): string {
-  if (path === "") throw new MiniTorrentError("INVALID_ARGUMENT", "The path is empty; ./ is this folder.");
+  if (path === "")
+    throw new MiniTorrentError("INVALID_ARGUMENT", "The path is empty; write ./ for the current folder.");
   const absolute = resolve(expandHome(path, home));
   return /[^/]\/+$/.test(path) ? `${absolute}/` : absolute;
 }

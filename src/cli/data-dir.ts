@@ -19,7 +19,7 @@ export function defaultDataDir(
   if (!isAbsolute(base)) {
     throw new MiniTorrentError(
       "USAGE",
-      "HOME is empty, so there is no place for data; set it, or give --data-dir.",
+      "HOME is empty, so there is no default data directory; set HOME, or give --data-dir.",
     );
   }
   return join(base, "minitorrent", part);

@@ -59,12 +59,12 @@ export const downloadCommands: readonly Command[] = [
     name: "cancel",
     arguments: download,
     arity: [2],
-    help: "Give a download up, and remove what there is of it; a part file that has all of it stays.",
+    help: "Cancel a download and remove its part file; a part file that holds the whole file is kept.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const keptPath = await client.cancelDownload(groupId, fileName);
       const cancelled = `The download of [${groupId}] ${fileName} is cancelled.`;
       if (keptPath === undefined) return said(cancelled, { groupId, fileName });
-      const kept = `All of the file had arrived: it stays at ${keptPath}; rename or delete it.`;
+      const kept = `The whole file had arrived and is kept at ${keptPath}; rename or delete it.`;
       return said(`${cancelled} ${kept}`, { groupId, fileName, keptPath });
     },
   },
@@ -156,7 +156,7 @@ function throwIfUnfinished(downloads: readonly DownloadStatus[]): void {
   const more =
     others === 0
       ? ""
-      : ` (and ${others} more ${others === 1 ? "is" : "are"} not complete; show_downloads tells)`;
+      : ` (and ${others} more ${others === 1 ? "is" : "are"} not complete; see show_downloads)`;
   throw new MiniTorrentError(first.code, first.sentence + more);
 }
 
@@ -171,6 +171,6 @@ function problemOf(download: DownloadStatus): { code: ErrorCode; sentence: strin
       if (download.reason === undefined) return undefined;
       return { code: "DOWNLOAD_PAUSED", sentence: `[P] ${name}: ${download.reason}` };
     default:
-      return { code: "TIMED_OUT", sentence: `[D] ${name} is not complete yet; it goes on.` };
+      return { code: "TIMED_OUT", sentence: `[D] ${name} is not complete yet; it continues.` };
   }
 }

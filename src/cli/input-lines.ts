@@ -37,7 +37,7 @@ export async function* readLines(input: AsyncIterable<Uint8Array | string>): Asy
     if (restBytes > MAX_LINE_BYTES) {
       throw new MiniTorrentError(
         "INVALID_ARGUMENT",
-        `Line ${number + 1} of the input has more than 1 MiB: is it a script?`,
+        `Line ${number + 1} of the input is longer than 1 MiB; check that the input is a script.`,
       );
     }
   }

@@ -52,7 +52,7 @@ function describe(event: ClientEvent): Notice {
     case "profile-entry-set-aside":
       return {
         tone: "bad",
-        text: `[${event.groupId}] ${event.fileName}: what was noted of this ${event.kind} is damaged and was set aside (${event.reason}); ${event.kind === "share" ? "share" : "download"} it again.`,
+        text: `[${event.groupId}] ${event.fileName}: the saved entry of this ${event.kind} is damaged and was set aside (${event.reason}); ${event.kind === "share" ? "share" : "download"} it again.`,
       };
     case "held-by-others":
       return {
@@ -76,7 +76,7 @@ function describe(event: ClientEvent): Notice {
     case "tracker-trusted":
       return {
         tone: "warn",
-        text: `First contact with tracker ${event.tracker}: its key sha256:${event.fingerprint} is trusted from now on, and so are the trackers it vouches for. Compare it with the one that the tracker prints.`,
+        text: `First contact with tracker ${event.tracker}: its key sha256:${event.fingerprint} is trusted from now on, as are the trackers that it vouches for. Compare it with the fingerprint that the tracker prints.`,
       };
     case "trackers-unreachable":
       return { tone: "bad", text: `No tracker answers: ${event.reason}` };

@@ -29,13 +29,15 @@ export interface TrackerConsoleOptions {
 const DIGEST_DIGITS_SHOWN = 16;
 const HELP = {
   status: "How this tracker stands: users, groups, files, clients, links to the other trackers.",
-  accounts: "accounts [<prefix>]: user ids that begin so, with what each has; more shows the next.",
-  groups: "groups [<prefix>]: group ids that begin so, with owner and members; more shows the next.",
-  more: "The next part of what accounts or groups listed.",
-  remove_account: "remove_account <user_id>: removes an account for good, once it is confirmed.",
-  remove_group: "remove_group <group_id>: removes a group for good, once it is confirmed.",
+  accounts:
+    "accounts [<prefix>]: list accounts, or those whose user id starts with the prefix; more continues the list.",
+  groups:
+    "groups [<prefix>]: list groups, or those whose group id starts with the prefix; more continues the list.",
+  more: "Show the next part of the last list of accounts or groups.",
+  remove_account: "remove_account <user_id>: remove an account permanently, after confirmation.",
+  remove_group: "remove_group <group_id>: remove a group permanently, after confirmation.",
   backup: "backup <folder>: copies the registry and this tracker's key to a new folder, while it serves.",
-  accept_clock: "Say that this machine's clock is right, after it was set by hours or was wrong before.",
+  accept_clock: "Accept this machine's clock as right, after it was set by hours or was wrong before.",
   help: "This list.",
   quit: "Close this tracker. Clients go on at another one.",
 };
@@ -69,7 +71,7 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
         return;
       case "accept_clock":
         tracker.acceptClock();
-        write("The clock is taken to be right as it is now.");
+        write("The clock is accepted as it is now.");
         return;
       case "accounts":
       case "groups":
@@ -141,7 +143,8 @@ class Lists {
 
   async more(): Promise<void> {
     const next = this.#next;
-    if (next === undefined) this.#options.write("There is no more; accounts and groups begin a list.");
+    if (next === undefined)
+      this.#options.write("The list is at its end; accounts or groups starts a new one.");
     else await this.#show(next.what, next.prefix, next.after);
   }
 
@@ -154,12 +157,12 @@ class Lists {
         : groupLines(await operator.groups(prefix, after, LIST_ROWS));
     this.#next = next === undefined ? undefined : { what, prefix, after: next };
     for (const line of lines) write(line);
-    if (next !== undefined) write("There are others: more shows them.");
+    if (next !== undefined) write("The list continues; type more.");
   }
 }
 
 function accountLines({ items, next }: { items: readonly AccountUsage[]; next: string | undefined }) {
-  if (items.length === 0) return { lines: ["There is no account of such a name."], next };
+  if (items.length === 0) return { lines: ["No account matches."], next };
   const columns = [
     { title: "USER" },
     { title: "OWNS", isNumber: true },
@@ -180,7 +183,7 @@ function accountLines({ items, next }: { items: readonly AccountUsage[]; next: s
 }
 
 function groupLines({ items, next }: { items: readonly GroupUsage[]; next: string | undefined }) {
-  if (items.length === 0) return { lines: ["There is no group of such a name."], next };
+  if (items.length === 0) return { lines: ["No group matches."], next };
   const columns = [{ title: "GROUP" }, { title: "OWNER" }, { title: "MEMBERS", isNumber: true }];
   const rows = items.map(({ groupId, ownerId, members }) => [groupId, ownerId ?? "", String(members)]);
   return { lines: formatTable(columns, rows, VIEW), next };
@@ -198,23 +201,21 @@ async function remove(
     rest.length > 0 ||
     (confirmation !== undefined && confirmation !== CONFIRMATION)
   ) {
-    write(
-      `${word} takes the ${isAccount ? "user id" : "group id"} of what is to be removed, and ${CONFIRMATION} to confirm it.`,
-    );
+    write(`${word} takes one ${isAccount ? "user id" : "group id"}, followed by ${CONFIRMATION} to confirm.`);
     return;
   }
   const name = nameOf(typed);
   // Named before anything is done, so that a slip is seen; the same also says that there is nothing of that name.
   const what = isAccount ? whatAccountHas(operator.account(name)) : whatGroupHas(operator.group(name));
   if (confirmation === undefined) {
-    write(`${what} It cannot be undone: ${word} ${name} ${CONFIRMATION} does it.`);
+    write(`${what} Removal cannot be undone; type ${word} ${name} ${CONFIRMATION} to confirm.`);
     return;
   }
   const unconfirmed = await (isAccount ? operator.removeAccount(name) : operator.removeGroup(name));
-  write(`Removed ${isAccount ? "account" : "group"} ${name}; anybody may take the name.`);
+  write(`Removed ${isAccount ? "account" : "group"} ${name}; the name is free again.`);
   if (unconfirmed.length > 0) {
     write(
-      `Not confirmed by ${unconfirmed.join(", ")}: it goes on there until the trackers are connected again.`,
+      `Not confirmed by ${unconfirmed.join(", ")}: it still exists there until the trackers are connected again.`,
     );
   }
 }
@@ -222,13 +223,13 @@ async function remove(
 function whatAccountHas({ userId, groups, files, rows, bytes }: AccountUsage): string {
   const has = [countOf(groups, "group"), countOf(files, "file"), countOf(rows, "row")].join(", ");
   return (
-    `Account ${userId}: ${has}, ${formatBytes(bytes)}. Its groups fall to their members of longest standing, ` +
-    "its files are shared no longer, its sessions end."
+    `Account ${userId}: ${has}, ${formatBytes(bytes)}. Its groups pass to their longest-standing members, ` +
+    "its files are no longer shared, and its sessions end."
   );
 }
 
 function whatGroupHas({ groupId, ownerId, members }: GroupUsage): string {
-  return `Group ${groupId}: ${countOf(members, "member")}, owned by ${ownerId ?? "nobody"}. Its files are shared no longer.`;
+  return `Group ${groupId}: ${countOf(members, "member")}, owned by ${ownerId ?? "nobody"}. Its files are no longer shared.`;
 }
 
 /** The lines of `status`. */

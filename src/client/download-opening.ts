@@ -144,7 +144,7 @@ async function lookAt(destinationPath: string): Promise<Stats | undefined> {
   }
   throw new MiniTorrentError(
     "FILE_EXISTS",
-    `${destinationPath} is a symbolic link that leads nowhere; remove it or choose another destination.`,
+    `${destinationPath} is a symbolic link to a missing file; remove it or choose another destination.`,
   );
 }
 

@@ -75,7 +75,7 @@ export class Downloads {
     if (stopped.infoHash !== infoHash) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
-        `A download of other content that was called ${stopped.fileName} has stopped; cancel that one first.`,
+        `A stopped download of other content has the name ${stopped.fileName}; cancel it first.`,
       );
     }
     if (stopped.destinationPath !== destinationPath) await stopped.moveTo(destinationPath);

@@ -287,7 +287,7 @@ export class Login {
         behind(
           this.#options.log,
           "ending a session",
-          this.#sessionEnded("Whoever runs the trackers has removed this account; ask them why."),
+          this.#sessionEnded("The operator of the trackers has removed this account; ask them why."),
         );
         return;
       case "request-accepted":

@@ -332,7 +332,7 @@ function unusable(path: string, error: unknown): MiniTorrentError {
   const reason = error instanceof Error ? error.message : String(error);
   return new MiniTorrentError(
     "DISK_FAILED",
-    `The profile ${path} cannot be opened (${reason}): make room if the disk is full, or give another --data-dir.`,
+    `The profile ${path} cannot be opened (${reason}); free space if the disk is full, or give another --data-dir.`,
     { cause: error },
   );
 }

@@ -39,5 +39,5 @@ export function clockTrouble(aheadMs: number): MiniTorrentError | undefined {
 
 function sentenceOf(aheadMs: number): string {
   const where = `${formatClockDifference(aheadMs)} ${aheadMs > 0 ? "ahead of" : "behind"}`;
-  return `This machine's clock is ${where} the tracker's; set it: until then it and other members' machines refuse each other.`;
+  return `This machine's clock is ${where} the tracker's; set it, because until then it and other members' machines refuse each other.`;
 }

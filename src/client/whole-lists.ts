@@ -38,5 +38,8 @@ export async function wholeList<T>(
     if (next === after || all.length > MAX_ITEMS) break;
     after = next;
   }
-  throw new MiniTorrentError("MALFORMED_MESSAGE", "The tracker's list has no end; try another tracker.");
+  throw new MiniTorrentError(
+    "MALFORMED_MESSAGE",
+    "The tracker's list is longer than any real list; use another tracker.",
+  );
 }

@@ -128,7 +128,7 @@ function reasonOf(facts: WhyFacts): string {
   const [first] = contacts;
   if (first !== undefined && contacts.every(({ isClockFailure }) => isClockFailure)) {
     const who = contacts.length === 1 ? `${first.userId}'s machine` : "the members who have it";
-    return `This machine and ${who} refuse each other's certificates because of the time: a clock is wrong, set it.`;
+    return `This machine and ${who} refuse each other's certificates because of the time: a clock is wrong; set it.`;
   }
   if (contacts.length > 0) return "Members who have it are online, and none of them can be reached.";
   const people = holders.length === 0 ? "No member who has it is online" : "Everybody who had it is gone";

@@ -267,7 +267,7 @@ function p256KeyOf(certificate: X509Certificate): KeyObject {
 }
 
 function notP256(cause?: unknown): MiniTorrentError {
-  const sentence = "The certificate's key is not a P-256 key; use the one that this program made.";
+  const sentence = "The certificate's key is not a P-256 key; use the certificate that this program created.";
   return new MiniTorrentError("PEER_REFUSED", sentence, { cause });
 }
 

@@ -180,8 +180,8 @@ export class PinStore {
     const reason = error instanceof Error ? error.message : String(error);
     return new MiniTorrentError(
       "DISK_FAILED",
-      `The trackers' keys cannot be kept in ${this.#path} (${reason}): make room if the disk is full; if the file is damaged, ` +
-        "put it back from a backup, or remove it and compare the fingerprints that the trackers print with those shown next.",
+      `The trackers' keys cannot be kept in ${this.#path} (${reason}); free space if the disk is full. If the file is damaged, ` +
+        "restore it from a backup, or remove it and compare the fingerprints shown at the next start with those that the trackers print.",
       { cause: error },
     );
   }

@@ -112,7 +112,7 @@ export function sizeUntrue(path: string, cause?: unknown): MiniTorrentError {
 /** For a part file that something else has written to. */
 export function changedOnDisk(path: string, pieceCount: number): string {
   const what = pieceCount === 1 ? "A piece" : `${pieceCount} pieces`;
-  return `${what} of ${path} changed on disk after being verified: another program writes to that file. What changed is fetched again.`;
+  return `${what} of ${path} changed on disk after it was verified, so another program is writing to that file. The changed pieces are fetched again.`;
 }
 
 /** For a part file whose name is another file's by now, or nobody's. */

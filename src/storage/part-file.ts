@@ -293,7 +293,7 @@ function taken(path: string, cause: unknown): MiniTorrentError {
 function notOurs(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "FILE_EXISTS",
-    `${path} is there already, and not of a download that is known: remove it or choose another place.`,
+    `${path} exists already and belongs to no known download; remove it or choose another destination.`,
     { cause },
   );
 }

@@ -63,7 +63,7 @@ export class CallTurns {
   take(key: string): Promise<void> {
     const caller = this.#callerOf(key);
     if (caller.waiting.length >= MOST_WAITING_OF_KEY || this.#waitingCount >= MOST_WAITING) {
-      const sentence = "The tracker has too many calls to answer at the moment; try again in 1 s.";
+      const sentence = "The tracker has too many calls waiting; try again in 1 s.";
       return Promise.reject(new MiniTorrentError("TRACKER_BUSY", sentence, { retryAfterMs: RETRY_AFTER_MS }));
     }
     return new Promise((resolve) => {

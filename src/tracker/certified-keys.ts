@@ -61,6 +61,6 @@ function tooMany(mostKeys: number, untilMs: ReadonlyMap<string, number>, nowMs: 
   return new MiniTorrentError(
     "LIMIT_REACHED",
     `Your account has certificates for ${mostKeys} keys, the most that this tracker allows at a time; ` +
-      `keep to clients that run already, or try again in ${minutes} min.`,
+      `use the clients that already run, or try again in ${minutes} min.`,
   );
 }

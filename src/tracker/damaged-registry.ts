@@ -50,7 +50,7 @@ export async function openRegistry(
   const suspectPath = join(dataDir, SUSPECT_FILE);
   const hasRun = hasIdentity(dataDir);
   if (hasRun && !existsSync(path)) {
-    if (others.length === 0) throw refusal(`There is no ${path}, although this tracker has run before.`);
+    if (others.length === 0) throw refusal(`${path} is missing, although this tracker has run before.`);
     log.warn("the registry is missing; clients wait until it has come from another tracker");
     return SqliteRegistry.open({ ...options, path, incomplete: "{}" });
   }
@@ -63,7 +63,7 @@ export async function openRegistry(
     rmSync(suspectPath, { force: true });
     if (!registry.isIncomplete || others.length > 0) return registry;
     registry.close();
-    throw refusal(`${path} took the place of a damaged one, and all has not come yet.`);
+    throw refusal(`${path} replaced a damaged registry and is not complete yet.`);
   } catch (error) {
     if (!(error instanceof MiniTorrentError && error.code === "REGISTRY_DAMAGED")) throw error;
     const from = await servingTracker(others);
@@ -102,7 +102,7 @@ export function reportLoss(incomplete: string, here: VersionVector, log: Logger)
 function refusal(what: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "REGISTRY_DAMAGED",
-    `${what} Start this tracker while another one serves, to get all from there, or put a backup in place of its data ` +
+    `${what} Start this tracker while another tracker serves, to get everything from it, or restore a backup of its data ` +
       "directory (docs/operations.md, A damaged registry).",
     { cause },
   );

@@ -102,8 +102,8 @@ function orDamaged<T>(path: string, read: () => T): T {
 function damagedIdentity(path: string, reason: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "DISK_FAILED",
-    `${path} cannot be used (${reason}): put ${KEY_FILE} and ${CERTIFICATE_FILE} back from a backup, or remove both to ` +
-      "start with a new key, which is then to be given to everybody in tracker_info.txt.",
+    `${path} cannot be used (${reason}); restore ${KEY_FILE} and ${CERTIFICATE_FILE} from a backup, or remove both to ` +
+      "start with a new key, and give everybody a tracker_info.txt with its fingerprint.",
     { cause },
   );
 }

@@ -41,7 +41,7 @@ export class FairSlots {
   #wait(key: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const refused = this.#waiting.push([key], { begin: resolve, refuse: reject });
-      const sentence = "The tracker has too many certificates to sign at the moment; try again in 1 s.";
+      const sentence = "The tracker has too many certificates to sign; try again in 1 s.";
       refused?.refuse(new MiniTorrentError("TRACKER_BUSY", sentence, { retryAfterMs: RETRY_AFTER_MS }));
     });
   }

@@ -80,20 +80,14 @@ export class Operator {
   account(userId: string): AccountUsage {
     const account = this.#accountOf(userId);
     if (account !== undefined) return account;
-    throw new MiniTorrentError(
-      "UNKNOWN_USER",
-      `There is no user '${userId}'; accounts lists those there are.`,
-    );
+    throw new MiniTorrentError("UNKNOWN_USER", `There is no user '${userId}'; type accounts to list them.`);
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP */
   group(groupId: string): GroupUsage {
     const group = this.#groupOf(groupId);
     if (group !== undefined) return group;
-    throw new MiniTorrentError(
-      "UNKNOWN_GROUP",
-      `There is no group '${groupId}'; groups lists those there are.`,
-    );
+    throw new MiniTorrentError("UNKNOWN_GROUP", `There is no group '${groupId}'; type groups to list them.`);
   }
 
   /**

@@ -199,7 +199,7 @@ export class PasswordHasher {
     clearTimeout(deadline);
     const drainMs = (this.#waiting.size * this.#averageMs) / this.#threads.length;
     const retryAfterMs = Math.ceil(Math.min(LONGEST_RETRY_MS, Math.max(SHORTEST_RETRY_MS, drainMs)));
-    const sentence = `The tracker has too many passwords to check at the moment; try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
+    const sentence = `The tracker has too many passwords to check; try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
     reject(new MiniTorrentError("TRACKER_BUSY", sentence, { cause, retryAfterMs }));
   }
 }

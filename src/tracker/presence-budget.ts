@@ -49,15 +49,15 @@ export function refusalOf(
 ): string | undefined {
   const { perClient, perAccount, perAccountWhenCrowded } = budget;
   if (client.partCount >= perClient) {
-    return `A client can take part in ${perClient} torrents at a time; stop sharing some.`;
+    return `A client can take part in ${perClient} torrents at a time; stop sharing some files.`;
   }
   if (total >= budget.total) {
-    return `This tracker keeps ${budget.total} announced torrents, the most that it has memory for; try again later.`;
+    return `This tracker is at its limit of ${budget.total} announced torrents; try again later.`;
   }
   if (!client.isLocal || account.localParts < perAccountWhenCrowded) return undefined;
   if (account.localParts >= perAccount) {
-    return `The clients of an account can take part in ${perAccount} torrents together; stop sharing some.`;
+    return `The clients of an account can take part in ${perAccount} torrents in total; stop sharing some files.`;
   }
   if (total < budget.crowded) return undefined;
-  return `Many share now, and an account can take part in ${perAccountWhenCrowded} torrents meanwhile; the others are not found.`;
+  return `The tracker is crowded, so an account can take part in ${perAccountWhenCrowded} torrents; the others are not announced until it is less busy.`;
 }

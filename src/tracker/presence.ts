@@ -289,7 +289,7 @@ export class Presence implements SoftState {
     if (this.#slices.countOf(keyOf(client)) >= MAX_UNDER_WAY) {
       throw new MiniTorrentError(
         "LIMIT_REACHED",
-        `${MAX_UNDER_WAY} announcements of this client are under way; wait for their answers.`,
+        `${MAX_UNDER_WAY} announcements of this client are unanswered; wait for the answers.`,
       );
     }
     await this.#slices.run(keyOf(client), steps(client));
@@ -680,7 +680,7 @@ function trackerKey(trackerId: string): string {
 }
 
 function notLoggedIn(): MiniTorrentError {
-  return new MiniTorrentError("NOT_LOGGED_IN", "Nobody is logged in on this connection; login first.");
+  return new MiniTorrentError("NOT_LOGGED_IN", "No user is logged in on this connection; log in first.");
 }
 
 function* partsOf({ groups }: PresentClient): Generator<Part> {

@@ -142,7 +142,10 @@ export const open = t.procedure.use(async ({ ctx, next }) => {
   const { connection, tracker } = ctx;
   await tracker.turns.take(callerOf(connection));
   if (tracker.connections.byId(connection.id) === undefined) {
-    throw new MiniTorrentError("NOT_LOGGED_IN", "The connection was closed before the call's turn came.");
+    throw new MiniTorrentError(
+      "NOT_LOGGED_IN",
+      "The connection was closed before the call was run; connect and log in again.",
+    );
   }
   return await next();
 });

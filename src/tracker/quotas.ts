@@ -82,28 +82,28 @@ function quotasOf(limits: QuotaLimits, { accountId, networkId }: Payer, isNewAcc
   const ownMebibytes = isNewAccount
     ? Math.min(limits.mebibytesPerNewUser, limits.mebibytesPerUser)
     : limits.mebibytesPerUser;
-  const forNew = isNewAccount ? ` (an account that is older than ${newUserDays} days may have more)` : "";
+  const forNew = isNewAccount ? ` (accounts older than ${newUserDays} days have a higher limit)` : "";
   return [
     {
       total: accountTotals.bytes(accountId),
       mostBytes: ownMebibytes * MIB,
       sentence:
-        `Your account takes up ${ownMebibytes} MiB of the tracker's disk, the most that it may${forNew}; ` +
-        `stop_share files that nobody needs and try again in some hours, or ask whoever runs the tracker to raise the limit ${limitName}.`,
+        `Your account uses ${ownMebibytes} MiB of the tracker's disk, its limit${forNew}; ` +
+        `stop_share files that nobody needs and try again in some hours, or ask the tracker's operator to raise the limit ${limitName}.`,
     },
     {
       total: networkTotals.bytes(networkId),
       mostBytes: mebibytesPerNetwork * MIB * part,
       sentence:
-        `Accounts at your network address take up ${mebibytesPerNetwork * part} MiB of the tracker's disk, the most that they may${forNew}; ` +
-        "stop_share files that nobody needs and try again in some hours, or ask whoever runs the tracker to raise the limit mebibytesPerNetwork.",
+        `The accounts of your network use ${mebibytesPerNetwork * part} MiB of the tracker's disk, their limit${forNew}; ` +
+        "stop_share files that nobody needs and try again in some hours, or ask the tracker's operator to raise the limit mebibytesPerNetwork.",
     },
     {
       total: registryTotals.bytes,
       mostBytes: registryMebibytes * MIB * part,
       sentence:
-        `The tracker keeps ${registryMebibytes * part} MiB, the most that it may${forNew}; ` +
-        "ask whoever runs it to remove accounts that nobody uses, or to raise the limit registryMebibytes.",
+        `The tracker's registry holds ${registryMebibytes * part} MiB, its limit${forNew}; ` +
+        "ask the tracker's operator to remove unused accounts, or to raise the limit registryMebibytes.",
     },
   ].filter(({ total }) => total !== accountTotals.bytes("") && total !== networkTotals.bytes(""));
 }

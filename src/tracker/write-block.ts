@@ -7,23 +7,23 @@
  */
 const writeBlockReasons = {
   "disk-full": {
-    sentence: "the disk of its data directory is full: make room there, and it goes on by itself",
+    sentence: "the disk of its data directory is full; free space there, and it resumes by itself",
     mayAnswer: true,
   },
   "disk-read-only": {
-    sentence: "its data directory is read-only: make it writable, and it goes on by itself",
+    sentence: "its data directory is read-only; make it writable, and it resumes by itself",
     mayAnswer: true,
   },
   "disk-failed": {
-    sentence: "the disk of its data directory fails: look at the disk; it tries again by itself",
+    sentence: "the disk of its data directory fails; check the disk; it tries again by itself",
     mayAnswer: true,
   },
   clock: {
-    sentence: "its machine's clock is wrong: set it, and it goes on by itself",
+    sentence: "its machine's clock is wrong; set it, and it resumes by itself",
     mayAnswer: false, // certificates say a time
   },
   "registry-damaged": {
-    sentence: "its registry is damaged: it starts anew, and gets it from another tracker if one serves",
+    sentence: "its registry is damaged; it restarts and gets a copy from another tracker if one serves",
     mayAnswer: false,
   },
 } as const;

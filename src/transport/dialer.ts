@@ -99,10 +99,10 @@ function timeFailureOf(error: Error): string | undefined {
     return "by this machine's clock the peer's certificate is not valid yet: one of the two clocks is wrong.";
   }
   if (code === "CERT_HAS_EXPIRED") {
-    return "by this machine's clock the peer's certificate has run out: one of the two clocks is wrong.";
+    return "by this machine's clock the peer's certificate has expired: one of the two clocks is wrong.";
   }
   if (/ALERT_CERTIFICATE_EXPIRED/.test(code)) {
-    return "by the peer's clock this machine's certificate has run out: one of the two clocks is wrong.";
+    return "by the peer's clock this machine's certificate has expired: one of the two clocks is wrong.";
   }
   return undefined;
 }

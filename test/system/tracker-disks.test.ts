@@ -117,7 +117,7 @@ test("the only tracker answers what it can while its disk is full, and takes wri
   disk.fillUpTo(0);
   const refused = await alice.run("remove_member g bob");
   assert.equal(refused.code, "TRACKER_CANNOT_WRITE");
-  assert.match(refused.error ?? "", /full: make room/);
+  assert.match(refused.error ?? "", /full; free space/);
   const { isServing, cannotWrite } = await tracker.health();
   assert.deepEqual({ isServing, reason: cannotWrite?.reason }, { isServing: true, reason: "disk-full" });
   assert.equal(JSON.stringify(await bob.must("list_members g")).includes("alice"), true);

@@ -222,16 +222,16 @@ function yieldsTo(other: PeerClock, steadyForMs: number): boolean {
 }
 
 function jumped(aheadMs: number): ClockDoubt {
-  const sentence = `this machine's clock was set ${formatClockDifference(aheadMs)} ${aheadMs > 0 ? "ahead" : "back"} while the tracker ran: set it right, and it goes on by itself; if it is right now, type accept_clock`;
+  const sentence = `this machine's clock was set ${formatClockDifference(aheadMs)} ${aheadMs > 0 ? "ahead" : "back"} while the tracker ran: set the clock, and the tracker resumes by itself; if the clock is right now, type accept_clock`;
   return { why: "jumped", aheadMs, sentence };
 }
 
 function behindPast(behindMs: number): ClockDoubt {
-  const sentence = `this machine's clock is ${formatClockDifference(behindMs)} behind what the tracker wrote last: set it right, and it goes on by itself; if it is right and was ahead then, type accept_clock`;
+  const sentence = `this machine's clock is ${formatClockDifference(behindMs)} behind the tracker's last write: set the clock, and the tracker resumes by itself; if the clock is right and was ahead before, type accept_clock`;
   return { why: "behind its past", aheadMs: -behindMs, sentence };
 }
 
 function unlikePeers({ name, aheadMs }: PeerClock): ClockDoubt {
-  const sentence = `this machine's clock is ${formatClockDifference(aheadMs)} ${aheadMs > 0 ? "ahead of" : "behind"} that of tracker ${name}: set the one that is wrong, and it goes on by itself; if this one is right, type accept_clock`;
+  const sentence = `this machine's clock is ${formatClockDifference(aheadMs)} ${aheadMs > 0 ? "ahead of" : "behind"} that of tracker ${name}: set the wrong one, and the tracker resumes by itself; if this one is right, type accept_clock`;
   return { why: "unlike other trackers", aheadMs, sentence };
 }

@@ -61,9 +61,17 @@ export function asDiskError(error: unknown, path: string): MiniTorrentError {
     }
     switch (primaryCode(error)) {
       case SQLITE_BUSY:
-        return new MiniTorrentError("DATA_DIR_IN_USE", `Another tracker uses ${path}.`, { cause: error });
+        return new MiniTorrentError(
+          "DATA_DIR_IN_USE",
+          `Another tracker uses ${path}; stop it, or give another --data-dir.`,
+          { cause: error },
+        );
       case SQLITE_FULL:
-        return new MiniTorrentError("DISK_FULL", `No room is left to write ${path}.`, { cause: error });
+        return new MiniTorrentError(
+          "DISK_FULL",
+          `The disk is full, so ${path} cannot be written; free space on it.`,
+          { cause: error },
+        );
       default:
         return new MiniTorrentError("DISK_FAILED", `${path} cannot be used: ${error.message}.`, {
           cause: error,

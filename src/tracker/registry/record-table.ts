@@ -123,8 +123,8 @@ export class RecordTable implements RevisedReader, DerivationReader {
     else if (version !== SCHEMA_VERSION) {
       throw new MiniTorrentError(
         "DISK_FAILED",
-        "The registry was written by another version of miniTorrent: start that one, or begin with an empty data directory " +
-          "beside a tracker of this version.",
+        "The registry was written by another version of miniTorrent; run that version, or start with an empty data directory " +
+          "while a tracker of this version serves.",
       );
     }
     database.exec(DERIVED_SCHEMA);

@@ -352,7 +352,7 @@ export class SqliteRegistry implements Registry {
   #checkAtStart({ path, checkMs = START_CHECK_MS }: SqliteRegistryOptions): void {
     if (path !== ":memory:" && (checkMs === Infinity || statSync(path).size <= MAX_QUICK_CHECK_BYTES)) {
       const found = this.#database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
-      if (found !== "ok") throw new MiniTorrentError("REGISTRY_DAMAGED", `SQLite finds: ${String(found)}.`);
+      if (found !== "ok") throw new MiniTorrentError("REGISTRY_DAMAGED", `SQLite reports: ${String(found)}.`);
     }
     const endMs = performance.now() + checkMs;
     while (!this.#table.checkRows(CHECKED_ROWS) && performance.now() < endMs);

@@ -123,7 +123,7 @@ describe("parseCommand", () => {
   it("takes no empty path", () => {
     assert.throws(() => absolutePath(""), {
       code: "INVALID_ARGUMENT",
-      message: "The path is empty; ./ is this folder.",
+      message: "The path is empty; write ./ for the current folder.",
     });
   });
 

@@ -129,11 +129,11 @@ describe("renderTrackerStatus", () => {
 
   it("says why it cannot write", () => {
     const view = { columns: undefined, isColored: false, timeZone: "UTC" };
-    const sentence = "its disk is full: make room";
+    const sentence = "its disk is full; free space";
     const cannotWrite = { reason: "disk-full", sentence, mayAnswer: true, sinceMs: STARTED_AT } as const;
     const lines = renderTrackerStatus({ ...status, cannotWrite }, STARTED_AT, view);
     assert.ok(
-      lines.includes("blocked      cannot write since 2026-01-31 18:05: its disk is full: make room"),
+      lines.includes("blocked      cannot write since 2026-01-31 18:05: its disk is full; free space"),
     );
   });
 });
@@ -143,7 +143,7 @@ describe("runTrackerConsole", () => {
     const { accepted, ending, done, type, written } = open();
     type("accept_clock");
     assert.equal(accepted(), 1);
-    assert.deepEqual(written, ["The clock is taken to be right as it is now."]);
+    assert.deepEqual(written, ["The clock is accepted as it is now."]);
     ending.abort();
     await done;
   });
@@ -155,7 +155,7 @@ describe("runTrackerConsole", () => {
     assert.match(written[0] ?? "", /^USER +OWNS +SHARES +ROWS +TAKE +SINCE$/);
     assert.match(written[1] ?? "", /^u000 +1 group +12 files +30 +12\.\d kB/);
     assert.equal(written.length, 42);
-    assert.equal(written.at(-1), "There are others: more shows them.");
+    assert.equal(written.at(-1), "The list continues; type more.");
     for (let part = 0; part < 2; part++) {
       type("more");
       await turn();
@@ -166,8 +166,8 @@ describe("runTrackerConsole", () => {
     type("accounts nobody");
     await turn();
     assert.equal(written.filter((line) => /^u01\d /.test(line)).length, 20);
-    assert.ok(written.includes("There is no more; accounts and groups begin a list."));
-    assert.equal(written.at(-1), "There is no account of such a name.");
+    assert.ok(written.includes("The list is at its end; accounts or groups starts a new one."));
+    assert.equal(written.at(-1), "No account matches.");
     type("groups f");
     await turn();
     assert.deepEqual(written.slice(-2), ["GROUP  OWNER  MEMBERS", "films  alice        2"]);

@@ -53,7 +53,7 @@ const REFUSED: readonly [id: string, named: RegExp][] = [
   ["ꓐꓳꓐ", /U\+A4D0.* script that is not in everyday use/],
   ["𐌁𐌏𐌁", /U\+10301.* script that is not in everyday use/],
   ["1١", /digits of two scripts.*'١' \(U\+0661\) beside '1'/],
-  ["x\u0301\u0301", /U\+0301 stands twice/],
+  ["x\u0301\u0301", /U\+0301 occurs twice/],
   ["x\u0301\u0302\u0303\u0304\u0305", /has 5 marks; at most 4/],
   ["", /1 to 64 letters/],
   ["x".repeat(65), /1 to 64 letters/],

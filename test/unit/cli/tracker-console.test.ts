@@ -187,9 +187,9 @@ describe("runTrackerConsole", () => {
     assert.deepEqual(operator.removed, []);
     assert.match(
       written[0] ?? "",
-      /^Account u001: 1 group, 12 files, 30 rows, .* remove_account u001 yes does it\.$/,
+      /^Account u001: 1 group, 12 files, 30 rows, .* type remove_account u001 yes to confirm\.$/,
     );
-    assert.match(written[1] ?? "", /^remove_account takes the user id/);
+    assert.match(written[1] ?? "", /^remove_account takes one user id/);
     assert.match(written[3] ?? "", /^error UNKNOWN_USER/);
     type("remove_account u001 yes");
     await turn();

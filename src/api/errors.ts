@@ -24,6 +24,7 @@ export const errorCodes = {
   NO_SUCH_REQUEST: "That user has not asked to join.",
   UNKNOWN_USER: "There is no such user in that place.",
   NAME_TAKEN_ELSEWHERE: "Another tracker had given the name away earlier; the earlier claim stands.",
+  GROUP_KEY_CHANGED: "A tracker names another key for a group than it has had.",
   // Files
   UNKNOWN_FILE: "The group has no file of that name.",
   FILE_EXISTS: "The name is taken by other content.",

@@ -120,6 +120,8 @@ export type TrackerKeys = z.infer<typeof trackerKeysSchema>;
 /** A group certificate for this client's device: what a peer shows and what it checks others by. */
 export const groupCertificateSchema = z.object({
   groupId: z.string(),
+  /** Which group of that name it is: one that was founded anew has another claim on the name, and another CA. */
+  groupClaimId: z.string().max(128),
   certificatePem: z.string(),
   authorityPem: z.string(),
   /** What the names in members' certificates are sealed with: who is in the group can read them. */

@@ -27,6 +27,13 @@ function describe(event: ClientEvent): Notice {
       return { tone: "warn", text: `Your request to join ${event.groupId} was rejected.` };
     case "membership-ended":
       return { tone: "warn", text: ended(event.groupId, event.how) };
+    case "group-founded-anew":
+      return {
+        tone: "warn",
+        text: `${event.groupId} was founded anew: it is another group than the one you were in, and nothing of that one is shared in it.`,
+      };
+    case "group-key-refused":
+      return { tone: "bad", text: event.reason };
     case "became-owner":
       return { tone: "good", text: `You own ${event.groupId} now: you let people in.` };
     case "name-taken-elsewhere":

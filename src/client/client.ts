@@ -393,9 +393,11 @@ export class Client {
    */
   async exportCertificate(groupId: string, path: string): Promise<void> {
     const { requestPem, privateKeyPem } = await createCertificateRequest();
-    const { certificatePem, authorityPem } = await this.#askLoggedIn(groupCertificateSchema, (api) =>
+    const given = await this.#askLoggedIn(groupCertificateSchema, (api) =>
       api.groups.certificate.query({ groupId, requestPem }),
     );
+    this.#login.memberships.admit(groupId, given);
+    const { certificatePem, authorityPem } = given;
     await writeNewFile(path, encodeCertificateFile({ certificatePem, privateKeyPem, authorityPem }));
   }
 

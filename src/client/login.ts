@@ -18,6 +18,7 @@ import { Announcer } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";
 import { Downloads } from "./downloads.ts";
+import { GroupAuthorities } from "./group-authorities.ts";
 import { Memberships } from "./memberships.ts";
 import { Profile } from "./profile.ts";
 import type { Session } from "./session.ts";
@@ -68,6 +69,11 @@ export class Login {
       (groupId) => behind(log, "leaving a group", this.#groupEnded(groupId, "removed")),
       (groupId, membershipId) => session.revoke(groupId, membershipId),
       (item, askForPage) => this.askForAll(item, askForPage),
+      new GroupAuthorities({
+        store: () => this.require().profile,
+        onFoundedAnew: (groupId) => onEvent({ type: "group-founded-anew", groupId }),
+        onRefused: (groupId, reason) => onEvent({ type: "group-key-refused", groupId, reason }),
+      }),
     );
     this.#announcer = new Announcer(link, log);
     const surroundings: Surroundings = {

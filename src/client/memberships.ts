@@ -13,6 +13,7 @@ import {
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
 import { behind } from "./behind.ts";
+import type { GroupAuthorities } from "./group-authorities.ts";
 import { Revocations } from "./revocations.ts";
 import type { TrackerLink } from "./tracker-link.ts";
 import { clockTrouble } from "./tracker-time.ts";
@@ -42,6 +43,7 @@ export class Memberships {
   readonly #asking = new Map<string, Promise<GroupCredentials>>();
   readonly #revocations = new Revocations();
   readonly #askForAll: AskForAll;
+  readonly #authorities: GroupAuthorities;
   readonly #renewing = new Set<string>();
   readonly #notBeforeMs = new Map<string, number>();
 
@@ -49,6 +51,7 @@ export class Memberships {
    * @param onEnded a tracker says that the user is not in that group any more
    * @param onRevoked somebody else's membership has ended
    * @param askForAll asks trackers for all of a list
+   * @param authorities which CA each group has
    */
   constructor(
     identity: DeviceIdentity,
@@ -57,6 +60,7 @@ export class Memberships {
     onEnded: (groupId: string) => void,
     onRevoked: (groupId: string, membershipId: string) => void,
     askForAll: AskForAll,
+    authorities: GroupAuthorities,
   ) {
     this.#identity = identity;
     this.#link = link;
@@ -64,6 +68,7 @@ export class Memberships {
     this.#onEnded = onEnded;
     this.#onRevoked = onRevoked;
     this.#askForAll = askForAll;
+    this.#authorities = authorities;
   }
 
   /** Credentials that are valid now; undefined if there are none. Answers from memory. */
@@ -77,7 +82,7 @@ export class Memberships {
   /**
    * Credentials for the group, from the tracker if there are none yet.
    *
-   * @throws MiniTorrentError NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE, CLOCK_WRONG
+   * @throws MiniTorrentError NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE, CLOCK_WRONG, GROUP_KEY_CHANGED
    */
   async obtain(groupId: string): Promise<GroupCredentials> {
     const present = this.credentials(groupId);
@@ -109,6 +114,16 @@ export class Memberships {
 
   forgetAll(): void {
     for (const groupId of [...this.#held.keys()]) this.forget(groupId);
+    this.#authorities.forgetAll();
+  }
+
+  /**
+   * Whatever certificate of a group is used must have come through here.
+   *
+   * @throws MiniTorrentError GROUP_KEY_CHANGED, MALFORMED_MESSAGE
+   */
+  admit(groupId: string, given: GroupCertificate): void {
+    this.#authorities.admit(groupId, given);
   }
 
   /**
@@ -142,6 +157,7 @@ export class Memberships {
       api.groups.certificate.query({ groupId }),
     );
     const [given] = await Promise.all([asked, this.#fetchRevocations([groupId])]);
+    this.admit(groupId, given);
     return given;
   }
 

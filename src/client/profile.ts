@@ -9,6 +9,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
+import type { KnownAuthority } from "./group-authorities.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
@@ -59,6 +60,9 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS set_aside (
     kind TEXT NOT NULL, group_id TEXT NOT NULL, file_name TEXT NOT NULL, reason TEXT NOT NULL, entry TEXT NOT NULL
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS group_authority (
+    group_id TEXT PRIMARY KEY, group_claim_id TEXT NOT NULL, fingerprint TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
 `;
 
 const STATEMENTS = {
@@ -232,6 +236,20 @@ export class Profile {
       this.#saveShare(share);
       this.#statements.commit.run();
     });
+  }
+
+  /** The CA that the group had when its first certificate came. */
+  groupAuthority(groupId: string): KnownAuthority | undefined {
+    const row = this.#database.prepare("SELECT * FROM group_authority WHERE group_id = ?").get(groupId);
+    return row && { groupClaimId: String(row.group_claim_id), fingerprint: String(row.fingerprint) };
+  }
+
+  saveGroupAuthority(groupId: string, { groupClaimId, fingerprint }: KnownAuthority): void {
+    this.#attempt(() =>
+      this.#database
+        .prepare("INSERT OR REPLACE INTO group_authority VALUES (?, ?, ?)")
+        .run(groupId, groupClaimId, fingerprint),
+    );
   }
 
   close(): void {

@@ -111,8 +111,8 @@ export class Session {
       nowMs: () => performance.now(),
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,
-      wants: (peer) => this.#isUseful(groupId, torrent, peer),
-      dial: (peer, signal) => this.#dial(groupId, metainfo.infoHash, peer, signal),
+      wants: (peer) => this.#isUseful(active, peer),
+      dial: (peer, signal) => this.#dial(active, peer, signal),
       onDialled: (socket) => this.connected(socket),
     });
     const active: ActiveTorrent = { groupId, metainfo, torrent, connector };
@@ -171,7 +171,17 @@ export class Session {
   /** Credentials by which a peer that asks for that torrent is answered. */
   credentialsFor(infoHash: string): GroupCredentials | undefined {
     const active = this.#active.get(infoHash);
-    return active === undefined ? undefined : this.#options.credentials(active.groupId);
+    return active && this.#credentialsOf(active);
+  }
+
+  /** A torrent names its group's CA, for good: by no other is anybody let in to it. */
+  #credentialsOf({
+    groupId,
+    metainfo,
+  }: Pick<ActiveTorrent, "groupId" | "metainfo">): GroupCredentials | undefined {
+    const credentials = this.#options.credentials(groupId);
+    const isOfGroup = credentials?.authorityPem.trim() === metainfo.authorityPem.trim();
+    return isOfGroup ? credentials : undefined;
   }
 
   /** A connection stands, dialled or accepted: both handshakes are done. */
@@ -200,10 +210,11 @@ export class Session {
     await this.#listener.close();
   }
 
-  #dial(groupId: string, infoHash: string, peer: PeerAddress, signal: AbortSignal): Promise<PeerSocket> {
-    const credentials = this.#options.credentials(groupId);
+  #dial(active: ActiveTorrent, peer: PeerAddress, signal: AbortSignal): Promise<PeerSocket> {
+    const { infoHash } = active.metainfo;
+    const credentials = this.#credentialsOf(active);
     if (credentials === undefined) {
-      throw new MiniTorrentError("PEER_REFUSED", `There is no certificate for the group ${groupId}.`);
+      throw new MiniTorrentError("PEER_REFUSED", `There is no certificate for the group ${active.groupId}.`);
     }
     return dial({
       host: peer.host,
@@ -216,9 +227,10 @@ export class Session {
     });
   }
 
-  #isUseful(groupId: string, torrent: Torrent, peer: PeerAddress): boolean {
+  #isUseful(active: ActiveTorrent, peer: PeerAddress): boolean {
+    const { groupId, torrent } = active;
     if (torrent.have.isComplete && (peer.isSeed || torrent.wasComplete(peer.deviceId))) return false;
-    if (this.#options.credentials(groupId) !== undefined) return true;
+    if (this.#credentialsOf(active) !== undefined) return true;
     this.#options.credentialsMissing(groupId);
     return false;
   }

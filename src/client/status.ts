@@ -113,6 +113,9 @@ export type ClientEvent =
       readonly groupId: string;
       readonly how: "removed" | "left" | "group-ended";
     }
+  /** The name belongs to another group than before: what was shared in the earlier one is not shared in it. */
+  | { readonly type: "group-founded-anew"; readonly groupId: string }
+  | { readonly type: "group-key-refused"; readonly groupId: string; readonly reason: string }
   | { readonly type: "became-owner"; readonly groupId: string }
   | { readonly type: "name-taken-elsewhere"; readonly kind: "user" | "group" | "file"; readonly name: string }
   | {

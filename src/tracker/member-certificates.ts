@@ -29,6 +29,7 @@ export async function certifyMember(
   const issued = await issueMemberCertificate({ authority, userId, membershipId, publicKeySpki, nowMs });
   return {
     groupId: group.groupId,
+    groupClaimId: group.claimId,
     certificatePem: issued.certificatePem,
     authorityPem: authority.certificatePem,
     namesKey: namesKeyOf(authority.privateKeyPem),

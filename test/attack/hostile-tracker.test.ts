@@ -1,7 +1,7 @@
 // A tracker that means ill, or somebody in between, against a client: it cannot make the client write outside of the folders
 // that it was given, nor take another group's file, nor dial whom it likes by name; a changed key is refused loudly.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -11,6 +11,7 @@ import { pino } from "pino";
 import { isErrorCode, MiniTorrentError } from "../../src/api/errors.ts";
 import { peerAddressSchema } from "../../src/api/schemas.ts";
 import { Client } from "../../src/client/client.ts";
+import type { ClientEvent } from "../../src/client/status.ts";
 import {
   createDeviceIdentity,
   createGroupAuthority,
@@ -45,18 +46,27 @@ beforeEach(async () => {
   tracker.answers.set("groups.revocations", { items: [] });
   tracker.answers.set("presence.peers", []);
   tracker.answers.set("groups.certificate", {
-    ...{ groupId: "g", certificatePem: issued.certificatePem, authorityPem: authority.certificatePem },
+    ...{
+      groupId: "g",
+      groupClaimId: "c",
+      certificatePem: issued.certificatePem,
+      authorityPem: authority.certificatePem,
+    },
     ...{ validUntilMs: issued.validUntilMs, membershipId: "m" },
     namesKey: namesKeyOf(authority.privateKeyPem),
   });
-  client = await Client.open({
+  client = await openClient(() => undefined);
+});
+
+function openClient(onEvent: (event: ClientEvent) => void): Promise<Client> {
+  return Client.open({
     listen: { host: "127.0.0.1", port: 0 },
     trackers: [{ host: "127.0.0.1", port: tracker.port }],
     dataDir: join(folder, "inside", "data"),
     log: pino({ level: "silent" }),
-    onEvent: () => undefined,
+    onEvent,
   });
-});
+}
 
 afterEach(async () => {
   await client.close();
@@ -139,6 +149,37 @@ test("a file of another group is not taken for this one's", async () => {
   const [last] = refused === "MALFORMED_MESSAGE" ? [] : await client.waitForDownloads();
   assert.match(String(last?.state ?? refused), /failed|MALFORMED_MESSAGE/);
   assert.deepEqual(readdirSync(downloads), []);
+});
+
+test("a group's CA does not change, whatever a tracker says: neither over a restart nor for what is shared", async () => {
+  const path = join(folder, "inside", "a.bin");
+  writeFileSync(path, "secret");
+  tracker.answers.set("files.share", { infoHash: "0".repeat(40), joinedSwarm: false, isAnnounced: true });
+  await client.login("alice", "pw");
+  await client.uploadFile(path, "g");
+  await client.close();
+  const { certificatePem: authorityPem } = await createGroupAuthority();
+  const honest = tracker.answers.get("groups.certificate") as object;
+  const events: ClientEvent[] = [];
+  const types = () => events.map(({ type }) => type).filter((type) => /group-|share-ended/.test(type));
+  const restart = async (certificate: object): Promise<void> => {
+    tracker.answers.set("groups.certificate", certificate);
+    events.length = 0;
+    client = await openClient((event) => events.push(event));
+    await client.login("alice", "pw");
+  };
+  await restart({ ...honest, authorityPem });
+  assert.deepEqual(types(), ["group-key-refused", "share-ended"]);
+  await assert.rejects(client.uploadFile(path, "g"), { code: "GROUP_KEY_CHANGED" });
+  await assert.rejects(client.exportCertificate("g", join(folder, "inside", "g.pem")), {
+    code: "GROUP_KEY_CHANGED",
+  });
+  await client.close();
+  await restart(honest);
+  assert.deepEqual(types(), []);
+  await client.close();
+  await restart({ ...honest, authorityPem, groupClaimId: "another" });
+  assert.deepEqual(types(), ["group-founded-anew", "share-ended"]);
 });
 
 test("whatever is answered, a command ends with a code, and the client goes on", async () => {

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { pino } from "pino";
 import type { OwnGroup } from "../../../src/api/schemas.ts";
 import type { TrackerApi } from "../../../src/client/api-channel.ts";
+import { GroupAuthorities } from "../../../src/client/group-authorities.ts";
 import { Memberships } from "../../../src/client/memberships.ts";
 import type { TrackerLink } from "../../../src/client/tracker-link.ts";
 import { wholeList } from "../../../src/client/whole-lists.ts";
@@ -28,9 +29,10 @@ function stage() {
         const validUntilMs = Date.now() + 3_600_000;
         return {
           groupId,
+          groupClaimId: "c",
           certificatePem: `${++certificates}`,
           namesKey: "ab".repeat(32),
-          authorityPem: "CA",
+          authorityPem: identity.certificatePem,
           validUntilMs,
           membershipId,
         };
@@ -61,6 +63,11 @@ function stage() {
     () => assert.fail("no group has ended"),
     (groupId, membershipId) => dropped.push(`${groupId} ${membershipId}`),
     (item, askForPage) => wholeList(item, (answer, question) => link.ask(answer, question), askForPage),
+    new GroupAuthorities({
+      store: () => ({ groupAuthority: () => undefined, saveGroupAuthority: () => undefined }),
+      onFoundedAnew: () => assert.fail("no group was founded anew"),
+      onRefused: (_groupId, reason) => assert.fail(reason),
+    }),
   );
   const own = (): OwnGroup[] =>
     [...membershipIds].map(([groupId, membershipId]) => ({ groupId, standing: "member", membershipId }));

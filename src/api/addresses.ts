@@ -59,15 +59,15 @@ export function parsePort(text: string, allowAnyPort = false): number {
 }
 
 /**
- * A host in the one form that all its spellings have: lower case, no dot at the end, IPv6 as RFC 5952 writes it, IPv4 in
- * IPv6 as IPv4. No name is looked up: `localhost` stays what it is.
+ * The canonical form of a host: lower case, no trailing dot, IPv6 as in RFC 5952, IPv4-mapped
+ * IPv6 as IPv4. Names are not resolved: `localhost` stays `localhost`.
  *
  * @example canonicalHost("::FFFF:127.0.0.1") // "127.0.0.1"
  */
 export function canonicalHost(host: string): string {
   const lower = host.toLowerCase();
   if (isIP(lower) !== 6) return lower.replace(/(?<=.)\.$/, "");
-  if (lower.includes("%")) return lower; // of a link, with its zone: RFC 5952 says nothing of those
+  if (lower.includes("%")) return lower; // a link-local address with a zone, which RFC 5952 does not cover
   const address = new URL(`http://[${lower}]`).hostname.slice(1, -1);
   const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
   if (mapped === null) return address;

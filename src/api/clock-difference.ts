@@ -1,10 +1,10 @@
-// By how much two clocks differ, in words: said alike by trackers and clients.
+// The difference of two clocks in words, shared by trackers and clients.
 
 const MINUTE_MS = 60_000;
 const MINUTES_A_DAY = 24 * 60;
 
 /**
- * The size of a difference, whichever clock is ahead; to the minute below a day, to the hour above.
+ * The absolute difference, to the minute below a day and to the hour above.
  *
  * @example formatClockDifference(-7_260_000) // "2 h 1 min"
  */

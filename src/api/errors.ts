@@ -69,7 +69,7 @@ export type ErrorCode = keyof typeof errorCodes;
 export class MiniTorrentError extends Error {
   override readonly name = "MiniTorrentError";
   readonly code: ErrorCode;
-  /** After which time the same is worth another try, if waiting resolves it. */
+  /** How long to wait before trying again; undefined if waiting does not help. */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, sentence: string, options?: { cause?: unknown; retryAfterMs?: number }) {

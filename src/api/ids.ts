@@ -1,6 +1,6 @@
-// Which user and group ids are allowed, by Unicode TS 39: no invisible characters, only characters and scripts that are
-// recommended for identifiers, one script an id ("highly restrictive": Japanese, Chinese and Korean beside Latin). Which
-// ids look alike is in tracker/look-alikes.ts.
+// Which user and group ids are allowed (Unicode TS 39): no invisible characters, only characters and scripts recommended for
+// identifiers, and one script per id ("highly restrictive": Latin may be mixed with Japanese, Chinese or Korean).
+// tracker/look-alikes.ts decides which ids look alike.
 
 const MAX_ID_CHARACTERS = 64;
 /** UTS 39, 5.4: more marks on one letter than any language writes run over the lines above and below. */
@@ -35,7 +35,7 @@ function inScript(script: string): string {
  */
 export function idProblem(what: string, id: string): string | undefined {
   const rule = `a ${what} has 1 to ${MAX_ID_CHARACTERS} letters, digits, '.', '_', '-' or '@', beginning with a letter or digit`;
-  // An id may come as a megabyte: only so much of it is looked at.
+  // The id may be a megabyte long, so only the start is examined.
   const characters = [...id.slice(0, 2 * MAX_ID_CHARACTERS + 1)];
   if (characters.length > MAX_ID_CHARACTERS) return rule;
   for (const character of characters) {
@@ -96,7 +96,7 @@ function scriptOf(character: string): string | undefined {
   return scriptPatterns.find(({ pattern }) => pattern.test(character))?.script;
 }
 
-/** `'о' (U+043E)`; only the number of what cannot be seen or would change the line that it stands in. */
+/** `'о' (U+043E)`; the number alone for characters that are invisible or would alter the line around them. */
 function nameOf(character: string): string {
   const number = `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
   return /[\p{L}\p{N}\p{P}\p{S}]/u.test(character) && !/\p{Default_Ignorable_Code_Point}/u.test(character)

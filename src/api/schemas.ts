@@ -50,15 +50,15 @@ export type Account = z.infer<typeof accountSchema>;
 
 /** Most entries that a page of a list may have; a tracker's have fewer (list-pages.ts). */
 const MAX_PAGE_ITEMS = 10_000;
-/** Where the next page begins: for a client a text that it gives back. */
+/** Where the next page begins; opaque to clients, which send it back unchanged. */
 const cursorSchema = z.string().max(1_024);
-/** What a call for a list may say beside which one: from after which place; from the beginning if it says nothing. */
+/** The page of a list that a call asks for: the entries after that place, or from the beginning. */
 export const pageRequestSchema = z.object({ after: cursorSchema.optional() });
-/** A page of a list, and where the next one begins, if there is one. It may be empty, and not the last. */
+/** A page of a list, and where the next one begins, if there is one. An empty page need not be the last. */
 export function pageSchema<T extends z.ZodType>(item: T) {
   return z.object({ items: z.array(item).max(MAX_PAGE_ITEMS), next: cursorSchema.optional() });
 }
-/** As `pageSchema` says. */
+/** See `pageSchema`. */
 export interface ListPage<T> {
   readonly items: readonly T[];
   readonly next?: string | undefined;
@@ -77,7 +77,7 @@ export type GroupSummary = z.infer<typeof groupSummarySchema>;
 export const ownGroupSchema = z.object({
   groupId: groupIdSchema,
   standing: z.enum(["owner", "member", "requested"]),
-  /** What certificates of it carry; another one than before if the user left and is in it again. */
+  /** The id that certificates carry; it changes if the user leaves and joins again. */
   membershipId: z.string().max(128),
 });
 export type OwnGroup = z.infer<typeof ownGroupSchema>;
@@ -90,7 +90,7 @@ export const memberSchema = z.object({
 });
 export type Member = z.infer<typeof memberSchema>;
 
-/** What came of a removal: addresses of trackers that have not confirmed it, where the member counts as one still. */
+/** Result of a removal: addresses of trackers that have not confirmed it, where the user still counts as a member. */
 export const removalSchema = z.object({ unconfirmedTrackers: z.array(z.string().max(300)).max(1_000) });
 export type Removal = z.infer<typeof removalSchema>;
 
@@ -124,17 +124,17 @@ export const groupCertificateSchema = z.object({
   groupClaimId: z.string().max(128),
   certificatePem: z.string(),
   authorityPem: z.string(),
-  /** What the names in members' certificates are sealed with: who is in the group can read them. */
+  /** Key that seals the names in members' certificates, so that only members of the group can read them. */
   namesKey: z.string().regex(/^[0-9a-f]{64}$/),
   validUntilMs: z.number(),
-  /** The membership that it is about; over when that is. */
+  /** The membership that the certificate stands for; the certificate is void once the membership ends. */
   membershipId: z.string().max(128),
 });
 export type GroupCertificate = z.infer<typeof groupCertificateSchema>;
 
-/** Most groups that one call asks for revocations of; whoever is in more asks several times. */
+/** Most groups in one call for revocations; a client in more groups makes several calls. */
 export const MAX_GROUPS_TOGETHER = 500;
-/** A membership that is over, of which a certificate may not have run out yet: it is refused. */
+/** An ended membership whose certificates may not have expired yet; peers refuse them. */
 export const revocationSchema = z.object({ groupId: groupIdSchema, membershipId: z.string().max(128) });
 export type Revocation = z.infer<typeof revocationSchema>;
 
@@ -158,7 +158,7 @@ export type PeerAddress = z.infer<typeof peerAddressSchema>;
 export const announcedTorrentSchema = z.object({ infoHash: infoHashSchema, isSeed: z.boolean() });
 export type AnnouncedTorrent = z.infer<typeof announcedTorrentSchema>;
 
-/** Peers that a tracker names at a time: all, if there are fewer; otherwise a random sample (BEP 3 names 50 by default). */
+/** Most peers in one answer: all if there are fewer, otherwise a random sample (BEP 3 names 50 by default). */
 export const MOST_NAMED_PEERS = 100;
 
 /** Who else has a torrent, as `presence.update` answers for torrents that the client joins without having all of them. */
@@ -182,7 +182,7 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     groupId: z.string(),
     how: z.enum(["removed", "left", "group-ended"]),
   }),
-  /** Whoever runs the trackers has removed the account that is logged in here. */
+  /** The operator of the trackers has removed the account that is logged in here. */
   z.object({ type: z.literal("account-removed") }),
   z.object({ type: z.literal("became-owner"), groupId: z.string() }),
   /** Another member's membership ended: drop him, refuse his certificates of that membership. */
@@ -196,11 +196,11 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     /** The content that has the name of a file now: whoever has other content under it has lost the name. */
     infoHash: infoHashSchema.optional(),
   }),
-  /** More than it was told of may have changed: it asks how things stand, and announces all that it has a part in again. */
+  /** Events were dropped: the client fetches the current state and announces all its torrents again. */
   z.object({ type: z.literal("look-again") }),
   z.object({ type: z.literal("peer-online"), infoHash: infoHashSchema, peer: peerAddressSchema }),
   z.object({ type: z.literal("peer-offline"), infoHash: infoHashSchema, deviceId: z.string() }),
-  /** Many in a short time: how many, the first names, and who shared them if it was one person. */
+  /** Many files shared in a short time: their number, the first names, and the sharer if it was one person. */
   z.object({
     type: z.literal("files-shared"),
     groupId: z.string(),

@@ -52,7 +52,7 @@ export interface ClientArguments {
   readonly passwordFile: string | undefined;
   readonly isJson: boolean;
   readonly isStaying: boolean;
-  /** Of `wait` and of the end of a script; undefined: as long as it takes. */
+  /** Longest wait of `wait` and of the end of a script; undefined: no limit. */
   readonly waitTimeoutMs?: number;
   /** Bytes a second; undefined: no limit. */
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };

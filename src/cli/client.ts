@@ -62,7 +62,7 @@ async function run(given: ClientArguments): Promise<number> {
   const feed = new EventFeed();
   const ending = new AbortController();
   endOnSignals(ending);
-  // A terminal that is gone ends the client; an answer or a log line that cannot be written does not.
+  // Losing the terminal ends the client; failing to write an answer or a log line does not.
   process.stdin.on("error", () => ending.abort());
   process.stderr.on("error", () => undefined);
   if (isInteractive) process.stdout.on("error", () => ending.abort());

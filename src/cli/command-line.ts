@@ -61,11 +61,11 @@ function isEscaped(next: string, quote: Quote | undefined): boolean {
 /**
  * The words of a complete line.
  *
- * @throws MiniTorrentError USAGE if a quote is open, or it is not UTF-8; the sentence repeats nothing of the line, which may hold a password
+ * @throws MiniTorrentError USAGE for an open quote or a line that is not UTF-8; the message never quotes the line, which may contain a password
  */
 export function parseWords(line: string): readonly string[] {
   const { words, openQuote } = splitLine(line);
-  // A terminal that does not speak UTF-8: what stands there is not what was typed.
+  // The terminal does not use UTF-8, so the line is not what was typed.
   if (line.includes("\ufffd")) {
     throw new MiniTorrentError(
       "USAGE",
@@ -99,7 +99,7 @@ export function expandHome(path: string, home: string = homedir()): string {
 }
 
 /**
- * The absolute path that was meant. A slash at the end stays: it says that a folder is meant.
+ * The absolute path. A trailing slash is kept, since it denotes a folder.
  *
  * @throws MiniTorrentError INVALID_ARGUMENT if it is empty
  */

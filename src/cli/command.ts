@@ -34,7 +34,7 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Asks at the terminal, without echo; undefined where nobody can be asked. */
   readonly askPassword: ((question: string) => Promise<string>) | undefined;
-  /** Most milliseconds that `wait` waits; undefined: as long as it takes. */
+  /** Longest time that `wait` waits; undefined: no limit. */
   readonly waitTimeoutMs?: number | undefined;
   readonly onHashing: (path: string, progress: HashProgress) => void;
 }
@@ -53,7 +53,7 @@ export function said(sentence: string, result: unknown): Answer {
 
 export interface Command {
   readonly name: string;
-  /** Other names that it answers to; they are not listed. */
+  /** Further names of the command, not listed in help. */
   readonly aliases?: readonly string[];
   readonly arguments: readonly Argument[];
   /** How many arguments there may be: each of these counts is a form of the command. */

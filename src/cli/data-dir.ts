@@ -4,7 +4,7 @@ import { isAbsolute, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 
 /**
- * The specification says that a relative path is to be ignored (XDG Base Directory Specification, "Basics").
+ * A relative XDG_DATA_HOME is ignored, as the XDG Base Directory Specification ("Basics") requires.
  *
  * @throws MiniTorrentError USAGE if there is no home folder
  */
@@ -15,7 +15,7 @@ export function defaultDataDir(
 ): string {
   const given = env.XDG_DATA_HOME ?? "";
   const base = isAbsolute(given) ? given : join(home(), ".local", "share");
-  // With HOME="" it would be a folder below the one that the program happens to be started in.
+  // With HOME="" the path would be relative to the current folder.
   if (!isAbsolute(base)) {
     throw new MiniTorrentError(
       "USAGE",

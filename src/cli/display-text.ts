@@ -23,9 +23,9 @@ const STYLES = {
 
 /**
  * Characters that could move the cursor, colour the screen, reorder the line or hide in it: controls, line and paragraph
- * separators, bidirectional controls, lone surrogates, and all that Unicode draws as nothing. Of these joiners and
- * variation selectors stay where they do something: after signs and emoji, after letters of scripts that join, and (for
- * variants) after Han characters; tags stay in the flags that they spell.
+ * separators, bidirectional controls, lone surrogates, and all that Unicode renders as nothing. Joiners and
+ * variation selectors are kept where they have an effect: after symbols and emoji, after letters of joining scripts, and (for
+ * variants) after Han characters. Tags are kept in the flags that they spell.
  */
 const HARMFUL = new RegExp(
   [

@@ -142,12 +142,12 @@ function inJson({ up, down }: BandwidthLimits): { up: number | null; down: numbe
   return { up: up ?? null, down: down ?? null };
 }
 
-/** Aborts when `signal` does, or when the time is up. */
+/** Aborts when `signal` aborts or the timeout expires. */
 export function withTimeout(signal: AbortSignal, timeoutMs: number | undefined): AbortSignal {
   return timeoutMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
 }
 
-/** What the user paused is as the user wants it; everything else that is not complete is said. */
+/** @throws MiniTorrentError if a download is not complete, except those that the user paused */
 function throwIfUnfinished(downloads: readonly DownloadStatus[]): void {
   const problems = downloads.map(problemOf).filter((problem) => problem !== undefined);
   const [first] = problems;

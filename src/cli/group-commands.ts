@@ -5,7 +5,7 @@ import { groupArgument, userArgument } from "./command-arguments.ts";
 import { harmless } from "./display-text.ts";
 import { renderGroups, renderMembers, renderRequests } from "./render.ts";
 
-/** What it means for the owner that trackers have not said that they know of a removal. */
+/** Tells the owner what an unconfirmed removal means. */
 function unconfirmedRemoval(userId: string, trackers: readonly string[]): string {
   const [is, it] = trackers.length === 1 ? ["has", "it hears"] : ["have", "they hear"];
   return (

@@ -1,19 +1,19 @@
-// The lines of a script as they were written: UTF-8 or refused, ended by a line feed and by nothing else. node:readline
-// puts U+FFFD for bytes that are not UTF-8, so that two passwords become one, and ends lines at U+2028 too, so that the
-// rest of a file's name would run as a command.
+// Reads the lines of a script: each must be UTF-8 and ends only at a line feed. node:readline is unsuitable. It replaces
+// bytes that are not UTF-8 by U+FFFD, which makes different passwords equal. It also ends lines at U+2028, so the rest of a
+// file name would run as a command.
 import { MiniTorrentError } from "../api/errors.ts";
 
-/** No command is that long; what is, is no script. */
+/** Far longer than any command: longer input is not a script. */
 const MAX_LINE_BYTES = 1024 * 1024;
 const LINE_FEED = 0x0a;
 
 export type InputLine =
   | { readonly kind: "line"; readonly text: string }
-  /** A line that is not UTF-8: nothing of it is run. */
+  /** A line that is not UTF-8; it is not run. */
   | { readonly kind: "refused"; readonly error: MiniTorrentError };
 
 /**
- * @param input bytes, or text that is taken as it is
+ * @param input bytes, or text that needs no decoding
  * @throws MiniTorrentError INVALID_ARGUMENT if the input cannot be read, or a line has more than 1 MiB
  */
 export async function* readLines(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<InputLine> {
@@ -45,7 +45,7 @@ export async function* readLines(input: AsyncIterable<Uint8Array | string>): Asy
 }
 
 /**
- * Text that somebody wrote into a file: UTF-8, without the byte order mark that some editors put before it.
+ * Decodes UTF-8 text from a file, without the byte order mark that some editors add.
  *
  * @returns undefined if it is not UTF-8
  */

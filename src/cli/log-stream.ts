@@ -1,15 +1,15 @@
-// Where log lines go: a file descriptor or a file, written behind the program's back, whatever becomes of it. A full disk, a
-// closed terminal, a pipe that nobody reads: lines are lost, how many is said as soon as lines can be written again, and the
-// program goes on. pino's own destination (sonic-boom) does not do: synchronous it throws, and asynchronous it waits at the
-// process's end, for ever, for a disk that stays full.
+// Writes log lines to a file descriptor or a file in the background, and never fails. On a full disk, a closed terminal or a
+// pipe that nobody reads, lines are dropped, and their number is logged as soon as a write succeeds again. pino's own
+// destination (sonic-boom) is unsuitable: in synchronous mode it throws, and in asynchronous mode it waits for a full disk
+// forever at process exit.
 import { closeSync, fstatSync, mkdirSync, openSync, renameSync, write, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Lines that wait while a write is under way; more than that are lost. */
+/** Most bytes of lines that wait for the current write; further lines are dropped. */
 const MAX_WAITING_BYTES = 1024 * 1024;
-/** After a write that failed: nothing is tried meanwhile. */
+/** Pause after a failed write, before the next attempt. */
 const PAUSE_MS = 1_000;
-/** A file that is longer becomes FILE.1, in place of an older one: a client's log has some twice that at most. */
+/** A longer file is renamed to FILE.1 and replaces an older one, so a client's log takes about twice this. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
 /** pino's number for it. */
 const LEVEL_WARN = 40;
@@ -36,7 +36,7 @@ export class LogStream {
     process.once("exit", () => this.#writeLast());
   }
 
-  /** Takes a line with its end. Never throws. */
+  /** Queues a line, which includes its line feed. Never throws. */
   write(line: string): void {
     const bytes = Buffer.byteLength(line);
     if (this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
@@ -77,7 +77,7 @@ export class LogStream {
     goOn(0);
   }
 
-  /** The file to write to, a new one when it has become too long. */
+  /** The open file; rotates it once it is too long. */
   #openFile(): number {
     const path = this.#path;
     if (path !== undefined && this.#fd !== undefined && this.#fileBytes > this.#maxFileBytes) {
@@ -120,7 +120,7 @@ export class LogStream {
     return `${JSON.stringify({ ...said, msg: "log lines were lost" })}\n`;
   }
 
-  /** The process ends: what waits is tried once. Behind a write that may never end, nothing is. */
+  /** At process exit: tries waiting lines once, unless a write that may never finish is pending. */
   #writeLast(): void {
     if (this.#isWriting || this.#waiting.length === 0 || this.#fd === undefined) return;
     try {

@@ -32,7 +32,7 @@ export function readPasswordFile(path: string): string {
   }
   const end = bytes.subarray(0, lengthBytes).indexOf("\n");
   const line = decodeText(bytes.subarray(0, end === -1 ? lengthBytes : end));
-  // Another password would open the account as well: that one whose bytes are replaced by the same character.
+  // Decoding with U+FFFD would make different passwords equal.
   if (line === undefined) throw unusable(path, "its first line is not UTF-8; save it as UTF-8");
   const password = line.replace(/\r$/, "");
   if (password === "") throw unusable(path, "its first line is empty");

@@ -219,7 +219,7 @@ class Script {
   }
 }
 
-/** In words for a person. */
+/** Why it is unfinished, as part of a sentence. */
 function whyUnfinished(download: DownloadStatus): string {
   switch (download.state) {
     case "paused":

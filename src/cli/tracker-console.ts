@@ -1,5 +1,5 @@
-// What the person who runs a tracker may ask of it: status, a backup, its accounts and groups, quit. The end of input ends
-// nothing.
+// The operator's console of a tracker: status, backup, accounts and groups, quit. The tracker keeps running at the end of
+// input.
 import { closest } from "fastest-levenshtein";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
@@ -41,11 +41,11 @@ const HELP = {
   help: "This list.",
   quit: "Close this tracker. Clients go on at another one.",
 };
-/** The longest of them, for the list. */
+/** Width of the name column: the longest name. */
 const NAME_COLUMNS = Math.max(...Object.keys(HELP).map((name) => name.length));
-/** Names that a list shows before `more`: a screen full. */
+/** Rows of a list before `more`: a screenful. */
 const LIST_ROWS = 40;
-/** Stands behind the name of what is to be removed, so that nothing is removed by a slip, and a script can say it too. */
+/** Follows the name in a removal, so that nothing is removed by accident; a script can give it too. */
 const CONFIRMATION = "yes";
 const VIEW: View = { columns: undefined, isColored: false };
 
@@ -111,7 +111,7 @@ async function backUp({ tracker, write }: TrackerConsoleOptions, folder: string)
   });
 }
 
-/** Whatever fails is a line. */
+/** Runs a command and writes its failure as a line. */
 async function answered(write: (line: string) => void, run: () => Promise<void>): Promise<void> {
   try {
     await run();
@@ -121,7 +121,7 @@ async function answered(write: (line: string) => void, run: () => Promise<void>)
   }
 }
 
-/** As names are kept. */
+/** The name in the normal form in which names are stored. */
 function nameOf(typed: string | undefined): string {
   return (typed ?? "").normalize();
 }
@@ -205,7 +205,7 @@ async function remove(
     return;
   }
   const name = nameOf(typed);
-  // Named before anything is done, so that a slip is seen; the same also says that there is nothing of that name.
+  // Looked up before anything is removed: shows a mistyped name, and fails for an unknown one.
   const what = isAccount ? whatAccountHas(operator.account(name)) : whatGroupHas(operator.group(name));
   if (confirmation === undefined) {
     write(`${what} Removal cannot be undone; type ${word} ${name} ${CONFIRMATION} to confirm.`);

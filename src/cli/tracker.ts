@@ -45,7 +45,7 @@ async function run(given: TrackerArguments): Promise<void> {
   const trackerNumber = parseTrackerNumber(given.trackerNumber, trackers, given.trackerInfoPath);
   const own = trackers[trackerNumber - 1];
   if (own === undefined) throw new RangeError(`no tracker ${trackerNumber}`);
-  // A terminal that is gone: the tracker goes on without its console.
+  // If the terminal is lost, the tracker runs on without its console.
   process.stdin.on("error", () => undefined);
   process.stdout.on("error", () => undefined);
   const options = {
@@ -60,12 +60,12 @@ async function run(given: TrackerArguments): Promise<void> {
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
       if (ending.signal.aborted) process.exit(EXIT_FORCED);
-      // One that is still starting may wait for another tracker, and nothing is lost with it.
+      // A starting tracker may wait for another one for long, and has nothing to lose.
       if (isStarting) process.exit(0);
       ending.abort();
     });
   }
-  // One that meets damage in its registry starts anew: that is set aside then, or, alone, this process ends with the reason.
+  // A tracker that finds damage in its registry is reopened: opening sets the registry aside or fails with the reason.
   for (let isDamaged = true; isDamaged && !ending.signal.aborted; ) {
     isStarting = true;
     const tracker = await Tracker.open(options);
@@ -76,7 +76,7 @@ async function run(given: TrackerArguments): Promise<void> {
   process.stdin.destroy();
 }
 
-/** Until it is told to end, or meets damage in its registry. */
+/** Serves until it is told to end or finds damage in its registry. */
 async function serve(tracker: Tracker, given: TrackerArguments, ending: AbortSignal): Promise<void> {
   try {
     console.log(

@@ -12,7 +12,7 @@ export interface ParsedCommand {
 
 /** A name further away than this share of its letters is not what was meant. */
 const MAX_TYPO_SHARE = 1 / 3;
-/** What people type out of habit, and the command that does it here: a likely name can do the opposite. */
+/** Habitual names and the commands they mean here; the nearest name by spelling may do the opposite. */
 const MEANT: Readonly<Record<string, string>> = {
   add_file: "upload_file",
   delete_file: "stop_share",

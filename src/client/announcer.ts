@@ -34,12 +34,12 @@ export class Announcer {
       }
     } catch (error) {
       if (asRefusal(error).code !== "LIMIT_REACHED") throw error;
-      // Not found by others for some of it is better than no tracker at all.
+      // Sharing with part of the files unannounced is better than having no tracker.
       this.#log.warn({ err: error }, "the tracker does not take note of all that is shared here");
     }
   }
 
-  /** The tracker asks for it: it may know by now what it did not know before. */
+  /** The tracker asks for a new announcement: it may know torrents that it did not know before. */
   async announceAgain(listenPort: number): Promise<void> {
     await this.#link().ask(z.undefined(), (api) => this.announceAll(api, listenPort));
   }

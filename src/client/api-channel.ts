@@ -31,17 +31,17 @@ type Refusal = Extract<Answer, { error: object }>;
 /** Calls of one turn that are longer together go in frames of about this length: far below MAX_API_MESSAGE_BYTES. */
 const MAX_FRAME_LENGTH = 256 * 1024;
 
-/** What a tracker that has too much to do, or heard too much of this account, says with its refusal. */
+/** Data of a refusal by a tracker that is overloaded or limits this account. */
 const waitSchema = z.object({ retryAfterMs: z.int().min(0).max(LONGEST_TOLD_WAIT_MS) });
-/** Calls that were told to wait together do not come back in the same moment: up to so much of the time more, by chance. */
+/** Random extra share of the waiting time, so that calls refused together are not all retried at once. */
 const WAIT_SPREAD = 0.2;
 
 /** What a tracker's answers to one call are given to. */
 interface Call {
   readonly isSubscription: boolean;
-  /** How it went out. */
+  /** The message as it was sent. */
   readonly message: object;
-  /** How long it has waited altogether, as it was told to. */
+  /** Total time that the tracker has made it wait. */
   waitedMs: number;
   next(result: { type?: "started" | "stopped" | "data" | undefined; data?: unknown }): void;
   fail(error: Error | Refusal): void;
@@ -62,7 +62,7 @@ export class ApiChannel {
   readonly #send: (text: string) => void;
   readonly #guard: Guard;
   readonly #calls = new Map<number, Call>();
-  /** Of those, the ones that are told to wait, by id. */
+  /** The calls that were told to wait, by id. */
   readonly #waiting = new Map<number, NodeJS.Timeout>();
   /** To be sent at the end of this turn. */
   #outgoing: string[] = [];
@@ -71,7 +71,7 @@ export class ApiChannel {
   #lastId = 0;
   #isClosed = false;
 
-  /** @param guard of the connection: what is done later runs through it */
+  /** @param guard the connection's error guard; deferred work runs through it */
   constructor(send: (text: string) => void, guard: Guard) {
     this.#send = send;
     this.#guard = guard;
@@ -124,14 +124,14 @@ export class ApiChannel {
     this.#waiting.clear();
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    // Each by itself: whoever waits is told, also when another one cannot bear it.
+    // One guard per call, so that a handler that throws does not keep the other calls from being failed.
     const end = this.#guard("end of calls", (call: Call) => {
       call.fail(new Error("The connection to the tracker was closed."));
     });
     for (const call of calls) end(call);
   }
 
-  /** A limit that waiting resolves is nobody's to see: the call goes out again when the tracker said. */
+  /** Hides refusals that waiting resolves: sends the call again after the time that the tracker gave. */
   #waitsAsTold(id: number, call: Call, { error }: Refusal): boolean {
     const told = waitSchema.safeParse(error.data).data;
     if (told === undefined) return false;

@@ -85,7 +85,7 @@ export class Client {
     for (const direction of ["up", "down"] as const) bandwidth.limit(direction, options.limits?.[direction]);
     const storage = createStorageResources(options.memoryBytes);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-    // Before anything runs that would have to be ended again.
+    // First, so that a failure leaves nothing running.
     const pins = new PinStore(join(options.dataDir, "trackers.sqlite"));
     try {
       return await Client.#start(options, pins, bandwidth, storage);
@@ -197,7 +197,7 @@ export class Client {
         );
       throw error;
     }
-    // It was said when the tracker was found, and may have been overlooked: now it matters.
+    // Repeats the warning from the connection, which may have been overlooked: from now on it matters.
     const reason = this.#link.clockWarning;
     if (reason !== undefined) this.#options.onEvent({ type: "clock-wrong", reason });
     return account;
@@ -253,7 +253,7 @@ export class Client {
   }
 
   /**
-   * @returns with the addresses of trackers that have not confirmed it: clients there take the member for one still
+   * @returns the addresses of trackers that have not confirmed it; for clients there the user is still a member
    * @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, NOT_LOGGED_IN
    */
   removeMember(groupId: string, userId: string): Promise<Removal> {
@@ -326,9 +326,9 @@ export class Client {
   }
 
   /**
-   * Forgets the download and removes its part file, unless all of the file is in it.
+   * Forgets the download and removes its part file, unless that holds the whole file.
    *
-   * @returns the path of the part file that stays
+   * @returns the path of the part file if it was kept
    * @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN
    */
   async cancelDownload(groupId: string, fileName: string): Promise<string | undefined> {

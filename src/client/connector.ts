@@ -1,5 +1,5 @@
 // Who to be connected to in one torrent: dials the members that trackers name, keeps one connection a device, tries
-// again with growing pauses. Of a large swarm trackers name some at a time, other ones each time: these are remembered for
+// again with growing pauses. Trackers name a random sample of a large swarm each time; the peers named are remembered for
 // a while. It opens sockets through `dial` and hands them on; it never reads them.
 import type { Logger } from "pino";
 import { formatAddress } from "../api/addresses.ts";
@@ -11,20 +11,20 @@ const MAX_DIALS = 8;
 /** Connections a torrent; past it nobody is dialled. libtorrent's default per torrent is of that order. */
 const MAX_CONNECTIONS = 100;
 /**
- * Connections a torrent past which nobody who dials is taken in either: a seed of a swarm of thousands is named to all of
- * them. More than MAX_CONNECTIONS, so that who cannot be dialled finds room with those who have dialled as many as they may.
+ * Connections per torrent past which incoming ones are refused too: a seed of a swarm of thousands is named to all of
+ * them. Above MAX_CONNECTIONS, so that a peer that cannot be dialled finds room at peers that dial no more themselves.
  */
 const MAX_ADMITTED = 150;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
-/** In a large swarm, to who has enough others: thousands who cannot get in at the one seed must not dial it twice a minute. */
+/** Retry pause in a large swarm with enough connections: thousands of peers must not dial a full seed twice a minute. */
 const LAST_RETRY_IN_CROWD_MS = 300_000;
 const ENOUGH_CONNECTIONS = 20;
-/** A connection that lasted that long was one: before, the other end had no room, or no use for it. */
+/** A shorter connection counts as a failed dial: the other end had no room, or no use for it. */
 const LASTING_MS = 10_000;
-/** Peers of a large swarm that are remembered without being connected: looked through ten times a second. */
+/** Most peers remembered without being connected; the list is scanned ten times a second. */
 const MAX_KNOWN = 400;
-/** Of a large swarm, who was not named for that long is forgotten: three of a PeerSearch's longest pauses. */
+/** A peer of a large swarm that was not named for this long is forgotten: three of PeerSearch's longest pauses. */
 const FORGET_AFTER_MS = 180_000;
 /** Of two that could dial each other one waits this long for the other to do it: one handshake, not two. */
 const COURTESY_MS = 1_500;
@@ -56,7 +56,7 @@ export interface Contact {
   /** undefined while he is being called, or need not be: he is connected, or has nothing that is wanted. */
   readonly nextDialInMs: number | undefined;
   readonly lastFailure: string | undefined;
-  /** The last time a certificate was refused because of the time: this machine's clock is wrong, or the other's. */
+  /** When a certificate was last refused as expired or not yet valid: one of the two clocks is wrong. */
   readonly isClockFailure: boolean;
 }
 
@@ -77,7 +77,7 @@ export class Connector<C extends Connection> {
   readonly #options: ConnectorOptions<C>;
   readonly #known = new Map<string, Known>();
   readonly #connected = new Map<string, C>();
-  /** The last list was a sample: there are more than it names. */
+  /** True if the last list was a sample of a larger swarm. */
   #knowsSample = false;
   #isClosed = false;
 
@@ -104,7 +104,7 @@ export class Connector<C extends Connection> {
     return this.#connected.size;
   }
 
-  /** True if trackers name only some of the peers there are, so that asking again brings others. */
+  /** True if trackers name only a sample, so that asking again yields other peers. */
   get knowsSample(): boolean {
     return this.#knowsSample;
   }
@@ -134,8 +134,8 @@ export class Connector<C extends Connection> {
   }
 
   /**
-   * The tracker's list. One of fewer than MOST_NAMED_PEERS is whole: who is not on it is not dialled any more. A longer one is
-   * a sample: who is not on it is forgotten only with time.
+   * The tracker's list. With fewer than MOST_NAMED_PEERS entries it is complete: other peers are no longer dialled. Otherwise it is
+   * a sample: peers that are not on it are forgotten only after a time.
    *
    * @param askedAtMs when it was asked for, by this connector's clock: who was named since then may have come too late for it
    */
@@ -232,7 +232,7 @@ export class Connector<C extends Connection> {
     });
   }
 
-  /** Who was named longest ago, and is neither connected nor being dialled. False if there is nobody like that. */
+  /** Forgets the peer named longest ago that is neither connected nor being dialled. False if there is none. */
   #forgetOne(): boolean {
     let oldest: Known | undefined;
     for (const known of this.#known.values()) {

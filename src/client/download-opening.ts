@@ -26,9 +26,9 @@ export interface DownloadToOpen {
   readonly known: KnownPart | undefined;
   /** What other downloads are still to write to the same disk. */
   readonly promisedBytes: number;
-  /** Notes that a part file is about to be made; answers what its first name is to have in it. */
+  /** Records that a part file is about to be created; returns the token for its temporary name. */
   readonly making: () => string;
-  /** Notes which file it is, before it takes its name. */
+  /** Records the created file before it gets its final name. */
   readonly made: (part: { readonly facts: FileFacts; readonly fileId: string }) => void;
 }
 
@@ -77,7 +77,7 @@ export async function openDownload(surroundings: Surroundings, download: Downloa
   const partPath = partPathOf(destinationPath);
   const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
   const unnamedPath = isOwn ? undefined : unnamedPathOf(partPath, download.making());
-  // What a crash in the middle of the making has left.
+  // Left by a crash during creation.
   if (unnamedPath !== undefined) await removeUnnamed(unnamedPath);
   const store = await PieceStore.openForDownload({
     metainfo,
@@ -128,14 +128,14 @@ async function isThereAlready(
 }
 
 /**
- * What is at the destination, behind a link if it is one. What the file system does not even look up could not be given that
- * name in the end either.
+ * Stats the destination, following a link. A path that the file system cannot even look up could not be
+ * created at the end either.
  *
  * @throws MiniTorrentError DESTINATION_UNUSABLE, FILE_EXISTS if it is a link that leads nowhere; DISK_FAILED
  */
 async function lookAt(destinationPath: string): Promise<Stats | undefined> {
   try {
-    // Mostly it is not there: without an error to be made, that takes a fifth less.
+    // Usually absent: not creating an error makes the call a fifth cheaper.
     const target = await stat(destinationPath, { throwIfNoEntry: false });
     if (target !== undefined) return target;
     if (!(await isLink(destinationPath))) return undefined;

@@ -14,7 +14,7 @@ import type { Profile, StoredDownload } from "./profile.ts";
 
 /** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
 const SAVE_DELAY_MS = 500;
-/** Stands for the id of a part file that is being made; a token follows. */
+/** Prefix in place of a part file's id while the file is being created; a token follows. */
 const BEING_MADE = "new:";
 const TOKEN_BYTES = 8;
 
@@ -55,7 +55,7 @@ export class DownloadRecord {
     this.#isPausedByUser = state === "paused";
   }
 
-  /** Something else has written to the part file: all of it is compared when it is opened next. */
+  /** Another program has written to the part file: the next opening verifies all of it. */
   doubt(): void {
     this.#isDoubted = true;
   }
@@ -70,9 +70,9 @@ export class DownloadRecord {
   }
 
   /**
-   * The part file is about to be made. Noted, so that after a crash what was made is found again.
+   * Records that the part file is about to be created, so that the file is found again after a crash.
    *
-   * @returns what its first name is to have in it, which nobody else knows
+   * @returns a secret token for its temporary name
    */
   making(): string {
     const token = this.#partId?.startsWith(BEING_MADE)
@@ -83,7 +83,7 @@ export class DownloadRecord {
     return token;
   }
 
-  /** The part file is made, and about to take its name. */
+  /** The part file has been created and is about to get its final name. */
   made({ facts, fileId }: { readonly facts: FileFacts; readonly fileId: string }): void {
     this.#partId = fileId;
     this.#facts = facts;
@@ -158,10 +158,10 @@ export class DownloadRecord {
   }
 
   /**
-   * Forgets the download, and removes its part file. A file of that name that is another's stays, and so does one in which
-   * all pieces are: it may be all that there is of it.
+   * Forgets the download and removes its part file. A file of another origin under that name stays, and so does a part file with
+   * all pieces, which may be the only copy.
    *
-   * @returns the path of the part file that stays
+   * @returns the path of the part file if it was kept
    */
   async discard(): Promise<string | undefined> {
     const { groupId, metainfo } = this.#download;
@@ -174,16 +174,16 @@ export class DownloadRecord {
   }
 
   /**
-   * The part file takes the name that belongs to another destination.
+   * Renames the part file for another destination.
    *
-   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED: then it stays where it is
+   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED; it then stays where it is
    */
   async moveTo(destinationPath: string): Promise<void> {
     const [oldPath, newPath] = [partPathOf(this.#destinationPath), partPathOf(destinationPath)];
     const isThere = this.#partId !== undefined && (await partIdOf(oldPath)) === this.#partId;
     if (isThere && oldPath !== newPath) {
       await movePart(oldPath, newPath);
-      // On another file system it is another file by now.
+      // A move to another file system has made it a new file.
       this.#partId = await partIdOf(newPath);
       this.doubt();
     }

@@ -71,7 +71,7 @@ export class Download {
     this.#state = { status: "paused", reason: undefined, retry: undefined };
   }
 
-  /** Where the file is to be. */
+  /** Destination path of the file. */
   get destinationPath(): string {
     return this.#destinationPath;
   }
@@ -170,9 +170,9 @@ export class Download {
   }
 
   /**
-   * paused | failed: the file is to be somewhere else, with what there is of it.
+   * paused | failed: changes the destination and moves the part file along.
    *
-   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED: then it stays where it is
+   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED; it then stays where it is
    */
   async moveTo(destinationPath: string): Promise<void> {
     await this.#opening;
@@ -181,9 +181,9 @@ export class Download {
   }
 
   /**
-   * any -> ended: forgotten, and its part file removed, unless all of the file is in it.
+   * any -> ended: forgets the download and removes its part file, unless that holds the whole file.
    *
-   * @returns the path of the part file that stays
+   * @returns the path of the part file if it was kept
    */
   async cancel(): Promise<string | undefined> {
     const isComplete = this.#state.status === "complete";
@@ -327,14 +327,14 @@ export class Download {
     return !right.isComplete;
   }
 
-  /** running -> opening | paused: what changed on disk is fetched again, other trouble passes or does not. */
+  /** running -> opening | paused: pieces that changed on disk are fetched again; other disk trouble pauses the download. */
   async #readFailed(error: MiniTorrentError): Promise<void> {
     if (error.code !== "FILE_CHANGED") return this.#pauseFor(error);
     this.#record.doubt();
     await this.#fetchAgain();
   }
 
-  /** running | verifying -> opening: with the pieces that are right, for those that are not. */
+  /** running | verifying -> opening: keeps the right pieces and fetches the wrong ones again. */
   async #fetchAgain(): Promise<void> {
     const opening = { status: "opening" } as const;
     await this.#leaveSwarm(opening, "some pieces have to be fetched again");

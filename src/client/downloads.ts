@@ -54,7 +54,7 @@ export class Downloads {
     const stopped = this.#downloads.get(fileKey(file));
     if (stopped?.status === "failed" || stopped?.status === "paused")
       return this.#goOn(stopped, metainfo, destinationPath);
-    // What is believed of the disk may be over: the file was moved or removed.
+    // The record may be outdated: the file may have been moved or removed.
     await this.#shares.endIfGone(file);
     this.#refuseRunning(file, destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
@@ -70,7 +70,7 @@ export class Downloads {
     return download.snapshot();
   }
 
-  /** A download that had stopped keeps what it has, also if the file is to be somewhere else from now on. */
+  /** Resumes a stopped download with its pieces, also at another destination. */
   async #goOn(stopped: Download, { infoHash }: Metainfo, destinationPath: string): Promise<DownloadStatus> {
     if (stopped.infoHash !== infoHash) {
       throw new MiniTorrentError(
@@ -97,7 +97,7 @@ export class Downloads {
     }
   }
 
-  /** The download that the profile knows; undefined if nothing can be made of what it knows. */
+  /** The download from the profile's entry; undefined if the entry is damaged. */
   #restore(stored: StoredDownload): Download | undefined {
     const { profile, onEvent } = this.#surroundings;
     const { groupId, fileName, destinationPath } = stored;
@@ -132,7 +132,7 @@ export class Downloads {
     return download;
   }
 
-  /** @returns the path of a part file that stays, because all of the file is in it */
+  /** @returns the path of the part file if it was kept, because it holds the whole file */
   async cancel(file: FileId): Promise<string | undefined> {
     const download = this.get(file);
     const keptPath = await download.cancel();
@@ -187,7 +187,7 @@ export class Downloads {
     return download === undefined ? [] : [download];
   }
 
-  /** @param destinationPath where it is to go now: a paused download can be sent there; undefined: not known yet */
+  /** @param destinationPath new destination of a paused download; undefined: not known yet */
   #refuseRunning(file: FileId, destinationPath: string | undefined): void {
     const present = this.#downloads.get(fileKey(file));
     if (present === undefined || present.status === "complete" || present.status === "failed") return;

@@ -28,7 +28,7 @@ import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 import { type AskForPage, wholeList } from "./whole-lists.ts";
 
-/** Revocations may be among what is to be looked at: not long. */
+/** Short, since revocations may be among the missed events. */
 const LOOK_AGAIN_WITHIN_MS = 3_000;
 
 type LoginState =
@@ -53,7 +53,7 @@ export class Login {
   readonly downloads: Downloads;
   readonly #announcer: Announcer;
   readonly #groupIds = new Set<string>();
-  /** Of each list of groups that is being read, the groups that changed since it was begun. */
+  /** For each list of groups being read, the groups that changed since reading began. */
   readonly #changedWhileRead = new Set<Set<string>>();
   #state: LoginState = { status: "logged-out" };
   #events: { unsubscribe(): void } | undefined;
@@ -118,16 +118,16 @@ export class Login {
       .ask(answer, (api) => question(api, { writeId, ...(attempts++ === 0 ? {} : { isRetry: true }) }));
   }
 
-  /** All of a list that trackers answer page by page. */
+  /** Reads a whole list, which trackers answer page by page. */
   askForAll<T>(item: ZodType<T>, askForPage: AskForPage): Promise<T[]> {
     return wholeList(item, (answer, question) => this.ask(answer, question), askForPage);
   }
 
   /**
    * logged-out -> logged-in: what this account shared and downloaded is taken up again. A tracker that is lost on the way
-   * does not undo the login: the next connection makes up for it; nor does what cannot be taken up.
+   * does not undo the login, since the next connection catches up; nor does a share or download that cannot be resumed.
    *
-   * @throws MiniTorrentError DATA_DIR_IN_USE, DISK_FAILED if there is no profile to be had: nobody is logged in then
+   * @throws MiniTorrentError DATA_DIR_IN_USE, DISK_FAILED if the profile cannot be opened; the login is undone then
    */
   async begin(account: Account): Promise<void> {
     const { dataDir, log, link } = this.#options;
@@ -165,8 +165,8 @@ export class Login {
   }
 
   /**
-   * Reads all groups that the member is in; a group that he was in and is not in any more has ended for him. What he
-   * joined, or what ended, while pages of the list were on their way, is known better than they say.
+   * Reads all groups that the user is in, and ends memberships that are not on the list. Groups joined
+   * or left while the pages arrived are skipped, since the pages may be older.
    */
   async syncGroups<G extends Pick<GroupSummary, "groupId" | "standing">>(
     readAll: () => Promise<G[]>,
@@ -305,7 +305,7 @@ export class Login {
     }
   }
 
-  /** Thousands may be told so at once: each asks at a moment of its own, once for all that it is told meanwhile. */
+  /** Thousands of clients may get this event at once: each asks after a random delay, once for all events until then. */
   #lookAgainSoon(): void {
     if (this.#lookingAgain !== undefined) return;
     this.#lookingAgain = setTimeout(() => {

@@ -1,6 +1,6 @@
 // The certificates that this device holds for its groups: fetched when first needed, renewed at half time, given up
-// when the membership ends; and which other memberships are revoked. Peers are checked against what stands here. A new
-// connection to a tracker costs no new certificates: it is asked what was revoked meanwhile.
+// when the membership ends; and which other memberships are revoked. Peers are checked against this state. A new
+// connection to a tracker needs no new certificates: the client asks only for new revocations.
 import type { Logger } from "pino";
 import { asMiniTorrentError } from "../api/errors.ts";
 import {
@@ -49,8 +49,8 @@ export class Memberships {
 
   /**
    * @param onEnded a tracker says that the user is not in that group any more
-   * @param onRevoked somebody else's membership has ended
-   * @param askForAll asks trackers for all of a list
+   * @param onRevoked called when another member's membership has ended
+   * @param askForAll reads a whole list from trackers
    * @param authorities which CA each group has
    */
   constructor(
@@ -99,7 +99,7 @@ export class Memberships {
   revoke(groupId: string, membershipId: string): void {
     this.#revocations.add(membershipId);
     this.#onRevoked(groupId, membershipId);
-    // His own: he may have been let in again, by another membership, and then needs its certificate.
+    // The user's own: after being accepted again, the user needs a certificate for the new membership.
     if (this.#held.get(groupId)?.membershipId !== membershipId || this.#renewing.has(groupId)) return;
     behind(this.#log, "renewing a certificate", this.#renew(groupId));
   }
@@ -127,9 +127,9 @@ export class Memberships {
   }
 
   /**
-   * Makes up for what was not heard while no tracker was connected. Certificates that are held stay in use, but for those
-   * of a membership that the user is not in any more, although in the group: he left and was let in again, or it was
-   * founded anew.
+   * Catches up on revocations after a time without a tracker. Certificates stay in use, except those
+   * of an earlier membership of the group: the user left and was accepted again, or the group was
+   * founded again.
    */
   async catchUp(own: readonly OwnGroup[]): Promise<void> {
     const now = new Map(own.map(({ groupId, membershipId }) => [groupId, membershipId]));
@@ -143,7 +143,7 @@ export class Memberships {
     const nowMs = performance.now();
     if ((this.#notBeforeMs.get(groupId) ?? 0) > nowMs) return;
     this.#notBeforeMs.set(groupId, nowMs + OBTAIN_PAUSE_MS);
-    if (clockTrouble(this.#link().clockAheadMs ?? 0) !== undefined) return; // said already, and not with each peer again
+    if (clockTrouble(this.#link().clockAheadMs ?? 0) !== undefined) return; // reported already; not again for each peer
     behind(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
   }
 
@@ -151,7 +151,7 @@ export class Memberships {
     return this.#hold(await this.#ask(groupId));
   }
 
-  /** With the certificate comes what else it takes to use it: whose certificates of the group are refused. */
+  /** Fetches a certificate, and with it the group's revocations, which are needed to use it. */
   async #ask(groupId: string): Promise<GroupCertificate> {
     const asked = this.#link().ask(groupCertificateSchema, (api) =>
       api.groups.certificate.query({ groupId }),
@@ -180,7 +180,7 @@ export class Memberships {
       privateKeyPem: this.#identity.privateKeyPem,
       isRevoked: (membershipId) => this.#revocations.has(membershipId),
     };
-    // By the tracker's clock: by this machine's, if it is wrong, it would be renewed every second, or never.
+    // By the tracker's clock: a wrong local clock would renew every second, or never.
     const trackerNowMs = Date.now() - (this.#link().clockAheadMs ?? 0);
     const halfTimeMs = (given.validUntilMs - trackerNowMs) / 2;
     this.#held.set(given.groupId, {

@@ -6,17 +6,17 @@ import { z } from "zod";
 import { type PeerAddress, peerAddressSchema } from "../api/schemas.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** While nobody is connected, or few of a large swarm: a first look after this, each later one after twice as long. */
+/** First pause before asking again with no connection, or few in a large swarm; each later pause is twice as long. */
 const FIRST_PAUSE_MS = 2_000;
 /** And that often at least. */
 const LONGEST_PAUSE_MS = 60_000;
-/** Of a large swarm a tracker names others each time: who has fewer connections than this asks for them soon. */
+/** A tracker names another sample of a large swarm each time; with fewer connections than this, the client asks again soon. */
 const FEW_CONNECTIONS = 20;
 
 /** What it needs of `Connector`. */
 interface Contacts {
   readonly connectedCount: number;
-  /** The tracker named only some of the peers there are. */
+  /** The tracker named only a sample of the peers. */
   readonly knowsSample?: boolean;
   peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void;
 }

@@ -13,7 +13,7 @@ import type { KnownAuthority } from "./group-authorities.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
-/** A profile of that length is looked through when it is opened, within a tenth of a second; a longer one as it is read. */
+/** A profile up to this size is checked at opening, within a tenth of a second; a larger one as it is read. */
 const MAX_CHECKED_BYTES = 64 * 1024 * 1024;
 /** https://sqlite.org/rescode.html */
 const SQLITE_ERROR = 1;
@@ -210,7 +210,7 @@ export class Profile {
   }
 
   /**
-   * An entry that nothing can be made of: it is kept, apart, so that the rest can be used.
+   * Moves a damaged entry to a table of its own, so that the rest can be used.
    *
    * @param reason what is wrong with it
    */
@@ -256,7 +256,7 @@ export class Profile {
     this.#database.close();
   }
 
-  /** The rows as far as they can be read: where the file is damaged, the rest is lost, and what is there is used. */
+  /** The rows up to the first damaged page of the file; later ones are lost. */
   #read<R, T>(table: "share" | "download", asEntry: (row: R) => T): T[] {
     const found: T[] = [];
     try {
@@ -284,7 +284,7 @@ export class Profile {
 }
 
 /**
- * The profile at that path; a new one in its place if it is damaged, which is kept beside it. Undefined if another process
+ * Opens the profile. A damaged one is kept beside it and replaced by a new one. Undefined if another process
  * has it.
  */
 function openOrBegin(path: string, log: Logger): DatabaseSync | undefined {
@@ -318,7 +318,7 @@ function openExclusively(path: string): DatabaseSync | undefined {
       const [found] = database.prepare("PRAGMA quick_check(1)").all();
       if (found?.quick_check !== "ok") throw new ProfileDamage(String(found?.quick_check));
     }
-    // A column that is missing shows here.
+    // Fails if a column is missing.
     for (const statement of Object.values(STATEMENTS)) database.prepare(statement);
     return database;
   } catch (error) {
@@ -340,7 +340,7 @@ function isDamage(error: unknown): boolean {
   );
 }
 
-/** SQLite's result code, without the bits that tell apart kinds of it. */
+/** SQLite's primary result code. */
 function errcodeOf(error: unknown): number | undefined {
   if (!(error instanceof Error && "errcode" in error && typeof error.errcode === "number")) return undefined;
   return error.errcode & 0xff;

@@ -1,21 +1,21 @@
-// Which memberships are over, for as long as a certificate of theirs can be valid: heard from trackers, who name them
-// again whenever they are asked.
+// Ended memberships, kept for as long as one of their certificates can be valid. Trackers report them and list them
+// again on request.
 import { REVOCATION_LISTED_MS } from "../identity/certificate-lifetimes.ts";
 
 /**
- * As long as a tracker would list one that ended just now. It is counted from when it was heard of last, on a clock that
- * nobody sets: a tracker that hears of an end late names it later than others.
+ * As long as a tracker lists a membership that has just ended. Counted from the last report, on a monotonic clock:
+ * a tracker that hears of an end late lists it for longer than others.
  */
 const KEPT_MS = REVOCATION_LISTED_MS;
-/** Of each some 150 bytes. More than that end in no group that people know each other in; the oldest goes first. */
+/** Some 150 bytes each. Far more than end in a real group; past it the oldest is dropped. */
 const MOST_KEPT = 100_000;
 
 export class Revocations {
   readonly #nowMs: () => number;
-  /** By membership, when it was heard of last, oldest first. */
+  /** Membership → time of the last report, oldest first. */
   readonly #heardMs = new Map<string, number>();
 
-  /** @param nowMs a clock that only goes forward */
+  /** @param nowMs a monotonic clock */
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
   }

@@ -162,7 +162,7 @@ export class Shares {
   }
 
   /**
-   * Looks at the file of that name, if it is shared: one that was moved, removed or changed is shared no longer, and may be
+   * Checks a shared file: one that was moved, removed or changed is no longer shared, and may be
    * downloaded again.
    */
   async endIfGone(file: FileId): Promise<void> {
@@ -351,7 +351,7 @@ export class Shares {
   }
 }
 
-/** In words for a person; undefined while the file is as it was shared. */
+/** Why the file is no longer as it was shared, as a sentence; undefined while it is. */
 async function whyNotAsShared(path: string, facts: FileFacts): Promise<string | undefined> {
   try {
     const stats = await stat(path);

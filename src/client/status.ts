@@ -154,7 +154,7 @@ export type ClientEvent =
       readonly code: ErrorCode;
       readonly reason: string;
     }
-  /** What the profile knew of a file is damaged: the rest of it is used. */
+  /** A profile entry is damaged; the other entries are used. */
   | {
       readonly type: "profile-entry-set-aside";
       readonly kind: "share" | "download";
@@ -185,9 +185,9 @@ export type ClientEvent =
       readonly isBanned: boolean;
     }
   | { readonly type: "tracker-connected"; readonly tracker: string; readonly isFailover: boolean }
-  /** The first of all trackers to be in use: nothing but a comparison by a person can tell whether the key is right. */
+  /** The first tracker ever used: only a person's comparison can tell whether its key is right. */
   | { readonly type: "tracker-trusted"; readonly tracker: string; readonly fingerprint: string }
   | { readonly type: "trackers-unreachable"; readonly reason: string }
-  /** This machine's clock is further from the tracker's than it may be. */
+  /** This machine's clock differs too much from the tracker's. */
   | { readonly type: "clock-wrong"; readonly reason: string }
   | { readonly type: "session-ended"; readonly reason: string };

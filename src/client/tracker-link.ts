@@ -20,7 +20,7 @@ import { TrackerTrust } from "./tracker-trust.ts";
 const PREPARATION_TIMEOUT_MS = 5_000;
 /** How long a command waits for a connection before it says that there is none: a failover takes less. */
 const CONNECTION_WAIT_MS = 3_000;
-/** Until the tracker vouches for as many keys as there are trackers it is asked again: another may never have been up yet. */
+/** Pause before asking again, until the tracker vouches for every tracker's key: one may not have been up yet. */
 const FIRST_KEYS_PAUSE_MS = 250;
 const LONGEST_KEYS_PAUSE_MS = 30_000;
 
@@ -39,9 +39,9 @@ export interface TrackerLinkOptions {
   readonly prepare: (api: TrackerApi, lost: () => void) => Promise<void>;
   readonly onConnected: (tracker: string, isFailover: boolean) => void;
   readonly onUnreachable: (reason: string) => void;
-  /** This machine's clock is further from that tracker's than it may be. */
+  /** This machine's clock differs too much from that tracker's. */
   readonly onClockWrong: (sentence: string) => void;
-  /** A tracker was trusted for no other reason than that it was the first one. */
+  /** A tracker's key was trusted on first contact. */
   readonly onFirstTrust: (tracker: string, fingerprint: string) => void;
 }
 
@@ -64,9 +64,9 @@ export class TrackerLink {
   #next: number;
   #hasBeenConnected = false;
   readonly #startedMs = performance.now();
-  /** What the tracker that was connected last said of its clock. */
+  /** The clock of the last connected tracker. */
   #time: TrackerTime | undefined;
-  /** Lines that turned out to be the same tracker as an earlier one. */
+  /** Lines that name the same tracker as an earlier line. */
   readonly #aliases = new Set<string>();
   #stateChanged = Promise.withResolvers<void>();
   #search: Promise<void>;
@@ -85,12 +85,12 @@ export class TrackerLink {
     return this.#state.status === "connected" ? this.#state.connection.tracker : undefined;
   }
 
-  /** How far this machine's clock is ahead of that of the tracker that was connected last; undefined if none has said. */
+  /** How far this machine's clock is ahead of the last connected tracker's; undefined if not known. */
   get clockAheadMs(): number | undefined {
     return this.#time && aheadOfTrackerMs(this.#time);
   }
 
-  /** What is wrong with this machine's clock, as far as the tracker that was connected last says; undefined: nothing. */
+  /** The warning about this machine's clock, by the last connected tracker's time; undefined if there is none. */
   get clockWarning(): string | undefined {
     return clockWarning(this.clockAheadMs ?? 0);
   }
@@ -196,7 +196,7 @@ export class TrackerLink {
           ...{ tracker, identity, trust, localAddress, signal, onClose, log: this.#log },
         });
         connection = { tracker: formatAddress(tracker), socket };
-        this.#time = socket.time ?? this.#time; // what is prepared next may ask for certificates
+        this.#time = socket.time ?? this.#time; // the preparation below may ask for certificates
         return connection;
       },
       prepare: async (connection, index) => {
@@ -240,7 +240,7 @@ export class TrackerLink {
     if (connection.socket.isClosed) this.#lose(connection);
   }
 
-  /** Lines that show the same key are one tracker, such as `localhost` and `127.0.0.1`: the first of them counts. */
+  /** Lines whose trackers present the same key are one tracker, such as `localhost` and `127.0.0.1`: the first counts. */
   #distinctTrackers(): readonly TrackerAddress[] {
     const { trackers, pins } = this.#options;
     const nameOfKey = new Map<string, string>();
@@ -268,7 +268,7 @@ export class TrackerLink {
     this.#options.onClockWrong(sentence);
   }
 
-  /** Asks the tracker which keys it vouches for, again until it has seen those of all: the next failover needs them. */
+  /** Asks the tracker which keys it vouches for, until it knows all of them: the next failover needs them. */
   async #learnKeys(connection: Connection): Promise<void> {
     const isCurrent = () => this.#state.status === "connected" && this.#state.connection === connection;
     const { api, fingerprint } = connection.socket;
@@ -298,7 +298,7 @@ export class TrackerLink {
   #lose(connection: Connection): void {
     if (this.#state.status !== "connected" || this.#state.connection !== connection) return;
     this.#log.info({ tracker: connection.tracker }, "tracker lost");
-    // First, since a socket that closes is lost too, and one search is enough.
+    // Before closing, since a closing socket reports a loss, which would start a second search.
     this.#become({ status: "searching", problem: undefined });
     connection.socket.close();
     this.#next++;
@@ -312,7 +312,7 @@ export class TrackerLink {
   }
 }
 
-/** A key that is refused is what a person has to know; anything else comes to the same. */
+/** Prefers a refused key as the error to report, since a person has to act on it. */
 function problemOf(problems: ReadonlyMap<number, MiniTorrentError>): MiniTorrentError {
   const said = [...problems.values()];
   const refusedKey =
@@ -334,7 +334,7 @@ function isLostConnection(error: unknown): boolean {
   return error instanceof TRPCClientError && error.data === undefined && error.shape === undefined;
 }
 
-/** A tracker that cannot write: another one may be able to. */
+/** True if the tracker cannot write; another one may be able to. */
 function isForAnotherTracker(error: unknown): boolean {
   return asRefusal(error).code === "TRACKER_CANNOT_WRITE";
 }

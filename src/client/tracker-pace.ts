@@ -17,9 +17,9 @@ export const HEARTBEAT_ASKED_MS = 1_500;
 export const HEARTBEAT_IDLE_MS = 3_500;
 /** Given up, without an answer to that. */
 export const HEARTBEAT_TIMEOUT_MS = 1_500;
-/** A refusal that names a time to wait is waited out if it is no longer than that; of a longer one the person is told. */
+/** Longest refusal that the client waits out by itself; a longer one is reported to the user. */
 export const LONGEST_TOLD_WAIT_MS = 30_000;
-/** Whatever the tracker says: it must not have a client ask in a circle. */
+/** Lower bound, whatever the tracker says, so that it cannot make a client retry in a tight loop. */
 export const LEAST_TOLD_WAIT_MS = 100;
-/** A call that has been sent away for that long altogether fails: some limit is too low for what is asked of it. */
+/** A call fails after this much waiting in total: some limit is too low for it. */
 export const LONGEST_WAIT_IN_ALL_MS = 600_000;

@@ -34,9 +34,9 @@ export interface TrackerSocketOptions {
 export interface TrackerSocket {
   readonly api: TrackerApi;
   readonly isClosed: boolean;
-  /** What the tracker said of its clock when the connection was opened. */
+  /** The tracker's clock when the connection was opened. */
   readonly time: TrackerTime | undefined;
-  /** SHA-256 of the certificate that the tracker showed. */
+  /** SHA-256 of the tracker's certificate. */
   readonly fingerprint: string;
   close(): void;
 }
@@ -64,7 +64,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
         });
       },
     });
-    /** Of all that the socket and its timers call: whatever fails in it is the end of this socket, not of the client. */
+    /** Wraps every handler of the socket and its timers: a failure ends this socket, not the client. */
     const guard = guardOf((error, where) => {
       fail(error);
       options.log.error({ err: error, where, tracker: address }, "the connection to a tracker failed inside");
@@ -151,7 +151,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
   });
 }
 
-/** A TLS socket that is torn down, with the reason, before a byte is said over it if the tracker's key is not accepted. */
+/** A TLS socket that is destroyed before a byte is sent over it if the tracker's key is not accepted. */
 function dialPinned(
   options: TrackerSocketOptions,
   failed: (error: unknown) => void,

@@ -1,5 +1,5 @@
-// How this machine's clock stands to the tracker's, as the tracker says at each new connection, and what follows from it:
-// certificates are checked by this machine's clock, so with a wrong one neither its own nor anybody else's counts.
+// The difference between this machine's clock and the tracker's, as reported at each new connection. Certificates are
+// checked by this machine's clock, so with a wrong one it can neither use its own nor accept others'.
 import { formatClockDifference } from "../api/clock-difference.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificate-lifetimes.ts";
@@ -7,12 +7,12 @@ import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "../identi
 export interface TrackerTime {
   /** The tracker's clock, milliseconds since 1970, exact to some seconds. */
   readonly trackerMs: number;
-  /** When it said so, by performance.now(). */
+  /** When it was reported, by performance.now(). */
   readonly heardAtMs: number;
 }
 
 /**
- * The time that a tracker said in the HTTP answer that opens a connection.
+ * The tracker's time from the HTTP response that opens a connection.
  *
  * @returns undefined if there is none that can be read
  */
@@ -21,12 +21,12 @@ export function readTrackerTime(date: string | undefined): TrackerTime | undefin
   return Number.isNaN(trackerMs) ? undefined : { trackerMs, heardAtMs: performance.now() };
 }
 
-/** How far this machine's clock is ahead of the tracker's now, also if it was set since; negative: behind. */
+/** How far this machine's clock is ahead of the tracker's now, also after being set; negative: behind. */
 export function aheadOfTrackerMs({ trackerMs, heardAtMs }: TrackerTime): number {
   return Date.now() - (trackerMs + (performance.now() - heardAtMs));
 }
 
-/** What to tell a person of a clock that is further off than it may be. */
+/** The warning for a clock that differs too much. */
 export function clockWarning(aheadMs: number): string | undefined {
   return Math.abs(aheadMs) > ALLOWED_CLOCK_SKEW_MS ? sentenceOf(aheadMs) : undefined;
 }

@@ -1,6 +1,6 @@
-// Which trackers' keys this client accepts. One key is trusted at first contact, with a notice to the person; after that a
-// key that was never seen is accepted only if a tracker that is trusted already vouches for it, or if a line of
-// tracker_info.txt pins it. Otherwise whoever stands before one tracker that was never dialled would be given the password.
+// Which trackers' keys this client accepts. The first key is trusted on first contact, with a notice to the user. A later
+// unknown key is accepted only if a trusted tracker vouches for it or a line of tracker_info.txt pins it. Otherwise an
+// impostor of a tracker that was never dialled would get the password.
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { PinStore } from "../identity/pins.ts";
@@ -8,7 +8,7 @@ import type { PinStore } from "../identity/pins.ts";
 export interface TrackerTrustOptions {
   readonly trackers: readonly TrackerAddress[];
   readonly pins: PinStore;
-  /** A tracker was trusted for no other reason than that it was the first one. */
+  /** A tracker's key was trusted on first contact. */
   readonly onFirstTrust: (tracker: string, fingerprint: string) => void;
 }
 
@@ -20,10 +20,10 @@ export class TrackerTrust {
   }
 
   /**
-   * Called before a byte is said to a tracker. Nothing is noted yet: a tracker that then turns out to be of no use must not
-   * be the one that has to vouch for the others.
+   * Called before a byte is sent to a tracker. Records nothing: a tracker that then proves unusable must not
+   * become the one that vouches for the others.
    *
-   * @param fingerprint SHA-256 of the certificate that it shows, 64 hex digits
+   * @param fingerprint SHA-256 of its certificate, 64 hex digits
    * @throws MiniTorrentError TRACKER_KEY_CHANGED, TRACKER_KEY_UNKNOWN
    */
   check(tracker: TrackerAddress, fingerprint: string): void {
@@ -45,7 +45,7 @@ export class TrackerTrust {
   }
 
   /**
-   * The tracker is in use from now on: pins its key.
+   * Pins the key of a tracker that is now in use.
    *
    * @throws MiniTorrentError TRACKER_KEY_CHANGED, TRACKER_KEY_UNKNOWN
    */

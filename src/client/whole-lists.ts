@@ -1,23 +1,23 @@
-// Lists that trackers answer page by page, put together again. A tracker's pages may be empty, and need not come to an end.
+// Reads whole lists, which trackers answer page by page. Pages may be empty, and a malicious tracker's need not end.
 import type { ZodType } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type ListPage, pageSchema } from "../api/schemas.ts";
 import type { TrackerApi } from "./api-channel.ts";
 
-/** A list that has more pages than that has no end: at the 1,000 entries that a page looks at, two millions. */
+/** Most pages of a list: two million entries at 1,000 examined per page. */
 const MAX_PAGES = 2_000;
 const MAX_ITEMS = 1_000_000;
 
-/** Asks for one page: the one that begins after that place, or the first. */
+/** Asks for the page after that place, or for the first one. */
 export type AskForPage = (api: TrackerApi, from: { after?: string | undefined }) => Promise<unknown>;
 
-/** Asks trackers for all of a list. */
+/** Reads a whole list from trackers. */
 export type AskForAll = <T>(item: ZodType<T>, askForPage: AskForPage) => Promise<T[]>;
 
 /**
- * All of a list.
+ * Reads a whole list.
  *
- * @param ask asks a tracker, which may be another one for each page
+ * @param ask asks a tracker; each page may come from another one
  * @throws MiniTorrentError MALFORMED_MESSAGE for a list without an end; whatever `ask` throws
  */
 export async function wholeList<T>(

@@ -65,7 +65,7 @@ export interface WhyFacts {
   /** Of a pause that ends by itself, milliseconds since 1970. */
   readonly retryAtMs: number | undefined;
   readonly hasCertificate: boolean;
-  /** What is wrong with this machine's clock; undefined: nothing that is known. */
+  /** The warning about this machine's clock; undefined if there is none. */
   readonly clockWarning: string | undefined;
   readonly tracker: string | undefined;
   readonly nowMs: number;

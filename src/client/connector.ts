@@ -15,6 +15,13 @@ const MAX_CONNECTIONS = 100;
  * them. Above MAX_CONNECTIONS, so that a peer that cannot be dialled finds room at peers that dial no more themselves.
  */
 const MAX_ADMITTED = 150;
+/**
+ * Connections of one member to a torrent, whoever dialled: some machines of theirs. A member can have certificates for many
+ * keys, and must not take with them the places of all others.
+ */
+const MAX_CONNECTIONS_OF_MEMBER = 4;
+/** Of those that are remembered; without it a member with many keys would displace everybody else. */
+const MAX_KNOWN_OF_MEMBER = 20;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 /** Retry pause in a large swarm with enough connections: thousands of peers must not dial a full seed twice a minute. */
@@ -32,6 +39,8 @@ const COURTESY_MS = 1_500;
 /** What the connector needs of a connection; `transport/peer-socket.ts` fits it. */
 export interface Connection {
   readonly deviceId: string;
+  /** As the certificate says. */
+  readonly userId: string;
   /** True if this side dialled. */
   readonly isDialled: boolean;
   close(reason: string): void;
@@ -163,7 +172,8 @@ export class Connector<C extends Connection> {
       const isKept = (one: C) => one.isDialled === ownDeviceId < one.deviceId;
       if (present.isDialled !== socket.isDialled && isKept(present)) return false;
       present.close("another connection to the same device replaces this one");
-    } else if (!socket.isDialled && this.#connected.size >= MAX_ADMITTED) return false;
+    } else if (this.#isMemberFull(socket.userId)) return false;
+    else if (!socket.isDialled && this.#connected.size >= MAX_ADMITTED) return false;
     this.#connected.set(socket.deviceId, socket);
     const known = this.#known.get(socket.deviceId);
     if (known !== undefined) known.admittedAtMs = this.#options.nowMs();
@@ -191,11 +201,17 @@ export class Connector<C extends Connection> {
     const nowMs = this.#options.nowMs();
     let dialling = 0;
     for (const known of this.#known.values()) if (known.dialling !== undefined) dialling++;
+    let places: Map<string, number> | undefined;
     for (const [deviceId, known] of this.#known) {
       if (dialling >= MAX_DIALS || this.#connected.size + dialling >= MAX_CONNECTIONS) return;
       if (known.dialling !== undefined || known.nextDialAtMs > nowMs || this.#connected.has(deviceId))
         continue;
       if (!this.#options.wants(known.address)) continue;
+      places ??= this.#placesOfMembers();
+      const { userId } = known.address;
+      const taken = places.get(userId) ?? 0;
+      if (taken >= MAX_CONNECTIONS_OF_MEMBER) continue;
+      places.set(userId, taken + 1);
       dialling++;
       void this.#dial(known);
     }
@@ -206,6 +222,29 @@ export class Connector<C extends Connection> {
     for (const known of this.#known.values()) known.dialling?.abort();
     this.#known.clear();
     this.disconnect(() => true, reason);
+  }
+
+  #isMemberFull(userId: string): boolean {
+    let count = 0;
+    for (const socket of this.#connected.values()) if (socket.userId === userId) count++;
+    return count >= MAX_CONNECTIONS_OF_MEMBER;
+  }
+
+  /** User id → connections that stand or are being dialled. */
+  #placesOfMembers(): Map<string, number> {
+    const places = new Map<string, number>();
+    const count = (userId: string) => places.set(userId, (places.get(userId) ?? 0) + 1);
+    for (const { userId } of this.#connected.values()) count(userId);
+    for (const [deviceId, { address, dialling }] of this.#known) {
+      if (dialling !== undefined && !this.#connected.has(deviceId)) count(address.userId);
+    }
+    return places;
+  }
+
+  #knownCountOf(userId: string): number {
+    let count = 0;
+    for (const { address } of this.#known.values()) if (address.userId === userId) count++;
+    return count;
   }
 
   #learn(address: PeerAddress): void {
@@ -219,6 +258,7 @@ export class Connector<C extends Connection> {
       if (hasMoved) known.nextDialAtMs = 0;
       return;
     }
+    if (this.#knownCountOf(address.userId) >= MAX_KNOWN_OF_MEMBER) return;
     if (this.#known.size >= MAX_KNOWN && !this.#forgetOne()) return;
     const pauseMs = this.#isFirstToDial(address) ? 0 : COURTESY_MS;
     this.#known.set(address.deviceId, {

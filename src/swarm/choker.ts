@@ -26,6 +26,8 @@ const KEPT_PIECES = 2;
 
 /** What the choker must know of a peer, and the two things it can do to it. */
 export interface ChokablePeer {
+  /** Whose connection it is: one member may have several. */
+  readonly userId: string;
   readonly isInterestedInUs: boolean;
   readonly isUnchoked: boolean;
   /** When it was last choked or unchoked, or came. */
@@ -97,7 +99,7 @@ export class Choker<Peer extends ChokablePeer> {
       );
     const isOptimisticTaken = optimistic !== undefined && interested.includes(optimistic);
     const regularSlots = this.#slotCount - (isOptimisticTaken ? 1 : 0);
-    const chosen = new Set(ranked.slice(0, regularSlots));
+    const chosen = new Set(inTurn(ranked, isOptimisticTaken ? [optimistic] : []).slice(0, regularSlots));
     if (isOptimisticTaken) chosen.add(optimistic);
     for (const peer of peers) {
       // Who is not interested keeps what it has: it takes no slot, and is served at once when it wants something.
@@ -110,16 +112,16 @@ export class Choker<Peer extends ChokablePeer> {
 
   /** Gives slots that are free to whoever waits, the longest first. */
   fillFreeSlots(peers: readonly Peer[]): void {
-    let freeSlots = this.#slotCount;
+    const served: Peer[] = [];
     const waiting: Peer[] = [];
     for (const peer of peers) {
       if (!peer.isInterestedInUs) continue;
-      if (peer.isUnchoked) freeSlots--;
-      else waiting.push(peer);
+      (peer.isUnchoked ? served : waiting).push(peer);
     }
+    const freeSlots = this.#slotCount - served.length;
     if (freeSlots <= 0 || waiting.length === 0) return;
     waiting.sort((a, b) => a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs);
-    for (const peer of waiting.slice(0, freeSlots)) peer.unchoke();
+    for (const peer of inTurn(waiting, served).slice(0, freeSlots)) peer.unchoke();
   }
 
   peerLeft(peer: Peer): void {
@@ -151,9 +153,30 @@ export class Choker<Peer extends ChokablePeer> {
 
   /** The choked peer that waits longest; among equals a random one. */
   #longestWaiting(interested: readonly Peer[]): Peer | undefined {
-    const choked = interested.filter((peer) => !peer.isUnchoked);
+    const served = new Set(interested.filter((peer) => peer.isUnchoked).map(({ userId }) => userId));
+    const allChoked = interested.filter((peer) => !peer.isUnchoked);
+    const chokedMembers = allChoked.filter(({ userId }) => !served.has(userId));
+    const choked = chokedMembers.length > 0 ? chokedMembers : allChoked;
     const earliestMs = Math.min(...choked.map((peer) => peer.chokedOrUnchokedAtMs));
     const longest = choked.filter((peer) => peer.chokedOrUnchokedAtMs === earliestMs);
     return longest[Math.floor(this.#random() * longest.length)] ?? this.#optimistic;
   }
+}
+
+/**
+ * One connection of each member before the second one of any, otherwise in the order given: a slot is a member's, and who
+ * has many connections gets no more than who has one.
+ *
+ * @param served connections that have a slot already
+ */
+function inTurn<Peer extends ChokablePeer>(ordered: readonly Peer[], served: readonly Peer[]): Peer[] {
+  const slots = new Map<string, number>();
+  const take = ({ userId }: Peer): number => {
+    const turn = slots.get(userId) ?? 0;
+    slots.set(userId, turn + 1);
+    return turn;
+  };
+  for (const peer of served) take(peer);
+  const placed = ordered.map((peer) => ({ peer, turn: take(peer) }));
+  return placed.sort((a, b) => a.turn - b.turn).map(({ peer }) => peer);
 }

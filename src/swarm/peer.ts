@@ -96,6 +96,10 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.uploads = options.makeUploads(this);
   }
 
+  get userId(): string {
+    return this.identity.userId;
+  }
+
   // What it has
 
   get has(): PieceSet {

@@ -7,11 +7,13 @@ import { Connector } from "../../../src/client/connector.ts";
 /** What the connector uses of a socket. */
 class Socket {
   readonly deviceId: string;
+  readonly userId: string;
   readonly isDialled: boolean;
   closedFor: string | undefined;
 
-  constructor(deviceId: string, isDialled: boolean) {
+  constructor(deviceId: string, isDialled: boolean, userId = `user of ${deviceId}`) {
     this.deviceId = deviceId;
+    this.userId = userId;
     this.isDialled = isDialled;
   }
 
@@ -35,7 +37,7 @@ function connectorOf(
     dial: async (peer) => {
       dialled.push(peer.deviceId);
       if (options.fails) throw new Error("refused");
-      return new Socket(peer.deviceId, true);
+      return new Socket(peer.deviceId, true, peer.userId);
     },
     onDialled: (socket) => connector.admit(socket),
   });
@@ -47,8 +49,8 @@ function connectorOf(
   return { connector, dialled, after };
 }
 
-const peer = (deviceId: string, isSeed = false): PeerAddress => ({
-  userId: "bob",
+const peer = (deviceId: string, isSeed = false, userId = `user of ${deviceId}`): PeerAddress => ({
+  userId,
   deviceId,
   host: "127.0.0.1",
   port: 1,
@@ -218,4 +220,24 @@ test("who is let in nowhere at once is dialled with growing pauses: up to half a
   connector.peersOnline([...sample(0).slice(1), full], 0);
   // The pause that was set before there were others, and those that follow.
   assert.deepEqual(await pauses(4), [30_000, 256_000, 300_000, 300_000]);
+});
+
+test("one member gets a few places, dialled or dialling, with however many devices, and displaces nobody", async () => {
+  const { connector, dialled, after } = connectorOf("a");
+  const admitted = Array.from({ length: 600 }, (_, at) => new Socket(`inbound ${at}`, false, "mallory"));
+  assert.equal(admitted.filter((socket) => connector.admit(socket)).length, 4);
+  assert.ok(connector.admit(new Socket("honest", false, "bob")));
+  const [first] = admitted;
+  assert.ok(first);
+  assert.ok(
+    connector.admit(new Socket(first.deviceId, false, "mallory")),
+    "the same device again replaces itself",
+  );
+  connector.disconnect((socket) => socket.userId === "mallory", "over");
+  for (const socket of [...connector.connected()]) connector.gone(socket);
+  for (let at = 0; at < 600; at++) connector.peerOnline(peer(`named ${at}`, true, "mallory"));
+  for (let at = 0; at < 10; at++) connector.peerOnline(peer(`other ${at}`, true));
+  for (let round = 0; round < 10; round++) await after(2_000);
+  assert.equal(dialled.filter((deviceId) => deviceId.startsWith("named")).length, 4);
+  assert.equal(dialled.filter((deviceId) => deviceId.startsWith("other")).length, 10);
 });

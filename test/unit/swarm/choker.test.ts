@@ -4,7 +4,10 @@ import fc from "fast-check";
 import { type ChokablePeer, Choker } from "../../../src/swarm/choker.ts";
 import { seededRandom } from "../../sim/virtual-clock.ts";
 
+let peerCount = 0;
+
 class TestPeer implements ChokablePeer {
+  userId = `member ${peerCount++}`;
   isInterestedInUs = true;
   isUnchoked = false;
   chokedOrUnchokedAtMs = 0;
@@ -41,6 +44,33 @@ describe("the choker", () => {
     assert.deepEqual(unchokedOf(peers), [1, 2]);
     choker.fillFreeSlots(peers);
     assert.deepEqual(unchokedOf(peers), [1, 2]);
+  });
+
+  it("gives each member one slot before anybody a second, however many connections they have and whatever they lack", () => {
+    const choker = chokerOf(3);
+    const greedy = peersOf(50);
+    for (const peer of greedy) peer.userId = "mallory";
+    const honest = peersOf(2);
+    for (const peer of honest) peer.piecesHad = 600;
+    const peers = [...greedy, ...honest];
+    for (const [at, peer] of peers.entries()) {
+      peer.isHeldByConnection = true;
+      peer.uploadBytesPerSecond = 1000;
+      peer.chokedOrUnchokedAtMs = at;
+    }
+    const servedOf = (some: readonly TestPeer[]) => some.filter(({ isUnchoked }) => isUnchoked).length;
+    choker.fillFreeSlots(peers);
+    assert.deepEqual([servedOf(greedy), servedOf(honest)], [1, 2]);
+    for (let round = 1; round <= 30; round++) {
+      choker.tick(round * ROUND_MS, peers);
+      choker.fillFreeSlots(peers);
+      assert.equal(servedOf(honest), 2, `round ${round}`);
+    }
+    for (const peer of honest) peer.choke();
+    for (const peer of greedy.slice(0, 3)) peer.unchoke();
+    choker.tick(31 * ROUND_MS, peers);
+    choker.fillFreeSlots(peers);
+    assert.equal(servedOf(honest), 2, "also if all slots were the other's");
   });
 
   it("prefers who has least, but lets who is served go on while the difference is small", () => {

@@ -28,7 +28,8 @@ export const fileCommands: readonly Command[] = [
         onProgress: (progress) => onHashing(path, progress),
         signal,
       });
-      const how = share.joinedSwarm ? "is in the group already: you share it too" : "is shared";
+      const anew = share.replacesEarlier ? "is shared in the place of its earlier content" : "is shared";
+      const how = share.joinedSwarm ? "is in the group already: you share it too" : anew;
       const facts = `${formatBytes(share.lengthBytes)}, ${countOf(share.pieceCount, "piece")}, SHA-1 ${share.sha1}`;
       return said(`[${share.groupId}] ${share.fileName} ${how}: ${facts}.`, share);
     },

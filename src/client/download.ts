@@ -205,6 +205,18 @@ export class Download {
     );
   }
 
+  /**
+   * any -> failed: whoever shared it shares other content under the name by now. While the others who are here have all that
+   * is missing it goes on.
+   */
+  async sourceChanged(infoHash: string): Promise<void> {
+    if (infoHash === this.infoHash || this.why(undefined).nobodyHas.pieces === 0) return;
+    await this.#giveUp(
+      "FILE_CHANGED",
+      `The file was changed by who shares it: other content has the name now; cancel ${this.groupId} ${this.fileName}, then download_file fetches that.`,
+    );
+  }
+
   /** any -> failed, unless it is over already */
   async #giveUp(code: ErrorCode, reason: string): Promise<void> {
     if (this.#state.status === "complete" || this.#state.status === "failed") return;

@@ -152,6 +152,16 @@ export class Downloads {
     if (download !== undefined && download.infoHash !== infoHash) await download.nameLost();
   }
 
+  /** Somebody shares those files: where one of them is under way, its content may be another one by now. */
+  async filesShared(groupId: string, fileNames: readonly string[]): Promise<void> {
+    for (const fileName of fileNames) {
+      const download = this.#unfinished.get(fileKey({ groupId, fileName }));
+      if (download === undefined) continue;
+      const { infoHash } = await fetchMetainfo(this.#surroundings.ask, { groupId, fileName });
+      await download.sourceChanged(infoHash);
+    }
+  }
+
   /** Logout: everything stops where it is; the profile knows it. */
   async suspendAll(): Promise<void> {
     this.#logins++;

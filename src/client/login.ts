@@ -296,6 +296,14 @@ export class Login {
           this.#sessionEnded("The operator of the trackers has removed this account; ask them why."),
         );
         return;
+      case "file-shared":
+      case "files-shared": {
+        const { groupId } = event;
+        const names = event.type === "file-shared" ? [event.fileName] : event.fileNames;
+        behind(this.#options.log, "looking at shared files", this.downloads.filesShared(groupId, names));
+        this.#options.onEvent(event);
+        return;
+      }
       case "request-accepted":
         this.joined(event.groupId);
         this.#options.onEvent(event);

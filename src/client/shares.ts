@@ -66,9 +66,38 @@ export class Shares {
     const { authorityPem } = await memberships.obtain(groupId);
     const hashed = await hashFile(absolutePath, { disk: storage.disk, ...options });
     const metainfo = encodeMetainfo({ fileName, authorityPem, ...hashed });
-    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, hashed);
+    const replaced = await this.#replacedBy(metainfo, groupId, absolutePath);
+    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, hashed, replaced);
     const { lengthBytes, pieceCount } = metainfo.geometry;
-    return { groupId, fileName, lengthBytes, pieceCount, sha1: metainfo.sha1, joinedSwarm };
+    return {
+      groupId,
+      fileName,
+      lengthBytes,
+      pieceCount,
+      sha1: metainfo.sha1,
+      joinedSwarm,
+      replacesEarlier: replaced !== undefined,
+    };
+  }
+
+  /**
+   * What is shared here under that name, if it is other content that is over: the file at that path has changed, or the
+   * one that was shared is gone. A file that can still be had is not replaced by one that only has its name.
+   */
+  async #replacedBy(
+    { fileName, infoHash }: Metainfo,
+    groupId: string,
+    path: string,
+  ): Promise<Share | undefined> {
+    const share = this.#shares.get(fileKey({ groupId, fileName }));
+    if (share === undefined || share.metainfo.infoHash === infoHash) return undefined;
+    const { path: sharedPath, facts } = share.stored;
+    const isOver = sharedPath === path || (await whyNotAsShared(sharedPath, facts)) !== undefined;
+    if (isOver) return share;
+    throw new MiniTorrentError(
+      "FILE_EXISTS",
+      `You share other content under that name, from ${sharedPath}: stop_share ${groupId} ${fileName}, then upload_file ${path} ${groupId}; or rename the file.`,
+    );
   }
 
   /** A file whose content is known to be that of the metainfo, wherever it lies and whatever it is called there. */
@@ -78,9 +107,15 @@ export class Shares {
   }
 
   /** Returns whether the group had it already. */
-  async #offer(groupId: string, metainfo: Metainfo, path: string, found: FileFacts): Promise<boolean> {
-    const isShared =
-      this.#shares.get(fileKey({ groupId, fileName: metainfo.fileName }))?.state.status === "served";
+  async #offer(
+    groupId: string,
+    metainfo: Metainfo,
+    path: string,
+    found: FileFacts,
+    replaced?: Share,
+  ): Promise<boolean> {
+    const present = this.#shares.get(fileKey({ groupId, fileName: metainfo.fileName }));
+    const isShared = present?.state.status === "served" && replaced === undefined;
     if (!isShared && this.#surroundings.session.get(metainfo.infoHash) !== undefined) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
@@ -96,10 +131,16 @@ export class Shares {
       return joinedSwarm;
     }
     const login = this.#logins;
+    // The earlier content cannot be had any more, whatever the tracker answers: who is connected for it is told so first.
+    if (replaced?.state.status === "served") {
+      const { store } = replaced.state;
+      replaced.state = { status: "unusable", reason: `${path} changed` };
+      await this.#withdraw(replaced, store, "its content was replaced");
+    }
     // Served first, so that the tracker can name this client among the peers in the same step.
     const store = await this.#join(stored, metainfo);
     try {
-      const { joinedSwarm } = await this.#register(stored, metainfo, true);
+      const { joinedSwarm } = await this.#register(stored, metainfo, true, replaced?.metainfo.infoHash);
       this.#refuseAfterLogout(login);
       this.#served(stored, metainfo, store);
       return joinedSwarm;
@@ -285,8 +326,9 @@ export class Shares {
     { groupId }: StoredShare,
     { info, infoHash, sha1 }: Metainfo,
     isServed: boolean,
+    replaces?: string,
   ): Promise<z.infer<typeof sharedSchema>> {
-    const request = { groupId, info: Buffer.from(info).toString("base64"), sha1, isServed };
+    const request = { groupId, info: Buffer.from(info).toString("base64"), sha1, isServed, replaces };
     const shared = await this.#surroundings.ask(sharedSchema, (api, write) =>
       api.files.share.mutate({ ...request, ...write }),
     );
@@ -330,7 +372,11 @@ export class Shares {
       share.state = { status: "unusable", reason: error.message };
     }
     this.#log.warn({ err: error, groupId, fileName }, "share not served");
-    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason: error.message });
+    const reason =
+      error.code === "FILE_CHANGED"
+        ? `${share.stored.path} changed; upload_file ${share.stored.path} ${groupId} shares it as it is now, or stop_share ${groupId} ${fileName} gives it up.`
+        : error.message;
+    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   async #forget(share: Share, reason: string): Promise<void> {

@@ -96,6 +96,8 @@ export interface ShareResult {
   readonly sha1: string;
   /** True if the group had this content under this name already, so that its swarm was joined. */
   readonly joinedSwarm: boolean;
+  /** It takes the place of other content that was shared here under that name, and is over. */
+  readonly replacesEarlier: boolean;
 }
 
 export interface HashProgress {

@@ -38,11 +38,13 @@ export interface ShareRequest {
   readonly info: Uint8Array;
   /** SHA-1 of the whole file, 40 hex digits. */
   readonly sha1: string;
+  /** Info-hash of other content that the account shares under that name, and this one takes the place of. */
+  readonly replaces?: string | undefined;
 }
 
 /**
  * The account offers a file under the name that its metainfo has; if the group has the same content under that name,
- * it joins those who do.
+ * it joins those who do. Other content that nobody but the account shares gives way, if the account says so.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS
  */
@@ -66,16 +68,26 @@ export function shareFile(
   }
   const name = recordKey(group.claimId, fileName);
   const standing = writer.claim<FileValue>("file", name);
-  const isShared = standing !== undefined && hasShare(writer, group.claimId, standing.claimId);
+  const isOwnBefore =
+    standing !== undefined &&
+    standing.value.infoHash !== infoHash &&
+    isSharedBy(writer, group.claimId, standing.claimId, (accountId) => accountId === account.accountId) &&
+    !isSharedBy(writer, group.claimId, standing.claimId, (accountId) => accountId !== account.accountId);
+  const givesWay = isOwnBefore && request.replaces === standing.value.infoHash;
+  const isShared = standing !== undefined && !givesWay && hasShare(writer, group.claimId, standing.claimId);
   if (isShared && standing.value.infoHash !== infoHash) {
+    const remedy = isOwnBefore
+      ? `and nobody but you shares it; stop_share ${request.groupId} ${fileName}, then upload_file shares the new content`
+      : "and others share it";
     throw new MiniTorrentError(
       "FILE_EXISTS",
-      `Group '${request.groupId}' has other content under the name '${fileName}'; rename the file, then share it.`,
+      `Group '${request.groupId}' has other content under the name '${fileName}', ${remedy}; or rename the file, then share it.`,
     );
   }
   if (writer.hasWrite(command.writeId)) {
     return { infoHash, joinedSwarm: standing?.value.sharedByAccountId !== account.accountId };
   }
+  if (givesWay) writer.remove("share", recordKey(standing.claimId, account.accountId));
   let claimId = standing?.claimId;
   if (claimId === undefined || !isShared) {
     const file: FileValue = {
@@ -265,6 +277,18 @@ export function isFileShared(
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
   const isSharer: IsSharer = (accountId, membershipId) =>
     isMemberBy(reader, groupClaimId, accountId, membershipId);
+  return firstSharer(reader, fileClaimId, isSharer, "") !== undefined;
+}
+
+/** Whether one of the accounts that are meant shares the file. */
+function isSharedBy(
+  reader: RegistryReader,
+  groupClaimId: string,
+  fileClaimId: string,
+  isMeant: (accountId: string) => boolean,
+): boolean {
+  const isSharer: IsSharer = (accountId, membershipId) =>
+    isMeant(accountId) && isMemberBy(reader, groupClaimId, accountId, membershipId);
   return firstSharer(reader, fileClaimId, isSharer, "") !== undefined;
 }
 

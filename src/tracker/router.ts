@@ -240,11 +240,18 @@ const files = t.router({
     return lists.read(after, (page) => listFiles(registry, ctx.account.accountId, groupId, count, page));
   }),
   share: loggedIn
-    .input(writeInGroup.extend({ info: infoSchema, sha1: sha1Schema, isServed: z.boolean().optional() }))
+    .input(
+      writeInGroup.extend({
+        info: infoSchema,
+        sha1: sha1Schema,
+        isServed: z.boolean().optional(),
+        replaces: infoHashSchema.optional(),
+      }),
+    )
     .mutation(async ({ ctx, input }): Promise<SharedAnswer> => {
       const info = Buffer.from(input.info, "base64");
-      const { groupId, sha1 } = input;
-      const share = (run: Command) => shareFile(run, { groupId, info, sha1 });
+      const { groupId, sha1, replaces } = input;
+      const share = (run: Command) => shareFile(run, { groupId, info, sha1, replaces });
       const shared = await command(ctx, input, share).catch((error: unknown) => {
         // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
         if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;

@@ -120,6 +120,31 @@ test("the same content under the same name joins the swarm; other content is ref
   assert.equal(await refused(bob, `upload_file ${scene.path("bob")} g`), "NOT_A_FILE");
 });
 
+test("a file that changed is shared in the place of what it was, and who downloads that is told", async () => {
+  const { path } = scene.file("alice", "a.bin", 3 * MIB);
+  await alice.must(`upload_file ${path} g`);
+  await alice.must("limit up 16KiB/s");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  const { sha1 } = scene.file("alice", "a.bin", 2 * MIB);
+  const shared = await alice.must(`upload_file ${path} g`);
+  assert.partialDeepStrictEqual(shared, { replacesEarlier: true, joinedSwarm: false, sha1 });
+  const failed = await bob.event((event) => event.event === "download-failed");
+  assert.match(JSON.stringify(failed), /FILE_CHANGED.*changed by who shares it.*cancel g a\.bin/);
+  await alice.must("limit up off");
+  await bob.must("cancel g a.bin");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await bob.must("wait g a.bin");
+  assert.equal(await sha1Of(scene.path("bob", "a.bin")), sha1);
+});
+
+test("a file that can be had is not replaced by another one of its name", async () => {
+  const { path } = scene.file("alice", "a.bin", MIB);
+  await alice.must(`upload_file ${path} g`);
+  const { path: other } = scene.file("bob", "a.bin", MIB);
+  const answer = await alice.run(`upload_file ${other} g`);
+  assert.match(JSON.stringify(answer), /FILE_EXISTS.*stop_share g a\.bin, then upload_file/);
+});
+
 test("what is shared is not to be had between logout and login", async () => {
   const { path, sha1 } = scene.file("alice", "a.bin", 8 * MIB);
   await alice.must(`upload_file ${path} g`);

@@ -131,6 +131,7 @@ export class FakeClient implements ClientCommands {
       pieceCount: 4,
       sha1: SHA1,
       joinedSwarm: false,
+      replacesEarlier: false,
     };
   }
   stopShare(groupId: string, fileName: string): Promise<void> {

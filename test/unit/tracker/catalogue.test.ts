@@ -65,6 +65,28 @@ test("a file is listed with who shared it and who has it, to members alone", asy
   await assert.rejects(share(place, bob, metainfo), { code: "NOT_A_MEMBER" });
 });
 
+test("content that one member alone shares gives way to other content of theirs, if they say so", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const [first, second, third] = [1, 2, 3].map((content) => metainfoFor("film", content));
+  assert.ok(first && second && third);
+  const shareAs = (user: typeof alice, { info, sha1 }: typeof first, replaces?: string) =>
+    place.as(user, (run) => shareFile(run, { groupId: "films", info, sha1, replaces }));
+  await shareAs(alice, first);
+  await assert.rejects(shareAs(alice, second), { code: "FILE_EXISTS", message: /stop_share films film/ });
+  await assert.rejects(shareAs(bob, second, first.infoHash), { code: "FILE_EXISTS" });
+  await assert.rejects(shareAs(alice, second, third.infoHash), { code: "FILE_EXISTS" });
+  assert.equal((await shareAs(alice, second, first.infoHash)).joinedSwarm, false);
+  const listed = listFiles(place.registry, bob.accountId, "films", nobody, ALL).items;
+  assert.deepEqual(
+    listed.map(({ infoHash }) => infoHash),
+    [second.infoHash],
+  );
+  assert.equal((await shareAs(bob, second)).joinedSwarm, true);
+  await assert.rejects(shareAs(alice, third, second.infoHash), { code: "FILE_EXISTS", message: /others/ });
+});
+
 test("the same content joins its swarm, other content under the name is refused", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];

@@ -68,6 +68,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   #giving: Giving = { status: "choking" };
   #taking: Taking;
   #isInterestedInUs = false;
+  #excessRequests = 0;
   /** Pieces that the peer has and we lack. */
   #wantedCount = 0;
   #weAreInterested = false;
@@ -94,6 +95,11 @@ export class Peer implements PickingPeer, ChokablePeer {
     const { window, answering, supportsFast } = this;
     this.demand = new Demand({ window, answering, supportsFast, clock: options.clock });
     this.uploads = options.makeUploads(this);
+  }
+
+  /** Returns how many requests beyond the agreed number have come on this connection. */
+  excessRequest(): number {
+    return ++this.#excessRequests;
   }
 
   get userId(): string {

@@ -13,6 +13,12 @@ import { UploadQueue } from "./upload-queue.ts";
 /** Contiguous pieces that are suggested one after the other (seeks of a disk, read-ahead). */
 const RUN_LENGTH_BYTES = 1024 * 1024;
 
+/**
+ * Requests beyond the agreed number (`reqq`) that are rejected one by one; a connection with more is closed. A peer that keeps
+ * to the agreement sends none, and one that sends them without end takes the time of all others.
+ */
+const MAX_EXCESS_REQUESTS = 10_000;
+
 export interface UploaderOptions {
   readonly geometry: Geometry;
   readonly have: Bitfield;
@@ -98,7 +104,9 @@ export class Uploader {
     } else if (!this.#options.have.has(pieceIndex)) {
       this.#refuse(peer, request, "it asked for a piece that we lack");
     } else if (!peer.uploads.push(pieceIndex, offsetBytes, lengthBytes, this.#isUrgent(peer, pieceIndex))) {
-      this.#refuse(peer, request, "it asked for more at once than was agreed");
+      const reason = "it asked for more at once than was agreed";
+      if (peer.excessRequest() > MAX_EXCESS_REQUESTS) peer.link.close(reason);
+      else this.#refuse(peer, request, reason);
     } else {
       peer.uploads.pumpSoon();
     }

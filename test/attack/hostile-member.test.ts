@@ -241,7 +241,8 @@ describe("a hostile member", () => {
         void closed.then(resolve);
       });
       await alice.must("whoami");
-      socket.destroy();
+      // Thousands of requests beyond the agreed number end a connection: rejecting them takes the time of others.
+      if (!reads) socket.destroy();
       await closed;
     }
     const grown = rss() - before;

@@ -130,7 +130,7 @@ export class DiskSeat {
   }
 
   #startWorker(): Worker {
-    // After a build this file and the worker's are JavaScript.
+    // After a build, this file and the worker are JavaScript.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const workerData: DiskWorkerData = { ioModule: this.#options.ioModule };
     const worker = new Worker(new URL(`./disk-worker.${extension}`, import.meta.url), { workerData });

@@ -11,15 +11,15 @@ export interface AccountLimits {
   readonly filesPerUser: number;
   /** Requests to join that wait for an owner. */
   readonly requestsPerUser: number;
-  /** Metainfo that an account has brought, in MiB of base64. */
+  /** Metainfo that an account has written, in MiB of base64. */
   readonly metainfoMebibytesPerUser: number;
   /** Clients of an account that are connected to one tracker at a time. */
   readonly connectionsPerUser: number;
-  /** Keys that an account has valid certificates for at a time, at one tracker. */
+  /** Keys for which an account has valid certificates at a time, at one tracker. */
   readonly keysPerUser: number;
 }
 
-/** Far beyond what a person does. A file of 1 GB has 110 KB of metainfo. How much disk all of it may take: quotas.ts. */
+/** Far above normal use. A file of 1 GB has 110 KB of metainfo. quotas.ts bounds the total on disk. */
 export const DEFAULT_ACCOUNT_LIMITS: AccountLimits = {
   groupsPerUser: 1_000,
   filesPerUser: 10_000,

@@ -10,13 +10,13 @@ import { eventText } from "./event-text.ts";
 import type { RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";
 
-/** Calls of a connection that are under way at a time: of their answers none can be taken back. */
+/** Most calls of a connection that run at a time: their answers are buffered until the client reads them. */
 const MAX_UNDER_WAY = 16;
-/** Calls of a connection that begin in one turn of the event loop: other connections' come between. */
+/** Most calls of a connection that start in one turn of the event loop, so that other connections get their turn. */
 const MAX_BEGUN_IN_TURN = 16;
-/** What a call that waits takes in memory, by each character of its text: JSON of small objects, as they are in V8. */
+/** Memory of a waiting call per character of its text: small JSON objects in V8. */
 const BYTES_BY_CHARACTER = 4;
-/** Of a call; it is said again in the answer. */
+/** The call's id, repeated in the answer. */
 const MAX_ID_LENGTH = 64;
 
 const id = z.union([z.number(), z.string().max(MAX_ID_LENGTH)]);
@@ -35,13 +35,13 @@ export interface ApiCallsOptions {
   /** Sends one message; what nobody can hear any more is dropped. */
   readonly say: (text: string) => void;
   readonly onRefused: (error: TRPCError, path: string | undefined) => void;
-  /** False while so many answers wait to be read that no further call is to begin; `goOn` when that is over. */
+  /** False while too many answers are unread to start another call; `goOn` is called when that is over. */
   readonly mayBegin: () => boolean;
   /** Runs it in a later turn of the event loop. */
   readonly later: (run: () => void) => void;
 }
 
-/** A call that has not begun. */
+/** A waiting call. */
 interface Waiting {
   readonly message: Message;
   readonly bytes: number;
@@ -61,7 +61,7 @@ export class ApiCalls {
     this.#options = options;
   }
 
-  /** What the calls that have not begun take in memory. */
+  /** Memory of the waiting calls. */
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
@@ -81,7 +81,7 @@ export class ApiCalls {
     this.goOn();
   }
 
-  /** Begins with calls that wait, as many as may be under way. */
+  /** Starts waiting calls, up to the bound of running ones. */
   goOn(): void {
     const { mayBegin, later } = this.#options;
     while (this.#waiting.length > 0 && this.#underWay < MAX_UNDER_WAY && mayBegin()) {
@@ -106,7 +106,7 @@ export class ApiCalls {
       return;
     }
     this.#underWay++;
-    // Answered, or refused: `#run` rejects only if saying so fails, and that is a fault of the connection.
+    // `#run` answers or refuses the call; it rejects only if sending fails, which is a fault of the connection.
     const ended = this.#run(message).finally(() => {
       this.#underWay--;
       this.goOn();
@@ -177,7 +177,7 @@ export class ApiCalls {
     });
   }
 
-  /** Events, each of which may go to thousands of clients: only the frame around them is made for this one. */
+  /** Sends events whose JSON is shared by thousands of clients: only the envelope is made for this one. */
   #tell(id: CallId, data: unknown): void {
     if (this.#isClosed) return;
     const events: readonly unknown[] = Array.isArray(data) ? data : [data];

@@ -1,7 +1,7 @@
-// How often passwords may be tried, accounts made, and the tracker asked. Of logins only those with a wrong password count.
-// An address counts as its network (api/addresses.ts), since who has one IPv6 address has 2^64 of them.
-// No limit is on an account alone, so that nobody can lock a user out of it by failing on purpose elsewhere; and whoever
-// has logged in from a network before does not share the failures of its other users.
+// Rate limits for logins, new accounts and calls. Only logins with a wrong password count. An address counts as its network
+// (api/addresses.ts), since the holder of one IPv6 address has 2^64 of them. No login limit applies to an account alone, so
+// that nobody can lock its user out by failing elsewhere. A user who has logged in from a network before is not affected by
+// failures of its other users.
 import { networkOf } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { FailureLimit, tooManyAttempts } from "./failure-limit.ts";
@@ -20,15 +20,15 @@ export interface AttemptLimitOptions {
   readonly callsPerAccount: number;
   /** Of these, calls that write: each costs every tracker a flush to disk. */
   readonly writesPerAccount: number;
-  /** The same over HOUR_MS: rows that were replaced or ended leave traces for good. */
+  /** The same over HOUR_MS, since replaced and ended rows leave tombstones for good. */
   readonly writesPerAccountAndHour: number;
 }
 
 const CALL_WINDOW_MS = 10_000;
 const HOUR_MS = 3_600_000;
-/** A person who comes back within that time is known in that network. */
+/** How long a successful login makes a user known in a network. */
 const KNOWN_FOR_MS = 30 * 24 * HOUR_MS;
-/** Of the writes of an hour so many may be forgotten when a tracker is killed. */
+/** Most writes of an hour whose count may be lost when a tracker is killed. */
 const WRITES_STORED_EVERY = 1_000;
 
 export const DEFAULT_ATTEMPT_LIMITS: AttemptLimitOptions = {
@@ -55,7 +55,7 @@ export class AttemptLimits {
   readonly #writesOfHour: WindowCounter;
 
   /**
-   * @param store where what takes minutes to be over outlives a restart
+   * @param store keeps the long windows over a restart
    * @param nowMs a clock that nobody sets
    */
   constructor(
@@ -80,8 +80,8 @@ export class AttemptLimits {
   }
 
   /**
-   * Runs a login. It counts only if it is refused with BAD_CREDENTIALS; while many are under way, those that could be
-   * one failure too many wait for the verdict on the others.
+   * Runs a login. It counts only if it is refused with BAD_CREDENTIALS. Of concurrent logins, those that could be
+   * one failure too many wait for the results of the others.
    *
    * @throws MiniTorrentError TOO_MANY_ATTEMPTS, TRACKER_BUSY, or what `login` throws
    */
@@ -114,7 +114,7 @@ export class AttemptLimits {
     try {
       return await create();
     } catch (error) {
-      // Nothing was done that has to be counted.
+      // Failed without creating an account, so it does not count.
       if (isBusy(error)) this.#newAccounts.takeBack(network);
       throw error;
     }
@@ -132,7 +132,7 @@ export class AttemptLimits {
     consume(this.#writesOfHour, writesPerAccountAndHour, accountId);
   }
 
-  /** Stores what a restart must find and is not stored at every change. */
+  /** Stores counts that a restart needs and that are not stored at every change. */
   store(): void {
     this.#writesOfHour.store();
   }

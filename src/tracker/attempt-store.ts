@@ -1,12 +1,12 @@
-// What a tracker remembers of attempts over a restart (window-counter.ts): small, and for this tracker alone. Losing it
-// costs nobody anything but a few more guesses, so no fault of its file stops a tracker: it says so, and goes on without.
+// Keeps this tracker's counts of attempts over a restart (window-counter.ts). Losing them allows only a few more guesses, so
+// a fault of the file is logged and the tracker runs on without it.
 import { chmodSync, closeSync, openSync, rmSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Logger } from "pino";
 import { z } from "zod";
 import type { CountStore, KeptCount } from "./window-counter.ts";
 
-/** After so many rows were put, those whose time is over are removed. */
+/** Rows stored between two removals of expired rows. */
 const CLEAN_EVERY = 1_000;
 
 const SCHEMA = `
@@ -38,9 +38,9 @@ export class AttemptStore implements CountStore {
   #hasFailed = false;
 
   /**
-   * Opens the file, or makes it for this user alone; a damaged one is made anew.
+   * Opens the file, or creates it for this user alone; a damaged one is recreated.
    *
-   * @param nowMs the wall clock: no other one goes on while a tracker is stopped
+   * @param nowMs the wall clock: the only one that runs while the tracker is stopped
    */
   constructor(path: string, log: Logger, nowMs: () => number) {
     this.#log = log;
@@ -86,7 +86,7 @@ export class AttemptStore implements CountStore {
     closeSync(openSync(path, "a", 0o600));
     chmodSync(path, 0o600);
     this.#database = new DatabaseSync(path);
-    // No flush for each row: what a power cut forgets is little, what `kill -9` leaves is all.
+    // Not flushed for each row: a power cut loses little, and `kill -9` nothing.
     this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
     this.#database.exec(SCHEMA);
     const checked: unknown = this.#database.prepare("PRAGMA quick_check(1)").get()?.quick_check;
@@ -108,7 +108,7 @@ export class AttemptStore implements CountStore {
     database?.close();
   }
 
-  /** True if it worked. The first of several failures in a row is logged. */
+  /** True on success. Logs the first of consecutive failures. */
   #try(work: () => void): boolean {
     try {
       work();

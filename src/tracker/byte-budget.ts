@@ -1,11 +1,11 @@
-// What connections hold of the tracker's memory: bytes that are not yet a whole message, calls that wait, answers and events
-// that nobody has read yet. Each bound alone is harmless; this one is for all of them together: by connection, account,
-// network and in total, and little for connections on which nobody is logged in. Pure: it counts, and says who has to go.
+// Counts the memory that clients hold: unfinished messages, waiting calls, unread answers and events. It bounds their sum by
+// connection, account, network and in total, with little for connections without a session, and names the connection to
+// close. Pure.
 
 export interface ByteBudgetLimits {
-  /** A connection's, on which nobody is logged in, and all of those of a network and together. */
+  /** Bounds without a session: for one connection, for a network, and in total. */
   readonly stranger: { readonly connection: number; readonly network: number; readonly total: number };
-  /** A connection's on which somebody is, and all of those of an account, of a network and together. */
+  /** Bounds with a session: for one connection, for an account, for a network, and in total. */
   readonly member: {
     readonly connection: number;
     readonly account: number;
@@ -17,14 +17,14 @@ export interface ByteBudgetLimits {
 /** Whose bytes they are. */
 export interface Holding {
   readonly network: string;
-  /** undefined while nobody is logged in. */
+  /** undefined without a session. */
   readonly accountId: string | undefined;
   readonly bytes: number;
 }
 
 export interface ByteBudgetOptions<H> {
   readonly limits: ByteBudgetLimits;
-  /** It holds most of what is too much: to be closed. Its bytes are counted no more. */
+  /** Closes the holder: it holds most where a bound is exceeded. Its bytes no longer count. */
   readonly letGo: (holder: H) => void;
 }
 
@@ -38,14 +38,14 @@ export class ByteBudget<H> {
     this.#options = options;
   }
 
-  /** Held by all of them. */
+  /** The sum over all holders. */
   get bytes(): number {
     let bytes = 0;
     for (const holding of this.#holdings.values()) bytes += holding.bytes;
     return bytes;
   }
 
-  /** What the holder holds from now on, in place of what it held. Whoever holds too much is let go. */
+  /** Replaces the holder's byte count, and evicts holders until every bound holds. */
   hold(holder: H, holding: Holding): void {
     this.release(holder);
     if (holding.bytes === 0) return;
@@ -60,7 +60,7 @@ export class ByteBudget<H> {
     }
   }
 
-  /** It holds nothing any more. */
+  /** Removes the holder. */
   release(holder: H): void {
     const holding = this.#holdings.get(holder);
     if (holding === undefined) return;
@@ -72,7 +72,7 @@ export class ByteBudget<H> {
     return accountId === undefined ? this.#options.limits.stranger : this.#options.limits.member;
   }
 
-  /** Where its bytes count, and how many there may be there. */
+  /** The places where its bytes count, with their bounds. */
   #placesOf({ network, accountId }: Holding): readonly (readonly [place: string, most: number])[] {
     const { stranger, member } = this.#options.limits;
     if (accountId === undefined) {
@@ -88,7 +88,7 @@ export class ByteBudget<H> {
     ];
   }
 
-  /** Of the account that holds most there (a network where nobody is logged in), the connection that holds most. */
+  /** The largest connection of the account that holds most there (of the network, without a session). */
   #worstIn(place: string): H | undefined {
     const ofOwner = new Map<string, { bytes: number; most: number; worst: H }>();
     for (const [holder, holding] of this.#holdings) {

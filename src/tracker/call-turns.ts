@@ -1,18 +1,18 @@
-// Whose call runs next on the event loop: of the accounts with calls waiting, the one whose calls have taken least of its time
-// (start-time fair queueing, Goyal, Vin and Cheng 1996; the time is measured, since one call costs a thousand times
-// another). So a call waits for the one that runs, and for what other accounts have not had yet, however many calls they
-// send over however many connections. Between slices the event loop reads and writes.
+// Chooses the call that runs next on the event loop: of the accounts with waiting calls, the one whose calls have used least
+// time (start-time fair queueing, Goyal, Vin and Cheng 1996). Time is measured, since one call may cost a thousand times
+// another. So a call waits for the running one and for other accounts' fair share, however many calls they send over
+// however many connections. Between slices the event loop does its I/O.
 import { MiniTorrentError } from "../api/errors.ts";
 
-/** After that long other things have their turn: reading, writing, answers of the disk. */
+/** Length of a slice; then the event loop does its I/O. */
 const SLICE_MS = 5;
-/** Calls of one slice, however cheap. */
+/** Most calls of one slice, however cheap. */
 const CALLS_PER_SLICE = 32;
-/** Calls that wait, of one key and of all: what each holds is bounded where it is read. */
+/** Most waiting calls, of one key and in total. Their memory is bounded by byte-budget.ts. */
 const MOST_WAITING_OF_KEY = 4_000;
 const MOST_WAITING = 100_000;
 const RETRY_AFTER_MS = 1_000;
-/** Callers with nothing waiting that are remembered, beside as many as have: past that those who owe nothing are forgotten. */
+/** Most idle callers remembered; past that, those that have used no more than their share are forgotten. */
 const IDLE_CALLERS_KEPT = 1_000;
 
 export interface CallTurnsOptions {
@@ -22,22 +22,22 @@ export interface CallTurnsOptions {
 }
 
 interface Caller {
-  /** Of the event loop's time, in ms, from a beginning that all share. */
+  /** Virtual time: event-loop time used, in ms, from a common start. */
   usedMs: number;
-  /** What it had had when it got its place in the queue. */
+  /** Virtual time when it was enqueued. */
   queuedAtMs: number;
-  /** Among equals: later is larger. */
+  /** Breaks ties: later is larger. */
   order: number;
   readonly waiting: (() => void)[];
 }
 
 export class CallTurns {
   readonly #options: CallTurnsOptions;
-  /** Who has calls waiting, or has had more than its share while others wait. */
+  /** Callers with waiting calls, or that have used more than their share while others wait. */
   readonly #callers = new Map<string, Caller>();
-  /** A binary heap of those with calls waiting: the one that has had least comes first. */
+  /** A binary heap of callers with waiting calls, least used time first. */
   readonly #queue: Caller[] = [];
-  /** What the caller had had that was served last: whoever comes then has had as much, so that nobody saves up time. */
+  /** Virtual time of the last served caller: a new caller starts there, so that idle callers save up no time. */
   #servedAtMs = 0;
   #waitingCount = 0;
   #arrivals = 0;
@@ -55,7 +55,7 @@ export class CallTurns {
   }
 
   /**
-   * Resolves when it is the call's turn: what it then does until the event loop goes on is on its caller's account.
+   * Resolves when it is the call's turn; the time until it next yields to the event loop is charged to its key.
    *
    * @param key whom the call belongs to
    * @throws MiniTorrentError TRACKER_BUSY
@@ -104,7 +104,7 @@ export class CallTurns {
       this.#settle();
       this.#isSliceAsked = false;
       if (this.#waitingCount > 0) this.#askForSlice();
-      else this.#callers.clear(); // nobody is kept waiting: nobody has had more than its share
+      else this.#callers.clear(); // nobody waits, so no caller has used more than its share
       if (this.#callers.size > 2 * this.#queue.length + IDLE_CALLERS_KEPT) this.#forgetIdle();
     });
   }
@@ -119,7 +119,7 @@ export class CallTurns {
     run();
   }
 
-  /** The call that ran has come to the point where it waits for something, or is over. */
+  /** The running call has yielded or ended. */
   #settle(): void {
     const { caller, sinceMs } = this.#running ?? {};
     this.#running = undefined;
@@ -129,7 +129,7 @@ export class CallTurns {
   }
 
   #enqueue(caller: Caller): void {
-    // Its running call is not settled yet: it comes back then.
+    // Its running call is not charged yet; it is enqueued again then.
     if (this.#running?.caller === caller) return;
     caller.usedMs = Math.max(caller.usedMs, this.#servedAtMs);
     caller.queuedAtMs = caller.usedMs;
@@ -143,12 +143,12 @@ export class CallTurns {
     }
   }
 
-  /** The caller that has had least. */
+  /** The caller with the least used time. */
   #dequeue(): Caller | undefined {
     for (;;) {
       const first = this.#takeFirst();
       if (first === undefined || first.usedMs <= first.queuedAtMs) return first;
-      this.#enqueue(first); // it was charged more while it waited
+      this.#enqueue(first); // charged while it waited
     }
   }
 

@@ -141,7 +141,7 @@ export function stopShare(command: Command, groupId: string, fileName: string): 
  * Two claims on a file's name were made while trackers were apart, with the same content: those who share the later one
  * share the one that stands. Takes over the next of them.
  *
- * @returns from where to go on, in a transaction of its own; undefined if that was all
+ * @returns where to continue, in a transaction of its own; undefined at the end
  */
 export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: string): string | undefined {
   const standing = writer.claim<FileValue>("file", lost.name);

@@ -1,25 +1,25 @@
-// For how many keys an account has a certificate at a time, at this tracker, in whichever of its groups. Each of its
-// devices has one key, an export one more: hundreds are of use only to somebody who means to wear peers out.
+// Bounds the keys for which an account has valid certificates at this tracker, across its groups. Each device has one key and
+// each export one more; hundreds are useful only for exhausting peers' connections.
 import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../identity/certificate-lifetimes.ts";
 
 interface AccountKeys {
-  /** Digest of a key → until when its latest certificate is valid, the one that ends first in front. */
+  /** Digest of a key → end of its latest certificate, earliest first. */
   readonly untilMs: Map<string, number>;
   lastEndMs: number;
 }
 
 export class CertifiedKeys {
   readonly #mostKeys: number;
-  /** The account that asked longest ago in front. */
+  /** Accounts, least recent request first. */
   readonly #accounts = new Map<string, AccountKeys>();
 
   constructor(mostKeys: number) {
     this.#mostKeys = mostKeys;
   }
 
-  /** How many accounts are remembered, for the test of what that takes. */
+  /** Number of accounts remembered, for a test of its bound. */
   get accountCount(): number {
     return this.#accounts.size;
   }

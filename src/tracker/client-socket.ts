@@ -1,6 +1,6 @@
-// One client's WebSocket at a tracker: what comes over it and goes out, how much of both waits, and what happens when it is
-// too much. Past a low mark nothing more is read from the client until it has read; what it holds of memory is counted
-// (byte-budget.ts), and past its bound it is closed. What is asked and answered is api-calls.ts's.
+// One client's WebSocket at a tracker, with flow control: past a low mark the tracker stops reading from a client until it
+// reads. The memory that it holds is counted (byte-budget.ts), and a client past its bound is closed. api-calls.ts handles
+// the calls.
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
@@ -16,45 +16,45 @@ import type { RouterServices } from "./procedures.ts";
 import type { SleepClock } from "./sleep-clock.ts";
 import type { TurnWrites } from "./turn-writes.ts";
 
-/** Past so many bytes that wait, to be sent or as calls, nothing is read from the client. */
+/** Past so many waiting bytes, in calls or to be sent, the tracker stops reading from the client. */
 const LOW_MARK_BYTES = 256 * 1024;
-/** Less than that is not counted: it would be for each message. */
+/** Smaller changes are not counted, since that would cost work for each message. */
 const LEAST_COUNTED_BYTES = 4 * 1024;
-/** What a piece of an unfinished message takes beside its bytes: a message may come byte by byte. */
+/** Overhead of each chunk of an unfinished message, which may arrive byte by byte. */
 const CHUNK_BYTES = 256;
 /** A client's frame: 2 bytes, 4 of the mask, and 0, 2 or 8 of the length (RFC 6455, 5.2). */
 const FRAME_HEAD_BYTES = 6;
-/** A client of which nothing is read, and that has taken nothing for so long, is closed. */
+/** A client that the tracker does not read from is closed after so long without progress. */
 const STALLED_MS = 30_000;
 /** RFC 6455 registry: "try again later". */
 const CLOSE_TRY_AGAIN_LATER = 1013;
 /** RFC 6455: "message too big". */
 const CLOSE_TOO_BIG = 1009;
 
-/** A client that the server has let in. */
+/** A client that the server has accepted. */
 export interface Arrival {
   /** The key that it has proved to hold, DER. */
   readonly publicKeySpki: Uint8Array;
-  /** Where it comes from. */
+  /** Its IP address. */
   readonly host: string;
   readonly tls: Socket;
-  /** Somebody has a session on the connection. */
+  /** True if a user is logged in on the connection. */
   readonly onLogIn: () => void;
 }
 
-/** What all clients' sockets have together. */
+/** State shared by all clients' sockets. */
 export interface ClientSurroundings {
   readonly services: RouterServices;
   readonly log: Logger;
   readonly writes: TurnWrites;
   readonly budget: ByteBudget<ClientSocket>;
   readonly onEventPushed: () => void;
-  /** False while clients are better served by another tracker. */
+  /** False while clients should use another tracker. */
   readonly isServing: () => boolean;
   readonly sleepClock: SleepClock;
-  /** Whether what has come on a connection that was opened then, by that clock, may be out of date. */
+  /** True if messages of a connection opened at that time may be out of date. */
   readonly mayHaveHeldUp: (openedMs: number) => boolean;
-  /** The client is there: it has said something. */
+  /** The client has sent something, so it is alive. */
   readonly onHeard: (client: ClientSocket) => void;
   /** A handler of the connection from that host has failed, and the connection is closed. */
   readonly onFault: (error: unknown, where: string, host: string) => void;
@@ -69,15 +69,15 @@ export class ClientSocket {
   readonly #calls: ApiCalls;
   readonly #network: string;
   readonly #openedMs: number;
-  /** Called when something was sent: one for all messages. */
+  /** Callback of every send; shared, so that none is allocated per message. */
   readonly #onWritten: () => void;
-  /** Of messages that are not whole yet, heads and all. */
+  /** Bytes of unfinished messages, frame headers included. */
   #unfinishedBytes = 0;
   #unfinishedChunks = 0;
-  /** A message has become whole with the piece that is being read. */
+  /** True if the chunk being read completed a message. */
   #hasFinished = false;
   #countedBytes = 0;
-  /** Nothing is read from it; since when it has taken nothing of what waits for it. */
+  /** While reading is paused: since when the client has taken nothing. */
   #pausedSinceMs: number | undefined;
 
   /** @throws what the first look at the client throws; the socket is closed by `guard` then */
@@ -105,7 +105,7 @@ export class ClientSocket {
       later: (run) => void setImmediate(guard("calls", run)),
     });
     const { deviceId } = this.#connection;
-    // Each by itself: whatever fails of it, the rest of the connection is cleared away.
+    // One guard each, so that a failure does not keep the rest of the connection from being closed.
     socket.once("close", () => budget.release(this));
     socket.once(
       "close",
@@ -126,7 +126,7 @@ export class ClientSocket {
     socket.on("message", guard("message", take));
     const takeControl = (data: Buffer): void => this.#finished(data.length);
     socket.on("ping", guard("ping", takeControl)).on("pong", guard("pong", takeControl));
-    // Before ws takes a piece, and behind that, when what was whole in it is gone.
+    // Before ws parses a chunk, and after it, when complete messages have been emitted.
     const counted = (chunk: Buffer): void => {
       this.#unfinishedBytes += chunk.length;
       this.#unfinishedChunks++;
@@ -138,7 +138,7 @@ export class ClientSocket {
     );
   }
 
-  /** Ends the connection at once; nothing that waits is sent. */
+  /** Ends the connection at once; waiting data is dropped. */
   terminate(): void {
     this.#guard("end", () => this.#socket.terminate())();
   }
@@ -148,7 +148,7 @@ export class ClientSocket {
     this.#guard("heartbeat", () => this.#socket.send("PING"))();
   }
 
-  /** A client of which nothing is read cannot show that it is there, other than by taking what waits for it. */
+  /** While reading is paused, a client can show that it is alive only by taking data. */
   beat(): void {
     if (this.#pausedSinceMs === undefined) return;
     const isBusy = this.#socket.bufferedAmount <= LOW_MARK_BYTES;
@@ -156,7 +156,7 @@ export class ClientSocket {
     else this.terminate();
   }
 
-  /** It holds more than it may: an unfinished message before login, or answers that it does not read. */
+  /** Closes it for exceeding its memory bound: an unfinished message before login, or unread answers. */
   letGo(): void {
     const { host, tls } = this.#arrival;
     this.#around.log.debug({ host }, "a client that holds too much memory is closed");
@@ -164,7 +164,7 @@ export class ClientSocket {
       this.terminate();
       return;
     }
-    // The reason goes out if it can at once; what still comes is not waited for.
+    // The close reason is sent if the socket takes it at once; further input is not awaited.
     this.#socket.close(CLOSE_TOO_BIG);
     tls.destroySoon();
   }
@@ -181,7 +181,7 @@ export class ClientSocket {
     this.#around.onHeard(this);
     const text = isBinary ? undefined : String(data);
     if (!this.#around.isServing())
-      this.#socket.close(CLOSE_TRY_AGAIN_LATER); // it asks again at another tracker
+      this.#socket.close(CLOSE_TRY_AGAIN_LATER); // the client retries at another tracker
     else if (text === "PING") this.#socket.send("PONG");
     else if (text === "PONG") return;
     else if (this.#around.mayHaveHeldUp(this.#openedMs)) {
@@ -193,7 +193,7 @@ export class ClientSocket {
     }
   }
 
-  /** A frame is whole. A message of several is taken for a longer one: the heads between them stay counted until it ends. */
+  /** A frame is complete. The headers of a fragmented message stay counted until it ends. */
   #finished(payloadBytes: number): void {
     const lengthBytes = payloadBytes < 126 ? 0 : payloadBytes < 65_536 ? 2 : 8;
     this.#unfinishedBytes = Math.max(
@@ -203,7 +203,7 @@ export class ClientSocket {
     this.#hasFinished = true;
   }
 
-  /** ws has taken a piece of so many bytes. */
+  /** ws has parsed a chunk of so many bytes. */
   #taken(chunkBytes: number): void {
     if (this.#hasFinished) {
       this.#hasFinished = false;
@@ -213,7 +213,7 @@ export class ClientSocket {
     this.#count();
   }
 
-  /** Something that waited has gone out: the client reads. */
+  /** Waiting data was sent, so the client reads. */
   #written(): void {
     if (this.#pausedSinceMs !== undefined) this.#pausedSinceMs = performance.now();
     this.#count();

@@ -1,5 +1,4 @@
-// The clients' WebSockets at a tracker (client-socket.ts), with what they have together: one heartbeat, one budget of memory,
-// one end.
+// All clients' WebSockets at a tracker (client-socket.ts), with their shared heartbeat, memory budget and shutdown.
 import { type WebSocket, WebSocketServer } from "ws";
 import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { ByteBudget, type ByteBudgetLimits } from "./byte-budget.ts";
@@ -10,28 +9,28 @@ import { Standstill } from "./standstill.ts";
 import { TurnWrites } from "./turn-writes.ts";
 
 const BEAT_MS = 500;
-/** A client that is silent that long is asked whether it is there, and has as long again to answer. */
+/** A client that is silent for this long is pinged, and has as long again to answer. */
 const PING_AFTER_MS = 4_000;
 const PONG_WAIT_MS = 4_000;
 /**
- * Who has waited that long for an answer may be at another tracker with his command, and have done more since: it must not
- * be done here as well. Clients give a silent tracker up after 3 s (tracker-pace.ts).
+ * A client that has waited this long may have retried its command at another tracker and gone on since, so the command must not
+ * be executed here as well. Clients give up on a silent tracker after 3 s (tracker-pace.ts).
  */
 const STANDSTILL_MS = 2_500;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /**
- * What clients may hold of the tracker's memory: unfinished messages, calls that wait, what waits to be sent. Before login
- * everything fits into a few KB, so a connection gets little; a member may be a slow reader of some MB of events. The totals
- * are what a tracker with 400 MB can bear twice: node:tls keeps another copy of what it is sending.
+ * Memory that clients may hold: unfinished messages, waiting calls, unsent data. Before login
+ * everything fits into a few KB, so a connection gets little; a member may be slow to read some MB of events. The totals
+ * fit twice into a tracker with 400 MB, since node:tls keeps a copy of the data being sent.
  */
 const BUDGET: ByteBudgetLimits = {
   stranger: { connection: 32 * KIB, network: 4 * MIB, total: 16 * MIB },
   member: { connection: 10 * MIB, account: 24 * MIB, network: 48 * MIB, total: 64 * MIB },
 };
-/** A message up to this is read, and refused with a sentence; a longer one closes the connection with 1009 (RFC 6455). */
+/** A message up to this size is read and refused with an error; a longer one closes the connection with 1009 (RFC 6455). */
 const MAX_READ_BYTES = MAX_API_MESSAGE_BYTES + MIB;
-/** Pieces of an unfinished message, and frames of one: our clients' have far fewer, of 16 KiB each and one. */
+/** Most chunks and frames of an unfinished message; our clients send one frame, in chunks of 16 KiB. */
 const MAX_PIECES = 4_096;
 const MAX_FRAMES = 64;
 /** RFC 6455 registry: "try again later". */
@@ -45,7 +44,7 @@ export type ClientSocketsOptions = Pick<
 >;
 
 export class ClientSockets {
-  /** Makes WebSockets of the connections that are let in; `welcome` takes them from there. */
+  /** Upgrades accepted connections to WebSockets and passes them to `welcome`. */
   readonly webSockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_READ_BYTES,
@@ -104,7 +103,7 @@ export class ClientSockets {
     this.#heartbeat.heard(client);
   }
 
-  /** Closes every client's connection: it goes on at the next tracker. */
+  /** Closes every client's connection, so that the clients move to the next tracker. */
   turnAway(reason: string): void {
     for (const client of this.webSockets.clients) {
       client.close(CLOSE_TRY_AGAIN_LATER, reason);

@@ -1,32 +1,32 @@
-// Removes what nobody needs any more: metainfo of files that nobody shares, and sessions of devices that have not been
-// seen for long or whose account is gone. It looks at a few rows at a time and goes round and round.
+// Garbage collector of the registry: removes metainfo of files that nobody shares, and sessions of devices that have been away
+// for long or whose account is gone. It examines a few rows at a time, in endless rounds.
 //
-// A row is removed once it was found unused at each look for COLLECT_AFTER_MS, while all trackers were connected all the
-// time. Then every tracker has known it to be unused for long, so no command that was run anywhere can count on it: a
-// share that begins from then on writes a place of its own (torrents.ts). While a tracker is away nothing is removed.
+// A row is removed once every look for COLLECT_AFTER_MS has found it unused, with all trackers connected throughout. By then
+// every tracker has long known it to be unused, so no command anywhere can depend on it: a later share writes a row of its
+// own (torrents.ts). Nothing is removed while a tracker is away.
 import type { Logger } from "pino";
 import { isFileShared } from "./catalogue.ts";
 import type { RecordKind, RegistryReader, RegistryWriter } from "./registry/registry.ts";
 import { readTorrentKey } from "./torrents.ts";
 import type { DeviceValue } from "./values.ts";
 
-/** Far more than it takes trackers to tell each other anything. */
+/** Far longer than replication takes. */
 export const COLLECT_AFTER_MS = 60 * 60 * 1000;
-/** A client that is gone for longer logs in again. */
+/** A client that was away for longer logs in again. */
 const SESSION_IDLE_MS = 30 * 24 * 60 * 60 * 1000;
-/** How old "last seen" of a connected device may become: a row written a day for each. */
+/** Maximum age of a connected device's "last seen": one row a day for each device. */
 const SEEN_INTERVAL_MS = 24 * 60 * 60 * 1000;
 /** Between two looks. */
 const STEP_INTERVAL_MS = 500;
 /** Between the end of one round and the beginning of the next. */
 const ROUND_INTERVAL_MS = 60 * 1000;
-/** Rows looked at in a step: some 2 ms. A million torrents are looked through in three and a half hours. */
+/** Rows examined in a step: some 2 ms. A round over a million torrents takes three and a half hours. */
 const LOOKS_PER_STEP = 40;
-/** Rows removed in a step: each may have 256 KB, which take some 3 ms to be parsed and hashed. */
+/** Rows removed in a step: each may have 256 KB, which take some 3 ms to parse and hash. */
 const REMOVALS_PER_STEP = 4;
 /** Devices whose "last seen" is written in a step. */
 const SEEN_PER_STEP = 40;
-/** Unused rows that are remembered, some 300 bytes each; others wait for a later round. */
+/** Most unused rows remembered, some 300 bytes each; others wait for a later round. */
 const MOST_CANDIDATES = 20_000;
 
 const COLLECTED_KINDS: readonly RecordKind[] = ["torrent", "device"];
@@ -35,11 +35,11 @@ export interface CollectorOptions {
   readonly registry: RegistryReader;
   /** A write of the tracker's own, resolved when every connected tracker has it. */
   readonly write: (work: (writer: RegistryWriter) => void) => Promise<unknown>;
-  /** The same text while all trackers are connected without a break; undefined while one is not. */
+  /** A text that stays the same while all trackers are connected without a break; undefined while one is not. */
   readonly connectedEra: () => string | undefined;
-  /** Some client has a part in that torrent, at whichever tracker. */
+  /** True if a client takes part in that torrent, at any tracker. */
   readonly isAnnounced: (infoHash: string) => boolean;
-  /** Devices that are connected here, on which somebody is logged in. */
+  /** Devices connected here with a session. */
   readonly connectedDevices: () => Iterable<string>;
   /** The wall clock, milliseconds since 1970. */
   readonly nowMs: () => number;
@@ -51,7 +51,7 @@ export interface CollectorOptions {
   readonly collectAfterMs?: number;
 }
 
-/** What it looks through now, and how far it came. */
+/** The table being scanned, and the position in it. */
 type Phase =
   | { readonly name: "rows"; readonly kindIndex: number; readonly after: string | undefined }
   | { readonly name: "seen"; readonly devices: Iterator<string> };
@@ -59,7 +59,7 @@ type Phase =
 interface Candidate {
   readonly kind: RecordKind;
   readonly sinceMs: number;
-  /** The round in which it was found unused last. */
+  /** The last round that found it unused. */
   round: number;
 }
 
@@ -67,7 +67,7 @@ export class Collector {
   readonly #options: CollectorOptions;
   readonly #collectAfterMs: number;
   readonly #unused = new Map<string, Candidate>();
-  /** Found unused for long enough, to be removed in the next steps. */
+  /** Rows unused for long enough, to be removed in the next steps. */
   readonly #due = new Set<string>();
   #era: string | undefined;
   #round = 0;
@@ -81,7 +81,7 @@ export class Collector {
     this.#collectAfterMs = options.collectAfterMs ?? COLLECT_AFTER_MS;
   }
 
-  /** Goes on until it is closed. */
+  /** Runs until it is closed. */
   start(): void {
     this.#later(STEP_INTERVAL_MS);
   }
@@ -91,7 +91,7 @@ export class Collector {
     this.#cancelTimer();
   }
 
-  /** A small piece of its work. Resolves to true at the end of a round. Never rejects. */
+  /** Does one step. Resolves to true at the end of a round. Never rejects. */
   async step(): Promise<boolean> {
     try {
       this.#followEra();
@@ -99,7 +99,7 @@ export class Collector {
       await this.#removeDue();
       return this.#phase.name === "rows" ? this.#lookAtRows(this.#phase) : await this.#noteSeen(this.#phase);
     } catch (error) {
-      // The disk is full, or this tracker may not write for another reason: that is said elsewhere, once is enough here.
+      // The disk is full, or another reason keeps this tracker from writing; that is reported elsewhere.
       if (!this.#hasFailed) this.#options.log.warn({ err: error }, "unused rows could not be removed");
       this.#hasFailed = true;
       return true;
@@ -203,7 +203,7 @@ export class Collector {
       });
     }
     if (!isOver) return false;
-    // Of a row that was removed by somebody else meanwhile nothing is to be remembered.
+    // Forgets rows that another tracker has removed meanwhile.
     for (const [key, { round }] of this.#unused) if (round < this.#round) this.#unused.delete(key);
     this.#round++;
     this.#phase = { name: "rows", kindIndex: 0, after: undefined };

@@ -5,7 +5,7 @@ import type { Guard } from "../net/connection-guard.ts";
 
 /** A client needs one; a few more may be about to end. */
 const MAX_LISTENERS = 4;
-/** In one turn: whoever is told of more is to look again instead of reading it all. */
+/** Most events of one turn; a client with more is told to fetch the current state instead. */
 const MAX_TOLD_IN_TURN = 2_000;
 /** In one message: at some 250 bytes each, 128 KB. */
 const MAX_EVENTS_TOGETHER = 500;
@@ -25,7 +25,7 @@ export interface ConnectionFacts {
 
 /** What whoever holds the connection wants to know. */
 export interface ConnectionListeners {
-  /** Whoever tells it something must not be ended by what goes wrong here. */
+  /** Wraps its handlers, so that a failure here does not affect the sender of an event. */
   readonly guard?: Guard;
   /** For each event that somebody hears. */
   readonly onTell?: () => void;
@@ -148,7 +148,7 @@ export class Connections {
     return this.#all.get(id);
   }
 
-  /** False once it is closed: whatever was begun for it is for nobody. */
+  /** False once it is closed; work begun for it is then useless. */
   has(connection: Connection): boolean {
     return this.#all.has(connection.id);
   }
@@ -157,7 +157,7 @@ export class Connections {
     return this.#ofAccount.get(accountId)?.size ?? 0;
   }
 
-  /** Devices on which somebody is logged in. What comes and goes while they are looked through is among them or not. */
+  /** Devices with a session. Those that connect or leave during the iteration may or may not be included. */
   *devices(): Generator<string> {
     for (const { account, deviceId } of this.#all.values()) if (account !== undefined) yield deviceId;
   }

@@ -1,5 +1,5 @@
-// What becomes of a registry that is damaged or gone: it is set aside and kept, and a new one is got from another tracker,
-// or, where none serves, the tracker does not start. Never does an empty one pass for a whole one.
+// Recovery of a damaged or missing registry: it is set aside and kept, and a new one is filled from another tracker. Where
+// none serves, the tracker does not start. An empty registry never passes for a complete one.
 import { existsSync, rmSync, statSync } from "node:fs";
 import { get } from "node:https";
 import { join } from "node:path";
@@ -13,15 +13,15 @@ import { hasIdentity, REGISTRY_FILE } from "./data-directory.ts";
 import type { VersionVector } from "./registry/registry.ts";
 import { SqliteRegistry, type SqliteRegistryOptions } from "./registry/sqlite-registry.ts";
 
-/** Says that damage was met while serving: the next start looks through all of the registry, however long that takes. */
+/** Marker for damage found while serving: the next start checks the whole registry, however long that takes. */
 const SUSPECT_FILE = "registry.suspect";
-/** The database, and what belongs to it. The database last: where it is, the others are too. */
+/** Suffixes of the database's files. The database is moved last, so once it is moved, the others are too. */
 const SUFFIXES = ["-wal", "-journal", ""] as const;
 const ASK_TIMEOUT_MS = 2_000;
 const MAX_HEALTH_BYTES = 1024 * 1024;
 
 const healthSchema = z.object({ isServing: z.literal(true) });
-/** Of a registry that was set aside: where it is, and what it had, if that could be read. */
+/** A registry that was set aside: its path, and its version vector if that could be read. */
 const lossSchema = z.object({
   kept: z.string().optional(),
   vector: z.record(z.string(), z.number()).optional(),
@@ -35,8 +35,8 @@ export interface RegistryFolder {
 }
 
 /**
- * The registry of that data directory. One that is damaged is set aside if another tracker serves, to get all from; so is
- * nothing where a registry has been and is no more. What is opened then is incomplete (see SqliteRegistry.incomplete).
+ * Opens the registry of that data directory. A damaged one is set aside if another tracker serves that can supply all rows.
+ * A missing one is treated the same way. The registry opened then is incomplete (see SqliteRegistry.incomplete).
  *
  * @throws MiniTorrentError REGISTRY_DAMAGED if no other tracker serves, with what can be done
  * @throws whatever SqliteRegistry.open throws besides
@@ -80,12 +80,12 @@ export async function openRegistry(
   }
 }
 
-/** Damage was met: the next start is to look through all. */
+/** Notes damage, so that the next start checks the whole registry. */
 export function suspect(dataDir: string): void {
   writePrivate(join(dataDir, SUSPECT_FILE), "damage was met while it was in use\n");
 }
 
-/** Says what went with a registry that was set aside, when all has come that the others have. */
+/** Logs which rows were lost with a registry that was set aside, once all rows of the others have arrived. */
 export function reportLoss(incomplete: string, here: VersionVector, log: Logger): void {
   const { kept, vector } = lossSchema.parse(JSON.parse(incomplete));
   if (kept === undefined) return;
@@ -115,7 +115,7 @@ function setAside(path: string): string {
   return kept;
 }
 
-/** What a registry has by its own account; undefined if that cannot be read. */
+/** The version vector of a registry; undefined if it cannot be read. */
 function vectorOf(path: string): Record<string, number> | undefined {
   let database: DatabaseSync | undefined;
   try {
@@ -138,7 +138,7 @@ async function servingTracker(trackers: readonly TrackerAddress[]): Promise<stri
   return tracker && formatAddress(tracker);
 }
 
-/** Whoever answers is believed: its key is looked at before a row is taken from it. */
+/** Not authenticated: its key is verified before a row is accepted from it. */
 function isServing({ host, port }: TrackerAddress): Promise<boolean> {
   return new Promise((resolve) => {
     const options = { host, port, path: "/health", rejectUnauthorized: false, agent: false };

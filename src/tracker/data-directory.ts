@@ -53,7 +53,7 @@ export function makePrivateFiles(dataDir: string, log: Logger): void {
 }
 
 /**
- * The tracker's key and certificate; made, and kept, at the first start.
+ * The tracker's key and certificate; created and stored at the first start.
  *
  * @throws MiniTorrentError DISK_FAILED if they cannot be read, are damaged, or do not belong together
  */

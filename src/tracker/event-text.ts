@@ -1,8 +1,8 @@
-// An event as JSON, made once however many clients are told of it: the same object goes to all of them.
+// The JSON of an event, made once however many clients receive it.
 
 const texts = new WeakMap<object, string>();
 
-/** @param event not changed any more */
+/** @param event must not be changed afterwards */
 export function eventText(event: object): string {
   const known = texts.get(event);
   if (known !== undefined) return known;

@@ -1,10 +1,10 @@
-// How often something may go wrong for a key, however many tries are under way at once: a try goes on only if it may fail
-// too. One more waits for the verdicts on those, so that nobody is refused for what did not go wrong, and nobody tries
-// more often than may go wrong.
+// Limits failures by key, also with concurrent attempts. An attempt starts only if it and all running ones may fail without
+// exceeding the limit; otherwise it waits for their results. So a success never counts, and nobody gets more attempts than
+// allowed failures.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { WindowCounter } from "./window-counter.ts";
 
-/** Tries of one key that wait: each is a call that waits for its answer. */
+/** Most waiting attempts of one key; each is a call that waits for its answer. */
 const MOST_WAITING_OF_KEY = 500;
 const RETRY_AFTER_MS = 1_000;
 
@@ -21,7 +21,7 @@ interface Tries {
 export class FailureLimit {
   readonly #most: number;
   readonly #failures: WindowCounter;
-  /** Keys with tries under way. */
+  /** Keys with running attempts. */
   readonly #tries = new Map<string, Tries>();
 
   /** @param most failures of a key within the counter's window */
@@ -31,9 +31,9 @@ export class FailureLimit {
   }
 
   /**
-   * Resolves when the key may be tried; `leave` must follow.
+   * Resolves when the attempt may start; `leave` must follow.
    *
-   * @throws MiniTorrentError TOO_MANY_ATTEMPTS when so many went wrong; TRACKER_BUSY when too many wait
+   * @throws MiniTorrentError TOO_MANY_ATTEMPTS after that many failures; TRACKER_BUSY if too many attempts wait
    */
   async enter(key: string): Promise<void> {
     const tries = this.#tries.get(key) ?? { running: 0, waiting: [] };
@@ -59,7 +59,7 @@ export class FailureLimit {
     if (tries.running === 0 && tries.waiting.length === 0) this.#tries.delete(key);
   }
 
-  /** What went wrong before does not count any more. */
+  /** Resets the failures of the key. */
   forgive(key: string): void {
     this.#failures.forget(key);
   }
@@ -79,7 +79,7 @@ export class FailureLimit {
   }
 }
 
-/** @param waitMs until when it is of no use to try again */
+/** @param waitMs how long another attempt is useless */
 export function tooManyAttempts(waitMs: number): MiniTorrentError {
   const seconds = Math.max(1, Math.ceil(waitMs / 1000));
   const sentence = `Too many attempts; try again in ${seconds} s.`;

@@ -1,11 +1,11 @@
-// What waits for something scarce, in turns: each item has a path of keys, such as a network and an account in it, and at
-// each level of the paths every key that has something waiting is served once before any is served again. Bounded: when
-// it is full, whoever has the most waiting loses its newest. Pure.
+// A bounded, hierarchical round-robin queue. Each item has a path of keys, such as a network and an account in it; at each
+// level, every key with waiting items is served once before any is served again. When the queue is full, the key with most
+// waiting items loses its newest. Pure.
 
 interface Branch<T> {
-  /** The key that is served next comes first. */
+  /** Keys in the order in which they are served. */
   readonly children: Map<string, Branch<T>>;
-  /** At the end of the paths, the oldest first. */
+  /** Items at the end of a path, oldest first. */
   readonly items: T[];
   size: number;
 }
@@ -32,7 +32,7 @@ export class FairQueue<T> {
 
   /**
    * @param path one key for each level; all paths of a queue are equally long
-   * @returns the item that has to go because the queue is full, perhaps the new one
+   * @returns the item dropped because the queue is full, perhaps the new one
    */
   push(path: readonly string[], item: T): T | undefined {
     let branch = this.#root;
@@ -50,7 +50,7 @@ export class FairQueue<T> {
     return this.size > this.#most ? this.#takeNewestOfLargest() : undefined;
   }
 
-  /** The item whose turn it is. */
+  /** Removes the next item. */
   shift(): T | undefined {
     const path: [Branch<T>, string, Branch<T>][] = [];
     let branch = this.#root;
@@ -64,14 +64,14 @@ export class FairQueue<T> {
     if (item === undefined) return undefined;
     this.#root.size--;
     for (const [parent, key, child] of path) {
-      // Behind all others of its level, or away.
+      // To the end of its level, or removed if empty.
       parent.children.delete(key);
       if (--child.size > 0) parent.children.set(key, child);
     }
     return item;
   }
 
-  /** The item, pushed with that path, does not wait any more. @returns false if it did not */
+  /** Removes an item that was pushed with that path. @returns false if it was not waiting */
   remove(path: readonly string[], item: T): boolean {
     const branches: Branch<T>[] = [this.#root];
     for (const key of path) {

@@ -1,9 +1,9 @@
-// Work of which only so much is under way at once, such as signatures, whose parts come back to the event loop whenever
-// they are ready: the rest waits, and goes on in turn between those it is for.
+// Limits concurrent work, such as signatures, which occupies the event loop whenever a part of it completes. Further work
+// waits, and keys take turns.
 import { MiniTorrentError } from "../api/errors.ts";
 import { FairQueue } from "./fair-queue.ts";
 
-/** What waits: each is a call that waits for its answer. */
+/** Most waiting jobs; each is a call that waits for its answer. */
 const MOST_WAITING = 10_000;
 const RETRY_AFTER_MS = 1_000;
 
@@ -16,7 +16,7 @@ export class FairSlots {
   #free: number;
   readonly #waiting: FairQueue<Waiting>;
 
-  /** @param count how much is under way at once */
+  /** @param count how many jobs run at once */
   constructor(count: number, mostWaiting = MOST_WAITING) {
     this.#free = count;
     this.#waiting = new FairQueue(mostWaiting);

@@ -33,7 +33,7 @@ import {
 } from "./standings.ts";
 import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
-/** Rows that are taken over in one transaction: some 50 ms of others' waiting would be ten times as many. */
+/** Rows moved in one transaction; ten times as many would block others for some 50 ms. */
 const ADOPTED_TOGETHER = 100;
 
 /** @throws MiniTorrentError GROUP_EXISTS */
@@ -157,7 +157,7 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
   if (writer.hasWrite(command.writeId)) return howItWasLeft(writer, groupId, account.accountId);
   const group = requireGroup(writer, groupId);
   const { accountId } = requireMember(writer, group, account.accountId);
-  // Two of them show whether there is somebody else, and who of the others has been in it for longest.
+  // Two are enough to find the longest-standing other member.
   const { items } = membersPage(writer, group.claimId, { limit: 2 });
   const other = items.find((member) => member.accountId !== accountId);
   const successor = group.ownerAccountId === accountId ? other : undefined;
@@ -177,15 +177,15 @@ export function leaveGroup(command: Command, groupId: string): LeaveResult {
   return { newOwnerId: successor.userId, groupEnded: false };
 }
 
-/** Where a page of `adoptMembers` ended. */
+/** Position at the end of a page of `adoptMembers`. */
 export interface AdoptedUpTo {
   readonly kind: "revocation" | "membership";
   readonly key: string;
 }
 
 /**
- * The command's account is being removed by whoever runs the tracker: ends all that stands between it and the group, which
- * falls to the next member, or is over.
+ * Ends everything between the group and an account that the operator removes. A group that it owned
+ * passes to the next member, or ends.
  */
 export function expelAccount(command: Command, groupClaimId: string): void {
   const { writer, account, nowMs } = command;
@@ -202,9 +202,9 @@ export function expelAccount(command: Command, groupClaimId: string): void {
 /**
  * One command founded the group twice, at trackers that did not hear of each other: who asked, or was let in, at the one
  * that is ended stands so to the one that is kept. Files do not: their metainfo names the CA of the one that is ended.
- * Takes over the next rows of them; what ended first, so that nobody is let in again meanwhile.
+ * Moves the next rows of them, ended memberships first, so that nobody is a member again meanwhile.
  *
- * @returns from where to go on, in a transaction of its own; undefined if that was all
+ * @returns where to continue, in a transaction of its own; undefined at the end
  */
 export function adoptMembers(
   writer: RegistryWriter,
@@ -228,7 +228,7 @@ export function adoptMembers(
   return kind === "revocation" ? { kind: "membership", key: prefix } : undefined;
 }
 
-/** Some of all groups, by name, and how the account stands to each. */
+/** A slice of all groups, by name, with the account's standing in each. */
 export function listGroups(reader: RegistryReader, accountId: string, page: Page): ListPage<GroupSummary> {
   const claims = reader.claims<GroupValue>("group", "", page);
   const items = claims
@@ -252,7 +252,7 @@ export function listGroups(reader: RegistryReader, accountId: string, page: Page
   };
 }
 
-/** Some of the groups that the account is in or asked to join, in no order that means anything. */
+/** A slice of the groups that the account is in or asked to join, in arbitrary order. */
 export function listOwnGroups(reader: RegistryReader, accountId: string, page: Page): ListPage<OwnGroup> {
   const entries = reader.listed<Standing>(standingLists.groupsOf(accountId), page);
   const items: OwnGroup[] = [];
@@ -266,7 +266,7 @@ export function listOwnGroups(reader: RegistryReader, accountId: string, page: P
 }
 
 /**
- * Some of those who wait for the owner, longest first.
+ * A slice of the pending requests, oldest first.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER
  */
@@ -283,7 +283,7 @@ export function listRequests(
 }
 
 /**
- * Some of the members, of longest standing first.
+ * A slice of the members, of longest standing first.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
  */
@@ -306,7 +306,7 @@ export function listMembers(
   return { items: members, ...next };
 }
 
-/** Some memberships of the group that ended after that time, by when they did. */
+/** A slice of the memberships of the group that ended after that time, by time of their end. */
 export function revokedMembershipIds(
   reader: RegistryReader,
   groupClaimId: string,
@@ -320,8 +320,8 @@ export function revokedMembershipIds(
 }
 
 /**
- * Some memberships of those groups that ended after that time, group by group, as far as the account is in them. A group
- * counts as one of the entries that the page may look at, also if there is nothing to be said of it.
+ * A slice of the memberships that ended after that time in those of the groups that the account is in, group by group. A group
+ * counts as one examined entry, even if none of its memberships ended.
  */
 export function listRevocations(
   reader: RegistryReader,
@@ -332,7 +332,7 @@ export function listRevocations(
 ): ListPage<Revocation> {
   const items: Revocation[] = [];
   const [begun, ...rest] = page.after?.split("\u001f") ?? [];
-  // What a client gives back need not be what it was given: a group that it did not name is the end.
+  // The cursor comes from the client and may be forged; one that names no group of this call ends the list.
   const first = begun === undefined ? 0 : groupIds.indexOf(begun);
   let left = page.limit;
   for (let index = first; index >= 0 && index < groupIds.length; index++) {
@@ -370,7 +370,7 @@ function answerRequest(
   writer.put("membership", answerKey(group.claimId, accountId, membershipId), answer, payer);
 }
 
-/** Who asked pays for what follows from it, so that nobody can fill an owner's quota by asking. */
+/** The requester pays for all rows of a request, so that nobody can fill an owner's quota by asking. */
 function payerOfMembership(
   writer: RegistryWriter,
   groupClaimId: string,

@@ -24,7 +24,7 @@ export interface HeldConnections {
  * Puts a queue before the server's own beginning of TLS.
  *
  * @param mayBegin asked when it is a connection's turn; who may not is closed by whoever says so
- * @param onFault a handler of that connection has failed, and the connection is closed
+ * @param onFault called when a handler of the connection has failed and the connection was closed
  */
 export function holdConnections(
   server: Server,
@@ -86,7 +86,7 @@ export function holdConnections(
 
 /** @returns puts what was said back, so that TLS reads it first */
 function hold(socket: Socket, gone: () => void): () => void {
-  // In one piece: byte by byte, each would cost some hundred.
+  // One buffer: kept as chunks of one byte, each byte would take a hundred.
   let said: Buffer = Buffer.alloc(0);
   const keep = (chunk: Buffer): void => {
     said = Buffer.concat([said, chunk]);

@@ -1,6 +1,6 @@
 // Who is in which group, and which group a torrent belongs to, remembered for as long as no row says otherwise: when
 // thousands of clients come at once, the same few rows would be read again for each pair of peers. A row that is written
-// makes it forget what that row is about, and nothing else.
+// invalidates only the entries that depend on it.
 import { type CurrentMember, currentMember, currentMembers, userIdOf } from "./memberships.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "./registry/registry.ts";
 import { groupOfTorrent } from "./torrents.ts";
@@ -13,17 +13,17 @@ const KINDS: readonly RecordKind[] = ["membership", "revocation", "user", "group
 
 export class KnownMembers {
   readonly #reader: RevisedReader;
-  /** Of KINDS, up to which rows were taken note of. */
+  /** For each of KINDS, the revision up to which rows were applied. */
   readonly #revisions = new Map<RecordKind, number>();
-  /** By account and group claim; undefined: it is no member, and that is not for want of its name. */
+  /** By account and group claim; undefined: not a member, for another reason than a lost name. */
   readonly #members = new Map<string, Map<string, CurrentMember | undefined>>();
   #memberCount = 0;
   /** User id → the account that was found under it. */
   readonly #accountNames = new Map<string, string>();
-  /** Group claim → accounts in it, whether their names stand or not: those who are connected are told, and theirs do. */
+  /** Group claim → its accounts, with or without a standing name: events go only to connected clients, whose names stand. */
   readonly #rosters = new Map<string, Set<string>>();
   #rosterSize = 0;
-  /** Claims of groups that stand, by name and the other way round. */
+  /** Standing claims of groups, by name and vice versa. */
   readonly #standing = new Map<string, string>();
   readonly #standingNames = new Map<string, string>();
   /** Info-hash → group claim, which never changes. */
@@ -39,7 +39,7 @@ export class KnownMembers {
     const known = this.#members.get(accountId);
     if (known?.has(groupClaimId)) return known.get(groupClaimId);
     const member = currentMember(this.#reader, groupClaimId, accountId);
-    // Whose name does not stand may get it back by a row that is not theirs.
+    // An account that lost its name may get it back through another account's row.
     if (member === undefined && userIdOf(this.#reader, accountId) === undefined) return undefined;
     while (this.#memberCount >= MOST_REMEMBERED) this.#forgetAccount(first(this.#members));
     const groups = this.#members.get(accountId) ?? new Map<string, CurrentMember | undefined>();
@@ -50,7 +50,7 @@ export class KnownMembers {
     return member;
   }
 
-  /** The accounts in that group. Not to be kept: it changes. */
+  /** The accounts in that group. A live view: do not keep it. */
   accountsIn(groupClaimId: string): ReadonlySet<string> {
     this.#keepUp();
     const known = this.#rosters.get(groupClaimId);
@@ -80,7 +80,7 @@ export class KnownMembers {
     this.#keepUp();
     if (this.#standingNames.has(groupClaimId)) return true;
     const claim = this.#reader.claimById<GroupValue>("group", groupClaimId);
-    // Not remembered: a claim that lost may stand again by the end of another one.
+    // Not cached: a losing claim stands again when the winning one ends.
     if (claim === undefined) return false;
     if (this.#standing.size >= MOST_REMEMBERED) this.#forgetName(first(this.#standing));
     this.#standing.set(claim.name, groupClaimId);
@@ -107,10 +107,10 @@ export class KnownMembers {
     }
     if (kind === "user") {
       this.#forgetAccount(claimId);
-      // Whoever had the name until now may have lost it.
+      // The previous holder of the name may have lost it.
       this.#forgetAccount(this.#accountNames.get(key) ?? "");
       this.#accountNames.delete(key);
-      // Over, or beaten: seldom. Another one may stand in its place.
+      // Ended or lost, which is rare; another claim may stand in its place.
       if (this.#reader.claimById("user", claimId) === undefined) this.#forgetRosters();
       return;
     }
@@ -164,7 +164,7 @@ export class KnownMembers {
   }
 }
 
-/** What was put in first of what is there. */
+/** The oldest entry. */
 function first(map: ReadonlyMap<string, unknown>): string {
   return map.keys().next().value ?? "";
 }

@@ -1,23 +1,22 @@
-// Long lists, read so that nobody else waits for them: a page is put together from slices, and of all slices that are
-// wanted, whoever wants them, a turn of the event loop reads no more than fit into a few milliseconds. What is read, and
-// who may read it, is the rules' affair.
+// Reads pages of long lists without delaying other clients: a page is assembled from slices, and one turn of the event loop
+// reads only as many slices, of all callers, as fit into a few milliseconds. The callers decide what is read, and who may.
 import type { ListPage } from "../api/schemas.ts";
 import type { KeyPage } from "./registry/registry.ts";
 
-/** Entries that a page looks at, and so the most that it can have; it has fewer where many of them are over. */
+/** Entries examined for a page, and so its largest size; it has fewer where many of them have ended. */
 export const PAGE_ENTRIES = 1_000;
 /** Entries of a slice: some 2 ms where each needs half a dozen look-ups. */
 const SLICE_ENTRIES = 50;
-/** Slices go on in a turn for as long as this: calls that came meanwhile are answered before the next. */
+/** Time for slices in one turn; then waiting calls are answered. */
 const TURN_MS = 5;
 
-/** Reads some of a list, from after a place in it, or from its beginning. */
+/** Reads a slice of a list, after a place in it or from its beginning. */
 export type ReadSlice<T> = (slice: KeyPage) => ListPage<T>;
 
 export class ListPages {
   readonly #nowMs: () => number;
   readonly #nextTurn: (callback: () => void) => void;
-  /** What waits to be read, each for one slice; who got one goes to the end. */
+  /** Pending reads, round-robin with one slice each. */
   readonly #waiting: (() => void)[] = [];
   #isReading = false;
 
@@ -33,7 +32,7 @@ export class ListPages {
   /**
    * One page of a list, from after that place.
    *
-   * @throws whatever `readSlice` throws: who may read is asked again for each slice
+   * @throws whatever `readSlice` throws; permission is checked again for each slice
    */
   async read<T>(after: string | undefined, readSlice: ReadSlice<T>): Promise<ListPage<T>> {
     const items: T[] = [];

@@ -1,5 +1,5 @@
-// Which user and group ids people could take for each other: those with the same skeleton (Unicode TS 39, 4), and those
-// that differ in case. The table of characters that look alike is Unicode's, from the package unhomoglyph.
+// Which user and group ids people could confuse: those with the same skeleton (Unicode TS 39, 4), and those that differ only
+// in case. The table of confusable characters is Unicode's, from the package unhomoglyph.
 
 import confusables from "unhomoglyph/data.json" with { type: "json" };
 import type { AlikeOf } from "./registry/registry.ts";
@@ -7,16 +7,16 @@ import type { AlikeOf } from "./registry/registry.ts";
 const prototypes = new Map(Object.entries(confusables));
 
 /**
- * The same for ids that look alike or differ in case: `Bob` and `b0b`, `modern` and `modem`.
+ * A key that is equal for ids that look alike or differ only in case: `Bob` and `b0b`, `modern` and `modem`.
  *
- * A capital I looks like l, and its small letter is i: so the three of them count as one, with 1. Beyond Latin some letters
- * keep their case: there the capital looks like a Latin letter, and the small one does not.
+ * A capital I looks like l and lower-cases to i, so I, l, i and 1 all count as equal. Outside Latin some letters
+ * keep their case, where only the capital looks like a Latin letter.
  */
 export function lookAlikeKey(id: string): string {
   return skeleton(skeleton(id).toLowerCase()).replaceAll("i", "l");
 }
 
-/** A claim on a user or group id is one on all that look like it. */
+/** A claim on a user or group id also claims all ids that look like it. */
 export const alikeOf: AlikeOf = (kind, name) =>
   kind === "user" || kind === "group" ? lookAlikeKey(name) : "";
 

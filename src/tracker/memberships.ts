@@ -1,4 +1,5 @@
-// Who stands how to a group, and who owns it: read from what standings.ts derives. The rules that change it are in groups.ts.
+// Queries for members, requests and owners of groups, over the entries that standings.ts derives. groups.ts has the rules that
+// change them.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { ListPage } from "../api/schemas.ts";
 import { type Claim, type Page, type RegistryReader, recordKey } from "./registry/registry.ts";
@@ -79,7 +80,7 @@ export function isMemberBy(
   if (standing?.state === "member" && standing.membershipId === membershipId) {
     return userIdOf(reader, accountId) !== undefined;
   }
-  // Where trackers were apart there may be two.
+  // Partitioned trackers may have produced two.
   const membership =
     reader.get<MembershipValue>("membership", answerKey(groupClaimId, accountId, membershipId)) ??
     reader.get<MembershipValue>("membership", recordKey(groupClaimId, accountId, membershipId));
@@ -101,17 +102,17 @@ export function currentMember(
   return withUserId(reader, accountId, membership);
 }
 
-/** Those in the group, of longest standing first: all of them, so not for what is asked about one. */
+/** All members, of longest standing first. Reads the whole group: not for a question about one member. */
 export function currentMembers(reader: RegistryReader, groupClaimId: string): readonly CurrentMember[] {
   return membersPage(reader, groupClaimId, { limit: Number.POSITIVE_INFINITY }).items;
 }
 
-/** How many are in the group; kept, not counted. */
+/** Number of members; maintained, not counted. */
 export function countMembers(reader: RegistryReader, groupClaimId: string): number {
   return reader.total(membersTotal(groupClaimId));
 }
 
-/** Some of those in the group, of longest standing first. */
+/** A slice of the members, of longest standing first. */
 export function membersPage(
   reader: RegistryReader,
   groupClaimId: string,
@@ -120,7 +121,7 @@ export function membersPage(
   return peoplePage(reader, standingLists.membersOf(groupClaimId), page);
 }
 
-/** Some of those who wait for the owner, longest first. */
+/** A slice of the pending requests, oldest first. */
 export function requestsPage(
   reader: RegistryReader,
   groupClaimId: string,
@@ -165,7 +166,7 @@ function peoplePage(reader: RegistryReader, list: string, page: Page): ListPage<
   return { items, ...nextOf(entries, page.limit) };
 }
 
-/** Where the part after those entries begins: nowhere if there were fewer than asked for. */
+/** Cursor after those entries; undefined if there were fewer than asked for. */
 export function nextOf(entries: readonly { sort: string }[], limit: number): { next?: string } {
   const last = entries.at(-1);
   return last === undefined || entries.length < limit ? {} : { next: last.sort };

@@ -30,21 +30,21 @@ import {
 
 type SetTimer = (delayMs: number, callback: () => void) => () => void;
 
-/** Within this, what happens in a group is counted together. */
+/** Window in which events of a group are counted together. */
 const WINDOW_MS = 1_000;
-/** Files of a group whose coming is told one by one within it; of more, how many there are, and the first names. */
+/** New files of a group that are announced one by one in a window; of further ones only the number and first names. */
 const FILES_TOLD_SINGLY = 10;
 const NAMES_TOLD = 10;
-/** Memberships of a group whose end is told one by one within it; past that its members are to ask what ended. */
+/** Ended memberships of a group that are announced one by one in a window; past that, members are told to ask. */
 const ENDS_TOLD_SINGLY = 50;
 
-/** What happened in a group since the window was opened. */
+/** Events of a group in the current window. */
 interface Window {
   filesTold: number;
   /** Not told yet. */
   filesHeld: number;
   fileNames: string[];
-  /** Who shared all that is held, as far as it is one. */
+  /** The sharer of all held files, if it is one person. */
   sharedBy: { readonly accountId: string; readonly userId: string } | undefined;
   endsTold: number;
   hasEndsHeld: boolean;
@@ -158,7 +158,7 @@ export class Notices {
   }
 
   #groupChanged({ key, claimId, stamp, value, writeId }: RegistryRecord, hasLost: boolean): void {
-    // With people in it a group ends only by whoever runs a tracker.
+    // Only an operator can end a group that has members.
     const isRemoved = value === undefined && isOperatorWrite(writeId);
     if (hasLost || isRemoved) {
       this.#groupLost(key, claimId, (value as GroupValue | undefined)?.ownerAccountId);
@@ -241,7 +241,7 @@ export class Notices {
     });
   }
 
-  /** To thousands it goes out over some turns of the event loop, in the order in which things happened in the group. */
+  /** Sends the event over several turns of the event loop if the group is large; the group's events stay in order. */
   #tellAll(groupClaimId: string, accountIds: readonly string[], event: TrackerEvent): void {
     void this.#slices.run(groupClaimId, this.#tellSteps(accountIds, event));
   }

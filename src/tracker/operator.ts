@@ -1,5 +1,5 @@
-// What whoever runs a tracker may do with its accounts and groups: look through them, and remove one for good. A removal
-// is rows like any other, so every tracker hears of it, ends sessions, and tells clients (changes.ts, notices.ts).
+// The operator's commands for accounts and groups: list them, and remove one permanently. A removal consists of ordinary rows,
+// so it replicates to every tracker, which ends sessions and tells clients (changes.ts, notices.ts).
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { expelAccount } from "./groups.ts";
@@ -9,7 +9,7 @@ import { standingLists } from "./standings.ts";
 import { accountTotals } from "./totals.ts";
 import { type GroupValue, operatorWriteId, type UserValue } from "./values.ts";
 
-/** Names looked at in a turn of the event loop. */
+/** Names examined in a turn of the event loop. */
 const NAMES_PER_TURN = 50;
 
 export interface AccountUsage {
@@ -20,7 +20,7 @@ export interface AccountUsage {
   readonly groups: number;
   /** Files that it was the first to share and that are still offered. */
   readonly files: number;
-  /** Rows that it brought, tombstones too, and about what they take on disk. */
+  /** Rows that it wrote, tombstones included, and their approximate size on disk. */
   readonly rows: number;
   readonly bytes: number;
 }
@@ -28,12 +28,12 @@ export interface AccountUsage {
 export interface GroupUsage {
   readonly groupId: string;
   readonly claimId: string;
-  /** Undefined if nobody is in it any more. */
+  /** Undefined if it has no members. */
   readonly ownerId: string | undefined;
   readonly members: number;
 }
 
-/** Some of a list, and the name after which it goes on; undefined if that was all. */
+/** A page of a list, and the name after which the next one begins; undefined at the end. */
 export interface Listed<T> {
   readonly items: readonly T[];
   readonly next: string | undefined;
@@ -91,9 +91,9 @@ export class Operator {
   }
 
   /**
-   * Ends the account: its memberships, which peers hear of, so that they refuse its certificates; its groups, which fall to
-   * their members of longest standing; its password and sessions. The user id is free. If it fails on the way it can be
-   * asked again.
+   * Ends the account: its memberships, so that peers refuse its certificates; its ownerships, which pass to
+   * the longest-standing members; its password and sessions. The user id is free afterwards. After a failure it can be
+   * called again.
    *
    * @returns addresses of trackers that have not confirmed it
    * @throws MiniTorrentError UNKNOWN_USER; what a write may say
@@ -120,13 +120,13 @@ export class Operator {
       writer.remove("credential", accountId);
       writer.endClaim("user", accountId);
     });
-    // It may have founded a group, or been let in, while its groups were looked through; from now on it cannot be.
+    // It may have founded or joined a group during the loop; from now on it cannot.
     await expelFromItsGroups();
     return [...unconfirmed];
   }
 
   /**
-   * Ends the group, whoever is in it. Its members' clients are told, and drop each other. The group id is free.
+   * Ends the group with all memberships. Its members' clients are told, and drop each other. The group id is free afterwards.
    *
    * @returns addresses of trackers that have not confirmed it
    * @throws MiniTorrentError UNKNOWN_GROUP; what a write may say

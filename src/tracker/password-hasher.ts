@@ -1,6 +1,5 @@
-// Password hashing in a place of its own: threads that do nothing else, and a bounded queue before them that is fair
-// between network addresses, and between accounts of one address. A flood of it delays other passwords of the same
-// address, and nothing else. A thread that dies is replaced.
+// Hashes passwords in dedicated worker threads behind a bounded queue that is fair between network addresses, and between
+// accounts of one address. A flood delays only passwords from the same address. A thread that dies is replaced.
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { networkOf } from "../api/addresses.ts";
@@ -8,21 +7,21 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { FairQueue } from "./fair-queue.ts";
 import type { PasswordAnswer, PasswordJob, PasswordWorkerReady } from "./password-worker.ts";
 
-/** Each holds 19 MiB while it hashes, and takes a core: one is left to the event loop. */
+/** Each thread uses 19 MiB and a core while it hashes; one core is left to the event loop. */
 const MOST_WORKERS = 2;
-/** Passwords that wait at once: some 1 KB each. At 25 ms a hash the last of them has its turn after 50 s. */
+/** Most waiting passwords: some 1 KB each. At 25 ms a hash the last one starts after 50 s. */
 const MOST_WAITING = 2_000;
-/** Whoever waits longer has most likely given up. */
+/** A client that has waited longer has most likely given up. */
 const LONGEST_WAIT_MS = 60_000;
-/** What somebody who is turned away is told to wait: the time that what waits now takes, between these. */
+/** Bounds of the retry time in a refusal, which is the estimated time for the current queue. */
 const SHORTEST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
-/** What a hash is taken to cost before one was measured. */
+/** Assumed cost of a hash before the first measurement. */
 const FIRST_HASH_MS = 25;
-/** Of the average so much is the newest hash. */
+/** Weight of the newest hash in the moving average. */
 const NEWEST_SHARE = 0.1;
 
-/** What accounts are made of and opened with (identity/passwords.ts), done elsewhere. */
+/** The functions of identity/passwords.ts, run in worker threads. */
 export interface Passwords {
   /** @throws MiniTorrentError TRACKER_BUSY */
   hash(password: string): Promise<string>;
@@ -33,8 +32,8 @@ export interface Passwords {
 }
 
 /**
- * Why a password is hashed. Each purpose has its share of the threads, so that no flood of one keeps the others from
- * their turn: `known-login` is a login to an account that was logged in to from the same network before.
+ * Why a password is hashed. Each purpose has a share of the threads, so that a flood of one does not starve the others.
+ * `known-login` is a login to an account that has been used from the same network before.
  */
 export type PasswordPurpose = "known-login" | "login" | "new-account";
 
@@ -43,7 +42,7 @@ export interface PasswordCaller {
   /** Where the call comes from, an IP address. */
   readonly address: string;
   readonly userId: string;
-  /** Nobody waits for the answer any more: if it is not its turn yet, it is left out. */
+  /** Aborted when nobody waits for the answer any more; a job that has not started is then skipped. */
   readonly isGone?: () => boolean;
 }
 
@@ -62,7 +61,7 @@ interface PendingPassword {
   readonly isGone: () => boolean;
   resolve(result: string | boolean): void;
   reject(error: MiniTorrentError): void;
-  /** Runs while it waits. */
+  /** Expires a job that waits too long. */
   readonly deadline: NodeJS.Timeout;
 }
 
@@ -107,7 +106,7 @@ export class PasswordHasher {
     };
   }
 
-  /** What waits or is under way is refused, the threads end. */
+  /** Refuses waiting and running jobs, and ends the threads. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const pending of this.#waiting.takeAll()) this.#refuse(pending);
@@ -155,7 +154,7 @@ export class PasswordHasher {
   }
 
   #start(thread: HashingThread): void {
-    // After a build this file and the worker's are JavaScript.
+    // After a build, this file and the worker are JavaScript.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const worker = new Worker(new URL(`./password-worker.${extension}`, import.meta.url));
     let cause: unknown;
@@ -188,7 +187,7 @@ export class PasswordHasher {
     thread.isReady = false;
     thread.running = undefined;
     if (running !== undefined) this.#refuse(running, cause);
-    // A thread that cannot even start takes what waits with it, unless another one is there: it must not be tried for ever.
+    // If no thread can start, the waiting jobs fail, so that starting is not retried for ever.
     if (!isReady && !this.#threads.some((other) => other.isReady)) {
       for (const pending of this.#waiting.takeAll()) this.#refuse(pending, cause);
     }

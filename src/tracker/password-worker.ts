@@ -1,5 +1,5 @@
-// The thread that hashes passwords, one after the other. node:crypto's asynchronous argon2 would take threads of the pool
-// that signatures and the disk need as well (libuv has one pool for a process, whatever its threads).
+// A worker thread that hashes passwords one after the other. node:crypto's asynchronous argon2 would occupy libuv's thread
+// pool, of which a process has only one, and which signatures and disk I/O need.
 import { parentPort } from "node:worker_threads";
 import { MiniTorrentError } from "../api/errors.ts";
 import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
@@ -11,7 +11,7 @@ export type PasswordJob =
 
 export type PasswordAnswer = { readonly result: string | boolean } | { readonly fault: string };
 
-/** Said once, when the thread takes jobs. */
+/** Posted once, when the thread is ready for jobs. */
 export interface PasswordWorkerReady {
   readonly isReady: true;
 }
@@ -21,7 +21,7 @@ parentPort?.on("message", (job: PasswordJob) => {
   try {
     answer = { result: perform(job) };
   } catch (error) {
-    // A stored hash may be what cannot be read; the password is in no message.
+    // For example a stored hash that cannot be parsed. The message never contains the password.
     answer = { fault: error instanceof MiniTorrentError ? error.message : String(error) };
   }
   parentPort?.postMessage(answer);

@@ -1,28 +1,28 @@
-// Who pays for a row: the account that brought it, and the network that account came from. Stands in the row itself, so
-// that every tracker counts the same rows for the same ones, tombstones too. The quotas are in quotas.ts.
+// The payer of a row: the account that wrote it, and that account's network. It is stored in the row, so every tracker counts
+// a row for the same payer, tombstones included. quotas.ts has the quotas.
 import { createHash } from "node:crypto";
 import { networkOf } from "../api/addresses.ts";
 import { type RegistryRecord, recordKey } from "./registry/registry.ts";
 
 /**
- * A network is kept as 24 bits of its digest: enough to tell networks apart, while each value stands for some 256 of all
- * IPv4 addresses, so that a registry does not say where its users were.
+ * A network is stored as 24 bits of its digest: enough to tell networks apart, while some 256 IPv4 addresses share each
+ * value, so that a registry does not reveal its users' addresses.
  */
 const NETWORK_DIGITS = 6;
 
 export interface Payer {
-  /** Empty while the account is being made: its first row is the one that names it. */
+  /** Empty while the account is being created: its first row names it. */
   readonly accountId: string;
-  /** From `networkIdOf`; empty for what a tracker writes by itself. */
+  /** From `networkIdOf`; empty for rows that a tracker writes by itself. */
   readonly networkId: string;
 }
 
-/** @param host an IP address, as node:net says it */
+/** @param host an IP address, as node:net reports it */
 export function networkIdOf(host: string): string {
   return createHash("sha256").update(networkOf(host)).digest("hex").slice(0, NETWORK_DIGITS);
 }
 
-/** As it stands in a row's `paidBy`. */
+/** The form stored in a row's `paidBy`. */
 export function paidBy({ accountId, networkId }: Payer): string {
   return accountId === "" && networkId === "" ? "" : recordKey(accountId, networkId);
 }

@@ -1,6 +1,6 @@
-// Who may know of which peer: a member of the torrent's group who announced that torrent hears of other members who did,
-// and of nobody else. Membership is looked up when it is asked, so that it ends everywhere at once. In a small swarm
-// everybody hears of everybody; of a large one each hears a sample, as BitTorrent's trackers do (BEP 3).
+// Decides who learns of which peer: a client that announced a torrent learns only of other members' clients that announced
+// it too. Membership is looked up for each question, so it ends everywhere at once. In a small swarm every client learns of
+// every other; in a large one each learns of a sample, as with BitTorrent's trackers (BEP 3).
 import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
 import type { Connection, Connections } from "./connection.ts";
 import type { KnownMembers } from "./known-members.ts";
@@ -12,13 +12,13 @@ import type { Presence, PresentPeer } from "./presence.ts";
  */
 const SEEDS_TOLD_AFTER_MS = 500;
 /**
- * Clients of this tracker that are told of one peer. Everybody asks again within a minute, so this only makes the first
- * contacts sooner; told to all, a swarm of n costs n² events to come together.
+ * Most clients of this tracker that are told of one peer. Every client asks again within a minute, so this only speeds up first
+ * contacts; telling all clients would cost n² events for a swarm of n.
  */
 const MOST_TOLD = 50;
-/** Peers of whom seeds have yet to be told: past that they are told at once. Some 300 bytes each. */
+/** Most peers queued to be announced to seeds, some 300 bytes each; past that they are announced at once. */
 const MOST_UNTOLD = 10_000;
-/** Of these, in a turn of the event loop. */
+/** Queued peers announced in a turn of the event loop. */
 const UNTOLD_PER_TURN = 200;
 
 /** Somebody new in a torrent, and the clients with all of it that have not been told of him yet. */
@@ -56,8 +56,8 @@ export class PeerExchange {
   }
 
   /**
-   * The other peers of a torrent: all, if there are fewer than MOST_NAMED_PEERS, otherwise a sample of that many. None for
-   * somebody who is not in its group, or did not announce it.
+   * The other peers of a torrent: all, if there are fewer than MOST_NAMED_PEERS, otherwise a sample of that many. Empty for
+   * a client that is not in its group or did not announce it.
    */
   peersFor(connection: Connection, infoHash: string): PeerAddress[] {
     const groupClaimId = this.#members.groupOf(infoHash);
@@ -66,7 +66,7 @@ export class PeerExchange {
     const isForSeed = this.#presence.isSeed(connection.id, infoHash);
     return (
       this.#presence
-        // One more: who asks is among them, perhaps.
+        // One more, since the asking client may be among them.
         .peersOf(infoHash, MOST_NAMED_PEERS + 1, isForSeed)
         .filter(({ deviceId }) => deviceId !== connection.deviceId)
         .slice(0, MOST_NAMED_PEERS)
@@ -75,7 +75,7 @@ export class PeerExchange {
     );
   }
 
-  /** The torrent has come to be known since the client asked: if it lacks pieces, it is told what it would be answered now. */
+  /** The torrent became known after the client asked: if it lacks pieces, sends it the peers that it would get now. */
   tellPeers(connectionId: string, infoHash: string): void {
     const connection = this.#connections.byId(connectionId);
     if (connection === undefined || this.#presence.isSeed(connectionId, infoHash)) return;
@@ -84,13 +84,13 @@ export class PeerExchange {
     }
   }
 
-  /** How many devices of members have (some of) the torrent of that group. */
+  /** Number of members' devices that have (some of) the torrent. */
   count(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
     return this.#presence.counts(groupClaimId, infoHash);
   }
 
   /**
-   * @param isNew nobody has been told of that device in that torrent
+   * @param isNew no client has been told of that device in that torrent
    * @returns how many clients were told, now or soon
    */
   peerOnline(infoHash: string, peer: PresentPeer, isNew = false): number {
@@ -116,7 +116,7 @@ export class PeerExchange {
     this.#cancelTelling?.();
   }
 
-  /** Who was told of a device in a large swarm is not known: its connection ends, and clients forget by age. */
+  /** In a large swarm it is not known who was told of a device; its connections end, and clients forget it by age. */
   peerOffline(infoHash: string, deviceId: string): void {
     const key = `${infoHash} ${deviceId}`;
     const untold = this.#untold.get(key)?.connectionIds;
@@ -162,13 +162,13 @@ export class PeerExchange {
     for (const connectionId of connectionIds) {
       const connection = this.#connections.byId(connectionId);
       if (connection === undefined || !this.#presence.hasAnnounced(connectionId, infoHash)) continue;
-      // Neither has a use for the other.
+      // Two seeds have no use for each other.
       if (peer.isSeed && this.#presence.isSeed(connectionId, infoHash)) continue;
       if (this.#isMember(connection, groupClaimId)) connection.tell(event);
     }
   }
 
-  /** Clients of this tracker that are to be told of that peer: all who announced the torrent, or some of many. */
+  /** Clients of this tracker to be told of that peer: all that announced the torrent, or a sample of many. */
   #announcers(infoHash: string, { deviceId, isSeed }: PresentPeer): Connection[] {
     return this.#connectionsOf(this.#presence.localAnnouncers(infoHash, MOST_TOLD, isSeed), deviceId);
   }

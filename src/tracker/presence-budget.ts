@@ -1,20 +1,20 @@
-// How much of what clients announce one tracker keeps in memory: for a client, an account, and in total, so that no product
-// of limits fills it. A part in a torrent is about 200 bytes, one that waits about 250.
+// Bounds the announced torrents that one tracker keeps in memory: for a client, an account, and in total, so that no product
+// of limits exhausts it. A client's part in a torrent takes about 200 bytes, a pending one about 250.
 import type { PresentClient } from "./swarm-peers.ts";
 
 export interface PresenceBudget {
-  /** Torrents that one client may have a part in at a time. */
+  /** Most torrents of one client at a time. */
   readonly perClient: number;
-  /** Of all clients of an account that are connected to this tracker together: two that have all of a large group. */
+  /** Most torrents of all clients of an account at this tracker: enough for two that share a whole large group. */
   readonly perAccount: number;
-  /** From that many in total on, an account may have `perAccountWhenCrowded`: nobody is kept out by a few. */
+  /** From this total on, an account may have `perAccountWhenCrowded`, so that a few accounts keep nobody out. */
   readonly crowded: number;
   readonly perAccountWhenCrowded: number;
-  /** In total, those that other trackers tell of included: 10,000 clients with 100 each, twice, as in a failover. */
+  /** Most in total, including those at other trackers: 10,000 clients with 100 each, twice, as in a failover. */
   readonly total: number;
-  /** Clients that one other tracker may tell of; it serves 15,000 (server.ts). */
+  /** Most clients of one other tracker; it serves 15,000 (server.ts). */
   readonly clientsPerTracker: number;
-  /** Announced torrents that a client may have waiting until their row, or its membership, is heard of. */
+  /** Most announced torrents of a client that wait for their row or for its membership to replicate. */
   readonly waitingPerClient: number;
   readonly waitingPerAccount: number;
   readonly waitingTotal: number;
@@ -32,15 +32,15 @@ export const DEFAULT_PRESENCE_BUDGET: PresenceBudget = {
   waitingTotal: 50_000,
 };
 
-/** What an account has of it. */
+/** An account's usage. */
 export interface AccountShare {
   readonly clients: Set<PresentClient>;
-  /** Parts of its clients at this tracker; another tracker counts its own. */
+  /** Torrents of its clients at this tracker; each tracker counts its own. */
   localParts: number;
   waiting: number;
 }
 
-/** Undefined if the client may have a part more; otherwise why not, for a person. */
+/** Why the client may not announce another torrent, as a sentence; undefined if it may. */
 export function refusalOf(
   budget: PresenceBudget,
   client: PresentClient,

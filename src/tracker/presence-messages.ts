@@ -3,9 +3,9 @@ import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type AnnouncedTorrent, announcedTorrentSchema, portSchema } from "../api/schemas.ts";
 
-/** Torrents in one message to another tracker: at about 70 bytes each it is read in a millisecond or two. */
+/** Torrents in one message to another tracker: at about 70 bytes each, it is parsed in a millisecond or two. */
 export const TORRENTS_PER_MESSAGE = 1_000;
-/** Of a message that came. */
+/** Bound for a received message. */
 const MAX_TORRENTS_IN_MESSAGE = 5_000;
 /** A tracker serves 15,000 clients (server.ts). */
 const MAX_CLIENTS_IN_ROLL = 20_000;
@@ -18,7 +18,7 @@ const messageSchema = z.discriminatedUnion("type", [
     deviceId: z.string().regex(/^[0-9a-f]{64}$/),
     host: z.string().max(64),
     port: portSchema.optional(),
-    /** True: the client's whole list begins with `add`; what is not on it is over. */
+    /** True: `add` begins the client's whole list, and torrents not on it end. */
     isWhole: z.boolean(),
     /** False: more of the whole list follows. */
     isEnd: z.boolean().optional(),
@@ -26,7 +26,7 @@ const messageSchema = z.discriminatedUnion("type", [
     remove: z.array(z.string().max(64)).max(MAX_TORRENTS_IN_MESSAGE),
   }),
   z.object({ type: z.literal("gone"), connectionId: z.string().max(64) }),
-  /** All clients of that tracker: who is not on it is gone. What each takes part in follows. */
+  /** All clients of that tracker; others are gone. Their torrents follow. */
   z.object({ type: z.literal("roll"), connectionIds: z.array(z.string().max(64)).max(MAX_CLIENTS_IN_ROLL) }),
 ]);
 const messagesSchema = z.array(messageSchema);
@@ -48,7 +48,7 @@ export function parsePresence(data: unknown): readonly PresenceMessage[] {
   return parsed.data;
 }
 
-/** What one client takes part in, or what changed of it. */
+/** One client's torrents, or changes to them. */
 export function clientMessage(
   client: ClientFacts,
   add: readonly AnnouncedTorrent[],

@@ -1,7 +1,7 @@
 // Who is online, at which address, with which torrents. Soft: never stored. Each tracker answers for the clients that are
 // connected to it, tells the others as that changes, and believes another tracker for as long as the link to it lasts,
-// and a grace. Only members' parts in torrents that the registry knows are kept; who may know what of them is decided where
-// it is asked (peer-exchange.ts).
+// and a grace. Only torrents that the registry knows, of the client's own groups, count. peer-exchange.ts decides who may
+// learn of them.
 import { MiniTorrentError } from "../api/errors.ts";
 import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../api/schemas.ts";
 import {
@@ -23,15 +23,15 @@ import { TurnSlices } from "./turn-slices.ts";
 
 /** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
 export const LOST_LINK_GRACE_MS = 5_000;
-/** Announcements of one client that wait for their turn: a client sends the next one when it has the answer. */
+/** Most waiting announcements of one client; ours sends the next one only after the answer. */
 const MAX_UNDER_WAY = 8;
-/** A row of the registry read to know a torrent's group costs about that many steps (turn-slices.ts). */
+/** Cost in steps (turn-slices.ts) of reading a torrent's group from the registry. */
 const LOOKUP_STEPS = 10;
-/** Clients in the first message of a snapshot; the others follow, some in a turn. */
+/** Clients in the first message of a snapshot; the others follow over several turns. */
 const CLIENTS_PER_SNAPSHOT = 500;
-/** What waits for a membership is looked at that long after one changed: once for all that changed meanwhile. */
+/** Delay between a changed membership and a look at pending torrents, so that several changes need one look. */
 const RECHECK_MS = 250;
-/** Clients with more than waits are told that often at most to announce all again. */
+/** Shortest time between requests to a client with dropped pending torrents to announce all again. */
 const ANNOUNCE_AGAIN_MS = 10_000;
 
 /** A device that has (some of) a torrent. */
@@ -50,15 +50,15 @@ export interface PresenceOptions {
   readonly groupOf: (infoHash: string) => string | undefined;
   readonly isMember: (groupClaimId: string, accountId: string) => boolean;
   /**
-   * `isNew`: nobody has heard of that device in that torrent.
+   * `isNew`: no client has been told of that device in that torrent.
    *
    * @returns how many clients were told
    */
   readonly onPeerOnline: (infoHash: string, peer: PresentPeer, isNew: boolean) => number;
   readonly onPeerOffline: (infoHash: string, deviceId: string) => void;
-  /** What the client announced before it was known counts from now on: it has been told of nobody yet. */
+  /** A pending announcement takes effect; the client has been told of no peer yet. */
   readonly onPromoted?: (connectionId: string, infoHash: string) => void;
-  /** These clients announced more than waits here, and it may be known by now. */
+  /** These clients announced more than is kept pending; the dropped torrents may be known by now. */
   readonly onAnnounceAgain?: (connectionIds: readonly string[]) => void;
   readonly setTimer: (delayMs: number, callback: () => void) => () => void;
   /** Where it differs from the default. */
@@ -67,12 +67,12 @@ export interface PresenceOptions {
   readonly random?: () => number;
 }
 
-/** What became of a torrent that a client announced. */
+/** Outcome of an announced torrent. */
 type Outcome = { readonly is: "changed" | "same" | "waiting" } | { readonly is: "refused"; reason: string };
 
 interface RemoteTracker {
   readonly clients: Map<string, PresentClient>;
-  /** By client: what it had when its whole list began to come, and has not been named since. */
+  /** By client: torrents from before its whole list began that the list has not named yet. */
   readonly unconfirmed: Map<PresentClient, Set<string>>;
 }
 
@@ -86,10 +86,10 @@ export class Presence implements SoftState {
   readonly #swarms = new Map<string, SwarmPeers>();
   readonly #devices = new Map<string, PresentClient[]>();
   readonly #accounts = new Map<string, AccountShare>();
-  /** By info-hash: clients with it that wait until its row, or their membership, is heard of. */
+  /** By info-hash: clients whose announcement waits for the torrent's row or their membership. */
   readonly #waitingFor = new Map<string, Set<PresentClient>>();
   readonly #lostLinks = new Map<string, () => void>();
-  /** Clients of this tracker of which the others have yet to be told, after a snapshot. */
+  /** Clients of this tracker that have yet to be sent to the other trackers after a snapshot. */
   readonly #toPublish = new Set<string>();
   readonly #toRecheck = new Set<string>();
   readonly #withUnkept = new Set<PresentClient>();
@@ -105,7 +105,7 @@ export class Presence implements SoftState {
     this.#slices = new TurnSlices(options.setTimer);
   }
 
-  /** Parts in torrents that are kept, and announced torrents that wait to be known. */
+  /** Number of torrents kept, and of pending ones. */
   get size(): { readonly parts: number; readonly waiting: number } {
     return { parts: this.#partCount, waiting: this.#waitingCount };
   }
@@ -128,7 +128,7 @@ export class Presence implements SoftState {
   }
 
   /**
-   * The client's whole list: what is not on it is over. Resolves when all of it is noted.
+   * Replaces the client's torrents by the list. Resolves when the whole list is applied.
    *
    * @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN
    */
@@ -145,7 +145,7 @@ export class Presence implements SoftState {
     await this.#inTurn(connectionId, (client) => this.#changeSteps(client, client.port, add, remove));
   }
 
-  /** The client has all of that torrent. Resolves to false if that was not noted: it is gone, or has too many. */
+  /** The client has become a seed of that torrent. Resolves to false if it is gone or at its limit. */
   async addSeed(connectionId: string, infoHash: string): Promise<boolean> {
     if (!this.#local.has(connectionId)) return false;
     try {
@@ -170,7 +170,7 @@ export class Presence implements SoftState {
     return this.#localPart(connectionId, infoHash)?.isSeed ?? false;
   }
 
-  /** Clients of this tracker that have a part in that torrent: all, or of more than `most` some that have a use for such a peer. */
+  /** Clients of this tracker with that torrent: all, or of more than `most` a sample of those with a use for such a peer. */
   localAnnouncers(infoHash: string, most = MOST_NAMED_PEERS, isOfSeed = false): string[] {
     const parts = this.#swarms.get(infoHash)?.listeners(most, isOfSeed, this.#random) ?? [];
     return parts.map(({ client }) => client.connectionId);
@@ -180,26 +180,26 @@ export class Presence implements SoftState {
     return this.#swarms.get(infoHash)?.localCount ?? 0;
   }
 
-  /** Devices that have (some of) a torrent, each once, where it was heard of last: all, or of more than `most` a random sample. */
+  /** Devices that have (some of) a torrent, each once, at its latest connection: all, or of more than `most` a random sample. */
   peersOf(infoHash: string, most = MOST_NAMED_PEERS, isForSeed = false): PresentPeer[] {
     const parts = this.#swarms.get(infoHash)?.sample(most, isForSeed, this.#random) ?? [];
     return parts.map(asPeer).filter((peer) => peer !== undefined);
   }
 
-  /** The device as a peer of that torrent, where it was heard of last. */
+  /** The device as a peer of that torrent, at its latest connection. */
   peerOf(infoHash: string, deviceId: string): PresentPeer | undefined {
     const swarm = this.#swarms.get(infoHash);
     const part = swarm && this.#listed(swarm, deviceId);
     return part && asPeer(part);
   }
 
-  /** How many devices of that group's members have (some of) the torrent. */
+  /** Number of devices of that group's members that have (some of) the torrent. */
   counts(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
     const swarm = this.#swarms.get(infoHash);
     return swarm?.groupClaimId === groupClaimId ? { ...swarm.counts } : { seeders: 0, peers: 0 };
   }
 
-  /** The registry knows the torrent now: who announced it before takes part in it from now on. */
+  /** The registry knows the torrent now, so pending announcements of it take effect. */
   torrentKnown(infoHash: string): void {
     this.#announceAgainLater();
     const waiting = this.#waitingFor.get(infoHash);
@@ -208,7 +208,7 @@ export class Presence implements SoftState {
     void this.#slices.run(`torrent ${infoHash}`, promote);
   }
 
-  /** Somebody may be in a group by now. */
+  /** Memberships may have begun. */
   membershipChanged(accountId: string): void {
     this.#announceAgainLater();
     if ((this.#accounts.get(accountId)?.waiting ?? 0) === 0) return;
@@ -220,7 +220,7 @@ export class Presence implements SoftState {
     });
   }
 
-  /** The account is not in that group any more: its parts in the group's torrents wait, in case it is let in again. */
+  /** The account has left that group: its torrents of the group become pending, in case it joins again. */
   membershipEnded(groupClaimId: string, accountId: string): void {
     for (const client of this.#accounts.get(accountId)?.clients ?? []) {
       if (!client.groups.has(groupClaimId)) continue;
@@ -228,7 +228,7 @@ export class Presence implements SoftState {
     }
   }
 
-  /** All that another tracker has to know of this one's clients: who they are, and what fits of the rest, which follows. */
+  /** The start of a snapshot for another tracker: all clients of this one, and as many torrents as fit; the rest follows. */
   snapshot(): PresenceMessage[] {
     const connectionIds = [...this.#local.keys()];
     const messages: PresenceMessage[] = [{ type: "roll", connectionIds }];
@@ -378,7 +378,7 @@ export class Presence implements SoftState {
   *#leaveSteps(client: PresentClient, groupClaimId: string): Generator<void> {
     for (const { swarm, isSeed } of [...(client.groups.get(groupClaimId)?.values() ?? [])]) {
       if (client.isGone) return;
-      // Let in again since.
+      // Joined again meanwhile.
       if (this.#options.isMember(groupClaimId, client.accountId)) return;
       if (this.#drop(client, swarm.infoHash)) this.#wait(client, swarm.infoHash, isSeed);
       yield;
@@ -393,7 +393,7 @@ export class Presence implements SoftState {
     }
   }
 
-  /** The client's list as it is when each part of it is told: what changes meanwhile is told besides, in its order. */
+  /** Sends the client's list in parts, each as it is when sent; changes meanwhile are sent too, in order. */
   *#publishWholeSteps(client: PresentClient): Generator<void> {
     let add: AnnouncedTorrent[] = [];
     let isWhole = true;
@@ -470,7 +470,7 @@ export class Presence implements SoftState {
 
   *#forgetSteps(trackerId: string): Generator<void> {
     const { clients } = this.#remote.get(trackerId) ?? {};
-    // It is back.
+    // The tracker is back.
     if (clients === undefined) return;
     for (const client of [...clients.values()]) yield* this.#dismissSteps(clients, client);
     this.#remote.delete(trackerId);
@@ -499,7 +499,7 @@ export class Presence implements SoftState {
 
   #dismiss(clients: Map<string, PresentClient>, client: PresentClient, key: string): void {
     const steps = this.#dismissSteps(clients, client);
-    // Gone at once, whatever is under way.
+    // Removed at once, whatever job is running.
     steps.next();
     void this.#slices.run(key, steps);
   }
@@ -558,7 +558,7 @@ export class Presence implements SoftState {
     return { is: "changed" };
   }
 
-  /** False if the client had no part in it. */
+  /** False if the client did not have the torrent. */
   #drop(client: PresentClient, infoHash: string): boolean {
     const swarm = this.#swarms.get(infoHash);
     const part = swarm?.partOf(client);
@@ -574,7 +574,7 @@ export class Presence implements SoftState {
     return true;
   }
 
-  /** Announced, but nothing that this tracker may act on yet. */
+  /** Keeps an announcement pending until this tracker may act on it. */
   #wait(client: PresentClient, infoHash: string, isSeed: boolean): Outcome {
     const account = this.#accounts.get(client.accountId);
     const isKept = client.waiting.has(infoHash);
@@ -607,7 +607,7 @@ export class Presence implements SoftState {
     if (clients?.size === 0) this.#waitingFor.delete(infoHash);
   }
 
-  /** Some announced more than waits: they are asked to announce again, seldom, once more may be known. */
+  /** Asks clients with dropped pending torrents to announce again, at a low rate, once more may be known. */
   #announceAgainLater(): void {
     if (this.#withUnkept.size === 0) return;
     this.#later("announce-again", ANNOUNCE_AGAIN_MS, () => {
@@ -631,7 +631,7 @@ export class Presence implements SoftState {
     return client && this.#swarms.get(infoHash)?.partOf(client);
   }
 
-  /** The part that stands for the device. */
+  /** The part that represents the device. */
   #listed(swarm: SwarmPeers, deviceId: string): Part | undefined {
     for (const client of this.#devices.get(deviceId) ?? []) {
       const part = swarm.partOf(client);
@@ -640,7 +640,7 @@ export class Presence implements SoftState {
     return undefined;
   }
 
-  /** The device's latest connection stands for it; who is to hear of what changed by that does. */
+  /** Makes the device's latest connection represent it, and announces what changed. */
   #settle(
     swarm: SwarmPeers,
     deviceId: string,
@@ -661,7 +661,7 @@ export class Presence implements SoftState {
       if (before !== undefined) this.#options.onPeerOffline(infoHash, deviceId);
       return;
     }
-    // Who came over from a tracker that died is known already, at the same address.
+    // After a failover the device is known already, at the same address.
     if (isSamePeer(after, before)) return;
     this.#slices.spend(this.#options.onPeerOnline(infoHash, after, before === undefined));
   }
@@ -695,7 +695,7 @@ function announced(client: PresentClient): AnnouncedTorrent[] {
   return [...partsOf(client)].map(({ swarm, isSeed }) => ({ infoHash: swarm.infoHash, isSeed }));
 }
 
-/** What the client takes part in, or waits for, that is not on that list. */
+/** Torrents and pending torrents of the client that are not on that list. */
 function unlisted(client: PresentClient, torrents: readonly AnnouncedTorrent[]): string[] {
   const listed = new Set(torrents.map(({ infoHash }) => infoHash));
   return [...infoHashesOf(client), ...client.waiting.keys()].filter((infoHash) => !listed.has(infoHash));

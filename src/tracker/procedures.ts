@@ -21,14 +21,14 @@ import type { Presence } from "./presence.ts";
 import { type QuotaLimits, withinQuotas } from "./quotas.ts";
 import type { RegistryWriter, RevisedReader } from "./registry/registry.ts";
 
-/** What a write came to, and which other trackers of tracker_info.txt may not know of it. */
+/** The result of a write, and the other trackers of tracker_info.txt that have not confirmed it. */
 export interface ConfirmedWrite<T> {
   readonly result: T;
   readonly unconfirmedAt: readonly string[];
 }
 
 /**
- * What a certificate or a group's authority takes of the event loop, in many small parts that nobody can measure apart:
+ * Event-loop time of a certificate or a group's authority, in many small parts that cannot be measured one by one:
  * 2 to 7 ms of this thread, measured by process.threadCpuUsage() with 100 authorities on a busy machine.
  */
 const SIGNATURE_MS = 5;
@@ -38,7 +38,7 @@ export interface RouterServices {
   readonly registry: RevisedReader;
   /** One transaction, resolved when every connected tracker has it. */
   readonly write: <T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry?: boolean) => Promise<T>;
-  /** As `write`, with the addresses of the trackers that have not said that they have it. */
+  /** Like `write`, with the addresses of the trackers that have not confirmed it. */
   readonly writeAndConfirm: <T>(
     writeId: string,
     work: (writer: RegistryWriter) => T,
@@ -54,9 +54,9 @@ export interface RouterServices {
   readonly accountLimits: AccountLimits & QuotaLimits;
   readonly certifiedKeys: CertifiedKeys;
   readonly lists: ListPages;
-  /** Memberships that ended after that time are named to members: a certificate of theirs may be valid still. */
+  /** Memberships that ended after this time are listed to members, since their certificates may still be valid. */
   readonly revocationsSinceMs: () => number;
-  /** Fingerprints of this tracker's key and of those that it has seen at the other trackers' addresses. */
+  /** Fingerprints of this tracker's key and of the keys that it has seen at the other trackers' addresses. */
   readonly trackerKeys: () => readonly string[];
   readonly nowMs: () => number;
   readonly counters: {
@@ -114,8 +114,8 @@ export function requireRoom({ tracker, connection }: RouterContext, { accountId 
 }
 
 /**
- * The connection speaks for the account from now on. One that was closed meanwhile, as between a call's coming and the
- * reading of its password, does not: nobody would ever take it out again.
+ * Gives the connection a session of the account. Refused for a connection that was closed meanwhile, such as during the
+ * hashing of its password, since nothing would ever remove it again.
  *
  * @throws MiniTorrentError LIMIT_REACHED
  */
@@ -132,12 +132,12 @@ export function detach(tracker: RouterServices, connection: Connection): void {
   tracker.presence.depart(connection.id);
 }
 
-/** Whom a call's time on the event loop belongs to: its account, or before a login the network that it comes from. */
+/** The key that a call's event-loop time is charged to: its account, or its network before a login. */
 function callerOf({ account, host }: Connection): string {
   return account?.accountId ?? `network ${networkOf(host)}`;
 }
 
-/** Begins when it is its caller's turn. */
+/** Starts the call at its caller's turn. */
 export const open = t.procedure.use(async ({ ctx, next }) => {
   const { connection, tracker } = ctx;
   await tracker.turns.take(callerOf(connection));
@@ -156,7 +156,7 @@ export const loggedIn = open.use(async ({ ctx, next }) => {
   return await next({ ctx: { account } });
 });
 
-/** Signs something for the account: few signatures are under way at once, and in turn between accounts. */
+/** Runs a signature for the account: few run at once, and accounts take turns. */
 export async function sign<T>({ tracker, account }: CommandContext, work: () => Promise<T>): Promise<T> {
   const { accountId } = account;
   return await tracker.signatures.run(accountId, () => {
@@ -165,7 +165,7 @@ export async function sign<T>({ tracker, account }: CommandContext, work: () => 
   });
 }
 
-/** Runs a rule that adds something, as the account that asks, in one transaction. */
+/** Runs a rule that adds something, as the calling account, in one transaction. */
 export async function command<T>(
   ctx: CommandContext,
   attempt: WriteAttempt,
@@ -180,7 +180,7 @@ export async function command<T>(
   });
 }
 
-/** As `command`, for what ends something: no limit holds that back, since it is how somebody gets below one. */
+/** Like `command`, for rules that end something. No quota applies, since ending is how an account gets below one. */
 export async function endingCommand<T>(
   ctx: CommandContext,
   attempt: WriteAttempt,
@@ -189,7 +189,7 @@ export async function endingCommand<T>(
   return (await confirmedEndingCommand(ctx, attempt, rule)).result;
 }
 
-/** As `endingCommand`, for who must know where it is not known. */
+/** Like `endingCommand`, with the trackers that have not confirmed it. */
 export async function confirmedEndingCommand<T>(
   { account, connection, tracker }: CommandContext,
   { writeId, isRetry }: WriteAttempt,

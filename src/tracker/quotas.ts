@@ -1,5 +1,5 @@
-// How much of the trackers' disks an account, a network and all of them together may take: every row counts, tombstones
-// too. Checked where a write begins, never where its rows arrive from another tracker: there it was acknowledged.
+// Disk quotas for an account, a network and the whole registry; every row counts, tombstones included. Checked where a write
+// begins, never for rows from another tracker, since those were acknowledged there.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Payer } from "./payers.ts";
 import type { RegistryReader } from "./registry/registry.ts";
@@ -7,21 +7,21 @@ import { accountTotals, networkTotals, registryTotals } from "./totals.ts";
 import type { UserValue } from "./values.ts";
 
 export interface QuotaLimits {
-  /** What all rows of a registry may take on disk, in MiB. */
+  /** All rows of a registry, in MiB on disk. */
   readonly registryMebibytes: number;
-  /** Of that, what was brought from one network (an IPv4 address, an IPv6 /64), in MiB. */
+  /** Of that, rows from one network (an IPv4 address, an IPv6 /64), in MiB. */
   readonly mebibytesPerNetwork: number;
-  /** Of that, what one account brought, in MiB. */
+  /** Of that, rows of one account, in MiB. */
   readonly mebibytesPerUser: number;
-  /** The same for an account that is new. */
+  /** The same for a new account. */
   readonly mebibytesPerNewUser: number;
   /** For how many days an account is new. */
   readonly newUserDays: number;
 }
 
 /**
- * A million shared files take 0.8 GB, a file of 1 GB has 110 KB of metainfo. Four networks fill a registry, sixteen new
- * accounts a network's part.
+ * A million shared files take 0.8 GB, and a file of 1 GB has 110 KB of metainfo. Four networks fill a registry, and sixteen new
+ * accounts fill a network's quota.
  */
 export const DEFAULT_QUOTA_LIMITS: QuotaLimits = {
   registryMebibytes: 4_096,
@@ -33,16 +33,16 @@ export const DEFAULT_QUOTA_LIMITS: QuotaLimits = {
 
 const MIB = 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Of what is shared new accounts leave a quarter to the others, so that a crowd of strangers does not stop members. */
+/** New accounts leave a quarter of the shared quotas to older ones, so that a crowd of strangers does not block members. */
 const NEW_USERS_PART = 0.75;
-/** A login takes a row, and who is at the limit needs one to give something up. */
+/** A login writes a row, and a user at the limit must log in to remove something. */
 const LOGIN_PART = 1.1;
 
-/** `growth`: it adds something. `login`: as well, but may go a tenth further. What only ends things is not checked. */
+/** `growth` adds something. `login` does too, but may exceed the quota by a tenth. Writes that only end things are not checked. */
 export type WriteKind = "growth" | "login";
 
 /**
- * Runs `work`; if a quota is exceeded then, and more is taken than before, its transaction fails.
+ * Runs `work`, and fails its transaction if it used more space and a quota is then exceeded.
  *
  * @throws MiniTorrentError LIMIT_REACHED
  * @throws what `work` throws

@@ -1,6 +1,6 @@
-// Since when ended memberships are named to members. While another tracker is apart it may not know of an end, and goes on
-// issuing certificates of that membership: whoever comes here must be told of it all the time, and until the last of
-// these certificates has run out after the trackers have met again.
+// The time since which ended memberships are listed to members. A partitioned tracker may not know of an end and continues to
+// issue certificates of that membership. So the membership must be listed here throughout the partition, and after it until
+// the last of these certificates has expired.
 import { z } from "zod";
 import { ALLOWED_CLOCK_SKEW_MS, REVOCATION_LISTED_MS } from "../identity/certificate-lifetimes.ts";
 
@@ -10,18 +10,18 @@ const LONGEST_APART_MS = 7 * 24 * 60 * 60 * 1000;
 const notesSchema = z.record(z.string(), z.number());
 
 interface Other {
-  /** When the two were surely together last, by the wall clock; undefined: they have been for long enough since. */
+  /** When the two were last known to be connected, by the wall clock; undefined: they have been connected for long enough. */
   apartSinceMs: number | undefined;
-  /** For how long they have been together again. */
+  /** How long they have been connected again. */
   togetherMs: number;
 }
 
 export interface RevocationWindowOptions {
   /** Addresses of the other trackers. */
   readonly others: readonly string[];
-  /** What `save` was given last, in an earlier run; undefined: nothing. */
+  /** The last text given to `save` in an earlier run; undefined if none. */
   readonly saved: string | undefined;
-  /** When this tracker surely ran last, by the wall clock: nothing was heard from anybody since. */
+  /** When this tracker was last known to run, by the wall clock: it has heard from no tracker since. */
   readonly lastRanMs: number;
   /** Keeps a text over a restart. */
   readonly save: (notes: string) => void;
@@ -36,7 +36,7 @@ export class RevocationWindow {
   constructor({ others, saved, lastRanMs, save }: RevocationWindowOptions) {
     this.#save = save;
     const notes = readNotes(saved);
-    // Whose clock wrote the last row may have been ahead of this one's.
+    // The clock that stamped the last row may have been ahead of this one.
     this.#sampledAtMs = lastRanMs - 2 * ALLOWED_CLOCK_SKEW_MS;
     this.#others = new Map(
       others.map((address) => [
@@ -49,7 +49,7 @@ export class RevocationWindow {
   /**
    * Called every second.
    *
-   * @param links the others, and whether each has all that is here, and this tracker all that it has
+   * @param links the other trackers, and whether each and this one have all of each other's rows
    * @param nowMs the wall clock
    * @param clockMs a clock that only goes forward
    */
@@ -80,7 +80,7 @@ export class RevocationWindow {
     if (hasChanged) this.#save(JSON.stringify(this.#notes()));
   }
 
-  /** Memberships that ended after that time are named: a certificate of theirs may be valid, or come to be issued. */
+  /** Memberships that ended after this time are listed: one of their certificates may be valid, or yet be issued. */
   sinceMs(nowMs: number): number {
     const apart = [...this.#others.values()].map(({ apartSinceMs }) => apartSinceMs ?? nowMs);
     const oldest = Math.max(Math.min(nowMs, ...apart), nowMs - LONGEST_APART_MS);

@@ -81,7 +81,7 @@ const MAX_ANSWERED_TORRENTS = 20;
 const inGroup = z.object({ groupId: groupIdSchema });
 /** Without a request the certificate is for the key that the connection's device has shown in TLS. */
 const forCertificate = inGroup.extend({ requestPem: certificateRequestSchema.optional() });
-/** Which part of a list; the places in it are the rules' affair. */
+/** A page of a list; the rules define its cursors. */
 const pageInGroup = inGroup.extend(pageRequestSchema.shape);
 const writeInGroup = inGroup.extend(writeAttemptSchema.shape);
 const writeAboutUser = writeInGroup.extend({ userId: userIdSchema });
@@ -191,7 +191,7 @@ const groups = t.router({
     const isOnline = (id: string) => presence.isOnline(id);
     return lists.read(after, (page) => listMembers(registry, ctx.account.accountId, groupId, isOnline, page));
   }),
-  /** Of all groups of a client in one call: it asks for each of its groups whenever it comes. */
+  /** Covers all groups of a client in one call, since a client asks for all of them at each connection. */
   revocations: loggedIn
     .input(pageRequestSchema.extend({ groupIds: z.array(groupIdSchema).max(MAX_GROUPS_TOGETHER) }))
     .query(({ ctx, input }): Promise<ListPage<Revocation>> => {

@@ -36,12 +36,12 @@ const MAX_WAITING_OF_NETWORK = 1_024;
 /** When a tracker has died its clients come all at once: who is being served is not turned away for who comes later. */
 const LEAST_WAIT_MS = 3_000;
 /**
- * What a connection may say until its TLS handshake is over, and how often that is looked at: OpenSSL keeps a handshake
- * message of up to 100 KB until it is whole. Ours have 2 KB.
+ * Most bytes of a connection until its TLS handshake is complete, and how often that is checked: OpenSSL buffers a handshake
+ * message of up to 100 KB until it is complete. Ours have 2 KB.
  */
 const MAX_HANDSHAKE_BYTES = 32 * 1024;
 const HANDSHAKES_CHECKED_EVERY_MS = 250;
-/** Headers of a request, and its body: nobody has reason to send one. */
+/** Bound for a request's headers, and for its body, which no client has reason to send. */
 const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_BODY_BYTES = 1024;
 /** From the first byte of a request's headers to the last; looked at every so often. */
@@ -49,7 +49,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 /** How long a connection that asked for /health or /metrics is kept for the next time. */
 const KEEP_ALIVE_TIMEOUT_MS = 20_000;
-/** How long a connection that is refused has to take the refusal. */
+/** How long a refused connection has to read the refusal. */
 const REFUSAL_TIMEOUT_MS = 2_000;
 export interface ServerOptions {
   readonly address: Address;
@@ -57,7 +57,7 @@ export interface ServerOptions {
   readonly log: Logger;
   readonly services: RouterServices;
   readonly onEventPushed: () => void;
-  /** False while clients are better served by another tracker. */
+  /** False while clients should use another tracker. */
   readonly isServing: () => boolean;
   /** Takes a link from another tracker, or says that it is none. */
   readonly onSync: (socket: WebSocket, certificate: Uint8Array) => void;
@@ -67,7 +67,7 @@ export interface ServerOptions {
 }
 
 export interface TrackerServer {
-  /** Closes every client's connection: it goes on at the next tracker. */
+  /** Closes every client's connection, so that the clients move to the next tracker. */
   turnClientsAway(reason: string): void;
   close(): Promise<void>;
 }
@@ -103,7 +103,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     nowMs: () => performance.now(),
     turnAway: (place) => arrivals.get(place)?.destroy(),
   });
-  /** Those of them whose TLS handshake is under way. */
+  /** Those of them in the TLS handshake. */
   const shakingHands = new Map<string, Socket>();
   const checking = setInterval(() => {
     for (const socket of shakingHands.values()) if (socket.bytesRead > MAX_HANDSHAKE_BYTES) socket.destroy();
@@ -141,7 +141,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     isServing: options.isServing,
     onFault: faultFrom,
   });
-  // A client whose clock is wrong learns so before anything else.
+  // First, so that a client learns whether its clock is wrong before anything else.
   clients.webSockets.on("headers", (headers) => {
     headers.push(`Date: ${new Date(options.services.nowMs()).toUTCString()}`);
   });
@@ -159,7 +159,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       case "/api": {
         const mayEnter = options.isServing() && clients.count < MAX_CONNECTIONS;
         if (!mayEnter) return refuse(socket, "503 Service Unavailable");
-        // Of the request nothing is kept: its headers alone are kilobytes.
+        // The request is not kept, since its headers alone take kilobytes.
         const tls = request.socket;
         const arrival = { publicKeySpki, host: hostOf(tls), tls, onLogIn: () => settle(place) };
         clients.webSockets.handleUpgrade(request, socket, head, (client) => clients.welcome(client, arrival));
@@ -216,7 +216,7 @@ function certificateOf({ socket }: IncomingMessage): X509Certificate | undefined
   return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }
 
-/** Its key, if it is of the kind that devices and trackers have. */
+/** The client's key, if it is a P-256 key. */
 function usableKeyOf(certificate: X509Certificate): Uint8Array | undefined {
   try {
     return publicKeySpkiOf(certificate);
@@ -236,7 +236,7 @@ function placeOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-/** What the other side still says is read by nobody, so the socket does not end by itself: it is destroyed. */
+/** Destroys the socket: further input is not read, so it would not end by itself. */
 function refuse(socket: Duplex, status: string): void {
   const timer = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS);
   socket.once("close", () => clearTimeout(timer));

@@ -1,6 +1,6 @@
-// A clock that nobody sets and that goes on while the machine sleeps. Node has none that is cheap: performance.now() stands
-// still in a sleep (CLOCK_MONOTONIC), Date.now() is set, and os.uptime() reads a file. So what was slept is looked up, by
-// os.uptime(), only when the first two say that different times have passed.
+// A boot clock: nobody sets it, and it runs while the machine sleeps. Node has no cheap one: performance.now() stops during
+// sleep (CLOCK_MONOTONIC), Date.now() can be set, and os.uptime() reads a file. So os.uptime() is read only when the first
+// two disagree about the time that has passed.
 import { uptime } from "node:os";
 
 /** The clocks of a machine, in milliseconds; tests have their own. */
@@ -15,12 +15,12 @@ const MACHINE: MachineClocks = {
   wallMs: Date.now,
   bootMs: () => uptime() * 1000,
 };
-/** What the two clocks may differ by for reasons other than a sleep or a set clock, such as NTP's small corrections. */
+/** Difference of the two clocks without a sleep or a set clock, such as from NTP's small corrections. */
 const DIFFERENCE_MS = 250;
 
 export class SleepClock {
   readonly #clocks: MachineClocks;
-  /** Of the wall clock and of the boot clock, how far they were ahead of the monotonic one when they were compared last. */
+  /** Offsets of the wall clock and the boot clock from the monotonic one at the last comparison. */
   #wallAheadMs: number;
   #bootAheadMs: number;
   #sleptMs = 0;
@@ -32,7 +32,7 @@ export class SleepClock {
     this.#bootAheadMs = clocks.bootMs() - monotonicMs;
   }
 
-  /** Milliseconds; from when they count is not said. */
+  /** Milliseconds since an unspecified start. */
   nowMs(): number {
     const monotonicMs = this.#clocks.monotonicMs();
     const wallAheadMs = this.#clocks.wallMs() - monotonicMs;

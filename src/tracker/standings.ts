@@ -1,6 +1,6 @@
-// How accounts stand to groups, and which memberships are over, derived from the rows (see `Derivation` in
-// registry/registry.ts): one entry for each pair of account and group, on lists by account, by group and by time, and a
-// count for each group. So no question about one of them reads all of the others. The rules are in groups.ts.
+// Accounts' standings in groups and ended memberships, derived from the rows (see `Derivation` in registry/registry.ts): one
+// entry for each pair of account and group, in lists by account, by group and by time, and a member count for each group.
+// So a query about one of them does not read the others. The rules are in groups.ts.
 import {
   type Derivation,
   type DerivationReader,
@@ -11,28 +11,28 @@ import {
 } from "./registry/registry.ts";
 import type { MembershipValue, RevocationValue } from "./values.ts";
 
-/** Raise it when an entry comes out differently. */
+/** Increase it when entries are derived differently. */
 const DERIVATION_VERSION = 1;
-/** Digits of a time in milliseconds, so that texts sort as times do. */
+/** Digits of a time in milliseconds; padded, so that texts sort like times. */
 const TIME_DIGITS = 16;
 
-/** How an account stands to a group: of several memberships what counts most. */
+/** An account's standing in a group: the highest-ranking of its memberships. */
 export type Standing = Pick<MembershipValue, "state" | "sinceMs" | "membershipId">;
 
-/** A membership that is over. */
+/** An ended membership. */
 export type EndedMembership = RevocationValue;
 
 /** Names of lists. */
 export const standingLists = {
   /** Groups that the account is in or asked to join. */
   groupsOf: (accountId: string) => `groups of ${accountId}`,
-  /** All groups that the account ever had to do with: they are looked at again when its user id is won or lost. */
+  /** All groups with an entry of the account: derived again when the account wins or loses its user id. */
   pairsOf: (accountId: string) => `pairs of ${accountId}`,
   /** Members, of longest standing first. */
   membersOf: (groupClaimId: string) => `members of ${groupClaimId}`,
-  /** Requests that wait for the owner, longest first. */
+  /** Pending requests, oldest first. */
   requestsTo: (groupClaimId: string) => `requests to ${groupClaimId}`,
-  /** Memberships that are over, by when they ended. */
+  /** Ended memberships, by time of their end. */
   endedIn: (groupClaimId: string) => `ended in ${groupClaimId}`,
   /** The same of one account. */
   endedOf: (groupClaimId: string, accountId: string) => `ended in ${groupClaimId} of ${accountId}`,
@@ -51,42 +51,42 @@ function membershipPlace(groupClaimId: string, accountId: string, membershipId: 
   return recordKey("membership", groupClaimId, accountId, membershipId);
 }
 
-/** An account's memberships of a group, what counts most first: `byRank`. */
+/** An account's memberships of a group, highest rank first: `byRank`. */
 function membershipsList(groupClaimId: string, accountId: string): string {
   return `memberships of ${accountId} in ${groupClaimId}`;
 }
 
-/** What lists by time are sorted by: comes before all that is later, and after nothing of that time. */
+/** Lower bound of a time in lists by time: sorts before every entry of that time or later. */
 export function timeKey(timeMs: number): string {
   const isTime = Number.isSafeInteger(timeMs) && timeMs >= 0;
   return String(isTime ? timeMs : 0).padStart(TIME_DIGITS, "0");
 }
 
-/** Whom a place, or what a list by time is sorted by, is about: its last part, the account or the membership. */
+/** The last part of a place or of a sort key: the account or the membership. */
 export function lastPart(key: string): string {
   return key.slice(key.lastIndexOf("\u001f") + 1);
 }
 
-/** Where the owner's answer to a request stands. */
+/** The key of the owner's answer to a request. */
 export function answerKey(groupClaimId: string, accountId: string, membershipId: string): string {
   return recordKey(groupClaimId, accountId, membershipId, "answer");
 }
 
-/** True if that membership is over, whatever its own row says. */
+/** True if that membership has ended, whatever its own row says. */
 export function isRevoked(reader: RegistryReader, groupClaimId: string, membershipId: string): boolean {
   return reader.get("revocation", recordKey(groupClaimId, membershipId)) !== undefined;
 }
 
 /**
- * All that stands between an account and a group: what counts first. Only where trackers were apart can there be a
- * request beside a membership, or two of either.
+ * All memberships of an account in a group, highest rank first. Only partitioned trackers can produce a
+ * request beside a membership, or two of a kind.
  */
 export function membershipsOf(
   reader: RegistryReader,
   groupClaimId: string,
   accountId: string,
 ): readonly MembershipValue[] {
-  // An answer's key comes right after its request's, and counts instead of it.
+  // An answer's key sorts right after its request's, and overrides it.
   const standing = new Map<string, MembershipValue>();
   for (const { key, value } of reader.list<unknown>("membership", recordKey(groupClaimId, accountId, ""))) {
     const membershipId = key.split("\u001f")[2] ?? "";
@@ -141,7 +141,7 @@ function placesOf(
   return [ended, membershipPlace(groupClaimId, accountId, id), standingPlace(groupClaimId, accountId)];
 }
 
-/** One membership, while it is not over: so that how an account stands to a group is the first of a list. */
+/** One live membership; the first in the list is the account's standing. */
 function membershipEntry(
   reader: DerivationReader,
   groupClaimId: string,
@@ -170,7 +170,7 @@ function standingEntry(
   const { state, sinceMs } = value;
   const lists: Record<string, string> = { [standingLists.pairsOf(accountId)]: groupClaimId };
   const totals: Record<string, number> = {};
-  // Whose user id went to somebody else is nobody's member.
+  // An account that lost its user id is a member of no group.
   if (reader.claimById("user", accountId) !== undefined) {
     const byTime = recordKey(timeKey(sinceMs), accountId);
     if (state === "member" || state === "requested") lists[standingLists.groupsOf(accountId)] = groupClaimId;
@@ -198,7 +198,7 @@ function endedEntry(
   return { value, lists, totals: {} };
 }
 
-/** Rows may come from other trackers: one that is not of the form counts for nothing. */
+/** Rows may come from other trackers; malformed ones are ignored. */
 function isMembership(value: unknown): value is MembershipValue {
   if (typeof value !== "object" || value === null) return false;
   const { state, sinceMs, membershipId } = value as Partial<MembershipValue>;

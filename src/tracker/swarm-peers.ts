@@ -1,7 +1,7 @@
-// Who has (some of) one torrent, with random access, so that a sample costs as much as it has peers however large the
-// swarm is. Each device is listed once, whatever the number of its connections. It decides nothing about who may know.
+// The peers of one torrent, with random access, so that the cost of a sample depends on its size and not on the swarm's. Each
+// device is listed once, however many connections it has. peer-exchange.ts decides who may learn of them.
 
-/** A client that is connected to this tracker, or to another one that tells of it. */
+/** A client of this tracker, or of another one that reported it. */
 export interface PresentClient {
   /** Connected to this tracker. */
   readonly isLocal: boolean;
@@ -10,15 +10,15 @@ export interface PresentClient {
   readonly deviceId: string;
   readonly host: string;
   port: number | undefined;
-  /** By the claim of the group and the info-hash: what it takes part in. */
+  /** Its torrents, by group claim and info-hash. */
   readonly groups: Map<string, Map<string, Part>>;
   partCount: number;
-  /** Announced, but not known here, or of a group that it is not in as far as this tracker knows. */
+  /** Announced torrents that are unknown here, or of groups that it is not in as far as this tracker knows. */
   readonly waiting: Map<string, { readonly isSeed: boolean }>;
-  /** More was announced than `waiting` holds. */
+  /** True if announcements were dropped because `waiting` was full. */
   hasUnkept: boolean;
   isGone: boolean;
-  /** When it came, counted: of one device, the connection that came last is the one that lives. */
+  /** Sequence number of its connection: a device's highest one is the live connection. */
   readonly arrival: number;
 }
 
@@ -27,9 +27,9 @@ export interface Part {
   readonly client: PresentClient;
   readonly swarm: SwarmPeers;
   isSeed: boolean;
-  /** Its place in the list of the swarm's devices; NOWHERE if another connection stands for the device, or it has no port. */
+  /** Index in the swarm's list of devices; NOWHERE if another connection represents the device, or it has no port. */
   listedAt: number;
-  /** Its place in the list of this tracker's clients; NOWHERE if it is another tracker's. */
+  /** Index in the list of this tracker's clients; NOWHERE for another tracker's client. */
   localAt: number;
 }
 
@@ -106,7 +106,7 @@ export class SwarmPeers {
     if (isLocal) insert(this.#local, part, "localAt");
   }
 
-  /** Of one device's parts this one stands for it, or none if undefined. */
+  /** Makes this part represent the device; undefined: none. */
   list(part: Part | undefined, before: Part | undefined): void {
     if (part === before) return;
     if (before !== undefined) takeOut(this.#listed, before, "listedAt");
@@ -118,9 +118,9 @@ export class SwarmPeers {
   }
 
   /**
-   * Devices to be named to one that takes part: all, if there are no more than `most`. Of more, a random sample: to who
-   * lacks pieces half of it seeds, or as many as there are; to a seed those who lack pieces, and two seeds, so that
-   * it knows that it is not alone even if one of them is itself.
+   * Devices to be named to a peer: all, if there are no more than `most`. Otherwise a random sample. For a peer that
+   * lacks pieces, half of it are seeds, or as many as there are. For a seed, it has peers that lack pieces, and two seeds:
+   * the seed learns that it is not alone even if one of them is itself.
    */
   sample(most: number, isForSeed: boolean, random: () => number): Part[] {
     const { seeds, leechers } = this.#listed;
@@ -132,8 +132,8 @@ export class SwarmPeers {
   }
 
   /**
-   * Clients of this tracker to be told of a peer: all, if there are no more than `most`. Of more, a random sample, half of
-   * it seeds or as many as there are: none of a seed, as seeds have no use for each other.
+   * Clients of this tracker to be told of a peer: all, if there are no more than `most`. Otherwise a random sample, half of
+   * it seeds or as many as there are; no seeds if the peer is one, since seeds have no use for each other.
    */
   listeners(most: number, isOfSeed: boolean, random: () => number): Part[] {
     const { seeds, leechers } = this.#local;
@@ -161,7 +161,7 @@ function takeOut(sides: Sides, part: Part, place: Place): void {
   part[place] = NOWHERE;
 }
 
-/** That many at random, each once, in as many steps (R. Floyd, "A sample of brilliance", CACM 30(9), 1987). */
+/** A random sample without repetition, in as many steps as it has items (R. Floyd, "A sample of brilliance", CACM 30(9), 1987). */
 function pick(parts: readonly Part[], count: number, random: () => number): Part[] {
   if (parts.length <= count) return [...parts];
   const chosen = new Set<number>();

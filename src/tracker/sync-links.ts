@@ -30,8 +30,8 @@ const CATCHING_UP_WAIT_MS = 60_000;
 /** Characters after which a frame goes at once; one message more fits far below MAX_REPLICA_MESSAGE_BYTES. */
 const MAX_FRAME_LENGTH = 1024 * 1024;
 /**
- * What may wait to be sent: a tracker that reads nothing for so long is caught up when it links again. A page of rows has
- * about a MiB, a tracker's whole presence some tens.
+ * Most bytes waiting to be sent: past it the link is closed, and the tracker catches up over the next link. A page of rows has
+ * about 1 MiB, a tracker's whole presence some tens of MiB.
  */
 const MAX_BACKLOG_BYTES = 128 * 1024 * 1024;
 /** The close frame's reason (RFC 6455, 5.5: a control frame has at most 125 bytes, 2 of them the code). */
@@ -66,7 +66,7 @@ interface Peer {
   looking: Promise<void> | undefined;
   /** It was dialled, or its address was looked at, and there was nobody. */
   isMissing: boolean;
-  /** It shows the key of this tracker, or of an earlier line: it is no other one, and is left alone. */
+  /** The address presents the key of this tracker, or of an earlier line, so it is not dialled again. */
   isAlias: boolean;
   /** Why it is not connected, as logged last: said once, not every second. */
   problem: string | undefined;
@@ -111,14 +111,14 @@ export class SyncLinks {
     }));
   }
 
-  /** Fingerprints of the other trackers: as their lines pin them, or as this one saw them first. */
+  /** Fingerprints of the other trackers: pinned by their lines, or seen at first contact. */
   keys(): string[] {
     return this.#peers.map((peer) => this.#keyOf(peer)).filter((key) => key !== undefined);
   }
 
   /**
-   * Resolves when this tracker has what each of the others has that can be reached: at the start, and after all links were
-   * closed. One that is not there is not waited for, one that is there and does not link for two seconds.
+   * Resolves when this tracker has all rows of every reachable tracker: at the start, and after all links were
+   * closed. An unreachable tracker is not waited for; a reachable one that does not link is waited for up to two seconds.
    *
    * @param hasCaughtUp whether all that the tracker of that name has is here
    */
@@ -289,7 +289,7 @@ export class SyncLinks {
     );
   }
 
-  /** The line that counts for whoever has that key. */
+  /** The line that counts for that key. */
   #ownerOf(fingerprint: string): string | undefined {
     const { trackers, ownIndex, identity } = this.#options;
     const own = trackers[ownIndex];
@@ -302,7 +302,7 @@ export class SyncLinks {
     return tracker.fingerprint?.toLowerCase() ?? this.#options.pins.get(name);
   }
 
-  /** Whether anybody is there, and whether it is somebody else. */
+  /** Whether the address answers, and whether it is another tracker. */
   async #meet(peer: Peer): Promise<void> {
     await this.#probe(peer);
     if (!peer.isMissing) await this.#look(peer);

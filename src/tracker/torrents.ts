@@ -1,10 +1,10 @@
-// The metainfo of torrents. A row of its own for each time that a file came to be shared: whoever shares a file that
-// nobody shares writes its metainfo again, in a new place. So to remove a place that nobody has used for long, at one
-// tracker, takes nothing from a share that begins at another one at that moment (see collector.ts).
+// The metainfo of torrents. Sharing a file that nobody shares writes its metainfo anew, under a key of its own. So removing a
+// row that has long been unused at one tracker cannot break a share that begins at another one at the same moment (see
+// collector.ts).
 import { type RegistryReader, type RegistryWriter, recordKey } from "./registry/registry.ts";
 import type { TorrentValue } from "./values.ts";
 
-/** What the key of a torrent's row says. */
+/** The parts of a torrent row's key. */
 export interface TorrentPlace {
   readonly infoHash: string;
   readonly groupClaimId: string;
@@ -16,7 +16,7 @@ export function readTorrentKey(key: string): TorrentPlace {
   return { infoHash, groupClaimId, fileName };
 }
 
-/** The group that a torrent belongs to, whether or not that stands; undefined if the torrent is not known. */
+/** The group of a torrent, whether or not its claim stands; undefined for an unknown torrent. */
 export function groupOfTorrent(reader: RegistryReader, infoHash: string): string | undefined {
   const [key] = reader.keys("torrent", recordKey(infoHash, ""), { limit: 1 });
   return key === undefined ? undefined : readTorrentKey(key).groupClaimId;
@@ -29,9 +29,9 @@ export function infoOfTorrent(reader: RegistryReader, infoHash: string): string 
 }
 
 /**
- * Writes a torrent's row, and takes those before it away.
+ * Writes a torrent's row, and removes the earlier ones.
  *
- * @param writeId of the command: tried again at another tracker it writes the same place
+ * @param writeId of the command: a retry at another tracker writes the same key
  */
 export function putTorrent(
   writer: RegistryWriter,
@@ -45,5 +45,5 @@ export function putTorrent(
   for (const key of others) if (key !== place) writer.remove("torrent", key);
 }
 
-/** Of one torrent; there are several only where trackers were apart. The collector takes the rest. */
+/** Most rows of one torrent to remove; only partitioned trackers produce several. The collector removes the rest. */
 const MOST_PLACES = 10;

@@ -15,20 +15,20 @@ export const accountTotals = {
   files: (accountId: string) => `files of ${accountId}`,
   /** Requests to join that wait for an owner. */
   requests: (accountId: string) => `requests of ${accountId}`,
-  /** Characters of the info dictionaries that it brought, while their rows are kept. */
+  /** Characters of the info dictionaries that it wrote, while their rows are kept. */
   metainfo: (accountId: string) => `metainfo of ${accountId}`,
-  /** What its rows take on disk, tombstones too. */
+  /** Bytes of its rows on disk, tombstones included. */
   bytes: (accountId: string) => `bytes of ${accountId}`,
   rows: (accountId: string) => `rows of ${accountId}`,
 } as const;
 
 /** Totals of one network (payers.ts). */
 export const networkTotals = {
-  /** What the rows that were brought from there take on disk, tombstones too. */
+  /** Bytes on disk of the rows from that network, tombstones included. */
   bytes: (networkId: string) => `bytes from ${networkId}`,
 } as const;
 
-/** Of all rows, tombstones too. */
+/** Bytes of all rows, tombstones included. */
 export const registryTotals = { bytes: "bytes", rows: "rows" } as const;
 
 export const totalsOf: TotalsOf = (row, sizeBytes) => {
@@ -40,7 +40,7 @@ export const totalsOf: TotalsOf = (row, sizeBytes) => {
     totals[accountTotals.rows(accountId)] = 1;
   }
   if (networkId !== "") totals[networkTotals.bytes(networkId)] = sizeBytes;
-  // A row may come from another tracker: what is not as it should be counts for nothing else, and breaks nothing.
+  // A row may come from another tracker: a malformed one counts only by its size, and breaks nothing.
   if (typeof value !== "object" || value === null) return totals;
   return Object.assign(totals, byKind[kind]?.(value, key));
 };

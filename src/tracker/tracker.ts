@@ -58,26 +58,26 @@ import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
 import { type WriteBlock, WriteBlocks } from "./write-block.ts";
 
-/** How often a tracker that cannot write looks whether it can. */
+/** How often a tracker that cannot write tries again. */
 const RETRY_WRITE_MS = 2_000;
-/** Below that a disk that was full counts as full still: the next writes would fill it again. */
+/** Below this much free space, a disk that was full still counts as full: the next writes would fill it again. */
 const LEAST_ROOM_BYTES = 1024 * 1024;
-/** What the registry's disk is to blame for; it is tried again until it takes a write. */
+/** Reasons caused by the registry's disk; cleared by a successful test write. */
 const DISK_REASONS = ["disk-full", "disk-read-only", "disk-failed"] as const satisfies readonly DiskTrouble[];
-/** How often it is looked whether what is missing has come. */
+/** How often to check whether the missing rows have arrived. */
 const MISSING_LOOK_MS = 200;
 /**
- * All rows are looked at in turn for damage, some at a time: 500 a second, a million in 33 minutes. When it is through, it
+ * The background check for damage examines 500 rows a second, a million in 33 minutes. After a full round it
  * rests.
  */
 const CHECK_INTERVAL_MS = 100;
 const CHECKED_ROWS = 50;
 const CHECK_REST_MS = 10 * 60 * 1000;
 
-/** One is prepared on the event loop while another is signed in the thread pool. */
+/** Concurrent signatures: one is prepared on the event loop while another is signed in the thread pool. */
 const SIGNATURES_AT_ONCE = 2;
 
-/** Under which the registry keeps since when other trackers are apart. */
+/** Name of the registry's note about partitioned trackers. */
 const APART_NOTE = "apart";
 
 export interface TrackerOptions {
@@ -127,7 +127,7 @@ export class Tracker {
   readonly address: string;
   /** SHA-256 of its certificate, 64 hex digits. */
   readonly fingerprint: string;
-  /** What whoever runs it may do with accounts and groups. */
+  /** The operator's commands for accounts and groups. */
   readonly operator: Operator;
   readonly #dataDir: string;
   readonly #clock: Clock = { nowMs: () => performance.now(), setTimer };
@@ -153,7 +153,7 @@ export class Tracker {
   #server: TrackerServer | undefined;
   #hasCaughtUp = false;
   #isClosed = false;
-  /** What other trackers had when this one could write again. */
+  /** The other trackers' vectors when this one could write again. */
   #missed: VersionVector = {};
   readonly #writeBlocks: WriteBlocks;
   #cancelRetry: () => void = () => {};
@@ -303,7 +303,7 @@ export class Tracker {
     }
   }
 
-  /** Aborted when damage is met in its registry: it is to be closed, and opened anew. */
+  /** Aborted when damage is found in its registry; the owner then closes and reopens the tracker. */
   get damaged(): AbortSignal {
     return this.#damaged.signal;
   }
@@ -354,7 +354,7 @@ export class Tracker {
     }
   }
 
-  /** Whoever runs the tracker says that the machine's clock is right as it is now. */
+  /** The operator confirms that the machine's clock is right now. */
   acceptClock(): void {
     this.#clockWatch?.accept();
   }
@@ -438,14 +438,14 @@ export class Tracker {
     this.#sampleLag();
     this.#checkRows();
     await this.#catchUp(this.#links, log);
-    this.#clockWatch.check(); // the other trackers may have another time
+    this.#clockWatch.check(); // compares with the other trackers' time
     this.#collector.start();
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
   }
 
   /**
-   * While this tracker cannot write, another one serves its clients. If none is in reach that could, it answers what it
-   * can from what it has, unless another tracker was heard to have more: that may be a removal.
+   * While this tracker cannot write, another one serves its clients. If none is reachable, it answers what it
+   * can from its registry, unless it has heard of rows that it lacks, since one may be a removal.
    */
   get #isServing(): boolean {
     if (!this.#hasCaughtUp) return false;
@@ -455,8 +455,8 @@ export class Tracker {
   }
 
   /**
-   * What other trackers that are in reach have acknowledged is here before anybody asks for it. Of what was heard of while
-   * nothing could be stored all must be: one row of it may be a removal.
+   * All rows acknowledged by reachable trackers arrive before this one serves clients. Of the rows heard of while
+   * nothing could be stored, all must arrive, since one may be a removal.
    */
   async #catchUp(links: SyncLinks, log: Logger): Promise<void> {
     const hasCaughtUp = (name: string): boolean =>
@@ -474,7 +474,7 @@ export class Tracker {
     return this.#isClosed || this.#damaged.signal.aborted;
   }
 
-  /** A registry that took the place of a lost one: all must have come from a tracker that has lost none. */
+  /** A registry that replaces a lost one is complete only after all rows came from a tracker that lost none. */
   async #completeRegistry(log: Logger): Promise<void> {
     const { incomplete } = this.#registry;
     if (incomplete === undefined) return;
@@ -486,7 +486,7 @@ export class Tracker {
     reportLoss(incomplete, this.#registry.vector, log);
   }
 
-  /** Looks for damage in what nobody reads; what is found is told by the registry to its owner. */
+  /** Checks rows that are never read for damage; the registry reports it to its owner. */
   #checkRows(): void {
     let delayMs = CHECK_INTERVAL_MS;
     try {
@@ -520,7 +520,7 @@ export class Tracker {
     }
   }
 
-  /** What nobody asked for and follows from other rows: it is written also while the clock is wrong, with the right time. */
+  /** A write that follows from other rows. Allowed while the clock is wrong, since it gets a corrected time. */
   #writeInside<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
     const isClockAlone = this.#writeBlocks.current?.reason === "clock";
     return isClockAlone ? this.#replication.write(writeId, work) : this.#write(writeId, work);
@@ -561,7 +561,7 @@ export class Tracker {
     const { isStoring, isAnotherStoring } = this.#replication;
     const hasMissedNothing = isStoring || (this.#replication.has(this.#missed) && !isAnotherStoring);
     this.#replication.resumeStoring();
-    if (hasMissedNothing || !this.#hasCaughtUp) return; // or that is under way already
+    if (hasMissedNothing || !this.#hasCaughtUp) return; // or it is catching up already
     this.#hasCaughtUp = false;
     this.#turnAwayUnlessServing();
     this.#catchUp(this.#links, log).catch((error: unknown) =>
@@ -578,7 +578,7 @@ export class Tracker {
     this.#cancelRetry = this.#clock.setTimer(RETRY_WRITE_MS, () => void this.#retryWrite());
   }
 
-  /** Whether the disk takes a write again; never rejects. */
+  /** Whether the disk accepts writes again; never rejects. */
   async #retryWrite(): Promise<void> {
     if (!DISK_REASONS.some((reason) => this.#writeBlocks.has(reason))) return;
     try {
@@ -590,7 +590,7 @@ export class Tracker {
         return;
       }
     } catch {
-      // It is said already, and is tried again.
+      // Reported already, and tried again.
     }
     this.#retryLater();
   }
@@ -600,7 +600,7 @@ export class Tracker {
     else this.#writeBlocks.begin("clock", doubt.sentence);
   }
 
-  /** When something happened, milliseconds since 1970: by the wall clock as it is now, also if it was wrong then. */
+  /** The time of a past event, in milliseconds since 1970, by the current wall clock. */
   #wallMs(clockMs: number): number {
     return Math.round(this.#clockGuard.nowMs() - (this.#clock.nowMs() - clockMs));
   }
@@ -611,11 +611,11 @@ export class Tracker {
     }));
     this.#lag.sample(links, this.#clock.nowMs());
     this.#revocationWindow.sample(links, this.#clockGuard.nowMs(), this.#clock.nowMs());
-    this.#turnAwayUnlessServing(); // another tracker may be in reach since
+    this.#turnAwayUnlessServing(); // another tracker may be reachable by now
     this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
   }
 
-  /** Another text after each break of a link; undefined while a tracker is not connected. */
+  /** A text that changes with each lost link; undefined while a tracker is not connected. */
   #connectedEra(): string | undefined {
     const links = this.#linkStatus();
     if (!this.#isServing || links.some(({ state }) => state !== "connected")) return undefined;
@@ -662,7 +662,7 @@ function setTimer(delayMs: number, callback: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** Room on the disk of that folder, in bytes; Infinity where the file system does not say. */
+/** Free bytes on the disk of that folder; Infinity where the file system does not say. */
 async function roomBytes(folder: string): Promise<number> {
   const { bavail, blocks, bsize } = await statfs(folder);
   return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;

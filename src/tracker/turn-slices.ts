@@ -1,9 +1,9 @@
-// Long work cut into slices, so that one client's 100,000 torrents, or another tracker's 10,000 clients, hold up nobody: a
-// bounded number of steps in a turn of the event loop. Work under one key is done in its order, keys take turns.
+// Cuts long work into slices, so that one client's 100,000 torrents, or another tracker's 10,000 clients, delay nobody: a
+// turn of the event loop runs a bounded number of steps. Jobs of one key run in order, and keys take turns.
 
 /** About 3 µs each, so some milliseconds a turn. */
 const STEPS_PER_TURN = 1_000;
-/** Of one key, before the next one's turn. */
+/** Steps of one key before the next key's turn. */
 const STEPS_AT_A_TIME = 250;
 
 interface Job {
@@ -22,7 +22,7 @@ export class TurnSlices {
   }
 
   /**
-   * Takes the steps one after the other: at once, as far as this turn allows and nothing waits under that key.
+   * Runs the steps in order; it starts at once if the turn's budget allows and no job of that key waits.
    *
    * @throws what a step throws
    */
@@ -35,12 +35,12 @@ export class TurnSlices {
     return job.done.promise;
   }
 
-  /** Jobs that wait under that key, or are under way. */
+  /** Number of waiting and running jobs of that key. */
   countOf(key: string): number {
     return this.#queues.get(key)?.length ?? 0;
   }
 
-  /** The step under way cost that many more. */
+  /** Charges additional steps to the running one. */
   spend(steps: number): void {
     this.#stepsLeft -= steps;
   }
@@ -58,13 +58,13 @@ export class TurnSlices {
       const [job] = queue;
       if (job === undefined || this.#advance(job, STEPS_AT_A_TIME)) queue.shift();
       this.#queues.delete(key);
-      // Behind the others: who has had a turn waits for theirs. The loop comes to it again if there are steps left.
+      // To the end of the queue; the loop comes back to it if the turn has steps left.
       if (queue.length > 0) this.#queues.set(key, queue);
     }
     if (this.#queues.size > 0) this.#cancelTurn = this.#setTimer(0, () => this.#turn());
   }
 
-  /** True if the job is over. */
+  /** True if the job has ended. */
   #advance({ steps, done }: Job, most: number): boolean {
     try {
       const lastStepsLeft = this.#stepsLeft - most;

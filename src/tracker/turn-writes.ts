@@ -19,7 +19,7 @@ export class TurnWrites {
       try {
         socket.uncork();
       } catch (error) {
-        // This one's alone: the others are still to be written to.
+        // A failure of this one; the others are still written to.
         socket.destroy(error instanceof Error ? error : new Error(String(error)));
       }
     }

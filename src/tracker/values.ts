@@ -15,10 +15,10 @@ export interface CredentialValue {
   readonly passwordHash: string;
 }
 
-/** `device`: latest, key deviceId. A device that is logged in; removed at logout, or when it has been away for long. */
+/** `device`: latest, key deviceId. A device's session; removed at logout, or after a long absence. */
 export interface DeviceValue {
   readonly accountId: string;
-  /** When it was connected last, to a day. */
+  /** When it was last connected, to the day. */
   readonly seenAtMs: number;
 }
 
@@ -75,7 +75,7 @@ export interface FileValue {
 }
 
 /**
- * `torrent`: latest, key (info-hash, group claim, file name, write id of who shared it): see torrents.ts. It follows from
+ * `torrent`: latest, key (info-hash, group claim, file name, write id of the share): see torrents.ts. It follows from
  * the info dictionary alone (its `ssl-cert` is the group's), so it is true wherever and whenever it is written.
  */
 export interface TorrentValue {
@@ -91,7 +91,7 @@ export interface ShareValue {
   readonly membershipId: string;
 }
 
-/** Begins the write ids of whoever runs a tracker; those of clients are UUIDs. Who sees such a row knows who ended it. */
+/** Prefix of the operator's write ids; clients' are UUIDs. It marks rows that an operator ended. */
 const OPERATOR_WRITE = "operator:";
 
 export function operatorWriteId(): string {

@@ -1,16 +1,16 @@
-// How many of something each key has had within a window of time, which begins with a key's first. Bounded in memory,
-// since keys are made by strangers; kept over a restart if there is a place to keep it.
+// Counts events by key within a time window that begins with the key's first event. Bounded in memory, since strangers choose
+// the keys; kept over a restart if it has a store.
 import { createHash } from "node:crypto";
 
 /**
- * Keys at once, some 10 MB. Of failed logins there cannot be more within five minutes: at 25 ms each, two threads hash 24,000
- * passwords in that time. Past it the key whose window ends next is forgotten.
+ * Most keys, some 10 MB. There cannot be more failed logins within five minutes: at 25 ms each, two threads hash 24,000
+ * passwords in that time. Past the bound the key whose window ends next is forgotten.
  */
 const MOST_KEYS = 50_000;
-/** Of the digest that stands for a key: strangers choose how long a key is, not how much is kept of it. */
+/** Length of the digest stored in place of a key, since strangers choose how long keys are. */
 const KEY_BYTES = 16;
 
-/** Where counts are kept over a restart (attempt-store.ts). */
+/** Store that keeps counts over a restart (attempt-store.ts). */
 export interface CountStore {
   load(counter: string): Iterable<KeptCount>;
   put(counter: string, kept: KeptCount): void;
@@ -20,20 +20,20 @@ export interface CountStore {
 export interface KeptCount {
   readonly key: string;
   readonly count: number;
-  /** For how long it counts from now on. */
+  /** Remaining time of its window. */
   readonly remainingMs: number;
 }
 
 export interface WindowCounterOptions {
   readonly windowMs: number;
-  /** A clock that nobody sets. */
+  /** A monotonic clock. */
   readonly nowMs: () => number;
   readonly mostKeys?: number;
   readonly kept?: {
     readonly store: CountStore;
     /** The counter's name in the store. */
     readonly name: string;
-    /** After how many a count is stored anew; what a crash forgets is less than that. */
+    /** A count is stored after this many events; a crash loses fewer. */
     readonly every: number;
   };
 }
@@ -55,7 +55,7 @@ export class WindowCounter {
     const { kept, windowMs, nowMs } = options;
     const loaded = [...(kept?.store.load(kept.name) ?? [])].sort((a, b) => a.remainingMs - b.remainingMs);
     for (const { key, count, remainingMs } of loaded.slice(-this.#mostKeys)) {
-      // A clock that was set back must not prolong it.
+      // A clock that was set back must not prolong the window.
       this.#counts.set(key, { count, endsMs: nowMs() + Math.min(remainingMs, windowMs) });
     }
   }
@@ -64,12 +64,12 @@ export class WindowCounter {
     return this.#counts.size;
   }
 
-  /** What the key has had in its window. */
+  /** Number of the key's events in its window. */
   countOf(...parts: readonly string[]): number {
     return this.#live(keyOf(parts))?.count ?? 0;
   }
 
-  /** For how long that counts; 0 if it has had nothing. */
+  /** Remaining time of the key's window; 0 if it has no events. */
   remainingMsOf(...parts: readonly string[]): number {
     return Math.max(0, (this.#live(keyOf(parts))?.endsMs ?? 0) - this.#options.nowMs());
   }
@@ -87,7 +87,7 @@ export class WindowCounter {
     this.#store(key, live);
   }
 
-  /** One of what the key has had does not count. */
+  /** Uncounts one event of the key. */
   takeBack(...parts: readonly string[]): void {
     const key = keyOf(parts);
     const live = this.#live(key);
@@ -100,7 +100,7 @@ export class WindowCounter {
     this.#forget(keyOf(parts));
   }
 
-  /** Stores what is not stored at every change. */
+  /** Stores counts that are not stored at every change. */
   store(): void {
     const { kept } = this.#options;
     if (kept === undefined || kept.every === 1) return;
@@ -110,7 +110,7 @@ export class WindowCounter {
   #live(key: string): Count | undefined {
     const found = this.#counts.get(key);
     if (found === undefined || found.endsMs > this.#options.nowMs()) return found;
-    this.#counts.delete(key); // the store leaves out what has ended
+    this.#counts.delete(key); // the store ignores expired windows
     return undefined;
   }
 

@@ -1,9 +1,9 @@
-// Why this tracker cannot write now, if it cannot: the one place that whoever finds out says so, and that whoever serves,
-// links, reports or measures asks. It finds out nothing itself.
+// Why this tracker cannot write now, if it cannot. Modules that detect a reason report it here; modules that serve, link,
+// report or measure read it. It detects nothing itself.
 
 /**
- * Reason → what is wrong, and what whoever runs the tracker can do. `mayAnswer`: what it has is right, so that it may be
- * asked where there is no other tracker.
+ * Reason → what is wrong, and what the operator can do. `mayAnswer`: its data is right, so that it may be
+ * served where there is no other tracker.
  */
 const writeBlockReasons = {
   "disk-full": {
@@ -20,7 +20,7 @@ const writeBlockReasons = {
   },
   clock: {
     sentence: "its machine's clock is wrong; set it, and it resumes by itself",
-    mayAnswer: false, // certificates say a time
+    mayAnswer: false, // certificates contain times
   },
   "registry-damaged": {
     sentence: "its registry is damaged; it restarts and gets a copy from another tracker if one serves",
@@ -40,15 +40,15 @@ export interface WriteBlock {
 export interface WriteBlocksOptions {
   /** The wall clock, milliseconds since 1970. */
   readonly nowMs: () => number;
-  /** For that reason too the tracker cannot write from now on. */
+  /** Adds a reason why the tracker cannot write. */
   readonly onBegan: (block: WriteBlock) => void;
-  /** That reason holds no more; whether another one does, `current` says. */
+  /** Clears a reason; `current` returns the remaining one. */
   readonly onEnded: (reason: WriteBlockReason) => void;
 }
 
 export class WriteBlocks {
   readonly #options: WriteBlocksOptions;
-  /** Several reasons can hold at a time; the tracker can write when none does. */
+  /** Several reasons may hold at a time; the tracker can write when none does. */
   readonly #blocks = new Map<WriteBlockReason, WriteBlock>();
 
   constructor(options: WriteBlocksOptions) {
@@ -60,7 +60,7 @@ export class WriteBlocks {
     return this.#blocks.values().next().value;
   }
 
-  /** For every reason that holds: what is here is right, and may be told. */
+  /** True if the data here is right, and may be served, for every current reason. */
   get mayAnswer(): boolean {
     return [...this.#blocks.values()].every(({ mayAnswer }) => mayAnswer);
   }
@@ -70,9 +70,9 @@ export class WriteBlocks {
   }
 
   /**
-   * The tracker cannot write for that reason. Said again, it changes nothing but the sentence.
+   * The tracker cannot write for that reason. A repeated call only replaces the sentence.
    *
-   * @param sentence where more is known than the reason
+   * @param sentence a more specific one than the reason's own
    */
   begin(reason: WriteBlockReason, sentence: string = writeBlockReasons[reason].sentence): void {
     const before = this.#blocks.get(reason);
@@ -82,7 +82,7 @@ export class WriteBlocks {
     if (before === undefined) this.#options.onBegan(block);
   }
 
-  /** That reason holds no more. */
+  /** Clears that reason. */
   end(reason: WriteBlockReason): void {
     if (this.#blocks.delete(reason)) this.#options.onEnded(reason);
   }

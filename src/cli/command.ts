@@ -21,6 +21,7 @@ export type ArgumentKind =
   | "path"
   | "direction"
   | "rate"
+  | "all"
   | "command";
 
 export interface Argument {

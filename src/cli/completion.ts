@@ -99,6 +99,8 @@ async function names(
         .map((download) => download.fileName);
     case "direction":
       return ["up", "down"];
+    case "all":
+      return ["all"];
     case "rate":
       return ["off", "500kB/s", "1MB/s", "5MB/s"];
     default:

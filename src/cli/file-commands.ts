@@ -5,7 +5,7 @@ import { type Command, said } from "./command.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
 import { countOf, formatBytes } from "./display-text.ts";
-import { renderFiles } from "./render.ts";
+import { renderFiles, renderShares } from "./render.ts";
 
 export const fileCommands: readonly Command[] = [
   {
@@ -32,6 +32,16 @@ export const fileCommands: readonly Command[] = [
       const how = share.joinedSwarm ? "is in the group already: you share it too" : anew;
       const facts = `${formatBytes(share.lengthBytes)}, ${countOf(share.pieceCount, "piece")}, SHA-1 ${share.sha1}`;
       return said(`[${share.groupId}] ${share.fileName} ${how}: ${facts}.`, share);
+    },
+  },
+  {
+    name: "list_shares",
+    arguments: [],
+    arity: [0],
+    help: "What you share from here, from which path, and how many are connected for it.",
+    run: async ({ client }) => {
+      const shares = client.shares();
+      return { result: shares, lines: (view) => renderShares(shares, view) };
     },
   },
   {

@@ -9,6 +9,7 @@ import type {
   HashProgress,
   LimitsStatus,
   PeerStatus,
+  ShareStatus,
 } from "../client/status.ts";
 import {
   countOf,
@@ -102,6 +103,35 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
   );
 }
 
+export function renderShares(shares: readonly ShareStatus[], view: View): readonly string[] {
+  if (shares.length === 0)
+    return ["You share nothing from here; upload_file <file_path> <group_id> shares a file."];
+  return formatTable(
+    [
+      { title: "GROUP" },
+      { title: "FILE" },
+      { title: "SIZE", isNumber: true },
+      { title: "PEERS", isNumber: true },
+      { title: "STATE" },
+      { title: "PATH" },
+    ],
+    shares.map((share) => [
+      share.groupId,
+      share.fileName,
+      formatBytes(share.lengthBytes),
+      String(share.peerCount),
+      shareState(share),
+      share.path,
+    ]),
+    view,
+  );
+}
+
+function shareState({ state, reason }: ShareStatus): string {
+  if (state === "served") return "shared";
+  return state === "waiting" ? "waits for a tracker" : `not shared: ${reason}`;
+}
+
 export function renderPeers(peers: readonly PeerStatus[], view: View): readonly string[] {
   if (peers.length === 0) return ["No peer is connected for that file."];
   return formatTable(
@@ -182,7 +212,7 @@ export function renderDownloads(downloads: readonly DownloadStatus[], view: View
  */
 export function renderDownload(download: DownloadStatus, view: View, titleColumns = 0): string {
   const name = title(download);
-  const [tone, ...parts] = describe(download);
+  const [tone, ...parts] = describe(download, view);
   const facts = parts.filter((part) => part !== "").map(harmless);
   const padded = name + " ".repeat(Math.max(0, titleColumns - displayWidth(name)));
   return `${paint(letter(download), tone, view)} ${[padded, ...facts].join("  ")}`;
@@ -203,7 +233,7 @@ export function renderProgress(download: DownloadStatus, view: View): string {
   const shown = whole.replace(title(download), () => kept);
   const line = [shown, sourcesText(download.sources, true)].filter((part) => part !== "");
   const cut = truncate(line.join("  "), columns);
-  return paint(cut.slice(0, 3), describe(download)[0], view) + cut.slice(3);
+  return paint(cut.slice(0, 3), describe(download, view)[0], view) + cut.slice(3);
 }
 
 /** `Hashing film.mkv  42%  450 MB of 1.07 GB` */
@@ -229,7 +259,7 @@ function letter({ state }: DownloadStatus): string {
   return { downloading: "[D]", verifying: "[D]", complete: "[C]", paused: "[P]", failed: "[F]" }[state];
 }
 
-function describe(download: DownloadStatus): [Tone, ...string[]] {
+function describe(download: DownloadStatus, view: View): [Tone, ...string[]] {
   const progress = [
     `${percentOf(download.bytesVerified, download.lengthBytes)}%`,
     `${download.piecesVerified}/${download.pieceCount} pieces`,
@@ -250,6 +280,8 @@ function describe(download: DownloadStatus): [Tone, ...string[]] {
         `SHA-1 ${download.sha1}`,
         sourcesText(download.sources, false),
         download.destinationPath,
+        download.finishedAtMs === undefined ? "" : formatTime(download.finishedAtMs, view),
+        download.averageBytesPerSecond === undefined ? "" : formatRate(download.averageBytesPerSecond),
       ];
     case "paused":
       return ["warn", ...progress, download.reason === undefined ? "paused" : `paused: ${download.reason}`];

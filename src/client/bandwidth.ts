@@ -1,5 +1,5 @@
-// What this client allows itself to send and to fetch a second: all torrents together, and single ones. It lasts as long
-// as the process; a login or logout changes nothing of it.
+// What this client allows itself to send and to fetch a second: all torrents together, and single ones. The profile of who
+// logs in remembers it (client.ts).
 import { MiniTorrentError } from "../api/errors.ts";
 import { TokenBucket } from "../swarm/token-bucket.ts";
 import type { BandwidthLimits } from "./status.ts";

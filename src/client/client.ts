@@ -33,6 +33,7 @@ import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
 import { peerStatuses } from "./peer-status.ts";
+import type { Profile } from "./profile.ts";
 import { type ActiveTorrent, Session } from "./session.ts";
 import type {
   ClientEvent,
@@ -42,6 +43,7 @@ import type {
   LimitsStatus,
   PeerStatus,
   ShareResult,
+  ShareStatus,
 } from "./status.ts";
 import { TrackerLink } from "./tracker-link.ts";
 import type { AskForPage } from "./whole-lists.ts";
@@ -132,7 +134,10 @@ export class Client {
     this.#storage = storage;
     storage.memory.onRoom(() => session.roomAvailable());
     const link = () => this.#link;
-    this.#login = new Login({ session, storage, identity, dataDir, log, onEvent, link });
+    this.#login = new Login({
+      ...{ session, storage, identity, dataDir, log, onEvent, link },
+      onProfile: (profile) => this.#restoreLimits(profile),
+    });
     this.#link = new TrackerLink({
       trackers,
       firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
@@ -302,6 +307,18 @@ export class Client {
     return this.#login.downloads.start({ groupId, fileName }, destinationPath);
   }
 
+  /** What is shared from here. @throws MiniTorrentError NOT_LOGGED_IN */
+  shares(): readonly ShareStatus[] {
+    this.#login.require();
+    return this.#login.shares.statuses();
+  }
+
+  /** All downloads of this account on this machine, also those completed before. @throws MiniTorrentError NOT_LOGGED_IN */
+  downloadHistory(): readonly DownloadStatus[] {
+    this.#login.require();
+    return this.#login.downloads.history();
+  }
+
   /** How each stands, or the one that is meant. */
   downloads(which?: { groupId: string; fileName: string }): readonly DownloadStatus[] {
     return this.#login.downloads.statuses(which);
@@ -360,7 +377,8 @@ export class Client {
   }
 
   /**
-   * Limits what is sent or fetched a second, from now until this client ends: of one file, or of everything together.
+   * Limits what is sent or fetched a second, of one file or of everything together: from now on, and after the next login of
+   * this account too.
    *
    * @param bytesPerSecond undefined: no limit any more
    * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB/s; NOT_SHARED, NOT_LOGGED_IN for a file
@@ -372,6 +390,8 @@ export class Client {
   ): void {
     const infoHash = which && this.#active(which.groupId, which.fileName).metainfo.infoHash;
     this.#bandwidth.limit(direction, bytesPerSecond, infoHash);
+    if (this.#login.account !== undefined)
+      this.#login.require().profile.saveLimit(infoHash ?? "", direction, bytesPerSecond);
   }
 
   /**
@@ -408,6 +428,18 @@ export class Client {
     await this.#session.close();
     await this.#storage.disk.close();
     this.#pins.close();
+  }
+
+  /** The limits that this account had set, but for what the client was started with. */
+  #restoreLimits(profile: Profile): void {
+    for (const { infoHash, direction, bytesPerSecond } of profile.limits()) {
+      if (infoHash === "" && this.#options.limits?.[direction] !== undefined) continue;
+      try {
+        this.#bandwidth.limit(direction, bytesPerSecond, infoHash === "" ? undefined : infoHash);
+      } catch (error) {
+        this.#options.log.warn({ err: error, direction }, "a limit in the profile cannot be used");
+      }
+    }
   }
 
   #active(groupId: string, fileName: string): ActiveTorrent {

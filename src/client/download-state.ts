@@ -30,7 +30,12 @@ export type DownloadState =
   | { readonly status: "opening" }
   | ({ readonly status: "running"; readonly search: PeerSearch } & Running)
   | ({ readonly status: "verifying" } & Running)
-  | { readonly status: "complete"; readonly arrived: Arrived }
+  | {
+      readonly status: "complete";
+      readonly arrived: Arrived;
+      readonly finishedAtMs: number;
+      readonly averageBytesPerSecond: number | undefined;
+    }
   | {
       readonly status: "paused";
       readonly reason: string | undefined;
@@ -88,8 +93,11 @@ export function statusOf(
         ...complete(arrivedIn(state.active.torrent.status()), geometry),
         state: "verifying",
       };
-    case "complete":
-      return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1 };
+    case "complete": {
+      const { finishedAtMs, averageBytesPerSecond } = state;
+      const times = { finishedAtMs, averageBytesPerSecond };
+      return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1, ...times };
+    }
     case "failed":
       return {
         ...facts,

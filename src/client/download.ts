@@ -45,6 +45,8 @@ export class Download {
   /** The opening that is under way, or was last. */
   #opening: Promise<void> = Promise.resolve();
   readonly #record: DownloadRecord;
+  /** When it joined the swarm last, on the clock of `performance`. */
+  #ranSinceMs = 0;
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;
   readonly #swarm: DownloadSwarm;
@@ -257,6 +259,7 @@ export class Download {
     const joined = this.#swarm.join(store, this.#record.have);
     const { active } = joined;
     const running = { status: "running", store, ...joined } as const;
+    this.#ranSinceMs = performance.now();
     this.#become(running);
     // While the beginning is noted.
     if (!active.torrent.have.isComplete) this.#swarm.lookForPeers(joined);
@@ -355,7 +358,15 @@ export class Download {
 
   /** verifying | opening -> complete */
   #complete(arrived: Arrived, isAnswered = false): void {
-    this.#become({ status: "complete", arrived });
+    const finishedAtMs = Date.now();
+    const fetchedBytes = arrived.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+    const seconds = (performance.now() - this.#ranSinceMs) / 1000;
+    const averageBytesPerSecond =
+      fetchedBytes > 0 && seconds > 0 ? Math.round(fetchedBytes / seconds) : undefined;
+    this.#become({ status: "complete", arrived, finishedAtMs, averageBytesPerSecond });
+    const finished = this.snapshot();
+    if (finished.state === "complete")
+      this.#surroundings.profile().saveFinished({ ...finished, finishedAtMs });
     if (isAnswered) return;
     const { destinationPath } = this;
     const { sha1 } = this.#metainfo;

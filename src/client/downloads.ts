@@ -38,6 +38,13 @@ export class Downloads {
     return this.#meant(file).map((download) => download.snapshot());
   }
 
+  /** Those that were completed, the oldest first, and how the others stand. */
+  history(): DownloadStatus[] {
+    const finished = this.#surroundings.profile().finished();
+    const unfinished = this.statuses().filter(({ state }) => state !== "complete");
+    return [...finished, ...unfinished];
+  }
+
   /**
    * Starts a download. A folder as destination keeps the file's name. Resolves when it has begun; if the content is at
    * the destination already, it is shared from there and the download is complete.

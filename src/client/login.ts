@@ -42,6 +42,8 @@ export interface LoginOptions {
   readonly dataDir: string;
   readonly log: Logger;
   readonly onEvent: (event: ClientEvent) => void;
+  /** The account's profile is open, and nothing of it runs yet. */
+  readonly onProfile: (profile: Profile) => void;
   /** The link is made after the login, which it asks to prepare each connection. */
   readonly link: () => TrackerLink;
 }
@@ -133,6 +135,7 @@ export class Login {
     const { dataDir, log, link } = this.#options;
     this.#state = { status: "logged-in", account, profile: Profile.open(dataDir, account, log) };
     const begun = this.#state;
+    this.#options.onProfile(begun.profile);
     try {
       await link().prepareAgain();
       await this.#catchUp();

@@ -1,15 +1,17 @@
 // What survives a restart of a client, for one account: what it shares, and what it was downloading with the pieces it
-// had verified. One SQLite file a profile, held by one process at a time; nothing secret is in it.
+// had verified, what it had downloaded, and its limits. One SQLite file a profile, held by one process at a time; nothing secret is in it.
 import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Logger } from "pino";
+import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { KnownAuthority } from "./group-authorities.ts";
+import type { FinishedDownload } from "./status.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
@@ -46,6 +48,40 @@ export interface StoredDownload {
   readonly isPaused: boolean;
 }
 
+/** A limit that the user set; without an info-hash it is on everything together. */
+export interface StoredLimit {
+  readonly infoHash: string;
+  readonly direction: "up" | "down";
+  readonly bytesPerSecond: number;
+}
+
+/** Downloads that are complete and still listed: a line each, of some 500 bytes. */
+const MAX_FINISHED = 1_000;
+const directionSchema = z.enum(["up", "down"]);
+const finishedSchema: z.ZodType<FinishedDownload> = z.object({
+  groupId: z.string(),
+  fileName: z.string(),
+  destinationPath: z.string(),
+  lengthBytes: z.number(),
+  pieceCount: z.number(),
+  piecesVerified: z.number(),
+  bytesVerified: z.number(),
+  duplicateBytes: z.number(),
+  sources: z.array(
+    z.object({
+      userId: z.string(),
+      isConnected: z.boolean(),
+      pieces: z.number(),
+      bytes: z.number(),
+      rateBytesPerSecond: z.number(),
+    }),
+  ),
+  state: z.literal("complete"),
+  sha1: z.string(),
+  finishedAtMs: z.number(),
+  averageBytesPerSecond: z.number().optional(),
+});
+
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS share (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, path TEXT NOT NULL, info BLOB NOT NULL,
@@ -56,6 +92,13 @@ const SCHEMA = `
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, destination_path TEXT NOT NULL, info BLOB NOT NULL,
     have BLOB NOT NULL, length_bytes INTEGER, mtime_ms REAL, part_id TEXT, is_paused INTEGER NOT NULL,
     PRIMARY KEY (group_id, file_name)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS finished (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, finished_at_ms INTEGER NOT NULL, status TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS bandwidth (
+    info_hash TEXT NOT NULL, direction TEXT NOT NULL, bytes_per_second INTEGER NOT NULL,
+    PRIMARY KEY (info_hash, direction)
   ) STRICT;
   CREATE TABLE IF NOT EXISTS set_aside (
     kind TEXT NOT NULL, group_id TEXT NOT NULL, file_name TEXT NOT NULL, reason TEXT NOT NULL, entry TEXT NOT NULL
@@ -72,6 +115,11 @@ const STATEMENTS = {
   removeShare: "DELETE FROM share WHERE group_id = ? AND file_name = ?",
   saveDownload: "INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
   removeDownload: "DELETE FROM download WHERE group_id = ? AND file_name = ?",
+  saveFinished: "INSERT INTO finished VALUES (?, ?, ?, ?)",
+  trimFinished:
+    "DELETE FROM finished WHERE rowid <= (SELECT rowid FROM finished ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+  saveLimit: "INSERT OR REPLACE INTO bandwidth VALUES (?, ?, ?)",
+  removeLimit: "DELETE FROM bandwidth WHERE info_hash = ? AND direction = ?",
   setAside: "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?)",
 } as const;
 
@@ -113,6 +161,10 @@ export class Profile {
       removeShare: database.prepare(STATEMENTS.removeShare),
       saveDownload: database.prepare(STATEMENTS.saveDownload),
       removeDownload: database.prepare(STATEMENTS.removeDownload),
+      saveFinished: database.prepare(STATEMENTS.saveFinished),
+      trimFinished: database.prepare(STATEMENTS.trimFinished),
+      saveLimit: database.prepare(STATEMENTS.saveLimit),
+      removeLimit: database.prepare(STATEMENTS.removeLimit),
       setAside: database.prepare(STATEMENTS.setAside),
     };
   }
@@ -252,12 +304,47 @@ export class Profile {
     );
   }
 
+  /** A download is complete: it is remembered, of the oldest only so many. */
+  saveFinished(download: FinishedDownload): void {
+    const { groupId, fileName, finishedAtMs } = download;
+    this.#attempt(() => {
+      this.#statements.saveFinished.run(groupId, fileName, finishedAtMs, JSON.stringify(download));
+      this.#statements.trimFinished.run(MAX_FINISHED);
+    });
+  }
+
+  /** Downloads that were completed, the oldest first. */
+  finished(): FinishedDownload[] {
+    return this.#read<{ status: string }, FinishedDownload>("finished", ({ status }) =>
+      finishedSchema.parse(JSON.parse(status)),
+    );
+  }
+
+  /** @param bytesPerSecond undefined: no limit any more */
+  saveLimit(infoHash: string, direction: "up" | "down", bytesPerSecond: number | undefined): void {
+    this.#attempt(() => {
+      if (bytesPerSecond === undefined) this.#statements.removeLimit.run(infoHash, direction);
+      else this.#statements.saveLimit.run(infoHash, direction, bytesPerSecond);
+    });
+  }
+
+  limits(): StoredLimit[] {
+    return this.#read<{ info_hash: string; direction: string; bytes_per_second: number }, StoredLimit>(
+      "bandwidth",
+      (row) => ({
+        infoHash: row.info_hash,
+        direction: directionSchema.parse(row.direction),
+        bytesPerSecond: row.bytes_per_second,
+      }),
+    );
+  }
+
   close(): void {
     this.#database.close();
   }
 
   /** The rows up to the first damaged page of the file; later ones are lost. */
-  #read<R, T>(table: "share" | "download", asEntry: (row: R) => T): T[] {
+  #read<R, T>(table: "share" | "download" | "finished" | "bandwidth", asEntry: (row: R) => T): T[] {
     const found: T[] = [];
     try {
       for (const row of this.#database.prepare(`SELECT * FROM ${table} ORDER BY rowid`).iterate()) {

@@ -14,7 +14,7 @@ import { PieceStore } from "../storage/piece-store.ts";
 import { behind } from "./behind.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredShare } from "./profile.ts";
-import type { HashProgress, ShareResult } from "./status.ts";
+import type { HashProgress, ShareResult, ShareStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
@@ -194,6 +194,20 @@ export class Shares {
         if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
       }
     }
+  }
+
+  /** All that is shared from here, or is to be. */
+  statuses(): ShareStatus[] {
+    return [...this.#shares.values()].map(({ stored, metainfo, state }) => ({
+      groupId: stored.groupId,
+      fileName: stored.fileName,
+      path: stored.path,
+      lengthBytes: metainfo.geometry.lengthBytes,
+      sha1: metainfo.sha1,
+      state: state.status,
+      reason: state.status === "unusable" ? state.reason : undefined,
+      peerCount: this.#surroundings.session.get(metainfo.infoHash)?.connector.connectedCount ?? 0,
+    }));
   }
 
   /** The share of that name, as it stands on disk. */

@@ -41,10 +41,37 @@ export type DownloadStatus = DownloadFacts &
       }
     /** All pieces are there; the whole file's SHA-1 is being checked. */
     | { readonly state: "verifying" }
-    | { readonly state: "complete"; readonly sha1: string }
+    | {
+        readonly state: "complete";
+        readonly sha1: string;
+        /** Milliseconds since 1970. */
+        readonly finishedAtMs?: number | undefined;
+        /** Of what came since it was begun or taken up last; undefined if nothing had to come. */
+        readonly averageBytesPerSecond?: number | undefined;
+      }
     | { readonly state: "paused"; readonly reason: string | undefined }
     | { readonly state: "failed"; readonly code: ErrorCode; readonly reason: string }
   );
+
+/** A download that is remembered after it was completed. */
+export type FinishedDownload = Extract<DownloadStatus, { state: "complete" }> & {
+  readonly finishedAtMs: number;
+};
+
+/** A file that this client shares, or would: what `list_shares` shows. */
+export interface ShareStatus {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly sha1: string;
+  /** `waiting`: for a tracker; `unusable`: the file is not as it was shared. */
+  readonly state: "served" | "waiting" | "unusable";
+  /** Why it is unusable. */
+  readonly reason?: string | undefined;
+  /** Members' devices that are connected for it. */
+  readonly peerCount: number;
+}
 
 /** One peer of one torrent, as `peers` shows it. */
 export interface PeerStatus {

@@ -137,6 +137,26 @@ test("a file that changed is shared in the place of what it was, and who downloa
   assert.equal(await sha1Of(scene.path("bob", "a.bin")), sha1);
 });
 
+test("shares are listed, and completed downloads and limits are there after the next login", async () => {
+  const { path } = scene.file("alice", "a.bin", MIB);
+  await alice.must(`upload_file ${path} g`);
+  assert.partialDeepStrictEqual(await alice.must("list_shares"), [
+    { fileName: "a.bin", path, state: "served" },
+  ]);
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await bob.must("wait");
+  await bob.must("limit up 20kB/s");
+  await bob.must("logout");
+  await bob.must("limit up off");
+  await bob.must("login bob correct-horse");
+  assert.deepEqual(await bob.must("show_downloads"), []);
+  assert.partialDeepStrictEqual(await bob.must("show_downloads all"), [
+    { fileName: "a.bin", state: "complete", destinationPath: scene.path("bob", "a.bin") },
+  ]);
+  assert.partialDeepStrictEqual(await bob.must("limit"), { all: { up: 20_000, down: null } });
+  assert.equal(await refused(bob, "show_downloads some"), "USAGE");
+});
+
 test("a file that can be had is not replaced by another one of its name", async () => {
   const { path } = scene.file("alice", "a.bin", MIB);
   await alice.must(`upload_file ${path} g`);

@@ -10,6 +10,7 @@ import type {
   LimitsStatus,
   PeerStatus,
   ShareResult,
+  ShareStatus,
 } from "../../../src/client/status.ts";
 import type { WhyReport } from "../../../src/client/why.ts";
 
@@ -26,6 +27,8 @@ export class FakeClient implements ClientCommands {
   files: FileSummary[] = [];
   unconfirmedTrackers: string[] = [];
   current: DownloadStatus[] = [];
+  completed: DownloadStatus[] = [];
+  shareList: ShareStatus[] = [];
   peerList: PeerStatus[] = [];
   limited: LimitsStatus = { all: { up: undefined, down: undefined }, files: [] };
   whyReport: Omit<WhyReport, "groupId" | "fileName"> = {
@@ -142,6 +145,12 @@ export class FakeClient implements ClientCommands {
     const status = this.onDownload(groupId, fileName, destinationPath);
     this.current.push(status);
     return status;
+  }
+  shares(): readonly ShareStatus[] {
+    return this.shareList;
+  }
+  downloadHistory(): readonly DownloadStatus[] {
+    return [...this.completed, ...this.current];
   }
   downloads(): readonly DownloadStatus[] {
     return this.current;

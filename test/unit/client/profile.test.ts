@@ -6,6 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { pino } from "pino";
 import { Profile, type StoredDownload, type StoredShare } from "../../../src/client/profile.ts";
+import type { FinishedDownload } from "../../../src/client/status.ts";
 
 const alice = { userId: "alice", accountId: "0001" };
 const share: StoredShare = {
@@ -43,6 +44,27 @@ test("what was shared and downloaded is there again when the profile is opened a
   const second = Profile.open(dataDir, alice, log);
   assert.deepEqual(second.shares(), [share]);
   assert.deepEqual(second.downloads(), [download]);
+  second.close();
+});
+
+test("of completed downloads the last thousand are remembered, and limits until they are lifted", () => {
+  const finished: FinishedDownload = {
+    ...{ groupId: "g", fileName: "f", destinationPath: "/data/f", lengthBytes: 5, pieceCount: 1 },
+    ...{ piecesVerified: 1, bytesVerified: 5, duplicateBytes: 0, state: "complete", sha1: "ab" },
+    sources: [{ userId: "bob", isConnected: false, pieces: 1, bytes: 5, rateBytesPerSecond: 0 }],
+    averageBytesPerSecond: 7,
+    finishedAtMs: 0,
+  };
+  const first = Profile.open(dataDir, alice, log);
+  for (let count = 1; count <= 1_002; count++) first.saveFinished({ ...finished, finishedAtMs: count });
+  first.saveLimit("", "up", 20_000);
+  first.saveLimit("", "down", 30_000);
+  first.saveLimit("", "down", undefined);
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(second.limits(), [{ infoHash: "", direction: "up", bytesPerSecond: 20_000 }]);
+  assert.equal(second.finished().length, 1_000);
+  assert.deepEqual(second.finished().at(-1), { ...finished, finishedAtMs: 1_002 });
   second.close();
 });
 

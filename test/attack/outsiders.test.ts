@@ -165,6 +165,16 @@ describe("an outsider at a tracker", () => {
     assert.equal(await statusOf("/sync", mallory), 403);
   });
 
+  it("that asks for /metrics many times in one breath is answered once at most, and closed", async () => {
+    const request = "GET /metrics HTTP/1.1\r\nHost: tracker\r\n\r\n";
+    const { said } = await probe(trackerAddress, {}, Buffer.from(request.repeat(300)));
+    const answers = String(said).match(/^HTTP\/1\.1 200/gm)?.length ?? 0;
+    assert.ok(answers <= 1, `${answers} requests were answered`);
+    const { said: once } = await probe(trackerAddress, {}, Buffer.from(request));
+    assert.match(String(once), /^HTTP\/1\.1 200/);
+    assert.match(String(once), /^minitorrent_/m);
+  });
+
   it("with an account, but in no group, is told the same of a file that is there as of one that is not", async () => {
     const identity = await createDeviceIdentity();
     const client = await ApiClient.connect({ ...trackerAddress, identity });

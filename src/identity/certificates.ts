@@ -29,7 +29,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "./certificate-lifetimes.ts";
 import { namesKeyOf, openNames, sealNames } from "./member-names.ts";
 
-/** Certificates begin that long before they are made: the clock of who makes one may be ahead, that of who checks it behind. */
+/** Certificates begin this long before they are issued: the issuer's clock may be ahead, the checking peer's behind. */
 const CLOCK_SKEW_ALLOWANCE_MS = 2 * ALLOWED_CLOCK_SKEW_MS;
 
 /** What an uncompressed point of P-256 has before it in its SubjectPublicKeyInfo (RFC 5480, section 2), 04 the last. */
@@ -51,8 +51,8 @@ const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNING_ALGORITHM = { name: "ECDSA", hash: "SHA-256" } as const;
 
 /**
- * What the TLS ends here offer and take as signatures (RFC 8446, 4.2.3): ECDSA with P-256, the kind of all our keys. So a
- * certificate with any other kind of key ends in the handshake, before a line of this program sees it.
+ * Signature algorithms that TLS offers and accepts (RFC 8446, 4.2.3): ECDSA with P-256, used by all our keys. So a
+ * certificate with any other kind of key fails in the handshake, before this program sees it.
  */
 export const TLS_SIGNATURES = "ecdsa_secp256r1_sha256";
 
@@ -183,14 +183,14 @@ export async function issueMemberCertificate(
   return { certificatePem: certificate.toString("pem"), validUntilMs };
 }
 
-/** By fingerprint and key of the names. Parsing costs 1.5 ms, more than the rest of a handshake. */
+/** By fingerprint and names key. Parsing costs 1.5 ms, more than the rest of a handshake. */
 const readBefore = new Map<string, MemberIdentity>();
 
 /**
  * Reads the certificate that a peer showed; TLS has checked already that the group's CA issued it.
  *
  * @param der as `getPeerX509Certificate().raw` has it
- * @param namesKey of the group, as `namesKeyOf` has it
+ * @param namesKey of the group, from `namesKeyOf`
  * @throws MiniTorrentError PEER_REFUSED if it is not of the form that trackers issue
  */
 export function readMemberCertificate(der: Uint8Array, namesKey: string): MemberIdentity {
@@ -241,9 +241,9 @@ function spkiOf(der: Uint8Array): Uint8Array {
 }
 
 /**
- * The public key (SPKI, DER) of a certificate that a device or a tracker shows. Nothing but P-256 counts: our own keys are
- * of no other kind, and a stranger's key of another one is looked at no further. The DER is put together from the key's
- * point: OpenSSL's encoder takes five times as long, which thousands of clients that come at once would wait for.
+ * The public key (SPKI, DER) of a device's or a tracker's certificate. Only P-256 is accepted, since our own keys are
+ * of no other kind; other keys are not examined further. The DER is assembled from the key's
+ * point, since OpenSSL's encoder takes five times as long, which would delay thousands of clients connecting at once.
  *
  * @throws MiniTorrentError PEER_REFUSED for any other kind of key, and for one that cannot be read
  */
@@ -259,7 +259,7 @@ function p256KeyOf(certificate: X509Certificate): KeyObject {
   try {
     key = certificate.publicKey;
   } catch (error) {
-    // A kind of key that OpenSSL does not know, or a point that is not on its curve.
+    // A key type unknown to OpenSSL, or a point that is not on its curve.
     throw notP256(error);
   }
   if (key.asymmetricKeyType === "ec" && key.asymmetricKeyDetails?.namedCurve === P256_IN_OPENSSL) return key;

@@ -1,6 +1,6 @@
-// What a member's certificate says of them, sealed: a TLS server shows its certificate to whoever asks, before it knows who
-// that is. Trackers derive the key from the private key of the group's CA and give it to members with their certificates;
-// no torrent has it in it. It hides names from outsiders; what makes them true is the CA's signature around them.
+// Seals the names in members' certificates, since a TLS server presents its certificate before it has authenticated the
+// client. Trackers derive the key from the private key of the group's CA and give it to members with their certificates; no
+// torrent contains it. Sealing hides names from outsiders; the CA's signature authenticates them.
 import { createCipheriv, createDecipheriv, createPrivateKey, hkdfSync, randomBytes } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
 

@@ -1,5 +1,5 @@
 // Which certificate each tracker showed when it was first dialled, as SSH's known_hosts: trusted on first use, refused
-// when it changes. A fingerprint in tracker_info.txt stands above what was seen. Also which keys of other trackers a
+// when it changes. A fingerprint in tracker_info.txt overrides a pinned one. Also stores which keys of other trackers a
 // tracker vouched for (client/tracker-trust.ts decides what that is worth).
 import {
   chmodSync,
@@ -35,9 +35,9 @@ export class PinStore {
   readonly #database: DatabaseSync;
 
   /**
-   * Opens the file, or makes it (and its folder) for this user alone. Several processes may have it open.
+   * Opens the file, or creates it (and its folder) for this user alone. Several processes may have it open.
    *
-   * @throws MiniTorrentError DISK_FAILED if it is damaged, or cannot be made
+   * @throws MiniTorrentError DISK_FAILED if it is damaged or cannot be created
    */
   constructor(path: string) {
     this.#path = path;
@@ -45,7 +45,7 @@ export class PinStore {
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       if (!existsSync(path)) makeStore(path);
-      // Made whole under its name: one that is empty has lost its pins, and nobody is trusted anew for that.
+      // Created complete under its name, so an empty file means lost pins; it must not lead to new trust.
       if (statSync(path).size === 0) throw new Error("it is empty");
       chmodSync(path, PRIVATE_FILE_MODE);
       database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
@@ -94,7 +94,7 @@ export class PinStore {
           "fingerprint into its line.",
       );
     }
-    // Nothing is written for a tracker that is known: the disk may be full.
+    // No write for a known tracker, since the disk may be full.
     if (this.get(address) === undefined) {
       this.#attempt(() =>
         this.#database
@@ -122,7 +122,7 @@ export class PinStore {
   }
 
   /**
-   * Notes all the keys that a tracker vouches for now, in place of what it said before.
+   * Replaces the keys that a tracker vouches for.
    *
    * @param voucher the tracker's own fingerprint
    * @throws MiniTorrentError DISK_FAILED
@@ -187,7 +187,7 @@ export class PinStore {
   }
 }
 
-/** In one step, so that two processes that start together get one file, and no crash leaves half of it. */
+/** Atomic, so that processes that start together share one file and no crash leaves half of it. */
 function makeStore(path: string): void {
   const unfinished = `${path}.${process.pid}.new`;
   rmSync(unfinished, { force: true });
@@ -202,7 +202,7 @@ function makeStore(path: string): void {
     try {
       linkSync(unfinished, path);
     } catch {
-      // Another process was first, or the file system has no links.
+      // Another process was first, or the file system has no hard links.
       if (!existsSync(path)) renameSync(unfinished, path);
     }
   } finally {

@@ -1,26 +1,26 @@
-// Files for their owner alone that must be there after a power cut: written whole, under their name in one step. A name is
-// on disk only once its folder is (fsync(2)), so a rename that matters goes through here.
+// Writes files atomically and durably, readable by their owner alone. A name is on disk only after its folder was synced
+// (fsync(2)), so durable renames go through here.
 import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 export const PRIVATE_FILE_MODE = 0o600;
-/** Where a folder cannot be synced: some network and user-space file systems. */
+/** Errors of file systems that cannot sync a folder: some network and user-space ones. */
 const NO_FOLDER_SYNC: ReadonlySet<unknown> = new Set(["EINVAL", "ENOTSUP", "EPERM", "EISDIR"]);
 
-/** The file has that text, or what it had before, whatever happens meanwhile. */
+/** Writes the text atomically: after a crash the file has the new text or the old one. */
 export function writePrivate(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: PRIVATE_FILE_MODE, flush: true });
   renameDurably(`${path}.new`, path);
 }
 
-/** Returns once the new name is on disk, and the old one is not. */
+/** Renames the file; returns once the new name is on disk and the old one is gone. */
 export function renameDurably(from: string, to: string): void {
   renameSync(from, to);
   syncFolder(dirname(to));
   if (dirname(from) !== dirname(to)) syncFolder(dirname(from));
 }
 
-/** Returns once the names in that folder are on disk as they are now. */
+/** Syncs the folder; returns once its current names are on disk. */
 export function syncFolder(path: string): void {
   if (process.platform === "win32") return;
   const folder = openSync(path, "r");

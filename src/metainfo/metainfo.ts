@@ -54,7 +54,7 @@ export function checkFileName(fileName: string): void {
   if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(fileName)) refuse("has a control character, or a line's end");
   if (RESERVED_ON_WINDOWS.test(fileName)) refuse("is reserved on Windows");
   if (!fileName.isWellFormed()) refuse("is not well-formed Unicode");
-  // Two names that look the same, and are one on some file systems, would stand beside each other.
+  // Otherwise two names could look the same, and be one on some file systems.
   if (fileName.normalize() !== fileName) refuse("is not in Unicode normal form C");
 }
 

@@ -1,24 +1,24 @@
-// Keeps the trouble of one connection from everybody else: each of its handlers (events, timers, callbacks and the promises
-// that they leave behind) runs through the connection's guard. What a handler throws ends that connection. A process-wide
-// handler could not: it does not know whose fault it was.
+// Confines a failure to its connection: every handler of the connection (events, timers, callbacks and their promises) runs
+// through its guard, and an exception closes that connection. A process-wide handler could not, since it does not know which
+// connection failed.
 
-/** Makes of a handler one that never throws. `where` names it in the log. */
+/** Wraps a handler so that it never throws. `where` names it in the log. */
 export type Guard = <A extends readonly unknown[]>(
   where: string,
   handler: (...given: A) => unknown,
 ) => (...given: A) => void;
 
 /**
- * The guard of one connection.
+ * Creates the guard of one connection.
  *
- * @param onFault closes the connection, then counts and logs; what it throws itself has nobody left to be told
+ * @param onFault closes the connection, then counts and logs; its own exceptions are dropped
  */
 export function guardOf(onFault: (error: unknown, where: string) => void): Guard {
   const fail = (error: unknown, where: string): void => {
     try {
       onFault(error, where);
     } catch {
-      // Closing comes first in every `onFault`: what failed is the report, and there is no other.
+      // Every `onFault` closes first, so what failed is the report, and there is no other way to report it.
     }
   };
   return (where, handler) =>

@@ -53,8 +53,8 @@ export function writeError(error: unknown, path: string): MiniTorrentError {
 }
 
 /**
- * What stands against reading a path that somebody typed, and what to do: one table for files to share, tracker files and
- * password files. undefined: the disk itself refuses.
+ * Why a typed path cannot be read, and what to do: one table for files to share, tracker files and
+ * password files. undefined: the disk itself failed.
  */
 const READ_PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly remedy: string }>> = {
   ENOENT: { code: "FILE_NOT_FOUND", remedy: "there is no file of that name: check the path" },
@@ -81,7 +81,7 @@ const READ_PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonl
   ESTALE: { code: "FILE_CHANGED", remedy: "its network file system replaced it meanwhile: try again" },
 };
 
-/** Why a path cannot be read, as the end of a sentence; undefined: none of what people can resolve at the path. */
+/** Why a path cannot be read, as the end of a sentence; undefined: not a problem that can be solved at the path. */
 export function readProblem(error: unknown): string | undefined {
   return READ_PROBLEMS[errnoOf(error) ?? ""]?.remedy;
 }
@@ -100,7 +100,7 @@ export function fileChanged(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError("FILE_CHANGED", `${path} changed meanwhile: share it again.`, { cause });
 }
 
-/** For a file whose size is not how many bytes it gives, such as those of /proc and /sys: it cannot be served in pieces. */
+/** For a file that yields more or fewer bytes than its size, as in /proc and /sys: it cannot be served in pieces. */
 export function sizeUntrue(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "NOT_A_FILE",
@@ -109,7 +109,7 @@ export function sizeUntrue(path: string, cause?: unknown): MiniTorrentError {
   );
 }
 
-/** For a part file that something else has written to. */
+/** For a part file that another program has written to. */
 export function changedOnDisk(path: string, pieceCount: number): string {
   const what = pieceCount === 1 ? "A piece" : `${pieceCount} pieces`;
   return `${what} of ${path} changed on disk after it was verified, so another program is writing to that file. The changed pieces are fetched again.`;

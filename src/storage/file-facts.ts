@@ -27,7 +27,7 @@ export function fileIdOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${birthtimeNs}`;
 }
 
-/** Another value after every change of the file: its length and its times, of which nobody can set the last. */
+/** A value that differs after every change of the file: its length and its times, of which ctime cannot be set. */
 export async function changeOf(handle: FileHandle): Promise<string> {
   const { size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
   return `${size}:${mtimeNs}:${ctimeNs}`;

@@ -41,7 +41,7 @@ export async function hashFile(path: string, options: HashFileOptions): Promise<
   const { handle, facts } = await openRegularFile(path);
   try {
     if (facts.lengthBytes > MAX_FILE_LENGTH_BYTES) throw tooLarge(path, facts.lengthBytes);
-    // Files that are made as they are read say 0, or a page, whatever is in them.
+    // Files generated on reading report a size of 0 or one page.
     const { bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, facts.lengthBytes);
     if (bytesRead > 0) throw await whyNotAsLong(path, handle, facts);
     const pieceLengthBytes = options.pieceLengthBytes ?? choosePieceLengthBytes(facts.lengthBytes);
@@ -60,7 +60,7 @@ export async function hashFile(path: string, options: HashFileOptions): Promise<
   }
 }
 
-/** More or fewer bytes came than the file's size says: it was written to meanwhile, or it always says another size. */
+/** The file yielded more or fewer bytes than its size: it changed meanwhile, or its reported size is never right. */
 async function whyNotAsLong(path: string, handle: FileHandle, facts: FileFacts): Promise<MiniTorrentError> {
   return isSameFacts(facts, factsOf(await handle.stat())) ? sizeUntrue(path) : fileChanged(path);
 }

@@ -1,6 +1,6 @@
 // The file system's side of a download: NAME.part, sparse at its full length from the start, and how it takes its name.
-// Never follows a symbolic link, never writes to a file that it did not make: a part file is known by its id, which is noted
-// before it gets the name that others can see, and never by how it looks.
+// Never follows a symbolic link, and never writes to a file that it did not create: a part file is recognised by its id, which
+// is recorded before the file gets its visible name, and never by its appearance.
 import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { copyFile, type FileHandle, link, lstat, open, rename, rm, unlink } from "node:fs/promises";
@@ -16,7 +16,7 @@ const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])
 const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EISDIR", "EBADF"]);
 /** `st_blocks` counts in units of 512 bytes (POSIX), whatever the file system's block is. */
 const STAT_BLOCK_BYTES = 512;
-/** Of a part file while it is made. It says whose it is to whoever finds one that a power cut has left. */
+/** Suffix of a part file during creation. It identifies leftovers of a power cut to a person who finds one. */
 const UNNAMED_SUFFIX = ".minitorrent-new";
 
 export interface OpenPart {
@@ -33,18 +33,18 @@ export interface PartFileOptions {
   /** NAME.part. */
   readonly path: string;
   readonly lengthBytes: number;
-  /** The download owns the file of that name; otherwise one that is there is somebody else's. */
+  /** True if the download owns the file of that name; otherwise an existing one belongs to another program. */
   readonly isOwn: boolean;
-  /** Where the file is made before it takes its name: a name that nobody else uses. @default a random one beside it */
+  /** Temporary name for creation, which nobody else uses. @default a random one beside it */
   readonly unnamedPath?: string;
-  /** Most bytes that are still to be written. */
+  /** Upper bound of the bytes still to be written. */
   readonly missingBytes: number;
-  /** What others are still to write to that disk. @default 0 */
+  /** Bytes that other downloads still have to write to that disk. @default 0 */
   readonly promisedBytes?: number;
   /**
-   * Notes which file it is before it takes its name: then no crash leaves a part file that nobody knows of.
+   * Records the file before it gets its name, so that no crash leaves an unknown part file.
    *
-   * @param part `facts` and `fileId` of the file that was made
+   * @param part `facts` and `fileId` of the created file
    */
   readonly onMade?: (part: Pick<OpenPart, "facts" | "fileId">) => void;
 }
@@ -59,12 +59,12 @@ export async function openPart(options: PartFileOptions): Promise<OpenPart> {
   return own === undefined ? await makePart(options) : await continuePart(own, options);
 }
 
-/** A name beside the part file in which it is made: nobody else knows it. */
+/** A random temporary name beside the part file. */
 export function unnamedPathOf(partPath: string, token: string): string {
   return join(dirname(partPath), `.${token}${UNNAMED_SUFFIX}`);
 }
 
-/** Removes what a crash left of a part file that was being made. @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED */
+/** Removes what a crash during creation left. @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED */
 export async function removeUnnamed(unnamedPath: string): Promise<void> {
   try {
     await rm(unnamedPath, { force: true });
@@ -96,7 +96,7 @@ async function makePart(options: PartFileOptions): Promise<OpenPart> {
   try {
     if ((await lstatIfThere(path)) !== undefined) throw notOurs(path);
     handle = await open(unnamedPath, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL);
-    // A file that was just made is a regular one, and empty.
+    // A freshly created file is a regular file, and empty.
     await stretch(handle, { size: 0, blocks: 0 }, options);
     const stats = await handle.stat({ bigint: true });
     const made = { facts: factsOfExact(stats), fileId: fileIdOf(stats) };
@@ -110,7 +110,7 @@ async function makePart(options: PartFileOptions): Promise<OpenPart> {
   }
 }
 
-/** Gives the file its full length, if the disk has room for what is missing. */
+/** Extends the file to its full length, if the disk has room for the missing bytes. */
 async function stretch(
   handle: FileHandle,
   before: { readonly size: number; readonly blocks: number },
@@ -150,7 +150,7 @@ export async function takeName(
 }
 
 /**
- * Gives a part file another name, on another file system by copying it. Nothing is overwritten.
+ * Renames a part file, by copying if the target is on another file system. Never overwrites.
  *
  * @throws MiniTorrentError FILE_EXISTS, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
  */
@@ -185,7 +185,7 @@ export async function removePart(path: string, own: Stats): Promise<void> {
   }
 }
 
-/** The file of that name, if there is one. */
+/** Opens the file of that name, if there is one. */
 async function openOwn(path: string): Promise<FileHandle | undefined> {
   try {
     return await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
@@ -195,7 +195,7 @@ async function openOwn(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** `link` and `unlink`, not `rename`: that would replace a file that has appeared there meanwhile. */
+/** Uses `link` and `unlink`, since `rename` would replace a file that has appeared meanwhile. */
 async function takePartName(unnamedPath: string, path: string): Promise<void> {
   try {
     await link(unnamedPath, path);
@@ -229,7 +229,7 @@ async function linkWithoutOverwriting(own: Stats, partPath: string, destinationP
   if (old !== undefined && isSameFile(own, old)) await unlink(partPath);
 }
 
-/** Claims the name with an empty file, which the other then replaces. */
+/** Claims the name with an empty file, which a rename then replaces. */
 async function renameOntoClaim(
   oldPath: string,
   newPath: string,

@@ -1,6 +1,6 @@
 // Reads parts of one torrent's verified pieces in wire form, to be sent, through the cache of the process. A file that was
-// changed or removed meanwhile is found out before a byte of it gets out; from then on nothing is read of it. A part file
-// changes with every piece that is written to it: of that one each piece is compared before it is read.
+// changed or removed is detected before any of it is sent; from then on nothing of it is read. A part file changes with every
+// written piece, so each of its pieces is verified before it is read.
 import { fstat, type Stats } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
@@ -12,8 +12,8 @@ import type { HeldFile } from "./held-file.ts";
 import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
 
 /**
- * A piece that was compared, or written, is not compared again for so long: most pieces are passed on right after they came,
- * and of a long one each part is read on its own.
+ * A piece is not verified again for this long after it was verified or written: most pieces are sent on right after they arrive,
+ * and each part of a long piece is read separately.
  */
 const TRUSTED_MS = 5_000;
 
@@ -24,7 +24,7 @@ export interface PieceReaderOptions {
   readonly cache: FrameCache;
   /** It is verified and written. */
   hasPiece(pieceIndex: number): boolean;
-  /** It is not what was verified any more. */
+  /** True once it is no longer the verified file. */
   onLost(pieceIndex: number): void;
   /** How the file is to be; undefined while it is still being written. */
   expected(): FileFacts | undefined;
@@ -34,7 +34,7 @@ export class PieceReader {
   readonly #options: PieceReaderOptions;
   /** Why the file is not read any more. */
   #broken: MiniTorrentError | undefined;
-  /** Pieces of a part file that are right, until when, on performance.now()'s clock; the first to end comes first. */
+  /** Recently verified pieces of a part file → expiry on performance.now()'s clock, earliest first. */
   readonly #trustedUntilMs = new Map<number, number>();
 
   constructor(options: PieceReaderOptions) {
@@ -87,7 +87,7 @@ export class PieceReader {
     });
   }
 
-  /** The piece was verified and written a moment ago. */
+  /** The piece has just been verified and written. */
   written(pieceIndex: number): void {
     const nowMs = performance.now();
     this.#trustedUntilMs.delete(pieceIndex);
@@ -103,7 +103,7 @@ export class PieceReader {
     return (this.#trustedUntilMs.get(pieceIndex) ?? 0) > performance.now();
   }
 
-  /** @throws MiniTorrentError FILE_CHANGED if the piece is not on disk any more; DISK_FAILED */
+  /** @throws MiniTorrentError FILE_CHANGED if the piece on disk has changed; DISK_FAILED */
   async #compare(pieceIndex: number): Promise<void> {
     const { file, metainfo, disk, onLost } = this.#options;
     const { geometry } = metainfo;

@@ -27,7 +27,7 @@ export interface DownloadStoreOptions extends StorageResources {
   readonly resume?: boolean;
   /** What other downloads are still to write to that disk: it is not promised twice. @default 0 */
   readonly promisedBytes?: number;
-  /** Where a part file is made, and who notes it before it takes its name (see `openPart`). */
+  /** Temporary name of a part file, and the callback that records it before it gets its name (see `openPart`). */
   readonly unnamedPath?: PartFileOptions["unnamedPath"];
   readonly onMade?: PartFileOptions["onMade"];
 }
@@ -205,11 +205,11 @@ export class PieceStore {
   }
 
   /**
-   * The download is complete: reads every piece back and compares it, compares the whole file's SHA-1, makes it durable, and
-   * gives it its name. Pieces are read on as before.
+   * Finishes a complete download: verifies every piece on disk and the whole file's SHA-1, makes the file durable, and
+   * gives it its name. Reads stay possible.
    *
    * @returns how the file is, for the profile
-   * @throws MiniTorrentError CORRUPT_FILE if the SHA-1 is not that of the metainfo, or what is on disk is not what was
+   * @throws MiniTorrentError CORRUPT_FILE if the SHA-1 is not the metainfo's, or the disk does not return what was
    * verified; FILE_EXISTS if the name is taken;
    * FILE_CHANGED, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED. The download is as it was, and can be finished again.
    */
@@ -321,8 +321,8 @@ export class PieceStore {
   }
 
   /**
-   * What was written is on disk, and is what a read of it returns: something else may have written to the file since. That
-   * nothing has done so in the meantime is seen by the file's time of change, which nobody can set.
+   * Flushes the file and verifies what a read returns, since another program may have written to it. A later change shows
+   * in the file's change time (ctime), which nobody can set.
    *
    * @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED
    */

@@ -92,7 +92,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
   });
 }
 
-/** What is said of a certificate that is refused because of the time, here or, as its TLS alert says, by the peer. */
+/** The sentence for a certificate refused as expired or not yet valid, here or by the peer (from its TLS alert). */
 function timeFailureOf(error: Error): string | undefined {
   const code = "code" in error ? String(error.code) : "";
   if (code === "CERT_NOT_YET_VALID") {

@@ -160,7 +160,7 @@ export class Listener {
     this.#waiting.leave(visitor);
   }
 
-  /** For a torrent that is not here there is no context but the server's own, without a certificate: TLS says so. */
+  /** An unknown torrent gets the server's own context, without a certificate, so that TLS fails. */
   #chooseContext(name: string, done: (error: Error | null, context?: SecureContext) => void): void {
     try {
       const credentials = INFO_HASH.test(name) ? this.#options.credentialsFor(name) : undefined;

@@ -55,7 +55,7 @@ export class PeerSocket implements PeerLink {
   readonly #socket: TLSSocket;
   readonly #intake: Intake;
   readonly #log: Logger;
-  /** Of all that the socket, its timers and its queue call. */
+  /** Wraps all handlers of the socket, its timers and its queue. */
   readonly #guard: Guard = guardOf((error) => this.#closeFor(error));
   readonly #queue: SendQueue;
   readonly #ticker: NodeJS.Timeout;
@@ -103,7 +103,7 @@ export class PeerSocket implements PeerLink {
     this.#watchCertificate();
     socket.on("error", (error) => this.close(`the connection failed: ${error.message}`));
     socket.on("end", () => this.close("the peer closed the connection"));
-    // Each by itself: whatever fails, the other is done.
+    // One guard each, so that a failure of one does not skip the other.
     socket.on(
       "close",
       this.#guard("end", () => this.#gone()),
@@ -244,7 +244,7 @@ export class PeerSocket implements PeerLink {
     this.#queue.close();
   }
 
-  /** When the connection goes, or at `start` when it went before. */
+  /** Called when the connection closes, or at `start` if it closed before. */
   #tellClosed(): void {
     const listener = this.#listener;
     if (listener === undefined || this.#isClosedTold) return;

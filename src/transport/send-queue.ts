@@ -19,7 +19,7 @@ interface Waiting {
 export interface SendQueueOptions {
   /** Writes one buffer; calls back when it may change again, also when the write failed. */
   readonly write: (bytes: Uint8Array, written: () => void) => void;
-  /** What this calls later, it calls through the connection's guard. */
+  /** The connection's guard, for deferred calls. */
   readonly guard: Guard;
   /** There is room for blocks again, after `sendBlocks` returned false. */
   readonly onRoom: () => void;

@@ -1,49 +1,49 @@
-// Whether this machine's wall clock may be believed: judged by a clock that never jumps, by the other trackers' clocks and
-// by the newest stamp that was written here before. While it may not, nothing is written for clients, and what the tracker
-// has to stamp itself gets the time that would be right without the jump. Decides only; who asks acts.
+// Decides whether this machine's wall clock can be trusted, by a monotonic clock, the other trackers' clocks and the newest
+// stamp written here. While it cannot, nothing is written for clients, and the tracker's own writes are stamped with the time
+// without the jump. It only decides; its callers act.
 import { formatClockDifference } from "../../api/clock-difference.ts";
 import { MAX_AHEAD_MS } from "./stamp.ts";
 
-/** Trackers and clients may be 10 minutes off: what an NTP client corrects by less is no jump. */
+/** Trackers' and clients' clocks may be 10 minutes off, so a smaller correction, such as by NTP, is not a jump. */
 const MAX_STEP_MS = 10 * 60 * 1000;
-/** A reading of another tracker counts for so long after it was heard: beats come every second. */
+/** How long a reading of another tracker's clock counts; beats come every second. */
 const READING_LIFETIME_MS = 15_000;
-/** A clock that was set is believed after so long if another tracker that is in doubt itself has the same time: both were set. */
+/** A set clock is trusted after this time if another tracker that doubts its own clock has the same time: both were set. */
 const CONFIRM_MS = 60_000;
-/** And after so long if no other tracker can be heard: a wrong time that is noticed and taken back takes less. */
+/** And after this time if no other tracker is reachable: a wrong time that a person notices is corrected sooner. */
 const ALONE_MS = 10 * 60 * 1000;
-/** Of two that differ, the one whose clock has been steady for longer is believed, if it is longer by this. */
+/** Of two differing clocks, the one that has been steady for longer is trusted, if it is longer by this much. */
 const STEADIER_MS = 60_000;
-/** How long a clock is said to have been steady that whoever runs the tracker calls right: longer than any other. */
+/** Reported steadiness of a clock that the operator accepted: longer than any other. */
 const STEADY_SINCE_EVER_MS = 100 * 365 * 24 * 60 * 60 * 1000;
-/** Between two readings of the clocks that agree this well nothing has jumped; the timers' own inexactness is far less. */
+/** Two readings that agree this closely exclude a jump; timer inaccuracy is far smaller. */
 const QUICK_LOOK_MS = 1_000;
 
-/** What one tracker tells another of its clock. */
+/** A tracker's report of its clock to another one. */
 export interface ClockReading {
   /** Its wall clock, milliseconds since 1970. */
   readonly nowMs: number;
-  /** It does not believe that clock itself. */
+  /** True if it distrusts that clock itself. */
   readonly isDoubted: boolean;
-  /** For how long that clock has run without being set. */
+  /** How long that clock has run without being set. */
   readonly steadyForMs: number;
 }
 
-/** Why the wall clock is not believed. */
+/** Why the wall clock is distrusted. */
 export interface ClockDoubt {
   readonly why: "jumped" | "behind its past" | "unlike other trackers";
   /** How far the wall clock seems to be ahead of the right time; negative: behind. */
   readonly aheadMs: number;
-  /** For whoever runs the tracker, after "it cannot write: ": what is wrong and what to do. */
+  /** For the operator, after "it cannot write: ": what is wrong and what to do. */
   readonly sentence: string;
 }
 
 export interface ClockSources {
   /** Milliseconds since 1970; may be set at any moment. */
   readonly wallMs: () => number;
-  /** Never set; may stand still while the machine sleeps. Read often. */
+  /** Monotonic; may stop while the machine sleeps. Read often. */
   readonly monotonicMs: () => number;
-  /** Never set, and goes on while the machine sleeps. Read seldom: it may cost a system call or a file. */
+  /** Monotonic, and runs while the machine sleeps. Read seldom, since it may cost a system call or a file. */
   readonly bootMs: () => number;
 }
 
@@ -55,22 +55,22 @@ interface HeardReading {
 export class ClockGuard {
   readonly #sources: ClockSources;
   readonly #heard = new Map<string, HeardReading>();
-  /** Wall clock minus boot clock as it was when it was believed last. */
+  /** Wall clock minus boot clock when it was last trusted. */
   #offsetMs: number;
-  /** What it was before a clock that had been set was believed: that clock may have been wrong, and be set back. */
+  /** The offset before a set clock was trusted, which may have been wrong and may be set back. */
   #formerOffsetMs: number | undefined;
-  /** Boot clock when the wall clock was last taken as it is. */
+  /** Boot clock when the wall clock was last accepted as it is. */
   #steadySinceMs: number;
-  /** A wall clock that is not believed: its offset, and since when it has been that. */
+  /** A distrusted wall clock: its offset, and since when it has had it. */
   #setTo: { readonly offsetMs: number; readonly sinceMs: number } | undefined;
-  /** The newest stamp that was made here, milliseconds since 1970. */
+  /** The newest stamp made here, in milliseconds since 1970. */
   #pastMs = 0;
-  /** The clock was believed since the start: where it is behind the past now, that came of what it was set to since. */
+  /** The clock was trusted at some time since the start: if it is behind the last stamp now, it was set since. */
   #wasBelieved = false;
   #doubt: ClockDoubt | undefined;
-  /** The offset of a clock that whoever runs the tracker said is right: the others are the ones to yield. */
+  /** The offset of a clock that the operator accepted; the other trackers yield to it. */
   #acceptedOffsetMs: number | undefined;
-  /** The clocks when they were compared last. */
+  /** The clocks at the last comparison. */
   #looked: { readonly wallMs: number; readonly monotonicMs: number; readonly believedMs: number };
 
   constructor(sources: ClockSources) {
@@ -82,20 +82,20 @@ export class ClockGuard {
     this.#looked = { wallMs, monotonicMs: sources.monotonicMs(), believedMs: wallMs };
   }
 
-  /** The time that stamps and certificates get: the wall clock's, or without its jump. Milliseconds since 1970. */
+  /** The time for stamps and certificates: the wall clock's, or the one without the jump. Milliseconds since 1970. */
   nowMs(): number {
     this.#lookQuickly();
     if (this.#doubt === undefined) return this.#sources.wallMs();
     return this.#looked.believedMs + (this.#sources.monotonicMs() - this.#looked.monotonicMs);
   }
 
-  /** Why nothing may be written now; undefined while the clock is believed. */
+  /** Why nothing may be written now; undefined while the clock is trusted. */
   get doubt(): ClockDoubt | undefined {
     this.#lookQuickly();
     return this.#doubt;
   }
 
-  /** What the other trackers are told. */
+  /** The report for the other trackers. */
   reading(): ClockReading {
     const isDoubted = this.doubt !== undefined;
     const steadyForMs = this.#sources.bootMs() - this.#steadySinceMs;
@@ -107,7 +107,7 @@ export class ClockGuard {
     this.look();
   }
 
-  /** Whoever runs the tracker says that the wall clock is right as it is now. */
+  /** The operator confirms that the wall clock is right now. */
   accept(): void {
     const bootMs = this.#sources.bootMs();
     this.#offsetMs = this.#sources.wallMs() - bootMs;
@@ -118,10 +118,10 @@ export class ClockGuard {
   }
 
   /**
-   * Compares the clocks. To be called every second.
+   * Compares the clocks. Call it every second.
    *
-   * @param latestMs the newest stamp that was made here, in this run or an earlier one: a clock far behind it is wrong, or
-   * was wrong then
+   * @param latestMs the newest stamp made here, in this run or an earlier one: a clock far behind it is wrong, or
+   * was wrong when it was made
    */
   look(latestMs = this.#pastMs): void {
     const wallMs = this.#sources.wallMs();
@@ -169,7 +169,7 @@ export class ClockGuard {
     return this.#outvotedBy(alike.length + 1, unlike, bootMs);
   }
 
-  /** Of a clock that was set, and that no other tracker says anything of which is not in doubt itself. */
+  /** For a set clock without a reachable tracker that trusts its own clock. */
   #isLikely(offsetMs: number, bootMs: number, behindMs: number, alike: readonly PeerClock[]): boolean {
     if (this.#setTo === undefined || !isNear(this.#setTo.offsetMs, offsetMs)) {
       this.#setTo = { offsetMs, sinceMs: bootMs };
@@ -179,7 +179,7 @@ export class ClockGuard {
     return behindMs <= MAX_AHEAD_MS && setForMs >= (alike.length > 0 ? CONFIRM_MS : ALONE_MS);
   }
 
-  /** More trackers agree on another time than on the one here; or as many, and theirs is the more likely. */
+  /** True if more trackers agree on another time than on this one, or as many and theirs is more likely right. */
   #outvotedBy(votes: number, unlike: readonly PeerClock[], bootMs: number): ClockDoubt | undefined {
     for (const peer of unlike) {
       const others = unlike.filter(({ aheadMs }) => Math.abs(aheadMs - peer.aheadMs) <= MAX_AHEAD_MS).length;
@@ -205,7 +205,7 @@ export class ClockGuard {
 
 interface PeerClock {
   readonly name: string;
-  /** How far this machine's wall clock is ahead of that tracker's. */
+  /** This machine's wall clock minus that tracker's. */
   readonly aheadMs: number;
   readonly isDoubted: boolean;
   readonly steadyForMs: number;
@@ -215,7 +215,7 @@ function isNear(offsetMs: number, otherMs: number): boolean {
   return Math.abs(offsetMs - otherMs) <= MAX_STEP_MS;
 }
 
-/** Of two that differ, and nobody else to ask: which one is more likely to be wrong. Both ends decide alike. */
+/** Whether this clock, of two that differ, is the one more likely wrong. Both trackers come to the same result. */
 function yieldsTo(other: PeerClock, steadyForMs: number): boolean {
   const steadierByMs = steadyForMs - other.steadyForMs;
   return Math.abs(steadierByMs) > STEADIER_MS ? steadierByMs < 0 : other.aheadMs > 0;

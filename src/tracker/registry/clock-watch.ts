@@ -1,5 +1,5 @@
-// Looks every second whether this tracker's wall clock may be believed (clock-guard.ts), tells its owner when that changes,
-// and has the registry go on under a new origin when stamps were made by a clock that was far ahead and is right again.
+// Checks every second whether this tracker's wall clock can be trusted (clock-guard.ts), and reports changes to its owner. When
+// a clock that was far ahead is right again, the registry continues under a new origin.
 import type pino from "pino";
 import { formatClockDifference } from "../../api/clock-difference.ts";
 import type { ClockDoubt, ClockGuard } from "./clock-guard.ts";
@@ -14,7 +14,7 @@ export interface ClockWatchOptions {
   readonly registry: Pick<Registry, "latestStamp" | "renewOrigin">;
   readonly clock: Clock;
   readonly log: pino.Logger;
-  /** The clock is in doubt from now on, for another reason than before, or (undefined) no more. */
+  /** The reason for distrust has changed; undefined: the clock is trusted again. */
   readonly onChanged: (doubt: ClockDoubt | undefined) => void;
 }
 
@@ -28,18 +28,18 @@ export class ClockWatch {
     this.#lookAgain();
   }
 
-  /** Why nothing may be written at this very moment. */
+  /** Why nothing may be written at this moment. */
   get doubt(): ClockDoubt | undefined {
     this.check();
     return this.#options.guard.doubt;
   }
 
-  /** Tells the owner now if something has changed since it looked last. To be called before anything is written. */
+  /** Reports a change since the last check at once. Call it before every write. */
   check(): void {
     if (this.#options.guard.doubt?.why !== this.#told) this.#look();
   }
 
-  /** Whoever runs the tracker says that the clock is right. */
+  /** The operator confirms that the clock is right. */
   accept(): void {
     this.#options.guard.accept();
     this.#look();
@@ -64,7 +64,7 @@ export class ClockWatch {
     onChanged(doubt);
   }
 
-  /** Rows keep the stamps that they have, and are replaced all the same (see Transaction); new ones get the right time. */
+  /** Existing rows keep their stamps and can still be replaced (see Transaction); new ones get the right time. */
   #leaveFuture(): void {
     const { guard, registry, log } = this.#options;
     const aheadMs = stampMs(registry.latestStamp) - guard.nowMs();
@@ -74,7 +74,7 @@ export class ClockWatch {
       const ahead = formatClockDifference(aheadMs);
       log.warn({ origin, ahead }, "the clock was ahead when rows were written; going on under a new origin");
     } catch (error) {
-      log.error({ err: error }, "no new origin could be noted; it is tried again"); // the disk: who watches it knows
+      log.error({ err: error }, "no new origin could be noted; it is tried again"); // a disk error, which is reported elsewhere
     }
   }
 }

@@ -1,8 +1,8 @@
-// What an error of SQLite says of the disk: which of them mean that nothing can be written for now, and which error a
-// caller is told. https://sqlite.org/rescode.html
+// Maps SQLite's errors to disk trouble: which of them mean that nothing can be written for now, and which error a caller
+// gets. https://sqlite.org/rescode.html
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 
-/** Why the registry cannot be written; or, of a damaged one, not even be read. */
+/** Why the registry cannot be written, or if damaged, not even be read. */
 export type DiskTrouble = "disk-full" | "disk-read-only" | "disk-failed" | "registry-damaged";
 
 const SQLITE_ERROR = 1;
@@ -15,12 +15,12 @@ const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_FORMAT = 24;
 const SQLITE_NOTADB = 26;
-/** The file is shorter than its header says. */
+/** The file is shorter than its header claims. */
 const SQLITE_IOERR_SHORT_READ = 522;
 /** The file was moved or removed under SQLite, which then writes no more to it. */
 const SQLITE_READONLY_DBMOVED = 1032;
 
-/** The disk's trouble that the error stands for; undefined for any other error. */
+/** The disk trouble behind an error; undefined for other errors. */
 export function diskTroubleOf(error: unknown): DiskTrouble | undefined {
   if (error instanceof MiniTorrentError) {
     return error.code === "REGISTRY_DAMAGED" ? "registry-damaged" : diskTroubleOf(error.cause);
@@ -50,7 +50,7 @@ export function isSqliteError(error: unknown): error is Error & { readonly errco
   return error instanceof Error && "errcode" in error && typeof error.errcode === "number";
 }
 
-/** The error as one of ours, if it is the disk's. */
+/** A disk error as a MiniTorrentError; other errors unchanged. */
 export function asDiskError(error: unknown, path: string): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   if (isSqliteError(error)) {
@@ -84,7 +84,7 @@ export function asDiskError(error: unknown, path: string): MiniTorrentError {
   return asMiniTorrentError(error);
 }
 
-/** What opening it threw, as one of ours. A table, index or column that is not there means damage then. */
+/** An error of opening as a MiniTorrentError. A missing table, index or column then means damage. */
 export function asOpeningError(error: unknown, path: string): MiniTorrentError {
   const isDamage =
     diskTroubleOf(error) === "registry-damaged" ||
@@ -96,7 +96,7 @@ export function asOpeningError(error: unknown, path: string): MiniTorrentError {
   return new MiniTorrentError("REGISTRY_DAMAGED", `${path} is damaged (${reason}).`, { cause: error });
 }
 
-/** The upper bits of an error code tell apart kinds of one code. */
+/** The upper bits of an extended result code distinguish variants of the primary code. */
 function primaryCode({ errcode }: { readonly errcode: number }): number {
   return errcode & 0xff;
 }

@@ -9,7 +9,7 @@ export interface PendingPush {
   readonly origin: OriginId;
   /** The highest seq that was pushed. */
   readonly upTo: number;
-  /** Lets whoever waits for the write go on. @param isStored the other tracker has it on disk */
+  /** Resolves the push. @param isStored true if the other tracker has it on disk */
   readonly letGo: (isStored: boolean) => void;
 }
 
@@ -24,7 +24,7 @@ export class PendingPushes {
     this.#timedOut = timedOut;
   }
 
-  /** @returns the push's number, and what resolves when it is let go: to true if the other tracker has stored it */
+  /** @returns the push's number, and a promise that resolves to true if the other tracker has stored it */
   add(origin: OriginId, upTo: number): { id: number; letGo: Promise<boolean> } {
     const id = this.#nextId++;
     const cancelTimer = this.#clock.setTimer(ANSWER_TIMEOUT_MS, () =>

@@ -23,7 +23,7 @@ import {
   type VersionVector,
 } from "./registry.ts";
 
-/** Of each kind, for who keeps up with what is written (known-members.ts): some 150 bytes each. */
+/** Revisions remembered for each kind, for caches that follow writes (known-members.ts): some 150 bytes each. */
 const PLACES_REMEMBERED = 2_000;
 const SCHEMA_VERSION = 7;
 const SCHEMA = `
@@ -46,8 +46,8 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 /**
- * Entries of a derivation, and the lists that they are on. All of it follows from the rows: it is made anew when it is not
- * there, or of another version.
+ * Entries of a derivation, and their lists. They follow from the rows, and are rebuilt when they are missing
+ * or of another version.
  */
 const DERIVED_SCHEMA = `
   CREATE TABLE IF NOT EXISTS derived (
@@ -59,7 +59,7 @@ const DERIVED_SCHEMA = `
 `;
 const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id, is_retry, paid_by";
 /**
- * What a row takes in the file beside its key and value: stamp, origin, numbers, a write id of 36 characters, and its
+ * Overhead of a row in the file beside its key and value: stamp, origin, numbers, a write id of 36 characters, and its
  * entries in the indexes of history and writes. Measured with 20,000 rows of each kind: a test holds it within a sixth.
  */
 const ROW_OVERHEAD_BYTES = 290;
@@ -67,12 +67,12 @@ const ROW_OVERHEAD_BYTES = 290;
 const DIGEST_BITS = 256;
 /** `since` stops at about this many bytes of values: a chunk of file rows must not become a message of 100 MB. */
 const MAX_SINCE_BYTES = 1024 * 1024;
-/** A `LIMIT` of SQLite that is none. */
+/** SQLite's `LIMIT` for no limit. */
 const NO_LIMIT = -1;
 /** In SQLite's order every blob comes after every text: no upper bound. */
 const AFTER_ALL_TEXT = new Uint8Array(0);
 
-/** Of a claim `r`: no earlier one is live on a name that counts as the same. */
+/** True for a claim `r` if no earlier live claim is on a name that counts as the same. */
 const HAS_NO_RIVAL = `(r.alike = '' OR NOT EXISTS (
   SELECT 1 FROM record AS rival INDEXED BY record_alike WHERE rival.kind = r.kind AND rival.alike = r.alike
     AND rival.alike <> '' AND rival.value IS NOT NULL AND rival.claim_id < r.claim_id))`;
@@ -87,15 +87,15 @@ export interface TableFace {
   readonly check: RowCheck | undefined;
 }
 
-/** A look at every row in turn, while others are written. */
+/** A check of every row in turn, concurrent with writes. */
 interface RowCheck {
-  /** Rows up to this one are in `digest`, as they are now. */
+  /** `digest` covers the rows up to this one, in their current state. */
   readonly upToRowid: number;
   readonly digest: bigint;
 }
 
 type Row = Record<string, SQLOutputValue>;
-/** `incomplete`: how it came that not all is here that was acknowledged (see SqliteRegistry.incomplete). */
+/** `incomplete`: why acknowledged rows are missing (see SqliteRegistry.incomplete). */
 type StateName = "digest" | "clock" | "incomplete" | "derivation" | `note ${string}`;
 
 export class RecordTable implements RevisedReader, DerivationReader {
@@ -109,7 +109,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
   /** What the open transaction adds to each total: many of its rows add to the same one. */
   #totalChanges = new Map<string, number>();
   readonly #revisions = new Map<RecordKind, number>();
-  /** By kind: where the rows were written that made its latest revisions, oldest first. */
+  /** By kind: keys written by its latest revisions, oldest first. */
   readonly #places = new Map<RecordKind, RecordPlace[]>();
   #check: RowCheck | undefined;
 
@@ -164,7 +164,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     );
   }
 
-  /** The same text for claims of which only one can stand. */
+  /** Equal for claims of which only one can stand. */
   contestOf(kind: RecordKind, name: string): string {
     return recordKey(kind, this.#alikeOf(kind, name) || name);
   }
@@ -233,7 +233,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return row && text(row.key);
   }
 
-  /** Ids of all live claims on a name and those that count as the same, lowest first. */
+  /** Ids of all live claims on a name and on names that count as the same, lowest first. */
   liveClaims(kind: RecordKind, name: string): Stamp[] {
     const alike = this.#alikeOf(kind, name);
     const { liveClaims, liveClaimsAlike } = this.#statements;
@@ -254,7 +254,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     this.#statements.removePendingClaim.run(claimId);
   }
 
-  /** Who pays for the row in that place, tombstone or not; undefined if there is none. */
+  /** The payer of the row with that key, tombstone or not; undefined if there is none. */
   payerOf(kind: RecordKind, key: string, claimId: Stamp | ""): string | undefined {
     const payer = this.#statements.payer.get(kind, key, claimId)?.paid_by;
     return payer === undefined ? undefined : text(payer);
@@ -325,10 +325,10 @@ export class RecordTable implements RevisedReader, DerivationReader {
   }
 
   /**
-   * Looks at the next rows of all, and at the end compares the digest of what is there with the one that was kept up row by
-   * row: a row that was lost or changed behind SQLite's back shows by that.
+   * Checks the next rows. At the end it compares their digest with the one maintained by writes, which
+   * detects rows that were lost or changed outside SQLite.
    *
-   * @returns true at the end; the next call begins anew
+   * @returns true at the end of a round; the next call starts another one
    * @throws MiniTorrentError REGISTRY_DAMAGED
    */
   checkRows(limit: number): boolean {
@@ -352,7 +352,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return true;
   }
 
-  /** A row that was looked at is replaced. One that is new comes after all others, and is yet to be looked at. */
+  /** Updates the digest for a replaced row that was checked already. New rows come last, and are checked later. */
   #recheck({ kind, key, claimId }: RegistryRecord, before: string, after: string): void {
     const check = this.#check;
     if (check === undefined) return;
@@ -362,7 +362,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     this.#check = { ...check, digest };
   }
 
-  /** Brings up to date what is derived from a row that was stored, and from the one that it replaced. */
+  /** Updates the entries derived from a stored row and from the row that it replaced. */
   #derive(record: RegistryRecord, replaced: RegistryRecord | undefined): void {
     const derivation = this.#derivation;
     if (derivation === undefined || !derivation.kinds.includes(record.kind)) return;
@@ -397,7 +397,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return row && { value: text(row.value), lists: text(row.lists), totals: text(row.totals) };
   }
 
-  /** Works out all entries, after those of another version were taken away with what they added to totals. */
+  /** Derives all entries, after removing those of another version and their totals. */
   #deriveAll(derivation: Derivation): void {
     for (const row of this.#statements.allDerived.iterate()) {
       this.#addAmounts(parse<DerivedEntry["totals"]>(text(row.totals)), -1);
@@ -422,7 +422,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     }
     const places = this.#places.get(kind) ?? [];
     places.push(place);
-    // Not at each row: that many are moved.
+    // Not at each row, since that moves so many entries.
     if (places.length >= 2 * PLACES_REMEMBERED) places.splice(0, PLACES_REMEMBERED);
     this.#places.set(kind, places);
   }
@@ -674,10 +674,10 @@ function canonicalText(record: RegistryRecord): string {
   return JSON.stringify([kind, key, claimId, json, stamp, origin, seq, writeId, isRetry, paidBy]);
 }
 
-/** About what the row takes on disk, with its indexes. */
+/** Approximate size of the row on disk, with its indexes. */
 function sizeOf({ key, claimId, value, paidBy = "" }: RegistryRecord): number {
   const valueBytes = value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
-  // A key stands in the row, in the index of places and, of a live row, in a third; a claim's id in one more.
+  // A key is stored in the row, in the index of keys and, for a live row, in a third index; a claim's id in one more.
   const copies = value === undefined ? 2 : 3;
   const keyBytes = copies * Buffer.byteLength(key) + (copies + 1) * claimId.length;
   return ROW_OVERHEAD_BYTES + keyBytes + valueBytes + Buffer.byteLength(paidBy);
@@ -687,9 +687,9 @@ function hashOf(canonical: string): bigint {
   return BigInt(`0x${hash("sha256", canonical)}`);
 }
 
-/** What the statements of `list` and `claims` are given after the kind: the range of keys, and how many. */
+/** Parameters of `list` and `claims` after the kind: the range of keys, and the limit. */
 function keyRange(prefix: string, page: KeyPage | undefined): [string, string | Uint8Array, number] {
-  // No key has a NUL in it: what comes next after a text is that text and a NUL.
+  // Keys contain no NUL, so the next text after one is that text and a NUL.
   const first = page?.after === undefined ? prefix : `${page.after}\0`;
   return [first, endOfPrefix(prefix), limitOf(page?.limit ?? Number.POSITIVE_INFINITY)];
 }

@@ -46,7 +46,7 @@ export interface RegistryRecord {
   readonly writeId: string;
   /** Set if the command was asked before, at a tracker that did not answer: of what both wrote, this was answered. */
   readonly isRetry?: true | undefined;
-  /** Whose quota its place counts for, tombstone or not; opaque here (see totals.ts). Absent: nobody's. */
+  /** The payer whose quota the row counts for, tombstone or not; opaque here (see totals.ts). Absent: no payer. */
   readonly paidBy?: string | undefined;
 }
 
@@ -79,11 +79,11 @@ export interface Claim<V> {
 }
 
 /**
- * What a row adds to which totals; a tombstone takes room too. A function of the row alone, so that replicas with the
- * same rows have the same totals; whoever changes it gives the schema another version (record-table.ts), as totals are
+ * What a row adds to which totals; tombstones count too. A function of the row alone, so that replicas with the
+ * same rows have the same totals. Totals are stored, so a change needs another schema version (record-table.ts).
  * stored.
  *
- * @param sizeBytes about what the row takes on disk, with its indexes
+ * @param sizeBytes approximate size on disk, with its indexes
  */
 export type TotalsOf = (
   row: Pick<RegistryRecord, "kind" | "key" | "claimId" | "value" | "paidBy">,
@@ -91,57 +91,57 @@ export type TotalsOf = (
 ) => Readonly<Record<string, number>>;
 
 /**
- * The same text for all names of a kind of which only one may be held; empty where each name is apart from every other. A
- * function of the name alone, so that the same claims stand at all replicas; whoever changes it gives the schema another
+ * A key that is equal for all names of a kind of which only one may be held; empty where every name is distinct. A
+ * function of the name alone, so that the same claims stand at all replicas. It is stored, so a change needs another schema
  * version (record-table.ts), as it is stored.
  */
 export type AlikeOf = (kind: RecordKind, name: string) => string;
 
-/** Something that is worked out from rows of several places, such as how an account stands to a group. */
+/** A value derived from several rows, such as an account's standing in a group. */
 export interface DerivedEntry {
   readonly value: unknown;
-  /** The lists that it is on: each list's name, and what it is sorted by there, which no other entry of the list has. */
+  /** Its lists: each list's name → its sort key there, which is unique in the list. */
   readonly lists: Readonly<Record<string, string>>;
-  /** What it adds to which totals. */
+  /** Its contribution to totals. */
   readonly totals: Readonly<Record<string, number>>;
 }
 
 /**
- * How entries are derived from rows. They are kept in the same transaction as the rows, whether those are written here
+ * How entries are derived from rows. They are updated in the same transaction as the rows, whether those are written here
  * or merged, and are a function of the rows alone: replicas with the same rows have the same entries.
  */
 export interface Derivation {
-  /** Raised when entries come out differently than before: those that are stored are worked out again at the next start. */
+  /** Increase it when entries are derived differently; stored ones are then derived again at the next start. */
   readonly version: number;
-  /** Rows of other kinds have no part in any entry. */
+  /** Kinds of rows that entries depend on. */
   readonly kinds: readonly RecordKind[];
   /**
-   * The places of the entries that a row has a part in. Asked of a row that is new here, and of the one that it replaced.
-   * Rows come from other trackers too: it must not throw, whatever the value is.
+   * The places of the entries that depend on a row. Called for a row that is new here, and for the one that it replaced.
+   * It must not throw for any value, since rows come from other trackers too.
    */
   placesOf(reader: DerivationReader, row: RegistryRecord): readonly string[];
-  /** The entry of that place, by the rows that are here now; undefined if there is none. Must not throw either. */
+  /** The entry of that place, from the current rows; undefined if there is none. Must not throw either. */
   entryOf(reader: DerivationReader, place: string): DerivedEntry | undefined;
 }
 
-/** What entries are derived from. */
+/** Read access for derivations. */
 export interface DerivationReader extends RegistryReader {
   /** Ids of all live claims on a name, lowest first: the first one stands. */
   liveClaims(kind: RecordKind, name: string): readonly Stamp[];
 }
 
-/** A part of a list of derived entries. */
+/** A range of a list of derived entries. */
 export interface Page {
-  /** Only what comes after that; from the beginning if it is left out. */
+  /** Exclusive lower bound; from the beginning if absent. */
   readonly after?: string | undefined;
   readonly limit: number;
-  /** From the end: `after` is what comes before. */
+  /** Reads backwards from the end; `after` is then the upper bound. */
   readonly isDescending?: boolean;
 }
 
-/** A part of what has keys (of claims: names) with a prefix. */
+/** A range of keys (for claims: names) with a prefix. */
 export interface KeyPage {
-  /** Only what comes after that whole key, which begins with the prefix. */
+  /** Exclusive lower bound: a whole key that begins with the prefix. */
   readonly after?: string | undefined;
   readonly limit: number;
 }
@@ -152,21 +152,21 @@ export interface RegistryReader {
   get<V>(kind: RecordKind, key: string): V | undefined;
   /** Live `latest` rows whose key begins with `prefix`, in key order. */
   list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[];
-  /** The claim on that very name, if it is live and stands. */
+  /** The claim on exactly that name, if it is live and stands. */
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
   /** The claim that stands on that name or on one that counts as the same: the live one with the lowest claimId. */
   rival<V>(kind: RecordKind, name: string): Claim<V> | undefined;
-  /** Keys of live rows (of claims: names, once each) that begin with `prefix`, in order, without reading their values. */
+  /** Keys of live rows (for claims: names, once each) that begin with `prefix`, in order, without reading values. */
   keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[];
   /** The claim with that id, if it is live and stands. */
   claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */
   claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[];
-  /** The value that is derived for that place (see `Derivation`); undefined if there is none. */
+  /** The derived value of that place (see `Derivation`); undefined if there is none. */
   derived<V>(place: string): V | undefined;
-  /** Derived entries on that list, by what they are sorted by. */
+  /** Derived entries of that list, in order of their sort keys. */
   listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[];
-  /** Sum over the rows of what each adds to that total; kept as rows come and go, never added up. */
+  /** The sum of all rows' contributions to that total; maintained incrementally. */
   total(name: string): number;
   /** True if a row that this command wrote is here. */
   hasWrite(writeId: string): boolean;
@@ -177,13 +177,13 @@ export interface RevisedReader extends RegistryReader {
   /** Another number once a row of that kind was written: what was worked out from such rows holds while it is the same. */
   revision(kind: RecordKind): number;
   /**
-   * Where rows of that kind were written since then, each place perhaps more than once; undefined if that is too long ago to
-   * be remembered, or some of it was rolled back.
+   * Keys of rows of that kind written since that revision, possibly repeated; undefined if it is too long ago to
+   * be remembered, or some writes were rolled back.
    */
   placesSince(kind: RecordKind, revision: number): readonly RecordPlace[] | undefined;
 }
 
-/** Of a row, without what it says. */
+/** A row without its value. */
 export interface RecordPlace {
   readonly key: string;
   readonly claimId: Stamp | "";
@@ -191,16 +191,16 @@ export interface RecordPlace {
 
 /** What can be written in a transaction; reads see what was written before in the same one. */
 export interface RegistryWriter extends RegistryReader {
-  /** Rows in places that were empty count for this one's quota from now on. A place that was taken keeps who pays for it. */
+  /** Sets the payer of rows with new keys. An existing row keeps its payer. */
   chargeTo(payer: string): void;
-  /** Who pays for the row in that place; empty if there is none, or nobody does. */
+  /** The payer of the row with that key; empty if there is no row or no payer. */
   payerOf(kind: RecordKind, key: string): string;
-  /** Claims a name that nobody holds, nor one that counts as the same. The caller has looked. Returns the new claimId. */
+  /** Claims a name; the caller has checked that no name that counts as the same is held. Returns the new claimId. */
   makeClaim(kind: RecordKind, name: string, value: unknown): Stamp;
   /** Replaces the value of a claim. */
   updateClaim(kind: RecordKind, claimId: Stamp, value: unknown): void;
   endClaim(kind: RecordKind, claimId: Stamp): void;
-  /** @param payer who pays if the place was empty; otherwise the one given to `chargeTo` */
+  /** @param payer of a row with a new key; by default the one given to `chargeTo` */
   put(kind: RecordKind, key: string, value: unknown, payer?: string): void;
   remove(kind: RecordKind, key: string): void;
 }
@@ -236,12 +236,12 @@ export interface MergeResult {
 export interface Registry extends RevisedReader {
   readonly origin: OriginId;
   readonly vector: VersionVector;
-  /** It was begun in place of one that was lost, and has not caught up since: nobody is to rely on what it lacks. */
+  /** It replaces a lost registry and has not caught up: the absence of a row proves nothing. */
   readonly isIncomplete: boolean;
   /** The highest stamp that was made or seen here. */
   readonly latestStamp: Stamp;
   /**
-   * Takes note of another replica's `latestStamp`: what is written here from now on has higher stamps, unless that one is
+   * Observes another replica's `latestStamp`: later writes here get higher stamps, unless that one is
    * from the far future.
    *
    * @throws MiniTorrentError MALFORMED_MESSAGE for a stamp that no clock can have made
@@ -263,8 +263,8 @@ export interface Registry extends RevisedReader {
   /** Somebody is told of those claims, or was: they are not in doubt, also not after a restart from then on. */
   confirm(claimIds: readonly Stamp[]): Promise<void>;
   /**
-   * Begins a new incarnation: an old copy of the disk was brought back, and others have writes that it has lost; or the
-   * clock was far ahead before, and is set back: then what is written from now on has stamps of the time that it is.
+   * Begins a new incarnation: an old copy of the disk was restored, and others have writes that it lost; or the
+   * clock was far ahead and has been set back, and later writes get stamps of the right time.
    */
   renewOrigin(clock?: "goes on" | "is set back"): OriginId;
   /**

@@ -14,7 +14,7 @@ export interface ReplicaReceiver {
 }
 
 export interface Clock {
-  /** Milliseconds on a clock that nobody sets; from when it counts is not said. For durations alone. */
+  /** Milliseconds on a monotonic clock with an unspecified start, for durations only. */
   nowMs(): number;
   /** @returns takes the timer back */
   setTimer(delayMs: number, callback: () => void): () => void;

@@ -22,12 +22,12 @@ const BEATS_BETWEEN_FULL_SENDS = 60;
 export interface LinkOwner {
   readonly registry: Registry;
   readonly clock: Clock;
-  /** How the wall clock stands here. */
+  /** State of the local wall clock. */
   reading(): ClockReading;
   heardClock(link: ReplicaLink, reading: ClockReading): void;
   snapshot(): unknown;
   greeted(trackerId: OriginId): void;
-  /** Some replica has all that, on disk. */
+  /** A replica has all rows of that vector on disk. */
   heard(vector: VersionVector): void;
   soft(trackerId: OriginId, data: unknown, isWhole: boolean): void;
   merged(link: ReplicaLink, result: MergeResult): void;
@@ -37,7 +37,7 @@ export interface LinkOwner {
   ended(link: ReplicaLink, trackerId: OriginId | undefined): void;
 }
 
-/** `cannot-store`: the other takes no rows for now; it makes a new link when it can. */
+/** `cannot-store`: the other tracker accepts no rows for now, and makes a new link when it can. */
 export type LinkState = "greeting" | "catching-up" | "connected" | "cannot-store";
 
 type Phase =
@@ -56,7 +56,7 @@ export class ReplicaLink implements ReplicaReceiver {
   #isLastChunkSent = false;
   #hasCaughtUpOther = false;
   #hasCaughtUpHere = false;
-  /** False once the disk here takes nothing: rows that come are dropped, and not answered as if they were stored. */
+  /** False once the local disk refuses writes: received rows are dropped and not acknowledged. */
   #isStoring = true;
   #canOtherStore = true;
   #isOtherIncomplete = false;
@@ -102,12 +102,12 @@ export class ReplicaLink implements ReplicaReceiver {
     return this.#stateSinceMs;
   }
 
-  /** All that the other has is here, but for what is on its way. */
+  /** True if all rows of the other are here, except those in transit. */
   get hasCaughtUpHere(): boolean {
     return this.#phase.name === "greeted" && this.#hasCaughtUpHere;
   }
 
-  /** As `hasCaughtUpHere`, and the other has all that was acknowledged as far as it knows. */
+  /** Like `hasCaughtUpHere`, and as far as the other knows it has all acknowledged rows. */
   get hasCaughtUpWholly(): boolean {
     return this.hasCaughtUpHere && !this.#isOtherIncomplete;
   }
@@ -135,7 +135,7 @@ export class ReplicaLink implements ReplicaReceiver {
     }
     const { origin } = first;
     if (!this.#canOtherStore) {
-      // It is not waited for; but it must know that there is something which it lacks.
+      // Not waited for, but the other must learn that it lacks rows.
       this.#send({ type: "push", id: 0, origin, after: first.seq - 1, upTo: last.seq, records: [] });
       return Promise.resolve(false);
     }
@@ -155,7 +155,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#catchUp.owe(records);
   }
 
-  /** The disk here takes nothing for now. The link stays, so that what the others have is known; it cannot be undone. */
+  /** The local disk refuses writes. Irrevocable for this link, which stays open to learn what the others have. */
   stopStoring(): void {
     if (!this.#isStoring || this.#phase.name === "closed") return;
     this.#isStoring = false;
@@ -318,7 +318,7 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   #takeGot(): void {
-    if (!this.#canOtherStore) return; // it thanked for what it stored just before
+    if (!this.#canOtherStore) return; // an acknowledgement sent just before `cannot-store`
     if (this.#catchUp === undefined) {
       this.close("it thanked for rows that were not sent");
       return;
@@ -379,7 +379,7 @@ export class ReplicaLink implements ReplicaReceiver {
 
   async #takeStored(id: number, earlier: readonly RegistryRecord[]): Promise<void> {
     const push = this.#pending.take(id);
-    if (push === undefined && !this.#canOtherStore) return; // it was let go
+    if (push === undefined && !this.#canOtherStore) return; // the push was resolved already
     if (push === undefined) {
       this.close("it answered a write that was not sent");
       return;
@@ -410,7 +410,7 @@ export class ReplicaLink implements ReplicaReceiver {
     const { registry } = this.#owner;
     phase.theirVector = { ...vector };
     this.#owner.heard(vector);
-    if (!this.#isStoring || !this.#canOtherStore) return; // what is lacking is made up for by the next link
+    if (!this.#isStoring || !this.#canOtherStore) return; // the next link catches up
     if (this.#renewIfRestored(vector)) return;
     const mine = registry.vector;
     const isLacking = Object.entries(this.#vectorAtLastBeat).some(
@@ -463,7 +463,7 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   #fail(error: unknown): void {
-    // Said to the other already; the link stays for what is still heard and told over it.
+    // The other has been told; the link stays open for beats and presence.
     if (!this.#isStoring && diskTroubleOf(error) !== undefined) return;
     const { message } = asMiniTorrentError(error);
     this.#owner.failed(this, error);

@@ -34,7 +34,7 @@ const recordSchema: z.ZodType<RegistryRecord> = recordFieldsSchema
   .refine(({ kind, claimId }) => (recordKinds[kind] === "claim") === (claimId !== ""))
   .transform((record) => ({ ...record, value: record.value }));
 const recordsSchema = z.array(recordSchema);
-/** How the sender's wall clock stands (see clock-guard.ts). */
+/** State of the sender's wall clock (see clock-guard.ts). */
 const clockSchema = z.object({
   nowMs: z.number(),
   isDoubted: z.boolean(),
@@ -52,7 +52,7 @@ const messageSchema = z.discriminatedUnion("type", [
     clock: clockSchema,
     /** Claims that are in doubt there (see Registry.isDoubtful). */
     doubtful: z.array(stampSchema).optional(),
-    /** It has not caught up since it lost its registry. */
+    /** True if it lost its registry and has not caught up. */
     isIncomplete: z.literal(true).optional(),
   }),
   /** A chunk of what the other lacks; the last has `upTo`. Answered by `got`, and only then the next one follows. */
@@ -77,7 +77,7 @@ const messageSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("stored"), id: seqSchema, earlier: recordsSchema }),
   /** Rows are missing here: send all that a replica with that vector lacks. */
   z.object({ type: z.literal("want"), vector: vectorSchema }),
-  /** Nothing can be stored here for now: nobody is to wait for it. Until the link is made anew. */
+  /** The sender can store nothing, so nobody should wait for it. Holds until the next link. */
   z.object({ type: z.literal("cannot-store") }),
   /** Every second: still here, and this is what I have. */
   z.object({

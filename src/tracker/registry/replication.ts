@@ -22,7 +22,7 @@ export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replic
 export interface ReplicationOptions {
   readonly registry: Registry;
   readonly clock: Clock;
-  /** Compares the wall clock here with those of the other trackers. */
+  /** Compares the local wall clock with the other trackers'. */
   readonly clockGuard: Pick<ClockGuard, "reading" | "heard">;
   readonly log: pino.Logger;
   readonly softState: SoftState;
@@ -37,10 +37,10 @@ export interface ReplicationOptions {
   ) => void;
 }
 
-/** What a write came to. */
+/** The result of a write. */
 export interface Written<T> {
   readonly result: T;
-  /** Names of the links whose trackers have said that they have its rows on disk. */
+  /** Names of the links whose trackers have confirmed the rows on disk. */
   readonly storedAt: ReadonlySet<string>;
 }
 
@@ -49,13 +49,13 @@ export interface ReplicaStatus {
   readonly name: string;
   readonly trackerId: string | undefined;
   readonly state: LinkState;
-  /** All that it has is here. */
+  /** All its rows are here. */
   readonly hasCaughtUpHere: boolean;
   /** And it has not lost its registry itself. */
   readonly hasCaughtUpWholly: boolean;
   /** About how many rows the other lacks. */
   readonly lagRecords: number;
-  /** Since when it is in that state, by the clock that was given. */
+  /** When it entered that state, by the given clock. */
   readonly since: number;
 }
 
@@ -71,9 +71,9 @@ export class Replication {
   /** Why a link to each tracker failed last: it comes again with every redial, and is said once. */
   readonly #reported = new Map<string, MiniTorrentError["code"]>();
 
-  /** False while the disk here takes nothing. */
+  /** False while the local disk refuses writes. */
   #isStoring = true;
-  /** The most that any other tracker was heard to have. */
+  /** The highest vector heard from other trackers. */
   readonly #heard: Record<OriginId, number> = {};
   /** Commands on their way, each until it is over, whatever came of it. */
   readonly #running = new Map<string, Promise<void>>();
@@ -118,7 +118,7 @@ export class Replication {
     return (await this.writeAndConfirm(writeId, work, isRetry)).result;
   }
 
-  /** As `write`, for who must know which trackers have it. */
+  /** Like `write`, and returns which trackers have confirmed it. */
   writeAndConfirm<T>(
     writeId: string,
     work: (writer: RegistryWriter) => T,
@@ -157,29 +157,29 @@ export class Replication {
     return this.#isStoring;
   }
 
-  /** Another tracker is linked that stores what it is sent. */
+  /** True if a linked tracker can store rows. */
   get isAnotherStoring(): boolean {
     return [...this.#links].some(({ state }) => state === "catching-up" || state === "connected");
   }
 
-  /** The most that the other trackers were heard to have. */
+  /** The highest vector heard from other trackers. */
   get heard(): VersionVector {
     return { ...this.#heard };
   }
 
-  /** All of that is here. */
+  /** True if all rows of that vector are here. */
   has(vector: VersionVector): boolean {
     const here = this.#registry.vector;
     return Object.entries(vector).every(([origin, seq]) => (here[origin] ?? 0) >= seq);
   }
 
-  /** The disk here takes nothing: the others are told, wait for this tracker no more, and are still heard. */
+  /** The local disk refuses writes: tells the others, which then do not wait for this tracker. Links stay open. */
   stopStoring(): void {
     this.#isStoring = false;
     for (const link of this.#links) link.stopStoring();
   }
 
-  /** The disk takes rows again: every link is closed, and made up for over the next. */
+  /** The disk accepts writes again: closes every link, so that the next ones catch up. */
   resumeStoring(): void {
     if (this.#isStoring) return;
     this.#isStoring = true;
@@ -204,7 +204,7 @@ export class Replication {
       if (doubtful.length > 0) await this.#registry.confirm(doubtful);
       const byOrigin = Map.groupBy(rows, ({ origin }) => origin);
       const stored = await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
-      // Later writes may have taken the place of all its rows: who is up to date has had them.
+      // Later writes may have replaced all its rows; a tracker that is up to date has had them.
       const storedAt = stored.reduce(
         (both, names) => both.intersection(names),
         stored[0] ?? this.#upToDate(),

@@ -46,11 +46,11 @@ const CACHE_KIB = 16 * 1024;
 const CHECKPOINT_PAGES = 4_000;
 /** Pages that a backup copies at a time, while which no write goes on: a millisecond. */
 const BACKUP_PAGES = 256;
-/** Up to here SQLite looks through all pages and indexes before a start goes on: measured below a second. */
+/** Largest file whose pages and indexes SQLite checks at start: measured below a second. */
 const MAX_QUICK_CHECK_BYTES = 64 * 1024 * 1024;
-/** How long a start looks through the rows unless told; the rest is looked at while it serves. */
+/** Default time for checking rows at start; the rest is checked while serving. */
 const START_CHECK_MS = 1_000;
-/** Rows that are looked at between two looks at the clock. */
+/** Rows checked between two readings of the clock. */
 const CHECKED_ROWS = 500;
 
 export interface SqliteRegistryOptions {
@@ -62,15 +62,15 @@ export interface SqliteRegistryOptions {
   readonly newOrigin?: () => OriginId;
   /** What is kept count of; nothing otherwise. The same for a file as long as it lives. */
   readonly totalsOf?: TotalsOf;
-  /** Which names count as the same; none if there is no such function. */
+  /** Which names count as the same; by default every name is distinct. */
   readonly alikeOf?: AlikeOf;
-  /** The disk refuses what was to be read or written. Each time; whoever waited is told by an error besides. */
+  /** Called for each failure of the disk; the caller of the operation gets an error too. */
   readonly onTrouble?: (trouble: DiskTrouble) => void;
-  /** How long opening may take to look for damage; Infinity for all of the file. */
+  /** Time for the check at opening; Infinity to check the whole file. */
   readonly checkMs?: number;
-  /** It is begun in place of one that was lost: how that came. */
+  /** Set if it replaces a lost registry: how that one was lost. */
   readonly incomplete?: string;
-  /** What is derived from rows; nothing otherwise. May differ from the one that a file had before, by its version. */
+  /** The derivation, if any. Its version tells whether stored entries must be derived again. */
   readonly derivation?: Derivation;
 }
 
@@ -111,7 +111,7 @@ export class SqliteRegistry implements Registry {
   /**
    * @throws MiniTorrentError DATA_DIR_IN_USE if another process has it open
    * @throws MiniTorrentError DISK_FAILED, DISK_FULL
-   * @throws MiniTorrentError REGISTRY_DAMAGED as far as it was looked through
+   * @throws MiniTorrentError REGISTRY_DAMAGED if the check finds damage
    */
   static open(options: SqliteRegistryOptions): SqliteRegistry {
     let database: DatabaseSync | undefined;
@@ -137,20 +137,20 @@ export class SqliteRegistry implements Registry {
     return this.incomplete !== undefined;
   }
 
-  /** How it came that not all is here that was acknowledged; undefined if all is. */
+  /** Why acknowledged rows are missing; undefined if the registry is complete. */
   get incomplete(): string | undefined {
     return this.#read(() => this.#table.state("incomplete"));
   }
 
-  /** All is here that the others have. */
+  /** All rows of the others are here. */
   complete(): Promise<void> {
     return this.#enqueue(() => this.#table.removeState("incomplete"));
   }
 
   /**
-   * Looks at some rows more, of all in turn.
+   * Checks some more rows.
    *
-   * @returns true when the last has been looked at
+   * @returns true when the last row has been checked
    * @throws MiniTorrentError REGISTRY_DAMAGED; the owner is told too
    */
   checkRows(limit: number): boolean {
@@ -194,17 +194,17 @@ export class SqliteRegistry implements Registry {
     if (settled.length > 0) await this.confirm(settled);
   }
 
-  /** What was kept under that name by `keepNote`, here and not at other trackers. */
+  /** The text stored under that name by `keepNote`, at this tracker only. */
   note(name: string): string | undefined {
     return this.#read(() => this.#table.state(`note ${name}`));
   }
 
-  /** Keeps a text of this tracker's own over restarts. */
+  /** Stores a text that is local to this tracker, over restarts. */
   keepNote(name: string, text: string): Promise<void> {
     return this.#enqueue(() => this.#table.setState(`note ${name}`, text));
   }
 
-  /** Resolves if something can be written. */
+  /** A test write; resolves if the disk accepts it. */
   probe(): Promise<void> {
     return this.#enqueue(() => {}); // each commit writes the clock
   }
@@ -553,7 +553,7 @@ export class SqliteRegistry implements Registry {
     }
   }
 
-  /** What whoever waited is told. Of the disk's trouble the owner is told too. */
+  /** The error for the caller. Reports disk trouble to the owner too. */
   #failure(error: unknown): unknown {
     const trouble = diskTroubleOf(error);
     if (trouble !== undefined) this.#onTrouble(trouble);

@@ -5,11 +5,11 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import type { OriginId, Stamp } from "./registry.ts";
 
 /**
- * How far ahead of the own wall clock a stamp may be and still move this clock: trackers' clocks may be 10 min off; an hour
- * is no clock at all.
+ * A stamp further ahead of the wall clock does not move this clock: trackers' clocks may be 10 min off; an hour
+ * means a wrong clock.
  */
 export const MAX_AHEAD_MS = 60 * 60 * 1000;
-/** The year 6429: above it no clock was ever set, and below it there is always a higher stamp. */
+/** The year 6429: no clock is set above it, and every stamp below it has a higher one. */
 const MAX_STAMP_MS = 2 ** 47;
 /** 2^48 ms is the year 10889. */
 const MS_DIGITS = 12;
@@ -55,11 +55,11 @@ export class HybridClock {
   }
 
   /**
-   * Takes note of a stamp from elsewhere: what this clock reads from now on is higher. Not so of a stamp more than an hour
-   * ahead of the wall clock: some clock was wrong when it was made, and no other one is to become so. Whatever replaces a
-   * row with such a stamp gets one that is higher still (see `stampAfter`).
+   * Observes another tracker's stamp: this clock's later readings are higher. A stamp more than an hour
+   * ahead of the wall clock does not count, since it was made by a wrong clock. A row that replaces one
+   * with such a stamp gets a higher one still (see `stampAfter`).
    *
-   * @throws MiniTorrentError MALFORMED_MESSAGE if it is no stamp, or one that no clock can have made
+   * @throws MiniTorrentError MALFORMED_MESSAGE for text that is not a stamp, or a stamp that no clock can have made
    */
   observe(stamp: Stamp): void {
     const ms = stampMs(stamp);
@@ -82,7 +82,7 @@ export class HybridClock {
   }
 }
 
-/** The lowest stamp of that origin which is higher than the given one, whoever made that. */
+/** The lowest stamp of that origin that is higher than the given one. */
 export function stampAfter(stamp: Stamp, origin: OriginId): Stamp {
   const [ms, counter] = [stampMs(stamp), counterOf(stamp)];
   return counter < MAX_COUNTER ? writeStamp(ms, counter + 1, origin) : writeStamp(ms + 1, 0, origin);

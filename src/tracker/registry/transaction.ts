@@ -158,7 +158,7 @@ export class Transaction implements RegistryWriter {
     this.#records.set(place, record);
   }
 
-  /** A row that was stamped by a clock far ahead is replaced all the same, by one that is stamped just after it. */
+  /** A row stamped by a clock far ahead can be replaced: the new row gets a stamp just after it. */
   #store(record: RegistryRecord): RegistryRecord {
     if (this.#table.store(record)) return record;
     const { kind, key, claimId } = record;

@@ -61,6 +61,15 @@ function describe(event: ClientEvent): Notice {
         tone: "bad",
         text: `[${event.groupId}] ${event.fileName}: the saved entry of this ${event.kind} is damaged and was set aside (${event.reason}); ${event.kind === "share" ? "share" : "download"} it again.`,
       };
+    case "may-share-again": {
+      const { groupId, count, paths } = event;
+      const others = count > paths.length ? ` and ${count - paths.length} more` : "";
+      const named = paths.join(", ");
+      return {
+        tone: "accent",
+        text: `What you shared in ${groupId} before is not shared now: ${named}${others}. upload_file <file_path> ${groupId} shares a file again.`,
+      };
+    }
     case "held-by-others":
       return {
         tone: "dim",

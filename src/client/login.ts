@@ -310,6 +310,7 @@ export class Login {
       case "request-accepted":
         this.joined(event.groupId);
         this.#options.onEvent(event);
+        behind(this.#options.log, "looking at former shares", this.shares.acceptedAgain(event.groupId));
         return;
       default:
         this.#options.onEvent(event);

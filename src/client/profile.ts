@@ -57,6 +57,8 @@ export interface StoredLimit {
 
 /** Downloads that are complete and still listed: a line each, of some 500 bytes. */
 const MAX_FINISHED = 1_000;
+/** Files shared in groups that the user is out of, which may be shared again after the next acceptance. */
+const MAX_FORMER_SHARES = 10_000;
 const directionSchema = z.enum(["up", "down"]);
 const finishedSchema: z.ZodType<FinishedDownload> = z.object({
   groupId: z.string(),
@@ -96,6 +98,9 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS finished (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, finished_at_ms INTEGER NOT NULL, status TEXT NOT NULL
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS former_share (
+    group_id TEXT NOT NULL, path TEXT NOT NULL, PRIMARY KEY (group_id, path)
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS bandwidth (
     info_hash TEXT NOT NULL, direction TEXT NOT NULL, bytes_per_second INTEGER NOT NULL,
     PRIMARY KEY (info_hash, direction)
@@ -118,6 +123,11 @@ const STATEMENTS = {
   saveFinished: "INSERT INTO finished VALUES (?, ?, ?, ?)",
   trimFinished:
     "DELETE FROM finished WHERE rowid <= (SELECT rowid FROM finished ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+  saveFormer: "INSERT OR REPLACE INTO former_share VALUES (?, ?)",
+  trimFormer:
+    "DELETE FROM former_share WHERE rowid <= (SELECT rowid FROM former_share ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+  formerOf: "SELECT path FROM former_share WHERE group_id = ? ORDER BY rowid",
+  removeFormer: "DELETE FROM former_share WHERE group_id = ?",
   saveLimit: "INSERT OR REPLACE INTO bandwidth VALUES (?, ?, ?)",
   removeLimit: "DELETE FROM bandwidth WHERE info_hash = ? AND direction = ?",
   setAside: "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?)",
@@ -163,6 +173,10 @@ export class Profile {
       removeDownload: database.prepare(STATEMENTS.removeDownload),
       saveFinished: database.prepare(STATEMENTS.saveFinished),
       trimFinished: database.prepare(STATEMENTS.trimFinished),
+      saveFormer: database.prepare(STATEMENTS.saveFormer),
+      trimFormer: database.prepare(STATEMENTS.trimFormer),
+      formerOf: database.prepare(STATEMENTS.formerOf),
+      removeFormer: database.prepare(STATEMENTS.removeFormer),
       saveLimit: database.prepare(STATEMENTS.saveLimit),
       removeLimit: database.prepare(STATEMENTS.removeLimit),
       setAside: database.prepare(STATEMENTS.setAside),
@@ -318,6 +332,24 @@ export class Profile {
     return this.#read<{ status: string }, FinishedDownload>("finished", ({ status }) =>
       finishedSchema.parse(JSON.parse(status)),
     );
+  }
+
+  /** The user is out of the group that the file at that path was shared in. */
+  saveFormerShare(groupId: string, path: string): void {
+    this.#attempt(() => {
+      this.#statements.saveFormer.run(groupId, path);
+      this.#statements.trimFormer.run(MAX_FORMER_SHARES);
+    });
+  }
+
+  /** Paths of what was shared in that group until the user was out of it; afterwards they are forgotten. */
+  takeFormerShares(groupId: string): string[] {
+    const paths: string[] = [];
+    this.#attempt(() => {
+      for (const { path } of this.#statements.formerOf.iterate(groupId)) paths.push(String(path));
+      this.#statements.removeFormer.run(groupId);
+    });
+    return paths;
   }
 
   /** @param bytesPerSecond undefined: no limit any more */

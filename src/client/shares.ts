@@ -17,6 +17,9 @@ import type { StoredShare } from "./profile.ts";
 import type { HashProgress, ShareResult, ShareStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
+/** Paths named in one event; more are counted. */
+const MAX_PATHS_TOLD = 10;
+
 const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
 
 /** A share is served, or known but not served: its group cannot be reached yet, or its file is not as it was. */
@@ -246,8 +249,24 @@ export class Shares {
   /** The user is out of that group: nothing of it is shared any more. */
   async groupEnded(groupId: string): Promise<void> {
     for (const share of [...this.#shares.values()]) {
-      if (share.stored.groupId === groupId) await this.#forget(share, "no longer in the group");
+      if (share.stored.groupId !== groupId) continue;
+      this.#surroundings.profile().saveFormerShare(groupId, share.stored.path);
+      await this.#forget(share, "no longer in the group");
     }
+  }
+
+  /** The user was let in again: what they shared there before, and still have, can be shared again. */
+  async acceptedAgain(groupId: string): Promise<void> {
+    const former = this.#surroundings.profile().takeFormerShares(groupId);
+    const paths: string[] = [];
+    for (const path of former) if ((await stat(path).catch(() => undefined))?.isFile()) paths.push(path);
+    if (paths.length === 0) return;
+    this.#surroundings.onEvent({
+      type: "may-share-again",
+      groupId,
+      count: paths.length,
+      paths: paths.slice(0, MAX_PATHS_TOLD),
+    });
   }
 
   /**

@@ -191,6 +191,14 @@ export type ClientEvent =
       readonly fileName: string;
       readonly reason: string;
     }
+  /** A member who was out of the group is in it again, and has files that they shared there before. */
+  | {
+      readonly type: "may-share-again";
+      readonly groupId: string;
+      readonly count: number;
+      /** The first of them. */
+      readonly paths: readonly string[];
+    }
   /** The others who are connected together have every piece of what we share. */
   | {
       readonly type: "held-by-others";

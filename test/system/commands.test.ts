@@ -157,6 +157,17 @@ test("shares are listed, and completed downloads and limits are there after the 
   assert.equal(await refused(bob, "show_downloads some"), "USAGE");
 });
 
+test("a member who was removed and is let in again is told what they can share again", async () => {
+  const { path } = scene.file("bob", "b.bin", MIB);
+  await bob.must(`upload_file ${path} g`);
+  await alice.must("remove_member g bob");
+  await bob.event((event) => event.event === "membership-ended");
+  await bob.must("join_group g");
+  await alice.must("accept_request g bob");
+  const told = await bob.event((event) => event.event === "may-share-again");
+  assert.partialDeepStrictEqual(told, { groupId: "g", count: 1, paths: [path] });
+});
+
 test("a file that can be had is not replaced by another one of its name", async () => {
   const { path } = scene.file("alice", "a.bin", MIB);
   await alice.must(`upload_file ${path} g`);

@@ -139,3 +139,15 @@ test("a damaged profile is kept beside a new one", () => {
   );
   assert.deepEqual(readFileSync(join(folder, kept)), bytes);
 });
+
+test("what was shared in a group that one is out of is remembered until it is asked for", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveFormerShare("g", "/data/a");
+  first.saveFormerShare("other", "/data/b");
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(second.takeFormerShares("g"), ["/data/a"]);
+  assert.deepEqual(second.takeFormerShares("g"), []);
+  assert.deepEqual(second.takeFormerShares("other"), ["/data/b"]);
+  second.close();
+});

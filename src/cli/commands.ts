@@ -5,13 +5,9 @@ import type { Command } from "./command.ts";
 import { downloadCommands } from "./download-commands.ts";
 import { fileCommands } from "./file-commands.ts";
 import { groupCommands } from "./group-commands.ts";
-import { findCommand, renderHelp, usageOf } from "./usage.ts";
+import { findCommand, renderCommandHelp, renderHelp, type Subject, usageOf } from "./usage.ts";
 
-export const commands: readonly Command[] = [
-  ...accountCommands,
-  ...groupCommands,
-  ...fileCommands,
-  ...downloadCommands,
+const clientCommands: readonly Command[] = [
   {
     name: "help",
     aliases: ["?"],
@@ -22,7 +18,10 @@ export const commands: readonly Command[] = [
       const shown = name === undefined ? commands : [findCommand(commands, name)];
       return {
         result: shown.map((command) => ({ name: command.name, usage: usageOf(command), help: command.help })),
-        lines: (view) => renderHelp(shown, view),
+        lines: (view) =>
+          name === undefined
+            ? renderHelp(subjects, view)
+            : shown.flatMap((command) => renderCommandHelp(command, view)),
       };
     },
   },
@@ -35,3 +34,13 @@ export const commands: readonly Command[] = [
     run: async () => ({ result: {}, lines: () => [] }),
   },
 ];
+
+const subjects: readonly Subject[] = [
+  { title: "Account", commands: accountCommands },
+  { title: "Groups", commands: groupCommands },
+  { title: "Files", commands: fileCommands },
+  { title: "Downloads", commands: downloadCommands },
+  { title: "This client", commands: clientCommands },
+];
+
+export const commands: readonly Command[] = subjects.flatMap((subject) => subject.commands);

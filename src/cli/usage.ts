@@ -1,7 +1,7 @@
 // From a typed line to a command of the table: arity, the nearest command for a wrong one, usage and help texts. Pure.
 import { closest, distance } from "fastest-levenshtein";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { Command } from "./command.ts";
+import type { ArgumentKind, Command } from "./command.ts";
 import { parseWords, splitLine } from "./command-line.ts";
 import { harmless, paint, type View } from "./display-text.ts";
 
@@ -32,6 +32,33 @@ const MEANT: Readonly<Record<string, string>> = {
   status: "show_downloads",
   unshare: "stop_share",
   upload: "upload_file",
+};
+/** A head of the help, and the commands below it. */
+export interface Subject {
+  readonly title: string;
+  readonly commands: readonly Command[];
+}
+
+const HELP_INDENT = "  ";
+/** Width of a terminal that does not say its own (VT100). */
+const DEFAULT_COLUMNS = 80;
+/** What an example has in the place of an argument. */
+const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
+  "user-id": "alice",
+  password: "correct-horse",
+  "new-group": "films",
+  "any-group": "films",
+  "my-group": "films",
+  requester: "bob",
+  member: "bob",
+  "group-file": "holiday.mkv",
+  "download-group": "films",
+  "download-file": "holiday.mkv",
+  path: "~/Videos/holiday.mkv",
+  direction: "up",
+  rate: "5MB/s",
+  all: "all",
+  command: "upload_file",
 };
 /** Of what was typed for a command's name, an error repeats no more than this many characters. */
 const MAX_NAME_CHARACTERS = 40;
@@ -106,13 +133,45 @@ export function withoutPassword(table: readonly Command[], line: string): string
   return firstHidden === undefined ? line : line.slice(0, firstHidden.start).trimEnd();
 }
 
-export function renderHelp(shown: readonly Command[], view: View): readonly string[] {
-  const usages = shown.map(usageOf);
-  const width = Math.max(...usages.map((usage) => usage.length));
-  return shown.map((command, index) => {
-    const usage = (usages[index] ?? "").padEnd(width);
-    return `${paint(usage, "bold", view)}  ${command.help}`;
-  });
+/** All commands under the heads of their subjects, wrapped at words. */
+export function renderHelp(subjects: readonly Subject[], view: View): readonly string[] {
+  const lines: string[] = [];
+  for (const { title, commands } of subjects) {
+    lines.push(...(lines.length === 0 ? [] : [""]), title);
+    for (const command of commands) lines.push(...renderCommand(command, view, HELP_INDENT));
+  }
+  return lines;
+}
+
+/** One command, with what to type for instance. */
+export function renderCommandHelp(command: Command, view: View): readonly string[] {
+  const words = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
+  return [...renderCommand(command, view, ""), `Example: ${[command.name, ...words].join(" ")}`];
+}
+
+function renderCommand(command: Command, view: View, indent: string): readonly string[] {
+  const columns = view.columns ?? DEFAULT_COLUMNS;
+  return [
+    ...wrapped(usageOf(command), columns, indent, `${indent}    `).map((line) => paint(line, "bold", view)),
+    ...wrapped(command.help, columns, `${indent}    `, `${indent}    `),
+  ];
+}
+
+/** Lines of whole words; only a word that is longer than a line is longer. */
+function wrapped(text: string, columns: number, first: string, next: string): string[] {
+  const lines: string[] = [];
+  let line = first;
+  let isEmpty = true;
+  for (const word of text.split(" ")) {
+    if (!isEmpty && line.length + 1 + word.length >= columns) {
+      lines.push(line);
+      line = next;
+      isEmpty = true;
+    }
+    line += isEmpty ? word : ` ${word}`;
+    isEmpty = false;
+  }
+  return [...lines, line];
 }
 
 function countsOf(arity: readonly number[]): string {

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { absolutePath, parseWords, quoteText, saysNothing } from "../../../src/cli/command-line.ts";
 import { commands } from "../../../src/cli/commands.ts";
 import { parseCommand, usageOf, withoutPassword } from "../../../src/cli/usage.ts";
+import { FakeClient } from "./fake-client.ts";
 
 describe("parseWords", () => {
   const lines: [string, string[]][] = [
@@ -189,4 +190,36 @@ describe("withoutPassword", () => {
   for (const [line, kept] of lines) {
     it(`keeps '${kept}' of '${line}'`, () => assert.equal(withoutPassword(commands, line), kept));
   }
+});
+
+describe("help", () => {
+  const help = async (line: string, columns: number) => {
+    const { command, values } = parseCommand(commands, line);
+    const context = { client: new FakeClient(), signal: new AbortController().signal };
+    const answer = await command.run(
+      { ...context, askPassword: undefined, onHashing: () => undefined },
+      ...values,
+    );
+    return answer.lines({ columns, isColored: false });
+  };
+
+  it("is grouped by subject, and no line of it is as wide as the terminal", async () => {
+    for (const columns of [80, 100]) {
+      const lines = await help("help", columns);
+      assert.ok(lines.every((line) => line.length < columns));
+      assert.deepEqual(
+        lines.filter((line) => /^\S/.test(line)),
+        ["Account", "Groups", "Files", "Downloads", "This client"],
+      );
+      const words = lines.join(" ").replace(/\s+/g, " ");
+      for (const command of commands) assert.ok(words.includes(`${usageOf(command)} ${command.help}`));
+    }
+  });
+
+  it("has an example of each command that can be typed as it stands", async () => {
+    for (const { name } of commands) {
+      const example = (await help(`help ${name}`, 80)).at(-1)?.replace("Example: ", "") ?? "";
+      assert.equal(parseCommand(commands, example).command.name, name);
+    }
+  });
 });

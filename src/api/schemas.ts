@@ -171,12 +171,12 @@ export const announceSchema = z.object({
   torrents: z.array(announcedTorrentSchema).max(100_000),
 });
 
-/** What a tracker tells a client unasked. Each is about the user who is logged in, or a torrent that he announced. */
+/** Events that a tracker pushes to a client. Each is about the user who is logged in, or a torrent that the client announced. */
 export const trackerEventSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("join-requested"), groupId: z.string(), userId: z.string() }),
   z.object({ type: z.literal("request-accepted"), groupId: z.string() }),
   z.object({ type: z.literal("request-rejected"), groupId: z.string() }),
-  /** The user himself is no longer in the group. */
+  /** The user is no longer in the group. */
   z.object({
     type: z.literal("membership-ended"),
     groupId: z.string(),
@@ -185,7 +185,7 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
   /** The operator of the trackers has removed the account that is logged in here. */
   z.object({ type: z.literal("account-removed") }),
   z.object({ type: z.literal("became-owner"), groupId: z.string() }),
-  /** Another member's membership ended: drop him, refuse his certificates of that membership. */
+  /** Another member's membership ended: drop that member and refuse certificates of the membership. */
   z.object({ type: z.literal("revoked"), groupId: z.string(), userId: z.string(), membershipId: z.string() }),
   z.object({
     type: z.literal("name-taken-elsewhere"),

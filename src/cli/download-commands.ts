@@ -19,7 +19,7 @@ export const downloadCommands: readonly Command[] = [
       { name: "destination_path", kind: "path" },
     ],
     arity: [3],
-    help: "Download a file into a folder, or to a path of its own. It goes on behind.",
+    help: "Download a file into a folder or to a path, in the background.",
     run: async ({ client }, groupId: string, fileName: string, destination: string) => {
       const status = await client.downloadFile(groupId, fileName, absolutePath(destination));
       return { result: status, lines: (view) => [renderDownload(status, view)] };

@@ -74,7 +74,7 @@ export const fileCommands: readonly Command[] = [
       const path = absolutePath(out);
       await client.exportCertificate(groupId, path);
       return said(
-        `${path} has your certificate for ${groupId} and its key: whoever has it can act as you there.`,
+        `${path} has your certificate for ${groupId} and its key: anybody who has it can act as you there.`,
         {
           groupId,
           path,

@@ -73,7 +73,7 @@ function describe(event: ClientEvent): Notice {
     case "held-by-others":
       return {
         tone: "dim",
-        text: `[${event.groupId}] ${event.fileName}: others together have all of it now; it is to be had without you.`,
+        text: `[${event.groupId}] ${event.fileName}: the other members together have all of it now, so it stays available without you.`,
       };
     case "share-ended":
       return {

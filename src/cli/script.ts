@@ -88,7 +88,7 @@ class Script {
     );
     const downloads = this.#client.downloads();
     this.#tally.settle(downloads);
-    // An exit code alone would leave whoever started the script without the name and the cause.
+    // An exit code alone would not tell the user of the script which download failed, and why.
     for (const [groupId, fileName] of this.#tally.unfinished()) {
       const download = downloads.find((one) => one.groupId === groupId && one.fileName === fileName);
       const reason = download === undefined ? "it is no longer there" : whyUnfinished(download);

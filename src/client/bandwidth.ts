@@ -63,7 +63,7 @@ export class Bandwidth {
     return buckets === undefined ? { up: undefined, down: undefined } : limitsOf(buckets);
   }
 
-  /** Called about every 100 ms: whoever waits for his turn gets it. */
+  /** Called about every 100 ms: serves the waiting callers whose turn has come. */
   tick(): void {
     this.#all.up.tick();
     this.#all.down.tick();

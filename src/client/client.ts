@@ -301,7 +301,7 @@ export class Client {
     await this.#login.shares.stop({ groupId, fileName });
   }
 
-  /** Resolves when the download has begun, or the file was there already; it goes on behind. See `Downloads.start`. */
+  /** Resolves when the download has begun, or the file was there already; it continues in the background. See `Downloads.start`. */
   async downloadFile(groupId: string, fileName: string, destinationPath: string): Promise<DownloadStatus> {
     this.#login.require();
     return this.#login.downloads.start({ groupId, fileName }, destinationPath);

@@ -57,12 +57,12 @@ interface Known {
   admittedAtMs: number;
 }
 
-/** Somebody whom a tracker names, and how it stands with calling him. */
+/** A peer named by a tracker, and the state of dialling it. */
 export interface Contact {
   readonly userId: string;
   readonly address: string;
   readonly isDialling: boolean;
-  /** undefined while he is being called, or need not be: he is connected, or has nothing that is wanted. */
+  /** undefined while it is being dialled, or need not be: it is connected, or has nothing that is wanted. */
   readonly nextDialInMs: number | undefined;
   readonly lastFailure: string | undefined;
   /** When a certificate was last refused as expired or not yet valid: one of the two clocks is wrong. */
@@ -130,13 +130,13 @@ export class Connector<C extends Connection> {
     return this.#connected.values();
   }
 
-  /** A tracker says that this member has the torrent, or that something about him changed. Dials him if it is time. */
+  /** A tracker reports a peer with the torrent, or a change of it. Dials it if it is time. */
   peerOnline(address: PeerAddress): void {
     this.#learn(address);
     this.tick();
   }
 
-  /** The tracker no longer names him. A connection that works stays: it is he who gives the pieces, not the tracker. */
+  /** The tracker no longer names the peer. A working connection stays, since the peer and not the tracker sends the pieces. */
   peerOffline(deviceId: string): void {
     this.#known.get(deviceId)?.dialling?.abort();
     this.#known.delete(deviceId);
@@ -282,7 +282,7 @@ export class Connector<C extends Connection> {
     return oldest !== undefined && this.#known.delete(oldest.address.deviceId);
   }
 
-  /** Who wants the pieces dials: he is in a hurry, and reads faster what he dialled. Alike otherwise, the lower id. */
+  /** The peer that wants pieces dials: it is in a hurry, and reads faster on a connection that it dialled. In a tie, the lower id. */
   #isFirstToDial({ deviceId, isSeed }: PeerAddress): boolean {
     const isComplete = this.#options.isComplete();
     return isSeed === isComplete ? this.#options.ownDeviceId < deviceId : isSeed;

@@ -100,7 +100,7 @@ export class Download {
   /**
    * paused | failed -> opening -> running. Trouble on the way leads to paused or failed, and is thrown too.
    *
-   * @param isAnswered somebody waits for the outcome: he needs no event beside it
+   * @param isAnswered a caller waits for the outcome, and needs no event beside it
    * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
    */
   async begin(isAnswered = false): Promise<void> {

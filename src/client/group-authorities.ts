@@ -1,5 +1,5 @@
 // Which CA each group of an account has: remembered in its profile when the first certificate comes, and never replaced
-// while the group is the same one. Whoever could give a client another CA would be let in to what is shared in the group.
+// while the group is the same one. An attacker who could give a client another CA would get what is shared in the group.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { GroupCertificate } from "../api/schemas.ts";
 import { fingerprintOfPem } from "../identity/certificates.ts";
@@ -64,8 +64,8 @@ export class GroupAuthorities {
 
   #refusal(groupId: string, known: KnownAuthority, given: KnownAuthority): MiniTorrentError {
     const sentence =
-      `A tracker names another key for the group ${groupId} (sha256:${given.fingerprint}) than it has had (sha256:` +
-      `${known.fingerprint}): nothing is shared or downloaded by it. Somebody may act as a tracker; ask whoever runs ` +
+      `A tracker presented another key for the group ${groupId} (sha256:${given.fingerprint}) than before (sha256:` +
+      `${known.fingerprint}), so nothing is shared or downloaded under it. Somebody may be impersonating a tracker; ask the operator of ` +
       "the trackers.";
     if (!this.#refused.has(given.fingerprint)) this.#options.onRefused(groupId, sentence);
     this.#refused.add(given.fingerprint);

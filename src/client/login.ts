@@ -1,5 +1,5 @@
-// Who is logged in, and all that comes and goes with it: the profile, the groups, what is shared and
-// downloaded, and what trackers tell him unasked. A login outlives its tracker: it is taken up at the next one.
+// The logged-in user's state: the profile, the groups, shares and downloads, and events from trackers. A login outlives its
+// tracker: it continues at the next one.
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import type { ZodType } from "zod";

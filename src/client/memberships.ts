@@ -95,7 +95,7 @@ export class Memberships {
     return asking;
   }
 
-  /** A member left, or was removed: his certificates of that membership are refused from now on. */
+  /** A member left or was removed: certificates of that membership are refused from now on. */
   revoke(groupId: string, membershipId: string): void {
     this.#revocations.add(membershipId);
     this.#onRevoked(groupId, membershipId);

@@ -1,4 +1,4 @@
-// Certificate requests (PKCS #10, RFC 2986): how somebody shows that he holds a key which a certificate is to be for,
+// Certificate requests (PKCS #10, RFC 2986): how a client proves that it holds the key that a certificate is for,
 // without the key itself. A device's own key needs none: TLS shows it.
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";

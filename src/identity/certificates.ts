@@ -124,7 +124,7 @@ export function restoreDeviceIdentity(privateKeyPem: string, certificatePem: str
   return { privateKeyPem, publicKeySpki, deviceId: sha256Hex(publicKeySpki), certificatePem };
 }
 
-/** A new CA for a group. All have one name, since whoever opens a TLS connection is told it; their keys differ. */
+/** A new CA for a group. All have one name, since TLS reveals it to anybody who connects; their keys differ. */
 export async function createGroupAuthority(): Promise<GroupAuthority> {
   const keys = await generateKeys();
   const nowMs = Date.now();

@@ -53,7 +53,7 @@ export class WaitingRoom<V> {
     return true;
   }
 
-  /** The visitor has shown who he is, or is gone. */
+  /** The visitor has authenticated or disconnected. */
   leave(visitor: V): void {
     const network = this.#networkOfVisitor.get(visitor);
     if (network === undefined) return;

@@ -50,7 +50,7 @@ export function checkFileName(fileName: string): void {
   if (Buffer.byteLength(fileName) > MAX_FILE_NAME_BYTES)
     refuse(`is longer than ${MAX_FILE_NAME_BYTES} bytes`);
   if (/[/\\]/.test(fileName)) refuse("has a path separator");
-  // Whoever reads lines takes U+2028 and U+2029 for their end: a name in a script must not become a second command.
+  // Programs that read lines may end them at U+2028 and U+2029: a name in a script must not become a second command.
   if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(fileName)) refuse("has a control character, or a line's end");
   if (RESERVED_ON_WINDOWS.test(fileName)) refuse("is reserved on Windows");
   if (!fileName.isWellFormed()) refuse("is not well-formed Unicode");

@@ -1,4 +1,4 @@
-// Who was here and is gone, with what he had then: for the user who asks why nothing arrives. It decides nothing.
+// Departed peers and the pieces they had, for the user who asks why nothing arrives. It decides nothing.
 import type { PieceSet } from "./piece-set.ts";
 
 /** Of more devices than this the one that left first is forgotten; a set of 4,096 pieces takes 512 bytes. */

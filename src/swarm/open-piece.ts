@@ -63,7 +63,7 @@ export class OpenPiece {
     return this.#status;
   }
 
-  /** Fetched from the owner alone, because he is on parole. */
+  /** Fetched from the owner alone, because the owner is on parole. */
   get isExclusive(): boolean {
     return this.#isExclusive;
   }

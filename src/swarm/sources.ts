@@ -1,4 +1,4 @@
-// Who gave what: one entry a user, over all his connections, kept after he left. Blocks name their giver by its index.
+// Contributions: one entry per user, over all their connections, kept after they leave. Blocks name their sender by its index.
 import type { SourceSnapshot } from "./torrent-status.ts";
 
 interface Source {
@@ -14,7 +14,7 @@ export class Sources {
   readonly #sources: Source[] = [];
   readonly #indexByUser = new Map<string, number>();
 
-  /** The user's index; the same for each of his connections. */
+  /** The user's index; the same for each of their connections. */
   indexOf(userId: string): number {
     let sourceIndex = this.#indexByUser.get(userId);
     if (sourceIndex === undefined) {

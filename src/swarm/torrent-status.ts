@@ -80,12 +80,12 @@ export interface PieceHolder {
   readonly remarks: readonly string[];
 }
 
-/** What one user gave, over all connections to him; kept after he left. */
+/** One user's contribution over all connections to them; kept after they leave. */
 export interface SourceSnapshot {
   readonly userId: string;
   /** Verified pieces of which this user gave the last block. */
   readonly pieces: number;
-  /** Bytes of blocks that were taken from him. */
+  /** Bytes of blocks accepted from them. */
   readonly bytes: number;
   readonly bytesPerSecond: number;
   readonly isConnected: boolean;

@@ -264,7 +264,7 @@ export class Torrent {
     };
   }
 
-  /** Who has which pieces, or had them when he left. */
+  /** Peers and their pieces, including those that departed peers had. */
   holders(): PieceHolder[] {
     const nowMs = this.#options.nowMs();
     const here = this.#peers.map((peer) => {

@@ -82,7 +82,7 @@ function checksOf(limits: AccountLimits, accountId: string) {
       most: metainfoMebibytesPerUser * MIB,
       sentence:
         "You have shared as much as this tracker keeps metainfo for; " +
-        "ask whoever runs it to raise the limit metainfoMebibytesPerUser.",
+        "ask the tracker's operator to raise the limit metainfoMebibytesPerUser.",
     },
   ];
 }

@@ -83,7 +83,7 @@ export class Changes {
     }
   }
 
-  /** The account was removed by whoever runs a tracker. One whose name is somebody else's is told by notices.ts. */
+  /** The account was removed by an operator. notices.ts tells an account that lost its name. */
   #accountEnded({ claimId: accountId, writeId }: RegistryRecord): void {
     if (!isOperatorWrite(writeId)) return;
     const { connections, presence } = this.#options;

@@ -23,7 +23,7 @@ export interface ConnectionFacts {
   readonly publicKeySpki: Uint8Array;
 }
 
-/** What whoever holds the connection wants to know. */
+/** Callbacks for the owner of the connection. */
 export interface ConnectionListeners {
   /** Wraps its handlers, so that a failure here does not affect the sender of an event. */
   readonly guard?: Guard;
@@ -77,7 +77,7 @@ export class Connection implements ConnectionFacts {
     this.#account = undefined;
   }
 
-  /** Reaches whoever listens at the end of this turn; nobody keeps it for later. */
+  /** Delivered to the listener at the end of this turn; not stored. */
   tell(event: TrackerEvent): void {
     if (this.#listeners.length === 0) return;
     if (this.#told.length >= MAX_TOLD_IN_TURN) this.#told.splice(0, this.#told.length - 1, LOOK_AGAIN);

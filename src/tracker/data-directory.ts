@@ -37,7 +37,7 @@ export function makePrivateFolder(path: string): void {
   }
 }
 
-/** Files that others may read, as a copy brought from elsewhere may be, are closed to them, and whoever runs it is told. */
+/** Restricts files that other users may read, as a copy may be, and logs it. */
 export function makePrivateFiles(dataDir: string, log: Logger): void {
   if (process.platform === "win32") return;
   for (const name of [KEY_FILE, CERTIFICATE_FILE, REGISTRY_FILE, PINS_FILE, ATTEMPTS_FILE]) {

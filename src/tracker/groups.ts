@@ -81,7 +81,7 @@ export function createGroup(
 }
 
 /**
- * Asks the owner to be let in. Who was refused, removed or left may ask again.
+ * Asks the owner for membership. A user who was rejected, removed or left may ask again.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, ALREADY_A_MEMBER, ALREADY_REQUESTED
  */
@@ -118,7 +118,7 @@ export function rejectRequest(command: Command, groupId: string, userId: string)
   answerRequest(command, groupId, userId, "rejected");
 }
 
-/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, INVALID_ARGUMENT when it is the owner himself */
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, INVALID_ARGUMENT if the user is the owner */
 export function removeMember(command: Command, groupId: string, userId: string): void {
   const { writer, account, nowMs } = command;
   if (writer.hasWrite(command.writeId)) return;

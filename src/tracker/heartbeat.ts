@@ -1,6 +1,6 @@
-// Whether clients are there: who is silent is asked, and let go if he does not answer. One timer beats for all, where a
-// timer for each client would be set anew with each of its messages. It counts beats, not time: a tracker that was held
-// up itself has beaten once, however long that took, and reads what came meanwhile before it beats again.
+// Detects dead clients: a silent client is pinged, and dropped if it does not answer. One timer serves all, since a timer for
+// each client would be reset with each of its messages. It counts beats, not time: a tracker that was blocked itself has
+// counted one beat, however long that took, and reads waiting messages before the next one.
 
 export interface HeartbeatOptions<S> {
   /** Beats of silence after which it is asked. */

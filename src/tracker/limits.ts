@@ -1,4 +1,4 @@
-// All of a tracker's limits that whoever runs it may change, in one table.
+// All limits of a tracker that its operator may change, in one table.
 import { type AccountLimits, DEFAULT_ACCOUNT_LIMITS } from "./account-limits.ts";
 import { type AttemptLimitOptions, DEFAULT_ATTEMPT_LIMITS } from "./attempt-limits.ts";
 import { DEFAULT_QUOTA_LIMITS, type QuotaLimits } from "./quotas.ts";

@@ -1,5 +1,5 @@
 // What changed in the registry, told to whom it concerns among the clients of this tracker. The same rows reach every
-// tracker, written there or merged, so a notice reaches a client wherever he is connected. Nothing is kept for those
+// tracker, written there or merged, so a notice reaches a client wherever it is connected. Nothing is kept for those
 // who are not: they read how things stand when they come.
 import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
@@ -84,7 +84,7 @@ export class Notices {
     // A group that ended is named by its row alone.
     const groupNames = new Map<string, string>();
     for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
-    /** Whose memberships of which group ended: of all requests that end with one, he is told once. */
+    /** Accounts whose membership of a group ended; each is told once for all requests that end with it. */
     const toldAsEnded = new Set<string>();
     const toldAsLost = new Set(lostClaims.map(({ claimId }) => claimId));
     for (const record of records) {
@@ -142,7 +142,7 @@ export class Notices {
     const whose = recordKey(groupClaimId, accountId);
     const isTold = toldAsEnded.has(whose);
     toldAsEnded.add(whose);
-    // Heard of late, it may be that he was let in again since.
+    // The row may arrive late, when the user is a member again.
     if (!isTold && currentMember(this.#reader, groupClaimId, accountId) === undefined) {
       this.#connections.tell(accountId, { type: "membership-ended", groupId, how });
     }

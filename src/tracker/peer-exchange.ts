@@ -7,8 +7,8 @@ import type { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
 
 /**
- * Who has all of a torrent is told that late of somebody new, who dials him at once if he wants pieces: he would wait
- * longer before he dialled himself. Of who has all of a small file by then he need not hear at all.
+ * Seeds are told of a new peer after this delay. A peer that wants pieces dials them at once, while they would wait
+ * longer before dialling. A peer that has completed a small file by then need not be announced to them at all.
  */
 const SEEDS_TOLD_AFTER_MS = 500;
 /**
@@ -21,7 +21,7 @@ const MOST_UNTOLD = 10_000;
 /** Queued peers announced in a turn of the event loop. */
 const UNTOLD_PER_TURN = 200;
 
-/** Somebody new in a torrent, and the clients with all of it that have not been told of him yet. */
+/** A new peer of a torrent, and the seeds that have not been told of it yet. */
 interface Untold {
   readonly infoHash: string;
   readonly deviceId: string;

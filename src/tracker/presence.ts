@@ -250,7 +250,7 @@ export class Presence implements SoftState {
   }
 
   /**
-   * What another tracker says of its clients. `isWhole`: who is not in it is gone.
+   * Applies another tracker's report of its clients. `isWhole`: clients not in it are gone.
    *
    * @throws MiniTorrentError MALFORMED_MESSAGE
    */

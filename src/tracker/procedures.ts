@@ -1,5 +1,5 @@
-// What each procedure of the router begins with: whose device it is, whose account that is, how often he may ask, and one
-// transaction for what he writes. Also what a client is told of an error.
+// The common start of the router's procedures: the caller's device and account, rate limits, and one transaction for a write.
+// Also maps errors to answers.
 import { initTRPC, type TRPCError } from "@trpc/server";
 import { ZodError } from "zod";
 import { networkOf } from "../api/addresses.ts";

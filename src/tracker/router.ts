@@ -138,7 +138,7 @@ const session = t.router({
   resume: loggedIn.mutation(({ ctx }): Account => ctx.account),
   logout: open.input(writeAttemptSchema).mutation(async ({ ctx, input }): Promise<void> => {
     const { tracker, connection } = ctx;
-    // Who is not logged in may ask as often as he likes: it must not cost a flush to disk.
+    // Not rate-limited before a login, so it must not cost a flush to disk.
     if (tracker.registry.get("device", connection.deviceId) !== undefined) {
       await tracker.write(input.writeId, (writer) => logOut(writer, connection.deviceId));
     }

@@ -33,7 +33,7 @@ const LISTEN_BACKLOG = 4_096;
 /** Connections on which nobody is logged in, that are no tracker's, or ask for /health and /metrics: each costs some 60 KB. */
 const MAX_WAITING = 2_048;
 const MAX_WAITING_OF_NETWORK = 1_024;
-/** When a tracker has died its clients come all at once: who is being served is not turned away for who comes later. */
+/** When a tracker has died, its clients connect all at once: a connection being served is not closed for a later one. */
 const LEAST_WAIT_MS = 3_000;
 /**
  * Most bytes of a connection until its TLS handshake is complete, and how often that is checked: OpenSSL buffers a handshake
@@ -153,7 +153,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   });
   const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
   app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
-  // Made here, not in the listener below: there it would keep each client's request for as long as he is connected.
+  // Created here, since in the listener below it would keep each client's request for as long as the client is connected.
   const socketFailed = (error: Error): void => log.debug({ err: error }, "socket failed");
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const certificate = certificateOf(request);

@@ -1,5 +1,5 @@
 // What the values of the registry's rows look like, kind by kind, and where each row stands (see registry.ts for what a
-// claim is). "Claim id" of a user is his account id. A row that hangs on something that is over counts for nothing:
+// claim is). A user's claim id is the account id. A row that depends on something that has ended counts for nothing:
 // the readers in memberships.ts and catalogue.ts see to it, so that ending something is one row, not thousands.
 import { randomUUID } from "node:crypto";
 import type { GroupAuthority } from "../identity/certificates.ts";
@@ -24,7 +24,7 @@ export interface DeviceValue {
 
 /** `group`: claim on the group id. */
 export interface GroupValue {
-  /** Who owns it, while he is a member; otherwise the member of longest standing does. */
+  /** The owner, while a member; otherwise the longest-standing member owns the group. */
   readonly ownerAccountId: string;
   readonly authorityCertificatePem: string;
   readonly authorityPrivateKeyPem: string;
@@ -57,7 +57,7 @@ export interface RevocationValue {
   readonly accountId: string;
   readonly how: "removed" | "left";
   readonly endedAtMs: number;
-  /** Of the owner who left: whom he handed the group to. */
+  /** If the owner left: the member that the group was handed to. */
   readonly successorAccountId?: string;
 }
 
@@ -68,8 +68,8 @@ export interface FileValue {
   readonly sha1: string;
   readonly lengthBytes: number;
   /**
-   * Who shared it first; empty once its last sharer stopped. The claim is kept then: somebody may have joined at another
-   * tracker at that moment, and his share hangs on it. It ends when other content takes the name.
+   * The first sharer; empty once the last sharer stopped. The claim is kept then, since a member may have joined at another
+   * tracker at that moment, whose share depends on it. It ends when other content takes the name.
    */
   readonly sharedByAccountId: string;
 }

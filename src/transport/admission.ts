@@ -1,4 +1,4 @@
-// Who is let in: what must hold, once TLS has checked that the group's CA issued the peer's certificate, before a byte
+// Peer authentication: what must hold, once TLS has checked that the group's CA issued the peer's certificate, before a byte
 // of BitTorrent is said to it. Both ends of a connection ask the same.
 import type { TLSSocket } from "node:tls";
 import { MiniTorrentError } from "../api/errors.ts";

@@ -1,6 +1,6 @@
-// What goes out on a connection: blocks as they lie in their frames, small messages in batches. A message goes before the
-// blocks that wait, since a request or a `have` that comes late costs its hearer time, unless its place is among them. One write at a time is handed to the socket, as one buffer: of several, node:tls makes a copy first
-// (its writev joins them), a single one it encrypts where it is.
+// The send queue of a connection: blocks straight from their frames, small messages in batches. A message overtakes waiting
+// blocks, since a late request or `have` costs the peer time, unless its order matters. The socket gets one write at a time, as
+// one buffer: node:tls encrypts a single buffer in place, and copies several into one first.
 import type { Guard } from "../net/connection-guard.ts";
 import { MessageEncoder } from "../wire/encoder.ts";
 

@@ -64,7 +64,7 @@ export function keptTwinOf({ claimId, value, writeId }: RegistryRecord): Stamp |
   return value === undefined && word === "twin" && ended === claimId ? kept : undefined;
 }
 
-/** Of the row that ends a claim because it lost: whoever sees it knows that nobody wished for the end. */
+/** Write id of a row that ends a losing claim, so that a reader knows that no user ended it. */
 export function lostWriteId(claimId: Stamp): string {
   return `lost:${claimId}`;
 }

@@ -18,7 +18,7 @@ const UNEQUAL_BEATS_LIMIT = 3;
 /** After all rows were sent, beats until they may be sent again: sending a million takes a while. */
 const BEATS_BETWEEN_FULL_SENDS = 60;
 
-/** Who has the links: hears what happens on one that concerns more than that one. */
+/** The owner of the links: is told of events that concern more than one link. */
 export interface LinkOwner {
   readonly registry: Registry;
   readonly clock: Clock;
@@ -186,7 +186,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#owner.ended(this, trackerId);
   }
 
-  /** Closes the channel; whoever waits for an answer goes on without it. */
+  /** Closes the channel; callers that wait for an answer continue without it. */
   close(reason: string): void {
     if (this.#phase.name === "closed") return;
     this.closed(reason);

@@ -198,7 +198,7 @@ export class Replication {
   ): Promise<Written<T>> {
     const { result, records } = await this.#registry.transact(writeId, work, isRetry);
     if (records.length === 0) {
-      // Tried again after the tracker that wrote it died: who is connected here may not have heard of it from there.
+      // A retry after the tracker that wrote it died: clients connected here may not have been told by that tracker.
       const rows = this.#registry.rowsOfWrite(writeId);
       const doubtful = rows.map(({ claimId }) => claimId).filter((id) => this.#registry.isDoubtful(id));
       if (doubtful.length > 0) await this.#registry.confirm(doubtful);

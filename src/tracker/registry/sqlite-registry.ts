@@ -561,7 +561,7 @@ export class SqliteRegistry implements Registry {
   }
 }
 
-/** Of the row that ends one of two claims of the same command: whoever sees it knows which one is kept. */
+/** Write id of a row that ends one of two claims of the same command; it names the one that is kept. */
 function twinWriteId(ended: Stamp, kept: Stamp): string {
   return `twin:${ended}:${kept}`;
 }

@@ -7,6 +7,9 @@ import { absolutePath } from "./command-line.ts";
 import { countOf, formatBytes } from "./display-text.ts";
 import { renderFiles, renderShares } from "./render.ts";
 
+/** Members that a sentence names; the others are counted. */
+const MAX_NAMED = 10;
+
 export const fileCommands: readonly Command[] = [
   {
     name: "list_files",
@@ -50,8 +53,13 @@ export const fileCommands: readonly Command[] = [
     arity: [2],
     help: "Share a file no longer; it stays where it is.",
     run: async ({ client }, groupId: string, fileName: string) => {
-      await client.stopShare(groupId, fileName);
-      return said(`[${groupId}] ${fileName} is no longer shared from here.`, { groupId, fileName });
+      const interrupted = await client.stopShare(groupId, fileName);
+      const ended = `[${groupId}] ${fileName} is no longer shared from here.`;
+      if (interrupted.length === 0) return said(ended, { groupId, fileName });
+      const named = interrupted.slice(0, MAX_NAMED).join(", ");
+      const others = interrupted.length > MAX_NAMED ? ` and ${interrupted.length - MAX_NAMED} more` : "";
+      const told = `${named}${others} had not all of it yet; upload_file shares it again.`;
+      return said(`${ended} ${told}`, { groupId, fileName, interrupted });
     },
   },
   {

@@ -295,10 +295,17 @@ export class Client {
     return this.#login.shares.share(path, groupId, options);
   }
 
-  /** @throws MiniTorrentError NOT_SHARED, NOT_LOGGED_IN */
-  async stopShare(groupId: string, fileName: string): Promise<void> {
+  /**
+   * @returns members who are downloading it from here at the moment, and have not all of it
+   * @throws MiniTorrentError NOT_SHARED, NOT_LOGGED_IN
+   */
+  async stopShare(groupId: string, fileName: string): Promise<readonly string[]> {
     this.#login.require();
+    const torrent = this.#session.find(groupId, fileName)?.torrent;
+    const peers = torrent === undefined ? [] : peerStatuses(torrent.status());
+    const interrupted = peers.filter(({ piecesHad, pieceCount }) => piecesHad < pieceCount);
     await this.#login.shares.stop({ groupId, fileName });
+    return [...new Set(interrupted.map(({ userId }) => userId))].sort();
   }
 
   /** Resolves when the download has begun, or the file was there already; it continues in the background. See `Downloads.start`. */

@@ -168,6 +168,15 @@ test("a member who was removed and is let in again is told what they can share a
   assert.partialDeepStrictEqual(told, { groupId: "g", count: 1, paths: [path] });
 });
 
+test("who stops sharing during a download is told whom that leaves without all of it", async () => {
+  const { path } = scene.file("alice", "a.bin", 64 * MIB);
+  await alice.must(`upload_file ${path} g`);
+  await alice.must("limit up 100kB/s");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await downloadUntil(bob, ({ sources }) => sources.length > 0);
+  assert.partialDeepStrictEqual(await alice.must("stop_share g a.bin"), { interrupted: ["bob"] });
+});
+
 test("a file that can be had is not replaced by another one of its name", async () => {
   const { path } = scene.file("alice", "a.bin", MIB);
   await alice.must(`upload_file ${path} g`);

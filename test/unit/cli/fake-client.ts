@@ -137,8 +137,9 @@ export class FakeClient implements ClientCommands {
       replacesEarlier: false,
     };
   }
-  stopShare(groupId: string, fileName: string): Promise<void> {
-    return this.#call("stopShare", groupId, fileName);
+  async stopShare(groupId: string, fileName: string): Promise<readonly string[]> {
+    await this.#call("stopShare", groupId, fileName);
+    return [];
   }
   async downloadFile(groupId: string, fileName: string, destinationPath: string) {
     await this.#call("downloadFile", groupId, fileName, destinationPath);

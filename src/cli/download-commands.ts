@@ -29,7 +29,7 @@ export const downloadCommands: readonly Command[] = [
     name: "show_downloads",
     arguments: [{ name: "all", kind: "all" }],
     arity: [0, 1],
-    help: "How each download stands: [D] running, [C] complete, [P] paused, [F] failed. With all, also those completed before the last login.",
+    help: "List downloads: [D] running, [C] complete, [P] paused, [F] failed. With all, also those completed before the last login.",
     run: async ({ client }, which?: string) => {
       if (which !== undefined && which !== "all" && which !== "--all") {
         throw new MiniTorrentError("USAGE", `show_downloads takes all or nothing, but got '${which}'.`);
@@ -106,7 +106,7 @@ export const downloadCommands: readonly Command[] = [
       fileArgument("group-file"),
     ],
     arity: [0, 2, 4],
-    help: "Limit what is sent (up) or fetched (down) a second, of all or of one file: 5MB/s, 500kB/s, off. It is remembered.",
+    help: "Limit the upload (up) or download (down) rate, in total or of one file: 5MB/s, 500kB/s, off. The limit is remembered.",
     run: async ({ client }, direction?: string, rate = "", groupId?: string, fileName?: string) => {
       if (direction !== undefined) {
         const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };

@@ -41,7 +41,7 @@ export const fileCommands: readonly Command[] = [
     name: "list_shares",
     arguments: [],
     arity: [0],
-    help: "What you share from here, from which path, and how many are connected for it.",
+    help: "List your shares on this machine: path, and number of connected devices.",
     run: async ({ client }) => {
       const shares = client.shares();
       return { result: shares, lines: (view) => renderShares(shares, view) };

@@ -67,7 +67,7 @@ function describe(event: ClientEvent): Notice {
       const named = paths.join(", ");
       return {
         tone: "accent",
-        text: `What you shared in ${groupId} before is not shared now: ${named}${others}. upload_file <file_path> ${groupId} shares a file again.`,
+        text: `Files that you shared in ${groupId} before are no longer shared: ${named}${others}. upload_file <file_path> ${groupId} shares a file again.`,
       };
     }
     case "held-by-others":

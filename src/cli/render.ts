@@ -105,7 +105,7 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
 
 export function renderShares(shares: readonly ShareStatus[], view: View): readonly string[] {
   if (shares.length === 0)
-    return ["You share nothing from here; upload_file <file_path> <group_id> shares a file."];
+    return ["You share nothing from this machine; upload_file <file_path> <group_id> shares a file."];
   return formatTable(
     [
       { title: "GROUP" },

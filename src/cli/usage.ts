@@ -33,7 +33,7 @@ const MEANT: Readonly<Record<string, string>> = {
   unshare: "stop_share",
   upload: "upload_file",
 };
-/** A head of the help, and the commands below it. */
+/** A heading of the help, and its commands. */
 export interface Subject {
   readonly title: string;
   readonly commands: readonly Command[];
@@ -42,7 +42,7 @@ export interface Subject {
 const HELP_INDENT = "  ";
 /** Width of a terminal that does not say its own (VT100). */
 const DEFAULT_COLUMNS = 80;
-/** What an example has in the place of an argument. */
+/** Example values for arguments. */
 const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   "user-id": "alice",
   password: "correct-horse",
@@ -133,7 +133,7 @@ export function withoutPassword(table: readonly Command[], line: string): string
   return firstHidden === undefined ? line : line.slice(0, firstHidden.start).trimEnd();
 }
 
-/** All commands under the heads of their subjects, wrapped at words. */
+/** All commands by subject, wrapped at words. */
 export function renderHelp(subjects: readonly Subject[], view: View): readonly string[] {
   const lines: string[] = [];
   for (const { title, commands } of subjects) {
@@ -143,7 +143,7 @@ export function renderHelp(subjects: readonly Subject[], view: View): readonly s
   return lines;
 }
 
-/** One command, with what to type for instance. */
+/** One command, with an example. */
 export function renderCommandHelp(command: Command, view: View): readonly string[] {
   const words = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
   return [...renderCommand(command, view, ""), `Example: ${[command.name, ...words].join(" ")}`];
@@ -157,7 +157,7 @@ function renderCommand(command: Command, view: View, indent: string): readonly s
   ];
 }
 
-/** Lines of whole words; only a word that is longer than a line is longer. */
+/** Wraps at words; only a word longer than a line exceeds the width. */
 function wrapped(text: string, columns: number, first: string, next: string): string[] {
   const lines: string[] = [];
   let line = first;

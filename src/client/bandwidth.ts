@@ -1,5 +1,5 @@
-// What this client allows itself to send and to fetch a second: all torrents together, and single ones. The profile of who
-// logs in remembers it (client.ts).
+// This client's upload and download limits, in total and for single torrents. The profile of the logged-in user stores them
+// (client.ts).
 import { MiniTorrentError } from "../api/errors.ts";
 import { TokenBucket } from "../swarm/token-bucket.ts";
 import type { BandwidthLimits } from "./status.ts";

@@ -384,7 +384,7 @@ export class Client {
   }
 
   /**
-   * Limits what is sent or fetched a second, of one file or of everything together: from now on, and after the next login of
+   * Limits the upload or download rate, of one file or in total, from now on and after the next login of
    * this account too.
    *
    * @param bytesPerSecond undefined: no limit any more
@@ -437,7 +437,7 @@ export class Client {
     this.#pins.close();
   }
 
-  /** The limits that this account had set, but for what the client was started with. */
+  /** The account's stored limits, except those given at the client's start. */
   #restoreLimits(profile: Profile): void {
     for (const { infoHash, direction, bytesPerSecond } of profile.limits()) {
       if (infoHash === "" && this.#options.limits?.[direction] !== undefined) continue;

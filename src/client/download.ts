@@ -45,7 +45,7 @@ export class Download {
   /** The opening that is under way, or was last. */
   #opening: Promise<void> = Promise.resolve();
   readonly #record: DownloadRecord;
-  /** When it joined the swarm last, on the clock of `performance`. */
+  /** When it last joined the swarm, on the clock of `performance`. */
   #ranSinceMs = 0;
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;

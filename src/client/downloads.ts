@@ -38,7 +38,7 @@ export class Downloads {
     return this.#meant(file).map((download) => download.snapshot());
   }
 
-  /** Those that were completed, the oldest first, and how the others stand. */
+  /** Completed downloads, oldest first, and the state of the others. */
   history(): DownloadStatus[] {
     const finished = this.#surroundings.profile().finished();
     const unfinished = this.statuses().filter(({ state }) => state !== "complete");

@@ -48,16 +48,16 @@ export interface StoredDownload {
   readonly isPaused: boolean;
 }
 
-/** A limit that the user set; without an info-hash it is on everything together. */
+/** A limit that the user set; without an info-hash it is the total. */
 export interface StoredLimit {
   readonly infoHash: string;
   readonly direction: "up" | "down";
   readonly bytesPerSecond: number;
 }
 
-/** Downloads that are complete and still listed: a line each, of some 500 bytes. */
+/** Most completed downloads that are listed: one row each, of some 500 bytes. */
 const MAX_FINISHED = 1_000;
-/** Files shared in groups that the user is out of, which may be shared again after the next acceptance. */
+/** Files shared in groups that the user has left, which can be shared again after the next acceptance. */
 const MAX_FORMER_SHARES = 10_000;
 const directionSchema = z.enum(["up", "down"]);
 const finishedSchema: z.ZodType<FinishedDownload> = z.object({
@@ -318,7 +318,7 @@ export class Profile {
     );
   }
 
-  /** A download is complete: it is remembered, of the oldest only so many. */
+  /** Remembers a completed download, and forgets the oldest past the bound. */
   saveFinished(download: FinishedDownload): void {
     const { groupId, fileName, finishedAtMs } = download;
     this.#attempt(() => {
@@ -327,14 +327,14 @@ export class Profile {
     });
   }
 
-  /** Downloads that were completed, the oldest first. */
+  /** Completed downloads, oldest first. */
   finished(): FinishedDownload[] {
     return this.#read<{ status: string }, FinishedDownload>("finished", ({ status }) =>
       finishedSchema.parse(JSON.parse(status)),
     );
   }
 
-  /** The user is out of the group that the file at that path was shared in. */
+  /** Remembers a shared file of a group that the user has left. */
   saveFormerShare(groupId: string, path: string): void {
     this.#attempt(() => {
       this.#statements.saveFormer.run(groupId, path);
@@ -342,7 +342,7 @@ export class Profile {
     });
   }
 
-  /** Paths of what was shared in that group until the user was out of it; afterwards they are forgotten. */
+  /** Returns and forgets the paths of files shared in that group before the user left it. */
   takeFormerShares(groupId: string): string[] {
     const paths: string[] = [];
     this.#attempt(() => {
@@ -352,7 +352,7 @@ export class Profile {
     return paths;
   }
 
-  /** @param bytesPerSecond undefined: no limit any more */
+  /** @param bytesPerSecond undefined: removes the limit */
   saveLimit(infoHash: string, direction: "up" | "down", bytesPerSecond: number | undefined): void {
     this.#attempt(() => {
       if (bytesPerSecond === undefined) this.#statements.removeLimit.run(infoHash, direction);

@@ -17,7 +17,7 @@ import type { StoredShare } from "./profile.ts";
 import type { HashProgress, ShareResult, ShareStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** Paths named in one event; more are counted. */
+/** Paths named in one event; further ones are counted. */
 const MAX_PATHS_TOLD = 10;
 
 const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
@@ -199,7 +199,7 @@ export class Shares {
     }
   }
 
-  /** All that is shared from here, or is to be. */
+  /** All current shares, and those that wait. */
   statuses(): ShareStatus[] {
     return [...this.#shares.values()].map(({ stored, metainfo, state }) => ({
       groupId: stored.groupId,
@@ -255,7 +255,7 @@ export class Shares {
     }
   }
 
-  /** The user was let in again: what they shared there before, and still have, can be shared again. */
+  /** The user is a member again: reports files that they shared in the group before, and still have. */
   async acceptedAgain(groupId: string): Promise<void> {
     const former = this.#surroundings.profile().takeFormerShares(groupId);
     const paths: string[] = [];

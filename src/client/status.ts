@@ -46,19 +46,19 @@ export type DownloadStatus = DownloadFacts &
         readonly sha1: string;
         /** Milliseconds since 1970. */
         readonly finishedAtMs?: number | undefined;
-        /** Of what came since it was begun or taken up last; undefined if nothing had to come. */
+        /** Average since it was last started or resumed; undefined if nothing had to be fetched. */
         readonly averageBytesPerSecond?: number | undefined;
       }
     | { readonly state: "paused"; readonly reason: string | undefined }
     | { readonly state: "failed"; readonly code: ErrorCode; readonly reason: string }
   );
 
-/** A download that is remembered after it was completed. */
+/** A completed download. */
 export type FinishedDownload = Extract<DownloadStatus, { state: "complete" }> & {
   readonly finishedAtMs: number;
 };
 
-/** A file that this client shares, or would: what `list_shares` shows. */
+/** A file that this client shares or wants to share, as shown by `list_shares`. */
 export interface ShareStatus {
   readonly groupId: string;
   readonly fileName: string;
@@ -69,7 +69,7 @@ export interface ShareStatus {
   readonly state: "served" | "waiting" | "unusable";
   /** Why it is unusable. */
   readonly reason?: string | undefined;
-  /** Members' devices that are connected for it. */
+  /** Members' devices connected for it. */
   readonly peerCount: number;
 }
 
@@ -191,7 +191,7 @@ export type ClientEvent =
       readonly fileName: string;
       readonly reason: string;
     }
-  /** A member who was out of the group is in it again, and has files that they shared there before. */
+  /** The user is a member of the group again, and has files that they shared there before. */
   | {
       readonly type: "may-share-again";
       readonly groupId: string;

@@ -48,7 +48,7 @@ const MAX_BODY_BYTES = 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 /**
- * A connection asks for /health or /metrics once. Several requests in one TLS record would all begin in one turn of the event
+ * A connection may request /health or /metrics once. Several requests in one TLS record would all start in one turn of the event
  * loop: 40,000 over 20 connections held it for 8 s.
  */
 const MAX_REQUESTS_PER_CONNECTION = 1;
@@ -136,7 +136,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   );
   app.server.on("secureConnection", (socket) => shakingHands.delete(placeOf(socket)));
   app.server.on("dropRequest", (_request, socket) => socket.destroy());
-  // Node says so by itself after the last request, but closes only when it is said here.
+  // Node sends this header by itself after the last request, but closes the connection only if it is set here.
   app.addHook("onRequest", async (_request, reply) => void reply.header("Connection", "close"));
   app.get("/health", async () => options.health());
   app.get("/metrics", async (_request, reply) => {

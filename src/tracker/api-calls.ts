@@ -3,11 +3,10 @@
 // connection and each call, and a chain of promises for each listener. It knows nothing of sockets (server.ts).
 import { callTRPCProcedure, getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
 import { isObservable } from "@trpc/server/observable";
-import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
+import { type Call, type CallId, type Message, readCalls } from "./call-messages.ts";
 import { eventText } from "./event-text.ts";
-import type { RouterContext } from "./procedures.ts";
+import { callerOf, type RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";
 
 /** Most calls of a connection that run at a time: their answers are buffered until the client reads them. */
@@ -16,19 +15,10 @@ const MAX_UNDER_WAY = 16;
 const MAX_BEGUN_IN_TURN = 16;
 /** Memory of a waiting call per character of its text: small JSON objects in V8. */
 const BYTES_BY_CHARACTER = 4;
-/** The call's id, repeated in the answer. */
-const MAX_ID_LENGTH = 64;
-
-const id = z.union([z.number(), z.string().max(MAX_ID_LENGTH)]);
-const params = z.object({ path: z.string(), input: z.unknown().optional() });
-const callSchema = z.discriminatedUnion("method", [
-  z.object({ id, method: z.enum(["query", "mutation", "subscription"]), params }),
-  z.object({ id, method: z.literal("subscription.stop") }),
-]);
-const messageSchema = z.union([callSchema.transform((call) => [call]), z.array(callSchema)]);
-type Message = z.infer<typeof callSchema>;
-type Call = Extract<Message, { params: object }>;
-type CallId = Message["id"];
+/** Memory of a message that is not parsed yet, per character: V8 keeps two bytes unless all of them are Latin-1. */
+const BYTES_BY_UNREAD_CHARACTER = 2;
+/** A longer message is parsed when it is its caller's turn: it takes tens of milliseconds, and may come again and again. */
+const LONG_MESSAGE_CHARACTERS = 16 * 1024;
 
 export interface ApiCallsOptions {
   readonly context: RouterContext;
@@ -51,6 +41,9 @@ export class ApiCalls {
   readonly #options: ApiCallsOptions;
   /** What is told for as long as it is listened to: one or two. */
   #listening: { readonly id: CallId; end(): void }[] = [];
+  /** Messages that nobody has parsed: a long one that waits for its turn, and what came behind it. */
+  readonly #unread: (string | undefined)[] = [];
+  #unreadBytes = 0;
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #underWay = 0;
@@ -61,13 +54,40 @@ export class ApiCalls {
     this.#options = options;
   }
 
-  /** Memory of the waiting calls. */
+  /** What the calls that have not begun take in memory. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return this.#unreadBytes + this.#waitingBytes;
   }
 
   /** A message has come; undefined if it is not text. */
   take(text: string | undefined): void {
+    const length = text?.length ?? 0;
+    if (this.#unread.length === 0 && length <= LONG_MESSAGE_CHARACTERS) {
+      this.#read(text);
+      return;
+    }
+    this.#unreadBytes += length * BYTES_BY_UNREAD_CHARACTER;
+    if (this.#unread.push(text) > 1) return;
+    this.#readInTurn().catch((error: unknown) => this.#options.later(() => fail(error)));
+  }
+
+  async #readInTurn(): Promise<void> {
+    const { tracker, connection } = this.#options.context;
+    while (this.#unread.length > 0) {
+      let busy: unknown;
+      await tracker.turns.take(callerOf(connection)).catch((error: unknown) => {
+        busy = error;
+      });
+      if (this.#isClosed) return;
+      const text = this.#unread[0];
+      this.#unreadBytes -= (text?.length ?? 0) * BYTES_BY_UNREAD_CHARACTER;
+      if (busy === undefined) this.#read(text);
+      else this.#refuse(null, getTRPCErrorFromUnknown(busy));
+      this.#unread.shift();
+    }
+  }
+
+  #read(text: string | undefined): void {
     let calls: readonly Message[];
     try {
       calls = readCalls(text);
@@ -119,6 +139,8 @@ export class ApiCalls {
     this.#isClosed = true;
     const ended = this.#listening;
     this.#listening = [];
+    this.#unread.length = 0;
+    this.#unreadBytes = 0;
     this.#waiting.length = 0;
     this.#waitingBytes = 0;
     for (const { end } of ended) end();
@@ -194,19 +216,4 @@ export class ApiCalls {
 
 function fail(error: unknown): never {
   throw error;
-}
-
-/**
- * @throws MiniTorrentError LIMIT_REACHED, before a byte of it is parsed
- * @throws ZodError, SyntaxError
- */
-function readCalls(text: string | undefined): readonly Message[] {
-  if (text === undefined) {
-    throw new MiniTorrentError("INVALID_ARGUMENT", "Calls are JSON in text frames; this one is binary.");
-  }
-  if (text.length > MAX_API_MESSAGE_BYTES) {
-    const sentence = `A message may have ${MAX_API_MESSAGE_BYTES} bytes; this one has more: send less at a time.`;
-    throw new MiniTorrentError("LIMIT_REACHED", sentence);
-  }
-  return messageSchema.parse(JSON.parse(text));
 }

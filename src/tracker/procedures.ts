@@ -133,7 +133,7 @@ export function detach(tracker: RouterServices, connection: Connection): void {
 }
 
 /** The key that a call's event-loop time is charged to: its account, or its network before a login. */
-function callerOf({ account, host }: Connection): string {
+export function callerOf({ account, host }: Connection): string {
   return account?.accountId ?? `network ${networkOf(host)}`;
 }
 

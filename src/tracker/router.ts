@@ -20,6 +20,7 @@ import {
   infoSchema,
   type JoinRequest,
   type ListPage,
+  listOf,
   MAX_GROUPS_TOGETHER,
   type Member,
   type OwnGroup,
@@ -193,7 +194,7 @@ const groups = t.router({
   }),
   /** Covers all groups of a client in one call, since a client asks for all of them at each connection. */
   revocations: loggedIn
-    .input(pageRequestSchema.extend({ groupIds: z.array(groupIdSchema).max(MAX_GROUPS_TOGETHER) }))
+    .input(pageRequestSchema.extend({ groupIds: listOf(groupIdSchema, MAX_GROUPS_TOGETHER) }))
     .query(({ ctx, input }): Promise<ListPage<Revocation>> => {
       const { registry, lists } = ctx.tracker;
       const endedAfterMs = ctx.tracker.revocationsSinceMs();
@@ -279,8 +280,8 @@ const presence = t.router({
   update: loggedIn
     .input(
       z.object({
-        add: z.array(announcedTorrentSchema).max(MAX_PRESENCE_CHANGES),
-        remove: z.array(infoHashSchema).max(MAX_PRESENCE_CHANGES),
+        add: listOf(announcedTorrentSchema, MAX_PRESENCE_CHANGES),
+        remove: listOf(infoHashSchema, MAX_PRESENCE_CHANGES),
       }),
     )
     .mutation(async ({ ctx, input }): Promise<TorrentPeers[]> => {

@@ -13,7 +13,10 @@ interface Said {
 }
 
 /** Calls whose services are asked for nothing until the test opens the gate. */
-function callsWithGate(mayBegin: () => boolean = () => true) {
+function callsWithGate(
+  mayBegin: () => boolean = () => true,
+  takeTurn = async (): Promise<void> => undefined,
+) {
   const said: Said[] = [];
   let asked = 0;
   const gates: (() => void)[] = [];
@@ -22,7 +25,7 @@ function callsWithGate(mayBegin: () => boolean = () => true) {
     registry,
     write: () => new Promise<void>((resolve) => gates.push(resolve)),
     connections: { byId: () => true, logOut: () => undefined },
-    turns: { take: async () => undefined },
+    turns: { take: takeTurn },
     passwords: { passwordsFor: () => undefined },
     presence: { depart: () => undefined },
     limits: {
@@ -101,4 +104,24 @@ test("none begins while answers wait to be read, nor after the end", async () =>
   await turns(5);
   assert.ok(asked() <= 16);
   assert.equal(calls.waitingBytes, 0);
+});
+
+test("a long message is parsed when it is its caller's turn, and what came behind it then", async () => {
+  const waiting: (() => void)[] = [];
+  const takeTurn = () => new Promise<void>((resolve) => waiting.push(resolve));
+  const { calls, said } = callsWithGate(() => true, takeTurn);
+  const refused = JSON.stringify(["x".repeat(20_000)]);
+  calls.take(refused);
+  calls.take("[1]");
+  await turns(3);
+  assert.equal(said.length, 0);
+  assert.ok(calls.waitingBytes > refused.length);
+  for (let at = 0; at < 2; at++) {
+    waiting.shift()?.();
+    await turns(2);
+    assert.equal(said.length, at + 1);
+  }
+  assert.equal(calls.waitingBytes, 0);
+  calls.take("[1]");
+  assert.equal(said.length, 3);
 });

@@ -395,7 +395,7 @@ export class Download {
     const retryInMs = this.#trouble.retryInMs(error);
     if (retryInMs !== undefined) {
       const timer = setTimeout(() => this.#behind("trying a download again", this.#retry(error)), retryInMs);
-      const reason = `${error.message} It goes on by itself when it can.`;
+      const reason = `${error.message} It continues by itself when it can.`;
       this.#become({ status: "paused", reason, retry: { timer, atMs: Date.now() + retryInMs } });
       if (this.#trouble.isNews(error) && !isAnswered)
         this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });

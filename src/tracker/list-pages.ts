@@ -16,8 +16,8 @@ export type ReadSlice<T> = (slice: KeyPage) => ListPage<T>;
 export class ListPages {
   readonly #nowMs: () => number;
   readonly #nextTurn: (callback: () => void) => void;
-  /** Pending reads, round-robin with one slice each. */
-  readonly #waiting: (() => void)[] = [];
+  /** Pending reads by caller: callers take turns with one slice each, however many lists one of them asks for. */
+  readonly #waiting = new Map<string, (() => void)[]>();
   #isReading = false;
 
   /** @param nowMs and `nextTurn`: a clock for durations, and what calls back in another turn of the event loop */
@@ -32,13 +32,14 @@ export class ListPages {
   /**
    * One page of a list, from after that place.
    *
+   * @param caller the account that asks
    * @throws whatever `readSlice` throws; permission is checked again for each slice
    */
-  async read<T>(after: string | undefined, readSlice: ReadSlice<T>): Promise<ListPage<T>> {
+  async read<T>(caller: string, after: string | undefined, readSlice: ReadSlice<T>): Promise<ListPage<T>> {
     const items: T[] = [];
     let next = after;
     for (let looked = 0; looked < PAGE_ENTRIES; looked += SLICE_ENTRIES) {
-      const slice = await this.#inTurn(() => readSlice({ after: next, limit: SLICE_ENTRIES }));
+      const slice = await this.#inTurn(caller, () => readSlice({ after: next, limit: SLICE_ENTRIES }));
       items.push(...slice.items);
       if (slice.next === undefined) return { items };
       next = slice.next;
@@ -46,9 +47,11 @@ export class ListPages {
     return { items, ...(next === undefined ? {} : { next }) };
   }
 
-  #inTurn<T>(read: () => T): Promise<T> {
+  #inTurn<T>(caller: string, read: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push(() => {
+      const reads = this.#waiting.get(caller) ?? [];
+      this.#waiting.set(caller, reads);
+      reads.push(() => {
         try {
           resolve(read());
         } catch (error) {
@@ -63,9 +66,20 @@ export class ListPages {
 
   #readSome(): void {
     const startedMs = this.#nowMs();
-    do this.#waiting.shift()?.();
-    while (this.#waiting.length > 0 && this.#nowMs() - startedMs < TURN_MS);
-    if (this.#waiting.length > 0) this.#nextTurn(() => this.#readSome());
+    do this.#readNext();
+    while (this.#waiting.size > 0 && this.#nowMs() - startedMs < TURN_MS);
+    if (this.#waiting.size > 0) this.#nextTurn(() => this.#readSome());
     else this.#isReading = false;
+  }
+
+  /** A slice for the caller that has waited longest; then it waits behind the others. */
+  #readNext(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    const [caller, reads] = next;
+    this.#waiting.delete(caller);
+    const read = reads.shift();
+    if (reads.length > 0) this.#waiting.set(caller, reads);
+    read?.();
   }
 }

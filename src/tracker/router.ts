@@ -162,16 +162,22 @@ const groups = t.router({
   }),
   mine: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<OwnGroup>> => {
     const { registry, lists } = ctx.tracker;
-    return lists.read(input.after, (page) => listOwnGroups(registry, ctx.account.accountId, page));
+    return lists.read(ctx.account.accountId, input.after, (page) =>
+      listOwnGroups(registry, ctx.account.accountId, page),
+    );
   }),
   list: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<GroupSummary>> => {
     const { registry, lists } = ctx.tracker;
-    return lists.read(input.after, (page) => listGroups(registry, ctx.account.accountId, page));
+    return lists.read(ctx.account.accountId, input.after, (page) =>
+      listGroups(registry, ctx.account.accountId, page),
+    );
   }),
   requests: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<JoinRequest>> => {
     const { registry, lists } = ctx.tracker;
     const { groupId, after } = input;
-    return lists.read(after, (page) => listRequests(registry, ctx.account.accountId, groupId, page));
+    return lists.read(ctx.account.accountId, after, (page) =>
+      listRequests(registry, ctx.account.accountId, groupId, page),
+    );
   }),
   accept: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
     await command(ctx, input, (run) => acceptRequest(run, input.groupId, input.userId));
@@ -190,7 +196,9 @@ const groups = t.router({
     const { registry, presence, lists } = ctx.tracker;
     const { groupId, after } = input;
     const isOnline = (id: string) => presence.isOnline(id);
-    return lists.read(after, (page) => listMembers(registry, ctx.account.accountId, groupId, isOnline, page));
+    return lists.read(ctx.account.accountId, after, (page) =>
+      listMembers(registry, ctx.account.accountId, groupId, isOnline, page),
+    );
   }),
   /** Covers all groups of a client in one call, since a client asks for all of them at each connection. */
   revocations: loggedIn
@@ -198,7 +206,7 @@ const groups = t.router({
     .query(({ ctx, input }): Promise<ListPage<Revocation>> => {
       const { registry, lists } = ctx.tracker;
       const endedAfterMs = ctx.tracker.revocationsSinceMs();
-      return lists.read(input.after, (page) =>
+      return lists.read(ctx.account.accountId, input.after, (page) =>
         listRevocations(registry, ctx.account.accountId, input.groupIds, endedAfterMs, page),
       );
     }),
@@ -238,7 +246,9 @@ const files = t.router({
     const { groupId, after } = input;
     const { claimId } = requireGroup(registry, groupId);
     const count = (infoHash: string) => peers.count(claimId, infoHash);
-    return lists.read(after, (page) => listFiles(registry, ctx.account.accountId, groupId, count, page));
+    return lists.read(ctx.account.accountId, after, (page) =>
+      listFiles(registry, ctx.account.accountId, groupId, count, page),
+    );
   }),
   share: loggedIn
     .input(

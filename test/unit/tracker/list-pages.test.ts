@@ -40,7 +40,7 @@ test("pages follow each other without a gap, each of a bounded length", async ()
   let after: string | undefined;
   do {
     let isThere = false;
-    const asked = pages.read(after, readUpTo(2_500)).finally(() => {
+    const asked = pages.read("alice", after, readUpTo(2_500)).finally(() => {
       isThere = true;
     });
     while (!isThere) await turn();
@@ -59,7 +59,7 @@ test("however many lists are asked for at once, a turn reads no more than a few 
   const { pages, readUpTo, turn } = stage(0.04);
   const over: number[] = [];
   for (let index = 0; index < 100; index++) {
-    void pages.read(undefined, readUpTo(index === 99 ? 10 : 1_000_000)).then(() => over.push(index));
+    void pages.read("alice", undefined, readUpTo(index === 99 ? 10 : 1_000_000)).then(() => over.push(index));
   }
   let longestMs = 0;
   for (let turns = 0; turns < 150; turns++) longestMs = Math.max(longestMs, await turn());
@@ -67,12 +67,29 @@ test("however many lists are asked for at once, a turn reads no more than a few 
   assert.deepEqual(over, [99], "a short one does not wait for the long ones");
 });
 
+test("a caller with a hundred long lists gets as many slices as one with a single list", async () => {
+  const { pages, readUpTo, turn } = stage(0.04);
+  const slices = { flooder: 0, member: 0 };
+  const counted = (who: keyof typeof slices) => (slice: KeyPage) => {
+    slices[who]++;
+    return readUpTo(1_000_000)(slice);
+  };
+  for (let list = 0; list < 100; list++) void pages.read("flooder", undefined, counted("flooder"));
+  let isThere = false;
+  void pages.read("member", undefined, counted("member")).then(() => {
+    isThere = true;
+  });
+  for (let turns = 0; !isThere && turns < 1_000; turns++) await turn();
+  assert.ok(isThere);
+  assert.ok(slices.flooder <= 2 * slices.member, JSON.stringify(slices));
+});
+
 test("what fails for one is that one's, and the next is read", async () => {
   const { pages, readUpTo, turn } = stage(0);
-  const failed = pages.read(undefined, () => {
+  const failed = pages.read("alice", undefined, () => {
     throw new Error("not a member any more");
   });
-  const other = pages.read(undefined, readUpTo(3));
+  const other = pages.read("alice", undefined, readUpTo(3));
   const outcome = failed.then(
     () => "read",
     (error: unknown) => String(error),
@@ -113,7 +130,7 @@ test("a group of thousands of files, most of them over, is listed in short turns
   let after: string | undefined;
   do {
     claims.mock.resetCalls();
-    const page = await pages.read(after, (slice) =>
+    const page = await pages.read("alice", after, (slice) =>
       listFiles(place.registry, alice.accountId, "films", nobody, slice),
     );
     const looked = claims.mock.calls.reduce((sum, { result }) => sum + (result?.length ?? 0), 0);

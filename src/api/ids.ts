@@ -22,6 +22,26 @@ const mixes = [...SCRIPTS.map((script) => [script]), ...WRITTEN_TOGETHER].map(
     new RegExp(`^[${scripts.map(inScript).join("")}${inScript("Common")}${inScript("Inherited")}]*$`, "u"),
 );
 const scriptPatterns = SCRIPTS.map((script) => ({ script, pattern: new RegExp(inScript(script), "u") }));
+/**
+ * Of scripts in everyday use, but not recommended for identifiers (UTS 39, table 1): the Arabic stretcher, which changes no
+ * word, modifier letters that look like punctuation, clicks, repeat marks, tone dots, and marks of phonetics and symbols.
+ */
+const NOT_RECOMMENDED = [
+  [0x01c0, 0x01c3],
+  [0x02b0, 0x02ba],
+  [0x02bd, 0x02eb],
+  [0x02ed, 0x02ff],
+  [0x0640, 0x0640],
+  [0x1ab0, 0x1aff],
+  [0x1dc0, 0x1dff],
+  [0x20d0, 0x20ff],
+  [0x302a, 0x302f],
+  [0x3031, 0x3035],
+  [0xa717, 0xa721],
+  [0xa788, 0xa78a],
+  [0xa78f, 0xa78f],
+  [0xfe20, 0xfe2f],
+] as const;
 const OF_EVERY_SCRIPT = /[\p{scx=Common}\p{scx=Inherited}]/u;
 
 function inScript(script: string): string {
@@ -47,6 +67,8 @@ export function idProblem(what: string, id: string): string | undefined {
     if (character.normalize("NFKC") !== character || !/[\p{XID_Continue}.@-]/u.test(character)) {
       return `${name} is another form of a character; use the usual form: ${rule}`;
     }
+    if (isNotRecommended(character))
+      return `${name} is hard to see or to tell from another; leave it out: ${rule}`;
     if (!OF_EVERY_SCRIPT.test(character) && scriptOf(character) === undefined) {
       return `${name} belongs to a script that is not in everyday use; write the ${what} in another script`;
     }
@@ -89,6 +111,11 @@ function tooManyMarks(what: string, id: string): string | undefined {
     }
   }
   return undefined;
+}
+
+function isNotRecommended(character: string): boolean {
+  const number = character.codePointAt(0) ?? 0;
+  return NOT_RECOMMENDED.some(([first, last]) => number >= first && number <= last);
 }
 
 /** The script that a character is written in; undefined if it is none of those in everyday use. */

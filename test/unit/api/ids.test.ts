@@ -106,3 +106,26 @@ describe("userIdSchema and groupIdSchema", () => {
     }
   });
 });
+
+it("refuses letters and marks that are hard to see or to tell from punctuation", () => {
+  const odd = [
+    "\u0640",
+    "\u01c3",
+    "\u02b9",
+    "\u02c8",
+    "\u02d0",
+    "\u3031",
+    "\ua78f",
+    "\u20d0",
+    "\u302e",
+    "\ufe20",
+    "\u1dc4",
+  ];
+  for (const character of odd) {
+    const base = character === "\u0640" ? "\u0645\u062d" : character === "\u302e" ? "\uac00" : "bob";
+    assert.match(idProblem("user id", base + character) ?? "", /leave it out/, JSON.stringify(character));
+    assert.equal(idProblem("user id", base), undefined);
+  }
+  // The letters of Hawaiian and of Breton are ones.
+  for (const id of ["\u02bbohana", "c\u02bchoant"]) assert.equal(idProblem("user id", id), undefined);
+});

@@ -29,6 +29,7 @@ export const membersReportSchema = z.object({
   commands: z.number(),
   /** Milliseconds of each command, sorted. */
   tookMs: z.array(z.number()),
+  slowestMs: z.record(z.string(), z.number()),
   /** Refusals, by code and procedure: a member at a person's pace should see none. */
   refusals: z.record(z.string(), z.number()),
   reconnects: z.number(),
@@ -49,6 +50,7 @@ interface Member {
 const report = {
   commands: 0,
   tookMs: [] as number[],
+  slowestMs: {} as Record<string, number>,
   refusals: {} as Record<string, number>,
   reconnects: 0,
 };
@@ -56,31 +58,40 @@ const authorities = new Map<string, string>();
 let trackers: readonly string[] = [];
 let isOver = false;
 
-/** Runs a call at whatever tracker answers, as a client does; what that took counts in full. */
+function took(path: string, ms: number): void {
+  report.tookMs.push(ms);
+  report.slowestMs[path] = Math.max(report.slowestMs[path] ?? 0, Math.round(ms));
+}
+
+/**
+ * Runs a call at whatever tracker answers, as a client does; what that took counts in full.
+ *
+ * @returns whether it was done: false if it was refused
+ */
 async function command(
   member: Member,
   path: string,
   input: object,
   kind: "query" | "mutation" | "write",
-): Promise<unknown> {
+): Promise<boolean> {
   const begunMs = performance.now();
   const writeId = randomUUID();
   for (let attempt = 0; ; attempt++) {
     try {
       const write = kind === "write" ? { writeId, ...(attempt > 0 ? { isRetry: true } : {}) } : {};
       const ask = kind === "query" ? "query" : "mutate";
-      const answer = await member.client[ask](path, { ...input, ...write });
+      await member.client[ask](path, { ...input, ...write });
       report.commands++;
-      report.tookMs.push(performance.now() - begunMs);
-      return answer;
+      took(path, performance.now() - begunMs);
+      return true;
     } catch (error) {
       if (error instanceof Refusal) {
         const what = `${error.code} of ${path}`;
         report.refusals[what] = (report.refusals[what] ?? 0) + 1;
-        report.tookMs.push(performance.now() - begunMs);
-        return undefined;
+        took(path, performance.now() - begunMs);
+        return false;
       }
-      if (isOver) return undefined;
+      if (isOver) return false;
       report.reconnects++;
       member.client = await dialUntilThere(member, attempt + 1);
     }
@@ -124,17 +135,16 @@ async function share(member: Member): Promise<void> {
     ...{ authorityPem: authorities.get(groupId) ?? "", pieceHashes: new Uint8Array(20), sha1 },
   });
   const info = Buffer.from(metainfo.info).toString("base64");
-  const answer = await command(member, "files.share", { groupId, info, sha1 }, "write");
-  if (answer !== undefined) member.files.push(fileName);
+  if (await command(member, "files.share", { groupId, info, sha1 }, "write")) member.files.push(fileName);
 }
 
 async function stopOldest(member: Member): Promise<void> {
   const fileName = member.files[0];
   if (fileName === undefined) return;
   const { groupId } = member;
-  const answer = await command(member, "files.stopShare", { groupId, fileName }, "write");
-  // Refused or not, what the tracker promised of it is over once it was asked to end it.
-  if (answer !== undefined || isOver) member.files.shift();
+  const isStopped = await command(member, "files.stopShare", { groupId, fileName }, "write");
+  // What the tracker promised of it is over once it was asked to end it, also if nobody waited for the answer.
+  if (isStopped || isOver) member.files.shift();
 }
 
 async function work(member: Member): Promise<void> {
@@ -144,6 +154,8 @@ async function work(member: Member): Promise<void> {
     () => command(member, "files.list", { groupId }, "query"),
     () => command(member, "groups.members", { groupId }, "query"),
     () => command(member, "groups.certificate", { groupId }, "query"),
+    () => command(member, "groups.mine", {}, "query"),
+    () => command(member, "groups.revocations", { groupIds: [groupId] }, "query"),
     () => command(member, "presence.announce", { listenPort: 6881, torrents: [] }, "mutation"),
   ];
   await sleep(randomInt(PAUSE_MS));

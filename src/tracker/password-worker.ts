@@ -1,5 +1,6 @@
 // A worker thread that hashes passwords one after the other. node:crypto's asynchronous argon2 would occupy libuv's thread
 // pool, of which a process has only one, and which signatures and disk I/O need.
+import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { MiniTorrentError } from "../api/errors.ts";
 import { hashPassword, verifyNoOne, verifyPassword } from "../identity/passwords.ts";
@@ -15,6 +16,13 @@ export type PasswordAnswer = { readonly result: string | boolean } | { readonly 
 export interface PasswordWorkerReady {
   readonly isReady: true;
 }
+
+/**
+ * On Linux a priority is a thread's: hundreds of passwords in a queue then leave the cores to the threads that answer calls.
+ * Elsewhere it would be the whole process's.
+ */
+const HASHING_PRIORITY = 10;
+if (process.platform === "linux") setPriority(HASHING_PRIORITY);
 
 parentPort?.on("message", (job: PasswordJob) => {
   let answer: PasswordAnswer;

@@ -67,6 +67,7 @@ import {
   endingCommand,
   loggedIn,
   open,
+  readPageOf,
   requireRoom,
   sign,
   t,
@@ -161,23 +162,17 @@ const groups = t.router({
     return await endingCommand(ctx, input, (run) => leaveGroup(run, input.groupId));
   }),
   mine: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<OwnGroup>> => {
-    const { registry, lists } = ctx.tracker;
-    return lists.read(ctx.account.accountId, input.after, (page) =>
-      listOwnGroups(registry, ctx.account.accountId, page),
-    );
+    const { registry } = ctx.tracker;
+    return readPageOf(ctx, input.after, (page) => listOwnGroups(registry, ctx.account.accountId, page));
   }),
   list: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<GroupSummary>> => {
-    const { registry, lists } = ctx.tracker;
-    return lists.read(ctx.account.accountId, input.after, (page) =>
-      listGroups(registry, ctx.account.accountId, page),
-    );
+    const { registry } = ctx.tracker;
+    return readPageOf(ctx, input.after, (page) => listGroups(registry, ctx.account.accountId, page));
   }),
   requests: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<JoinRequest>> => {
-    const { registry, lists } = ctx.tracker;
+    const { registry } = ctx.tracker;
     const { groupId, after } = input;
-    return lists.read(ctx.account.accountId, after, (page) =>
-      listRequests(registry, ctx.account.accountId, groupId, page),
-    );
+    return readPageOf(ctx, after, (page) => listRequests(registry, ctx.account.accountId, groupId, page));
   }),
   accept: loggedIn.input(writeAboutUser).mutation(async ({ ctx, input }): Promise<void> => {
     await command(ctx, input, (run) => acceptRequest(run, input.groupId, input.userId));
@@ -193,10 +188,10 @@ const groups = t.router({
     return { unconfirmedTrackers: [...unconfirmedAt] };
   }),
   members: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<Member>> => {
-    const { registry, presence, lists } = ctx.tracker;
+    const { registry, presence } = ctx.tracker;
     const { groupId, after } = input;
     const isOnline = (id: string) => presence.isOnline(id);
-    return lists.read(ctx.account.accountId, after, (page) =>
+    return readPageOf(ctx, after, (page) =>
       listMembers(registry, ctx.account.accountId, groupId, isOnline, page),
     );
   }),
@@ -204,9 +199,9 @@ const groups = t.router({
   revocations: loggedIn
     .input(pageRequestSchema.extend({ groupIds: listOf(groupIdSchema, MAX_GROUPS_TOGETHER) }))
     .query(({ ctx, input }): Promise<ListPage<Revocation>> => {
-      const { registry, lists } = ctx.tracker;
+      const { registry } = ctx.tracker;
       const endedAfterMs = ctx.tracker.revocationsSinceMs();
-      return lists.read(ctx.account.accountId, input.after, (page) =>
+      return readPageOf(ctx, input.after, (page) =>
         listRevocations(registry, ctx.account.accountId, input.groupIds, endedAfterMs, page),
       );
     }),
@@ -242,13 +237,11 @@ const aFile = inGroup.extend({ fileName: fileNameSchema });
 
 const files = t.router({
   list: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
-    const { registry, peers, lists } = ctx.tracker;
+    const { registry, peers } = ctx.tracker;
     const { groupId, after } = input;
     const { claimId } = requireGroup(registry, groupId);
     const count = (infoHash: string) => peers.count(claimId, infoHash);
-    return lists.read(ctx.account.accountId, after, (page) =>
-      listFiles(registry, ctx.account.accountId, groupId, count, page),
-    );
+    return readPageOf(ctx, after, (page) => listFiles(registry, ctx.account.accountId, groupId, count, page));
   }),
   share: loggedIn
     .input(

@@ -33,7 +33,6 @@ import {
 import { FairSlots } from "./fair-slots.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
-import { ListPages } from "./list-pages.ts";
 import { alikeOf } from "./look-alikes.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
@@ -401,7 +400,6 @@ export class Tracker {
         signatures: new FairSlots(SIGNATURES_AT_ONCE),
         accountLimits: limits,
         certifiedKeys: new CertifiedKeys(limits.keysPerUser),
-        lists: new ListPages(),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),
         trackerKeys: () => [this.fingerprint, ...(links()?.keys() ?? [])],
         nowMs: () => this.#clockGuard.nowMs(),

@@ -45,3 +45,41 @@ test("more than may wait is refused with the time to wait, and the slot of what 
   assert.deepEqual(await Promise.all([first, second]), ["first", "second"]);
   assert.equal(await slots.run("a", async () => "fourth"), "fourth");
 });
+
+test("who asks now and then does not wait for all those who ask all the time", async () => {
+  const slots = new FairSlots(1);
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const run = (key: string) =>
+    void slots.run(key, () => {
+      begun.push(key);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      ends.push(resolve);
+      return promise;
+    });
+  const next = async () => {
+    ends.shift()?.();
+    await settled();
+  };
+  for (let work = 0; work < 20; work++) for (let key = 0; key < 50; key++) run(`greedy ${key}`);
+  for (let work = 0; work < 75; work++) await next();
+  run("modest");
+  for (let work = 0; work < 30; work++) await next();
+  // Twenty-five of them had had one piece more than the others: those others come before.
+  assert.ok(begun.slice(76).includes("modest"), begun.slice(76).join());
+});
+
+test("nobody fills the queue alone", async () => {
+  const slots = new FairSlots(1, 100);
+  const end = Promise.withResolvers<void>();
+  const outcomes = [slots.run("a", () => end.promise)];
+  for (let work = 0; work < 200; work++) outcomes.push(slots.run("mallory", async () => undefined));
+  for (const key of ["bob", "carol"]) outcomes.push(slots.run(key, async () => undefined));
+  end.resolve();
+  const settledAll = await Promise.allSettled(outcomes);
+  const refused = settledAll
+    .map(({ status }, at) => (status === "rejected" ? at : -1))
+    .filter((at) => at >= 0);
+  assert.ok(refused.length >= 100 && refused.length < 200, `${refused.length} refused`);
+  assert.ok(!refused.includes(201) && !refused.includes(202), "others found room");
+});

@@ -1,21 +1,19 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import { CallTurns } from "../../../src/tracker/call-turns.ts";
 import { listFiles } from "../../../src/tracker/catalogue.ts";
-import { ListPages, PAGE_ENTRIES } from "../../../src/tracker/list-pages.ts";
+import { PAGE_ENTRIES, readPage } from "../../../src/tracker/list-pages.ts";
 import { requireGroup } from "../../../src/tracker/memberships.ts";
 import type { KeyPage } from "../../../src/tracker/registry/registry.ts";
 import { recordKey } from "../../../src/tracker/registry/registry.ts";
 import { town } from "./fixture.ts";
 
-/** A list of numbers of which each costs that much time to read. */
+/** A list of numbers of which each costs that much time to read, and turns of which somebody else could have some. */
 function stage(costMs: number) {
   let nowMs = 0;
-  const turns: (() => void)[] = [];
-  const pages = new ListPages(
-    () => nowMs,
-    (callback) => turns.push(callback),
-  );
+  const due: (() => void)[] = [];
+  const turns = new CallTurns({ nowMs: () => nowMs, nextTurn: (run) => due.push(run) });
   const readUpTo =
     (last: number) =>
     ({ after, limit }: KeyPage) => {
@@ -24,23 +22,30 @@ function stage(costMs: number) {
       const items = Array.from({ length: Math.min(limit, last - first) }, (_, index) => first + index);
       return { items, ...(first + limit < last ? { next: String(items.at(-1)) } : {}) };
     };
-  /** One turn of the event loop; returns how long it took. */
+  /** As a procedure does it: it begins when it is its caller's turn. */
+  const read = async (caller: string, last: number, after?: string) => {
+    await turns.take(caller);
+    return await readPage(() => turns.take(caller), after, readUpTo(last));
+  };
+  /** What was due before it began, as one turn of the event loop; returns how long it took. */
   const turn = async () => {
     const startedMs = nowMs;
-    turns.shift()?.();
-    await new Promise((resolve) => setImmediate(resolve));
+    for (const run of due.splice(0)) {
+      run();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     return nowMs - startedMs;
   };
-  return { pages, readUpTo, turn };
+  return { read, turn };
 }
 
 test("pages follow each other without a gap, each of a bounded length", async () => {
-  const { pages, readUpTo, turn } = stage(0);
+  const { read, turn } = stage(0);
   const all: number[] = [];
   let after: string | undefined;
   do {
     let isThere = false;
-    const asked = pages.read("alice", after, readUpTo(2_500)).finally(() => {
+    const asked = read("alice", 2_500, after).finally(() => {
       isThere = true;
     });
     while (!isThere) await turn();
@@ -55,48 +60,29 @@ test("pages follow each other without a gap, each of a bounded length", async ()
   );
 });
 
-test("however many lists are asked for at once, a turn reads no more than a few milliseconds of them, of each in turn", async () => {
-  const { pages, readUpTo, turn } = stage(0.04);
-  const over: number[] = [];
-  for (let index = 0; index < 100; index++) {
-    void pages.read("alice", undefined, readUpTo(index === 99 ? 10 : 1_000_000)).then(() => over.push(index));
-  }
+test("however many lists somebody asks for, a turn reads a few milliseconds of them, and others' lists do not wait for them", async () => {
+  const { read, turn } = stage(0.04);
+  const over: string[] = [];
+  const pages: Promise<unknown>[] = [];
+  for (let list = 0; list < 200; list++)
+    pages.push(read("mallory", 1_000_000).then(() => over.push("mallory")));
+  for (let turns = 0; turns < 10; turns++) await turn();
+  pages.push(read("alice", 200).then(() => over.push("alice")));
   let longestMs = 0;
-  for (let turns = 0; turns < 150; turns++) longestMs = Math.max(longestMs, await turn());
+  for (let turns = 0; turns < 12; turns++) longestMs = Math.max(longestMs, await turn());
   assert.ok(longestMs > 0 && longestMs <= 8, `${longestMs} ms in one turn`);
-  assert.deepEqual(over, [99], "a short one does not wait for the long ones");
+  // Four slices of hers, between as many of those that came before.
+  assert.deepEqual(over, ["alice"]);
 });
 
-test("a caller with a hundred long lists gets as many slices as one with a single list", async () => {
-  const { pages, readUpTo, turn } = stage(0.04);
-  const slices = { flooder: 0, member: 0 };
-  const counted = (who: keyof typeof slices) => (slice: KeyPage) => {
-    slices[who]++;
-    return readUpTo(1_000_000)(slice);
-  };
-  for (let list = 0; list < 100; list++) void pages.read("flooder", undefined, counted("flooder"));
-  let isThere = false;
-  void pages.read("member", undefined, counted("member")).then(() => {
-    isThere = true;
-  });
-  for (let turns = 0; !isThere && turns < 1_000; turns++) await turn();
-  assert.ok(isThere);
-  assert.ok(slices.flooder <= 2 * slices.member, JSON.stringify(slices));
-});
-
-test("what fails for one is that one's, and the next is read", async () => {
-  const { pages, readUpTo, turn } = stage(0);
-  const failed = pages.read("alice", undefined, () => {
-    throw new Error("not a member any more");
-  });
-  const other = pages.read("alice", undefined, readUpTo(3));
-  const outcome = failed.then(
-    () => "read",
-    (error: unknown) => String(error),
+test("what fails in the middle of a page fails the page", async () => {
+  const slices = [{ items: [1], next: "1" }];
+  const failing = readPage(
+    async () => undefined,
+    undefined,
+    () => slices.shift() ?? assert.fail("not a member any more"),
   );
-  await turn();
-  assert.equal(await outcome, "Error: not a member any more");
-  assert.deepEqual((await other).items, [0, 1, 2]);
+  await assert.rejects(failing, /not a member any more/);
 });
 
 test("a group of thousands of files, most of them over, is listed in short turns, and each page looks at so many", async (t) => {
@@ -116,8 +102,8 @@ test("a group of thousands of files, most of them over, is listed in short turns
       writer.put("share", recordKey(fileId, alice.accountId), { sinceMs: 0, membershipId });
     }
   }, randomUUID());
-  const pages = new ListPages();
   const claims = t.mock.method(place.registry, "claims");
+  const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
   const nobody = () => ({ seeders: 0, peers: 0 });
   let turns = 0;
   let isOver = false;
@@ -130,7 +116,7 @@ test("a group of thousands of files, most of them over, is listed in short turns
   let after: string | undefined;
   do {
     claims.mock.resetCalls();
-    const page = await pages.read("alice", after, (slice) =>
+    const page = await readPage(nextTurn, after, (slice) =>
       listFiles(place.registry, alice.accountId, "films", nobody, slice),
     );
     const looked = claims.mock.calls.reduce((sum, { result }) => sum + (result?.length ?? 0), 0);

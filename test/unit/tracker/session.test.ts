@@ -10,7 +10,6 @@ import { Connection, Connections } from "../../../src/tracker/connection.ts";
 import { FairSlots } from "../../../src/tracker/fair-slots.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
-import { ListPages } from "../../../src/tracker/list-pages.ts";
 import { PasswordHasher } from "../../../src/tracker/password-hasher.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
@@ -50,7 +49,6 @@ test("a session is not read again for each call, and is over with its row, or wh
       write: (_writeId, work) => write(work),
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
-      lists: new ListPages(),
       revocationsSinceMs: () => 0,
       accountLimits: DEFAULT_TRACKER_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {}, handlerFailed: () => {} },

@@ -384,9 +384,9 @@ test("a file that cannot fit is refused before a byte is fetched, and leaves not
   const pieceCount = 2 ** 16;
   const metainfo = encodeMetainfo({
     fileName: "film",
-    lengthBytes: pieceCount * MAX_PIECE_LENGTH_BYTES * 8,
+    lengthBytes: pieceCount * MAX_PIECE_LENGTH_BYTES,
     pieceLengthBytes: MAX_PIECE_LENGTH_BYTES,
-    pieceHashes: new Uint8Array(pieceCount * 8 * 20),
+    pieceHashes: new Uint8Array(pieceCount * 20),
     sha1: "0".repeat(40),
     authorityPem: "-",
   });

@@ -19,7 +19,7 @@ import {
 } from "./presence-messages.ts";
 import type { SoftState } from "./registry/replication.ts";
 import { type Part, type PresentClient, SwarmPeers } from "./swarm-peers.ts";
-import { TurnSlices } from "./turn-slices.ts";
+import { STEPS_AT_A_TIME, TurnSlices } from "./turn-slices.ts";
 
 /** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
 export const LOST_LINK_GRACE_MS = 5_000;
@@ -292,7 +292,8 @@ export class Presence implements SoftState {
         `${MAX_UNDER_WAY} announcements of this client are unanswered; wait for the answers.`,
       );
     }
-    await this.#slices.run(keyOf(client), steps(client));
+    // A call has had its turn: a short announcement does not wait behind the long ones of others.
+    await this.#slices.run(keyOf(client), steps(client), STEPS_AT_A_TIME);
   }
 
   /** @param remove undefined: what is not in `add` */

@@ -4,7 +4,7 @@
 /** About 3 µs each, so some milliseconds a turn. */
 const STEPS_PER_TURN = 1_000;
 /** Steps of one key before the next key's turn. */
-const STEPS_AT_A_TIME = 250;
+export const STEPS_AT_A_TIME = 250;
 
 interface Job {
   readonly steps: Iterator<unknown>;
@@ -24,13 +24,14 @@ export class TurnSlices {
   /**
    * Runs the steps in order; it starts at once if the turn's budget allows and no job of that key waits.
    *
+   * @param stepsAtOnce steps that run at once whatever the budget says, since the caller has waited for a turn already
    * @throws what a step throws
    */
-  run(key: string, steps: Iterator<unknown>): Promise<void> {
+  run(key: string, steps: Iterator<unknown>, stepsAtOnce = 0): Promise<void> {
     const job: Job = { steps, done: Promise.withResolvers() };
     const queue = this.#queues.get(key);
     if (queue !== undefined) queue.push(job);
-    else if (!this.#advance(job, STEPS_PER_TURN)) this.#queues.set(key, [job]);
+    else if (!this.#begin(job, stepsAtOnce)) this.#queues.set(key, [job]);
     this.#cancelTurn ??= this.#setTimer(0, () => this.#turn());
     return job.done.promise;
   }
@@ -62,6 +63,15 @@ export class TurnSlices {
       if (queue.length > 0) this.#queues.set(key, queue);
     }
     if (this.#queues.size > 0) this.#cancelTurn = this.#setTimer(0, () => this.#turn());
+  }
+
+  /** True if the job has ended. */
+  #begin(job: Job, stepsAtOnce: number): boolean {
+    const overdrawn = Math.max(0, stepsAtOnce - this.#stepsLeft);
+    this.#stepsLeft += overdrawn;
+    const hasEnded = this.#advance(job, STEPS_PER_TURN);
+    this.#stepsLeft -= overdrawn;
+    return hasEnded;
   }
 
   /** True if the job has ended. */

@@ -65,6 +65,7 @@ const SAMPLES: Record<string, () => unknown> = {
   info: () => info,
   sha1: () => "11".repeat(20),
   isServed: () => true,
+  replaces: () => INFO_HASH,
   infoHash: () => INFO_HASH,
   listenPort: () => 4711,
   torrents: () => [{ infoHash: INFO_HASH, isSeed: true }],
@@ -149,7 +150,7 @@ async function refusalOf(
 
 /** The proper input with one thing wrong, each time another. */
 function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]> {
-  const isOptional = (field: string) => ["requestPem", "isRetry", "after"].includes(field);
+  const isOptional = (field: string) => ["requestPem", "isRetry", "after", "replaces"].includes(field);
   for (const whole of [undefined, null, 0, "x", true, [], [sample]]) yield ["whole", whole];
   if (!Object.keys(sample).every(isOptional)) yield ["whole", {}];
   const wrongs: unknown[] = [
@@ -213,6 +214,8 @@ describe("a hostile client", () => {
         "session.createUser": "USER_EXISTS",
         "session.login": "BAD_CREDENTIALS",
         "session.logout": undefined,
+        // Public, as the key itself is: what a client needs before it logs in at another tracker.
+        "trackers.keys": undefined,
       };
       const isOpen = Object.hasOwn(expected, procedure.path);
       assert.equal(code, isOpen ? expected[procedure.path] : "NOT_LOGGED_IN", procedure.path);

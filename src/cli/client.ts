@@ -25,6 +25,8 @@ import { runScript } from "./script.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
 
 const STDERR = 2;
+/** Lines with one sentence in a minute: a client logs only where somebody asked for it, and its file has a bound. */
+const MOST_LINES_IN_INTERVAL = 100;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 /** As a shell reports a process that Ctrl-C ended: 128 + SIGINT. */
@@ -176,7 +178,7 @@ function freePortNear({ host }: Address): Address {
 /** Silent unless a level is asked for; to the file where there is a prompt on the screen, otherwise to stderr. */
 function logFor(level: LogLevel | undefined, file: string | undefined): Logger {
   if (level === undefined) return pino({ enabled: false });
-  return programLog({ level, to: new LogStream(file ?? STDERR) });
+  return programLog({ level, to: new LogStream(file ?? STDERR), mostInInterval: MOST_LINES_IN_INTERVAL });
 }
 
 /** NO_COLOR, FORCE_COLOR and the terminal's own word, as node:util knows them. */

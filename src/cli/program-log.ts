@@ -12,6 +12,8 @@ export interface ProgramLogOptions {
   readonly level: string;
   readonly to: { write(line: string): void };
   readonly intervalMs?: number;
+  /** @default 5 */
+  readonly mostInInterval?: number;
 }
 
 interface Repeated {
@@ -21,7 +23,12 @@ interface Repeated {
   tell: (countedOnly: number) => void;
 }
 
-export function programLog({ level, to, intervalMs = INTERVAL_MS }: ProgramLogOptions): Logger {
+export function programLog({
+  level,
+  to,
+  intervalMs = INTERVAL_MS,
+  mostInInterval = MOST_IN_INTERVAL,
+}: ProgramLogOptions): Logger {
   const sentences = new Map<string, Repeated>();
   let isCounting = false;
   const endInterval = (): void => {
@@ -37,7 +44,7 @@ export function programLog({ level, to, intervalMs = INTERVAL_MS }: ProgramLogOp
     const key = sentences.size < MAX_SENTENCES || sentences.has(place) ? place : "";
     const known = sentences.get(key) ?? { writtenCount: 0, countedOnly: 0, tell: () => undefined };
     sentences.set(key, known);
-    if (known.writtenCount < MOST_IN_INTERVAL) {
+    if (known.writtenCount < mostInInterval) {
       known.writtenCount++;
       method.apply(this, args);
       return;

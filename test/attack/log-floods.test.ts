@@ -56,7 +56,7 @@ function knockAtSync(
 async function comeAndGo(address: Address, identity: DeviceIdentity): Promise<void> {
   const client = await ApiClient.connect({ ...address, identity });
   client.sendRaw("no call");
-  await client.query("groups.list").catch(() => undefined);
+  await client.query("groups.list", {}).catch(() => undefined);
   await client.close();
 }
 

@@ -58,7 +58,7 @@ async function growthDuring(work: () => Promise<unknown>): Promise<number> {
   const watch = async (): Promise<void> => {
     while (!isOver) {
       const startedMs = performance.now();
-      await member.query("groups.list");
+      await member.query("groups.list", {});
       const tookMs = performance.now() - startedMs;
       assert.ok(tookMs < CALL_TIMEOUT_MS, `a member's call took ${tookMs} ms`);
       most = Math.max(most, rssBytes());

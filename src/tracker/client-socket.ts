@@ -160,7 +160,8 @@ export class ClientSocket {
   letGo(): void {
     const { host, tls } = this.#arrival;
     this.#around.log.debug({ host }, "a client that holds too much memory is closed");
-    if (this.#socket.bufferedAmount > LOW_MARK_BYTES) {
+    const isClosing = this.#socket.readyState !== this.#socket.OPEN;
+    if (isClosing || this.#socket.bufferedAmount > LOW_MARK_BYTES) {
       this.terminate();
       return;
     }

@@ -140,7 +140,7 @@ test("a finished file that was moved or removed is downloaded again, at either e
   assert.equal(await sha1Of(destination), sha1);
   assert.match(
     JSON.stringify(bob.events.filter(({ event }) => event === "share-ended")),
-    /There is no file .*a\.bin/,
+    /a\.bin .*there is no file of that name/,
   );
   renameSync(destination, scene.path("bob", "moved.bin"));
   const elsewhere = scene.path("bob", "elsewhere.bin");

@@ -322,8 +322,11 @@ export class Download {
       facts = await store.finish(this.destinationPath);
     } catch (error) {
       const failure = asMiniTorrentError(error);
-      if (failure.code === "CORRUPT_FILE" && (await this.#hasBadPieces(store))) await this.#fetchAgain();
-      else await this.#pauseFor(failure);
+      // What is wrong on disk is no longer counted as there: it need not all be hashed again to know.
+      if (failure.code === "CORRUPT_FILE" && !store.have.isComplete) {
+        this.#log.warn({ err: failure, right: store.have.count }, "pieces were not as they had been written");
+        await this.#fetchAgain();
+      } else await this.#pauseFor(failure);
       return;
     }
     if (!this.#isStill(verifying)) return;
@@ -333,13 +336,6 @@ export class Download {
     const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
     this.#shares.adopt(stored, this.#metainfo, store);
     this.#complete(arrived);
-  }
-
-  /** Pieces that were noted as verified, and are not right: the disk, or somebody, changed them since. */
-  async #hasBadPieces(store: PieceStore): Promise<boolean> {
-    const right = await store.recheck("all");
-    if (!right.isComplete) this.#log.warn({ right: right.count }, "pieces were not as they had been written");
-    return !right.isComplete;
   }
 
   /** running -> opening | paused: pieces that changed on disk are fetched again; other disk trouble pauses the download. */

@@ -115,6 +115,14 @@ export function changedOnDisk(path: string, pieceCount: number): string {
   return `${what} of ${path} changed on disk after it was verified, so another program is writing to that file. The changed pieces are fetched again.`;
 }
 
+/** For a part file that another program has written to after all of it was verified. */
+export function writtenTo(path: string): MiniTorrentError {
+  return new MiniTorrentError(
+    "FILE_CHANGED",
+    `Another program wrote to ${path} after it was verified: it is verified again.`,
+  );
+}
+
 /** For a part file whose name is another file's by now, or nobody's. */
 export function partLost(path: string): MiniTorrentError {
   return new MiniTorrentError(

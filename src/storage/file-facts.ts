@@ -29,7 +29,11 @@ export function fileIdOf({ dev, ino, birthtimeNs }: BigIntStats): string {
 
 /** A value that differs after every change of the file: its length and its times, of which ctime cannot be set. */
 export async function changeOf(handle: FileHandle): Promise<string> {
-  const { size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
+  return changeIn(await handle.stat({ bigint: true }));
+}
+
+/** As `changeOf`. */
+export function changeIn({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size}:${mtimeNs}:${ctimeNs}`;
 }
 

@@ -2,13 +2,13 @@
 // Never follows a symbolic link, and never writes to a file that it did not create: a part file is recognised by its id, which
 // is recorded before the file gets its visible name, and never by its appearance.
 import { randomUUID } from "node:crypto";
-import { constants, type Stats } from "node:fs";
+import { type BigIntStats, constants, type Stats } from "node:fs";
 import { copyFile, type FileHandle, link, lstat, open, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
-import { errnoOf, partLost, writeError } from "./disk-errors.ts";
+import { errnoOf, partLost, writeError, writtenTo } from "./disk-errors.ts";
 import { noRoom, roomBytes } from "./disk-room.ts";
-import { type FileFacts, factsOf, factsOfExact, fileIdOf } from "./file-facts.ts";
+import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf } from "./file-facts.ts";
 
 /** What a file system without hard links (exFAT, some network shares) says to `link`. */
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
@@ -125,25 +125,32 @@ async function stretch(
   if (before.size !== lengthBytes) await handle.truncate(lengthBytes);
 }
 
+export interface Naming {
+  readonly partPath: string;
+  readonly destinationPath: string;
+  /** The file's `changeOf` when it was verified. */
+  readonly change: string;
+}
+
 /**
  * Gives the part file the name, if no other file has it, and makes both data and name durable.
  *
- * @throws MiniTorrentError FILE_EXISTS; FILE_CHANGED if the part file is no longer the one that is open;
- * DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+ * @throws MiniTorrentError FILE_EXISTS; FILE_CHANGED if the part file is no longer the one that is open, or was written to
+ * after it was verified; DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
  */
 export async function takeName(
   handle: FileHandle,
-  partPath: string,
-  destinationPath: string,
+  { partPath, destinationPath, change }: Naming,
 ): Promise<FileFacts> {
   try {
     await handle.sync();
     // Taken once: names come and go, but it stays the same file; and whatever changes its bytes after this is a change.
-    const own = await handle.stat();
+    const own = await handle.stat({ bigint: true });
+    if (changeIn(own) !== change) throw writtenTo(partPath);
     await checkSameFile(own, partPath, destinationPath);
     await linkWithoutOverwriting(own, partPath, destinationPath);
     await syncFolder(dirname(destinationPath));
-    return factsOf(own);
+    return factsOfExact(own);
   } catch (error) {
     throw writeError(error, destinationPath);
   }
@@ -208,14 +215,18 @@ async function takePartName(unnamedPath: string, path: string): Promise<void> {
   await unlink(unnamedPath);
 }
 
-async function checkSameFile(own: Stats, partPath: string, destinationPath: string): Promise<void> {
+async function checkSameFile(own: FileNumbers, partPath: string, destinationPath: string): Promise<void> {
   let named = await lstatIfThere(partPath);
   // A crash between the new name and the end of the old one, or after both.
   named ??= await lstatIfThere(destinationPath);
   if (named === undefined || !isSameFile(own, named)) throw partLost(partPath);
 }
 
-async function linkWithoutOverwriting(own: Stats, partPath: string, destinationPath: string): Promise<void> {
+async function linkWithoutOverwriting(
+  own: FileNumbers,
+  partPath: string,
+  destinationPath: string,
+): Promise<void> {
   try {
     await link(partPath, destinationPath);
   } catch (error) {
@@ -278,8 +289,11 @@ async function lstatIfThere(path: string): Promise<Stats | undefined> {
   }
 }
 
-function isSameFile(a: Stats, b: Stats): boolean {
-  return a.dev === b.dev && a.ino === b.ino;
+/** Which file it is, among those that exist at one time. */
+type FileNumbers = Pick<Stats | BigIntStats, "dev" | "ino">;
+
+function isSameFile(a: FileNumbers, b: FileNumbers): boolean {
+  return BigInt(a.dev) === BigInt(b.dev) && BigInt(a.ino) === BigInt(b.ino);
 }
 
 function taken(path: string, cause: unknown): MiniTorrentError {

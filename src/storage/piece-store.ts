@@ -222,16 +222,9 @@ export class PieceStore {
     this.#state = state;
     return this.#file.whileOpen(async (handle) => {
       try {
-        await this.#requireAllOnDisk(handle);
-        const sha1 = this.#onlyPieceSha1 ?? (await prefix.whole());
-        if (sha1 !== this.metainfo.sha1) {
-          throw new MiniTorrentError(
-            "CORRUPT_FILE",
-            `${this.path} has the SHA-1 ${sha1} instead of ${this.metainfo.sha1}, although every piece is right: ` +
-              "it was shared with a wrong description. Ask for it to be shared again.",
-          );
-        }
-        const expected = await takeName(handle, this.path, destinationPath);
+        const change = await this.#requireAllOnDisk(handle);
+        await this.#requireWholeSha1(prefix);
+        const expected = await takeName(handle, { partPath: this.path, destinationPath, change });
         this.#file.renamed(destinationPath);
         if (this.#state === state) this.#state = { status: "seeding", expected };
         this.#endReclaiming();
@@ -324,10 +317,11 @@ export class PieceStore {
    * Flushes the file and verifies what a read returns, since another program may have written to it. A later change shows
    * in the file's change time (ctime), which nobody can set.
    *
-   * @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED
+   * @returns the file's `changeOf` while it was verified
+   * @throws MiniTorrentError CORRUPT_FILE, and `have` lacks what is wrong; DISK_FAILED
    */
-  async #requireAllOnDisk(handle: FileHandle): Promise<void> {
-    await handle.datasync();
+  async #requireAllOnDisk(handle: FileHandle): Promise<string> {
+    await handle.sync();
     for (let before = await changeOf(handle); ; ) {
       const [indices, checked] = this.#hashPieces("all", {});
       const right = await checked;
@@ -337,9 +331,26 @@ export class PieceStore {
         throw new MiniTorrentError("CORRUPT_FILE", changedOnDisk(this.path, changed.length));
       }
       const after = await changeOf(handle);
-      if (after === before) return;
+      if (after === before) return after;
       before = after;
     }
+  }
+
+  /** Every piece on disk is right. @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED */
+  async #requireWholeSha1(prefix: PrefixHash): Promise<void> {
+    let sha1 = this.#onlyPieceSha1 ?? (await prefix.whole());
+    if (sha1 !== this.metainfo.sha1 && this.#onlyPieceSha1 === undefined) {
+      // The running hash may have read a piece while another program had changed it.
+      await prefix.pause();
+      prefix.resume();
+      sha1 = await prefix.whole();
+    }
+    if (sha1 === this.metainfo.sha1) return;
+    throw new MiniTorrentError(
+      "CORRUPT_FILE",
+      `${this.path} has the SHA-1 ${sha1} instead of ${this.metainfo.sha1}, although every piece is right: ` +
+        "it was shared with a wrong description. Ask for it to be shared again.",
+    );
   }
 
   #startPrefix(): PrefixHash {

@@ -21,8 +21,8 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { MAX_PIECE_LENGTH_BYTES } from "../../../src/api/file-limits.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
-import { factsOf, factsOfExact, fileIdOf } from "../../../src/storage/file-facts.ts";
-import { movePart } from "../../../src/storage/part-file.ts";
+import { changeOf, factsOf, factsOfExact, fileIdOf } from "../../../src/storage/file-facts.ts";
+import { movePart, takeName } from "../../../src/storage/part-file.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
@@ -303,6 +303,45 @@ test("a file that is written to while it is read back is read again", async (t) 
   });
   await assert.rejects(store.finish(place.path), withCode("CORRUPT_FILE"));
   assert.equal(store.have.has(0), false);
+});
+
+test("a file that is written to after it was read back does not get its name", async (t) => {
+  const place = await workplaceFor(t);
+  await writeFile(place.partPath, content(PIECE_BYTES));
+  const handle = await open(place.partPath, "r+");
+  t.after(() => handle.close());
+  const change = await changeOf(handle);
+  await alter(place.partPath, 5);
+  const naming = takeName(handle, { partPath: place.partPath, destinationPath: place.path, change });
+  await assert.rejects(naming, withCode("FILE_CHANGED"));
+  assert.equal(existsSync(place.path), false);
+});
+
+test("a piece that was wrong when the whole was hashed, and is right by now, is no wrong description", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(3 * PIECE_BYTES);
+  await writeFile(place.partPath, bytes);
+  await alter(place.partPath, 5);
+  const { openDigest, hashRange } = place.disk;
+  const wholeHashed = Promise.withResolvers<void>();
+  t.mock.method(place.disk, "openDigest", (...options: Parameters<typeof openDigest>) => {
+    const digest = openDigest.apply(place.disk, options);
+    const finish = digest.finish.bind(digest);
+    digest.finish = () => finish().finally(wholeHashed.resolve);
+    return digest;
+  });
+  let repaired: Promise<void> | undefined;
+  t.mock.method(place.disk, "hashRange", async (range: Parameters<typeof hashRange>[0]) => {
+    await wholeHashed.promise;
+    repaired ??= writeFile(place.partPath, bytes);
+    await repaired;
+    return hashRange.call(place.disk, range);
+  });
+  const options = { ...place, metainfo: metainfoOf(bytes), have: Bitfield.full(3), resume: true };
+  const store = await PieceStore.openForDownload(options);
+  t.after(() => store.close());
+  await store.finish(place.path);
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
 });
 
 test("a piece of a part file that changed on disk is not sent, and is counted as missing", async (t) => {

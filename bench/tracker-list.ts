@@ -42,7 +42,7 @@ do {
   await registry.transact(`shares after ${after}`, (writer) => {
     for (const file of files) {
       const share = { sinceMs: 0, membershipId: member?.value.membershipId };
-      writer.put("share", recordKey(file.claimId, accountId), share);
+      writer.put("share", recordKey(file.claimId, accountId, "a machine"), share);
     }
   });
   after = files.length === CHUNK ? files.at(-1)?.name : undefined;

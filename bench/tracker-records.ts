@@ -74,7 +74,7 @@ async function measure(recordCount: number): Promise<Result> {
     for (const claimId of claimIds.slice(0, 100)) {
       for (const file of writer.claims("file", recordKey(claimId, ""))) {
         const share = { sinceMs: 0, membershipId: membershipIds.get(claimId) };
-        writer.put("share", recordKey(file.claimId, accountId), share);
+        writer.put("share", recordKey(file.claimId, accountId, "a machine"), share);
       }
     }
   });

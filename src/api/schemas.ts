@@ -23,6 +23,13 @@ const passwordSchema = z
   .min(1, "the password is empty")
   .max(1024, "a password has at most 1,024 characters");
 export const fileNameSchema = z.string().min(1).max(255);
+/**
+ * Which of an account's machines a share belongs to: made at random for each client profile, and kept in it, so that it is the
+ * same after a restart, when the device has another key.
+ */
+export const holderIdSchema = z.uuid();
+/** Most files of one call that compares a machine's shares with the trackers'. */
+export const MAX_SHARES_CHECKED = 100;
 const SHA1_IN_HEX = /^[0-9a-f]{40}$/;
 /** SHA-1 of a whole file as 40 lower-case hex digits. */
 export const sha1Schema = z.string().regex(SHA1_IN_HEX, "a SHA-1 has 40 hex digits");
@@ -135,6 +142,12 @@ export const fileSummarySchema = z.object({
 });
 export type FileSummary = z.infer<typeof fileSummarySchema>;
 
+/** Files that are not shared as the asking machine believes: see `checkShares` in catalogue.ts. */
+export const shareDoubtsSchema = z.object({
+  withdrawn: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
+  unknown: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
+});
+
 /**
  * SHA-256 of trackers' certificates (DER), in hex: the answering tracker's own, and those that it has seen at the other
  * addresses of its tracker_info.txt. A client that trusts this tracker accepts them.
@@ -212,6 +225,13 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
   /** The operator of the trackers has removed the account that is logged in here. */
   z.object({ type: z.literal("account-removed") }),
   z.object({ type: z.literal("became-owner"), groupId: z.string() }),
+  /** Another machine of the account ended the share that this holder has. */
+  z.object({
+    type: z.literal("share-withdrawn"),
+    groupId: z.string(),
+    fileName: z.string(),
+    holderId: z.string(),
+  }),
   /** Another member's membership ended: drop that member and refuse certificates of the membership. */
   z.object({ type: z.literal("revoked"), groupId: z.string(), userId: z.string(), membershipId: z.string() }),
   z.object({

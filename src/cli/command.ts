@@ -22,6 +22,7 @@ export type ArgumentKind =
   | "direction"
   | "rate"
   | "all"
+  | "everywhere"
   | "command";
 
 export interface Argument {

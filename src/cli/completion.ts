@@ -100,7 +100,8 @@ async function names(
     case "direction":
       return ["up", "down"];
     case "all":
-      return ["all"];
+    case "everywhere":
+      return [kind];
     case "rate":
       return ["off", "500kB/s", "1MB/s", "5MB/s"];
     default:

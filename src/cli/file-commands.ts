@@ -1,6 +1,6 @@
 // Commands about the files of a group: what there is, what is shared from here, what other programs get of it. The whole table
 // is commands.ts.
-
+import { MiniTorrentError } from "../api/errors.ts";
 import { type Command, said } from "./command.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
@@ -49,17 +49,29 @@ export const fileCommands: readonly Command[] = [
   },
   {
     name: "stop_share",
-    arguments: [groupArgument("my-group"), fileArgument("group-file")],
-    arity: [2],
-    help: "Share a file no longer; it stays where it is.",
-    run: async ({ client }, groupId: string, fileName: string) => {
-      const interrupted = await client.stopShare(groupId, fileName);
-      const ended = `[${groupId}] ${fileName} is no longer shared from here.`;
-      if (interrupted.length === 0) return said(ended, { groupId, fileName });
+    arguments: [
+      groupArgument("my-group"),
+      fileArgument("group-file"),
+      { name: "everywhere", kind: "everywhere" },
+    ],
+    arity: [2, 3],
+    help: "Share a file no longer; it stays where it is. Your other machines go on sharing it, unless you add everywhere.",
+    run: async ({ client }, groupId: string, fileName: string, where?: string) => {
+      if (where !== undefined && where !== "everywhere") {
+        throw new MiniTorrentError(
+          "USAGE",
+          `stop_share takes everywhere as its third argument, but got '${where}'.`,
+        );
+      }
+      const everywhere = where !== undefined;
+      const interrupted = await client.stopShare(groupId, fileName, everywhere);
+      const answer = { groupId, fileName, ...(everywhere ? { everywhere } : {}) };
+      const ended = `[${groupId}] ${fileName} is no longer shared from ${everywhere ? "any of your machines" : "here"}.`;
+      if (interrupted.length === 0) return said(ended, answer);
       const named = interrupted.slice(0, MAX_NAMED).join(", ");
       const others = interrupted.length > MAX_NAMED ? ` and ${interrupted.length - MAX_NAMED} more` : "";
       const told = `${named}${others} had not all of it yet; upload_file shares it again.`;
-      return said(`${ended} ${told}`, { groupId, fileName, interrupted });
+      return said(`${ended} ${told}`, { ...answer, interrupted });
     },
   },
   {

@@ -58,6 +58,7 @@ const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   direction: "up",
   rate: "5MB/s",
   all: "all",
+  everywhere: "everywhere",
   command: "upload_file",
 };
 /** Of what was typed for a command's name, an error repeats no more than this many characters. */

@@ -289,6 +289,9 @@ export class Login {
       case "look-again":
         this.#lookAgainSoon();
         return;
+      case "share-withdrawn":
+        behind(this.#options.log, "ending a share", this.shares.withdrawn(event, event.holderId));
+        return;
       case "name-taken-elsewhere":
         behind(this.#options.log, "giving up a name", this.#nameLost(event));
         return;

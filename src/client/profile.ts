@@ -1,13 +1,13 @@
-// What survives a restart of a client, for one account: what it shares, and what it was downloading with the pieces it
-// had verified, what it had downloaded, and its limits. One SQLite file a profile, held by one process at a time; nothing secret is in it.
-import { createHash } from "node:crypto";
+// What survives a restart of a client, for one account: what it shares and the id that it is known by as a sharer, what it was
+// downloading with the pieces it had verified, what it had downloaded, and its limits. One SQLite file a profile, held by one process at a time; nothing secret is in it.
+import { createHash, randomUUID } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { Account } from "../api/schemas.ts";
+import { type Account, holderIdSchema } from "../api/schemas.ts";
 import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { KnownAuthority } from "./group-authorities.ts";
@@ -111,6 +111,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS group_authority (
     group_id TEXT PRIMARY KEY, group_claim_id TEXT NOT NULL, fingerprint TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS holder (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), id TEXT NOT NULL) STRICT;
 `;
 
 const STATEMENTS = {
@@ -161,9 +162,13 @@ export class Profile {
   /** Prepared once: that costs as much as running them. */
   readonly #statements: Readonly<Record<keyof typeof STATEMENTS, StatementSync>>;
 
+  /** Names this profile among those of the account, on this and other machines: a share belongs to one of them. */
+  readonly holderId: string;
+
   private constructor(database: DatabaseSync, log: Logger) {
     this.#database = database;
     this.#log = log;
+    this.holderId = holderIdIn(database);
     this.#statements = {
       begin: database.prepare(STATEMENTS.begin),
       commit: database.prepare(STATEMENTS.commit),
@@ -448,6 +453,15 @@ function openExclusively(path: string): DatabaseSync | undefined {
 }
 
 class ProfileDamage extends Error {}
+
+/** The profile's id, made when it is opened for the first time. One that is not of its form is replaced. */
+function holderIdIn(database: DatabaseSync): string {
+  const known = holderIdSchema.safeParse(database.prepare("SELECT id FROM holder").get()?.id);
+  if (known.success) return known.data;
+  const made = randomUUID();
+  database.prepare("INSERT OR REPLACE INTO holder VALUES (1, ?)").run(made);
+  return made;
+}
 
 function isDamage(error: unknown): boolean {
   const code = errcodeOf(error);

@@ -1,10 +1,11 @@
-// The files that this member shares in full: hashed in place, offered to the swarm, taken up again after the next
-// login, given up when they change on disk.
+// The files that this member shares in full from this machine: hashed in place, offered to the swarm, taken up again after the
+// next login, given up when they change on disk.
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Logger } from "pino";
 import { z } from "zod";
-import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { MAX_SHARES_CHECKED, shareDoubtsSchema } from "../api/schemas.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { checkFileName, decodeMetainfo, encodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
 import { readError } from "../storage/disk-errors.ts";
@@ -19,6 +20,14 @@ import type { Surroundings } from "./surroundings.ts";
 
 /** Paths named in one event; further ones are counted. */
 const MAX_PATHS_TOLD = 10;
+
+/** What a tracker says of a share that is over already. */
+const OVER_ALREADY: ReadonlySet<ErrorCode> = new Set([
+  "NOT_SHARED",
+  "UNKNOWN_FILE",
+  "UNKNOWN_GROUP",
+  "NOT_A_MEMBER",
+]);
 
 const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
 
@@ -197,6 +206,7 @@ export class Shares {
         if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
       }
     }
+    await this.#compareWithTrackers();
   }
 
   /** All current shares, and those that wait. */
@@ -229,21 +239,92 @@ export class Shares {
     const { path, facts } = share.stored;
     const problem = await whyNotAsShared(path, facts);
     if (problem === undefined) return;
-    const { groupId, fileName } = file;
-    await this.#forget(share, problem);
-    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason: problem });
+    await this.#end(share, problem);
   }
 
-  /** @throws MiniTorrentError NOT_SHARED, TRACKERS_UNREACHABLE */
-  async stop(file: FileId): Promise<void> {
+  /**
+   * Ends the share of this machine, or those of all of the account's machines.
+   *
+   * @throws MiniTorrentError NOT_SHARED, TRACKERS_UNREACHABLE
+   */
+  async stop(file: FileId, everywhere = false): Promise<void> {
     const share = this.#shares.get(fileKey(file));
-    if (share === undefined) {
-      throw new MiniTorrentError("NOT_SHARED", `You do not share ${file.fileName} in ${file.groupId}.`);
+    const { groupId, fileName } = file;
+    if (share === undefined && !everywhere) {
+      throw new MiniTorrentError(
+        "NOT_SHARED",
+        `You do not share ${fileName} in ${groupId} from this machine; stop_share ${groupId} ${fileName} everywhere ends it at your other machines.`,
+      );
     }
-    await this.#surroundings.ask(z.unknown(), (api, write) =>
-      api.files.stopShare.mutate({ ...file, ...write }),
-    );
+    const { holderId } = this.#surroundings.profile();
+    try {
+      await this.#surroundings.ask(z.unknown(), (api, write) =>
+        api.files.stopShare.mutate({ groupId, fileName, holderId, everywhere, ...write }),
+      );
+    } catch (error) {
+      // The trackers list it no longer: what is served here all the same ends too.
+      if (share === undefined || !OVER_ALREADY.has(asMiniTorrentError(error).code)) throw error;
+    }
+    if (share !== undefined) await this.#forget(share, "no longer shared");
+  }
+
+  /** Another machine of the account ended the share of the holder with that id. */
+  async withdrawn(file: FileId, holderId: string): Promise<void> {
+    if (holderId === this.#surroundings.profile().holderId) await this.#endWithdrawn(file);
+  }
+
+  async #endWithdrawn(file: FileId): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share === undefined) return;
+    const { groupId, fileName } = file;
     await this.#forget(share, "no longer shared");
+    const reason = `another machine of yours ended it (stop_share ${groupId} ${fileName} everywhere); upload_file ${share.stored.path} ${groupId} shares it again.`;
+    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
+  }
+
+  /**
+   * Asks the trackers whether they list what this client believes to share: a share may have been ended elsewhere while this
+   * client was away, or be unknown where a tracker lost rows. The latter is registered again.
+   */
+  async #compareWithTrackers(): Promise<void> {
+    const login = this.#logins;
+    const listed = [...this.#shares.values()].filter(
+      ({ stored, state }) => stored.isRegistered && state.status === "served",
+    );
+    for (const [groupId, shares] of Map.groupBy(listed, ({ stored }) => stored.groupId)) {
+      for (let at = 0; at < shares.length; at += MAX_SHARES_CHECKED) {
+        if (login !== this.#logins) return;
+        try {
+          await this.#compareSome(groupId, shares.slice(at, at + MAX_SHARES_CHECKED));
+        } catch (error) {
+          this.#log.info({ err: error, groupId }, "shares not compared; the next connection tries again");
+          break;
+        }
+      }
+    }
+  }
+
+  async #compareSome(groupId: string, shares: readonly Share[]): Promise<void> {
+    const { holderId } = this.#surroundings.profile();
+    const files = shares.map(({ metainfo: { fileName, infoHash } }) => ({ fileName, infoHash }));
+    const { withdrawn, unknown } = await this.#surroundings.ask(shareDoubtsSchema, (api) =>
+      api.files.checkShares.query({ groupId, holderId, files }),
+    );
+    for (const share of shares) {
+      const { fileName } = share.stored;
+      if (this.#shares.get(fileKey(share.stored)) !== share) continue;
+      if (withdrawn.includes(fileName)) await this.#endWithdrawn({ groupId, fileName });
+      if (!unknown.includes(fileName)) continue;
+      const refusal = await this.#registerLater(share.stored, share.metainfo);
+      // Nobody could be told of this machine's content any more.
+      if (refusal?.code === "FILE_EXISTS") await this.#end(share, refusal.message);
+    }
+  }
+
+  async #end(share: Share, reason: string): Promise<void> {
+    const { groupId, fileName } = share.stored;
+    await this.#forget(share, reason);
+    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   /** The user is out of that group: nothing of it is shared any more. */
@@ -361,7 +442,9 @@ export class Shares {
     isServed: boolean,
     replaces?: string,
   ): Promise<z.infer<typeof sharedSchema>> {
-    const request = { groupId, info: Buffer.from(info).toString("base64"), sha1, isServed, replaces };
+    const { holderId } = this.#surroundings.profile();
+    const text = Buffer.from(info).toString("base64");
+    const request = { groupId, holderId, info: text, sha1, isServed, replaces };
     const shared = await this.#surroundings.ask(sharedSchema, (api, write) =>
       api.files.share.mutate({ ...request, ...write }),
     );
@@ -377,7 +460,8 @@ export class Shares {
     else if (!isKnown) this.#behind("telling the tracker", announcer.add({ infoHash, isSeed: true }));
   }
 
-  async #registerLater(stored: StoredShare, metainfo: Metainfo): Promise<void> {
+  /** Returns why it could not be registered. */
+  async #registerLater(stored: StoredShare, metainfo: Metainfo): Promise<MiniTorrentError | undefined> {
     const login = this.#logins;
     try {
       await this.#register(stored, metainfo, true);
@@ -387,12 +471,13 @@ export class Shares {
         { err: error, file: stored.fileName },
         "share not listed yet; the next connection tries again",
       );
-      return;
+      return asMiniTorrentError(error);
     }
     const share = this.#shares.get(fileKey(stored));
-    if (share === undefined || login !== this.#logins) return;
+    if (share === undefined || login !== this.#logins) return undefined;
     share.stored = { ...share.stored, isRegistered: true };
     this.#surroundings.profile().saveShare(share.stored);
+    return undefined;
   }
 
   #couldNotServe(share: Share, error: MiniTorrentError): void {

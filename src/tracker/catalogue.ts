@@ -1,5 +1,6 @@
-// The files of groups: a name in a group belongs to one content as long as a member shares it. A share counts while the
-// membership that it was made in lasts; a file that nobody shares any more is over, whether or not its row is.
+// The files of groups: a name in a group belongs to one content as long as a member shares it. A share belongs to an account
+// and to one of its machines: it ends there, and the others' go on. It counts while the membership that it was made in lasts;
+// a file that nobody shares any more is over, whether or not its row is.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { FileSummary, ListPage } from "../api/schemas.ts";
 import { decodeMetainfo } from "../metainfo/metainfo.ts";
@@ -19,6 +20,11 @@ import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
 const ADOPTED_TOGETHER = 100;
 /** Shares that are read at a time to find one that counts: mostly the first does. */
 const SHARES_LOOKED_AT = 20;
+/**
+ * Machines of one account that share a file at a time: past it, the one that has shared it longest gives way. More than a person
+ * has; whoever makes up machines must not make a file whose sharers take long to look through.
+ */
+const MAX_HOLDERS = 32;
 
 /** A file that somebody shares. */
 export interface SharedFile {
@@ -34,17 +40,27 @@ export type CountPeers = (infoHash: string) => { seeders: number; peers: number 
 
 export interface ShareRequest {
   readonly groupId: string;
+  /** Which of the account's machines holds the file: see `ShareValue`. */
+  readonly holderId: string;
   /** The bencoded info dictionary. */
   readonly info: Uint8Array;
   /** SHA-1 of the whole file, 40 hex digits. */
   readonly sha1: string;
-  /** Info-hash of other content that the account shares under that name, and this one takes the place of. */
+  /** Info-hash of other content that this machine shares under that name, and this one takes the place of. */
   readonly replaces?: string | undefined;
+}
+
+export interface StopRequest {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly holderId: string;
+  /** Also on the account's other machines, which need not be there any more. */
+  readonly everywhere?: boolean | undefined;
 }
 
 /**
  * The account offers a file under the name that its metainfo has; if the group has the same content under that name,
- * it joins those who do. Other content that nobody but the account shares gives way, if the account says so.
+ * it joins those who do. Other content that is shared from this machine alone gives way, if the account says so.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS
  */
@@ -68,26 +84,23 @@ export function shareFile(
   }
   const name = recordKey(group.claimId, fileName);
   const standing = writer.claim<FileValue>("file", name);
-  const isOwnBefore =
-    standing !== undefined &&
-    standing.value.infoHash !== infoHash &&
-    isSharedBy(writer, group.claimId, standing.claimId, (accountId) => accountId === account.accountId) &&
-    !isSharedBy(writer, group.claimId, standing.claimId, (accountId) => accountId !== account.accountId);
-  const givesWay = isOwnBefore && request.replaces === standing.value.infoHash;
+  const own = recordKey(account.accountId, request.holderId);
+  const sharers =
+    standing === undefined || standing.value.infoHash === infoHash
+      ? undefined
+      : sharersOf(writer, group.claimId, standing.claimId, own);
+  const givesWay = sharers === "this-machine" && request.replaces === standing?.value.infoHash;
   const isShared = standing !== undefined && !givesWay && hasShare(writer, group.claimId, standing.claimId);
-  if (isShared && standing.value.infoHash !== infoHash) {
-    const remedy = isOwnBefore
-      ? `and nobody but you shares it; stop_share ${request.groupId} ${fileName}, then upload_file shares the new content`
-      : "and others share it";
+  if (isShared && sharers !== undefined) {
     throw new MiniTorrentError(
       "FILE_EXISTS",
-      `Group '${request.groupId}' has other content under the name '${fileName}', ${remedy}; or rename the file, then share it.`,
+      `Group '${request.groupId}' has other content under the name '${fileName}', ${remedyFor(sharers, request.groupId, fileName)}; or rename the file, then share it.`,
     );
   }
   if (writer.hasWrite(command.writeId)) {
-    return { infoHash, joinedSwarm: standing?.value.sharedByAccountId !== account.accountId };
+    return { infoHash, joinedSwarm: standing?.writeId !== command.writeId };
   }
-  if (givesWay) writer.remove("share", recordKey(standing.claimId, account.accountId));
+  if (givesWay && standing !== undefined) writer.remove("share", recordKey(standing.claimId, own));
   let claimId = standing?.claimId;
   if (claimId === undefined || !isShared) {
     const file: FileValue = {
@@ -110,31 +123,93 @@ export function shareFile(
     };
     putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, command.writeId, torrent);
   }
-  const share: ShareValue = { sinceMs: nowMs, membershipId };
-  const key = recordKey(claimId, account.accountId);
-  const before = writer.get<ShareValue>("share", key)?.membershipId;
-  const isCounted = before !== undefined && isMemberBy(writer, group.claimId, account.accountId, before);
-  if (!isCounted) writer.put("share", key, share);
+  const key = recordKey(claimId, own);
+  const before = writer.get<ShareValue>("share", key);
+  const counts =
+    before !== undefined &&
+    isShareCounted(writer, group.claimId, { accountId: account.accountId, value: before });
+  if (!counts) {
+    if (before === undefined) makeRoomForHolder(writer, recordKey(claimId, account.accountId, ""));
+    const share: ShareValue = { sinceMs: nowMs, membershipId };
+    writer.put("share", key, share);
+  }
   return { infoHash, joinedSwarm: isShared };
 }
 
 /**
- * The account offers the file no longer. When the last one stops, the file is over and its name free.
+ * The account offers the file no longer from this machine, or from none of its machines. When the last share ends, the file is
+ * over and its name free. The other machines' rows are kept, marked: a machine that is away hears of it when it returns.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, NOT_SHARED
  */
-export function stopShare(command: Command, groupId: string, fileName: string): void {
-  const { writer, account } = command;
+export function stopShare(command: Command, request: StopRequest): void {
+  const { writer, account, nowMs } = command;
+  const { groupId, fileName, holderId, everywhere = false } = request;
   if (writer.hasWrite(command.writeId)) return;
   const file = requireFile(writer, account.accountId, groupId, fileName);
-  const key = recordKey(file.claimId, account.accountId);
-  if (writer.get("share", key) === undefined) {
-    throw new MiniTorrentError("NOT_SHARED", `You do not share '${fileName}' in group '${groupId}'.`);
+  const ofAccount = recordKey(file.claimId, account.accountId, "");
+  const own = ofAccount + holderId;
+  const isCounted = (value: ShareValue): boolean =>
+    isShareCounted(writer, file.groupClaimId, { accountId: account.accountId, value });
+  const shares = writer
+    .list<ShareValue>("share", ofAccount)
+    .filter(({ key, value }) => isCounted(value) || (key === own && value.withdrawnAtMs === undefined));
+  const ended = everywhere ? shares : shares.filter(({ key }) => key === own);
+  if (ended.length === 0) {
+    const elsewhere =
+      shares.length > 0
+        ? ` from this machine, but from ${shares.length === 1 ? "another one" : `${shares.length} others`}; stop_share ${groupId} ${fileName} everywhere ends that too`
+        : "";
+    throw new MiniTorrentError(
+      "NOT_SHARED",
+      `You do not share '${fileName}' in group '${groupId}'${elsewhere}.`,
+    );
   }
-  writer.remove("share", key);
+  for (const { key, value } of ended) {
+    if (key === own) writer.remove("share", key);
+    else writer.put("share", key, { ...value, withdrawnAtMs: nowMs } satisfies ShareValue);
+  }
   if (hasShare(writer, file.groupClaimId, file.claimId)) return;
   const nobodys: FileValue = { ...file.value, sharedByAccountId: "" };
   writer.updateClaim("file", file.claimId, nobodys);
+}
+
+/** How a machine's shares stand, for those that do not stand as the machine believes. */
+export interface ShareDoubts {
+  /** Ended from another of the account's machines. */
+  readonly withdrawn: readonly string[];
+  /** Not known here: sharing them again makes them known. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * Compares what a machine believes to share with what it is listed for.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
+ */
+export function checkShares(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  holderId: string,
+  believed: readonly { readonly fileName: string; readonly infoHash: string }[],
+): ShareDoubts {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const withdrawn: string[] = [];
+  const unknown: string[] = [];
+  for (const { fileName, infoHash } of believed) {
+    const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+    const value =
+      claim?.value.infoHash === infoHash
+        ? reader.get<ShareValue>("share", recordKey(claim.claimId, accountId, holderId))
+        : undefined;
+    if (value?.withdrawnAtMs !== undefined) withdrawn.push(fileName);
+    else if (value === undefined || !isShareCounted(reader, group.claimId, { accountId, value })) {
+      unknown.push(fileName);
+    }
+  }
+  return { withdrawn, unknown };
 }
 
 /**
@@ -185,7 +260,13 @@ export function listFiles(
   );
   const nameOf = remembered((accountId) => userIdOf(reader, accountId) ?? "");
   for (const { name, claimId, value } of claims) {
-    const sharer = firstSharer(reader, claimId, isSharer, value.sharedByAccountId);
+    const sharer = firstSharer(
+      reader,
+      claimId,
+      (share) =>
+        share.value.withdrawnAtMs === undefined && isSharer(share.accountId, share.value.membershipId),
+      value.sharedByAccountId,
+    );
     if (sharer === undefined) continue;
     const { seeders, peers } = countPeers(value.infoHash);
     items.push({
@@ -275,46 +356,98 @@ export function isFileShared(
 }
 
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
-  const isSharer: IsSharer = (accountId, membershipId) =>
-    isMemberBy(reader, groupClaimId, accountId, membershipId);
-  return firstSharer(reader, fileClaimId, isSharer, "") !== undefined;
+  return (
+    firstSharer(reader, fileClaimId, (share) => isShareCounted(reader, groupClaimId, share)) !== undefined
+  );
 }
 
-/** Whether one of the accounts that are meant shares the file. */
-function isSharedBy(
+/** Whose shares of a file there are, as one machine of an account sees it. */
+type Sharers = "this-machine" | "own-machines" | "others";
+
+/** @param own account and machine; undefined if nobody shares the file */
+function sharersOf(
   reader: RegistryReader,
   groupClaimId: string,
   fileClaimId: string,
-  isMeant: (accountId: string) => boolean,
-): boolean {
-  const isSharer: IsSharer = (accountId, membershipId) =>
-    isMeant(accountId) && isMemberBy(reader, groupClaimId, accountId, membershipId);
-  return firstSharer(reader, fileClaimId, isSharer, "") !== undefined;
+  own: string,
+): Sharers | undefined {
+  const [ownAccountId] = own.split("\u001f");
+  const isSharedBy = (isMeant: (share: Share) => boolean): boolean =>
+    firstSharer(
+      reader,
+      fileClaimId,
+      (share) => isMeant(share) && isShareCounted(reader, groupClaimId, share),
+    ) !== undefined;
+  if (isSharedBy(({ accountId }) => accountId !== ownAccountId)) return "others";
+  if (isSharedBy(({ accountId, holderId }) => recordKey(accountId, holderId) !== own)) return "own-machines";
+  return isSharedBy(() => true) ? "this-machine" : undefined;
 }
 
-/** True if the account is in the file's group by that membership, so that its share counts. */
-type IsSharer = (accountId: string, membershipId: string) => boolean;
+/** What to do about other content under a name, by who shares that. */
+function remedyFor(sharers: Sharers, groupId: string, fileName: string): string {
+  switch (sharers) {
+    case "this-machine":
+      return `and nobody but you shares it; stop_share ${groupId} ${fileName}, then upload_file shares the new content`;
+    case "own-machines":
+      return `and another machine of yours shares it; stop_share ${groupId} ${fileName} everywhere, then upload_file shares the new content`;
+    case "others":
+      return "and others share it";
+  }
+}
+
+/** Removes the oldest of an account's shares of a file, if it has as many as it may. @param prefix of the account's rows */
+function makeRoomForHolder(writer: RegistryWriter, prefix: string): void {
+  const rows = writer.list<ShareValue>("share", prefix);
+  if (rows.length < MAX_HOLDERS) return;
+  const [oldest] = rows.toSorted((one, other) => one.value.sinceMs - other.value.sinceMs);
+  if (oldest !== undefined) writer.remove("share", oldest.key);
+}
+
+/** A row of a file's shares. */
+interface Share {
+  readonly accountId: string;
+  readonly holderId: string;
+  readonly value: ShareValue;
+}
+
+/** True if it was not withdrawn, and the membership that it was made in lasts. */
+function isShareCounted(
+  reader: RegistryReader,
+  groupClaimId: string,
+  { accountId, value }: Pick<Share, "accountId" | "value">,
+): boolean {
+  return value.withdrawnAtMs === undefined && isMemberBy(reader, groupClaimId, accountId, value.membershipId);
+}
 
 /**
- * A member who shares the file, in the membership that it was shared in: looks no further than the first, as a file may
- * have thousands.
+ * An account that shares the file: looks no further than the first share that counts, as a file may have thousands.
  *
  * @param likely whom to look at before all others; empty for nobody
  */
 function firstSharer(
   reader: RegistryReader,
   fileClaimId: string,
-  isSharer: IsSharer,
-  likely: string,
+  counts: (share: Share) => boolean,
+  likely = "",
 ): string | undefined {
-  const share = likely === "" ? undefined : reader.get<ShareValue>("share", recordKey(fileClaimId, likely));
-  if (share !== undefined && isSharer(likely, share.membershipId)) return likely;
   const prefix = recordKey(fileClaimId, "");
+  const findIn = (rows: readonly { key: string; value: ShareValue }[]): string | undefined => {
+    for (const { key, value } of rows) {
+      const [accountId = "", holderId = ""] = key.slice(prefix.length).split("\u001f");
+      if (counts({ accountId, holderId, value })) return accountId;
+    }
+    return undefined;
+  };
+  if (likely !== "") {
+    const page = { limit: MAX_HOLDERS };
+    const found = findIn(reader.list<ShareValue>("share", recordKey(fileClaimId, likely, ""), page));
+    if (found !== undefined) return found;
+  }
   let after: string | undefined;
   for (;;) {
     const rows = reader.list<ShareValue>("share", prefix, { after, limit: SHARES_LOOKED_AT });
-    const found = rows.find(({ key, value }) => isSharer(key.slice(prefix.length), value.membershipId));
-    if (found !== undefined) return found.key.slice(prefix.length);
+    const found = findIn(rows);
+    if (found !== undefined) return found;
     if (rows.length < SHARES_LOOKED_AT) return undefined;
     after = rows.at(-1)?.key;
   }

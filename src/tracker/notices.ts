@@ -26,6 +26,7 @@ import {
   isOperatorWrite,
   type MembershipValue,
   type RevocationValue,
+  type ShareValue,
 } from "./values.ts";
 
 type SetTimer = (delayMs: number, callback: () => void) => () => void;
@@ -92,6 +93,7 @@ export class Notices {
       if (record.kind === "membership") this.#membershipChanged(record);
       else if (record.kind === "revocation")
         this.#membershipEnded(record, groupNames, listeners, toldAsEnded);
+      else if (record.kind === "share") this.#shareChanged(record);
       else if (record.kind === "group") this.#groupChanged(record, isUntold && this.#hasLost(record));
       else if (record.kind === "file")
         this.#fileChanged(record, isUntold && this.#hasLost(record), listeners);
@@ -155,6 +157,19 @@ export class Notices {
     }
     window.endsTold++;
     this.#tellAll(groupClaimId, told, { type: "revoked", groupId, userId, membershipId });
+  }
+
+  /** A share that another machine of its account ended: that account's machines are told, and the one that is meant gives it up. */
+  #shareChanged({ key, value }: RegistryRecord): void {
+    if ((value as ShareValue | undefined)?.withdrawnAtMs === undefined) return;
+    const [fileClaimId = "", accountId = "", holderId = ""] = key.split("\u001f");
+    if (this.#connections.countOf(accountId) === 0) return;
+    const [groupClaimId = "", fileName = ""] =
+      this.#reader.claimById("file", fileClaimId)?.name.split("\u001f") ?? [];
+    const group = groupByClaim(this.#reader, groupClaimId);
+    if (group === undefined) return;
+    const { groupId } = group;
+    this.#connections.tell(accountId, { type: "share-withdrawn", groupId, fileName, holderId });
   }
 
   #groupChanged({ key, claimId, stamp, value, writeId }: RegistryRecord, hasLost: boolean): void {

@@ -16,12 +16,14 @@ import {
   type GroupCertificate,
   type GroupSummary,
   groupIdSchema,
+  holderIdSchema,
   infoHashSchema,
   infoSchema,
   type JoinRequest,
   type ListPage,
   listOf,
   MAX_GROUPS_TOGETHER,
+  MAX_SHARES_CHECKED,
   type Member,
   type OwnGroup,
   type PeerAddress,
@@ -38,7 +40,7 @@ import {
 import { readCertificateRequest } from "../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../identity/certificates.ts";
 import { authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
-import { listFiles, metainfoOf, shareFile, stopShare } from "./catalogue.ts";
+import { checkShares, listFiles, metainfoOf, type ShareDoubts, shareFile, stopShare } from "./catalogue.ts";
 import type { Command } from "./command.ts";
 import {
   acceptRequest,
@@ -234,6 +236,9 @@ interface SharedAnswer {
 }
 
 const aFile = inGroup.extend({ fileName: fileNameSchema });
+/** Without it, a share belongs to the device of this connection. */
+const ofHolder = z.object({ holderId: holderIdSchema.optional() });
+const believedShare = z.object({ fileName: fileNameSchema, infoHash: infoHashSchema });
 
 const files = t.router({
   list: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
@@ -246,6 +251,7 @@ const files = t.router({
   share: loggedIn
     .input(
       writeInGroup.extend({
+        ...ofHolder.shape,
         info: infoSchema,
         sha1: sha1Schema,
         isServed: z.boolean().optional(),
@@ -254,8 +260,8 @@ const files = t.router({
     )
     .mutation(async ({ ctx, input }): Promise<SharedAnswer> => {
       const info = Buffer.from(input.info, "base64");
-      const { groupId, sha1, replaces } = input;
-      const share = (run: Command) => shareFile(run, { groupId, info, sha1, replaces });
+      const { groupId, sha1, replaces, holderId = ctx.connection.deviceId } = input;
+      const share = (run: Command) => shareFile(run, { groupId, holderId, info, sha1, replaces });
       const shared = await command(ctx, input, share).catch((error: unknown) => {
         // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
         if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;
@@ -266,9 +272,24 @@ const files = t.router({
       return { ...shared, isAnnounced };
     }),
   stopShare: loggedIn
-    .input(aFile.extend(writeAttemptSchema.shape))
+    .input(
+      aFile.extend({ ...ofHolder.shape, ...writeAttemptSchema.shape, everywhere: z.boolean().optional() }),
+    )
     .mutation(async ({ ctx, input }): Promise<void> => {
-      await endingCommand(ctx, input, (run) => stopShare(run, input.groupId, input.fileName));
+      const { groupId, fileName, everywhere, holderId = ctx.connection.deviceId } = input;
+      await endingCommand(ctx, input, (run) => stopShare(run, { groupId, fileName, holderId, everywhere }));
+    }),
+  /** Asked at a connection, by a machine that may have missed that its shares ended. */
+  checkShares: loggedIn
+    .input(
+      inGroup.extend({
+        holderId: holderIdSchema,
+        files: listOf(believedShare, MAX_SHARES_CHECKED),
+      }),
+    )
+    .query(({ ctx, input }): ShareDoubts => {
+      const { groupId, holderId, files: believed } = input;
+      return checkShares(ctx.tracker.registry, ctx.account.accountId, groupId, holderId, believed);
     }),
   metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
     const { groupId, fileName } = input;

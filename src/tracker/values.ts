@@ -85,10 +85,15 @@ export interface TorrentValue {
   readonly broughtByAccountId: string;
 }
 
-/** `share`: latest, key (file claim, account). Over when that membership is. */
+/**
+ * `share`: latest, key (file claim, account, holder id). The holder is one of the account's machines, or rather a client's
+ * profile there, which outlasts the device keys of its runs. Over when that membership is.
+ */
 export interface ShareValue {
   readonly sinceMs: number;
   readonly membershipId: string;
+  /** Set when another machine of the account ended it; the holder may not have heard of it yet. */
+  readonly withdrawnAtMs?: number;
 }
 
 /** Prefix of the operator's write ids; clients' are UUIDs. It marks rows that an operator ended. */

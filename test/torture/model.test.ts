@@ -66,6 +66,7 @@ const what = [
   "leave",
   "share",
   "stop",
+  "stop-everywhere",
 ] as const;
 
 interface CommandStep {
@@ -77,6 +78,8 @@ interface CommandStep {
   readonly group: number;
   readonly file: number;
   readonly content: number;
+  /** Which of the account's machines; the first if it is left out. */
+  readonly machine?: number;
 }
 
 const place = fc.nat(4);
@@ -89,6 +92,7 @@ const commandStep: fc.Arbitrary<CommandStep> = fc.record({
   group: fc.nat(1),
   file: fc.nat(1),
   content: fc.integer({ min: 1, max: 2 }),
+  machine: fc.nat(1),
 });
 const stepArbitrary = fc.oneof(
   { weight: 12, arbitrary: commandStep },
@@ -550,7 +554,8 @@ class Model {
       const [groupClaimId = "", name = ""] = file.key.split("\u001f");
       const group = reader.claimById("group", groupClaimId);
       if (group === undefined || !isMemberBy(reader, groupClaimId, accountId, membershipId)) continue;
-      if (findRow(reader, "share", row.key)?.value === undefined) continue; // he stopped
+      const now = findRow(reader, "share", row.key)?.value as ShareValue | undefined;
+      if (now === undefined || now.withdrawnAtMs !== undefined) continue; // stopped, there or at another machine
       const { infoHash } = file.value as FileValue;
       const standing = reader.claim<FileValue>("file", file.key);
       if (standing !== undefined && standing.value.infoHash !== infoHash) continue;
@@ -620,6 +625,7 @@ function has(registry: Replica, { kind, key, claimId, stamp }: RegistryRecord): 
 function ruleOf(step: CommandStep, writeId: string): (command: Command) => unknown {
   const groupId = groupName(step.group);
   const about = userName(step.about);
+  const holderId = `machine${step.machine ?? 0}`;
   switch (step.what) {
     case "create-group":
       return (command) => createGroup(command, groupId, authority, `m-${writeId}`);
@@ -634,10 +640,14 @@ function ruleOf(step: CommandStep, writeId: string): (command: Command) => unkno
     case "leave":
       return (command) => leaveGroup(command, groupId);
     case "stop":
-      return (command) => stopShare(command, groupId, fileName(step.file));
+    case "stop-everywhere": {
+      const everywhere = step.what === "stop-everywhere";
+      return (command) =>
+        stopShare(command, { groupId, fileName: fileName(step.file), holderId, everywhere });
+    }
     default: {
       const { info, sha1 } = metainfoFor(fileName(step.file), step.content, authority.certificatePem);
-      return (command) => shareFile(command, { groupId, info, sha1 });
+      return (command) => shareFile(command, { groupId, holderId, info, sha1 });
     }
   }
 }

@@ -25,7 +25,7 @@ import {
 
 /** Revisions remembered for each kind, for caches that follow writes (known-members.ts): some 150 bytes each. */
 const PLACES_REMEMBERED = 2_000;
-const SCHEMA_VERSION = 7;
+const SCHEMA_VERSION = 8;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,

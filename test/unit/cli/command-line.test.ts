@@ -99,7 +99,7 @@ describe("parseCommand", () => {
     ["uplod_file x y", "upload_file <file_path> <group_id>"],
     ["LOGIN a b", "login <user_id> [<passwd>]"],
     ["list-files films", "list_files <group_id>"],
-    ["delete_file films a.mkv", "stop_share <group_id> <file_name>"],
+    ["delete_file films a.mkv", "stop_share <group_id> <file_name> [<everywhere>]"],
     ["ls", "list_files <group_id>"],
   ];
   for (const [line, shown] of nearest) {
@@ -159,7 +159,7 @@ describe("the table of commands", () => {
       "list_files <group_id>",
       "upload_file <file_path> <group_id>",
       "list_shares",
-      "stop_share <group_id> <file_name>",
+      "stop_share <group_id> <file_name> [<everywhere>]",
       "export_torrent <group_id> <file_name> <out_path>",
       "export_certificate <group_id> <out_path>",
       "download_file <group_id> <file_name> <destination_path>",

@@ -137,8 +137,8 @@ export class FakeClient implements ClientCommands {
       replacesEarlier: false,
     };
   }
-  async stopShare(groupId: string, fileName: string): Promise<readonly string[]> {
-    await this.#call("stopShare", groupId, fileName);
+  async stopShare(groupId: string, fileName: string, everywhere = false): Promise<readonly string[]> {
+    await this.#call("stopShare", groupId, fileName, ...(everywhere ? ["everywhere"] : []));
     return [];
   }
   async downloadFile(groupId: string, fileName: string, destinationPath: string) {

@@ -10,7 +10,7 @@ import {
 import { shareFile, stopShare } from "../../../src/tracker/catalogue.ts";
 import type { Command } from "../../../src/tracker/command.ts";
 import { acceptRequest, createGroup, leaveGroup, requestToJoin } from "../../../src/tracker/groups.ts";
-import { authority, metainfoFor, town } from "./fixture.ts";
+import { authority, holderId, metainfoFor, town } from "./fixture.ts";
 
 async function people(t: TestContext, limits: Partial<AccountLimits>) {
   const { as, user, group, registry } = town(t);
@@ -27,7 +27,7 @@ const found = (groupId: string) => (command: Command) =>
   createGroup(command, groupId, authority, randomUUID());
 const share = (fileName: string, content: number) => (command: Command) => {
   const { info, sha1 } = metainfoFor(fileName, content);
-  return shareFile(command, { groupId: "films", info, sha1 });
+  return shareFile(command, { groupId: "films", holderId, info, sha1 });
 };
 const REFUSED = { code: "LIMIT_REACHED" };
 
@@ -77,7 +77,7 @@ test("files count for who brought them, until they are offered no longer; joinin
   await as(alice, limited(share("three", 3)));
   await as(
     alice,
-    limited((command) => stopShare(command, "films", "one")),
+    limited((command) => stopShare(command, { groupId: "films", fileName: "one", holderId })),
   );
   await as(alice, limited(share("two", 2)));
 });

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
 import type { Metainfo } from "../../../src/metainfo/metainfo.ts";
 import {
+  checkShares,
   groupOfTorrentFor,
   listFiles,
   metainfoOf,
@@ -11,13 +12,25 @@ import {
   stopShare,
 } from "../../../src/tracker/catalogue.ts";
 import { acceptRequest, leaveGroup, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
-import { metainfoFor, type Town, town } from "./fixture.ts";
+import { holderId, metainfoFor, type Town, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
-const share = (place: Town, account: Account, { info, sha1 }: Metainfo, writeId?: string) =>
-  place.as(account, (command) => shareFile(command, { groupId: "films", info, sha1 }), writeId);
-const stop = (place: Town, account: Account, fileName: string) =>
-  place.as(account, (command) => stopShare(command, "films", fileName));
+const share = (
+  place: Town,
+  account: Account,
+  { info, sha1 }: Metainfo,
+  writeId?: string,
+  machine = holderId,
+) =>
+  place.as(
+    account,
+    (command) => shareFile(command, { groupId: "films", holderId: machine, info, sha1 }),
+    writeId,
+  );
+const stop = (place: Town, account: Account, fileName: string, machine = holderId, everywhere = false) =>
+  place.as(account, (command) =>
+    stopShare(command, { groupId: "films", fileName, holderId: machine, everywhere }),
+  );
 const nobody = () => ({ seeders: 0, peers: 0 });
 const names = (place: Town, account: Account) =>
   listFiles(place.registry, account.accountId, "films", nobody, ALL).items.map(({ fileName }) => fileName);
@@ -72,7 +85,7 @@ test("content that one member alone shares gives way to other content of theirs,
   const [first, second, third] = [1, 2, 3].map((content) => metainfoFor("film", content));
   assert.ok(first && second && third);
   const shareAs = (user: typeof alice, { info, sha1 }: typeof first, replaces?: string) =>
-    place.as(user, (run) => shareFile(run, { groupId: "films", info, sha1, replaces }));
+    place.as(user, (run) => shareFile(run, { groupId: "films", holderId, info, sha1, replaces }));
   await shareAs(alice, first);
   await assert.rejects(shareAs(alice, second), { code: "FILE_EXISTS", message: /stop_share films film/ });
   await assert.rejects(shareAs(bob, second, first.infoHash), { code: "FILE_EXISTS" });
@@ -176,7 +189,7 @@ test("who joins at one tracker while the last sharer stops at another shares it 
   await share(place, alice, metainfoFor("film"));
   const file = place.registry.claims("file", "")[0];
   await share(place, bob, metainfoFor("film"));
-  const key = `${file?.claimId}\u001f${bob.accountId}`;
+  const key = `${file?.claimId}\u001f${bob.accountId}\u001f${holderId}`;
   const bobs = place.registry.get("share", key);
   await place.write((writer) => writer.remove("share", key)); // not heard of yet
   await stop(place, alice, "film");
@@ -186,4 +199,109 @@ test("who joins at one tracker while the last sharer stops at another shares it 
     listFiles(place.registry, alice.accountId, "films", nobody, ALL).items.map(({ sharedBy }) => sharedBy),
     ["bob"],
   );
+});
+
+test("a share belongs to one machine of its account, and the file ends with the last of them", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const film = metainfoFor("film");
+  assert.equal((await share(place, alice, film, undefined, "laptop")).joinedSwarm, false);
+  assert.equal((await share(place, alice, film, undefined, "tower")).joinedSwarm, true);
+  await assert.rejects(stop(place, alice, "film", "phone"), { code: "NOT_SHARED", message: /everywhere/ });
+  await stop(place, alice, "film", "laptop");
+  assert.deepEqual(names(place, bob), ["film"]);
+  await assert.rejects(stop(place, alice, "film", "laptop"), {
+    code: "NOT_SHARED",
+    message: /but from another one; stop_share films film everywhere/,
+  });
+  await stop(place, alice, "film", "tower");
+  assert.deepEqual(names(place, bob), []);
+});
+
+test("content that another machine of the account shares too does not give way", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const [before, after] = [metainfoFor("film", 1), metainfoFor("film", 2)];
+  await share(place, alice, before, undefined, "laptop");
+  await share(place, alice, before, undefined, "tower");
+  const replace = (machine: string) =>
+    place.as(alice, (run) =>
+      shareFile(run, {
+        ...{ groupId: "films", holderId: machine, info: after.info, sha1: after.sha1 },
+        replaces: before.infoHash,
+      }),
+    );
+  await assert.rejects(replace("laptop"), { code: "FILE_EXISTS", message: /another machine.*everywhere/ });
+  await assert.rejects(replace("phone"), { code: "FILE_EXISTS" });
+  await stop(place, alice, "film", "laptop");
+  await assert.rejects(replace("laptop"), { code: "FILE_EXISTS", message: /another machine/ });
+  await replace("tower");
+  const [listed] = listFiles(place.registry, alice.accountId, "films", nobody, ALL).items;
+  assert.equal(listed?.infoHash, after.infoHash);
+});
+
+test("shares are ended everywhere at once, and each machine can learn of it", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const film = metainfoFor("film");
+  for (const machine of ["laptop", "tower"]) await share(place, alice, film, undefined, machine);
+  await share(place, bob, film, undefined, "laptop");
+  const check = (account: Account, machine: string, fileName = "film") =>
+    checkShares(place.registry, account.accountId, "films", machine, [{ fileName, infoHash: film.infoHash }]);
+  const asBelieved = { withdrawn: [], unknown: [] };
+  assert.deepEqual(check(alice, "tower"), asBelieved);
+  assert.deepEqual(check(alice, "phone"), { withdrawn: [], unknown: ["film"] });
+  assert.deepEqual(check(alice, "tower", "other"), { withdrawn: [], unknown: ["other"] });
+  await stop(place, alice, "film", "phone", true);
+  assert.deepEqual(check(alice, "tower"), { withdrawn: ["film"], unknown: [] });
+  assert.deepEqual(check(bob, "laptop"), asBelieved);
+  assert.deepEqual(names(place, alice), ["film"]);
+  await assert.rejects(stop(place, alice, "film", "tower", true), { code: "NOT_SHARED" });
+  await stop(place, bob, "film", "laptop");
+  assert.deepEqual(names(place, alice), []);
+  await share(place, alice, film, undefined, "tower");
+  assert.deepEqual(check(alice, "tower"), asBelieved);
+});
+
+test("made-up machines take a bounded number of rows", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const film = metainfoFor("film");
+  await share(place, bob, film, undefined, "bob's");
+  for (let machine = 0; machine < 200; machine++) {
+    place.nowMs++;
+    await share(place, alice, film, undefined, `machine ${machine}`);
+  }
+  const rows = place.registry.list("share", "");
+  assert.ok(rows.length <= 33, `${rows.length} rows`);
+  assert.ok(rows.some(({ key }) => key.endsWith("machine 199")));
+  assert.deepEqual(names(place, bob), ["film"]);
+});
+
+test("one machine stops at a tracker while another shares at one that is apart: the file goes on", async (t) => {
+  const [here, there] = [town(t), town(t)];
+  const alice = await here.user("alice");
+  await here.group("films", alice);
+  await share(here, alice, metainfoFor("film"), undefined, "laptop");
+  const exchange = async (): Promise<void> => {
+    const [news, replies] = [
+      here.registry.since(there.registry.vector, 1_000),
+      there.registry.since(here.registry.vector, 1_000),
+    ];
+    await there.registry.merge(news, here.registry.vector, {});
+    await here.registry.merge(replies, there.registry.vector, {});
+  };
+  await exchange();
+  await stop(here, alice, "film", "laptop");
+  assert.equal((await share(there, alice, metainfoFor("film"), undefined, "tower")).joinedSwarm, true);
+  await exchange();
+  for (const place of [here, there]) assert.deepEqual(names(place, alice), ["film"]);
+  await stop(here, alice, "film", "tower");
+  await exchange();
+  for (const place of [here, there]) assert.deepEqual(names(place, alice), []);
+  assert.equal(here.registry.digest(), there.registry.digest());
 });

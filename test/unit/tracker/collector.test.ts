@@ -9,7 +9,7 @@ import { COLLECT_AFTER_MS, Collector, type CollectorOptions } from "../../../src
 import type { Command } from "../../../src/tracker/command.ts";
 import { leaveGroup, removeMember } from "../../../src/tracker/groups.ts";
 import { accountTotals, registryTotals } from "../../../src/tracker/totals.ts";
-import { metainfoFor, town } from "./fixture.ts";
+import { holderId, metainfoFor, town } from "./fixture.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -48,9 +48,10 @@ async function place(t: TestContext, overrides: Partial<CollectorOptions> = {}) 
     torrents: () => here.registry.keys("torrent", "", { limit: 1_000 }).length,
     share: (fileName: string, content: number) => (command: Command) => {
       const { info, sha1 } = metainfoFor(fileName, content);
-      return shareFile(command, { groupId: "films", info, sha1 });
+      return shareFile(command, { groupId: "films", holderId, info, sha1 });
     },
-    stop: (fileName: string) => (command: Command) => stopShare(command, "films", fileName),
+    stop: (fileName: string) => (command: Command) =>
+      stopShare(command, { groupId: "films", fileName, holderId }),
   };
 }
 

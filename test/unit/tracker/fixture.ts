@@ -27,6 +27,9 @@ export interface Town {
   group(groupId: string, owner: Account, ...members: readonly Account[]): Promise<void>;
 }
 
+/** The one machine that each account shares from, where a test is not about machines. */
+export const holderId = "66d0a6a5-5b3e-4b57-8f0c-3a9a2f0c7d11";
+
 /** Not a certificate: rules only compare it. */
 export const authority = { certificatePem: "the CA of films", privateKeyPem: "its key" };
 

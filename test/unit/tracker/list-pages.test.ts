@@ -7,7 +7,7 @@ import { PAGE_ENTRIES, readPage } from "../../../src/tracker/list-pages.ts";
 import { requireGroup } from "../../../src/tracker/memberships.ts";
 import type { KeyPage } from "../../../src/tracker/registry/registry.ts";
 import { recordKey } from "../../../src/tracker/registry/registry.ts";
-import { town } from "./fixture.ts";
+import { holderId, town } from "./fixture.ts";
 
 /** A list of numbers of which each costs that much time to read, and turns of which somebody else could have some. */
 function stage(costMs: number) {
@@ -99,7 +99,7 @@ test("a group of thousands of files, most of them over, is listed in short turns
       const name = `file-${index.toString().padStart(6, "0")}`;
       const fileId = writer.makeClaim("file", recordKey(claimId, name), value);
       const membershipId = index % 10 === 0 ? member?.value.membershipId : "over";
-      writer.put("share", recordKey(fileId, alice.accountId), { sinceMs: 0, membershipId });
+      writer.put("share", recordKey(fileId, alice.accountId, holderId), { sinceMs: 0, membershipId });
     }
   }, randomUUID());
   const claims = t.mock.method(place.registry, "claims");

@@ -20,7 +20,7 @@ import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
 import { type LostClaim, type RegistryRecord, recordKey } from "../../../src/tracker/registry/registry.ts";
 import { standingLists } from "../../../src/tracker/standings.ts";
-import { authority, metainfoFor, type Town, town } from "./fixture.ts";
+import { authority, holderId, metainfoFor, type Town, town } from "./fixture.ts";
 
 interface Person {
   readonly account: Account;
@@ -119,11 +119,27 @@ test("a file that comes is told to the other members of its group", async (t) =>
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
   const { info, sha1 } = metainfoFor("film");
-  await as(bob, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  await as(bob, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   const event = { type: "file-shared", groupId: "films", fileName: "film", userId: "bob" };
   assert.deepEqual(heard(), [[event], [], []]);
-  await as(bob, (command) => stopShare(command, "films", "film"));
+  await as(bob, (command) => stopShare(command, { groupId: "films", fileName: "film", holderId }));
   assert.deepEqual(heard(), [[], [], []]);
+});
+
+test("a share that is ended from another machine is told to the account's clients, and which machine is meant", async (t) => {
+  const { place, people, as, heard } = await village(t, "alice", "bob");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { info, sha1 } = metainfoFor("film");
+  for (const machine of ["laptop", "tower"]) {
+    await as(bob, (command) => shareFile(command, { groupId: "films", holderId: machine, info, sha1 }));
+  }
+  heard();
+  const stop = { groupId: "films", fileName: "film", holderId: "laptop" };
+  await as(bob, (command) => stopShare(command, { ...stop, everywhere: true }));
+  const event = { type: "share-withdrawn", groupId: "films", fileName: "film", holderId: "tower" };
+  assert.deepEqual(heard(), [[], [event]]);
 });
 
 test("of many files that come at once, who hears of the group is looked up once", async (t) => {
@@ -138,7 +154,7 @@ test("of many files that come at once, who hears of the group is looked up once"
     const { nowMs } = place;
     const writeId = randomUUID();
     const written = await place.registry.transact(writeId, (writer) =>
-      shareFile({ writer, writeId, account: bob, nowMs }, { groupId: "films", info, sha1 }),
+      shareFile({ writer, writeId, account: bob, nowMs }, { groupId: "films", holderId, info, sha1 }),
     );
     records.push(...written.records);
   }
@@ -219,7 +235,7 @@ test("which content has a file's name is told to the group where another one los
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
   const { info, sha1, infoHash } = metainfoFor("film");
-  await as(alice, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  await as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   heard();
   const name = `${requireGroup(place.registry, "films").claimId}\u001ffilm`;
   const claimId = "~later than any";
@@ -246,14 +262,14 @@ test("shares of a claim that lost to one of the same content go to that one, of 
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);
   const { info, infoHash, sha1 } = metainfoFor("film");
-  await place.as(alice, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  await place.as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   const { claimId } = requireGroup(place.registry, "films");
   const name = `${claimId}\u001ffilm`;
   const bobs = place.registry.list<{ membershipId: string }>("membership", claimId);
   const membershipId = bobs.find(({ key }) => key.endsWith(bob.accountId))?.value.membershipId;
   await place.write((writer) => {
-    writer.put("share", `lost\u001f${bob.accountId}`, { sinceMs: 1, membershipId });
-    writer.put("share", `other\u001f${bob.accountId}`, { sinceMs: 1, membershipId });
+    writer.put("share", `lost\u001f${bob.accountId}\u001f${holderId}`, { sinceMs: 1, membershipId });
+    writer.put("share", `other\u001f${bob.accountId}\u001f${holderId}`, { sinceMs: 1, membershipId });
   });
   const lost = (id: string, hash: string): LostClaim => ({
     kind: "file",
@@ -261,7 +277,8 @@ test("shares of a claim that lost to one of the same content go to that one, of 
     claimId: id,
     value: { infoHash: hash, sharedByAccountId: bob.accountId },
   });
-  const stops = () => place.as(bob, (command) => stopShare(command, "films", "film"));
+  const stops = () =>
+    place.as(bob, (command) => stopShare(command, { groupId: "films", fileName: "film", holderId }));
   await place.write((writer) => adoptShares(writer, lost("other", "0".repeat(40))));
   await assert.rejects(stops(), { code: "NOT_SHARED" });
   await place.write((writer) => adoptShares(writer, lost("lost", infoHash)));
@@ -274,7 +291,7 @@ test("peers are told to members who announced the torrent, of members who did, a
   assert.ok(alice && bob && carol && dave);
   await place.group("films", alice.account, bob.account, carol.account);
   const { info, infoHash, sha1 } = metainfoFor("film");
-  await place.as(alice.account, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  await place.as(alice.account, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   const members = new KnownMembers(place.registry);
   const presence: Presence = new Presence({
     publish: () => {},
@@ -340,7 +357,7 @@ test("of many files shared in a second ten are told singly, of the others how ma
   await place.group("films", alice, bob);
   const share = (who: Account, name: string) => {
     const { info, sha1 } = metainfoFor(name);
-    return as(who, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+    return as(who, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   };
   for (let at = 0; at < 40; at++) await share(bob, `film ${at}`);
   const [singly = [], bobs] = heard();

@@ -13,7 +13,7 @@ import { currentMember } from "../../../src/tracker/memberships.ts";
 import { Notices } from "../../../src/tracker/notices.ts";
 import { Operator } from "../../../src/tracker/operator.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
-import { metainfoFor, town } from "./fixture.ts";
+import { holderId, metainfoFor, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
 
@@ -69,7 +69,7 @@ test("a removed account is in no group, has no session and no password, and its 
   await here.as(bob, (command) => requestToJoin(command, "asked", "m-asked"));
   const claimOf = (groupId: string) => registry.claim("group", groupId)?.claimId ?? "";
   const { info, sha1 } = metainfoFor("a.bin");
-  await here.as(bob, (command) => shareFile(command, { groupId: "films", info, sha1 }));
+  await here.as(bob, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   const membershipId = currentMember(registry, claimOf("films"), bob.accountId)?.membershipId ?? "";
   const { groups, files } = operator.account("bob");
   assert.deepEqual({ groups, files }, { groups: 2, files: 1 });

@@ -19,7 +19,7 @@ import { networkIdOf, paidBy } from "../../../src/tracker/payers.ts";
 import { DEFAULT_QUOTA_LIMITS, type QuotaLimits, withinQuotas } from "../../../src/tracker/quotas.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import { accountTotals, networkTotals, registryTotals, totalsOf } from "../../../src/tracker/totals.ts";
-import { authority, metainfoFor, type Town, town } from "./fixture.ts";
+import { authority, holderId, metainfoFor, type Town, town } from "./fixture.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const KIB = 1 / 1024;
@@ -67,7 +67,7 @@ const found = (groupId: string) => (command: Command) =>
 const ask = (groupId: string) => (command: Command) => requestToJoin(command, groupId, randomUUID());
 const share = (fileName: string, content = 1) => {
   const { info, sha1 } = metainfoFor(fileName, content);
-  return (command: Command) => shareFile(command, { groupId: "films", info, sha1 });
+  return (command: Command) => shareFile(command, { groupId: "films", holderId, info, sha1 });
 };
 
 /** Repeats it until it is refused; returns how often it was not. */
@@ -93,7 +93,9 @@ test("whatever an account does again and again ends at its quota, tombstones and
       await grow(alice, found("films"));
       return async (count) => {
         await grow(alice, share("name", count));
-        await place.as(alice, (command) => stopShare(command, "films", "name"));
+        await place.as(alice, (command) =>
+          stopShare(command, { groupId: "films", fileName: "name", holderId }),
+        );
       };
     },
     "founds and leaves": async ({ grow, place, user }) => {
@@ -169,7 +171,7 @@ test("at a quota what adds something is refused with what to do; what ends somet
   await assert.rejects(grow(alice, found("third")), REFUSED);
   await assert.rejects(grow(alice, ask("second")), { code: "ALREADY_A_MEMBER" });
   await login(alice, "a device");
-  await place.as(alice, (command) => stopShare(command, "films", "file 0"));
+  await place.as(alice, (command) => stopShare(command, { groupId: "films", fileName: "file 0", holderId }));
   await place.as(alice, (command) => rejectRequest(command, "films", "carol"));
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   await place.as(alice, (command) => leaveGroup(command, "second"));

@@ -24,6 +24,7 @@ import { type Page, type RegistryReader, type RegistryWriter, recordKey } from "
 import {
   answerKey,
   type EndedMembership,
+  endedTotal,
   isRevoked,
   lastPart,
   membershipsOf,
@@ -45,11 +46,32 @@ export function requireFreeGroupId(reader: RegistryReader, groupId: string): voi
 }
 
 /**
- * The id of the membership that a command begins: the same when it is tried again at a tracker that has not heard of it.
- * The account is in it, so that nobody can choose the id of somebody else's.
+ * The id of what a command begins, a founder's membership or a request: the same when it is tried again at a tracker that has
+ * not heard of it. The account is in it, so that nobody can choose the id of somebody else's.
  */
-export function membershipIdOf({ account, writeId }: Command): string {
-  return createHash("sha256").update(recordKey(account.accountId, writeId)).digest("hex").slice(0, 32);
+export function idOfCommand({ account, writeId }: Command): string {
+  return idOf(account.accountId, writeId);
+}
+
+/**
+ * The id of the membership that the account's next request to the group is for. It changes only when a membership of the
+ * two ends: a request that is made again, or made at two trackers that are apart, has the rows of the first one. So the
+ * number of rows between an account and a group does not grow with the number of its requests.
+ */
+function requestedMembershipId(reader: RegistryReader, groupClaimId: string, accountId: string): string {
+  let ended = reader.total(endedTotal(groupClaimId, accountId));
+  for (;;) {
+    const membershipId = idOf(groupClaimId, accountId, String(ended));
+    if (!isRevoked(reader, groupClaimId, membershipId)) return membershipId;
+    ended++; // the end of an earlier one is yet to arrive from another tracker
+  }
+}
+
+function idOf(...parts: readonly string[]): string {
+  return createHash("sha256")
+    .update(recordKey(...parts))
+    .digest("hex")
+    .slice(0, 32);
 }
 
 /**
@@ -85,7 +107,7 @@ export function createGroup(
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, ALREADY_A_MEMBER, ALREADY_REQUESTED
  */
-export function requestToJoin(command: Command, groupId: string, membershipId: string): void {
+export function requestToJoin(command: Command, groupId: string): void {
   const { writer, account, nowMs } = command;
   if (writer.hasWrite(command.writeId)) return;
   const group = requireGroup(writer, groupId);
@@ -102,7 +124,8 @@ export function requestToJoin(command: Command, groupId: string, membershipId: s
   putMembership(command, group.claimId, account.accountId, {
     state: "requested",
     sinceMs: nowMs,
-    membershipId,
+    membershipId: requestedMembershipId(writer, group.claimId, account.accountId),
+    requestId: idOfCommand(command),
   });
 }
 
@@ -361,8 +384,11 @@ function answerRequest(
   state: "member" | "rejected",
 ): void {
   const { group, accountId, membership } = requireRequest(command, groupId, userId);
-  const { membershipId } = membership;
-  const answer = { state, sinceMs: command.nowMs, membershipId };
+  const { membershipId, requestId } = membership;
+  const answer: MembershipValue = {
+    ...{ state, sinceMs: command.nowMs, membershipId },
+    ...(requestId === undefined ? {} : { requestId }),
+  };
   replaceOthers(command, group.claimId, accountId, membershipId);
   const { writer } = command;
   const payer = payerOfMembership(writer, group.claimId, accountId, membershipId);
@@ -400,7 +426,7 @@ function requireRequest(
   { writer, account }: Command,
   groupId: string,
   userId: string,
-): { group: Group; accountId: string; membership: MembershipValue } {
+): { group: Group; accountId: string; membership: Standing } {
   const group = requireGroup(writer, groupId);
   requireOwner(writer, group, account.accountId);
   const accountId = writer.claim("user", userId)?.claimId ?? "";

@@ -2,19 +2,18 @@
 // change them.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { ListPage } from "../api/schemas.ts";
-import { type Claim, type Page, type RegistryReader, recordKey } from "./registry/registry.ts";
+import type { Claim, Page, RegistryReader } from "./registry/registry.ts";
 import {
-  answerKey,
-  isRevoked,
   lastPart,
+  membershipBy,
   membersTotal,
   type Standing,
   standingLists,
   standingPlace,
 } from "./standings.ts";
-import type { GroupValue, MembershipValue, UserValue } from "./values.ts";
+import type { GroupValue, UserValue } from "./values.ts";
 
-export { answerKey, isRevoked } from "./standings.ts";
+export { answerKey, isRevoked, membershipBy } from "./standings.ts";
 
 export interface CurrentMember {
   readonly accountId: string;
@@ -81,12 +80,8 @@ export function isMemberBy(
     return userIdOf(reader, accountId) !== undefined;
   }
   // Partitioned trackers may have produced two.
-  const membership =
-    reader.get<MembershipValue>("membership", answerKey(groupClaimId, accountId, membershipId)) ??
-    reader.get<MembershipValue>("membership", recordKey(groupClaimId, accountId, membershipId));
   return (
-    membership?.state === "member" &&
-    !isRevoked(reader, groupClaimId, membershipId) &&
+    membershipBy(reader, groupClaimId, accountId, membershipId)?.state === "member" &&
     userIdOf(reader, accountId) !== undefined
   );
 }

@@ -4,14 +4,7 @@
 import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
 import type { KnownMembers } from "./known-members.ts";
-import {
-  answerKey,
-  currentMember,
-  currentMembers,
-  groupByClaim,
-  isRevoked,
-  userIdOf,
-} from "./memberships.ts";
+import { currentMember, currentMembers, groupByClaim, membershipBy, userIdOf } from "./memberships.ts";
 import {
   type LostClaim,
   lostWriteId,
@@ -102,14 +95,14 @@ export class Notices {
   }
 
   #membershipChanged({ key, value }: RegistryRecord): void {
-    const [groupClaimId = "", accountId = "", membershipId = "", answer] = key.split("\u001f");
+    const [groupClaimId = "", accountId = "", membershipId = ""] = key.split("\u001f");
     const membership = value as MembershipValue | undefined;
     const group = groupByClaim(this.#reader, groupClaimId);
     const userId = userIdOf(this.#reader, accountId);
     if (membership === undefined || group === undefined || userId === undefined) return;
-    if (isRevoked(this.#reader, groupClaimId, membership.membershipId)) return;
-    const isAnswered = this.#reader.get("membership", answerKey(groupClaimId, accountId, membershipId));
-    if (answer === undefined && isAnswered !== undefined) return;
+    // A request may have been answered meanwhile, or made again after this answer.
+    const now = membershipBy(this.#reader, groupClaimId, accountId, membershipId);
+    if (now?.state !== membership.state || now.requestId !== membership.requestId) return;
     const { groupId } = group;
     switch (membership.state) {
       case "requested":

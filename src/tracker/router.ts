@@ -45,6 +45,7 @@ import type { Command } from "./command.ts";
 import {
   acceptRequest,
   createGroup,
+  idOfCommand,
   type LeaveResult,
   leaveGroup,
   listGroups,
@@ -52,7 +53,6 @@ import {
   listOwnGroups,
   listRequests,
   listRevocations,
-  membershipIdOf,
   rejectRequest,
   removeMember,
   requestToJoin,
@@ -155,10 +155,10 @@ const groups = t.router({
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
     const authority = await sign(ctx, createGroupAuthority);
-    await command(ctx, input, (run) => createGroup(run, input.groupId, authority, membershipIdOf(run)));
+    await command(ctx, input, (run) => createGroup(run, input.groupId, authority, idOfCommand(run)));
   }),
   join: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
-    await command(ctx, input, (run) => requestToJoin(run, input.groupId, membershipIdOf(run)));
+    await command(ctx, input, (run) => requestToJoin(run, input.groupId));
   }),
   leave: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<LeaveResult> => {
     return await endingCommand(ctx, input, (run) => leaveGroup(run, input.groupId));

@@ -12,12 +12,12 @@ import {
 import type { MembershipValue, RevocationValue } from "./values.ts";
 
 /** Increase it when entries are derived differently. */
-const DERIVATION_VERSION = 1;
+const DERIVATION_VERSION = 2;
 /** Digits of a time in milliseconds; padded, so that texts sort like times. */
 const TIME_DIGITS = 16;
 
 /** An account's standing in a group: the highest-ranking of its memberships. */
-export type Standing = Pick<MembershipValue, "state" | "sinceMs" | "membershipId">;
+export type Standing = MembershipValue;
 
 /** An ended membership. */
 export type EndedMembership = RevocationValue;
@@ -41,6 +41,11 @@ export const standingLists = {
 /** The total that counts a group's members. */
 export function membersTotal(groupClaimId: string): string {
   return `members of ${groupClaimId}`;
+}
+
+/** The total that counts the ended memberships of an account in a group. */
+export function endedTotal(groupClaimId: string, accountId: string): string {
+  return `ended in ${groupClaimId} of ${accountId}`;
 }
 
 export function standingPlace(groupClaimId: string, accountId: string): string {
@@ -78,34 +83,40 @@ export function isRevoked(reader: RegistryReader, groupClaimId: string, membersh
 }
 
 /**
- * All memberships of an account in a group, highest rank first. Only partitioned trackers can produce a
- * request beside a membership, or two of a kind.
+ * The membership with that id; undefined if there is none or it has ended. The owner's answer counts before the request, so
+ * that a request made again at a tracker that has not heard of the answer does not undo it. A rejection answers one request
+ * only: one that was made later stands.
+ */
+export function membershipBy(
+  reader: RegistryReader,
+  groupClaimId: string,
+  accountId: string,
+  membershipId: string,
+): MembershipValue | undefined {
+  if (isRevoked(reader, groupClaimId, membershipId)) return undefined;
+  const request: unknown = reader.get("membership", recordKey(groupClaimId, accountId, membershipId));
+  const answer: unknown = reader.get("membership", answerKey(groupClaimId, accountId, membershipId));
+  if (!isMembership(answer)) return isMembership(request) ? request : undefined;
+  const isOfEarlier =
+    answer.state === "rejected" && isMembership(request) && request.requestId !== answer.requestId;
+  return isOfEarlier ? request : answer;
+}
+
+/**
+ * All memberships of an account in a group, highest rank first. Only partitioned trackers can produce a request beside a
+ * membership, or two of a kind.
  */
 export function membershipsOf(
   reader: RegistryReader,
   groupClaimId: string,
   accountId: string,
 ): readonly MembershipValue[] {
-  // An answer's key sorts right after its request's, and overrides it.
-  const standing = new Map<string, MembershipValue>();
-  for (const { key, value } of reader.list<unknown>("membership", recordKey(groupClaimId, accountId, ""))) {
-    const membershipId = key.split("\u001f")[2] ?? "";
-    if (isRevoked(reader, groupClaimId, membershipId)) continue;
-    if (isMembership(value)) standing.set(membershipId, value);
-    else standing.delete(membershipId);
-  }
-  return [...standing.values()].sort(byRank);
+  return reader
+    .listed<MembershipValue>(membershipsList(groupClaimId, accountId), { limit: Number.POSITIVE_INFINITY })
+    .map(({ value }) => value);
 }
 
 const RANK = { member: 0, requested: 1, rejected: 2, replaced: 3 } as const;
-
-function byRank(one: MembershipValue, other: MembershipValue): number {
-  return (
-    RANK[one.state] - RANK[other.state] ||
-    one.sinceMs - other.sinceMs ||
-    (one.membershipId < other.membershipId ? -1 : 1)
-  );
-}
 
 export const standingsDerivation: Derivation = {
   version: DERIVATION_VERSION,
@@ -148,13 +159,13 @@ function membershipEntry(
   accountId: string,
   membershipId: string,
 ): DerivedEntry | undefined {
-  if (isRevoked(reader, groupClaimId, membershipId)) return undefined;
-  const membership: unknown =
-    reader.get("membership", answerKey(groupClaimId, accountId, membershipId)) ??
-    reader.get("membership", recordKey(groupClaimId, accountId, membershipId));
-  if (!isMembership(membership)) return undefined;
-  const { state, sinceMs } = membership;
-  const value: Standing = { state, sinceMs, membershipId };
+  const membership = membershipBy(reader, groupClaimId, accountId, membershipId);
+  if (membership === undefined) return undefined;
+  const { state, sinceMs, requestId } = membership;
+  const value: Standing = {
+    ...{ state, sinceMs, membershipId },
+    ...(requestId === undefined ? {} : { requestId }),
+  };
   const byRank = recordKey(String(RANK[state]), timeKey(sinceMs), membershipId);
   return { value, lists: { [membershipsList(groupClaimId, accountId)]: byRank }, totals: {} };
 }
@@ -195,15 +206,16 @@ function endedEntry(
     [standingLists.endedIn(groupClaimId)]: byTime,
     [standingLists.endedOf(groupClaimId, value.accountId)]: byTime,
   };
-  return { value, lists, totals: {} };
+  return { value, lists, totals: { [endedTotal(groupClaimId, value.accountId)]: 1 } };
 }
 
 /** Rows may come from other trackers; malformed ones are ignored. */
 function isMembership(value: unknown): value is MembershipValue {
   if (typeof value !== "object" || value === null) return false;
-  const { state, sinceMs, membershipId } = value as Partial<MembershipValue>;
+  const { state, sinceMs, membershipId, requestId = "" } = value as Partial<MembershipValue>;
   const isState = typeof state === "string" && Object.hasOwn(RANK, state);
-  return isState && typeof sinceMs === "number" && typeof membershipId === "string";
+  const areIds = typeof membershipId === "string" && typeof requestId === "string";
+  return isState && typeof sinceMs === "number" && areIds;
 }
 
 function isRevocation(value: unknown): value is RevocationValue {

@@ -31,10 +31,10 @@ export interface GroupValue {
 }
 
 /**
- * `membership`: latest, key (group claim, account, membership id). A row of its own for each request to join, so that
- * what happens to one of them, at a tracker that was apart, never writes over another one; and one for the owner's answer
- * (the same key and "answer"), which counts before it: a request that was asked again at a tracker whose clock is ahead
- * does not write over the answer that it got. Read together with `revocation`: a row of a membership that ended counts
+ * `membership`: latest, key (group claim, account, membership id), for the request to join; and one for the owner's answer
+ * (the same key and "answer"), which counts before it: a request that was made again at a tracker whose clock is ahead
+ * does not write over the answer that it got. The id changes only when the membership ends, so that an account that asks
+ * again and again writes to the same two rows. Read together with `revocation`: a row of a membership that ended counts
  * for nothing, whatever is written to it later.
  */
 export interface MembershipValue {
@@ -43,10 +43,12 @@ export interface MembershipValue {
   /** Since when it is in that state. */
   readonly sinceMs: number;
   /**
-   * New with each request to join, and kept when it is accepted, so that the same request accepted at two trackers is one
-   * membership. Certificates carry it, shares hang on it, a revocation names it.
+   * The same for all requests until the membership ends, so that requests accepted at two trackers are one membership.
+   * Certificates carry it, shares hang on it, a revocation names it.
    */
   readonly membershipId: string;
+  /** Which request it is, or answers; none for a founder's own membership. */
+  readonly requestId?: string;
 }
 
 /**

@@ -630,7 +630,7 @@ function ruleOf(step: CommandStep, writeId: string): (command: Command) => unkno
     case "create-group":
       return (command) => createGroup(command, groupId, authority, `m-${writeId}`);
     case "join":
-      return (command) => requestToJoin(command, groupId, `m-${writeId}`);
+      return (command) => requestToJoin(command, groupId);
     case "accept":
       return (command) => acceptRequest(command, groupId, about);
     case "reject":

@@ -66,7 +66,7 @@ export function town(t: TestContext, stampMs: () => number = Date.now): Town {
       await town.as(owner, (command) => createGroup(command, groupId, authority, randomUUID()));
       for (const member of members) {
         town.nowMs += 1000;
-        await town.as(member, (command) => requestToJoin(command, groupId, randomUUID()));
+        await town.as(member, (command) => requestToJoin(command, groupId));
         await town.as(owner, (command) => acceptRequest(command, groupId, member.userId));
       }
     },

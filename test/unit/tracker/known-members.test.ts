@@ -33,7 +33,7 @@ test("after each of hundreds of commands it says what the registry says", async 
     place.nowMs += 1_000;
     const rules = [
       () => place.as(one, (command) => createGroup(command, groupId, authority, randomUUID())),
-      () => place.as(one, (command) => requestToJoin(command, groupId, randomUUID())),
+      () => place.as(one, (command) => requestToJoin(command, groupId)),
       () => place.as(one, (command) => acceptRequest(command, groupId, other.userId)),
       () => place.as(one, (command) => acceptRequest(command, groupId, other.userId)),
       () => place.as(one, (command) => removeMember(command, groupId, other.userId)),
@@ -72,7 +72,7 @@ test("a row about one group makes nothing about another be read again", async (t
   ask();
   const reads = t.mock.method(place.registry, "list");
   const claimReads = t.mock.method(place.registry, "claimById");
-  await place.as(bob, (command) => requestToJoin(command, "books", "m-bob"));
+  await place.as(bob, (command) => requestToJoin(command, "books"));
   await place.as(carol, (command) => acceptRequest(command, "books", "bob"));
   await place.as(carol, (command) => removeMember(command, "books", "bob"));
   await place.as(bob, (command) => createGroup(command, "songs", authority, "m-bob-2"));
@@ -123,7 +123,7 @@ test("what was written too long ago to be remembered, and what was rolled back, 
     }
   });
   const bob = await place.user("bob");
-  await place.as(bob, (command) => requestToJoin(command, "films", "m-bob"));
+  await place.as(bob, (command) => requestToJoin(command, "films"));
   await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
   assert.equal(known.accountsIn(claimId).size, 2);
   const revisionBefore = place.registry.revision("membership");

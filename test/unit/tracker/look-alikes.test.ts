@@ -84,7 +84,7 @@ describe("ids that look alike", () => {
     const refusal = { code: "GROUP_EXISTS", message: /'Films' looks like 'films', which is taken; choose/ };
     await assert.rejects(place.group("Films", bob), refusal);
     await assert.rejects(
-      place.as(bob, (command) => requestToJoin(command, "Films", randomUUID())),
+      place.as(bob, (command) => requestToJoin(command, "Films")),
       { code: "UNKNOWN_GROUP" },
     );
     await assert.rejects(

@@ -22,13 +22,14 @@ import {
   recordKey,
 } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
-import { membershipsOf, standingLists, standingsDerivation } from "../../../src/tracker/standings.ts";
+import { membershipBy, standingLists, standingsDerivation } from "../../../src/tracker/standings.ts";
 import { town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
 const NOW_MS = 1_800_000_000_000;
 const ORIGIN = "a".repeat(16);
 const GROUPS = ["g1", "g2"];
+const RANKS = ["member", "requested", "rejected", "replaced"];
 
 function stampAt(ms: number): string {
   return `${ms.toString(16).padStart(12, "0")}-000000-${ORIGIN}`;
@@ -43,15 +44,16 @@ const anyRow = fc
     account: fc.constantFrom(...ACCOUNTS),
     membership: fc.constantFrom("m1", "m2"),
     kind: fc.constantFrom("membership", "answer", "revocation", "user", "odd"),
-    state: fc.constantFrom("member", "requested", "rejected", "replaced"),
+    state: fc.constantFrom(...RANKS),
+    request: fc.constantFrom({}, { requestId: "r1" }, { requestId: "r2" }),
     sinceMs: fc.constantFrom(5, 10, 1_700_000_000_000),
     isTombstone: fc.boolean(),
     name: fc.constantFrom("alice", "A1ice", "bob"),
     odd: fc.constantFrom<unknown>(null, 1, { state: "x" }),
   })
-  .map(({ group, account, membership, kind, state, sinceMs, isTombstone, name, odd }) => {
+  .map(({ group, account, membership, kind, state, request, sinceMs, isTombstone, name, odd }) => {
     const key = recordKey(group, account, membership);
-    const value = { state, sinceMs, membershipId: membership };
+    const value = { state, sinceMs, membershipId: membership, ...request };
     const ended = { accountId: account, how: "left", endedAtMs: sinceMs };
     const place = {
       membership: { kind: "membership", key, claimId: "", value },
@@ -75,7 +77,17 @@ function asRecords(
 /** Who is in the group, asked to be, and in which groups an account is: read from all rows, as nobody else may. */
 function fromRows(registry: RegistryReader) {
   const accounts = ACCOUNTS.filter((account) => registry.claimById("user", account) !== undefined);
-  const standing = (group: string, account: string) => membershipsOf(registry, group, account)[0];
+  const standing = (group: string, account: string) => {
+    const rows = registry.list("membership", recordKey(group, account, ""));
+    const ids = new Set(rows.map(({ key }) => key.split("\u001f")[2] ?? ""));
+    const rank = (state: string) => RANKS.indexOf(state);
+    return [...ids]
+      .map((id) => ({ id, membership: membershipBy(registry, group, account, id) }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1))
+      .map(({ membership }) => membership)
+      .filter((membership) => membership !== undefined)
+      .sort((a, b) => rank(a.state) - rank(b.state) || a.sinceMs - b.sinceMs)[0];
+  };
   const inState = (group: string, state: string) =>
     accounts
       .map((account) => ({ account, value: standing(group, account) }))

@@ -13,7 +13,7 @@ import {
 } from "./standings.ts";
 import type { GroupValue, UserValue } from "./values.ts";
 
-export { answerKey, isRevoked, membershipBy } from "./standings.ts";
+export { answerKey, membershipBy } from "./standings.ts";
 
 export interface CurrentMember {
   readonly accountId: string;

@@ -42,7 +42,7 @@ const anyRow = fc
   .record({
     group: fc.constantFrom(...GROUPS),
     account: fc.constantFrom(...ACCOUNTS),
-    membership: fc.constantFrom("m1", "m2"),
+    number: fc.constantFrom("m1", "m2"),
     kind: fc.constantFrom("membership", "answer", "revocation", "user", "odd"),
     state: fc.constantFrom(...RANKS),
     request: fc.constantFrom({}, { requestId: "r1" }, { requestId: "r2" }),
@@ -51,7 +51,8 @@ const anyRow = fc
     name: fc.constantFrom("alice", "A1ice", "bob"),
     odd: fc.constantFrom<unknown>(null, 1, { state: "x" }),
   })
-  .map(({ group, account, membership, kind, state, request, sinceMs, isTombstone, name, odd }) => {
+  .map(({ group, account, number, kind, state, request, sinceMs, isTombstone, name, odd }) => {
+    const membership = `${number} of ${account}`; // an id is of one account
     const key = recordKey(group, account, membership);
     const value = { state, sinceMs, membershipId: membership, ...request };
     const ended = { accountId: account, how: "left", endedAtMs: sinceMs };

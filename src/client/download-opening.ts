@@ -84,6 +84,7 @@ export async function openDownload(surroundings: Surroundings, download: Downloa
     partPath,
     have: isOwn ? known.have : new Bitfield(metainfo.geometry.pieceCount),
     resume: isOwn,
+    ...(isOwn ? { ownFileId: known.partId } : {}),
     promisedBytes: download.promisedBytes,
     ...(unnamedPath === undefined ? {} : { unnamedPath, onMade: download.made }),
     ...surroundings.storage,
@@ -119,7 +120,7 @@ async function isThereAlready(
   const isSame =
     present.isFile() &&
     present.size === metainfo.geometry.lengthBytes &&
-    (await hashFile(destinationPath, { disk: surroundings.storage.disk })).sha1 === metainfo.sha1;
+    (await hashFile(destinationPath, surroundings.storage)).sha1 === metainfo.sha1;
   if (isSame) return true;
   throw new MiniTorrentError(
     "FILE_EXISTS",

@@ -76,7 +76,7 @@ export class Shares {
     checkFileName(fileName);
     // Before the long work: whoever may not share there hears so at once.
     const { authorityPem } = await memberships.obtain(groupId);
-    const hashed = await hashFile(absolutePath, { disk: storage.disk, ...options });
+    const hashed = await hashFile(absolutePath, { ...storage, ...options });
     const metainfo = encodeMetainfo({ fileName, authorityPem, ...hashed });
     const replaced = await this.#replacedBy(metainfo, groupId, absolutePath);
     const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, hashed, replaced);

@@ -4,9 +4,17 @@ import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 /** The worker's own code for a file that ended before it should. */
 export const SHORT_READ = "SHORT_READ";
 
+const OUT_OF_DESCRIPTORS = new Set(["EMFILE", "ENFILE"]);
+
 /** errno name (`ENOSPC`) of an error from Node, if it has one. */
 export function errnoOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** True if this process, or the machine, may not have one more file or socket open. */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const { cause } = error instanceof MiniTorrentError ? error : { cause: error };
+  return OUT_OF_DESCRIPTORS.has(errnoOf(cause) ?? "");
 }
 
 /** For a file that is being written, named or made room for. An error that is ours already stays as it is. */

@@ -2,7 +2,7 @@
 import { type BigIntStats, constants, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
-import { readError } from "./disk-errors.ts";
+import { fileChanged, readError } from "./disk-errors.ts";
 
 const NS_PER_S = 1_000_000_000n;
 
@@ -41,16 +41,38 @@ export function isSameFacts(a: FileFacts, b: FileFacts): boolean {
   return a.lengthBytes === b.lengthBytes && a.mtimeMs === b.mtimeMs;
 }
 
+export interface OpenedFile {
+  readonly handle: FileHandle;
+  readonly facts: FileFacts;
+  /** See `fileIdOf`. */
+  readonly fileId: string;
+}
+
 /** @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, DISK_FAILED */
-export async function openRegularFile(path: string): Promise<{ handle: FileHandle; facts: FileFacts }> {
+export async function openRegularFile(path: string): Promise<OpenedFile> {
   try {
     // Without O_NONBLOCK the opening of a named pipe would wait for a writer.
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await handle.stat();
-    if (stats.isFile()) return { handle, facts: factsOf(stats) };
+    const stats = await handle.stat({ bigint: true });
+    if (stats.isFile()) return { handle, facts: factsOfExact(stats), fileId: fileIdOf(stats) };
     await handle.close();
   } catch (error) {
     throw readError(error, path);
   }
   throw new MiniTorrentError("NOT_A_FILE", `${path} is not a regular file: name a file.`);
+}
+
+/**
+ * Opens a file again that is only read, and has been open before.
+ *
+ * @throws MiniTorrentError FILE_CHANGED if another file has that name, or it is not as it was; see `openRegularFile`
+ */
+export async function openSharedAgain(
+  path: string,
+  expected: Pick<OpenedFile, "facts" | "fileId">,
+): Promise<FileHandle> {
+  const { handle, facts, fileId } = await openRegularFile(path);
+  if (fileId === expected.fileId && isSameFacts(facts, expected.facts)) return handle;
+  await handle.close();
+  throw fileChanged(path);
 }

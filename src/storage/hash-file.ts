@@ -8,14 +8,14 @@ import { choosePieceLengthBytes, Geometry } from "../metainfo/geometry.ts";
 import type { Digest } from "./digest.ts";
 import { fileChanged, readError, sizeUntrue } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
-import { CHUNK_BYTES, type DiskPool } from "./disk-pool.ts";
+import { CHUNK_BYTES } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
+import type { StorageResources } from "./storage-resources.ts";
 
 /** One that is read into, one that is hashed, and two so that neither thread waits for the other. */
 const CHUNKS_AT_ONCE = 4;
 
-export interface HashFileOptions {
-  readonly disk: DiskPool;
+export interface HashFileOptions extends Pick<StorageResources, "disk" | "files"> {
   /** @default choosePieceLengthBytes(length of the file) */
   readonly pieceLengthBytes?: number;
   readonly onProgress?: (progress: { hashedBytes: number; lengthBytes: number }) => void;
@@ -35,10 +35,14 @@ export interface HashedFile {
 /**
  * @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, NOT_A_FILE, FILE_CHANGED, DISK_FAILED; LIMIT_REACHED if it is too large, before any of it is hashed; the signal's reason when it is aborted
  */
-export async function hashFile(path: string, options: HashFileOptions): Promise<HashedFile> {
-  const { signal } = options;
+export function hashFile(path: string, options: HashFileOptions): Promise<HashedFile> {
+  return options.files.whileLong(() => hashOpened(path, options));
+}
+
+async function hashOpened(path: string, options: HashFileOptions): Promise<HashedFile> {
+  const { signal, files } = options;
   signal?.throwIfAborted();
-  const { handle, facts } = await openRegularFile(path);
+  const { handle, facts } = await files.open(() => openRegularFile(path));
   try {
     if (facts.lengthBytes > MAX_FILE_LENGTH_BYTES) throw tooLarge(path, facts.lengthBytes);
     // Files generated on reading report a size of 0 or one page.

@@ -54,9 +54,12 @@ export class IncomingPieces {
     file.begin();
     this.#runningCommits++;
     const { geometry } = metainfo;
-    const range = file.range(geometry.pieceOffsetBytes(pieceIndex), geometry.lengthOfPieceBytes(pieceIndex));
+    const bytes = slot.bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex));
     const sha1 = pieceHash(metainfo, pieceIndex);
-    disk.writePiece(range, slot.bytes.subarray(0, range.lengthBytes), sha1).then(
+    const written = file.inRange(geometry.pieceOffsetBytes(pieceIndex), (place) =>
+      disk.writePiece(place, bytes, sha1),
+    );
+    written.then(
       (isRight) => this.#committed(pieceIndex, slot, isRight ? "verified" : "mismatch", done),
       (error: MiniTorrentError) => this.#committed(pieceIndex, slot, error, done),
     );

@@ -14,6 +14,10 @@ import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf } from "./fil
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
 /** What a file system says that cannot sync a folder: its names are as safe as it makes them. */
 const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EISDIR", "EBADF"]);
+/** What the system says to the opening of a name that is nobody's, or something else's than a file's. */
+const NOT_THAT_FILE = new Set(["ENOENT", "ENOTDIR", "ELOOP", "EISDIR", "ENXIO", "ENODEV"]);
+/** To read and write what has that very name; without waiting, should that be a named pipe by now. */
+const OWN_FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 /** `st_blocks` counts in units of 512 bytes (POSIX), whatever the file system's block is. */
 const STAT_BLOCK_BYTES = 512;
 /** Suffix of a part file during creation. It identifies leftovers of a power cut to a person who finds one. */
@@ -35,6 +39,8 @@ export interface PartFileOptions {
   readonly lengthBytes: number;
   /** True if the download owns the file of that name; otherwise an existing one belongs to another program. */
   readonly isOwn: boolean;
+  /** Which file it is then (see `OpenPart`): another one is not touched. @default any */
+  readonly ownFileId?: string;
   /** Temporary name for creation, which nobody else uses. @default a random one beside it */
   readonly unnamedPath?: string;
   /** Upper bound of the bytes still to be written. */
@@ -59,6 +65,24 @@ export async function openPart(options: PartFileOptions): Promise<OpenPart> {
   return own === undefined ? await makePart(options) : await continuePart(own, options);
 }
 
+/**
+ * Opens the part file again that has been open before, by the name that it has now.
+ *
+ * @param fileId see `OpenPart`
+ * @throws MiniTorrentError FILE_CHANGED if another file has that name, or none; DESTINATION_UNUSABLE, DISK_FAILED
+ */
+export async function openPartAgain(path: string, fileId: string): Promise<FileHandle> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, OWN_FLAGS);
+  } catch (error) {
+    throw NOT_THAT_FILE.has(errnoOf(error) ?? "") ? partLost(path) : writeError(error, path);
+  }
+  if (fileIdOf(await handle.stat({ bigint: true })) === fileId) return handle;
+  await handle.close();
+  throw partLost(path);
+}
+
 /** A random temporary name beside the part file. */
 export function unnamedPathOf(partPath: string, token: string): string {
   return join(dirname(partPath), `.${token}${UNNAMED_SUFFIX}`);
@@ -74,8 +98,11 @@ export async function removeUnnamed(unnamedPath: string): Promise<void> {
 }
 
 async function continuePart(handle: FileHandle, options: PartFileOptions): Promise<OpenPart> {
-  const { path } = options;
+  const { path, ownFileId } = options;
   try {
+    if (ownFileId !== undefined && fileIdOf(await handle.stat({ bigint: true })) !== ownFileId) {
+      throw partLost(path);
+    }
     const before = await handle.stat();
     if (!before.isFile()) {
       throw new MiniTorrentError("DESTINATION_UNUSABLE", `${path} is not a regular file: remove it.`);
@@ -183,11 +210,12 @@ async function copyPart(oldPath: string, newPath: string): Promise<void> {
 }
 
 /** Removes the part file, if the name is still that file's. */
-export async function removePart(path: string, own: Stats): Promise<void> {
+export async function removePart(path: string, fileId: string): Promise<void> {
   try {
-    const named = await lstatIfThere(path);
-    if (named !== undefined && isSameFile(named, own)) await unlink(path);
+    const named = await lstat(path, { bigint: true });
+    if (fileIdOf(named) === fileId) await unlink(path);
   } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
     throw writeError(error, path);
   }
 }
@@ -195,7 +223,7 @@ export async function removePart(path: string, own: Stats): Promise<void> {
 /** Opens the file of that name, if there is one. */
 async function openOwn(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path, constants.O_RDWR | constants.O_NOFOLLOW);
+    return await open(path, OWN_FLAGS);
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw writeError(error, path);

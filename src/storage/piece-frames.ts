@@ -54,29 +54,30 @@ function blockViews(frames: Uint8Array, lengthBytes: number): Uint8Array[] {
  *
  * @param positionBytes where the range begins in the file
  * @param frames of exactly `framesLengthBytes(range.lengthBytes)` bytes
- * @param done undefined, or why not; a file that ends too early has the code `SHORT_READ`
+ * @throws errors of the system; a file that ends too early has the code `SHORT_READ`
  */
 export function readFrames(
   fd: number,
   positionBytes: number,
   frames: Uint8Array,
   range: PieceRange,
-  done: (error: Error | undefined) => void,
-): void {
+): Promise<void> {
   writeFrameHeaders(frames, range);
-  const readOn = (views: readonly Uint8Array[], positionBytes: number): void => {
-    readv(fd, views, positionBytes, (error, count) => {
-      if (error !== null) return done(error);
-      const rest = viewsAfter(views, count);
-      if (rest.length === 0) return done(undefined);
-      if (count === 0) {
-        return done(Object.assign(new Error("the file ended too early"), { code: SHORT_READ }));
-      }
-      // Some network file systems give less than was asked for.
-      readOn(rest, positionBytes + count);
-    });
-  };
-  readOn(blockViews(frames, range.lengthBytes), positionBytes);
+  return new Promise((resolve, reject) => {
+    const readOn = (views: readonly Uint8Array[], positionBytes: number): void => {
+      readv(fd, views, positionBytes, (error, count) => {
+        if (error !== null) return reject(error);
+        const rest = viewsAfter(views, count);
+        if (rest.length === 0) return resolve();
+        if (count === 0) {
+          return reject(Object.assign(new Error("the file ended too early"), { code: SHORT_READ }));
+        }
+        // Some network file systems give less than was asked for.
+        readOn(rest, positionBytes + count);
+      });
+    };
+    readOn(blockViews(frames, range.lengthBytes), positionBytes);
+  });
 }
 
 /** What is left of the views once their first `lengthBytes` are full. */

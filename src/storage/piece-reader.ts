@@ -1,7 +1,7 @@
 // Reads parts of one torrent's verified pieces in wire form, to be sent, through the cache of the process. A file that was
 // changed or removed is detected before any of it is sent; from then on nothing of it is read. A part file changes with every
 // written piece, so each of its pieces is verified before it is read.
-import { fstat, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
 import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
@@ -60,12 +60,14 @@ export class PieceReader {
       // A shorter one at the end of a file fits in it, and the buffer is used again.
       bufferLengthBytes: framesLengthBytes(roundedUp(lengthBytes)),
       load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) => {
-        const readNow = (): void =>
-          readFrames(file.fd, positionBytes, bytes, range, (error) =>
-            loaded(error === undefined ? undefined : readError(error, file.path)),
-          );
-        if (this.#isTrusted(pieceIndex)) readNow();
-        else this.#compare(pieceIndex).then(readNow, loaded);
+        const isRead = file.whileOpen(async ({ fd }) => {
+          if (!this.#isTrusted(pieceIndex)) await this.#compare(pieceIndex, fd);
+          await readFrames(fd, positionBytes, bytes, range);
+        });
+        isRead.then(
+          () => loaded(undefined),
+          (error: unknown) => loaded(readError(error, file.path)),
+        );
       },
     };
     cache.read(request, (frames) => {
@@ -75,9 +77,7 @@ export class PieceReader {
       }
       // After the read, so that no byte of a change that came during it gets out; also for what was cached, so that the
       // user hears of the change.
-      fstat(file.fd, (error, stats) => {
-        this.#broken ??= error === null ? this.#whatChanged(stats) : readError(error, file.path);
-        const broken = this.#broken;
+      this.#look().then((broken) => {
         if (broken !== undefined) {
           frames.release();
           cache.forget(this, broken);
@@ -103,12 +103,28 @@ export class PieceReader {
     return (this.#trustedUntilMs.get(pieceIndex) ?? 0) > performance.now();
   }
 
+  /** Looks whether it is still the file that it was. @returns why it is not read any more */
+  async #look(): Promise<MiniTorrentError | undefined> {
+    const { file } = this.#options;
+    try {
+      const stats = await file.whileOpen((handle) => handle.stat());
+      this.#broken ??= this.#whatChanged(stats);
+    } catch (error) {
+      this.#broken ??= readError(error, file.path);
+    }
+    return this.#broken;
+  }
+
   /** @throws MiniTorrentError FILE_CHANGED if the piece on disk has changed; DISK_FAILED */
-  async #compare(pieceIndex: number): Promise<void> {
+  async #compare(pieceIndex: number, fd: number): Promise<void> {
     const { file, metainfo, disk, onLost } = this.#options;
     const { geometry } = metainfo;
-    const range = file.range(geometry.pieceOffsetBytes(pieceIndex), geometry.lengthOfPieceBytes(pieceIndex));
-    const sha1 = await disk.hashRange(range);
+    const sha1 = await disk.hashRange({
+      fd,
+      path: file.path,
+      positionBytes: geometry.pieceOffsetBytes(pieceIndex),
+      lengthBytes: geometry.lengthOfPieceBytes(pieceIndex),
+    });
     if (Buffer.compare(sha1, pieceHash(metainfo, pieceIndex)) === 0) return this.written(pieceIndex);
     onLost(pieceIndex);
     throw new MiniTorrentError("FILE_CHANGED", changedOnDisk(file.path, 1));

@@ -5,12 +5,26 @@ import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
-import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
-import { changeOf, type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
+import { changedOnDisk, fileChanged } from "./disk-errors.ts";
+import {
+  changeOf,
+  type FileFacts,
+  factsOf,
+  isSameFacts,
+  openRegularFile,
+  openSharedAgain,
+} from "./file-facts.ts";
 import type { FramesCallback } from "./frame-cache.ts";
 import { HeldFile } from "./held-file.ts";
 import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
-import { type OpenPart, openPart, type PartFileOptions, removePart, takeName } from "./part-file.ts";
+import {
+  type OpenPart,
+  openPart,
+  openPartAgain,
+  type PartFileOptions,
+  removePart,
+  takeName,
+} from "./part-file.ts";
 import type { PieceRange } from "./piece-frames.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
@@ -25,6 +39,8 @@ export interface DownloadStoreOptions extends StorageResources {
   readonly have?: Bitfield;
   /** The part file may be there already, because the profile knows this download. @default false: FILE_EXISTS */
   readonly resume?: boolean;
+  /** Which file it is then: see `PartFileOptions`. */
+  readonly ownFileId?: PartFileOptions["ownFileId"];
   /** What other downloads are still to write to that disk: it is not promised twice. @default 0 */
   readonly promisedBytes?: number;
   /** Temporary name of a part file, and the callback that records it before it gets its name (see `openPart`). */
@@ -68,18 +84,24 @@ export class PieceStore {
     file: {
       handle: FileHandle;
       path: string;
+      /** See `fileIdOf`. */
+      fileId: string;
       have: Bitfield;
       found: FileFacts | undefined;
       opened?: Pick<OpenPart, "facts" | "fileId">;
     },
     expected: FileFacts | undefined,
   ) {
-    const { metainfo, disk, memory, cache } = options;
+    const { metainfo, disk, memory, cache, files } = options;
     this.metainfo = metainfo;
     this.#resources = options;
     this.found = file.found;
     this.opened = file.opened;
-    const held = new HeldFile(file.handle, file.path);
+    const held = new HeldFile(files, file.handle, file.path, (path) =>
+      this.#state.status === "seeding"
+        ? openSharedAgain(path, { fileId: file.fileId, facts: this.#state.expected })
+        : openPartAgain(path, file.fileId),
+    );
     this.#file = held;
     this.#have = file.have;
     this.#incoming = new IncomingPieces({
@@ -111,28 +133,32 @@ export class PieceStore {
    * cannot fit; DESTINATION_UNUSABLE, DISK_FAILED
    */
   static async openForDownload(options: DownloadStoreOptions): Promise<PieceStore> {
-    const { metainfo, partPath, resume = false, promisedBytes, unnamedPath, onMade } = options;
+    const { metainfo, partPath, resume = false, ownFileId, promisedBytes, unnamedPath, onMade } = options;
     const { geometry } = metainfo;
     const have = options.have?.clone() ?? new Bitfield(geometry.pieceCount);
     let missingBytes = 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (!have.has(i)) missingBytes += geometry.lengthOfPieceBytes(i);
     }
-    const { handle, found, ...opened } = await openPart({
-      path: partPath,
-      lengthBytes: geometry.lengthBytes,
-      isOwn: resume,
-      missingBytes,
-      ...(promisedBytes === undefined ? {} : { promisedBytes }),
-      ...(unnamedPath === undefined ? {} : { unnamedPath }),
-      ...(onMade === undefined ? {} : { onMade }),
-    });
+    const { handle, found, ...opened } = await options.files.openInPlace(() =>
+      openPart({
+        path: partPath,
+        lengthBytes: geometry.lengthBytes,
+        isOwn: resume,
+        missingBytes,
+        ...(promisedBytes === undefined ? {} : { promisedBytes }),
+        ...(ownFileId === undefined ? {} : { ownFileId }),
+        ...(unnamedPath === undefined ? {} : { unnamedPath }),
+        ...(onMade === undefined ? {} : { onMade }),
+      }),
+    );
     options.disk.prepare();
     const foundBytes = found?.lengthBytes ?? 0;
     for (let i = 0; i < geometry.pieceCount; i++) {
       if (geometry.pieceOffsetBytes(i) + geometry.lengthOfPieceBytes(i) > foundBytes) have.clear(i);
     }
-    return new PieceStore(options, { handle, path: partPath, have, found, opened }, undefined);
+    const { fileId } = opened;
+    return new PieceStore(options, { handle, path: partPath, fileId, have, found, opened }, undefined);
   }
 
   /**
@@ -142,17 +168,15 @@ export class PieceStore {
    */
   static async openForSeeding(options: SeedStoreOptions): Promise<PieceStore> {
     const { metainfo, path, expected } = options;
-    const { handle, facts: found } = await openRegularFile(path);
-    try {
-      if (!isSameFacts(found, expected) || found.lengthBytes !== metainfo.geometry.lengthBytes) {
-        throw fileChanged(path);
-      }
-      const have = Bitfield.full(metainfo.geometry.pieceCount);
-      return new PieceStore(options, { handle, path, have, found }, expected);
-    } catch (error) {
-      await handle.close();
-      throw readError(error, path);
-    }
+    const { handle, facts, fileId } = await options.files.openInPlace(async () => {
+      const opened = await openRegularFile(path);
+      if (isSameFacts(opened.facts, expected) && opened.facts.lengthBytes === metainfo.geometry.lengthBytes)
+        return opened;
+      await opened.handle.close();
+      throw fileChanged(path);
+    });
+    const have = Bitfield.full(metainfo.geometry.pieceCount);
+    return new PieceStore(options, { handle, path, fileId, have, found: facts }, expected);
   }
 
   /** Where the file is now. */
@@ -220,11 +244,13 @@ export class PieceStore {
     const { prefix } = this.#state;
     const state: State = { status: "finishing", prefix };
     this.#state = state;
-    return this.#file.whileOpen(async (handle) => {
+    return this.#file.whileHeld(async () => {
       try {
-        const change = await this.#requireAllOnDisk(handle);
+        const change = await this.#requireAllOnDisk();
         await this.#requireWholeSha1(prefix);
-        const expected = await takeName(handle, { partPath: this.path, destinationPath, change });
+        const expected = await this.#file.whileOpen((handle, partPath) =>
+          takeName(handle, { partPath, destinationPath, change }),
+        );
         this.#file.renamed(destinationPath);
         if (this.#state === state) this.#state = { status: "seeding", expected };
         this.#endReclaiming();
@@ -237,15 +263,17 @@ export class PieceStore {
 
   /** How the file is now, for the profile. @throws MiniTorrentError DISK_FAILED */
   async facts(): Promise<FileFacts> {
-    return this.#file.whileOpen(async (handle) => factsOf(await handle.stat()));
+    return this.#file.whileHeld(() => this.#file.whileOpen(async (handle) => factsOf(await handle.stat())));
   }
 
   /** As `facts`, once everything that was written survives a power cut too. @throws MiniTorrentError DISK_FULL, DISK_FAILED */
   async flush(): Promise<FileFacts> {
-    return this.#file.whileOpen(async (handle) => {
-      await handle.datasync();
-      return factsOf(await handle.stat());
-    });
+    return this.#file.whileHeld(() =>
+      this.#file.whileOpen(async (handle) => {
+        await handle.datasync();
+        return factsOf(await handle.stat());
+      }),
+    );
   }
 
   /**
@@ -256,7 +284,7 @@ export class PieceStore {
    */
   async recheck(pieces: Iterable<number> | "all", options: RecheckOptions = {}): Promise<Bitfield> {
     const before = this.#state;
-    if (before.status === "seeding") return this.#file.whileOpen(() => this.#hashPieces(pieces, options)[1]);
+    if (before.status === "seeding") return this.#file.whileHeld(() => this.#hashPieces(pieces, options)[1]);
     if (before.status !== "downloading" || !this.#incoming.isEmpty) {
       throw new MiniTorrentError(
         "INTERNAL",
@@ -267,7 +295,7 @@ export class PieceStore {
     // The file may not be what was written.
     this.#onlyPieceSha1 = undefined;
     this.#state = state;
-    return this.#file.whileOpen(async () => {
+    return this.#file.whileHeld(async () => {
       try {
         await before.prefix.pause();
         const [checked, right] = this.#hashPieces(pieces, options);
@@ -296,9 +324,8 @@ export class PieceStore {
   async discard(): Promise<void> {
     const isPart = this.#state.status !== "seeding" && this.#state.status !== "closed";
     const path = this.path;
-    const stats = isPart ? await this.#file.whileOpen((handle) => handle.stat()) : undefined;
     await this.close();
-    if (stats !== undefined && this.path === path) await removePart(path, stats);
+    if (isPart && this.path === path && this.opened !== undefined) await removePart(path, this.opened.fileId);
   }
 
   async #close(): Promise<void> {
@@ -306,7 +333,7 @@ export class PieceStore {
     this.#state = { status: "closed" };
     this.#endReclaiming();
     // The hash reads the file until it has stopped.
-    const stopped = prefix && this.#file.whileOpen(() => prefix.close());
+    const stopped = prefix && this.#file.whileHeld(() => prefix.close());
     const closed = this.#file.close();
     this.#incoming.releaseAll();
     this.#reader.close();
@@ -320,9 +347,9 @@ export class PieceStore {
    * @returns the file's `changeOf` while it was verified
    * @throws MiniTorrentError CORRUPT_FILE, and `have` lacks what is wrong; DISK_FAILED
    */
-  async #requireAllOnDisk(handle: FileHandle): Promise<string> {
-    await handle.sync();
-    for (let before = await changeOf(handle); ; ) {
+  async #requireAllOnDisk(): Promise<string> {
+    await this.#file.whileOpen((handle) => handle.sync());
+    for (let before = await this.#file.whileOpen(changeOf); ; ) {
       const [indices, checked] = this.#hashPieces("all", {});
       const right = await checked;
       const changed = indices.filter((pieceIndex) => !right.has(pieceIndex));
@@ -330,7 +357,7 @@ export class PieceStore {
         for (const pieceIndex of changed) this.#have.clear(pieceIndex);
         throw new MiniTorrentError("CORRUPT_FILE", changedOnDisk(this.path, changed.length));
       }
-      const after = await changeOf(handle);
+      const after = await this.#file.whileOpen(changeOf);
       if (after === before) return after;
       before = after;
     }
@@ -357,8 +384,7 @@ export class PieceStore {
     const { disk, memory } = this.#resources;
     const prefix = new PrefixHash({
       disk,
-      fd: this.#file.fd,
-      path: this.path,
+      file: this.#file,
       geometry: this.metainfo.geometry,
       hasPiece: (pieceIndex) => this.#have.has(pieceIndex),
       giveBack: (slot) => memory.give(slot),
@@ -391,10 +417,10 @@ export class PieceStore {
     const right = recheckPieces(
       indices,
       this.metainfo,
-      (i) => {
-        const range = this.#file.range(geometry.pieceOffsetBytes(i), geometry.lengthOfPieceBytes(i));
-        return this.#resources.disk.hashRange(range);
-      },
+      (i) =>
+        this.#file.inRange(geometry.pieceOffsetBytes(i), (place) =>
+          this.#resources.disk.hashRange({ ...place, lengthBytes: geometry.lengthOfPieceBytes(i) }),
+        ),
       options,
     );
     return [indices, right];

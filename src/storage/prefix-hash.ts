@@ -5,6 +5,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import type { Digest } from "./digest.ts";
 import type { DiskPool } from "./disk-pool.ts";
+import type { HeldFile } from "./held-file.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 
 /** Most bytes of one job: 3 ms, so that a piece that waits to be written behind it hardly notices. */
@@ -19,8 +20,7 @@ const MAX_RESTARTS = 3;
 
 export interface PrefixHashOptions {
   readonly disk: DiskPool;
-  readonly fd: number;
-  readonly path: string;
+  readonly file: Pick<HeldFile, "inRange">;
   readonly geometry: Geometry;
   hasPiece(pieceIndex: number): boolean;
   /** Takes back memory that `offer` had taken. */
@@ -37,6 +37,8 @@ export class PrefixHash {
   #isPaused = false;
   #isClosed = false;
   #stepCount = 0;
+  /** A step waits for the file to be open; what is hashed after it must not get ahead of it. */
+  #awaitsFile = false;
   /** Why a step failed; what is known of the rest once all that are under way have ended. */
   #failure: { readonly error: unknown } | undefined;
   #outcome: string | MiniTorrentError | undefined;
@@ -125,6 +127,7 @@ export class PrefixHash {
   /** Returns false if there is nothing to hash now. */
   #startStep(): boolean {
     if (this.#isPaused || this.#outcome !== undefined || this.#failure !== undefined) return false;
+    if (this.#awaitsFile) return false;
     const { geometry } = this.#options;
     const pieceIndex = this.#nextPiece;
     if (pieceIndex > geometry.pieceCount) return false;
@@ -158,6 +161,7 @@ export class PrefixHash {
       for (const resolve of this.#whenIdle.splice(0)) resolve();
     };
     step.then(ended, (error) => {
+      this.#awaitsFile = false;
       this.#failure ??= { error };
       ended();
     });
@@ -200,7 +204,7 @@ export class PrefixHash {
 
   /** Pieces that are on disk and no longer in memory. */
   #readBack(): boolean {
-    const { geometry, hasPiece, fd, path } = this.#options;
+    const { geometry, hasPiece, file } = this.#options;
     const firstPiece = this.#nextPiece;
     let lengthBytes = 0;
     while (
@@ -213,8 +217,15 @@ export class PrefixHash {
       this.#nextPiece++;
     }
     if (lengthBytes === 0) return false;
-    const positionBytes = geometry.pieceOffsetBytes(firstPiece);
-    this.#follow(this.#openDigest().updateFromFile({ fd, path, positionBytes, lengthBytes }), []);
+    const digest = this.#openDigest();
+    this.#awaitsFile = true;
+    const step = file.inRange(geometry.pieceOffsetBytes(firstPiece), (place) => {
+      this.#awaitsFile = false;
+      const updated = digest.updateFromFile({ ...place, lengthBytes });
+      this.advance();
+      return updated;
+    });
+    this.#follow(step, []);
     return true;
   }
 

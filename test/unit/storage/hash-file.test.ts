@@ -22,7 +22,7 @@ test("both hashes are those of the bytes, whatever the length and the piece leng
     fc.asyncProperty(lengths, pieceLengths, async (lengthBytes, pieceLengthBytes) => {
       const bytes = source.subarray(0, lengthBytes);
       await writeFile(place.path, bytes);
-      const hashed = await hashFile(place.path, { disk: place.disk, pieceLengthBytes });
+      const hashed = await hashFile(place.path, { ...place, pieceLengthBytes });
       const expected = metainfoOf(bytes, pieceLengthBytes);
       assert.equal(hashed.sha1, expected.sha1);
       assert.deepEqual(hashed.pieceHashes, new Uint8Array(expected.pieceHashes));
@@ -38,7 +38,7 @@ test("progress rises to the length of the file; the piece length is chosen by it
   await writeFile(place.path, bytes);
   const seen: number[] = [];
   const hashed = await hashFile(place.path, {
-    disk: place.disk,
+    ...place,
     onProgress: ({ hashedBytes }) => seen.push(hashedBytes),
   });
   assert.equal(hashed.pieceLengthBytes, choosePieceLengthBytes(bytes.length));
@@ -54,7 +54,7 @@ test("a file that changes while it is hashed is refused", async (t) => {
   const place = await workplaceFor(t);
   await writeFile(place.path, content(2 * 1024 * 1024));
   const hashing = hashFile(place.path, {
-    disk: place.disk,
+    ...place,
     onProgress: () => appendFileSync(place.path, "x"),
   });
   await assert.rejects(hashing, withCode("FILE_CHANGED"));
@@ -74,7 +74,7 @@ test("hashing that is aborted stops, and the pool works on", async (t) => {
   const reason = new Error("never mind");
   let calls = 0;
   const hashing = hashFile(place.path, {
-    disk: place.disk,
+    ...place,
     signal: abort.signal,
     onProgress: () => {
       calls++;
@@ -93,7 +93,7 @@ test("a file that is larger than may be shared is refused before any of it is ha
   await file.close();
   let hashedBytes = 0;
   const hashing = hashFile(place.path, {
-    disk: place.disk,
+    ...place,
     onProgress: (progress) => (hashedBytes = progress.hashedBytes),
   });
   await assert.rejects(hashing, { code: "LIMIT_REACHED", message: /2 TiB.*split it/ });
@@ -107,7 +107,7 @@ test("hashing the largest file that may be shared begins", async (t) => {
   await file.close();
   const ending = new AbortController();
   const hashing = hashFile(place.path, {
-    disk: place.disk,
+    ...place,
     signal: ending.signal,
     onProgress: () => ending.abort(),
   });
@@ -122,7 +122,7 @@ test("a file whose size is not how many bytes it gives is not shared as empty", 
   // Both say another size than they have: 0, and a page.
   for (const path of ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"]) {
     const refused = { code: "NOT_A_FILE", message: /copy it .* share the copy/ };
-    await assert.rejects(hashFile(path, { disk: place.disk }), refused);
+    await assert.rejects(hashFile(path, { ...place }), refused);
   }
 });
 
@@ -145,6 +145,6 @@ test("each path that cannot be read is refused with what is wrong with it", { sk
     ...(process.getuid?.() === 0 ? [] : [["unreadable", "FILE_UNREADABLE", /permissions/] as const]),
   ] as const;
   for (const [name, code, message] of refusals) {
-    await assert.rejects(hashFile(at(name), { disk: place.disk }), { code, message }, name);
+    await assert.rejects(hashFile(at(name), { ...place }), { code, message }, name);
   }
 });

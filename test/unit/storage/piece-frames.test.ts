@@ -16,11 +16,7 @@ function readAt(
   lengthBytes: number,
   offsetBytes = 0,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    readFrames(fd, position, frames, { pieceIndex, offsetBytes, lengthBytes }, (error) =>
-      error === undefined ? resolve() : reject(error),
-    );
-  });
+  return readFrames(fd, position, frames, { pieceIndex, offsetBytes, lengthBytes });
 }
 
 test("a piece is read as the piece messages of BEP 3, one after the other", async (t) => {

@@ -5,6 +5,7 @@ import fsPromises, {
   mkdtemp,
   open,
   readFile,
+  rename,
   rm,
   stat,
   symlink,
@@ -16,12 +17,15 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { MAX_PIECE_LENGTH_BYTES } from "../../../src/api/file-limits.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { changeOf, factsOf, factsOfExact, fileIdOf } from "../../../src/storage/file-facts.ts";
+import { hashFile } from "../../../src/storage/hash-file.ts";
+import { OpenFiles } from "../../../src/storage/open-files.ts";
 import { movePart, takeName } from "../../../src/storage/part-file.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
@@ -396,6 +400,94 @@ function withoutSharedMemoryDisk(): string | false {
   const isThere = existsSync("/dev/shm") && statSync("/dev/shm").dev !== statSync(tmpdir()).dev;
   return isThere ? false : "needs /dev/shm on a file system of its own";
 }
+
+test("many downloads and seeds in few places for open files: each ends as it was shared, and is read", async (t) => {
+  const place = { ...(await workplaceFor(t)), files: new OpenFiles(2) };
+  const all = await Promise.all(
+    Array.from({ length: 12 }, async (_, i) => {
+      const bytes = content(5 * PIECE_BYTES + 5, i + 1);
+      const paths = { path: `${place.path}-${i}`, partPath: `${place.partPath}-${i}` };
+      const store = await PieceStore.openForDownload({ ...place, ...paths, metainfo: metainfoOf(bytes) });
+      return { bytes, store, path: paths.path };
+    }),
+  );
+  await Promise.all(
+    all.map(async ({ bytes, store, path }) => {
+      // Out of order, so that the hash of the whole reads the file too.
+      for (const i of [5, 3, 1, 0, 2, 4]) assert.equal(await commit(store, i, bytes), "verified");
+      await store.finish(path);
+    }),
+  );
+  assert.ok(place.files.taken <= 2);
+  for (const { bytes, store, path } of all) {
+    assert.deepEqual(new Uint8Array(await readFile(path)), bytes);
+    const frames = await read(store, 2);
+    assert.ok("bytes" in frames);
+    frames.release();
+    await store.close();
+  }
+  assert.equal(place.files.taken, 0);
+});
+
+test("a part file that was closed meanwhile is written to only if it is still the same file", async (t) => {
+  const place = { ...(await workplaceFor(t)), files: new OpenFiles(1) };
+  const bytes = content(3 * PIECE_BYTES);
+  const options = { ...place, metainfo: metainfoOf(bytes) };
+  const replacements: Record<string, (path: string) => Promise<void>> = {
+    "another file": (path) => writeFile(path, "precious"),
+    "no file": async () => undefined,
+    "a link": (path) => symlink(join(place.folder, "moved"), path),
+  };
+  for (const [what, replace] of Object.entries(replacements)) {
+    const store = await PieceStore.openForDownload(options);
+    assert.equal(await commit(store, 0, bytes), "verified");
+    await rename(place.partPath, join(place.folder, "moved"));
+    await replace(place.partPath);
+    const closeHandles = await PieceStore.openForDownload({
+      ...options,
+      partPath: `${place.partPath}-other`,
+    });
+    const outcome = await commit(store, 1, bytes);
+    assert.ok(outcome instanceof MiniTorrentError, what);
+    assert.equal(outcome.code, "FILE_CHANGED", what);
+    const there = await readFile(place.partPath).catch(() => undefined);
+    assert.equal(what === "another file" ? String(there) : "precious", "precious");
+    await Promise.all([store.discard(), closeHandles.discard()]);
+    assert.equal(existsSync(place.partPath), what !== "no file");
+    await rm(place.partPath, { force: true });
+  }
+});
+
+test("a shared file that was closed meanwhile is read only if it is still the same file, as it was", async (t) => {
+  const place = { ...(await workplaceFor(t)), files: new OpenFiles(1) };
+  const bytes = content(3 * PIECE_BYTES);
+  const metainfo = metainfoOf(bytes);
+  const other = join(place.folder, "other");
+  const replacements: Record<string, () => Promise<void>> = {
+    FILE_NOT_FOUND: () => rm(place.path),
+    FILE_CHANGED: async () => {
+      const { atime, mtime } = await stat(place.path);
+      await writeFile(other, content(bytes.length, 2));
+      await utimes(other, atime, mtime);
+      await rename(other, place.path);
+    },
+  };
+  for (const [code, replace] of Object.entries(replacements)) {
+    await writeFile(place.path, bytes);
+    const expected = factsOf(await stat(place.path));
+    const store = await PieceStore.openForSeeding({ ...place, metainfo, expected });
+    const held = await read(store, 0);
+    assert.ok("bytes" in held);
+    held.release();
+    await replace();
+    // In its place.
+    await hashFile(fileURLToPath(import.meta.url), place);
+    const refused = await read(store, 1);
+    assert.ok(refused instanceof MiniTorrentError, code);
+    assert.equal(refused.code, code);
+    await store.close();
+  }
+});
 
 test("a part file that is a symbolic link is not followed, resumed or not", async (t) => {
   const place = await workplaceFor(t);

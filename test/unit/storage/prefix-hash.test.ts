@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { Geometry } from "../../../src/metainfo/geometry.ts";
 import { DiskPool } from "../../../src/storage/disk-pool.ts";
+import { HeldFile } from "../../../src/storage/held-file.ts";
+import { OpenFiles } from "../../../src/storage/open-files.ts";
 import { PieceMemory, type PieceSlot } from "../../../src/storage/piece-memory.ts";
 import { PrefixHash } from "../../../src/storage/prefix-hash.ts";
 import { content, faulty, folderFor, PIECE_BYTES, sha1Hex } from "./workplace.ts";
@@ -15,14 +17,13 @@ test("when the thread that hashes dies on the way, the hash begins anew and is r
   const path = join(folder, "film");
   const bytes = content(5 * PIECE_BYTES + 1);
   await writeFile(path, bytes);
-  const file = await open(path);
+  const file = new HeldFile(new OpenFiles(), await open(path), path, () => assert.fail("it was closed"));
   t.after(() => file.close());
   const disk = new DiskPool(faulty(`read=DEATH&once=${once}`));
   t.after(() => disk.close());
   const hash = new PrefixHash({
     disk,
-    fd: file.fd,
-    path,
+    file,
     geometry: new Geometry(bytes.length, PIECE_BYTES),
     hasPiece: () => true,
     giveBack: () => undefined,
@@ -38,7 +39,9 @@ test("while memory is scarce pieces are hashed from it that need no more of it, 
   const bytes = content(4 * PIECE_BYTES);
   // The first two pieces are on disk alone, the third is wrong there: its hash is right only from memory.
   await writeFile(path, bytes.subarray(0, 2 * PIECE_BYTES));
-  const file = await open(path, "r+");
+  const file = new HeldFile(new OpenFiles(), await open(path, "r+"), path, () =>
+    assert.fail("it was closed"),
+  );
   t.after(() => file.close());
   const disk = new DiskPool();
   t.after(() => disk.close());
@@ -52,8 +55,7 @@ test("while memory is scarce pieces are hashed from it that need no more of it, 
   const pieces = new Set([0]);
   const hash = new PrefixHash({
     disk,
-    fd: file.fd,
-    path,
+    file,
     geometry: new Geometry(bytes.length, PIECE_BYTES),
     hasPiece: (pieceIndex) => pieces.has(pieceIndex),
     giveBack: (slot) => memory.give(slot),
@@ -70,7 +72,7 @@ test("while memory is scarce pieces are hashed from it that need no more of it, 
   assert.equal(hash.offer(2, third, true), true);
   hash.reclaim();
   assert.equal(memory.usedBytes, PIECE_BYTES);
-  await file.write(bytes, 3 * PIECE_BYTES, PIECE_BYTES, 3 * PIECE_BYTES);
+  await file.whileOpen((handle) => handle.write(bytes, 3 * PIECE_BYTES, PIECE_BYTES, 3 * PIECE_BYTES));
   assert.equal(await hash.whole(), sha1Hex(bytes));
   assert.equal(memory.usedBytes, 0);
   await hash.close();

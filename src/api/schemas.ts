@@ -148,6 +148,21 @@ export const shareDoubtsSchema = z.object({
   unknown: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
 });
 
+/** Most members in a question about a file's standing. */
+export const MAX_STANDING_USERS = 20;
+/** How a file that somebody downloads stands in its group. */
+export const fileStandingSchema = z.object({
+  /** Whether the name means that content now: `other` content has it, or nobody shares anything under it. */
+  content: z.enum(["same", "other", "none"]),
+  /** The first sharer of what has the name now, if they are in the group. */
+  sharedBy: z.string().optional(),
+  /** The users that were asked about, and the sharer. */
+  members: z
+    .array(z.object({ userId: z.string(), isMember: z.boolean(), isOnline: z.boolean() }))
+    .max(MAX_STANDING_USERS + 1),
+});
+export type FileStanding = z.infer<typeof fileStandingSchema>;
+
 /**
  * SHA-256 of trackers' certificates (DER), in hex: the answering tracker's own, and those that it has seen at the other
  * addresses of its tracker_info.txt. A client that trusts this tracker accepts them.

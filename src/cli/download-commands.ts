@@ -126,7 +126,7 @@ export const downloadCommands: readonly Command[] = [
     arity: [2],
     help: "Why a download does not move: what is missing, who had it, what is tried next.",
     run: async ({ client }, groupId: string, fileName: string) => {
-      const report = client.why(groupId, fileName);
+      const report = await client.why(groupId, fileName);
       return { result: report, lines: (view) => renderWhy(report, view) };
     },
   },

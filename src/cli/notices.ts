@@ -85,6 +85,11 @@ function describe(event: ClientEvent): Notice {
         tone: "bad",
         text: `[${event.groupId}] ${event.fileName}: ${event.userId} sent bad data in piece ${event.pieceIndex}; it was thrown away${event.isBanned ? " and nothing more is taken from them" : ""}.`,
       };
+    case "data-refused":
+      return {
+        tone: "bad",
+        text: `[${event.groupId}] ${event.fileName}: ${event.userId} received piece ${event.pieceIndex} from here damaged, although it is right on this disk; if others say so too, check this machine's memory and network adapter.`,
+      };
     case "tracker-connected":
       return event.isFailover
         ? { tone: "warn", text: `The tracker was lost; now at tracker ${event.tracker}.` }

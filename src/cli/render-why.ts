@@ -15,6 +15,10 @@ export function renderWhy(report: WhyReport, view: View): readonly string[] {
     lines.push(`Nobody who is connected has ${nobodyHas.pieces} of them: ${named(nobodyHas)}.`);
   if (report.state === "downloading" && holders.length === 0 && missing.pieces > 0)
     lines.push("Nobody who has them was seen since the download was begun here.");
+  const unused = report.notUsed.map(({ userId, address, words }) => {
+    const place = address === null ? "" : ` (${address})`;
+    return `Not used: ${userId}${place} ${words}.`;
+  });
   const table =
     holders.length === 0
       ? []
@@ -33,7 +37,11 @@ export function renderWhy(report: WhyReport, view: View): readonly string[] {
           ]),
           view,
         );
-  return [...lines.map(harmless), ...table, ...next.map((step) => harmless(`Next: ${stepText(step)}.`))];
+  return [
+    ...[...lines, ...unused].map(harmless),
+    ...table,
+    ...next.map((step) => harmless(`Next: ${stepText(step)}.`)),
+  ];
 }
 
 function stepText({ what, inMs }: NextStep): string {

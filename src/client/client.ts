@@ -332,10 +332,10 @@ export class Client {
     return this.#login.downloads.statuses(which);
   }
 
-  /** Why a download does not move, or how it does; answers from memory. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
-  why(groupId: string, fileName: string): WhyReport {
+  /** Why a download does not move, or how it does. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
+  async why(groupId: string, fileName: string): Promise<WhyReport> {
     this.#login.require();
-    return this.#login.downloads.get({ groupId, fileName }).why(this.#link.tracker);
+    return await this.#login.downloads.get({ groupId, fileName }).why();
   }
 
   /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, type ErrorCode } from "../api/errors.ts";
 import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
+import type { Farewell } from "../wire/farewell.ts";
 
 /** TLS handshakes at once a torrent: each costs about a millisecond of both ends' time. */
 const MAX_DIALS = 8;
@@ -43,8 +44,20 @@ export interface Connection {
   readonly userId: string;
   /** True if this side dialled. */
   readonly isDialled: boolean;
-  close(reason: string): void;
+  close(reason: string, farewell?: Farewell): void;
 }
+
+/** Why a peer that could be dialled is not. */
+export type DialObstacle =
+  /** Nothing is taken from that user any more. */
+  | "banned"
+  /** This client has no certificate of the group now. */
+  | "no-certificate"
+  /** It has nothing that is missing here. */
+  | "not-needed"
+  /** This client has as many connections as it may have, or as many of that user. */
+  | "no-room"
+  | "user-full";
 
 interface Known {
   address: PeerAddress;
@@ -54,17 +67,22 @@ interface Known {
   nextDialAtMs: number;
   dialling: AbortController | undefined;
   lastFailure: { readonly code: ErrorCode; readonly message: string } | undefined;
+  farewell: Farewell | undefined;
   admittedAtMs: number;
 }
 
 /** A peer named by a tracker, and the state of dialling it. */
 export interface Contact {
   readonly userId: string;
+  readonly deviceId: string;
   readonly address: string;
   readonly isDialling: boolean;
-  /** undefined while it is being dialled, or need not be: it is connected, or has nothing that is wanted. */
+  /** undefined while it is being dialled, or is not to be: see `obstacle`. */
   readonly nextDialInMs: number | undefined;
+  readonly obstacle: DialObstacle | undefined;
   readonly lastFailure: string | undefined;
+  /** How it ended the last connection, as it said. */
+  readonly farewell: Farewell | undefined;
   /** When a certificate was last refused as expired or not yet valid: one of the two clocks is wrong. */
   readonly isClockFailure: boolean;
 }
@@ -77,6 +95,8 @@ export interface ConnectorOptions<C extends Connection> {
   readonly isComplete: () => boolean;
   /** False while connections to that kind of peer have no use: paused, or both have everything. */
   readonly wants: (peer: PeerAddress) => boolean;
+  /** Why `wants` says no; undefined if it says yes. Asked for people, and changes nothing. */
+  readonly obstacleTo?: (peer: PeerAddress) => DialObstacle | undefined;
   readonly dial: (peer: PeerAddress, signal: AbortSignal) => Promise<C>;
   /** A dialled connection that stands; the caller offers it to `admit`. */
   readonly onDialled: (socket: C) => void;
@@ -97,16 +117,29 @@ export class Connector<C extends Connection> {
   /** Those whom trackers name and who are not connected. */
   contacts(): Contact[] {
     const nowMs = this.#options.nowMs();
+    const places = this.#placesOfMembers();
+    const dialling = [...this.#known.values()].filter((known) => known.dialling !== undefined).length;
+    const isFull = this.#connected.size + dialling >= MAX_CONNECTIONS;
     return [...this.#known.values()]
       .filter(({ address }) => !this.#connected.has(address.deviceId))
-      .map(({ address, dialling, nextDialAtMs, lastFailure }) => ({
-        userId: address.userId,
-        address: formatAddress(address),
-        isDialling: dialling !== undefined,
-        nextDialInMs: dialling === undefined ? Math.max(0, nextDialAtMs - nowMs) : undefined,
-        lastFailure: lastFailure?.message,
-        isClockFailure: lastFailure?.code === "CLOCK_WRONG",
-      }));
+      .map(({ address, dialling, nextDialAtMs, lastFailure, farewell }) => {
+        const isDialling = dialling !== undefined;
+        const isUserFull = (places.get(address.userId) ?? 0) >= MAX_CONNECTIONS_OF_MEMBER;
+        const roomObstacle = isFull ? "no-room" : isUserFull ? "user-full" : undefined;
+        const obstacle = isDialling ? undefined : (this.#options.obstacleTo?.(address) ?? roomObstacle);
+        const isDue = !isDialling && obstacle === undefined;
+        return {
+          userId: address.userId,
+          deviceId: address.deviceId,
+          address: formatAddress(address),
+          isDialling,
+          nextDialInMs: isDue ? Math.max(0, nextDialAtMs - nowMs) : undefined,
+          obstacle,
+          lastFailure: lastFailure?.message,
+          farewell,
+          isClockFailure: lastFailure?.code === "CLOCK_WRONG",
+        };
+      });
   }
 
   get connectedCount(): number {
@@ -176,16 +209,29 @@ export class Connector<C extends Connection> {
     else if (!socket.isDialled && this.#connected.size >= MAX_ADMITTED) return false;
     this.#connected.set(socket.deviceId, socket);
     const known = this.#known.get(socket.deviceId);
-    if (known !== undefined) known.admittedAtMs = this.#options.nowMs();
+    if (known !== undefined) {
+      known.admittedAtMs = this.#options.nowMs();
+      known.lastFailure = undefined;
+      known.farewell = undefined;
+    }
     return true;
   }
 
-  /** That connection is gone; its device is dialled again after a pause. */
-  gone(socket: C): void {
+  /** What a connection that `admit` has refused is told. */
+  farewellTo(socket: C): Farewell | undefined {
+    if (this.#connected.has(socket.deviceId)) return undefined;
+    if (this.#isMemberFull(socket.userId)) return { reason: "user-full" };
+    return this.#connected.size >= MAX_ADMITTED ? { reason: "full" } : undefined;
+  }
+
+  /** That connection is gone; its device is dialled again after a pause. @param farewell why, as the other end said */
+  gone(socket: C, farewell?: Farewell): void {
     if (this.#connected.get(socket.deviceId) !== socket) return;
     this.#connected.delete(socket.deviceId);
     const known = this.#known.get(socket.deviceId);
     if (known === undefined) return;
+    known.farewell = farewell;
+    known.lastFailure = { code: "PEER_REFUSED", message: "the connection ended." };
     if (this.#options.nowMs() - known.admittedAtMs >= LASTING_MS) known.failures = 0;
     this.#putOff(known);
   }
@@ -217,11 +263,11 @@ export class Connector<C extends Connection> {
     }
   }
 
-  close(reason: string): void {
+  close(reason: string, farewell?: Farewell): void {
     this.#isClosed = true;
     for (const known of this.#known.values()) known.dialling?.abort();
     this.#known.clear();
-    this.disconnect(() => true, reason);
+    for (const socket of [...this.#connected.values()]) socket.close(reason, farewell);
   }
 
   #isMemberFull(userId: string): boolean {
@@ -268,6 +314,7 @@ export class Connector<C extends Connection> {
       nextDialAtMs: namedAtMs + pauseMs,
       dialling: undefined,
       lastFailure: undefined,
+      farewell: undefined,
       admittedAtMs: namedAtMs,
     });
   }
@@ -300,6 +347,7 @@ export class Connector<C extends Connection> {
       if (controller.signal.aborted) return;
       const { code, message } = asMiniTorrentError(error);
       known.lastFailure = { code, message };
+      known.farewell = undefined;
       this.#options.log.debug(
         { peer: formatAddress(known.address), user: known.address.userId, reason: message },
         "peer not reached",

@@ -6,6 +6,7 @@ import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { PieceHolder } from "../swarm/torrent-status.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import { behind } from "./behind.ts";
 import { PeerSearch } from "./peer-search.ts";
 import type { ActiveTorrent } from "./session.ts";
@@ -57,10 +58,10 @@ export class DownloadSwarm {
   }
 
   /** Ends the torrent. The search is closed by whoever has it. */
-  leave(active: ActiveTorrent, reason: string): void {
+  leave(active: ActiveTorrent, reason: string, farewell?: Farewell): void {
     const { metainfo, log } = this.#options;
     this.#left = { holders: active.torrent.holders(), atMs: performance.now() };
-    this.#surroundings.session.remove(metainfo.infoHash, reason);
+    this.#surroundings.session.remove(metainfo.infoHash, reason, farewell);
     behind(log, "telling the tracker", this.#surroundings.announcer.remove(metainfo.infoHash));
   }
 

@@ -1,12 +1,16 @@
 // One download from its first request to its last check: opens or resumes the part file, joins the swarm, saves what
 // is verified, checks the whole and gives the file its name. Its states are a union (download-state.ts); each transition
 // is a method here.
+import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../api/schemas.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { fileChanged } from "../storage/disk-errors.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
 import { type Arrived, arrivedIn, progress } from "./download-progress.ts";
@@ -19,6 +23,11 @@ import type { Shares } from "./shares.ts";
 import type { DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { type WhyReport, whyReport } from "./why.ts";
+
+/** Users whose claims of bad data are checked. */
+const MAX_REFUSALS = 100;
+/** `why` waits this long for the tracker's word on who is online; without it, it answers from memory. */
+const STANDING_PATIENCE_MS = 1_500;
 
 export interface DownloadOptions {
   readonly groupId: string;
@@ -50,6 +59,8 @@ export class Download {
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;
   readonly #swarm: DownloadSwarm;
+  /** Users who refused a piece from here as bad. */
+  readonly #refusedBy = new Set<string>();
 
   constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
@@ -162,12 +173,14 @@ export class Download {
       throw new MiniTorrentError("INVALID_ARGUMENT", `${this.fileName} is not running: it is ${status}.`);
     }
     this.#record.wishedFor("paused");
-    await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused");
+    await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused", {
+      reason: "paused",
+    });
   }
 
   /** any -> ended: the profile keeps it for the next login. */
   async suspend(): Promise<void> {
-    await this.#leaveSwarm({ status: "ended" }, "logged out");
+    await this.#leaveSwarm({ status: "ended" }, "logged out", { reason: "offline" });
     await this.#opening;
   }
 
@@ -189,7 +202,7 @@ export class Download {
    */
   async cancel(): Promise<string | undefined> {
     const isComplete = this.#state.status === "complete";
-    await this.#leaveSwarm({ status: "ended" }, "cancelled");
+    await this.#leaveSwarm({ status: "ended" }, "cancelled", { reason: "paused" });
     await this.#opening;
     return isComplete ? undefined : await this.#record.discard();
   }
@@ -212,7 +225,7 @@ export class Download {
    * is missing it goes on.
    */
   async sourceChanged(infoHash: string): Promise<void> {
-    if (infoHash === this.infoHash || this.why(undefined).nobodyHas.pieces === 0) return;
+    if (infoHash === this.infoHash || this.#report(undefined).nobodyHas.pieces === 0) return;
     await this.#giveUp(
       "FILE_CHANGED",
       `The file was changed by who shares it: other content has the name now; cancel ${this.groupId} ${this.fileName}, then download_file fetches that.`,
@@ -231,20 +244,42 @@ export class Download {
     if (this.#state.status === "running") await this.#state.search.look();
   }
 
-  /** Why it does not move, or how it does. @param tracker host:port of the one that is connected */
-  why(tracker: string | undefined): WhyReport {
+  /** Why it does not move, or how it does; asks the tracker who of its former givers is online. */
+  async why(): Promise<WhyReport> {
+    return this.#report(await this.#standing());
+  }
+
+  /** What the tracker says of the file and those who gave it; undefined if it does not answer soon. */
+  async #standing(): Promise<FileStanding | undefined> {
+    if (this.#state.status !== "running" || this.#surroundings.tracker().address === undefined)
+      return undefined;
+    const gone = this.#state.active.torrent.holders().filter(({ isConnected }) => !isConnected);
+    const latest = gone.toSorted((a, b) => a.lastSeenAgoMs - b.lastSeenAgoMs);
+    const userIds = [...new Set(latest.map(({ userId }) => userId))].slice(0, MAX_STANDING_USERS);
+    const { groupId, fileName, infoHash } = this;
+    const asked = this.#surroundings
+      .ask(fileStandingSchema, (api) => api.files.standing.query({ groupId, fileName, infoHash, userIds }))
+      .catch((error: unknown) => void this.#log.info({ err: error }, "the file's standing is not known"));
+    return Promise.race([asked, pause(STANDING_PATIENCE_MS, undefined, { ref: false })]);
+  }
+
+  #report(standing: FileStanding | undefined): WhyReport {
     const state = this.#state;
     const active = state.status === "running" ? state.active : undefined;
+    const tracker = this.#surroundings.tracker();
     return whyReport({
       status: this.snapshot(),
       have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
       holders: active?.torrent.holders() ?? this.#swarm.holdersBefore(),
       contacts: active?.connector.contacts() ?? [],
+      bannedFor: (userId) => active?.torrent.bannedFor(userId),
+      standing,
       askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
       retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
       hasCertificate: this.#surroundings.memberships.credentials(this.groupId) !== undefined,
       clockWarning: this.#surroundings.clockWarning(),
-      tracker,
+      tracker: tracker.address,
+      trackerProblem: tracker.problem,
       nowMs: Date.now(),
     });
   }
@@ -305,6 +340,11 @@ export class Download {
           this.#behind("checking a download", this.#readFailed(event.error));
         else this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
+      case "peer-left":
+        if (this.#state.status === "running")
+          this.#behind("checking a piece", this.#dataRefused(this.#state.store, event));
+        else this.#shares.peerLeft(this.#id(), event);
+        return;
       case "peer-banned":
         this.#log.warn({ user: event.userId, reason: event.reason }, "peer banned");
         return;
@@ -343,6 +383,23 @@ export class Download {
     if (error.code !== "FILE_CHANGED") return this.#pauseFor(error);
     this.#record.doubt();
     await this.#fetchAgain();
+  }
+
+  /** A peer says that a piece from here was bad: if the disk agrees, all pieces are checked. Each user is believed once. */
+  async #dataRefused(
+    store: PieceStore,
+    { userId, farewell: { reason, pieceIndex } }: Extract<TorrentEvent, { type: "peer-left" }>,
+  ): Promise<void> {
+    if (reason !== "bad-data" || pieceIndex === undefined || this.#refusedBy.has(userId)) return;
+    if (this.#refusedBy.size >= MAX_REFUSALS) return;
+    this.#refusedBy.add(userId);
+    if (!store.have.has(pieceIndex)) return;
+    if (await store.isRightOnDisk(pieceIndex)) {
+      this.#surroundings.onEvent({ type: "data-refused", ...this.#id(), userId, pieceIndex });
+      return;
+    }
+    this.#log.warn({ pieceIndex, user: userId }, "a piece is not as it had been written");
+    await this.#readFailed(fileChanged(store.path));
   }
 
   /** running | verifying -> opening: keeps the right pieces and fetches the wrong ones again. */
@@ -420,12 +477,12 @@ export class Download {
   }
 
   /** Whatever comes next, the torrent ends here; what is verified is noted. */
-  async #leaveSwarm(next: DownloadState, reason: string): Promise<void> {
+  async #leaveSwarm(next: DownloadState, reason: string, farewell?: Farewell): Promise<void> {
     const state = this.#state;
     if (state.status === "paused") clearTimeout(state.retry?.timer);
     this.#become(next);
     if (state.status === "running" || state.status === "verifying") {
-      this.#swarm.leave(state.active, reason);
+      this.#swarm.leave(state.active, reason, farewell);
       await this.#record.close(state.store);
     } else if (state.status !== "complete" && state.status !== "ended") {
       this.#record.store();

@@ -86,6 +86,7 @@ export class Login {
       log,
       profile: () => this.require().profile,
       onEvent,
+      tracker: () => ({ address: link().tracker, problem: link().problem }),
       clockWarning: () => link().clockWarning,
       ask: this.ask.bind(this),
     };

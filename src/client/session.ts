@@ -13,9 +13,10 @@ import { dial } from "../transport/dialer.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
 import { Listener } from "../transport/listener.ts";
 import type { PeerSocket } from "../transport/peer-socket.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import { makePeerId, PEER_ID_RANDOM_BYTES } from "../wire/handshake.ts";
 import type { Bandwidth } from "./bandwidth.ts";
-import { Connector } from "./connector.ts";
+import { Connector, type DialObstacle } from "./connector.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
 const TICK_MS = 100;
@@ -112,6 +113,7 @@ export class Session {
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,
       wants: (peer) => this.#isUseful(active, peer),
+      obstacleTo: (peer) => this.#obstacleTo(active, peer),
       dial: (peer, signal) => this.#dial(active, peer, signal),
       onDialled: (socket) => this.connected(socket),
     });
@@ -121,14 +123,14 @@ export class Session {
     return active;
   }
 
-  /** Leaves a swarm: its connections are closed. */
-  remove(infoHash: string, reason: string): void {
+  /** Leaves a swarm: its connections are closed. @param farewell what peers are told */
+  remove(infoHash: string, reason: string, farewell?: Farewell): void {
     const active = this.#active.get(infoHash);
     if (active === undefined) return;
     this.#active.delete(infoHash);
     this.#awake.delete(active);
-    active.connector.close(reason);
-    active.torrent.close(reason);
+    active.connector.close(reason, farewell);
+    active.torrent.close(reason, farewell);
     this.#options.bandwidth.ended(infoHash);
   }
 
@@ -190,7 +192,7 @@ export class Session {
     // A revocation may have come between TLS, where it was checked, and the end of the handshakes.
     const isRevoked = this.credentialsFor(socket.infoHash)?.isRevoked(socket.membershipId) ?? true;
     if (active === undefined || isRevoked || !active.connector.admit(socket)) {
-      socket.close("not wanted");
+      socket.close("not wanted", isRevoked ? undefined : active?.connector.farewellTo(socket));
       return;
     }
     this.#awake.add(active);
@@ -201,7 +203,9 @@ export class Session {
       { userId, deviceId, address: formatAddress(address) },
       socket.supportsFast,
     );
-    socket.start(listener, metainfo.geometry.pieceCount, () => connector.gone(socket));
+    socket.start(listener, metainfo.geometry.pieceCount, () => {
+      connector.gone(socket, torrent.farewellOf(deviceId));
+    });
   }
 
   async close(): Promise<void> {
@@ -228,11 +232,16 @@ export class Session {
   }
 
   #isUseful(active: ActiveTorrent, peer: PeerAddress): boolean {
-    const { groupId, torrent } = active;
-    if (torrent.have.isComplete && (peer.isSeed || torrent.wasComplete(peer.deviceId))) return false;
-    if (this.#credentialsOf(active) !== undefined) return true;
-    this.#options.credentialsMissing(groupId);
-    return false;
+    const obstacle = this.#obstacleTo(active, peer);
+    if (obstacle === "no-certificate") this.#options.credentialsMissing(active.groupId);
+    return obstacle === undefined;
+  }
+
+  #obstacleTo(active: ActiveTorrent, peer: PeerAddress): DialObstacle | undefined {
+    const { torrent } = active;
+    if (torrent.have.isComplete && (peer.isSeed || torrent.wasComplete(peer.deviceId))) return "not-needed";
+    if (torrent.bannedFor(peer.userId) !== undefined) return "banned";
+    return this.#credentialsOf(active) === undefined ? "no-certificate" : undefined;
   }
 
   #tick(): void {

@@ -12,6 +12,8 @@ import { readError } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf, isSameFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
 import { PieceStore } from "../storage/piece-store.ts";
+import type { TorrentEvent } from "../swarm/torrent.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import { behind } from "./behind.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredShare } from "./profile.ts";
@@ -20,6 +22,8 @@ import type { Surroundings } from "./surroundings.ts";
 
 /** Paths named in one event; further ones are counted. */
 const MAX_PATHS_TOLD = 10;
+/** Users whose claims of bad data are checked, for each share. */
+const MAX_REFUSALS = 100;
 
 /** What a tracker says of a share that is over already. */
 const OVER_ALREADY: ReadonlySet<ErrorCode> = new Set([
@@ -41,6 +45,8 @@ interface Share {
   stored: StoredShare;
   readonly metainfo: Metainfo;
   state: ShareState;
+  /** Users who refused a piece that is right here. */
+  readonly refusedBy: Set<string>;
 }
 
 export class Shares {
@@ -147,7 +153,7 @@ export class Shares {
     if (replaced?.state.status === "served") {
       const { store } = replaced.state;
       replaced.state = { status: "unusable", reason: `${path} changed` };
-      await this.#withdraw(replaced, store, "its content was replaced");
+      await this.#withdraw(replaced, store, "its content was replaced", { reason: "changed" });
     }
     // Served first, so that the tracker can name this client among the peers in the same step.
     const store = await this.#join(stored, metainfo);
@@ -164,9 +170,20 @@ export class Shares {
     }
   }
 
+  /** A peer of a shared file said why it closed the connection. */
+  peerLeft(file: FileId, { userId, farewell }: Extract<TorrentEvent, { type: "peer-left" }>): void {
+    if (farewell.reason !== "bad-data" || farewell.pieceIndex === undefined) return;
+    this.#behind("checking a piece", this.dataRefused(file, userId, farewell.pieceIndex));
+  }
+
   /** A download is complete, and its torrent runs already: from now on it is a share. */
   adopt(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
-    this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
+    this.#shares.set(fileKey(stored), {
+      stored,
+      metainfo,
+      state: { status: "served", store },
+      refusedBy: new Set(),
+    });
     this.#surroundings.profile().completeDownload(stored);
     if (!stored.isRegistered) this.#behind("listing a share", this.#registerLater(stored, metainfo));
   }
@@ -179,7 +196,12 @@ export class Shares {
       const { groupId, fileName } = stored;
       try {
         const metainfo = decodeMetainfo(stored.info);
-        this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "waiting" } });
+        this.#shares.set(fileKey(stored), {
+          stored,
+          metainfo,
+          state: { status: "waiting" },
+          refusedBy: new Set(),
+        });
       } catch (error) {
         const reason = asMiniTorrentError(error).message;
         profile().setAside("share", stored, reason);
@@ -265,7 +287,7 @@ export class Shares {
       // The trackers list it no longer: what is served here all the same ends too.
       if (share === undefined || !OVER_ALREADY.has(asMiniTorrentError(error).code)) throw error;
     }
-    if (share !== undefined) await this.#forget(share, "no longer shared");
+    if (share !== undefined) await this.#forget(share, "no longer shared", { reason: "not-shared" });
   }
 
   /** Another machine of the account ended the share of the holder with that id. */
@@ -277,7 +299,7 @@ export class Shares {
     const share = this.#shares.get(fileKey(file));
     if (share === undefined) return;
     const { groupId, fileName } = file;
-    await this.#forget(share, "no longer shared");
+    await this.#forget(share, "no longer shared", { reason: "not-shared" });
     const reason = `another machine of yours ended it (stop_share ${groupId} ${fileName} everywhere); upload_file ${share.stored.path} ${groupId} shares it again.`;
     this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
@@ -323,7 +345,7 @@ export class Shares {
 
   async #end(share: Share, reason: string): Promise<void> {
     const { groupId, fileName } = share.stored;
-    await this.#forget(share, reason);
+    await this.#forget(share, reason, { reason: "changed" });
     this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
@@ -358,7 +380,7 @@ export class Shares {
   async nameLost(file: FileId, infoHash: string): Promise<boolean> {
     const share = this.#shares.get(fileKey(file));
     if (share === undefined || share.metainfo.infoHash === infoHash) return false;
-    await this.#forget(share, "the name is taken by other content");
+    await this.#forget(share, "the name is taken by other content", { reason: "not-shared" });
     return true;
   }
 
@@ -368,8 +390,36 @@ export class Shares {
     if (share?.state.status === "served") {
       const { store } = share.state;
       this.#couldNotServe(share, error);
-      await this.#withdraw(share, store, error.message);
+      await this.#withdraw(share, store, error.message, { reason: "changed" });
     }
+  }
+
+  /**
+   * A peer says that a piece from here was bad. Only this machine's disk can tell: a wrong piece ends the share, a right one is
+   * reported once for each user, so that a lying peer costs one read of a piece.
+   */
+  async dataRefused(file: FileId, userId: string, pieceIndex: number): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share?.state.status !== "served" || share.refusedBy.has(userId)) return;
+    if (pieceIndex >= share.metainfo.geometry.pieceCount || share.refusedBy.size >= MAX_REFUSALS) return;
+    share.refusedBy.add(userId);
+    const { store } = share.state;
+    const isRight = await store.isRightOnDisk(pieceIndex);
+    if (this.#shares.get(fileKey(file)) !== share || share.state.status !== "served") return;
+    const { groupId, fileName } = file;
+    const { path, facts } = share.stored;
+    if (isRight) {
+      this.#surroundings.onEvent({ type: "data-refused", groupId, fileName, userId, pieceIndex });
+      return;
+    }
+    const reason = `${userId} received bad data from here, and piece ${pieceIndex} of ${path} is not what was shared: check the disk and restore the file; upload_file ${path} ${groupId} then shares it again.`;
+    this.#log.warn({ groupId, fileName, pieceIndex, user: userId }, "a shared file's bytes changed");
+    share.state = { status: "unusable", reason };
+    // Size and time look as they did: without this the next login would share it again.
+    share.stored = { ...share.stored, facts: { ...facts, mtimeMs: 0 } };
+    this.#surroundings.profile().saveShare(share.stored);
+    await this.#withdraw(share, store, reason, { reason: "changed" });
+    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   /** Between logout and login nothing is shared; the profile keeps what is to be shared again. */
@@ -379,7 +429,7 @@ export class Shares {
     this.#shares.clear();
     for (const share of shares) {
       if (share.state.status === "served")
-        await this.#withdraw(share, share.state.store, "sharing is paused");
+        await this.#withdraw(share, share.state.store, "sharing is paused", { reason: "offline" });
     }
   }
 
@@ -414,6 +464,7 @@ export class Shares {
         storage: store,
         onEvent: (event) => {
           if (event.type === "read-failed") this.#behind("ending a share", this.failed(stored, event.error));
+          if (event.type === "peer-left") this.peerLeft(stored, event);
           if (event.type !== "held-by-others") return;
           onEvent({ type: event.type, groupId, fileName, uploadedBytes: event.uploadedBytes });
         },
@@ -426,7 +477,12 @@ export class Shares {
   }
 
   #served(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
-    this.#shares.set(fileKey(stored), { stored, metainfo, state: { status: "served", store } });
+    this.#shares.set(fileKey(stored), {
+      stored,
+      metainfo,
+      state: { status: "served", store },
+      refusedBy: new Set(),
+    });
     this.#surroundings.profile().saveShare(stored);
   }
 
@@ -497,19 +553,20 @@ export class Shares {
     this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
-  async #forget(share: Share, reason: string): Promise<void> {
+  async #forget(share: Share, reason: string, farewell?: Farewell): Promise<void> {
     this.#shares.delete(fileKey(share.stored));
     this.#surroundings.profile().removeShare(share.stored.groupId, share.stored.fileName);
-    if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason);
+    if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason, farewell);
   }
 
   #behind(what: string, work: Promise<unknown>): void {
     behind(this.#log, what, work);
   }
 
-  async #withdraw(share: Share, store: PieceStore, reason: string): Promise<void> {
+  /** @param farewell what connected peers are told */
+  async #withdraw(share: Share, store: PieceStore, reason: string, farewell?: Farewell): Promise<void> {
     const { infoHash } = share.metainfo;
-    this.#surroundings.session.remove(infoHash, reason);
+    this.#surroundings.session.remove(infoHash, reason, farewell);
     this.#announce(infoHash, false);
     await store.close();
   }

@@ -221,6 +221,14 @@ export type ClientEvent =
       readonly pieceIndex: number;
       readonly isBanned: boolean;
     }
+  /** A member refused a piece from here as bad, and it is right on this disk. */
+  | {
+      readonly type: "data-refused";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly userId: string;
+      readonly pieceIndex: number;
+    }
   | { readonly type: "tracker-connected"; readonly tracker: string; readonly isFailover: boolean }
   /** The first tracker ever used: only a person's comparison can tell whether its key is right. */
   | { readonly type: "tracker-trusted"; readonly tracker: string; readonly fingerprint: string }

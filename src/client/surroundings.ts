@@ -19,6 +19,8 @@ export interface Surroundings {
   /** The profile of who is logged in. @throws MiniTorrentError NOT_LOGGED_IN */
   readonly profile: () => Profile;
   readonly onEvent: (event: ClientEvent) => void;
+  /** The connected tracker, or why none is. */
+  readonly tracker: () => { readonly address: string | undefined; readonly problem: string | undefined };
   /** The warning about this machine's clock, by the tracker's time; undefined if the clock is right. */
   readonly clockWarning: () => string | undefined;
   /** Asks a tracker, once more at another one if need be, and known as the same. See `TrackerLink.ask`. */

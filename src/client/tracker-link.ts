@@ -85,6 +85,11 @@ export class TrackerLink {
     return this.#state.status === "connected" ? this.#state.connection.tracker : undefined;
   }
 
+  /** Why no tracker is connected, as a sentence; undefined while one is, or while the first search runs. */
+  get problem(): string | undefined {
+    return this.#state.status === "searching" ? this.#state.problem?.message : undefined;
+  }
+
   /** How far this machine's clock is ahead of the last connected tracker's; undefined if not known. */
   get clockAheadMs(): number | undefined {
     return this.#time && aheadOfTrackerMs(this.#time);

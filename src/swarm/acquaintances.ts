@@ -1,4 +1,5 @@
 // Departed peers and the pieces they had, for the user who asks why nothing arrives. It decides nothing.
+import type { Farewell } from "../wire/farewell.ts";
 import type { PieceSet } from "./piece-set.ts";
 
 /** Of more devices than this the one that left first is forgotten; a set of 4,096 pieces takes 512 bytes. */
@@ -14,21 +15,26 @@ export interface Acquaintance {
 export class Acquaintances {
   /** By device, in the order in which they left. */
   readonly #gone = new Map<string, Acquaintance>();
+  readonly #farewells = new Map<string, Farewell>();
 
   left(acquaintance: Acquaintance): void {
-    const { deviceId } = acquaintance;
-    this.#gone.delete(deviceId);
-    this.#gone.set(deviceId, acquaintance);
-    if (this.#gone.size <= MAX_REMEMBERED) return;
-    for (const oldest of this.#gone.keys()) {
-      this.#gone.delete(oldest);
-      break;
-    }
+    remember(this.#gone, acquaintance.deviceId, acquaintance);
+  }
+
+  /** The device said why it closes the connection, maybe before it said what it has. */
+  saidFarewell(deviceId: string, farewell: Farewell): void {
+    remember(this.#farewells, deviceId, farewell);
+  }
+
+  /** Why the device left, as it said; undefined if it did not, or came back. */
+  farewellOf(deviceId: string): Farewell | undefined {
+    return this.#farewells.get(deviceId);
   }
 
   /** What the device says now counts. */
   cameBack(deviceId: string): void {
     this.#gone.delete(deviceId);
+    this.#farewells.delete(deviceId);
   }
 
   /** The device had everything when it left. */
@@ -38,5 +44,15 @@ export class Acquaintances {
 
   gone(): IterableIterator<Acquaintance> {
     return this.#gone.values();
+  }
+}
+
+function remember<T>(known: Map<string, T>, deviceId: string, what: T): void {
+  known.delete(deviceId);
+  known.set(deviceId, what);
+  if (known.size <= MAX_REMEMBERED) return;
+  for (const oldest of known.keys()) {
+    known.delete(oldest);
+    break;
   }
 }

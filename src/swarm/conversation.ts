@@ -7,6 +7,7 @@ import {
   EXTENSION_HANDSHAKE_ID,
   encodeExtensionHandshake,
 } from "../wire/extensions.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import type { PeerListener } from "../wire/messages.ts";
 import type { Acquaintances } from "./acquaintances.ts";
 import type { Downloader } from "./downloader.ts";
@@ -25,6 +26,8 @@ export interface Topic {
   /** The peer has more than was known. */
   readonly onGained: () => void;
   readonly onLeft: (peer: Peer) => void;
+  /** The peer says why it is about to close the connection. */
+  readonly onFarewell: (peer: Peer, farewell: Farewell) => void;
 }
 
 /** What a peer is told of us. */
@@ -127,7 +130,11 @@ export class Conversation implements PeerListener {
 
   extended(extensionId: number, payload: Uint8Array): void {
     if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
-    const { clientName, listenPort, requestLimit } = decodeExtensionHandshake(payload);
+    const { clientName, listenPort, requestLimit, farewell } = decodeExtensionHandshake(payload);
+    if (farewell !== undefined) {
+      this.#topic.onFarewell(this.#peer, farewell);
+      return;
+    }
     this.#peer.introducedItself(clientName, listenPort);
     if (requestLimit !== undefined) this.#peer.window.peerAllows(requestLimit);
   }

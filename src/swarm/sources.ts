@@ -24,6 +24,11 @@ export class Sources {
     return sourceIndex;
   }
 
+  /** The user's index if they were ever connected. */
+  knownIndexOf(userId: string): number | undefined {
+    return this.#indexByUser.get(userId);
+  }
+
   userId(sourceIndex: number): string {
     return this.#sources[sourceIndex]?.userId ?? "";
   }
@@ -61,7 +66,7 @@ export class Sources {
     isBanned: (sourceIndex: number) => boolean,
   ): SourceSnapshot[] {
     return this.#sources.flatMap(({ userId, pieces, bytes, connections, stall }, sourceIndex) =>
-      bytes === 0 && stall === undefined
+      bytes === 0 && stall === undefined && !isBanned(sourceIndex)
         ? []
         : [
             {

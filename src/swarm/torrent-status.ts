@@ -1,5 +1,6 @@
 // What a torrent tells whoever owns it: the events it reports unasked, and how it stands. Plain data, no behaviour.
 import type { MiniTorrentError } from "../api/errors.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import type { PieceSet } from "./piece-set.ts";
 
 /** Who is at the other end of a connection, as its certificate says. */
@@ -26,6 +27,8 @@ export type TorrentEvent =
       readonly bannedUserIds: readonly string[];
     }
   | { readonly type: "peer-banned"; readonly userId: string; readonly reason: string }
+  /** A peer said why it closes the connection. */
+  | { readonly type: "peer-left"; readonly userId: string; readonly farewell: Farewell }
   /** Storage could not keep a piece: nothing more is asked for. */
   | { readonly type: "storage-failed"; readonly error: MiniTorrentError }
   /** A piece that somebody asked for could not be read. */
@@ -78,6 +81,8 @@ export interface PieceHolder {
   /** It did not answer, and is asked now and then whether it does. */
   readonly isTried: boolean;
   readonly remarks: readonly string[];
+  /** Why it left, as it said; undefined while it is connected. */
+  readonly farewell: Farewell | undefined;
 }
 
 /** One user's contribution over all connections to them; kept after they leave. */

@@ -4,6 +4,7 @@
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
+import type { Farewell } from "../wire/farewell.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
 import { Acquaintances } from "./acquaintances.ts";
 import { Conversation, closeIfBothAreComplete, type Topic } from "./conversation.ts";
@@ -133,6 +134,7 @@ export class Torrent {
       isDownloading: () => this.#state.status === "downloading",
       onGained: () => this.#noteIfHeldByOthers(),
       onLeft: (peer) => this.#peerLeft(peer),
+      onFarewell: (peer, farewell) => this.#saidFarewell(peer, farewell),
     };
   }
 
@@ -196,7 +198,10 @@ export class Torrent {
     if (this.#state.status === "closed") {
       link.close("that file is not shared any longer");
     } else if (this.#trust.isBanned(sourceIndex)) {
-      link.close(`${identity.userId} is banned: sent data that is not in the file`);
+      link.close(
+        `${identity.userId} is banned: sent data that is not in the file`,
+        this.#banFarewell(sourceIndex),
+      );
     } else {
       conversation.introduceOurselves({
         clientName: this.#options.clientName,
@@ -270,11 +275,12 @@ export class Torrent {
     const here = this.#peers.map((peer) => {
       const { userId, deviceId, remarks } = peer.snapshot();
       const isTried = peer.window.isResting;
-      return { userId, deviceId, has: peer.has, isConnected: true, lastSeenAgoMs: 0, isTried, remarks };
+      const facts = { isConnected: true, lastSeenAgoMs: 0, isTried, remarks, farewell: undefined };
+      return { userId, deviceId, has: peer.has, ...facts };
     });
     const gone = [...this.#acquaintances.gone()].map(({ userId, deviceId, has, leftAtMs }) => {
       const facts = { isConnected: false, lastSeenAgoMs: nowMs - leftAtMs, isTried: false, remarks: [] };
-      return { userId, deviceId, has, ...facts };
+      return { userId, deviceId, has, ...facts, farewell: this.farewellOf(deviceId) };
     });
     return [...here, ...gone];
   }
@@ -284,17 +290,32 @@ export class Torrent {
     return this.#acquaintances.wasComplete(deviceId);
   }
 
+  /** The piece for which nothing more is taken from that user; undefined if they are not banned. */
+  bannedFor(userId: string): number | undefined {
+    const sourceIndex = this.#sources.knownIndexOf(userId);
+    return sourceIndex === undefined ? undefined : this.#trust.bannedFor(sourceIndex);
+  }
+
+  /** Why that device left, as it said; undefined if it did not, or is back. */
+  farewellOf(deviceId: string): Farewell | undefined {
+    return this.#acquaintances.farewellOf(deviceId);
+  }
+
   /** Storage has memory again. */
   roomAvailable(): void {
     this.#downloader.roomAvailable();
   }
 
-  /** Any state -> closed: every connection is closed, memory is given back, nothing is reported any longer. */
-  close(reason: string): void {
+  /**
+   * Any state -> closed: every connection is closed, memory is given back, nothing is reported any longer.
+   *
+   * @param farewell what peers are told
+   */
+  close(reason: string, farewell?: Farewell): void {
     if (this.#state.status === "closed") return;
     this.#state = { status: "closed", reason };
     this.#downloader.stop();
-    for (const peer of this.#peers) peer.link.close(reason);
+    for (const peer of this.#peers) peer.link.close(reason, farewell);
   }
 
   // What peers do
@@ -320,6 +341,19 @@ export class Torrent {
     this.#freeSlots.push(peer.slot);
   }
 
+  #saidFarewell(peer: Peer, farewell: Farewell): void {
+    if (!peer.isConnected) return;
+    this.#acquaintances.saidFarewell(peer.identity.deviceId, farewell);
+    peer.link.close(`the peer said: ${farewell.reason}`);
+    this.#peerLeft(peer);
+    this.#emit({ type: "peer-left", userId: peer.userId, farewell });
+  }
+
+  #banFarewell(sourceIndex: number): Farewell {
+    const pieceIndex = this.#trust.bannedFor(sourceIndex);
+    return { reason: "bad-data", ...(pieceIndex !== undefined && { pieceIndex }) };
+  }
+
   // What happens to pieces
 
   #pieceVerified(pieceIndex: number, contributors: readonly number[], lastGiver: number): void {
@@ -338,7 +372,7 @@ export class Torrent {
   }
 
   #pieceCorrupt(pieceIndex: number, contributors: readonly number[]): void {
-    const banned = this.#trust.pieceFailed(contributors);
+    const banned = this.#trust.pieceFailed(pieceIndex, contributors);
     const bannedUserIds = this.#userIds(banned);
     this.#emit({
       type: "piece-corrupt",
@@ -349,7 +383,8 @@ export class Torrent {
     const reason = `piece ${pieceIndex}, all of it from this user, is not what it should be`;
     for (const userId of bannedUserIds) this.#emit({ type: "peer-banned", userId, reason });
     for (const peer of this.#peers) {
-      if (banned.includes(peer.sourceIndex)) peer.link.close(`banned: ${reason}`);
+      if (banned.includes(peer.sourceIndex))
+        peer.link.close(`banned: ${reason}`, this.#banFarewell(peer.sourceIndex));
     }
   }
 

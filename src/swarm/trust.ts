@@ -6,6 +6,8 @@ type Standing = "trusted" | "on-parole" | "banned";
 
 export class Trust {
   readonly #standings = new Map<number, Exclude<Standing, "trusted">>();
+  /** Source index → the piece that it was banned for. */
+  readonly #bannedFor = new Map<number, number>();
 
   isOnParole(sourceIndex: number): boolean {
     return this.#standings.get(sourceIndex) === "on-parole";
@@ -15,15 +17,21 @@ export class Trust {
     return this.#standings.get(sourceIndex) === "banned";
   }
 
+  /** The piece that the source was banned for; undefined if it is not banned. */
+  bannedFor(sourceIndex: number): number | undefined {
+    return this.#bannedFor.get(sourceIndex);
+  }
+
   /**
    * A piece did not have its hash. A single contributor is banned; several go on parole, as each may be innocent.
    *
    * @returns who is banned by it: an empty list or the one contributor
    */
-  pieceFailed(contributors: readonly number[]): readonly number[] {
+  pieceFailed(pieceIndex: number, contributors: readonly number[]): readonly number[] {
     const [first] = contributors;
     if (contributors.length === 1 && first !== undefined) {
       this.#standings.set(first, "banned");
+      this.#bannedFor.set(first, pieceIndex);
       return contributors;
     }
     for (const sourceIndex of contributors) {

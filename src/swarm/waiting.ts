@@ -4,6 +4,9 @@ import type { PeerSnapshot } from "./torrent-status.ts";
 /** Blocks come more often than this while a download moves at all. */
 const NOTHING_ARRIVES_MS = 2000;
 
+/** Peers are connected, and none of them is of use. */
+export const NOBODY_HAS_IT = "no peer has the missing pieces";
+
 export interface WaitingFacts {
   readonly isDownloading: boolean;
   /** Since the last block came. */
@@ -26,7 +29,7 @@ export function waitingFor({
   if (!isDownloading || silentForMs < NOTHING_ARRIVES_MS) return undefined;
   if (peers.length === 0) return "waiting for a peer";
   const useful = peers.filter((peer) => peer.weAreInterested);
-  if (useful.length === 0) return "no peer has the missing pieces";
+  if (useful.length === 0) return NOBODY_HAS_IT;
   if (isOutOfMemory && isCommitting) return "waiting for the disk";
   const giving = useful.filter((peer) => !peer.isChokingUs);
   if (giving.length === 0)

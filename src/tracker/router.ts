@@ -11,6 +11,7 @@ import {
   announceSchema,
   certificateRequestSchema,
   credentialsSchema,
+  type FileStanding,
   type FileSummary,
   fileNameSchema,
   type GroupCertificate,
@@ -24,6 +25,7 @@ import {
   listOf,
   MAX_GROUPS_TOGETHER,
   MAX_SHARES_CHECKED,
+  MAX_STANDING_USERS,
   type Member,
   type OwnGroup,
   type PeerAddress,
@@ -42,6 +44,7 @@ import { createGroupAuthority } from "../identity/certificates.ts";
 import { authenticate, createUser, logIn, logOut, prepareUser } from "./accounts.ts";
 import { checkShares, listFiles, metainfoOf, type ShareDoubts, shareFile, stopShare } from "./catalogue.ts";
 import type { Command } from "./command.ts";
+import { fileStanding } from "./file-standing.ts";
 import {
   acceptRequest,
   createGroup,
@@ -240,6 +243,11 @@ const aFile = inGroup.extend({ fileName: fileNameSchema });
 const ofHolder = z.object({ holderId: holderIdSchema.optional() });
 const believedShare = z.object({ fileName: fileNameSchema, infoHash: infoHashSchema });
 
+const aboutStanding = aFile.extend({
+  infoHash: infoHashSchema,
+  userIds: listOf(userIdSchema, MAX_STANDING_USERS),
+});
+
 const files = t.router({
   list: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
     const { registry, peers } = ctx.tracker;
@@ -291,6 +299,11 @@ const files = t.router({
       const { groupId, holderId, files: believed } = input;
       return checkShares(ctx.tracker.registry, ctx.account.accountId, groupId, holderId, believed);
     }),
+  standing: loggedIn.input(aboutStanding).query(({ ctx, input }): FileStanding => {
+    const { registry, presence } = ctx.tracker;
+    const isOnline = (accountId: string) => presence.isOnline(accountId);
+    return fileStanding(registry, ctx.account.accountId, input, isOnline);
+  }),
   metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
     const { groupId, fileName } = input;
     return { info: metainfoOf(ctx.tracker.registry, ctx.account.accountId, groupId, fileName) };

@@ -8,6 +8,7 @@ import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
+import { CLOSED_IN_HANDSHAKE, dialFailureOf, NO_ANSWER_IN_TIME } from "./dial-failures.ts";
 import { type GroupCredentials, secureContextOf } from "./group-credentials.ts";
 import { Intake } from "./intake.ts";
 import { PeerSocket } from "./peer-socket.ts";
@@ -40,11 +41,10 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     };
     const onAbort = (): void => refuse("it is no longer wanted.", signal.reason);
     const onError = (error: Error): void => {
-      const ofTime = timeFailureOf(error);
-      if (ofTime === undefined) refuse(error.message, error);
-      else refuse(ofTime, error, "CLOCK_WRONG");
+      const { code, reason } = dialFailureOf(error);
+      refuse(reason, error, code);
     };
-    const onClose = (): void => refuse("the peer closed the connection during the handshake.");
+    const onClose = (): void => refuse(CLOSED_IN_HANDSHAKE);
     /** Whatever an admission throws is a refusal. */
     const attempt = (step: () => void): void => {
       try {
@@ -79,7 +79,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     const socket = connect(connection);
     // node:tls would take the certificate apart for checkServerIdentity, which looks at nothing: a tenth of a handshake.
     Reflect.set(socket, "getPeerCertificate", () => undefined);
-    const timer = setTimeout(() => refuse("it did not answer in time."), HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(() => refuse(NO_ANSWER_IN_TIME), HANDSHAKE_TIMEOUT_MS);
     socket.on("error", onError).on("close", onClose).on("end", onClose);
     socket.once("secureConnect", () =>
       attempt(() => {
@@ -90,19 +90,4 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort);
   });
-}
-
-/** The sentence for a certificate refused as expired or not yet valid, here or by the peer (from its TLS alert). */
-function timeFailureOf(error: Error): string | undefined {
-  const code = "code" in error ? String(error.code) : "";
-  if (code === "CERT_NOT_YET_VALID") {
-    return "by this machine's clock the peer's certificate is not valid yet: one of the two clocks is wrong.";
-  }
-  if (code === "CERT_HAS_EXPIRED") {
-    return "by this machine's clock the peer's certificate has expired: one of the two clocks is wrong.";
-  }
-  if (/ALERT_CERTIFICATE_EXPIRED/.test(code)) {
-    return "by the peer's clock this machine's certificate has expired: one of the two clocks is wrong.";
-  }
-  return undefined;
 }

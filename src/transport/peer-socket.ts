@@ -8,6 +8,9 @@ import type { MemberIdentity } from "../identity/certificates.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
 import { MessageDecoder } from "../wire/decoder.ts";
+import { MessageEncoder } from "../wire/encoder.ts";
+import { EXTENSION_HANDSHAKE_ID } from "../wire/extensions.ts";
+import { encodeFarewell, type Farewell } from "../wire/farewell.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
 import type { Intake } from "./intake.ts";
@@ -22,6 +25,8 @@ const SILENCE_TICKS = 8;
 /** A write of at most 1 MiB, and to who was slow so far far less, that is under way at so many looks: the peer has stopped
  * reading for 30 s or longer, and the pieces that wait for it are kept from others. */
 const STALLED_TICKS = 2;
+/** How long a farewell may take to leave: a peer that still reads gets it in a round trip. */
+const FAREWELL_MS = 1_000;
 /** setTimeout takes no more than that. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -102,7 +107,10 @@ export class PeerSocket implements PeerLink {
     ).unref();
     this.#watchCertificate();
     socket.on("error", (error) => this.close(`the connection failed: ${error.message}`));
-    socket.on("end", () => this.close("the peer closed the connection"));
+    socket.on("end", () => {
+      this.close("the peer closed the connection");
+      socket.destroy();
+    });
     // One guard each, so that a failure of one does not skip the other.
     socket.on(
       "close",
@@ -208,12 +216,39 @@ export class PeerSocket implements PeerLink {
     return this.#queue.sendBlocks(frames, sent);
   }
 
-  close(reason: string): void {
+  close(reason: string, farewell?: Farewell): void {
     if (this.#closeReason !== undefined) return;
     this.#closeReason = reason;
     this.#decoder?.stop();
     this.#log.debug({ ...this.#logFacts(), reason }, "peer connection closed");
-    this.#socket.destroy();
+    if (farewell === undefined || !this.supportsExtensions || !this.#socket.writable) this.#socket.destroy();
+    else this.#leave(farewell);
+  }
+
+  /** For this side it is over at once; the socket is kept open until the farewell has arrived, or for a second. */
+  #leave(farewell: Farewell): void {
+    const socket = this.#socket;
+    const encoder = new MessageEncoder();
+    encoder.extended(EXTENSION_HANDSHAKE_ID, encodeFarewell(farewell));
+    this.#queue.stop();
+    socket.end(encoder.take());
+    // Reads and drops what still comes: closing with unread bytes would reset the connection, and the farewell with it.
+    const drop = (): void => {
+      this.#intake.release(() => undefined);
+      socket.resume();
+    };
+    queueMicrotask(this.#guard("farewell", drop));
+    const timer = setTimeout(
+      this.#guard("farewell", () => socket.destroy()),
+      FAREWELL_MS,
+    ).unref();
+    socket.on("close", () => clearTimeout(timer));
+    setImmediate(
+      this.#guard("end", () => {
+        this.#endTimers();
+        this.#tellClosed();
+      }),
+    );
   }
 
   #closeFor(error: unknown): void {
@@ -237,11 +272,15 @@ export class PeerSocket implements PeerLink {
 
   #gone(): void {
     this.#closeReason ??= "the peer closed the connection";
+    this.#endTimers();
+    this.#decoder?.stop();
+    this.#queue.close();
+  }
+
+  #endTimers(): void {
     this.#isGone = true;
     clearInterval(this.#ticker);
     clearTimeout(this.#certificateTimer);
-    this.#decoder?.stop();
-    this.#queue.close();
   }
 
   /** Called when the connection closes, or at `start` if it closed before. */

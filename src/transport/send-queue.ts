@@ -85,15 +85,24 @@ export class SendQueue {
     return !this.#isFull;
   }
 
-  /** Nothing is written any more; every `sent` that is outstanding is called. */
-  close(): void {
+  /** Nothing more is written; each `sent` of what waited is called. A write in progress continues, and its buffer is kept. */
+  stop(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearImmediate(this.#flush);
-    const unsent = this.#current === undefined ? this.#waiting : [this.#current, ...this.#waiting];
+    this.#drop(this.#waiting.splice(0));
+  }
+
+  /** As `stop`, once the write in progress is over or cannot continue. */
+  close(): void {
+    this.stop();
+    const current = this.#current;
     this.#current = undefined;
-    for (const { sent } of unsent.splice(0)) if (sent !== undefined) this.#options.guard("sent", sent)();
-    this.#waiting.length = 0;
+    if (current !== undefined) this.#drop([current]);
+  }
+
+  #drop(unsent: readonly Waiting[]): void {
+    for (const { sent } of unsent) if (sent !== undefined) this.#options.guard("sent", sent)();
   }
 
   #willSpeak(): void {

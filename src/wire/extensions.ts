@@ -3,6 +3,7 @@
 import bencode from "bencode";
 import { MiniTorrentError } from "../api/errors.ts";
 import { decodeDictionary, isDictionary } from "../metainfo/bencoding.ts";
+import { type Farewell, readFarewell } from "./farewell.ts";
 
 /** BEP 10: extension id 0 of an extended message is the handshake. */
 export const EXTENSION_HANDSHAKE_ID = 0;
@@ -21,6 +22,8 @@ export interface ExtensionHandshake {
   readonly requestLimit: number | undefined;
   /** `v`: client and version, without control characters. */
   readonly clientName: string | undefined;
+  /** `bye`: the sender is about to close the connection, for that reason. */
+  readonly farewell?: Farewell;
 }
 
 export function encodeExtensionHandshake(handshake: ExtensionHandshake): Uint8Array {
@@ -36,11 +39,13 @@ export function encodeExtensionHandshake(handshake: ExtensionHandshake): Uint8Ar
 export function decodeExtensionHandshake(payload: Uint8Array): ExtensionHandshake {
   if (payload.length > MAX_HANDSHAKE_BYTES) refuse(`it has ${payload.length} bytes`);
   const dictionary = decodeDictionary(payload);
+  const farewell = readFarewell(field(dictionary, "bye"));
   return {
     extensionIds: readExtensionIds(field(dictionary, "m")),
     listenPort: readNumber("p", field(dictionary, "p"), 65535),
     requestLimit: readNumber("reqq", field(dictionary, "reqq"), Number.MAX_SAFE_INTEGER),
     clientName: readClientName(field(dictionary, "v")),
+    ...(farewell !== undefined && { farewell }),
   };
 }
 

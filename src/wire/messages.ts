@@ -1,6 +1,8 @@
 // The peer wire protocol's messages (BEP 3, BEP 6, BEP 10) as one interface: a method a message. The decoder calls it
 // on whoever listens; the encoder implements it for whoever speaks. A simulated link joins the two without bytes.
 
+import type { Farewell } from "./farewell.ts";
+
 /** Message ids. BEP 3: 0 to 8; BEP 6 (fast extension): 13 to 17; BEP 10 (extension protocol): 20. */
 export const messageIds = {
   choke: 0,
@@ -70,6 +72,10 @@ export interface PeerLink extends PeerMessages {
    * @returns false when more than the connection's high-water mark waits to be sent: stop until `writable`
    */
   sendBlocks(frames: Uint8Array, sent: () => void): boolean;
-  /** Says why in the log, closes; `closed` follows at the listener. */
-  close(reason: string): void;
+  /**
+   * Says why in the log, closes; `closed` follows at the listener.
+   *
+   * @param farewell what the other end is told before, if it can still be told
+   */
+  close(reason: string, farewell?: Farewell): void;
 }

@@ -4,6 +4,8 @@
 // are late by the path's latency, and wait in the receiver's downlink as blocks do, and behind what the sender's kernel
 // has in its buffer (`socketBytes` of the network), which counts as sent as soon as it is there.
 import { asMiniTorrentError } from "../../src/api/errors.ts";
+import { EXTENSION_HANDSHAKE_ID } from "../../src/wire/extensions.ts";
+import { encodeFarewell, type Farewell } from "../../src/wire/farewell.ts";
 import { readUint32 } from "../../src/wire/integers.ts";
 import { type PeerLink, type PeerListener, PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
 import type { Host } from "./simulated-host.ts";
@@ -121,11 +123,16 @@ export class SimulatedLink implements PeerLink {
     return hasRoom;
   }
 
-  close(reason: string): void {
+  close(reason: string, farewell?: Farewell): void {
+    const wasClosed = this.#isClosed;
     this.#end(reason);
     const other = this.#other;
     if (other === undefined || this.host.isFrozen) return;
-    this.host.network.clock.schedule(this.#latencyMs, () => other.#end(reason));
+    this.host.network.clock.schedule(this.#latencyMs, () => {
+      if (farewell !== undefined && !wasClosed)
+        other.listen((listener) => listener.extended(EXTENSION_HANDSHAKE_ID, encodeFarewell(farewell)));
+      other.#end(reason);
+    });
   }
 
   /** The block whose turn it is, if it may go on its way; otherwise its turn comes again. */

@@ -50,6 +50,40 @@ test("bad bytes of an altered file never get into a download, and the downloader
   assert.match(peers, /mallory.*banned/);
 });
 
+test("a sharer of bad data is told by whom and what to do, is a seeder no longer, and is named by `why`", async () => {
+  await using scene = await Scene.open(1);
+  const mallory = await scene.user("mallory");
+  const bob = await scene.user("bob");
+  await scene.group("g", mallory, { bob });
+  const { path } = scene.file("mallory", "set.tar", 8 * MIB);
+  roundTimes(path);
+  await mallory.must(`upload_file ${path} g`);
+  alterUnnoticed(path, 8 * MIB);
+  await bob.must(`download_file g set.tar ${scene.path("bob")}/`);
+
+  const told = await mallory.event((event) => event.event === "share-ended");
+  assert.match(
+    String(told.reason),
+    /^bob received bad data from here, and piece \d+ of .*set\.tar is not what was shared/,
+  );
+  assert.match(String(told.reason), /check the disk and restore the file; upload_file \S+ g/);
+  assert.partialDeepStrictEqual(await bob.must("list_files g"), [{ seedersOnline: 0 }]);
+  const { reason, notUsed } = (await bob.must("why g set.tar")) as { reason: string; notUsed: object[] };
+  assert.match(reason, /mallory sent bad data in piece \d+/);
+  assert.partialDeepStrictEqual(notUsed, [{ userId: "mallory", cause: "banned" }]);
+  assert.partialDeepStrictEqual(await mallory.must("list_shares"), [{ state: "unusable" }]);
+
+  await mallory.must("logout");
+  await mallory.must("login mallory correct-horse");
+  assert.partialDeepStrictEqual(
+    await mallory.must("list_shares"),
+    [{ state: "unusable" }],
+    "nor after a login",
+  );
+  await mallory.must(`upload_file ${path} g`);
+  await bob.event((event) => event.event === "download-failed");
+});
+
 test("a file that changed on disk is no longer shared, and its member is told", async () => {
   await using scene = await Scene.open(1);
   const alice = await scene.user("alice");

@@ -38,6 +38,7 @@ export class FakeClient implements ClientCommands {
     missing: { pieces: 0, ranges: [], rangeCount: 0 },
     nobodyHas: { pieces: 0, ranges: [], rangeCount: 0 },
     holders: [],
+    notUsed: [],
     next: [],
     tracker: null,
   };
@@ -174,7 +175,7 @@ export class FakeClient implements ClientCommands {
     signal?.throwIfAborted();
     return this.current;
   }
-  why(groupId: string, fileName: string): WhyReport {
+  async why(groupId: string, fileName: string): Promise<WhyReport> {
     return { ...this.whyReport, groupId, fileName };
   }
   async exportTorrent(groupId: string, fileName: string, path: string): Promise<void> {

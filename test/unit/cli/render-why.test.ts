@@ -21,6 +21,15 @@ test("why names what is missing, who had it and when, and what is tried next; no
         rangeCount: 9,
       },
       nobodyHas: { pieces: 1, ranges: [{ first: 3, last: 3 }], rangeCount: 1 },
+      notUsed: [
+        {
+          userId: "eve",
+          address: "127.0.0.1:5",
+          cause: "unreachable",
+          words: "cannot be reached: \u0007 nothing",
+        },
+        { userId: "mallory", address: null, cause: "banned", words: "sent bad data in piece 3" },
+      ],
       holders: [
         { userId: "bob", isConnected: true, missingPiecesHad: 13, lastSeenMs: 0, remarks: ["snubbed"] },
         {
@@ -43,6 +52,8 @@ test("why names what is missing, who had it and when, and what is tried next; no
     "[films] a.mkv: It waits: no peer has the missing pieces.",
     "Missing: 14 of 280 pieces: 3, 10-11, 20-21, 30-31, 40-41, 50-51, 60-61, 70-71 and 1 more range.",
     "Nobody who is connected has 1 of them: 3.",
+    "Not used: eve (127.0.0.1:5) cannot be reached: \\u{7} nothing.",
+    "Not used: mallory sent bad data in piece 3.",
     "WHO             HAS OF THEM  LAST SEEN         REMARKS",
     "bob                      13  now               snubbed",
     "car\\u{1b}[2Jol           14  1970-01-01 01:00",
@@ -54,7 +65,7 @@ test("why names what is missing, who had it and when, and what is tried next; no
 
 test("why says of a download that nobody was ever seen for that it is so, and of a complete one no more than that", () => {
   const all = { pieces: 280, ranges: [{ first: 0, last: 279 }], rangeCount: 1 };
-  const rest = { ...base, holders: [], next: [] };
+  const rest = { ...base, notUsed: [], holders: [], next: [] };
   const lonely = {
     ...rest,
     state: "downloading",

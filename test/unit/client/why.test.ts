@@ -18,12 +18,22 @@ function bits(...pieces: number[]): Bitfield {
 
 function holder(userId: string, has: Bitfield, lastSeenAgoMs: number): PieceHolder {
   const isConnected = lastSeenAgoMs === 0;
-  const facts = { deviceId: userId, isConnected, lastSeenAgoMs, isTried: false, remarks: [] };
+  const facts = {
+    deviceId: userId,
+    isConnected,
+    lastSeenAgoMs,
+    isTried: false,
+    remarks: [],
+    farewell: undefined,
+  };
   return { userId, has: PieceSet.of(has), ...facts };
 }
 
 const contact = (changes: Partial<Contact>): Contact => ({
   userId: "bob",
+  deviceId: "bob's",
+  obstacle: undefined,
+  farewell: undefined,
   address: "127.0.0.1:5",
   isDialling: false,
   nextDialInMs: 4_000,
@@ -42,6 +52,9 @@ function why(status: DownloadStatus, changes: Partial<WhyFacts> = {}) {
     retryAtMs: undefined,
     hasCertificate: true,
     clockWarning: undefined,
+    bannedFor: () => undefined,
+    standing: undefined,
+    trackerProblem: undefined,
     tracker: "127.0.0.1:9001",
     nowMs: 1_000_000,
     ...changes,

@@ -7,6 +7,7 @@ import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts"
 import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
 import { Torrent, type TorrentEvent } from "../../../src/swarm/torrent.ts";
 import { encodeExtensionHandshake } from "../../../src/wire/extensions.ts";
+import { encodeFarewell, type Farewell } from "../../../src/wire/farewell.ts";
 import { readUint32 } from "../../../src/wire/integers.ts";
 import { type PeerLink, PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
 import { writePieceHeader } from "../../../src/wire/piece-header.ts";
@@ -16,6 +17,7 @@ const geometry = new Geometry(10 * BLOCKS * BLOCK_LENGTH_BYTES, BLOCKS * BLOCK_L
 
 class RecordingLink implements PeerLink {
   readonly said: string[] = [];
+  readonly farewells: Farewell[] = [];
   readonly sent: { bytes: Uint8Array; done: () => void }[] = [];
   hasRoom = true;
 
@@ -66,8 +68,9 @@ class RecordingLink implements PeerLink {
     this.said.push(`blocks ${readUint32(bytes, 5)}:${readUint32(bytes, 9)} ${bytes.length}`);
     return this.hasRoom;
   }
-  close(reason: string): void {
+  close(reason: string, farewell?: Farewell): void {
     this.said.push(`close: ${reason}`);
+    if (farewell !== undefined) this.farewells.push(farewell);
   }
 }
 
@@ -75,9 +78,11 @@ interface OpenOptions {
   readonly has?: string;
   readonly supportsFast?: boolean;
   readonly uploadSlots?: number;
+  /** What becomes of each piece. */
+  readonly outcome?: "verified" | "mismatch";
 }
 
-function open({ has = "", supportsFast = true, uploadSlots = 32 }: OpenOptions = {}) {
+function open({ has = "", supportsFast = true, uploadSlots = 32, outcome = "verified" }: OpenOptions = {}) {
   let framesOut = 0;
   const events: TorrentEvent[] = [];
   const clock = { nowMs: 0 };
@@ -90,7 +95,7 @@ function open({ has = "", supportsFast = true, uploadSlots = 32 }: OpenOptions =
     },
     commit: (pieceIndex, done) => {
       reserved.delete(pieceIndex);
-      done("verified");
+      done(outcome);
     },
     release: (pieceIndex) => void reserved.delete(pieceIndex),
     read: ({ pieceIndex }, done) => {
@@ -189,6 +194,39 @@ describe("a torrent that downloads", () => {
       torrent.status().sources.map(({ userId, pieces, bytes }) => ({ userId, pieces, bytes })),
       [{ userId: "bob", pieces: 1, bytes: geometry.pieceLengthBytes }],
     );
+  });
+
+  it("tells whoever it bans for which piece, at once and when they come again", () => {
+    const { torrent, link, peer } = open({ outcome: "mismatch" });
+    peer.bitfield(Uint8Array.from([0x20, 0]));
+    peer.unchoke();
+    for (const block of [0, 1, 2, 3]) {
+      peer.blockBegins(2, offset(block), BLOCK_LENGTH_BYTES);
+      peer.blockEnds(2, offset(block), BLOCK_LENGTH_BYTES);
+    }
+    assert.deepEqual(link.farewells, [{ reason: "bad-data", pieceIndex: 2 }]);
+    peer.closed("closed");
+    assert.equal(torrent.bannedFor("bob"), 2);
+    assert.equal(torrent.bannedFor("carol"), undefined);
+    const again = new RecordingLink();
+    torrent.connect(again, { userId: "bob", deviceId: "b0b", address: "127.0.0.1:1" }, true);
+    assert.deepEqual(again.farewells, [{ reason: "bad-data", pieceIndex: 2 }]);
+  });
+
+  it("hears why a peer leaves, closes that connection, and forgets it when the peer is back", () => {
+    const { torrent, link, peer, events } = open();
+    peer.haveAll();
+    peer.extended(0, encodeFarewell({ reason: "not-shared" }));
+    peer.extended(0, encodeFarewell({ reason: "changed" }));
+    assert.deepEqual(events, [{ type: "peer-left", userId: "bob", farewell: { reason: "not-shared" } }]);
+    assert.match(link.said.at(-1) ?? "", /^close: the peer said: not-shared/);
+    peer.closed("closed");
+    assert.equal(torrent.peerCount, 0);
+    const [gone] = torrent.holders();
+    assert.deepEqual([gone?.isConnected, gone?.farewell], [false, { reason: "not-shared" }]);
+    const back = torrent.connect(new RecordingLink(), { userId: "bob", deviceId: "b0b", address: "" }, true);
+    back.haveAll();
+    assert.equal(torrent.farewellOf("b0b"), undefined);
   });
 
   it("takes each block once: a second copy has no place", () => {

@@ -6,20 +6,21 @@ import { Trust } from "../../../src/swarm/trust.ts";
 describe("trust", () => {
   it("bans who fails alone at once", () => {
     const trust = new Trust();
-    assert.deepEqual(trust.pieceFailed([3]), [3]);
+    assert.deepEqual(trust.pieceFailed(7, [3]), [3]);
     assert.equal(trust.isBanned(3), true);
+    assert.deepEqual([trust.bannedFor(3), trust.bannedFor(4)], [7, undefined]);
   });
 
   it("puts several on parole, of whom one proves himself and the other is found out", () => {
     const trust = new Trust();
-    assert.deepEqual(trust.pieceFailed([1, 2]), []);
+    assert.deepEqual(trust.pieceFailed(7, [1, 2]), []);
     assert.deepEqual([trust.isOnParole(1), trust.isOnParole(2), trust.isOnParole(0)], [true, true, false]);
     trust.pieceVerified([1]);
     assert.equal(trust.isOnParole(1), false);
     // A good piece together with others proves nothing.
     trust.pieceVerified([0, 2]);
     assert.equal(trust.isOnParole(2), true);
-    assert.deepEqual(trust.pieceFailed([2]), [2]);
+    assert.deepEqual(trust.pieceFailed(7, [2]), [2]);
     assert.equal(trust.isOnParole(2), false);
   });
 
@@ -30,7 +31,7 @@ describe("trust", () => {
         const trust = new Trust();
         let wasBanned = false;
         for (const contributors of pieces) {
-          if (contributors.includes(liar)) trust.pieceFailed(contributors);
+          if (contributors.includes(liar)) trust.pieceFailed(0, contributors);
           else trust.pieceVerified(contributors);
           for (let honest = 1; honest <= 5; honest++) assert.equal(trust.isBanned(honest), false);
           assert.ok(!wasBanned || trust.isBanned(liar));

@@ -5,6 +5,7 @@ import { describe, it, mock } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import type { PeerSocket } from "../../../src/transport/peer-socket.ts";
+import { decodeExtensionHandshake } from "../../../src/wire/extensions.ts";
 import { PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
 import { writePieceHeader } from "../../../src/wire/piece-header.ts";
 import { type Message, RecordingListener, say } from "../wire/recording.ts";
@@ -185,6 +186,44 @@ describe("a connection", () => {
     const lateClosed = closing(late);
     dialled.start(late, PIECE_COUNT);
     assert.equal(await lateClosed, "enough");
+  });
+
+  it("says farewell behind the block that is being written, also to one that starts to listen only then", async () => {
+    await using alice = await Alice.listen();
+    for (const isListening of [true, false]) {
+      const { accepted, dialled } = await alice.connect();
+      const [here, there] = [new RecordingListener(), new RecordingListener()];
+      const [closedHere, closedThere] = [closing(here), closing(there)];
+      accepted.start(here, PIECE_COUNT);
+      if (isListening) dialled.start(there, PIECE_COUNT);
+      let sentCount = 0;
+      for (let piece = 0; piece < 2; piece++)
+        accepted.sendBlocks(framesOf(new Uint8Array(PIECE_BYTES), piece), () => void sentCount++);
+      accepted.close("enough", { reason: "full" });
+      if (!isListening) dialled.start(there, PIECE_COUNT);
+      assert.equal(await closedHere, "enough");
+      await closedThere;
+      const last = there.heard.at(-1);
+      assert.ok(last?.type === "extended");
+      assert.deepEqual(decodeExtensionHandshake(Uint8Array.from(last.payload)).farewell, { reason: "full" });
+      assert.equal(sentCount, 2);
+    }
+  });
+
+  it("is over at once for who says farewell, and after a second for a peer that reads nothing", async () => {
+    await using alice = await Alice.listen();
+    const { accepted, dialled } = await alice.connect();
+    const here = new RecordingListener();
+    const closedHere = closing(here);
+    accepted.start(here, PIECE_COUNT);
+    for (let piece = 0; piece < PIECE_COUNT; piece++)
+      accepted.sendBlocks(framesOf(new Uint8Array(PIECE_BYTES), piece), () => undefined);
+    accepted.close("enough", { reason: "not-shared" });
+    assert.equal(await closedHere, "enough");
+    const there = new RecordingListener();
+    const closedThere = closing(there);
+    dialled.start(there, PIECE_COUNT);
+    await closedThere;
   });
 
   it("closes with the reason on a malformed message, and leaves other connections alone", async () => {

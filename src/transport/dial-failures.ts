@@ -1,0 +1,62 @@
+// Why a member could not be dialled, as half a sentence about the other end, from what the system or TLS says. Pure.
+import type { ErrorCode } from "../api/errors.ts";
+
+export interface DialFailure {
+  readonly code: ErrorCode;
+  /** Follows the address: `192.0.2.1:6881: nothing listens there …`. */
+  readonly reason: string;
+}
+
+export const CLOSED_IN_HANDSHAKE =
+  "it closed the connection during the handshake: it does not take this account for a member, its clock is wrong, or it is overloaded.";
+export const NO_ANSWER_IN_TIME =
+  "it did not answer in time: a firewall drops the connection, or the address is old.";
+
+/** Codes of Node and OpenSSL. */
+const REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
+  [/^ECONNREFUSED$/, "nothing listens there: the client has ended, or listens on another address or port."],
+  [/^(EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EAFNOSUPPORT)$/, "this machine has no route to that address."],
+  [/^(EACCES|EPERM)$/, "this machine's firewall refuses connections to that address."],
+  [/^ETIMEDOUT$/, NO_ANSWER_IN_TIME],
+  [/^(ECONNRESET|EPIPE)$/, "the connection was reset: by the other end, or by a firewall between."],
+  [
+    /^(EMFILE|ENFILE)$/,
+    "this machine has no free file descriptor: raise ulimit -n, then start the client again.",
+  ],
+  [/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/, "another program listens there: the address is old."],
+  [
+    /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE/,
+    "it speaks another version of TLS: the other program is too old, or another one.",
+  ],
+  [/ALERT_HANDSHAKE_FAILURE|UNRECOGNIZED_NAME/, "it does not have that file, or has no certificate now."],
+  [
+    /UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|CERT_/,
+    "who answers there is not a member of this group: the address is old, or the group was founded anew.",
+  ],
+];
+
+/** Codes for a certificate refused as expired or not yet valid, here or by the peer (from its TLS alert). */
+const TIME_REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
+  [
+    /^CERT_NOT_YET_VALID$/,
+    "by this machine's clock the peer's certificate is not valid yet: one of the two clocks is wrong.",
+  ],
+  [
+    /^CERT_HAS_EXPIRED$/,
+    "by this machine's clock the peer's certificate has expired: one of the two clocks is wrong.",
+  ],
+  [
+    /ALERT_CERTIFICATE_EXPIRED/,
+    "by the peer's clock this machine's certificate has expired: one of the two clocks is wrong.",
+  ],
+];
+
+export function dialFailureOf(error: Error): DialFailure {
+  const text = "code" in error ? String(error.code) : "";
+  const ofTime = TIME_REASONS.find(([codes]) => codes.test(text));
+  if (ofTime !== undefined) return { code: "CLOCK_WRONG", reason: ofTime[1] };
+  const known = REASONS.find(([codes]) => codes.test(text));
+  if (known === undefined) return { code: "PEER_REFUSED", reason: error.message.trim() };
+  const isOfSystem = /^E[A-Z]+$/.test(text);
+  return { code: "PEER_REFUSED", reason: isOfSystem ? known[1].replace(/\.$/, ` (${text}).`) : known[1] };
+}

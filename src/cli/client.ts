@@ -1,7 +1,6 @@
 // Entry point of ./client: from its arguments to a client that runs, at a terminal or in a script. Decides nothing else.
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { styleText } from "node:util";
 import { type Logger, pino } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError } from "../api/errors.ts";
@@ -17,11 +16,13 @@ import {
 import { defaultDataDir } from "./data-dir.ts";
 import { harmless } from "./display-text.ts";
 import { EventFeed } from "./event-feed.ts";
+import { readableLog } from "./log-line.ts";
 import { LogStream } from "./log-stream.ts";
 import { readPasswordFile } from "./password-file.ts";
 import { programLog } from "./program-log.ts";
 import { Repl } from "./repl.ts";
 import { runScript } from "./script.ts";
+import { isInteractive, wantsColor } from "./terminal.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
 
 const STDERR = 2;
@@ -59,15 +60,14 @@ async function run(given: ClientArguments): Promise<number> {
   const trackers = readTrackerInfo(given.trackerInfoPath);
   const firstTracker = trackerAt(given.listen, trackers);
   const dataDir = given.dataDir ?? defaultDataDir("client");
-  const isInteractive =
-    !given.isJson && process.stdin.isTTY && process.stdout.isTTY && process.env.TERM !== "dumb";
+  const hasPrompt = !given.isJson && isInteractive();
   const feed = new EventFeed();
   const ending = new AbortController();
   endOnSignals(ending);
   // Losing the terminal ends the client; failing to write an answer or a log line does not.
   process.stdin.on("error", () => ending.abort());
   process.stderr.on("error", () => undefined);
-  if (isInteractive) process.stdout.on("error", () => ending.abort());
+  if (hasPrompt) process.stdout.on("error", () => ending.abort());
   const client = await Client.open({
     listen: firstTracker === undefined ? given.listen : freePortNear(given.listen),
     trackers,
@@ -75,7 +75,7 @@ async function run(given: ClientArguments): Promise<number> {
     dataDir,
     limits: given.limits,
     ...(given.memoryBytes === undefined ? {} : { memoryBytes: given.memoryBytes }),
-    log: logFor(given.logLevel, isInteractive ? join(dataDir, "client.log") : undefined),
+    log: logFor(given.logLevel, hasPrompt ? join(dataDir, "client.log") : undefined),
     onEvent: feed.push,
   });
   try {
@@ -85,7 +85,7 @@ async function run(given: ClientArguments): Promise<number> {
         `${formatAddress(given.listen)} is a tracker: it is used first, and peers reach this client at ${listeningOn}.`,
       );
     }
-    if (!isInteractive) return await script(client, given, feed, ending);
+    if (!hasPrompt) return await script(client, given, feed, ending);
     const repl = new Repl({
       client,
       feed,
@@ -175,13 +175,15 @@ function freePortNear({ host }: Address): Address {
   return { host: host.includes(":") ? "::" : "0.0.0.0", port: 0 };
 }
 
-/** Silent unless a level is asked for; to the file where there is a prompt on the screen, otherwise to stderr. */
+/** Silent unless a level is asked for: as JSON to the file where there is a prompt on the screen, otherwise to stderr. */
 function logFor(level: LogLevel | undefined, file: string | undefined): Logger {
   if (level === undefined) return pino({ enabled: false });
-  return programLog({ level, to: new LogStream(file ?? STDERR), mostInInterval: MOST_LINES_IN_INTERVAL });
+  return programLog({ level, to: logOutput(file), mostInInterval: MOST_LINES_IN_INTERVAL });
 }
 
-/** NO_COLOR, FORCE_COLOR and the terminal's own word, as node:util knows them. */
-function wantsColor(stream: NodeJS.WriteStream): boolean {
-  return styleText("red", "x", { stream }) !== "x";
+/** Lines for a person where stderr is a terminal. */
+function logOutput(file: string | undefined): { write(line: string): void } {
+  if (file !== undefined || !process.stderr.isTTY) return new LogStream(file ?? STDERR);
+  const view = { columns: undefined, isColored: wantsColor(process.stderr) };
+  return readableLog(STDERR, view);
 }

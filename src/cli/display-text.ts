@@ -80,6 +80,28 @@ export function truncate(text: string, columns: number): string {
   return columns < 1 ? "" : `${kept}…`;
 }
 
+/**
+ * Wraps at words; only a word longer than a line exceeds the width.
+ *
+ * @param columns width of the terminal, whose last column stays empty
+ * @param first what the first line begins with, `next` what the others do
+ */
+export function wrapWords(text: string, columns: number, first = "", next = first): string[] {
+  const lines: string[] = [];
+  let line = first;
+  let isEmpty = true;
+  for (const word of text.split(" ")) {
+    if (!isEmpty && displayWidth(line) + 1 + displayWidth(word) >= columns) {
+      lines.push(line);
+      line = next;
+      isEmpty = true;
+    }
+    line += isEmpty ? word : ` ${word}`;
+    isEmpty = false;
+  }
+  return [...lines, line];
+}
+
 const SIZE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /** Decimal units, three digits: `1.07 GB`. */

@@ -14,9 +14,17 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
 /** pino's number for it. */
 const LEVEL_WARN = 40;
 
+export interface LogStreamOptions {
+  /** @default 16 MiB */
+  readonly maxFileBytes?: number;
+  /** How the line that tells of lost lines is written, from its JSON; without a line feed. */
+  readonly format?: (json: string) => string;
+}
+
 export class LogStream {
   readonly #path: string | undefined;
   readonly #maxFileBytes: number;
+  readonly #format: (json: string) => string;
   #fd: number | undefined;
   #fileBytes = 0;
   #waiting: string[] = [];
@@ -29,8 +37,9 @@ export class LogStream {
   #isTorn = false;
 
   /** @param to a file descriptor, or a file's path, whose folder is made */
-  constructor(to: number | string, maxFileBytes = MAX_FILE_BYTES) {
+  constructor(to: number | string, { maxFileBytes = MAX_FILE_BYTES, format }: LogStreamOptions = {}) {
     this.#maxFileBytes = maxFileBytes;
+    this.#format = format ?? ((json) => json);
     if (typeof to === "number") this.#fd = to;
     else this.#path = to;
     process.once("exit", () => this.#writeLast());
@@ -117,7 +126,7 @@ export class LogStream {
 
   #lossLine(): string {
     const said = { level: LEVEL_WARN, time: Date.now(), lines: this.#lostLines, reason: this.#reason };
-    return `${JSON.stringify({ ...said, msg: "log lines were lost" })}\n`;
+    return `${this.#format(JSON.stringify({ ...said, msg: "log lines were lost" }))}\n`;
   }
 
   /** At process exit: tries waiting lines once, unless a write that may never finish is pending. */

@@ -1,6 +1,7 @@
 // The log of a tracker or a client: pino's JSON lines, to a stream that may fail (log-stream.ts). A sentence that comes again
 // and again is counted, not written each time: most are caused by strangers, who must not fill a disk with them.
 import { type Logger, type LoggerOptions, pino } from "pino";
+import { MiniTorrentError } from "../api/errors.ts";
 
 /** A sentence is written so many times in an interval; the others of it are counted, and the count is written at its end. */
 const MOST_IN_INTERVAL = 5;
@@ -53,7 +54,20 @@ export function programLog({
     const facts = tracker === undefined ? {} : { tracker };
     known.tell = (repeated) => method.apply(this, [{ ...facts, repeated }, sentence]);
   };
-  return pino({ level, base: null, hooks: { logMethod } }, to);
+  return pino({ level, base: null, hooks: { logMethod }, serializers: { err: errorFacts } }, to);
+}
+
+/** A stack tells where a bug is. Of an error that was foreseen, or that the system reported, it tells nothing. */
+function errorFacts(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { type, message, stack, code } = pino.stdSerializers.err(error);
+  return { type, message, ...(code === undefined ? {} : { code }), ...(isForeseen(error) ? {} : { stack }) };
+}
+
+function isForeseen(error: Error): boolean {
+  if (error instanceof MiniTorrentError) return error.code !== "INTERNAL";
+  const code = "code" in error ? String(error.code) : "";
+  return "syscall" in error || /^ERR_(SSL|TLS)/.test(code);
 }
 
 /** What is said, and of which other tracker: there are few, and each is told apart. All else in a line may be a stranger's. */

@@ -1,6 +1,6 @@
 // The terminal mode: a prompt, history, completion, live progress, notices between the lines, passwords without echo.
 // What is typed while a command runs waits for its turn. Painting is done by screen.ts.
-import { createInterface, type Interface } from "node:readline";
+import type { Interface } from "node:readline";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { HashProgress } from "../client/status.ts";
 import type { ClientCommands } from "./command.ts";
@@ -13,13 +13,11 @@ import { execute } from "./execute.ts";
 import { noticeOf } from "./notices.ts";
 import { renderHashing, renderProgress, renderPrompt } from "./render.ts";
 import { Screen, type Terminal } from "./screen.ts";
+import { editAfterStop, openEditor } from "./terminal.ts";
 import { withoutPassword } from "./usage.ts";
 
 /** Five times a second looks alive and costs nothing. */
 const LIVE_PERIOD_MS = 200;
-const HISTORY_LINES = 1000;
-/** A lone Escape is told from a key's sequence by what follows within this time; slow links need some of it. */
-const ESCAPE_TIMEOUT_MS = 100;
 
 export interface ReplOptions {
   readonly client: ClientCommands;
@@ -58,17 +56,7 @@ export class Repl {
     this.#options = options;
     this.#client = options.client;
     this.#screen = new Screen(options.terminal);
-    this.#editor = createInterface({
-      input: options.input,
-      output: this.#screen.editorOutput,
-      terminal: true,
-      historySize: HISTORY_LINES,
-      escapeCodeTimeout: ESCAPE_TIMEOUT_MS,
-      completer: (line: string, done: (error: null, result: [string[], string]) => void) => {
-        void this.#complete(line).then((result) => done(null, result));
-      },
-    });
-    this.#screen.attach(this.#editor);
+    this.#editor = openEditor(options.input, this.#screen, (line) => this.#complete(line));
   }
 
   /** Resolves when the person has quit and is logged out. The client is left open. */
@@ -79,9 +67,7 @@ export class Repl {
     this.#editor.on("history", (history) => this.#keepOutPasswords(history));
     this.#editor.on("SIGINT", () => this.#onInterrupt());
     this.#editor.on("close", end);
-    // Ctrl-Z, then fg: the shell has had the terminal meanwhile, and the line editor pauses its input on the same signal.
-    const continued = (): void => void setImmediate(() => this.#continue());
-    process.on("SIGCONT", continued);
+    const endEditing = editAfterStop(input, this.#editor, this.#screen);
     const disarm = (_text: unknown, key: { ctrl?: boolean; name?: string } | undefined): void => {
       if (!(key?.ctrl === true && key.name === "c")) this.#isQuitArmed = false;
     };
@@ -106,21 +92,9 @@ export class Repl {
       clearInterval(live);
       signal.removeEventListener("abort", end);
       input.removeListener("keypress", disarm);
-      process.removeListener("SIGCONT", continued);
+      endEditing();
       this.#editor.close();
     }
-  }
-
-  #continue(): void {
-    if (this.#phase === "ending") return;
-    const { input } = this.#options;
-    if ("setRawMode" in input && typeof input.setRawMode === "function") {
-      // Off first: it is not set again where Node believes that it is set.
-      input.setRawMode(false);
-      input.setRawMode(true);
-    }
-    this.#editor.resume();
-    this.#screen.redraw();
   }
 
   get #view(): View {

@@ -13,8 +13,8 @@ const DEFAULT_ROWS = 24;
 
 /** What is needed of the terminal: a TTY's stream. */
 export interface Terminal {
-  readonly columns?: number;
-  readonly rows?: number;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
   write(text: string): boolean;
   on(event: "resize", listener: () => void): unknown;
 }

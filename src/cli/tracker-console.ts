@@ -4,7 +4,15 @@ import { closest } from "fastest-levenshtein";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
-import { countOf, formatBytes, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
+import {
+  countOf,
+  formatBytes,
+  formatDuration,
+  formatTime,
+  harmless,
+  type View,
+  wrapWords,
+} from "./display-text.ts";
 import { formatTable } from "./table.ts";
 
 export interface TrackerConsoleOptions {
@@ -20,6 +28,8 @@ export interface TrackerConsoleOptions {
     close(): void;
   };
   readonly write: (line: string) => void;
+  /** Width of the terminal; undefined: nothing is wrapped or cut. */
+  readonly columns?: () => number | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly signal: AbortSignal;
@@ -27,7 +37,8 @@ export interface TrackerConsoleOptions {
 
 /** The start of a digest says as much as the whole: it is compared by eye. */
 const DIGEST_DIGITS_SHOWN = 16;
-const HELP = {
+/** Each command and its line of help. */
+export const TRACKER_COMMANDS = {
   status: "How this tracker stands: users, groups, files, clients, links to the other trackers.",
   accounts:
     "accounts [<prefix>]: list accounts, or those whose user id starts with the prefix; more continues the list.",
@@ -42,16 +53,19 @@ const HELP = {
   quit: "Close this tracker. Clients go on at another one.",
 };
 /** Width of the name column: the longest name. */
-const NAME_COLUMNS = Math.max(...Object.keys(HELP).map((name) => name.length));
+const NAME_COLUMNS = Math.max(...Object.keys(TRACKER_COMMANDS).map((name) => name.length));
 /** Rows of a list before `more`: a screenful. */
 const LIST_ROWS = 40;
 /** Follows the name in a removal, so that nothing is removed by accident; a script can give it too. */
 const CONFIRMATION = "yes";
+
+/** Names are never cut: they are typed again, to remove an account or a group. */
 const VIEW: View = { columns: undefined, isColored: false };
 
 /** Resolves when `quit` was typed or the signal came. */
 export async function runTrackerConsole(options: TrackerConsoleOptions): Promise<void> {
   const { tracker, lines, write, now, signal } = options;
+  const view = (): View => ({ columns: options.columns?.(), isColored: false });
   const lists = new Lists(options);
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const onAbort = (): void => end();
@@ -63,7 +77,7 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
       case "":
         return;
       case "status":
-        for (const text of renderTrackerStatus(tracker.status(), now(), VIEW)) write(text);
+        for (const text of renderTrackerStatus(tracker.status(), now(), view())) write(text);
         return;
       case "backup":
         if (rest.length === 0) write("backup takes the path of a folder that does not exist yet.");
@@ -85,14 +99,14 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
         void answered(write, () => remove(options, word, rest));
         return;
       case "help":
-        for (const [name, help] of Object.entries(HELP)) write(`${name.padEnd(NAME_COLUMNS)}  ${help}`);
+        for (const text of renderTrackerHelp(view())) write(text);
         return;
       case "quit":
         end();
         return;
       default:
         write(
-          `There is no command '${harmless(word.slice(0, 40))}'. Nearest: ${closest(word.slice(0, 40), Object.keys(HELP))}  (help lists all)`,
+          `There is no command '${harmless(word.slice(0, 40))}'. Nearest: ${closest(word.slice(0, 40), Object.keys(TRACKER_COMMANDS))}  (help lists all)`,
         );
     }
   });
@@ -232,6 +246,13 @@ function whatGroupHas({ groupId, ownerId, members }: GroupUsage): string {
   return `Group ${groupId}: ${countOf(members, "member")}, owned by ${ownerId ?? "nobody"}. Its files are no longer shared.`;
 }
 
+function renderTrackerHelp({ columns = Number.POSITIVE_INFINITY }: View): readonly string[] {
+  const indent = " ".repeat(NAME_COLUMNS + 2);
+  return Object.entries(TRACKER_COMMANDS).flatMap(([name, help]) =>
+    wrapWords(help, columns, `${name.padEnd(NAME_COLUMNS)}  `, indent),
+  );
+}
+
 /** The lines of `status`. */
 export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: View): readonly string[] {
   const facts: [string, string][] = [
@@ -279,7 +300,16 @@ export function renderTrackerStatus(status: TrackerStatus, nowMs: number, view: 
         link.lagSeconds === 0 ? "" : formatDuration(link.lagSeconds),
         formatTime(link.sinceMs, view),
       ]),
-      view,
+      { ...view, columns: undefined },
     ),
+    ...troubleLines(status.links, view),
   ];
+}
+
+/** Why other trackers are not connected, and what to do. */
+function troubleLines(links: TrackerStatus["links"], { columns = Number.POSITIVE_INFINITY }: View): string[] {
+  return links
+    .map(({ trouble }) => trouble)
+    .filter((trouble) => trouble !== undefined)
+    .flatMap((trouble) => ["", ...wrapWords(harmless(trouble), columns)]);
 }

@@ -3,7 +3,7 @@ import { closest, distance } from "fastest-levenshtein";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { ArgumentKind, Command } from "./command.ts";
 import { parseWords, splitLine } from "./command-line.ts";
-import { harmless, paint, type View } from "./display-text.ts";
+import { harmless, paint, type View, wrapWords } from "./display-text.ts";
 
 export interface ParsedCommand {
   readonly command: Command;
@@ -153,26 +153,9 @@ export function renderCommandHelp(command: Command, view: View): readonly string
 function renderCommand(command: Command, view: View, indent: string): readonly string[] {
   const columns = view.columns ?? DEFAULT_COLUMNS;
   return [
-    ...wrapped(usageOf(command), columns, indent, `${indent}    `).map((line) => paint(line, "bold", view)),
-    ...wrapped(command.help, columns, `${indent}    `, `${indent}    `),
+    ...wrapWords(usageOf(command), columns, indent, `${indent}    `).map((line) => paint(line, "bold", view)),
+    ...wrapWords(command.help, columns, `${indent}    `, `${indent}    `),
   ];
-}
-
-/** Wraps at words; only a word longer than a line exceeds the width. */
-function wrapped(text: string, columns: number, first: string, next: string): string[] {
-  const lines: string[] = [];
-  let line = first;
-  let isEmpty = true;
-  for (const word of text.split(" ")) {
-    if (!isEmpty && line.length + 1 + word.length >= columns) {
-      lines.push(line);
-      line = next;
-      isEmpty = true;
-    }
-    line += isEmpty ? word : ` ${word}`;
-    isEmpty = false;
-  }
-  return [...lines, line];
 }
 
 function countsOf(arity: readonly number[]): string {

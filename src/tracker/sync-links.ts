@@ -15,6 +15,7 @@ import {
 } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
+import { LinkRefused, linkClosed, linkTrouble, waitingFor } from "./link-trouble.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./registry/replica-messages.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replication.ts";
 
@@ -22,6 +23,8 @@ import type { Clock, ReplicaChannel, ReplicaReceiver } from "./registry/replicat
 const FIRST_REDIAL_MS = 250;
 const MAX_REDIAL_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 2_000;
+/** After a refusal, trackers that should connect here are dialled once to see their keys, at most this often each. */
+const KEY_LOOK_INTERVAL_MS = 10_000;
 /** At the start: how long one that answers may take to dial, twice MAX_REDIAL_MS, and how often it is looked at. */
 const MEETING_WAIT_MS = 2_000;
 const MEETING_LOOK_MS = 20;
@@ -68,8 +71,18 @@ interface Peer {
   isMissing: boolean;
   /** The address presents the key of this tracker, or of an earlier line, so it is not dialled again. */
   isAlias: boolean;
-  /** Why it is not connected, as logged last: said once, not every second. */
-  problem: string | undefined;
+  /** Why it is not connected: logged once, not every second. */
+  trouble: string | undefined;
+  /** When its key was last looked at because a link was refused. */
+  lookedAtMs: number | undefined;
+}
+
+export interface LinkPeer {
+  readonly name: string;
+  readonly isOpen: boolean;
+  readonly downSinceMs: number;
+  /** Why it is not connected, and what to do. */
+  readonly trouble: string;
 }
 
 export class SyncLinks {
@@ -96,18 +109,20 @@ export class SyncLinks {
         looking: undefined,
         isMissing: false,
         isAlias: false,
-        problem: undefined,
+        trouble: undefined,
+        lookedAtMs: undefined,
       }));
     for (const peer of this.#peers) if (peer.isDialled) this.#dial(peer);
   }
 
-  /** The other trackers, and since when there was no socket to each. */
-  peers(): readonly { name: string; isOpen: boolean; downSinceMs: number }[] {
+  /** The other trackers, and since when, and why, there was no socket to each. */
+  peers(): readonly LinkPeer[] {
     const others = this.#peers.filter(({ isAlias }) => !isAlias);
-    return others.map(({ name, socket, downSinceMs }) => ({
+    return others.map(({ name, socket, downSinceMs, trouble, isDialled }) => ({
       name,
       isOpen: socket !== undefined,
       downSinceMs,
+      trouble: trouble ?? waitingFor({ name }, isDialled),
     }));
   }
 
@@ -156,7 +171,17 @@ export class SyncLinks {
       );
     }
     this.#refused = fingerprint;
+    for (const peer of this.#peers) if (!unseen.includes(peer)) this.#lookAfterRefusal(peer);
     return false;
+  }
+
+  /** The refused key may be the new one of a tracker that connects here: dialling it tells, and `status` shows it. */
+  #lookAfterRefusal(peer: Peer): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (peer.isDialled || peer.isAlias || peer.socket !== undefined || this.#isClosed) return;
+    if (peer.lookedAtMs !== undefined && nowMs - peer.lookedAtMs < KEY_LOOK_INTERVAL_MS) return;
+    peer.lookedAtMs = nowMs;
+    void this.#look(peer);
   }
 
   /** Takes a link that another tracker dialled, and lets go of an older one from it. */
@@ -221,6 +246,10 @@ export class SyncLinks {
     socket.on("error", (error) => {
       problem ??= error;
     });
+    socket.once("unexpected-response", (_request, response) => {
+      problem ??= new LinkRefused(response.statusCode ?? 0);
+      socket.terminate();
+    });
     socket.once("close", () => this.#redial(peer));
     const pin = (tls: unknown): void => {
       try {
@@ -252,7 +281,7 @@ export class SyncLinks {
   #opened(peer: Peer, socket: WebSocket): void {
     const guard = this.#guardOf(peer, () => socket.terminate());
     peer.socket = socket;
-    peer.problem = undefined;
+    peer.trouble = undefined;
     socket.on(
       "error",
       guard("error", (error) => this.#note(peer, error)),
@@ -267,8 +296,10 @@ export class SyncLinks {
       for (const message of String(data).split("\n")) receiver.message(message);
     };
     socket.on("message", guard("message", take));
-    const closed = (_code: number, reason: Buffer): void =>
+    const closed = (_code: number, reason: Buffer): void => {
+      if (reason.length > 0) peer.trouble ??= linkClosed(peer.name, String(reason));
       receiver.closed(reason.length > 0 ? String(reason) : "the connection is gone");
+    };
     socket.once("close", guard("end", closed));
   }
 
@@ -359,11 +390,15 @@ export class SyncLinks {
   }
 
   #note(peer: Peer, error: unknown): void {
-    const problem = error instanceof Error ? error.message : String(error);
-    if (problem === peer.problem) return;
-    peer.problem = problem;
-    const isGrave = error instanceof MiniTorrentError;
-    this.#options.log[isGrave ? "error" : "info"]({ tracker: peer.name, err: error }, "tracker not reached");
+    const ownFingerprint = fingerprintOfPem(this.#options.identity.certificatePem);
+    const trouble = linkTrouble(error, { name: peer.name, ownFingerprint });
+    if (trouble === peer.trouble) return;
+    peer.trouble = trouble;
+    const isGrave = error instanceof MiniTorrentError || error instanceof LinkRefused;
+    this.#options.log[isGrave ? "error" : "info"](
+      { tracker: peer.name, reason: trouble },
+      "tracker not reached",
+    );
   }
 }
 

@@ -104,6 +104,12 @@ export interface TrackerLinkStatus {
   readonly sinceMs: number;
 }
 
+/** A link as its operator sees it; `/health`, which answers anybody, leaves the trouble out. */
+export interface TrackerLinkReport extends TrackerLinkStatus {
+  /** Why it is disconnected and what to do about it; undefined otherwise. */
+  readonly trouble: string | undefined;
+}
+
 export interface TrackerStatus {
   readonly address: string;
   readonly fingerprint: string;
@@ -118,7 +124,7 @@ export interface TrackerStatus {
   readonly digest: string;
   readonly isServing: boolean;
   readonly cannotWrite: WriteBlock | undefined;
-  readonly links: readonly TrackerLinkStatus[];
+  readonly links: readonly TrackerLinkReport[];
 }
 
 export class Tracker {
@@ -320,7 +326,7 @@ export class Tracker {
       digest: this.#registry.digest(),
       isServing: this.#isServing,
       cannotWrite: this.#writeBlocks.current,
-      links: this.#linkStatus(),
+      links: this.#linkReport(),
     };
   }
 
@@ -639,6 +645,15 @@ export class Tracker {
             sinceMs: this.#wallMs(link.since),
           };
     });
+  }
+
+  #linkReport(): TrackerLinkReport[] {
+    const peers = this.#links?.peers() ?? [];
+    return this.#linkStatus().map((link) => ({
+      ...link,
+      trouble:
+        link.state === "disconnected" ? peers.find(({ name }) => name === link.address)?.trouble : undefined,
+    }));
   }
 
   #health(): unknown {

@@ -1,10 +1,11 @@
 // The client as a person meets it: typed at in a real terminal, and looked at.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../../harness/processes.ts";
 import { withoutTmux } from "../../harness/requirements.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
 
@@ -137,4 +138,48 @@ test("a client that was stopped by Ctrl-Z hears its keys again after fg, and no 
   await terminal.shows(/bash\S+ *$/m);
   terminal.type("exit", "Enter");
   await terminal.ends();
+});
+
+test("a tracker's console shows log lines as words above what is typed, which stays", {
+  skip: withoutTmux(),
+}, async () => {
+  await using scene = await Scene.open(0);
+  const [own, other] = await freePorts(2);
+  writeFileSync(scene.trackerInfo, `127.0.0.1:${own}\n127.0.0.1:${other}\n`);
+  const program = join(ROOT, "tracker");
+  const command = `${program} ${scene.trackerInfo} 2 --data-dir ${scene.path("two")}; echo ended with $? >${scene.path("end")}`;
+  using terminal = new Terminal(scene.path("tmux"), command);
+  await terminal.shows(/tracker 2>/);
+  terminal.type("stat");
+  await scene.startTracker(1);
+  const connected = await terminal.shows(/INFO {2}tracker connected/);
+  assert.match(connected, /^\d\d:\d\d:\d\d INFO {2}tracker connected/m);
+  assert.match(connected, /^tracker 2> stat\s*$/m);
+  assert.doesNotMatch(connected, /"level"|"time"/);
+  await scene.trackers[0]?.kill();
+  await terminal.shows(/link to tracker closed/);
+  rmSync(scene.path("tracker-1"), { recursive: true });
+  await scene.startTracker(1);
+  const changed = await terminal.shows(/ERROR tracker not reached/);
+  assert.doesNotMatch(changed, /^ *at /m, "a stack was shown");
+  terminal.type("us", "Enter");
+  await terminal.shows(/disconnected.*it was.*before: somebody may be in.*trust anew/s);
+  terminal.type("quit", "Enter");
+  await terminal.ends();
+  assert.equal(readFileSync(scene.path("end"), "utf8"), "ended with 0\n");
+});
+
+test("a tracker whose stderr is a file logs JSON there while a person types", {
+  skip: withoutTmux(),
+}, async () => {
+  await using scene = await Scene.open(0);
+  const [own] = await freePorts(1);
+  writeFileSync(scene.trackerInfo, `127.0.0.1:${own}\n`);
+  const command = `${join(ROOT, "tracker")} ${scene.trackerInfo} 1 --data-dir ${scene.path("one")} 2>${scene.path("log")}`;
+  using terminal = new Terminal(scene.path("tmux"), command);
+  await terminal.shows(/tracker 1>/);
+  terminal.type("", "C-c");
+  await terminal.ends();
+  const [line = ""] = readFileSync(scene.path("log"), "utf8").split("\n");
+  assert.equal((JSON.parse(line) as { msg: string }).msg, "tracker listens");
 });

@@ -31,7 +31,7 @@ test("lines go to a file whose folder is made, in their order", async (t) => {
 
 test("a file that has become too long is set aside, and only one of them is kept", async (t) => {
   const path = join(folder(t), "client.log");
-  const stream = new LogStream(path, 1_000);
+  const stream = new LogStream(path, { maxFileBytes: 1_000 });
   for (let line = 0; line < 100; line++) {
     const text = `${line} ${"x".repeat(100)}\n`;
     stream.write(text);

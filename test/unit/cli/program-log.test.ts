@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { programLog } from "../../../src/cli/program-log.ts";
 
 const INTERVAL_MS = 60_000;
@@ -40,4 +41,23 @@ test("so many sentences that a stranger must have made them are counted together
   const { log, lines } = logTo(t);
   for (let sentence = 0; sentence < 50_000; sentence++) log.error(new Error(`made up ${sentence}`));
   assert.ok(lines.length <= 1_005, `${lines.length} lines`);
+});
+
+test("a stack is logged of a bug, and of nothing that was foreseen", (t) => {
+  const { log, lines } = logTo(t);
+  const changed = new MiniTorrentError("TRACKER_KEY_CHANGED", "Another key.", { cause: new Error("why") });
+  log.error({ err: changed }, "foreseen");
+  log.error(
+    { err: Object.assign(new Error("refused"), { code: "ECONNREFUSED", syscall: "connect" }) },
+    "system",
+  );
+  log.child({ part: "door" }).error({ err: new TypeError("a bug") }, "bug");
+  log.error({ err: "no error" }, "text");
+  const errors = lines.map(({ err }) => err as Record<string, unknown>);
+  assert.deepEqual(errors.slice(0, 2), [
+    { type: "MiniTorrentError", message: "Another key.: why", code: "TRACKER_KEY_CHANGED" },
+    { type: "Error", message: "refused", code: "ECONNREFUSED" },
+  ]);
+  assert.match(String(errors[2]?.stack), /program-log\.test/);
+  assert.equal(errors[3], "no error");
 });

@@ -21,13 +21,18 @@ const status: TrackerStatus = {
   isServing: true,
   cannotWrite: undefined,
   links: [
-    { address: "127.0.0.1:9002", state: "connected", lagRecords: 1, lagSeconds: 0, sinceMs: STARTED_AT },
+    {
+      ...{ address: "127.0.0.1:9002", state: "connected", lagRecords: 1, lagSeconds: 0 },
+      ...{ sinceMs: STARTED_AT, trouble: undefined },
+    },
     {
       address: "127.0.0.1:9003",
       state: "disconnected",
       lagRecords: undefined,
       lagSeconds: 3723,
       sinceMs: STARTED_AT,
+      trouble:
+        "Nothing listens at 127.0.0.1:9003: start that tracker, or correct its line in tracker_info.txt.",
     },
   ],
 };
@@ -120,6 +125,12 @@ describe("renderTrackerStatus", () => {
       "LINK TO         STATE            LACKS  BEHIND FOR  SINCE",
       "127.0.0.1:9002  connected     1 record              2026-01-31 18:05",
       "127.0.0.1:9003  disconnected               1:02:03  2026-01-31 18:05",
+      "",
+      "Nothing listens at 127.0.0.1:9003: start that tracker, or correct its line in tracker_info.txt.",
+    ]);
+    assert.deepEqual(renderTrackerStatus(status, STARTED_AT, { ...view, columns: 50 }).slice(-2), [
+      "Nothing listens at 127.0.0.1:9003: start that",
+      "tracker, or correct its line in tracker_info.txt.",
     ]);
     assert.equal(
       renderTrackerStatus({ ...status, links: [] }, STARTED_AT, view).at(-1),

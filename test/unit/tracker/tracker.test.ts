@@ -461,9 +461,9 @@ test("nobody without a tracker's key gets a link, and no client without a certif
   assert.equal(await answerTo(address.port, "/elsewhere", device), 404);
 });
 
-test("a tracker whose key changed gets no link until its line pins the new one", async (t) => {
+test("a tracker whose key changed gets no link until its line pins the new one, and both say why", async (t) => {
   const net = await trackers(t, 2);
-  await net.start(1);
+  const one = await net.start(1);
   const { fingerprint } = await net.start(2);
   await net.connected();
   await net.stop(2);
@@ -478,10 +478,28 @@ test("a tracker whose key changed gets no link until its line pins the new one",
   };
   assert.equal(await answerTo(first.port, "/sync", identity), 403);
   assert.equal(isConnected(two), false);
+  const troubleOf = (tracker: Tracker): string => tracker.status().links[0]?.trouble ?? "";
+  await until(() => troubleOf(one).includes(`add 'sha256:${two.fingerprint}' to its line`));
+  assert.match(troubleOf(two), /refuses this tracker's key.*restart/s);
+  assert.ok(troubleOf(two).includes(two.fingerprint), "it does not say which key the other one has to get");
+  for (const { port } of net.addresses)
+    assert.doesNotMatch(await read({ host: "127.0.0.1", port }, "/health"), /trouble|restart/);
   await net.stop(1);
   net.addresses[1] = { ...second, fingerprint: two.fingerprint };
   await net.start(1);
   await net.connected();
+});
+
+test("a tracker says of each one that is not connected what to do", async (t) => {
+  const net = await trackers(t, 2);
+  const two = await net.start(2);
+  const troubleOf = (tracker: Tracker): string | undefined => tracker.status().links[0]?.trouble;
+  await until(() => /Nothing listens at .*: start that tracker/.test(troubleOf(two) ?? ""));
+  const one = await net.start(1);
+  await net.connected();
+  assert.deepEqual([troubleOf(one), troubleOf(two)], [undefined, undefined]);
+  await net.stop(2);
+  await until(() => /connects to this tracker and has not done so: start it/.test(troubleOf(one) ?? ""));
 });
 
 test("a tracker on a name listens on one address of it, where connections are counted", async (t) => {

@@ -11,6 +11,8 @@ const QUEUE_MS = 50;
 /** The back door: how an observer reaches hosts that are cut off from each other. */
 const BACK_SUBNET = "198.51.100";
 const OBSERVER_NUMBER = 254;
+/** Between a host's first address and its next. */
+const READDRESSED_OFFSET = 100;
 
 export class Network implements Disposable {
   readonly name: string;
@@ -46,6 +48,15 @@ export class Network implements Disposable {
       );
     shape(this.#hosts[number - 1] ?? "", "eth0", sendMegabits);
     shape(this.name, `port${number}`, receiveMegabits);
+  }
+
+  /** Gives the host with that number, from 1, another address in place of its own, as a network that it moves to does. */
+  readdress(number: number): string {
+    const namespace = this.#hosts[number - 1] ?? "";
+    const address = `${SUBNET}.${number + READDRESSED_OFFSET}`;
+    inNamespace(namespace, "ip", "addr", "del", `${SUBNET}.${number}/24`, "dev", "eth0");
+    inNamespace(namespace, "ip", "addr", "add", `${address}/24`, "dev", "eth0");
+    return address;
   }
 
   /** Pulls the cable of the host with that number, from 1: nothing gets in or out, and nobody is told. */

@@ -78,6 +78,11 @@ export function canonicalHost(host: string): string {
   return bytes.join(".");
 }
 
+/** An address as node:net reports it, without what only the socket's own form adds: IPv4 on an IPv6 socket is IPv4. */
+export function plainHost(host: string): string {
+  return host.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}
+
 /**
  * Who an address belongs to when attempts are counted: IPv4 as it is, of IPv6 the first 64 bits, since whoever has one
  * such address has all of them (RFC 6177).

@@ -32,6 +32,7 @@ import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
+import { OwnAddresses } from "./own-addresses.ts";
 import { peerStatuses } from "./peer-status.ts";
 import type { Profile } from "./profile.ts";
 import { type ActiveTorrent, Session } from "./session.ts";
@@ -76,6 +77,7 @@ export class Client {
   readonly #bandwidth: Bandwidth;
   readonly #login: Login;
   readonly #link: TrackerLink;
+  readonly #ownAddresses: OwnAddresses;
 
   /**
    * Listens for peers, and starts to look for a tracker behind.
@@ -153,6 +155,13 @@ export class Client {
       onFirstTrust: (tracker, fingerprint) => onEvent({ type: "tracker-trusted", tracker, fingerprint }),
       onUnreachable: (reason) => onEvent({ type: "trackers-unreachable", reason }),
       onClockWrong: (reason) => onEvent({ type: "clock-wrong", reason }),
+    });
+    this.#ownAddresses = new OwnAddresses({
+      onChange: (change) => {
+        log.info({ lost: [...change.lost], gained: [...change.gained] }, "this machine's addresses changed");
+        this.#session.ownAddressesChanged(change);
+        this.#link.ownAddressesChanged(change);
+      },
     });
   }
 
@@ -431,6 +440,7 @@ export class Client {
 
   /** Saves what a restart needs, closes everything. Who is logged in is logged out only by `logout`. */
   async close(): Promise<void> {
+    this.#ownAddresses.close();
     if (this.#login.account !== undefined) await this.#login.end();
     await this.#link.close();
     await this.#session.close();

@@ -1,8 +1,8 @@
 // Who to be connected to in one torrent: dials the members that trackers name, keeps one connection a device, tries
-// again with growing pauses. Trackers name a random sample of a large swarm each time; the peers named are remembered for
-// a while. It opens sockets through `dial` and hands them on; it never reads them.
+// again with growing pauses, and replaces a connection over which nothing comes any more. Trackers name a random sample of a
+// large swarm each time; the peers named are remembered for a while. It opens sockets through `dial` and hands them on; it never reads them.
 import type { Logger } from "pino";
-import { formatAddress } from "../api/addresses.ts";
+import { type Address, formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, type ErrorCode } from "../api/errors.ts";
 import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
 import type { Farewell } from "../wire/farewell.ts";
@@ -34,6 +34,23 @@ const LASTING_MS = 10_000;
 const MAX_KNOWN = 400;
 /** A peer of a large swarm that was not named for this long is forgotten: three of PeerSearch's longest pauses. */
 const FORGET_AFTER_MS = 180_000;
+/**
+ * A connection that owes blocks and has not brought a byte for so long gets a second one dialled beside it, which takes its place
+ * once it stands: a path that is dead, such as after a change of address, says nothing, and TCP would retry for a quarter of an
+ * hour. Long enough for TCP to repair a lost packet three times over (RFC 6298: 1, 2 s); a peer whose blocks have come with
+ * longer pauses is given those.
+ */
+const MUTE_MS = 5_000;
+/** The same, if trackers name another address for the device than the connection has. */
+const MUTE_AT_OLD_ADDRESS_MS = 1_000;
+/** A replacement that fell silent itself was no help: each further one within this time waits twice as long. */
+const REPLACED_OFTEN_MS = 300_000;
+const MAX_DOUBLINGS = 5;
+/**
+ * Both ends may dial each other at once, and then agree which connection stays. Past the time that a handshake takes
+ * (HANDSHAKE_TIMEOUT_MS) a second one means that the other end has lost the first.
+ */
+const DIALLED_AT_ONCE_MS = 10_000;
 /** Of two that could dial each other one waits this long for the other to do it: one handshake, not two. */
 const COURTESY_MS = 1_500;
 
@@ -44,6 +61,10 @@ export interface Connection {
   readonly userId: string;
   /** True if this side dialled. */
   readonly isDialled: boolean;
+  /** The other end's; the port is the one that it listens on only if this side dialled. */
+  readonly address: Address;
+  /** How long nothing has come, not even a part of a message. */
+  readonly silentMs: number;
   close(reason: string, farewell?: Farewell): void;
 }
 
@@ -68,7 +89,14 @@ interface Known {
   dialling: AbortController | undefined;
   lastFailure: { readonly code: ErrorCode; readonly message: string } | undefined;
   farewell: Farewell | undefined;
-  admittedAtMs: number;
+}
+
+/** A connection that stands. */
+interface Standing<C> {
+  readonly socket: C;
+  readonly sinceMs: number;
+  /** How often in a row a silent connection to the device was replaced. */
+  readonly replacements: number;
 }
 
 /** A peer named by a tracker, and the state of dialling it. */
@@ -97,6 +125,10 @@ export interface ConnectorOptions<C extends Connection> {
   readonly wants: (peer: PeerAddress) => boolean;
   /** Why `wants` says no; undefined if it says yes. Asked for people, and changes nothing. */
   readonly obstacleTo?: (peer: PeerAddress) => DialObstacle | undefined;
+  /** What the device owes us: see `Torrent.debtOf`. */
+  readonly debtOf: (
+    deviceId: string,
+  ) => { readonly unansweredMs: number; readonly patienceMs: number } | undefined;
   readonly dial: (peer: PeerAddress, signal: AbortSignal) => Promise<C>;
   /** A dialled connection that stands; the caller offers it to `admit`. */
   readonly onDialled: (socket: C) => void;
@@ -105,7 +137,7 @@ export interface ConnectorOptions<C extends Connection> {
 export class Connector<C extends Connection> {
   readonly #options: ConnectorOptions<C>;
   readonly #known = new Map<string, Known>();
-  readonly #connected = new Map<string, C>();
+  readonly #connected = new Map<string, Standing<C>>();
   /** True if the last list was a sample of a larger swarm. */
   #knowsSample = false;
   #isClosed = false;
@@ -159,8 +191,8 @@ export class Connector<C extends Connection> {
   }
 
   /** The connections that stand. */
-  connected(): Iterable<C> {
-    return this.#connected.values();
+  *connected(): Iterable<C> {
+    for (const { socket } of this.#connected.values()) yield socket;
   }
 
   /** A tracker reports a peer with the torrent, or a change of it. Dials it if it is time. */
@@ -194,23 +226,28 @@ export class Connector<C extends Connection> {
   }
 
   /**
-   * Takes a connection in, or refuses it as a second one to the same device. Both ends decide alike: what the lower
-   * device id dialled stays; of two in the same direction the newer one, since the older may be dead unnoticed.
+   * Takes a connection in, or refuses it as a second one to the same device. Both ends decide alike: of two that were dialled
+   * at once, from both ends, the one that the lower device id dialled stays; otherwise the newer one, since whoever dials
+   * has lost the older, which may be dead unnoticed here.
    */
   admit(socket: C): boolean {
     const { ownDeviceId } = this.#options;
     if (this.#isClosed || socket.deviceId === ownDeviceId) return false;
+    const nowMs = this.#options.nowMs();
     const present = this.#connected.get(socket.deviceId);
+    let replacements = 0;
     if (present !== undefined) {
       const isKept = (one: C) => one.isDialled === ownDeviceId < one.deviceId;
-      if (present.isDialled !== socket.isDialled && isKept(present)) return false;
-      present.close("another connection to the same device replaces this one");
+      const isAtOnce = nowMs - present.sinceMs < DIALLED_AT_ONCE_MS;
+      const isOther = present.socket.isDialled !== socket.isDialled;
+      if (isOther && isAtOnce && !this.#isMute(present) && isKept(present.socket)) return false;
+      if (nowMs - present.sinceMs < REPLACED_OFTEN_MS) replacements = present.replacements + 1;
+      present.socket.close("another connection to the same device replaces this one");
     } else if (this.#isMemberFull(socket.userId)) return false;
     else if (!socket.isDialled && this.#connected.size >= MAX_ADMITTED) return false;
-    this.#connected.set(socket.deviceId, socket);
+    this.#connected.set(socket.deviceId, { socket, sinceMs: nowMs, replacements });
     const known = this.#known.get(socket.deviceId);
     if (known !== undefined) {
-      known.admittedAtMs = this.#options.nowMs();
       known.lastFailure = undefined;
       known.farewell = undefined;
     }
@@ -226,19 +263,25 @@ export class Connector<C extends Connection> {
 
   /** That connection is gone; its device is dialled again after a pause. @param farewell why, as the other end said */
   gone(socket: C, farewell?: Farewell): void {
-    if (this.#connected.get(socket.deviceId) !== socket) return;
+    const standing = this.#connected.get(socket.deviceId);
+    if (standing?.socket !== socket) return;
     this.#connected.delete(socket.deviceId);
     const known = this.#known.get(socket.deviceId);
     if (known === undefined) return;
     known.farewell = farewell;
     known.lastFailure = { code: "PEER_REFUSED", message: "the connection ended." };
-    if (this.#options.nowMs() - known.admittedAtMs >= LASTING_MS) known.failures = 0;
+    if (this.#options.nowMs() - standing.sinceMs >= LASTING_MS) known.failures = 0;
     this.#putOff(known);
   }
 
   /** Closes the connections for which `isMeant` holds. */
   disconnect(isMeant: (socket: C) => boolean, reason: string): void {
-    for (const socket of [...this.#connected.values()]) if (isMeant(socket)) socket.close(reason);
+    for (const { socket } of [...this.#connected.values()]) if (isMeant(socket)) socket.close(reason);
+  }
+
+  /** This machine's addresses have changed: what failed before is tried at once, and dials that began before are begun anew. */
+  ownAddressChanged(): void {
+    for (const known of this.#known.values()) dialAnew(known);
   }
 
   /** Dials who is due. */
@@ -249,9 +292,17 @@ export class Connector<C extends Connection> {
     for (const known of this.#known.values()) if (known.dialling !== undefined) dialling++;
     let places: Map<string, number> | undefined;
     for (const [deviceId, known] of this.#known) {
-      if (dialling >= MAX_DIALS || this.#connected.size + dialling >= MAX_CONNECTIONS) return;
-      if (known.dialling !== undefined || known.nextDialAtMs > nowMs || this.#connected.has(deviceId))
+      if (dialling >= MAX_DIALS) return;
+      if (known.dialling !== undefined || known.nextDialAtMs > nowMs) continue;
+      const standing = this.#connected.get(deviceId);
+      if (standing !== undefined) {
+        if (!this.#isMute(standing) || !this.#options.wants(known.address)) continue;
+        // It takes the place of one that stands, so there is room for it.
+        dialling++;
+        void this.#dial(known);
         continue;
+      }
+      if (this.#connected.size + dialling >= MAX_CONNECTIONS) continue;
       if (!this.#options.wants(known.address)) continue;
       places ??= this.#placesOfMembers();
       const { userId } = known.address;
@@ -267,12 +318,24 @@ export class Connector<C extends Connection> {
     this.#isClosed = true;
     for (const known of this.#known.values()) known.dialling?.abort();
     this.#known.clear();
-    for (const socket of [...this.#connected.values()]) socket.close(reason, farewell);
+    for (const { socket } of [...this.#connected.values()]) socket.close(reason, farewell);
+  }
+
+  /** Nothing comes over the connection any more, although something is owed. */
+  #isMute({ socket, replacements }: Standing<C>): boolean {
+    const { silentMs, deviceId } = socket;
+    if (silentMs < MUTE_AT_OLD_ADDRESS_MS || this.#options.isComplete()) return false;
+    const debt = this.#options.debtOf(deviceId);
+    if (debt === undefined) return false;
+    const muteMs = Math.min(silentMs, debt.unansweredMs);
+    const known = this.#known.get(deviceId)?.address;
+    if (known !== undefined && !isAt(socket, known)) return muteMs >= MUTE_AT_OLD_ADDRESS_MS;
+    return muteMs >= Math.max(MUTE_MS, debt.patienceMs) * 2 ** Math.min(replacements, MAX_DOUBLINGS);
   }
 
   #isMemberFull(userId: string): boolean {
     let count = 0;
-    for (const socket of this.#connected.values()) if (socket.userId === userId) count++;
+    for (const { socket } of this.#connected.values()) if (socket.userId === userId) count++;
     return count >= MAX_CONNECTIONS_OF_MEMBER;
   }
 
@@ -280,7 +343,7 @@ export class Connector<C extends Connection> {
   #placesOfMembers(): Map<string, number> {
     const places = new Map<string, number>();
     const count = (userId: string) => places.set(userId, (places.get(userId) ?? 0) + 1);
-    for (const { userId } of this.#connected.values()) count(userId);
+    for (const { socket } of this.#connected.values()) count(socket.userId);
     for (const [deviceId, { address, dialling }] of this.#known) {
       if (dialling !== undefined && !this.#connected.has(deviceId)) count(address.userId);
     }
@@ -301,7 +364,8 @@ export class Connector<C extends Connection> {
       known.namedAtMs = namedAtMs;
       const hasMoved = known.address.host !== address.host || known.address.port !== address.port;
       known.address = address;
-      if (hasMoved) known.nextDialAtMs = 0;
+      if (!hasMoved) return;
+      dialAnew(known);
       return;
     }
     if (this.#knownCountOf(address.userId) >= MAX_KNOWN_OF_MEMBER) return;
@@ -315,7 +379,6 @@ export class Connector<C extends Connection> {
       dialling: undefined,
       lastFailure: undefined,
       farewell: undefined,
-      admittedAtMs: namedAtMs,
     });
   }
 
@@ -341,21 +404,31 @@ export class Connector<C extends Connection> {
     try {
       const socket = await this.#options.dial(known.address, controller.signal);
       known.lastFailure = undefined;
-      if (controller.signal.aborted) socket.close("not needed any more");
+      if (controller.signal.aborted) {
+        socket.close("not needed any more");
+        return;
+      }
+      const isAnother = socket.deviceId !== known.address.deviceId;
+      if (isAnother) this.#failed(known, "PEER_REFUSED", "another device answers at that address.");
+      if (isAnother && this.#connected.has(socket.deviceId)) socket.close("connected already");
       else this.#options.onDialled(socket);
     } catch (error) {
       if (controller.signal.aborted) return;
       const { code, message } = asMiniTorrentError(error);
-      known.lastFailure = { code, message };
-      known.farewell = undefined;
-      this.#options.log.debug(
-        { peer: formatAddress(known.address), user: known.address.userId, reason: message },
-        "peer not reached",
-      );
-      this.#putOff(known);
+      this.#failed(known, code, message);
     } finally {
-      known.dialling = undefined;
+      if (known.dialling === controller) known.dialling = undefined;
     }
+  }
+
+  #failed(known: Known, code: ErrorCode, message: string): void {
+    known.lastFailure = { code, message };
+    known.farewell = undefined;
+    this.#options.log.debug(
+      { peer: formatAddress(known.address), user: known.address.userId, reason: message },
+      "peer not reached",
+    );
+    this.#putOff(known);
   }
 
   #putOff(known: Known): void {
@@ -365,4 +438,17 @@ export class Connector<C extends Connection> {
     known.failures++;
     known.nextDialAtMs = this.#options.nowMs() + pauseMs;
   }
+}
+
+/** What was learnt of reaching it is out of date. */
+function dialAnew(known: Known): void {
+  known.dialling?.abort();
+  known.dialling = undefined;
+  known.failures = 0;
+  known.nextDialAtMs = 0;
+}
+
+/** The connection goes to that address, as far as this side can tell. */
+function isAt({ isDialled, address }: Connection, { host, port }: Address): boolean {
+  return address.host === host && (!isDialled || address.port === port);
 }

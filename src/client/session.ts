@@ -17,6 +17,7 @@ import type { Farewell } from "../wire/farewell.ts";
 import { makePeerId, PEER_ID_RANDOM_BYTES } from "../wire/handshake.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import { Connector, type DialObstacle } from "./connector.ts";
+import type { AddressChange } from "./own-addresses.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
 const TICK_MS = 100;
@@ -114,6 +115,7 @@ export class Session {
       isComplete: () => torrent.have.isComplete,
       wants: (peer) => this.#isUseful(active, peer),
       obstacleTo: (peer) => this.#obstacleTo(active, peer),
+      debtOf: (deviceId) => torrent.debtOf(deviceId),
       dial: (peer, signal) => this.#dial(active, peer, signal),
       onDialled: (socket) => this.connected(socket),
     });
@@ -157,6 +159,14 @@ export class Session {
 
   peerOffline(infoHash: string, deviceId: string): void {
     this.#active.get(infoHash)?.connector.peerOffline(deviceId);
+  }
+
+  /** This machine's addresses have changed: connections from lost ones are dead. */
+  ownAddressesChanged({ lost }: AddressChange): void {
+    for (const { connector } of this.#active.values()) {
+      connector.disconnect(({ localHost }) => lost.has(localHost), "this machine has that address no longer");
+      connector.ownAddressChanged();
+    }
   }
 
   /** A membership ended: whoever is connected by it is dropped, in every torrent of the group. */

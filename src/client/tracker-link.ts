@@ -11,6 +11,7 @@ import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";
+import type { AddressChange } from "./own-addresses.ts";
 import { findTracker } from "./tracker-search.ts";
 import { openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
 import { aheadOfTrackerMs, clockWarning, type TrackerTime } from "./tracker-time.ts";
@@ -142,6 +143,14 @@ export class TrackerLink {
       this.#log.info({ err: error, tracker: connection.tracker }, "tracker not prepared; the next one");
       this.#lose(connection);
       await this.#connection();
+    }
+  }
+
+  /** This machine's addresses have changed: a connection from one that is lost is dead. */
+  ownAddressesChanged({ lost }: AddressChange): void {
+    const state = this.#state;
+    if (state.status === "connected" && lost.has(state.connection.socket.localHost)) {
+      this.#lose(state.connection);
     }
   }
 

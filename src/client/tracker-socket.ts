@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { connect, type TLSSocket } from "node:tls";
 import type { Logger } from "pino";
 import { WebSocket } from "ws";
-import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
+import { canonicalHost, formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
@@ -38,6 +38,8 @@ export interface TrackerSocket {
   readonly time: TrackerTime | undefined;
   /** SHA-256 of the tracker's certificate. */
   readonly fingerprint: string;
+  /** The address of this machine that the connection uses. */
+  readonly localHost: string;
   close(): void;
 }
 
@@ -52,6 +54,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
   return new Promise((resolve, reject) => {
     let failure: unknown;
     let fingerprint = "";
+    let localHost = "";
     let isOpen = false;
     let isClosed = false;
     const socket = new WebSocket(`wss://${address}/api`, {
@@ -59,8 +62,9 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       perMessageDeflate: false,
       createConnection: () => {
         const failed = (error: unknown) => (failure ??= error);
-        return dialPinned(options, failed, (shown) => {
+        return dialPinned(options, failed, (shown, host) => {
           fingerprint = shown;
+          localHost = host;
         });
       },
     });
@@ -130,6 +134,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
           return isClosed;
         },
         fingerprint,
+        localHost,
         close,
       });
     };
@@ -155,7 +160,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
 function dialPinned(
   options: TrackerSocketOptions,
   failed: (error: unknown) => void,
-  accepted: (fingerprint: string) => void,
+  accepted: (fingerprint: string, localHost: string) => void,
 ): TLSSocket {
   const { tracker, identity, trust, localAddress } = options;
   const socket = connect({
@@ -175,7 +180,7 @@ function dialPinned(
     try {
       const fingerprint = fingerprintOf(socket.getPeerCertificate().raw);
       trust.check(tracker, fingerprint);
-      accepted(fingerprint);
+      accepted(fingerprint, canonicalHost(socket.localAddress ?? ""));
     } catch (error) {
       failed(error);
       socket.destroy();

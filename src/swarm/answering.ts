@@ -58,8 +58,13 @@ export class Answering {
     return this.#silentSeconds > 0 ? `silent for ${this.#silentSeconds} s` : this.#stall;
   }
 
+  /** How long it has owed an answer without giving any; 0 while it owes none. */
+  get unansweredMs(): number {
+    return this.#unansweredSinceMs === undefined ? 0 : this.#clock() - this.#unansweredSinceMs;
+  }
+
   get #silentSeconds(): number {
-    const silentMs = this.#clock() - (this.#unansweredSinceMs ?? this.#clock());
+    const silentMs = this.unansweredMs;
     return silentMs < SILENT_MS ? 0 : Math.floor(silentMs / 1000);
   }
 }

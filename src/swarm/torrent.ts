@@ -285,6 +285,14 @@ export class Torrent {
     return [...here, ...gone];
   }
 
+  /** How long that device has owed us an answer to a request, and how long its habits explain; undefined while it owes none. */
+  debtOf(deviceId: string): { readonly unansweredMs: number; readonly patienceMs: number } | undefined {
+    const peer = this.#peers.find(({ identity }) => identity.deviceId === deviceId);
+    const unansweredMs = peer?.answering.unansweredMs ?? 0;
+    if (peer === undefined || unansweredMs === 0) return undefined;
+    return { unansweredMs, patienceMs: peer.window.timeoutMs };
+  }
+
   /** That device had everything when it was last connected: two who are complete need not call each other. */
   wasComplete(deviceId: string): boolean {
     return this.#acquaintances.wasComplete(deviceId);

@@ -11,7 +11,7 @@ import { TLSSocket } from "node:tls";
 import Fastify from "fastify";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
-import { type Address, formatAddress } from "../api/addresses.ts";
+import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, publicKeySpkiOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
@@ -167,7 +167,12 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
         if (!mayEnter) return refuse(socket, "503 Service Unavailable");
         // The request is not kept, since its headers alone take kilobytes.
         const tls = request.socket;
-        const arrival = { publicKeySpki, host: hostOf(tls), tls, onLogIn: () => settle(place) };
+        const arrival = {
+          publicKeySpki,
+          host: plainHost(tls.remoteAddress ?? ""),
+          tls,
+          onLogIn: () => settle(place),
+        };
         clients.webSockets.handleUpgrade(request, socket, head, (client) => clients.welcome(client, arrival));
         return;
       }
@@ -230,11 +235,6 @@ function usableKeyOf(certificate: X509Certificate): Uint8Array | undefined {
     if (error instanceof MiniTorrentError) return undefined;
     throw error;
   }
-}
-
-/** Where the connection comes from; an IPv4 address that came in by an IPv6 socket as what it is. */
-function hostOf({ remoteAddress }: Socket): string {
-  return (remoteAddress ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/, "");
 }
 
 /** Names a connection while it lasts. */

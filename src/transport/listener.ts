@@ -8,7 +8,7 @@ import {
   type Server as TlsServer,
 } from "node:tls";
 import type { Logger } from "pino";
-import { type Address, formatAddress } from "../api/addresses.ts";
+import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
@@ -219,7 +219,7 @@ export class Listener {
   }
 }
 
-/** IPv4 that came in on an IPv6 socket is shown as IPv4. Port 0 and no host when the connection is gone already. */
+/** Port 0 and no host when the connection is gone already. */
 function addressOf({ remoteAddress, remotePort }: Socket): Address {
-  return { host: (remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, ""), port: remotePort ?? 0 };
+  return { host: plainHost(remoteAddress ?? ""), port: remotePort ?? 0 };
 }

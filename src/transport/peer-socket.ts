@@ -2,7 +2,7 @@
 // listener, messages and blocks out in the order in which they were said. Decides nothing of the swarm.
 import type { TLSSocket } from "node:tls";
 import type { Logger } from "pino";
-import { type Address, formatAddress } from "../api/addresses.ts";
+import { type Address, canonicalHost, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
@@ -27,6 +27,11 @@ const SILENCE_TICKS = 8;
 const STALLED_TICKS = 2;
 /** How long a farewell may take to leave: a peer that still reads gets it in a round trip. */
 const FAREWELL_MS = 1_000;
+/**
+ * The kernel asks a quiet peer's kernel whether the connection is still there, and closes it after 10 + 5 · 2 s without an answer
+ * (tcp(7), SO_KEEPALIVE). The peer's program need not do anything for it, so a slow or busy one is not taken for gone.
+ */
+const KEEP_ALIVE = { idleMs: 10_000, intervalMs: 2_000, count: 5 };
 /** setTimeout takes no more than that. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -56,6 +61,8 @@ export class PeerSocket implements PeerLink {
   readonly supportsExtensions: boolean;
   /** What the peer calls itself, 20 bytes. */
   readonly peerId: Uint8Array;
+  /** The address of this machine that the connection uses. */
+  readonly localHost: string;
 
   readonly #socket: TLSSocket;
   readonly #intake: Intake;
@@ -71,6 +78,7 @@ export class PeerSocket implements PeerLink {
   #pieceCount = 0;
   #ticksSinceSent = 0;
   #ticksSinceReceived = 0;
+  #receivedAtMs = performance.now();
   #ticksInWrite = 0;
   /** Why it was closed, from the moment on that it is being closed. */
   #closeReason: string | undefined;
@@ -88,6 +96,8 @@ export class PeerSocket implements PeerLink {
     this.supportsFast = handshake.supportsFast;
     this.supportsExtensions = handshake.supportsExtensions;
     this.peerId = handshake.peerId;
+    this.localHost = canonicalHost(socket.localAddress ?? "");
+    socket.setKeepAlive(true, KEEP_ALIVE.idleMs, KEEP_ALIVE.intervalMs, KEEP_ALIVE.count);
     this.#socket = socket;
     this.#intake = intake;
     this.#log = log;
@@ -138,6 +148,7 @@ export class PeerSocket implements PeerLink {
     this.#decoder = decoder;
     const take = (chunk: Uint8Array, lengthBytes: number): void => {
       this.#ticksSinceReceived = 0;
+      this.#receivedAtMs = performance.now();
       if (this.#closeReason === undefined) decoder.push(chunk, 0, lengthBytes);
     };
     const begin = (): void => {
@@ -214,6 +225,11 @@ export class PeerSocket implements PeerLink {
 
   sendBlocks(frames: Uint8Array, sent: () => void): boolean {
     return this.#queue.sendBlocks(frames, sent);
+  }
+
+  /** How long nothing has come, not even a part of a message. */
+  get silentMs(): number {
+    return performance.now() - this.#receivedAtMs;
   }
 
   close(reason: string, farewell?: Farewell): void {

@@ -9,9 +9,17 @@ class Socket {
   readonly deviceId: string;
   readonly userId: string;
   readonly isDialled: boolean;
+  readonly address: { host: string; port: number };
+  silentMs = 0;
   closedFor: string | undefined;
 
-  constructor(deviceId: string, isDialled: boolean, userId = `user of ${deviceId}`) {
+  constructor(
+    deviceId: string,
+    isDialled: boolean,
+    userId = `user of ${deviceId}`,
+    address = { host: "127.0.0.1", port: 1 },
+  ) {
+    this.address = address;
     this.deviceId = deviceId;
     this.userId = userId;
     this.isDialled = isDialled;
@@ -24,7 +32,12 @@ class Socket {
 
 function connectorOf(
   ownDeviceId: string,
-  options: { fails?: boolean; isComplete?: boolean; wants?: (peer: PeerAddress) => boolean } = {},
+  options: {
+    fails?: boolean;
+    isComplete?: boolean;
+    wants?: (peer: PeerAddress) => boolean;
+    debt?: { unansweredMs: number; patienceMs: number };
+  } = {},
 ) {
   let nowMs = 0;
   const dialled: string[] = [];
@@ -34,10 +47,11 @@ function connectorOf(
     log: pino({ level: "silent" }),
     isComplete: () => options.isComplete ?? false,
     wants: options.wants ?? (() => true),
-    dial: async (peer) => {
-      dialled.push(peer.deviceId);
+    debtOf: () => options.debt,
+    dial: async ({ deviceId, userId, host, port }) => {
+      dialled.push(deviceId);
       if (options.fails) throw new Error("refused");
-      return new Socket(peer.deviceId, true, peer.userId);
+      return new Socket(deviceId, true, userId, { host, port });
     },
     onDialled: (socket) => connector.admit(socket),
   });
@@ -240,4 +254,148 @@ test("one member gets a few places, dialled or dialling, with however many devic
   for (let round = 0; round < 10; round++) await after(2_000);
   assert.equal(dialled.filter((deviceId) => deviceId.startsWith("named")).length, 4);
   assert.equal(dialled.filter((deviceId) => deviceId.startsWith("other")).length, 10);
+});
+
+const one = <T>(things: Iterable<T>): T => {
+  const [first] = things;
+  assert.ok(first !== undefined);
+  return first;
+};
+
+test("a connection that owes blocks and brings nothing for seconds is replaced, once another one stands", async () => {
+  const options = { fails: false, debt: { unansweredMs: 0, patienceMs: 3_000 } };
+  const { connector, dialled, after } = connectorOf("z", options);
+  connector.peerOnline(peer("a", true));
+  await after(60_000);
+  const first = one(connector.connected());
+  Object.assign(options.debt, { unansweredMs: 60_000 });
+  await after(100);
+  assert.equal(dialled.length, 1, "bytes come: a block is under way, however slow");
+  first.silentMs = 4_900;
+  await after(100);
+  assert.equal(dialled.length, 1);
+  first.silentMs = 5_000;
+  options.fails = true;
+  await after(100);
+  assert.deepEqual([dialled.length, first.closedFor], [2, undefined], "in vain: the old one stays");
+  options.fails = false;
+  await after(500);
+  assert.notEqual(first.closedFor, undefined);
+  connector.gone(first);
+  assert.notEqual(one(connector.connected()), first);
+});
+
+test("a silent connection is left alone while it owes nothing, or its habits explain the silence", async () => {
+  const options: { debt?: { unansweredMs: number; patienceMs: number } } = {};
+  const { connector, dialled, after } = connectorOf("z", options);
+  connector.peerOnline(peer("a", true));
+  await after(0);
+  const socket = one(connector.connected());
+  socket.silentMs = 50_000;
+  await after(50_000);
+  options.debt = { unansweredMs: 50_000, patienceMs: 60_000 };
+  await after(0);
+  assert.equal(dialled.length, 1);
+  options.debt = { unansweredMs: 50_000, patienceMs: 49_000 };
+  await after(0);
+  assert.equal(dialled.length, 2);
+});
+
+test("replacements that fall silent too are replaced with growing pauses", async () => {
+  const options = { debt: { unansweredMs: 0, patienceMs: 0 } };
+  const { connector, dialled, after } = connectorOf("z", options);
+  connector.peerOnline(peer("a", true));
+  await after(0);
+  const silences: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const socket = one(connector.connected());
+    const before = dialled.length;
+    while (dialled.length === before) {
+      socket.silentMs += 1_000;
+      options.debt.unansweredMs = socket.silentMs;
+      await after(1_000);
+    }
+    silences.push(socket.silentMs);
+  }
+  assert.deepEqual(silences, [5_000, 10_000, 20_000, 40_000, 80_000]);
+});
+
+test("a device that trackers name at another address is dialled there at once if nothing comes from the old one", async () => {
+  const options = { debt: { unansweredMs: 1_000, patienceMs: 30_000 } };
+  const { connector, dialled, after } = connectorOf("z", options);
+  connector.peerOnline(peer("a", true));
+  await after(0);
+  const socket = one(connector.connected());
+  connector.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
+  await after(0);
+  assert.equal(dialled.length, 1, "it gives, whatever trackers say");
+  socket.silentMs = 1_000;
+  connector.peerOffline("a");
+  connector.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
+  await after(0);
+  assert.equal(dialled.length, 2);
+  assert.equal(one(connector.connected()).address.host, "127.0.0.2");
+});
+
+test("a dial that is under way to the address that a device has left does not hold up the one to its new address", async () => {
+  const dialled: string[] = [];
+  const connector: Connector<Socket> = new Connector<Socket>({
+    ownDeviceId: "z",
+    nowMs: () => 0,
+    log: pino({ level: "silent" }),
+    isComplete: () => false,
+    wants: () => true,
+    debtOf: () => undefined,
+    dial: ({ host }, signal) => {
+      dialled.push(host);
+      return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    },
+    onDialled: () => assert.fail("nobody answers"),
+  });
+  connector.peerOnline(peer("a", true));
+  connector.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
+  connector.ownAddressChanged();
+  connector.tick();
+  await new Promise(setImmediate);
+  assert.deepEqual(dialled, ["127.0.0.1", "127.0.0.2", "127.0.0.2"]);
+  connector.close("over");
+});
+
+test("a second connection from the other end is taken later on, since that end has lost the first; not at once", async () => {
+  const { connector, after } = connectorOf("a", { wants: () => false });
+  const own = new Socket("b", true);
+  assert.ok(connector.admit(own));
+  assert.ok(!connector.admit(new Socket("b", false)));
+  await after(10_000);
+  const again = new Socket("b", false);
+  assert.ok(connector.admit(again));
+  assert.notEqual(own.closedFor, undefined);
+  assert.equal(one(connector.connected()), again);
+});
+
+test("where another device answers than trackers say, it is dialled again with growing pauses, and does not displace itself", async () => {
+  let nowMs = 0;
+  const made: Socket[] = [];
+  const connector: Connector<Socket> = new Connector<Socket>({
+    ownDeviceId: "z",
+    nowMs: () => nowMs,
+    log: pino({ level: "silent" }),
+    isComplete: () => false,
+    wants: () => true,
+    debtOf: () => undefined,
+    dial: async ({ userId }) => {
+      const socket = new Socket("its next device", true, userId);
+      made.push(socket);
+      return socket;
+    },
+    onDialled: (socket) => connector.admit(socket),
+  });
+  connector.peerOnline(peer("its last device", true));
+  for (; nowMs < 10_000; nowMs += 100) {
+    connector.tick();
+    await new Promise(setImmediate);
+  }
+  assert.equal(made.length, 5, "at 0, 0.5, 1.5, 3.5 and 7.5 s");
+  assert.equal(one(connector.connected()), made[0]);
+  assert.equal(made[0]?.closedFor, undefined);
 });

@@ -53,7 +53,7 @@ export const errorCodes = {
   CLOCK_WRONG: "This machine's clock differs too much from the tracker's for certificates to be valid.",
   PEER_REFUSED: "A peer was refused, or refused us.",
   MALFORMED_MESSAGE: "Something that came from the network is not of the form it must have.",
-  LIMIT_REACHED: "A limit that protects the tracker was reached.",
+  LIMIT_REACHED: "A limit was reached: of what protects the tracker, or of this system.",
   INTERNAL: "Something went wrong inside; the log says more.",
 } as const;
 

@@ -101,6 +101,7 @@ function describe(event: ClientEvent): Notice {
       };
     case "trackers-unreachable":
       return { tone: "bad", text: `No tracker answers: ${event.reason}` };
+    case "connections-taken":
     case "clock-wrong":
       return { tone: "bad", text: event.reason };
     case "session-ended":

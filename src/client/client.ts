@@ -26,6 +26,12 @@ import {
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
+import {
+  connectionsTaken,
+  type Descriptors,
+  descriptorLimit,
+  divideDescriptors,
+} from "../net/descriptors.ts";
 import { createStorageResources, type StorageResources } from "../storage/storage-resources.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
@@ -52,6 +58,8 @@ import type { WhyReport } from "./why.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
 const nothing = z.unknown();
+/** A limit of the system is met again and again; the user is told once in so long. */
+const CONNECTIONS_TAKEN_TOLD_EVERY_MS = 3_600_000;
 
 export interface ClientOptions {
   /** Where to listen for peers; port 0: any. */
@@ -82,17 +90,19 @@ export class Client {
   /**
    * Listens for peers, and starts to look for a tracker behind.
    *
-   * @throws MiniTorrentError ADDRESS_IN_USE, DISK_FAILED, INVALID_ARGUMENT (memory or limits too small)
+   * @throws MiniTorrentError ADDRESS_IN_USE, DISK_FAILED, INVALID_ARGUMENT (memory or limits too small), LIMIT_REACHED (too few
+   * files may be open)
    */
   static async open(options: ClientOptions): Promise<Client> {
     const bandwidth = new Bandwidth(() => performance.now());
     for (const direction of ["up", "down"] as const) bandwidth.limit(direction, options.limits?.[direction]);
-    const storage = createStorageResources(options.memoryBytes);
+    const descriptors = divideDescriptors(descriptorLimit());
+    const storage = createStorageResources(options.memoryBytes, descriptors.files);
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     // First, so that a failure leaves nothing running.
     const pins = new PinStore(join(options.dataDir, "trackers.sqlite"));
     try {
-      return await Client.#start(options, pins, bandwidth, storage);
+      return await Client.#start(options, pins, bandwidth, storage, descriptors);
     } catch (error) {
       pins.close();
       throw error;
@@ -104,13 +114,21 @@ export class Client {
     pins: PinStore,
     bandwidth: Bandwidth,
     storage: StorageResources,
+    descriptors: Descriptors,
   ): Promise<Client> {
+    let toldMs = Number.NEGATIVE_INFINITY;
     const identity = await createDeviceIdentity();
     let login: Login | undefined;
     const session = await Session.open({
       listen: options.listen,
       identity,
       bandwidth,
+      connections: descriptors.connections,
+      onConnectionsTaken: () => {
+        if (performance.now() - toldMs < CONNECTIONS_TAKEN_TOLD_EVERY_MS) return;
+        toldMs = performance.now();
+        options.onEvent({ type: "connections-taken", reason: connectionsTaken(descriptors) });
+      },
       log: options.log.child({ part: "session" }),
       credentials: (groupId) => login?.memberships.credentials(groupId),
       credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),

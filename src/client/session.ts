@@ -8,6 +8,7 @@ import type { PeerAddress } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { ConnectionPlaces, type Direction } from "../net/connection-places.ts";
 import { type PieceStorage, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
 import { dial } from "../transport/dialer.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
@@ -23,6 +24,14 @@ import type { AddressChange } from "./own-addresses.ts";
 const TICK_MS = 100;
 /** Torrents in which nothing happens are looked at once in so many ticks: somebody may share thousands that nobody asks for. */
 const TICKS_PER_ROUND = 10;
+/**
+ * When there are no places for connections, those over which nothing flows are closed for others: files whose peers have nothing
+ * must not keep the rest from theirs for good. A connection is given this long to be of use; what flows pauses for less.
+ */
+const USELESS_AFTER_MS = 10_000;
+const LOOK_FOR_USELESS_MS = 3_000;
+/** Of the places for those who come, how many are freed at once. */
+const FREED_FOR_ARRIVALS = 1 / 4;
 
 export interface ActiveTorrent {
   readonly groupId: string;
@@ -36,6 +45,10 @@ export interface SessionOptions {
   readonly identity: DeviceIdentity;
   readonly bandwidth: Bandwidth;
   readonly log: Logger;
+  /** Most connections to peers, in both directions together. */
+  readonly connections: number;
+  /** Somebody waits for a connection because all of these are taken. */
+  readonly onConnectionsTaken: () => void;
   /** This device's credentials for a group; undefined while it has none. */
   readonly credentials: (groupId: string) => GroupCredentials | undefined;
   /** Called before dialling when there are none: to fetch them behind. */
@@ -52,8 +65,19 @@ export class Session {
   readonly #peerId: Uint8Array;
   readonly #listener: Listener;
   readonly #ticking: NodeJS.Timeout;
+  readonly #places: ConnectionPlaces;
+  /** Connections that were dialled, or are being, by info-hash. */
+  readonly #dialled = new Map<string, number>();
+  readonly #connectedAtMs = new WeakMap<PeerSocket, number>();
+  #lookedForUselessMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(options: SessionOptions, peerId: Uint8Array, listener: Listener) {
+  private constructor(
+    options: SessionOptions,
+    peerId: Uint8Array,
+    listener: Listener,
+    places: ConnectionPlaces,
+  ) {
+    this.#places = places;
     this.#peerId = peerId;
     this.#options = options;
     this.#listener = listener;
@@ -64,7 +88,10 @@ export class Session {
   static async open(options: SessionOptions): Promise<Session> {
     let session: Session | undefined;
     const peerId = makePeerId(randomBytes(PEER_ID_RANDOM_BYTES));
+    const places = new ConnectionPlaces(options.connections, () => performance.now());
     const listener = await Listener.open({
+      places,
+      onNoPlace: () => session?.noPlace("in"),
       host: options.listen.host,
       port: options.listen.port,
       peerId,
@@ -72,7 +99,7 @@ export class Session {
       onConnection: (socket) => session?.connected(socket),
       log: options.log,
     });
-    session = new Session(options, peerId, listener);
+    session = new Session(options, peerId, listener, places);
     return session;
   }
 
@@ -113,7 +140,7 @@ export class Session {
       nowMs: () => performance.now(),
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,
-      wants: (peer) => this.#isUseful(active, peer),
+      wants: (peer) => this.#isUseful(active, peer) && this.#hasPlace(active),
       obstacleTo: (peer) => this.#obstacleTo(active, peer),
       debtOf: (deviceId) => torrent.debtOf(deviceId),
       dial: (peer, signal) => this.#dial(active, peer, signal),
@@ -206,6 +233,7 @@ export class Session {
       return;
     }
     this.#awake.add(active);
+    this.#connectedAtMs.set(socket, performance.now());
     const { torrent, connector, metainfo } = active;
     const { userId, deviceId, address } = socket;
     const listener = torrent.connect(
@@ -216,6 +244,19 @@ export class Session {
     socket.start(listener, metainfo.geometry.pieceCount, () => {
       connector.gone(socket, torrent.farewellOf(deviceId));
     });
+  }
+
+  /** There is no place for a connection of that direction. */
+  noPlace(direction: Direction): void {
+    this.#options.onConnectionsTaken();
+    const nowMs = performance.now();
+    if (nowMs - this.#lookedForUselessMs < LOOK_FOR_USELESS_MS) return;
+    this.#lookedForUselessMs = nowMs;
+    const { waitingCount, mostOfDirection } = this.#places;
+    const count = direction === "out" ? waitingCount : Math.ceil(mostOfDirection * FREED_FOR_ARRIVALS);
+    for (const socket of this.#uselessConnections(direction === "out", nowMs).slice(0, count)) {
+      socket.close("nothing flows over it, and its place is needed");
+    }
   }
 
   async close(): Promise<void> {
@@ -230,7 +271,18 @@ export class Session {
     if (credentials === undefined) {
       throw new MiniTorrentError("PEER_REFUSED", `There is no certificate for the group ${active.groupId}.`);
     }
+    if (!this.#places.take("out")) {
+      throw new MiniTorrentError("PEER_REFUSED", "There is no place for one more connection.");
+    }
+    this.#dialled.set(infoHash, (this.#dialled.get(infoHash) ?? 0) + 1);
+    const onClosed = (): void => {
+      this.#places.give("out");
+      const left = (this.#dialled.get(infoHash) ?? 0) - 1;
+      if (left > 0) this.#dialled.set(infoHash, left);
+      else this.#dialled.delete(infoHash);
+    };
     return dial({
+      onClosed,
       host: peer.host,
       port: peer.port,
       infoHash,
@@ -252,6 +304,35 @@ export class Session {
     if (torrent.have.isComplete && (peer.isSeed || torrent.wasComplete(peer.deviceId))) return "not-needed";
     if (torrent.bannedFor(peer.userId) !== undefined) return "banned";
     return this.#credentialsOf(active) === undefined ? "no-certificate" : undefined;
+  }
+
+  #hasPlace({ metainfo, connector }: ActiveTorrent): boolean {
+    const { infoHash } = metainfo;
+    if (connector.connectedCount > 0 || this.#dialled.has(infoHash)) return this.#places.hasForMore;
+    const hasPlace = this.#places.hasForFirst(infoHash);
+    if (!hasPlace) this.noPlace("out");
+    return hasPlace;
+  }
+
+  /** Connections over which nothing flows, those of members with many of them first. */
+  #uselessConnections(isDialled: boolean, nowMs: number): PeerSocket[] {
+    const ofMembers = new Map<string, PeerSocket[]>();
+    for (const { torrent, connector } of this.#active.values()) {
+      if (connector.connectedCount === 0) continue;
+      const useful = new Set<string>();
+      for (const peer of torrent.status().peers) {
+        const { deviceId, downloadBytesPerSecond, uploadBytesPerSecond, requestsOutstanding } = peer;
+        if (downloadBytesPerSecond + uploadBytesPerSecond + requestsOutstanding > 0) useful.add(deviceId);
+      }
+      for (const socket of connector.connected()) {
+        const isYoung = nowMs - (this.#connectedAtMs.get(socket) ?? nowMs) < USELESS_AFTER_MS;
+        if (socket.isDialled !== isDialled || isYoung || useful.has(socket.deviceId)) continue;
+        const ofMember = ofMembers.get(socket.userId) ?? [];
+        ofMember.push(socket);
+        ofMembers.set(socket.userId, ofMember);
+      }
+    }
+    return [...ofMembers.values()].sort((a, b) => b.length - a.length).flat();
   }
 
   #tick(): void {

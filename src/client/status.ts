@@ -233,6 +233,8 @@ export type ClientEvent =
   /** The first tracker ever used: only a person's comparison can tell whether its key is right. */
   | { readonly type: "tracker-trusted"; readonly tracker: string; readonly fingerprint: string }
   | { readonly type: "trackers-unreachable"; readonly reason: string }
+  /** All connections that the system allows are taken, and others wait. */
+  | { readonly type: "connections-taken"; readonly reason: string }
   /** This machine's clock differs too much from the tracker's. */
   | { readonly type: "clock-wrong"; readonly reason: string }
   | { readonly type: "session-ended"; readonly reason: string };

@@ -9,6 +9,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import { guardOf } from "../net/connection-guard.ts";
+import { descriptorProblem } from "../net/descriptors.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
 import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
 import { readTrackerTime, type TrackerTime } from "./tracker-time.ts";
@@ -191,7 +192,9 @@ function dialPinned(
 
 function asConnectFailure(address: string, failure: unknown): MiniTorrentError {
   if (failure instanceof MiniTorrentError) return failure;
-  const reason = failure instanceof Error ? failure.message || String(failure) : "the connection was closed";
+  const ofSystem = descriptorProblem(failure);
+  const said = failure instanceof Error ? failure.message || String(failure) : "the connection was closed";
+  const reason = ofSystem ?? said;
   return new MiniTorrentError("TRACKERS_UNREACHABLE", `The tracker ${address} does not answer: ${reason}.`, {
     cause: failure,
   });

@@ -1,10 +1,9 @@
 // What a refusal of the operating system means to a person: errno → code, what happened, where, and what to do.
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { descriptorProblem } from "../net/descriptors.ts";
 
 /** The worker's own code for a file that ended before it should. */
 export const SHORT_READ = "SHORT_READ";
-
-const OUT_OF_DESCRIPTORS = new Set(["EMFILE", "ENFILE"]);
 
 /** errno name (`ENOSPC`) of an error from Node, if it has one. */
 export function errnoOf(error: unknown): string | undefined {
@@ -14,7 +13,7 @@ export function errnoOf(error: unknown): string | undefined {
 /** True if this process, or the machine, may not have one more file or socket open. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const { cause } = error instanceof MiniTorrentError ? error : { cause: error };
-  return OUT_OF_DESCRIPTORS.has(errnoOf(cause) ?? "");
+  return descriptorProblem(cause) !== undefined;
 }
 
 /** For a file that is being written, named or made room for. An error that is ours already stays as it is. */
@@ -52,11 +51,10 @@ export function writeError(error: unknown, path: string): MiniTorrentError {
     case "ENXIO":
     case "ENODEV":
       return refuse("it is a socket or a device; choose another name");
-    case "EMFILE":
-    case "ENFILE":
-      return refuse("too many files are open; raise `ulimit -n`, then try again");
-    default:
-      return diskFailed(error, `write ${path}`);
+    default: {
+      const problem = descriptorProblem(error);
+      return problem === undefined ? diskFailed(error, `write ${path}`) : refuse(problem);
+    }
   }
 }
 
@@ -81,17 +79,17 @@ const READ_PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonl
     code: "FILE_UNREADABLE",
     remedy: "you may not read it: change the permissions of it or its folder",
   },
-  EMFILE: { code: "LIMIT_REACHED", remedy: "too many files are open: raise `ulimit -n`, then try again" },
-  ENFILE: {
-    code: "LIMIT_REACHED",
-    remedy: "the machine has too many files open: close programs, then try again",
-  },
   ESTALE: { code: "FILE_CHANGED", remedy: "its network file system replaced it meanwhile: try again" },
 };
 
+function descriptorsSpent(error: unknown): { readonly code: ErrorCode; readonly remedy: string } | undefined {
+  const remedy = descriptorProblem(error);
+  return remedy === undefined ? undefined : { code: "LIMIT_REACHED", remedy };
+}
+
 /** Why a path cannot be read, as the end of a sentence; undefined: not a problem that can be solved at the path. */
 export function readProblem(error: unknown): string | undefined {
-  return READ_PROBLEMS[errnoOf(error) ?? ""]?.remedy;
+  return READ_PROBLEMS[errnoOf(error) ?? ""]?.remedy ?? descriptorProblem(error);
 }
 
 /** For a file that is being read. An error that is ours already stays as it is. */
@@ -99,7 +97,7 @@ export function readError(error: unknown, path: string): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   const errno = errnoOf(error) ?? "";
   if (errno === SHORT_READ) return fileChanged(path, error);
-  const problem = READ_PROBLEMS[errno];
+  const problem = READ_PROBLEMS[errno] ?? descriptorsSpent(error);
   if (problem === undefined) return diskFailed(error, `read ${path}`);
   return new MiniTorrentError(problem.code, `${path} cannot be read: ${problem.remedy}.`, { cause: error });
 }

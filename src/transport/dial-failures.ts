@@ -1,5 +1,6 @@
 // Why a member could not be dialled, as half a sentence about the other end, from what the system or TLS says. Pure.
 import type { ErrorCode } from "../api/errors.ts";
+import { descriptorProblem } from "../net/descriptors.ts";
 
 export interface DialFailure {
   readonly code: ErrorCode;
@@ -19,10 +20,6 @@ const REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
   [/^(EACCES|EPERM)$/, "this machine's firewall refuses connections to that address."],
   [/^ETIMEDOUT$/, NO_ANSWER_IN_TIME],
   [/^(ECONNRESET|EPIPE)$/, "the connection was reset: by the other end, or by a firewall between."],
-  [
-    /^(EMFILE|ENFILE)$/,
-    "this machine has no free file descriptor: raise ulimit -n, then start the client again.",
-  ],
   [/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/, "another program listens there: the address is old."],
   [
     /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE/,
@@ -55,6 +52,8 @@ export function dialFailureOf(error: Error): DialFailure {
   const text = "code" in error ? String(error.code) : "";
   const ofTime = TIME_REASONS.find(([codes]) => codes.test(text));
   if (ofTime !== undefined) return { code: "CLOCK_WRONG", reason: ofTime[1] };
+  const ofDescriptors = descriptorProblem(error);
+  if (ofDescriptors !== undefined) return { code: "PEER_REFUSED", reason: `${ofDescriptors}.` };
   const known = REASONS.find(([codes]) => codes.test(text));
   if (known === undefined) return { code: "PEER_REFUSED", reason: error.message.trim() };
   const isOfSystem = /^E[A-Z]+$/.test(text);

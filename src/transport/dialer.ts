@@ -21,6 +21,8 @@ export interface DialOptions extends Address {
   /** This client's, 20 bytes. */
   readonly peerId: Uint8Array;
   readonly signal: AbortSignal;
+  /** Called once, when the socket is closed, whether it became a connection or not. */
+  readonly onClosed?: () => void;
   readonly log: Logger;
 }
 
@@ -30,7 +32,7 @@ export interface DialOptions extends Address {
  * @throws MiniTorrentError PEER_REFUSED with the reason, also when `signal` aborts, and after 10 s
  */
 export function dial(options: DialOptions): Promise<PeerSocket> {
-  const { host, port, infoHash, credentials, peerId, signal, log } = options;
+  const { host, port, infoHash, credentials, peerId, signal, log, onClosed = () => undefined } = options;
   const address = { host, port };
   return new Promise((resolve, reject) => {
     const refuse = (reason: string, cause?: unknown, code: ErrorCode = "PEER_REFUSED"): void => {
@@ -77,6 +79,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
       onread: readOptions(intake),
     };
     const socket = connect(connection);
+    socket.once("close", onClosed);
     // node:tls would take the certificate apart for checkServerIdentity, which looks at nothing: a tenth of a handshake.
     Reflect.set(socket, "getPeerCertificate", () => undefined);
     const timer = setTimeout(() => refuse(NO_ANSWER_IN_TIME), HANDSHAKE_TIMEOUT_MS);

@@ -12,6 +12,7 @@ import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
+import type { ConnectionPlaces } from "../net/connection-places.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
@@ -29,6 +30,9 @@ export interface ListenerOptions extends Address {
   readonly peerId: Uint8Array;
   /** The credentials for the group of that torrent (40 hex digits); undefined for one that this client has no part in. */
   readonly credentialsFor: (infoHash: string) => GroupCredentials | undefined;
+  readonly places: ConnectionPlaces;
+  /** A connection was refused for want of a place. */
+  readonly onNoPlace: () => void;
   /** A member has connected. The socket waits for `start`. */
   readonly onConnection: (socket: PeerSocket) => void;
   readonly log: Logger;
@@ -54,7 +58,8 @@ export class Listener {
   private constructor(options: ListenerOptions) {
     this.#options = options;
     this.#waiting = new WaitingRoom<Visitor>({
-      most: MAX_PENDING,
+      // Strangers leave half of the places to members.
+      most: Math.min(MAX_PENDING, Math.ceil(options.places.mostOfDirection / 2)),
       mostOfNetwork: MAX_PENDING_OF_NETWORK,
       leastWaitMs: 0,
       nowMs: () => performance.now(),
@@ -141,6 +146,14 @@ export class Listener {
       socket.destroy();
       return;
     }
+    const { places, onNoPlace, log } = this.#options;
+    if (!places.take("in")) {
+      log.debug({ address: formatAddress(address) }, "no place for a connection");
+      socket.destroy();
+      onNoPlace();
+      return;
+    }
+    socket.once("close", () => places.give("in"));
     const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS).unref();
     const key = formatAddress(address);
     const visitor = { socket, timer };

@@ -119,6 +119,7 @@ async function downloadOver(t: TestContext, bytesPerSecond: number) {
       bandwidth: new Bandwidth(() => performance.now()),
       credentials: () => credentials,
       credentialsMissing: () => assert.fail("there are credentials"),
+      ...{ connections: 100, onConnectionsTaken: () => assert.fail("there is room") },
     });
     t.after(() => session.close());
     const active = session.add({ groupId: "films", metainfo, have, storage, onEvent: () => undefined });

@@ -10,7 +10,7 @@ import type { GroupCredentials } from "../../../src/transport/group-credentials.
 import { Listener, type ListenerOptions } from "../../../src/transport/listener.ts";
 import { encodeHandshake } from "../../../src/wire/handshake.ts";
 import { RecordingListener } from "../wire/recording.ts";
-import { Alice, INFO_HASH, member, newPeerId, silent } from "./members.ts";
+import { Alice, INFO_HASH, member, newPeerId, roomy, silent } from "./members.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -206,6 +206,7 @@ describe("the door", () => {
   it("says ADDRESS_IN_USE for an address that is taken, or not this machine's", async () => {
     await using alice = await Alice.listen();
     const options = {
+      ...roomy(),
       peerId: newPeerId(),
       identity: await createDeviceIdentity(),
       credentialsFor: () => undefined,
@@ -327,6 +328,7 @@ describe("a fault of this client's own, in what one connection calls,", () => {
       const credentials = await member(authority, "alice");
       const arrivals: string[] = [];
       const options: ListenerOptions = {
+        ...roomy(),
         ...{
           identity: await createDeviceIdentity(),
           host: "127.0.0.1",

@@ -8,13 +8,18 @@ import {
   issueMemberCertificate,
 } from "../../../src/identity/certificates.ts";
 import { namesKeyOf } from "../../../src/identity/member-names.ts";
+import { ConnectionPlaces } from "../../../src/net/connection-places.ts";
 import { dial } from "../../../src/transport/dialer.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
-import { Listener } from "../../../src/transport/listener.ts";
+import { Listener, type ListenerOptions } from "../../../src/transport/listener.ts";
 import type { PeerSocket } from "../../../src/transport/peer-socket.ts";
 import { makePeerId } from "../../../src/wire/handshake.ts";
 
 export const INFO_HASH = "ab".repeat(20);
+/** Places for more connections than a test makes. */
+export function roomy(): Pick<ListenerOptions, "places" | "onNoPlace"> {
+  return { places: new ConnectionPlaces(2_000, () => performance.now()), onNoPlace: () => undefined };
+}
 export const silent = pino({ level: "silent" });
 
 export function newPeerId(): Uint8Array {
@@ -74,6 +79,7 @@ export class Alice implements AsyncDisposable {
     const arrivals: PromiseWithResolvers<PeerSocket>[] = [];
     const peerId = newPeerId();
     const listener = await Listener.open({
+      ...roomy(),
       host: "127.0.0.1",
       port: 0,
       peerId,

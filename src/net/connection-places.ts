@@ -1,0 +1,74 @@
+// Places for connections in a process that may have only so many: each direction gets a part that the other cannot take, so
+// that neither those who come nor those who are dialled keep all of them. Files take turns at the places to dial from.
+
+/** Of the places, the most for one direction. */
+const MOST_OF_DIRECTION = 3 / 4;
+/** Of the places for dialled connections, those for files that have none yet. */
+const SHARE_FOR_FIRST = 1 / 4;
+/** A file that has not asked for so long does not wait any more: it asks ten times a second, or once when nothing happens in it. */
+const WAITS_FOR_MS = 3_000;
+
+export type Direction = "in" | "out";
+
+export class ConnectionPlaces {
+  readonly #most: number;
+  readonly #mostOfDirection: number;
+  readonly #nowMs: () => number;
+  readonly #taken = { in: 0, out: 0 };
+  /** Files that wait for a place, the longest first → when they asked last. */
+  readonly #waiting = new Map<string, number>();
+
+  constructor(most: number, nowMs: () => number) {
+    this.#nowMs = nowMs;
+    this.#most = most;
+    this.#mostOfDirection = Math.max(1, Math.floor(most * MOST_OF_DIRECTION));
+  }
+
+  /** Most connections of one direction. */
+  get mostOfDirection(): number {
+    return this.#mostOfDirection;
+  }
+
+  /** Files without a connection that wait for a place to dial. */
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  /** Whether a file that has a connection may dial one more. */
+  get hasForMore(): boolean {
+    return this.#free("out") > Math.ceil(this.#mostOfDirection * SHARE_FOR_FIRST) + this.#waiting.size;
+  }
+
+  /** Whether a file without a connection may dial; otherwise it waits, and whoever has waited longest is next. */
+  hasForFirst(file: string): boolean {
+    const nowMs = this.#nowMs();
+    let ahead = 0;
+    for (const [other, askedMs] of this.#waiting) {
+      if (other === file) break;
+      if (nowMs - askedMs > WAITS_FOR_MS) this.#waiting.delete(other);
+      else ahead++;
+    }
+    if (this.#free("out") > ahead) {
+      this.#waiting.delete(file);
+      return true;
+    }
+    this.#waiting.set(file, nowMs);
+    return false;
+  }
+
+  /** Takes a place, which is given back once. Returns false if there is none. */
+  take(direction: Direction): boolean {
+    if (this.#free(direction) <= 0) return false;
+    this.#taken[direction]++;
+    return true;
+  }
+
+  give(direction: Direction): void {
+    this.#taken[direction]--;
+  }
+
+  #free(direction: Direction): number {
+    const free = this.#most - this.#taken.in - this.#taken.out;
+    return Math.min(free, this.#mostOfDirection - this.#taken[direction]);
+  }
+}

@@ -1,0 +1,67 @@
+// How many files and sockets the system lets this process have open at once, and how they are divided.
+import { MiniTorrentError } from "../api/errors.ts";
+
+/** For what is always open: measured 38 for a client that runs, 12 more for trackers being dialled, name look-ups and the log. */
+const RESERVED = 52;
+/** A file has two at most: to give it its name, its folder is opened too. */
+const PER_FILE = 2;
+/** Of what is not reserved, files get this share; an open file is worth less than a connection, since it is soon opened again. */
+const SHARE_OF_FILES = 1 / 3;
+const MOST_FILES = 512;
+const LEAST_FILES = 4;
+const LEAST_CONNECTIONS = 8;
+/** The least with which a client can do its work. */
+const LEAST_DESCRIPTORS = RESERVED + PER_FILE * LEAST_FILES + LEAST_CONNECTIONS;
+/** Where the system has no limit, or does not say. */
+const UNKNOWN_LIMIT = 8_192;
+const RECOMMENDED = 4_096;
+
+export interface Descriptors {
+  /** All that the process may have open. */
+  readonly limit: number;
+  /** Most files of shares and downloads that are open at once. */
+  readonly files: number;
+  /** Most connections to peers, in both directions together. */
+  readonly connections: number;
+}
+
+/** What `ulimit -n` is for this process: Node raises the soft limit to the hard one when it starts. */
+export function descriptorLimit(): number {
+  const report: { userLimits?: { open_files?: { soft?: unknown } } } = process.report.getReport();
+  const soft = report.userLimits?.open_files?.soft;
+  return typeof soft === "number" ? soft : UNKNOWN_LIMIT;
+}
+
+/** @throws MiniTorrentError LIMIT_REACHED for fewer than a client needs */
+export function divideDescriptors(limit: number): Descriptors {
+  if (limit < LEAST_DESCRIPTORS) {
+    throw new MiniTorrentError(
+      "LIMIT_REACHED",
+      `The system lets this program open ${limit} files and connections, and it needs ${LEAST_DESCRIPTORS}: ${remedy()}.`,
+    );
+  }
+  const free = limit - RESERVED;
+  const files = Math.min(MOST_FILES, Math.max(LEAST_FILES, Math.floor((free * SHARE_OF_FILES) / PER_FILE)));
+  return { limit, files, connections: free - PER_FILE * files };
+}
+
+/** For a notice to the user. */
+export function connectionsTaken({ limit, connections }: Descriptors): string {
+  return `All ${connections} connections to peers are taken that the system's limit of ${limit} open files leaves room for, so others wait: ${remedy()}.`;
+}
+
+/** Why a file or connection cannot be opened, with the remedy, as the end of a sentence; undefined for other errors. */
+export function descriptorProblem(error: unknown): string | undefined {
+  switch (error instanceof Error && "code" in error ? error.code : undefined) {
+    case "EMFILE":
+      return `this program has as many files and connections open as the system lets it: ${remedy()}`;
+    case "ENFILE":
+      return "the machine has as many files and connections open as it can: close programs, then try again";
+    default:
+      return undefined;
+  }
+}
+
+function remedy(): string {
+  return `raise it with \`ulimit -n ${RECOMMENDED}\`, then start the program again`;
+}

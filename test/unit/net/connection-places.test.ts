@@ -1,0 +1,61 @@
+// Places for connections: what each direction may take, and whose turn it is to dial.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ConnectionPlaces } from "../../../src/net/connection-places.ts";
+
+test("no more places are taken than there are, and each direction leaves the other some", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 2, max: 60 }),
+      fc.array(fc.record({ direction: fc.constantFrom("in", "out"), isTaken: fc.boolean() })),
+      (most, steps) => {
+        const places = new ConnectionPlaces(most, () => 0);
+        const taken = { in: 0, out: 0 };
+        for (const { direction, isTaken } of steps) {
+          if (isTaken) {
+            if (places.take(direction)) taken[direction]++;
+            else assert.ok(taken.in + taken.out === most || taken[direction] === places.mostOfDirection);
+          } else if (taken[direction] > 0) {
+            places.give(direction);
+            taken[direction]--;
+          }
+          assert.ok(taken.in + taken.out <= most);
+          assert.ok(Math.max(taken.in, taken.out) < most);
+        }
+      },
+    ),
+  );
+});
+
+test("files take turns at the places to dial from: who has waited longest is next", () => {
+  let nowMs = 0;
+  const places = new ConnectionPlaces(4, () => nowMs);
+  for (const file of ["a", "b", "c"]) {
+    assert.equal(places.hasForFirst(file), true);
+    assert.equal(places.take("out"), true);
+  }
+  assert.equal(places.hasForFirst("d"), false);
+  assert.equal(places.hasForFirst("e"), false);
+  assert.equal(places.waitingCount, 2);
+  places.give("out");
+  assert.equal(places.hasForFirst("e"), false);
+  assert.equal(places.hasForFirst("d"), true);
+  places.take("out");
+  places.give("out");
+  // Whoever does not ask any more is not waited for.
+  assert.equal(places.hasForFirst("f"), false);
+  nowMs += 3_001;
+  assert.equal(places.hasForFirst("f"), true);
+});
+
+test("a file that has a connection dials one more only while there are places left for the others", () => {
+  const places = new ConnectionPlaces(16, () => 0);
+  let count = 0;
+  while (places.hasForMore) {
+    places.take("out");
+    count++;
+  }
+  assert.equal(count, 9);
+  assert.equal(places.hasForFirst("a"), true);
+});

@@ -136,6 +136,7 @@ export const fileSummarySchema = z.object({
   lengthBytes: z.number().int(),
   sha1: sha1Schema,
   infoHash: infoHashSchema,
+  /** Empty: nobody shares all of it, but a member who is downloading it has parts. */
   sharedBy: z.string(),
   seedersOnline: z.number().int(),
   peersOnline: z.number().int(),

@@ -1,6 +1,6 @@
 // What a command is: its arguments, its action, and what an action gets and gives. The table of them is commands.ts.
 import type { Client } from "../client/client.ts";
-import type { HashProgress } from "../client/status.ts";
+import type { DownloadStatus, HashProgress } from "../client/status.ts";
 import { harmless, type View } from "./display-text.ts";
 
 /** What the commands need of a client. */
@@ -39,6 +39,8 @@ export interface CommandContext {
   /** Longest time that `wait` waits; undefined: no limit. */
   readonly waitTimeoutMs?: number | undefined;
   readonly onHashing: (path: string, progress: HashProgress) => void;
+  /** The command fails, and its error names that download and why it is not complete. */
+  readonly onUnfinishedNamed?: (download: DownloadStatus) => void;
 }
 
 export interface Answer {

@@ -2,7 +2,7 @@
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { BandwidthLimits, DownloadStatus } from "../client/status.ts";
 import { parseRate } from "./byte-amounts.ts";
-import { type Command, said } from "./command.ts";
+import { type Command, type CommandContext, said } from "./command.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
 import { renderDownload, renderDownloads, renderLimits, renderPeers } from "./render.ts";
@@ -76,10 +76,14 @@ export const downloadCommands: readonly Command[] = [
     arguments: download,
     arity: [0, 2],
     help: "Wait until that download, or every one, is complete, failed or paused.",
-    run: async ({ client, signal, waitTimeoutMs }, groupId?: string, fileName?: string) => {
+    run: async (
+      { client, signal, waitTimeoutMs, onUnfinishedNamed },
+      groupId?: string,
+      fileName?: string,
+    ) => {
       const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
       const downloads = await client.waitForDownloads(which, withTimeout(signal, waitTimeoutMs));
-      throwIfUnfinished(downloads);
+      throwIfUnfinished(downloads, onUnfinishedNamed);
       return {
         result: downloads,
         lines: (view) =>
@@ -151,10 +155,14 @@ export function withTimeout(signal: AbortSignal, timeoutMs: number | undefined):
 }
 
 /** @throws MiniTorrentError if a download is not complete, except those that the user paused */
-function throwIfUnfinished(downloads: readonly DownloadStatus[]): void {
+function throwIfUnfinished(
+  downloads: readonly DownloadStatus[],
+  onNamed: CommandContext["onUnfinishedNamed"],
+): void {
   const problems = downloads.map(problemOf).filter((problem) => problem !== undefined);
   const [first] = problems;
   if (first === undefined) return;
+  onNamed?.(first.download);
   const others = problems.length - 1;
   const more =
     others === 0
@@ -163,17 +171,26 @@ function throwIfUnfinished(downloads: readonly DownloadStatus[]): void {
   throw new MiniTorrentError(first.code, first.sentence + more);
 }
 
-function problemOf(download: DownloadStatus): { code: ErrorCode; sentence: string } | undefined {
+function problemOf(
+  download: DownloadStatus,
+): { code: ErrorCode; sentence: string; download: DownloadStatus } | undefined {
   const name = `[${download.groupId}] ${download.fileName}`;
   switch (download.state) {
     case "complete":
       return undefined;
     case "failed":
-      return { code: download.code, sentence: `[F] ${name}: ${download.reason}` };
+      return { code: download.code, sentence: `[F] ${name}: ${download.reason}`, download };
     case "paused":
       if (download.reason === undefined) return undefined;
-      return { code: "DOWNLOAD_PAUSED", sentence: `[P] ${name}: ${download.reason}` };
-    default:
-      return { code: "TIMED_OUT", sentence: `[D] ${name} is not complete yet; it continues.` };
+      return { code: "DOWNLOAD_PAUSED", sentence: `[P] ${name}: ${download.reason}`, download };
+    default: {
+      const cause = download.state === "downloading" ? download.waitingFor : undefined;
+      const why = cause === undefined ? "" : `: ${cause}`;
+      return {
+        code: "TIMED_OUT",
+        sentence: `[D] ${name} is not complete yet${why}; it continues.`,
+        download,
+      };
+    }
   }
 }

@@ -56,6 +56,10 @@ function describe(event: ClientEvent): Notice {
       return { tone: "warn", text: `[P] [${event.groupId}] ${event.fileName}  paused: ${event.reason}` };
     case "download-failed":
       return { tone: "bad", text: `[F] [${event.groupId}] ${event.fileName}  ${event.reason}` };
+    case "download-waiting":
+      return { tone: "warn", text: `[D] [${event.groupId}] ${event.fileName}  ${event.reason}` };
+    case "downloads-waiting":
+      return { tone: "warn", text: "More downloads wait; show_downloads says why of each." };
     case "profile-entry-set-aside":
       return {
         tone: "bad",

@@ -96,7 +96,7 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
       formatBytes(file.lengthBytes),
       String(file.seedersOnline),
       String(file.peersOnline),
-      file.sharedBy,
+      file.sharedBy === "" ? "nobody: parts only" : file.sharedBy,
       file.sha1.slice(0, SHA1_DIGITS_SHOWN),
     ]),
     view,

@@ -1,6 +1,16 @@
-// Whether all that a script asked for was done: what its exit code says. A download that the script began counts as
-// failed unless it is complete at the end, or the script itself paused or cancelled it. Pure.
+// Whether all that a script asked for was done: what its exit code says, and which downloads it has still to name at its end.
+// A download that the script began counts as failed unless it is complete at the end, or the script itself paused or
+// cancelled it. Pure.
 import type { ClientEvent, DownloadStatus } from "../client/status.ts";
+
+/** A download that counts as failed, and has not been named with its cause. */
+export interface Unfinished {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly state: DownloadStatus["state"] | "unknown";
+  /** Part of a sentence. */
+  readonly reason: string;
+}
 
 export class ScriptTally {
   #hasFailedCommand = false;
@@ -10,14 +20,25 @@ export class ScriptTally {
   readonly #troubled = new Set<string>();
   /** Completed while the present command ran: its answer may come after the news. */
   readonly #justCompleted = new Set<string>();
+  /** Named on stderr with the cause for which they stopped. */
+  readonly #named = new Set<string>();
+  #sessionEndedFor: string | undefined;
 
   get exitCode(): 0 | 1 {
     return this.#hasFailedCommand || this.#open.size > 0 || this.#troubled.size > 0 ? 1 : 0;
   }
 
-  /** Group and file of each download that counts as failed. */
-  unfinished(): (readonly [groupId: string, fileName: string])[] {
-    return [...new Set([...this.#open, ...this.#troubled])].map((key) => JSON.parse(key));
+  /** The downloads that count as failed, except those that stopped for a cause that was said. */
+  unfinished(downloads: readonly DownloadStatus[]): Unfinished[] {
+    const statuses = Map.groupBy(downloads, ({ groupId, fileName }) => keyOf(groupId, fileName));
+    return [...new Set([...this.#open, ...this.#troubled])].flatMap((key) => {
+      const [status] = statuses.get(key) ?? [];
+      const hasStopped = status?.state === "paused" || status?.state === "failed";
+      if (this.#named.has(key) && (hasStopped || status === undefined)) return [];
+      const [groupId, fileName]: [string, string] = JSON.parse(key);
+      const reason = status === undefined ? this.#whyGone() : whyUnfinished(status);
+      return [{ groupId, fileName, state: status?.state ?? "unknown", reason }];
+    });
   }
 
   commandBegins(): void {
@@ -31,6 +52,7 @@ export class ScriptTally {
   downloadBegun(groupId: string, fileName: string): void {
     const key = keyOf(groupId, fileName);
     this.#troubled.delete(key);
+    this.#named.delete(key);
     if (!this.#justCompleted.has(key)) this.#open.add(key);
   }
 
@@ -39,6 +61,12 @@ export class ScriptTally {
     this.#done(keyOf(groupId, fileName));
   }
 
+  /** The error of a command names that download, and why it is not complete. */
+  downloadNamed(groupId: string, fileName: string): void {
+    this.#named.add(keyOf(groupId, fileName));
+  }
+
+  /** The event is said, too. */
   onEvent(event: ClientEvent): void {
     switch (event.type) {
       case "download-complete":
@@ -48,6 +76,10 @@ export class ScriptTally {
       case "download-failed":
       case "download-paused":
         this.#troubled.add(keyOf(event.groupId, event.fileName));
+        this.downloadNamed(event.groupId, event.fileName);
+        return;
+      case "session-ended":
+        this.#sessionEndedFor = event.reason;
     }
   }
 
@@ -61,6 +93,25 @@ export class ScriptTally {
   #done(key: string): void {
     this.#open.delete(key);
     this.#troubled.delete(key);
+    this.#named.delete(key);
+  }
+
+  #whyGone(): string {
+    if (this.#sessionEndedFor !== undefined) return `the session ended: ${this.#sessionEndedFor}`;
+    return "it was stopped by a logout; it continues after the next login";
+  }
+}
+
+function whyUnfinished(download: DownloadStatus): string {
+  switch (download.state) {
+    case "paused":
+      return download.reason ?? "it is paused; resume continues it";
+    case "failed":
+      return download.reason;
+    case "downloading":
+      return download.waitingFor ?? "it was still running";
+    default:
+      return `it is ${download.state}`;
   }
 }
 

@@ -52,8 +52,6 @@ class Script {
   readonly #client: ClientCommands;
   readonly #tally = new ScriptTally();
   #hashing: { path: string; progress: HashProgress } | undefined;
-  /** What has been said of downloads that stopped. */
-  readonly #reasonsSaid: string[] = [];
 
   constructor(options: ScriptOptions) {
     this.#options = options;
@@ -70,7 +68,9 @@ class Script {
         hasQuit = await this.#runLines();
       });
       if (this.#client.status().account !== undefined) await this.#waitForDownloads();
+      this.#sayUnfinished();
       const isInterrupted = signal.aborted;
+      if (isInterrupted) this.#sayInterrupted();
       if (isStaying && !hasQuit) await aborted(signal);
       if (this.#client.status().account !== undefined) {
         await this.#attempt("logout", () => this.#client.logout());
@@ -86,24 +86,27 @@ class Script {
     await this.#attempt("wait", () =>
       Promise.race([this.#client.waitForDownloads(undefined, signal), aborted(signal)]),
     );
+  }
+
+  /** An exit code alone would not tell the user of the script which download failed, and why. */
+  #sayUnfinished(): void {
+    const { isJson, writeError } = this.#options;
     const downloads = this.#client.downloads();
     this.#tally.settle(downloads);
-    // An exit code alone would not tell the user of the script which download failed, and why.
-    for (const [groupId, fileName] of this.#tally.unfinished()) {
-      const download = downloads.find((one) => one.groupId === groupId && one.fileName === fileName);
-      const reason = download === undefined ? "it is no longer there" : whyUnfinished(download);
-      if (!this.#reasonsSaid.some((said) => said.includes(reason)))
-        this.#sayUnfinished(groupId, fileName, download?.state ?? "unknown", reason);
+    for (const unfinished of this.#tally.unfinished(downloads)) {
+      const { groupId, fileName, reason } = unfinished;
+      if (isJson) this.#sayJson({ event: "download-unfinished", ...unfinished });
+      else
+        writeError(
+          `error: [${harmless(groupId)}] ${harmless(fileName)} is not complete: ${harmless(reason)}`,
+        );
     }
   }
 
-  #sayUnfinished(groupId: string, fileName: string, state: string, reason: string): void {
-    if (this.#options.isJson)
-      this.#sayJson({ event: "download-unfinished", groupId, fileName, state, reason });
-    else
-      this.#options.writeError(
-        `error: [${harmless(groupId)}] ${harmless(fileName)} is not complete: ${harmless(reason)}`,
-      );
+  #sayInterrupted(): void {
+    const { isJson, writeError } = this.#options;
+    if (isJson) this.#sayJson({ event: "interrupted" });
+    else writeError("error: a signal ended the script before all of it was done.");
   }
 
   /** Returns true if `quit` ended the input. */
@@ -133,6 +136,7 @@ class Script {
       onHashing: (path, progress) => {
         this.#hashing = { path, progress };
       },
+      onUnfinishedNamed: ({ groupId, fileName }) => this.#tally.downloadNamed(groupId, fileName),
     });
     this.#hashing = undefined;
     this.#say(outcome);
@@ -170,7 +174,6 @@ class Script {
   }
 
   #sayError(commandName: string, { code, message }: MiniTorrentError): void {
-    if (commandName === "wait") this.#reasonsSaid.push(message);
     if (this.#options.isJson) this.#sayJson({ command: commandName, ok: false, code, error: message });
     else this.#options.writeError(`error ${code}: ${harmless(message)}`);
   }
@@ -182,8 +185,6 @@ class Script {
   #onEvent(event: ClientEvent): void {
     const { isJson, writeOut, writeError } = this.#options;
     this.#tally.onEvent(event);
-    if (event.type === "download-failed" || event.type === "download-paused")
-      this.#reasonsSaid.push(event.reason);
     if (isJson) {
       const { type, ...facts } = event;
       this.#sayJson({ event: type, ...facts });
@@ -216,20 +217,6 @@ class Script {
       this.#tally.commandFailed();
       this.#sayError(name, asMiniTorrentError(error));
     }
-  }
-}
-
-/** Why it is unfinished, as part of a sentence. */
-function whyUnfinished(download: DownloadStatus): string {
-  switch (download.state) {
-    case "paused":
-      return download.reason ?? "it is paused";
-    case "failed":
-      return download.reason;
-    case "downloading":
-      return download.waitingFor ?? "it was still running";
-    default:
-      return `it is ${download.state}`;
   }
 }
 

@@ -17,6 +17,8 @@ export interface DownloadSwarmOptions {
   readonly metainfo: Metainfo;
   readonly log: Logger;
   readonly onEvent: (event: TorrentEvent) => void;
+  /** The tracker was asked again who has the file. */
+  readonly onAsked: () => void;
 }
 
 /** While the download is there. */
@@ -38,12 +40,13 @@ export class DownloadSwarm {
 
   /** Runs the torrent. Nobody is looked for yet. */
   join(store: PieceStore, have: Bitfield): Joined {
-    const { groupId, metainfo, log, onEvent } = this.#options;
+    const { groupId, metainfo, log, onEvent, onAsked } = this.#options;
     const active = this.#surroundings.session.add({ groupId, metainfo, have, storage: store, onEvent });
     const search = new PeerSearch({
       infoHash: metainfo.infoHash,
       contacts: active.connector,
       ask: this.#surroundings.ask,
+      onAsked,
       nowMs: () => performance.now(),
       log,
     });

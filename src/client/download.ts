@@ -37,6 +37,8 @@ export interface DownloadOptions {
   readonly stored?: StoredDownload;
   /** Called whenever the state changes. */
   readonly onChange: () => void;
+  /** Nothing arrives, or for another cause than before. */
+  readonly onWaiting: (reason: string) => void;
   /** What other downloads are still to write to the disk of that path. */
   readonly promisedBytes: (path: string) => Promise<number>;
 }
@@ -61,6 +63,12 @@ export class Download {
   readonly #swarm: DownloadSwarm;
   /** Users who refused a piece from here as bad. */
   readonly #refusedBy = new Set<string>();
+  /** Nothing arrives; see the torrent's event `waiting`. */
+  #isWaiting = false;
+  #isAskingWhy = false;
+  /** Why, as the user was told. */
+  #waitingReason: string | undefined;
+  readonly #onWaiting: (reason: string) => void;
 
   constructor(surroundings: Surroundings, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
@@ -73,6 +81,7 @@ export class Download {
     this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
     this.#onChange = options.onChange;
     this.#promisedBytes = options.promisedBytes;
+    this.#onWaiting = options.onWaiting;
     const { groupId, destinationPath } = options;
     this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
     this.#swarm = new DownloadSwarm(surroundings, {
@@ -80,6 +89,7 @@ export class Download {
       metainfo,
       log: this.#log,
       onEvent: (event) => this.#onTorrentEvent(event),
+      onAsked: () => this.#behind("saying why a download waits", this.#sayWhyItWaits()),
     });
     this.#state = { status: "paused", reason: undefined, retry: undefined };
   }
@@ -249,6 +259,22 @@ export class Download {
     return this.#report(await this.#standing());
   }
 
+  /** Tells the user once for each cause. While somebody is about to be called, the cause is not known yet. */
+  async #sayWhyItWaits(): Promise<void> {
+    const state = this.#state;
+    if (!this.#isWaiting || this.#isAskingWhy || state.status !== "running") return;
+    this.#isAskingWhy = true;
+    try {
+      const { reason, notUsed } = await this.why();
+      if (!this.#isWaiting || !this.#isStill(state) || reason === this.#waitingReason) return;
+      if (notUsed.some(({ cause }) => cause === "being-called" || cause === "not-called-yet")) return;
+      this.#waitingReason = reason;
+      this.#onWaiting(reason);
+    } finally {
+      this.#isAskingWhy = false;
+    }
+  }
+
   /** What the tracker says of the file and those who gave it; undefined if it does not answer soon. */
   async #standing(): Promise<FileStanding | undefined> {
     if (this.#state.status !== "running" || this.#surroundings.tracker().address === undefined)
@@ -268,7 +294,7 @@ export class Download {
     const active = state.status === "running" ? state.active : undefined;
     const tracker = this.#surroundings.tracker();
     return whyReport({
-      status: this.snapshot(),
+      status: this.#plainStatus(),
       have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
       holders: active?.torrent.holders() ?? this.#swarm.holdersBefore(),
       contacts: active?.connector.contacts() ?? [],
@@ -285,6 +311,14 @@ export class Download {
   }
 
   snapshot(): DownloadStatus {
+    const status = this.#plainStatus();
+    const isStarved = this.#state.status === "running" && this.#state.active.torrent.isStarved;
+    const reason = isStarved && this.#isWaiting ? this.#waitingReason : undefined;
+    if (reason === undefined || status.state !== "downloading") return status;
+    return { ...status, waitingFor: reason.replace(/\.$/, "") };
+  }
+
+  #plainStatus(): DownloadStatus {
     const { groupId, destinationPath } = this;
     return statusOf(this.#state, { groupId, destinationPath, metainfo: this.#metainfo }, this.#record.have);
   }
@@ -295,6 +329,8 @@ export class Download {
     const { active } = joined;
     const running = { status: "running", store, ...joined } as const;
     this.#ranSinceMs = performance.now();
+    this.#isWaiting = false;
+    this.#waitingReason = undefined;
     this.#become(running);
     // While the beginning is noted.
     if (!active.torrent.have.isComplete) this.#swarm.lookForPeers(joined);
@@ -311,6 +347,8 @@ export class Download {
     switch (event.type) {
       case "piece-verified":
         this.#trouble.isOver();
+        this.#isWaiting = false;
+        this.#waitingReason = undefined;
         if (this.#state.status !== "running") return;
         this.#record.saveSoon(this.#state.store, (error) =>
           this.#behind("pausing a download", this.#pauseFor(error)),
@@ -340,7 +378,15 @@ export class Download {
           this.#behind("checking a download", this.#readFailed(event.error));
         else this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
+      case "waiting":
+        this.#isWaiting = true;
+        this.#behind("saying why a download waits", this.#sayWhyItWaits());
+        return;
       case "peer-left":
+        if (this.#state.status === "running" && this.#state.active.torrent.isStarved) {
+          this.#isWaiting = true;
+          this.#behind("saying why a download waits", this.#sayWhyItWaits());
+        }
         if (this.#state.status === "running")
           this.#behind("checking a piece", this.#dataRefused(this.#state.store, event));
         else this.#shares.peerLeft(this.#id(), event);

@@ -9,10 +9,14 @@ import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { Shares } from "./shares.ts";
-import type { DownloadStatus } from "./status.ts";
+import type { ClientEvent, DownloadStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 const FINISHED: ReadonlySet<Download["status"]> = new Set(["complete", "failed", "ended"]);
+
+/** Waiting downloads that are told one by one within the window. */
+const WAITING_TOLD_SINGLY = 10;
+const WAITING_WINDOW_MS = 60_000;
 
 export class Downloads {
   readonly #surroundings: Surroundings;
@@ -21,6 +25,9 @@ export class Downloads {
   /** Those of them that are neither complete nor failed: a script may have thousands behind it. */
   readonly #unfinished = new Map<string, Download>();
   #changed = Promise.withResolvers<void>();
+  #waitingSinceMs = Number.NEGATIVE_INFINITY;
+  #waitingTold = 0;
+  #suspendedFor = "";
   /** Counts logins: work that was begun in one is not carried on in the next. */
   #logins = 0;
 
@@ -112,7 +119,7 @@ export class Downloads {
       const metainfo = decodeMetainfo(stored.info);
       return new Download(this.#surroundings, this.#shares, {
         ...{ groupId, metainfo, destinationPath, stored },
-        ...this.#common(fileKey(stored)),
+        ...this.#common(stored),
       });
     } catch (error) {
       const reason = asMiniTorrentError(error).message;
@@ -169,9 +176,10 @@ export class Downloads {
     }
   }
 
-  /** Logout: everything stops where it is; the profile knows it. */
-  async suspendAll(): Promise<void> {
+  /** Logout: everything stops where it is; the profile knows it. @param reason for who waits for downloads */
+  async suspendAll(reason = "You logged out."): Promise<void> {
     this.#logins++;
+    this.#suspendedFor = reason;
     const downloads = [...this.#downloads.values()];
     this.#downloads.clear();
     this.#unfinished.clear();
@@ -179,14 +187,25 @@ export class Downloads {
     this.#wake();
   }
 
-  /** Resolves when that download, or every one, is complete, paused or failed; or when `signal` aborts. */
+  /**
+   * Resolves when that download, or every one, is complete, paused or failed; or when `signal` aborts.
+   *
+   * @throws MiniTorrentError NOT_LOGGED_IN if the session ends meanwhile, UNKNOWN_DOWNLOAD
+   */
   async settled(file: FileId | undefined, signal: AbortSignal | undefined): Promise<DownloadStatus[]> {
     if (file !== undefined) this.get(file);
     const { promise: aborted, resolve } = Promise.withResolvers<void>();
     const onAbort = (): void => resolve();
+    const login = this.#logins;
     signal?.addEventListener("abort", onAbort);
     try {
       while (!signal?.aborted && this.#isMoving(file)) await Promise.race([this.#changed.promise, aborted]);
+      if (login !== this.#logins) {
+        throw new MiniTorrentError(
+          "NOT_LOGGED_IN",
+          `Downloads were stopped before they were complete. ${this.#suspendedFor} They continue after the next login.`,
+        );
+      }
       return this.statuses(file);
     } finally {
       signal?.removeEventListener("abort", onAbort);
@@ -238,7 +257,7 @@ export class Downloads {
       groupId: file.groupId,
       metainfo,
       destinationPath,
-      ...this.#common(fileKey(file)),
+      ...this.#common(file),
     });
     this.#keep(fileKey(file), download);
     return download;
@@ -257,8 +276,26 @@ export class Downloads {
   }
 
   /** What each download is told by all of them. */
-  #common(key: string): Pick<DownloadOptions, "onChange" | "promisedBytes"> {
-    return { onChange: () => this.#changedAt(key), promisedBytes: (path) => this.#promisedBytes(key, path) };
+  #common({ groupId, fileName }: FileId): Pick<DownloadOptions, "onChange" | "onWaiting" | "promisedBytes"> {
+    const key = fileKey({ groupId, fileName });
+    return {
+      onChange: () => this.#changedAt(key),
+      onWaiting: (reason) => this.#tellWaiting({ type: "download-waiting", groupId, fileName, reason }),
+      promisedBytes: (path) => this.#promisedBytes(key, path),
+    };
+  }
+
+  /** A few each minute are told one by one: of thousands that wait for the same person, nobody reads a line each. */
+  #tellWaiting(event: ClientEvent): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#waitingSinceMs >= WAITING_WINDOW_MS) {
+      this.#waitingSinceMs = nowMs;
+      this.#waitingTold = 0;
+    }
+    this.#waitingTold++;
+    const { onEvent } = this.#surroundings;
+    if (this.#waitingTold <= WAITING_TOLD_SINGLY) onEvent(event);
+    else if (this.#waitingTold === WAITING_TOLD_SINGLY + 1) onEvent({ type: "downloads-waiting" });
   }
 
   /** What all running downloads but that one are still to write to the disk of that path. */

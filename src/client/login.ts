@@ -149,10 +149,10 @@ export class Login {
   }
 
   /** logged-in -> logged-out, on this side: nothing is shared or downloaded between logout and login. */
-  async end(): Promise<void> {
+  async end(reason?: string): Promise<void> {
     const { profile } = this.require();
     this.#replaceEvents(undefined);
-    const ended = await Promise.allSettled([this.downloads.suspendAll(), this.shares.suspendAll()]);
+    const ended = await Promise.allSettled([this.downloads.suspendAll(reason), this.shares.suspendAll()]);
     for (const outcome of ended) {
       if (outcome.status === "rejected")
         this.#options.log.error({ err: outcome.reason }, "not all was ended well");
@@ -358,7 +358,7 @@ export class Login {
 
   async #sessionEnded(reason: string): Promise<void> {
     if (this.#state.status !== "logged-in") return;
-    await this.end();
+    await this.end(reason);
     this.#options.onEvent({ type: "session-ended", reason });
   }
 }

@@ -25,6 +25,8 @@ export interface PeerSearchOptions {
   readonly infoHash: string;
   readonly contacts: Contacts;
   readonly ask: Surroundings["ask"];
+  /** Called after each answer, or attempt to get one. */
+  readonly onAsked?: () => void;
   /** The clock of `contacts`. */
   readonly nowMs: () => number;
   readonly log: Logger;
@@ -72,6 +74,7 @@ export class PeerSearch {
       log.info({ err: error }, "peers not asked for; asked again later");
     }
     this.#lookLater();
+    if (!this.#isClosed) this.#options.onAsked?.();
   }
 
   close(): void {

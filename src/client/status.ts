@@ -183,6 +183,15 @@ export type ClientEvent =
       readonly code: ErrorCode;
       readonly reason: string;
     }
+  /** Nothing arrives, and why: told when it begins, and when the cause changes. */
+  | {
+      readonly type: "download-waiting";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly reason: string;
+    }
+  /** More downloads wait than are told one by one. */
+  | { readonly type: "downloads-waiting" }
   /** A profile entry is damaged; the other entries are used. */
   | {
       readonly type: "profile-entry-set-aside";

@@ -190,9 +190,10 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
   const wasKnown = holders.length > 0;
   const people = wasKnown ? "Everybody who had it is gone" : "No member who has it is online";
   if (tracker === undefined) return `${people} as far as is known: ${noTracker(facts)}`;
+  const absent = useless.filter(({ cause }) => cause === "offline");
   if (standing?.content === "none")
     return `${people}, and nobody shares it any more: ask for it to be shared again.`;
-  return `${people}.`;
+  return absent.length === 0 ? `${people}.` : `${people}: ${namedWith(absent)}`;
 }
 
 function withoutCertificate({ tracker, trackerProblem, status: { groupId } }: WhyFacts): string {

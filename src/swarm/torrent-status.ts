@@ -27,6 +27,8 @@ export type TorrentEvent =
       readonly bannedUserIds: readonly string[];
     }
   | { readonly type: "peer-banned"; readonly userId: string; readonly reason: string }
+  /** Nothing has arrived for some time, see `WAITING_MS` and `STARVED_MS` in torrent.ts; told again after something did. */
+  | { readonly type: "waiting" }
   /** A peer said why it closes the connection. */
   | { readonly type: "peer-left"; readonly userId: string; readonly farewell: Farewell }
   /** Storage could not keep a piece: nothing more is asked for. */

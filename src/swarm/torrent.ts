@@ -40,6 +40,11 @@ const DEFAULT_LIMITS: TorrentLimits = {
  * connection is closed may not arrive, and who does not know that we have everything would call us again. */
 const LAST_WORD_MS = 1000;
 
+/** The owner is told that nothing arrives after so long, if no peer has a missing piece… */
+const STARVED_MS = 2_000;
+/** …and after so long if one has, which may take its time: in a crowd a peer is choked for some rounds of 10 s. */
+const WAITING_MS = 30_000;
+
 export interface TorrentOptions {
   readonly geometry: Geometry;
   /** Verified so far; copied. */
@@ -80,6 +85,9 @@ export class Torrent {
   #state: TorrentState;
   #lastTickMs: number;
   #isHeldByOthers = false;
+  /** When something arrived last, or the torrent began. */
+  #movedAtMs: number;
+  #isWaitingTold = false;
   /** When the last piece came; undefined: it is missing, or everybody has been told for long. */
   #completedAtMs: number | undefined;
 
@@ -89,6 +97,7 @@ export class Torrent {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#have = options.have.clone();
     this.#lastTickMs = nowMs();
+    this.#movedAtMs = this.#lastTickMs;
     this.#state = { status: this.#have.isComplete ? "seeding" : "downloading" };
     this.#downloader = new Downloader({
       geometry,
@@ -223,6 +232,7 @@ export class Torrent {
     for (const peer of this.#peers) peer.advance(elapsedMs);
     this.#downloader.tick();
     this.#uploader.tick(elapsedMs);
+    this.#noteIfWaiting(nowMs);
     if (this.#completedAtMs === undefined || nowMs - this.#completedAtMs < LAST_WORD_MS) return;
     this.#completedAtMs = undefined;
     for (const peer of this.#peers) closeIfBothAreComplete(peer, this.#have);
@@ -326,7 +336,25 @@ export class Torrent {
     for (const peer of this.#peers) peer.link.close(reason, farewell);
   }
 
+  /** No peer has a piece that is missing. */
+  get isStarved(): boolean {
+    return this.#state.status === "downloading" && !this.#peers.some((peer) => peer.weAreInterested);
+  }
+
   // What peers do
+
+  #noteIfWaiting(nowMs: number): void {
+    if (this.#state.status !== "downloading") return;
+    if (this.#downloader.lastArrivalMs > this.#movedAtMs) {
+      this.#movedAtMs = this.#downloader.lastArrivalMs;
+      this.#isWaitingTold = false;
+    }
+    const silentMs = nowMs - this.#movedAtMs;
+    if (this.#isWaitingTold || silentMs < STARVED_MS) return;
+    if (silentMs < WAITING_MS && !this.isStarved) return;
+    this.#isWaitingTold = true;
+    this.#emit({ type: "waiting" });
+  }
 
   #noteIfHeldByOthers(): void {
     if (this.#isHeldByOthers || !this.#have.isComplete) return;

@@ -233,7 +233,8 @@ export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: str
 }
 
 /**
- * Some of what the group's members share, by name: of as many names as the page may look at, those that somebody shares.
+ * Some of what the group's members share, by name: of as many names as the page may look at, those that somebody shares or
+ * is downloading.
  *
  * @param page `after` a file name
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
@@ -267,14 +268,15 @@ export function listFiles(
         share.value.withdrawnAtMs === undefined && isSharer(share.accountId, share.value.membershipId),
       value.sharedByAccountId,
     );
-    if (sharer === undefined) continue;
     const { seeders, peers } = countPeers(value.infoHash);
+    // Nobody shares all of it any more, and somebody is downloading it: what they have can still be had.
+    if (sharer === undefined && peers <= seeders) continue;
     items.push({
       fileName: name.slice(prefix.length),
       lengthBytes: value.lengthBytes,
       sha1: value.sha1,
       infoHash: value.infoHash,
-      sharedBy: nameOf(value.sharedByAccountId || sharer, ""),
+      sharedBy: sharer === undefined ? "" : nameOf(value.sharedByAccountId || sharer, ""),
       seedersOnline: seeders,
       peersOnline: peers,
     });
@@ -291,6 +293,7 @@ export function listFiles(
 /**
  * The info dictionary of a file, base64.
  *
+ * @param isHeld whether somebody online has parts of that torrent, so that it can be had although nobody shares it
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE
  */
 export function metainfoOf(
@@ -298,9 +301,14 @@ export function metainfoOf(
   accountId: string,
   groupId: string,
   fileName: string,
+  isHeld: (groupClaimId: string, infoHash: string) => boolean = () => false,
 ): string {
-  const file = requireFile(reader, accountId, groupId, fileName);
-  const info = infoOfTorrent(reader, file.value.infoHash);
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+  const isHad = claim !== undefined && isHeld(group.claimId, claim.value.infoHash);
+  const { value } = isHad ? claim : requireFile(reader, accountId, groupId, fileName);
+  const info = infoOfTorrent(reader, value.infoHash);
   if (info !== undefined) return info;
   throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
 }

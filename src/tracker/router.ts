@@ -305,8 +305,13 @@ const files = t.router({
     return fileStanding(registry, ctx.account.accountId, input, isOnline);
   }),
   metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
+    const { registry, peers } = ctx.tracker;
     const { groupId, fileName } = input;
-    return { info: metainfoOf(ctx.tracker.registry, ctx.account.accountId, groupId, fileName) };
+    const isHeld = (groupClaimId: string, infoHash: string) => {
+      const count = peers.count(groupClaimId, infoHash);
+      return count.peers > count.seeders;
+    };
+    return { info: metainfoOf(registry, ctx.account.accountId, groupId, fileName, isHeld) };
   }),
 });
 

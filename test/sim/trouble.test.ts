@@ -54,6 +54,22 @@ describe("peers that have only a part", () => {
     network.clock.runFor(3000);
     assert.equal(leecher.torrent.status().waitingFor, "waiting for a peer");
   });
+
+  it("tells its owner once that nothing arrives, soon if nobody has it, and again after something did", () => {
+    const network = new SwarmNetwork({ lengthBytes: 4 * MIB });
+    const waitingAtMs: number[] = [];
+    const leecher = network.add({ userId: "leecher" });
+    network.onEvent = (host, event) => {
+      if (host.torrent === leecher.torrent && event.type === "waiting") waitingAtMs.push(network.clock.nowMs);
+    };
+    const [even] = halves(network.geometry.pieceCount);
+    network.clock.runFor(20_000);
+    assert.equal(waitingAtMs.length, 1);
+    assert.ok((waitingAtMs[0] ?? 0) < 3000);
+    network.add({ userId: "even", has: even });
+    network.clock.runFor(20_000);
+    assert.equal(waitingAtMs.length, 2, "half of it came, and the rest does not");
+  });
 });
 
 describe("peers that go", () => {

@@ -1,74 +1,10 @@
 // Clients as scripts use them: commands on a pipe, text out, an exit code. No --json, no harness in between.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
 import { test } from "node:test";
-import { within } from "../../harness/processes.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
+import { Script } from "../../harness/text-script.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
 const MIB = 1024 * 1024;
-
-class Script implements Disposable {
-  readonly #child: ChildProcess;
-  #output = "";
-  #errors = "";
-  #wake = Promise.withResolvers<void>();
-
-  constructor(scene: Scene, name: string) {
-    const args = ["127.0.0.1:0", scene.trackerInfo, "--data-dir", scene.path(name, "profile")];
-    this.#child = spawn(join(ROOT, "client"), args, { stdio: ["pipe", "pipe", "pipe"] });
-    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      this.#output += text;
-      this.#wake.resolve();
-      this.#wake = Promise.withResolvers();
-    });
-    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      this.#errors += text;
-      this.#wake.resolve();
-      this.#wake = Promise.withResolvers();
-    });
-  }
-
-  get output(): string {
-    return this.#output;
-  }
-
-  get errors(): string {
-    return this.#errors;
-  }
-
-  type(...lines: string[]): this {
-    for (const line of lines) this.#child.stdin?.write(`${line}\n`);
-    return this;
-  }
-
-  /** Waits for words on stdout, or for a notice, which goes to stderr. */
-  async reads(words: string): Promise<void> {
-    while (!`${this.#output}${this.#errors}`.includes(words)) {
-      await within(
-        this.#wake.promise,
-        () => `${words}; there was:
-${this.#output}
-${this.#errors}`,
-      );
-    }
-  }
-
-  async ends(): Promise<number | null> {
-    this.#child.stdin?.end();
-    const [code] = await within(
-      once(this.#child, "close"),
-      () => `the end of:\n${this.#output}\n${this.#errors}`,
-    );
-    return code as number | null;
-  }
-
-  [Symbol.dispose](): void {
-    this.#child.kill("SIGKILL");
-  }
-}
 
 test("three scripts of plain commands end with equal files and exit codes 0", async () => {
   await using scene = await Scene.open(2);

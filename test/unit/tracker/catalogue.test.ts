@@ -127,6 +127,24 @@ test("a file lasts until the last who shares it stops, then its name is free", a
   assert.equal((await share(place, bob, metainfoFor("film", 1))).joinedSwarm, false);
 });
 
+test("what nobody shares any more stays listed, and can be fetched, while somebody online has parts of it", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const metainfo = metainfoFor("film");
+  await share(place, alice, metainfo);
+  await stop(place, alice, "film");
+  const listed = (seeders: number, peers: number) =>
+    listFiles(place.registry, alice.accountId, "films", () => ({ seeders, peers }), ALL).items;
+  assert.partialDeepStrictEqual(listed(0, 1), [{ fileName: "film", sharedBy: "", peersOnline: 1 }]);
+  assert.deepEqual(listed(0, 0), []);
+  assert.deepEqual(listed(1, 1), [], "who stopped sharing may still be announced for a moment");
+  const info = (isHeld: boolean) =>
+    metainfoOf(place.registry, alice.accountId, "films", "film", () => isHeld);
+  assert.equal(info(true), Buffer.from(metainfo.info).toString("base64"));
+  assert.throws(() => info(false), { code: "UNKNOWN_FILE" });
+});
+
 test("a membership that ends takes its shares along, and a later one does not bring them back", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];

@@ -1,0 +1,140 @@
+// Real processes: nobody waits without being told why, and no script fails without naming the download and the cause.
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { z } from "zod";
+import type { ClientProcess, EventLine } from "../../harness/processes.ts";
+import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { Script } from "../../harness/text-script.ts";
+
+const MIB = 1024 * 1024;
+/** Longest between the end of a share and the word of it at the other end. */
+const AT_ONCE_MS = 2_000;
+
+const peerSchema = z.object({ userId: z.string(), uploadedBytes: z.number() });
+
+interface Why {
+  readonly reason: string;
+  readonly notUsed: readonly { readonly userId: string; readonly cause: string; readonly words: string }[];
+}
+
+let scene: Scene;
+let alice: ClientProcess;
+
+beforeEach(async () => {
+  scene = await Scene.open(1);
+  alice = await scene.user("alice");
+});
+afterEach(() => scene[Symbol.asyncDispose]());
+
+const why = async (client: ClientProcess) => (await client.must("why g a.bin")) as Why;
+const waits = (client: ClientProcess, reason: RegExp): Promise<EventLine> =>
+  client.event((event) => event.event === "download-waiting" && reason.test(String(event.reason)));
+
+/** Bob has some pieces of alice's file, and more come slowly. */
+async function halfway(lengthBytes: number): Promise<{ bob: ClientProcess; path: string; sha1: string }> {
+  const bob = await scene.user("bob");
+  await scene.group("g", alice, { bob });
+  const { path, sha1 } = scene.file("alice", "a.bin", lengthBytes);
+  await alice.must(`upload_file ${path} g`);
+  await alice.must("limit up 1MB/s");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > 0);
+  return { bob, path, sha1 };
+}
+
+/** A script in plain text that downloads alice's file, which she shares slowly in the group g. */
+async function scriptOf(name: string, ...more: string[]): Promise<Script> {
+  scene.file(name, "-", 0);
+  const script = new Script(scene, name, ...more);
+  script.type(`create_user ${name} pw`, `login ${name} pw`, "join_group g");
+  await alice.event((event) => event.event === "join-requested" && event.userId === name);
+  await alice.must(`accept_request g ${name}`);
+  await script.reads("You are a member of g now");
+  script.type(`download_file g a.bin ${scene.path(name)}/`);
+  const isServed = async () => {
+    const { ok, result } = await alice.run("peers g a.bin");
+    return (
+      ok &&
+      z
+        .array(peerSchema)
+        .parse(result)
+        .some((peer) => peer.userId === name && peer.uploadedBytes > 0)
+    );
+  };
+  while (!(await isServed()));
+  return script;
+}
+
+async function shareSlowly(lengthBytes: number, rate = "1MB/s"): Promise<string> {
+  await alice.must("create_group g");
+  const { path } = scene.file("alice", "a.bin", lengthBytes);
+  await alice.must(`upload_file ${path} g`);
+  await alice.must(`limit up ${rate}`);
+  return path;
+}
+
+test("who stops sharing is online and no longer shares: the downloader is told at once, parts stay listed, and it goes on", async () => {
+  const { bob, path, sha1 } = await halfway(16 * MIB);
+  assert.partialDeepStrictEqual(await alice.must("stop_share g a.bin"), { interrupted: ["bob"] });
+  const endedMs = performance.now();
+  const told = await waits(bob, /alice is online, but no longer shares it: ask them to share it again/);
+  assert.ok(performance.now() - endedMs < AT_ONCE_MS);
+  assert.doesNotMatch(String(told.reason), /gone/);
+  const { reason, notUsed } = await why(bob);
+  assert.match(reason, /alice is online, but no longer shares it/);
+  assert.partialDeepStrictEqual(notUsed, [{ userId: "alice", cause: "no-longer-shares" }]);
+  assert.partialDeepStrictEqual(await alice.must("list_files g"), [
+    { fileName: "a.bin", sharedBy: "", seedersOnline: 0, peersOnline: 1 },
+  ]);
+
+  const carol = await scene.user("carol");
+  await carol.must("join_group g");
+  await alice.must("accept_request g carol");
+  await carol.must(`download_file g a.bin ${scene.path("carol")}/`);
+  await downloadUntil(carol, ({ piecesVerified }) => piecesVerified > 0);
+  await alice.must("limit up off");
+  await alice.must(`upload_file ${path} g`);
+  for (const client of [bob, carol]) await client.must("wait g a.bin");
+  assert.equal(await sha1Of(scene.path("carol", "a.bin")), sha1);
+});
+
+test("a source that changed: both ends are told what happened and what to do, and the advice works", async () => {
+  const { bob, path } = await halfway(16 * MIB);
+  const { sha1 } = scene.file("alice", "a.bin", 16 * MIB);
+  const ended = await alice.event((event) => event.event === "share-ended");
+  assert.match(
+    String(ended.reason),
+    /a\.bin changed; upload_file \S+ g shares it as it is now, or stop_share g a\.bin/,
+  );
+  await waits(bob, /alice is online, but no longer shares it: the file changed on their machine/);
+  assert.match((await why(bob)).reason, /ask them to share it again/);
+  await alice.must("limit up off");
+  await alice.must(`upload_file ${path} g`);
+  const failed = await bob.event((event) => event.event === "download-failed");
+  assert.match(String(failed.reason), /cancel g a\.bin, then download_file fetches that/);
+  await bob.must("cancel g a.bin");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await bob.must("wait g a.bin");
+  assert.equal(await sha1Of(scene.path("bob", "a.bin")), sha1);
+});
+
+test("when the last seeder leaves, a script says so; --timeout ends its wait, and it exits 1 with the download and the cause", async () => {
+  await shareSlowly(16 * MIB);
+  using bob = await scriptOf("bob", "--timeout", "6");
+  await alice.kill();
+  await bob.reads("notice: [D] [g] a.bin  Everybody who had it is gone: alice is offline.");
+  bob.type("wait g a.bin");
+  await bob.reads("error TIMED_OUT: [D] [g] a.bin is not complete yet: Everybody who had it is gone: alice");
+  assert.equal(await bob.ends(), 1);
+  assert.match(bob.errors, /^error: \[g\] a\.bin is not complete: Everybody who had it is gone: alice/m);
+});
+
+test("a seeder that logs out is named, and the script continues by itself when they are back", async () => {
+  await shareSlowly(16 * MIB);
+  using bob = await scriptOf("bob", "--timeout", "20");
+  await alice.must("logout");
+  await bob.reads("Everybody who had it is gone: alice logged out.");
+  await alice.must("login alice correct-horse");
+  await alice.must("limit up off");
+  assert.equal(await bob.ends(), 0, bob.errors);
+});

@@ -5,6 +5,12 @@ import { userArgument } from "./command-arguments.ts";
 import { countOf } from "./display-text.ts";
 import { renderStatus } from "./render.ts";
 
+/**
+ * Of a new password that is asked for. NIST SP 800-63B-3, 5.1.1.2, has 8; revision 4, 3.1.1.2, has 15 for a password alone, which
+ * the message recommends. One that is given in the command's line may be shorter, so that scripts which do so keep working.
+ */
+const LEAST_PASSWORD_CHARACTERS = 8;
+
 const passwordArgument: Argument = { name: "passwd", kind: "password" };
 
 export const accountCommands: readonly Command[] = [
@@ -13,9 +19,12 @@ export const accountCommands: readonly Command[] = [
     arguments: [userArgument("user-id"), passwordArgument],
     arity: [1, 2],
     help: "Make an account. Without a password it is asked for.",
+    needsNoLogin: true,
     run: async (context, userId: string, given?: string) => {
       const password = given ?? (await askNewPassword(context, "create_user"));
       await context.client.createUser(userId, password);
+      const problem = given === undefined ? undefined : shortPassword(given);
+      if (problem !== undefined) context.warn?.(problem);
       return said(`The user ${userId} is made; login ${userId} is next.`, { userId });
     },
   },
@@ -24,6 +33,7 @@ export const accountCommands: readonly Command[] = [
     arguments: [userArgument("user-id"), passwordArgument],
     arity: [1, 2],
     help: "Log in. Without a password it is asked for.",
+    needsNoLogin: true,
     run: async (context, userId: string, given?: string) => {
       const password = given ?? (await askerOf(context, "login")("Password: "));
       const account = await context.client.login(userId, password);
@@ -47,6 +57,7 @@ export const accountCommands: readonly Command[] = [
     arguments: [],
     arity: [0],
     help: "Who is logged in, at which tracker, in which groups.",
+    needsNoLogin: true,
     run: async ({ client }) => {
       const status = client.status();
       return {
@@ -68,8 +79,19 @@ function askerOf(context: CommandContext, name: string): (question: string) => P
 async function askNewPassword(context: CommandContext, name: string): Promise<string> {
   const ask = askerOf(context, name);
   const password = await ask("Password: ");
+  const problem = shortPassword(password);
+  if (problem !== undefined) {
+    throw new MiniTorrentError("INVALID_ARGUMENT", `${problem} Nothing was done; choose a longer one.`);
+  }
   if ((await ask("Once more: ")) !== password) {
     throw new MiniTorrentError("INVALID_ARGUMENT", "The two passwords differ; nothing was done.");
   }
   return password;
+}
+
+/** What is wrong with a new password that is short; undefined if nothing is. */
+function shortPassword(password: string): string | undefined {
+  const count = [...password.normalize("NFC")].length;
+  if (count >= LEAST_PASSWORD_CHARACTERS) return undefined;
+  return `The password has ${countOf(count, "character")}, which is easy to guess: use at least ${LEAST_PASSWORD_CHARACTERS}, better 15 or several words.`;
 }

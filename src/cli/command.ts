@@ -38,6 +38,8 @@ export interface CommandContext {
   readonly askPassword: ((question: string) => Promise<string>) | undefined;
   /** Longest time that `wait` waits; undefined: no limit. */
   readonly waitTimeoutMs?: number | undefined;
+  /** Tells a person what they should know although the command was done; undefined where a program reads. */
+  readonly warn?: ((sentence: string) => void) | undefined;
   readonly onHashing: (path: string, progress: HashProgress) => void;
   /** The command fails, and its error names that download and why it is not complete. */
   readonly onUnfinishedNamed?: (download: DownloadStatus) => void;
@@ -63,6 +65,8 @@ export interface Command {
   /** How many arguments there may be: each of these counts is a form of the command. */
   readonly arity: readonly number[];
   readonly help: string;
+  /** It also works while nobody is logged in. */
+  readonly needsNoLogin?: true;
   /** Gets as many values as one of `arity` says. */
   readonly run: (context: CommandContext, ...values: string[]) => Promise<Answer>;
 }

@@ -14,6 +14,7 @@ const clientCommands: readonly Command[] = [
     arguments: [{ name: "command", kind: "command" }],
     arity: [0, 1],
     help: "What the commands are, or what one of them does.",
+    needsNoLogin: true,
     run: async (_context, name?: string) => {
       const shown = name === undefined ? commands : [findCommand(commands, name)];
       return {
@@ -31,6 +32,7 @@ const clientCommands: readonly Command[] = [
     arguments: [],
     arity: [0],
     help: "Log out and end. In a script: once the running downloads are done.",
+    needsNoLogin: true,
     run: async () => ({ result: {}, lines: () => [] }),
   },
 ];

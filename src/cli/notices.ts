@@ -50,6 +50,8 @@ function describe(event: ClientEvent): Notice {
       const verb = event.userId === undefined ? "share" : "shares";
       return { tone: "plain", text: `${userId} ${verb} ${count} files in ${groupId}: ${named}${others}.` };
     }
+    case "folder-made":
+      return { tone: "warn", text: `The folder ${event.path} did not exist; it was created.` };
     case "download-complete":
       return { tone: "good", text: renderCompletion(event.groupId, event.fileName) };
     case "download-paused":

@@ -165,6 +165,7 @@ export class Repl {
       client: this.#client,
       signal: running.signal,
       askPassword: this.#options.askPassword ?? ((question) => this.#askPassword(question, running.signal)),
+      warn: (sentence) => this.#screen.print([paint(harmless(sentence), "warn", this.#view)]),
       onHashing: (path, progress) => {
         if (!running.signal.aborted) this.#hashing = { path, progress };
       },

@@ -1,6 +1,6 @@
 // The pipe mode: commands strictly one after the other, answers to stdout, trouble to stderr, and an exit code. With
 // --json an object a line for each answer and each event, and nothing else on stdout. Never shows a password.
-import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { ClientEvent, DownloadStatus, HashProgress } from "../client/status.ts";
 import type { ClientCommands, Command } from "./command.ts";
 import { saysNothing } from "./command-line.ts";
@@ -13,9 +13,19 @@ import { readLines } from "./input-lines.ts";
 import { noticeOf } from "./notices.ts";
 import { renderDownload, renderHashing } from "./render.ts";
 import { ScriptTally } from "./script-tally.ts";
+import { commandNameOf } from "./usage.ts";
 
 /** Somebody who looks at a script's stderr wants to know that it lives, not to scroll. */
 const PROGRESS_PERIOD_MS = 5000;
+/** A program draws a bar. */
+const PROGRESS_EVENT_PERIOD_MS = 1000;
+
+interface ProgressEvent {
+  readonly event: string;
+  readonly path?: string;
+  readonly groupId?: string;
+  readonly fileName?: string;
+}
 
 export interface ScriptOptions {
   readonly client: ClientCommands;
@@ -52,6 +62,10 @@ class Script {
   readonly #client: ClientCommands;
   readonly #tally = new ScriptTally();
   #hashing: { path: string; progress: HashProgress } | undefined;
+  /** A login failed, and nobody is logged in since: what needs one is not run. */
+  #isLoginMissing = false;
+  /** The last progress event of each download and file, as JSON: one that says nothing new is not written. */
+  #progressSaid = new Map<string, string>();
 
   constructor(options: ScriptOptions) {
     this.#options = options;
@@ -59,9 +73,9 @@ class Script {
   }
 
   async run(): Promise<number> {
-    const { feed, signal, isStaying, showsProgress } = this.#options;
+    const { feed, signal, isStaying } = this.#options;
     feed.listen((event) => this.#onEvent(event));
-    const progress = showsProgress ? setInterval(() => this.#sayProgress(), PROGRESS_PERIOD_MS) : undefined;
+    const progress = this.#beginProgress();
     try {
       let hasQuit = false;
       await this.#attempt("input", async () => {
@@ -71,7 +85,8 @@ class Script {
       this.#sayUnfinished();
       const isInterrupted = signal.aborted;
       if (isInterrupted) this.#sayInterrupted();
-      if (isStaying && !hasQuit) await aborted(signal);
+      // After a failed login there is nothing to share: whoever started this client has to know.
+      if (isStaying && !hasQuit && !this.#isLoginMissing) await aborted(signal);
       if (this.#client.status().account !== undefined) {
         await this.#attempt("logout", () => this.#client.logout());
       }
@@ -127,6 +142,10 @@ class Script {
   }
 
   async #runLine(line: string): Promise<"quit" | undefined> {
+    if (this.#isLoginMissing && needsLogin(line)) {
+      this.#skip(line);
+      return undefined;
+    }
     this.#tally.commandBegins();
     const outcome = await execute(commands, line, {
       client: this.#client,
@@ -140,9 +159,25 @@ class Script {
     });
     this.#hashing = undefined;
     this.#say(outcome);
+    this.#noteLogin(outcome);
     if (outcome.kind !== "answered") this.#tally.commandFailed();
     else this.#tallyCommand(outcome.command, outcome.values);
     return outcome.kind === "answered" && outcome.command.name === "quit" ? "quit" : undefined;
+  }
+
+  #noteLogin(outcome: Outcome): void {
+    if (this.#client.status().account !== undefined) this.#isLoginMissing = false;
+    else if (outcome.kind === "failed" && outcome.commandName === "login") {
+      this.#isLoginMissing = true;
+      if (!this.#options.isJson)
+        this.#options.writeError("error NOT_LOGGED_IN: The commands after a failed login are skipped.");
+    }
+  }
+
+  /** A program that waits for the answer to each line gets one; a person has been told once. */
+  #skip(line: string): void {
+    const error = new MiniTorrentError("NOT_LOGGED_IN", "It was skipped, since the login before it failed.");
+    if (this.#options.isJson) this.#sayError(commandNameOf(line), error);
   }
 
   #tallyCommand(command: Command, [groupId = "", fileName = ""]: readonly string[]): void {
@@ -196,13 +231,31 @@ class Script {
     else writeError(`notice: ${text}`);
   }
 
+  #beginProgress(): NodeJS.Timeout | undefined {
+    if (this.#options.isJson) return setInterval(() => this.#sayProgressEvents(), PROGRESS_EVENT_PERIOD_MS);
+    return this.#options.showsProgress
+      ? setInterval(() => this.#sayProgress(), PROGRESS_PERIOD_MS)
+      : undefined;
+  }
+
+  #sayProgressEvents(): void {
+    const hashing = this.#hashing;
+    const events: ProgressEvent[] = [
+      ...(hashing === undefined ? [] : [{ event: "hash-progress", path: hashing.path, ...hashing.progress }]),
+      ...this.#client.downloads().filter(isRunning).map(progressEvent),
+    ];
+    const said = new Map(
+      events.map((event) => [JSON.stringify([event.path, event.groupId, event.fileName]), toJsonLine(event)]),
+    );
+    for (const [name, line] of said) if (this.#progressSaid.get(name) !== line) this.#options.writeOut(line);
+    this.#progressSaid = said;
+  }
+
   #sayProgress(): void {
     const { view, writeError } = this.#options;
     if (this.#hashing !== undefined) {
       writeError(renderHashing(this.#hashing.path, this.#hashing.progress, view));
     }
-    const isRunning = ({ state }: DownloadStatus): boolean =>
-      state === "downloading" || state === "verifying";
     for (const download of this.#client.downloads().filter(isRunning)) {
       writeError(renderDownload(download, view));
     }
@@ -218,6 +271,34 @@ class Script {
       this.#sayError(name, asMiniTorrentError(error));
     }
   }
+}
+
+function isRunning({ state }: DownloadStatus): boolean {
+  return state === "downloading" || state === "verifying";
+}
+
+function progressEvent(download: DownloadStatus): ProgressEvent {
+  const { groupId, fileName, state, bytesVerified, lengthBytes, piecesVerified, pieceCount } = download;
+  const moving =
+    download.state === "downloading"
+      ? {
+          rateBytesPerSecond: Math.round(download.rateBytesPerSecond),
+          peerCount: download.peerCount,
+          secondsLeft: download.secondsLeft === undefined ? null : Math.ceil(download.secondsLeft),
+          waitingFor: download.waitingFor ?? null,
+        }
+      : {};
+  return {
+    ...{ event: "download-progress", groupId, fileName, state },
+    ...{ bytesVerified, lengthBytes, piecesVerified, pieceCount, ...moving },
+  };
+}
+
+/** True for a line whose command needs a login; a mistyped one is run, and fails with what it should be. */
+function needsLogin(line: string): boolean {
+  const name = commandNameOf(line);
+  const command = commands.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
+  return command !== undefined && command.needsNoLogin !== true;
 }
 
 /** One line of JSON; characters that reorder or hide text are escaped, which changes no value. */

@@ -62,7 +62,8 @@ export class Downloads {
   async start(file: FileId, destination: string): Promise<DownloadStatus> {
     this.#refuseRunning(file, undefined);
     const metainfo = await fetchMetainfo(this.#surroundings.ask, file);
-    const destinationPath = await destinationOf(destination, metainfo.fileName);
+    const { path: destinationPath, madeFolder } = await destinationOf(destination, metainfo.fileName);
+    if (madeFolder !== undefined) this.#surroundings.onEvent({ type: "folder-made", path: madeFolder });
     this.#refuseRunning(file, destinationPath);
     this.#refusePathInUse(destinationPath);
     const stopped = this.#downloads.get(fileKey(file));
@@ -330,7 +331,10 @@ async function diskOf(path: string): Promise<number | undefined> {
 }
 
 /** The path the file will have. A folder, or what ends like one, keeps the file's name; missing folders are made. */
-async function destinationOf(destination: string, fileName: string): Promise<string> {
+async function destinationOf(
+  destination: string,
+  fileName: string,
+): Promise<{ path: string; madeFolder: string | undefined }> {
   const absolute = resolve(destination);
   const endsLikeFolder = /[/\\]$/.test(destination);
   const isFolder =
@@ -338,11 +342,11 @@ async function destinationOf(destination: string, fileName: string): Promise<str
     ((await stat(absolute, { throwIfNoEntry: false }).catch(() => undefined))?.isDirectory() ?? false);
   const path = isFolder ? join(absolute, fileName) : absolute;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    const isMade = (await mkdir(dirname(path), { recursive: true })) !== undefined;
+    return { path, madeFolder: isMade ? dirname(path) : undefined };
   } catch (error) {
     throw new MiniTorrentError("DESTINATION_UNUSABLE", `The folder ${dirname(path)} cannot be made.`, {
       cause: error,
     });
   }
-  return path;
 }

@@ -106,7 +106,10 @@ export class Login {
   /** @throws MiniTorrentError NOT_LOGGED_IN */
   require(): Extract<LoginState, { status: "logged-in" }> {
     if (this.#state.status === "logged-in") return this.#state;
-    throw new MiniTorrentError("NOT_LOGGED_IN", "Log in first: login <user_id> <passwd>.");
+    throw new MiniTorrentError(
+      "NOT_LOGGED_IN",
+      "Nobody is logged in here; login <user_id> asks for the password and logs in.",
+    );
   }
 
   /** Asks a tracker; a command that is asked again at another one is known as the same. See `TrackerLink.ask`. */

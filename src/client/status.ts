@@ -163,6 +163,8 @@ export type ClientEvent =
       /** undefined: several people. */
       readonly userId?: string | undefined;
     }
+  /** The folder of a download's destination was missing. */
+  | { readonly type: "folder-made"; readonly path: string }
   | {
       readonly type: "download-complete";
       readonly groupId: string;

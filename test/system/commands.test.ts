@@ -93,6 +93,18 @@ test("a file that is at the destination already is shared from there; another on
   assert.equal(await refused(bob, `download_file g nothing ${same}`), "UNKNOWN_FILE");
 });
 
+test("a destination folder that is missing is made, and that is said", async () => {
+  const { path } = scene.file("alice", "a.bin", MIB);
+  await alice.must(`upload_file ${path} g`);
+  const folder = scene.path("bob", "not", "yet");
+  await bob.must(`download_file g a.bin ${folder}/`);
+  const made = await bob.event(({ event }) => event === "folder-made");
+  assert.equal(made.path, folder);
+  await alice.must(`upload_file ${scene.file("alice", "b.bin", MIB).path} g`);
+  await bob.must(`download_file g b.bin ${folder}/`);
+  assert.equal(bob.events.filter(({ event }) => event === "folder-made").length, 1);
+});
+
 test("an empty file, and one of odd length, arrive as they are", async () => {
   for (const lengthBytes of [0, 1, 5 * MIB + 12_345]) {
     const { path, sha1 } = scene.file("alice", `f${lengthBytes}`, lengthBytes);

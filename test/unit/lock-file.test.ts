@@ -7,6 +7,7 @@ import { z } from "zod";
 
 const ROOT = join(import.meta.dirname, "../..");
 const packageSchema = z.object({
+  engines: z.object({ node: z.string() }),
   version: z.string(),
   optionalDependencies: z.record(z.string(), z.string()),
 });
@@ -21,6 +22,7 @@ const lockSchema = z.object({
         hasInstallScript: z.boolean().optional(),
         bin: z.record(z.string(), z.string()).or(z.string()).optional(),
         os: z.string().or(z.array(z.string())).optional(),
+        engines: z.looseObject({ node: z.string().optional() }).optional(),
         cpu: z.string().or(z.array(z.string())).optional(),
       })
       .loose(),
@@ -47,6 +49,41 @@ test("no package of the lock file runs a script when it is installed, nor does t
     [],
   );
 });
+
+test("npm ci warns of no package at the oldest Node that this one allows", () => {
+  const oldest = numbersOf(packageSchema.parse(read("package.json")).engines.node.replace(">=", ""));
+  const refusing = installed.filter(([, { engines }]) => !allows(engines?.node ?? ">=0", oldest));
+  assert.deepEqual(
+    refusing.map(([path]) => path),
+    [],
+  );
+  assert.deepEqual(
+    [">=22", "^18 || >=20.20", "^20.19.0 || >=22", "20 || >=22", ">= 4.9.1"].map((range) =>
+      allows(range, [20, 19]),
+    ),
+    [false, false, true, true, true],
+  );
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  assert.ok(readme.includes(`Node ${oldest.slice(0, 2).join(".")} or later`), "README.md names another Node");
+});
+
+function numbersOf(version: string): number[] {
+  return version
+    .trim()
+    .split(".")
+    .map((part) => Number.parseInt(part, 10) || 0);
+}
+
+/** Whether a range of `^A.B.C`, `>=A.B.C` and `A`, joined by `||`, has that version. */
+function allows(range: string, [major = 0, minor = 0]: readonly number[]): boolean {
+  return range.split("||").some((alternative) => {
+    const [, sign, version = ""] = /^\s*(\^|>=|)\s*([\d.x]+)\s*$/.exec(alternative) ?? [];
+    assert.notEqual(version, "", `the range ${alternative} is of a form that this test does not know`);
+    const [leastMajor = 0, leastMinor = 0] = numbersOf(version);
+    if (sign === ">=" && major > leastMajor) return true;
+    return major === leastMajor && (sign === "" || minor >= leastMinor);
+  });
+}
 
 test("Node comes as one package for each platform, all of one version, as optional dependencies", () => {
   const { optionalDependencies } = packageSchema.parse(read("package.json"));

@@ -227,8 +227,8 @@ describe("tables", () => {
 
   it("shows files", () => {
     assert.deepEqual(renderFiles([file], "films", view), [
-      "FILE                          SIZE  SEEDERS  PEERS  SHARED BY  SHA-1",
-      "a long name of a film.mkv  1.07 GB        2     13  alice      da39a3ee5e6b",
+      "FILE                          SIZE  SEEDERS  LEECHERS  SHARED BY  SHA-1",
+      "a long name of a film.mkv  1.07 GB        2        11  alice      da39a3ee5e6b",
     ]);
     assert.deepEqual(renderFiles([], "films", view), [
       "films has no file yet; upload_file <file_path> films shares one.",
@@ -236,9 +236,9 @@ describe("tables", () => {
   });
 
   it("cuts the widest text to fit the terminal", () => {
-    assert.deepEqual(renderFiles([file], "films", { ...view, columns: 60 }), [
-      "FILE           SIZE  SEEDERS  PEERS  SHARED BY  SHA-1",
-      "a long na…  1.07 GB        2     13  alice      da39a3ee5e6b",
+    assert.deepEqual(renderFiles([file], "films", { ...view, columns: 63 }), [
+      "FILE           SIZE  SEEDERS  LEECHERS  SHARED BY  SHA-1",
+      "a long na…  1.07 GB        2        11  alice      da39a3ee5e6b",
     ]);
   });
 

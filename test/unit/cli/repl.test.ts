@@ -114,11 +114,33 @@ describe("Repl", () => {
 
   it("asks for a new password twice, and does nothing when the two differ", async () => {
     const { client, type, shown } = open();
-    await type("create_user alice", ENTER, "one", ENTER, "two", ENTER);
+    await type("create_user alice", ENTER, "correct-horse", ENTER, "correct horse", ENTER);
     assert.deepEqual(client.calls, []);
     assert.equal(shown().at(-2), "error INVALID_ARGUMENT: The two passwords differ; nothing was done.");
-    await type("create_user alice", ENTER, "one", ENTER, "one", ENTER);
-    assert.deepEqual(client.calls, ["createUser alice one"]);
+    await type("create_user alice", ENTER, "eight-ch", ENTER, "eight-ch", ENTER);
+    assert.deepEqual(client.calls, ["createUser alice eight-ch"]);
+  });
+
+  it("takes no new password of seven characters, and warns of one that is given in the line", async () => {
+    const { client, type, shown } = open();
+    await type("create_user alice", ENTER, "pässwör", ENTER);
+    assert.deepEqual(client.calls, []);
+    assert.match(shown().join(" "), /INVALID_ARGUMENT: The password has 7 characters.*at least 8/);
+    await type("create_user alice geheim", ENTER);
+    assert.deepEqual(client.calls, ["createUser alice geheim"]);
+    assert.match(shown().join(" "), /The password has 6 characters.*The user alice is made/);
+    await type("login alice", ENTER, "geheim", ENTER);
+    assert.equal(client.calls.at(-1), "login alice geheim", "an account that exists cannot log in");
+  });
+
+  it("holds a notice back until both questions for a password are answered", async () => {
+    const { feed, type, shown } = open();
+    await type("create_user alice", ENTER, "correct-horse", ENTER);
+    feed.push({ type: "request-accepted", groupId: "films" });
+    await type("correct-horse");
+    assert.deepEqual(shown(), [`${PROMPT} create_user alice`, "Password:", "Once more:"]);
+    await type(ENTER);
+    assert.deepEqual(shown().slice(2, 4), ["Once more:", "You are a member of films now."]);
   });
 
   it("keeps lines in its history, passwords never", async () => {

@@ -248,6 +248,38 @@ describe("runScript", () => {
     assert.match(failing.errors.join(), /The input cannot be read: EISDIR/);
   });
 
+  it("skips what follows a failed login until one succeeds, says so once, and does not stay", async () => {
+    const client = new FakeClient();
+    client.failures.set("login", new MiniTorrentError("BAD_CREDENTIALS", "They do not match."));
+    const lines = ["login alice wrong", "list_groups", "upload_file a films", "create_user bob secret"];
+    const { exitCode, errors } = await run(lines, { client, isStaying: true });
+    assert.deepEqual(client.calls, ["login alice wrong", "createUser bob secret"]);
+    assert.deepEqual(errors, [
+      "error BAD_CREDENTIALS: They do not match.",
+      "error NOT_LOGGED_IN: The commands after a failed login are skipped.",
+    ]);
+    assert.equal(exitCode, 1);
+    const login = client.login.bind(client);
+    client.login = async (userId, password) => {
+      if (password === "right") client.failures.clear();
+      return login(userId, password);
+    };
+    const again = await run([...lines, "login alice right", "list_groups"], { client });
+    assert.deepEqual(client.calls.slice(2), [
+      ...["login alice wrong", "createUser bob secret", "login alice right", "listGroups"],
+      ...["waitForDownloads", "logout"],
+    ]);
+    assert.equal(again.exitCode, 1);
+  });
+
+  it("does not skip what follows a second login that failed", async () => {
+    const client = new FakeClient();
+    client.userId = "alice";
+    client.failures.set("login", new MiniTorrentError("ALREADY_LOGGED_IN", "Log out first."));
+    await run(["login bob secret", "list_groups"], { client });
+    assert.deepEqual(client.calls.slice(0, 2), ["login bob secret", "listGroups"]);
+  });
+
   it("takes what comes behind a line separator (U+2028) for a part of the line", async () => {
     const { client } = await run(["upload_file 'a\u2028leave_group films' films"]);
     assert.equal(client.calls.length, 1);
@@ -368,6 +400,49 @@ describe("runScript with --json", () => {
     assert.deepEqual(errors, []);
     assert.doesNotMatch(out.join("\n"), /geheim/);
     assert.equal(exitCode, 1);
+  });
+
+  it("answers each command that a failed login makes it skip", async () => {
+    const client = new FakeClient();
+    client.failures.set("login", new MiniTorrentError("BAD_CREDENTIALS", "They do not match."));
+    const { out } = await run(["login alice wrong", "list_groups"], { client, isJson: true });
+    const [, skipped] = out.map((line) => JSON.parse(line));
+    assert.deepEqual([skipped.command, skipped.ok, skipped.code], ["list_groups", false, "NOT_LOGGED_IN"]);
+  });
+
+  it("tells how far downloads and hashing are, once a second, if there is something new", async (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    const client = new FakeClient();
+    const hashed = Promise.withResolvers<void>();
+    client.onUpload = async (report) => {
+      report({ hashedBytes: 5, lengthBytes: 10 });
+      await hashed.promise;
+    };
+    const input = new PassThrough();
+    const { out, exit } = start(input, { client, isJson: true });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    input.write("upload_file /a films\n");
+    await turn();
+    t.mock.timers.tick(1_000);
+    t.mock.timers.tick(1_000);
+    hashed.resolve();
+    await turn();
+    client.current = [downloading({ groupId: "films", fileName: "a.mkv" })];
+    t.mock.timers.tick(1_000);
+    t.mock.timers.tick(1_000);
+    client.current = [complete()];
+    t.mock.timers.tick(1_000);
+    input.end();
+    await exit;
+    const events = out.map((line) => JSON.parse(line)).filter(({ event }) => event !== undefined);
+    assert.deepEqual(events, [
+      { event: "hash-progress", path: "/a", hashedBytes: 5, lengthBytes: 10 },
+      {
+        ...{ event: "download-progress", groupId: "films", fileName: "a.mkv", state: "downloading" },
+        ...{ bytesVerified: 118_000_000, lengthBytes: 280_000_000, piecesVerified: 118, pieceCount: 280 },
+        ...{ rateBytesPerSecond: 96_000_000, peerCount: 3, secondsLeft: 12, waitingFor: null },
+      },
+    ]);
   });
 
   it("escapes what reorders or hides text, without changing a value", () => {

@@ -1,5 +1,6 @@
 // A scene for tests and benchmarks: a temporary folder with trackers and clients in it, all of it gone when it is
 // disposed of. Members are made, logged in and let into a group in one call.
+import { execFileSync } from "node:child_process";
 import { createHash, randomFillSync } from "node:crypto";
 import {
   closeSync,
@@ -141,6 +142,15 @@ export function writeRandomFile(path: string, lengthBytes: number): string {
   }
   closeSync(file);
   return hash.digest("hex");
+}
+
+/** Does something to a file, and sets the time of its last write back, to the last bit: node:fs cannot. */
+export function atTheSameTime(path: string, work: () => void): void {
+  const reference = `${path}-time`;
+  execFileSync("touch", ["-r", path, reference]);
+  work();
+  execFileSync("touch", ["-c", "-r", reference, path]);
+  rmSync(reference);
 }
 
 export async function sha1Of(path: string): Promise<string> {

@@ -452,7 +452,8 @@ export class Download {
   async #fetchAgain(): Promise<void> {
     const opening = { status: "opening" } as const;
     await this.#leaveSwarm(opening, "some pieces have to be fetched again");
-    await this.#openInTurn(opening, false);
+    // Not awaited: this may itself be the end of an opening, whose turn it then still is.
+    this.#behind("fetching pieces again", this.#openInTurn(opening, false));
   }
 
   /** verifying | opening -> complete */

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf, partLost, writeError, writtenTo } from "./disk-errors.ts";
 import { noRoom, roomBytes } from "./disk-room.ts";
-import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf } from "./file-facts.ts";
+import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf, isSameFacts } from "./file-facts.ts";
 
 /** What a file system without hard links (exFAT, some network shares) says to `link`. */
 const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
@@ -177,7 +177,10 @@ export async function takeName(
     await checkSameFile(own, partPath, destinationPath);
     await linkWithoutOverwriting(own, partPath, destinationPath);
     await syncFolder(dirname(destinationPath));
-    return factsOfExact(own);
+    const facts = factsOfExact(own);
+    // A write between the look at the file and its new name.
+    if (!isSameFacts(factsOf(await handle.stat()), facts)) throw writtenTo(destinationPath);
+    return facts;
   } catch (error) {
     throw writeError(error, destinationPath);
   }

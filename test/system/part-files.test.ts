@@ -10,15 +10,13 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   symlinkSync,
-  utimesSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
 import type { ClientProcess } from "../../harness/processes.ts";
-import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { atTheSameTime, downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
 const SOMEBODY_ELSE = 4321;
@@ -108,6 +106,23 @@ function bytesReadBy(client: ClientProcess): number {
   return Number(/rchar: (\d+)/.exec(readFileSync(`/proc/${client.pid}/io`, "utf8"))?.[1]);
 }
 
+test("a part file with all pieces that changed while its download stood still is repaired, and complete", async () => {
+  const { sha1 } = await shared("a.bin", 3 * MIB);
+  await alice.must("logout");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  const destination = scene.path("bob", "a.bin");
+  writeFileSync(destination, "precious");
+  await alice.must("login alice correct-horse");
+  await bob.event((line) => line.event === "download-failed");
+  rmSync(destination);
+  const file = openSync(`${destination}.part`, "r+");
+  atTheSameTime(`${destination}.part`, () => writeSync(file, Buffer.alloc(MIB), 0, MIB, MIB));
+  closeSync(file);
+  await bob.must("resume g a.bin");
+  await bob.event((line) => line.event === "download-complete");
+  assert.equal(await sha1Of(destination), sha1);
+});
+
 test("zeros in pieces that were noted as verified, as a power cut leaves them, are not sent to anybody", async () => {
   const { sha1 } = await shared("a.bin", 64 * MIB);
   await bob.must("limit down 20MB/s");
@@ -116,11 +131,11 @@ test("zeros in pieces that were noted as verified, as a power cut leaves them, a
   await bob.must("pause g a.bin");
   await bob.kill();
   const part = scene.path("bob", "a.bin.part");
-  const { atime, mtime } = statSync(part);
   const file = openSync(part, "r+");
-  for (let at = 0; at < 64 * MIB; at += MIB) writeSync(file, Buffer.alloc(MIB / 2), 0, MIB / 2, at);
+  atTheSameTime(part, () => {
+    for (let at = 0; at < 64 * MIB; at += MIB) writeSync(file, Buffer.alloc(MIB / 2), 0, MIB / 2, at);
+  });
   closeSync(file);
-  utimesSync(part, atime, mtime);
   const again = await scene.userAgain("bob");
   const carol = await scene.user("carol");
   await carol.must("join_group g");

@@ -1,17 +1,20 @@
 // Real clients, killed with kill -9 at random instants of logins, downloads and shares. After each kill the disk is looked
 // at, and after the restart: nothing that was answered is lost, no piece that was right on disk is fetched again, no file
-// with its final name has a wrong byte. A few kills here, TORTURE_KILLS in `npm run torture`.
+// with its final name has a wrong byte. And whatever is done to part files and finished files meanwhile: what is reported
+// complete is on the disk as it was shared. A few kills and rounds here, TORTURE_KILLS and TORTURE_DISTURBED in `npm run torture`.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
 import { seededRandom } from "../sim/virtual-clock.ts";
+import { DISTURBANCES, isUntouched, type Target, type Trace } from "./disturbances.ts";
 
 const KILLS = Number(process.env.TORTURE_KILLS ?? 4);
+const DISTURBED_ROUNDS = Number(process.env.TORTURE_DISTURBED ?? 4);
 const SEED = Number(process.env.TORTURE_SEED ?? Date.now() % 1_000_000);
 const MIB = 1024 * 1024;
 const PIECE_BYTES = 256 * 1024;
@@ -26,6 +29,14 @@ const DOWNLOAD_MS = 600;
 const SHARE_MS = 150;
 /** What a member offers is counted by the tracker a moment after a login was answered. */
 const OFFERED_WITHIN_MS = 10_000;
+
+/** Files of one piece, of some, and of many; the last piece shorter. */
+const DISTURBED_FILE_BYTES = [200_000, 3 * MIB + 5, 24 * MIB + 77_777];
+/** So slow that most of a download's time can be disturbed, so fast that a round takes few seconds. */
+const SLOWEST_BYTES_PER_SECOND = 20 * MIB;
+const DISTURBED_WITHIN_MS = 500;
+const SETTLED_WITHIN_MS = 60_000;
+const POLL_MS = 30;
 
 const downloadsSchema = z.array(
   z.object({
@@ -114,6 +125,152 @@ test(`a client that is killed ${KILLS} times at random loses nothing, and fetche
   }
   context.diagnostic(JSON.stringify(tally));
 });
+
+test(`what is reported complete is on the disk as it was shared, in ${DISTURBED_ROUNDS} rounds of disturbance`, {
+  timeout: 60_000 + DISTURBED_ROUNDS * 20_000,
+}, async (context) => {
+  context.diagnostic(`seed ${SEED}`);
+  await using scene = await Scene.open(1);
+  const alice = await scene.user("alice");
+  const rounds = new DisturbedRounds(scene, await scene.user("bob"), seededRandom(SEED));
+  await scene.group("g", alice, { bob: rounds.client });
+  for (const [index, lengthBytes] of DISTURBED_FILE_BYTES.entries()) {
+    const { path, sha1 } = scene.file("alice", `f${index}.bin`, lengthBytes);
+    await alice.must(`upload_file ${path} g`);
+    rounds.files.push({ name: `f${index}.bin`, lengthBytes, sha1 });
+  }
+  for (let round = 1; round <= DISTURBED_ROUNDS; round++) await rounds.play(round);
+  context.diagnostic(JSON.stringify(rounds.tally));
+  assert.ok((rounds.tally.late ?? 0) <= DISTURBED_ROUNDS / 4, "most of what was done came before the end");
+});
+
+interface Source {
+  readonly name: string;
+  readonly lengthBytes: number;
+  readonly sha1: string;
+}
+
+/** One client that fetches the same files again and again while its disk is disturbed. */
+class DisturbedRounds {
+  readonly files: Source[] = [];
+  readonly tally: Record<string, number> = {};
+  client: ClientProcess;
+  readonly #scene: Scene;
+  readonly #random: () => number;
+  #traces: Trace[] = [];
+  readonly #foreign: NonNullable<Trace["foreign"]>[] = [];
+
+  constructor(scene: Scene, client: ClientProcess, random: () => number) {
+    this.#scene = scene;
+    this.client = client;
+    this.#random = random;
+  }
+
+  async play(round: number): Promise<void> {
+    const file = this.#oneOf(this.files);
+    const path = this.#scene.path("bob", file.name);
+    const target: Target = { path, partPath: `${path}.part`, lengthBytes: file.lengthBytes };
+    this.#traces = [];
+    try {
+      this.#disposeOf(path);
+      if (this.#random() < 0.2) await this.#refusedForeignPart(file, target);
+      const slowness = 1 + this.#random() * 4;
+      await this.client.must(`limit down ${Math.round(SLOWEST_BYTES_PER_SECOND * slowness)}B/s`);
+      void this.client.run(this.#download(file));
+      for (let count = 1 + Math.floor(this.#random() * 3); count > 0; count--) {
+        await sleep(this.#random() * DISTURBED_WITHIN_MS);
+        if (this.#random() < 0.3) await this.#kill(target);
+        else this.#disturb(target);
+      }
+      await this.#settle(file);
+      const isLate = this.#traces.some((trace) => trace.isLate);
+      if (isLate) this.#count("late");
+      else assert.equal(await sha1Of(path), file.sha1, "it was reported complete");
+    } catch (error) {
+      const traces = this.#traces.map(({ what }) => what).join(", ");
+      const said = JSON.stringify(this.client.events.slice(-8));
+      throw new Error(`round ${round}, seed ${SEED}, ${file.name}: ${traces}. ${said}`, { cause: error });
+    }
+    for (const { leftover } of this.#traces) if (leftover !== undefined) rmSync(leftover, { force: true });
+  }
+
+  /** The finished file of an earlier round is gone, moved or replaced: it can be downloaded again. */
+  #disposeOf(path: string): void {
+    if (!existsSync(path)) return;
+    if (this.#random() < 0.3) renameSync(path, `${path}-kept`);
+    rmSync(path, { force: true });
+    rmSync(`${path}-kept`, { force: true });
+  }
+
+  async #refusedForeignPart(file: Source, { partPath }: Target): Promise<void> {
+    const foreign = {
+      path: partPath,
+      content: Buffer.alloc(this.#random() < 0.5 ? 0 : file.lengthBytes, "p"),
+    };
+    writeFileSync(partPath, foreign.content);
+    this.#traces.push({ what: "a part file of somebody else's was there before" });
+    const { ok, code } = await this.client.run(this.#download(file));
+    assert.deepEqual([ok, code], [false, "FILE_EXISTS"]);
+    assert.ok(isUntouched(foreign), "it is not touched");
+    rmSync(partPath);
+    this.#count("foreign part");
+  }
+
+  #disturb(target: Target): void {
+    this.#clearForeign();
+    const name = this.#oneOf(Object.keys(DISTURBANCES));
+    const trace = DISTURBANCES[name]?.(target, this.#random);
+    if (trace === undefined) return;
+    this.#traces.push(trace);
+    if (trace.foreign !== undefined) this.#foreign.push(trace.foreign);
+    this.#count(name);
+  }
+
+  /** Killed at any moment; sometimes with the power, which leaves zeros in what was not synced. */
+  async #kill(target: Target): Promise<void> {
+    await this.client.kill("SIGKILL");
+    this.#traces.push({ what: "killed" });
+    this.#count("kill");
+    if (this.#random() < 0.4) this.#disturb(target);
+    this.client = await this.#scene.userAgain("bob");
+  }
+
+  /** What stands in the way is removed, as a person would, until the download is complete. */
+  async #settle(file: Source): Promise<void> {
+    const deadlineMs = performance.now() + SETTLED_WITHIN_MS;
+    for (;;) {
+      this.#clearForeign();
+      const status = await statusOf(this.client, file.name);
+      if (status?.state === "complete") return;
+      if (status === undefined || status.state === "failed") await this.client.run(this.#download(file));
+      else if (status.state === "paused") await this.client.run(`resume g ${file.name}`);
+      assert.ok(performance.now() < deadlineMs, `it does not get complete: ${JSON.stringify(status)}`);
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** What somebody else laid there was not touched; they take it away. */
+  #clearForeign(): void {
+    for (const foreign of this.#foreign.splice(0)) {
+      assert.ok(isUntouched(foreign), `${foreign.path} is not touched`);
+      rmSync(foreign.path);
+    }
+  }
+
+  #download({ name }: Source): string {
+    return `download_file g ${name} ${this.#scene.path("bob")}/`;
+  }
+
+  #count(what: string): void {
+    this.tally[what] = (this.tally[what] ?? 0) + 1;
+  }
+
+  #oneOf<T>(choices: readonly T[]): T {
+    const chosen = choices[Math.floor(this.#random() * choices.length)];
+    if (chosen === undefined) throw new Error("There is nothing to choose from.");
+    return chosen;
+  }
+}
 
 async function newFile(scene: Scene, alice: ClientProcess, name: string): Promise<Wanted> {
   const { path, sha1 } = scene.file("alice", name, FILE_BYTES);

@@ -10,6 +10,7 @@ import { createGroupAuthority, type GroupAuthority } from "../src/identity/certi
 import { alikeOf } from "../src/tracker/look-alikes.ts";
 import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
+import { shareAnchors } from "../src/tracker/share-anchors.ts";
 import { standingsDerivation } from "../src/tracker/standings.ts";
 import { totalsOf } from "../src/tracker/totals.ts";
 
@@ -51,6 +52,7 @@ export class Stage implements AsyncDisposable {
     return SqliteRegistry.open({
       ...{ path, nowMs: Date.now, totalsOf, alikeOf },
       derivation: standingsDerivation,
+      anchors: shareAnchors,
     });
   }
 

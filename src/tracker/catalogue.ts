@@ -453,7 +453,7 @@ function firstSharer(
   }
   let after: string | undefined;
   for (;;) {
-    const rows = reader.list<ShareValue>("share", prefix, { after, limit: SHARES_LOOKED_AT });
+    const rows = reader.anchored<ShareValue>("share", prefix, { after, limit: SHARES_LOOKED_AT });
     const found = findIn(rows);
     if (found !== undefined) return found;
     if (rows.length < SHARES_LOOKED_AT) return undefined;

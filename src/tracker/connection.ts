@@ -157,6 +157,11 @@ export class Connections {
     return this.#ofAccount.get(accountId)?.size ?? 0;
   }
 
+  /** Accounts that are logged in here. */
+  accountIds(): readonly string[] {
+    return [...this.#ofAccount.keys()];
+  }
+
   /** Devices with a session. Those that connect or leave during the iteration may or may not be included. */
   *devices(): Generator<string> {
     for (const { account, deviceId } of this.#all.values()) if (account !== undefined) yield deviceId;

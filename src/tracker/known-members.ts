@@ -1,15 +1,24 @@
 // Who is in which group, and which group a torrent belongs to, remembered for as long as no row says otherwise: when
 // thousands of clients come at once, the same few rows would be read again for each pair of peers. A row that is written
 // invalidates only the entries that depend on it.
-import { type CurrentMember, currentMember, currentMembers, userIdOf } from "./memberships.ts";
+import { type CurrentMember, countMembers, currentMember, membersPage, userIdOf } from "./memberships.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "./registry/registry.ts";
 import { groupOfTorrent } from "./torrents.ts";
 import type { GroupValue, RevocationValue } from "./values.ts";
 
 /** Of each; some 200 bytes. A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id. */
 const MOST_REMEMBERED = 50_000;
+/** Members of a group that is read at once: some 5 ms. Those of a larger one are read a page at a time. */
+const MOST_READ_AT_ONCE = 500;
+const MEMBERS_PER_STEP = 50;
 /** Rows that say who is a member (memberships.ts), and whether a group stands. */
 const KINDS: readonly RecordKind[] = ["membership", "revocation", "user", "group"];
+
+interface Roster {
+  readonly accounts: Set<string>;
+  /** Where reading goes on; undefined once all members are read. */
+  readUpTo: string | undefined;
+}
 
 export class KnownMembers {
   readonly #reader: RevisedReader;
@@ -21,7 +30,7 @@ export class KnownMembers {
   /** User id → the account that was found under it. */
   readonly #accountNames = new Map<string, string>();
   /** Group claim → its accounts, with or without a standing name: events go only to connected clients, whose names stand. */
-  readonly #rosters = new Map<string, Set<string>>();
+  readonly #rosters = new Map<string, Roster>();
   #rosterSize = 0;
   /** Standing claims of groups, by name and vice versa. */
   readonly #standing = new Map<string, string>();
@@ -50,18 +59,48 @@ export class KnownMembers {
     return member;
   }
 
-  /** The accounts in that group. A live view: do not keep it. */
-  accountsIn(groupClaimId: string): ReadonlySet<string> {
-    this.#keepUp();
-    const known = this.#rosters.get(groupClaimId);
-    if (known !== undefined) return known;
-    const accounts = new Set(currentMembers(this.#reader, groupClaimId).map(({ accountId }) => accountId));
-    while (this.#rosters.size > 0 && this.#rosterSize + accounts.size > MOST_REMEMBERED) {
-      this.#forgetRoster(first(this.#rosters));
+  /** The accounts in that group, a live view: do not keep it. Undefined if there are many: `roster` reads them in steps. */
+  accountsIn(groupClaimId: string): ReadonlySet<string> | undefined {
+    if (countMembers(this.#reader, groupClaimId) > MOST_READ_AT_ONCE) return undefined;
+    const reading = this.roster(groupClaimId);
+    for (;;) {
+      const { done, value } = reading.next();
+      if (done === true) return value;
     }
-    this.#rosters.set(groupClaimId, accounts);
-    this.#rosterSize += accounts.size;
-    return accounts;
+  }
+
+  /**
+   * Reads the accounts in that group, in steps of a fraction of a millisecond.
+   *
+   * @returns a live view: do not keep it; undefined if there are too many to be remembered
+   */
+  *roster(groupClaimId: string): Generator<void, ReadonlySet<string> | undefined> {
+    for (;;) {
+      this.#keepUp();
+      if (countMembers(this.#reader, groupClaimId) > MOST_REMEMBERED) return undefined;
+      let roster = this.#rosters.get(groupClaimId);
+      if (roster === undefined) {
+        roster = { accounts: new Set(), readUpTo: "" };
+        this.#rosters.set(groupClaimId, roster);
+      }
+      if (roster.readUpTo === undefined) return roster.accounts;
+      // What was written before this page is in it, and what is written later is applied to the roster.
+      const page = { limit: MEMBERS_PER_STEP, after: roster.readUpTo };
+      const { items, next } = membersPage(this.#reader, groupClaimId, page);
+      const sizeBefore = roster.accounts.size;
+      for (const { accountId } of items) roster.accounts.add(accountId);
+      this.#rosterSize += roster.accounts.size - sizeBefore;
+      roster.readUpTo = next;
+      this.#makeRoomFor(groupClaimId);
+      yield;
+    }
+  }
+
+  #makeRoomFor(groupClaimId: string): void {
+    for (const other of this.#rosters.keys()) {
+      if (this.#rosterSize <= MOST_REMEMBERED) return;
+      if (other !== groupClaimId) this.#forgetRoster(other);
+    }
   }
 
   /** The group that a torrent belongs to, while that stands. */
@@ -123,7 +162,7 @@ export class KnownMembers {
     const groups = this.#members.get(accountId);
     if (groups?.delete(groupClaimId)) this.#memberCount--;
     if (groups?.size === 0) this.#members.delete(accountId);
-    const roster = this.#rosters.get(groupClaimId);
+    const roster = this.#rosters.get(groupClaimId)?.accounts;
     if (roster === undefined) return;
     const sizeBefore = roster.size;
     if (currentMember(this.#reader, groupClaimId, accountId) === undefined) roster.delete(accountId);
@@ -140,7 +179,7 @@ export class KnownMembers {
   }
 
   #forgetRoster(groupClaimId: string): void {
-    this.#rosterSize -= this.#rosters.get(groupClaimId)?.size ?? 0;
+    this.#rosterSize -= this.#rosters.get(groupClaimId)?.accounts.size ?? 0;
     this.#rosters.delete(groupClaimId);
   }
 

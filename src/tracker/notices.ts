@@ -4,7 +4,7 @@
 import type { TrackerEvent } from "../api/schemas.ts";
 import type { Connections } from "./connection.ts";
 import type { KnownMembers } from "./known-members.ts";
-import { currentMember, currentMembers, groupByClaim, membershipBy, userIdOf } from "./memberships.ts";
+import { currentMember, groupByClaim, membershipBy, userIdOf } from "./memberships.ts";
 import {
   type LostClaim,
   lostWriteId,
@@ -31,6 +31,11 @@ const FILES_TOLD_SINGLY = 10;
 const NAMES_TOLD = 10;
 /** Ended memberships of a group that are announced one by one in a window; past that, members are told to ask. */
 const ENDS_TOLD_SINGLY = 50;
+/** Members of a large group that are looked at in a step, to find those who are connected. */
+const MEMBERS_PER_STEP = 20;
+/** Cost in steps (turn-slices.ts) of reading a page of members, and one of them, from the registry. */
+const PAGE_STEPS = 150;
+const LOOKUP_STEPS = 5;
 
 /** Events of a group in the current window. */
 interface Window {
@@ -44,8 +49,8 @@ interface Window {
   hasEndsHeld: boolean;
 }
 
-/** By the claim of the group: the accounts that hear of what changes in it. */
-type Listeners = Map<string, readonly string[]>;
+/** By the claim of the group: the accounts that hear of what changes in it; "many": they are looked up in steps. */
+type Listeners = Map<string, readonly string[] | "many">;
 
 export class Notices {
   readonly #reader: RegistryReader;
@@ -187,8 +192,8 @@ export class Notices {
     if (value === undefined) return;
     const { sharedByAccountId } = value as FileValue;
     // Who shared it has the answer to that.
-    const told = this.#listeners(groupClaimId, listeners).filter((member) => member !== sharedByAccountId);
-    if (told.length === 0) return;
+    const told = this.#listeners(groupClaimId, listeners);
+    if (!hasOthers(told, sharedByAccountId)) return;
     const group = groupByClaim(this.#reader, groupClaimId);
     if (group === undefined) return;
     if (this.#reader.claimById("file", claimId) === undefined) return;
@@ -197,7 +202,8 @@ export class Notices {
     const window = this.#windowOf(groupClaimId);
     if (window.filesTold < FILES_TOLD_SINGLY) {
       window.filesTold++;
-      this.#tellAll(groupClaimId, told, { type: "file-shared", groupId: group.groupId, fileName, userId });
+      const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
+      this.#tellAll(groupClaimId, told, event, sharedByAccountId);
       return;
     }
     const isOfSame = window.filesHeld === 0 || window.sharedBy?.accountId === sharedByAccountId;
@@ -229,37 +235,68 @@ export class Notices {
     if (group === undefined) return;
     const { groupId } = group;
     const [fileName] = fileNames;
-    const others = told.filter((member) => member !== sharedBy?.accountId);
-    if (filesHeld === 1 && sharedBy !== undefined && fileName !== undefined) {
-      this.#tellAll(groupClaimId, others, {
-        type: "file-shared",
-        groupId,
-        fileName,
-        userId: sharedBy.userId,
-      });
+    const by = sharedBy === undefined ? {} : { userId: sharedBy.userId };
+    const event: TrackerEvent =
+      filesHeld === 1 && sharedBy !== undefined && fileName !== undefined
+        ? { type: "file-shared", groupId, fileName, userId: sharedBy.userId }
+        : { type: "files-shared", groupId, count: filesHeld, fileNames, ...by };
+    this.#tellAll(groupClaimId, told, event, sharedBy?.accountId);
+  }
+
+  /**
+   * Sends the event over several turns of the event loop if the group is large; the group's events stay in order.
+   *
+   * @param except an account that is not told
+   */
+  #tellAll(
+    groupClaimId: string,
+    told: readonly string[] | "many",
+    event: TrackerEvent,
+    except?: string,
+  ): void {
+    void this.#slices.run(
+      groupClaimId,
+      this.#toEach(groupClaimId, told, (accountId) => {
+        if (accountId !== except) this.#connections.tell(accountId, event);
+      }),
+    );
+  }
+
+  *#toEach(
+    groupClaimId: string,
+    told: readonly string[] | "many",
+    tell: (accountId: string) => void,
+  ): Generator<void> {
+    if (told !== "many") {
+      for (const accountId of told) yield this.#toOne(accountId, tell);
       return;
     }
-    const by = sharedBy === undefined ? {} : { userId: sharedBy.userId };
-    this.#tellAll(groupClaimId, others, {
-      type: "files-shared",
-      groupId,
-      count: filesHeld,
-      fileNames,
-      ...by,
-    });
-  }
-
-  /** Sends the event over several turns of the event loop if the group is large; the group's events stay in order. */
-  #tellAll(groupClaimId: string, accountIds: readonly string[], event: TrackerEvent): void {
-    void this.#slices.run(groupClaimId, this.#tellSteps(accountIds, event));
-  }
-
-  *#tellSteps(accountIds: readonly string[], event: TrackerEvent): Generator<void> {
-    for (const accountId of accountIds) {
-      this.#slices.spend(this.#connections.countOf(accountId));
-      this.#connections.tell(accountId, event);
+    const reading = this.#members.roster(groupClaimId);
+    let read = reading.next();
+    for (; read.done !== true; read = reading.next()) {
+      this.#slices.spend(PAGE_STEPS);
       yield;
     }
+    const roster = read.value;
+    if (roster === undefined) {
+      // More members than are remembered; fewer are connected.
+      for (const accountId of this.#connections.accountIds()) {
+        if (this.#members.member(groupClaimId, accountId) !== undefined) this.#toOne(accountId, tell);
+        this.#slices.spend(LOOKUP_STEPS);
+        yield;
+      }
+      return;
+    }
+    let looked = 0;
+    for (const accountId of roster) {
+      if (this.#connections.countOf(accountId) > 0) this.#toOne(accountId, tell);
+      if (++looked % MEMBERS_PER_STEP === 0) yield;
+    }
+  }
+
+  #toOne(accountId: string, tell: (accountId: string) => void): void {
+    this.#slices.spend(this.#connections.countOf(accountId));
+    tell(accountId);
   }
 
   /**
@@ -280,17 +317,18 @@ export class Notices {
    */
   #groupLost(name: string, claimId: string, owner: string | undefined): void {
     const standing = this.#reader.claim("group", name);
-    const people = currentMembers(this.#reader, claimId).map(({ accountId }) => accountId);
-    for (const accountId of new Set(owner === undefined ? people : [owner, ...people])) {
+    const tell = (accountId: string, event: TrackerEvent): void => {
       if (standing !== undefined && standing.claimId !== claimId) {
-        if (currentMember(this.#reader, standing.claimId, accountId) !== undefined) continue;
+        if (currentMember(this.#reader, standing.claimId, accountId) !== undefined) return;
       }
-      const event: TrackerEvent =
-        accountId === owner
-          ? { type: "name-taken-elsewhere", kind: "group", name }
-          : { type: "membership-ended", groupId: name, how: "group-ended" };
       this.#connections.tell(accountId, event);
-    }
+    };
+    if (owner !== undefined) tell(owner, { type: "name-taken-elsewhere", kind: "group", name });
+    const steps = this.#toEach(claimId, this.#listeners(claimId, new Map()), (accountId) => {
+      if (accountId === owner) return;
+      tell(accountId, { type: "membership-ended", groupId: name, how: "group-ended" });
+    });
+    void this.#slices.run(claimId, steps);
   }
 
   /**
@@ -305,7 +343,7 @@ export class Notices {
     const { groupId } = group;
     const { infoHash } = standing.value;
     const event = { type: "name-taken-elsewhere", kind: "file", name: fileName, groupId, infoHash } as const;
-    for (const member of this.#listeners(groupClaimId, listeners)) this.#connections.tell(member, event);
+    this.#tellAll(groupClaimId, this.#listeners(groupClaimId, listeners), event);
   }
 
   #claimLost({ kind, name, claimId, value }: LostClaim, listeners: Listeners): void {
@@ -328,12 +366,19 @@ export class Notices {
   }
 
   /** The group's members among those who are connected. @param known what was looked up for this change already */
-  #listeners(groupClaimId: string, known: Listeners): readonly string[] {
+  #listeners(groupClaimId: string, known: Listeners): readonly string[] | "many" {
     const before = known.get(groupClaimId);
     if (before !== undefined) return before;
     const members = this.#members.accountsIn(groupClaimId);
-    const found = [...members].filter((accountId) => this.#connections.countOf(accountId) > 0);
+    const found =
+      members === undefined
+        ? "many"
+        : [...members].filter((accountId) => this.#connections.countOf(accountId) > 0);
     known.set(groupClaimId, found);
     return found;
   }
+}
+
+function hasOthers(told: readonly string[] | "many", accountId: string): boolean {
+  return told === "many" || told.some((member) => member !== accountId);
 }

@@ -52,6 +52,7 @@ import { stampMs } from "./registry/stamp.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
 import { RevocationWindow } from "./revocation-window.ts";
 import { listen, type TrackerServer } from "./server.ts";
+import { shareAnchors } from "./share-anchors.ts";
 import { standingsDerivation } from "./standings.ts";
 import { SyncLinks } from "./sync-links.ts";
 import { claimTotals, totalsOf } from "./totals.ts";
@@ -72,6 +73,9 @@ const MISSING_LOOK_MS = 200;
 const CHECK_INTERVAL_MS = 100;
 const CHECKED_ROWS = 50;
 const CHECK_REST_MS = 10 * 60 * 1000;
+/** Shares of former members that are taken out of the index of shares at a time: some 5 ms. */
+const ANCHORED_DROPPED = 500;
+const DROP_INTERVAL_MS = 100;
 
 /** Concurrent signatures: one is prepared on the event loop while another is signed in the thread pool. */
 const SIGNATURES_AT_ONCE = 2;
@@ -163,6 +167,7 @@ export class Tracker {
   readonly #writeBlocks: WriteBlocks;
   #cancelRetry: () => void = () => {};
   #cancelCheck: () => void = () => {};
+  #cancelDrop: () => void = () => {};
   readonly #damaged = new AbortController();
   #cancelSample: () => void = () => {};
 
@@ -287,7 +292,7 @@ export class Tracker {
     const registry = await openRegistry(
       { dataDir, others, log: options.log },
       {
-        ...{ nowMs, totalsOf, alikeOf, derivation: standingsDerivation },
+        ...{ nowMs, totalsOf, alikeOf, derivation: standingsDerivation, anchors: shareAnchors },
         onTrouble: (trouble) => writeBlocks.begin(trouble),
       },
     );
@@ -372,6 +377,7 @@ export class Tracker {
     this.#cancelRetry();
     this.#clockWatch?.close();
     this.#cancelCheck();
+    this.#cancelDrop();
     this.#links?.close();
     await this.#server?.close();
     await this.#passwords.close();
@@ -441,6 +447,7 @@ export class Tracker {
     });
     this.#sampleLag();
     this.#checkRows();
+    this.#dropAnchored();
     await this.#catchUp(this.#links, log);
     this.#clockWatch.check(); // compares with the other trackers' time
     this.#collector.start();
@@ -499,6 +506,13 @@ export class Tracker {
       return;
     }
     this.#cancelCheck = this.#clock.setTimer(delayMs, () => this.#checkRows());
+  }
+
+  #dropAnchored(): void {
+    if (this.#registry.hasAnchoredLeft && this.#writeBlocks.current === undefined) {
+      this.#registry.dropAnchored(ANCHORED_DROPPED).catch(() => {}); // the registry reports trouble with the disk
+    }
+    this.#cancelDrop = this.#clock.setTimer(DROP_INTERVAL_MS, () => this.#dropAnchored());
   }
 
   async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {

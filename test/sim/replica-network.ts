@@ -3,7 +3,7 @@
 import pino from "pino";
 import { ClockGuard } from "../../src/tracker/registry/clock-guard.ts";
 import { ClockWatch } from "../../src/tracker/registry/clock-watch.ts";
-import type { Derivation, LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
+import type { Anchors, Derivation, LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
 import {
   type Clock,
   type ReplicaReceiver,
@@ -113,10 +113,11 @@ export class ReplicaNetwork {
       path?: string;
       origin?: string;
       derivation?: Derivation;
+      anchors?: Anchors;
       onLost?: (lost: LostClaim) => void;
     } = {},
   ): Replica {
-    const { skewMs = 0, path = ":memory:", origin, derivation } = options;
+    const { skewMs = 0, path = ":memory:", origin, derivation, anchors } = options;
     let origins = 0;
     const clockGuard = new ClockGuard({
       wallMs: () => this.clock.nowMs() + (typeof skewMs === "number" ? skewMs : skewMs()),
@@ -127,6 +128,7 @@ export class ReplicaNetwork {
       path,
       nowMs: () => clockGuard.nowMs(),
       ...(derivation === undefined ? {} : { derivation }),
+      ...(anchors === undefined ? {} : { anchors }),
       ...(origin === undefined
         ? {}
         : { newOrigin: () => (origins++ === 0 ? origin : `${origin}${origins}`) }),

@@ -8,6 +8,7 @@ import pino from "pino";
 import { adoptShares } from "../../src/tracker/catalogue.ts";
 import { Collector } from "../../src/tracker/collector.ts";
 import type { RegistryRecord, RegistryWriter } from "../../src/tracker/registry/registry.ts";
+import { shareAnchors } from "../../src/tracker/share-anchors.ts";
 import { standingsDerivation } from "../../src/tracker/standings.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
 
@@ -265,6 +266,7 @@ export class VirtualTrackers implements Disposable {
       skewMs: () => clock.skewMs + clock.setAheadMs,
       path,
       derivation: standingsDerivation,
+      anchors: shareAnchors,
       origin: `t${index}x${life}y${origins++}`,
       onLost: (lost) => {
         if (lost.kind !== "file") return;

@@ -5,6 +5,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
 import {
   type AlikeOf,
+  type Anchors,
   type Claim,
   type Derivation,
   type DerivationReader,
@@ -25,22 +26,26 @@ import {
 
 /** Revisions remembered for each kind, for caches that follow writes (known-members.ts): some 150 bytes each. */
 const PLACES_REMEMBERED = 2_000;
-const SCHEMA_VERSION = 8;
+const SCHEMA_VERSION = 9;
 const SCHEMA = `
   CREATE TABLE record (
     kind TEXT NOT NULL, key TEXT NOT NULL, claim_id TEXT NOT NULL, value TEXT, stamp TEXT NOT NULL,
     origin TEXT NOT NULL, seq INTEGER NOT NULL, write_id TEXT NOT NULL, is_retry INTEGER NOT NULL,
-    paid_by TEXT NOT NULL, alike TEXT NOT NULL
+    paid_by TEXT NOT NULL, alike TEXT NOT NULL, anchor TEXT NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX record_place ON record (kind, key, claim_id);
   CREATE INDEX record_live ON record (kind, key, claim_id) WHERE value IS NOT NULL;
   CREATE INDEX record_claim ON record (kind, claim_id) WHERE claim_id <> '';
   CREATE INDEX record_alike ON record (kind, alike, claim_id) WHERE alike <> '' AND value IS NOT NULL;
+  CREATE INDEX record_anchored ON record (kind, key) WHERE anchor <> '';
+  CREATE INDEX record_anchor ON record (anchor) WHERE anchor <> '';
   CREATE INDEX record_history ON record (origin, seq);
   CREATE INDEX record_write ON record (write_id);
   CREATE TABLE version (origin TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE own_origin (origin TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   CREATE TABLE pending_claim (claim_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE ended_anchor (anchor TEXT PRIMARY KEY, is_left INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX ended_anchor_left ON ended_anchor (anchor) WHERE is_left = 1;
   CREATE TABLE total (name TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${SCHEMA_VERSION};
@@ -63,6 +68,8 @@ const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id, is_re
  * entries in the indexes of history and writes. Measured with 20,000 rows of each kind: a test holds it within a sixth.
  */
 const ROW_OVERHEAD_BYTES = 290;
+/** Rows that are taken out at once when their anchor ends; others later, since a member may have shared thousands of files. */
+const ANCHORED_DROPPED_AT_ONCE = 20;
 /** The digest is a sum of row hashes in this ring, so that rows can be added and taken out in any order. */
 const DIGEST_BITS = 256;
 /** `since` stops at about this many bytes of values: a chunk of file rows must not become a message of 100 MB. */
@@ -85,6 +92,7 @@ export interface TableFace {
   readonly digest: bigint;
   readonly totalChanges: ReadonlyMap<string, number>;
   readonly check: RowCheck | undefined;
+  readonly revisions: ReadonlyMap<RecordKind, number>;
 }
 
 /** A check of every row in turn, concurrent with writes. */
@@ -103,6 +111,8 @@ export class RecordTable implements RevisedReader, DerivationReader {
   readonly #totalsOf: TotalsOf;
   readonly #alikeOf: AlikeOf;
   readonly #derivation: Derivation | undefined;
+  readonly #anchors: Anchors | undefined;
+  #hasAnchoredLeft: boolean;
   /** Has an entry, perhaps 0, for every origin that any row has. */
   #vector: Map<OriginId, number>;
   #digest: bigint;
@@ -114,8 +124,15 @@ export class RecordTable implements RevisedReader, DerivationReader {
   #check: RowCheck | undefined;
 
   /** Makes the tables if there are none; the caller has begun a transaction. */
-  constructor(database: DatabaseSync, totalsOf: TotalsOf, alikeOf: AlikeOf, derivation?: Derivation) {
+  constructor(
+    database: DatabaseSync,
+    totalsOf: TotalsOf,
+    alikeOf: AlikeOf,
+    derivation?: Derivation,
+    anchors?: Anchors,
+  ) {
     this.#totalsOf = totalsOf;
+    this.#anchors = anchors;
     this.#alikeOf = alikeOf;
     this.#derivation = derivation;
     const version = database.prepare("PRAGMA user_version").get()?.user_version;
@@ -129,6 +146,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     }
     database.exec(DERIVED_SCHEMA);
     this.#statements = prepare(database);
+    this.#hasAnchoredLeft = this.#statements.endedAnchorLeft.get() !== undefined;
     this.#vector = new Map();
     for (const row of this.#statements.versions.iterate()) this.#vector.set(text(row.origin), count(row.seq));
     this.#digest = BigInt(`0x${this.state("digest") ?? "0"}`);
@@ -145,6 +163,35 @@ export class RecordTable implements RevisedReader, DerivationReader {
   list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
     const rows = this.#statements.list.all(kind, ...keyRange(prefix, page));
     return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
+  }
+
+  /** All live rows in a registry whose rows have no anchors. */
+  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
+    if (this.#anchors === undefined) return this.list(kind, prefix, page);
+    const rows = this.#statements.anchored.all(kind, ...keyRange(prefix, page));
+    return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
+  }
+
+  get hasAnchoredLeft(): boolean {
+    return this.#hasAnchoredLeft;
+  }
+
+  dropAnchored(limit: number): void {
+    const anchor = this.#statements.endedAnchorLeft.get()?.anchor;
+    if (anchor !== undefined) this.#dropAnchored(text(anchor), limit);
+    this.#hasAnchoredLeft = this.#statements.endedAnchorLeft.get() !== undefined;
+  }
+
+  #dropAnchored(anchor: string, limit: number): void {
+    const isLeft = this.#statements.dropAnchored.run(anchor, limit).changes === limit;
+    this.#statements.endAnchor.run(anchor, isLeft ? 1 : 0);
+    if (isLeft) this.#hasAnchoredLeft = true;
+  }
+
+  /** The row's anchor, unless that has ended. */
+  #anchorOf(record: RegistryRecord): string {
+    const anchor = record.value === undefined ? "" : (this.#anchors?.anchorOf(record) ?? "");
+    return anchor === "" || this.#statements.endedAnchor.get(anchor) !== undefined ? "" : anchor;
   }
 
   keys(kind: RecordKind, prefix: string, { after = "", limit }: KeyPage): readonly string[] {
@@ -299,20 +346,23 @@ export class RecordTable implements RevisedReader, DerivationReader {
     let existing: RegistryRecord | undefined;
     // Most rows are new: so one statement does for most.
     const alike = claimId === "" ? "" : this.#alikeOf(kind, key);
-    if (this.#statements.insert.run(kind, key, claimId, ...content, alike).changes === 0) {
+    const anchor = this.#anchorOf(record);
+    if (this.#statements.insert.run(kind, key, claimId, ...content, anchor, alike).changes === 0) {
       existing = this.row(kind, key, claimId);
       if (existing === undefined) throw damaged();
       if (existing.stamp > stamp) return false;
       const existingCanonical = canonicalText(existing);
       if (existing.stamp === stamp && existingCanonical >= canonical) return false;
       if (this.#check !== undefined) this.#recheck(existing, existingCanonical, canonical);
-      this.#statements.replace.run(...content, kind, key, claimId);
+      this.#statements.replace.run(...content, anchor, kind, key, claimId);
       this.#digest -= hashOf(existingCanonical);
       this.#addToTotals(existing, -1);
     }
     this.#revise(kind, { key, claimId });
     this.#digest = BigInt.asUintN(DIGEST_BITS, this.#digest + hashOf(canonical));
     this.#addToTotals(record, 1);
+    const ended = value === undefined ? undefined : this.#anchors?.endedBy(record);
+    if (ended !== undefined) this.#dropAnchored(ended, ANCHORED_DROPPED_AT_ONCE);
     this.#derive(record, existing);
     return true;
   }
@@ -462,12 +512,19 @@ export class RecordTable implements RevisedReader, DerivationReader {
       digest: this.#digest,
       totalChanges: new Map(this.#totalChanges),
       check: this.#check,
+      revisions: new Map(this.#revisions),
     };
   }
 
-  /** What was rolled back may have been read meanwhile. */
+  /** What was rolled back may have been read meanwhile: those rows alone count as written again. */
   restore(face: TableFace): void {
-    for (const kind of this.#revisions.keys()) this.#revise(kind);
+    for (const [kind, revision] of this.#revisions) {
+      const before = face.revisions.get(kind) ?? 0;
+      if (revision === before) continue;
+      const places = this.placesSince(kind, before);
+      if (places === undefined) this.#revise(kind);
+      else for (const place of places) this.#revise(kind, place);
+    }
     this.#vector = new Map(face.vector);
     this.#digest = face.digest;
     this.#totalChanges = new Map(face.totalChanges);
@@ -516,6 +573,11 @@ function prepare(
 ): Record<
   | "place"
   | "list"
+  | "anchored"
+  | "dropAnchored"
+  | "endAnchor"
+  | "endedAnchor"
+  | "endedAnchorLeft"
   | "payer"
   | "keys"
   | "claim"
@@ -571,6 +633,15 @@ function prepare(
       WHERE kind = ? AND key >= ? AND key > ? AND key < ? AND value IS NOT NULL ORDER BY key LIMIT ?`),
     list: sql(`SELECT key, value FROM record INDEXED BY record_live
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL ORDER BY key LIMIT ?`),
+    anchored: sql(`SELECT key, value FROM record INDEXED BY record_anchored
+      WHERE kind = ? AND key >= ? AND key < ? AND anchor <> '' ORDER BY key LIMIT ?`),
+    dropAnchored: sql(`UPDATE record SET anchor = '' WHERE rowid IN (
+      SELECT rowid FROM record INDEXED BY record_anchor WHERE anchor = ? AND anchor <> '' LIMIT ?)`),
+    endAnchor: sql("INSERT OR REPLACE INTO ended_anchor (anchor, is_left) VALUES (?, ?)"),
+    endedAnchor: sql("SELECT 1 FROM ended_anchor WHERE anchor = ?"),
+    endedAnchorLeft: sql(
+      "SELECT anchor FROM ended_anchor INDEXED BY ended_anchor_left WHERE is_left = 1 LIMIT 1",
+    ),
     claim: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id LIMIT 1`),
     claimAlike: sql(`SELECT key, claim_id, value, write_id FROM record INDEXED BY record_alike
@@ -587,7 +658,7 @@ function prepare(
       WHERE kind = ? AND key >= ? AND key < ? AND value IS NOT NULL AND ${HAS_NO_RIVAL}
       GROUP BY key ORDER BY key LIMIT ?`),
     write: sql("SELECT 1 FROM record INDEXED BY record_write WHERE write_id = ? LIMIT 1"),
-    liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_place
+    liveClaimsOf: sql(`SELECT claim_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL AND write_id = ? ORDER BY is_retry, claim_id`),
     liveClaims: sql(`SELECT claim_id FROM record INDEXED BY record_live
       WHERE kind = ? AND key = ? AND value IS NOT NULL ORDER BY claim_id`),
@@ -602,10 +673,10 @@ function prepare(
     history: sql(
       `SELECT ${COLUMNS} FROM record INDEXED BY record_history WHERE origin = ? AND seq > ? ORDER BY seq`,
     ),
-    insert: sql(`INSERT INTO record (${COLUMNS}, alike) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    insert: sql(`INSERT INTO record (${COLUMNS}, anchor, alike) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (kind, key, claim_id) DO NOTHING`),
     replace: sql(`UPDATE record INDEXED BY record_place
-      SET value = ?, stamp = ?, origin = ?, seq = ?, write_id = ?, is_retry = ?, paid_by = ?
+      SET value = ?, stamp = ?, origin = ?, seq = ?, write_id = ?, is_retry = ?, paid_by = ?, anchor = ?
       WHERE kind = ? AND key = ? AND claim_id = ?`),
     versions: sql("SELECT origin, seq FROM version"),
     saveVersion: sql("INSERT OR REPLACE INTO version (origin, seq) VALUES (?, ?)"),

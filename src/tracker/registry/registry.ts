@@ -97,6 +97,18 @@ export type TotalsOf = (
  */
 export type AlikeOf = (kind: RecordKind, name: string) => string;
 
+/**
+ * Rows that count only as long as something else lasts, their anchor: a share does while its membership lasts. A row whose
+ * anchor has ended counts for nothing, whatever is written to it with the same anchor. Both functions are stored results:
+ * a change needs another schema version (record-table.ts). They must not throw, since rows come from other trackers too.
+ */
+export interface Anchors {
+  /** The row's anchor; empty if it has none, or counts for nothing by itself. */
+  anchorOf(row: Pick<RegistryRecord, "kind" | "key" | "value">): string;
+  /** The anchor that this row ends for good. */
+  endedBy(row: Pick<RegistryRecord, "kind" | "key" | "value">): string | undefined;
+}
+
 /** A value derived from several rows, such as an account's standing in a group. */
 export interface DerivedEntry {
   readonly value: unknown;
@@ -152,6 +164,8 @@ export interface RegistryReader {
   get<V>(kind: RecordKind, key: string): V | undefined;
   /** Live `latest` rows whose key begins with `prefix`, in key order. */
   list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[];
+  /** Like `list`, without rows that have no anchor; those whose anchor ended may be in it for some seconds. */
+  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[];
   /** The claim on exactly that name, if it is live and stands. */
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
   /** The claim that stands on that name or on one that counts as the same: the live one with the lowest claimId. */
@@ -177,8 +191,8 @@ export interface RevisedReader extends RegistryReader {
   /** Another number once a row of that kind was written: what was worked out from such rows holds while it is the same. */
   revision(kind: RecordKind): number;
   /**
-   * Keys of rows of that kind written since that revision, possibly repeated; undefined if it is too long ago to
-   * be remembered, or some writes were rolled back.
+   * Keys of rows of that kind written since that revision, possibly repeated, and of those that were rolled back; undefined
+   * if it is too long ago to be remembered.
    */
   placesSince(kind: RecordKind, revision: number): readonly RecordPlace[] | undefined;
 }
@@ -292,6 +306,10 @@ export interface Registry extends RevisedReader {
     after?: VersionVector,
     doubtful?: readonly Stamp[],
   ): Promise<MergeResult>;
+  /** True while rows are left to be taken out of what `anchored` reads, since their anchor ended. */
+  readonly hasAnchoredLeft: boolean;
+  /** Takes the next of them out, so that whoever looks for rows that count does not read those that ended. */
+  dropAnchored(limit: number): Promise<void>;
   /** What is here of the rows that this command wrote, in the order of their seq. */
   rowsOfWrite(writeId: string): RegistryRecord[];
   /** The row in that place, standing or not, tombstone or not. */

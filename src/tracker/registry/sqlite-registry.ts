@@ -14,6 +14,7 @@ import {
 import { RecordTable, type TableFace } from "./record-table.ts";
 import {
   type AlikeOf,
+  type Anchors,
   type Claim,
   type Derivation,
   type KeyPage,
@@ -72,6 +73,8 @@ export interface SqliteRegistryOptions {
   readonly incomplete?: string;
   /** The derivation, if any. Its version tells whether stored entries must be derived again. */
   readonly derivation?: Derivation;
+  /** Which rows count only while something else lasts; by default none. */
+  readonly anchors?: Anchors;
 }
 
 /** A write or merge that waits for the next commit. */
@@ -98,8 +101,8 @@ export class SqliteRegistry implements Registry {
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
     this.#onTrouble = options.onTrouble ?? (() => {});
-    const { totalsOf = () => ({}), alikeOf = () => "", derivation } = options;
-    this.#table = new RecordTable(database, totalsOf, alikeOf, derivation);
+    const { totalsOf = () => ({}), alikeOf = () => "", derivation, anchors } = options;
+    this.#table = new RecordTable(database, totalsOf, alikeOf, derivation, anchors);
     // A new incarnation at each start: the disk may be an old copy, brought back, and others may have writes with the
     // numbers that would be given next. Who looks for that later cannot tell; nor does it help that this copy has none.
     this.#doubtful = new Set(this.#table.pendingClaims());
@@ -268,6 +271,18 @@ export class SqliteRegistry implements Registry {
 
   keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
     return this.#read(() => this.#table.keys(kind, prefix, page));
+  }
+
+  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
+    return this.#read(() => this.#table.anchored(kind, prefix, page));
+  }
+
+  get hasAnchoredLeft(): boolean {
+    return this.#table.hasAnchoredLeft;
+  }
+
+  dropAnchored(limit: number): Promise<void> {
+    return this.#enqueue(() => this.#table.dropAnchored(limit));
   }
 
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {

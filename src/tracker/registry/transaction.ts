@@ -52,6 +52,10 @@ export class Transaction implements RegistryWriter {
     return this.#table.keys(kind, prefix, page);
   }
 
+  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
+    return this.#table.anchored(kind, prefix, page);
+  }
+
   claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
     return this.#table.claim(kind, name);
   }

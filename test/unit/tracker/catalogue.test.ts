@@ -12,6 +12,7 @@ import {
   stopShare,
 } from "../../../src/tracker/catalogue.ts";
 import { acceptRequest, leaveGroup, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
+import type { ShareValue } from "../../../src/tracker/values.ts";
 import { holderId, metainfoFor, type Town, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
@@ -322,4 +323,30 @@ test("one machine stops at a tracker while another shares at one that is apart: 
   await exchange();
   for (const place of [here, there]) assert.deepEqual(names(place, alice), []);
   assert.equal(here.registry.digest(), there.registry.digest());
+});
+
+test("shares of a membership that ended are not looked through any more: some at once, the others soon, and none that comes late", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const count = 50;
+  for (let at = 0; at < count; at++) await share(place, bob, metainfoFor(`film${at}`, 1 + at));
+  await share(place, alice, metainfoFor("film0"));
+  const lookedAt = () => place.registry.anchored("share", "", { limit: 1_000 }).length;
+  assert.equal(lookedAt(), count + 1);
+  const [late] = place.registry.list<ShareValue>("share", "");
+  assert.ok(late);
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.deepEqual(names(place, alice), ["film0"]);
+  assert.ok(lookedAt() > 1 && lookedAt() < count, `${lookedAt()} shares`);
+  while (place.registry.hasAnchoredLeft) await place.registry.dropAnchored(7);
+  assert.equal(lookedAt(), 1);
+  assert.equal(place.registry.list("share", "").length, count + 1, "the rows are kept");
+  await place.as(bob, (command) => requestToJoin(command, "films"));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  await share(place, bob, metainfoFor("film7", 8));
+  assert.deepEqual(names(place, alice), ["film0", "film7"]);
+  assert.equal(lookedAt(), 2);
+  await place.write((writer) => writer.put("share", late.key, late.value));
+  assert.equal(lookedAt(), 2);
 });

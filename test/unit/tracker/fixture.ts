@@ -12,6 +12,7 @@ import { alikeOf } from "../../../src/tracker/look-alikes.ts";
 import type { Passwords } from "../../../src/tracker/password-hasher.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
+import { shareAnchors } from "../../../src/tracker/share-anchors.ts";
 import { standingsDerivation } from "../../../src/tracker/standings.ts";
 import { totalsOf } from "../../../src/tracker/totals.ts";
 
@@ -48,6 +49,7 @@ export function town(t: TestContext, stampMs: () => number = Date.now): Town {
     totalsOf,
     alikeOf,
     derivation: standingsDerivation,
+    anchors: shareAnchors,
   });
   t.after(() => registry.close());
   const town: Town = {

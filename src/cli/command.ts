@@ -45,6 +45,11 @@ export interface CommandContext {
   readonly onUnfinishedNamed?: (download: DownloadStatus) => void;
 }
 
+export interface FileOfGroup {
+  readonly groupId: string;
+  readonly fileName: string;
+}
+
 export interface Answer {
   /** What `--json` shows. */
   readonly result: unknown;
@@ -65,6 +70,10 @@ export interface Command {
   /** How many arguments there may be: each of these counts is a form of the command. */
   readonly arity: readonly number[];
   readonly help: string;
+  /** It ends something: what it ends has to be named, also where one thing alone fits. */
+  readonly isEnding?: true;
+  /** Files that it may be about, where the group is not typed, and the file is or is not. */
+  readonly candidates?: (client: ClientCommands, isFileTyped: boolean) => readonly FileOfGroup[];
   /** It also works while nobody is logged in. */
   readonly needsNoLogin?: true;
   /** Gets as many values as one of `arity` says. */

@@ -2,13 +2,24 @@
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { BandwidthLimits, DownloadStatus } from "../client/status.ts";
 import { parseRate } from "./byte-amounts.ts";
-import { type Command, type CommandContext, said } from "./command.ts";
+import { type ClientCommands, type Command, type CommandContext, type FileOfGroup, said } from "./command.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
 import { renderDownload, renderDownloads, renderLimits, renderPeers } from "./render.ts";
 import { renderWhy } from "./render-why.ts";
 
 const download = [groupArgument("download-group"), fileArgument("download-file")];
+
+const isRunning = ({ state }: DownloadStatus): boolean => state === "downloading" || state === "verifying";
+const isStopped = ({ state }: DownloadStatus): boolean => state === "paused" || state === "failed";
+const unfinished = (client: ClientCommands): readonly FileOfGroup[] =>
+  client.downloads().filter(({ state }) => state !== "complete");
+
+/** Downloads under way; if there are none, or a name chooses among them, also what is shared. */
+function active(client: ClientCommands, isFileTyped: boolean): readonly FileOfGroup[] {
+  const running = client.downloads().filter(isRunning);
+  return running.length > 0 && !isFileTyped ? running : [...running, ...client.shares()];
+}
 
 export const downloadCommands: readonly Command[] = [
   {
@@ -42,6 +53,7 @@ export const downloadCommands: readonly Command[] = [
     name: "pause",
     arguments: download,
     arity: [2],
+    candidates: (client) => client.downloads().filter(isRunning),
     help: "Pause a download.",
     run: async ({ client }, groupId: string, fileName: string) => {
       await client.pauseDownload(groupId, fileName);
@@ -52,6 +64,7 @@ export const downloadCommands: readonly Command[] = [
     name: "resume",
     arguments: download,
     arity: [2],
+    candidates: (client) => client.downloads().filter(isStopped),
     help: "Go on with a download that is paused or failed.",
     run: async ({ client }, groupId: string, fileName: string) => {
       await client.resumeDownload(groupId, fileName);
@@ -62,6 +75,8 @@ export const downloadCommands: readonly Command[] = [
     name: "cancel",
     arguments: download,
     arity: [2],
+    isEnding: true,
+    candidates: unfinished,
     help: "Cancel a download and remove its part file; a part file that holds the whole file is kept.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const keptPath = await client.cancelDownload(groupId, fileName);
@@ -75,6 +90,7 @@ export const downloadCommands: readonly Command[] = [
     name: "wait",
     arguments: download,
     arity: [0, 2],
+    candidates: unfinished,
     help: "Wait until that download, or every one, is complete, failed or paused.",
     run: async (
       { client, signal, waitTimeoutMs, onUnfinishedNamed },
@@ -95,6 +111,7 @@ export const downloadCommands: readonly Command[] = [
     name: "peers",
     arguments: [groupArgument("my-group"), fileArgument("group-file")],
     arity: [2],
+    candidates: active,
     help: "Who gives and takes pieces of a file, and how fast.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const peers = client.peers(groupId, fileName);
@@ -110,6 +127,7 @@ export const downloadCommands: readonly Command[] = [
       fileArgument("group-file"),
     ],
     arity: [0, 2, 4],
+    candidates: active,
     help: "Limit the upload (up) or download (down) rate, in total or of one file: 5MB/s, 500kB/s, off. The limit is remembered.",
     run: async ({ client }, direction?: string, rate = "", groupId?: string, fileName?: string) => {
       if (direction !== undefined) {
@@ -128,6 +146,7 @@ export const downloadCommands: readonly Command[] = [
     name: "why",
     arguments: download,
     arity: [2],
+    candidates: unfinished,
     help: "Why a download does not move: what is missing, who had it, what is tried next.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const report = await client.why(groupId, fileName);

@@ -27,7 +27,7 @@ export async function execute(
   try {
     signal.throwIfAborted();
     signal.addEventListener("abort", onAbort);
-    const { command, values } = parseCommand(table, line);
+    const { command, values } = parseCommand(table, line, context.client);
     const answer = await Promise.race([command.run(context, ...values), abandoned]);
     return { kind: "answered", command, values, answer };
   } catch (error) {

@@ -55,6 +55,8 @@ export const fileCommands: readonly Command[] = [
       { name: "everywhere", kind: "everywhere" },
     ],
     arity: [2, 3],
+    isEnding: true,
+    candidates: (client) => client.shares(),
     help: "Share a file no longer; it stays where it is. Your other machines go on sharing it, unless you add everywhere.",
     run: async ({ client }, groupId: string, fileName: string, where?: string) => {
       if (where !== undefined && where !== "everywhere") {

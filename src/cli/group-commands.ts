@@ -39,6 +39,7 @@ export const groupCommands: readonly Command[] = [
     name: "leave_group",
     arguments: [groupArgument("my-group")],
     arity: [1],
+    isEnding: true,
     help: "Leave a group; if you own it, its longest-standing member does then.",
     run: async ({ client }, groupId: string) => {
       const { newOwnerId, groupEnded } = await client.leaveGroup(groupId);
@@ -74,6 +75,7 @@ export const groupCommands: readonly Command[] = [
     name: "reject_request",
     arguments: [groupArgument("my-group"), userArgument("requester")],
     arity: [2],
+    isEnding: true,
     help: "Turn down who asked to join a group of yours.",
     run: async ({ client }, groupId: string, userId: string) => {
       await client.rejectRequest(groupId, userId);
@@ -84,6 +86,7 @@ export const groupCommands: readonly Command[] = [
     name: "remove_member",
     arguments: [groupArgument("my-group"), userArgument("member")],
     arity: [2],
+    isEnding: true,
     help: "Put somebody out of a group of yours; no peer gives them anything from then on.",
     run: async ({ client }, groupId: string, userId: string) => {
       const { unconfirmedTrackers } = await client.removeMember(groupId, userId);

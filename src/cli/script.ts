@@ -13,7 +13,7 @@ import { readLines } from "./input-lines.ts";
 import { noticeOf } from "./notices.ts";
 import { renderDownload, renderHashing } from "./render.ts";
 import { ScriptTally } from "./script-tally.ts";
-import { commandNameOf } from "./usage.ts";
+import { commandNameOf, commandOf } from "./usage.ts";
 
 /** Somebody who looks at a script's stderr wants to know that it lives, not to scroll. */
 const PROGRESS_PERIOD_MS = 5000;
@@ -296,8 +296,7 @@ function progressEvent(download: DownloadStatus): ProgressEvent {
 
 /** True for a line whose command needs a login; a mistyped one is run, and fails with what it should be. */
 function needsLogin(line: string): boolean {
-  const name = commandNameOf(line);
-  const command = commands.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
+  const command = commandOf(commands, commandNameOf(line));
   return command !== undefined && command.needsNoLogin !== true;
 }
 

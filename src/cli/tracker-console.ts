@@ -1,6 +1,5 @@
 // The operator's console of a tracker: status, backup, accounts and groups, quit. The tracker keeps running at the end of
 // input.
-import { closest } from "fastest-levenshtein";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
@@ -13,6 +12,7 @@ import {
   type View,
   wrapWords,
 } from "./display-text.ts";
+import { bySpelling } from "./meant-commands.ts";
 import { formatTable } from "./table.ts";
 
 export interface TrackerConsoleOptions {
@@ -99,15 +99,15 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
         void answered(write, () => remove(options, word, rest));
         return;
       case "help":
+      case "?":
         for (const text of renderTrackerHelp(view())) write(text);
         return;
       case "quit":
+      case "exit":
         end();
         return;
       default:
-        write(
-          `There is no command '${harmless(word.slice(0, 40))}'. Nearest: ${closest(word.slice(0, 40), Object.keys(TRACKER_COMMANDS))}  (help lists all)`,
-        );
+        write(unknownCommand(word));
     }
   });
   try {
@@ -116,6 +116,12 @@ export async function runTrackerConsole(options: TrackerConsoleOptions): Promise
     signal.removeEventListener("abort", onAbort);
     lines.close();
   }
+}
+
+function unknownCommand(word: string): string {
+  const [nearest] = bySpelling(word, Object.keys(TRACKER_COMMANDS));
+  const remedy = nearest === undefined ? "help lists all." : `Nearest: ${nearest}  (help lists all)`;
+  return `There is no command '${harmless(word.slice(0, 40))}'. ${remedy}`;
 }
 
 async function backUp({ tracker, write }: TrackerConsoleOptions, folder: string): Promise<void> {

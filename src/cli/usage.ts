@@ -1,38 +1,17 @@
 // From a typed line to a command of the table: arity, the nearest command for a wrong one, usage and help texts. Pure.
-import { closest, distance } from "fastest-levenshtein";
+import { distance } from "fastest-levenshtein";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { ArgumentKind, Command } from "./command.ts";
+import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
 import { parseWords, splitLine } from "./command-line.ts";
 import { harmless, paint, type View, wrapWords } from "./display-text.ts";
+import { meantCommands } from "./meant-commands.ts";
+import { refuseOtherOrder, withOmitted } from "./typed-arguments.ts";
 
 export interface ParsedCommand {
   readonly command: Command;
   readonly values: readonly string[];
 }
 
-/** A name further away than this share of its letters is not what was meant. */
-const MAX_TYPO_SHARE = 1 / 3;
-/** Habitual names and the commands they mean here; the nearest name by spelling may do the opposite. */
-const MEANT: Readonly<Record<string, string>> = {
-  add_file: "upload_file",
-  delete_file: "stop_share",
-  dir: "list_files",
-  download: "download_file",
-  downloads: "show_downloads",
-  get: "download_file",
-  invite: "accept_request",
-  kick: "remove_member",
-  ls: "list_files",
-  put: "upload_file",
-  register: "create_user",
-  remove_file: "stop_share",
-  rm: "stop_share",
-  share: "upload_file",
-  signup: "create_user",
-  status: "show_downloads",
-  unshare: "stop_share",
-  upload: "upload_file",
-};
 /** A heading of the help, and its commands. */
 export interface Subject {
   readonly title: string;
@@ -40,6 +19,9 @@ export interface Subject {
 }
 
 const HELP_INDENT = "  ";
+const OMITTED_HELP =
+  "If you are in one group alone, <group_id> may be left out. If one download alone fits, so may <group_id> and <file_name>; " +
+  "of what a command ends, <file_name> or <user_id> must be given.";
 /** Width of a terminal that does not say its own (VT100). */
 const DEFAULT_COLUMNS = 80;
 /** Example values for arguments. */
@@ -61,48 +43,58 @@ const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   everywhere: "everywhere",
   command: "upload_file",
 };
+/** A name that differs from a command with a password by no more than this share of its letters may be followed by one. */
+const MAX_SECRET_TYPO_SHARE = 1 / 2;
 /** Of what was typed for a command's name, an error repeats no more than this many characters. */
 const MAX_NAME_CHARACTERS = 40;
 
 /**
  * Reads a line that is neither empty nor a comment.
  *
- * @throws MiniTorrentError USAGE, with the usage of the command, or of the nearest one
+ * @param client what it knows fills in what was left out; without it, nothing may be
+ * @throws MiniTorrentError USAGE, with the usage of the command, or of what may be meant
  */
-export function parseCommand(table: readonly Command[], line: string): ParsedCommand {
+export function parseCommand(
+  table: readonly Command[],
+  line: string,
+  client?: ClientCommands,
+): ParsedCommand {
   const [name = "", ...values] = parseWords(line);
   const command = findCommand(table, name);
-  if (!command.arity.includes(values.length)) {
-    const found = values.length === 0 ? "none" : String(values.length);
-    throw new MiniTorrentError(
-      "USAGE",
-      `${command.name} takes ${countsOf(command.arity)}, but got ${found}. Usage: ${usageOf(command)}`,
-    );
+  if (command.arity.includes(values.length)) {
+    if (client !== undefined) refuseOtherOrder(command, values, client);
+    return { command, values };
   }
-  return { command, values };
+  const filled = client === undefined ? undefined : withOmitted(command, values, client);
+  if (filled?.kind === "filled") return { command, values: filled.values };
+  const found = values.length === 0 ? "none" : String(values.length);
+  const why = filled === undefined ? "" : `, and ${filled.why}`;
+  throw new MiniTorrentError(
+    "USAGE",
+    `${command.name} takes ${countsOf(command.arity)}, but got ${found}${why}. Usage: ${usageOf(command)}`,
+  );
 }
 
-/** @throws MiniTorrentError USAGE, with the usage of the nearest command */
+/** @throws MiniTorrentError USAGE, with the usage of the command that may be meant */
 export function findCommand(table: readonly Command[], name: string): Command {
-  const command = table.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
+  const command = commandOf(table, name);
   if (command !== undefined) return command;
-  const nearest = nearestCommand(table, name);
+  const [meant, ...others] = meantCommands(
+    name,
+    table.map((candidate) => candidate.name),
+  ).flatMap((meantName) => commandOf(table, meantName) ?? []);
   const remedy =
-    nearest === undefined ? "help lists the commands." : `Nearest: ${usageOf(nearest)}  (help lists all)`;
+    meant === undefined
+      ? "help lists the commands."
+      : others.length === 0
+        ? `Nearest: ${usageOf(meant)}  (help lists all)`
+        : `Perhaps one of these: ${[meant, ...others].map((one) => one.name).join(", ")}  (help lists all)`;
   throw new MiniTorrentError("USAGE", `There is no command '${harmless(nameShown(name))}'. ${remedy}`);
 }
 
-/** The command whose name is typed like that; undefined if nothing is near. */
-function nearestCommand(table: readonly Command[], name: string): Command | undefined {
-  const typed = name.toLowerCase().replaceAll("-", "_").slice(0, MAX_NAME_CHARACTERS);
-  const meant = table.find((candidate) => candidate.name === MEANT[typed]);
-  if (meant !== undefined) return meant;
-  const names = table.map((candidate) => candidate.name);
-  const prefixed = typed.length < 2 ? [] : names.filter((candidate) => candidate.startsWith(typed));
-  const nearest = prefixed.length > 0 ? prefixed[0] : closest(typed, names);
-  if (nearest === undefined) return undefined;
-  const isNear = prefixed.length > 0 || distance(typed, nearest) <= nearest.length * MAX_TYPO_SHARE;
-  return isNear ? table.find((candidate) => candidate.name === nearest) : undefined;
+/** The command of that name, or of that other name. */
+export function commandOf(table: readonly Command[], name: string): Command | undefined {
+  return table.find((candidate) => candidate.name === name || candidate.aliases?.includes(name));
 }
 
 /** `wait [<group_id> <file_name>]`: what may be left out in brackets, and what may be left out of that in its own. */
@@ -128,10 +120,25 @@ export function commandNameOf(line: string): string {
  */
 export function withoutPassword(table: readonly Command[], line: string): string {
   const { words } = splitLine(line);
-  const command = nearestCommand(table, words[0]?.value ?? "");
+  const name = words[0]?.value ?? "";
+  const command = commandOf(table, name) ?? mistypedSecret(table, name);
   const secret = command?.arguments.findIndex((argument) => argument.kind === "password") ?? -1;
   const firstHidden = secret === -1 ? undefined : words[secret + 1];
   return firstHidden === undefined ? line : line.slice(0, firstHidden.start).trimEnd();
+}
+
+/** Of a name that is no command, a command with a password that it may be meant for: more are taken for one than are suggested. */
+function mistypedSecret(table: readonly Command[], name: string): Command | undefined {
+  const names = table.map((candidate) => candidate.name);
+  const meant = meantCommands(name, names);
+  const typed = nameShown(name).toLowerCase();
+  return table
+    .filter((command) => command.arguments.some((argument) => argument.kind === "password"))
+    .find(
+      (command) =>
+        meant.includes(command.name) ||
+        distance(typed, command.name) <= command.name.length * MAX_SECRET_TYPO_SHARE,
+    );
 }
 
 /** All commands by subject, wrapped at words. */
@@ -141,13 +148,15 @@ export function renderHelp(subjects: readonly Subject[], view: View): readonly s
     lines.push(...(lines.length === 0 ? [] : [""]), title);
     for (const command of commands) lines.push(...renderCommand(command, view, HELP_INDENT));
   }
-  return lines;
+  return [...lines, "", ...wrapWords(OMITTED_HELP, view.columns ?? DEFAULT_COLUMNS, HELP_INDENT)];
 }
 
 /** One command, with an example. */
 export function renderCommandHelp(command: Command, view: View): readonly string[] {
   const words = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
-  return [...renderCommand(command, view, ""), `Example: ${[command.name, ...words].join(" ")}`];
+  const example = `Example: ${[command.name, ...words].join(" ")}`;
+  const columns = view.columns ?? DEFAULT_COLUMNS;
+  return [...renderCommand(command, view, ""), ...wrapWords(example, columns, "", "    ")];
 }
 
 function renderCommand(command: Command, view: View, indent: string): readonly string[] {

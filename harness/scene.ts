@@ -147,9 +147,9 @@ export function writeRandomFile(path: string, lengthBytes: number): string {
 /** Does something to a file, and sets the time of its last write back, to the last bit: node:fs cannot. */
 export function atTheSameTime(path: string, work: () => void): void {
   const reference = `${path}-time`;
-  execFileSync("touch", ["-r", path, reference]);
+  execFileSync("touch", ["-r", path, reference], { stdio: "ignore" });
   work();
-  execFileSync("touch", ["-c", "-r", reference, path]);
+  execFileSync("touch", ["-c", "-r", reference, path], { stdio: "ignore" });
   rmSync(reference);
 }
 

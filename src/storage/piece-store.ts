@@ -346,15 +346,14 @@ export class PieceStore {
   }
 
   /**
-   * Flushes the file and verifies what a read returns, since another program may have written to it. A later change shows
+   * Flushes the file and verifies its length and what a read returns, since another program may have written to it. A later change shows
    * in the file's change time (ctime), which nobody can set.
    *
    * @returns the file's `changeOf` while it was verified
    * @throws MiniTorrentError CORRUPT_FILE, and `have` lacks what is wrong; DISK_FAILED
    */
   async #requireAllOnDisk(): Promise<string> {
-    await this.#file.whileOpen((handle) => handle.sync());
-    for (let before = await this.#file.whileOpen(changeOf); ; ) {
+    for (let before = await this.#synced(); ; ) {
       const [indices, checked] = this.#hashPieces("all", {});
       const right = await checked;
       const changed = indices.filter((pieceIndex) => !right.has(pieceIndex));
@@ -362,10 +361,21 @@ export class PieceStore {
         for (const pieceIndex of changed) this.#have.clear(pieceIndex);
         throw new MiniTorrentError("CORRUPT_FILE", changedOnDisk(this.path, changed.length));
       }
-      const after = await this.#file.whileOpen(changeOf);
+      const after = await this.#synced();
       if (after === before) return after;
       before = after;
     }
+  }
+
+  /** The file has its length, and is on the disk. @returns its `changeOf` */
+  #synced(): Promise<string> {
+    const { lengthBytes } = this.metainfo.geometry;
+    return this.#file.whileOpen(async (handle) => {
+      // What another program appended is in no piece.
+      if ((await handle.stat()).size !== lengthBytes) await handle.truncate(lengthBytes);
+      await handle.sync();
+      return changeOf(handle);
+    });
   }
 
   /** Every piece on disk is right. @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import fsPromises, {
+  appendFile,
   link,
   mkdtemp,
   open,
@@ -290,6 +291,28 @@ test("a file that another program wrote to is not finished; what it changed is f
     await store.close();
     await rm(place.path);
   }
+});
+
+test("a file that another program made longer or shorter ends as it was shared, or is not finished", async (t) => {
+  const place = await workplaceFor(t);
+  const bytes = content(3 * PIECE_BYTES + 5);
+  const options = { ...place, metainfo: metainfoOf(bytes) };
+  const longer = await PieceStore.openForDownload(options);
+  await commitAll(longer, bytes);
+  await appendFile(place.partPath, "appended");
+  await longer.finish(place.path);
+  assert.deepEqual(new Uint8Array(await readFile(place.path)), bytes);
+  await longer.close();
+  await rm(place.path);
+  const shorter = await PieceStore.openForDownload(options);
+  t.after(() => shorter.close());
+  await commitAll(shorter, bytes);
+  await truncate(place.partPath, 2 * PIECE_BYTES);
+  await assert.rejects(shorter.finish(place.path), withCode("CORRUPT_FILE"));
+  assert.deepEqual(
+    [0, 1, 2, 3].map((i) => shorter.have.has(i)),
+    [true, true, false, false],
+  );
 });
 
 test("a file that is written to while it is read back is read again", async (t) => {

@@ -17,6 +17,7 @@ import type { Farewell } from "../wire/farewell.ts";
 import { behind } from "./behind.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredShare } from "./profile.ts";
+import { SlowRound } from "./slow-round.ts";
 import type { HashProgress, ShareResult, ShareStatus } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -33,13 +34,21 @@ const OVER_ALREADY: ReadonlySet<ErrorCode> = new Set([
   "NOT_A_MEMBER",
 ]);
 
+/** Shared files are looked at one by one, at most four a second, so that one that vanishes is noticed although nobody asks for it. */
+const LOOK_PAUSE_MS = 250;
+/** With few files each is looked at no more often: a look costs a hundredth of a millisecond. */
+const LEAST_ROUND_MS = 5_000;
+/** The file is not there, or not as it was; or nothing more could be opened. */
+const MAY_RETURN: ReadonlySet<ErrorCode> = new Set(["FILE_NOT_FOUND", "FILE_CHANGED", "LIMIT_REACHED"]);
+
 const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
 
 /** A share is served, or known but not served: its group cannot be reached yet, or its file is not as it was. */
 type ShareState =
   | { readonly status: "served"; readonly store: PieceStore }
   | { readonly status: "waiting" }
-  | { readonly status: "unusable"; readonly reason: string };
+  /** `mayReturn`: it is served again once the file is as it was. */
+  | { readonly status: "unusable"; readonly reason: string; readonly mayReturn: boolean };
 
 interface Share {
   stored: StoredShare;
@@ -55,6 +64,7 @@ export class Shares {
   readonly #shares = new Map<string, Share>();
   /** Counts logins: work that was begun in one is not carried on in the next. */
   #logins = 0;
+  #looking: SlowRound<Share> | undefined;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -152,7 +162,7 @@ export class Shares {
     // The earlier content cannot be had any more, whatever the tracker answers: who is connected for it is told so first.
     if (replaced?.state.status === "served") {
       const { store } = replaced.state;
-      replaced.state = { status: "unusable", reason: `${path} changed` };
+      replaced.state = { status: "unusable", reason: `${path} changed`, mayReturn: false };
       await this.#withdraw(replaced, store, "its content was replaced", { reason: "changed" });
     }
     // Served first, so that the tracker can name this client among the peers in the same step.
@@ -208,7 +218,34 @@ export class Shares {
         onEvent({ type: "profile-entry-set-aside", kind: "share", groupId, fileName, reason });
       }
     }
+    this.#looking ??= new SlowRound({
+      all: () => this.#shares.values(),
+      look: (share) => this.#look(share),
+      pauseMs: LOOK_PAUSE_MS,
+      leastRoundMs: LEAST_ROUND_MS,
+    });
     await this.retryWaiting();
+  }
+
+  /** Withdraws a share whose file is not as it was, and takes it up again when it is. */
+  async #look(share: Share): Promise<void> {
+    const { stored, metainfo } = share;
+    const { state } = share;
+    const isIdle = state.status === "waiting" || (state.status === "unusable" && !state.mayReturn);
+    if (isIdle) return;
+    const login = this.#logins;
+    const problem = await whyNotAsShared(stored.path, stored.facts);
+    const isStill = share.state === state && this.#shares.get(fileKey(stored)) === share;
+    if (login !== this.#logins || !isStill) return;
+    try {
+      if (state.status === "served" && problem !== undefined) await this.failed(stored, problem);
+      if (state.status !== "unusable" || problem !== undefined) return;
+      share.state = { status: "waiting" };
+      await this.#serve(stored, metainfo);
+      this.#log.info({ groupId: stored.groupId, fileName: stored.fileName }, "a shared file is back");
+    } catch (error) {
+      if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
+    }
   }
 
   /** A tracker can be asked again: what could not be offered for want of one is offered now. */
@@ -261,7 +298,7 @@ export class Shares {
     const { path, facts } = share.stored;
     const problem = await whyNotAsShared(path, facts);
     if (problem === undefined) return;
-    await this.#end(share, problem);
+    await this.#end(share, problem.message);
   }
 
   /**
@@ -414,7 +451,7 @@ export class Shares {
     }
     const reason = `${userId} received bad data from here, and piece ${pieceIndex} of ${path} is not what was shared: check the disk and restore the file; upload_file ${path} ${groupId} then shares it again.`;
     this.#log.warn({ groupId, fileName, pieceIndex, user: userId }, "a shared file's bytes changed");
-    share.state = { status: "unusable", reason };
+    share.state = { status: "unusable", reason, mayReturn: false };
     // Size and time look as they did: without this the next login would share it again.
     share.stored = { ...share.stored, facts: { ...facts, mtimeMs: 0 } };
     this.#surroundings.profile().saveShare(share.stored);
@@ -425,6 +462,8 @@ export class Shares {
   /** Between logout and login nothing is shared; the profile keeps what is to be shared again. */
   async suspendAll(): Promise<void> {
     this.#logins++;
+    this.#looking?.close();
+    this.#looking = undefined;
     const shares = [...this.#shares.values()];
     this.#shares.clear();
     for (const share of shares) {
@@ -543,13 +582,15 @@ export class Shares {
       this.#shares.delete(fileKey(share.stored));
       this.#surroundings.profile().removeShare(groupId, fileName);
     } else {
-      share.state = { status: "unusable", reason: error.message };
+      share.state = { status: "unusable", reason: error.message, mayReturn: MAY_RETURN.has(error.code) };
     }
     this.#log.warn({ err: error, groupId, fileName }, "share not served");
     const reason =
       error.code === "FILE_CHANGED"
         ? `${share.stored.path} changed; upload_file ${share.stored.path} ${groupId} shares it as it is now, or stop_share ${groupId} ${fileName} gives it up.`
-        : error.message;
+        : error.code === "FILE_NOT_FOUND"
+          ? `${error.message} It is shared again when it is back there.`
+          : error.message;
     this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
@@ -572,13 +613,13 @@ export class Shares {
   }
 }
 
-/** Why the file is no longer as it was shared, as a sentence; undefined while it is. */
-async function whyNotAsShared(path: string, facts: FileFacts): Promise<string | undefined> {
+/** Why the file is no longer as it was shared; undefined while it is. */
+async function whyNotAsShared(path: string, facts: FileFacts): Promise<MiniTorrentError | undefined> {
   try {
     const stats = await stat(path);
     if (stats.isFile() && isSameFacts(factsOf(stats), facts)) return undefined;
-    return `${path} changed since it was shared.`;
+    return new MiniTorrentError("FILE_CHANGED", `${path} changed since it was shared.`);
   } catch (error) {
-    return readError(error, path).message;
+    return readError(error, path);
   }
 }

@@ -1,0 +1,51 @@
+// Looks at one thing after the other, forever: each look some time after the one before, so that many things cost no more than
+// few, and a whole round takes the longer.
+
+export interface SlowRoundOptions<T> {
+  /** What there is, in an order that lasts while some are added and removed. */
+  readonly all: () => Iterable<T>;
+  /** Never rejects. The next look waits for this one. */
+  readonly look: (one: T) => Promise<void>;
+  readonly pauseMs: number;
+  /** The same one is not looked at again sooner. */
+  readonly leastRoundMs: number;
+}
+
+export class SlowRound<T> {
+  readonly #options: SlowRoundOptions<T>;
+  #round: Iterator<T>;
+  #begunMs = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Begins at once. */
+  constructor(options: SlowRoundOptions<T>) {
+    this.#options = options;
+    this.#round = options.all()[Symbol.iterator]();
+    this.#lookIn(options.pauseMs);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #lookIn(ms: number): void {
+    this.#timer = setTimeout(() => void this.#look(), ms).unref();
+  }
+
+  async #look(): Promise<void> {
+    const { all, look, pauseMs, leastRoundMs } = this.#options;
+    const timer = this.#timer;
+    const next = this.#round.next();
+    if (next.done) {
+      this.#round = all()[Symbol.iterator]();
+      const leftMs = this.#begunMs + leastRoundMs - performance.now();
+      this.#begunMs = performance.now() + Math.max(0, leftMs);
+      this.#lookIn(Math.max(pauseMs, leftMs));
+      return;
+    }
+    await look(next.value);
+    // Unless it was closed meanwhile.
+    if (this.#timer === timer) this.#lookIn(pauseMs);
+  }
+}

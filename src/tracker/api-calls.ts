@@ -17,6 +17,8 @@ const MAX_BEGUN_IN_TURN = 16;
 const BYTES_BY_CHARACTER = 4;
 /** Memory of a message that is not parsed yet, per character: V8 keeps two bytes unless all of them are Latin-1. */
 const BYTES_BY_UNREAD_CHARACTER = 2;
+/** Memory of a running call per character of its text: 120 bytes for each of an announcement's torrents, of 75 characters. */
+const BYTES_BY_RUNNING_CHARACTER = 2;
 /** A longer message is parsed when it is its caller's turn: it takes tens of milliseconds, and may come again and again. */
 const LONG_MESSAGE_CHARACTERS = 16 * 1024;
 
@@ -27,6 +29,8 @@ export interface ApiCallsOptions {
   readonly onRefused: (error: TRPCError, path: string | undefined) => void;
   /** False while too many answers are unread to start another call; `goOn` is called when that is over. */
   readonly mayBegin: () => boolean;
+  /** A call has ended: `heldBytes` is less. */
+  readonly onEnded: () => void;
   /** Runs it in a later turn of the event loop. */
   readonly later: (run: () => void) => void;
 }
@@ -47,6 +51,7 @@ export class ApiCalls {
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #underWay = 0;
+  #underWayBytes = 0;
   #begunInTurn = 0;
   #isClosed = false;
 
@@ -54,9 +59,9 @@ export class ApiCalls {
     this.#options = options;
   }
 
-  /** What the calls that have not begun take in memory. */
-  get waitingBytes(): number {
-    return this.#unreadBytes + this.#waitingBytes;
+  /** Memory of the calls that are not answered. */
+  get heldBytes(): number {
+    return this.#unreadBytes + this.#waitingBytes + this.#underWayBytes;
   }
 
   /** A message has come; undefined if it is not text. */
@@ -126,9 +131,13 @@ export class ApiCalls {
       return;
     }
     this.#underWay++;
+    const runningBytes = (next.bytes / BYTES_BY_CHARACTER) * BYTES_BY_RUNNING_CHARACTER;
+    this.#underWayBytes += runningBytes;
     // `#run` answers or refuses the call; it rejects only if sending fails, which is a fault of the connection.
     const ended = this.#run(message).finally(() => {
       this.#underWay--;
+      this.#underWayBytes = this.#underWay === 0 ? 0 : this.#underWayBytes - runningBytes;
+      this.#options.onEnded();
       this.goOn();
     });
     ended.catch((error: unknown) => this.#options.later(() => fail(error)));

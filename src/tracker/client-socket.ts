@@ -77,6 +77,7 @@ export class ClientSocket {
   /** True if the chunk being read completed a message. */
   #hasFinished = false;
   #countedBytes = 0;
+  #isGone = false;
   /** While reading is paused: since when the client has taken nothing. */
   #pausedSinceMs: number | undefined;
 
@@ -102,11 +103,15 @@ export class ClientSocket {
       say: (text) => this.#say(text),
       onRefused: (error, path) => log.debug({ err: error, path }, "call refused"),
       mayBegin: () => socket.readyState === socket.OPEN && socket.bufferedAmount <= LOW_MARK_BYTES,
+      onEnded: () => this.#count(),
       later: (run) => void setImmediate(guard("calls", run)),
     });
     const { deviceId } = this.#connection;
     // One guard each, so that a failure does not keep the rest of the connection from being closed.
-    socket.once("close", () => budget.release(this));
+    socket.once("close", () => {
+      this.#isGone = true;
+      budget.release(this);
+    });
     socket.once(
       "close",
       guard("end of calls", () => this.#calls.close()),
@@ -221,11 +226,12 @@ export class ClientSocket {
   }
 
   #count(): void {
+    if (this.#isGone) return;
     const queuedBytes = this.#socket.bufferedAmount;
-    const { waitingBytes } = this.#calls;
-    this.#readOrNot(Math.max(queuedBytes, waitingBytes));
+    const callBytes = this.#calls.heldBytes;
+    this.#readOrNot(Math.max(queuedBytes, callBytes));
     const partBytes = this.#unfinishedBytes + this.#unfinishedChunks * CHUNK_BYTES;
-    const heldBytes = queuedBytes + waitingBytes + partBytes;
+    const heldBytes = queuedBytes + callBytes + partBytes;
     const bytes = heldBytes < LEAST_COUNTED_BYTES ? 0 : Math.ceil(heldBytes);
     if (bytes === this.#countedBytes) return;
     this.#countedBytes = bytes;

@@ -20,13 +20,13 @@ const STANDSTILL_MS = 2_500;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /**
- * Memory that clients may hold: unfinished messages, waiting calls, unsent data. Before login
+ * Memory that clients may hold: unfinished messages, unanswered calls, unsent data. Before login
  * everything fits into a few KB, so a connection gets little; a member may be slow to read some MB of events. The totals
- * fit twice into a tracker with 400 MB, since node:tls keeps a copy of the data being sent.
+ * fit twice into a tracker with 400 MB, 250 of them its own, since node:tls keeps a copy of the data being sent.
  */
 const BUDGET: ByteBudgetLimits = {
   stranger: { connection: 32 * KIB, network: 4 * MIB, total: 16 * MIB },
-  member: { connection: 10 * MIB, account: 24 * MIB, network: 48 * MIB, total: 64 * MIB },
+  member: { connection: 10 * MIB, account: 24 * MIB, network: 32 * MIB, total: 48 * MIB },
 };
 /** A message up to this size is read and refused with an error; a longer one closes the connection with 1009 (RFC 6455). */
 const MAX_READ_BYTES = MAX_API_MESSAGE_BYTES + MIB;

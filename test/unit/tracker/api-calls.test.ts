@@ -42,6 +42,7 @@ function callsWithGate(
     say: (text) => said.push(JSON.parse(text) as Said),
     onRefused: () => undefined,
     mayBegin,
+    onEnded: () => undefined,
     later: setImmediate,
   });
   return { calls, said, gates, asked: () => asked };
@@ -62,7 +63,7 @@ test("sixteen calls of a connection are under way, the others wait in their orde
   calls.take(createUsers(100));
   await turns(10);
   assert.equal(asked(), 16);
-  assert.ok(calls.waitingBytes > 0);
+  assert.ok(calls.heldBytes > 0);
   for (let round = 0; said.length < 100; round++) {
     assert.ok(round < 100, "it goes on");
     for (const open of gates.splice(0)) open();
@@ -73,7 +74,18 @@ test("sixteen calls of a connection are under way, the others wait in their orde
     said.map(({ id }) => id),
     Array.from({ length: 100 }, (_, id) => id),
   );
-  assert.equal(calls.waitingBytes, 0);
+  assert.equal(calls.heldBytes, 0);
+});
+
+test("what a call takes is counted until it is answered", async () => {
+  const { calls, said, gates } = callsWithGate();
+  calls.take(createUsers(1));
+  await turns(3);
+  assert.ok(calls.heldBytes > 0);
+  for (const open of gates.splice(0)) open();
+  await turns(3);
+  assert.equal(said.length, 1);
+  assert.equal(calls.heldBytes, 0);
 });
 
 test("calls that end at once begin sixteen in a turn of the event loop, so that others' come between", async () => {
@@ -103,7 +115,9 @@ test("none begins while answers wait to be read, nor after the end", async () =>
   for (const open of gates.splice(0)) open();
   await turns(5);
   assert.ok(asked() <= 16);
-  assert.equal(calls.waitingBytes, 0);
+  for (const open of gates.splice(0)) open();
+  await turns(5);
+  assert.equal(calls.heldBytes, 0);
 });
 
 test("a long message is parsed when it is its caller's turn, and what came behind it then", async () => {
@@ -115,13 +129,13 @@ test("a long message is parsed when it is its caller's turn, and what came behin
   calls.take("[1]");
   await turns(3);
   assert.equal(said.length, 0);
-  assert.ok(calls.waitingBytes > refused.length);
+  assert.ok(calls.heldBytes > refused.length);
   for (let at = 0; at < 2; at++) {
     waiting.shift()?.();
     await turns(2);
     assert.equal(said.length, at + 1);
   }
-  assert.equal(calls.waitingBytes, 0);
+  assert.equal(calls.heldBytes, 0);
   calls.take("[1]");
   assert.equal(said.length, 3);
 });

@@ -18,6 +18,7 @@ test("an event that many clients are told of is made into JSON once", async () =
       say: (text) => said.push(text),
       onRefused: (error) => pino({ level: "silent" }).error(error),
       mayBegin: () => true,
+      onEnded: () => undefined,
       later: setImmediate,
     });
     calls.take(JSON.stringify({ id: index, method: "subscription", params: { path: "events" } }));

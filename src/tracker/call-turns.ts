@@ -1,21 +1,27 @@
 // Chooses the call that runs next on the event loop: of the accounts with waiting calls, the one whose calls have used least
 // time (start-time fair queueing, Goyal, Vin and Cheng 1996). Time is measured, since one call may cost a thousand times
-// another. So a call waits for the running one and for other accounts' fair share, however many calls they send over
-// however many connections. Between slices the event loop does its I/O.
+// another. An account that has asked for less than its share has some credit (as in borrowed virtual time, Duda and Cheriton
+// 1999): a person's calls run at once, beside hundreds of accounts that call all the time over however many connections.
+// Between slices the event loop does its I/O.
 import { MiniTorrentError } from "../api/errors.ts";
 
 /** Length of a slice; then the event loop does its I/O. */
 const SLICE_MS = 5;
+/** Length of a slice for callers within their share: what others send must not take all the time between slices. */
+const LONGEST_SLICE_MS = 25;
 /** Most calls of one slice, however cheap. */
-const CALLS_PER_SLICE = 32;
+const CALLS_PER_SLICE = 64;
+/** Most time by which an account that asks for little is ahead: a client's calls at its start, or some pages of a list. */
+const MOST_CREDIT_MS = 100;
 /** Most waiting calls, of one key and in total. Their memory is bounded by byte-budget.ts. */
 const MOST_WAITING_OF_KEY = 4_000;
 const MOST_WAITING = 100_000;
 const RETRY_AFTER_MS = 1_000;
-/** Most idle callers remembered; past that, those that have used no more than their share are forgotten. */
+/** Idle callers remembered before those with all their credit are forgotten. */
 const IDLE_CALLERS_KEPT = 1_000;
 
 export interface CallTurnsOptions {
+  /** A clock of the thread's processor time: time in which it does not run is nobody's. */
   readonly nowMs: () => number;
   /** Runs it in the next turn of the event loop; several, one after the other with nothing but promises in between. */
   readonly nextTurn: (run: () => void) => void;
@@ -33,16 +39,17 @@ interface Caller {
 
 export class CallTurns {
   readonly #options: CallTurnsOptions;
-  /** Callers with waiting calls, or that have used more than their share while others wait. */
+  /** Callers with waiting calls, or that have used some of their credit or more while others wait. */
   readonly #callers = new Map<string, Caller>();
   /** A binary heap of callers with waiting calls, least used time first. */
   readonly #queue: Caller[] = [];
-  /** Virtual time of the last served caller: a new caller starts there, so that idle callers save up no time. */
+  /** Virtual time: that of the served callers. A new caller starts MOST_CREDIT_MS before it. */
   #servedAtMs = 0;
   #waitingCount = 0;
   #arrivals = 0;
   #isSliceAsked = false;
-  #sliceEndsMs = 0;
+  #sliceBeganMs = 0;
+  #mostCallers = IDLE_CALLERS_KEPT;
   #running: { readonly caller: Caller; readonly sinceMs: number } | undefined;
 
   constructor(options: CallTurnsOptions) {
@@ -81,10 +88,15 @@ export class CallTurns {
   #callerOf(key: string): Caller {
     let caller = this.#callers.get(key);
     if (caller === undefined) {
-      caller = { usedMs: this.#servedAtMs, queuedAtMs: 0, order: 0, waiting: [] };
+      caller = { usedMs: this.#earliestMs(), queuedAtMs: 0, order: 0, waiting: [] };
       this.#callers.set(key, caller);
     }
     return caller;
+  }
+
+  /** The virtual time that a caller starts at, or waits from, at the earliest. */
+  #earliestMs(): number {
+    return this.#servedAtMs - MOST_CREDIT_MS;
   }
 
   #askForSlice(): void {
@@ -92,12 +104,11 @@ export class CallTurns {
     this.#isSliceAsked = true;
     const { nextTurn, nowMs } = this.#options;
     const calls = Math.min(this.#waitingCount, CALLS_PER_SLICE);
-    this.#sliceEndsMs = Number.POSITIVE_INFINITY;
     for (let call = 0; call < calls; call++) {
       nextTurn(() => {
         this.#settle();
-        if (call === 0) this.#sliceEndsMs = nowMs() + SLICE_MS;
-        if (nowMs() < this.#sliceEndsMs) this.#serve();
+        if (call === 0) this.#sliceBeganMs = nowMs();
+        this.#serve(nowMs() - this.#sliceBeganMs);
       });
     }
     nextTurn(() => {
@@ -105,14 +116,22 @@ export class CallTurns {
       this.#isSliceAsked = false;
       if (this.#waitingCount > 0) this.#askForSlice();
       else this.#callers.clear(); // nobody waits, so no caller has used more than its share
-      if (this.#callers.size > 2 * this.#queue.length + IDLE_CALLERS_KEPT) this.#forgetIdle();
+      if (this.#callers.size > this.#mostCallers) this.#forgetIdle();
     });
   }
 
-  #serve(): void {
+  /** Runs the next call, if the slice has time for it. */
+  #serve(spentMs: number): void {
+    if (spentMs >= LONGEST_SLICE_MS) return;
     const caller = this.#dequeue();
-    const run = caller?.waiting.shift();
-    if (caller === undefined || run === undefined) return;
+    if (caller === undefined) return;
+    if (spentMs >= SLICE_MS && caller.usedMs >= this.#servedAtMs) {
+      this.#enqueue(caller);
+      this.#sliceBeganMs = Number.NEGATIVE_INFINITY;
+      return;
+    }
+    const run = caller.waiting.shift();
+    if (run === undefined) return;
     this.#waitingCount--;
     this.#servedAtMs = Math.max(this.#servedAtMs, caller.usedMs);
     this.#running = { caller, sinceMs: this.#options.nowMs() };
@@ -131,7 +150,7 @@ export class CallTurns {
   #enqueue(caller: Caller): void {
     // Its running call is not charged yet; it is enqueued again then.
     if (this.#running?.caller === caller) return;
-    caller.usedMs = Math.max(caller.usedMs, this.#servedAtMs);
+    caller.usedMs = Math.max(caller.usedMs, this.#earliestMs());
     caller.queuedAtMs = caller.usedMs;
     caller.order = ++this.#arrivals;
     const queue = this.#queue;
@@ -174,8 +193,10 @@ export class CallTurns {
 
   #forgetIdle(): void {
     for (const [key, { waiting, usedMs }] of this.#callers) {
-      if (waiting.length === 0 && usedMs <= this.#servedAtMs) this.#callers.delete(key);
+      if (waiting.length === 0 && usedMs <= this.#earliestMs()) this.#callers.delete(key);
     }
+    // Twice as many before the next look, so that looking costs no more as callers grow.
+    this.#mostCallers = 2 * this.#callers.size + IDLE_CALLERS_KEPT;
   }
 
   #swapIfBefore(lower: number, upper: number): boolean {

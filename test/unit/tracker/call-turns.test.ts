@@ -46,25 +46,40 @@ test("a call waits for the one that runs, however many accounts have expensive o
   assert.ok(served.indexOf("member", before) - before <= 1, `served ${served.indexOf("member") - before}th`);
 });
 
-test("nobody saves up time by asking for nothing", async () => {
+test("who asks for little has some time in advance, and no more than that, however long it asked for nothing", async () => {
   const { served, call, turn } = stage();
-  call("late", 1);
-  for (let at = 0; at < 400; at++) call("early", 1);
-  while (served.length < 200) await turn();
+  for (let at = 0; at < 2_000; at++) call("early", 1);
+  while (served.length < 1_000) await turn();
   const before = served.length;
-  for (let at = 0; at < 100; at++) call("late", 1);
-  while (served.length < before + 100) await turn();
+  for (let at = 0; at < 400; at++) call("late", 1);
+  while (served.length < before + 300) await turn();
   const late = served.slice(before).filter((key) => key === "late").length;
-  assert.ok(late >= 45 && late <= 65, `${late} of 100`);
+  assert.ok(late >= 190 && late <= 210, `${late} of 300: 100 in advance, and half of the others`);
+});
+
+test("a modest caller's calls run at once, beside accounts that call all the time", async () => {
+  const { served, call, turn } = stage();
+  for (let at = 0; at < 200; at++) for (let account = 0; account < 20; account++) call(`flood${account}`, 4);
+  while (served.length < 600) await turn();
+  for (let asked = 0; asked < 10; asked++) {
+    const before = served.length;
+    for (let at = 0; at < 3; at++) call("member", 4);
+    await turn();
+    await turn();
+    const own = served.slice(before).filter((key) => key === "member").length;
+    assert.equal(own, 3, `served ${served.slice(before).join()}`);
+    // As much time for each of the others as it has had.
+    while (served.length < before + 3 + 20 * 3) await turn();
+  }
 });
 
 test("time that a call takes outside of its turn is its account's as well", async () => {
   const { turns, served, call, turn } = stage();
-  for (let at = 0; at < 100; at++) {
+  for (let at = 0; at < 300; at++) {
     call("writes", 1);
     call("reads", 1);
   }
-  await turn();
+  while (served.length < 250) await turn();
   turns.charge("writes", 60);
   const before = served.length;
   while (served.length < before + 50) await turn();
@@ -72,8 +87,9 @@ test("time that a call takes outside of its turn is its account's as well", asyn
 });
 
 test("between slices of some milliseconds the event loop goes on", async () => {
-  const { call, turn, isIdle } = stage();
-  for (let at = 0; at < 300; at++) call(`account${at % 7}`, 0.5);
+  const { served, call, turn, isIdle } = stage();
+  for (let at = 0; at < 3_000; at++) call(`account${at % 7}`, 0.5);
+  while (served.length < 1_500) assert.ok((await turn()) <= 26, "longer for those within their share");
   while (!isIdle()) assert.ok((await turn()) <= 6);
 });
 

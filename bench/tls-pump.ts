@@ -19,7 +19,7 @@ if (direction === "send") await send();
 else receive(Number(portText));
 
 async function send(): Promise<void> {
-  const { privateKeyPem: key, certificatePem: cert } = await createDeviceIdentity();
+  const { privateKeyPem: key, certificatePem: cert } = createDeviceIdentity();
   const server = createServer({ ...TLS_OPTIONS, key, cert }, (socket) => {
     server.close();
     const before = process.cpuUsage();

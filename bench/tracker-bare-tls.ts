@@ -4,7 +4,7 @@ import { constants } from "node:crypto";
 import { createServer } from "node:tls";
 import { createDeviceIdentity } from "../src/identity/certificates.ts";
 
-const identity = await createDeviceIdentity();
+const identity = createDeviceIdentity();
 const server = createServer(
   {
     key: identity.privateKeyPem,

@@ -20,9 +20,7 @@ const recordCount = Number(values.records);
 const GROUP_COUNT = 100;
 const POLL_MS = 10;
 
-const identities = await Promise.all(
-  Array.from({ length: Number(values.clients) }, () => createDeviceIdentity()),
-);
+const identities = Array.from({ length: Number(values.clients) }, createDeviceIdentity);
 
 const alone: number[] = [];
 const withClients: number[] = [];

@@ -122,7 +122,7 @@ async function obey(order: z.infer<typeof orderSchema>): Promise<void> {
   switch (order.type) {
     case "prepare":
       for (let index = 0; index < order.count; index++) {
-        members.push({ number: order.first + index, identity: await createDeviceIdentity() });
+        members.push({ number: order.first + index, identity: createDeviceIdentity() });
       }
       report({ type: "prepared", deviceIds: members.map(({ identity }) => identity.deviceId) });
       return;

@@ -22,7 +22,7 @@ const readerCount = Number(values.readers);
 const LISTS = 3;
 
 await using stage = await Stage.open(1);
-const identities = await Promise.all([createDeviceIdentity(), createDeviceIdentity()]);
+const identities = [createDeviceIdentity(), createDeviceIdentity()] as const;
 const [reader, other] = identities;
 const registry = stage.openRegistry(1);
 const groupIds = Array.from({ length: groupCount }, (_, index) => `group${index}`);

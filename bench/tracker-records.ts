@@ -54,7 +54,7 @@ printMarks(`${manyRecords} file records on disk (${mib(many.diskBytes)})`, [
 
 async function measure(recordCount: number): Promise<Result> {
   await using stage = await Stage.open(1);
-  const identity = await createDeviceIdentity();
+  const identity = createDeviceIdentity();
   const registry = stage.openRegistry(1);
   const groupIds = Array.from(
     { length: Math.ceil(recordCount / FILES_PER_GROUP) },

@@ -100,7 +100,7 @@ export async function fillWithPeople(
   deviceIds: readonly string[],
   groupIds: readonly string[],
 ): Promise<{ seats: Seat[]; authority: GroupAuthority }> {
-  const authority = await createGroupAuthority();
+  const authority = createGroupAuthority();
   const seats: Seat[] = [];
   const sinceMs = Date.now();
   await fill(registry, (writer) => {

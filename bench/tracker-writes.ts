@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ApiClient } from "../harness/api-client.ts";
-import { createDeviceIdentity } from "../src/identity/certificates.ts";
+import { createDeviceIdentity, type DeviceIdentity } from "../src/identity/certificates.ts";
 import { encodeMetainfo } from "../src/metainfo/metainfo.ts";
 import {
   cpuSeconds,
@@ -50,7 +50,7 @@ printMarks(`writes, ${clientCount} clients each with one in flight, median of ${
 
 async function measure(trackerCount: number): Promise<void> {
   await using stage = await Stage.open(trackerCount);
-  const identities = await Promise.all(Array.from({ length: clientCount }, () => createDeviceIdentity()));
+  const identities = Array.from({ length: clientCount }, createDeviceIdentity);
   const groupIds = Array.from({ length: clientCount * GROUPS_PER_CLIENT }, (_, index) => `group${index}`);
   const registry = stage.openRegistry(1);
   const deviceIds = identities.map(({ deviceId }) => deviceId);
@@ -195,10 +195,7 @@ function mark(what: string, rates: readonly Rate[], aim: string): void {
 }
 
 /** A member of a group listens at tracker 2; somebody asks at tracker 1 to be let in. */
-async function measureVisibility(
-  stage: Stage,
-  identities: Awaited<ReturnType<typeof createDeviceIdentity>>[],
-): Promise<void> {
+async function measureVisibility(stage: Stage, identities: DeviceIdentity[]): Promise<void> {
   const [owner, asker] = identities;
   if (owner === undefined || asker === undefined) throw new Error("two clients are needed");
   let heard: (atMs: number) => void = () => undefined;

@@ -117,7 +117,7 @@ export class Client {
     descriptors: Descriptors,
   ): Promise<Client> {
     let toldMs = Number.NEGATIVE_INFINITY;
-    const identity = await createDeviceIdentity();
+    const identity = createDeviceIdentity();
     let login: Login | undefined;
     const session = await Session.open({
       listen: options.listen,
@@ -447,7 +447,7 @@ export class Client {
    * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, FILE_EXISTS, DESTINATION_UNUSABLE
    */
   async exportCertificate(groupId: string, path: string): Promise<void> {
-    const { requestPem, privateKeyPem } = await createCertificateRequest();
+    const { requestPem, privateKeyPem } = createCertificateRequest();
     const given = await this.#askLoggedIn(groupCertificateSchema, (api) =>
       api.groups.certificate.query({ groupId, requestPem }),
     );

@@ -1,12 +1,14 @@
 // Certificate requests (PKCS #10, RFC 2986): how a client proves that it holds the key that a certificate is for,
 // without the key itself. A device's own key needs none: TLS shows it.
-import "reflect-metadata";
-import { webcrypto } from "node:crypto";
-import { PemConverter, Pkcs10CertificateRequest, Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
+import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
+import { CertificationRequest, CertificationRequestInfo } from "@peculiar/asn1-csr";
+import { AsnConvert } from "@peculiar/asn1-schema";
+import { Name } from "@peculiar/asn1-x509";
 import { MiniTorrentError } from "../api/errors.ts";
+import { p256SpkiOf, pemOf, signatureAlgorithm, signed, subjectPublicKeyInfo } from "./x509.ts";
 
-const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
-const SIGNING_ALGORITHM = { name: "ECDSA", hash: "SHA-256" } as const;
+const LABEL = "CERTIFICATE REQUEST";
+const PEM = new RegExp(`^\\s*-----BEGIN ${LABEL}-----([A-Za-z0-9+/=\\s]+)-----END ${LABEL}-----\\s*$`);
 
 /** A fresh key, and the request for a certificate of it. */
 export interface CertificateRequest {
@@ -15,36 +17,53 @@ export interface CertificateRequest {
   readonly privateKeyPem: string;
 }
 
-export async function createCertificateRequest(): Promise<CertificateRequest> {
-  const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"]);
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    keys,
-    signingAlgorithm: SIGNING_ALGORITHM,
+export function createCertificateRequest(): CertificateRequest {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const info = new CertificationRequestInfo({
+    subject: new Name(),
+    subjectPKInfo: subjectPublicKeyInfo(publicKey.export({ type: "spki", format: "der" })),
   });
-  const privateKey = await webcrypto.subtle.exportKey("pkcs8", keys.privateKey);
+  const request = new CertificationRequest({
+    certificationRequestInfo: info,
+    signatureAlgorithm: signatureAlgorithm(),
+    signature: signed(AsnConvert.serialize(info), privateKey),
+  });
   return {
-    requestPem: request.toString("pem"),
-    privateKeyPem: PemConverter.encode(privateKey, "PRIVATE KEY"),
+    requestPem: pemOf(LABEL, AsnConvert.serialize(request)),
+    privateKeyPem: String(privateKey.export({ type: "pkcs8", format: "pem" })),
   };
 }
 
 /**
  * The public key of a request (SPKI, DER). The name that the request asks for does not matter: the issuer knows it.
  *
- * @throws MiniTorrentError INVALID_ARGUMENT if it is no request, or not signed with the key that it is for
+ * @throws MiniTorrentError INVALID_ARGUMENT if it is no request, or not signed with the P-256 key that it is for
  */
-export async function readCertificateRequest(requestPem: string): Promise<Uint8Array> {
+export function readCertificateRequest(requestPem: string): Uint8Array {
+  const [, base64] = PEM.exec(requestPem) ?? [];
+  if (base64 === undefined) throw notARequest();
+  let isSigned: boolean;
+  let publicKeySpki: Uint8Array | undefined;
   try {
-    const request = new Pkcs10CertificateRequest(requestPem);
-    if (await request.verify()) return new Uint8Array(request.publicKey.rawData);
+    const request = AsnConvert.parse(Uint8Array.from(Buffer.from(base64, "base64")), CertificationRequest);
+    const { certificationRequestInfo, certificationRequestInfoRaw, signature } = request;
+    const spki = Buffer.from(AsnConvert.serialize(certificationRequestInfo.subjectPKInfo));
+    const key = createPublicKey({ key: spki, format: "der", type: "spki" });
+    publicKeySpki = p256SpkiOf(key);
+    const body = Buffer.from(certificationRequestInfoRaw ?? new ArrayBuffer());
+    isSigned = verify("sha256", body, key, Buffer.from(signature));
   } catch (error) {
-    throw new MiniTorrentError(
-      "INVALID_ARGUMENT",
-      "The certificate request is not of the form of PKCS #10.",
-      {
-        cause: error,
-      },
-    );
+    throw notARequest(error);
   }
-  throw new MiniTorrentError("INVALID_ARGUMENT", "The certificate request is not signed with its own key.");
+  if (isSigned && publicKeySpki !== undefined) return publicKeySpki;
+  throw new MiniTorrentError(
+    "INVALID_ARGUMENT",
+    "The certificate request is not signed with its own P-256 key.",
+  );
+}
+
+function notARequest(cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError("INVALID_ARGUMENT", "The certificate request is not of the form of PKCS #10.", {
+    cause,
+  });
 }

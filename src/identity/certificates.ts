@@ -2,63 +2,61 @@
 // member's certificate is libtorrent's for SSL torrents: subjectAltName DNS:*, issued by the CA in `ssl-cert`. It names
 // nobody to who is not in the group (member-names.ts).
 // Whether a certificate is genuine is TLS's to check (node:tls with the group's CA); here certificates are made and read.
-import "reflect-metadata";
 import {
   createHash,
+  createPrivateKey,
   createPublicKey,
+  generateKeyPairSync,
   type KeyObject,
-  randomBytes,
-  webcrypto,
   X509Certificate,
 } from "node:crypto";
 import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
+  type Extension,
+  id_kp_clientAuth,
+  id_kp_serverAuth,
   KeyUsageFlags,
-  KeyUsagesExtension,
-  Name,
-  PemConverter,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509CertificateGenerator,
-  X509Certificate as X509CertificateReader,
-} from "@peculiar/x509";
+  type Name,
+} from "@peculiar/asn1-x509";
 import { MiniTorrentError } from "../api/errors.ts";
 import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "./certificate-lifetimes.ts";
 import { namesKeyOf, openNames, sealNames } from "./member-names.ts";
+import {
+  authorityKeyIdentifier,
+  basicConstraints,
+  COMMON_NAME,
+  DN_QUALIFIER,
+  dnsNames,
+  extendedKeyUsage,
+  keyUsage,
+  nameOf,
+  p256SpkiOf,
+  parseCertificate,
+  signCertificate,
+  subjectKeyIdentifier,
+  subjectKeyIdIn,
+  valuesIn,
+} from "./x509.ts";
 
 /** Certificates begin this long before they are issued: the issuer's clock may be ahead, the checking peer's behind. */
 const CLOCK_SKEW_ALLOWANCE_MS = 2 * ALLOWED_CLOCK_SKEW_MS;
-
-/** What an uncompressed point of P-256 has before it in its SubjectPublicKeyInfo (RFC 5480, section 2), 04 the last. */
-const P256_SPKI_BEFORE_POINT = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
-/** x and y of it. */
-const P256_POINT_BYTES = 64;
-const P256_IN_OPENSSL = "prime256v1";
 
 const YEAR_MS = 365.25 * 24 * 60 * 60 * 1000;
 /** A device's key is pinned, not certified: its certificate is only the envelope, and should never run out. */
 const DEVICE_CERTIFICATE_LIFETIME_MS = 100 * YEAR_MS;
 const AUTHORITY_LIFETIME_MS = 20 * YEAR_MS;
-const SERIAL_BYTES = 16;
 /** Members' certificates whose content is remembered: one member shows the same in every torrent, for an hour. */
 const MAX_READ_BEFORE = 1_024;
 
-/** P-256 with SHA-256: in TLS 1.3 everywhere, small, and fast in OpenSSL. */
-const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
-const SIGNING_ALGORITHM = { name: "ECDSA", hash: "SHA-256" } as const;
+/** CAs kept ready for signing. */
+const MAX_READY_ISSUERS = 1_024;
+/** A key identifier is a digest of the key (RFC 5280, 4.2.1.2); it tells keys apart and proves nothing. */
+const KEY_ID_DIGEST = "sha1";
 
 /**
  * Signature algorithms that TLS offers and accepts (RFC 8446, 4.2.3): ECDSA with P-256, used by all our keys. So a
  * certificate with any other kind of key fails in the handshake, before this program sees it.
  */
 export const TLS_SIGNATURES = "ecdsa_secp256r1_sha256";
-
-/** Attribute types of X.520. */
-const COMMON_NAME = "2.5.4.3";
-const DN_QUALIFIER = "2.5.4.46";
 
 /** A device's key, and the self-signed certificate that it shows trackers (a tracker: clients and other trackers). */
 export interface DeviceIdentity {
@@ -97,25 +95,20 @@ export interface MemberIdentity {
 }
 
 /** A new P-256 key with a self-signed certificate of long validity. */
-export async function createDeviceIdentity(): Promise<DeviceIdentity> {
-  const keys = await generateKeys();
+export function createDeviceIdentity(): DeviceIdentity {
+  const { privateKey, privateKeyPem, publicKeySpki } = generateKey();
   const nowMs = Date.now();
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    keys,
-    serialNumber: randomSerial(),
-    name: structuredName({ [COMMON_NAME]: "miniTorrent device" }),
-    notBefore: new Date(nowMs - CLOCK_SKEW_ALLOWANCE_MS),
-    notAfter: new Date(nowMs + DEVICE_CERTIFICATE_LIFETIME_MS),
-    signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: [new BasicConstraintsExtension(false, undefined, true)],
-  });
-  const publicKeySpki = new Uint8Array(await webcrypto.subtle.exportKey("spki", keys.publicKey));
-  return {
-    privateKeyPem: await exportPrivateKey(keys.privateKey),
-    publicKeySpki,
-    deviceId: sha256Hex(publicKeySpki),
-    certificatePem: certificate.toString("pem"),
-  };
+  const name = nameOf({ [COMMON_NAME]: "miniTorrent device" });
+  const certificatePem = signCertificate(
+    {
+      ...{ issuer: name, subject: name, publicKeySpki },
+      notBeforeMs: nowMs - CLOCK_SKEW_ALLOWANCE_MS,
+      notAfterMs: nowMs + DEVICE_CERTIFICATE_LIFETIME_MS,
+      extensions: [basicConstraints(false)],
+    },
+    privateKey,
+  );
+  return { privateKeyPem, publicKeySpki, deviceId: sha256Hex(publicKeySpki), certificatePem };
 }
 
 /** The identity whose two files are read back. */
@@ -125,26 +118,21 @@ export function restoreDeviceIdentity(privateKeyPem: string, certificatePem: str
 }
 
 /** A new CA for a group. All have one name, since TLS reveals it to anybody who connects; their keys differ. */
-export async function createGroupAuthority(): Promise<GroupAuthority> {
-  const keys = await generateKeys();
+export function createGroupAuthority(): GroupAuthority {
+  const { privateKey, privateKeyPem, publicKeySpki } = generateKey();
   const nowMs = Date.now();
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    keys,
-    serialNumber: randomSerial(),
-    name: structuredName({ [COMMON_NAME]: "miniTorrent group" }),
-    notBefore: new Date(nowMs - CLOCK_SKEW_ALLOWANCE_MS),
-    notAfter: new Date(nowMs + AUTHORITY_LIFETIME_MS),
-    signingAlgorithm: SIGNING_ALGORITHM,
-    extensions: [
-      new BasicConstraintsExtension(true, 0, true),
-      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
-      await SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  return {
-    certificatePem: certificate.toString("pem"),
-    privateKeyPem: await exportPrivateKey(keys.privateKey),
-  };
+  const name = nameOf({ [COMMON_NAME]: "miniTorrent group" });
+  const keyId = createHash(KEY_ID_DIGEST).update(publicKeySpki).digest();
+  const certificatePem = signCertificate(
+    {
+      ...{ issuer: name, subject: name, publicKeySpki },
+      notBeforeMs: nowMs - CLOCK_SKEW_ALLOWANCE_MS,
+      notAfterMs: nowMs + AUTHORITY_LIFETIME_MS,
+      extensions: [basicConstraints(true), keyUsage(KeyUsageFlags.keyCertSign), subjectKeyIdentifier(keyId)],
+    },
+    privateKey,
+  );
+  return { certificatePem, privateKeyPem };
 }
 
 /**
@@ -152,35 +140,70 @@ export async function createGroupAuthority(): Promise<GroupAuthority> {
  *
  * @throws MiniTorrentError INVALID_ARGUMENT for a public key that is not P-256
  */
-export async function issueMemberCertificate(
-  request: MemberCertificateRequest,
-): Promise<{ certificatePem: string; validUntilMs: number }> {
-  const { authority, userId, membershipId, publicKeySpki, nowMs } = request;
-  const publicKey = await importPublicKey(publicKeySpki);
-  const issuer = new X509CertificateReader(authority.certificatePem);
+export function issueMemberCertificate(request: MemberCertificateRequest): {
+  certificatePem: string;
+  validUntilMs: number;
+} {
+  const { authority, userId, membershipId, nowMs } = request;
+  const publicKeySpki = requireP256(request.publicKeySpki);
+  const issuer = issuerOf(authority);
   // Certificates count in whole seconds.
   const validUntilMs = Math.floor((nowMs + MEMBER_CERTIFICATE_LIFETIME_MS) / 1000) * 1000;
-  const certificate = await X509CertificateGenerator.create({
-    serialNumber: randomSerial(),
-    subject: structuredName({
-      [COMMON_NAME]: "miniTorrent member",
-      [DN_QUALIFIER]: sealNames({ userId, membershipId }, namesKeyOf(authority.privateKeyPem)),
-    }),
-    issuer: issuer.subjectName,
-    notBefore: new Date(nowMs - CLOCK_SKEW_ALLOWANCE_MS),
-    notAfter: new Date(validUntilMs),
-    publicKey,
-    signingKey: await importPrivateKey(authority.privateKeyPem),
-    signingAlgorithm: SIGNING_ALGORITHM,
+  const certificatePem = signCertificate(
+    {
+      issuer: issuer.name,
+      subject: nameOf({
+        [COMMON_NAME]: "miniTorrent member",
+        [DN_QUALIFIER]: sealNames({ userId, membershipId }, issuer.namesKey),
+      }),
+      notBeforeMs: nowMs - CLOCK_SKEW_ALLOWANCE_MS,
+      notAfterMs: validUntilMs,
+      publicKeySpki,
+      extensions: issuer.extensions,
+    },
+    issuer.privateKey,
+  );
+  return { certificatePem, validUntilMs };
+}
+
+/** A group's CA, ready for signing. */
+interface Issuer {
+  readonly name: Name;
+  readonly privateKey: KeyObject;
+  readonly namesKey: string;
+  /** What every certificate of it has. */
+  readonly extensions: readonly Extension[];
+}
+
+/** By private key, since that is what signs. */
+const readyIssuers = new Map<string, Issuer>();
+
+function issuerOf({ certificatePem, privateKeyPem }: GroupAuthority): Issuer {
+  const known = readyIssuers.get(privateKeyPem);
+  if (known !== undefined) return known;
+  const certificate = parseCertificate(new X509Certificate(certificatePem).raw);
+  const keyId = subjectKeyIdIn(certificate);
+  const issuer: Issuer = {
+    name: certificate.tbsCertificate.subject,
+    privateKey: createPrivateKey(privateKeyPem),
+    namesKey: namesKeyOf(privateKeyPem),
     extensions: [
-      new BasicConstraintsExtension(false, undefined, true),
-      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth, ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension([{ type: "dns", value: "*" }]),
-      await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      basicConstraints(false),
+      keyUsage(KeyUsageFlags.digitalSignature),
+      extendedKeyUsage([id_kp_clientAuth, id_kp_serverAuth]),
+      dnsNames(["*"]),
+      ...(keyId === undefined ? [] : [authorityKeyIdentifier(keyId)]),
     ],
-  });
-  return { certificatePem: certificate.toString("pem"), validUntilMs };
+  };
+  keep(readyIssuers, MAX_READY_ISSUERS, privateKeyPem, issuer);
+  return issuer;
+}
+
+/** Remembers one more; past `most` the oldest is forgotten. */
+function keep<V>(known: Map<string, V>, most: number, key: string, value: V): void {
+  const oldest = known.size < most ? undefined : known.keys().next().value;
+  if (oldest !== undefined) known.delete(oldest);
+  known.set(key, value);
 }
 
 /** By fingerprint and names key. Parsing costs 1.5 ms, more than the rest of a handshake. */
@@ -198,20 +221,17 @@ export function readMemberCertificate(der: Uint8Array, namesKey: string): Member
   const known = readBefore.get(place);
   if (known !== undefined) return known;
   const identity = parseMemberCertificate(der, namesKey);
-  const oldest = readBefore.size < MAX_READ_BEFORE ? undefined : readBefore.keys().next().value;
-  if (oldest !== undefined) readBefore.delete(oldest);
-  readBefore.set(place, identity);
+  keep(readBefore, MAX_READ_BEFORE, place, identity);
   return identity;
 }
 
 function parseMemberCertificate(der: Uint8Array, namesKey: string): MemberIdentity {
   try {
-    const certificate = new X509CertificateReader(Uint8Array.from(der));
-    const name = certificate.subjectName;
+    const { subject, validity } = parseCertificate(der).tbsCertificate;
     return {
-      ...openNames(onlyOne(name.getField(DN_QUALIFIER)), namesKey),
+      ...openNames(onlyOne(valuesIn(subject, DN_QUALIFIER)), namesKey),
       deviceId: deviceIdOfKey(spkiOf(der)),
-      validUntilMs: certificate.notAfter.getTime(),
+      validUntilMs: validity.notAfter.getTime().getTime(),
     };
   } catch (error) {
     throw new MiniTorrentError("PEER_REFUSED", "The peer's certificate is not one that a tracker issues.", {
@@ -242,19 +262,11 @@ function spkiOf(der: Uint8Array): Uint8Array {
 
 /**
  * The public key (SPKI, DER) of a device's or a tracker's certificate. Only P-256 is accepted, since our own keys are
- * of no other kind; other keys are not examined further. The DER is assembled from the key's
- * point, since OpenSSL's encoder takes five times as long, which would delay thousands of clients connecting at once.
+ * of no other kind; other keys are not examined further.
  *
  * @throws MiniTorrentError PEER_REFUSED for any other kind of key, and for one that cannot be read
  */
 export function publicKeySpkiOf(certificate: X509Certificate): Uint8Array {
-  const { x = "", y = "" } = p256KeyOf(certificate).export({ format: "jwk" });
-  const point = Buffer.concat([Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
-  if (point.length !== P256_POINT_BYTES) throw notP256();
-  return new Uint8Array(Buffer.concat([P256_SPKI_BEFORE_POINT, point]));
-}
-
-function p256KeyOf(certificate: X509Certificate): KeyObject {
   let key: KeyObject;
   try {
     key = certificate.publicKey;
@@ -262,8 +274,9 @@ function p256KeyOf(certificate: X509Certificate): KeyObject {
     // A key type unknown to OpenSSL, or a point that is not on its curve.
     throw notP256(error);
   }
-  if (key.asymmetricKeyType === "ec" && key.asymmetricKeyDetails?.namedCurve === P256_IN_OPENSSL) return key;
-  throw notP256();
+  const spki = p256SpkiOf(key);
+  if (spki === undefined) throw notP256();
+  return spki;
 }
 
 function notP256(cause?: unknown): MiniTorrentError {
@@ -275,22 +288,6 @@ function sha256Hex(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-function randomSerial(): string {
-  const serial = randomBytes(SERIAL_BYTES);
-  // A serial number is positive (RFC 5280, 4.1.2.2), and not zero.
-  serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
-  return serial.toString("hex");
-}
-
-/** Values stand as they are: as text, a name with a comma or a leading '#' would mean something else. */
-function structuredName(attributes: Record<string, string>): Name {
-  return new Name(
-    Object.entries(attributes).map(([type, value]) => ({
-      [type]: [type === DN_QUALIFIER ? { printableString: value } : { utf8String: value }],
-    })),
-  );
-}
-
 function onlyOne(values: readonly string[]): string {
   const [value] = values;
   if (value === undefined || value === "" || values.length !== 1) {
@@ -299,26 +296,27 @@ function onlyOne(values: readonly string[]): string {
   return value;
 }
 
-async function generateKeys(): Promise<webcrypto.CryptoKeyPair> {
-  return await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"]);
+function generateKey(): { privateKey: KeyObject; privateKeyPem: string; publicKeySpki: Uint8Array } {
+  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const publicKeySpki = p256SpkiOf(publicKey);
+  if (publicKeySpki === undefined) throw new Error("OpenSSL made a key of another kind.");
+  return {
+    privateKey,
+    privateKeyPem: String(privateKey.export({ type: "pkcs8", format: "pem" })),
+    publicKeySpki,
+  };
 }
 
-async function exportPrivateKey(key: CryptoKey): Promise<string> {
-  return PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");
-}
-
-async function importPrivateKey(pem: string): Promise<CryptoKey> {
-  const der = PemConverter.decodeFirst(pem);
-  return await webcrypto.subtle.importKey("pkcs8", der, KEY_ALGORITHM, false, ["sign"]);
-}
-
-async function importPublicKey(spki: Uint8Array): Promise<CryptoKey> {
+function requireP256(spki: Uint8Array): Uint8Array {
   try {
-    // Through OpenSSL first: it takes nothing but a well-formed key.
-    const key = createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" });
-    const der = key.export({ type: "spki", format: "der" });
-    return await webcrypto.subtle.importKey("spki", Uint8Array.from(der), KEY_ALGORITHM, true, ["verify"]);
+    const known = p256SpkiOf(createPublicKey({ key: Buffer.from(spki), format: "der", type: "spki" }));
+    if (known !== undefined) return known;
   } catch (error) {
-    throw new MiniTorrentError("INVALID_ARGUMENT", "The device's key is not a P-256 key.", { cause: error });
+    throw notDeviceKey(error);
   }
+  throw notDeviceKey();
+}
+
+function notDeviceKey(cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError("INVALID_ARGUMENT", "The device's key is not a P-256 key.", { cause });
 }

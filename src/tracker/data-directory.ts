@@ -69,7 +69,7 @@ export async function openIdentity(dataDir: string): Promise<DeviceIdentity> {
     if (!certificate.checkPrivateKey(key)) throw damagedIdentity(keyPath, "it is not the certificate's key");
     return restoreDeviceIdentity(privateKeyPem, certificatePem);
   }
-  const identity = await createDeviceIdentity();
+  const identity = createDeviceIdentity();
   try {
     writePrivate(keyPath, identity.privateKeyPem);
     writePrivate(certificatePath, identity.certificatePem);

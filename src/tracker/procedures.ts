@@ -9,11 +9,10 @@ import { type AccountLimits, checkConnections, withinLimits } from "./account-li
 import { accountOfDevice } from "./accounts.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
 import type { CallTurns } from "./call-turns.ts";
-import type { CertifiedKeys } from "./certified-keys.ts";
 import type { Command } from "./command.ts";
 import type { Connection, Connections } from "./connection.ts";
-import type { FairSlots } from "./fair-slots.ts";
 import { type ReadSlice, readPage } from "./list-pages.ts";
+import type { MemberCertificates } from "./member-certificates.ts";
 import type { PasswordHasher } from "./password-hasher.ts";
 import { networkIdOf, paidBy } from "./payers.ts";
 import type { PeerExchange } from "./peer-exchange.ts";
@@ -26,12 +25,6 @@ export interface ConfirmedWrite<T> {
   readonly result: T;
   readonly unconfirmedAt: readonly string[];
 }
-
-/**
- * Event-loop time of a certificate or a group's authority, in many small parts that cannot be measured one by one: an authority
- * took 7 ms of this thread, measured by process.threadCpuUsage() over 100 of them on a busy machine.
- */
-const SIGNATURE_MS = 5;
 
 /** What the procedures need of the tracker. */
 export interface RouterServices {
@@ -50,9 +43,8 @@ export interface RouterServices {
   readonly limits: AttemptLimits;
   readonly passwords: PasswordHasher;
   readonly turns: CallTurns;
-  readonly signatures: FairSlots;
   readonly accountLimits: AccountLimits & QuotaLimits;
-  readonly certifiedKeys: CertifiedKeys;
+  readonly certificates: MemberCertificates;
   /** Memberships that ended after this time are listed to members, since their certificates may still be valid. */
   readonly revocationsSinceMs: () => number;
   /** Fingerprints of this tracker's key and of the keys that it has seen at the other trackers' addresses. */
@@ -166,15 +158,6 @@ export const loggedIn = open.use(async ({ ctx, next }) => {
   ctx.tracker.limits.call(account.accountId);
   return await next({ ctx: { account } });
 });
-
-/** Runs a signature for the account: few run at once, and accounts take turns. */
-export async function sign<T>({ tracker, account }: CommandContext, work: () => Promise<T>): Promise<T> {
-  const { accountId } = account;
-  return await tracker.signatures.run(accountId, () => {
-    tracker.turns.charge(accountId, SIGNATURE_MS);
-    return work();
-  });
-}
 
 /** Runs a rule that adds something, as the calling account, in one transaction. */
 export async function command<T>(

@@ -61,7 +61,6 @@ import {
   requestToJoin,
   requireFreeGroupId,
 } from "./groups.ts";
-import { certifyMember } from "./member-certificates.ts";
 import { requireGroup } from "./memberships.ts";
 import { networkIdOf } from "./payers.ts";
 import {
@@ -74,7 +73,6 @@ import {
   open,
   readPageOf,
   requireRoom,
-  sign,
   t,
 } from "./procedures.ts";
 import { withinQuotas } from "./quotas.ts";
@@ -157,7 +155,7 @@ const groups = t.router({
   create: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
-    const authority = await sign(ctx, createGroupAuthority);
+    const authority = createGroupAuthority();
     await command(ctx, input, (run) => createGroup(run, input.groupId, authority, idOfCommand(run)));
   }),
   join: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
@@ -210,21 +208,18 @@ const groups = t.router({
         listRevocations(registry, ctx.account.accountId, input.groupIds, endedAfterMs, page),
       );
     }),
-  certificate: loggedIn.input(forCertificate).query(async ({ ctx, input }): Promise<GroupCertificate> => {
+  certificate: loggedIn.input(forCertificate).query(({ ctx, input }): GroupCertificate => {
     const { tracker, connection, account } = ctx;
     const { requestPem } = input;
-    const certificate = await sign(ctx, async () => {
-      const publicKeySpki =
-        requestPem === undefined ? connection.publicKeySpki : await readCertificateRequest(requestPem);
-      return await certifyMember(
-        tracker.registry,
-        account,
-        publicKeySpki,
-        input.groupId,
-        tracker.nowMs(),
-        tracker.certifiedKeys,
-      );
-    });
+    const publicKeySpki =
+      requestPem === undefined ? connection.publicKeySpki : readCertificateRequest(requestPem);
+    const certificate = tracker.certificates.issue(
+      tracker.registry,
+      account,
+      publicKeySpki,
+      input.groupId,
+      tracker.nowMs(),
+    );
     tracker.counters.certificateIssued();
     return certificate;
   }),

@@ -15,7 +15,6 @@ import { renameDurably, syncFolder, writePrivate } from "../identity/private-fil
 import { AttemptLimits } from "./attempt-limits.ts";
 import { AttemptStore } from "./attempt-store.ts";
 import { CallTurns } from "./call-turns.ts";
-import { CertifiedKeys } from "./certified-keys.ts";
 import { Changes } from "./changes.ts";
 import { Collector } from "./collector.ts";
 import { Connections } from "./connection.ts";
@@ -30,10 +29,10 @@ import {
   PINS_FILE,
   REGISTRY_FILE,
 } from "./data-directory.ts";
-import { FairSlots } from "./fair-slots.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { alikeOf } from "./look-alikes.ts";
+import { MemberCertificates } from "./member-certificates.ts";
 import { Metrics } from "./metrics.ts";
 import { Notices } from "./notices.ts";
 import { Operator } from "./operator.ts";
@@ -76,9 +75,6 @@ const CHECK_REST_MS = 10 * 60 * 1000;
 /** Shares of former members that are taken out of the index of shares at a time: some 5 ms. */
 const ANCHORED_DROPPED = 500;
 const DROP_INTERVAL_MS = 100;
-
-/** Concurrent signatures: one is prepared on the event loop while another is signed in the thread pool. */
-const SIGNATURES_AT_ONCE = 2;
 
 /** Name of the registry's note about partitioned trackers. */
 const APART_NOTE = "apart";
@@ -408,10 +404,9 @@ export class Tracker {
         peers: this.#peers,
         limits: this.#attemptLimits,
         passwords: this.#passwords,
-        turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
-        signatures: new FairSlots(SIGNATURES_AT_ONCE),
+        turns: new CallTurns({ nowMs: threadTimeMs, nextTurn: (run) => setImmediate(run) }),
         accountLimits: limits,
-        certifiedKeys: new CertifiedKeys(limits.keysPerUser),
+        certificates: new MemberCertificates(limits.keysPerUser),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),
         trackerKeys: () => [this.fingerprint, ...(links()?.keys() ?? [])],
         nowMs: () => this.#clockGuard.nowMs(),
@@ -682,6 +677,12 @@ export class Tracker {
       links: this.#linkStatus(),
     };
   }
+}
+
+/** Processor time of the event loop's thread; a busy machine does not make it faster. */
+function threadTimeMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
 }
 
 function setTimer(delayMs: number, callback: () => void): () => void {

@@ -5,11 +5,10 @@ import { test } from "node:test";
 import { logIn, logOut } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
 import { CallTurns } from "../../../src/tracker/call-turns.ts";
-import { CertifiedKeys } from "../../../src/tracker/certified-keys.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
-import { FairSlots } from "../../../src/tracker/fair-slots.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
+import { MemberCertificates } from "../../../src/tracker/member-certificates.ts";
 import { PasswordHasher } from "../../../src/tracker/password-hasher.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
@@ -45,14 +44,13 @@ test("a session is not read again for each call, and is over with its row, or wh
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       passwords: new PasswordHasher(),
       turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
-      signatures: new FairSlots(1),
       write: (_writeId, work) => write(work),
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),
       peers: new PeerExchange(new KnownMembers(registry), presence, connections, () => () => {}),
       revocationsSinceMs: () => 0,
       accountLimits: DEFAULT_TRACKER_LIMITS,
       counters: { loginRefused: () => {}, certificateIssued: () => {}, handlerFailed: () => {} },
-      certifiedKeys: new CertifiedKeys(1),
+      certificates: new MemberCertificates(1),
       trackerKeys: () => [],
       reportFault: () => {},
     },

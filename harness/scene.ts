@@ -47,14 +47,19 @@ export class Scene implements AsyncDisposable {
     this.folder = folder;
   }
 
-  /** @param parent where the temporary folder is made; a tmpfs where the disk is not to be measured */
+  /**
+   * @param parent where the temporary folder is made; a tmpfs where the disk is not to be measured
+   * @param hosts of the trackers, as in their lines; the last one is that of all further ones
+   */
   static async open(
     trackerCount: number,
     parent = tmpdir(),
     trackerOptions: ProcessOptions = {},
+    hosts: readonly string[] = ["127.0.0.1"],
   ): Promise<Scene> {
     const scene = new Scene(mkdtempSync(join(parent, "minitorrent-scene-")));
-    scene.trackerAddresses = (await freePorts(trackerCount)).map((port) => `127.0.0.1:${port}`);
+    const ports = await freePorts(trackerCount);
+    scene.trackerAddresses = ports.map((port, index) => `${hosts[index] ?? hosts.at(-1)}:${port}`);
     writeFileSync(scene.trackerInfo, `${scene.trackerAddresses.join("\n")}\n`);
     try {
       for (let number = 1; number <= trackerCount; number++) await scene.startTracker(number, trackerOptions);

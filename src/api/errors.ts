@@ -47,7 +47,9 @@ export const errorCodes = {
   TRACKER_BUSY: "The tracker is overloaded; wait and try again.",
   TRACKER_KEY_CHANGED: "A tracker shows another key than before.",
   TRACKER_KEY_UNKNOWN: "A tracker presented a key that no trusted tracker vouches for.",
-  ADDRESS_IN_USE: "The address to listen on is taken, or is not this machine's.",
+  ADDRESS_IN_USE: "Another program listens on that address and port.",
+  ADDRESS_UNUSABLE:
+    "The address cannot be listened on: it is not this machine's, or unknown, or not allowed.",
   REGISTRY_DAMAGED: "A tracker's registry is damaged, and no other tracker can supply a copy.",
   DATA_DIR_IN_USE: "Another process uses that data directory.",
   CLOCK_WRONG: "This machine's clock differs too much from the tracker's for certificates to be valid.",

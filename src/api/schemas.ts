@@ -200,12 +200,17 @@ const ipSchema = z
   .max(64)
   .refine((host) => isIP(host) !== 0, "it is no IP address");
 
+/** Most addresses that a client listens at beside the one that trackers see: some for each family. */
+export const MAX_OTHER_HOSTS = 4;
+
 /** Somebody who has (some of) a torrent and listens at an address. */
 export const peerAddressSchema = z.object({
   userId: z.string(),
   /** SHA-256 of the device's public key (SPKI, DER) in hex. */
   deviceId: z.string(),
   host: ipSchema,
+  /** Further addresses, with the same port: dialled in turn if the first does not answer. */
+  otherHosts: z.array(ipSchema).max(MAX_OTHER_HOSTS).optional(),
   port: portSchema,
   isSeed: z.boolean(),
 });
@@ -223,6 +228,10 @@ export type TorrentPeers = z.infer<typeof torrentPeersSchema>;
 
 export const announceSchema = z.object({
   listenPort: portSchema,
+  /** False if the client does not listen at the address that this connection comes from. */
+  listensHere: z.boolean().optional(),
+  /** Further addresses that it listens at; trackers name those that may be (listened-hosts.ts). */
+  otherHosts: z.array(ipSchema).max(MAX_OTHER_HOSTS).optional(),
   /** All the torrents this client has a part in now: what is not listed is over. */
   torrents: listOf(announcedTorrentSchema, 100_000),
 });

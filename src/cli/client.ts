@@ -5,6 +5,7 @@ import { type Logger, pino } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError } from "../api/errors.ts";
 import { Client } from "../client/client.ts";
+import { isLoopback } from "../client/reachability.ts";
 import {
   CLIENT_USAGE,
   type ClientArguments,
@@ -68,8 +69,9 @@ async function run(given: ClientArguments): Promise<number> {
   process.stdin.on("error", () => ending.abort());
   process.stderr.on("error", () => undefined);
   if (hasPrompt) process.stdout.on("error", () => ending.abort());
+  const listen = firstTracker === undefined ? given.listen : freePortNear(given.listen);
   const client = await Client.open({
-    listen: firstTracker === undefined ? given.listen : freePortNear(given.listen),
+    listen,
     trackers,
     ...(firstTracker === undefined ? {} : { firstTracker }),
     dataDir,
@@ -83,6 +85,12 @@ async function run(given: ClientArguments): Promise<number> {
       const { listeningOn } = client.status();
       console.error(
         `${formatAddress(given.listen)} is a tracker: it is used first, and peers reach this client at ${listeningOn}.`,
+      );
+    }
+    const farTracker = trackers.find(({ host }) => !isLoopback(host));
+    if (isLoopback(listen.host) && farTracker !== undefined) {
+      console.error(
+        `warning: this client listens on ${listen.host}, which only this machine can reach, but the tracker ${formatAddress(farTracker)} is elsewhere: peers on other machines cannot connect to it. Give an address of this machine, or 0.0.0.0:PORT for all of them.`,
       );
     }
     if (!hasPrompt) return await script(client, given, feed, ending);

@@ -4,10 +4,16 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import { type AnnouncedTorrent, type PeerAddress, torrentPeersSchema } from "../api/schemas.ts";
 import type { TrackerApi } from "./api-channel.ts";
+import type { ListenClaim } from "./reachability.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 
 /** Most torrents in one message: at some 70 bytes each, far below MAX_API_MESSAGE_BYTES. */
 const MAX_PER_MESSAGE = 5_000;
+
+/** Where this client listens. */
+export interface ListenPlace extends ListenClaim {
+  readonly listenPort: number;
+}
 
 export class Announcer {
   readonly #link: () => TrackerLink;
@@ -23,12 +29,15 @@ export class Announcer {
   }
 
   /** Part of bringing a fresh connection up to date: the whole list. */
-  async announceAll(api: TrackerApi, listenPort: number): Promise<void> {
+  async announceAll(api: TrackerApi, where: ListenPlace): Promise<void> {
     for (const { resolve } of this.#changed.values()) resolve(undefined);
     this.#changed.clear();
     const all = [...this.#announced.values()];
     try {
-      await api.presence.announce.mutate({ listenPort, torrents: all.slice(0, MAX_PER_MESSAGE) });
+      const { listenPort, listensHere } = where;
+      const otherHosts = [...where.otherHosts];
+      const torrents = all.slice(0, MAX_PER_MESSAGE);
+      await api.presence.announce.mutate({ listenPort, listensHere, otherHosts, torrents });
       for (let at = MAX_PER_MESSAGE; at < all.length; at += MAX_PER_MESSAGE) {
         await api.presence.update.mutate({ add: all.slice(at, at + MAX_PER_MESSAGE), remove: [] });
       }
@@ -40,8 +49,8 @@ export class Announcer {
   }
 
   /** The tracker asks for a new announcement: it may know torrents that it did not know before. */
-  async announceAgain(listenPort: number): Promise<void> {
-    await this.#link().ask(z.undefined(), (api) => this.announceAll(api, listenPort));
+  async announceAgain(where: ListenPlace): Promise<void> {
+    await this.#link().ask(z.undefined(), (api) => this.announceAll(api, where));
   }
 
   /**

@@ -1,7 +1,6 @@
 // A member's side, whole: a method for every command, and the events that nobody asked for. Joins the link to the
 // trackers, the session of running torrents and the login. It prints nothing and reads no command line.
 import { mkdirSync } from "node:fs";
-import { isIP } from "node:net";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { type ZodType, z } from "zod";
@@ -38,9 +37,10 @@ import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
-import { OwnAddresses } from "./own-addresses.ts";
+import { OwnAddresses, outsideAddresses, readAddresses } from "./own-addresses.ts";
 import { peerStatuses } from "./peer-status.ts";
 import type { Profile } from "./profile.ts";
+import { dialPlan } from "./reachability.ts";
 import { type ActiveTorrent, Session } from "./session.ts";
 import type {
   ClientEvent,
@@ -90,7 +90,7 @@ export class Client {
   /**
    * Listens for peers, and starts to look for a tracker behind.
    *
-   * @throws MiniTorrentError ADDRESS_IN_USE, DISK_FAILED, INVALID_ARGUMENT (memory or limits too small), LIMIT_REACHED (too few
+   * @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE, DISK_FAILED, INVALID_ARGUMENT (memory or limits too small), LIMIT_REACHED (too few
    * files may be open)
    */
   static async open(options: ClientOptions): Promise<Client> {
@@ -155,7 +155,7 @@ export class Client {
     storage.memory.onRoom(() => session.roomAvailable());
     const link = () => this.#link;
     this.#login = new Login({
-      ...{ session, storage, identity, dataDir, log, onEvent, link },
+      ...{ session, storage, identity, dataDir, log, onEvent, link, ownHosts: outsideAddresses },
       onProfile: (profile) => this.#restoreLimits(profile),
     });
     this.#link = new TrackerLink({
@@ -163,9 +163,9 @@ export class Client {
       firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
       identity,
       pins: this.#pins,
-      localAddress: dialFrom(options.listen.host),
+      planDial: (host) => dialPlan(host, session.hosts, readAddresses()),
       log: log.child({ part: "tracker-link" }),
-      prepare: (api, lost) => this.#login.prepare(api, lost),
+      prepare: (api, lost, localHost) => this.#login.prepare(api, lost, localHost),
       onConnected: (tracker, isFailover) => {
         onEvent({ type: "tracker-connected", tracker, isFailover });
         this.#login.connected();
@@ -179,6 +179,7 @@ export class Client {
         log.info({ lost: [...change.lost], gained: [...change.gained] }, "this machine's addresses changed");
         this.#session.ownAddressesChanged(change);
         this.#link.ownAddressesChanged(change);
+        this.#login.ownAddressesChanged();
       },
     });
   }
@@ -497,10 +498,4 @@ export class Client {
     this.#login.require();
     return this.#login.ask(answer, question);
   }
-}
-
-/** Trackers see, and tell peers, the address that this client dials from: it is the one that it listens on, if that is one. */
-function dialFrom(listenHost: string): string | undefined {
-  const isOneAddress = isIP(listenHost) !== 0 && listenHost !== "0.0.0.0" && listenHost !== "::";
-  return isOneAddress ? listenHost : undefined;
 }

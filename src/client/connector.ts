@@ -362,7 +362,7 @@ export class Connector<C extends Connection> {
     const namedAtMs = this.#options.nowMs();
     if (known !== undefined) {
       known.namedAtMs = namedAtMs;
-      const hasMoved = known.address.host !== address.host || known.address.port !== address.port;
+      const hasMoved = placesOf(known.address) !== placesOf(address);
       known.address = address;
       if (!hasMoved) return;
       dialAnew(known);
@@ -448,7 +448,11 @@ function dialAnew(known: Known): void {
   known.nextDialAtMs = 0;
 }
 
-/** The connection goes to that address, as far as this side can tell. */
-function isAt({ isDialled, address }: Connection, { host, port }: Address): boolean {
-  return address.host === host && (!isDialled || address.port === port);
+/** The connection goes to one of the peer's addresses, as far as this side can tell. */
+function isAt({ isDialled, address }: Connection, { host, otherHosts = [], port }: PeerAddress): boolean {
+  return [host, ...otherHosts].includes(address.host) && (!isDialled || address.port === port);
+}
+
+function placesOf({ host, otherHosts = [], port }: PeerAddress): string {
+  return [host, ...otherHosts].map((one) => formatAddress({ host: one, port })).join();
 }

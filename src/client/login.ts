@@ -14,13 +14,14 @@ import {
 } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { StorageResources } from "../storage/storage-resources.ts";
-import { Announcer } from "./announcer.ts";
+import { Announcer, type ListenPlace } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";
 import { Downloads } from "./downloads.ts";
 import { GroupAuthorities } from "./group-authorities.ts";
 import { Memberships } from "./memberships.ts";
 import { Profile } from "./profile.ts";
+import { listenClaim } from "./reachability.ts";
 import type { Session } from "./session.ts";
 import { Shares } from "./shares.ts";
 import type { ClientEvent } from "./status.ts";
@@ -42,6 +43,8 @@ export interface LoginOptions {
   readonly dataDir: string;
   readonly log: Logger;
   readonly onEvent: (event: ClientEvent) => void;
+  /** This machine's addresses, without loopback and link-local ones. */
+  readonly ownHosts: () => Iterable<string>;
   /** The account's profile is open, and nothing of it runs yet. */
   readonly onProfile: (profile: Profile) => void;
   /** The link is made after the login, which it asks to prepare each connection. */
@@ -58,6 +61,9 @@ export class Login {
   /** For each list of groups being read, the groups that changed since reading began. */
   readonly #changedWhileRead = new Set<Set<string>>();
   #state: LoginState = { status: "logged-out" };
+  /** The address of this machine that the connection to the tracker uses. */
+  #localHost = "";
+  #announced: ListenPlace | undefined;
   #events: { unsubscribe(): void } | undefined;
   #lookingAgain: NodeJS.Timeout | undefined;
 
@@ -205,8 +211,13 @@ export class Login {
     this.memberships.forget(groupId);
   }
 
-  /** A fresh connection to a tracker: the login is taken up there by this device's key; presence and events follow. */
-  async prepare(api: TrackerApi, lost: () => void): Promise<void> {
+  /**
+   * A fresh connection to a tracker: the login is taken up there by this device's key; presence and events follow.
+   *
+   * @param localHost the address of this machine that the connection uses
+   */
+  async prepare(api: TrackerApi, lost: () => void, localHost: string): Promise<void> {
+    this.#localHost = localHost;
     if (this.#state.status !== "logged-in") return;
     try {
       await api.session.resume.mutate();
@@ -217,7 +228,22 @@ export class Login {
     }
     // Events first: what happens from now on is heard, and what happened before is asked for.
     await this.#subscribe(api, lost);
-    await this.#announcer.announceAll(api, this.#options.session.port);
+    this.#announced = this.#listenPlace();
+    await this.#announcer.announceAll(api, this.#announced);
+  }
+
+  /** This machine's addresses have changed: peers are told where it listens now, if that is different. */
+  ownAddressesChanged(): void {
+    if (this.#state.status !== "logged-in") return;
+    const place = this.#listenPlace();
+    if (JSON.stringify(place) === JSON.stringify(this.#announced)) return;
+    this.#announced = place;
+    behind(this.#options.log, "announcing again", this.#announcer.announceAgain(place));
+  }
+
+  #listenPlace(): ListenPlace {
+    const { session, ownHosts } = this.#options;
+    return { listenPort: session.port, ...listenClaim(session.hosts, this.#localHost, ownHosts()) };
   }
 
   /** A connection is ready: what could not be told or asked without one is told and asked now. */
@@ -330,8 +356,8 @@ export class Login {
     this.#lookingAgain = setTimeout(() => {
       this.#lookingAgain = undefined;
       if (this.#state.status !== "logged-in") return;
-      const { log, session } = this.#options;
-      behind(log, "announcing again", this.#announcer.announceAgain(session.port));
+      const { log } = this.#options;
+      behind(log, "announcing again", this.#announcer.announceAgain(this.#listenPlace()));
       this.connected();
     }, Math.random() * LOOK_AGAIN_WITHIN_MS).unref();
   }

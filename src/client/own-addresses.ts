@@ -1,6 +1,6 @@
 // Watches which addresses this machine has: a connection from one that is gone is dead, though TCP would try for minutes, and
 // what could not be reached may be reachable from a new one.
-import { networkInterfaces } from "node:os";
+import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { canonicalHost } from "../api/addresses.ts";
 
 /** Reading them takes some 50 µs. */
@@ -49,12 +49,19 @@ export class OwnAddresses {
   }
 }
 
-function readAddresses(): ReadonlySet<string> {
-  const found = new Set<string>();
-  for (const list of Object.values(networkInterfaces())) {
-    for (const { address, scopeid } of list ?? []) {
-      if (scopeid === undefined || scopeid === 0) found.add(canonicalHost(address));
-    }
-  }
-  return found;
+/** This machine's addresses, loopback among them. */
+export function readAddresses(): ReadonlySet<string> {
+  return new Set(addressesWhere(() => true));
+}
+
+/** Those that other machines may reach. */
+export function outsideAddresses(): readonly string[] {
+  return addressesWhere(({ internal }) => !internal);
+}
+
+function addressesWhere(isMeant: (one: NetworkInterfaceInfo) => boolean): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter((one) => (one.scopeid === undefined || one.scopeid === 0) && isMeant(one))
+    .map(({ address }) => canonicalHost(address));
 }

@@ -84,7 +84,7 @@ export class Session {
     this.#ticking = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** @throws MiniTorrentError ADDRESS_IN_USE */
+  /** @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE */
   static async open(options: SessionOptions): Promise<Session> {
     let session: Session | undefined;
     const peerId = makePeerId(randomBytes(PEER_ID_RANDOM_BYTES));
@@ -105,6 +105,11 @@ export class Session {
 
   get port(): number {
     return this.#listener.port;
+  }
+
+  /** The IP addresses that it listens on; `0.0.0.0` and `::` for all of a family's. */
+  get hosts(): readonly string[] {
+    return this.#listener.hosts;
   }
 
   get(infoHash: string): ActiveTorrent | undefined {
@@ -284,6 +289,7 @@ export class Session {
     return dial({
       onClosed,
       host: peer.host,
+      otherHosts: peer.otherHosts,
       port: peer.port,
       infoHash,
       credentials,

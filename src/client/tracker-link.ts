@@ -9,11 +9,13 @@ import { isErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { trackerKeysSchema } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
+import { dialProblem } from "../net/address-errors.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";
 import type { AddressChange } from "./own-addresses.ts";
+import type { DialPlan } from "./reachability.ts";
 import { findTracker } from "./tracker-search.ts";
-import { openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
+import { connectError, openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
 import { aheadOfTrackerMs, clockWarning, type TrackerTime } from "./tracker-time.ts";
 import { TrackerTrust } from "./tracker-trust.ts";
 
@@ -31,13 +33,14 @@ export interface TrackerLinkOptions {
   readonly firstTracker: number;
   readonly identity: DeviceIdentity;
   readonly pins: PinStore;
-  readonly localAddress: string | undefined;
+  /** From where to dial a tracker, and where. */
+  readonly planDial: (host: string) => Promise<DialPlan>;
   readonly log: Logger;
   /**
    * Brings a fresh connection up to date (session, presence, events) before commands may use it. `lost`: it turned out
    * later that the connection is of no use any more.
    */
-  readonly prepare: (api: TrackerApi, lost: () => void) => Promise<void>;
+  readonly prepare: (api: TrackerApi, lost: () => void, localHost: string) => Promise<void>;
   readonly onConnected: (tracker: string, isFailover: boolean) => void;
   readonly onUnreachable: (reason: string) => void;
   /** This machine's clock differs too much from that tracker's. */
@@ -176,7 +179,8 @@ export class TrackerLink {
       if (state.status === "closed")
         throw new MiniTorrentError("TRACKERS_UNREACHABLE", "The client is closing.");
       if (state.problem !== undefined && !this.#mayJustBeStarting(state.problem)) throw state.problem;
-      if ((await Promise.race([this.#stateChanged.promise, late])) === "late") throw unreachable(undefined);
+      if ((await Promise.race([this.#stateChanged.promise, late])) !== "late") continue;
+      throw state.problem ?? unreachable(undefined);
     }
   }
 
@@ -191,7 +195,7 @@ export class TrackerLink {
 
   /** searching -> connected, however long it takes; ends only when the link is closed. */
   async #findTracker(): Promise<void> {
-    const { identity, localAddress } = this.#options;
+    const { identity, planDial } = this.#options;
     const trackers = this.#distinctTrackers();
     const trust = this.#trust;
     const problems = new Map<number, MiniTorrentError>();
@@ -207,7 +211,8 @@ export class TrackerLink {
           if (connection !== undefined) this.#lose(connection);
         };
         const socket = await openTrackerSocket({
-          ...{ tracker, identity, trust, localAddress, signal, onClose, log: this.#log },
+          ...{ tracker, identity, trust, signal, onClose, log: this.#log },
+          plan: await planned(planDial, tracker),
         });
         connection = { tracker: formatAddress(tracker), socket };
         this.#time = socket.time ?? this.#time; // the preparation below may ask for certificates
@@ -302,7 +307,8 @@ export class TrackerLink {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(unreachable("not prepared in time")), PREPARATION_TIMEOUT_MS);
     try {
-      await Promise.race([this.#options.prepare(connection.socket.api, () => this.#lose(connection)), late]);
+      const { api, localHost } = connection.socket;
+      await Promise.race([this.#options.prepare(api, () => this.#lose(connection), localHost), late]);
     } finally {
       clearTimeout(timer);
     }
@@ -332,7 +338,7 @@ function problemOf(problems: ReadonlyMap<number, MiniTorrentError>): MiniTorrent
   const refusedKey =
     said.find(({ code }) => code === "TRACKER_KEY_CHANGED") ??
     said.find(({ code }) => code === "TRACKER_KEY_UNKNOWN");
-  return refusedKey ?? unreachable(said[0]);
+  return refusedKey ?? unreachableFromHere(said) ?? unreachable(said[0]);
 }
 
 function unreachable(cause: unknown): MiniTorrentError {
@@ -340,6 +346,32 @@ function unreachable(cause: unknown): MiniTorrentError {
     "TRACKERS_UNREACHABLE",
     "None of the trackers answers; running downloads go on, try the command again in a moment.",
     { cause },
+  );
+}
+
+/** Looks the tracker's name up if need be. */
+async function planned(
+  planDial: (host: string) => Promise<DialPlan>,
+  tracker: TrackerAddress,
+): Promise<DialPlan> {
+  try {
+    return await planDial(tracker.host);
+  } catch (error) {
+    throw connectError(formatAddress(tracker), error);
+  }
+}
+
+/** Where this machine could not even try any of them, what it lacks is the news. */
+function unreachableFromHere(said: readonly MiniTorrentError[]): MiniTorrentError | undefined {
+  const reasons = said
+    .map(({ cause }) => dialProblem(cause))
+    .map((problem) => problem?.isLocal && problem.reason);
+  const [reason] = reasons;
+  if (typeof reason !== "string" || reasons.some((other) => typeof other !== "string")) return undefined;
+  return new MiniTorrentError(
+    "TRACKERS_UNREACHABLE",
+    `None of the trackers can be reached from this machine: ${reason}. Running downloads go on.`,
+    { cause: said[0] },
   );
 }
 

@@ -1,6 +1,7 @@
 // One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
 // that is pinned before anything is said. api-channel.ts speaks over it. It does not reconnect: tracker-link.ts does.
 import type { IncomingMessage } from "node:http";
+import type { TcpNetConnectOpts } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import type { Logger } from "pino";
 import { WebSocket } from "ws";
@@ -8,15 +9,18 @@ import { canonicalHost, formatAddress, type TrackerAddress } from "../api/addres
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
+import { dialProblem } from "../net/address-errors.ts";
 import { guardOf } from "../net/connection-guard.ts";
-import { descriptorProblem } from "../net/descriptors.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
+import type { DialPlan } from "./reachability.ts";
 import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
 import { readTrackerTime, type TrackerTime } from "./tracker-time.ts";
 import type { TrackerTrust } from "./tracker-trust.ts";
 
 /** An answer is one metainfo, or a page of a list. */
 const MAX_ANSWER_BYTES = 4 * MAX_API_MESSAGE_BYTES;
+/** Of a host name with several addresses the next one is tried then; Node's half a second is less than some round trips. */
+const NEXT_ADDRESS_AFTER_MS = 2_000;
 /** A timer may run a millisecond before its time. */
 const TIMER_SLACK_MS = 2;
 
@@ -24,8 +28,7 @@ export interface TrackerSocketOptions {
   readonly tracker: TrackerAddress;
   readonly identity: DeviceIdentity;
   readonly trust: TrackerTrust;
-  /** The address to dial from, so that the tracker sees the one that peers can reach. */
-  readonly localAddress: string | undefined;
+  readonly plan: DialPlan;
   /** Gives up connecting; afterwards it means nothing. */
   readonly signal: AbortSignal;
   readonly onClose: () => void;
@@ -87,7 +90,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       isClosed = true;
       close();
       if (isOpen) options.onClose();
-      else reject(asConnectFailure(address, failure));
+      else reject(connectError(address, failure));
     };
     const fail = (error: unknown) => {
       failure ??= error;
@@ -163,11 +166,16 @@ function dialPinned(
   failed: (error: unknown) => void,
   accepted: (fingerprint: string, localHost: string) => void,
 ): TLSSocket {
-  const { tracker, identity, trust, localAddress } = options;
-  const socket = connect({
-    host: tracker.host,
+  const { tracker, identity, trust } = options;
+  const { host, localAddress } = options.plan;
+  const place: TcpNetConnectOpts = {
+    host,
     port: tracker.port,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
     ...(localAddress === undefined ? {} : { localAddress }),
+  };
+  const socket = connect({
+    ...place,
     minVersion: "TLSv1.3",
     sigalgs: TLS_SIGNATURES,
     cert: identity.certificatePem,
@@ -190,11 +198,19 @@ function dialPinned(
   return socket;
 }
 
-function asConnectFailure(address: string, failure: unknown): MiniTorrentError {
+/** Why that tracker could not be connected to. @param address as its line has it */
+export function connectError(address: string, failure: unknown): MiniTorrentError {
   if (failure instanceof MiniTorrentError) return failure;
-  const ofSystem = descriptorProblem(failure);
-  const said = failure instanceof Error ? failure.message || String(failure) : "the connection was closed";
-  const reason = ofSystem ?? said;
+  const problem = dialProblem(failure);
+  if (problem !== undefined) {
+    const what = problem.isLocal ? "cannot be reached from this machine" : "does not answer";
+    return new MiniTorrentError(
+      "TRACKERS_UNREACHABLE",
+      `The tracker ${address} ${what}: ${problem.reason}.`,
+      { cause: failure },
+    );
+  }
+  const reason = failure instanceof Error ? failure.message || String(failure) : "the connection was closed";
   return new MiniTorrentError("TRACKERS_UNREACHABLE", `The tracker ${address} does not answer: ${reason}.`, {
     cause: failure,
   });

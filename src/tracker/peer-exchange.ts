@@ -188,7 +188,8 @@ export class PeerExchange {
   #address(groupClaimId: string, peer: PresentPeer): PeerAddress | undefined {
     const member = this.#members.member(groupClaimId, peer.accountId);
     if (member === undefined) return undefined;
-    const { deviceId, host, port, isSeed } = peer;
-    return { userId: member.userId, deviceId, host, port, isSeed };
+    const { deviceId, host, otherHosts, port, isSeed } = peer;
+    const others = otherHosts.length === 0 ? {} : { otherHosts: [...otherHosts] };
+    return { userId: member.userId, deviceId, host, ...others, port, isSeed };
   }
 }

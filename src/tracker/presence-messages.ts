@@ -1,7 +1,12 @@
 // What trackers tell each other of who is online: the form of it, checked when it comes. What it means is presence.ts's.
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import { type AnnouncedTorrent, announcedTorrentSchema, portSchema } from "../api/schemas.ts";
+import {
+  type AnnouncedTorrent,
+  announcedTorrentSchema,
+  MAX_OTHER_HOSTS,
+  portSchema,
+} from "../api/schemas.ts";
 
 /** Torrents in one message to another tracker: at about 70 bytes each, it is parsed in a millisecond or two. */
 export const TORRENTS_PER_MESSAGE = 1_000;
@@ -16,7 +21,8 @@ const messageSchema = z.discriminatedUnion("type", [
     connectionId: z.string().max(64),
     accountId: z.string().max(128),
     deviceId: z.string().regex(/^[0-9a-f]{64}$/),
-    host: z.string().max(64),
+    /** Where it listens, the address that its tracker sees first; empty: nowhere that others can be told. */
+    hosts: z.array(z.string().max(64)).max(MAX_OTHER_HOSTS + 1),
     port: portSchema.optional(),
     /** True: `add` begins the client's whole list, and torrents not on it end. */
     isWhole: z.boolean(),
@@ -33,7 +39,8 @@ const messagesSchema = z.array(messageSchema);
 export type PresenceMessage = z.infer<typeof messageSchema>;
 export type ClientMessage = Extract<PresenceMessage, { type: "client" }>;
 
-type ClientFacts = Pick<ClientMessage, "connectionId" | "accountId" | "deviceId" | "host"> & {
+type ClientFacts = Pick<ClientMessage, "connectionId" | "accountId" | "deviceId"> & {
+  readonly hosts: readonly string[];
   readonly port: number | undefined;
 };
 
@@ -55,9 +62,9 @@ export function clientMessage(
   remove: readonly string[],
   list: { readonly isWhole: boolean; readonly isEnd?: boolean },
 ): ClientMessage {
-  const { connectionId, accountId, deviceId, host, port } = client;
+  const { connectionId, accountId, deviceId, hosts, port } = client;
   return {
-    ...{ type: "client", connectionId, accountId, deviceId, host },
+    ...{ type: "client", connectionId, accountId, deviceId, hosts: [...hosts] },
     ...(port === undefined ? {} : { port }),
     ...list,
     ...{ add: [...add], remove: [...remove] },

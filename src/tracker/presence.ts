@@ -39,9 +39,13 @@ export interface PresentPeer {
   readonly accountId: string;
   readonly deviceId: string;
   readonly host: string;
+  readonly otherHosts: readonly string[];
   readonly port: number;
   readonly isSeed: boolean;
 }
+
+/** Where a client listens. */
+type Whereabouts = Pick<PresentClient, "hosts" | "port">;
 
 export interface PresenceOptions {
   /** Tells the other trackers. */
@@ -115,7 +119,7 @@ export class Presence implements SoftState {
     const before = this.#local.get(connectionId);
     if (before?.accountId === accountId) return;
     if (before !== undefined) this.depart(connectionId);
-    const client = this.#add(this.#local, true, { connectionId, accountId, deviceId, host });
+    const client = this.#add(this.#local, true, { connectionId, accountId, deviceId, hosts: [host] });
     this.#publishChange(client, [], []);
   }
 
@@ -130,10 +134,18 @@ export class Presence implements SoftState {
   /**
    * Replaces the client's torrents by the list. Resolves when the whole list is applied.
    *
+   * @param hosts where it listens, if that is not where it connects from
    * @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN
    */
-  async announce(connectionId: string, port: number, torrents: readonly AnnouncedTorrent[]): Promise<void> {
-    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, port, torrents, undefined));
+  async announce(
+    connectionId: string,
+    port: number,
+    torrents: readonly AnnouncedTorrent[],
+    hosts?: readonly string[],
+  ): Promise<void> {
+    await this.#inTurn(connectionId, (client) =>
+      this.#changeSteps(client, { hosts: hosts ?? client.hosts, port }, torrents, undefined),
+    );
   }
 
   /** @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN */
@@ -142,7 +154,7 @@ export class Presence implements SoftState {
     add: readonly AnnouncedTorrent[],
     remove: readonly string[],
   ): Promise<void> {
-    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, client.port, add, remove));
+    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, client, add, remove));
   }
 
   /** The client has become a seed of that torrent. Resolves to false if it is gone or at its limit. */
@@ -183,7 +195,7 @@ export class Presence implements SoftState {
   /** Devices that have (some of) a torrent, each once, at its latest connection: all, or of more than `most` a random sample. */
   peersOf(infoHash: string, most = MOST_NAMED_PEERS, isForSeed = false): PresentPeer[] {
     const parts = this.#swarms.get(infoHash)?.sample(most, isForSeed, this.#random) ?? [];
-    return parts.map(asPeer).filter((peer) => peer !== undefined);
+    return parts.map((part) => asPeer(part)).filter((peer) => peer !== undefined);
   }
 
   /** The device as a peer of that torrent, at its latest connection. */
@@ -299,14 +311,14 @@ export class Presence implements SoftState {
   /** @param remove undefined: what is not in `add` */
   *#changeSteps(
     client: PresentClient,
-    port: number | undefined,
+    { hosts, port }: Whereabouts,
     add: readonly AnnouncedTorrent[],
     remove: readonly string[] | undefined,
   ): Generator<void> {
     if (client.isGone) throw notLoggedIn();
     const over = remove ?? unlisted(client, add);
-    const hasMoved = client.port !== port;
-    if (hasMoved) yield* this.#moveSteps(client, port);
+    const hasMoved = !isSameWhereabouts(client, { hosts, port });
+    if (hasMoved) yield* this.#moveSteps(client, { hosts, port });
     let removed: string[] = [];
     let added: AnnouncedTorrent[] = [];
     const publish = (least: number): void => {
@@ -335,14 +347,14 @@ export class Presence implements SoftState {
     if (refusal !== undefined) throw new MiniTorrentError("LIMIT_REACHED", refusal);
   }
 
-  *#moveSteps(client: PresentClient, port: number | undefined): Generator<void> {
-    const oldPort = client.port;
+  *#moveSteps(client: PresentClient, { hosts, port }: Whereabouts): Generator<void> {
+    const left: Whereabouts = { hosts: client.hosts, port: client.port };
+    client.hosts = hosts;
     client.port = port;
     for (const parts of client.groups.values()) {
       for (const part of parts.values()) {
         const listed = this.#listed(part.swarm, client.deviceId);
-        const peer = listed && asPeer(listed);
-        const before = listed === part && peer && oldPort !== undefined ? { ...peer, port: oldPort } : peer;
+        const before = listed && (listed === part ? asPeer(listed, left) : asPeer(listed));
         this.#settle(part.swarm, client.deviceId, listed, before);
         yield;
       }
@@ -447,7 +459,8 @@ export class Presence implements SoftState {
       if (clients.size >= this.#budget.clientsPerTracker) return;
       client = this.#add(clients, false, said);
     }
-    if (client.port !== said.port) yield* this.#moveSteps(client, said.port);
+    const where = { hosts: said.hosts, port: said.port };
+    if (!isSameWhereabouts(client, where)) yield* this.#moveSteps(client, where);
     const left = said.isWhole ? new Set(infoHashesOf(client)) : unconfirmed.get(client);
     if (said.isWhole && left !== undefined) unconfirmed.set(client, left);
     for (const infoHash of said.remove) {
@@ -480,11 +493,11 @@ export class Presence implements SoftState {
   #add(
     clients: Map<string, PresentClient>,
     isLocal: boolean,
-    facts: { connectionId: string; accountId: string; deviceId: string; host: string },
+    facts: Pick<PresentClient, "connectionId" | "accountId" | "deviceId" | "hosts">,
   ): PresentClient {
-    const { connectionId, accountId, deviceId, host } = facts;
+    const { connectionId, accountId, deviceId, hosts } = facts;
     const client: PresentClient = {
-      ...{ isLocal, connectionId, accountId, deviceId, host, port: undefined },
+      ...{ isLocal, connectionId, accountId, deviceId, hosts, port: undefined },
       ...{ groups: new Map(), partCount: 0, waiting: new Map(), hasUnkept: false, isGone: false },
       arrival: this.#arrivals++,
     };
@@ -702,14 +715,26 @@ function unlisted(client: PresentClient, torrents: readonly AnnouncedTorrent[]):
   return [...infoHashesOf(client), ...client.waiting.keys()].filter((infoHash) => !listed.has(infoHash));
 }
 
-function asPeer({ client, isSeed }: Part): PresentPeer | undefined {
-  const { accountId, deviceId, host, port } = client;
-  return port === undefined ? undefined : { accountId, deviceId, host, port, isSeed };
+/** @param where of the client, if not as it is now */
+function asPeer({ client, isSeed }: Part, where: Whereabouts = client): PresentPeer | undefined {
+  const { accountId, deviceId } = client;
+  const { hosts, port } = where;
+  const [host, ...otherHosts] = hosts;
+  if (host === undefined || port === undefined) return undefined;
+  return { accountId, deviceId, host, otherHosts, port, isSeed };
+}
+
+function isSameWhereabouts(one: Whereabouts, other: Whereabouts): boolean {
+  return one.port === other.port && one.hosts.join() === other.hosts.join();
 }
 
 function isSamePeer(one: PresentPeer, other: PresentPeer | undefined): boolean {
-  const { accountId, host, port, isSeed } = one;
+  const { accountId, host, otherHosts, port, isSeed } = one;
   return (
-    other?.accountId === accountId && other.host === host && other.port === port && other.isSeed === isSeed
+    other?.accountId === accountId &&
+    other.host === host &&
+    other.otherHosts.join() === otherHosts.join() &&
+    other.port === port &&
+    other.isSeed === isSeed
   );
 }

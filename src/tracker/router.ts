@@ -61,6 +61,7 @@ import {
   requestToJoin,
   requireFreeGroupId,
 } from "./groups.ts";
+import { listenedHosts } from "./listened-hosts.ts";
 import { requireGroup } from "./memberships.ts";
 import { networkIdOf } from "./payers.ts";
 import {
@@ -312,7 +313,9 @@ const files = t.router({
 
 const presence = t.router({
   announce: loggedIn.input(announceSchema).mutation(async ({ ctx, input }): Promise<void> => {
-    await ctx.tracker.presence.announce(ctx.connection.id, input.listenPort, input.torrents);
+    const { connection, tracker } = ctx;
+    const hosts = listenedHosts(connection.host, input);
+    await tracker.presence.announce(connection.id, input.listenPort, input.torrents, hosts);
   }),
   update: loggedIn
     .input(

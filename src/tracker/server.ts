@@ -11,10 +11,11 @@ import { TLSSocket } from "node:tls";
 import Fastify from "fastify";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
-import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
+import { type Address, plainHost } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, publicKeySpkiOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
+import { listenError } from "../net/address-errors.ts";
 import { guardOf } from "../net/connection-guard.ts";
 import { ClientSockets } from "./client-sockets.ts";
 import { holdConnections } from "./held-connections.ts";
@@ -75,7 +76,7 @@ export interface TrackerServer {
   close(): Promise<void>;
 }
 
-/** @throws MiniTorrentError ADDRESS_IN_USE */
+/** @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE */
 export async function listen(options: ServerOptions): Promise<TrackerServer> {
   const { identity, log } = options;
   const app = Fastify<Server>({
@@ -202,7 +203,10 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     await app.listen({ host, port: options.address.port, backlog: LISTEN_BACKLOG });
   } catch (error) {
     await app.close();
-    throw asListenError(error, options.address);
+    throw listenError(error, options.address, {
+      taken: "stop it, or give this tracker another port in its line of tracker_info.txt",
+      notOwn: "check the tracker's number, and that its line of tracker_info.txt has this machine's address",
+    });
   }
   return {
     turnClientsAway: (reason) => clients.turnAway(reason),
@@ -247,33 +251,4 @@ function refuse(socket: Duplex, status: string): void {
   const timer = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS);
   socket.once("close", () => clearTimeout(timer));
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
-}
-
-function asListenError(error: unknown, address: Address): unknown {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  const where = formatAddress(address);
-  switch (code) {
-    case "EADDRINUSE":
-      return new MiniTorrentError(
-        "ADDRESS_IN_USE",
-        `Another program listens on ${where} already; stop it, or give this tracker another port in its line.`,
-        { cause: error },
-      );
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return new MiniTorrentError(
-        "ADDRESS_IN_USE",
-        `${where} is not an address of this machine; check the tracker's number and its line.`,
-        { cause: error },
-      );
-    case "EACCES":
-      return new MiniTorrentError(
-        "ADDRESS_IN_USE",
-        `This user may not listen on ${where}; take a port from 1024 up.`,
-        { cause: error },
-      );
-    default:
-      return error;
-  }
 }

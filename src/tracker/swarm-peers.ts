@@ -8,7 +8,9 @@ export interface PresentClient {
   readonly connectionId: string;
   readonly accountId: string;
   readonly deviceId: string;
-  readonly host: string;
+  /** Where it listens, in the order in which to dial; empty: nowhere that others can be told. */
+  hosts: readonly string[];
+  /** undefined: it has not announced yet. */
   port: number | undefined;
   /** Its torrents, by group claim and info-hash. */
   readonly groups: Map<string, Map<string, Part>>;

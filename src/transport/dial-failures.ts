@@ -1,5 +1,6 @@
 // Why a member could not be dialled, as half a sentence about the other end, from what the system or TLS says. Pure.
 import type { ErrorCode } from "../api/errors.ts";
+import { tellingError } from "../net/address-errors.ts";
 import { descriptorProblem } from "../net/descriptors.ts";
 
 export interface DialFailure {
@@ -48,7 +49,9 @@ const TIME_REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
   ],
 ];
 
-export function dialFailureOf(error: Error): DialFailure {
+/** @param failure of one address, or of several (AggregateError) */
+export function dialFailureOf(failure: Error): DialFailure {
+  const error = tellingError(failure);
   const text = "code" in error ? String(error.code) : "";
   const ofTime = TIME_REASONS.find(([codes]) => codes.test(text));
   if (ofTime !== undefined) return { code: "CLOCK_WRONG", reason: ofTime[1] };

@@ -1,9 +1,9 @@
 // Connections to members that this client opens: TLS 1.3 with certificates on both sides, the info-hash in SNI
 // (libtorrent's SSL torrents), then the BitTorrent handshake.
-import type { SocketConstructorOpts } from "node:net";
+import { isIP, type SocketConstructorOpts, type TcpNetConnectOpts } from "node:net";
 import { type ConnectionOptions, connect } from "node:tls";
 import type { Logger } from "pino";
-import { type Address, formatAddress } from "../api/addresses.ts";
+import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
@@ -14,7 +14,12 @@ import { Intake } from "./intake.ts";
 import { PeerSocket } from "./peer-socket.ts";
 import { readOptions } from "./read-buffer.ts";
 
+/** A peer's address that has not answered then is left for its next one: TCP has repeated its question once (RFC 6298: after 1 s). */
+const NEXT_ADDRESS_AFTER_MS = 2_000;
+
 export interface DialOptions extends Address {
+  /** Further addresses of the same peer, tried in turn. */
+  readonly otherHosts?: readonly string[] | undefined;
   /** 40 hex digits. */
   readonly infoHash: string;
   readonly credentials: GroupCredentials;
@@ -26,13 +31,31 @@ export interface DialOptions extends Address {
   readonly log: Logger;
 }
 
+/** Of several addresses node:net tries one after the other (RFC 8305, without its overlap), as it does those of a name. */
+function placeOf(hosts: readonly string[]): Partial<TcpNetConnectOpts> {
+  const [host = ""] = hosts;
+  if (hosts.length === 1) return { host };
+  return {
+    // Never looked up: a name is what makes node:net ask for addresses.
+    host: "peer.invalid",
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
+    lookup: (_name, _options, found) =>
+      found(
+        null,
+        hosts.map((address) => ({ address, family: isIP(address) })),
+      ),
+  };
+}
+
 /**
  * Connects to a member.
  *
  * @throws MiniTorrentError PEER_REFUSED with the reason, also when `signal` aborts, and after 10 s
  */
 export function dial(options: DialOptions): Promise<PeerSocket> {
-  const { host, port, infoHash, credentials, peerId, signal, log, onClosed = () => undefined } = options;
+  const { host, otherHosts = [], port, infoHash, credentials, peerId, signal, log } = options;
+  const { onClosed = () => undefined } = options;
   const address = { host, port };
   return new Promise((resolve, reject) => {
     const refuse = (reason: string, cause?: unknown, code: ErrorCode = "PEER_REFUSED"): void => {
@@ -64,11 +87,14 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
         clearTimeout(timer);
         signal.removeEventListener("abort", onAbort);
         socket.off("error", onError).off("close", onClose).off("end", onClose);
-        resolve(new PeerSocket({ socket, intake, member, handshake, address, isDialled: true, log }));
+        const reached = { host: plainHost(socket.remoteAddress ?? host), port };
+        resolve(
+          new PeerSocket({ socket, intake, member, handshake, address: reached, isDialled: true, log }),
+        );
       }),
     );
     const connection: ConnectionOptions & SocketConstructorOpts = {
-      host,
+      ...placeOf([host, ...otherHosts]),
       port,
       servername: infoHash,
       secureContext: secureContextOf(credentials),

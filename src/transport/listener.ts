@@ -1,6 +1,7 @@
-// Where members connect to: one port for every torrent of every group. The dialler's SNI names the torrent, and with it
+// Where members connect to: one port for every torrent of every group, at each of the addresses that the user's stands for. The dialler's SNI names the torrent, and with it
 // the group whose certificates count (libtorrent's SSL torrents). Nobody else gets a byte of BitTorrent.
-import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { lookup } from "node:dns/promises";
+import { createServer as createTcpServer, isIP, type Server, type Socket } from "node:net";
 import {
   createServer as createTlsServer,
   type SecureContext,
@@ -11,6 +12,7 @@ import type { Logger } from "pino";
 import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { WaitingRoom } from "../identity/waiting-room.ts";
+import { type ListenRemedies, listenError } from "../net/address-errors.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
 import type { ConnectionPlaces } from "../net/connection-places.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
@@ -24,6 +26,12 @@ import { readAccepted } from "./read-buffer.ts";
 const MAX_PENDING = 512;
 const MAX_PENDING_OF_NETWORK = 64;
 const INFO_HASH = /^[0-9a-f]{40}$/;
+/** Where any port will do, and has to be free at two addresses. */
+const MAX_PORTS_TRIED = 5;
+const LISTEN_REMEDIES: ListenRemedies = {
+  taken: "stop it, or give another port; port 0 takes any that is free",
+  notOwn: "give one that it has, or 0.0.0.0 for all of them",
+};
 
 export interface ListenerOptions extends Address {
   /** This client's, 20 bytes. */
@@ -46,7 +54,7 @@ interface Visitor {
 
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #tcpServer: Server;
+  #tcpServers: readonly Server[] = [];
   readonly #tlsServer: TlsServer;
   readonly #sockets = new Set<Socket>();
   readonly #peers = new Set<PeerSocket>();
@@ -68,9 +76,6 @@ export class Listener {
         socket.destroy();
       },
     });
-    this.#tcpServer = createTcpServer({ noDelay: true }, (socket) =>
-      this.#guardOf(socket)("arrival", () => this.#accept(socket))(),
-    );
     // This server does not listen: it is given the connections that passed the limits. Its own context has no
     // certificate, so without SNI the handshake fails.
     this.#tlsServer = createTlsServer({
@@ -89,45 +94,79 @@ export class Listener {
     );
   }
 
-  /** @throws MiniTorrentError ADDRESS_IN_USE when that address cannot be listened on */
+  /**
+   * Listens at all addresses that the host stands for: an unspecified one for both families, a name for all that it has. Of these
+   * only the unspecified one itself, and one of a name's, must be there.
+   *
+   * @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE
+   */
   static async open(options: ListenerOptions): Promise<Listener> {
     const listener = new Listener(options);
-    await listener.#listen();
+    try {
+      await listener.#listen();
+    } catch (error) {
+      await listener.close();
+      throw listenError(error, options, LISTEN_REMEDIES);
+    }
     return listener;
   }
 
   get port(): number {
-    const address = this.#tcpServer.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
+    return this.#tcpServers.map(portOf)[0] ?? 0;
+  }
+
+  /** The IP addresses that are listened on; `0.0.0.0` and `::` for all of a family's. */
+  get hosts(): string[] {
+    return this.#tcpServers.map((server) => {
+      const address = server.address();
+      return typeof address === "object" && address !== null ? address.address : "";
+    });
   }
 
   /** Stops to listen and closes every connection that came in here. */
   async close(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#tcpServer.close(() => resolve());
+    const closing = this.#tcpServers.map(closed);
     for (const peer of this.#peers) peer.close("this client stops listening");
     for (const socket of this.#sockets) socket.destroy();
-    await promise;
+    await Promise.all(closing);
   }
 
-  #listen(): Promise<void> {
+  async #listen(): Promise<void> {
     const { host, port, log } = this.#options;
-    return new Promise((resolve, reject) => {
-      const onError = (error: Error): void =>
-        reject(
-          new MiniTorrentError(
-            "ADDRESS_IN_USE",
-            `${formatAddress({ host, port })} cannot be listened on: ${error.message}.`,
-            { cause: error },
-          ),
-        );
-      this.#tcpServer.once("error", onError);
-      this.#tcpServer.listen({ host, port }, () => {
-        this.#tcpServer.off("error", onError);
-        this.#tcpServer.on("error", (error) => log.warn({ err: error }, "the listener has trouble"));
-        resolve();
-      });
-    });
+    const places = await placesOf(host);
+    for (let attempt = 1; ; attempt++) {
+      let failure: unknown;
+      let isPortElsewhereTaken = false;
+      for (const place of places) {
+        try {
+          this.#tcpServers = [...this.#tcpServers, await this.#listenAt(place.host, this.port || port)];
+        } catch (error) {
+          if (place.isRequired) throw error;
+          failure ??= error;
+          isPortElsewhereTaken ||= port === 0 && isTaken(error);
+          log.info({ err: error, host: place.host }, "this address is not listened on");
+        }
+      }
+      if (this.#tcpServers.length === 0) throw failure;
+      // Any port was asked for, and the one that the first address got is another program's at the second.
+      if (!isPortElsewhereTaken || attempt === MAX_PORTS_TRIED) return;
+      await Promise.all(this.#tcpServers.map(closed));
+      this.#tcpServers = [];
+    }
+  }
+
+  async #listenAt(host: string, port: number): Promise<Server> {
+    const server = createTcpServer({ noDelay: true }, (socket) =>
+      this.#guardOf(socket)("arrival", () => this.#accept(socket))(),
+    );
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    server.once("error", reject);
+    // Each family has a socket of its own: whether one for IPv6 takes IPv4 too depends on the system's settings.
+    server.listen({ host, port, ipv6Only: true }, resolve);
+    await promise;
+    server.off("error", reject);
+    server.on("error", (error) => this.#options.log.warn({ err: error }, "the listener has trouble"));
+    return server;
   }
 
   #guardOf(socket: Socket): Guard {
@@ -230,6 +269,38 @@ export class Listener {
     this.#options.log.info({ address: formatAddress(addressOf(socket)), err: error }, "peer refused");
     socket.destroy();
   }
+}
+
+interface Place {
+  readonly host: string;
+  /** Without it nothing is listened on. */
+  readonly isRequired: boolean;
+}
+
+/** The IP addresses that a host stands for. @throws what node:dns throws for a name */
+async function placesOf(host: string): Promise<readonly Place[]> {
+  if (host === "0.0.0.0" || host === "::") {
+    return [
+      { host, isRequired: true },
+      { host: host === "::" ? "0.0.0.0" : "::", isRequired: false },
+    ];
+  }
+  if (isIP(host) !== 0) return [{ host, isRequired: true }];
+  const found = new Set((await lookup(host, { all: true })).map(({ address }) => address));
+  return [...found].map((address) => ({ host: address, isRequired: false }));
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
 }
 
 /** Port 0 and no host when the connection is gone already. */

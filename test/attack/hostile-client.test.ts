@@ -73,6 +73,11 @@ const SAMPLES: Record<string, () => unknown> = {
   remove: () => [],
   after: () => "a",
   groupIds: () => ["films"],
+  holderId: () => "66d0a6a5-5b3e-4b57-8f0c-3a9a2f0c7d11",
+  everywhere: () => true,
+  files: () => [{ fileName: "a.bin", infoHash: INFO_HASH }],
+  listensHere: () => false,
+  otherHosts: () => ["192.168.1.5"],
 };
 
 const procedures: Procedure[] = Object.entries(appRouter._def.procedures).map(([path, procedure]) => {
@@ -362,14 +367,15 @@ describe("a hostile client", () => {
       address: "198.51.100.7",
       ip: "198.51.100.7",
       deviceId: "00".repeat(32),
+      otherHosts: ["8.8.8.8", "::ffff:8.8.8.8", "2600::1", "169.254.169.254"],
     };
     await bob.mutate("presence.announce", { ...announcement, ...victim });
     await mallory.mutate("presence.announce", { ...announcement, ...victim });
     await alice.mutate("presence.announce", announcement);
     const peers = z.array(peerAddressSchema).parse(await alice.query("presence.peers", { infoHash }));
     assert.deepEqual(
-      peers.map(({ userId, host }) => [userId, host]),
-      [["bob", "127.0.0.1"]],
+      peers.map(({ userId, host, otherHosts }) => [userId, host, otherHosts]),
+      [["bob", "127.0.0.1", undefined]],
     );
     assert.deepEqual(await mallory.query("presence.peers", { infoHash }), []);
   });

@@ -344,6 +344,11 @@ const FIELDS = [
   "add",
   "remove",
   "requestPem",
+  "holderId",
+  "everywhere",
+  "files",
+  "listensHere",
+  "otherHosts",
 ];
 const fieldValue = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),

@@ -81,7 +81,7 @@ beforeEach(async () => {
     tracker,
     identity,
     trust,
-    localAddress: undefined,
+    plan: { host: tracker.host, localAddress: undefined },
     signal: AbortSignal.timeout(30_000),
     onClose: ignore,
     log: pino({ level: "silent" }),

@@ -4,7 +4,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import { type RecordKind, type RegistryRecord, recordKinds } from "./registry.ts";
 import { isStamp } from "./stamp.ts";
 
-export const REPLICA_PROTOCOL_VERSION = 7;
+export const REPLICA_PROTOCOL_VERSION = 8;
 /** Most bytes that a message may have; a chunk of rows has 1 MiB of values and one row more. For who carries them. */
 export const MAX_REPLICA_MESSAGE_BYTES = 16 * 1024 * 1024;
 const MAX_KEY_LENGTH = 4096;

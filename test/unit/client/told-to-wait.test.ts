@@ -27,7 +27,8 @@ test("calls beyond what a tracker takes in ten seconds are answered when those a
   const pins = new PinStore(join(folder, "pins.sqlite"));
   const trust = new TrackerTrust({ trackers: [address], pins, onFirstTrust: () => undefined });
   const socket = await openTrackerSocket({
-    ...{ tracker: address, identity: await createDeviceIdentity(), trust, localAddress: undefined },
+    ...{ tracker: address, identity: await createDeviceIdentity(), trust },
+    plan: { host: address.host, localAddress: undefined },
     ...{ signal: new AbortController().signal, onClose: () => undefined },
     log: pino({ level: "silent" }),
   });

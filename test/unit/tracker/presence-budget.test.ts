@@ -105,7 +105,7 @@ test("what another tracker tells is kept within the same bounds", async () => {
       connectionId: `t${id}`,
       accountId: "alice",
       deviceId: device(id),
-      host: "h",
+      hosts: ["h"],
       port: 1,
     },
     ...{ isWhole: false, add: list(100), remove: [] },
@@ -206,7 +206,14 @@ test("thousands of clients that another tracker brings, or takes with it, do not
   for (let id = 0; id < 300; id++) {
     stepsOfTurn = 0;
     const client: PresenceMessage = {
-      ...{ type: "client", connectionId: `c${id}`, accountId: "a", deviceId: device(id), host: "h", port: 1 },
+      ...{
+        type: "client",
+        connectionId: `c${id}`,
+        accountId: "a",
+        deviceId: device(id),
+        hosts: ["h"],
+        port: 1,
+      },
       ...{ isWhole: false, add: list(100, (id % 7) * 50), remove: [] },
     };
     presence.apply("there", [client], false);

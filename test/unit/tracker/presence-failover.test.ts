@@ -26,7 +26,7 @@ function scene() {
     connectionId: "there",
     accountId: "alice",
     deviceId: DEVICE,
-    host: "h",
+    hosts: ["h"],
     port: 1,
   };
   presence.apply("other", [{ ...remote, isWhole: true, add: torrents, remove: [] }], true);

@@ -59,7 +59,7 @@ test("a client's torrents come with its announce, change with updates, and go wi
   void subject.update("c1", [{ infoHash: film, isSeed: true }], []);
   void subject.update("c1", [{ infoHash: book, isSeed: false }], []);
   assert.deepEqual(subject.peersOf(film), [
-    { accountId: "alice", deviceId: device("a"), host: "10.0.0.1", port: 7001, isSeed: true },
+    { accountId: "alice", deviceId: device("a"), host: "10.0.0.1", otherHosts: [], port: 7001, isSeed: true },
   ]);
   assert.deepEqual(subject.localAnnouncers(film), ["c1"]);
   void subject.announce("c1", 7001, [{ infoHash: book, isSeed: false }]);
@@ -153,7 +153,7 @@ test("a lost tracker's clients stay for a grace, then go; a snapshot after it re
     connectionId,
     accountId: letter,
     deviceId: device(letter),
-    host: "10.0.0.1",
+    hosts: ["10.0.0.1"],
     port: 7001,
     isWhole: true,
     add: [{ infoHash: film, isSeed: true }],
@@ -182,7 +182,7 @@ test("a device that fails over is one peer, where it came last, and is never sai
     connectionId,
     accountId: "alice",
     deviceId: device("a"),
-    host,
+    hosts: [host],
     port: 7001,
     isWhole: true,
     add: [{ infoHash: film, isSeed: true }],

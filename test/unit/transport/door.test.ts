@@ -203,7 +203,7 @@ describe("the door", () => {
     }
   });
 
-  it("says ADDRESS_IN_USE for an address that is taken, or not this machine's", async () => {
+  it("says ADDRESS_IN_USE for an address that is taken, and ADDRESS_UNUSABLE for one that it does not have", async () => {
     await using alice = await Alice.listen();
     const options = {
       ...roomy(),
@@ -215,13 +215,83 @@ describe("the door", () => {
     };
     const { port } = alice.listener;
     await assert.rejects(Listener.open({ ...options, host: "127.0.0.1", port }), { code: "ADDRESS_IN_USE" });
-    await assert.rejects(Listener.open({ ...options, host: "192.0.2.1", port: 0 }), {
+    for (const host of ["192.0.2.1", "no-such-host.invalid"]) {
+      await assert.rejects(Listener.open({ ...options, host, port: 0 }), { code: "ADDRESS_UNUSABLE" }, host);
+    }
+  });
+
+  it("listens on both families at one port where no address is named, and at all addresses of a name", async () => {
+    const authority = await createGroupAuthority();
+    const credentials = await member(authority, "alice");
+    const bob = await member(authority, "bob");
+    const signal = new AbortController().signal;
+    for (const { host, hosts, dialled } of [
+      { host: "0.0.0.0", hosts: ["0.0.0.0", "::"], dialled: ["127.0.0.1", "::1"] },
+      { host: "::", hosts: ["::", "0.0.0.0"], dialled: ["127.0.0.1", "::1"] },
+      { host: "127.0.0.1", hosts: ["127.0.0.1"], dialled: ["127.0.0.1"] },
+      { host: "localhost", hosts: undefined, dialled: ["localhost"] },
+    ]) {
+      const listener = await Listener.open({
+        ...{ host, port: 0, peerId: newPeerId(), log: silent },
+        credentialsFor: () => credentials,
+        onConnection: () => undefined,
+        ...roomy(),
+      });
+      try {
+        for (const to of dialled) {
+          const socket = await dial({
+            ...{ host: to, port: listener.port, infoHash: INFO_HASH, credentials: bob },
+            ...{ peerId: newPeerId(), signal, log: silent },
+          });
+          socket.close("over");
+        }
+        if (hosts !== undefined) assert.deepEqual(listener.hosts, hosts);
+      } finally {
+        await listener.close();
+      }
+    }
+  });
+
+  it("listens on one family where the other one's port is taken", async (t) => {
+    const other = createServer().listen({ host: "::", port: 0, ipv6Only: true });
+    t.after(() => other.close());
+    await once(other, "listening");
+    const address = other.address();
+    assert.ok(typeof address === "object" && address !== null);
+    const options = {
+      ...roomy(),
+      peerId: newPeerId(),
+      credentialsFor: () => undefined,
+      onConnection: () => {},
+      log: silent,
+    };
+    const listener = await Listener.open({ ...options, host: "0.0.0.0", port: address.port });
+    assert.deepEqual(listener.hosts, ["0.0.0.0"]);
+    await listener.close();
+    await assert.rejects(Listener.open({ ...options, host: "::", port: address.port }), {
       code: "ADDRESS_IN_USE",
     });
   });
 });
 
 describe("dialling", () => {
+  it("tries each of a peer's addresses, and says which one it reached", async () => {
+    await using alice = await Alice.listen();
+    const { port } = alice.listener;
+    const parts = { port, infoHash: INFO_HASH, peerId: newPeerId(), log: silent };
+    const signal = new AbortController().signal;
+    const bob = await member(alice.authority, "bob");
+    const reach = (host: string, ...otherHosts: string[]) =>
+      dial({ ...parts, host, otherHosts, credentials: bob, signal });
+    const socket = await reach("::1", "127.0.0.9", "127.0.0.1");
+    assert.deepEqual(socket.address, { host: "127.0.0.1", port });
+    socket.close("over");
+    await assert.rejects(reach("::1", "127.0.0.9"), {
+      code: "PEER_REFUSED",
+      message: /nothing listens there/,
+    });
+  });
+
   it("refuses a listener whose certificate is another group's, revoked, or this client itself", async () => {
     await using alice = await Alice.listen();
     const ofAnotherGroup = await member(await createGroupAuthority(), "bob");

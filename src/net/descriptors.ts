@@ -1,7 +1,7 @@
 // How many files and sockets the system lets this process have open at once, and how they are divided.
 import { MiniTorrentError } from "../api/errors.ts";
 
-/** For what is always open: measured 38 for a client that runs, 12 more for trackers being dialled, name look-ups and the log. */
+/** For what is always open: measured 38 for a client and 37 for a tracker that run, 12 more for trackers being dialled, name look-ups and the log. */
 const RESERVED = 52;
 /** A file has two at most: to give it its name, its folder is opened too. */
 const PER_FILE = 2;
@@ -10,7 +10,7 @@ const SHARE_OF_FILES = 1 / 3;
 const MOST_FILES = 512;
 const LEAST_FILES = 4;
 const LEAST_CONNECTIONS = 8;
-/** The least with which a client can do its work. */
+/** The least with which a client, or a tracker, can do its work. */
 const LEAST_DESCRIPTORS = RESERVED + PER_FILE * LEAST_FILES + LEAST_CONNECTIONS;
 /** Where the system has no limit, or does not say. */
 const UNKNOWN_LIMIT = 8_192;
@@ -43,6 +43,17 @@ export function divideDescriptors(limit: number): Descriptors {
   const free = limit - RESERVED;
   const files = Math.min(MOST_FILES, Math.max(LEAST_FILES, Math.floor((free * SHARE_OF_FILES) / PER_FILE)));
   return { limit, files, connections: free - PER_FILE * files };
+}
+
+/** Most connections of a tracker, which has no files to share. @throws MiniTorrentError LIMIT_REACHED for too few */
+export function connectionsOfTracker(limit: number): number {
+  const { connections, files } = divideDescriptors(limit);
+  return connections + PER_FILE * files;
+}
+
+/** For an operator's log. */
+export function connectionsRefused(limit: number): string {
+  return `connections are refused: the system lets this tracker open ${limit} files and connections, all of which are taken; ${remedy()}`;
 }
 
 /** For a notice to the user. */

@@ -17,6 +17,7 @@ import { type DeviceIdentity, publicKeySpkiOf, TLS_SIGNATURES } from "../identit
 import { WaitingRoom } from "../identity/waiting-room.ts";
 import { listenError } from "../net/address-errors.ts";
 import { guardOf } from "../net/connection-guard.ts";
+import { connectionsOfTracker, connectionsRefused, descriptorLimit } from "../net/descriptors.ts";
 import { ClientSockets } from "./client-sockets.ts";
 import { holdConnections } from "./held-connections.ts";
 import type { RouterServices } from "./procedures.ts";
@@ -99,6 +100,11 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     bodyLimit: MAX_BODY_BYTES,
     maxRequestsPerSocket: MAX_REQUESTS_PER_CONNECTION,
   });
+  const limit = descriptorLimit();
+  const mostConnections = Math.min(MAX_CONNECTIONS, connectionsOfTracker(limit));
+  // The TCP connections that come beyond are closed at once, with or without a login on those that stand.
+  app.server.maxConnections = connectionsOfTracker(limit);
+  app.server.on("drop", () => log.warn(connectionsRefused(limit)));
   const arrivals = new Map<string, Socket>();
   const waiting = new WaitingRoom<string>({
     most: MAX_WAITING,
@@ -164,7 +170,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     const place = placeOf(request.socket);
     switch (request.url?.split("?")[0]) {
       case "/api": {
-        const mayEnter = options.isServing() && clients.count < MAX_CONNECTIONS;
+        const mayEnter = options.isServing() && clients.count < mostConnections;
         if (!mayEnter) return refuse(socket, "503 Service Unavailable");
         // The request is not kept, since its headers alone take kilobytes.
         const tls = request.socket;

@@ -1,9 +1,11 @@
 // Real clients that may have few files and sockets open: whatever is shared can be fetched, whatever is fetched arrives, and
 // who gets nowhere is told what to raise. With DESCRIPTORS=full, the numbers of files that people had; fewer otherwise.
 import assert from "node:assert/strict";
-import { readdirSync, readlinkSync } from "node:fs";
+import { once } from "node:events";
+import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { test } from "node:test";
-import type { ClientProcess } from "../../harness/processes.ts";
+import { type ClientProcess, freePorts } from "../../harness/processes.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
 
 const IS_FULL = process.env.DESCRIPTORS === "full";
@@ -125,4 +127,25 @@ test("a client that may open too few files says how many it needs, and ends", {
   });
   assert.equal(await client.ended, 1);
   assert.match(client.stderr, /error LIMIT_REACHED: .*lets this program open 60 .*`ulimit -n 4096`/);
+});
+
+test("a tracker to which more connect than it may open says so, and goes on for those who are connected", {
+  skip: withoutLimit,
+}, async () => {
+  await using scene = await Scene.open(0);
+  scene.trackerAddresses = (await freePorts(1)).map((port) => `127.0.0.1:${port}`);
+  writeFileSync(scene.trackerInfo, `${scene.trackerAddresses.join("\n")}\n`);
+  const tracker = await scene.startTracker(1, {
+    prefix: ["bash", "-c", `ulimit -n 100; exec "$0" "$@"`],
+  });
+  const alice = await scene.user("alice");
+  const [host = "", port = ""] = tracker.address.split(":");
+  const strangers = Array.from({ length: 150 }, () => connect(Number(port), host));
+  for (const stranger of strangers) stranger.on("error", () => undefined);
+  await Promise.race(strangers.map((stranger) => once(stranger, "close")));
+  await alice.must("create_group g");
+  for (const stranger of strangers) stranger.destroy();
+  const bob = await scene.user("bob");
+  await bob.must("join_group g");
+  assert.match(tracker.stderr, /connections are refused: .* open 100 files .*`ulimit -n 4096`/);
 });

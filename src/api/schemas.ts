@@ -245,7 +245,7 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("membership-ended"),
     groupId: z.string(),
-    how: z.enum(["removed", "left", "group-ended"]),
+    how: z.enum(["removed", "left", "group-ended", "account-removed"]),
   }),
   /** The operator of the trackers has removed the account that is logged in here. */
   z.object({ type: z.literal("account-removed") }),

@@ -10,7 +10,13 @@ export type Outcome =
       readonly values: readonly string[];
       readonly answer: Answer;
     }
-  | { readonly kind: "failed"; readonly commandName: string; readonly error: MiniTorrentError }
+  | {
+      readonly kind: "failed";
+      readonly commandName: string;
+      /** Its arguments; undefined if the line could not be read. */
+      readonly values: readonly string[] | undefined;
+      readonly error: MiniTorrentError;
+    }
   /** The person gave up waiting; what the command set going may still take effect. */
   | { readonly kind: "abandoned"; readonly commandName: string };
 
@@ -24,15 +30,17 @@ export async function execute(
   const commandName = commandNameOf(line);
   const { promise: abandoned, reject: abandon } = Promise.withResolvers<never>();
   const onAbort = (): void => abandon(signal.reason);
+  let typed: readonly string[] | undefined;
   try {
     signal.throwIfAborted();
     signal.addEventListener("abort", onAbort);
     const { command, values } = parseCommand(table, line, context.client);
+    typed = values;
     const answer = await Promise.race([command.run(context, ...values), abandoned]);
     return { kind: "answered", command, values, answer };
   } catch (error) {
     if (signal.aborted) return { kind: "abandoned", commandName };
-    return { kind: "failed", commandName, error: asMiniTorrentError(error) };
+    return { kind: "failed", commandName, values: typed, error: asMiniTorrentError(error) };
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

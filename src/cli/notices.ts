@@ -1,5 +1,5 @@
 // What happens unasked, as one line for a person. Pure.
-import type { ClientEvent } from "../client/status.ts";
+import type { ClientEvent, MembershipEnd } from "../client/status.ts";
 import { harmless, type Tone } from "./display-text.ts";
 import { renderCompletion } from "./render.ts";
 
@@ -115,7 +115,7 @@ function describe(event: ClientEvent): Notice {
   }
 }
 
-function ended(groupId: string, how: "removed" | "left" | "group-ended"): string {
+function ended(groupId: string, how: MembershipEnd): string {
   switch (how) {
     case "removed":
       return `The owner removed you from ${groupId}.`;
@@ -123,5 +123,7 @@ function ended(groupId: string, how: "removed" | "left" | "group-ended"): string
       return `You left ${groupId}.`;
     case "group-ended":
       return `${groupId} has ended.`;
+    case "account-removed":
+      return `You are no longer in ${groupId}: the operator of the trackers has removed this account.`;
   }
 }

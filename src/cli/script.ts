@@ -1,6 +1,7 @@
 // The pipe mode: commands strictly one after the other, answers to stdout, trouble to stderr, and an exit code. With
 // --json an object a line for each answer and each event, and nothing else on stdout. Never shows a password.
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import type { FileId } from "../client/file-key.ts";
 import type { ClientEvent, DownloadStatus, HashProgress } from "../client/status.ts";
 import type { ClientCommands, Command } from "./command.ts";
 import { saysNothing } from "./command-line.ts";
@@ -26,6 +27,8 @@ interface ProgressEvent {
   readonly groupId?: string;
   readonly fileName?: string;
 }
+/** Commands after which a download is to run; their first arguments name it. */
+const DOWNLOAD_STARTS: ReadonlySet<string> = new Set(["download_file", "resume"]);
 
 export interface ScriptOptions {
   readonly client: ClientCommands;
@@ -201,16 +204,29 @@ class Script {
         else for (const line of outcome.answer.lines(view)) writeOut(line);
         return;
       case "failed":
-        this.#sayError(outcome.commandName, outcome.error);
+        this.#sayFailure(outcome);
         return;
       case "abandoned":
         return;
     }
   }
 
-  #sayError(commandName: string, { code, message }: MiniTorrentError): void {
-    if (this.#options.isJson) this.#sayJson({ command: commandName, ok: false, code, error: message });
-    else this.#options.writeError(`error ${code}: ${harmless(message)}`);
+  /** Of a download that could not begin or continue, the error names which. */
+  #sayFailure({ commandName, values = [], error }: Extract<Outcome, { kind: "failed" }>): void {
+    const [groupId, fileName] = values;
+    const isOfDownload = DOWNLOAD_STARTS.has(commandName) && groupId !== undefined && fileName !== undefined;
+    this.#sayError(commandName, error, isOfDownload ? { groupId, fileName } : undefined);
+  }
+
+  #sayError(commandName: string, { code, message }: MiniTorrentError, about?: FileId): void {
+    const { isJson, writeError } = this.#options;
+    if (about !== undefined) this.#tally.downloadNamed(about.groupId, about.fileName);
+    if (isJson) {
+      this.#sayJson({ command: commandName, ok: false, code, error: message, ...about });
+      return;
+    }
+    const what = about === undefined ? "" : `[${harmless(about.groupId)}] ${harmless(about.fileName)}: `;
+    writeError(`error ${code}: ${what}${harmless(message)}`);
   }
 
   #sayJson(value: object): void {

@@ -264,7 +264,7 @@ export class Client {
     const { newOwnerId, groupEnded } = await this.#askLoggedIn(leftSchema, (api, write) =>
       api.groups.leave.mutate({ ...write, groupId }),
     );
-    await this.#login.dropGroup(groupId);
+    await this.#login.dropGroup(groupId, "left");
     return { newOwnerId, groupEnded };
   }
 

@@ -20,7 +20,7 @@ import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { Shares } from "./shares.ts";
-import type { DownloadStatus } from "./status.ts";
+import type { DownloadStatus, MembershipEnd } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { type WhyReport, whyReport } from "./why.ts";
 
@@ -218,8 +218,15 @@ export class Download {
   }
 
   /** any -> failed: the user is out of the group. */
-  async groupEnded(): Promise<void> {
-    await this.#giveUp("NOT_A_MEMBER", `You are no longer in the group ${this.groupId}.`);
+  async groupEnded(how: MembershipEnd): Promise<void> {
+    const { groupId } = this;
+    const reasons: Record<MembershipEnd, string> = {
+      removed: `The owner removed you from ${groupId}; join_group ${groupId} asks to be let in again, then resume continues.`,
+      left: `You left ${groupId}; join_group ${groupId} asks to be let in again, then resume continues.`,
+      "account-removed": "The operator of the trackers has removed this account; ask them why.",
+      "group-ended": `The group ${groupId} has ended; cancel ${groupId} ${this.fileName}, and ask for the file to be shared in another group.`,
+    };
+    await this.#giveUp(how === "group-ended" ? "UNKNOWN_GROUP" : "NOT_A_MEMBER", reasons[how]);
   }
 
   /** any -> failed: the name belongs to other content. */
@@ -245,8 +252,10 @@ export class Download {
   /** any -> failed, unless it is over already */
   async #giveUp(code: ErrorCode, reason: string): Promise<void> {
     if (this.#state.status === "complete" || this.#state.status === "failed") return;
-    await this.#leaveSwarm({ status: "failed", code, reason }, reason);
+    const left = this.#leaveSwarm({ status: "failed", code, reason }, reason);
+    // Before who waits for downloads goes on.
     this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code, reason });
+    await left;
   }
 
   /** Asks the tracker again who has the file: after a connection was lost, somebody may have come meanwhile. */

@@ -9,7 +9,7 @@ import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredDownload } from "./profile.ts";
 import type { Shares } from "./shares.ts";
-import type { ClientEvent, DownloadStatus } from "./status.ts";
+import type { ClientEvent, DownloadStatus, MembershipEnd } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 const FINISHED: ReadonlySet<Download["status"]> = new Set(["complete", "failed", "ended"]);
@@ -156,9 +156,9 @@ export class Downloads {
     return keptPath;
   }
 
-  async groupEnded(groupId: string): Promise<void> {
+  async groupEnded(groupId: string, how: MembershipEnd): Promise<void> {
     for (const download of this.#downloads.values())
-      if (download.groupId === groupId) await download.groupEnded();
+      if (download.groupId === groupId) await download.groupEnded(how);
   }
 
   /** The name belongs to that content, claimed earlier at a tracker that was apart: nobody offers other content any more. */

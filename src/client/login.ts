@@ -2,7 +2,7 @@
 // tracker: it continues at the next one.
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
-import type { ZodType } from "zod";
+import { type ZodType, z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
   type Account,
@@ -24,7 +24,7 @@ import { Profile } from "./profile.ts";
 import { listenClaim } from "./reachability.ts";
 import type { Session } from "./session.ts";
 import { Shares } from "./shares.ts";
-import type { ClientEvent } from "./status.ts";
+import type { ClientEvent, MembershipEnd } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 import { type AskForPage, wholeList } from "./whole-lists.ts";
@@ -74,7 +74,7 @@ export class Login {
       identity,
       link,
       log,
-      (groupId) => behind(log, "leaving a group", this.#groupEnded(groupId, "removed")),
+      (groupId) => behind(log, "leaving a group", this.#groupLost(groupId)),
       (groupId, membershipId) => session.revoke(groupId, membershipId),
       (item, askForPage) => this.askForAll(item, askForPage),
       new GroupAuthorities({
@@ -197,16 +197,16 @@ export class Login {
     const isStale = (groupId: string) => changed.has(groupId);
     for (const groupId of isIn) if (!isStale(groupId)) this.#groupIds.add(groupId);
     for (const groupId of [...this.#groupIds]) {
-      if (!isIn.has(groupId) && !isStale(groupId)) await this.#groupEnded(groupId, "removed");
+      if (!isIn.has(groupId) && !isStale(groupId)) await this.#groupLost(groupId);
     }
     return groups;
   }
 
   /** The member is out of that group: nothing of it is shared or downloaded any more. */
-  async dropGroup(groupId: string): Promise<void> {
+  async dropGroup(groupId: string, how: MembershipEnd): Promise<void> {
     this.#noteChange(groupId);
     this.#groupIds.delete(groupId);
-    await this.downloads.groupEnded(groupId);
+    await this.downloads.groupEnded(groupId, how);
     await this.shares.groupEnded(groupId);
     this.memberships.forget(groupId);
   }
@@ -362,9 +362,18 @@ export class Login {
     }, Math.random() * LOOK_AGAIN_WITHIN_MS).unref();
   }
 
-  async #groupEnded(groupId: string, how: "removed" | "left" | "group-ended"): Promise<void> {
+  /** The user is no longer in the group, and no event said how that came: the tracker knows whether the group still exists. */
+  async #groupLost(groupId: string): Promise<void> {
+    const code = await this.ask(z.unknown(), (api) => api.groups.members.query({ groupId })).then(
+      () => undefined,
+      (error: unknown) => asRefusal(error).code,
+    );
+    await this.#groupEnded(groupId, code === "UNKNOWN_GROUP" ? "group-ended" : "removed");
+  }
+
+  async #groupEnded(groupId: string, how: MembershipEnd): Promise<void> {
     const isNews = this.#groupIds.has(groupId);
-    await this.dropGroup(groupId);
+    await this.dropGroup(groupId, how);
     if (isNews) this.#options.onEvent({ type: "membership-ended", groupId, how });
   }
 
@@ -381,7 +390,7 @@ export class Login {
       return;
     }
     this.#options.onEvent({ type: "name-taken-elsewhere", kind, name });
-    if (kind === "group") await this.dropGroup(name);
+    if (kind === "group") await this.dropGroup(name, "group-ended");
     if (kind === "user") await this.#sessionEnded("The account is gone; create_user makes another.");
   }
 

@@ -154,6 +154,7 @@ function farewellCause({ reason, pieceIndex }: Farewell): Cause {
   }
 }
 
-function withoutStop(sentence: string): string {
+/** The sentence as part of another one. */
+export function withoutStop(sentence: string): string {
   return sentence.replace(/\.\s*$/, "");
 }

@@ -132,6 +132,9 @@ export interface HashProgress {
   readonly lengthBytes: number;
 }
 
+/** How somebody came out of a group. */
+export type MembershipEnd = "removed" | "left" | "group-ended" | "account-removed";
+
 /** What happens without being asked. */
 export type ClientEvent =
   | { readonly type: "join-requested"; readonly groupId: string; readonly userId: string }
@@ -140,7 +143,7 @@ export type ClientEvent =
   | {
       readonly type: "membership-ended";
       readonly groupId: string;
-      readonly how: "removed" | "left" | "group-ended";
+      readonly how: MembershipEnd;
     }
   /** The name belongs to another group than before: what was shared in the earlier one is not shared in it. */
   | { readonly type: "group-founded-anew"; readonly groupId: string }

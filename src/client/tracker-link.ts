@@ -27,6 +27,10 @@ const CONNECTION_WAIT_MS = 3_000;
 const FIRST_KEYS_PAUSE_MS = 250;
 const LONGEST_KEYS_PAUSE_MS = 30_000;
 
+/** What to do if no tracker answers for longer than a failover takes. */
+const LASTING_SILENCE =
+  "If that lasts, look at the network, and compare tracker_info.txt with the operator's: a tracker may have moved.";
+
 export interface TrackerLinkOptions {
   readonly trackers: readonly TrackerAddress[];
   /** Index of the tracker to try first. */
@@ -91,7 +95,8 @@ export class TrackerLink {
 
   /** Why no tracker is connected, as a sentence; undefined while one is, or while the first search runs. */
   get problem(): string | undefined {
-    return this.#state.status === "searching" ? this.#state.problem?.message : undefined;
+    const problem = this.#state.status === "searching" ? this.#state.problem : undefined;
+    return problem?.code === "TRACKERS_UNREACHABLE" ? LASTING_SILENCE : problem?.message;
   }
 
   /** How far this machine's clock is ahead of the last connected tracker's; undefined if not known. */

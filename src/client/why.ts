@@ -4,7 +4,7 @@ import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { PieceHolder } from "../swarm/torrent-status.ts";
 import { NOBODY_HAS_IT } from "../swarm/waiting.ts";
 import type { Contact } from "./connector.ts";
-import { type NotUsed, notUsedAnyMore, notUsedContact, notUsedPeer } from "./not-used.ts";
+import { type NotUsed, notUsedAnyMore, notUsedContact, notUsedPeer, withoutStop } from "./not-used.ts";
 import type { DownloadStatus } from "./status.ts";
 
 /** Ranges of pieces that are told; of more only how many there are. */
@@ -183,7 +183,8 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
       (one) => isToBeCalled(one) || one.cause === "unreachable" || one.cause === "clock",
     );
     const how = isUnreachable ? "none of them can be reached" : "none of them can be used";
-    return `Members who have it are online, and ${how}. ${namedWith(useless)}`;
+    const doubt = tracker === undefined ? ` As far as is known: ${noTracker(facts)}` : "";
+    return `Members who have it are online, and ${how}. ${namedWith(useless)}${doubt}`;
   }
   const present = useless.filter(({ cause }) => cause !== "offline" && cause !== "unknown");
   if (present.length > 0) return namedWith(useless);
@@ -240,7 +241,7 @@ function stepsOf({
   }
   const steps: NextStep[] = [];
   for (const { userId, address, isDialling, nextDialInMs, lastFailure } of contacts) {
-    const why = lastFailure === undefined ? "" : `; the last time: ${lastFailure}`;
+    const why = lastFailure === undefined ? "" : `; the last time: ${withoutStop(lastFailure)}`;
     if (isDialling) steps.push({ what: `${userId} is being called at ${address}${why}`, inMs: 0 });
     else if (nextDialInMs !== undefined)
       steps.push({ what: `${userId} is called at ${address}${why}`, inMs: nextDialInMs });

@@ -127,7 +127,7 @@ export class Notices {
   }
 
   #membershipEnded(
-    { key, value }: RegistryRecord,
+    { key, value, writeId }: RegistryRecord,
     groupNames: ReadonlyMap<string, string>,
     listeners: Listeners,
     toldAsEnded: Set<string>,
@@ -144,7 +144,9 @@ export class Notices {
     toldAsEnded.add(whose);
     // The row may arrive late, when the user is a member again.
     if (!isTold && currentMember(this.#reader, groupClaimId, accountId) === undefined) {
-      this.#connections.tell(accountId, { type: "membership-ended", groupId, how });
+      // The only membership that an operator ends by itself is that of an account being removed.
+      const told = isOperatorWrite(writeId) ? "account-removed" : how;
+      this.#connections.tell(accountId, { type: "membership-ended", groupId, how: told });
     }
     const told = this.#listeners(groupClaimId, listeners);
     if (told.length === 0) return;

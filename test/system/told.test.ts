@@ -1,12 +1,18 @@
 // Real processes: nobody waits without being told why, and no script fails without naming the download and the cause.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { z } from "zod";
 import type { ClientProcess, EventLine } from "../../harness/processes.ts";
+import { withoutMounts } from "../../harness/requirements.ts";
 import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { SmallDisk } from "../../harness/small-disk.ts";
 import { Script } from "../../harness/text-script.ts";
 
 const MIB = 1024 * 1024;
+const DAY_MS = 24 * 60 * 60 * 1000;
+const SKEWED_CLOCK = join(import.meta.dirname, "../torture/skewed-clock.ts");
 /** Longest between the end of a share and the word of it at the other end. */
 const AT_ONCE_MS = 2_000;
 
@@ -137,4 +143,105 @@ test("a seeder that logs out is named, and the script continues by itself when t
   await alice.must("login alice correct-horse");
   await alice.must("limit up off");
   assert.equal(await bob.ends(), 0, bob.errors);
+});
+
+test("a group that the operator removes, and a membership that the owner ends, end downloads with the cause and the remedy", async () => {
+  await shareSlowly(16 * MIB);
+  using bob = await scriptOf("bob");
+  using carol = await scriptOf("carol");
+  await alice.must("remove_member g bob");
+  assert.equal(await bob.ends(), 1);
+  assert.match(
+    bob.errors,
+    /^error NOT_A_MEMBER: \[F\] \[g\] a\.bin {2}The owner removed you from g; join_group g asks/m,
+  );
+  scene.trackers[0]?.child.stdin?.write("remove_group g yes\n");
+  assert.equal(await carol.ends(), 1);
+  assert.match(
+    carol.errors,
+    /^error UNKNOWN_GROUP: \[F\] \[g\] a\.bin {2}The group g has ended; cancel g a\.bin/m,
+  );
+});
+
+test("a sharer who is removed from the group is no longer a member, for whoever waits for them", async () => {
+  const bob = await scene.user("bob");
+  const carol = await scene.user("carol");
+  await scene.group("g", alice, { bob, carol });
+  const { path } = scene.file("carol", "a.bin", 16 * MIB);
+  await carol.must(`upload_file ${path} g`);
+  await carol.must("limit up 1MB/s");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > 0);
+  await alice.must("remove_member g carol");
+  await waits(bob, /carol is no longer a member of the group/);
+  assert.partialDeepStrictEqual((await why(bob)).notUsed, [{ userId: "carol", cause: "not-a-member" }]);
+});
+
+test("an account that the operator removes: the script names the download, although nobody is logged in any more", async () => {
+  await shareSlowly(16 * MIB);
+  using bob = await scriptOf("bob");
+  bob.type("wait g a.bin");
+  scene.trackers[0]?.child.stdin?.write("remove_account bob yes\n");
+  await bob.reads("The operator of the trackers has removed this account");
+  assert.equal(await bob.ends(), 1);
+  assert.match(
+    bob.errors,
+    /^error.*\[g\] a\.bin.*The operator of the trackers has removed this account; ask them/m,
+  );
+  assert.doesNotMatch(bob.errors, /The owner removed you/);
+  assert.doesNotMatch(bob.output, /No download was running/);
+});
+
+test("trackers that moved: `why` and the script say that nobody answers, and to look at tracker_info.txt", async () => {
+  await shareSlowly(16 * MIB);
+  using bob = await scriptOf("bob", "--timeout", "15");
+  await scene.trackers[0]?.kill();
+  await alice.kill();
+  bob.type("why g a.bin");
+  await bob.reads("compare tracker_info.txt with the operator's: a tracker may have moved");
+  assert.equal(await bob.ends(), 1);
+  assert.match(bob.errors, /^error: \[g\] a\.bin is not complete: .*no tracker answers.*tracker_info\.txt/m);
+});
+
+test("a machine whose clock is wrong: `why` and the script say so", async () => {
+  await shareSlowly(16 * MIB);
+  scene.file("bob", "-", 0);
+  const clock = scene.path("bob-clock");
+  writeFileSync(clock, "0");
+  const env = { ...process.env, NODE_OPTIONS: `--import=${SKEWED_CLOCK}`, TORTURE_SKEW_FILE: clock };
+  const bob = scene.client("bob", "127.0.0.1:0", { env, arguments: ["--timeout", "4"] });
+  await bob.must("create_user bob pw");
+  await bob.must("login bob pw");
+  await bob.must("join_group g");
+  await alice.must("accept_request g bob");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > 0);
+  await bob.must("pause g a.bin");
+  // The tracker is met anew by this clock, and certificates made before it are not valid by it.
+  writeFileSync(clock, String(DAY_MS));
+  await scene.trackers[0]?.kill();
+  await scene.startTracker(1);
+  await bob.event((event) => event.event === "clock-wrong");
+  const resumed = await bob.run("resume g a.bin");
+  assert.equal(resumed.code, "CLOCK_WRONG");
+  assert.match(resumed.error ?? "", /clock.*set/);
+  assert.match((await why(bob)).reason, /clock/);
+  assert.equal(await bob.finish(), 1);
+});
+
+test("a disk that fills up while a download is paused: resume, `why` and the script name it", {
+  skip: withoutMounts(),
+}, async () => {
+  using disk = new SmallDisk(scene.path("disk"), 32 * MIB);
+  await shareSlowly(16 * MIB);
+  using bob = await scriptOf("bob");
+  bob.type("cancel g a.bin", `download_file g a.bin ${scene.path("disk")}/`, "pause g a.bin");
+  await bob.reads("[P] [g] a.bin");
+  disk.fillUpTo(MIB);
+  bob.type("resume g a.bin", "why g a.bin");
+  await bob.reads("error DISK_FULL");
+  await bob.reads("Next: it is tried again");
+  assert.match(bob.errors, /^error DISK_FULL: \[g\] a\.bin: .*1\.1 MB left, and 16\.8 MB are needed: free/m);
+  assert.match(bob.output, /\[g\] a\.bin: .*1\.1 MB left, and 16\.8 MB are needed: free/);
+  assert.equal(await bob.ends(), 1);
 });

@@ -310,6 +310,21 @@ describe("runScript", () => {
     assert.deepEqual(errors, ["error CORRUPT_FILE: [F] [films] a.mkv: its SHA-1 is wrong"]);
   });
 
+  it("names the download that could not begin or continue, in its error and nowhere else", async () => {
+    for (const command of ["download_file films a.mkv /tmp", "resume films a.mkv"]) {
+      const client = new FakeClient();
+      for (const method of ["downloadFile", "resumeDownload"])
+        client.failures.set(method, new MiniTorrentError("DISK_FULL", "No room."));
+      const text = await run(["login alice secret", command], { client });
+      assert.deepEqual(text.errors, ["error DISK_FULL: [films] a.mkv: No room."]);
+      assert.equal(text.exitCode, 1);
+      const inJson = await run(["login alice secret", command], { client, isJson: true });
+      assert.partialDeepStrictEqual(JSON.parse(inJson.out.at(-1) ?? ""), {
+        ...{ ok: false, code: "DISK_FULL", groupId: "films", fileName: "a.mkv" },
+      });
+    }
+  });
+
   it("takes quit for the end of the input: it waits for downloads first", async () => {
     const { client } = await run(["login alice secret", "quit", "list_groups"]);
     assert.deepEqual(client.calls, ["login alice secret", "waitForDownloads", "logout"]);

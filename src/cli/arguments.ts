@@ -15,7 +15,8 @@ export const CLIENT_USAGE = `Usage: ./client <IP>:<PORT> <tracker_info.txt> [opt
 
   <IP>:<PORT>          where to listen for peers; port 0: any free one. If it is the address of a
                        tracker in the file, that tracker is used first and a free port chosen.
-  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT
+  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT; the port may stand in the
+                       next line
 
 Options
   --data-dir <folder>  where trackers' keys, shares and downloads are remembered
@@ -34,7 +35,8 @@ Options
 
 export const TRACKER_USAGE = `Usage: ./tracker <tracker_info.txt> <tracker_no> [options]
 
-  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT
+  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT; the port may stand in the
+                       next line
   <tracker_no>         which of them this one is, counted from 1
 
 Options

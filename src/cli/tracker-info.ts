@@ -1,8 +1,10 @@
-// tracker_info.txt: one tracker a line, `ip:port` or `ip port`, optionally followed by the fingerprint that pins it.
+// tracker_info.txt: one tracker a line, `ip:port` or `ip port`, optionally followed by the fingerprint that pins it. The port may
+// also stand in the line below its ip, as other programs that read such a file write it.
 // Every wrong form is answered with the line it stands in, what was found there and what is expected.
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import {
+  type Address,
   canonicalHost,
   checkHost,
   formatAddress,
@@ -52,24 +54,46 @@ export function readTrackerInfo(path: string): readonly TrackerAddress[] {
 export function parseTrackerInfo(text: string, fileName: string): readonly TrackerAddress[] {
   const trackers: TrackerAddress[] = [];
   const lineOfAddress = new Map<string, number>();
-  for (const [index, rawLine] of text
-    .replace(/^\uFEFF/, "")
-    .split(/\r\n|\n|\r/)
-    .entries()) {
-    const line = rawLine.replace(/(^|\s)#.*$/, "").trim();
-    if (line === "") continue;
-    const place = `${fileName}, line ${index + 1}`;
+  for (const { number, line } of entriesOf(text)) {
+    const place = `${fileName}, line ${number}`;
     const tracker = parseLine(line, place);
     const name = formatAddress({ host: canonicalHost(tracker.host), port: tracker.port });
     const earlierLine = lineOfAddress.get(name);
     if (earlierLine !== undefined) {
       throw wrong(`${place}: ${name} stands in line ${earlierLine} already; each tracker is listed once.`);
     }
-    lineOfAddress.set(name, index + 1);
+    lineOfAddress.set(name, number);
     trackers.push(tracker);
   }
   if (trackers.length === 0) throw wrong(`${fileName} lists no tracker; ${EXPECTED}, one tracker a line.`);
   return trackers;
+}
+
+interface Entry {
+  /** Of its first line, from 1. */
+  readonly number: number;
+  readonly line: string;
+}
+
+/** What stands in the lines, without comments; a host and the port in the line below it are one entry. */
+function entriesOf(text: string): Entry[] {
+  const lines = text
+    .replace(/^\uFEFF/, "")
+    .split(/\r\n|\n|\r/)
+    .map((line, index) => ({ number: index + 1, line: line.replace(/(^|\s)#.*$/, "").trim() }))
+    .filter(({ line }) => line !== "");
+  const entries: Entry[] = [];
+  for (const entry of lines) {
+    const before = entries.at(-1);
+    if (before !== undefined && isHostAlone(before.line) && /^\d+(\s|$)/.test(entry.line)) {
+      entries[entries.length - 1] = { number: before.number, line: `${before.line} ${entry.line}` };
+    } else entries.push(entry);
+  }
+  return entries;
+}
+
+function isHostAlone(line: string): boolean {
+  return !/\s/.test(line) && !hasPort(line) && !/^\d+$/.test(line);
 }
 
 /**
@@ -100,6 +124,7 @@ function parseLine(line: string, place: string): TrackerAddress {
   const rest = words.slice(isApart ? 2 : 1);
   try {
     const address = isApart ? parseApart(first, words[1] ?? "") : parseAddress(first);
+    checkIsOneMachine(address);
     if (rest.length === 0) return address;
     return { ...address, fingerprint: parsePin(rest) };
   } catch (error) {
@@ -107,6 +132,21 @@ function parseLine(line: string, place: string): TrackerAddress {
     throw wrong(
       `${place}: '${quoted(line)}' is not understood: ${message} In each line, ${EXPECTED}.`,
       error,
+    );
+  }
+}
+
+/** Addresses that can be written, but that no tracker has. @throws MiniTorrentError INVALID_TRACKER_INFO */
+function checkIsOneMachine({ host, port }: Address): void {
+  const address = canonicalHost(host);
+  if (address === "0.0.0.0" || address === "::") {
+    throw wrong(
+      `${host} stands for all addresses of a machine, and clients cannot tell of which one: write the tracker's own address, such as 192.168.1.5:${port}, or 127.0.0.1:${port} if all run on one machine.`,
+    );
+  }
+  if (/^(22[4-9]|23\d)\.|^255\.255\.255\.255$/.test(address) || /^ff[0-9a-f]{2}:/.test(address)) {
+    throw wrong(
+      `${host} is a multicast or broadcast address, which no single machine has: write the tracker's own.`,
     );
   }
 }

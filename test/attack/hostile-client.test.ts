@@ -73,6 +73,7 @@ const SAMPLES: Record<string, () => unknown> = {
   remove: () => [],
   after: () => "a",
   groupIds: () => ["films"],
+  userIds: () => ["bob"],
   holderId: () => "66d0a6a5-5b3e-4b57-8f0c-3a9a2f0c7d11",
   everywhere: () => true,
   files: () => [{ fileName: "a.bin", infoHash: INFO_HASH }],

@@ -88,6 +88,14 @@ export function listOf<T extends z.ZodType>(item: T, most: number): z.ZodType<z.
 const cursorSchema = z.string().max(1_024);
 /** The page of a list that a call asks for: the entries after that place, or from the beginning. */
 export const pageRequestSchema = z.object({ after: cursorSchema.optional() });
+/** The same of a list that is sorted by name: only names that begin so. */
+export const namePageRequestSchema = pageRequestSchema.extend({
+  prefix: z
+    .string()
+    .max(1_024)
+    .transform((text) => text.normalize())
+    .optional(),
+});
 /** A page of a list, and where the next one begins, if there is one. An empty page need not be the last. */
 export function pageSchema<T extends z.ZodType>(item: T) {
   return z.object({ items: z.array(item).max(MAX_PAGE_ITEMS), next: cursorSchema.optional() });

@@ -59,9 +59,12 @@ export const accountCommands: readonly Command[] = [
     help: "Who is logged in, at which tracker, in which groups.",
     needsNoLogin: true,
     run: async ({ client }) => {
+      // Right after the start, the first tracker may still be dialled.
+      await client.trackerKnown();
       const status = client.status();
+      const { account = null, tracker = null, trackerProblem = null } = status;
       return {
-        result: { ...status, account: status.account ?? null, tracker: status.tracker ?? null },
+        result: { ...status, account, tracker, trackerProblem },
         lines: () => renderStatus(status),
       };
     },

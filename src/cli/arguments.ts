@@ -106,9 +106,9 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
   return {
     kind: "run",
     listen: parseAddress(address, true),
-    trackerInfoPath: expandHome(trackerInfoPath),
-    dataDir: given(expandHome, values["data-dir"]),
-    passwordFile: given(expandHome, values["password-file"]),
+    trackerInfoPath: pathGiven("<tracker_info.txt>", trackerInfoPath),
+    dataDir: given((path) => pathGiven("--data-dir", path), values["data-dir"]),
+    passwordFile: given((path) => pathGiven("--password-file", path), values["password-file"]),
     isJson: values.json === true,
     isStaying: values.stay === true,
     ...(values.timeout === undefined ? {} : { waitTimeoutMs: timeoutMsOf(values.timeout) }),
@@ -132,9 +132,9 @@ export function parseTrackerArguments(argv: readonly string[]): TrackerArguments
   const [trackerInfoPath, trackerNumber] = exactlyTwo(positionals, "<tracker_info.txt> and <tracker_no>");
   return {
     kind: "run",
-    trackerInfoPath: expandHome(trackerInfoPath),
+    trackerInfoPath: pathGiven("<tracker_info.txt>", trackerInfoPath),
     trackerNumber,
-    dataDir: given(expandHome, values["data-dir"]),
+    dataDir: given((path) => pathGiven("--data-dir", path), values["data-dir"]),
     limits: limitsOf(values.limit ?? []),
     logLevel: logLevelOf(values["log-level"]),
   };
@@ -165,6 +165,12 @@ function understood<T>(parse: () => T): T {
 
 function given<T>(parse: (text: string) => T, text: string | undefined): T | undefined {
   return text === undefined ? undefined : parse(text);
+}
+
+/** @throws MiniTorrentError USAGE if it is empty */
+function pathGiven(name: string, path: string): string {
+  if (path === "") throw new MiniTorrentError("USAGE", `The path of ${name} is empty; give a path.`);
+  return expandHome(path);
 }
 
 function exactlyTwo(positionals: readonly string[], expected: string): [string, string] {

@@ -1,9 +1,10 @@
 // Entry point of ./client: from its arguments to a client that runs, at a terminal or in a script. Decides nothing else.
+import { fstatSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
-import { asMiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { Client } from "../client/client.ts";
 import { isLoopback } from "../client/reachability.ts";
 import {
@@ -26,6 +27,7 @@ import { runScript } from "./script.ts";
 import { isInteractive, wantsColor } from "./terminal.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
 
+const STDIN = 0;
 const STDERR = 2;
 /** Lines with one sentence in a minute: a client logs only where somebody asked for it, and its file has a bound. */
 const MOST_LINES_IN_INTERVAL = 100;
@@ -65,8 +67,9 @@ async function run(given: ClientArguments): Promise<number> {
   const feed = new EventFeed();
   const ending = new AbortController();
   endOnSignals(ending);
-  // Losing the terminal ends the client; failing to write an answer or a log line does not.
-  process.stdin.on("error", () => ending.abort());
+  // Losing the terminal ends the client; failing to write an answer or a log line does not. A script says what it cannot read.
+  if (hasPrompt) process.stdin.on("error", () => ending.abort());
+  else refuseFolder(STDIN);
   process.stderr.on("error", () => undefined);
   if (hasPrompt) process.stdout.on("error", () => ending.abort());
   const listen = firstTracker === undefined ? given.listen : freePortNear(given.listen);
@@ -110,6 +113,20 @@ async function run(given: ClientArguments): Promise<number> {
     await client.close();
     // What is left of the input must not keep a client alive that is done.
     process.stdin.destroy();
+  }
+}
+
+/**
+ * Node gives a folder's descriptor as an empty input, so a script would end as if all of it had been done.
+ *
+ * @throws MiniTorrentError INVALID_ARGUMENT
+ */
+function refuseFolder(descriptor: number): void {
+  if (fstatSync(descriptor).isDirectory()) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      "The input cannot be read: it is a folder; give a script.",
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 // A typed line as words: quotes and backslashes as in a shell, ~ for the home folder. Nothing is ever expanded that a
 // path does not need: no variables, no wildcards. Knows what each word looked like, which tab completion needs.
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 
 export type Quote = '"' | "'";
@@ -92,10 +92,29 @@ export function saysNothing(line: string): boolean {
   return /^\s*(#|$)/.test(line);
 }
 
-/** Puts the home folder for a leading `~`, quoted or not; `./~` is a file of that name. */
-export function expandHome(path: string, home: string = homedir()): string {
-  if (path === "~") return home;
-  return path.startsWith("~/") ? join(home, path.slice(2)) : path;
+/** The home folder; empty if there is none, as with HOME="" or for a user who is in no list of users. */
+export function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Puts the home folder for a leading `~`, quoted or not; `./~` is a file of that name.
+ *
+ * @throws MiniTorrentError INVALID_ARGUMENT if there is no home folder
+ */
+export function expandHome(path: string, home: string = homeFolder()): string {
+  if (path !== "~" && !path.startsWith("~/")) return path;
+  if (!isAbsolute(home)) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      `'${path}' cannot be used, since there is no home folder; set HOME, or give the whole path.`,
+    );
+  }
+  return path === "~" ? home : join(home, path.slice(2));
 }
 
 /**
@@ -103,7 +122,7 @@ export function expandHome(path: string, home: string = homedir()): string {
  *
  * @throws MiniTorrentError INVALID_ARGUMENT if it is empty
  */
-export function absolutePath(path: string, home: string = homedir()): string {
+export function absolutePath(path: string, home: string = homeFolder()): string {
   if (path === "")
     throw new MiniTorrentError("INVALID_ARGUMENT", "The path is empty; write ./ for the current folder.");
   const absolute = resolve(expandHome(path, home));

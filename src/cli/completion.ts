@@ -67,29 +67,26 @@ async function candidatesFor(
   if (kind === "path") return paths(typed);
   if (kind === "command") return whole(table.map((command) => command.name));
   // In every command that names a group and something in it, the group comes right before.
-  return whole(await names(client, kind, values.at(-1) ?? ""));
+  return whole(await names(client, kind, values.at(-1) ?? "", typed));
 }
 
 async function names(
   client: ClientCommands,
   kind: ArgumentKind,
   groupId: string,
+  typed: string,
 ): Promise<readonly string[]> {
   switch (kind) {
     case "any-group":
-      return (await client.listGroups())
-        .filter((group) => group.standing === undefined)
-        .map((group) => group.groupId);
+      return client.namesOf({ kind: "groups" }, typed);
     case "my-group":
       return client.status().groupIds;
     case "requester":
-      return (await client.listRequests(groupId)).map((request) => request.userId);
+      return client.namesOf({ kind: "requests", groupId }, typed);
     case "member":
-      return (await client.listMembers(groupId))
-        .filter((member) => !member.isOwner)
-        .map((member) => member.userId);
+      return client.namesOf({ kind: "members", groupId }, typed);
     case "group-file":
-      return (await client.listFiles(groupId)).map((file) => file.fileName);
+      return client.namesOf({ kind: "files", groupId }, typed);
     case "download-group":
       return client.downloads().map((download) => download.groupId);
     case "download-file":

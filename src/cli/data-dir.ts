@@ -1,7 +1,7 @@
 // Where client and tracker keep what must survive a restart, unless --data-dir says otherwise: the XDG data folder.
-import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
+import { homeFolder } from "./command-line.ts";
 
 /**
  * A relative XDG_DATA_HOME is ignored, as the XDG Base Directory Specification ("Basics") requires.
@@ -11,7 +11,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 export function defaultDataDir(
   part: string,
   env: NodeJS.ProcessEnv = process.env,
-  home: () => string = homedir,
+  home: () => string = homeFolder,
 ): string {
   const given = env.XDG_DATA_HOME ?? "";
   const base = isAbsolute(given) ? given : join(home(), ".local", "share");
@@ -19,7 +19,7 @@ export function defaultDataDir(
   if (!isAbsolute(base)) {
     throw new MiniTorrentError(
       "USAGE",
-      "HOME is empty, so there is no default data directory; set HOME, or give --data-dir.",
+      "There is no home folder (HOME is empty), so there is no default data directory; set HOME, or give --data-dir.",
     );
   }
   return join(base, "minitorrent", part);

@@ -160,12 +160,14 @@ export function renderPeers(peers: readonly PeerStatus[], view: View): readonly 
 }
 
 export function renderStatus(status: ClientStatus): readonly string[] {
-  const { account, tracker, groupIds } = status;
+  const { account, tracker, trackerProblem, groupIds } = status;
+  const nobody =
+    trackerProblem === undefined ? "No tracker answers." : `No tracker answers: ${trackerProblem}`;
   const groups =
     groupIds.length === 0 ? "no group" : `${countOf(groupIds.length, "group")}: ${groupIds.join(", ")}`;
   return [
     account === undefined ? "Not logged in." : `Logged in as ${account.userId}, in ${groups}.`,
-    tracker === undefined ? "No tracker answers." : `Connected to tracker ${tracker}.`,
+    tracker === undefined ? nobody : `Connected to tracker ${tracker}.`,
     `Peers reach this client at ${status.listeningOn}.`,
     `${countOf(status.sharedFiles, "file")} shared, ${countOf(status.runningDownloads, "download")} running.`,
   ].map(harmless);
@@ -236,14 +238,14 @@ export function renderProgress(download: DownloadStatus, view: View): string {
   return paint(cut.slice(0, 3), describe(download, view)[0], view) + cut.slice(3);
 }
 
-/** `Hashing film.mkv  42%  450 MB of 1.07 GB` */
+/** `Hashing film.mkv  42%  450 MB of 1.07 GB`; a long name gives way, not how far it is. */
 export function renderHashing(path: string, progress: HashProgress, view: View): string {
   const { hashedBytes, lengthBytes } = progress;
   const name = harmless(path.slice(path.lastIndexOf("/") + 1));
-  return truncate(
-    `Hashing ${name}  ${percentOf(hashedBytes, lengthBytes)}%  ${formatBytes(hashedBytes)} of ${formatBytes(lengthBytes)}`,
-    (view.columns ?? Number.POSITIVE_INFINITY) - 1,
-  );
+  const rest = `  ${percentOf(hashedBytes, lengthBytes)}%  ${formatBytes(hashedBytes)} of ${formatBytes(lengthBytes)}`;
+  const columns = (view.columns ?? Number.POSITIVE_INFINITY) - 1;
+  const room = columns - "Hashing ".length - displayWidth(rest);
+  return truncate(`Hashing ${truncate(name, Math.max(room, LEAST_NAME_COLUMNS))}${rest}`, columns);
 }
 
 /** The line that tells of a completion: `[C] [group] file`. */

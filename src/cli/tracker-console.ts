@@ -3,6 +3,7 @@
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
+import { absolutePath, parseWords } from "./command-line.ts";
 import {
   countOf,
   formatBytes,
@@ -124,8 +125,11 @@ function unknownCommand(word: string): string {
   return `There is no command '${harmless(word.slice(0, 40))}'. ${remedy}`;
 }
 
-async function backUp({ tracker, write }: TrackerConsoleOptions, folder: string): Promise<void> {
+/** @param typed one path, quoted or not: also one with spaces, which stands as it is */
+async function backUp({ tracker, write }: TrackerConsoleOptions, typed: string): Promise<void> {
   await answered(write, async () => {
+    const words = parseWords(typed);
+    const folder = absolutePath(words.length === 1 ? (words[0] ?? "") : typed).replace(/(?!^)\/+$/, "");
     await tracker.backUp(folder);
     write(`Backed up to ${harmless(folder)}; it holds this tracker's key and everybody's password hashes.`);
   });

@@ -48,6 +48,7 @@ import type {
   DownloadStatus,
   HashProgress,
   LimitsStatus,
+  NameList,
   PeerStatus,
   ShareResult,
   ShareStatus,
@@ -185,11 +186,17 @@ export class Client {
   }
 
   /** Answers at once, from memory. */
+  /** Resolves once a tracker is connected, or it is known that none answers; within seconds. */
+  async trackerKnown(): Promise<void> {
+    await this.#link.known();
+  }
+
   status(): ClientStatus {
     return {
       account: this.#login.account,
       listeningOn: formatAddress({ host: this.#options.listen.host, port: this.#session.port }),
       tracker: this.#link.tracker,
+      trackerProblem: this.#link.problem,
       groupIds: [...this.#login.groupIds].sort(),
       sharedFiles: this.#login.shares.count,
       runningDownloads: this.#login.downloads.runningCount,
@@ -298,6 +305,44 @@ export class Client {
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */
   listMembers(groupId: string): Promise<readonly Member[]> {
     return this.#listLoggedIn(memberSchema, (api, from) => api.groups.members.query({ groupId, ...from }));
+  }
+
+  /**
+   * Names for completion, at most a page of each list: of groups and of a group's files that begin with `prefix`, of a group's
+   * requests and members the oldest.
+   *
+   * @throws MiniTorrentError as the list itself
+   */
+  async namesOf(list: NameList, prefix: string): Promise<readonly string[]> {
+    this.#login.require();
+    const login = this.#login;
+    switch (list.kind) {
+      case "groups": {
+        const groups = await login.askForFirst(groupSummarySchema, (api) =>
+          api.groups.list.query({ prefix }),
+        );
+        return groups.filter(({ standing }) => standing === undefined).map(({ groupId }) => groupId);
+      }
+      case "files": {
+        const { groupId } = list;
+        const files = await login.askForFirst(fileSummarySchema, (api) =>
+          api.files.list.query({ groupId, prefix }),
+        );
+        return files.map(({ fileName }) => fileName);
+      }
+      case "requests": {
+        const { groupId } = list;
+        const requests = await login.askForFirst(joinRequestSchema, (api) =>
+          api.groups.requests.query({ groupId }),
+        );
+        return requests.map(({ userId }) => userId);
+      }
+      case "members": {
+        const { groupId } = list;
+        const members = await login.askForFirst(memberSchema, (api) => api.groups.members.query({ groupId }));
+        return members.filter(({ isOwner }) => !isOwner).map(({ userId }) => userId);
+      }
+    }
   }
 
   /** @throws MiniTorrentError NOT_LOGGED_IN */

@@ -27,7 +27,7 @@ import { Shares } from "./shares.ts";
 import type { ClientEvent, MembershipEnd } from "./status.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
-import { type AskForPage, wholeList } from "./whole-lists.ts";
+import { type AskForPage, firstPage, wholeList } from "./whole-lists.ts";
 
 /** Short, since revocations may be among the missed events. */
 const LOOK_AGAIN_WITHIN_MS = 3_000;
@@ -133,6 +133,11 @@ export class Login {
   /** Reads a whole list, which trackers answer page by page. */
   askForAll<T>(item: ZodType<T>, askForPage: AskForPage): Promise<T[]> {
     return wholeList(item, (answer, question) => this.ask(answer, question), askForPage);
+  }
+
+  /** Reads the first page of such a list. */
+  askForFirst<T>(item: ZodType<T>, question: (api: TrackerApi) => Promise<unknown>): Promise<readonly T[]> {
+    return firstPage(item, (answer, asked) => this.ask(answer, asked), question);
   }
 
   /**

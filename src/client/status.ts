@@ -87,6 +87,11 @@ export interface PeerStatus {
   readonly remarks: readonly string[];
 }
 
+/** A list whose names are completed. */
+export type NameList =
+  | { readonly kind: "groups" }
+  | { readonly kind: "files" | "requests" | "members"; readonly groupId: string };
+
 /** How the client stands: what `whoami` shows and the prompt is made of. */
 export interface ClientStatus {
   readonly account: Account | undefined;
@@ -94,6 +99,8 @@ export interface ClientStatus {
   readonly listeningOn: string;
   /** host:port of the tracker that is connected now; undefined while none answers. */
   readonly tracker: string | undefined;
+  /** Why none answers; undefined while one does, or while the first search runs. */
+  readonly trackerProblem?: string | undefined;
   /** Groups that the user is in. */
   readonly groupIds: readonly string[];
   readonly sharedFiles: number;

@@ -99,6 +99,13 @@ export class TrackerLink {
     return problem?.code === "TRACKERS_UNREACHABLE" ? LASTING_SILENCE : problem?.message;
   }
 
+  /** Resolves once a tracker is connected, or it is known why none is; within the time that a command waits. */
+  async known(): Promise<void> {
+    await this.#connection().catch((error: unknown) =>
+      this.#log.debug({ err: error }, "no tracker is known"),
+    );
+  }
+
   /** How far this machine's clock is ahead of the last connected tracker's; undefined if not known. */
   get clockAheadMs(): number | undefined {
     return this.#time && aheadOfTrackerMs(this.#time);

@@ -1,4 +1,5 @@
-// Reads whole lists, which trackers answer page by page. Pages may be empty, and a malicious tracker's need not end.
+// Reads lists, which trackers answer page by page, whole or by their first page. Pages may be empty, and a malicious tracker's
+// need not end.
 import type { ZodType } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type ListPage, pageSchema } from "../api/schemas.ts";
@@ -14,20 +15,28 @@ export type AskForPage = (api: TrackerApi, from: { after?: string | undefined })
 /** Reads a whole list from trackers. */
 export type AskForAll = <T>(item: ZodType<T>, askForPage: AskForPage) => Promise<T[]>;
 
+/** Asks a tracker for a page. */
+type Ask<T> = (
+  answer: ZodType<ListPage<T>>,
+  question: (api: TrackerApi) => Promise<unknown>,
+) => Promise<ListPage<T>>;
+
+/** Reads the first page of a list, for what is not worth more. */
+export async function firstPage<T>(
+  item: ZodType<T>,
+  ask: Ask<T>,
+  question: (api: TrackerApi) => Promise<unknown>,
+): Promise<readonly T[]> {
+  return (await ask(pageSchema(item), question)).items;
+}
+
 /**
  * Reads a whole list.
  *
  * @param ask asks a tracker; each page may come from another one
  * @throws MiniTorrentError MALFORMED_MESSAGE for a list without an end; whatever `ask` throws
  */
-export async function wholeList<T>(
-  item: ZodType<T>,
-  ask: (
-    answer: ZodType<ListPage<T>>,
-    question: (api: TrackerApi) => Promise<unknown>,
-  ) => Promise<ListPage<T>>,
-  askForPage: AskForPage,
-): Promise<T[]> {
+export async function wholeList<T>(item: ZodType<T>, ask: Ask<T>, askForPage: AskForPage): Promise<T[]> {
   const all: T[] = [];
   let after: string | undefined;
   for (let page = 0; page < MAX_PAGES; page++) {

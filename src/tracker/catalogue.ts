@@ -237,6 +237,7 @@ export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: str
  * is downloading.
  *
  * @param page `after` a file name
+ * @param namePrefix only names that begin so
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
  */
 export function listFiles(
@@ -245,12 +246,13 @@ export function listFiles(
   groupId: string,
   countPeers: CountPeers,
   page: Page,
+  namePrefix = "",
 ): ListPage<FileSummary> {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
   const prefix = recordKey(group.claimId, "");
   const { after, limit } = page;
-  const claims = reader.claims<FileValue>("file", prefix, {
+  const claims = reader.claims<FileValue>("file", prefix + namePrefix, {
     limit,
     ...(after === undefined ? {} : { after: prefix + after }),
   });

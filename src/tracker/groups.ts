@@ -251,9 +251,14 @@ export function adoptMembers(
   return kind === "revocation" ? { kind: "membership", key: prefix } : undefined;
 }
 
-/** A slice of all groups, by name, with the account's standing in each. */
-export function listGroups(reader: RegistryReader, accountId: string, page: Page): ListPage<GroupSummary> {
-  const claims = reader.claims<GroupValue>("group", "", page);
+/** A slice of all groups whose names begin so, by name, with the account's standing in each. */
+export function listGroups(
+  reader: RegistryReader,
+  accountId: string,
+  page: Page,
+  namePrefix = "",
+): ListPage<GroupSummary> {
+  const claims = reader.claims<GroupValue>("group", namePrefix, page);
   const items = claims
     .map(({ claimId }) => groupByClaim(reader, claimId))
     .filter((group) => group !== undefined)

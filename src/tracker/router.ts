@@ -27,6 +27,7 @@ import {
   MAX_SHARES_CHECKED,
   MAX_STANDING_USERS,
   type Member,
+  namePageRequestSchema,
   type OwnGroup,
   type PeerAddress,
   pageRequestSchema,
@@ -169,9 +170,10 @@ const groups = t.router({
     const { registry } = ctx.tracker;
     return readPageOf(ctx, input.after, (page) => listOwnGroups(registry, ctx.account.accountId, page));
   }),
-  list: loggedIn.input(pageRequestSchema).query(({ ctx, input }): Promise<ListPage<GroupSummary>> => {
+  list: loggedIn.input(namePageRequestSchema).query(({ ctx, input }): Promise<ListPage<GroupSummary>> => {
     const { registry } = ctx.tracker;
-    return readPageOf(ctx, input.after, (page) => listGroups(registry, ctx.account.accountId, page));
+    const { after, prefix } = input;
+    return readPageOf(ctx, after, (page) => listGroups(registry, ctx.account.accountId, page, prefix));
   }),
   requests: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<JoinRequest>> => {
     const { registry } = ctx.tracker;
@@ -245,13 +247,16 @@ const aboutStanding = aFile.extend({
 });
 
 const files = t.router({
-  list: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
-    const { registry, peers } = ctx.tracker;
-    const { groupId, after } = input;
-    const { claimId } = requireGroup(registry, groupId);
-    const count = (infoHash: string) => peers.count(claimId, infoHash);
-    return readPageOf(ctx, after, (page) => listFiles(registry, ctx.account.accountId, groupId, count, page));
-  }),
+  list: loggedIn
+    .input(inGroup.extend(namePageRequestSchema.shape))
+    .query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
+      const { registry, peers } = ctx.tracker;
+      const { groupId, after, prefix } = input;
+      const { claimId } = requireGroup(registry, groupId);
+      const count = (infoHash: string) => peers.count(claimId, infoHash);
+      const { accountId } = ctx.account;
+      return readPageOf(ctx, after, (page) => listFiles(registry, accountId, groupId, count, page, prefix));
+    }),
   share: loggedIn
     .input(
       writeInGroup.extend({

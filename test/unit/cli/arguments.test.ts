@@ -9,6 +9,7 @@ import {
   trackerAt,
   versionText,
 } from "../../../src/cli/arguments.ts";
+import { expandHome } from "../../../src/cli/command-line.ts";
 import { defaultDataDir } from "../../../src/cli/data-dir.ts";
 
 describe("parseClientArguments", () => {
@@ -70,6 +71,25 @@ describe("parseClientArguments", () => {
       defaultDataDir("client", { XDG_DATA_HOME: "/x" }, () => ""),
       "/x/minitorrent/client",
     );
+  });
+
+  it("refuses an empty path, and ~ without a home folder", () => {
+    for (const given of [
+      ["", "t.txt"],
+      ["127.0.0.1:0", ""],
+      ["127.0.0.1:0", "t.txt", "--data-dir="],
+      ["127.0.0.1:0", "t.txt", "--password-file="],
+    ])
+      assert.throws(() => parseClientArguments(given), { code: /USAGE|INVALID_ADDRESS/ }, given.join(" "));
+    for (const given of [
+      ["", "1"],
+      ["t.txt", "1", "--data-dir="],
+    ])
+      assert.throws(() => parseTrackerArguments(given), { code: "USAGE" }, given.join(" "));
+    for (const home of ["", "relative"]) {
+      assert.throws(() => expandHome("~/x", home), { code: "INVALID_ARGUMENT", message: /set HOME/ });
+      assert.equal(expandHome("./~/x", home), "./~/x");
+    }
   });
 
   it("gives help and version whatever else is there", () => {

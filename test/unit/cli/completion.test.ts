@@ -63,6 +63,20 @@ describe("completeLine", () => {
     });
   }
 
+  it("asks for one page of names that begin as what is typed, and for no whole list", async () => {
+    const asked = new FakeClient();
+    for (const line of [
+      "join_group fo",
+      "download_file films two\\ w",
+      "accept_request films ",
+      "remove_member films b",
+    ])
+      await completeLine(commands, asked, line);
+    assert.deepEqual(asked.calls, [
+      ...["namesOf groups fo", "namesOf files two w", "namesOf requests ", "namesOf members b"],
+    ]);
+  });
+
   it("tells which part of the line the offers stand for", async () => {
     assert.equal((await completeLine(commands, client, "download_file films two\\ w"))[1], "two\\ w");
     assert.equal((await completeLine(commands, client, "list_files "))[1], "");
@@ -70,7 +84,7 @@ describe("completeLine", () => {
 
   it("offers nothing when the tracker refuses", async () => {
     const refused = new FakeClient();
-    refused.failures.set("listFiles", new MiniTorrentError("NOT_LOGGED_IN", "Log in first."));
+    refused.failures.set("namesOf", new MiniTorrentError("NOT_LOGGED_IN", "Log in first."));
     assert.deepEqual(await completeLine(commands, refused, "list_files films"), [[], "films"]);
     assert.deepEqual(await completeLine(commands, refused, "download_file films "), [[], ""]);
   });
@@ -78,7 +92,7 @@ describe("completeLine", () => {
   it("offers nothing when the tracker does not answer in time", async (context) => {
     context.mock.timers.enable({ apis: ["setTimeout"] });
     const silent = new FakeClient();
-    silent.delays.set("listFiles", new Promise(() => {}));
+    silent.delays.set("namesOf", new Promise(() => {}));
     const completion = completeLine(commands, silent, "download_file films ");
     context.mock.timers.tick(1000);
     assert.deepEqual(await completion, [[], ""]);

@@ -8,6 +8,7 @@ import type {
   DownloadStatus,
   HashProgress,
   LimitsStatus,
+  NameList,
   PeerStatus,
   ShareResult,
   ShareStatus,
@@ -21,6 +22,7 @@ export class FakeClient implements ClientCommands {
   readonly calls: string[] = [];
   userId: string | undefined;
   tracker: string | undefined = "127.0.0.1:9001";
+  trackerProblem: string | undefined;
   groups: GroupSummary[] = [];
   members: Member[] = [];
   requests: JoinRequest[] = [];
@@ -66,12 +68,29 @@ export class FakeClient implements ClientCommands {
       account: this.userId === undefined ? undefined : { userId: this.userId, accountId: "1" },
       listeningOn: "127.0.0.1:5000",
       tracker: this.tracker,
+      trackerProblem: this.trackerProblem,
       groupIds: this.groups
         .filter(({ standing }) => standing === "member" || standing === "owner")
         .map(({ groupId }) => groupId),
       sharedFiles: 0,
       runningDownloads: this.current.filter(({ state }) => state === "downloading").length,
     };
+  }
+  async trackerKnown(): Promise<void> {
+    await this.#call("trackerKnown");
+  }
+  async namesOf(list: NameList, prefix: string): Promise<readonly string[]> {
+    await this.#call("namesOf", list.kind, prefix);
+    switch (list.kind) {
+      case "groups":
+        return this.groups.filter(({ standing }) => standing === undefined).map(({ groupId }) => groupId);
+      case "files":
+        return this.files.map(({ fileName }) => fileName);
+      case "requests":
+        return this.requests.map(({ userId }) => userId);
+      case "members":
+        return this.members.filter(({ isOwner }) => !isOwner).map(({ userId }) => userId);
+    }
   }
   createUser(userId: string, password: string): Promise<void> {
     return this.#call("createUser", userId, password);

@@ -281,6 +281,8 @@ describe("status and prompt", () => {
       "1 file shared, 2 downloads running.",
     ]);
     assert.deepEqual(renderStatus(nobody).slice(0, 2), ["Not logged in.", "No tracker answers."]);
+    const why = { ...nobody, trackerProblem: "Nobody listens there." };
+    assert.equal(renderStatus(why)[1], "No tracker answers: Nobody listens there.");
   });
 
   it("makes the prompt of user, tracker and groups, within half of the terminal", () => {
@@ -298,6 +300,13 @@ describe("status and prompt", () => {
       renderHashing("~/films/a.mkv", { hashedBytes: 450e6, lengthBytes: 1.07e9 }, view),
       "Hashing a.mkv  42%  450 MB of 1.07 GB",
     );
+    const long = renderHashing(
+      "x".repeat(200),
+      { hashedBytes: 45e6, lengthBytes: 100e6 },
+      { ...view, columns: 60 },
+    );
+    assert.match(long, /^Hashing x{20,}… {2}45% {2}45 MB of 100 MB$/);
+    assert.ok(long.length < 60);
   });
 });
 

@@ -1,6 +1,8 @@
 // A tracker's console: status as a table, help, quit, and that the end of input ends nothing.
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { renderTrackerStatus, runTrackerConsole } from "../../../src/cli/tracker-console.ts";
@@ -226,7 +228,7 @@ describe("runTrackerConsole", () => {
   });
 
   it("backs up to a folder, and says what was wrong if it could not", async () => {
-    const { type, written, ending, done } = open();
+    const { turn, type, written, ending, done } = open();
     type("backup");
     assert.match(written.at(-1) ?? "", /takes the path/);
     type("backup /my backups/monday");
@@ -234,6 +236,15 @@ describe("runTrackerConsole", () => {
     await new Promise((resolve) => setImmediate(resolve));
     assert.match(written.at(-2) ?? "", /^Backed up to \/my backups\/monday;/);
     assert.equal(written.at(-1), "error DESTINATION_UNUSABLE: It exists already.");
+    const folders = { "'/my backups/x'/": "/my backups/x", "~/x": join(homedir(), "x") };
+    for (const [typed, folder] of Object.entries(folders)) {
+      type(`backup ${typed}`);
+      await turn();
+      assert.ok(written.at(-1)?.startsWith(`Backed up to ${folder};`), written.join("\n"));
+    }
+    type('backup ""');
+    await turn();
+    assert.match(written.at(-1) ?? "", /^error INVALID_ARGUMENT: The path is empty/);
     ending.abort();
     await done;
   });

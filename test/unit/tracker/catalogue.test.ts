@@ -36,6 +36,20 @@ const nobody = () => ({ seeders: 0, peers: 0 });
 const names = (place: Town, account: Account) =>
   listFiles(place.registry, account.accountId, "films", nobody, ALL).items.map(({ fileName }) => fileName);
 
+test("files whose names begin so are listed by themselves", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  for (const name of ["a.mkv", "ab.mkv", "b.mkv"]) await share(place, alice, metainfoFor(name));
+  const named = (prefix: string) =>
+    listFiles(place.registry, alice.accountId, "films", nobody, ALL, prefix).items.map(
+      ({ fileName }) => fileName,
+    );
+  assert.deepEqual(named("a"), ["a.mkv", "ab.mkv"]);
+  assert.deepEqual(named("b."), ["b.mkv"]);
+  assert.deepEqual(named("c"), []);
+});
+
 test("a file is listed with who shared it and who has it, to members alone", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];

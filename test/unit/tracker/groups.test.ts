@@ -73,6 +73,26 @@ test("who founds a group owns it, and its name is taken", async (t) => {
   );
 });
 
+test("groups whose ids begin so are listed by themselves, page by page", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  for (const groupId of ["film", "films", "Filme", "fin", "filz", "éa", "éb", "z"])
+    await place.group(groupId, alice);
+  const listed = (prefix: string, page = ALL as { limit: number; after?: string }) =>
+    listGroups(place.registry, alice.accountId, page, prefix);
+  const idsOf = (prefix: string) => listed(prefix).items.map(({ groupId }) => groupId);
+  assert.deepEqual(idsOf("fil"), ["film", "films", "filz"]);
+  assert.deepEqual(idsOf("é"), ["éa", "éb"]);
+  assert.deepEqual(idsOf("y"), []);
+  const first = listed("fil", { limit: 2 });
+  assert.equal(first.next, "films");
+  const rest = listed("fil", { limit: 2, after: "films" });
+  assert.deepEqual(
+    rest.items.map(({ groupId }) => groupId),
+    ["filz"],
+  );
+});
+
 test("a request waits for the owner alone, who accepts or rejects it once", async (t) => {
   const place = town(t);
   const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];

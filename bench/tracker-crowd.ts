@@ -2,9 +2,11 @@
 // Before it counts as there (login.ts): session by its key, events, announcement. Then what it catches up with: its groups,
 // what was revoked in those it holds certificates for, who has what it downloads. It asks whether the tracker is there, and
 // goes to the next one when it is not. Certificates that are held stay in use at a failover: none is asked for then.
+
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { z } from "zod";
 import { ApiClient } from "../harness/api-client.ts";
+import { packTorrents } from "../src/api/packed-torrents.ts";
 import { findTracker } from "../src/client/tracker-search.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../src/identity/certificates.ts";
 
@@ -91,7 +93,7 @@ async function prepare(client: ApiClient, { number }: Member): Promise<void> {
     await client.listen();
     await client.mutate("session.resume");
     const torrents = torrentsOf(number);
-    await client.mutate("presence.announce", { listenPort: 1024 + number, torrents });
+    await client.mutate("presence.announce", { listenPort: 1024 + number, ...packTorrents(torrents) });
     const { items } = ownGroupsSchema.parse(await client.query("groups.mine", {}));
     if (items.length === 0) throw new Error("a client is in no group");
     await client.query("groups.revocations", { groupIds: items.map(({ groupId }) => groupId) });

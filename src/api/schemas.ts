@@ -4,9 +4,13 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { MAX_INFO_LENGTH } from "./file-limits.ts";
 import { idProblem } from "./ids.ts";
+import { packedHashesSchema } from "./packed-torrents.ts";
 
 export const userIdSchema = idSchema("user id");
 export const groupIdSchema = idSchema("group id");
+
+/** The name of a group to be looked up; there is none of another form, so the form is not looked at again. */
+export const namedGroupSchema = z.string().max(256).normalize();
 
 function idSchema(what: string) {
   return z
@@ -234,14 +238,24 @@ export const MOST_NAMED_PEERS = 100;
 export const torrentPeersSchema = z.object({ infoHash: infoHashSchema, peers: z.array(peerAddressSchema) });
 export type TorrentPeers = z.infer<typeof torrentPeersSchema>;
 
+/** Most torrents that a client may have a part in. */
+const MAX_ANNOUNCED = 100_000;
+/** Most torrents in one update. */
+const MAX_PRESENCE_CHANGES = 10_000;
 export const announceSchema = z.object({
   listenPort: portSchema,
   /** False if the client does not listen at the address that this connection comes from. */
   listensHere: z.boolean().optional(),
   /** Further addresses that it listens at; trackers name those that may be (listened-hosts.ts). */
   otherHosts: z.array(ipSchema).max(MAX_OTHER_HOSTS).optional(),
-  /** All the torrents this client has a part in now: what is not listed is over. */
-  torrents: listOf(announcedTorrentSchema, 100_000),
+  /** All the torrents this client has a part in now (packed-torrents.ts): what is not listed is over. */
+  seeding: packedHashesSchema(MAX_ANNOUNCED),
+  downloading: packedHashesSchema(MAX_ANNOUNCED),
+});
+export const presenceUpdateSchema = z.object({
+  seeding: packedHashesSchema(MAX_PRESENCE_CHANGES),
+  downloading: packedHashesSchema(MAX_PRESENCE_CHANGES),
+  over: packedHashesSchema(MAX_PRESENCE_CHANGES),
 });
 
 /** Events that a tracker pushes to a client. Each is about the user who is logged in, or a torrent that the client announced. */

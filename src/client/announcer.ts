@@ -2,12 +2,13 @@
 // those of one turn in one message.
 import type { Logger } from "pino";
 import { z } from "zod";
+import { packHashes, packTorrents } from "../api/packed-torrents.ts";
 import { type AnnouncedTorrent, type PeerAddress, torrentPeersSchema } from "../api/schemas.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import type { ListenClaim } from "./reachability.ts";
 import { asRefusal, type TrackerLink } from "./tracker-link.ts";
 
-/** Most torrents in one message: at some 70 bytes each, far below MAX_API_MESSAGE_BYTES. */
+/** Most torrents in one message: at 40 bytes each, far below MAX_API_MESSAGE_BYTES. */
 const MAX_PER_MESSAGE = 5_000;
 
 /** Where this client listens. */
@@ -36,10 +37,11 @@ export class Announcer {
     try {
       const { listenPort, listensHere } = where;
       const otherHosts = [...where.otherHosts];
-      const torrents = all.slice(0, MAX_PER_MESSAGE);
-      await api.presence.announce.mutate({ listenPort, listensHere, otherHosts, torrents });
+      const torrents = packTorrents(all.slice(0, MAX_PER_MESSAGE));
+      await api.presence.announce.mutate({ listenPort, listensHere, otherHosts, ...torrents });
       for (let at = MAX_PER_MESSAGE; at < all.length; at += MAX_PER_MESSAGE) {
-        await api.presence.update.mutate({ add: all.slice(at, at + MAX_PER_MESSAGE), remove: [] });
+        const more = packTorrents(all.slice(at, at + MAX_PER_MESSAGE));
+        await api.presence.update.mutate({ ...more, over: "" });
       }
     } catch (error) {
       if (asRefusal(error).code !== "LIMIT_REACHED") throw error;
@@ -98,7 +100,7 @@ export class Announcer {
     const remove = infoHashes.filter((infoHash) => !this.#announced.has(infoHash));
     try {
       const answer = await this.#link().ask(z.array(torrentPeersSchema), (api) =>
-        api.presence.update.mutate({ add, remove }),
+        api.presence.update.mutate({ ...packTorrents(add), over: packHashes(remove) }),
       );
       return new Map(answer.map(({ infoHash, peers }) => [infoHash, peers]));
     } catch (error) {

@@ -1,6 +1,7 @@
 // Counts the memory that clients hold: unfinished messages, waiting calls, unread answers and events. It bounds their sum by
 // connection, account, network and in total, with little for connections without a session, and names the connection to
 // close. Pure.
+import { LargestFirst } from "./largest-first.ts";
 
 export interface ByteBudgetLimits {
   /** Bounds without a session: for one connection, for a network, and in total. */
@@ -28,11 +29,20 @@ export interface ByteBudgetOptions<H> {
   readonly letGo: (holder: H) => void;
 }
 
+/** What is held at an account, at a network, or by all. */
+interface Place<H> {
+  bytes: number;
+  /** Accounts (networks, without a session) by what they hold there. */
+  readonly owners: LargestFirst<string>;
+  /** By owner: its holders there. */
+  readonly holders: Map<string, LargestFirst<H>>;
+}
+
 export class ByteBudget<H> {
   readonly #options: ByteBudgetOptions<H>;
   readonly #holdings = new Map<H, Holding>();
-  /** Bytes by place: an account, a network, all. */
-  readonly #sums = new Map<string, number>();
+  readonly #places = new Map<string, Place<H>>();
+  #bytes = 0;
 
   constructor(options: ByteBudgetOptions<H>) {
     this.#options = options;
@@ -40,9 +50,7 @@ export class ByteBudget<H> {
 
   /** The sum over all holders. */
   get bytes(): number {
-    let bytes = 0;
-    for (const holding of this.#holdings.values()) bytes += holding.bytes;
-    return bytes;
+    return this.#bytes;
   }
 
   /** Replaces the holder's byte count, and evicts holders until every bound holds. */
@@ -50,13 +58,13 @@ export class ByteBudget<H> {
     this.release(holder);
     if (holding.bytes === 0) return;
     this.#holdings.set(holder, holding);
-    for (const [place] of this.#placesOf(holding)) this.#add(place, holding.bytes);
+    this.#count(holder, holding, 1);
     if (holding.bytes > this.#limitsOf(holding).connection) {
       this.#letGo(holder);
       return;
     }
     for (const [place, most] of this.#placesOf(holding)) {
-      while ((this.#sums.get(place) ?? 0) > most) this.#letGo(this.#worstIn(place) ?? holder);
+      while ((this.#places.get(place)?.bytes ?? 0) > most) this.#letGo(this.#worstIn(place) ?? holder);
     }
   }
 
@@ -65,7 +73,7 @@ export class ByteBudget<H> {
     const holding = this.#holdings.get(holder);
     if (holding === undefined) return;
     this.#holdings.delete(holder);
-    for (const [place] of this.#placesOf(holding)) this.#add(place, -holding.bytes);
+    this.#count(holder, holding, -1);
   }
 
   #limitsOf({ accountId }: Holding): ByteBudgetLimits["stranger"] {
@@ -89,23 +97,10 @@ export class ByteBudget<H> {
   }
 
   /** The largest connection of the account that holds most there (of the network, without a session). */
-  #worstIn(place: string): H | undefined {
-    const ofOwner = new Map<string, { bytes: number; most: number; worst: H }>();
-    for (const [holder, holding] of this.#holdings) {
-      if (!this.#placesOf(holding).some(([other]) => other === place)) continue;
-      const { network, accountId, bytes } = holding;
-      const owner = accountId ?? network;
-      const known = ofOwner.get(owner) ?? { bytes: 0, most: 0, worst: holder };
-      const isWorse = bytes > known.most;
-      ofOwner.set(owner, {
-        bytes: known.bytes + bytes,
-        most: Math.max(bytes, known.most),
-        worst: isWorse ? holder : known.worst,
-      });
-    }
-    let worst: { bytes: number; worst: H } | undefined;
-    for (const owner of ofOwner.values()) if (worst === undefined || owner.bytes > worst.bytes) worst = owner;
-    return worst?.worst;
+  #worstIn(name: string): H | undefined {
+    const place = this.#places.get(name);
+    const owner = place?.owners.largest;
+    return owner === undefined ? undefined : place?.holders.get(owner)?.largest;
   }
 
   #letGo(holder: H): void {
@@ -113,9 +108,21 @@ export class ByteBudget<H> {
     this.#options.letGo(holder);
   }
 
-  #add(place: string, bytes: number): void {
-    const sum = (this.#sums.get(place) ?? 0) + bytes;
-    if (sum === 0) this.#sums.delete(place);
-    else this.#sums.set(place, sum);
+  /** @param times 1 to add the holding, -1 to take it out */
+  #count(holder: H, holding: Holding, times: 1 | -1): void {
+    const { network, accountId, bytes } = holding;
+    const owner = accountId ?? network;
+    this.#bytes += times * bytes;
+    for (const [name] of this.#placesOf(holding)) {
+      const place = this.#places.get(name) ?? { bytes: 0, owners: new LargestFirst(), holders: new Map() };
+      this.#places.set(name, place);
+      place.bytes += times * bytes;
+      place.owners.set(owner, place.owners.sizeOf(owner) + times * bytes);
+      const ofOwner = place.holders.get(owner) ?? new LargestFirst();
+      ofOwner.set(holder, times === 1 ? bytes : 0);
+      place.holders.set(owner, ofOwner);
+      if (ofOwner.isEmpty) place.holders.delete(owner);
+      if (place.bytes === 0) this.#places.delete(name);
+    }
   }
 }

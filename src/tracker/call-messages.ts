@@ -10,8 +10,8 @@ const MAX_CALLS = 1_000;
 const MAX_DEPTH = 32;
 /** Fields of an object that stand between its beginning and the next bracket; a call has four. */
 const MAX_FIELDS = 16;
-/** Values in lists and fields, together: an announcement of 15,000 torrents has 45,000. */
-const MAX_VALUES = 100_000;
+/** Values in lists and fields, together: a call for the revocations of 500 groups has 510. */
+const MAX_VALUES = 10_000;
 /** Of a call; it is said again in the answer. */
 const MAX_ID_LENGTH = 64;
 

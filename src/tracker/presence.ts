@@ -27,6 +27,8 @@ export const LOST_LINK_GRACE_MS = 5_000;
 const MAX_UNDER_WAY = 8;
 /** Cost in steps (turn-slices.ts) of reading a torrent's group from the registry. */
 const LOOKUP_STEPS = 10;
+/** Torrents that are compared with a list in a step. */
+const LOOKS_PER_STEP = 20;
 /** Clients in the first message of a snapshot; the others follow over several turns. */
 const CLIENTS_PER_SNAPSHOT = 500;
 /** Delay between a changed membership and a look at pending torrents, so that several changes need one look. */
@@ -140,7 +142,7 @@ export class Presence implements SoftState {
   async announce(
     connectionId: string,
     port: number,
-    torrents: readonly AnnouncedTorrent[],
+    torrents: Iterable<AnnouncedTorrent>,
     hosts?: readonly string[],
   ): Promise<void> {
     await this.#inTurn(connectionId, (client) =>
@@ -151,8 +153,8 @@ export class Presence implements SoftState {
   /** @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN */
   async update(
     connectionId: string,
-    add: readonly AnnouncedTorrent[],
-    remove: readonly string[],
+    add: Iterable<AnnouncedTorrent>,
+    remove: Iterable<string>,
   ): Promise<void> {
     await this.#inTurn(connectionId, (client) => this.#changeSteps(client, client, add, remove));
   }
@@ -312,11 +314,11 @@ export class Presence implements SoftState {
   *#changeSteps(
     client: PresentClient,
     { hosts, port }: Whereabouts,
-    add: readonly AnnouncedTorrent[],
-    remove: readonly string[] | undefined,
+    add: Iterable<AnnouncedTorrent>,
+    remove: Iterable<string> | undefined,
   ): Generator<void> {
     if (client.isGone) throw notLoggedIn();
-    const over = remove ?? unlisted(client, add);
+    const over = remove ?? (yield* unlistedSteps(client, add));
     const hasMoved = !isSameWhereabouts(client, { hosts, port });
     if (hasMoved) yield* this.#moveSteps(client, { hosts, port });
     let removed: string[] = [];
@@ -710,9 +712,24 @@ function announced(client: PresentClient): AnnouncedTorrent[] {
 }
 
 /** Torrents and pending torrents of the client that are not on that list. */
-function unlisted(client: PresentClient, torrents: readonly AnnouncedTorrent[]): string[] {
-  const listed = new Set(torrents.map(({ infoHash }) => infoHash));
-  return [...infoHashesOf(client), ...client.waiting.keys()].filter((infoHash) => !listed.has(infoHash));
+function* unlistedSteps(
+  client: PresentClient,
+  torrents: Iterable<AnnouncedTorrent>,
+): Generator<void, string[]> {
+  let looked = 0;
+  const listed = new Set<string>();
+  for (const { infoHash } of torrents) {
+    listed.add(infoHash);
+    if (++looked % LOOKS_PER_STEP === 0) yield;
+  }
+  const unlisted: string[] = [];
+  for (const infoHashes of [infoHashesOf(client), client.waiting.keys()]) {
+    for (const infoHash of infoHashes) {
+      if (!listed.has(infoHash)) unlisted.push(infoHash);
+      if (++looked % LOOKS_PER_STEP === 0) yield;
+    }
+  }
+  return unlisted;
 }
 
 /** @param where of the client, if not as it is now */

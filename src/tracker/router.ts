@@ -5,9 +5,9 @@ import { randomUUID } from "node:crypto";
 import { observable } from "@trpc/server/observable";
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
+import { unpackHashes, unpackTorrents } from "../api/packed-torrents.ts";
 import {
   type Account,
-  announcedTorrentSchema,
   announceSchema,
   certificateRequestSchema,
   credentialsSchema,
@@ -27,10 +27,12 @@ import {
   MAX_SHARES_CHECKED,
   MAX_STANDING_USERS,
   type Member,
+  namedGroupSchema,
   namePageRequestSchema,
   type OwnGroup,
   type PeerAddress,
   pageRequestSchema,
+  presenceUpdateSchema,
   type Removal,
   type Revocation,
   sha1Schema,
@@ -80,8 +82,6 @@ import {
 import { withinQuotas } from "./quotas.ts";
 import type { RegistryWriter } from "./registry/registry.ts";
 
-/** Most changes in one presence update. */
-const MAX_PRESENCE_CHANGES = 10_000;
 /** Torrents of one update whose peers are answered with it; of the others `presence.peers` tells. */
 const MAX_ANSWERED_TORRENTS = 20;
 
@@ -203,7 +203,7 @@ const groups = t.router({
   }),
   /** Covers all groups of a client in one call, since a client asks for all of them at each connection. */
   revocations: loggedIn
-    .input(pageRequestSchema.extend({ groupIds: listOf(groupIdSchema, MAX_GROUPS_TOGETHER) }))
+    .input(pageRequestSchema.extend({ groupIds: listOf(namedGroupSchema, MAX_GROUPS_TOGETHER) }))
     .query(({ ctx, input }): Promise<ListPage<Revocation>> => {
       const { registry } = ctx.tracker;
       const endedAfterMs = ctx.tracker.revocationsSinceMs();
@@ -320,24 +320,17 @@ const presence = t.router({
   announce: loggedIn.input(announceSchema).mutation(async ({ ctx, input }): Promise<void> => {
     const { connection, tracker } = ctx;
     const hosts = listenedHosts(connection.host, input);
-    await tracker.presence.announce(connection.id, input.listenPort, input.torrents, hosts);
+    await tracker.presence.announce(connection.id, input.listenPort, unpackTorrents(input), hosts);
   }),
-  update: loggedIn
-    .input(
-      z.object({
-        add: listOf(announcedTorrentSchema, MAX_PRESENCE_CHANGES),
-        remove: listOf(infoHashSchema, MAX_PRESENCE_CHANGES),
-      }),
-    )
-    .mutation(async ({ ctx, input }): Promise<TorrentPeers[]> => {
-      const { presence, peers } = ctx.tracker;
-      await presence.update(ctx.connection.id, input.add, input.remove);
-      // Who lacks pieces would ask for them next.
-      const lacking = input.add.filter(({ isSeed }) => !isSeed);
-      return lacking
-        .slice(0, MAX_ANSWERED_TORRENTS)
-        .map(({ infoHash }) => ({ infoHash, peers: peers.peersFor(ctx.connection, infoHash) }));
-    }),
+  update: loggedIn.input(presenceUpdateSchema).mutation(async ({ ctx, input }): Promise<TorrentPeers[]> => {
+    const { presence, peers } = ctx.tracker;
+    await presence.update(ctx.connection.id, unpackTorrents(input), unpackHashes(input.over));
+    // Who lacks pieces would ask for them next.
+    return Iterator.from(unpackHashes(input.downloading))
+      .take(MAX_ANSWERED_TORRENTS)
+      .map((infoHash) => ({ infoHash, peers: peers.peersFor(ctx.connection, infoHash) }))
+      .toArray();
+  }),
   peers: loggedIn.input(z.object({ infoHash: infoHashSchema })).query(({ ctx, input }): PeerAddress[] => {
     return ctx.tracker.peers.peersFor(ctx.connection, input.infoHash);
   }),

@@ -68,9 +68,9 @@ const SAMPLES: Record<string, () => unknown> = {
   replaces: () => INFO_HASH,
   infoHash: () => INFO_HASH,
   listenPort: () => 4711,
-  torrents: () => [{ infoHash: INFO_HASH, isSeed: true }],
-  add: () => [{ infoHash: INFO_HASH, isSeed: true }],
-  remove: () => [],
+  seeding: () => INFO_HASH,
+  downloading: () => "",
+  over: () => "",
   after: () => "a",
   groupIds: () => ["films"],
   userIds: () => ["bob"],
@@ -362,7 +362,7 @@ describe("a hostile client", () => {
     const { infoHash } = z
       .object({ infoHash: z.string() })
       .parse(await write(bob, "files.share", { groupId: "films", info, sha1: "11".repeat(20) }));
-    const announcement = { listenPort: 9, torrents: [{ infoHash, isSeed: true }] };
+    const announcement = { listenPort: 9, seeding: infoHash, downloading: "" };
     const victim = {
       host: "198.51.100.7",
       address: "198.51.100.7",

@@ -156,7 +156,8 @@ async function work(member: Member): Promise<void> {
     () => command(member, "groups.certificate", { groupId }, "query"),
     () => command(member, "groups.mine", {}, "query"),
     () => command(member, "groups.revocations", { groupIds: [groupId] }, "query"),
-    () => command(member, "presence.announce", { listenPort: 6881, torrents: [] }, "mutation"),
+    () =>
+      command(member, "presence.announce", { listenPort: 6881, seeding: "", downloading: "" }, "mutation"),
   ];
   await sleep(randomInt(PAUSE_MS));
   while (!isOver) {

@@ -232,12 +232,9 @@ const DEEDS: Record<string, () => Promise<void>> = {
     const client = await loggedIn(anyOf(accounts));
     try {
       for (let left = 10; left > 0 && !isOver; left--) {
-        const add = Array.from({ length: 10_000 }, () => ({
-          infoHash: randomBytes(20).toString("hex"),
-          isSeed: true,
-        }));
-        await allow(10_000 * 75);
-        await client.mutate("presence.update", { add, remove: [] });
+        const seeding = randomBytes(20 * 10_000).toString("hex");
+        await allow(seeding.length);
+        await client.mutate("presence.update", { seeding, downloading: "", over: "" });
       }
       await sleep(HOLD_MS);
     } finally {

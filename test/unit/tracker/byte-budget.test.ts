@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ByteBudget, type ByteBudgetLimits, type Holding } from "../../../src/tracker/byte-budget.ts";
+import { LargestFirst } from "../../../src/tracker/largest-first.ts";
 
 const LIMITS: ByteBudgetLimits = {
   stranger: { connection: 10, network: 30, total: 50 },
@@ -95,6 +96,42 @@ test("whatever is held, no bound is passed, and nobody is let go while none is",
           budget.bytes,
           sum(() => true),
         );
+      }
+    }),
+  );
+});
+
+test("whom a bound closes is known at once, however many hold something", () => {
+  const holders = 100_000;
+  const limits = { connection: 10 ** 9, network: 10 ** 9, total: 10 ** 6 };
+  let gone = 0;
+  const budget = new ByteBudget<number>({
+    limits: { stranger: limits, member: { ...limits, account: 10 ** 9 } },
+    letGo: () => gone++,
+  });
+  const hold = (at: number) => budget.hold(at, member(10, `account ${at % 1_000}`, `net ${at % 5_000}`));
+  for (let at = 0; at < holders; at++) hold(at);
+  // Each further one closes one: looking through all of them would take minutes.
+  const startedMs = performance.now();
+  for (let at = 0; at < holders; at++) hold(holders + at);
+  assert.equal(gone, holders);
+  assert.ok(performance.now() - startedMs < 30_000, `${performance.now() - startedMs} ms`);
+});
+
+test("the largest is always the one, whatever sizes change", () => {
+  const change = fc.tuple(fc.nat(9), fc.nat(20));
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 100 }), (changes) => {
+      const sizes = new Map<number, number>();
+      const set = new LargestFirst<number>();
+      for (const [key, size] of changes) {
+        set.set(key, size);
+        if (size === 0) sizes.delete(key);
+        else sizes.set(key, size);
+        assert.equal(set.isEmpty, sizes.size === 0);
+        assert.equal(set.sizeOf(key), size);
+        const most = Math.max(0, ...sizes.values());
+        assert.equal(set.largest === undefined ? 0 : sizes.get(set.largest), most);
       }
     }),
   );

@@ -1,6 +1,7 @@
 // What a message may make the tracker do before any of its calls has a turn: little, whatever stands in it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { unpackTorrents } from "../../../src/api/packed-torrents.ts";
 import { announceSchema, listOf, userIdSchema } from "../../../src/api/schemas.ts";
 import { readCalls } from "../../../src/tracker/call-messages.ts";
 
@@ -36,7 +37,8 @@ test("of many bad elements only the first is put into words", () => {
   };
   const zeros = (count: number): number[] => new Array<number>(count).fill(0);
   assert.ok(textOf(() => readCalls(JSON.stringify(zeros(900)))).length < 1_000);
-  assert.ok(textOf(() => announceSchema.parse({ listenPort: 1, torrents: zeros(90_000) })).length < 1_000);
+  const packed = { listenPort: 1, seeding: "g".repeat(3_000_000), downloading: "" };
+  assert.ok(textOf(() => announceSchema.parse(packed)).length < 1_000);
   const list = listOf(userIdSchema, 3);
   assert.match(
     textOf(() => list.parse(["alice", "", "b"])),
@@ -47,4 +49,29 @@ test("of many bad elements only the first is put into words", () => {
     /more than 3/,
   );
   assert.deepEqual(list.parse(["a", "b"]), ["a", "b"]);
+});
+
+test("an announcement is read a few torrents at a time, and only its form is looked at before", () => {
+  const hashes = Array.from({ length: 100_000 }, (_, at) => at.toString(16).padStart(40, "a"));
+  const text = JSON.stringify({ ...call, params: { path: "a", input: { seeding: hashes.join("") } } });
+  const list = JSON.stringify({ ...call, params: { path: "a", input: hashes.slice(0, 20_000) } });
+  assert.equal(readCalls(text).length, 1);
+  assert.throws(() => readCalls(list), { code: "LIMIT_REACHED" });
+  const announcement = announceSchema.parse({
+    listenPort: 1,
+    seeding: hashes.join(""),
+    downloading: hashes[0],
+  });
+  const torrents = unpackTorrents(announcement);
+  assert.deepEqual([...torrents].slice(99_998), [
+    { infoHash: hashes[99_998], isSeed: true },
+    { infoHash: hashes[99_999], isSeed: true },
+    { infoHash: hashes[0], isSeed: false },
+  ]);
+  assert.equal([...torrents].length, 100_001, "and can be read again");
+  for (const seeding of ["a".repeat(39), "A".repeat(40), "a".repeat(41), `${"a".repeat(39)}\n`, 1]) {
+    assert.throws(() => announceSchema.parse({ listenPort: 1, seeding, downloading: "" }), String(seeding));
+  }
+  const tooMany = "a".repeat(100_001 * 40);
+  assert.throws(() => announceSchema.parse({ listenPort: 1, seeding: tooMany, downloading: "" }), /100000/);
 });

@@ -60,11 +60,8 @@ test("a device that has a session may send long messages at once, before any oth
   await first.signUp("alice");
   await first.close();
   const second = await ApiClient.connect({ ...address, identity });
-  const torrents = Array.from({ length: 2_000 }, (_, at) => ({
-    infoHash: at.toString(16).padStart(40, "0"),
-    isSeed: false,
-  }));
-  await second.mutate("presence.announce", { listenPort: 4000, torrents });
+  const hashes = Array.from({ length: 3_500 }, (_, at) => at.toString(16).padStart(40, "0"));
+  await second.mutate("presence.announce", { listenPort: 4000, seeding: "", downloading: hashes.join("") });
   await second.close();
 });
 

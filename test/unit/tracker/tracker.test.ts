@@ -180,18 +180,18 @@ test("two people at different trackers found, join and share a group, and hear o
   assert.deepEqual(await alice.api.files.share.mutate(share), shared);
   assert.deepEqual(await alice.api.files.share.mutate(share), shared);
   await eventOf(bob, "file-shared");
-  await alice.api.presence.announce.mutate({ listenPort: 7001, torrents: [{ infoHash, isSeed: true }] });
-  await bob.api.presence.announce.mutate({ listenPort: 7002, torrents: [{ infoHash, isSeed: false }] });
+  await alice.api.presence.announce.mutate({ listenPort: 7001, seeding: infoHash, downloading: "" });
+  await bob.api.presence.announce.mutate({ listenPort: 7002, seeding: "", downloading: infoHash });
   await until(async () => (await bob.api.presence.peers.query({ infoHash })).length === 1);
   const [peer] = await bob.api.presence.peers.query({ infoHash });
   assert.equal(peer?.userId, "alice");
   assert.equal(`${peer.host}:${peer.port}`, "127.0.0.1:7001");
   assert.equal(peer.isSeed, true);
-  const again = { add: [{ infoHash, isSeed: false }], remove: [] };
+  const again = { seeding: "", downloading: infoHash, over: "" };
   assert.deepEqual(await bob.api.presence.update.mutate(again), [{ infoHash, peers: [peer] }]);
-  const asSeed = { add: [{ infoHash, isSeed: true }], remove: [] };
+  const asSeed = { seeding: infoHash, downloading: "", over: "" };
   assert.deepEqual(await alice.api.presence.update.mutate(asSeed), []);
-  await bob.api.presence.update.mutate({ add: [], remove: [infoHash] });
+  await bob.api.presence.update.mutate({ seeding: "", downloading: "", over: infoHash });
   const joined = await bob.api.files.share.mutate({ ...share, ...write("films"), isServed: true });
   assert.deepEqual(joined, { infoHash, joinedSwarm: true, isAnnounced: true });
   assert.deepEqual(
@@ -368,8 +368,8 @@ test("who looked for peers of a file before this tracker had heard of it is told
   await net.start(2);
   const alice2 = await connect(t, second, alicesDevice);
   const bob2 = await connect(t, second, bobsDevice);
-  await alice2.api.presence.announce.mutate({ listenPort: 1, torrents: [{ infoHash, isSeed: true }] });
-  await bob2.api.presence.announce.mutate({ listenPort: 2, torrents: [{ infoHash, isSeed: false }] });
+  await alice2.api.presence.announce.mutate({ listenPort: 1, seeding: infoHash, downloading: "" });
+  await bob2.api.presence.announce.mutate({ listenPort: 2, seeding: "", downloading: infoHash });
   assert.deepEqual(await bob2.api.presence.peers.query({ infoHash }), []);
   await net.start(1);
   const event = await eventOf(bob2, "peer-online");

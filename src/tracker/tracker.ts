@@ -622,7 +622,8 @@ export class Tracker {
     const links = this.#linkStatus().map(({ address, state, lagRecords = 0 }) => ({
       ...{ address, lagRecords, isConnected: state === "connected" },
     }));
-    this.#lag.sample(links, this.#clock.nowMs());
+    const rows = Object.values(this.#registry.vector).reduce((sum, seq) => sum + seq, 0);
+    this.#lag.sample(links, rows, this.#clock.nowMs());
     this.#revocationWindow.sample(links, this.#clockGuard.nowMs(), this.#clock.nowMs());
     this.#turnAwayUnlessServing(); // another tracker may be reachable by now
     this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());

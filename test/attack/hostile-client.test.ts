@@ -74,12 +74,17 @@ const SAMPLES: Record<string, () => unknown> = {
   after: () => "a",
   groupIds: () => ["films"],
   userIds: () => ["bob"],
+  prefix: () => "f",
   holderId: () => "66d0a6a5-5b3e-4b57-8f0c-3a9a2f0c7d11",
   everywhere: () => true,
   files: () => [{ fileName: "a.bin", infoHash: INFO_HASH }],
   listensHere: () => false,
   otherHosts: () => ["192.168.1.5"],
 };
+
+const CHOICES = ["isRetry", "isServed", "everywhere", "listensHere"];
+const PACKED = ["seeding", "downloading", "over"];
+const OPTIONAL = ["requestPem", "after", "prefix", "replaces", "holderId", "otherHosts", ...CHOICES];
 
 const procedures: Procedure[] = Object.entries(appRouter._def.procedures).map(([path, procedure]) => {
   // tRPC's procedures are functions that carry their definition.
@@ -156,7 +161,7 @@ async function refusalOf(
 
 /** The proper input with one thing wrong, each time another. */
 function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]> {
-  const isOptional = (field: string) => ["requestPem", "isRetry", "after", "replaces"].includes(field);
+  const isOptional = (field: string) => OPTIONAL.includes(field);
   for (const whole of [undefined, null, 0, "x", true, [], [sample]]) yield ["whole", whole];
   if (!Object.keys(sample).every(isOptional)) yield ["whole", {}];
   const wrongs: unknown[] = [
@@ -182,8 +187,11 @@ function* deformed(sample: Record<string, unknown>): Generator<[string, unknown]
       if (field === "password" && (wrong === "\0" || wrong === "../..")) continue;
       if (field === "fileName" && typeof wrong === "string") continue;
       // Any text of some length may be a place in a list.
-      if (field === "after" && typeof wrong === "string" && wrong.length < 1_000) continue;
-      if (field === "isRetry" && wrong === true) continue;
+      const isText = typeof wrong === "string" && wrong.length < 1_000;
+      if ((field === "after" || field === "prefix") && isText) continue;
+      if (CHOICES.includes(field) && wrong === true) continue;
+      // No torrents at all.
+      if (PACKED.includes(field) && wrong === "") continue;
       yield [field, { ...sample, [field]: wrong }];
     }
   }

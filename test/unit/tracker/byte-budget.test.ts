@@ -102,8 +102,8 @@ test("whatever is held, no bound is passed, and nobody is let go while none is",
 });
 
 test("whom a bound closes is known at once, however many hold something", () => {
-  const holders = 100_000;
-  const limits = { connection: 10 ** 9, network: 10 ** 9, total: 10 ** 6 };
+  const holders = 20_000;
+  const limits = { connection: 10 ** 9, network: 10 ** 9, total: 10 * 20_000 };
   let gone = 0;
   const budget = new ByteBudget<number>({
     limits: { stranger: limits, member: { ...limits, account: 10 ** 9 } },
@@ -111,11 +111,11 @@ test("whom a bound closes is known at once, however many hold something", () => 
   });
   const hold = (at: number) => budget.hold(at, member(10, `account ${at % 1_000}`, `net ${at % 5_000}`));
   for (let at = 0; at < holders; at++) hold(at);
-  // Each further one closes one: looking through all of them would take minutes.
+  // Each further one closes one: looking through all of them would take a minute.
   const startedMs = performance.now();
   for (let at = 0; at < holders; at++) hold(holders + at);
   assert.equal(gone, holders);
-  assert.ok(performance.now() - startedMs < 30_000, `${performance.now() - startedMs} ms`);
+  assert.ok(performance.now() - startedMs < 10_000, `${performance.now() - startedMs} ms`);
 });
 
 test("the largest is always the one, whatever sizes change", () => {

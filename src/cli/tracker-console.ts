@@ -1,5 +1,6 @@
 // The operator's console of a tracker: status, backup, accounts and groups, quit. The tracker keeps running at the end of
 // input.
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
@@ -156,29 +157,51 @@ class Lists {
   #next:
     | { readonly what: "accounts" | "groups"; readonly prefix: string; readonly after: string }
     | undefined;
+  /** Settles when the parts asked for so far are shown. */
+  #shown: Promise<unknown> = Promise.resolve();
 
   constructor(options: TrackerConsoleOptions) {
     this.#options = options;
   }
 
-  async begin(what: "accounts" | "groups", prefix: string): Promise<void> {
-    await this.#show(what, prefix, undefined);
+  begin(what: "accounts" | "groups", prefix: string): Promise<void> {
+    return this.#inTurn(() => this.#show(what, prefix, undefined));
   }
 
-  async more(): Promise<void> {
-    const next = this.#next;
-    if (next === undefined)
-      this.#options.write("The list is at its end; accounts or groups starts a new one.");
-    else await this.#show(next.what, next.prefix, next.after);
+  more(): Promise<void> {
+    return this.#inTurn(async () => {
+      const next = this.#next;
+      if (next === undefined)
+        this.#options.write("The list is at its end; accounts or groups starts a new one.");
+      else await this.#show(next.what, next.prefix, next.after);
+    });
+  }
+
+  /** Commands that come at once, as from a file, each continue where the one before ended. */
+  #inTurn(show: () => Promise<void>): Promise<void> {
+    const shown = this.#shown.then(show);
+    this.#shown = shown.catch(() => {});
+    return shown;
   }
 
   async #show(what: "accounts" | "groups", prefix: string, after: string | undefined): Promise<void> {
     const { tracker, write } = this.#options;
     const { operator } = tracker;
-    const { lines, next } =
-      what === "accounts"
-        ? accountLines(operator.accounts(prefix, after, LIST_ROWS))
-        : groupLines(await operator.groups(prefix, after, LIST_ROWS));
+    let from = after;
+    let part: {
+      readonly lines: readonly string[];
+      readonly isEmpty: boolean;
+      readonly next: string | undefined;
+    };
+    do {
+      part =
+        what === "accounts"
+          ? accountLines(operator.accounts(prefix, from, LIST_ROWS))
+          : groupLines(await operator.groups(prefix, from, LIST_ROWS));
+      from = part.next;
+      await nextTurn();
+    } while (part.isEmpty && part.next !== undefined); // of names that were lost to others nothing is shown
+    const { lines, next } = part;
     this.#next = next === undefined ? undefined : { what, prefix, after: next };
     for (const line of lines) write(line);
     if (next !== undefined) write("The list continues; type more.");
@@ -186,7 +209,7 @@ class Lists {
 }
 
 function accountLines({ items, next }: { items: readonly AccountUsage[]; next: string | undefined }) {
-  if (items.length === 0) return { lines: ["No account matches."], next };
+  if (items.length === 0) return { lines: ["No account matches."], isEmpty: true, next };
   const columns = [
     { title: "USER" },
     { title: "OWNS", isNumber: true },
@@ -203,14 +226,14 @@ function accountLines({ items, next }: { items: readonly AccountUsage[]; next: s
     formatBytes(bytes),
     formatTime(createdAtMs, VIEW),
   ]);
-  return { lines: formatTable(columns, rows, VIEW), next };
+  return { lines: formatTable(columns, rows, VIEW), isEmpty: false, next };
 }
 
 function groupLines({ items, next }: { items: readonly GroupUsage[]; next: string | undefined }) {
-  if (items.length === 0) return { lines: ["No group matches."], next };
+  if (items.length === 0) return { lines: ["No group matches."], isEmpty: true, next };
   const columns = [{ title: "GROUP" }, { title: "OWNER" }, { title: "MEMBERS", isNumber: true }];
   const rows = items.map(({ groupId, ownerId, members }) => [groupId, ownerId ?? "", String(members)]);
-  return { lines: formatTable(columns, rows, VIEW), next };
+  return { lines: formatTable(columns, rows, VIEW), isEmpty: false, next };
 }
 
 async function remove(

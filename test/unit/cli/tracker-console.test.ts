@@ -99,7 +99,10 @@ function open() {
     now: () => STARTED_AT + 3_723_000,
     signal: ending.signal,
   });
-  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  /** As many turns of the event loop as a few commands take. */
+  const turn = async () => {
+    for (let count = 0; count < 20; count++) await new Promise((resolve) => setImmediate(resolve));
+  };
   return {
     written,
     operator,
@@ -184,6 +187,23 @@ describe("runTrackerConsole", () => {
     type("groups f");
     await turn();
     assert.deepEqual(written.slice(-2), ["GROUP  OWNER  MEMBERS", "films  alice        2"]);
+  });
+
+  it("shows no part twice, and passes over parts of which nothing is left, however quickly more is typed", async () => {
+    const { type, written, turn, operator } = open();
+    const { accounts } = operator;
+    operator.accounts = (prefix, after = "", limit) => {
+      const part = accounts(prefix, after, limit);
+      // Of these names nothing is left.
+      return after >= "u03" && after < "u07" ? { ...part, items: [] } : part;
+    };
+    for (const line of ["accounts", "more", "more", "more"]) type(line);
+    await turn();
+    const shown = written.filter((line) => line.startsWith("u")).map((line) => line.slice(0, 4));
+    assert.deepEqual(shown, [...new Set(shown)]);
+    assert.equal(shown.length, 60);
+    assert.ok(!written.includes("No account matches."));
+    assert.equal(written.at(-1), "The list is at its end; accounts or groups starts a new one.");
   });
 
   it("removes an account or a group once that is confirmed, and says which tracker has not heard of it", async () => {

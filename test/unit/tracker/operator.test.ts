@@ -13,6 +13,8 @@ import { currentMember, membershipOf } from "../../../src/tracker/memberships.ts
 import { Notices } from "../../../src/tracker/notices.ts";
 import { Operator } from "../../../src/tracker/operator.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
+import { recordKey } from "../../../src/tracker/registry/registry.ts";
+import { standingLists } from "../../../src/tracker/standings.ts";
 import { holderId, metainfoFor, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
@@ -155,4 +157,31 @@ test("accounts and groups are listed a part at a time, by name", async (t) => {
   const all = await operator.groups("", undefined, 100);
   assert.deepEqual(all.items.map(({ ownerId, members }) => [ownerId, members]).at(-1), ["c", 1]);
   assert.equal(all.items.length, 5);
+});
+
+test("an account that was rejected by hundreds of groups, which ended since, is removed a few rows at a time", async (t) => {
+  const { here, operator, online } = place(t);
+  const { registry } = here;
+  const [alice, bob] = [await online("alice"), await online("bob")];
+  await here.group("films", alice, bob);
+  await here.write((writer) => {
+    for (let at = 0; at < 300; at++) {
+      const group = {
+        ownerAccountId: alice.accountId,
+        authorityCertificatePem: "",
+        authorityPrivateKeyPem: "",
+      };
+      const claimId = writer.makeClaim("group", `g${at}`, group);
+      const rejected = { state: "rejected", sinceMs: 1, membershipId: `m${at}` };
+      writer.put("membership", recordKey(claimId, bob.accountId, `m${at}`), rejected);
+      writer.endClaim("group", claimId);
+    }
+  });
+  const writes = t.mock.method(registry, "transact");
+  await operator.removeAccount("bob");
+  assert.deepEqual(registry.listed(standingLists.pairsOf(bob.accountId), { limit: 1 }), []);
+  for (const { result } of writes.mock.calls) {
+    const { records } = (await result) ?? assert.fail();
+    assert.ok(records.length <= 40, `${records.length} rows`);
+  }
 });

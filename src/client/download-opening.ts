@@ -40,7 +40,8 @@ export interface KnownPart {
 }
 
 export type Opened =
-  | { readonly kind: "there-already" }
+  /** The content is at the destination; `facts`: how the file was when it was hashed. */
+  | { readonly kind: "there-already"; readonly facts: FileFacts }
   | {
       readonly kind: "store";
       readonly store: PieceStore;
@@ -73,7 +74,8 @@ export function partPathOf(destinationPath: string): string {
 export async function openDownload(surroundings: Surroundings, download: DownloadToOpen): Promise<Opened> {
   const { metainfo, destinationPath, known } = download;
   await checkAuthority(surroundings, download);
-  if (await isThereAlready(surroundings, download)) return { kind: "there-already" };
+  const facts = await factsIfThere(surroundings, download);
+  if (facts !== undefined) return { kind: "there-already", facts };
   const partPath = partPathOf(destinationPath);
   const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
   const unnamedPath = isOwn ? undefined : unnamedPathOf(partPath, download.making());
@@ -110,18 +112,20 @@ async function checkAuthority(
   );
 }
 
-/** Whether the content is at the destination: from before, or from a crash between naming the file and noting it. */
-async function isThereAlready(
+/**
+ * How the file at the destination was when it was hashed, if it has the content: from before, or from a crash between naming the
+ * file and noting it.
+ */
+async function factsIfThere(
   surroundings: Surroundings,
   { metainfo, destinationPath }: DownloadToOpen,
-): Promise<boolean> {
+): Promise<FileFacts | undefined> {
   const present = await lookAt(destinationPath);
-  if (present === undefined) return false;
-  const isSame =
-    present.isFile() &&
-    present.size === metainfo.geometry.lengthBytes &&
-    (await hashFile(destinationPath, surroundings.storage)).sha1 === metainfo.sha1;
-  if (isSame) return true;
+  if (present === undefined) return undefined;
+  if (present.isFile() && present.size === metainfo.geometry.lengthBytes) {
+    const hashed = await hashFile(destinationPath, surroundings.storage);
+    if (hashed.sha1 === metainfo.sha1) return { lengthBytes: hashed.lengthBytes, mtimeMs: hashed.mtimeMs };
+  }
   throw new MiniTorrentError(
     "FILE_EXISTS",
     `${destinationPath} is there already, with other content; choose another destination.`,

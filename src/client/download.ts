@@ -154,7 +154,7 @@ export class Download {
         made: (part) => this.#record.made(part),
       });
       if (opened.kind === "there-already" && this.#isStill(opening)) {
-        await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo);
+        await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo, opened.facts);
       }
     } catch (error) {
       if (!this.#isStill(opening)) return;

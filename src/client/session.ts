@@ -145,7 +145,7 @@ export class Session {
       nowMs: () => performance.now(),
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,
-      wants: (peer) => this.#isUseful(active, peer) && this.#hasPlace(active),
+      wants: (peer) => this.#isUseful(active, peer) && this.#hasPlace(active, peer),
       obstacleTo: (peer) => this.#obstacleTo(active, peer),
       debtOf: (deviceId) => torrent.debtOf(deviceId),
       dial: (peer, signal) => this.#dial(active, peer, signal),
@@ -312,10 +312,10 @@ export class Session {
     return this.#credentialsOf(active) === undefined ? "no-certificate" : undefined;
   }
 
-  #hasPlace({ metainfo, connector }: ActiveTorrent): boolean {
+  #hasPlace({ metainfo, connector }: ActiveTorrent, { isSeed }: PeerAddress): boolean {
     const { infoHash } = metainfo;
     if (connector.connectedCount > 0 || this.#dialled.has(infoHash)) return this.#places.hasForMore;
-    const hasPlace = this.#places.hasForFirst(infoHash);
+    const hasPlace = this.#places.hasForFirst(infoHash, isSeed);
     if (!hasPlace) this.noPlace("out");
     return hasPlace;
   }

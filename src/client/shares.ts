@@ -129,9 +129,8 @@ export class Shares {
   }
 
   /** A file whose content is known to be that of the metainfo, wherever it lies and whatever it is called there. */
-  async shareAs(path: string, groupId: string, metainfo: Metainfo): Promise<void> {
-    const { size, mtimeMs } = await stat(path);
-    await this.#offer(groupId, metainfo, path, { lengthBytes: size, mtimeMs });
+  async shareAs(path: string, groupId: string, metainfo: Metainfo, found: FileFacts): Promise<void> {
+    await this.#offer(groupId, metainfo, path, found);
   }
 
   /** Returns whether the group had it already. */

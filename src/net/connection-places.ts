@@ -15,8 +15,8 @@ export class ConnectionPlaces {
   readonly #mostOfDirection: number;
   readonly #nowMs: () => number;
   readonly #taken = { in: 0, out: 0 };
-  /** Files that wait for a place, the longest first → when they asked last. */
-  readonly #waiting = new Map<string, number>();
+  /** Files that wait for a place, the longest first. */
+  readonly #waiting = new Map<string, { readonly askedMs: number; readonly isOfUse: boolean }>();
 
   constructor(most: number, nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -39,20 +39,25 @@ export class ConnectionPlaces {
     return this.#free("out") > Math.ceil(this.#mostOfDirection * SHARE_FOR_FIRST) + this.#waiting.size;
   }
 
-  /** Whether a file without a connection may dial; otherwise it waits, and whoever has waited longest is next. */
-  hasForFirst(file: string): boolean {
+  /**
+   * Whether a file without a connection may dial; otherwise it waits, and whoever has waited longest is next.
+   *
+   * @param isOfUse it is to dial somebody who has all of it: such files go first
+   */
+  hasForFirst(file: string, isOfUse: boolean): boolean {
     const nowMs = this.#nowMs();
     let ahead = 0;
-    for (const [other, askedMs] of this.#waiting) {
-      if (other === file) break;
-      if (nowMs - askedMs > WAITS_FOR_MS) this.#waiting.delete(other);
-      else ahead++;
+    let isBehind = false;
+    for (const [other, { askedMs, isOfUse: isOtherOfUse }] of this.#waiting) {
+      if (other === file) isBehind = true;
+      else if (nowMs - askedMs > WAITS_FOR_MS) this.#waiting.delete(other);
+      else if (isOtherOfUse === isOfUse ? !isBehind : isOtherOfUse) ahead++;
     }
     if (this.#free("out") > ahead) {
       this.#waiting.delete(file);
       return true;
     }
-    this.#waiting.set(file, nowMs);
+    this.#waiting.set(file, { askedMs: nowMs, isOfUse });
     return false;
   }
 

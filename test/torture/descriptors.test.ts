@@ -54,7 +54,7 @@ test("more files than the system lets a client open can be shared, and fetched f
   skip: withoutLimit,
   timeout: 3 * PATIENCE_MS,
 }, async () => {
-  const [descriptors, count] = IS_FULL ? [1_024, 1_100] : [100, 110];
+  const [descriptors, count] = IS_FULL ? [1_024, 1_100] : [80, 50];
   await using scene = await Scene.open(1);
   const [alice, bob] = [await limited(scene, "alice", descriptors), await scene.user("bob")];
   await scene.group("g", alice, { bob });
@@ -72,9 +72,9 @@ test("more downloads than the system lets a client open arrive", {
   skip: withoutLimit,
   timeout: 3 * PATIENCE_MS,
 }, async () => {
-  const [count, lengthBytes] = IS_FULL ? [80, 4 * KIB * KIB] : [60, 600 * KIB];
+  const [descriptors, count, lengthBytes] = IS_FULL ? [100, 80, 4 * KIB * KIB] : [80, 50, 600 * KIB];
   await using scene = await Scene.open(1);
-  const [alice, bob] = [await scene.user("alice"), await limited(scene, "bob", 100)];
+  const [alice, bob] = [await scene.user("alice"), await limited(scene, "bob", descriptors)];
   await scene.group("g", alice, { bob });
   const files = await share(scene, alice, count, lengthBytes);
   await alice.must("logout");
@@ -97,9 +97,9 @@ test("files whose peers have nothing do not keep the connections from those that
     await scene.user("dave"),
     await scene.user("carol"),
   ];
-  const bob = await limited(scene, "bob", 80);
+  const bob = await limited(scene, "bob", 70);
   await scene.group("g", alice, { bob, carol, dave });
-  const [withoutSeed, withSeed] = [40, 3];
+  const [withoutSeed, withSeed] = IS_FULL ? [60, 10] : [16, 1];
   await share(scene, alice, withoutSeed, 20 * KIB);
   await alice.must("logout");
   for (const client of [carol, bob]) {
@@ -108,7 +108,7 @@ test("files whose peers have nothing do not keep the connections from those that
   }
   // As many connections to carol, who has nothing, as there may be.
   const { reason } = await bob.event(({ event }) => event === "connections-taken", PATIENCE_MS);
-  assert.match(String(reason), /limit of 80 open files .*`ulimit -n 4096`/);
+  assert.match(String(reason), /limit of 70 open files .*`ulimit -n 4096`/);
   for (let i = 0; i < withSeed; i++) {
     const { path, sha1 } = scene.file("dave", `seed-${i}.bin`, 20 * KIB);
     await dave.must(`upload_file ${path} g`);

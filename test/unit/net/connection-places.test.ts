@@ -32,21 +32,32 @@ test("files take turns at the places to dial from: who has waited longest is nex
   let nowMs = 0;
   const places = new ConnectionPlaces(4, () => nowMs);
   for (const file of ["a", "b", "c"]) {
-    assert.equal(places.hasForFirst(file), true);
+    assert.equal(places.hasForFirst(file, true), true);
     assert.equal(places.take("out"), true);
   }
-  assert.equal(places.hasForFirst("d"), false);
-  assert.equal(places.hasForFirst("e"), false);
+  assert.equal(places.hasForFirst("d", true), false);
+  assert.equal(places.hasForFirst("e", true), false);
   assert.equal(places.waitingCount, 2);
   places.give("out");
-  assert.equal(places.hasForFirst("e"), false);
-  assert.equal(places.hasForFirst("d"), true);
+  assert.equal(places.hasForFirst("e", true), false);
+  assert.equal(places.hasForFirst("d", true), true);
   places.take("out");
   places.give("out");
   // Whoever does not ask any more is not waited for.
-  assert.equal(places.hasForFirst("f"), false);
+  assert.equal(places.hasForFirst("f", true), false);
   nowMs += 3_001;
-  assert.equal(places.hasForFirst("f"), true);
+  assert.equal(places.hasForFirst("f", true), true);
+});
+
+test("files that are to dial somebody who has all of it go first", () => {
+  const places = new ConnectionPlaces(4, () => 0);
+  for (let i = 0; i < 3; i++) places.take("out");
+  assert.equal(places.hasForFirst("a", false), false);
+  assert.equal(places.hasForFirst("b", true), false);
+  places.give("out");
+  assert.equal(places.hasForFirst("a", false), false);
+  assert.equal(places.hasForFirst("b", true), true);
+  assert.equal(places.hasForFirst("a", false), true);
 });
 
 test("a file that has a connection dials one more only while there are places left for the others", () => {
@@ -57,5 +68,5 @@ test("a file that has a connection dials one more only while there are places le
     count++;
   }
   assert.equal(count, 9);
-  assert.equal(places.hasForFirst("a"), true);
+  assert.equal(places.hasForFirst("a", true), true);
 });

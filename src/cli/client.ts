@@ -7,6 +7,7 @@ import { type Address, formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { Client } from "../client/client.ts";
 import { isLoopback } from "../client/reachability.ts";
+import { soon } from "../net/timers.ts";
 import {
   CLIENT_USAGE,
   type ClientArguments,
@@ -169,9 +170,10 @@ function writerByTurn(write: (text: string) => void): (line: string) => void {
   return (line) => {
     lines.push(line, "\n");
     if (lines.length > 2) return;
-    setImmediate(() => {
-      write(lines.join(""));
+    soon("writing lines", () => {
+      const text = lines.join("");
       lines = [];
+      write(text);
     });
   };
 }

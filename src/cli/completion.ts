@@ -1,6 +1,8 @@
 // What Tab offers: commands, groups, people, files, downloads and paths, by the kind of the argument that is being typed.
+
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { later } from "../net/timers.ts";
 import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
 import { expandHome, quoteText, splitLine } from "./command-line.ts";
 import { harmless } from "./display-text.ts";
@@ -41,7 +43,7 @@ export async function completeLine(
 async function inTime(candidates: Promise<readonly Candidate[]>): Promise<readonly Candidate[]> {
   const patience = new AbortController();
   const late = new Promise<readonly Candidate[]>((resolve) => {
-    const timer = setTimeout(resolve, PATIENCE_MS, []);
+    const timer = later("completion", PATIENCE_MS, () => resolve([]));
     patience.signal.addEventListener("abort", () => clearTimeout(timer));
   });
   try {

@@ -2,8 +2,10 @@
 // pipe that nobody reads, lines are dropped, and their number is logged as soon as a write succeeds again. pino's own
 // destination (sonic-boom) is unsuitable: in synchronous mode it throws, and in asynchronous mode it waits for a full disk
 // forever at process exit.
+
 import { closeSync, fstatSync, mkdirSync, openSync, renameSync, write, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { later } from "../net/timers.ts";
 
 /** Most bytes of lines that wait for the current write; further lines are dropped. */
 const MAX_WAITING_BYTES = 1024 * 1024;
@@ -113,10 +115,10 @@ export class LogStream {
 
   #failed(lineCount: number, error: unknown): void {
     this.#lose(lineCount, error instanceof Error ? error.message : String(error));
-    this.#pause = setTimeout(() => {
+    this.#pause = later("writing the log", PAUSE_MS, () => {
       this.#pause = undefined;
       this.#writeNext();
-    }, PAUSE_MS).unref();
+    }).unref();
   }
 
   #lose(lineCount: number, reason: string): void {

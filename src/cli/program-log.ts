@@ -1,7 +1,9 @@
 // The log of a tracker or a client: pino's JSON lines, to a stream that may fail (log-stream.ts). A sentence that comes again
 // and again is counted, not written each time: most are caused by strangers, who must not fill a disk with them.
+
 import { type Logger, type LoggerOptions, pino } from "pino";
 import { MiniTorrentError } from "../api/errors.ts";
+import { later } from "../net/timers.ts";
 
 /** A sentence is written so many times in an interval; the others of it are counted, and the count is written at its end. */
 const MOST_IN_INTERVAL = 5;
@@ -38,7 +40,7 @@ export function programLog({
     sentences.clear();
   };
   const logMethod: NonNullable<LoggerOptions["hooks"]>["logMethod"] = function (args, method) {
-    if (!isCounting) setTimeout(endInterval, intervalMs).unref();
+    if (!isCounting) later("counting log lines", intervalMs, endInterval).unref();
     isCounting = true;
     const { sentence, tracker } = partsOf(args);
     const place = tracker === undefined ? sentence : `${sentence} ${tracker}`;

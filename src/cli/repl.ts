@@ -1,8 +1,10 @@
 // The terminal mode: a prompt, history, completion, live progress, notices between the lines, passwords without echo.
 // What is typed while a command runs waits for its turn. Painting is done by screen.ts.
+
 import type { Interface } from "node:readline";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { HashProgress } from "../client/status.ts";
+import { every } from "../net/timers.ts";
 import type { ClientCommands } from "./command.ts";
 import { saysNothing } from "./command-line.ts";
 import { commands } from "./commands.ts";
@@ -73,7 +75,7 @@ export class Repl {
     };
     input.on("keypress", disarm);
     signal.addEventListener("abort", end);
-    const live = setInterval(() => this.#refreshLive(), LIVE_PERIOD_MS);
+    const live = every("drawing progress", LIVE_PERIOD_MS, () => this.#refreshLive());
     try {
       this.#screen.print([
         `Peers reach this client at ${this.#client.status().listeningOn}. help lists the commands.`,

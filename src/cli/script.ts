@@ -1,8 +1,10 @@
 // The pipe mode: commands strictly one after the other, answers to stdout, trouble to stderr, and an exit code. With
 // --json an object a line for each answer and each event, and nothing else on stdout. Never shows a password.
+
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { FileId } from "../client/file-key.ts";
 import type { ClientEvent, DownloadStatus, HashProgress } from "../client/status.ts";
+import { every } from "../net/timers.ts";
 import type { ClientCommands, Command } from "./command.ts";
 import { saysNothing } from "./command-line.ts";
 import { commands } from "./commands.ts";
@@ -248,9 +250,10 @@ class Script {
   }
 
   #beginProgress(): NodeJS.Timeout | undefined {
-    if (this.#options.isJson) return setInterval(() => this.#sayProgressEvents(), PROGRESS_EVENT_PERIOD_MS);
+    if (this.#options.isJson)
+      return every("progress events", PROGRESS_EVENT_PERIOD_MS, () => this.#sayProgressEvents());
     return this.#options.showsProgress
-      ? setInterval(() => this.#sayProgress(), PROGRESS_PERIOD_MS)
+      ? every("saying progress", PROGRESS_PERIOD_MS, () => this.#sayProgress())
       : undefined;
   }
 

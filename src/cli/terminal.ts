@@ -1,7 +1,9 @@
 // What both programs need of a terminal: whether there is one, whether it shows colours, and a line editor that hears its keys
 // again after Ctrl-Z and fg.
+
 import { createInterface, type Interface } from "node:readline";
 import { styleText } from "node:util";
+import { soon } from "../net/timers.ts";
 import type { Completion } from "./completion.ts";
 import type { Screen } from "./screen.ts";
 
@@ -56,7 +58,7 @@ export function editAfterStop(input: NodeJS.ReadableStream, editor: Interface, s
   };
   let isEnded = false;
   const continued = (): void =>
-    void setImmediate(() => {
+    void soon("redrawing the prompt", () => {
       if (!isEnded) takeUp();
     });
   process.on("SIGCONT", continued);

@@ -138,10 +138,11 @@ export class ApiChannel {
     const waitMs = Math.max(LEAST_TOLD_WAIT_MS, told.retryAfterMs) * (1 + WAIT_SPREAD * Math.random());
     if (call.waitedMs + waitMs > LONGEST_WAIT_IN_ALL_MS) return false;
     call.waitedMs += waitMs;
-    const timer = setTimeout(() => {
+    const sayAgain = (): void => {
       this.#waiting.delete(id);
       this.#say(call.message);
-    }, waitMs);
+    };
+    const timer = setTimeout(this.#guard("sending", sayAgain), waitMs);
     this.#waiting.set(id, timer);
     return true;
   }

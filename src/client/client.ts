@@ -31,6 +31,7 @@ import {
   descriptorLimit,
   divideDescriptors,
 } from "../net/descriptors.ts";
+import { onTimerFault } from "../net/timers.ts";
 import { createStorageResources, type StorageResources } from "../storage/storage-resources.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
@@ -86,6 +87,7 @@ export class Client {
   readonly #bandwidth: Bandwidth;
   readonly #login: Login;
   readonly #link: TrackerLink;
+  readonly #endFaults: () => void;
   readonly #ownAddresses: OwnAddresses;
 
   /**
@@ -148,6 +150,9 @@ export class Client {
     storage: StorageResources,
   ) {
     const { log, onEvent, dataDir, trackers } = options;
+    this.#endFaults = onTimerFault((error, where) =>
+      log.error({ err: error, where }, "work by the clock failed"),
+    );
     this.#options = options;
     this.#session = session;
     this.#bandwidth = bandwidth;
@@ -504,6 +509,7 @@ export class Client {
 
   /** Saves what a restart needs, closes everything. Who is logged in is logged out only by `logout`. */
   async close(): Promise<void> {
+    this.#endFaults();
     this.#ownAddresses.close();
     if (this.#login.account !== undefined) await this.#login.end();
     await this.#link.close();

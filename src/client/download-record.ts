@@ -1,10 +1,12 @@
 // What the profile knows of one download: which pieces are verified, and how the part file was when that was noted.
 // While the torrent runs it is noted in strides; the part file's facts say at the next start whether it still holds.
+
 import { randomBytes } from "node:crypto";
 import { rm, stat } from "node:fs/promises";
 import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { later } from "../net/timers.ts";
 import { partLost } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf } from "../storage/file-facts.ts";
 import { movePart } from "../storage/part-file.ts";
@@ -116,10 +118,10 @@ export class DownloadRecord {
    * @param onTrouble the part file is not what it was: what is written to it will never be seen again
    */
   saveSoon(store: PieceStore, onTrouble: (error: MiniTorrentError) => void): void {
-    this.#saving ??= setTimeout(() => {
+    this.#saving ??= later("noting what was verified", SAVE_DELAY_MS, () => {
       this.#saving = undefined;
       this.save(store).catch((error: unknown) => onTrouble(asMiniTorrentError(error)));
-    }, SAVE_DELAY_MS);
+    });
   }
 
   stopSaving(): void {

@@ -1,11 +1,13 @@
 // One download from its first request to its last check: opens or resumes the part file, joins the swarm, saves what
 // is verified, checks the whole and gives the file its name. Its states are a union (download-state.ts); each transition
 // is a method here.
+
 import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../api/schemas.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { later } from "../net/timers.ts";
 import { fileChanged } from "../storage/disk-errors.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
@@ -377,6 +379,11 @@ export class Download {
           });
         }
         return;
+      case "tick-failed":
+        if (this.#state.status === "running")
+          this.#behind("stopping a download", this.#pauseFor(event.error));
+        else this.#behind("ending a share", this.#shares.failed(this.#id(), event.error));
+        return;
       case "storage-failed":
         this.#behind("pausing a download", this.#pauseFor(event.error));
         return;
@@ -503,7 +510,7 @@ export class Download {
   #stopFor(error: MiniTorrentError, isAnswered = false): void {
     const retryInMs = this.#trouble.retryInMs(error);
     if (retryInMs !== undefined) {
-      const timer = setTimeout(() => this.#behind("trying a download again", this.#retry(error)), retryInMs);
+      const timer = later("trying a download again", retryInMs, () => this.#retry(error));
       const reason = `${error.message} It continues by itself when it can.`;
       this.#become({ status: "paused", reason, retry: { timer, atMs: Date.now() + retryInMs } });
       if (this.#trouble.isNews(error) && !isAnswered)

@@ -1,5 +1,6 @@
 // The logged-in user's state: the profile, the groups, shares and downloads, and events from trackers. A login outlives its
 // tracker: it continues at the next one.
+
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import { type ZodType, z } from "zod";
@@ -13,6 +14,7 @@ import {
   type WriteAttempt,
 } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
+import { later } from "../net/timers.ts";
 import type { StorageResources } from "../storage/storage-resources.ts";
 import { Announcer, type ListenPlace } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
@@ -358,13 +360,13 @@ export class Login {
   /** Thousands of clients may get this event at once: each asks after a random delay, once for all events until then. */
   #lookAgainSoon(): void {
     if (this.#lookingAgain !== undefined) return;
-    this.#lookingAgain = setTimeout(() => {
+    this.#lookingAgain = later("looking again", Math.random() * LOOK_AGAIN_WITHIN_MS, () => {
       this.#lookingAgain = undefined;
       if (this.#state.status !== "logged-in") return;
       const { log } = this.#options;
       behind(log, "announcing again", this.#announcer.announceAgain(this.#listenPlace()));
       this.connected();
-    }, Math.random() * LOOK_AGAIN_WITHIN_MS).unref();
+    }).unref();
   }
 
   /** The user is no longer in the group, and no event said how that came: the tracker knows whether the group still exists. */

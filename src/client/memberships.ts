@@ -1,6 +1,7 @@
 // The certificates that this device holds for its groups: fetched when first needed, renewed at half time, given up
 // when the membership ends; and which other memberships are revoked. Peers are checked against this state. A new
 // connection to a tracker needs no new certificates: the client asks only for new revocations.
+
 import type { Logger } from "pino";
 import { asMiniTorrentError } from "../api/errors.ts";
 import {
@@ -11,6 +12,7 @@ import {
   revocationSchema,
 } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
+import { later } from "../net/timers.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
 import { behind } from "./behind.ts";
 import type { GroupAuthorities } from "./group-authorities.ts";
@@ -193,10 +195,7 @@ export class Memberships {
   }
 
   #renewIn(groupId: string, delayMs: number): NodeJS.Timeout {
-    return setTimeout(
-      () => behind(this.#log, "renewing a certificate", this.#renew(groupId)),
-      Math.max(delayMs, 1_000),
-    ).unref();
+    return later("renewing a certificate", Math.max(delayMs, 1_000), () => this.#renew(groupId)).unref();
   }
 
   async #renew(groupId: string): Promise<void> {

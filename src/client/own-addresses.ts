@@ -1,7 +1,9 @@
 // Watches which addresses this machine has: a connection from one that is gone is dead, though TCP would try for minutes, and
 // what could not be reached may be reachable from a new one.
+
 import { type NetworkInterfaceInfo, networkInterfaces } from "node:os";
 import { canonicalHost } from "../api/addresses.ts";
+import { every } from "../net/timers.ts";
 
 /** Reading them takes some 50 µs. */
 const INTERVAL_MS = 1_000;
@@ -30,7 +32,7 @@ export class OwnAddresses {
     this.#onChange = onChange;
     this.#read = read;
     this.#known = read();
-    this.#timer = setInterval(() => this.look(), INTERVAL_MS).unref();
+    this.#timer = every("looking at this machine's addresses", INTERVAL_MS, () => this.look()).unref();
   }
 
   /** Compares; called by itself every second. */

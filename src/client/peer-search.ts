@@ -1,9 +1,11 @@
 // Asks the tracker who has a file: when a download begins, when a tracker is found again, and from time to time, as a
 // BitTorrent client announces again (BEP 3, `interval`). What trackers tell unasked comes first; this makes up for what
 // was never told, such as peers of a file that the tracker itself had not heard of yet.
+
 import type { Logger } from "pino";
 import { z } from "zod";
 import { type PeerAddress, peerAddressSchema } from "../api/schemas.ts";
+import { later } from "../net/timers.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** First pause before asking again with no connection, or few in a large swarm; each later pause is twice as long. */
@@ -90,6 +92,6 @@ export class PeerSearch {
     const pauseMs = hasFew ? this.#pauseMs : LONGEST_PAUSE_MS;
     this.#pauseMs = hasFew ? Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
     this.#nextAtMs = this.#options.nowMs() + pauseMs;
-    this.#timer = setTimeout(() => void this.look(), pauseMs);
+    this.#timer = later("looking for peers", pauseMs, () => this.look());
   }
 }

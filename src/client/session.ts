@@ -3,12 +3,13 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
-import { MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { PeerAddress } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import { ConnectionPlaces, type Direction } from "../net/connection-places.ts";
+import { every, forEachGuarded, reportFault } from "../net/timers.ts";
 import { type PieceStorage, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
 import { dial } from "../transport/dialer.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
@@ -24,6 +25,8 @@ import type { AddressChange } from "./own-addresses.ts";
 const TICK_MS = 100;
 /** Torrents in which nothing happens are looked at once in so many ticks: somebody may share thousands that nobody asks for. */
 const TICKS_PER_ROUND = 10;
+/** Ticks in a row that may fail before a torrent is given up: a second. */
+const MOST_FAILED_TICKS = 10;
 /**
  * When there are no places for connections, those over which nothing flows are closed for others: files whose peers have nothing
  * must not keep the rest from theirs for good. A connection is given this long to be of use; what flows pauses for less.
@@ -38,6 +41,11 @@ export interface ActiveTorrent {
   readonly metainfo: Metainfo;
   readonly torrent: Torrent;
   readonly connector: Connector<PeerSocket>;
+}
+
+interface Running extends ActiveTorrent {
+  readonly onEvent: (event: TorrentEvent) => void;
+  failedTicks: number;
 }
 
 export interface SessionOptions {
@@ -57,9 +65,9 @@ export interface SessionOptions {
 
 export class Session {
   readonly #options: SessionOptions;
-  readonly #active = new Map<string, ActiveTorrent>();
+  readonly #active = new Map<string, Running>();
   /** Those in which something happens. */
-  readonly #awake = new Set<ActiveTorrent>();
+  readonly #awake = new Set<Running>();
   /** Where the round of all the others is. */
   #round = this.#active.values();
   readonly #peerId: Uint8Array;
@@ -81,7 +89,7 @@ export class Session {
     this.#peerId = peerId;
     this.#options = options;
     this.#listener = listener;
-    this.#ticking = setInterval(() => this.#tick(), TICK_MS);
+    this.#ticking = every("the tick of torrents", TICK_MS, () => this.#tick());
   }
 
   /** @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE */
@@ -151,7 +159,7 @@ export class Session {
       dial: (peer, signal) => this.#dial(active, peer, signal),
       onDialled: (socket) => this.connected(socket),
     });
-    const active: ActiveTorrent = { groupId, metainfo, torrent, connector };
+    const active: Running = { onEvent: parts.onEvent, failedTicks: 0, groupId, metainfo, torrent, connector };
     this.#active.set(metainfo.infoHash, active);
     this.#awake.add(active);
     return active;
@@ -182,7 +190,7 @@ export class Session {
 
   /** Storage has memory again: torrents that waited for it go on. */
   roomAvailable(): void {
-    for (const { torrent } of this.#active.values()) torrent.roomAvailable();
+    forEachGuarded("going on with memory", this.#active.values(), ({ torrent }) => torrent.roomAvailable());
   }
 
   peerOnline(infoHash: string, peer: PeerAddress): void {
@@ -342,13 +350,8 @@ export class Session {
   }
 
   #tick(): void {
-    this.#options.bandwidth.tick();
-    for (const active of this.#awake) {
-      const { torrent, connector } = active;
-      if (torrent.isIdle) this.#awake.delete(active);
-      else torrent.tick();
-      connector.tick();
-    }
+    forEachGuarded("the tick of limits", [this.#options.bandwidth], (bandwidth) => bandwidth.tick());
+    for (const active of this.#awake) this.#tickOf(active);
     for (let left = Math.ceil(this.#active.size / TICKS_PER_ROUND); left > 0; left--) {
       const { value: active } = this.#round.next();
       if (active === undefined) {
@@ -356,8 +359,25 @@ export class Session {
         return;
       }
       if (this.#awake.has(active)) continue;
-      active.connector.tick();
+      forEachGuarded("the tick of a connector", [active.connector], (connector) => connector.tick());
       if (!active.torrent.isIdle) this.#awake.add(active);
+    }
+  }
+
+  /** A torrent whose tick fails stops no other; one whose tick keeps failing is given up, and its owner is told. */
+  #tickOf(active: Running): void {
+    const { torrent, connector } = active;
+    try {
+      if (torrent.isIdle) this.#awake.delete(active);
+      else torrent.tick();
+      connector.tick();
+      active.failedTicks = 0;
+    } catch (error) {
+      reportFault(error, "the tick of a torrent");
+      if (++active.failedTicks !== MOST_FAILED_TICKS) return;
+      forEachGuarded("giving up a torrent", [asMiniTorrentError(error)], (failure) =>
+        active.onEvent({ type: "tick-failed", error: failure }),
+      );
     }
   }
 }

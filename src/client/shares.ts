@@ -501,7 +501,8 @@ export class Shares {
         have: Bitfield.full(metainfo.geometry.pieceCount),
         storage: store,
         onEvent: (event) => {
-          if (event.type === "read-failed") this.#behind("ending a share", this.failed(stored, event.error));
+          if (event.type === "read-failed" || event.type === "tick-failed")
+            this.#behind("ending a share", this.failed(stored, event.error));
           if (event.type === "peer-left") this.peerLeft(stored, event);
           if (event.type !== "held-by-others") return;
           onEvent({ type: event.type, groupId, fileName, uploadedBytes: event.uploadedBytes });

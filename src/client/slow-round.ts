@@ -1,10 +1,12 @@
 // Looks at one thing after the other, forever: each look some time after the one before, so that many things cost no more than
 // few, and a whole round takes the longer.
 
+import { later } from "../net/timers.ts";
+
 export interface SlowRoundOptions<T> {
   /** What there is, in an order that lasts while some are added and removed. */
   readonly all: () => Iterable<T>;
-  /** Never rejects. The next look waits for this one. */
+  /** The next look waits for this one; a failure is reported, and ends nothing. */
   readonly look: (one: T) => Promise<void>;
   readonly pauseMs: number;
   /** The same one is not looked at again sooner. */
@@ -30,22 +32,24 @@ export class SlowRound<T> {
   }
 
   #lookIn(ms: number): void {
-    this.#timer = setTimeout(() => void this.#look(), ms).unref();
+    this.#timer = later("a look in a slow round", ms, () => this.#look()).unref();
   }
 
   async #look(): Promise<void> {
     const { all, look, pauseMs, leastRoundMs } = this.#options;
     const timer = this.#timer;
-    const next = this.#round.next();
-    if (next.done) {
-      this.#round = all()[Symbol.iterator]();
-      const leftMs = this.#begunMs + leastRoundMs - performance.now();
-      this.#begunMs = performance.now() + Math.max(0, leftMs);
-      this.#lookIn(Math.max(pauseMs, leftMs));
-      return;
+    let nextInMs = pauseMs;
+    try {
+      const next = this.#round.next();
+      if (next.done) {
+        const leftMs = this.#begunMs + leastRoundMs - performance.now();
+        this.#begunMs = performance.now() + Math.max(0, leftMs);
+        nextInMs = Math.max(pauseMs, leftMs);
+        this.#round = all()[Symbol.iterator]();
+      } else await look(next.value);
+    } finally {
+      // Unless it was closed meanwhile.
+      if (this.#timer === timer) this.#lookIn(nextInMs);
     }
-    await look(next.value);
-    // Unless it was closed meanwhile.
-    if (this.#timer === timer) this.#lookIn(pauseMs);
   }
 }

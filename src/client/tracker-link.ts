@@ -1,5 +1,6 @@
 // The client's line to the trackers: connected to one of them, at the next one as soon as that one is gone, and a
 // command that was in flight is tried again there once. It knows nothing of what is said over it.
+
 import { setTimeout as pause } from "node:timers/promises";
 import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
@@ -10,6 +11,7 @@ import { trackerKeysSchema } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
 import { dialProblem } from "../net/address-errors.ts";
+import { later } from "../net/timers.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import { behind } from "./behind.ts";
 import type { AddressChange } from "./own-addresses.ts";
@@ -317,7 +319,9 @@ export class TrackerLink {
 
   async #prepare(connection: Connection): Promise<void> {
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(unreachable("not prepared in time")), PREPARATION_TIMEOUT_MS);
+    const timer = later("preparing a connection", PREPARATION_TIMEOUT_MS, () =>
+      reject(unreachable("not prepared in time")),
+    );
     try {
       const { api, localHost } = connection.socket;
       await Promise.race([this.#options.prepare(api, () => this.#lose(connection), localHost), late]);

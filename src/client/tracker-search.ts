@@ -2,6 +2,7 @@
 // taken. Who was dialled and says nothing is not given up for that: a tracker to which thousands come at once answers
 // each in its turn, and whoever dials anew begins at the end of the queue. It opens sockets through `open`, and knows
 // nothing of what is said over them.
+import { later } from "../net/timers.ts";
 import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS, PATIENCE_MS, STAGGER_MS, WAITING_FACTOR } from "./tracker-pace.ts";
 
 export interface TrackerSearchOptions<S> {
@@ -106,7 +107,7 @@ function sleepUntil(milliseconds: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener("abort", wake);
       resolve();
     };
-    const timer = setTimeout(wake, milliseconds);
+    const timer = later("a search for trackers", milliseconds, wake);
     signal.addEventListener("abort", wake);
   });
 }

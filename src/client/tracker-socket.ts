@@ -1,5 +1,6 @@
 // One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
 // that is pinned before anything is said. api-channel.ts speaks over it. It does not reconnect: tracker-link.ts does.
+
 import type { IncomingMessage } from "node:http";
 import type { TcpNetConnectOpts } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
@@ -11,6 +12,7 @@ import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
 import { type DeviceIdentity, fingerprintOf, TLS_SIGNATURES } from "../identity/certificates.ts";
 import { dialProblem } from "../net/address-errors.ts";
 import { guardOf } from "../net/connection-guard.ts";
+import { later } from "../net/timers.ts";
 import { ApiChannel, type TrackerApi } from "./api-channel.ts";
 import type { DialPlan } from "./reachability.ts";
 import { HEARTBEAT_ASKED_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "./tracker-pace.ts";
@@ -104,23 +106,27 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       const quietMs = performance.now() - heardMs;
       const askAfterMs = channel.isAsked ? HEARTBEAT_ASKED_MS : HEARTBEAT_IDLE_MS;
       if (quietMs < askAfterMs - TIMER_SLACK_MS) {
-        silence = setTimeout(look, Math.min(HEARTBEAT_ASKED_MS, askAfterMs - quietMs));
+        silence = later(
+          "the heartbeat of a tracker",
+          Math.min(HEARTBEAT_ASKED_MS, askAfterMs - quietMs),
+          look,
+        );
         return;
       }
       socket.send("PING");
       const askedMs = performance.now();
-      silence = setTimeout(() => {
+      silence = later("the heartbeat of a tracker", HEARTBEAT_TIMEOUT_MS, () => {
         // A process that was held up itself has yet to read what came meanwhile: that is done before this.
         const end = () => {
           if (heardMs < askedMs) fail(new Error("it fell silent"));
         };
         setImmediate(guard("heartbeat", end));
-      }, HEARTBEAT_TIMEOUT_MS);
+      });
     });
     const heard = () => {
       heardMs = performance.now();
       clearTimeout(silence);
-      silence = setTimeout(look, HEARTBEAT_ASKED_MS);
+      silence = later("the heartbeat of a tracker", HEARTBEAT_ASKED_MS, look);
     };
     let time: TrackerTime | undefined;
     const upgraded = ({ headers }: IncomingMessage): void => {

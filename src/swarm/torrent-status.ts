@@ -33,6 +33,8 @@ export type TorrentEvent =
   | { readonly type: "peer-left"; readonly userId: string; readonly farewell: Farewell }
   /** Storage could not keep a piece: nothing more is asked for. */
   | { readonly type: "storage-failed"; readonly error: MiniTorrentError }
+  /** The torrent's tick keeps failing: a bug, and nothing more can be expected of it. */
+  | { readonly type: "tick-failed"; readonly error: MiniTorrentError }
   /** A piece that somebody asked for could not be read. */
   | { readonly type: "read-failed"; readonly pieceIndex: number; readonly error: MiniTorrentError };
 

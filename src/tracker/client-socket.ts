@@ -155,6 +155,10 @@ export class ClientSocket {
 
   /** While reading is paused, a client can show that it is alive only by taking data. */
   beat(): void {
+    this.#guard("heartbeat", () => this.#noteBeat())();
+  }
+
+  #noteBeat(): void {
     if (this.#pausedSinceMs === undefined) return;
     const isBusy = this.#socket.bufferedAmount <= LOW_MARK_BYTES;
     if (isBusy || performance.now() - this.#pausedSinceMs < STALLED_MS) this.#around.onHeard(this);

@@ -1,6 +1,8 @@
 // All clients' WebSockets at a tracker (client-socket.ts), with their shared heartbeat, memory budget and shutdown.
+
 import { type WebSocket, WebSocketServer } from "ws";
 import { MAX_API_MESSAGE_BYTES } from "../api/file-limits.ts";
+import { every, later } from "../net/timers.ts";
 import { ByteBudget, type ByteBudgetLimits } from "./byte-budget.ts";
 import { type Arrival, ClientSocket, type ClientSurroundings } from "./client-socket.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -75,7 +77,7 @@ export class ClientSockets {
       mayHaveHeldUp: (openedMs) => this.#standstill.mayHaveHeldUp(openedMs),
       onHeard: (client) => this.#heartbeat.heard(client),
     };
-    this.#beating = setInterval(() => this.#beat(), BEAT_MS).unref();
+    this.#beating = every("the heartbeat of clients", BEAT_MS, () => this.#beat()).unref();
   }
 
   get count(): number {
@@ -107,7 +109,7 @@ export class ClientSockets {
   turnAway(reason: string): void {
     for (const client of this.webSockets.clients) {
       client.close(CLOSE_TRY_AGAIN_LATER, reason);
-      setTimeout(() => client.terminate(), CLOSE_TIMEOUT_MS).unref();
+      later("ending a connection", CLOSE_TIMEOUT_MS, () => client.terminate()).unref();
     }
   }
 

@@ -45,7 +45,7 @@ export interface CollectorOptions {
   readonly nowMs: () => number;
   /** A clock that never jumps, milliseconds. */
   readonly uptimeMs: () => number;
-  readonly setTimer: (delayMs: number, callback: () => void) => () => void;
+  readonly setTimer: (delayMs: number, callback: () => unknown) => () => void;
   readonly log: Logger;
   /** COLLECT_AFTER_MS, unless a test says otherwise. */
   readonly collectAfterMs?: number;
@@ -109,7 +109,9 @@ export class Collector {
   #later(delayMs: number): void {
     if (this.#isClosed) return;
     this.#cancelTimer = this.#options.setTimer(delayMs, () => {
-      void this.step().then((isRoundOver) => this.#later(isRoundOver ? ROUND_INTERVAL_MS : STEP_INTERVAL_MS));
+      return this.step().then((isRoundOver) =>
+        this.#later(isRoundOver ? ROUND_INTERVAL_MS : STEP_INTERVAL_MS),
+      );
     });
   }
 

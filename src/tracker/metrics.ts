@@ -25,6 +25,10 @@ export class Metrics {
     "minitorrent_tracker_connection_faults_total",
     "Connections closed because one of their handlers failed",
   );
+  readonly #timerFaults = this.#counter(
+    "minitorrent_tracker_timer_faults_total",
+    "Work by the clock, or that nobody waits for, that failed",
+  );
 
   constructor(sources: MetricSources) {
     this.#gauge("minitorrent_tracker_clients_connected", "Clients connected", sources.clientsConnected);
@@ -72,6 +76,10 @@ export class Metrics {
 
   handlerFailed(): void {
     this.#handlerFaults.inc();
+  }
+
+  timerFailed(): void {
+    this.#timerFaults.inc();
   }
 
   eventPushed(): void {

@@ -256,7 +256,7 @@ export class Notices {
     event: TrackerEvent,
     except?: string,
   ): void {
-    void this.#slices.run(
+    this.#slices.runBehind(
       groupClaimId,
       this.#toEach(groupClaimId, told, (accountId) => {
         if (accountId !== except) this.#connections.tell(accountId, event);
@@ -330,7 +330,7 @@ export class Notices {
       if (accountId === owner) return;
       tell(accountId, { type: "membership-ended", groupId: name, how: "group-ended" });
     });
-    void this.#slices.run(claimId, steps);
+    this.#slices.runBehind(claimId, steps);
   }
 
   /**

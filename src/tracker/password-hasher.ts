@@ -1,9 +1,11 @@
 // Hashes passwords in dedicated worker threads behind a bounded queue that is fair between network addresses, and between
 // accounts of one address. A flood delays only passwords from the same address. A thread that dies is replaced.
+
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { networkOf } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
+import { later } from "../net/timers.ts";
 import { FairQueue } from "./fair-queue.ts";
 import type { PasswordAnswer, PasswordJob, PasswordWorkerReady } from "./password-worker.ts";
 
@@ -117,9 +119,9 @@ export class PasswordHasher {
     const { purpose, address, userId, isGone = () => false } = caller;
     return new Promise((resolve, reject) => {
       const path = [purpose, networkOf(address), userId];
-      const deadline = setTimeout(() => {
+      const deadline = later("refusing a password that waited", this.#longestWaitMs, () => {
         if (this.#waiting.remove(path, pending)) this.#refuse(pending);
-      }, this.#longestWaitMs);
+      });
       const pending: PendingPassword = { job, path, isGone, resolve, reject, deadline };
       if (this.#isClosed) {
         this.#refuse(pending);

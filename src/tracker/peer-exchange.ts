@@ -1,7 +1,9 @@
 // Decides who learns of which peer: a client that announced a torrent learns only of other members' clients that announced
 // it too. Membership is looked up for each question, so it ends everywhere at once. In a small swarm every client learns of
 // every other; in a large one each learns of a sample, as with BitTorrent's trackers (BEP 3).
+
 import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
+import { forEachGuarded } from "../net/timers.ts";
 import type { Connection, Connections } from "./connection.ts";
 import type { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
@@ -143,12 +145,9 @@ export class PeerExchange {
   #tellSeeds(): void {
     this.#cancelTelling?.();
     this.#cancelTelling = undefined;
-    let left = UNTOLD_PER_TURN;
-    for (const [key, untold] of this.#untold) {
-      if (left-- === 0) break;
-      this.#untold.delete(key);
-      this.#tellSeedsOf(untold);
-    }
+    const now = [...this.#untold].slice(0, UNTOLD_PER_TURN);
+    for (const [key] of now) this.#untold.delete(key);
+    forEachGuarded("telling seeds of a peer", now, ([, untold]) => this.#tellSeedsOf(untold));
     if (this.#untold.size > 0) this.#cancelTelling = this.#setTimer(0, () => this.#tellSeeds());
   }
 

@@ -219,7 +219,7 @@ export class Presence implements SoftState {
     const waiting = this.#waitingFor.get(infoHash);
     if (waiting === undefined) return;
     const promote = this.#promoteSteps([...waiting].map((client) => ({ client, infoHash })));
-    void this.#slices.run(`torrent ${infoHash}`, promote);
+    this.#slices.runBehind(`torrent ${infoHash}`, promote);
   }
 
   /** Memberships may have begun. */
@@ -230,7 +230,7 @@ export class Presence implements SoftState {
     this.#later("recheck", RECHECK_MS, () => {
       const accounts = [...this.#toRecheck];
       this.#toRecheck.clear();
-      void this.#slices.run("recheck", this.#recheckSteps(accounts));
+      this.#slices.runBehind("recheck", this.#recheckSteps(accounts));
     });
   }
 
@@ -238,7 +238,7 @@ export class Presence implements SoftState {
   membershipEnded(groupClaimId: string, accountId: string): void {
     for (const client of this.#accounts.get(accountId)?.clients ?? []) {
       if (!client.groups.has(groupClaimId)) continue;
-      void this.#slices.run(keyOf(client), this.#leaveSteps(client, groupClaimId));
+      this.#slices.runBehind(keyOf(client), this.#leaveSteps(client, groupClaimId));
     }
   }
 
@@ -258,7 +258,7 @@ export class Presence implements SoftState {
       }
     }
     if (isAnyLeft && this.#slices.countOf("snapshot") === 0) {
-      void this.#slices.run("snapshot", this.#publishSteps());
+      this.#slices.runBehind("snapshot", this.#publishSteps());
     }
     return messages;
   }
@@ -270,7 +270,7 @@ export class Presence implements SoftState {
    */
   apply(trackerId: string, data: unknown, isWhole: boolean): void {
     const messages = parsePresence(data);
-    void this.#slices.run(trackerKey(trackerId), this.#applySteps(trackerId, messages, isWhole));
+    this.#slices.runBehind(trackerKey(trackerId), this.#applySteps(trackerId, messages, isWhole));
   }
 
   /** The tracker is back: what is known of its clients holds until it says otherwise. */
@@ -284,7 +284,7 @@ export class Presence implements SoftState {
     this.linkUp(trackerId);
     const cancel = this.#options.setTimer(LOST_LINK_GRACE_MS, () => {
       this.#lostLinks.delete(trackerId);
-      void this.#slices.run(trackerKey(trackerId), this.#forgetSteps(trackerId));
+      this.#slices.runBehind(trackerKey(trackerId), this.#forgetSteps(trackerId));
     });
     this.#lostLinks.set(trackerId, cancel);
   }
@@ -517,7 +517,7 @@ export class Presence implements SoftState {
     const steps = this.#dismissSteps(clients, client);
     // Removed at once, whatever job is running.
     steps.next();
-    void this.#slices.run(key, steps);
+    this.#slices.runBehind(key, steps);
   }
 
   *#dismissSteps(clients: Map<string, PresentClient>, client: PresentClient): Generator<void> {

@@ -1,5 +1,6 @@
 // The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
 // /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
+
 import { constants, type X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
@@ -18,6 +19,7 @@ import { WaitingRoom } from "../identity/waiting-room.ts";
 import { listenError } from "../net/address-errors.ts";
 import { guardOf } from "../net/connection-guard.ts";
 import { connectionsOfTracker, connectionsRefused, descriptorLimit } from "../net/descriptors.ts";
+import { every, later } from "../net/timers.ts";
 import { ClientSockets } from "./client-sockets.ts";
 import { holdConnections } from "./held-connections.ts";
 import type { RouterServices } from "./procedures.ts";
@@ -115,9 +117,9 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   });
   /** Those of them in the TLS handshake. */
   const shakingHands = new Map<string, Socket>();
-  const checking = setInterval(() => {
+  const checking = every("checking handshakes", HANDSHAKES_CHECKED_EVERY_MS, () => {
     for (const socket of shakingHands.values()) if (socket.bytesRead > MAX_HANDSHAKE_BYTES) socket.destroy();
-  }, HANDSHAKES_CHECKED_EVERY_MS).unref();
+  }).unref();
   const settle = (place: string): void => {
     waiting.leave(place);
     arrivals.delete(place);
@@ -254,7 +256,7 @@ function placeOf({ remoteAddress, remotePort }: Socket): string {
 
 /** Destroys the socket: further input is not read, so it would not end by itself. */
 function refuse(socket: Duplex, status: string): void {
-  const timer = setTimeout(() => socket.destroy(), REFUSAL_TIMEOUT_MS);
+  const timer = later("ending a refused connection", REFUSAL_TIMEOUT_MS, () => socket.destroy());
   socket.once("close", () => clearTimeout(timer));
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }

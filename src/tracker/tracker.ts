@@ -1,5 +1,6 @@
 // A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
 // serving are elsewhere; here is what is connected to what.
+
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { statfs } from "node:fs/promises";
@@ -12,6 +13,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
+import { later, onTimerFault, soon } from "../net/timers.ts";
 import { AttemptLimits } from "./attempt-limits.ts";
 import { AttemptStore } from "./attempt-store.ts";
 import { CallTurns } from "./call-turns.ts";
@@ -166,6 +168,7 @@ export class Tracker {
   #cancelDrop: () => void = () => {};
   readonly #damaged = new AbortController();
   #cancelSample: () => void = () => {};
+  readonly #endFaults: () => void;
 
   private constructor(
     { log, dataDir, limits, trackers }: TrackerOptions,
@@ -192,6 +195,10 @@ export class Tracker {
         void registry.keepNote(APART_NOTE, notes).catch((error: unknown) => {
           log.error({ err: error }, "since when other trackers are apart is not kept over a restart");
         }),
+    });
+    this.#endFaults = onTimerFault((error, where) => {
+      this.#metrics.timerFailed();
+      log.error({ err: error, where }, "work by the clock failed");
     });
     this.address = formatAddress(own);
     this.fingerprint = fingerprintOfPem(identity.certificatePem);
@@ -368,6 +375,7 @@ export class Tracker {
   /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#endFaults();
     this.#collector.close();
     this.#cancelSample();
     this.#cancelRetry();
@@ -404,7 +412,7 @@ export class Tracker {
         peers: this.#peers,
         limits: this.#attemptLimits,
         passwords: this.#passwords,
-        turns: new CallTurns({ nowMs: threadTimeMs, nextTurn: (run) => setImmediate(run) }),
+        turns: new CallTurns({ nowMs: threadTimeMs, nextTurn: (run) => soon("a turn of calls", run) }),
         accountLimits: limits,
         certificates: new MemberCertificates(limits.keysPerUser),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),
@@ -504,10 +512,10 @@ export class Tracker {
   }
 
   #dropAnchored(): void {
+    this.#cancelDrop = this.#clock.setTimer(DROP_INTERVAL_MS, () => this.#dropAnchored());
     if (this.#registry.hasAnchoredLeft && this.#writeBlocks.current === undefined) {
       this.#registry.dropAnchored(ANCHORED_DROPPED).catch(() => {}); // the registry reports trouble with the disk
     }
-    this.#cancelDrop = this.#clock.setTimer(DROP_INTERVAL_MS, () => this.#dropAnchored());
   }
 
   async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
@@ -619,6 +627,7 @@ export class Tracker {
   }
 
   #sampleLag(): void {
+    this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
     const links = this.#linkStatus().map(({ address, state, lagRecords = 0 }) => ({
       ...{ address, lagRecords, isConnected: state === "connected" },
     }));
@@ -626,7 +635,6 @@ export class Tracker {
     this.#lag.sample(links, rows, this.#clock.nowMs());
     this.#revocationWindow.sample(links, this.#clockGuard.nowMs(), this.#clock.nowMs());
     this.#turnAwayUnlessServing(); // another tracker may be reachable by now
-    this.#cancelSample = this.#clock.setTimer(LAG_SAMPLE_MS, () => this.#sampleLag());
   }
 
   /** A text that changes with each lost link; undefined while a tracker is not connected. */
@@ -687,7 +695,7 @@ function threadTimeMs(): number {
 }
 
 function setTimer(delayMs: number, callback: () => void): () => void {
-  const timer = setTimeout(callback, delayMs);
+  const timer = later("a timer of the tracker", delayMs, callback);
   return () => clearTimeout(timer);
 }
 

@@ -1,6 +1,8 @@
 // Cuts long work into slices, so that one client's 100,000 torrents, or another tracker's 10,000 clients, delay nobody: a
 // turn of the event loop runs a bounded number of steps. Jobs of one key run in order, and keys take turns.
 
+import { reportFault } from "../net/timers.ts";
+
 /** About 3 µs each, so some milliseconds a turn. */
 const STEPS_PER_TURN = 1_000;
 /** Steps of one key before the next key's turn. */
@@ -34,6 +36,11 @@ export class TurnSlices {
     else if (!this.#begin(job, stepsAtOnce)) this.#queues.set(key, [job]);
     this.#cancelTurn ??= this.#setTimer(0, () => this.#turn());
     return job.done.promise;
+  }
+
+  /** As `run`, for work that nobody waits for: a failure is reported. */
+  runBehind(key: string, steps: Iterator<unknown>): void {
+    this.run(key, steps).catch((error: unknown) => reportFault(error, key));
   }
 
   /** Number of waiting and running jobs of that key. */

@@ -1,6 +1,8 @@
 // What is said to a client in one turn of the event loop goes out together: one TLS record and one call of the system,
 // where each answer and event would cost one of each. What it is does not matter here.
+
 import type { Writable } from "node:stream";
+import { soon } from "../net/timers.ts";
 
 export class TurnWrites {
   #held: Writable[] = [];
@@ -9,7 +11,7 @@ export class TurnWrites {
   hold(socket: Writable): void {
     if (socket.writableCorked > 0) return;
     socket.cork();
-    if (this.#held.push(socket) === 1) setImmediate(() => this.#release());
+    if (this.#held.push(socket) === 1) soon("sending what was held for a turn", () => this.#release());
   }
 
   #release(): void {

@@ -1,11 +1,13 @@
 // Connections to members that this client opens: TLS 1.3 with certificates on both sides, the info-hash in SNI
 // (libtorrent's SSL torrents), then the BitTorrent handshake.
+
 import { isIP, type SocketConstructorOpts, type TcpNetConnectOpts } from "node:net";
 import { type ConnectionOptions, connect } from "node:tls";
 import type { Logger } from "pino";
 import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
+import { later } from "../net/timers.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
 import { CLOSED_IN_HANDSHAKE, dialFailureOf, NO_ANSWER_IN_TIME } from "./dial-failures.ts";
@@ -108,7 +110,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     socket.once("close", onClosed);
     // node:tls would take the certificate apart for checkServerIdentity, which looks at nothing: a tenth of a handshake.
     Reflect.set(socket, "getPeerCertificate", () => undefined);
-    const timer = setTimeout(() => refuse(NO_ANSWER_IN_TIME), HANDSHAKE_TIMEOUT_MS);
+    const timer = later("ending a dial", HANDSHAKE_TIMEOUT_MS, () => refuse(NO_ANSWER_IN_TIME));
     socket.on("error", onError).on("close", onClose).on("end", onClose);
     socket.once("secureConnect", () =>
       attempt(() => {

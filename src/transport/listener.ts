@@ -1,5 +1,6 @@
 // Where members connect to: one port for every torrent of every group, at each of the addresses that the user's stands for. The dialler's SNI names the torrent, and with it
 // the group whose certificates count (libtorrent's SSL torrents). Nobody else gets a byte of BitTorrent.
+
 import { lookup } from "node:dns/promises";
 import { createServer as createTcpServer, isIP, type Server, type Socket } from "node:net";
 import {
@@ -15,6 +16,7 @@ import { WaitingRoom } from "../identity/waiting-room.ts";
 import { type ListenRemedies, listenError } from "../net/address-errors.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
 import type { ConnectionPlaces } from "../net/connection-places.ts";
+import { later } from "../net/timers.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
@@ -193,7 +195,7 @@ export class Listener {
       return;
     }
     socket.once("close", () => places.give("in"));
-    const timer = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT_MS).unref();
+    const timer = later("ending a handshake", HANDSHAKE_TIMEOUT_MS, () => socket.destroy()).unref();
     const key = formatAddress(address);
     const visitor = { socket, timer };
     this.#sockets.add(socket);

@@ -50,8 +50,8 @@ export class ClockWatch {
   }
 
   #lookAgain(): void {
-    this.#look();
     this.#cancelLook = this.#options.clock.setTimer(LOOK_INTERVAL_MS, () => this.#lookAgain());
+    this.#look();
   }
 
   #look(): void {

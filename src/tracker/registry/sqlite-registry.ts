@@ -1,9 +1,11 @@
 // The registry on SQLite (node:sqlite; WAL, synchronous=FULL: what was committed survives a power cut). Writes and
 // merges that are queued in one turn of the event loop share one commit. It talks to nobody (see replication.ts).
+
 import { randomBytes } from "node:crypto";
 import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { backup, DatabaseSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
+import { soon } from "../../net/timers.ts";
 import {
   asDiskError,
   asOpeningError,
@@ -493,7 +495,7 @@ export class SqliteRegistry implements Registry {
         },
         failed: reject,
       });
-      if (this.#queue.length === 1) setImmediate(() => this.#commitQueued());
+      if (this.#queue.length === 1) soon("a commit", () => this.#commitQueued());
     });
   }
 
@@ -505,6 +507,16 @@ export class SqliteRegistry implements Registry {
     const batch = this.#queue;
     this.#queue = [];
     if (batch.length === 0) return;
+    try {
+      this.#commit(batch);
+    } catch (error) {
+      // Whatever it was: nobody waits for ever.
+      for (const queued of batch) queued.failed(error);
+      throw error;
+    }
+  }
+
+  #commit(batch: readonly Queued[]): void {
     const before = this.#table.face();
     const done: Queued[] = [];
     try {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { SlowRound } from "../../../src/client/slow-round.ts";
+import { onTimerFault } from "../../../src/net/timers.ts";
 
 /** One look a second; a round takes five at least. */
 function roundOf(
@@ -14,6 +15,7 @@ function roundOf(
   const looked: string[] = [];
   const look = async (one: string): Promise<void> => {
     looked.push(one);
+    if (one === "bad") throw new Error("a bug");
   };
   const round = new SlowRound({ all: () => all, look, pauseMs: 1_000, leastRoundMs: 5_000 });
   t.after(() => round.close());
@@ -47,4 +49,13 @@ test("what is removed is not looked at, what is added is", async (t) => {
   all.add("d");
   await pass(3_000);
   assert.deepEqual(looked, ["a", "c", "d"]);
+});
+
+test("a look that fails is reported, and the round goes on", async (t) => {
+  const faults: unknown[] = [];
+  t.after(onTimerFault((error) => void faults.push(error)));
+  const { looked, pass } = roundOf(t, new Set(["bad", "b"]));
+  await pass(4_000);
+  assert.deepEqual(looked.slice(0, 2), ["bad", "b"]);
+  assert.equal(faults.length, looked.filter((one) => one === "bad").length);
 });

@@ -14,6 +14,7 @@ import type { TrackerAddress } from "../../../src/api/addresses.ts";
 import type { TrackerEvent } from "../../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { soon } from "../../../src/net/timers.ts";
 import type { AppRouter } from "../../../src/tracker/router.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 
@@ -558,7 +559,7 @@ test("each metric counts what it says", async (t) => {
   const nothing = {
     ...{ writes_total: 0, merged_rows_total: 0, certificates_issued_total: 0, logins_refused_total: 0 },
     ...{ events_pushed_total: 0, connection_faults_total: 0, clients_connected: 0, links_connected: 1 },
-    ...{ replication_lag_rows: 0, replication_lag_seconds: 0, cannot_write: 0 },
+    ...{ replication_lag_rows: 0, replication_lag_seconds: 0, cannot_write: 0, timer_faults_total: 0 },
   };
   // The lag is looked at every so often: it may still be that of before they met.
   await until(async () => (await metricsOf(first)).replication_lag_seconds === 0);
@@ -602,6 +603,10 @@ test("each metric counts what it says", async (t) => {
   await until(caughtUp);
   // All that it had before was on its disk.
   assert.equal((await metricsOf(second)).merged_rows_total, 2);
+  soon("a test", () => {
+    throw new Error("a bug");
+  });
+  await until(async () => (await metricsOf(first)).timer_faults_total === 1);
 });
 
 /** What the tracker there answers to that path. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { onTimerFault } from "../../../src/net/timers.ts";
 import { TurnSlices } from "../../../src/tracker/turn-slices.ts";
 
 /** Slices whose turns the test takes, and jobs that note each of their steps. */
@@ -66,4 +67,20 @@ test("a step that fails fails its job, and the next of that key runs", async () 
   turn();
   await next;
   assert.equal(taken.get("a"), 3);
+});
+
+test("work that nobody waits for and that fails is reported, and the others go on", async (t) => {
+  const faults: string[] = [];
+  t.after(onTimerFault((error, where) => void faults.push(`${where}: ${String(error)}`)));
+  const { slices, steps, taken, turn } = stage();
+  const failing = function* () {
+    yield* steps("failing", 2_000);
+    throw new Error("a bug");
+  };
+  slices.runBehind("failing", failing());
+  slices.runBehind("other", steps("other", 3_000));
+  for (let turns = 0; turns < 20; turns++) turn();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(faults, ["failing: Error: a bug"]);
+  assert.equal(taken.get("other"), 3_000);
 });

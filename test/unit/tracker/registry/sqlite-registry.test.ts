@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it, type TestContext } from "node:test";
+import { onTimerFault } from "../../../../src/net/timers.ts";
+import { RecordTable } from "../../../../src/tracker/registry/record-table.ts";
 import type { RegistryWriter, TotalsOf } from "../../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
 import { registryCompliance, testStamp, write } from "./compliance.ts";
@@ -45,6 +47,21 @@ registryCompliance("in a file", (context, { origin, ...options }) => {
 });
 
 describe("SqliteRegistry on a disk", () => {
+  it("leaves nobody waiting for a commit that fails in a way that was not foreseen", async (context) => {
+    const faults: unknown[] = [];
+    context.after(onTimerFault((error) => void faults.push(error)));
+    const registry = openAt(context, join(temporaryFolder(context), "registry.db"));
+    const face = context.mock.method(RecordTable.prototype, "face", () => {
+      throw new Error("a bug");
+    });
+    const writing = registry.transact(randomUUID(), (writer) => writer.put("device", "one", 1));
+    await assert.rejects(writing, /a bug/);
+    assert.equal(faults.length, 1);
+    face.mock.restore();
+    await registry.transact(randomUUID(), (writer) => writer.put("device", "two", 1));
+    assert.equal(registry.get("device", "two"), 1);
+  });
+
   it("counts a row for about what it takes on the disk", async (context) => {
     const kinds: Record<string, (writer: RegistryWriter, id: string) => void> = {
       latest: (writer, id) => writer.put("share", `${id}\u001f${id}`, { sinceMs: 1, membershipId: id }),

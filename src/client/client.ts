@@ -41,7 +41,7 @@ import { Login } from "./login.ts";
 import { OwnAddresses, outsideAddresses, readAddresses } from "./own-addresses.ts";
 import { peerStatuses } from "./peer-status.ts";
 import type { Profile } from "./profile.ts";
-import { dialPlan } from "./reachability.ts";
+import { dialPlans } from "./reachability.ts";
 import { type ActiveTorrent, Session } from "./session.ts";
 import type {
   ClientEvent,
@@ -169,7 +169,7 @@ export class Client {
       firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
       identity,
       pins: this.#pins,
-      planDial: (host) => dialPlan(host, session.hosts, readAddresses()),
+      planDial: (host) => dialPlans(host, session.hosts, readAddresses()),
       log: log.child({ part: "tracker-link" }),
       prepare: (api, lost, localHost) => this.#login.prepare(api, lost, localHost),
       onConnected: (tracker, isFailover) => {

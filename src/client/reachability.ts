@@ -37,29 +37,31 @@ export interface DialPlan {
 }
 
 /**
- * Dials from an address that this client listens on, where it has one from which the tracker can be reached.
+ * The ways to dial a tracker, the best first: from an address that this client listens on, where it has one from which the tracker
+ * can be reached; then as the system chooses, since that address may be gone, or the tracker be at another one of its name's.
  *
  * @param bound IP addresses that this client listens on
  * @param own this machine's addresses
  * @throws what node:dns throws for a name
  */
-export async function dialPlan(
+export async function dialPlans(
   host: string,
   bound: readonly string[],
   own: ReadonlySet<string>,
   resolve: (name: string) => Promise<readonly string[]> = addressesOf,
-): Promise<DialPlan> {
+): Promise<readonly DialPlan[]> {
+  const anyhow: DialPlan = { host, localAddress: undefined };
   // Unspecified addresses are as good as any that the system chooses.
   const from = bound.filter((address) => !UNSPECIFIED.has(address) && !address.includes("%"));
-  if (from.length === 0) return { host, localAddress: undefined };
+  if (from.length === 0) return [anyhow];
   for (const address of isIP(host) === 0 ? await resolve(host) : [host]) {
     const isHere = isLoopback(address) || own.has(canonicalHost(address));
     const localAddress = from.find(
       (candidate) => isIP(candidate) === isIP(address) && (isHere || !isLoopback(candidate)),
     );
-    if (localAddress !== undefined) return { host: address, localAddress };
+    if (localAddress !== undefined) return [{ host: address, localAddress }, anyhow];
   }
-  return { host, localAddress: undefined };
+  return [anyhow];
 }
 
 /** True if nobody on another machine can reach any of them. */

@@ -6,7 +6,7 @@ import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
-import { isErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, isErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { trackerKeysSchema } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
 import type { PinStore } from "../identity/pins.ts";
@@ -40,7 +40,7 @@ export interface TrackerLinkOptions {
   readonly identity: DeviceIdentity;
   readonly pins: PinStore;
   /** From where to dial a tracker, and where. */
-  readonly planDial: (host: string) => Promise<DialPlan>;
+  readonly planDial: (host: string) => Promise<readonly DialPlan[]>;
   readonly log: Logger;
   /**
    * Brings a fresh connection up to date (session, presence, events) before commands may use it. `lost`: it turned out
@@ -224,10 +224,10 @@ export class TrackerLink {
         const onClose = () => {
           if (connection !== undefined) this.#lose(connection);
         };
-        const socket = await openTrackerSocket({
-          ...{ tracker, identity, trust, signal, onClose, log: this.#log },
-          plan: await planned(planDial, tracker),
-        });
+        const parts = { tracker, identity, trust, signal, onClose, log: this.#log };
+        const socket = await firstOf(await planned(planDial, tracker), (plan) =>
+          openTrackerSocket({ ...parts, plan }),
+        );
         connection = { tracker: formatAddress(tracker), socket };
         this.#time = socket.time ?? this.#time; // the preparation below may ask for certificates
         return connection;
@@ -365,11 +365,28 @@ function unreachable(cause: unknown): MiniTorrentError {
   );
 }
 
+/**
+ * Dials by the first plan that works. A further one is tried only if the one before could not be carried out from here, or nobody
+ * listens there: whoever is only slow keeps this client's place in its queue.
+ */
+async function firstOf<S>(plans: readonly DialPlan[], dial: (plan: DialPlan) => Promise<S>): Promise<S> {
+  const [plan, ...others] = plans;
+  if (plan === undefined) throw unreachable(undefined);
+  try {
+    return await dial(plan);
+  } catch (error) {
+    const { cause } = asMiniTorrentError(error);
+    const isOver = others.length === 0 || dialProblem(cause) === undefined;
+    if (isOver) throw error;
+    return await firstOf(others, dial);
+  }
+}
+
 /** Looks the tracker's name up if need be. */
 async function planned(
-  planDial: (host: string) => Promise<DialPlan>,
+  planDial: (host: string) => Promise<readonly DialPlan[]>,
   tracker: TrackerAddress,
-): Promise<DialPlan> {
+): Promise<readonly DialPlan[]> {
   try {
     return await planDial(tracker.host);
   } catch (error) {

@@ -1,5 +1,6 @@
 // Why another tracker is not connected, as a sentence for the operator: what is wrong, then what to do.
 import { MiniTorrentError } from "../api/errors.ts";
+import { dialProblem, tellingError } from "../net/address-errors.ts";
 
 export interface LinkEnds {
   /** host:port of the other tracker. */
@@ -38,21 +39,25 @@ export function linkTrouble(error: unknown, { name, ownFingerprint }: LinkEnds):
     }
     return `${name} refuses this tracker's key. If this tracker was set up anew, add 'sha256:${ownFingerprint}' to this tracker's line in the tracker_info.txt of ${name}, and restart ${name}; otherwise compare the addresses in both files.`;
   }
-  const message = error instanceof Error ? error.message : String(error);
-  switch (error instanceof Error && "code" in error ? error.code : undefined) {
+  const failure = error instanceof Error ? tellingError(error) : error;
+  const message = failure instanceof Error ? failure.message : String(failure);
+  const code = failure instanceof Error && "code" in failure ? failure.code : undefined;
+  switch (code) {
     case "ECONNREFUSED":
       return `Nothing listens at ${name}: start that tracker, or correct its line in tracker_info.txt.`;
     case "EHOSTUNREACH":
-    case "ENETUNREACH":
     case "ETIMEDOUT":
       return unanswered(name);
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return `The host of ${name} cannot be found: check its line in tracker_info.txt, and this machine's name server.`;
-    default:
+    default: {
+      const problem = dialProblem(failure);
+      if (problem?.isLocal) return `${name} cannot be reached from this machine: ${problem.reason}.`;
       return /timed out/.test(message)
         ? unanswered(name)
         : `The connection to ${name} failed (${message}): check that a tracker listens there, and its log.`;
+    }
   }
 }
 

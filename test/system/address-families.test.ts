@@ -18,6 +18,7 @@ for (const { trackerHosts, alice, bob } of [
   { trackerHosts: ["127.0.0.1"], alice: "[::1]:0", bob: "[::]:0" },
   { trackerHosts: ["127.0.0.1", "[::1]"], alice: "[::1]:0", bob: "127.0.0.1:0" },
   { trackerHosts: ["localhost"], alice: "127.0.0.1:0", bob: "localhost:0" },
+  { trackerHosts: ["localhost"], alice: "[::1]:0", bob: "0.0.0.0:0" },
 ]) {
   test(`clients at ${alice} and ${bob} share a file by trackers at ${trackerHosts.join(" and ")}`, async () => {
     await using scene = await Scene.open(trackerHosts.length, tmpdir(), {}, trackerHosts);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dialPlan, isLoopbackOnly, listenClaim } from "../../../src/client/reachability.ts";
+import { dialPlans, isLoopbackOnly, listenClaim } from "../../../src/client/reachability.ts";
 
 const OWN = ["192.0.2.5", "2001:db8::5"];
 
@@ -36,7 +36,7 @@ test("no more addresses are announced than may be", () => {
 test("a tracker is dialled from an address that is listened on, if it can be reached from there", async () => {
   const own = new Set([...OWN, "127.0.0.1", "::1"]);
   const from = async (bound: string[], host: string) =>
-    (await dialPlan(host, bound, own, async () => ["2001:db8::9", "192.0.2.9"])).localAddress;
+    (await dialPlans(host, bound, own, async () => ["2001:db8::9", "192.0.2.9"]))[0]?.localAddress;
   assert.equal(await from(["0.0.0.0", "::"], "192.0.2.9"), undefined);
   assert.equal(await from(["192.0.2.5"], "192.0.2.9"), "192.0.2.5");
   assert.equal(await from(["192.0.2.5"], "2001:db8::9"), undefined, "not from IPv4 to IPv6");
@@ -47,16 +47,20 @@ test("a tracker is dialled from an address that is listened on, if it can be rea
   assert.equal(await from(["::1", "127.0.0.1"], "127.0.0.2"), "127.0.0.1");
 });
 
+test("if that fails, the system chooses: the address may be gone, or the tracker be at another one of its name's", async () => {
+  const plans = await dialPlans("192.0.2.9", ["192.0.2.5"], new Set());
+  assert.deepEqual(plans.at(-1), { host: "192.0.2.9", localAddress: undefined });
+  assert.equal(plans.length, 2);
+});
+
 test("of a name's addresses the one of the family that is listened on is dialled", async () => {
   const resolve = async () => ["2001:db8::9", "192.0.2.9"];
-  assert.deepEqual(await dialPlan("tracker.example", ["192.0.2.5"], new Set(OWN), resolve), {
-    host: "192.0.2.9",
-    localAddress: "192.0.2.5",
-  });
-  assert.deepEqual(await dialPlan("tracker.example", ["127.0.0.1"], new Set(OWN), resolve), {
-    host: "tracker.example",
-    localAddress: undefined,
-  });
+  const anyhow = { host: "tracker.example", localAddress: undefined };
+  assert.deepEqual(await dialPlans("tracker.example", ["192.0.2.5"], new Set(OWN), resolve), [
+    { host: "192.0.2.9", localAddress: "192.0.2.5" },
+    anyhow,
+  ]);
+  assert.deepEqual(await dialPlans("tracker.example", ["127.0.0.1"], new Set(OWN), resolve), [anyhow]);
 });
 
 test("loopback alone is told apart", () => {

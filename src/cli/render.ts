@@ -286,9 +286,14 @@ function describe(download: DownloadStatus, view: View): [Tone, ...string[]] {
         download.averageBytesPerSecond === undefined ? "" : formatRate(download.averageBytesPerSecond),
       ];
     case "paused":
-      return ["warn", ...progress, download.reason === undefined ? "paused" : `paused: ${download.reason}`];
+      return [
+        "warn",
+        ...progress,
+        sourcesText(download.sources, false),
+        download.reason === undefined ? "paused" : `paused: ${download.reason}`,
+      ];
     case "failed":
-      return ["bad", ...progress, download.reason];
+      return ["bad", ...progress, sourcesText(download.sources, false), download.reason];
   }
 }
 

@@ -12,7 +12,9 @@ import { type FileFacts, factsOf } from "../storage/file-facts.ts";
 import { movePart } from "../storage/part-file.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
+import { type Arrived, together } from "./download-progress.ts";
 import type { Profile, StoredDownload } from "./profile.ts";
+import type { DownloadSource } from "./status.ts";
 
 /** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
 const SAVE_DELAY_MS = 500;
@@ -29,6 +31,7 @@ export class DownloadRecord {
   #facts: FileFacts | undefined;
   #partId: string | undefined;
   #isDoubted = false;
+  #sources: readonly DownloadSource[];
   #saving: NodeJS.Timeout | undefined;
 
   constructor(
@@ -45,6 +48,24 @@ export class DownloadRecord {
     this.#facts = stored?.facts;
     this.#isPausedByUser = stored?.isPaused ?? false;
     this.#partId = stored?.partId;
+    const { groupId, metainfo } = download;
+    this.#sources = stored === undefined ? [] : profile().sources(groupId, metainfo.fileName);
+  }
+
+  /** Who gave what each time that it ran; without the present one. */
+  get sources(): readonly DownloadSource[] {
+    return this.#sources;
+  }
+
+  /** It does not run any more: notes what came while it did. */
+  gave(arrived: Arrived): void {
+    this.#sources = together(this.#sources, arrived).sources.map((source) => ({
+      ...source,
+      isConnected: false,
+      rateBytesPerSecond: 0,
+    }));
+    const { groupId, metainfo } = this.#download;
+    this.#profile().saveSources(groupId, metainfo.fileName, this.#sources);
   }
 
   /** As far as it has been noted; while the torrent runs, the torrent knows more. */
@@ -97,6 +118,7 @@ export class DownloadRecord {
   opened(have: Bitfield, store: PieceStore): void {
     this.#partId = store.opened?.fileId;
     this.#have = have;
+    if (have.count === 0) this.#sources = []; // of what they gave nothing is there any more
     this.#isDoubted = false;
   }
 

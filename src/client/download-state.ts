@@ -3,10 +3,18 @@ import type { ErrorCode } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
-import { type Arrived, arrivedIn, complete, progress, running, waiting } from "./download-progress.ts";
+import {
+  type Arrived,
+  arrivedIn,
+  complete,
+  progress,
+  running,
+  together,
+  waiting,
+} from "./download-progress.ts";
 import type { PeerSearch } from "./peer-search.ts";
 import type { ActiveTorrent } from "./session.ts";
-import type { DownloadStatus } from "./status.ts";
+import type { DownloadSource, DownloadStatus } from "./status.ts";
 
 /** Nothing more happens by itself. */
 export const SETTLED: ReadonlySet<DownloadState["status"]> = new Set([
@@ -66,11 +74,15 @@ export function haveIn(
   return state.status === "complete" ? Bitfield.full(pieceCount) : noted;
 }
 
-/** @param noted pieces that were verified when it ran last */
+/**
+ * @param noted pieces that were verified when it ran last
+ * @param before who gave what until then
+ */
 export function statusOf(
   state: DownloadState,
   { groupId, metainfo, destinationPath }: DownloadFacts,
   noted: Bitfield,
+  before: readonly DownloadSource[],
 ): DownloadStatus {
   const { geometry, sha1, fileName } = metainfo;
   const { lengthBytes, pieceCount } = geometry;
@@ -79,18 +91,18 @@ export function statusOf(
     case "opening":
       return {
         ...facts,
-        ...progress(noted, geometry),
+        ...progress(noted, geometry, before),
         ...waiting("the check of what is on disk already"),
       };
     case "running":
       return {
         ...facts,
-        ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount),
+        ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount, before),
       };
     case "verifying":
       return {
         ...facts,
-        ...complete(arrivedIn(state.active.torrent.status()), geometry),
+        ...complete(together(before, arrivedIn(state.active.torrent.status())), geometry),
         state: "verifying",
       };
     case "complete": {
@@ -101,7 +113,7 @@ export function statusOf(
     case "failed":
       return {
         ...facts,
-        ...progress(noted, geometry),
+        ...progress(noted, geometry, before),
         state: "failed",
         code: state.code,
         reason: state.reason,
@@ -109,7 +121,7 @@ export function statusOf(
     case "paused":
     case "ended": {
       const reason = state.status === "paused" ? state.reason : "logged out";
-      return { ...facts, ...progress(noted, geometry), state: "paused", reason };
+      return { ...facts, ...progress(noted, geometry, before), state: "paused", reason };
     }
   }
 }

@@ -15,7 +15,7 @@ import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import { behind } from "./behind.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
-import { type Arrived, arrivedIn, progress } from "./download-progress.ts";
+import { type Arrived, arrivedIn, progress, together } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
 import { type DownloadState, haveIn, SETTLED, statusOf } from "./download-state.ts";
 import { DownloadSwarm } from "./download-swarm.ts";
@@ -331,7 +331,12 @@ export class Download {
 
   #plainStatus(): DownloadStatus {
     const { groupId, destinationPath } = this;
-    return statusOf(this.#state, { groupId, destinationPath, metainfo: this.#metainfo }, this.#record.have);
+    return statusOf(
+      this.#state,
+      { groupId, destinationPath, metainfo: this.#metainfo },
+      this.#record.have,
+      this.#record.sources,
+    );
   }
 
   /** opening -> running */
@@ -479,7 +484,8 @@ export class Download {
     const seconds = (performance.now() - this.#ranSinceMs) / 1000;
     const averageBytesPerSecond =
       fetchedBytes > 0 && seconds > 0 ? Math.round(fetchedBytes / seconds) : undefined;
-    this.#become({ status: "complete", arrived, finishedAtMs, averageBytesPerSecond });
+    const all = together(this.#record.sources, arrived);
+    this.#become({ status: "complete", arrived: all, finishedAtMs, averageBytesPerSecond });
     const finished = this.snapshot();
     if (finished.state === "complete")
       this.#surroundings.profile().saveFinished({ ...finished, finishedAtMs });
@@ -543,6 +549,8 @@ export class Download {
   async #leaveSwarm(next: DownloadState, reason: string, farewell?: Farewell): Promise<void> {
     const state = this.#state;
     if (state.status === "paused") clearTimeout(state.retry?.timer);
+    if (state.status === "running" || state.status === "verifying")
+      this.#record.gave(arrivedIn(state.active.torrent.status()));
     this.#become(next);
     if (state.status === "running" || state.status === "verifying") {
       this.#swarm.leave(state.active, reason, farewell);

@@ -11,7 +11,7 @@ import { type Account, holderIdSchema } from "../api/schemas.ts";
 import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import type { KnownAuthority } from "./group-authorities.ts";
-import type { FinishedDownload } from "./status.ts";
+import type { DownloadSource, FinishedDownload } from "./status.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
@@ -59,7 +59,18 @@ export interface StoredLimit {
 const MAX_FINISHED = 1_000;
 /** Files shared in groups that the user has left, which can be shared again after the next acceptance. */
 const MAX_FORMER_SHARES = 10_000;
+/** Members of whom is kept what they gave of an unfinished download: those who gave most. */
+const MAX_SOURCES = 100;
 const directionSchema = z.enum(["up", "down"]);
+const sourcesSchema: z.ZodType<DownloadSource[]> = z.array(
+  z.object({
+    userId: z.string(),
+    isConnected: z.boolean(),
+    pieces: z.number(),
+    bytes: z.number(),
+    rateBytesPerSecond: z.number(),
+  }),
+);
 const finishedSchema: z.ZodType<FinishedDownload> = z.object({
   groupId: z.string(),
   fileName: z.string(),
@@ -69,15 +80,7 @@ const finishedSchema: z.ZodType<FinishedDownload> = z.object({
   piecesVerified: z.number(),
   bytesVerified: z.number(),
   duplicateBytes: z.number(),
-  sources: z.array(
-    z.object({
-      userId: z.string(),
-      isConnected: z.boolean(),
-      pieces: z.number(),
-      bytes: z.number(),
-      rateBytesPerSecond: z.number(),
-    }),
-  ),
+  sources: sourcesSchema,
   state: z.literal("complete"),
   sha1: z.string(),
   finishedAtMs: z.number(),
@@ -94,6 +97,9 @@ const SCHEMA = `
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, destination_path TEXT NOT NULL, info BLOB NOT NULL,
     have BLOB NOT NULL, length_bytes INTEGER, mtime_ms REAL, part_id TEXT, is_paused INTEGER NOT NULL,
     PRIMARY KEY (group_id, file_name)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS download_sources (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, sources TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
   CREATE TABLE IF NOT EXISTS finished (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, finished_at_ms INTEGER NOT NULL, status TEXT NOT NULL
@@ -121,6 +127,9 @@ const STATEMENTS = {
   removeShare: "DELETE FROM share WHERE group_id = ? AND file_name = ?",
   saveDownload: "INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
   removeDownload: "DELETE FROM download WHERE group_id = ? AND file_name = ?",
+  saveSources: "INSERT OR REPLACE INTO download_sources VALUES (?, ?, ?)",
+  sourcesOf: "SELECT sources FROM download_sources WHERE group_id = ? AND file_name = ?",
+  removeSources: "DELETE FROM download_sources WHERE group_id = ? AND file_name = ?",
   saveFinished: "INSERT INTO finished VALUES (?, ?, ?, ?)",
   trimFinished:
     "DELETE FROM finished WHERE rowid <= (SELECT rowid FROM finished ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
@@ -176,6 +185,9 @@ export class Profile {
       removeShare: database.prepare(STATEMENTS.removeShare),
       saveDownload: database.prepare(STATEMENTS.saveDownload),
       removeDownload: database.prepare(STATEMENTS.removeDownload),
+      saveSources: database.prepare(STATEMENTS.saveSources),
+      sourcesOf: database.prepare(STATEMENTS.sourcesOf),
+      removeSources: database.prepare(STATEMENTS.removeSources),
       saveFinished: database.prepare(STATEMENTS.saveFinished),
       trimFinished: database.prepare(STATEMENTS.trimFinished),
       saveFormer: database.prepare(STATEMENTS.saveFormer),
@@ -272,12 +284,28 @@ export class Profile {
     });
   }
 
+  /** Who gave what of an unfinished download. */
+  sources(groupId: string, fileName: string): readonly DownloadSource[] {
+    let sources: readonly DownloadSource[] = [];
+    this.#attempt(() => {
+      const row = this.#statements.sourcesOf.get(groupId, fileName);
+      if (row !== undefined) sources = sourcesSchema.parse(JSON.parse(String(row.sources)));
+    });
+    return sources;
+  }
+
+  saveSources(groupId: string, fileName: string, sources: readonly DownloadSource[]): void {
+    const most = sources.toSorted((a, b) => b.bytes - a.bytes).slice(0, MAX_SOURCES);
+    this.#attempt(() => this.#statements.saveSources.run(groupId, fileName, JSON.stringify(most)));
+  }
+
   removeDownload(groupId: string, fileName: string): void {
     this.#attempt(() => this.#removeDownload(groupId, fileName));
   }
 
   #removeDownload(groupId: string, fileName: string): void {
     this.#statements.removeDownload.run(groupId, fileName);
+    this.#statements.removeSources.run(groupId, fileName);
   }
 
   /**

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
 import type { ClientProcess } from "../../harness/processes.ts";
-import { downloadOf, downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { type Download, downloadOf, downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
 
@@ -59,6 +59,32 @@ test("a download can be paused, resumed and cancelled; cancelled, nothing of it 
   assert.deepEqual(await bob.must("show_downloads"), []);
   assert.ok(!existsSync(scene.path("bob", "second.bin.part")));
   assert.equal(await refused(bob, "pause g a.bin"), "UNKNOWN_DOWNLOAD");
+});
+
+test("what each member gave of a download is counted over a pause, a logout and a restart", async () => {
+  const { path } = scene.file("alice", "a.bin", 64 * MIB);
+  await alice.must(`upload_file ${path} g`);
+  await bob.must("limit down 10MB/s");
+  await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
+  const given = ({ sources }: Download): number => sources.reduce((sum, { pieces }) => sum + pieces, 0);
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > 10);
+  await bob.must("pause g a.bin");
+  const paused = await downloadOf(bob);
+  assert.deepEqual(
+    paused.sources.map(({ userId, pieces }) => [userId, pieces]),
+    [["alice", paused.piecesVerified]],
+  );
+  await bob.must("logout");
+  await bob.must("login bob correct-horse");
+  assert.equal(given(await downloadOf(bob)), paused.piecesVerified);
+  await bob.must("resume g a.bin");
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > paused.piecesVerified + 10);
+  await bob.must("logout");
+  await bob.must("login bob correct-horse");
+  await bob.must("limit down off");
+  await bob.must("wait g a.bin");
+  const complete = await downloadOf(bob);
+  assert.equal(given(complete), complete.pieceCount);
 });
 
 test("a download goes on by itself after logout and login", async () => {

@@ -1,62 +1,68 @@
 // The one registry of error codes: what can go wrong, said to a person, and what to do about it.
 // Every error that leaves a module is a MiniTorrentError with one of these codes.
 
-/** Code → what it means in one line. `docs/protocol.md` lists the same codes; a test holds both together. */
+/** Code → what went wrong, then what to do, in one line. `docs/protocol.md` lists the same codes; a test holds both together. */
 export const errorCodes = {
   // What a person typed
-  USAGE: "The command was not understood; its usage is shown.",
-  INVALID_TRACKER_INFO: "The tracker file, or the number of the tracker in it, is wrong.",
-  INVALID_ADDRESS: "An address is not of the form IP:PORT.",
-  INVALID_ARGUMENT: "A value is not of the form that is asked for.",
+  USAGE: "The command or the program's arguments were not understood; use the form that is shown.",
+  INVALID_TRACKER_INFO:
+    "The tracker file, or the number of the tracker in it, is wrong; correct the line that is named.",
+  INVALID_ADDRESS: "An address is not of the form IP:PORT; write it like 127.0.0.1:9000 or [::1]:9000.",
+  INVALID_ARGUMENT: "A value does not have the required form; the sentence says which form it has to have.",
   // Accounts and sessions
-  USER_EXISTS: "That user id is taken.",
-  BAD_CREDENTIALS: "User id and password do not match.",
-  NOT_LOGGED_IN: "The command needs a login first.",
-  ALREADY_LOGGED_IN: "This client is logged in already.",
-  TOO_MANY_ATTEMPTS: "Too many attempts in a short time; wait and try again.",
+  USER_EXISTS: "That user id is taken; choose another one.",
+  BAD_CREDENTIALS: "User id and password do not match; check both.",
+  NOT_LOGGED_IN: "The command needs a login; log in first.",
+  ALREADY_LOGGED_IN: "This client is logged in already; log out first.",
+  TOO_MANY_ATTEMPTS: "There were too many attempts in a short time; wait and try again.",
   // Groups
-  GROUP_EXISTS: "That group id is taken.",
-  UNKNOWN_GROUP: "There is no such group.",
-  NOT_A_MEMBER: "Only members of the group may do that.",
-  NOT_THE_OWNER: "Only the owner of the group may do that.",
-  ALREADY_A_MEMBER: "That user is in the group already.",
-  ALREADY_REQUESTED: "A request to join is waiting for the owner already.",
-  NO_SUCH_REQUEST: "That user has not asked to join.",
-  UNKNOWN_USER: "There is no such user in that place.",
-  NAME_TAKEN_ELSEWHERE: "Another tracker had given the name away earlier; the earlier claim stands.",
-  GROUP_KEY_CHANGED: "A tracker names another key for a group than it has had.",
+  GROUP_EXISTS: "That group id is taken; choose another one.",
+  UNKNOWN_GROUP: "There is no such group; list_groups shows those that exist.",
+  NOT_A_MEMBER: "Only members of the group may do that; ask to join it.",
+  NOT_THE_OWNER: "Only the owner of the group may do that; ask them.",
+  ALREADY_A_MEMBER: "That user is in the group already; nothing needs to be done.",
+  ALREADY_REQUESTED: "A request to join is waiting already; wait for the owner.",
+  NO_SUCH_REQUEST: "That user has not asked to join; list_requests shows who has.",
+  UNKNOWN_USER: "There is no such user; list_members shows those of a group.",
+  NAME_TAKEN_ELSEWHERE:
+    "Another tracker had given the name away earlier, and that claim stands; choose another name.",
+  GROUP_KEY_CHANGED: "A tracker presents another key for a group than before; ask the trackers' operator.",
   // Files
-  UNKNOWN_FILE: "The group has no file of that name.",
-  FILE_EXISTS: "The name is taken by other content.",
-  FILE_NOT_FOUND: "There is no such file on this machine.",
-  FILE_CHANGED: "The file changed since it was shared.",
-  FILE_UNREADABLE: "The file, or its folder, may not be read.",
-  NOT_A_FILE: "The path is not a regular file.",
-  NOT_SHARED: "This client does not share that file.",
-  UNKNOWN_DOWNLOAD: "There is no such download.",
-  DOWNLOAD_PAUSED: "The download is paused for a reason that may pass.",
-  TIMED_OUT: "The wait ended before the download was complete.",
-  DOWNLOAD_EXISTS: "That file is being downloaded already.",
-  DESTINATION_UNUSABLE: "The destination cannot be written.",
-  DISK_FULL: "The disk has no room for the file.",
-  DISK_FAILED: "The disk refused to read or write.",
-  CORRUPT_FILE: "The whole file does not have the SHA-1 it should have.",
+  UNKNOWN_FILE: "The group has no file of that name; list_files shows those it has.",
+  FILE_EXISTS: "The name is taken by other content; rename the file, or choose another destination.",
+  FILE_NOT_FOUND: "There is no such file on this machine; check the path.",
+  FILE_CHANGED: "The file changed since it was shared; share it again.",
+  FILE_UNREADABLE: "The file, or its folder, may not be read; change the permissions.",
+  NOT_A_FILE: "The path is not a regular file; share a file, and pack a folder first.",
+  NOT_SHARED: "This client does not share that file; list_shares shows what it shares.",
+  UNKNOWN_DOWNLOAD: "There is no such download; show_downloads lists those that exist.",
+  DOWNLOAD_PAUSED:
+    "The download is paused for a reason that may pass; it continues by itself, or with resume.",
+  TIMED_OUT: "The wait ended before the download was complete; the download continues, so wait again.",
+  DOWNLOAD_EXISTS: "That file is being downloaded already; wait for it, or cancel it.",
+  DESTINATION_UNUSABLE: "The destination cannot be written; make it writable, or choose another one.",
+  DISK_FULL: "The disk has no room for the file; free some.",
+  DISK_FAILED: "The disk refused to read or write; check it.",
+  CORRUPT_FILE: "The whole file does not have its SHA-1; ask for it to be shared again.",
   // Between the machines
-  TRACKERS_UNREACHABLE: "None of the trackers answers.",
-  TRACKER_CANNOT_WRITE: "The tracker cannot write now, and no other one answers.",
+  TRACKERS_UNREACHABLE: "None of the trackers answers; check the network and tracker_info.txt.",
+  TRACKER_CANNOT_WRITE: "The tracker cannot write now, and no other one answers; try again later.",
   TRACKER_BUSY: "The tracker is overloaded; wait and try again.",
-  TRACKER_KEY_CHANGED: "A tracker shows another key than before.",
-  TRACKER_KEY_UNKNOWN: "A tracker presented a key that no trusted tracker vouches for.",
-  ADDRESS_IN_USE: "Another program listens on that address and port.",
-  ADDRESS_UNUSABLE:
-    "The address cannot be listened on: it is not this machine's, or unknown, or not allowed.",
-  REGISTRY_DAMAGED: "A tracker's registry is damaged, and no other tracker can supply a copy.",
-  DATA_DIR_IN_USE: "Another process uses that data directory.",
-  CLOCK_WRONG: "This machine's clock differs too much from the tracker's for certificates to be valid.",
-  PEER_REFUSED: "A peer was refused, or refused us.",
-  MALFORMED_MESSAGE: "Something that came from the network is not of the form it must have.",
-  LIMIT_REACHED: "A limit was reached: of what protects the tracker, or of this system.",
-  INTERNAL: "Something went wrong inside; the log says more.",
+  TRACKER_KEY_CHANGED:
+    "A tracker presents another key than before; compare its fingerprint before trusting it.",
+  TRACKER_KEY_UNKNOWN:
+    "A tracker presented a key that no trusted tracker vouches for; compare its fingerprint.",
+  ADDRESS_IN_USE: "Another program listens on the address; stop it, or give another port.",
+  ADDRESS_UNUSABLE: "The address cannot be listened on; give one of this machine.",
+  REGISTRY_DAMAGED:
+    "A tracker's registry is damaged, and no other tracker can supply a copy; restore a backup.",
+  DATA_DIR_IN_USE: "Another process uses that data directory; stop it, or give another one.",
+  CLOCK_WRONG:
+    "This machine's clock differs too much from the tracker's for certificates to be valid; set it.",
+  PEER_REFUSED: "A peer was refused, or refused this client; why says what to do.",
+  MALFORMED_MESSAGE: "A message does not have the required form; if that stays, update both ends.",
+  LIMIT_REACHED: "A limit was reached; the sentence says which one, and what to give up.",
+  INTERNAL: "Something went wrong inside; report it with what the log says.",
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -6,45 +6,98 @@ import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/limits.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
 import { expandHome } from "./command-line.ts";
+import { wrapWords } from "./display-text.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 const TRACKER_LIMIT_NAMES = Object.keys(DEFAULT_TRACKER_LIMITS) as (keyof TrackerLimits)[];
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export const CLIENT_USAGE = `Usage: ./client <IP>:<PORT> <tracker_info.txt> [options]
+/** Lines of a usage: what is typed, and what it does. */
+type UsageRows = readonly (readonly [typed: string, meaning: string])[];
 
-  <IP>:<PORT>          where to listen for peers; port 0: any free one. If it is the address of a
-                       tracker in the file, that tracker is used first and a free port chosen.
-  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT; the port may stand in the
-                       next line
+const TRACKER_INFO_ROW = [
+  "<tracker_info.txt>",
+  "the trackers, one a line: IP:PORT, or IP PORT; the port may stand in the next line",
+] as const;
+const CLIENT_USAGE: readonly (string | UsageRows)[] = [
+  "Usage: ./client <IP>:<PORT> <tracker_info.txt> [options]",
+  [
+    [
+      "<IP>:<PORT>",
+      "where to listen for peers; port 0: any free one. If it is the address of a tracker in the file, that tracker is used first and a free port chosen.",
+    ],
+    TRACKER_INFO_ROW,
+  ],
+  "Options",
+  [
+    ["--data-dir <folder>", "where trackers' keys, shares and downloads are remembered"],
+    [
+      "--password-file <f>",
+      "a file whose first line is the password wherever create_user or login is given none; nobody else may be able to read it",
+    ],
+    ["--json", "one JSON object a line for each answer and each event; no prompt"],
+    ["--timeout <seconds>", "in a script, longest that wait and the end of the input wait for downloads"],
+    ["--stay", "when piped input ends, go on sharing until a signal comes"],
+    [
+      "--limit-up <rate>, --limit-down <rate>",
+      "most that is sent, or fetched, a second, such as 500kB/s or 5MB/s; the command limit changes it while the client runs",
+    ],
+    ["--memory <size>", "most memory for pieces on their way, such as 64MiB (96MiB)"],
+    [
+      "--log-level <level>",
+      `${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in the data folder. Without it nothing is logged.`,
+    ],
+    ["--help, --version", ""],
+  ],
+];
+const TRACKER_USAGE: readonly (string | UsageRows)[] = [
+  "Usage: ./tracker <tracker_info.txt> <tracker_no> [options]",
+  [TRACKER_INFO_ROW, ["<tracker_no>", "which of them this one is, counted from 1"]],
+  "Options",
+  [
+    ["--data-dir <folder>", "where users, groups, files and this tracker's key are kept"],
+    [
+      "--limit <name>=<n>",
+      "what one account, or one address, may have or do; may be given several times. The names and what they are now stand in docs/operations.md.",
+    ],
+    ["--log-level <level>", `${LOG_LEVELS.join(", ")}; to stderr (info)`],
+    ["--help, --version", ""],
+  ],
+];
+/** Width of the column of what is typed: the longest option. */
+const TYPED_COLUMNS = 23;
+/** Width of a terminal that does not say its own (VT100), and the widest that is read with ease. */
+const DEFAULT_COLUMNS = 80;
+const MOST_COLUMNS = 100;
 
-Options
-  --data-dir <folder>  where trackers' keys, shares and downloads are remembered
-  --password-file <f>  a file whose first line is the password wherever create_user or login is
-                       given none; nobody else may be able to read it
-  --json               one JSON object a line for each answer and each event; no prompt
-  --timeout <seconds>  in a script, longest that wait and the end of the input wait for downloads
-  --stay               when piped input ends, go on sharing until a signal comes
-  --limit-up <rate>, --limit-down <rate>
-                       most that is sent, or fetched, a second, such as 500kB/s or 5MB/s; the
-                       command limit changes it while the client runs
-  --memory <size>      most memory for pieces on their way, such as 64MiB (96MiB)
-  --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in
-                       the data folder. Without it nothing is logged.
-  --help, --version`;
+/** @param columns width of the terminal; undefined: it is no terminal */
+export function clientUsage(columns?: number): string {
+  return usageText(CLIENT_USAGE, columns);
+}
 
-export const TRACKER_USAGE = `Usage: ./tracker <tracker_info.txt> <tracker_no> [options]
+/** @param columns width of the terminal; undefined: it is no terminal */
+export function trackerUsage(columns?: number): string {
+  return usageText(TRACKER_USAGE, columns);
+}
 
-  <tracker_info.txt>   the trackers, one a line: IP:PORT, or IP PORT; the port may stand in the
-                       next line
-  <tracker_no>         which of them this one is, counted from 1
+function usageText(parts: readonly (string | UsageRows)[], columns = DEFAULT_COLUMNS): string {
+  const width = Math.min(columns, MOST_COLUMNS);
+  const text = (part: string | UsageRows): string =>
+    typeof part === "string"
+      ? wrapWords(part, width, "", "  ").join("\n")
+      : part.flatMap(([typed, meaning]) => usageRow(typed, meaning, width)).join("\n");
+  const [usage = "", positions = "", heading = "", options = ""] = parts.map(text);
+  return `${usage}\n\n${positions}\n\n${heading}\n${options}`;
+}
 
-Options
-  --data-dir <folder>  where users, groups, files and this tracker's key are kept
-  --limit <name>=<n>   what one account, or one address, may have or do; may be given several
-                       times. The names and what they are now stand in docs/operations.md.
-  --log-level <level>  ${LOG_LEVELS.join(", ")}; to stderr (info)
-  --help, --version`;
+/** What is typed stands beside its meaning, or above it where there is no room. */
+function usageRow(typed: string, meaning: string, width: number): readonly string[] {
+  const name = `  ${typed}`;
+  if (meaning === "") return [name];
+  const indent = " ".repeat(width < DEFAULT_COLUMNS ? 6 : TYPED_COLUMNS);
+  if (name.length + 1 >= indent.length) return [name, ...wrapWords(meaning, width, indent)];
+  return wrapWords(meaning, width, name.padEnd(indent.length), indent);
+}
 
 export interface ClientArguments {
   readonly kind: "run";

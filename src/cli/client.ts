@@ -9,8 +9,8 @@ import { Client } from "../client/client.ts";
 import { isLoopback } from "../client/reachability.ts";
 import { soon } from "../net/timers.ts";
 import {
-  CLIENT_USAGE,
   type ClientArguments,
+  clientUsage,
   type LogLevel,
   parseClientArguments,
   trackerAt,
@@ -44,11 +44,13 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     given = parseClientArguments(argv);
   } catch (error) {
-    console.error(`client: ${harmless(asMiniTorrentError(error).message)}\n\n${CLIENT_USAGE}`);
+    console.error(
+      `client: ${harmless(asMiniTorrentError(error).message)}\n\n${clientUsage(process.stderr.columns)}`,
+    );
     return EXIT_USAGE;
   }
   if (given.kind !== "run") {
-    console.log(given.kind === "help" ? CLIENT_USAGE : versionText());
+    console.log(given.kind === "help" ? clientUsage(process.stdout.columns) : versionText());
     return 0;
   }
   try {

@@ -1,7 +1,7 @@
 // What happens unasked, as one line for a person. Pure.
 import type { ClientEvent, MembershipEnd } from "../client/status.ts";
 import { harmless, type Tone } from "./display-text.ts";
-import { renderCompletion } from "./render.ts";
+import { noTrackerAnswers, renderCompletion } from "./render.ts";
 
 export interface Notice {
   readonly tone: Tone;
@@ -106,7 +106,7 @@ function describe(event: ClientEvent): Notice {
         text: `First contact with tracker ${event.tracker}: its key sha256:${event.fingerprint} is trusted from now on, as are the trackers that it vouches for. Compare it with the fingerprint that the tracker prints.`,
       };
     case "trackers-unreachable":
-      return { tone: "bad", text: `No tracker answers: ${event.reason}` };
+      return { tone: "bad", text: noTrackerAnswers(event.reason) };
     case "connections-taken":
     case "clock-wrong":
       return { tone: "bad", text: event.reason };

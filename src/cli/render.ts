@@ -161,8 +161,7 @@ export function renderPeers(peers: readonly PeerStatus[], view: View): readonly 
 
 export function renderStatus(status: ClientStatus): readonly string[] {
   const { account, tracker, trackerProblem, groupIds } = status;
-  const nobody =
-    trackerProblem === undefined ? "No tracker answers." : `No tracker answers: ${trackerProblem}`;
+  const nobody = trackerProblem === undefined ? "No tracker answers." : noTrackerAnswers(trackerProblem);
   const groups =
     groupIds.length === 0 ? "no group" : `${countOf(groupIds.length, "group")}: ${groupIds.join(", ")}`;
   return [
@@ -171,6 +170,13 @@ export function renderStatus(status: ClientStatus): readonly string[] {
     `Peers reach this client at ${status.listeningOn}.`,
     `${countOf(status.sharedFiles, "file")} shared, ${countOf(status.runningDownloads, "download")} running.`,
   ].map(harmless);
+}
+
+/** @param problem a sentence, which may begin with the same words */
+export function noTrackerAnswers(problem: string): string {
+  const [, remedy] = /^None of the trackers answers; (.*)$/s.exec(problem) ?? [];
+  if (remedy === undefined && problem.startsWith("None of the trackers")) return problem;
+  return `No tracker answers: ${remedy ?? problem}`;
 }
 
 export function renderLimits({ all, files }: LimitsStatus): readonly string[] {

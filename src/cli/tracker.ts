@@ -2,7 +2,7 @@
 import { createInterface, type Interface } from "node:readline";
 import { asMiniTorrentError } from "../api/errors.ts";
 import { Tracker } from "../tracker/tracker.ts";
-import { parseTrackerArguments, TRACKER_USAGE, type TrackerArguments, versionText } from "./arguments.ts";
+import { parseTrackerArguments, type TrackerArguments, trackerUsage, versionText } from "./arguments.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { harmless } from "./display-text.ts";
 import { readableLog, readableLogLine } from "./log-line.ts";
@@ -28,11 +28,13 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     given = parseTrackerArguments(argv);
   } catch (error) {
-    console.error(`tracker: ${harmless(asMiniTorrentError(error).message)}\n\n${TRACKER_USAGE}`);
+    console.error(
+      `tracker: ${harmless(asMiniTorrentError(error).message)}\n\n${trackerUsage(process.stderr.columns)}`,
+    );
     return EXIT_USAGE;
   }
   if (given.kind !== "run") {
-    console.log(given.kind === "help" ? TRACKER_USAGE : versionText());
+    console.log(given.kind === "help" ? trackerUsage(process.stdout.columns) : versionText());
     return 0;
   }
   try {

@@ -4,6 +4,7 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { decodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
+import { writeError } from "../storage/disk-errors.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { type FileId, fileKey } from "./file-key.ts";
@@ -345,8 +346,6 @@ async function destinationOf(
     const isMade = (await mkdir(dirname(path), { recursive: true })) !== undefined;
     return { path, madeFolder: isMade ? dirname(path) : undefined };
   } catch (error) {
-    throw new MiniTorrentError("DESTINATION_UNUSABLE", `The folder ${dirname(path)} cannot be made.`, {
-      cause: error,
-    });
+    throw writeError(error, dirname(path));
   }
 }

@@ -38,8 +38,11 @@ export function writeError(error: unknown, path: string): MiniTorrentError {
     case "EROFS":
       return refuse("its file system is read-only; choose another place");
     case "ENOENT":
-    case "ENOTDIR":
       return refuse("its folder does not exist; make it or choose another place");
+    case "ENOTDIR":
+      return refuse("a part of its path is no folder; choose another place");
+    case "EEXIST":
+      return refuse("a file of that name exists; choose another place");
     case "EISDIR":
       return refuse("it is a folder; choose another name");
     case "ELOOP":

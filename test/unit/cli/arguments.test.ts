@@ -4,9 +4,11 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import {
+  clientUsage,
   parseClientArguments,
   parseTrackerArguments,
   trackerAt,
+  trackerUsage,
   versionText,
 } from "../../../src/cli/arguments.ts";
 import { expandHome } from "../../../src/cli/command-line.ts";
@@ -89,6 +91,24 @@ describe("parseClientArguments", () => {
     for (const home of ["", "relative"]) {
       assert.throws(() => expandHome("~/x", home), { code: "INVALID_ARGUMENT", message: /set HOME/ });
       assert.equal(expandHome("./~/x", home), "./~/x");
+    }
+  });
+
+  it("wraps its usage at words, for a narrow terminal too", () => {
+    for (const columns of [undefined, 80, 60, 41, 200]) {
+      for (const usage of [clientUsage(columns), trackerUsage(columns)]) {
+        const lines = usage.split("\n");
+        assert.ok(
+          lines.every((line) => line.length < (columns ?? 80)),
+          usage,
+        );
+        assert.match(usage.replace(/\s+/g, " "), /<tracker_info\.txt> the trackers, one a line: IP:PORT/);
+        for (const option of ["--data-dir <folder>", "--log-level <level>", "--help, --version"])
+          assert.ok(
+            lines.some((line) => line.startsWith(`  ${option}`)),
+            option,
+          );
+      }
     }
   });
 

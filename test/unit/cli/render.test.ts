@@ -14,6 +14,7 @@ import {
 } from "../../../src/cli/display-text.ts";
 import { noticeOf } from "../../../src/cli/notices.ts";
 import {
+  noTrackerAnswers,
   renderDownload,
   renderDownloads,
   renderFiles,
@@ -283,6 +284,14 @@ describe("status and prompt", () => {
     assert.deepEqual(renderStatus(nobody).slice(0, 2), ["Not logged in.", "No tracker answers."]);
     const why = { ...nobody, trackerProblem: "Nobody listens there." };
     assert.equal(renderStatus(why)[1], "No tracker answers: Nobody listens there.");
+    assert.equal(
+      noTrackerAnswers("None of the trackers answers; try again."),
+      "No tracker answers: try again.",
+    );
+    assert.equal(
+      noTrackerAnswers("None of the trackers can be reached."),
+      "None of the trackers can be reached.",
+    );
   });
 
   it("makes the prompt of user, tracker and groups, within half of the terminal", () => {

@@ -19,7 +19,10 @@ const BYTES_BY_CHARACTER = 4;
 const BYTES_BY_UNREAD_CHARACTER = 2;
 /** Memory of a running call per character of its text: 120 bytes for each of an announcement's torrents, of 75 characters. */
 const BYTES_BY_RUNNING_CHARACTER = 2;
-/** A longer message is parsed when it is its caller's turn: it takes tens of milliseconds, and may come again and again. */
+/**
+ * A longer message is one call, and is parsed when it is its caller's turn: it takes tens of milliseconds, and some megabytes
+ * until it is answered, and may come again and again.
+ */
 const LONG_MESSAGE_CHARACTERS = 16 * 1024;
 
 export interface ApiCallsOptions {
@@ -39,6 +42,8 @@ export interface ApiCallsOptions {
 interface Waiting {
   readonly message: Message;
   readonly bytes: number;
+  /** It was answered, or will never be. */
+  readonly onEnded?: () => void;
 }
 
 export class ApiCalls {
@@ -77,31 +82,61 @@ export class ApiCalls {
   }
 
   async #readInTurn(): Promise<void> {
-    const { tracker, connection } = this.#options.context;
     while (this.#unread.length > 0) {
+      const text = this.#unread[0];
       let busy: unknown;
-      await tracker.turns.take(callerOf(connection)).catch((error: unknown) => {
+      await this.#readWhenAllowed(text).catch((error: unknown) => {
         busy = error;
       });
       if (this.#isClosed) return;
-      const text = this.#unread[0];
+      if (busy !== undefined) this.#refuse(null, getTRPCErrorFromUnknown(busy));
       this.#unreadBytes -= (text?.length ?? 0) * BYTES_BY_UNREAD_CHARACTER;
-      if (busy === undefined) this.#read(text);
-      else this.#refuse(null, getTRPCErrorFromUnknown(busy));
       this.#unread.shift();
     }
   }
 
-  #read(text: string | undefined): void {
+  /**
+   * Resolves when the message has been parsed.
+   *
+   * @throws MiniTorrentError TRACKER_BUSY
+   */
+  async #readWhenAllowed(text: string | undefined): Promise<void> {
+    const { tracker, connection } = this.#options.context;
+    const key = callerOf(connection);
+    const takeTurn = async (onEnded?: () => void): Promise<void> => {
+      await tracker.turns.take(key);
+      if (this.#isClosed) onEnded?.();
+      else this.#read(text, onEnded);
+    };
+    if ((text?.length ?? 0) <= LONG_MESSAGE_CHARACTERS) {
+      await takeTurn();
+      return;
+    }
+    const parsed = Promise.withResolvers<void>();
+    const answered = tracker.longMessages.run(key, async () => {
+      const ended = Promise.withResolvers<void>();
+      await takeTurn(ended.resolve);
+      parsed.resolve();
+      await ended.promise;
+    });
+    answered.catch(parsed.reject);
+    await parsed.promise;
+  }
+
+  /** @param onEnded called when its call was answered, or will never be */
+  #read(text: string | undefined, onEnded?: () => void): void {
     let calls: readonly Message[];
     try {
       calls = readCalls(text);
+      if (onEnded !== undefined && calls.length > 1) throw tooManyCalls();
     } catch (error) {
       this.#refuse(null, new TRPCError({ code: "PARSE_ERROR", cause: error }));
+      onEnded?.();
       return;
     }
     const bytes = ((text?.length ?? 0) * BYTES_BY_CHARACTER) / Math.max(calls.length, 1);
-    for (const message of calls) this.#waiting.push({ message, bytes });
+    for (const message of calls) this.#waiting.push({ message, bytes, ...(onEnded && { onEnded }) });
+    if (calls.length === 0) onEnded?.();
     this.#waitingBytes += bytes * calls.length;
     this.goOn();
   }
@@ -128,6 +163,7 @@ export class ApiCalls {
     const { message } = next;
     if (message.method === "subscription.stop") {
       this.#stop(message.id);
+      next.onEnded?.();
       return;
     }
     this.#underWay++;
@@ -137,6 +173,7 @@ export class ApiCalls {
     const ended = this.#run(message).finally(() => {
       this.#underWay--;
       this.#underWayBytes = this.#underWay === 0 ? 0 : this.#underWayBytes - runningBytes;
+      next.onEnded?.();
       this.#options.onEnded();
       this.goOn();
     });
@@ -150,9 +187,10 @@ export class ApiCalls {
     this.#listening = [];
     this.#unread.length = 0;
     this.#unreadBytes = 0;
-    this.#waiting.length = 0;
+    const neverRun = this.#waiting.splice(0);
     this.#waitingBytes = 0;
     for (const { end } of ended) end();
+    for (const { onEnded } of neverRun) onEnded?.();
   }
 
   async #run(call: Call): Promise<void> {
@@ -221,6 +259,11 @@ export class ApiCalls {
   #say(message: object): void {
     if (!this.#isClosed) this.#options.say(JSON.stringify(message));
   }
+}
+
+function tooManyCalls(): MiniTorrentError {
+  const sentence = `A message of more than ${LONG_MESSAGE_CHARACTERS} characters may have one call; this one has more: send them one by one.`;
+  return new MiniTorrentError("LIMIT_REACHED", sentence);
 }
 
 function fail(error: unknown): never {

@@ -11,6 +11,7 @@ import type { AttemptLimits } from "./attempt-limits.ts";
 import type { CallTurns } from "./call-turns.ts";
 import type { Command } from "./command.ts";
 import type { Connection, Connections } from "./connection.ts";
+import type { FairSlots } from "./fair-slots.ts";
 import { type ReadSlice, readPage } from "./list-pages.ts";
 import type { MemberCertificates } from "./member-certificates.ts";
 import type { PasswordHasher } from "./password-hasher.ts";
@@ -43,6 +44,7 @@ export interface RouterServices {
   readonly limits: AttemptLimits;
   readonly passwords: PasswordHasher;
   readonly turns: CallTurns;
+  readonly longMessages: FairSlots;
   readonly accountLimits: AccountLimits & QuotaLimits;
   readonly certificates: MemberCertificates;
   /** Memberships that ended after this time are listed to members, since their certificates may still be valid. */

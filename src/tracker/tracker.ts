@@ -31,6 +31,7 @@ import {
   PINS_FILE,
   REGISTRY_FILE,
 } from "./data-directory.ts";
+import { FairSlots } from "./fair-slots.ts";
 import { KnownMembers } from "./known-members.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
 import { alikeOf } from "./look-alikes.ts";
@@ -77,6 +78,12 @@ const CHECK_REST_MS = 10 * 60 * 1000;
 /** Shares of former members that are taken out of the index of shares at a time: some 5 ms. */
 const ANCHORED_DROPPED = 500;
 const DROP_INTERVAL_MS = 100;
+
+/**
+ * Messages of more than 16 KiB that are worked on at a time, from the parsing to the answer. Each may take some megabytes:
+ * of an announcement's torrents, or of a file's metainfo on its way to the disk and to the other trackers.
+ */
+const LONG_MESSAGES_AT_ONCE = 8;
 
 /** Name of the registry's note about partitioned trackers. */
 const APART_NOTE = "apart";
@@ -413,6 +420,7 @@ export class Tracker {
         limits: this.#attemptLimits,
         passwords: this.#passwords,
         turns: new CallTurns({ nowMs: threadTimeMs, nextTurn: (run) => soon("a turn of calls", run) }),
+        longMessages: new FairSlots(LONG_MESSAGES_AT_ONCE),
         accountLimits: limits,
         certificates: new MemberCertificates(limits.keysPerUser),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),

@@ -106,11 +106,11 @@ test(`a siege of ${SIEGE_MS / 1000} s: members are served, trackers keep their b
   for (const { child } of scene.trackers) assert.equal(child.exitCode, null, "a tracker has ended");
   assert.ok(report.commands > 0);
   assert.deepEqual(report.refusals, {}, "members at a person's pace were refused");
-  // Beside other tests a command may wait for the machine: how long it takes is judged where the siege has it to itself.
-  if (IS_WHOLE) assert.ok(p(0.99) < P99_MS, `99 % of the members' commands took up to ${p(0.99)} ms`);
   assert.ok(peaks.memoryBytes < MAX_MEMORY_BYTES, `${peaks.memoryBytes / MIB} MiB of memory`);
   assert.ok(peaks.diskBytes < QUOTA_MEBIBYTES * MIB + JOURNAL_BYTES, `${peaks.diskBytes / MIB} MiB on disk`);
   await allIsThere(trackers, report.shared);
+  // Beside other tests a command may wait for the machine: how long it takes is judged where the siege has it to itself.
+  if (IS_WHOLE) assert.ok(p(0.99) < P99_MS, `99 % of the members' commands took up to ${p(0.99)} ms`);
 });
 
 /** Every file that was acknowledged and not stopped is listed, at either tracker. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { ApiCalls } from "../../../src/tracker/api-calls.ts";
 import { Connection } from "../../../src/tracker/connection.ts";
+import { FairSlots } from "../../../src/tracker/fair-slots.ts";
 import type { RouterServices } from "../../../src/tracker/procedures.ts";
 
 interface Said {
@@ -16,6 +17,7 @@ interface Said {
 function callsWithGate(
   mayBegin: () => boolean = () => true,
   takeTurn = async (): Promise<void> => undefined,
+  longMessages = new FairSlots(1),
 ) {
   const said: Said[] = [];
   let asked = 0;
@@ -26,6 +28,7 @@ function callsWithGate(
     write: () => new Promise<void>((resolve) => gates.push(resolve)),
     connections: { byId: () => true, logOut: () => undefined },
     turns: { take: takeTurn },
+    longMessages,
     passwords: { passwordsFor: () => undefined },
     presence: { depart: () => undefined },
     limits: {
@@ -138,4 +141,47 @@ test("a long message is parsed when it is its caller's turn, and what came behin
   assert.equal(calls.heldBytes, 0);
   calls.take("[1]");
   assert.equal(said.length, 3);
+});
+
+test("a long message keeps its place until its call is answered, or the connection is gone; others' wait", async () => {
+  const longMessages = new FairSlots(1);
+  const [one, other] = [0, 1].map(() =>
+    callsWithGate(
+      () => true,
+      async () => undefined,
+      longMessages,
+    ),
+  );
+  assert.ok(one !== undefined && other !== undefined);
+  const long = (count: number) => {
+    const calls = JSON.parse(createUsers(count)) as object[];
+    return JSON.stringify(calls.map((call) => ({ ...call, padding: "x".repeat(20_000) })));
+  };
+  one.calls.take(long(1));
+  other.calls.take(long(1));
+  await turns(5);
+  assert.deepEqual([one.asked(), other.asked()], [1, 0]);
+  for (const open of one.gates.splice(0)) open();
+  await turns(5);
+  assert.deepEqual([one.said.length, other.asked()], [1, 1]);
+  one.calls.take(long(1));
+  one.calls.take(long(1));
+  one.calls.close();
+  for (const open of other.gates.splice(0)) open();
+  await turns(5);
+  other.calls.take(long(1));
+  await turns(5);
+  assert.equal(other.asked(), 2, "what a closed connection waited for is free");
+});
+
+test("a long message of several calls is refused: each would keep its place", async () => {
+  const { calls, said, asked } = callsWithGate();
+  const padded = (JSON.parse(createUsers(2)) as object[]).map((call) => ({
+    ...call,
+    padding: "x".repeat(20_000),
+  }));
+  calls.take(JSON.stringify(padded));
+  await turns(5);
+  assert.equal(asked(), 0);
+  assert.match(JSON.stringify(said), /may have one call/);
 });

@@ -6,6 +6,7 @@ import { logIn, logOut } from "../../../src/tracker/accounts.ts";
 import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
 import { CallTurns } from "../../../src/tracker/call-turns.ts";
 import { Connection, Connections } from "../../../src/tracker/connection.ts";
+import { FairSlots } from "../../../src/tracker/fair-slots.ts";
 import { KnownMembers } from "../../../src/tracker/known-members.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
 import { MemberCertificates } from "../../../src/tracker/member-certificates.ts";
@@ -43,6 +44,7 @@ test("a session is not read again for each call, and is over with its row, or wh
     tracker: {
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       passwords: new PasswordHasher(),
+      longMessages: new FairSlots(1),
       turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
       write: (_writeId, work) => write(work),
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),

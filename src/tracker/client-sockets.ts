@@ -28,7 +28,7 @@ const MIB = 1024 * KIB;
  */
 const BUDGET: ByteBudgetLimits = {
   stranger: { connection: 32 * KIB, network: 4 * MIB, total: 16 * MIB },
-  member: { connection: 10 * MIB, account: 24 * MIB, network: 32 * MIB, total: 48 * MIB },
+  member: { connection: 10 * MIB, account: 16 * MIB, network: 24 * MIB, total: 32 * MIB },
 };
 /** A message up to this size is read and refused with an error; a longer one closes the connection with 1009 (RFC 6455). */
 const MAX_READ_BYTES = MAX_API_MESSAGE_BYTES + MIB;

@@ -214,3 +214,25 @@ test("presence of a wrong form is refused", () => {
     assert.throws(() => subject.apply("there", data, false), { code: "MALFORMED_MESSAGE" });
   }
 });
+
+test("a client that listens elsewhere than it connects from is named there, also at other trackers, and anew when that changes", () => {
+  const [here, there] = [presence(), presence()];
+  const places = () =>
+    [here, there].map(({ subject }) =>
+      subject.peersOf(film).map(({ host, otherHosts }) => [host, ...otherHosts]),
+    );
+  here.subject.arrive("c1", "alice", device("a"), "fd00::1");
+  const announce = (...hosts: string[]) => {
+    void here.subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }], hosts);
+    here.tell(there.subject, "t1");
+    return [here, there].map(({ happened }) => happened.splice(0));
+  };
+  assert.deepEqual(announce("10.0.0.1"), [["+f 10.0.0.1:7001 seed"], ["+f 10.0.0.1:7001 seed"]]);
+  assert.deepEqual(places(), [[["10.0.0.1"]], [["10.0.0.1"]]]);
+  assert.deepEqual(announce("10.0.0.1"), [[], []]);
+  assert.equal(announce("fd00::1", "10.0.0.1").flat().length, 2);
+  assert.deepEqual(places(), [[["fd00::1", "10.0.0.1"]], [["fd00::1", "10.0.0.1"]]]);
+  assert.deepEqual(announce(), [["-f a"], ["-f a"]], "nobody can be told where it is");
+  assert.deepEqual(places(), [[], []]);
+  assert.deepEqual(here.subject.counts("films", film), { seeders: 1, peers: 1 });
+});

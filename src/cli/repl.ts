@@ -9,7 +9,7 @@ import type { ClientCommands } from "./command.ts";
 import { saysNothing } from "./command-line.ts";
 import { commands } from "./commands.ts";
 import { completeLine } from "./completion.ts";
-import { countOf, harmless, paint, type View } from "./display-text.ts";
+import { countOf, harmless, paint, type Tone, type View, wrapWords } from "./display-text.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { execute } from "./execute.ts";
 import { noticeOf } from "./notices.ts";
@@ -82,9 +82,9 @@ export class Repl {
       ]);
       feed.listen((event) => {
         const { tone, text } = noticeOf(event);
-        const line = paint(text, tone, this.#view);
-        if (this.#isAsking) this.#heldNotices.push(line);
-        else this.#screen.print([line]);
+        const lines = this.#wrapped(text, tone);
+        if (this.#isAsking) this.#heldNotices.push(...lines);
+        else this.#screen.print(lines);
         this.#refreshPrompt();
       });
       this.#refreshPrompt();
@@ -167,7 +167,7 @@ export class Repl {
       client: this.#client,
       signal: running.signal,
       askPassword: this.#options.askPassword ?? ((question) => this.#askPassword(question, running.signal)),
-      warn: (sentence) => this.#screen.print([paint(harmless(sentence), "warn", this.#view)]),
+      warn: (sentence) => this.#screen.print(this.#wrapped(harmless(sentence), "warn")),
       onHashing: (path, progress) => {
         if (!running.signal.aborted) this.#hashing = { path, progress };
       },
@@ -195,7 +195,19 @@ export class Repl {
 
   #sayError(error: unknown): void {
     const { code, message } = asMiniTorrentError(error);
-    this.#screen.print([`${paint(`error ${code}:`, "bad", this.#view)} ${harmless(message)}`]);
+    const head = `error ${code}:`;
+    const [first = "", ...others] = this.#wrapped(`${head} ${harmless(message)}`, "plain");
+    // On a very narrow terminal the head itself is wrapped.
+    const painted = first.startsWith(head)
+      ? paint(head, "bad", this.#view) + first.slice(head.length)
+      : first;
+    this.#screen.print([painted, ...others]);
+  }
+
+  /** A sentence, wrapped at words. */
+  #wrapped(text: string, tone: Tone): readonly string[] {
+    const view = this.#view;
+    return wrapWords(text, this.#screen.columns + 1).map((line) => paint(line, tone, view));
   }
 
   async #askPassword(question: string, signal: AbortSignal): Promise<string> {

@@ -77,6 +77,18 @@ describe("Repl", () => {
     assert.deepEqual(shown(), [`${PROMPT} create_group films`, "error NOT_LOGGED_IN: Log in first.", PROMPT]);
   });
 
+  it("wraps what it says at words", async () => {
+    const { client, feed, type, shown } = open();
+    const sentence = "A sentence of words, some long. ".repeat(6).trim();
+    client.failures.set("createGroup", new MiniTorrentError("NOT_LOGGED_IN", sentence));
+    await type("create_group films", ENTER);
+    feed.push({ type: "session-ended", reason: sentence });
+    await type("x");
+    const lines = shown().slice(1, -1);
+    assert.equal(lines.join(" "), `error NOT_LOGGED_IN: ${sentence} You are logged out: ${sentence}`);
+    assert.ok(lines.length >= 4 && lines.every((line) => line.length <= 100), lines.join("\n"));
+  });
+
   it("says what happens above the line being typed, which stays", async () => {
     const { feed, type, shown } = open();
     await type("create_gr");

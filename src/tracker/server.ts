@@ -145,8 +145,12 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   );
   app.server.on("secureConnection", (socket) => shakingHands.delete(placeOf(socket)));
   app.server.on("dropRequest", (_request, socket) => socket.destroy());
-  // Node sends this header by itself after the last request, but closes the connection only if it is set here.
-  app.addHook("onRequest", async (_request, reply) => void reply.header("Connection", "close"));
+  // Node sends this header by itself after the last request, but closes the connection only if it is set here; before Fastify,
+  // which answers some requests, such as those for no proper path, without its hooks.
+  app.server.prependListener("request", (_request, response) => response.setHeader("Connection", "close"));
+  app.server.on("checkExpectation", (_request, response) => {
+    response.writeHead(417, { Connection: "close" }).end();
+  });
   app.get("/health", async () => options.health());
   app.get("/metrics", async (_request, reply) => {
     return reply.type(options.metrics.contentType).send(await options.metrics.expose());

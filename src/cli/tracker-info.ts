@@ -1,7 +1,7 @@
 // tracker_info.txt: one tracker a line, `ip:port` or `ip port`, optionally followed by the fingerprint that pins it. The port may
 // also stand in the line below its ip, as other programs that read such a file write it.
 // Every wrong form is answered with the line it stands in, what was found there and what is expected.
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import {
   type Address,
@@ -18,6 +18,8 @@ import { readProblem } from "../storage/disk-errors.ts";
 const EXPECTED = "expected is IP:PORT or 'IP PORT', then nothing or sha256:<64 hex digits>";
 /** What somebody would ever write by hand fits many times; a film given by mistake does not. */
 const MAX_FILE_BYTES = 1024 * 1024;
+/** Every write waits for all of them, and every answer about them has room for so many. */
+const MAX_TRACKERS = 100;
 /** Longest piece of a wrong line that an error repeats, in characters. */
 const MAX_QUOTED_CHARACTERS = 60;
 
@@ -29,13 +31,13 @@ const MAX_QUOTED_CHARACTERS = 60;
 export function readTrackerInfo(path: string): readonly TrackerAddress[] {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = readStart(path, MAX_FILE_BYTES + 1);
   } catch (error) {
     throw unreadable(path, error);
   }
   if (bytes.length > MAX_FILE_BYTES) {
     throw wrong(
-      `${path} has ${bytes.length} bytes: that is no list of trackers; ${EXPECTED}, one tracker a line.`,
+      `${path} has more than ${MAX_FILE_BYTES} bytes: that is no list of trackers; ${EXPECTED}, one tracker a line.`,
     );
   }
   let text: string;
@@ -45,6 +47,21 @@ export function readTrackerInfo(path: string): readonly TrackerAddress[] {
     throw wrong(`${path} is not a text file in UTF-8; ${EXPECTED}, one tracker a line.`, error);
   }
   return parseTrackerInfo(text, path);
+}
+
+/** The first bytes of a file, which may be a device or a film of any length. */
+function readStart(path: string, mostBytes: number): Buffer {
+  const bytes = Buffer.alloc(mostBytes);
+  const file = openSync(path, "r");
+  try {
+    let filled = 0;
+    for (let read = -1; read !== 0 && filled < mostBytes; filled += read) {
+      read = readSync(file, bytes, filled, mostBytes - filled, null);
+    }
+    return bytes.subarray(0, filled);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**
@@ -61,6 +78,11 @@ export function parseTrackerInfo(text: string, fileName: string): readonly Track
     const earlierLine = lineOfAddress.get(name);
     if (earlierLine !== undefined) {
       throw wrong(`${place}: ${name} stands in line ${earlierLine} already; each tracker is listed once.`);
+    }
+    if (trackers.length === MAX_TRACKERS) {
+      throw wrong(
+        `${place}: the file lists more than ${MAX_TRACKERS} trackers, and each of them connects to all others; keep at most ${MAX_TRACKERS}.`,
+      );
     }
     lineOfAddress.set(name, number);
     trackers.push(tracker);

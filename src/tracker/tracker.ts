@@ -395,6 +395,7 @@ export class Tracker {
     this.#attemptLimits.store();
     this.#attemptStore.close();
     this.#replication.close();
+    await this.#replication.settled();
     this.#presence.close();
     this.#peers.close();
     this.#notices.close();

@@ -186,6 +186,11 @@ export class Replication {
     for (const link of [...this.#links]) link.close("this tracker can write again");
   }
 
+  /** Resolves when no write is under way: after `close`, the registry can be closed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
   /** Closes every link. The registry stays open: it is not ours. */
   close(): void {
     for (const link of [...this.#links]) link.close("this tracker stops");

@@ -1,6 +1,7 @@
 // tracker_info.txt: every form that is taken, and what each wrong one is answered with.
+
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -205,4 +206,25 @@ describe("parseTrackerNumber", () => {
       );
     });
   }
+});
+
+it("a device, or a film of any length, is read no further than a list could be", {
+  skip: !existsSync("/dev/zero"),
+}, () => {
+  assert.throws(() => readTrackerInfo("/dev/zero"), {
+    code: "INVALID_TRACKER_INFO",
+    message: /more than \d+ bytes/,
+  });
+  assert.throws(() => readTrackerInfo("/dev/null"), {
+    code: "INVALID_TRACKER_INFO",
+    message: /lists no tracker/,
+  });
+  assert.throws(() => readTrackerInfo("/dev"), { code: "INVALID_TRACKER_INFO" });
+});
+
+it("of ten thousand lines it is said that they are too many, and in which line", () => {
+  const lines = Array.from({ length: 10_000 }, (_, at) => `10.0.${at >> 8}.${at & 255}:9000`);
+  assert.equal(parseTrackerInfo(lines.slice(0, 100).join("\n"), "f").length, 100);
+  const isTooMany = { code: "INVALID_TRACKER_INFO", message: /^f, line 101: .*more than 100 trackers/ };
+  assert.throws(() => parseTrackerInfo(lines.join("\n"), "f"), isTooMany);
 });

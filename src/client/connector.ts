@@ -78,7 +78,9 @@ export type DialObstacle =
   | "not-needed"
   /** This client has as many connections as it may have, or as many of that user. */
   | "no-room"
-  | "user-full";
+  | "user-full"
+  /** The process has as many connections as the system lets it open, and other files are first. */
+  | "no-descriptors";
 
 interface Known {
   address: PeerAddress;

@@ -57,6 +57,11 @@ export function notUsedContact(
         "no-room-here",
         "is not called: this client has as many connections as it may for one file",
       );
+    case "no-descriptors":
+      return said(
+        "no-room-here",
+        "is not called: all connections that the system lets this client open are taken; raise ulimit -n, and start it again",
+      );
     case "user-full":
       return said("no-room-here", "is not called: enough connections to this member stand already");
     case undefined:

@@ -148,13 +148,16 @@ export class Session {
       otherSeedCount: () => connector.seedCount,
       bandwidth: this.#options.bandwidth.of(metainfo.infoHash),
     });
-    const connector = new Connector<PeerSocket>({
+    const connector: Connector<PeerSocket> = new Connector<PeerSocket>({
       ownDeviceId: this.#options.identity.deviceId,
       nowMs: () => performance.now(),
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,
       wants: (peer) => this.#isUseful(active, peer) && this.#hasPlace(active, peer),
-      obstacleTo: (peer) => this.#obstacleTo(active, peer),
+      obstacleTo: (peer) => {
+        const isWaiting = connector.connectedCount === 0 && this.#places.isWaiting(metainfo.infoHash);
+        return this.#obstacleTo(active, peer) ?? (isWaiting ? "no-descriptors" : undefined);
+      },
       debtOf: (deviceId) => torrent.debtOf(deviceId),
       dial: (peer, signal) => this.#dial(active, peer, signal),
       onDialled: (socket) => this.connected(socket),

@@ -61,6 +61,11 @@ export class ConnectionPlaces {
     return false;
   }
 
+  /** Whether that file waits for a place to dial its first peer from. */
+  isWaiting(file: string): boolean {
+    return this.#waiting.has(file);
+  }
+
   /** Takes a place, which is given back once. Returns false if there is none. */
   take(direction: Direction): boolean {
     if (this.#free(direction) <= 0) return false;

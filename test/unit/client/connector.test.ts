@@ -399,3 +399,31 @@ test("where another device answers than trackers say, it is dialled again with g
   assert.equal(one(connector.connected()), made[0]);
   assert.equal(made[0]?.closedFor, undefined);
 });
+
+test("says of each peer that is named why it is not connected: its turn, our limits, what it said as it left", async () => {
+  const { connector, after } = connectorOf("a", { wants: (one) => one.deviceId !== "unwanted" });
+  const of = (deviceId: string) => connector.contacts().find((contact) => contact.deviceId === deviceId);
+  connector.peerOnline(peer("b", true));
+  await after(0);
+  assert.equal(of("b"), undefined, "it is connected");
+  const [socket] = connector.connected();
+  assert.ok(socket);
+  connector.gone(socket, { reason: "changed" });
+  assert.deepEqual(of("b")?.farewell, { reason: "changed" });
+  assert.equal(of("b")?.lastFailure, "the connection ended.");
+
+  for (let device = 0; device < 6; device++) connector.peerOnline(peer(`c${device}`, true, "carol"));
+  await after(0);
+  const waiting = connector.contacts().filter(({ userId }) => userId === "carol");
+  assert.deepEqual(new Set(waiting.map(({ obstacle }) => obstacle)), new Set(["user-full"]));
+  const another = new Socket("c9", false, "carol");
+  assert.ok(!connector.admit(another));
+  assert.deepEqual(connector.farewellTo(another), { reason: "user-full" });
+
+  for (let device = 0; device < 150; device++) connector.admit(new Socket(`d${device}`, false));
+  connector.peerOnline(peer("e", true));
+  assert.equal(of("e")?.obstacle, "no-room");
+  const late = new Socket("late", false);
+  assert.ok(!connector.admit(late));
+  assert.deepEqual(connector.farewellTo(late), { reason: "full" });
+});

@@ -21,7 +21,9 @@ test("each reason for which nobody calls, or reaches, a member has words of its 
     { isDialling: true },
     { lastFailure: "nothing listens there." },
     { lastFailure: "one of the two clocks is wrong.", isClockFailure: true },
-    ...(["banned", "no-certificate", "no-room", "user-full"] as const).map((obstacle) => ({ obstacle })),
+    ...(["banned", "no-certificate", "no-room", "user-full", "no-descriptors"] as const).map((obstacle) => ({
+      obstacle,
+    })),
     ...FAREWELLS.map((reason) => ({ farewell: { reason } })),
   ];
   const said = cases.map((changes) => notUsedContact(contact(changes), () => 3)?.words);

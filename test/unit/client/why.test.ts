@@ -139,3 +139,44 @@ test("of a download that moves it says that it does", () => {
   assert.equal(why(downloading({ peerCount: 3 })).reason, "It moves, with 3 peers.");
   assert.equal(why(downloading({ peerCount: 0 })).reason, "No member who has it is online.");
 });
+
+test("of who is online and does not share it any more it never says that they are gone", () => {
+  const standing = (content: "same" | "other" | "none", isOnline = true) => ({
+    ...{ content, sharedBy: content === "none" ? undefined : "dave" },
+    members: ["carol", "dave"].map((userId) => ({ userId, isMember: true, isOnline })),
+  });
+  const gone = [{ ...holder("carol", bits(9), 5_000), farewell: { reason: "not-shared" as const } }];
+  const stopped = why(lonely, { holders: gone, standing: standing("none") });
+  assert.match(stopped.reason, /^carol is online, but no longer shares it: ask them to share it again\.$/);
+  assert.deepEqual(
+    stopped.notUsed.map(({ cause }) => cause),
+    ["no-longer-shares"],
+  );
+  const silent = [holder("carol", bits(9), 5_000)];
+  assert.match(
+    why(lonely, { holders: silent, standing: standing("none") }).reason,
+    /online, but does not offer/,
+  );
+  assert.match(
+    why(lonely, { holders: silent, standing: standing("same", false) }).reason,
+    /^Everybody who had it is gone: carol is offline; dave is offline\.$/,
+  );
+  assert.match(
+    why(lonely, { holders: silent, standing: standing("none", false) }).reason,
+    /gone, and nobody shares it any more: ask for it to be shared again/,
+  );
+  assert.match(
+    why(lonely, { standing: standing("other") }).reason,
+    /^Other content has the name now, shared by dave/,
+  );
+  const few = downloading({ waitingFor: "no peer has the missing pieces", peerCount: 1 });
+  assert.match(
+    why(few, { holders: [...gone, holder("eve", bits(1), 0)], standing: standing("none") }).reason,
+    /^It waits: no peer has the missing pieces\. carol is online, but no longer shares it/,
+  );
+});
+
+test("a banned sharer is not among those who cannot be reached", () => {
+  const banned = why(lonely, { contacts: [contact({ obstacle: "banned" })], bannedFor: () => 7 });
+  assert.match(banned.reason, /none of them can be used\. bob sent bad data in piece 7/);
+});

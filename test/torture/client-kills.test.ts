@@ -35,7 +35,8 @@ const DISTURBED_FILE_BYTES = [200_000, 3 * MIB + 5, 24 * MIB + 77_777];
 /** So slow that most of a download's time can be disturbed, so fast that a round takes few seconds. */
 const SLOWEST_BYTES_PER_SECOND = 20 * MIB;
 const DISTURBED_WITHIN_MS = 500;
-const SETTLED_WITHIN_MS = 60_000;
+/** A download that gets no further for so long, whatever was done to it, is stuck. */
+const GETS_ON_WITHIN_MS = 60_000;
 const POLL_MS = 30;
 
 const downloadsSchema = z.array(
@@ -237,13 +238,18 @@ class DisturbedRounds {
 
   /** What stands in the way is removed, as a person would, until the download is complete. */
   async #settle(file: Source): Promise<void> {
-    const deadlineMs = performance.now() + SETTLED_WITHIN_MS;
+    let deadlineMs = performance.now() + GETS_ON_WITHIN_MS;
+    let mostVerified = 0;
     for (;;) {
       this.#clearForeign();
       const status = await statusOf(this.client, file.name);
       if (status?.state === "complete") return;
       if (status === undefined || status.state === "failed") await this.client.run(this.#download(file));
       else if (status.state === "paused") await this.client.run(`resume g ${file.name}`);
+      if ((status?.bytesVerified ?? 0) > mostVerified) {
+        mostVerified = status?.bytesVerified ?? 0;
+        deadlineMs = performance.now() + GETS_ON_WITHIN_MS;
+      }
       assert.ok(performance.now() < deadlineMs, `it does not get complete: ${JSON.stringify(status)}`);
       await sleep(POLL_MS);
     }

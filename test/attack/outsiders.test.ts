@@ -144,6 +144,35 @@ describe("an outsider at a client's door", () => {
 });
 
 describe("an outsider at a tracker", () => {
+  it("with odd TLS records, whatever their lengths and kinds, gets at most an alert, at tracker and client", async () => {
+    const record = (type: number, length: number, ...bytes: number[]) =>
+      Buffer.from([type, 3, 1, length >> 8, length & 0xff, ...bytes]);
+    const odd = {
+      "SSL 2": Buffer.from([0x80, 0x2e, 1, 0, 2, 0, 0x15, 0, 0, 0, 0x10, ...Array(40).fill(7)]),
+      "a record of 64 KiB": Buffer.concat([record(22, 0xffff), Buffer.alloc(0xffff)]),
+      "a record of nothing": record(22, 0),
+      "thousands of empty records": Buffer.concat(Array(20_000).fill(record(22, 0))),
+      "thousands of alerts": Buffer.concat(Array(5_000).fill(record(21, 2, 1, 90))),
+      "data before the handshake": record(23, 5, 1, 2, 3, 4, 5),
+      "a change of ciphers first": record(20, 1, 1),
+      "a hello of 16 MB": Buffer.concat([record(22, 16_384, 1, 0xff, 0xff, 0xff), Buffer.alloc(16_380)]),
+      "a hello in records of one byte": Buffer.concat(Array(4_000).fill(record(22, 1, 1))),
+      HTTP: Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    };
+    for (const target of [door, trackerAddress]) {
+      const answers = Object.entries(odd).map(async ([what, bytes]) => {
+        const said = await probePlain(target, bytes);
+        // TLS alerts, or what a server says of plain HTTP: no handshake.
+        assert.ok(
+          said.length < 200 && said[0] !== 22,
+          `${what}: ${said.subarray(0, 100).toString("latin1")}`,
+        );
+      });
+      await Promise.all(answers);
+    }
+    assert.ok(await alice.must(`list_files ${GROUP}`), "the member is served");
+  });
+
   it("without a certificate gets to neither /api nor /sync, with one of his own making not to /sync", async () => {
     const statusOf = (path: string, options: ConnectionOptions) =>
       new Promise<number>((resolve, reject) => {

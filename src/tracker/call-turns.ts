@@ -50,6 +50,7 @@ export class CallTurns {
   #isSliceAsked = false;
   #sliceBeganMs = 0;
   #mostCallers = IDLE_CALLERS_KEPT;
+  readonly #onSliceEnd: (() => void)[] = [];
   #running: { readonly caller: Caller; readonly sinceMs: number } | undefined;
 
   constructor(options: CallTurnsOptions) {
@@ -78,6 +79,11 @@ export class CallTurns {
       if (caller.waiting.push(resolve) === 1) this.#enqueue(caller);
       this.#askForSlice();
     });
+  }
+
+  /** Runs after each slice, in the same turn of the event loop: what its calls have left to do waits for no other turn. */
+  onSliceEnd(listener: () => void): void {
+    this.#onSliceEnd.push(listener);
   }
 
   /** Time that a call of that key has taken outside of its turn. */
@@ -117,6 +123,7 @@ export class CallTurns {
       if (this.#waitingCount > 0) this.#askForSlice();
       else this.#callers.clear(); // nobody waits, so no caller has used more than its share
       if (this.#callers.size > this.#mostCallers) this.#forgetIdle();
+      for (const listener of this.#onSliceEnd) listener();
     });
   }
 

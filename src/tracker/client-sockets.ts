@@ -69,9 +69,11 @@ export class ClientSockets {
 
   constructor(options: ClientSocketsOptions) {
     this.#options = options;
+    const writes = new TurnWrites();
+    options.services.turns.onSliceEnd(() => writes.release());
     this.#around = {
       ...options,
-      writes: new TurnWrites(),
+      writes,
       budget: new ByteBudget<ClientSocket>({ limits: BUDGET, letGo: (client) => client.letGo() }),
       sleepClock: this.#clock,
       mayHaveHeldUp: (openedMs) => this.#standstill.mayHaveHeldUp(openedMs),

@@ -407,6 +407,8 @@ export class Tracker {
     const { trackers, trackerNumber, log } = options;
     const links = () => this.#links;
     const limits = { ...DEFAULT_TRACKER_LIMITS, ...options.limits };
+    const turns = new CallTurns({ nowMs: threadTimeMs, nextTurn: (run) => soon("a turn of calls", run) });
+    turns.onSliceEnd(() => this.#registry.commitQueued());
     this.#server = await listen({
       address: own,
       identity,
@@ -420,7 +422,7 @@ export class Tracker {
         peers: this.#peers,
         limits: this.#attemptLimits,
         passwords: this.#passwords,
-        turns: new CallTurns({ nowMs: threadTimeMs, nextTurn: (run) => soon("a turn of calls", run) }),
+        turns,
         longMessages: new FairSlots(LONG_MESSAGES_AT_ONCE),
         accountLimits: limits,
         certificates: new MemberCertificates(limits.keysPerUser),

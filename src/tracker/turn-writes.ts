@@ -11,10 +11,11 @@ export class TurnWrites {
   hold(socket: Writable): void {
     if (socket.writableCorked > 0) return;
     socket.cork();
-    if (this.#held.push(socket) === 1) soon("sending what was held for a turn", () => this.#release());
+    if (this.#held.push(socket) === 1) soon("sending what was held for a turn", () => this.release());
   }
 
-  #release(): void {
+  /** Writes what is held at once. */
+  release(): void {
     const held = this.#held;
     this.#held = [];
     for (const socket of held) {

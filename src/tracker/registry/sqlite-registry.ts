@@ -221,7 +221,7 @@ export class SqliteRegistry implements Registry {
   }
 
   renewOrigin(clock: "goes on" | "is set back" = "goes on"): OriginId {
-    this.#commitQueued();
+    this.commitQueued();
     const origin = this.#newOrigin();
     const hybridClock = new HybridClock(
       this.#nowMs,
@@ -360,7 +360,7 @@ export class SqliteRegistry implements Registry {
   /** Commits what is queued, then closes. A second call does nothing. */
   close(): void {
     if (this.#isClosed) return;
-    this.#commitQueued();
+    this.commitQueued();
     this.#isClosed = true;
     this.#database.close();
   }
@@ -495,15 +495,16 @@ export class SqliteRegistry implements Registry {
         },
         failed: reject,
       });
-      if (this.#queue.length === 1) soon("a commit", () => this.#commitQueued());
+      if (this.#queue.length === 1) soon("a commit", () => this.commitQueued());
     });
   }
 
   /**
+   * Commits now what would be committed in the next turn of the event loop.
    * One BEGIN … COMMIT for all that is queued, a savepoint for each, so that one that throws leaves the others alone. Who
    * is alone needs none: a savepoint makes SQLite copy each page that is changed, a tenth of the work of catching up.
    */
-  #commitQueued(): void {
+  commitQueued(): void {
     const batch = this.#queue;
     this.#queue = [];
     if (batch.length === 0) return;

@@ -136,3 +136,14 @@ test("every call has its turn once, in the order of its account, whatever they c
     { numRuns: 50 },
   );
 });
+
+test("what is to be done after a slice is done in the same turn of the event loop, after the slice's calls", async () => {
+  const { turns, served, call, turn } = stage();
+  const servedThen: number[] = [];
+  turns.onSliceEnd(() => servedThen.push(served.length));
+  for (let at = 0; at < 5; at++) call(`account${at}`, 1);
+  await turn();
+  assert.deepEqual(servedThen, [1]);
+  await turn();
+  assert.deepEqual(servedThen, [1, 5]);
+});

@@ -8,11 +8,11 @@ import { MiniTorrentError } from "../api/errors.ts";
 /** Length of a slice; then the event loop does its I/O. */
 const SLICE_MS = 5;
 /** Length of a slice for callers within their share: what others send must not take all the time between slices. */
-const LONGEST_SLICE_MS = 25;
+const LONGEST_SLICE_MS = 15;
 /** Most calls of one slice, however cheap. */
 const CALLS_PER_SLICE = 64;
 /** Most time by which an account that asks for little is ahead: a client's calls at its start, or some pages of a list. */
-const MOST_CREDIT_MS = 100;
+const MOST_CREDIT_MS = 50;
 /** Most waiting calls, of one key and in total. Their memory is bounded by byte-budget.ts. */
 const MOST_WAITING_OF_KEY = 4_000;
 const MOST_WAITING = 100_000;

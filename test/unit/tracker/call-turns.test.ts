@@ -54,7 +54,7 @@ test("who asks for little has some time in advance, and no more than that, howev
   for (let at = 0; at < 400; at++) call("late", 1);
   while (served.length < before + 300) await turn();
   const late = served.slice(before).filter((key) => key === "late").length;
-  assert.ok(late >= 190 && late <= 210, `${late} of 300: 100 in advance, and half of the others`);
+  assert.ok(late >= 165 && late <= 185, `${late} of 300: 50 in advance, and half of the others`);
 });
 
 test("a modest caller's calls run at once, beside accounts that call all the time", async () => {
@@ -89,7 +89,7 @@ test("time that a call takes outside of its turn is its account's as well", asyn
 test("between slices of some milliseconds the event loop goes on", async () => {
   const { served, call, turn, isIdle } = stage();
   for (let at = 0; at < 3_000; at++) call(`account${at % 7}`, 0.5);
-  while (served.length < 1_500) assert.ok((await turn()) <= 26, "longer for those within their share");
+  while (served.length < 1_500) assert.ok((await turn()) <= 16, "longer for those within their share");
   while (!isIdle()) assert.ok((await turn()) <= 6);
 });
 

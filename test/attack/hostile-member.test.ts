@@ -12,6 +12,8 @@ import { type Address, parseAddress } from "../../src/api/addresses.ts";
 import { groupCertificateSchema } from "../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
 import { MessageEncoder } from "../../src/wire/encoder.ts";
+import { EXTENSION_HANDSHAKE_ID } from "../../src/wire/extensions.ts";
+import { encodeFarewell } from "../../src/wire/farewell.ts";
 import { encodeHandshake, HANDSHAKE_BYTES } from "../../src/wire/handshake.ts";
 import { messageIds } from "../../src/wire/messages.ts";
 import { writePieceHeader } from "../../src/wire/piece-header.ts";
@@ -256,5 +258,21 @@ describe("a hostile member", () => {
     await bob.must(`download_file g set.bin ${scene.path("bob")}/`);
     await bob.must("wait g set.bin");
     assert.equal(await sha1Of(scene.path("bob", "set.bin")), await sha1Of(scene.path("alice", "set.bin")));
+  });
+
+  it("claims that a piece was bad: the piece is read once, its owner told once, and the file stays shared", async () => {
+    const bye = (pieceIndex: number) =>
+      encoded((say) =>
+        say.extended(EXTENSION_HANDSHAKE_ID, encodeFarewell({ reason: "bad-data", pieceIndex })),
+      );
+    for (const pieceIndex of [3, 3, 4, 2 ** 31, PIECES]) {
+      const { socket, closed } = await join();
+      socket.write(bye(pieceIndex));
+      await closed;
+    }
+    const told = await alice.event(({ event }) => event === "data-refused");
+    assert.partialDeepStrictEqual(told, { userId: "mallory", pieceIndex: 3 });
+    assert.equal(alice.events.filter(({ event }) => event === "data-refused").length, 1);
+    assert.partialDeepStrictEqual(await alice.must("list_shares"), [{ state: "served" }]);
   });
 });

@@ -196,11 +196,10 @@ function endOnSignals(ending: AbortController): void {
 
 /** Any port at the tracker's host if that is this machine, otherwise at all of this machine's addresses. */
 function freePortNear({ host }: Address): Address {
-  const isLoopback = host === "localhost" || host === "::1" || /^127\./.test(host);
   const isOwn = Object.values(networkInterfaces()).some((list) =>
     list?.some(({ address }) => address.toLowerCase() === host.toLowerCase()),
   );
-  if (isLoopback || isOwn) return { host, port: 0 };
+  if (isLoopback(host) || isOwn) return { host, port: 0 };
   return { host: host.includes(":") ? "::" : "0.0.0.0", port: 0 };
 }
 

@@ -1,7 +1,8 @@
 // One typed line from its words to its outcome, for the terminal and the pipe alike. Prints nothing.
-import { asMiniTorrentError, type MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { Answer, Command, CommandContext } from "./command.ts";
-import { commandNameOf, parseCommand } from "./usage.ts";
+import { otherOrder } from "./typed-arguments.ts";
+import { commandNameOf, type ParsedCommand, parseCommand } from "./usage.ts";
 
 export type Outcome =
   | {
@@ -30,18 +31,33 @@ export async function execute(
   const commandName = commandNameOf(line);
   const { promise: abandoned, reject: abandon } = Promise.withResolvers<never>();
   const onAbort = (): void => abandon(signal.reason);
-  let typed: readonly string[] | undefined;
+  let parsed: ParsedCommand | undefined;
   try {
     signal.throwIfAborted();
     signal.addEventListener("abort", onAbort);
-    const { command, values } = parseCommand(table, line, context.client);
-    typed = values;
+    parsed = parseCommand(table, line, context.client);
+    const { command, values } = parsed;
     const answer = await Promise.race([command.run(context, ...values), abandoned]);
     return { kind: "answered", command, values, answer };
   } catch (error) {
     if (signal.aborted) return { kind: "abandoned", commandName };
-    return { kind: "failed", commandName, values: typed, error: asMiniTorrentError(error) };
+    const hint = parsed && otherOrder(parsed.command, parsed.values, context.client);
+    return {
+      kind: "failed",
+      commandName,
+      values: parsed?.values,
+      error: withHint(asMiniTorrentError(error), hint),
+    };
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+function withHint(error: MiniTorrentError, hint: string | undefined): MiniTorrentError {
+  if (hint === undefined) return error;
+  const { code, message, cause, retryAfterMs } = error;
+  return new MiniTorrentError(code, `${message} ${hint}`, {
+    cause,
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  });
 }

@@ -1,6 +1,5 @@
 // Arguments as people type them: what need not be typed because one value alone fits, and what is typed in another order. Looks
 // at what the client knows, and asks no tracker.
-import { MiniTorrentError } from "../api/errors.ts";
 import type { ArgumentKind, ClientCommands, Command, FileOfGroup } from "./command.ts";
 import { quoteText } from "./command-line.ts";
 import { countOf, harmless } from "./display-text.ts";
@@ -77,20 +76,20 @@ function listed(names: readonly string[]): string {
 }
 
 /**
- * A group, path, direction or rate in the place of another argument: says how it is typed.
- *
- * @throws MiniTorrentError USAGE
+ * For a command that failed with a group, path, direction or rate in the place of another argument: how it is typed. Not asked
+ * before, since another tracker may know groups that this client has not heard of.
  */
-export function refuseOtherOrder(command: Command, values: readonly string[], client: ClientCommands): void {
+export function otherOrder(
+  command: Command,
+  values: readonly string[],
+  client: ClientCommands,
+): string | undefined {
   const kinds = command.arguments.slice(0, values.length).map(({ kind }) => kind);
   const ordered = withPathLast(withGroupInPlace(withLimitFirst(values, kinds), kinds, client), kinds);
-  if (ordered.every((value, index) => value === values[index])) return;
+  if (ordered.every((value, index) => value === values[index])) return undefined;
   const line = [command.name, ...ordered.map((value) => quoteText(value, undefined))].join(" ");
   const names = kinds.map((_, index) => `<${command.arguments[index]?.name}>`).join(" ");
-  throw new MiniTorrentError(
-    "USAGE",
-    `The arguments of ${command.name} are ${names}, in this order. Type: ${harmless(line)}`,
-  );
+  return `The arguments of ${command.name} are ${names}, in this order. Type: ${harmless(line)}`;
 }
 
 function withLimitFirst(values: readonly string[], kinds: readonly ArgumentKind[]): readonly string[] {

@@ -5,7 +5,7 @@ import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
 import { parseWords, splitLine } from "./command-line.ts";
 import { harmless, paint, type View, wrapWords } from "./display-text.ts";
 import { meantCommands } from "./meant-commands.ts";
-import { refuseOtherOrder, withOmitted } from "./typed-arguments.ts";
+import { withOmitted } from "./typed-arguments.ts";
 
 export interface ParsedCommand {
   readonly command: Command;
@@ -61,10 +61,7 @@ export function parseCommand(
 ): ParsedCommand {
   const [name = "", ...values] = parseWords(line);
   const command = findCommand(table, name);
-  if (command.arity.includes(values.length)) {
-    if (client !== undefined) refuseOtherOrder(command, values, client);
-    return { command, values };
-  }
+  if (command.arity.includes(values.length)) return { command, values };
   const filled = client === undefined ? undefined : withOmitted(command, values, client);
   if (filled?.kind === "filled") return { command, values: filled.values };
   const found = values.length === 0 ? "none" : String(values.length);

@@ -460,8 +460,11 @@ export class Download {
     if (reason !== "bad-data" || pieceIndex === undefined || this.#refusedBy.has(userId)) return;
     if (this.#refusedBy.size >= MAX_REFUSALS) return;
     this.#refusedBy.add(userId);
-    if (!store.have.has(pieceIndex)) return;
-    if (await store.isRightOnDisk(pieceIndex)) {
+    if (pieceIndex >= this.#metainfo.geometry.pieceCount || !store.have.has(pieceIndex)) return;
+    const state = this.#state;
+    const isRight = await store.isRightOnDisk(pieceIndex);
+    if (!this.#isStill(state)) return;
+    if (isRight) {
       this.#surroundings.onEvent({ type: "data-refused", ...this.#id(), userId, pieceIndex });
       return;
     }

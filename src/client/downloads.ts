@@ -173,8 +173,12 @@ export class Downloads {
     for (const fileName of fileNames) {
       const download = this.#unfinished.get(fileKey({ groupId, fileName }));
       if (download === undefined) continue;
-      const { infoHash } = await fetchMetainfo(this.#surroundings.ask, { groupId, fileName });
-      await download.sourceChanged(infoHash);
+      try {
+        const { infoHash } = await fetchMetainfo(this.#surroundings.ask, { groupId, fileName });
+        await download.sourceChanged(infoHash);
+      } catch (error) {
+        this.#surroundings.log.info({ err: error, groupId, fileName }, "the shared content was not compared");
+      }
     }
   }
 

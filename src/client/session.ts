@@ -12,7 +12,7 @@ import { ConnectionPlaces, type Direction } from "../net/connection-places.ts";
 import { every, forEachGuarded, reportFault } from "../net/timers.ts";
 import { type PieceStorage, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
 import { dial } from "../transport/dialer.ts";
-import type { GroupCredentials } from "../transport/group-credentials.ts";
+import { type GroupCredentials, secureContextOf } from "../transport/group-credentials.ts";
 import { Listener } from "../transport/listener.ts";
 import type { PeerSocket } from "../transport/peer-socket.ts";
 import type { Farewell } from "../wire/farewell.ts";
@@ -174,6 +174,7 @@ export class Session {
     if (active === undefined) return;
     this.#active.delete(infoHash);
     this.#awake.delete(active);
+    this.#places.forget(infoHash);
     active.connector.close(reason, farewell);
     active.torrent.close(reason, farewell);
     this.#options.bandwidth.ended(infoHash);
@@ -249,6 +250,7 @@ export class Session {
       return;
     }
     this.#awake.add(active);
+    this.#places.forget(socket.infoHash);
     this.#connectedAtMs.set(socket, performance.now());
     const { torrent, connector, metainfo } = active;
     const { userId, deviceId, address } = socket;
@@ -287,6 +289,7 @@ export class Session {
     if (credentials === undefined) {
       throw new MiniTorrentError("PEER_REFUSED", `There is no certificate for the group ${active.groupId}.`);
     }
+    secureContextOf(credentials); // throws for an unusable certificate, before a place is taken
     if (!this.#places.take("out")) {
       throw new MiniTorrentError("PEER_REFUSED", "There is no place for one more connection.");
     }

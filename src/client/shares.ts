@@ -62,6 +62,8 @@ export class Shares {
   readonly #surroundings: Surroundings;
   readonly #log: Logger;
   readonly #shares = new Map<string, Share>();
+  /** Shares that are about to be served. */
+  readonly #beingServed = new Set<string>();
   /** Counts logins: work that was begun in one is not carried on in the next. */
   #logins = 0;
   #looking: SlowRound<Share> | undefined;
@@ -237,7 +239,9 @@ export class Shares {
     const isStill = share.state === state && this.#shares.get(fileKey(stored)) === share;
     if (login !== this.#logins || !isStill) return;
     try {
-      if (state.status === "served" && problem !== undefined) await this.failed(stored, problem);
+      // Others, such as EIO of a network's file system, may pass; a read that fails for them ends the share.
+      const isToEnd = problem !== undefined && MAY_RETURN.has(problem.code);
+      if (state.status === "served" && isToEnd) await this.failed(stored, problem);
       if (state.status !== "unusable" || problem !== undefined) return;
       share.state = { status: "waiting" };
       await this.#serve(stored, metainfo);
@@ -471,9 +475,24 @@ export class Shares {
     }
   }
 
+  /** One attempt at a time; given up if the share is stopped meanwhile. */
   async #serve(stored: StoredShare, metainfo: Metainfo): Promise<void> {
-    const { memberships } = this.#surroundings;
+    const key = fileKey(stored);
+    if (this.#beingServed.has(key)) return;
+    this.#beingServed.add(key);
+    try {
+      await this.#serveNow(stored, metainfo);
+    } finally {
+      this.#beingServed.delete(key);
+    }
+  }
+
+  async #serveNow(stored: StoredShare, metainfo: Metainfo): Promise<void> {
+    const { memberships, session } = this.#surroundings;
+    const key = fileKey(stored);
+    const before = this.#shares.get(key);
     const { authorityPem } = await memberships.obtain(stored.groupId);
+    if (this.#shares.get(key) !== before) return;
     if (authorityPem.trim() !== metainfo.authorityPem.trim()) {
       // The name was given to another group since, or one command had founded the group twice: nobody looks for this one.
       throw new MiniTorrentError(
@@ -481,9 +500,15 @@ export class Shares {
         `it was shared in an earlier group ${stored.groupId}; upload_file ${stored.path} ${stored.groupId} shares it in the one of now.`,
       );
     }
-    const before = this.#shares.get(fileKey(stored));
     if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");
-    this.#served(stored, metainfo, await this.#join(stored, metainfo));
+    const known = this.#shares.get(key);
+    const store = await this.#join(stored, metainfo);
+    if (this.#shares.get(key) !== known) {
+      session.remove(metainfo.infoHash, "no longer shared");
+      await store.close();
+      return;
+    }
+    this.#served(stored, metainfo, store);
     this.#announce(metainfo.infoHash, false);
   }
 

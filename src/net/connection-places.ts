@@ -66,6 +66,11 @@ export class ConnectionPlaces {
     return this.#waiting.has(file);
   }
 
+  /** That file does not wait any more: it has a connection, or is gone. */
+  forget(file: string): void {
+    this.#waiting.delete(file);
+  }
+
   /** Takes a place, which is given back once. Returns false if there is none. */
   take(direction: Direction): boolean {
     if (this.#free(direction) <= 0) return false;

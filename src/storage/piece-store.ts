@@ -316,7 +316,7 @@ export class PieceStore {
 
   /** Whether a read of that piece returns what was shared or verified, in any state. @throws MiniTorrentError DISK_FAILED */
   async isRightOnDisk(pieceIndex: number): Promise<boolean> {
-    return this.#file.whileOpen(async () => (await this.#hashPieces([pieceIndex], {})[1]).has(pieceIndex));
+    return this.#file.whileHeld(async () => (await this.#hashPieces([pieceIndex], {})[1]).has(pieceIndex));
   }
 
   /** Waits for what runs, and closes the file; a download's part file stays. */

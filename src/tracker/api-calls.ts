@@ -1,6 +1,7 @@
 // The calls that come over one client's WebSocket, in tRPC's messages (JSON-RPC 2.0 in form): each is run by the router's
 // procedure, and answered. In place of tRPC's own adapter, which makes an AbortController and a dozen closures for each
 // connection and each call, and a chain of promises for each listener. It knows nothing of sockets (server.ts).
+import { setTimeout as sleep } from "node:timers/promises";
 import { callTRPCProcedure, getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
 import { isObservable } from "@trpc/server/observable";
 import { MiniTorrentError } from "../api/errors.ts";
@@ -15,7 +16,9 @@ const MAX_UNDER_WAY = 16;
 const MAX_BEGUN_IN_TURN = 16;
 /** Memory of a waiting call per character of its text: small JSON objects in V8. */
 const BYTES_BY_CHARACTER = 4;
-/** Memory of a message that is not parsed yet, per character: V8 keeps two bytes unless all of them are Latin-1. */
+/** Memory of a message that is not parsed yet, also of an empty one. */
+const UNREAD_BYTES = 64;
+/** The same per character: V8 keeps two bytes unless all of them are Latin-1. */
 const BYTES_BY_UNREAD_CHARACTER = 2;
 /** Memory of a running call per character of its text: 120 bytes for each of an announcement's torrents, of 75 characters. */
 const BYTES_BY_RUNNING_CHARACTER = 2;
@@ -24,6 +27,8 @@ const BYTES_BY_RUNNING_CHARACTER = 2;
  * until it is answered, and may come again and again.
  */
 const LONG_MESSAGE_CHARACTERS = 16 * 1024;
+/** How long a long message keeps others from its place at most: some writes at trackers under load. */
+const LONGEST_PLACE_MS = 2_000;
 
 export interface ApiCallsOptions {
   readonly context: RouterContext;
@@ -76,39 +81,39 @@ export class ApiCalls {
       this.#read(text);
       return;
     }
-    this.#unreadBytes += length * BYTES_BY_UNREAD_CHARACTER;
+    this.#unreadBytes += unreadBytes(text);
     if (this.#unread.push(text) > 1) return;
     this.#readInTurn().catch((error: unknown) => this.#options.later(() => fail(error)));
   }
 
   async #readInTurn(): Promise<void> {
     while (this.#unread.length > 0) {
-      const text = this.#unread[0];
+      const bytes = unreadBytes(this.#unread[0]);
       let busy: unknown;
-      await this.#readWhenAllowed(text).catch((error: unknown) => {
+      await this.#readWhenAllowed().catch((error: unknown) => {
         busy = error;
       });
       if (this.#isClosed) return;
       if (busy !== undefined) this.#refuse(null, getTRPCErrorFromUnknown(busy));
-      this.#unreadBytes -= (text?.length ?? 0) * BYTES_BY_UNREAD_CHARACTER;
+      this.#unreadBytes -= bytes;
       this.#unread.shift();
     }
   }
 
   /**
-   * Resolves when the message has been parsed.
+   * Resolves when the first unread message has been parsed. What waits does not keep its text: that ends with the connection.
    *
    * @throws MiniTorrentError TRACKER_BUSY
    */
-  async #readWhenAllowed(text: string | undefined): Promise<void> {
+  async #readWhenAllowed(): Promise<void> {
     const { tracker, connection } = this.#options.context;
     const key = callerOf(connection);
     const takeTurn = async (onEnded?: () => void): Promise<void> => {
       await tracker.turns.take(key);
       if (this.#isClosed) onEnded?.();
-      else this.#read(text, onEnded);
+      else this.#read(this.#unread[0], onEnded);
     };
-    if ((text?.length ?? 0) <= LONG_MESSAGE_CHARACTERS) {
+    if ((this.#unread[0]?.length ?? 0) <= LONG_MESSAGE_CHARACTERS) {
       await takeTurn();
       return;
     }
@@ -117,7 +122,8 @@ export class ApiCalls {
       const ended = Promise.withResolvers<void>();
       await takeTurn(ended.resolve);
       parsed.resolve();
-      await ended.promise;
+      // A client that does not read its answers must not keep others from this place.
+      await Promise.race([ended.promise, sleep(LONGEST_PLACE_MS, undefined, { ref: false })]);
     });
     answered.catch(parsed.reject);
     await parsed.promise;
@@ -259,6 +265,10 @@ export class ApiCalls {
   #say(message: object): void {
     if (!this.#isClosed) this.#options.say(JSON.stringify(message));
   }
+}
+
+function unreadBytes(text: string | undefined): number {
+  return UNREAD_BYTES + (text?.length ?? 0) * BYTES_BY_UNREAD_CHARACTER;
 }
 
 function tooManyCalls(): MiniTorrentError {

@@ -156,7 +156,7 @@ export class Presence implements SoftState {
     add: Iterable<AnnouncedTorrent>,
     remove: Iterable<string>,
   ): Promise<void> {
-    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, client, add, remove));
+    await this.#inTurn(connectionId, (client) => this.#changeSteps(client, undefined, add, remove));
   }
 
   /** The client has become a seed of that torrent. Resolves to false if it is gone or at its limit. */
@@ -313,14 +313,14 @@ export class Presence implements SoftState {
   /** @param remove undefined: what is not in `add` */
   *#changeSteps(
     client: PresentClient,
-    { hosts, port }: Whereabouts,
+    where: Whereabouts | undefined,
     add: Iterable<AnnouncedTorrent>,
     remove: Iterable<string> | undefined,
   ): Generator<void> {
     if (client.isGone) throw notLoggedIn();
     const over = remove ?? (yield* unlistedSteps(client, add));
-    const hasMoved = !isSameWhereabouts(client, { hosts, port });
-    if (hasMoved) yield* this.#moveSteps(client, { hosts, port });
+    const hasMoved = where !== undefined && !isSameWhereabouts(client, where);
+    if (hasMoved) yield* this.#moveSteps(client, where);
     let removed: string[] = [];
     let added: AnnouncedTorrent[] = [];
     const publish = (least: number): void => {

@@ -185,3 +185,14 @@ test("a long message of several calls is refused: each would keep its place", as
   assert.equal(asked(), 0);
   assert.match(JSON.stringify(said), /may have one call/);
 });
+
+test("empty messages behind a long one are counted", async () => {
+  const { calls } = callsWithGate(
+    () => true,
+    () => new Promise(() => undefined),
+  );
+  calls.take(JSON.stringify(["x".repeat(20_000)]));
+  const before = calls.heldBytes;
+  for (let at = 0; at < 1_000; at++) calls.take(undefined);
+  assert.ok(calls.heldBytes >= before + 64_000);
+});

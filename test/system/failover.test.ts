@@ -79,6 +79,8 @@ test("content that lost its name to other content, shared while trackers were ap
   await other?.kill();
   const { path } = scene.file("alice", "set.tar", 4 * MIB);
   await alice.must(`upload_file ${path} g`);
+  // At the other tracker she would list it again.
+  await alice.kill();
   await one?.kill();
   await scene.startTracker(2);
   for (const client of [bob, carol]) {
@@ -90,6 +92,7 @@ test("content that lost its name to other content, shared while trackers were ap
   const command = `download_file g set.tar ${scene.path("carol")}/`;
   await carol.must(command);
   await scene.startTracker(1);
+  await scene.userAgain("alice");
   await bob.event((event) => event.event === "name-taken-elsewhere" && event.kind === "file");
   await carol.event((event) => event.event === "download-failed" && event.code === "NAME_TAKEN_ELSEWHERE");
   const { state, reason } = await downloadOf(carol);

@@ -70,3 +70,13 @@ test("a file that has a connection dials one more only while there are places le
   assert.equal(count, 9);
   assert.equal(places.hasForFirst("a", true), true);
 });
+
+test("a file that is gone, or has a connection, does not wait any more", () => {
+  const places = new ConnectionPlaces(4, () => 0);
+  for (let i = 0; i < 3; i++) places.take("out");
+  for (const file of ["a", "b"]) assert.equal(places.hasForFirst(file, true), false);
+  places.forget("a");
+  assert.equal(places.waitingCount, 1);
+  places.give("out");
+  assert.equal(places.hasForFirst("b", true), true);
+});

@@ -215,6 +215,23 @@ test("presence of a wrong form is refused", () => {
   }
 });
 
+test("an update that waits behind a long announcement leaves the client where that one says that it is", async () => {
+  const { subject, runUntil } = presence();
+  subject.arrive("c1", "alice", device("a"), "fd00::1");
+  void subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }], ["10.0.0.1"]);
+  const unknown = Array.from({ length: 2_000 }, (_, at) => ({
+    infoHash: at.toString(16).padStart(40, "0"),
+    isSeed: true,
+  }));
+  const announced = subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }, ...unknown], ["10.0.0.2"]);
+  const updated = subject.update("c1", [{ infoHash: film, isSeed: true }], []);
+  await runUntil(Promise.all([announced, updated]));
+  assert.deepEqual(
+    subject.peersOf(film).map(({ host }) => host),
+    ["10.0.0.2"],
+  );
+});
+
 test("a client that listens elsewhere than it connects from is named there, also at other trackers, and anew when that changes", () => {
   const [here, there] = [presence(), presence()];
   const places = () =>

@@ -27,8 +27,8 @@ const MIB = 1024 * KIB;
  * fit twice into a tracker with 400 MB, 250 of them its own, since node:tls keeps a copy of the data being sent.
  */
 const BUDGET: ByteBudgetLimits = {
-  stranger: { connection: 32 * KIB, network: 4 * MIB, total: 16 * MIB },
-  member: { connection: 10 * MIB, account: 16 * MIB, network: 24 * MIB, total: 32 * MIB },
+  stranger: { connection: 32 * KIB, network: 2 * MIB, total: 8 * MIB },
+  member: { connection: 10 * MIB, account: 12 * MIB, network: 16 * MIB, total: 20 * MIB },
 };
 /** A message up to this size is read and refused with an error; a longer one closes the connection with 1009 (RFC 6455). */
 const MAX_READ_BYTES = MAX_API_MESSAGE_BYTES + MIB;

@@ -223,7 +223,12 @@ test("an update that waits behind a long announcement leaves the client where th
     infoHash: at.toString(16).padStart(40, "0"),
     isSeed: true,
   }));
-  const announced = subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }, ...unknown], ["10.0.0.2"]);
+  const announced = subject.announce(
+    "c1",
+    7001,
+    [{ infoHash: film, isSeed: true }, ...unknown],
+    ["10.0.0.2"],
+  );
   const updated = subject.update("c1", [{ infoHash: film, isSeed: true }], []);
   await runUntil(Promise.all([announced, updated]));
   assert.deepEqual(

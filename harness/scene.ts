@@ -133,6 +133,31 @@ export class Scene implements AsyncDisposable {
   }
 }
 
+/**
+ * Makes accounts for both, and a group `films` of the first with the second in it, to which the first shares `film.mkv` of that
+ * folder.
+ *
+ * @returns the file's SHA-1
+ */
+export async function shareFilm(
+  alice: ClientProcess,
+  bob: ClientProcess,
+  folder: string,
+  lengthBytes: number,
+): Promise<string> {
+  for (const [name, client] of Object.entries({ alice, bob })) {
+    await client.must(`create_user ${name} secret`);
+    await client.must(`login ${name} secret`);
+  }
+  await alice.must("create_group films");
+  await bob.must("join_group films");
+  await alice.must("accept_request films bob");
+  const path = join(folder, "film.mkv");
+  const sha1 = writeRandomFile(path, lengthBytes);
+  await alice.must(`upload_file ${path} films`);
+  return sha1;
+}
+
 /** Random bytes, each MiB different from the others; returns their SHA-1. */
 export function writeRandomFile(path: string, lengthBytes: number): string {
   const hash = createHash("sha1");

@@ -6,7 +6,7 @@ import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/limits.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
 import { expandHome } from "./command-line.ts";
-import { wrapWords } from "./display-text.ts";
+import { DEFAULT_COLUMNS, wrapWords } from "./display-text.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 const TRACKER_LIMIT_NAMES = Object.keys(DEFAULT_TRACKER_LIMITS) as (keyof TrackerLimits)[];
@@ -66,8 +66,6 @@ const TRACKER_USAGE: readonly (string | UsageRows)[] = [
 ];
 /** Width of the column of what is typed: the longest option. */
 const TYPED_COLUMNS = 23;
-/** Width of a terminal that does not say its own (VT100), and the widest that is read with ease. */
-const DEFAULT_COLUMNS = 80;
 const MOST_COLUMNS = 100;
 
 /** @param columns width of the terminal; undefined: it is no terminal */

@@ -1,6 +1,9 @@
 // Text for a terminal: names that came from others made harmless, widths in columns, sizes and times for people. Pure.
 import { styleText } from "node:util";
 
+/** Width of a terminal that does not say its own (VT100), and the widest that is read with ease. */
+export const DEFAULT_COLUMNS = 80;
+
 /** For whom text is made. */
 export interface View {
   /** Width of the terminal; undefined: nothing is cut. */

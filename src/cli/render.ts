@@ -13,6 +13,7 @@ import type {
 } from "../client/status.ts";
 import {
   countOf,
+  DEFAULT_COLUMNS,
   displayWidth,
   formatBytes,
   formatDuration,
@@ -35,8 +36,6 @@ const MAX_GROUPS_NAMED = 2;
 /** Of a long name in a line of progress this much stays, whatever else would have to be cut. */
 const LEAST_NAME_COLUMNS = 20;
 const PROMPT_END = "> ";
-/** Width of a terminal that does not say its own (VT100). */
-const DEFAULT_COLUMNS = 80;
 
 export function renderGroups(groups: readonly GroupSummary[], view: View): readonly string[] {
   if (groups.length === 0) return ["There is no group yet; create_group <group_id> makes one."];

@@ -2,13 +2,12 @@
 // Nothing that is painted ever touches the typed text. Knows no command and no download.
 import { Writable } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
-import { displayWidth } from "./display-text.ts";
+import { DEFAULT_COLUMNS, displayWidth } from "./display-text.ts";
 
 const ESCAPE = "\u001b[";
 const CLEAR_DOWN = `${ESCAPE}J`;
 const CLEAR_LINE_RIGHT = `${ESCAPE}K`;
-/** Width and height of a terminal that does not say its own (VT100). */
-const DEFAULT_COLUMNS = 80;
+/** Height of a terminal that does not say its own (VT100). */
 const DEFAULT_ROWS = 24;
 
 /** What is needed of the terminal: a TTY's stream. */

@@ -1,6 +1,7 @@
 // tracker_info.txt: one tracker a line, `ip:port` or `ip port`, optionally followed by the fingerprint that pins it. The port may
 // also stand in the line below its ip, as other programs that read such a file write it.
 // Every wrong form is answered with the line it stands in, what was found there and what is expected.
+
 import { closeSync, openSync, readSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import {
@@ -13,6 +14,7 @@ import {
   type TrackerAddress,
 } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { errnoOf } from "../net/errno.ts";
 import { readProblem } from "../storage/disk-errors.ts";
 
 const EXPECTED = "expected is IP:PORT or 'IP PORT', then nothing or sha256:<64 hex digits>";
@@ -206,7 +208,7 @@ function quoted(text: string): string {
 }
 
 function unreadable(path: string, error: unknown): MiniTorrentError {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = errnoOf(error);
   switch (code) {
     case "ENOENT":
       return wrong(`There is no file ${path}: make one with the address of a tracker in each line.`, error);

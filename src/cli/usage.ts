@@ -3,7 +3,7 @@ import { distance } from "fastest-levenshtein";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
 import { parseWords, splitLine } from "./command-line.ts";
-import { harmless, paint, type View, wrapWords } from "./display-text.ts";
+import { DEFAULT_COLUMNS, harmless, paint, type View, wrapWords } from "./display-text.ts";
 import { meantCommands } from "./meant-commands.ts";
 import { withOmitted } from "./typed-arguments.ts";
 
@@ -22,8 +22,6 @@ const HELP_INDENT = "  ";
 const OMITTED_HELP =
   "If you are in one group alone, <group_id> may be left out. If one download alone fits, so may <group_id> and <file_name>; " +
   "of what a command ends, <file_name> or <user_id> must be given.";
-/** Width of a terminal that does not say its own (VT100). */
-const DEFAULT_COLUMNS = 80;
 /** Example values for arguments. */
 const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   "user-id": "alice",

@@ -190,12 +190,12 @@ export class Client {
     });
   }
 
-  /** Answers at once, from memory. */
   /** Resolves once a tracker is connected, or it is known that none answers; within seconds. */
   async trackerKnown(): Promise<void> {
     await this.#link.known();
   }
 
+  /** Answers at once, from memory. */
   status(): ClientStatus {
     return {
       account: this.#login.account,

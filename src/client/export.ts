@@ -1,8 +1,10 @@
 // What other people's BitTorrent clients need to take part in a group's swarm as SSL-torrent peers (libtorrent): a
 // .torrent file, and this device's certificate with its key. Writes new files only.
+
 import { writeFile } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
+import { errnoOf } from "../net/errno.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
 
 /** The metainfo file (BEP 3) around the info dictionary, whose bytes stay as they are. */
@@ -28,7 +30,7 @@ export async function writeNewFile(path: string, content: Uint8Array | string): 
   try {
     await writeFile(path, content, { flag: "wx", mode: 0o600 });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") {
+    if (errnoOf(error) === "EEXIST") {
       throw new MiniTorrentError("FILE_EXISTS", `${path} is there already; choose another name.`, {
         cause: error,
       });

@@ -1,9 +1,11 @@
 // What a refusal of the operating system or of DNS means for an address that somebody typed, or that a tracker named: errno → a
 // sentence, whether the cause lies on this machine, and what to do. For listening and for dialling.
+
 import { isIP } from "node:net";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { descriptorProblem } from "./descriptors.ts";
+import { errnoOf } from "./errno.ts";
 
 /** Why an address could not be reached. */
 export interface DialProblem {
@@ -23,7 +25,7 @@ export function tellingError(failure: Error): Error {
 /** Why a connection could not be made; undefined for an error that is neither the operating system's nor DNS's. */
 export function dialProblem(failure: unknown): DialProblem | undefined {
   const error = failure instanceof Error ? tellingError(failure) : failure;
-  const code = codeOf(error);
+  const code = errnoOf(error);
   const ofDescriptors = descriptorProblem(error);
   if (ofDescriptors !== undefined) return { reason: ofDescriptors, isLocal: true };
   const local = (reason: string): DialProblem => ({ reason: `${reason} (${code})`, isLocal: true });
@@ -83,7 +85,7 @@ export function listenError(
 ): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   const where = formatAddress(address);
-  const code = codeOf(error);
+  const code = errnoOf(error);
   const unusable = (sentence: string): MiniTorrentError =>
     new MiniTorrentError("ADDRESS_UNUSABLE", sentence, { cause: error });
   switch (code) {
@@ -123,8 +125,4 @@ export function listenError(
         `${where} cannot be listened on: ${descriptorProblem(error) ?? `${error instanceof Error ? error.message : String(error)}; try another address or port`}.`,
       );
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

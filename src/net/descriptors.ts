@@ -1,5 +1,7 @@
 // How many files and sockets the system lets this process have open at once, and how they are divided.
+
 import { MiniTorrentError } from "../api/errors.ts";
+import { errnoOf } from "./errno.ts";
 
 /** For what is always open: measured 38 for a client and 37 for a tracker that run, 12 more for trackers being dialled, name look-ups and the log. */
 const RESERVED = 52;
@@ -63,7 +65,7 @@ export function connectionsTaken({ limit, connections }: Descriptors): string {
 
 /** Why a file or connection cannot be opened, with the remedy, as the end of a sentence; undefined for other errors. */
 export function descriptorProblem(error: unknown): string | undefined {
-  switch (error instanceof Error && "code" in error ? error.code : undefined) {
+  switch (errnoOf(error)) {
     case "EMFILE":
       return `this program has as many files and connections open as the system lets it: ${remedy()}`;
     case "ENFILE":

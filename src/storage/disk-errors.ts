@@ -1,14 +1,10 @@
 // What a refusal of the operating system means to a person: errno → code, what happened, where, and what to do.
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { descriptorProblem } from "../net/descriptors.ts";
+import { errnoOf } from "../net/errno.ts";
 
 /** The worker's own code for a file that ended before it should. */
 export const SHORT_READ = "SHORT_READ";
-
-/** errno name (`ENOSPC`) of an error from Node, if it has one. */
-export function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
-}
 
 /** True if this process, or the machine, may not have one more file or socket open. */
 export function isOutOfDescriptors(error: unknown): boolean {

@@ -2,7 +2,8 @@
 // closes no file: descriptors belong to the main thread, which closes none while a job uses it.
 import { createHash, type Hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
-import { errnoOf, SHORT_READ } from "./disk-errors.ts";
+import { errnoOf } from "../net/errno.ts";
+import { SHORT_READ } from "./disk-errors.ts";
 import {
   type DiskAnswer,
   type DiskIo,

@@ -6,7 +6,8 @@ import { type BigIntStats, constants, type Stats } from "node:fs";
 import { copyFile, type FileHandle, link, lstat, open, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
-import { errnoOf, partLost, writeError, writtenTo } from "./disk-errors.ts";
+import { errnoOf } from "../net/errno.ts";
+import { partLost, writeError, writtenTo } from "./disk-errors.ts";
 import { noRoom, roomBytes } from "./disk-room.ts";
 import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf, isSameFacts } from "./file-facts.ts";
 

@@ -1,6 +1,8 @@
 // Why another tracker is not connected, as a sentence for the operator: what is wrong, then what to do.
+
 import { MiniTorrentError } from "../api/errors.ts";
 import { dialProblem, tellingError } from "../net/address-errors.ts";
+import { errnoOf } from "../net/errno.ts";
 
 export interface LinkEnds {
   /** host:port of the other tracker. */
@@ -41,7 +43,7 @@ export function linkTrouble(error: unknown, { name, ownFingerprint }: LinkEnds):
   }
   const failure = error instanceof Error ? tellingError(error) : error;
   const message = failure instanceof Error ? failure.message : String(failure);
-  const code = failure instanceof Error && "code" in failure ? failure.code : undefined;
+  const code = errnoOf(failure);
   switch (code) {
     case "ECONNREFUSED":
       return `Nothing listens at ${name}: start that tracker, or correct its line in tracker_info.txt.`;

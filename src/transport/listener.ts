@@ -16,6 +16,7 @@ import { WaitingRoom } from "../identity/waiting-room.ts";
 import { type ListenRemedies, listenError } from "../net/address-errors.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
 import type { ConnectionPlaces } from "../net/connection-places.ts";
+import { errnoOf } from "../net/errno.ts";
 import { later } from "../net/timers.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
@@ -298,7 +299,7 @@ function portOf(server: Server): number {
 }
 
 function isTaken(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+  return errnoOf(error) === "EADDRINUSE";
 }
 
 function closed(server: Server): Promise<void> {

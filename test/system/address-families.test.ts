@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { Network } from "../../harness/network.ts";
 import { ClientProcess, TrackerProcess } from "../../harness/processes.ts";
 import { withoutNetworkNamespaces } from "../../harness/requirements.ts";
-import { Scene, sha1Of, writeRandomFile } from "../../harness/scene.ts";
+import { Scene, sha1Of, shareFilm } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
 
@@ -73,15 +73,7 @@ test("peers of which one has no IPv6 find each other by trackers on both; who ca
     // The seeder is seen on IPv6 alone, where the downloader cannot go.
     const alice = start("alice", six.prefix, only("[2001:db8::1]:9000"));
     const bob = start("bob", four.prefix, trackerInfo);
-    for (const [name, client] of Object.entries({ alice, bob })) {
-      await client.must(`create_user ${name} secret`);
-      await client.must(`login ${name} secret`);
-    }
-    await alice.must("create_group films");
-    await bob.must("join_group films");
-    await alice.must("accept_request films bob");
-    const sha1 = writeRandomFile(join(folder, "film.mkv"), 3 * MIB);
-    await alice.must(`upload_file ${join(folder, "film.mkv")} films`);
+    const sha1 = await shareFilm(alice, bob, folder, 3 * MIB);
     mkdirSync(join(folder, "downloads"));
     await bob.must(`download_file films film.mkv ${join(folder, "downloads")}`);
     await bob.must("wait films film.mkv");

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Network } from "../../harness/network.ts";
 import { ClientProcess, TrackerProcess } from "../../harness/processes.ts";
 import { withoutNetworkNamespaces } from "../../harness/requirements.ts";
-import { downloadOf, downloadUntil, sha1Of, writeRandomFile } from "../../harness/scene.ts";
+import { downloadOf, downloadUntil, sha1Of, shareFilm } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
 /** A client finds within 2 s that its address is gone, and a tracker tells the new one; the rest is for a slow machine. */
@@ -40,15 +40,7 @@ for (const { whose, number } of [
       );
       assert.ok(alice && bob);
       processes.push(alice, bob);
-      for (const [name, client] of Object.entries({ alice, bob })) {
-        await client.must(`create_user ${name} secret`);
-        await client.must(`login ${name} secret`);
-      }
-      await alice.must("create_group films");
-      await bob.must("join_group films");
-      await alice.must("accept_request films bob");
-      const sha1 = writeRandomFile(join(folder, "film.mkv"), 64 * MIB);
-      await alice.must(`upload_file ${join(folder, "film.mkv")} films`);
+      const sha1 = await shareFilm(alice, bob, folder, 64 * MIB);
       await alice.must("limit up 1MB/s");
       mkdirSync(join(folder, "downloads"));
       await bob.must(`download_file films film.mkv ${join(folder, "downloads")}`);

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { Network } from "../../harness/network.ts";
 import { ClientProcess, TrackerProcess } from "../../harness/processes.ts";
 import { withoutNetworkNamespaces } from "../../harness/requirements.ts";
-import { sha1Of, writeRandomFile } from "../../harness/scene.ts";
+import { sha1Of, shareFilm } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
 
@@ -33,15 +33,7 @@ test("two machines share a file, each with a tracker and a client", {
     );
     assert.ok(alice && bob);
     processes.push(alice, bob);
-    for (const [name, client] of Object.entries({ alice, bob })) {
-      await client.must(`create_user ${name} secret`);
-      await client.must(`login ${name} secret`);
-    }
-    await alice.must("create_group films");
-    await bob.must("join_group films");
-    await alice.must("accept_request films bob");
-    const sha1 = writeRandomFile(join(folder, "film.mkv"), 16 * MIB);
-    await alice.must(`upload_file ${join(folder, "film.mkv")} films`);
+    const sha1 = await shareFilm(alice, bob, folder, 16 * MIB);
     mkdirSync(join(folder, "downloads"));
     await bob.must(`download_file films film.mkv ${join(folder, "downloads")}`);
     assert.equal(await bob.finish(), 0);

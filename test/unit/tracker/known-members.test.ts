@@ -1,7 +1,7 @@
 // What is remembered of members agrees with the registry after every row, and a row makes nothing else be read again.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
 import {
   acceptRequest,
@@ -18,6 +18,17 @@ import {
   recordKey,
 } from "../../../src/tracker/registry/registry.ts";
 import { authority, town } from "./fixture.ts";
+
+/** A group of alice's with bob in it, and one of carol's. */
+async function filmsAndBooks(t: TestContext) {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob);
+  await place.group("books", carol);
+  const known = new KnownMembers(place.registry);
+  const films = findGroup(place.registry, "films")?.claimId ?? "";
+  return { place, alice, bob, carol, known, films };
+}
 
 test("after each of hundreds of commands it says what the registry says", async (t) => {
   const place = town(t);
@@ -59,12 +70,7 @@ test("after each of hundreds of commands it says what the registry says", async 
 });
 
 test("a row about one group makes nothing about another be read again", async (t) => {
-  const place = town(t);
-  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
-  await place.group("films", alice, bob);
-  await place.group("books", carol);
-  const known = new KnownMembers(place.registry);
-  const films = findGroup(place.registry, "films")?.claimId ?? "";
+  const { place, alice, bob, carol, known, films } = await filmsAndBooks(t);
   const infoHash = "f".repeat(40);
   await place.write((writer) => writer.put("torrent", recordKey(infoHash, films, "a.bin", "w"), {}));
   const ask = () => {
@@ -144,12 +150,7 @@ test("what was written too long ago to be remembered, and what was rolled back, 
 });
 
 test("writes that are refused make nothing be read again", async (t) => {
-  const place = town(t);
-  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
-  await place.group("films", alice, bob);
-  await place.group("books", carol);
-  const known = new KnownMembers(place.registry);
-  const films = findGroup(place.registry, "films")?.claimId ?? "";
+  const { place, bob, known, films } = await filmsAndBooks(t);
   const books = findGroup(place.registry, "books")?.claimId ?? "";
   const ask = () => {
     assert.equal(known.member(films, bob.accountId)?.userId, "bob");

@@ -1,0 +1,6 @@
+// The name of the system's error (errno) behind an error from Node.
+
+/** `ENOSPC`, for instance; also the code of Node's own errors. Undefined if the error has none. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}

@@ -201,7 +201,11 @@ export class ApiCalls {
 
   async #run(call: Call): Promise<void> {
     const { id, method, params } = call;
+    const { tracker, connection } = this.#options.context;
     try {
+      // Before anything is made for the call: thousands may wait for their turn.
+      await tracker.turns.take(callerOf(connection));
+      if (this.#isClosed) return;
       const result: unknown = await callTRPCProcedure({
         router: appRouter,
         path: params.path,

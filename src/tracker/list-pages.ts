@@ -1,5 +1,6 @@
-// Reads pages of long lists without delaying other clients: a page is assembled from slices, and before each slice the reader
-// waits for its turn on the event loop again (call-turns.ts). The callers decide what is read, and who may.
+// Reads pages of long lists without delaying other clients: a page is assembled from slices, each in a turn of its reader on the
+// event loop (call-turns.ts). While others wait for theirs a page ends with its slice: what has been read of a thousand
+// unfinished pages must not fill the memory. The callers decide what is read, and who may.
 import type { ListPage } from "../api/schemas.ts";
 import type { KeyPage } from "./registry/registry.ts";
 
@@ -14,18 +15,18 @@ export type ReadSlice<T> = (slice: KeyPage) => ListPage<T>;
 /**
  * One page of a list, from after that place. It begins in the turn that the caller has.
  *
- * @param takeTurn resolves when the reader may go on
- * @throws whatever `readSlice` throws: who may read is asked again for each slice; whatever `takeTurn` throws
+ * @param hasTurnAgain resolves in the reader's next turn, or to false if the page shall end
+ * @throws whatever `readSlice` throws: who may read is asked again for each slice; whatever `hasTurnAgain` throws
  */
 export async function readPage<T>(
-  takeTurn: () => Promise<void>,
+  hasTurnAgain: () => Promise<boolean>,
   after: string | undefined,
   readSlice: ReadSlice<T>,
 ): Promise<ListPage<T>> {
   const items: T[] = [];
   let next = after;
   for (let looked = 0; looked < PAGE_ENTRIES; looked += SLICE_ENTRIES) {
-    if (looked > 0) await takeTurn();
+    if (looked > 0 && !(await hasTurnAgain())) break;
     const slice = readSlice({ after: next, limit: SLICE_ENTRIES });
     items.push(...slice.items);
     if (slice.next === undefined) return { items };

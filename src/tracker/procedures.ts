@@ -130,29 +130,21 @@ export function callerOf({ account, host }: Connection): string {
   return account?.accountId ?? `network ${networkOf(host)}`;
 }
 
-/** @throws MiniTorrentError TRACKER_BUSY; NOT_LOGGED_IN if nobody waits for the answer any more */
-async function takeTurn({ connection, tracker }: RouterContext): Promise<void> {
-  await tracker.turns.take(callerOf(connection));
-  if (tracker.connections.byId(connection.id) !== undefined) return;
-  throw new MiniTorrentError(
-    "NOT_LOGGED_IN",
-    "The connection was closed before the call was run; connect and log in again.",
-  );
-}
-
-/** Starts the call at its caller's turn. */
-export const open = t.procedure.use(async ({ ctx, next }) => {
-  await takeTurn(ctx);
-  return await next();
-});
+/** A call of anybody's. It runs in a turn of its caller (api-calls.ts). */
+export const open = t.procedure;
 
 /** One page of a list, each slice of it in a turn of the caller's. */
 export async function readPageOf<T>(
-  ctx: RouterContext,
+  { connection, tracker: { connections, turns } }: RouterContext,
   after: string | undefined,
   readSlice: ReadSlice<T>,
 ): Promise<ListPage<T>> {
-  return await readPage(() => takeTurn(ctx), after, readSlice);
+  const hasTurnAgain = async (): Promise<boolean> => {
+    if (turns.waitingCount > 0) return false;
+    await turns.take(callerOf(connection));
+    return connections.byId(connection.id) !== undefined;
+  };
+  return await readPage(hasTurnAgain, after, readSlice);
 }
 
 export const loggedIn = open.use(async ({ ctx, next }) => {

@@ -5,6 +5,7 @@ import { CallTurns } from "../../../src/tracker/call-turns.ts";
 import { listFiles } from "../../../src/tracker/catalogue.ts";
 import { PAGE_ENTRIES, readPage } from "../../../src/tracker/list-pages.ts";
 import { requireGroup } from "../../../src/tracker/memberships.ts";
+import { type RouterContext, readPageOf } from "../../../src/tracker/procedures.ts";
 import type { KeyPage } from "../../../src/tracker/registry/registry.ts";
 import { recordKey } from "../../../src/tracker/registry/registry.ts";
 import { holderId, town } from "./fixture.ts";
@@ -22,10 +23,19 @@ function stage(costMs: number) {
       const items = Array.from({ length: Math.min(limit, last - first) }, (_, index) => first + index);
       return { items, ...(first + limit < last ? { next: String(items.at(-1)) } : {}) };
     };
-  /** As a procedure does it: it begins when it is its caller's turn. */
+  const connections = new Set<string>();
+  /** As it is called: it begins when it is its caller's turn. */
   const read = async (caller: string, last: number, after?: string) => {
     await turns.take(caller);
-    return await readPage(() => turns.take(caller), after, readUpTo(last));
+    connections.add(caller);
+    const connection = { id: caller, account: { accountId: caller }, host: "10.0.0.1" };
+    const byId = (id: string) => (connections.has(id) ? connection : undefined);
+    const context = { connection, tracker: { turns, connections: { byId } } } as unknown as RouterContext;
+    return await readPageOf(context, after, readUpTo(last));
+  };
+  const readAll = async (caller: string, last: number) => {
+    let page = await read(caller, last);
+    while (page.next !== undefined) page = await read(caller, last, page.next);
   };
   /** What was due before it began, as one turn of the event loop; returns how long it took. */
   const turn = async () => {
@@ -36,7 +46,7 @@ function stage(costMs: number) {
     }
     return nowMs - startedMs;
   };
-  return { read, turn };
+  return { read, readAll, turn, connections };
 }
 
 test("pages follow each other without a gap, each of a bounded length", async () => {
@@ -61,13 +71,13 @@ test("pages follow each other without a gap, each of a bounded length", async ()
 });
 
 test("however many lists somebody asks for, a turn reads a few milliseconds of them, and others' lists do not wait for them", async () => {
-  const { read, turn } = stage(0.04);
+  const { readAll, turn } = stage(0.04);
   const over: string[] = [];
   const pages: Promise<unknown>[] = [];
   for (let list = 0; list < 200; list++)
-    pages.push(read("mallory", 1_000_000).then(() => over.push("mallory")));
+    pages.push(readAll("mallory", 1_000_000).then(() => over.push("mallory")));
   for (let turns = 0; turns < 10; turns++) await turn();
-  pages.push(read("alice", 200).then(() => over.push("alice")));
+  pages.push(readAll("alice", 200).then(() => over.push("alice")));
   let longestMs = 0;
   for (let turns = 0; turns < 12; turns++) longestMs = Math.max(longestMs, await turn());
   assert.ok(longestMs > 0 && longestMs <= 8, `${longestMs} ms in one turn`);
@@ -75,10 +85,28 @@ test("however many lists somebody asks for, a turn reads a few milliseconds of t
   assert.deepEqual(over, ["alice"]);
 });
 
+test("while others wait for their turn, a page ends with its slice, and nothing read waits with it", async () => {
+  const { read, turn } = stage(0.04);
+  const pages = ["alice", "bob", "carol"].map((caller) => read(caller, 1_000_000));
+  for (let turns = 0; turns < 2; turns++) await turn();
+  const lengths: number[] = [];
+  for (const page of pages.slice(0, 2)) lengths.push((await page).items.length);
+  assert.deepEqual(lengths, [50, 50]);
+});
+
+test("a page ends when its reader is gone", async () => {
+  const { read, turn, connections } = stage(0);
+  const page = read("alice", 1_000_000);
+  await turn();
+  connections.delete("alice");
+  await turn();
+  assert.equal((await page).items.length, 50);
+});
+
 test("what fails in the middle of a page fails the page", async () => {
   const slices = [{ items: [1], next: "1" }];
   const failing = readPage(
-    async () => undefined,
+    async () => true,
     undefined,
     () => slices.shift() ?? assert.fail("not a member any more"),
   );
@@ -103,7 +131,7 @@ test("a group of thousands of files, most of them over, is listed in short turns
     }
   }, randomUUID());
   const claims = t.mock.method(place.registry, "claims");
-  const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const nextTurn = () => new Promise<true>((resolve) => setImmediate(() => resolve(true)));
   const nobody = () => ({ seeders: 0, peers: 0 });
   let turns = 0;
   let isOver = false;

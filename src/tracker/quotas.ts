@@ -31,10 +31,20 @@ export const DEFAULT_QUOTA_LIMITS: QuotaLimits = {
   newUserDays: 7,
 };
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** New accounts leave a quarter of the shared quotas to older ones, so that a crowd of strangers does not block members. */
 const NEW_USERS_PART = 0.75;
+/**
+ * Once less than a quarter of a shared quota is free, an account grows only while it has less than a sixteenth of what is free.
+ * However many accounts fill a quota, that leaves room to those that have little: the sum of what they take nears the quota,
+ * and never reaches it (dynamic thresholds, Choudhury and Hahne 1998).
+ */
+const SCARCE_PART = 0.25;
+const PART_OF_FREE = 1 / 16;
+/** Not for an account of some hundred rows. */
+const LITTLE_BYTES = 64 * 1024;
 /** A login writes a row, and a user at the limit must log in to remove something. */
 const LOGIN_PART = 1.1;
 
@@ -62,7 +72,27 @@ export function withinQuotas<T>(
       throw new MiniTorrentError("LIMIT_REACHED", sentence);
     }
   }
+  if (kind === "growth" && payer.accountId !== "") leaveRoom(reader, quotas, before);
   return result;
+}
+
+/** @throws MiniTorrentError LIMIT_REACHED if the account has grown past its part of what is free of a shared quota */
+function leaveRoom(reader: RegistryReader, quotas: readonly Quota[], before: readonly number[]): void {
+  const [own, ...shared] = quotas;
+  if (own === undefined) return;
+  const ownBytes = reader.total(own.total);
+  if (ownBytes <= (before[0] ?? 0) || ownBytes <= LITTLE_BYTES) return;
+  for (const { total, mostBytes, limitName } of shared) {
+    const freeBytes = Math.max(0, mostBytes - reader.total(total));
+    const partBytes = Math.max(LITTLE_BYTES, freeBytes * PART_OF_FREE);
+    if (freeBytes >= mostBytes * SCARCE_PART || ownBytes <= partBytes) continue;
+    const [hasKib, partKib] = [ownBytes, partBytes].map((bytes) => Math.floor(bytes / KIB));
+    throw new MiniTorrentError(
+      "LIMIT_REACHED",
+      `The tracker's disk quota ${limitName} is nearly full; an account with more than ${partKib} KiB cannot add to it now, and yours has ${hasKib} KiB. ` +
+        `Stop sharing files that nobody needs and try again in some hours, or ask the tracker's operator to raise the limit ${limitName}.`,
+    );
+  }
 }
 
 function isNew(
@@ -75,7 +105,20 @@ function isNew(
   return user === undefined ? newUserDays > 0 : user.value.createdAtMs > nowMs - newUserDays * DAY_MS;
 }
 
-function quotasOf(limits: QuotaLimits, { accountId, networkId }: Payer, isNewAccount: boolean) {
+interface Quota {
+  /** Name of the total that it bounds (totals.ts). */
+  readonly total: string;
+  readonly limitName: keyof QuotaLimits;
+  readonly mostBytes: number;
+  readonly sentence: string;
+}
+
+/** The account's own quota, if there is an account; then those that it shares with others. */
+function quotasOf(
+  limits: QuotaLimits,
+  { accountId, networkId }: Payer,
+  isNewAccount: boolean,
+): readonly Quota[] {
   const { registryMebibytes, mebibytesPerNetwork, newUserDays } = limits;
   const part = isNewAccount ? NEW_USERS_PART : 1;
   const limitName = isNewAccount ? "mebibytesPerNewUser" : "mebibytesPerUser";
@@ -83,9 +126,10 @@ function quotasOf(limits: QuotaLimits, { accountId, networkId }: Payer, isNewAcc
     ? Math.min(limits.mebibytesPerNewUser, limits.mebibytesPerUser)
     : limits.mebibytesPerUser;
   const forNew = isNewAccount ? ` (accounts older than ${newUserDays} days have a higher limit)` : "";
-  return [
+  const quotas: readonly Quota[] = [
     {
       total: accountTotals.bytes(accountId),
+      limitName,
       mostBytes: ownMebibytes * MIB,
       sentence:
         `Your account uses ${ownMebibytes} MiB of the tracker's disk, its limit${forNew}; ` +
@@ -93,6 +137,7 @@ function quotasOf(limits: QuotaLimits, { accountId, networkId }: Payer, isNewAcc
     },
     {
       total: networkTotals.bytes(networkId),
+      limitName: "mebibytesPerNetwork",
       mostBytes: mebibytesPerNetwork * MIB * part,
       sentence:
         `The accounts of your network use ${mebibytesPerNetwork * part} MiB of the tracker's disk, their limit${forNew}; ` +
@@ -100,10 +145,12 @@ function quotasOf(limits: QuotaLimits, { accountId, networkId }: Payer, isNewAcc
     },
     {
       total: registryTotals.bytes,
+      limitName: "registryMebibytes",
       mostBytes: registryMebibytes * MIB * part,
       sentence:
         `The tracker's registry holds ${registryMebibytes * part} MiB, its limit${forNew}; ` +
         "ask the tracker's operator to remove unused accounts, or to raise the limit registryMebibytes.",
     },
-  ].filter(({ total }) => total !== accountTotals.bytes("") && total !== networkTotals.bytes(""));
+  ];
+  return quotas.filter(({ total }) => total !== accountTotals.bytes("") && total !== networkTotals.bytes(""));
 }

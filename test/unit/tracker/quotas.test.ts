@@ -70,6 +70,13 @@ const share = (fileName: string, content = 1) => {
   return (command: Command) => shareFile(command, { groupId: "films", holderId, info, sha1 });
 };
 
+/** A row of 16 KiB. */
+const bulk = ({ writer, account }: Command) =>
+  writer.put("torrent", randomUUID(), {
+    info: "x".repeat(16 * 1024),
+    broughtByAccountId: account.accountId,
+  });
+
 /** Repeats it until it is refused; returns how often it was not. */
 async function untilRefused(attempt: (count: number) => Promise<unknown>, most = 10_000): Promise<number> {
   for (let count = 0; count < most; count++) {
@@ -131,6 +138,30 @@ test("whatever an account does again and again ends at its quota, tombstones and
     assert.ok(here.bytesOf(alice) > 95 * 1024, `${name}: ${here.bytesOf(alice)} bytes`);
   }
 });
+
+for (const limitName of ["registryMebibytes", "mebibytesPerNetwork"] as const) {
+  test(`however many accounts fill ${limitName}, those that have little can go on`, async (t) => {
+    const { user, grow, bytesOf } = limitedTown(t, { [limitName]: 8, newUserDays: 0 });
+    const alice = await user("alice");
+    await grow(alice, found("films"));
+    const crowd: Account[] = [];
+    for (let member = 0; member < 10; member++) crowd.push(await user(`stranger-${member}`));
+    let taken = 0;
+    for (const stranger of crowd) {
+      await untilRefused(() => grow(stranger, bulk));
+      taken += bytesOf(stranger);
+    }
+    assert.ok(taken > 6 * 1024 * 1024, `they take what is there: ${taken} bytes`);
+    for (let file = 0; file < 3; file++) await grow(alice, share(`file-${file}`));
+    await assert.rejects(grow(crowd[0] ?? alice, bulk), ({ message }: Error) => {
+      assert.match(
+        message,
+        /nearly full.* more than \d+ KiB cannot add to it now, and yours has \d+ KiB\. Stop/,
+      );
+      return message.includes(limitName);
+    });
+  });
+}
 
 test("who rejects and removes pays nothing for it", async (t) => {
   const { place, user, grow, bytesOf } = limitedTown(t, {});

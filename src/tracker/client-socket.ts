@@ -17,7 +17,7 @@ import type { SleepClock } from "./sleep-clock.ts";
 import type { TurnWrites } from "./turn-writes.ts";
 
 /** Past so many waiting bytes, in calls or to be sent, the tracker stops reading from the client. */
-const LOW_MARK_BYTES = 256 * 1024;
+const LOW_MARK_BYTES = 64 * 1024;
 /** Smaller changes are not counted, since that would cost work for each message. */
 const LEAST_COUNTED_BYTES = 4 * 1024;
 /** Overhead of each chunk of an unfinished message, which may arrive byte by byte. */

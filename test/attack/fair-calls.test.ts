@@ -12,11 +12,11 @@ import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
 
 const FILES = 300;
 const CONNECTIONS = 20;
-/** Calls of each connection. A list takes some 12 ms of the tracker, a certificate or a group up to 2. */
-const LISTS = 20;
-const CERTIFICATES_AND_GROUPS = 60;
-const ONE_OF_THEM_A_GROUP = 6;
-/** Of the flood so much may be answered while a member's one call is: what had begun, and a few turns. */
+/** Calls of each connection. A slice of a list takes some 2 ms of the tracker, a group up to 2, a certificate again 0.1. */
+const LISTS = 100;
+const CERTIFICATES_AND_GROUPS = 240;
+const ONE_OF_THEM_A_GROUP = 20;
+/** Of the flood so much may be answered while a member's one call is: a few turns, each of up to 64 calls (call-turns.ts). */
 const MOST_AHEAD = 1 / 20;
 
 describe("an account that floods a tracker with expensive calls", () => {

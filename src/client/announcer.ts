@@ -17,14 +17,14 @@ export interface ListenPlace extends ListenClaim {
 }
 
 export class Announcer {
-  readonly #link: () => TrackerLink;
+  readonly #link: () => Pick<TrackerLink, "ask">;
   readonly #log: Logger;
   readonly #announced = new Map<string, AnnouncedTorrent>();
   /** To be told, and who waits for it. */
   readonly #changed = new Map<string, PromiseWithResolvers<readonly PeerAddress[] | undefined>>();
   #isSending = false;
 
-  constructor(link: () => TrackerLink, log: Logger) {
+  constructor(link: () => Pick<TrackerLink, "ask">, log: Logger) {
     this.#link = link;
     this.#log = log;
   }

@@ -38,6 +38,12 @@ type LoginState =
   | { readonly status: "logged-out" }
   | { readonly status: "logged-in"; readonly account: Account; readonly profile: Profile };
 
+/** What the login needs of the line to the trackers. */
+export type LoginLink = Pick<
+  TrackerLink,
+  "ask" | "clockAheadMs" | "clockWarning" | "prepareAgain" | "problem" | "tracker"
+>;
+
 export interface LoginOptions {
   readonly session: Session;
   readonly storage: StorageResources;
@@ -50,7 +56,7 @@ export interface LoginOptions {
   /** The account's profile is open, and nothing of it runs yet. */
   readonly onProfile: (profile: Profile) => void;
   /** The link is made after the login, which it asks to prepare each connection. */
-  readonly link: () => TrackerLink;
+  readonly link: () => LoginLink;
 }
 
 export class Login {

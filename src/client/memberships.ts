@@ -3,7 +3,7 @@
 // connection to a tracker needs no new certificates: the client asks only for new revocations.
 
 import type { Logger } from "pino";
-import { asMiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import {
   type GroupCertificate,
   groupCertificateSchema,
@@ -91,10 +91,7 @@ export class Memberships {
     if (present !== undefined) return present;
     const trouble = clockTrouble(this.#link().clockAheadMs ?? 0);
     if (trouble !== undefined) throw trouble;
-    const asking =
-      this.#asking.get(groupId) ?? this.#fetch(groupId).finally(() => this.#asking.delete(groupId));
-    this.#asking.set(groupId, asking);
-    return asking;
+    return this.#asking.get(groupId) ?? this.#fetch(groupId);
   }
 
   /** A member left or was removed: certificates of that membership are refused from now on. */
@@ -114,8 +111,11 @@ export class Memberships {
     this.#held.delete(groupId);
   }
 
+  /** Logged out: the account that logs in next gets nothing of this one's. */
   forgetAll(): void {
     for (const groupId of [...this.#held.keys()]) this.forget(groupId);
+    this.#asking.clear();
+    this.#notBeforeMs.clear();
     this.#authorities.forgetAll();
   }
 
@@ -149,16 +149,35 @@ export class Memberships {
     behind(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
   }
 
-  async #fetch(groupId: string): Promise<GroupCredentials> {
-    return this.#hold(await this.#ask(groupId));
+  /** One question at a time for each group. An answer that comes after a logout is not used. */
+  #fetch(groupId: string): Promise<GroupCredentials> {
+    const isStillAsked = (): boolean => this.#asking.get(groupId) === asking;
+    const fetch = async (): Promise<GroupCredentials> => {
+      try {
+        return this.#hold(await this.#ask(groupId, isStillAsked));
+      } finally {
+        if (isStillAsked()) this.#asking.delete(groupId);
+      }
+    };
+    const asking = fetch();
+    this.#asking.set(groupId, asking);
+    return asking;
   }
 
-  /** Fetches a certificate, and with it the group's revocations, which are needed to use it. */
-  async #ask(groupId: string): Promise<GroupCertificate> {
+  /**
+   * Fetches a certificate, and with it the group's revocations, which are needed to use it.
+   *
+   * @param isStillAsked false once the answer is of no use any more: logged out, or out of the group
+   * @throws MiniTorrentError NOT_LOGGED_IN then
+   */
+  async #ask(groupId: string, isStillAsked: () => boolean): Promise<GroupCertificate> {
     const asked = this.#link().ask(groupCertificateSchema, (api) =>
       api.groups.certificate.query({ groupId }),
     );
     const [given] = await Promise.all([asked, this.#fetchRevocations([groupId])]);
+    if (!isStillAsked()) {
+      throw new MiniTorrentError("NOT_LOGGED_IN", `You logged out, or left ${groupId}, meanwhile.`);
+    }
     this.admit(groupId, given);
     return given;
   }
@@ -203,9 +222,7 @@ export class Memberships {
     if (before !== undefined) clearTimeout(before.renewal);
     this.#renewing.add(groupId);
     try {
-      const given = await this.#ask(groupId);
-      // Logged out, or out of the group, while the tracker was asked.
-      if (this.#held.get(groupId) === before) this.#hold(given);
+      this.#hold(await this.#ask(groupId, () => this.#held.get(groupId) === before));
     } catch (error) {
       if (this.#held.get(groupId) !== before || before === undefined) return;
       const { code } = asMiniTorrentError(error);

@@ -1,89 +1,136 @@
 // Certificates of groups at a client whose tracker is a stub: what is asked of it, and when.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { pino } from "pino";
+import { type TestContext, test } from "node:test";
+import type { ErrorCode } from "../../../src/api/errors.ts";
 import type { OwnGroup } from "../../../src/api/schemas.ts";
-import type { TrackerApi } from "../../../src/client/api-channel.ts";
-import { GroupAuthorities } from "../../../src/client/group-authorities.ts";
+import { GroupAuthorities, type KnownAuthority } from "../../../src/client/group-authorities.ts";
 import { Memberships } from "../../../src/client/memberships.ts";
-import type { TrackerLink } from "../../../src/client/tracker-link.ts";
 import { wholeList } from "../../../src/client/whole-lists.ts";
-import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
+import { createGroupAuthority } from "../../../src/identity/certificates.ts";
+import {
+  FakeLink,
+  FakeTracker,
+  identity,
+  readableLog,
+  refusal,
+  settle,
+  virtualTime,
+} from "./session-fixture.ts";
 
-const identity = await createDeviceIdentity();
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const [oneCa, otherCa] = [createGroupAuthority(), createGroupAuthority()];
 
-function stage() {
-  const asked: string[] = [];
+/** Memberships of alice in films (m1) and books (m2), whose certificates are numbered as they are issued. */
+function stage(t: TestContext) {
+  const { after } = virtualTime(t);
+  const tracker = new FakeTracker();
+  const link = new FakeLink(tracker);
   /** Group → the membership that the user is in it by. */
   const membershipIds = new Map([
     ["films", "m1"],
     ["books", "m2"],
   ]);
-  const revoked = { films: ["old"], books: [] as string[] };
-  let certificates = 0;
-  const groups = {
-    certificate: {
-      query: async ({ groupId }: { groupId: string }) => {
-        asked.push(`certificate ${groupId}`);
-        const membershipId = membershipIds.get(groupId);
-        const validUntilMs = Date.now() + 3_600_000;
-        return {
-          groupId,
-          groupClaimId: "c",
-          certificatePem: `${++certificates}`,
-          namesKey: "ab".repeat(32),
-          authorityPem: identity.certificatePem,
-          validUntilMs,
-          membershipId,
-        };
-      },
-    },
-    revocations: {
-      query: async ({ groupIds, after }: { groupIds: readonly ("films" | "books")[]; after?: string }) => {
-        asked.push(`revocations ${groupIds.join()}${after === undefined ? "" : ` after ${after}`}`);
-        const all = groupIds.flatMap((groupId) =>
-          revoked[groupId].map((membershipId) => ({ groupId, membershipId })),
-        );
-        // One a page.
-        const at = Number(after ?? 0);
-        return { items: all.slice(at, at + 1), ...(at + 1 < all.length ? { next: String(at + 1) } : {}) };
-      },
-    },
+  const revoked = new Map([["films", ["old"]]]);
+  const asked: string[] = [];
+  const state = {
+    certificates: 0,
+    validForMs: HOUR_MS,
+    authorityPem: oneCa.certificatePem,
+    refusedWith: undefined as ErrorCode | undefined,
+    /** What an answer waits for. */
+    held: Promise.resolve(),
+    revocationsHeld: Promise.resolve(),
   };
-  const api = { groups } as unknown as TrackerApi;
-  const link: Pick<TrackerLink, "ask" | "clockAheadMs"> = {
-    clockAheadMs: undefined,
-    ask: async (answer, question) => answer.parse(await question(api)),
-  };
+  tracker.answer("groups.certificate", async ({ groupId }: { groupId: string }) => {
+    asked.push(`certificate ${groupId}`);
+    const { refusedWith, held } = state;
+    await held;
+    if (refusedWith !== undefined) throw refusal(refusedWith);
+    return {
+      ...{ groupId, groupClaimId: "c", certificatePem: `${++state.certificates}` },
+      ...{ namesKey: "ab".repeat(32), authorityPem: state.authorityPem },
+      validUntilMs: Date.now() - (link.clockAheadMs ?? 0) + state.validForMs,
+      membershipId: membershipIds.get(groupId),
+    };
+  });
+  tracker.answer(
+    "groups.revocations",
+    async ({ groupIds, after }: { groupIds: readonly string[]; after?: string }) => {
+      const groups = groupIds.length > 3 ? `of ${groupIds.length}` : groupIds.join();
+      asked.push(`revocations ${groups}${after === undefined ? "" : ` after ${after}`}`);
+      await state.revocationsHeld;
+      const all = groupIds.flatMap((groupId) =>
+        (revoked.get(groupId) ?? []).map((membershipId) => ({ groupId, membershipId })),
+      );
+      // One a page.
+      const at = Number(after ?? 0);
+      return { items: all.slice(at, at + 1), ...(at + 1 < all.length ? { next: String(at + 1) } : {}) };
+    },
+  );
   const dropped: string[] = [];
+  const ended: string[] = [];
+  const stored = new Map<string, KnownAuthority>();
+  const { log, said } = readableLog();
   const memberships = new Memberships(
     identity,
     () => link,
-    pino({ level: "silent" }),
-    () => assert.fail("no group has ended"),
+    log,
+    (groupId) => ended.push(groupId),
     (groupId, membershipId) => dropped.push(`${groupId} ${membershipId}`),
     (item, askForPage) => wholeList(item, (answer, question) => link.ask(answer, question), askForPage),
     new GroupAuthorities({
-      store: () => ({ groupAuthority: () => undefined, saveGroupAuthority: () => undefined }),
+      store: () => ({
+        groupAuthority: (groupId) => stored.get(groupId),
+        saveGroupAuthority: () => undefined,
+      }),
       onFoundedAnew: () => assert.fail("no group was founded anew"),
-      onRefused: (_groupId, reason) => assert.fail(reason),
+      onRefused: () => undefined,
     }),
   );
+  t.after(() => memberships.forgetAll());
   const own = (): OwnGroup[] =>
     [...membershipIds].map(([groupId, membershipId]) => ({ groupId, standing: "member", membershipId }));
   const take = () => asked.splice(0);
-  return { memberships, membershipIds, revoked, own, take, dropped };
+  const certificate = (groupId: string) => memberships.credentials(groupId)?.certificatePem;
+  return {
+    ...{
+      memberships,
+      membershipIds,
+      revoked,
+      own,
+      take,
+      dropped,
+      ended,
+      state,
+      link,
+      after,
+      certificate,
+      said,
+    },
+  };
 }
 
-test("a new connection costs no new certificates: one call asks what was revoked in all groups", async () => {
-  const { memberships, revoked, own, take, dropped } = stage();
+/** Holds back what waits for it until it is let go. */
+function hold(state: { held: Promise<void> }): () => Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  state.held = promise;
+  return async () => {
+    resolve();
+    state.held = Promise.resolve();
+    await settle();
+  };
+}
+
+test("a new connection costs no new certificates: one call asks what was revoked in all groups", async (t) => {
+  const { memberships, revoked, own, take, dropped } = stage(t);
   await memberships.obtain("films");
   const { isRevoked } = await memberships.obtain("books");
   const before = [memberships.credentials("films"), memberships.credentials("books")];
   take();
   dropped.length = 0;
-  revoked.films.push("bob");
-  revoked.books.push("carol");
+  revoked.set("films", ["old", "bob"]);
+  revoked.set("books", ["carol"]);
   await memberships.catchUp(own());
   assert.deepEqual(take(), [
     "revocations films,books",
@@ -93,11 +140,21 @@ test("a new connection costs no new certificates: one call asks what was revoked
   assert.deepEqual(dropped, ["films old", "films bob", "books carol"], "their connections are closed");
   assert.deepEqual(["old", "bob", "carol", "dave"].map(isRevoked), [true, true, true, false]);
   assert.deepEqual([memberships.credentials("films"), memberships.credentials("books")], before);
-  memberships.forgetAll();
 });
 
-test("who was removed and let in again while no tracker was heard gets the certificate of that membership alone", async () => {
-  const { memberships, membershipIds, own, take } = stage();
+test("revocations of more groups than fit in one call are asked for in several", async (t) => {
+  const { memberships, membershipIds, own, take } = stage(t);
+  for (let group = 0; group < 501; group++) {
+    membershipIds.set(`g${group}`, `m of g${group}`);
+    await memberships.obtain(`g${group}`);
+  }
+  take();
+  await memberships.catchUp(own());
+  assert.deepEqual(take(), ["revocations of 500", "revocations g500"]);
+});
+
+test("who was removed and let in again while no tracker was heard gets the certificate of that membership alone", async (t) => {
+  const { memberships, membershipIds, own, take, certificate } = stage(t);
   await memberships.obtain("films");
   await memberships.obtain("books");
   take();
@@ -107,17 +164,252 @@ test("who was removed and let in again while no tracker was heard gets the certi
     take().filter((call) => call.startsWith("certificate")),
     ["certificate books"],
   );
-  assert.equal(memberships.credentials("books")?.certificatePem, "3");
-  memberships.forgetAll();
+  assert.deepEqual([certificate("films"), certificate("books")], ["1", "3"]);
 });
 
-test("who hears that the membership of the certificate at hand is over asks for another one", async () => {
-  const { memberships, membershipIds, take } = stage();
+test("who hears that the membership of the certificate at hand is over asks for another one, once", async (t) => {
+  const { memberships, membershipIds, take, certificate, after } = stage(t);
   await memberships.obtain("books");
   take();
   membershipIds.set("books", "m3");
   memberships.revoke("books", "m2");
-  while (memberships.credentials("books")?.certificatePem === "1") await new Promise(setImmediate);
+  memberships.revoke("books", "m2");
+  await settle();
+  assert.equal(certificate("books"), "2");
   assert.equal(memberships.credentials("books")?.isRevoked("m2"), true);
+  assert.deepEqual(take(), ["certificate books", "revocations books"]);
+  await after(30 * MINUTE_MS - 1);
+  assert.deepEqual(take(), [], "the first certificate's half time does not count any more");
+  membershipIds.set("books", "m4");
+  memberships.revoke("books", "m3");
+  await settle();
+  assert.equal(certificate("books"), "3", "the same happens when it ends again");
+});
+
+test("the end of another member's membership costs no certificate", async (t) => {
+  const { memberships, take, dropped } = stage(t);
+  const { isRevoked } = await memberships.obtain("books");
+  take();
+  memberships.revoke("books", "bob");
+  await settle();
+  assert.deepEqual([take(), dropped, isRevoked("bob")], [[], ["books bob"], true]);
+});
+
+test("a certificate comes with the memberships that are over: nobody is let in by one of them meanwhile", async (t) => {
+  const { memberships, state, take, dropped } = stage(t);
+  const revocations = Promise.withResolvers<void>();
+  state.revocationsHeld = revocations.promise;
+  const obtained = memberships.obtain("films");
+  await settle();
+  assert.deepEqual(take(), ["certificate films", "revocations films"]);
+  assert.equal(memberships.credentials("films"), undefined, "without them it is not used");
+  revocations.resolve();
+  const { isRevoked } = await obtained;
+  assert.ok(isRevoked("old"), "the membership that had ended before");
+  assert.deepEqual(dropped, ["films old"]);
+});
+
+test("a certificate is asked for once, by however many, and kept until shortly before its end", async (t) => {
+  const { memberships, state, take, after } = stage(t);
+  const [one, other] = await Promise.all([memberships.obtain("films"), memberships.obtain("films")]);
+  assert.equal(one, other);
+  assert.equal(await memberships.obtain("films"), one);
+  assert.deepEqual(take(), ["certificate films", "revocations films"]);
+  assert.equal(one.privateKeyPem, identity.privateKeyPem);
+  assert.equal(one.authorityPem, oneCa.certificatePem);
+  state.refusedWith = "TRACKERS_UNREACHABLE";
+  await after(HOUR_MS - 5_001);
+  assert.equal(memberships.credentials("films"), one);
+  await after(1);
+  assert.equal(memberships.credentials("films"), undefined, "it would run out during a handshake");
+});
+
+test("after a refusal the next one who needs a certificate asks again", async (t) => {
+  const { memberships, state, certificate } = stage(t);
+  state.refusedWith = "NOT_A_MEMBER";
+  await assert.rejects(memberships.obtain("films"), { code: "NOT_A_MEMBER" });
+  state.refusedWith = undefined;
+  await memberships.obtain("films");
+  assert.equal(certificate("films"), "1");
+});
+
+test("a certificate is renewed at half its time, and again at half of the next one's", async (t) => {
+  const { memberships, take, after, certificate } = stage(t);
+  await memberships.obtain("films");
+  take();
+  await after(30 * MINUTE_MS - 1);
+  assert.deepEqual(take(), []);
+  await after(1);
+  assert.deepEqual(take(), ["certificate films", "revocations films"]);
+  assert.equal(certificate("films"), "2");
+  await after(30 * MINUTE_MS);
+  assert.equal(certificate("films"), "3");
+  assert.deepEqual(take(), ["certificate films", "revocations films"]);
+});
+
+test("the half time is that of the tracker's clock", async (t) => {
+  const { memberships, link, take, after } = stage(t);
+  link.clockAheadMs = -8 * MINUTE_MS;
+  await memberships.obtain("films");
+  take();
+  await after(30 * MINUTE_MS - 1);
+  assert.deepEqual(take(), []);
+  await after(1);
+  assert.equal(take()[0], "certificate films");
+});
+
+test("a certificate that is almost over is renewed once a second, not in a circle", async (t) => {
+  const { memberships, state, take, after } = stage(t);
+  state.validForMs = 10;
+  await memberships.obtain("films");
+  take();
+  await after(999);
+  assert.deepEqual(take(), []);
+  await after(1);
+  assert.deepEqual(take(), ["certificate films", "revocations films"]);
+});
+
+test("a renewal that fails is tried again every half minute, and the certificate stays in use meanwhile", async (t) => {
+  const { memberships, state, take, after, certificate, ended, said } = stage(t);
+  await memberships.obtain("films");
+  state.refusedWith = "TRACKERS_UNREACHABLE";
+  take();
+  await after(30 * MINUTE_MS);
+  assert.equal(take()[0], "certificate films");
+  assert.equal(certificate("films"), "1");
+  assert.deepEqual(said("warn"), ["certificate not renewed"]);
+  await after(29_999);
+  assert.deepEqual(take(), []);
+  await after(1);
+  assert.equal(take()[0], "certificate films");
+  state.refusedWith = undefined;
+  await after(30_000);
+  assert.equal(certificate("films"), "2");
+  assert.deepEqual(ended, []);
+});
+
+for (const code of ["NOT_A_MEMBER", "UNKNOWN_GROUP"] as const) {
+  test(`a renewal that is refused with ${code} ends the membership here, and is not repeated`, async (t) => {
+    const { memberships, state, take, after, certificate, ended } = stage(t);
+    await memberships.obtain("films");
+    state.refusedWith = code;
+    await after(30 * MINUTE_MS);
+    assert.deepEqual([certificate("films"), ended], [undefined, ["films"]]);
+    take();
+    await after(30 * MINUTE_MS);
+    assert.deepEqual(take(), []);
+  });
+}
+
+for (const leave of ["forget", "forgetAll"] as const) {
+  for (const isRefused of [false, true]) {
+    const answered = isRefused ? "refused" : "answered";
+    const when = leave === "forget" ? "after leaving the group" : "after logout";
+    test(`a renewal that is ${answered} ${when} changes nothing, and is no news`, async (t) => {
+      const { memberships, state, after, certificate, ended, said } = stage(t);
+      await memberships.obtain("films");
+      if (isRefused) state.refusedWith = "NOT_A_MEMBER";
+      const answer = hold(state);
+      await after(30 * MINUTE_MS);
+      memberships[leave]("films");
+      await answer();
+      assert.deepEqual([certificate("films"), ended, said("warn")], [undefined, [], []]);
+    });
+  }
+}
+
+test("out of a group, or logged out, its certificate is neither used nor renewed any more", async (t) => {
+  const { memberships, take, after, certificate } = stage(t);
+  await memberships.obtain("films");
+  await memberships.obtain("books");
+  memberships.forget("films");
+  assert.deepEqual([certificate("films"), certificate("books")], [undefined, "2"]);
   memberships.forgetAll();
+  assert.equal(certificate("books"), undefined);
+  take();
+  await after(HOUR_MS);
+  assert.deepEqual(take(), []);
+});
+
+test("a certificate that was asked for before a logout is not the next account's", async (t) => {
+  const { memberships, state, certificate, after } = stage(t);
+  const answer = hold(state);
+  const late = assert.rejects(memberships.obtain("films"), { code: "NOT_LOGGED_IN" });
+  await settle();
+  memberships.forgetAll();
+  state.held = Promise.resolve();
+  const own = memberships.obtain("films");
+  assert.equal((await own).certificatePem, "1");
+  await answer();
+  await late;
+  assert.equal(certificate("films"), "1", "the late one does not take its place");
+  await after(0);
+});
+
+test("an account's knowledge of a group's CA ends with its session", async (t) => {
+  const { memberships, state } = stage(t);
+  await memberships.obtain("films");
+  memberships.forget("films");
+  state.authorityPem = otherCa.certificatePem;
+  await assert.rejects(memberships.obtain("films"), { code: "GROUP_KEY_CHANGED" });
+  assert.equal(memberships.credentials("films"), undefined);
+  memberships.forgetAll();
+  assert.equal((await memberships.obtain("films")).authorityPem, otherCa.certificatePem);
+});
+
+test("with a clock that makes certificates useless none is asked for, and the person is told why", async (t) => {
+  const { memberships, link, take, after } = stage(t);
+  link.clockAheadMs = HOUR_MS;
+  await assert.rejects(memberships.obtain("films"), { code: "CLOCK_WRONG" });
+  memberships.obtainBehind("films");
+  await settle();
+  assert.deepEqual(take(), []);
+  link.clockAheadMs = 0;
+  await after(2_000);
+  memberships.obtainBehind("films");
+  await settle();
+  assert.equal(take()[0], "certificate films");
+});
+
+test("what peers lack is fetched behind, at most once in two seconds for each group, and at once after a login", async (t) => {
+  const { memberships, state, take, after, certificate, said } = stage(t);
+  state.refusedWith = "NOT_A_MEMBER";
+  const asked = () => take().filter((call) => call.startsWith("certificate"));
+  memberships.obtainBehind("films");
+  memberships.obtainBehind("books");
+  await settle();
+  assert.deepEqual(asked(), ["certificate films", "certificate books"]);
+  assert.deepEqual(said("error"), [
+    "fetching the certificate for films failed",
+    "fetching the certificate for books failed",
+  ]);
+  await after(1_999);
+  memberships.obtainBehind("films");
+  await settle();
+  assert.deepEqual(asked(), []);
+  await after(1);
+  memberships.obtainBehind("films");
+  await settle();
+  assert.deepEqual(asked(), ["certificate films"]);
+  memberships.forgetAll();
+  state.refusedWith = undefined;
+  memberships.obtainBehind("films");
+  await settle();
+  assert.equal(certificate("films"), "1");
+});
+
+test("catching up ends when what is over is renewed and what was revoked is known", async (t) => {
+  const { memberships, membershipIds, state, own, certificate } = stage(t);
+  await memberships.obtain("films");
+  membershipIds.set("films", "m5");
+  const answer = hold(state);
+  let isOver = false;
+  const caughtUp = memberships.catchUp(own()).then(() => {
+    isOver = true;
+  });
+  await settle();
+  assert.equal(isOver, false);
+  await answer();
+  await caughtUp;
+  assert.equal(certificate("films"), "2");
 });

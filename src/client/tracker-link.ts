@@ -1,7 +1,6 @@
 // The client's line to the trackers: connected to one of them, at the next one as soon as that one is gone, and a
 // command that was in flight is tried again there once. It knows nothing of what is said over it.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
@@ -41,6 +40,8 @@ export interface TrackerLinkOptions {
   readonly pins: PinStore;
   /** From where to dial a tracker, and where. */
   readonly planDial: (host: string) => Promise<readonly DialPlan[]>;
+  /** Connects to one tracker; by a WebSocket unless a test says otherwise. */
+  readonly openSocket?: typeof openTrackerSocket;
   readonly log: Logger;
   /**
    * Brings a fresh connection up to date (session, presence, events) before commands may use it. `lost`: it turned out
@@ -185,16 +186,20 @@ export class TrackerLink {
   }
 
   async #nextConnection(): Promise<Connection> {
-    const deadline = AbortSignal.timeout(CONNECTION_WAIT_MS);
-    const late = new Promise<"late">((resolve) => deadline.addEventListener("abort", () => resolve("late")));
-    for (;;) {
-      const state = this.#state;
-      if (state.status === "connected") return state.connection;
-      if (state.status === "closed")
-        throw new MiniTorrentError("TRACKERS_UNREACHABLE", "The client is closing.");
-      if (state.problem !== undefined && !this.#mayJustBeStarting(state.problem)) throw state.problem;
-      if ((await Promise.race([this.#stateChanged.promise, late])) !== "late") continue;
-      throw state.problem ?? unreachable(undefined);
+    const { promise: late, resolve } = Promise.withResolvers<"late">();
+    const deadline = later("waiting for a tracker", CONNECTION_WAIT_MS, () => resolve("late")).unref();
+    try {
+      for (;;) {
+        const state = this.#state;
+        if (state.status === "connected") return state.connection;
+        if (state.status === "closed")
+          throw new MiniTorrentError("TRACKERS_UNREACHABLE", "The client is closing.");
+        if (state.problem !== undefined && !this.#mayJustBeStarting(state.problem)) throw state.problem;
+        if ((await Promise.race([this.#stateChanged.promise, late])) !== "late") continue;
+        throw state.problem ?? unreachable(undefined);
+      }
+    } finally {
+      clearTimeout(deadline);
     }
   }
 
@@ -209,7 +214,7 @@ export class TrackerLink {
 
   /** searching -> connected, however long it takes; ends only when the link is closed. */
   async #findTracker(): Promise<void> {
-    const { identity, planDial } = this.#options;
+    const { identity, planDial, openSocket = openTrackerSocket } = this.#options;
     const trackers = this.#distinctTrackers();
     const trust = this.#trust;
     const problems = new Map<number, MiniTorrentError>();
@@ -226,7 +231,7 @@ export class TrackerLink {
         };
         const parts = { tracker, identity, trust, signal, onClose, log: this.#log };
         const socket = await firstOf(await planned(planDial, tracker), (plan) =>
-          openTrackerSocket({ ...parts, plan }),
+          openSocket({ ...parts, plan }),
         );
         connection = { tracker: formatAddress(tracker), socket };
         this.#time = socket.time ?? this.#time; // the preparation below may ask for certificates
@@ -313,7 +318,9 @@ export class TrackerLink {
         this.#trust.vouchedFor(fingerprint, keys.data.fingerprints);
         if (new Set(keys.data.fingerprints).size >= this.#distinctTrackers().length) return;
       }
-      await pause(Math.min(pauseMs, LONGEST_KEYS_PAUSE_MS), undefined, { ref: false });
+      const { promise: over, resolve } = Promise.withResolvers<void>();
+      later("asking for the trackers' keys", Math.min(pauseMs, LONGEST_KEYS_PAUSE_MS), resolve).unref();
+      await over;
     }
   }
 

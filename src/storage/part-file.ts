@@ -213,17 +213,6 @@ async function copyPart(oldPath: string, newPath: string): Promise<void> {
   await unlink(oldPath);
 }
 
-/** Removes the part file, if the name is still that file's. */
-export async function removePart(path: string, fileId: string): Promise<void> {
-  try {
-    const named = await lstat(path, { bigint: true });
-    if (fileIdOf(named) === fileId) await unlink(path);
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw writeError(error, path);
-  }
-}
-
 /** Opens the file of that name, if there is one. */
 async function openOwn(path: string): Promise<FileHandle | undefined> {
   try {

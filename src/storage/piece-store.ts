@@ -17,14 +17,7 @@ import {
 import type { FramesCallback } from "./frame-cache.ts";
 import { HeldFile } from "./held-file.ts";
 import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
-import {
-  type OpenPart,
-  openPart,
-  openPartAgain,
-  type PartFileOptions,
-  removePart,
-  takeName,
-} from "./part-file.ts";
+import { type OpenPart, openPart, openPartAgain, type PartFileOptions, takeName } from "./part-file.ts";
 import type { PieceRange } from "./piece-frames.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
@@ -266,16 +259,6 @@ export class PieceStore {
     return this.#file.whileHeld(() => this.#file.whileOpen(async (handle) => factsOf(await handle.stat())));
   }
 
-  /** As `facts`, once everything that was written survives a power cut too. @throws MiniTorrentError DISK_FULL, DISK_FAILED */
-  async flush(): Promise<FileFacts> {
-    return this.#file.whileHeld(() =>
-      this.#file.whileOpen(async (handle) => {
-        await handle.datasync();
-        return factsOf(await handle.stat());
-      }),
-    );
-  }
-
   /**
    * Hashes pieces that are on disk. In a download, `have` is set right for them, and no piece can be reserved meanwhile.
    *
@@ -323,14 +306,6 @@ export class PieceStore {
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
-  }
-
-  /** Closes, and removes the part file. A file that has its name already stays. */
-  async discard(): Promise<void> {
-    const isPart = this.#state.status !== "seeding" && this.#state.status !== "closed";
-    const path = this.path;
-    await this.close();
-    if (isPart && this.path === path && this.opened !== undefined) await removePart(path, this.opened.fileId);
   }
 
   async #close(): Promise<void> {

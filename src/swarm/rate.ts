@@ -41,11 +41,4 @@ export class Rate {
     this.#weight += (1 - this.#weight) * share;
     this.#pendingBytes = 0;
   }
-
-  /** What flowed long ago says nothing about now; the total stays. */
-  restart(): void {
-    this.#pendingBytes = 0;
-    this.#average = 0;
-    this.#weight = 0;
-  }
 }

@@ -11,7 +11,7 @@ describe("trust", () => {
     assert.deepEqual([trust.bannedFor(3), trust.bannedFor(4)], [7, undefined]);
   });
 
-  it("puts several on parole, of whom one proves himself and the other is found out", () => {
+  it("puts several on parole, of whom one proves themself and the other is found out", () => {
     const trust = new Trust();
     assert.deepEqual(trust.pieceFailed(7, [1, 2]), []);
     assert.deepEqual([trust.isOnParole(1), trust.isOnParole(2), trust.isOnParole(0)], [true, true, false]);
@@ -19,6 +19,7 @@ describe("trust", () => {
     assert.equal(trust.isOnParole(1), false);
     // A good piece together with others proves nothing.
     trust.pieceVerified([0, 2]);
+    trust.pieceVerified([2, 0]);
     assert.equal(trust.isOnParole(2), true);
     assert.deepEqual(trust.pieceFailed(7, [2]), [2]);
     assert.equal(trust.isOnParole(2), false);

@@ -13,8 +13,8 @@ import {
   waiting,
 } from "./download-progress.ts";
 import type { PeerSearch } from "./peer-search.ts";
-import type { ActiveTorrent } from "./session.ts";
 import type { DownloadSource, DownloadStatus } from "./status.ts";
+import type { RunningTorrent } from "./surroundings.ts";
 
 /** Nothing more happens by itself. */
 export const SETTLED: ReadonlySet<DownloadState["status"]> = new Set([
@@ -25,7 +25,7 @@ export const SETTLED: ReadonlySet<DownloadState["status"]> = new Set([
 ]);
 
 interface Running {
-  readonly active: ActiveTorrent;
+  readonly active: RunningTorrent;
   readonly store: PieceStore;
 }
 

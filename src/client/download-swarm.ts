@@ -9,8 +9,7 @@ import type { PieceHolder } from "../swarm/torrent-status.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import { behind } from "./behind.ts";
 import { PeerSearch } from "./peer-search.ts";
-import type { ActiveTorrent } from "./session.ts";
-import type { Surroundings } from "./surroundings.ts";
+import type { RunningTorrent, Surroundings } from "./surroundings.ts";
 
 export interface DownloadSwarmOptions {
   readonly groupId: string;
@@ -23,7 +22,7 @@ export interface DownloadSwarmOptions {
 
 /** While the download is there. */
 export interface Joined {
-  readonly active: ActiveTorrent;
+  readonly active: RunningTorrent;
   readonly search: PeerSearch;
 }
 
@@ -61,7 +60,7 @@ export class DownloadSwarm {
   }
 
   /** Ends the torrent. The search is closed by whoever has it. */
-  leave(active: ActiveTorrent, reason: string, farewell?: Farewell): void {
+  leave(active: RunningTorrent, reason: string, farewell?: Farewell): void {
     const { metainfo, log } = this.#options;
     this.#left = { holders: active.torrent.holders(), atMs: performance.now() };
     this.#surroundings.session.remove(metainfo.infoHash, reason, farewell);

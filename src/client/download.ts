@@ -2,7 +2,6 @@
 // is verified, checks the whole and gives the file its name. Its states are a union (download-state.ts); each transition
 // is a method here.
 
-import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../api/schemas.ts";
@@ -297,7 +296,13 @@ export class Download {
     const asked = this.#surroundings
       .ask(fileStandingSchema, (api) => api.files.standing.query({ groupId, fileName, infoHash, userIds }))
       .catch((error: unknown) => void this.#log.info({ err: error }, "the file's standing is not known"));
-    return Promise.race([asked, pause(STANDING_PATIENCE_MS, undefined, { ref: false })]);
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = later("waiting for a file's standing", STANDING_PATIENCE_MS, () => resolve(undefined));
+    try {
+      return await Promise.race([asked, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #report(standing: FileStanding | undefined): WhyReport {

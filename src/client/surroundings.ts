@@ -7,13 +7,28 @@ import type { Announcer } from "./announcer.ts";
 import type { TrackerApi } from "./api-channel.ts";
 import type { Memberships } from "./memberships.ts";
 import type { Profile } from "./profile.ts";
-import type { Session } from "./session.ts";
+import type { ActiveTorrent, Session } from "./session.ts";
 import type { ClientEvent } from "./status.ts";
 
+/** What downloads and shares see of a torrent that runs. `ActiveTorrent` fits it. */
+export interface RunningTorrent {
+  readonly torrent: Pick<ActiveTorrent["torrent"], "have" | "isStarved" | "holders" | "bannedFor" | "status">;
+  readonly connector: Pick<
+    ActiveTorrent["connector"],
+    "connectedCount" | "knowsSample" | "contacts" | "peersOnline"
+  >;
+}
+
+/** Where torrents run. `Session` fits it. */
+export interface Swarms extends Pick<Session, "remove"> {
+  add(parts: Parameters<Session["add"]>[0]): RunningTorrent;
+  get(infoHash: string): RunningTorrent | undefined;
+}
+
 export interface Surroundings {
-  readonly session: Session;
-  readonly memberships: Memberships;
-  readonly announcer: Announcer;
+  readonly session: Swarms;
+  readonly memberships: Pick<Memberships, "obtain" | "credentials">;
+  readonly announcer: Pick<Announcer, "add" | "told" | "remove">;
   readonly storage: StorageResources;
   readonly log: Logger;
   /** The profile of who is logged in. @throws MiniTorrentError NOT_LOGGED_IN */

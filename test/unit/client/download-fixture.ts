@@ -1,0 +1,508 @@
+// What the tests of downloads and shares build on: a real folder, profile and disk; a clock that stands still; and in the place of
+// trackers and swarms, stubs that remember what they were told and answer what a test lays out.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { promises as files } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, type TestContext } from "node:test";
+import { createTRPCRecursiveProxy } from "@trpc/server";
+import { pino } from "pino";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import type { AnnouncedTorrent, PeerAddress } from "../../../src/api/schemas.ts";
+import type { TrackerApi } from "../../../src/client/api-channel.ts";
+import type { Contact } from "../../../src/client/connector.ts";
+import { Downloads } from "../../../src/client/downloads.ts";
+import { Profile } from "../../../src/client/profile.ts";
+import { Shares } from "../../../src/client/shares.ts";
+import type { ClientEvent } from "../../../src/client/status.ts";
+import type { RunningTorrent, Surroundings, Swarms } from "../../../src/client/surroundings.ts";
+import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { PieceStore } from "../../../src/storage/piece-store.ts";
+import { createStorageResources } from "../../../src/storage/storage-resources.ts";
+import type { CommitOutcome } from "../../../src/swarm/piece-storage.ts";
+import type { PieceHolder, SourceSnapshot, TorrentStatus } from "../../../src/swarm/torrent-status.ts";
+import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
+import type { Farewell } from "../../../src/wire/farewell.ts";
+import { content } from "../storage/workplace.ts";
+
+export const PIECE_BYTES = 32 * 1024;
+export const START_MS = Date.UTC(2026, 0, 1);
+export const GROUP = "films";
+const AUTHORITY = "-- the CA of films --";
+const PATIENCE_NS = 4_000_000_000n;
+
+/** The threads of all tests of a file. */
+const storage = createStorageResources();
+after(() => storage.disk.close());
+
+/** @param what the sentence that the test fails with */
+export async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const endNs = process.hrtime.bigint() + PATIENCE_NS;
+  while (!(await holds())) {
+    if (process.hrtime.bigint() > endNs) assert.fail(`it never came to this: ${what}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** As the promise; fails with a sentence if it does not settle. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  let isSettled = false;
+  const settled = () => {
+    isSettled = true;
+  };
+  promise.then(settled, settled);
+  await until(() => isSettled, what);
+  return promise;
+}
+
+/** Lets everything that waits for nothing but its turn run. */
+export async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const clocks = new WeakMap<TestContext, FakeClock>();
+
+/** Timers, `Date` and `performance.now()`: they stand still until they are told to go on. */
+export class FakeClock {
+  readonly #context: TestContext;
+  nowMs = 1_000_000;
+
+  private constructor(t: TestContext) {
+    this.#context = t;
+    t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: START_MS });
+    t.mock.method(performance, "now", () => this.nowMs);
+  }
+
+  /** The one clock of a test. */
+  static of(t: TestContext): FakeClock {
+    const clock = clocks.get(t) ?? new FakeClock(t);
+    clocks.set(t, clock);
+    return clock;
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.nowMs += ms;
+    this.#context.mock.timers.tick(ms);
+    await turns();
+  }
+}
+
+/** Replaces a function of `node:fs/promises` for the rest of the test. */
+function replaceInFiles(
+  t: TestContext,
+  name: "statfs" | "stat",
+  replacement: (path: string, options?: object) => unknown,
+): void {
+  const replaced = t.mock.method(files, name, replacement as never);
+  syncBuiltinESMExports();
+  t.after(() => {
+    replaced.mock.restore();
+    syncBuiltinESMExports();
+  });
+}
+
+/** Every disk has so many bytes left. */
+export function leaveRoom(t: TestContext, bytes: number): { bytes: number } {
+  const room = { bytes };
+  const real = files.statfs.bind(files);
+  replaceInFiles(t, "statfs", async (path) => ({ ...(await real(path)), bsize: 1, bavail: room.bytes }));
+  return room;
+}
+
+/** That folder is on a disk of its own. */
+export function onOtherDisk(t: TestContext, folder: string): void {
+  const real = files.stat.bind(files);
+  replaceInFiles(t, "stat", async (path, options) => {
+    const stats = await real(path, options);
+    if (path === folder) stats.dev++;
+    return stats;
+  });
+}
+
+interface Input {
+  readonly [key: string]: unknown;
+}
+type Answer = (input: Input) => unknown;
+
+/** In the place of all trackers. */
+class FakeTracker {
+  address: string | undefined = "192.0.2.1:9001";
+  problem: string | undefined;
+  /** `files.share`, with what was asked. */
+  readonly asked: { readonly call: string; readonly input: Input }[] = [];
+  /** Content by `group/name`. */
+  readonly files = new Map<string, Metainfo>();
+  readonly answers = new Map<string, Answer>([
+    ["files.metainfo", ({ groupId, fileName }) => this.#metainfo(`${groupId}/${fileName}`)],
+    ["files.share", () => ({ infoHash: "", joinedSwarm: false, isAnnounced: true })],
+    ["files.stopShare", () => ({})],
+    ["files.checkShares", () => ({ withdrawn: [], unknown: [] })],
+    ["files.standing", () => ({ content: "same", members: [] })],
+    ["presence.peers", () => []],
+  ]);
+  readonly #api = createTRPCRecursiveProxy<TrackerApi>(async ({ path, args: [input] }) => {
+    const call = path.slice(0, -1).join(".");
+    this.asked.push({ call, input: (input ?? {}) as Input });
+    return await this.answers.get(call)?.((input ?? {}) as Input);
+  });
+
+  readonly ask: Surroundings["ask"] = async (answer, question) => {
+    if (this.address === undefined)
+      throw new MiniTorrentError("TRACKERS_UNREACHABLE", "None of the trackers answers.");
+    return answer.parse(await question(this.#api, { writeId: "6f0c9d5e-0000-4000-8000-000000000000" }));
+  };
+
+  /** What was asked by that call, and forgets it. */
+  take(call: string): Input[] {
+    const inputs = this.asked.filter((one) => one.call === call).map(({ input }) => input);
+    const others = this.asked.filter((one) => one.call !== call);
+    this.asked.splice(0, this.asked.length, ...others);
+    return inputs;
+  }
+
+  refuse(call: string, code: ConstructorParameters<typeof MiniTorrentError>[0]): void {
+    this.answers.set(call, () => {
+      throw new MiniTorrentError(code, `The tracker says ${code}.`);
+    });
+  }
+
+  /** From now on that call is answered when the returned function is called. */
+  hold(call: string): () => void {
+    const before = this.answers.get(call);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.answers.set(call, async (input) => {
+      await promise;
+      return await before?.(input);
+    });
+    return resolve;
+  }
+
+  #metainfo(key: string): { info: string } {
+    const metainfo = this.files.get(key);
+    if (metainfo === undefined) throw new MiniTorrentError("UNKNOWN_FILE", `There is no ${key}.`);
+    return { info: Buffer.from(metainfo.info).toString("base64") };
+  }
+}
+
+/** A torrent whose pieces come when a test says so. */
+export class FakeTorrent implements RunningTorrent {
+  readonly parts: Parameters<Swarms["add"]>[0];
+  readonly torrent: RunningTorrent["torrent"] & {
+    isStarved: boolean;
+    have: Bitfield;
+    holderList: PieceHolder[];
+    changes: Partial<TorrentStatus>;
+    banned: Map<string, number>;
+  };
+  readonly connector = {
+    connectedCount: 0,
+    knowsSample: false,
+    contactList: [] as Contact[],
+    named: [] as (readonly PeerAddress[])[],
+    contacts(): Contact[] {
+      return this.contactList;
+    },
+    peersOnline(addresses: readonly PeerAddress[]): void {
+      this.named.push(addresses);
+    },
+  };
+  readonly #sources = new Map<string, SourceSnapshot>();
+
+  constructor(parts: Parameters<Swarms["add"]>[0]) {
+    this.parts = parts;
+    const sources = this.#sources;
+    const { geometry } = parts.metainfo;
+    this.torrent = {
+      have: parts.have.clone(),
+      isStarved: false,
+      holderList: [],
+      changes: {},
+      banned: new Map(),
+      holders() {
+        return this.holderList;
+      },
+      bannedFor(userId) {
+        return this.banned.get(userId);
+      },
+      status(): TorrentStatus {
+        let bytesVerified = 0;
+        for (let i = 0; i < geometry.pieceCount; i++)
+          if (this.have.has(i)) bytesVerified += geometry.lengthOfPieceBytes(i);
+        return {
+          ...{ piecesVerified: this.have.count, pieceCount: geometry.pieceCount, bytesVerified },
+          ...{ downloadBytesPerSecond: 0, uploadBytesPerSecond: 0, downloadedBytes: 0, uploadedBytes: 0 },
+          ...{
+            wastedBytes: 0,
+            duplicateBytes: 0,
+            waitingFor: undefined,
+            peers: [],
+            sources: [...sources.values()],
+          },
+          ...this.changes,
+        };
+      },
+    };
+  }
+
+  /** Those pieces come from that user, and are verified and written. */
+  async receive(bytes: Uint8Array, pieces: readonly number[] | "all", userId = "alice"): Promise<void> {
+    const { storage, metainfo, onEvent } = this.parts;
+    const { geometry } = metainfo;
+    for (const pieceIndex of pieces === "all" ? Array(geometry.pieceCount).keys() : pieces) {
+      if (this.torrent.have.has(pieceIndex)) continue;
+      const place = storage.reserve(pieceIndex);
+      assert.ok(place, `no memory for piece ${pieceIndex}`);
+      const offsetBytes = geometry.pieceOffsetBytes(pieceIndex);
+      place.set(bytes.subarray(offsetBytes, offsetBytes + place.length));
+      const outcome = await new Promise<CommitOutcome>((resolve) => storage.commit(pieceIndex, resolve));
+      assert.equal(outcome, "verified");
+      this.torrent.have.set(pieceIndex);
+      const { pieces: had = 0, bytes: gave = 0 } = this.#sources.get(userId) ?? {};
+      this.#sources.set(userId, {
+        ...{ userId, isConnected: true, isBanned: false, stall: undefined, bytesPerSecond: 1_000 },
+        ...{ pieces: had + 1, bytes: gave + place.length },
+      });
+      onEvent({ type: "piece-verified", pieceIndex, userIds: [userId] });
+    }
+    if (this.torrent.have.isComplete) onEvent({ type: "all-verified" });
+  }
+
+  leave(userId: string, farewell: Farewell): void {
+    this.parts.onEvent({ type: "peer-left", userId, farewell });
+  }
+}
+
+class FakeSwarms implements Swarms {
+  readonly #running = new Map<string, FakeTorrent>();
+  /** `film: paused (told paused)`, in the order in which torrents ended. */
+  readonly left: string[] = [];
+  addedCount = 0;
+
+  add(parts: Parameters<Swarms["add"]>[0]): FakeTorrent {
+    const { infoHash, fileName } = parts.metainfo;
+    if (this.#running.has(infoHash))
+      throw new MiniTorrentError("INTERNAL", `The torrent of ${fileName} runs already.`);
+    const torrent = new FakeTorrent(parts);
+    this.#running.set(infoHash, torrent);
+    this.addedCount++;
+    return torrent;
+  }
+
+  get(infoHash: string): FakeTorrent | undefined {
+    return this.#running.get(infoHash);
+  }
+
+  remove(infoHash: string, reason: string, farewell?: Farewell): void {
+    const torrent = this.#running.get(infoHash);
+    if (torrent === undefined) return;
+    this.#running.delete(infoHash);
+    const told = farewell === undefined ? "" : ` (told ${farewell.reason})`;
+    this.left.push(`${torrent.parts.metainfo.fileName}: ${reason}${told}`);
+  }
+
+  /** The torrent that runs. */
+  of({ infoHash, fileName }: Metainfo): FakeTorrent {
+    return this.#running.get(infoHash) ?? assert.fail(`the torrent of ${fileName} does not run`);
+  }
+
+  get runningNames(): string[] {
+    return [...this.#running.values()].map(({ parts }) => parts.metainfo.fileName);
+  }
+}
+
+/** Which torrents the tracker knows of here. */
+class FakeAnnouncer {
+  readonly announced = new Map<string, "seed" | "downloader">();
+  /** What the tracker answers to an announcement; undefined: nothing. */
+  peers: readonly PeerAddress[] | undefined = [];
+
+  async add({ infoHash, isSeed }: AnnouncedTorrent): Promise<readonly PeerAddress[] | undefined> {
+    this.announced.set(infoHash, isSeed ? "seed" : "downloader");
+    return this.peers;
+  }
+
+  told(infoHash: string): void {
+    this.announced.set(infoHash, "seed");
+  }
+
+  async remove(infoHash: string): Promise<void> {
+    this.announced.delete(infoHash);
+  }
+}
+
+class FakeMemberships {
+  /** Group → its CA; of any other group the user is no member. */
+  readonly authorities = new Map([
+    [GROUP, AUTHORITY],
+    ["books", "-- the CA of books --"],
+  ]);
+  failure: MiniTorrentError | undefined;
+  /** `obtain` waits for it. */
+  gate: Promise<void> | undefined;
+  obtainedCount = 0;
+
+  async obtain(groupId: string): Promise<GroupCredentials> {
+    this.obtainedCount++;
+    await this.gate;
+    if (this.failure !== undefined) throw this.failure;
+    const credentials = this.credentials(groupId);
+    if (credentials !== undefined) return credentials;
+    throw new MiniTorrentError("NOT_A_MEMBER", `You are no member of ${groupId}.`);
+  }
+
+  credentials(groupId: string): GroupCredentials | undefined {
+    const authorityPem = this.authorities.get(groupId);
+    if (authorityPem === undefined) return undefined;
+    return {
+      ...{ certificatePem: "", privateKeyPem: "", namesKey: "", isRevoked: () => false },
+      authorityPem: `${authorityPem}\n`,
+    };
+  }
+}
+
+export interface Film {
+  readonly bytes: Uint8Array;
+  readonly metainfo: Metainfo;
+}
+
+export interface FilmOptions {
+  readonly lengthBytes?: number;
+  readonly seed?: number;
+  readonly groupId?: string;
+  readonly pieceBytes?: number;
+  /** Of the whole file; a right one otherwise. */
+  readonly sha1?: string;
+  readonly authorityPem?: string;
+}
+
+/** Writes other bytes to a file, whose size and time of its last write look as they did, to the last bit. */
+export async function spoil(path: string, atBytes = 0): Promise<void> {
+  const reference = `${path}-time`;
+  execFileSync("touch", ["-r", path, reference]);
+  const file = await files.open(path, "r+");
+  await file.write(Buffer.from("spoilt"), 0, 6, atBytes);
+  await file.close();
+  execFileSync("touch", ["-r", reference, path]);
+  await rm(reference);
+}
+
+function sha1Of(bytes: Uint8Array): Buffer {
+  return createHash("sha1").update(bytes).digest();
+}
+
+export function filmOf(fileName: string, options: FilmOptions = {}): Film {
+  const { lengthBytes = 3 * PIECE_BYTES + 100, seed = 1, pieceBytes = PIECE_BYTES } = options;
+  const bytes = content(lengthBytes, seed);
+  const hashes: Buffer[] = [];
+  for (let at = 0; at < lengthBytes; at += pieceBytes)
+    hashes.push(sha1Of(bytes.subarray(at, at + pieceBytes)));
+  const metainfo = encodeMetainfo({
+    ...{ fileName, lengthBytes, pieceLengthBytes: pieceBytes, pieceHashes: Buffer.concat(hashes) },
+    sha1: options.sha1 ?? sha1Of(bytes).toString("hex"),
+    authorityPem: options.authorityPem ?? AUTHORITY,
+  });
+  return { bytes, metainfo };
+}
+
+/** A client's downloads and shares. Everything of it is closed and removed when the test ends. */
+export class Scene {
+  readonly clock: FakeClock;
+  readonly folder: string;
+  readonly profile: Profile;
+  readonly tracker = new FakeTracker();
+  readonly swarms = new FakeSwarms();
+  readonly announcer = new FakeAnnouncer();
+  readonly memberships = new FakeMemberships();
+  readonly events: ClientEvent[] = [];
+  readonly logged: { readonly level: number; readonly msg: string }[] = [];
+  readonly storage = storage;
+  readonly surroundings: Surroundings;
+  readonly shares: Shares;
+  readonly downloads: Downloads;
+  clockWarning: string | undefined;
+
+  private constructor(t: TestContext, folder: string) {
+    this.folder = folder;
+    this.clock = FakeClock.of(t);
+    const log = pino(
+      { level: "debug" },
+      { write: (line: string) => void this.logged.push(JSON.parse(line)) },
+    );
+    this.profile = Profile.open(join(folder, "profiles"), { userId: "bob", accountId: "1" }, log);
+    this.surroundings = {
+      session: this.swarms,
+      memberships: this.memberships,
+      announcer: this.announcer,
+      storage,
+      log,
+      profile: () => this.profile,
+      onEvent: (event) => void this.events.push(event),
+      tracker: () => ({ address: this.tracker.address, problem: this.tracker.problem }),
+      clockWarning: () => this.clockWarning,
+      ask: this.tracker.ask,
+    };
+    this.shares = new Shares(this.surroundings);
+    this.downloads = new Downloads(this.surroundings, this.shares);
+  }
+
+  static async open(t: TestContext): Promise<Scene> {
+    const scene = new Scene(t, await mkdtemp(join(tmpdir(), "minitorrent-client-")));
+    t.after(() => scene.#close());
+    return scene;
+  }
+
+  path(...names: string[]): string {
+    return join(this.folder, ...names);
+  }
+
+  /** A file that somebody shares in the group. */
+  film(fileName = "film", options: FilmOptions = {}): Film {
+    const film = filmOf(fileName, options);
+    this.tracker.files.set(`${options.groupId ?? GROUP}/${fileName}`, film.metainfo);
+    return film;
+  }
+
+  /** A file on this machine. */
+  async file(name: string, bytes: Uint8Array): Promise<string> {
+    await writeFile(this.path(name), bytes);
+    return this.path(name);
+  }
+
+  /** Begins a download of the file to the folder of the test. */
+  async start(fileName = "film", destination = this.path(fileName), groupId = GROUP): Promise<void> {
+    await this.downloads.start({ groupId, fileName }, destination);
+  }
+
+  eventsOf<K extends ClientEvent["type"]>(type: K): Extract<ClientEvent, { type: K }>[] {
+    return this.events.filter((event): event is Extract<ClientEvent, { type: K }> => event.type === type);
+  }
+
+  /** The first event of that kind, once there is one. */
+  async event<K extends ClientEvent["type"]>(type: K): Promise<Extract<ClientEvent, { type: K }>> {
+    await until(() => this.eventsOf(type).length > 0, `the event ${type}`);
+    return this.eventsOf(type)[0] ?? assert.fail();
+  }
+
+  /** What ends up in the log as a failure of work that nobody waits for. */
+  get failures(): string[] {
+    return this.logged.filter(({ level }) => level >= 50).map(({ msg }) => msg);
+  }
+
+  async #close(): Promise<void> {
+    await this.downloads.suspendAll();
+    await this.shares.suspendAll();
+    this.profile.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Counts the reads that tell whether a piece is right on the disk. */
+export function readsOf(t: TestContext, { parts }: FakeTorrent): { readonly mock: { callCount(): number } } {
+  assert.ok(parts.storage instanceof PieceStore);
+  return t.mock.method(parts.storage, "isRightOnDisk");
+}

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
@@ -131,7 +132,8 @@ test(`what is reported complete is on the disk as it was shared, in ${DISTURBED_
   timeout: 60_000 + DISTURBED_ROUNDS * 20_000,
 }, async (context) => {
   context.diagnostic(`seed ${SEED}`);
-  await using scene = await Scene.open(1);
+  // Each start of a client has a new key, and is one of those that an account has certificates for.
+  await using scene = await Scene.open(1, tmpdir(), { arguments: ["--limit", "keysPerUser=10000"] });
   const alice = await scene.user("alice");
   const rounds = new DisturbedRounds(scene, await scene.user("bob"), seededRandom(SEED));
   await scene.group("g", alice, { bob: rounds.client });

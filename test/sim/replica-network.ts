@@ -13,8 +13,6 @@ import {
 import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
 
 const START_MS = 1_800_000_000_000;
-/** A commit waits for one turn of the event loop; what follows from it may take some more. */
-const TURNS_TO_SETTLE = 4;
 
 interface Timer {
   readonly dueMs: number;
@@ -68,8 +66,11 @@ class VirtualClock implements Clock {
   }
 }
 
+/** A commit waits for one turn of the event loop, and may lead to the next one: waits until none is asked for any more. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < TURNS_TO_SETTLE; turn++) await new Promise((resolve) => setImmediate(resolve));
+  do {
+    await new Promise((resolve) => setImmediate(resolve));
+  } while (process.getActiveResourcesInfo().includes("Immediate"));
 }
 
 /** One tracker as far as its registry goes, and what was heard from it. */

@@ -133,3 +133,84 @@ test("thousands that come and go leave the others in their order", () => {
   assert.deepEqual(turn(), ["c", "b"]);
   assert.deepEqual(turn(), ["a"]);
 });
+
+test("those that begin at once count for the turn, and whoever comes while somebody waits is not before them", () => {
+  const { begun, comeFrom, turn } = queue();
+  comeFrom("192.0.2.1", "a", "b", "c", "d", "e");
+  assert.deepEqual(begun, ["a", "b"]);
+  assert.deepEqual(turn(), ["e", "d"]);
+  comeFrom("192.0.2.1", "f");
+  assert.deepEqual(begun, ["e", "d"], "c waits");
+  assert.deepEqual(turn(), ["f", "c"]);
+});
+
+test("a network has as many places as it may have, and all together as there are", () => {
+  const { admission, gone, comeFrom, fill } = queue();
+  fill();
+  comeFrom("192.0.2.1", "a1", "a2", "a3");
+  comeFrom("192.0.2.2", "b1", "b2");
+  comeFrom("192.0.2.3", "c1");
+  assert.deepEqual([gone, admission.size], [[], MOST]);
+  comeFrom("192.0.2.4", "d1");
+  assert.deepEqual([gone, admission.size], [["a1"], MOST], "the largest network's goes");
+  comeFrom("192.0.2.2", "b3", "b4");
+  assert.deepEqual(gone, ["a1", "a2", "b1"], "of two that are as large the first; at its own bound, its own");
+});
+
+test("one that leaves from the middle leaves the order of the others", () => {
+  const { admission, gone, comeFrom, turn, fill } = queue();
+  fill();
+  comeFrom("192.0.2.1", "a", "b", "c");
+  admission.leave("b");
+  assert.deepEqual(turn(), ["c", "a"]);
+  assert.deepEqual([turn(), gone, admission.size], [[], [], 0]);
+});
+
+test("nobody is turned away before the longest wait is over", () => {
+  const { gone, clock, comeFrom, turn, fill } = queue();
+  fill();
+  comeFrom("192.0.2.1", "a", "b", "c");
+  clock.nowMs = 999;
+  assert.deepEqual(turn(), ["c", "b"]);
+  assert.deepEqual(gone, []);
+  clock.nowMs = 1000;
+  assert.deepEqual(turn(), []);
+  assert.deepEqual(gone, ["a"]);
+});
+
+test("rounds begin with the network that came last, and serve each in the same order again", () => {
+  const { comeFrom, turn, fill } = queue();
+  fill();
+  comeFrom("192.0.2.1", "a1", "a2");
+  comeFrom("192.0.2.2", "b1", "b2");
+  comeFrom("192.0.2.3", "c1", "c2");
+  assert.deepEqual(turn(), ["c2", "b2"]);
+  assert.deepEqual(turn(), ["a2", "c1"]);
+  assert.deepEqual(turn(), ["b1", "a1"]);
+});
+
+test("a network that was served in this round has its turn in the next one, however many came and went meanwhile", () => {
+  const { admission, comeFrom, turn, fill } = queue();
+  fill();
+  comeFrom("192.0.2.1", "a1", "a2");
+  comeFrom("192.0.2.2", "b1", "b2");
+  assert.deepEqual(turn(), ["b2", "a2"]);
+  for (let index = 0; index < 100; index++) {
+    comeFrom(`203.0.113.${index}`, `x${index}`);
+    admission.leave(`x${index}`);
+  }
+  comeFrom("192.0.2.3", "c");
+  assert.deepEqual(turn(), ["c", "b1"]);
+  assert.deepEqual(turn(), ["a1"]);
+});
+
+test("a queue that is empty starts a new round for whoever comes next", () => {
+  const { comeFrom, turn, fill, begun } = queue();
+  fill();
+  comeFrom("192.0.2.1", "a1");
+  assert.deepEqual(turn(), ["a1"]);
+  comeFrom("192.0.2.1", "a2", "a3");
+  assert.deepEqual(begun, ["a1", "a2"], "one place of this turn was left");
+  comeFrom("192.0.2.2", "b1");
+  assert.deepEqual(turn(), ["b1", "a3"]);
+});

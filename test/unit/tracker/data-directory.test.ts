@@ -1,39 +1,149 @@
-// The files that say who a tracker is: whatever is wrong with them is one sentence, and they are left as they are.
+// A tracker's data directory: for its owner alone. The files that say who it is: whatever is wrong with them is one sentence,
+// and they are left as they are.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
-import { CERTIFICATE_FILE, KEY_FILE, openIdentity } from "../../../src/tracker/data-directory.ts";
+import { type TestContext, test } from "node:test";
+import { pino } from "pino";
+import {
+  ATTEMPTS_FILE,
+  CERTIFICATE_FILE,
+  hasIdentity,
+  KEY_FILE,
+  makePrivateFiles,
+  makePrivateFolder,
+  openIdentity,
+  PINS_FILE,
+  REGISTRY_FILE,
+} from "../../../src/tracker/data-directory.ts";
+
+const log = pino({ level: "silent" });
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "data-directory-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+const modeOf = (path: string): number => statSync(path).mode & 0o777;
 
 test("a key or certificate that is empty, damaged, missing or another's is refused with its path and the remedy", async (t) => {
-  const [own, other] = ["own", "other"].map((name) => mkdtempSync(join(tmpdir(), `${name}-`)));
-  assert.ok(own && other);
-  t.after(() => [own, other].map((folder) => rmSync(folder, { recursive: true })));
+  const [own, other] = [temporaryFolder(t), temporaryFolder(t)];
   const identity = await openIdentity(own);
   await openIdentity(other);
   const whole: Record<string, string> = {};
   for (const name of [KEY_FILE, CERTIFICATE_FILE]) whole[name] = readFileSync(join(own, name), "utf8");
-  const damages: [string, string | undefined][] = [
-    [KEY_FILE, ""],
-    [KEY_FILE, "  \n"],
-    [KEY_FILE, undefined],
+  const damages: [string, string | undefined, string?][] = [
+    [KEY_FILE, "", "it is empty"],
+    [KEY_FILE, "  \n", "it is empty"],
+    [KEY_FILE, undefined, "ENOENT"],
     [KEY_FILE, (whole[KEY_FILE] ?? "").slice(0, 80)],
-    [KEY_FILE, readFileSync(join(other, KEY_FILE), "utf8")],
-    [CERTIFICATE_FILE, ""],
+    [KEY_FILE, readFileSync(join(other, KEY_FILE), "utf8"), "it is not the certificate's key"],
+    [CERTIFICATE_FILE, "", "it is empty"],
     [CERTIFICATE_FILE, (whole[CERTIFICATE_FILE] ?? "").slice(0, 80)],
     [CERTIFICATE_FILE, "not a certificate"],
   ];
-  for (const [name, text] of damages) {
+  for (const [name, text, reason = ""] of damages) {
     const path = join(own, name);
     if (text === undefined) rmSync(path);
     else writeFileSync(path, text);
     await assert.rejects(openIdentity(own), (error: Error & { code?: string }) => {
       assert.equal(error.code, "DISK_FAILED");
       assert.match(error.message, /backup, or remove both/);
+      assert.ok(error.message.includes(reason), error.message);
       return error.message.includes(path);
     });
     writeFileSync(path, whole[name] ?? "");
   }
   assert.deepEqual(await openIdentity(own), identity);
+});
+
+test("the certificate is written last, so that a crash in between leaves no key without its certificate", async (t) => {
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, `${CERTIFICATE_FILE}.new`));
+  await assert.rejects(openIdentity(folder), { code: "DISK_FAILED", message: /key cannot be written to/ });
+  assert.deepEqual([existsSync(join(folder, KEY_FILE)), hasIdentity(folder)], [true, false]);
+  rmSync(join(folder, `${CERTIFICATE_FILE}.new`), { recursive: true });
+  const identity = await openIdentity(folder);
+  assert.equal(hasIdentity(folder), true);
+  assert.deepEqual(await openIdentity(folder), identity);
+});
+
+test("a data directory is made, with its parents, for its owner alone, also one that was open to others", (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "a", "b");
+  makePrivateFolder(path);
+  assert.deepEqual([modeOf(path), modeOf(join(folder, "a"))], [0o700, 0o700]);
+  chmodSync(path, 0o755);
+  makePrivateFolder(path);
+  assert.equal(modeOf(path), 0o700);
+  writeFileSync(join(folder, "file"), "");
+  assert.throws(() => makePrivateFolder(join(folder, "file", "x")), {
+    code: "DISK_FAILED",
+    message: /^The data directory .*x cannot be used: /,
+  });
+});
+
+test("the name of a data directory that is made is on the disk before anything is in it", (t) => {
+  const folder = temporaryFolder(t);
+  const synced: unknown[] = [];
+  const opened = new Map<number, unknown>();
+  const { openSync, fsyncSync } = fs;
+  t.mock.method(fs, "openSync", (...given: Parameters<typeof openSync>) => {
+    const descriptor = openSync(...given);
+    opened.set(descriptor, given[0]);
+    return descriptor;
+  });
+  t.mock.method(fs, "fsyncSync", (descriptor: number) => {
+    synced.push(opened.get(descriptor));
+    fsyncSync(descriptor);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  makePrivateFolder(join(folder, "a", "b"));
+  assert.deepEqual(synced, [folder], "the folder that has the first new name");
+  makePrivateFolder(join(folder, "a", "b"));
+  assert.equal(synced.length, 1);
+});
+
+test("files that other users could read, or write, are made private, and that is said once for each", (t) => {
+  const folder = temporaryFolder(t);
+  const warned: string[] = [];
+  const telling = pino(
+    { level: "warn" },
+    { write: (line: string) => void warned.push(JSON.parse(line).path) },
+  );
+  const modes: Record<string, number> = {
+    [KEY_FILE]: 0o640,
+    [CERTIFICATE_FILE]: 0o604,
+    [REGISTRY_FILE]: 0o600,
+    [PINS_FILE]: 0o620,
+    [ATTEMPTS_FILE]: 0o666,
+  };
+  const { [CERTIFICATE_FILE]: _missing, ...present } = modes;
+  for (const [name, mode] of Object.entries(present)) {
+    writeFileSync(join(folder, name), "");
+    chmodSync(join(folder, name), mode);
+  }
+  makePrivateFiles(folder, telling);
+  for (const name of Object.keys(present)) assert.equal(modeOf(join(folder, name)), 0o600, name);
+  assert.deepEqual(
+    warned,
+    [KEY_FILE, PINS_FILE, ATTEMPTS_FILE].map((name) => join(folder, name)),
+  );
+  makePrivateFiles(folder, log);
 });

@@ -15,8 +15,9 @@ test("a standstill is noticed before and after the beat that ends it, and is for
   }
   assert.equal(after(2_499), false, "slow, and no slower than clients bear");
   assert.equal(after(1), true, "read before the late beat");
-  standstill.beat();
+  assert.equal(standstill.beat(), 2_500);
   assert.equal(after(0), true, "read after it");
+  assert.equal(standstill.mayHaveHeldUp(nowMs - 1), true, "on a connection that was there");
   assert.equal(standstill.mayHaveHeldUp(nowMs), false, "on a connection that was not there before");
   assert.equal(after(499), true);
   standstill.beat();

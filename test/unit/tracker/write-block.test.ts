@@ -31,3 +31,28 @@ test("a tracker can write again once no reason holds any more", () => {
   assert.deepEqual(told, ["disk-full", "disk-failed", "no more disk-full", "no more disk-failed"]);
   assert.equal(current(), undefined);
 });
+
+test("with a wrong clock or a damaged registry nothing is served, with a failing disk what is there is", () => {
+  const blocks = new WriteBlocks({ nowMs: () => 1, onBegan: () => undefined, onEnded: () => undefined });
+  for (const [reason, mayAnswer] of [
+    ["disk-full", true],
+    ["disk-read-only", true],
+    ["disk-failed", true],
+    ["clock", false],
+    ["registry-damaged", false],
+  ] as const) {
+    assert.equal(blocks.mayAnswer, true);
+    blocks.begin(reason);
+    assert.deepEqual(
+      [blocks.mayAnswer, blocks.current?.mayAnswer, blocks.has(reason)],
+      [mayAnswer, mayAnswer, true],
+    );
+    assert.match(blocks.current?.sentence ?? "", /; /, "what is wrong, and what to do");
+    blocks.end(reason);
+  }
+  blocks.begin("disk-full");
+  blocks.begin("clock");
+  assert.equal(blocks.mayAnswer, false, "one reason is enough");
+  blocks.end("disk-full");
+  assert.equal(blocks.current?.reason, "clock");
+});

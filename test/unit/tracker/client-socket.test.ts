@@ -10,7 +10,7 @@ import type { Holding } from "../../../src/tracker/byte-budget.ts";
 import { type Arrival, ClientSocket, type ClientSurroundings } from "../../../src/tracker/client-socket.ts";
 import { Connections } from "../../../src/tracker/connection.ts";
 
-const LOW_MARK = 256 * 1024;
+const LOW_MARK = 64 * 1024;
 const KEY = new Uint8Array([1, 2, 3]);
 /** Of a chunk of an unfinished message, beside its bytes. */
 const CHUNK = 256;
@@ -153,7 +153,7 @@ function call(id: number, length = 0): string {
   return JSON.stringify({ id, method: "query", params: { path } });
 }
 
-test("past 256 KiB of unsent data the tracker stops reading, and reads again when half of that is left", async () => {
+test("past 64 KiB of unsent data the tracker stops reading, and reads again when half of that is left", async () => {
   const { socket, buffer, answered } = arrive();
   await answered();
   buffer(LOW_MARK);
@@ -166,7 +166,7 @@ test("past 256 KiB of unsent data the tracker stops reading, and reads again whe
   assert.equal(socket.isPaused, true);
 });
 
-test("a client that is not read from is read from again once half of 256 KiB is left, and not before", async () => {
+test("a client that is not read from is read from again once half of 64 KiB is left, and not before", async () => {
   const { socket, tls, answered, buffer } = arrive();
   await answered();
   buffer(LOW_MARK + 1);
@@ -191,12 +191,12 @@ test("while answers are unread no call begins; those that came begin once they a
   assert.equal(socket.sent.length, 1);
 });
 
-test("calls that wait count as much as unread answers: past 256 KiB of them the tracker stops reading", async () => {
+test("calls that wait count as much as unread answers: past 64 KiB of them the tracker stops reading", async () => {
   const { socket, say, turns } = arrive();
   const turn = Promise.withResolvers<void>();
   turns.take = () => turn.promise;
   // Each takes two bytes a character while it runs.
-  const length = 15_000;
+  const length = 3_900;
   for (let id = 0; id < 8; id++) say(call(id, length));
   assert.equal(socket.isPaused, false);
   say(call(8, length));

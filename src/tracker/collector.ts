@@ -11,7 +11,7 @@ import { readTorrentKey } from "./torrents.ts";
 import type { DeviceValue } from "./values.ts";
 
 /** Far longer than replication takes. */
-export const COLLECT_AFTER_MS = 60 * 60 * 1000;
+const COLLECT_AFTER_MS = 60 * 60 * 1000;
 /** A client that was away for longer logs in again. */
 const SESSION_IDLE_MS = 30 * 24 * 60 * 60 * 1000;
 /** Maximum age of a connected device's "last seen": one row a day for each device. */

@@ -5,7 +5,7 @@ import type { ListPage } from "../api/schemas.ts";
 import type { KeyPage } from "./registry/registry.ts";
 
 /** Entries that a page looks at, and so the most that it can have; it has fewer where many of them are over. */
-export const PAGE_ENTRIES = 1_000;
+const PAGE_ENTRIES = 1_000;
 /** Entries of a slice: some 2 ms where each needs half a dozen look-ups. */
 const SLICE_ENTRIES = 50;
 

@@ -22,7 +22,7 @@ import { type Part, type PresentClient, SwarmPeers } from "./swarm-peers.ts";
 import { STEPS_AT_A_TIME, TurnSlices } from "./turn-slices.ts";
 
 /** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
-export const LOST_LINK_GRACE_MS = 5_000;
+const LOST_LINK_GRACE_MS = 5_000;
 /** Most waiting announcements of one client; ours sends the next one only after the answer. */
 const MAX_UNDER_WAY = 8;
 /** Cost in steps (turn-slices.ts) of reading a torrent's group from the registry. */
@@ -500,7 +500,7 @@ export class Presence implements SoftState {
     const { connectionId, accountId, deviceId, hosts } = facts;
     const client: PresentClient = {
       ...{ isLocal, connectionId, accountId, deviceId, hosts, port: undefined },
-      ...{ groups: new Map(), partCount: 0, waiting: new Map(), hasUnkept: false, isGone: false },
+      ...{ groups: new Map(), partCount: 0, waiting: new Map(), isGone: false },
       arrival: this.#arrivals++,
     };
     clients.set(connectionId, client);

@@ -42,7 +42,7 @@ export interface RouterServices {
   readonly presence: Presence;
   readonly peers: PeerExchange;
   readonly limits: AttemptLimits;
-  readonly passwords: PasswordHasher;
+  readonly passwords: Pick<PasswordHasher, "passwordsFor">;
   readonly turns: CallTurns;
   readonly longMessages: FairSlots;
   readonly accountLimits: AccountLimits & QuotaLimits;

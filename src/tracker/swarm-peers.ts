@@ -17,8 +17,6 @@ export interface PresentClient {
   partCount: number;
   /** Announced torrents that are unknown here, or of groups that it is not in as far as this tracker knows. */
   readonly waiting: Map<string, { readonly isSeed: boolean }>;
-  /** True if announcements were dropped because `waiting` was full. */
-  hasUnkept: boolean;
   isGone: boolean;
   /** Sequence number of its connection: a device's highest one is the live connection. */
   readonly arrival: number;

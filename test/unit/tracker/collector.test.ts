@@ -5,13 +5,14 @@ import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { logIn } from "../../../src/tracker/accounts.ts";
 import { metainfoOf, shareFile, stopShare } from "../../../src/tracker/catalogue.ts";
-import { COLLECT_AFTER_MS, Collector, type CollectorOptions } from "../../../src/tracker/collector.ts";
+import { Collector, type CollectorOptions } from "../../../src/tracker/collector.ts";
 import type { Command } from "../../../src/tracker/command.ts";
 import { leaveGroup, removeMember } from "../../../src/tracker/groups.ts";
 import { accountTotals, registryTotals } from "../../../src/tracker/totals.ts";
 import { holderId, metainfoFor, town } from "./fixture.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
 
 async function place(t: TestContext, overrides: Partial<CollectorOptions> = {}) {
   const here = town(t);
@@ -41,7 +42,7 @@ async function place(t: TestContext, overrides: Partial<CollectorOptions> = {}) 
     /** Looks now, and again when what was unused then is due; it is removed in the round after. */
     collect: async () => {
       await round();
-      state.uptimeMs += COLLECT_AFTER_MS;
+      state.uptimeMs += HOUR_MS;
       await round();
       await round();
     },
@@ -67,7 +68,7 @@ test("metainfo of a file that nobody shares any more is removed after an hour, a
   await here.as(alice, stop("joined"));
   const before = bytes();
   await round();
-  state.uptimeMs += COLLECT_AFTER_MS - 1;
+  state.uptimeMs += HOUR_MS - 1;
   await round();
   await round();
   assert.equal(torrents(), 3);
@@ -100,10 +101,10 @@ test("a share that comes back meanwhile keeps it; one that comes back later brin
   await here.as(alice, share("name", 1));
   await here.as(alice, stop("name"));
   await round();
-  state.uptimeMs += COLLECT_AFTER_MS - 1;
+  state.uptimeMs += HOUR_MS - 1;
   await here.as(alice, share("name", 1));
   assert.equal(torrents(), 1, "in a place of its own, and the one before is gone");
-  state.uptimeMs += COLLECT_AFTER_MS;
+  state.uptimeMs += HOUR_MS;
   await round();
   await round();
   assert.ok(metainfoOf(here.registry, alice.accountId, "films", "name").length > 0);
@@ -119,13 +120,13 @@ test("while a tracker is away nothing is removed, and the hour begins anew when 
   await here.as(alice, share("name", 1));
   await here.as(alice, stop("name"));
   await round();
-  state.uptimeMs += COLLECT_AFTER_MS;
+  state.uptimeMs += HOUR_MS;
   state.era = undefined;
   for (let steps = 0; steps < 50; steps++) await collector.step();
   state.era = "second";
   await round();
   await round();
-  state.uptimeMs += COLLECT_AFTER_MS - 1;
+  state.uptimeMs += HOUR_MS - 1;
   await round();
   await round();
   assert.equal(torrents(), 1);
@@ -183,7 +184,7 @@ test("of very many rows it looks at a few in a step, and removes fewer", async (
     return found;
   };
   await round();
-  state.uptimeMs += COLLECT_AFTER_MS;
+  state.uptimeMs += HOUR_MS;
   const left = () => here.registry.total(accountTotals.metainfo(alice.accountId));
   let most = 0;
   const ofOne = left() / 100;

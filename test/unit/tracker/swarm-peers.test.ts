@@ -7,7 +7,7 @@ import { type Part, type PresentClient, SwarmPeers } from "../../../src/tracker/
 function client(at: number, isLocal = true): PresentClient {
   return {
     ...{ isLocal, connectionId: `c${at}`, accountId: "a", deviceId: `d${at}`, hosts: ["h"], port: 1 },
-    ...{ groups: new Map(), partCount: 0, waiting: new Map(), hasUnkept: false, isGone: false, arrival: at },
+    ...{ groups: new Map(), partCount: 0, waiting: new Map(), isGone: false, arrival: at },
   };
 }
 

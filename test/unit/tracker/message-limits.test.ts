@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { after, test } from "node:test";
 import { pino } from "pino";
 import { z } from "zod";
 import { ApiClient } from "../../../harness/api-client.ts";
@@ -18,46 +18,53 @@ import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { TrackerLimits } from "../../../src/tracker/limits.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 
-async function start(t: TestContext, limits: Partial<TrackerLimits> = {}): Promise<Address> {
+/** @param onEnd is given what ends it */
+async function start(
+  onEnd: (end: () => Promise<void>) => void,
+  limits: Partial<TrackerLimits> = {},
+): Promise<Address> {
   const dataDir = mkdtempSync(join(tmpdir(), "tracker-"));
   const [port = 0] = await freePorts(1);
   const address = { host: "127.0.0.1", port };
   const log = pino({ level: "silent" });
   const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log, limits });
-  t.after(async () => {
+  onEnd(async () => {
     await tracker.close();
     rmSync(dataDir, { recursive: true });
   });
   return address;
 }
 
-async function connect(t: TestContext, limits: Partial<TrackerLimits> = {}): Promise<ApiClient> {
-  return await connectTo(await start(t, limits));
+/** The tracker of all tests that need no other limits. */
+const usual = await start(after);
+
+async function connect(): Promise<ApiClient> {
+  return await connectTo(usual);
 }
 
 async function connectTo(address: Address): Promise<ApiClient> {
   return await ApiClient.connect({ ...address, identity: await createDeviceIdentity() });
 }
 
-test("a message that is too long is refused with a code, and the connection goes on", async (t) => {
-  const client = await connect(t);
+test("a message that is too long is refused with a code, and the connection goes on", async () => {
+  const client = await connect();
   await client.signUp("alice");
   const userId = "x".repeat(MAX_API_MESSAGE_BYTES);
   await assert.rejects(client.mutate("session.createUser", { userId }), { code: "LIMIT_REACHED" });
   await client.query("groups.list", {});
 });
 
-test("before login a connection holds little of an unfinished message: more of it closes the connection", async (t) => {
-  const client = await connect(t);
+test("before login a connection holds little of an unfinished message: more of it closes the connection", async () => {
+  const client = await connect();
   client.sendRaw("x".repeat(64 * 1024));
   assert.equal(await client.closed, 1009);
 });
 
-test("a device that has a session may send long messages at once, before any other call", async (t) => {
-  const address = await start(t);
+test("a device that has a session may send long messages at once, before any other call", async () => {
+  const address = usual;
   const identity = await createDeviceIdentity();
   const first = await ApiClient.connect({ ...address, identity });
-  await first.signUp("alice");
+  await first.signUp("bob");
   await first.close();
   const second = await ApiClient.connect({ ...address, identity });
   const hashes = Array.from({ length: 3_500 }, (_, at) => at.toString(16).padStart(40, "0"));
@@ -65,29 +72,29 @@ test("a device that has a session may send long messages at once, before any oth
   await second.close();
 });
 
-test("pings and whole messages, however many, are no unfinished ones", async (t) => {
-  const client = await connect(t);
+test("pings and whole messages, however many, are no unfinished ones", async () => {
+  const client = await connect();
   for (let time = 0; time < 5_000; time++) client.sendRaw(time % 2 === 0 ? "PING" : "PONG");
   await assert.rejects(client.mutate("session.resume"), { code: "NOT_LOGGED_IN" });
   await client.close();
 });
 
-test("one that is longer still closes the connection before it is read", async (t) => {
-  const client = await connect(t);
-  await client.signUp("alice");
+test("one that is longer still closes the connection before it is read", async () => {
+  const client = await connect();
+  await client.signUp("carol");
   client.sendRaw("x".repeat(2 * MAX_API_MESSAGE_BYTES + 1));
   assert.equal(await client.closed, 1009);
 });
 
-test("a connection listens to events a few times, no more", async (t) => {
-  const client = await connect(t);
+test("a connection listens to events a few times, no more", async () => {
+  const client = await connect();
   for (let count = 0; count < 4; count++) await client.listen();
   await client.listen();
   await assert.rejects(client.eventsEnded, { code: "LIMIT_REACHED" });
 });
 
 test("limits that a tracker was started with are those of its clients", async (t) => {
-  const client = await connect(t, { groupsPerUser: 0 });
+  const client = await connectTo(await start((end) => t.after(end), { groupsPerUser: 0 }));
   await client.signUp("alice");
   const writeId = crypto.randomUUID();
   const refused = client.mutate("groups.create", { groupId: "films", writeId });
@@ -95,7 +102,7 @@ test("limits that a tracker was started with are those of its clients", async (t
 });
 
 test("an account has so many clients at a time, and room again when one of them ends", async (t) => {
-  const address = await start(t, { connectionsPerUser: 2 });
+  const address = await start((end) => t.after(end), { connectionsPerUser: 2 });
   const [first, second, third] = [
     await connectTo(address),
     await connectTo(address),
@@ -115,9 +122,9 @@ test("an account has so many clients at a time, and room again when one of them 
   while ((await login(third).catch(() => undefined)) === undefined) await new Promise(setImmediate);
 });
 
-test("the largest file is listed, and its metainfo fetched, with the longest name", async (t) => {
-  const client = await connect(t);
-  await client.signUp("alice");
+test("the largest file is listed, and its metainfo fetched, with the longest name", async () => {
+  const client = await connect();
+  await client.signUp("dave");
   const writeId = () => crypto.randomUUID();
   await client.mutate("groups.create", { groupId: "films", writeId: writeId() });
   const certificate = await client.query("groups.certificate", { groupId: "films" });

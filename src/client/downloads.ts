@@ -72,7 +72,9 @@ export class Downloads {
       return this.#goOn(stopped, metainfo, destinationPath);
     // The record may be outdated: the file may have been moved or removed.
     await this.#shares.endIfGone(file);
+    // Another command may have begun one meanwhile.
     this.#refuseRunning(file, destinationPath);
+    this.#refusePathInUse(destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
     const download = this.#put(file, metainfo, destinationPath);
     try {

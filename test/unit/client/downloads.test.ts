@@ -87,6 +87,29 @@ test("no two downloads write to one path, also while the first waits and has no 
   assert.equal(scene.downloads.get(other).status, "running", "the path is free again");
 });
 
+test("of two starts that cross each other while a shared file is looked for, one begins", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  scene.film("other");
+  for (const second of ["film", "other"]) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const looks = t.mock.method(scene.shares, "endIfGone", () => promise);
+    const path = scene.path(`to-${second}`);
+    const outcomes = Promise.allSettled([scene.start("film", path), scene.start(second, path)]);
+    await until(() => looks.mock.callCount() === 2, "both look for the shared file");
+    resolve();
+    const [first, last] = await soon(outcomes, "both are answered");
+    assert.equal(first?.status, "fulfilled");
+    assert.equal(last?.status, "rejected");
+    assert.match(
+      String(last.reason.message),
+      second === "film" ? /film is being downloaded already/ : /Another download writes to .* already/,
+    );
+    looks.mock.restore();
+    await scene.downloads.cancel(film);
+  }
+});
+
 test("a path is free for another download once the one that had it has failed", async (t) => {
   const scene = await Scene.open(t);
   scene.film();

@@ -180,3 +180,193 @@ test("a banned sharer is not among those who cannot be reached", () => {
   const banned = why(lonely, { contacts: [contact({ obstacle: "banned" })], bannedFor: () => 7 });
   assert.match(banned.reason, /none of them can be used\. bob sent bad data in piece 7/);
 });
+
+const reasonOf = (...args: Parameters<typeof why>) => why(...args).reason;
+
+test("what is complete, verified or failed says so, and what to do about it", () => {
+  const { state: _state, ...facts } = downloading();
+  const complete = { ...facts, state: "complete", sha1: "" } as const;
+  assert.deepEqual([reasonOf(complete), why(complete).next], ["It is complete.", []]);
+  const verifying = { ...facts, state: "verifying" } as const;
+  assert.deepEqual(
+    [reasonOf(verifying), why(verifying).next],
+    ["Every piece is here; the whole file is being checked.", []],
+  );
+  const status = failed();
+  assert.equal(reasonOf(status), status.state === "failed" ? status.reason : "");
+  assert.deepEqual(why(status).next, [
+    { what: "resume films a.mkv tries again, cancel gives it up", inMs: undefined },
+  ]);
+  const silent = holder("bob", bits(9), 5_000);
+  assert.deepEqual(why(status, { holders: [silent] }).notUsed, [], "nobody is asked for anything");
+});
+
+test("a pause that should have ended is over at once", () => {
+  assert.equal(why(paused("The disk is full."), { retryAtMs: 999_000 }).next[0]?.inMs, 0);
+});
+
+test("a download that moves names how many give, and one that waits for something here names that", () => {
+  assert.equal(reasonOf(downloading({ peerCount: 1 })), "It moves, with 1 peer.");
+  const waits = downloading({ peerCount: 2, waitingFor: "waiting for the disk" });
+  assert.equal(reasonOf(waits, { hasCertificate: false }), "It waits: waiting for the disk.");
+  const checks = downloading({ peerCount: 0, waitingFor: "the check of what is on disk already" });
+  assert.equal(reasonOf(checks), "It waits: the check of what is on disk already.");
+});
+
+test("without a certificate it is told whether a tracker could give one", () => {
+  assert.equal(
+    reasonOf(lonely, { hasCertificate: false }),
+    "There is no certificate for films at the moment; the tracker is asked for one.",
+  );
+  const away = { hasCertificate: false, tracker: undefined };
+  assert.equal(
+    reasonOf(lonely, away),
+    "There is no certificate for the group at the moment, and no tracker to give one.",
+  );
+  assert.match(
+    reasonOf(lonely, { ...away, trackerProblem: "Its key changed." }),
+    /give one\. Its key changed\.$/,
+  );
+});
+
+test("other content is named without a sharer if nobody in the group shares it", () => {
+  assert.equal(
+    reasonOf(lonely, { standing: { content: "other", members: [] } }),
+    "Other content has the name now: cancel films a.mkv, then download_file fetches that.",
+  );
+});
+
+test("three of those who give nothing are named, and the others counted", () => {
+  const contacts = ["alice", "bob", "carol", "dave", "eve"].map((userId) =>
+    contact({ userId, deviceId: userId }),
+  );
+  const reason = reasonOf(lonely, { contacts: contacts.slice(0, 3) });
+  assert.match(reason, /alice cannot be reached: connection refused; bob .*; carol [^;]*\.$/);
+  assert.match(
+    reasonOf(lonely, { contacts }),
+    /; carol cannot be reached: connection refused; and 2 more\.$/,
+  );
+});
+
+test("who is about to be called is told apart from who cannot be reached and from who cannot be used", () => {
+  const fresh = contact({ lastFailure: undefined });
+  const called = contact({ lastFailure: undefined, isDialling: true, userId: "eve" });
+  assert.match(
+    reasonOf(lonely, { contacts: [fresh, called] }),
+    /^Members who have it are online and about to be called\./,
+  );
+  assert.match(reasonOf(lonely, { contacts: [fresh, contact({})] }), /none of them can be reached/);
+  const mixed = [fresh, contact({ isClockFailure: true })];
+  assert.match(reasonOf(lonely, { contacts: mixed }), /none of them can be reached/);
+  assert.match(
+    reasonOf(lonely, { contacts: [contact({ obstacle: "no-room" })] }),
+    /none of them can be used/,
+  );
+  const away = { contacts: [contact({})], tracker: undefined, trackerProblem: "It is asleep." };
+  assert.match(reasonOf(lonely, away), / As far as is known: no tracker answers\. It is asleep\.$/);
+});
+
+test("with several members a clock that is wrong is not laid to one of them", () => {
+  const clock = { isClockFailure: true, lastFailure: "expired" };
+  const contacts = [contact(clock), contact({ ...clock, userId: "eve" })];
+  assert.match(reasonOf(lonely, { contacts }), /^This machine and the members who have it refuse/);
+});
+
+test("a member who has nothing that is missing is no reason", () => {
+  const waits = downloading({ waitingFor: "no peer has the missing pieces", peerCount: 1 });
+  assert.equal(
+    reasonOf(waits, { holders: [holder("eve", bits(1), 0)] }),
+    "It waits: no peer has the missing pieces.",
+  );
+});
+
+test("those who have what is missing are listed, the one seen last first, then the one with most", () => {
+  const { holders } = why(lonely, {
+    holders: [
+      holder("nothing", bits(0), 5),
+      holder("early", bits(7, 8, 9), 9_000),
+      holder("late", bits(7), 1_000),
+      holder("late with more", bits(8, 9), 1_000),
+    ],
+  });
+  assert.deepEqual(
+    holders.map(({ userId, missingPiecesHad, isConnected }) => [userId, missingPiecesHad, isConnected]),
+    [
+      ["late with more", 2, false],
+      ["late", 1, false],
+      ["early", 3, false],
+    ],
+  );
+});
+
+test("each member is spoken of once: by their devices that are here, or else by how they left", () => {
+  const gone = (userId: string, deviceId: string, reason?: "paused") => ({
+    ...holder(userId, bits(9), 5_000),
+    ...{ deviceId, farewell: reason && { reason } },
+  });
+  const connected = { ...holder("carol", bits(9), 0), remarks: ["choked"] };
+  const { notUsed } = why(lonely, {
+    contacts: [contact({})],
+    holders: [
+      gone("bob", "another of bob's"),
+      { ...holder("bob", bits(9), 0), deviceId: "bob's" },
+      connected,
+      gone("carol", "another of carol's"),
+      gone("dave", "d1"),
+      gone("dave", "d2", "paused"),
+      gone("dave", "d3"),
+      holder("eve", bits(0), 5_000),
+    ],
+  });
+  assert.deepEqual(
+    notUsed.map(({ userId, cause }) => `${userId} ${cause}`),
+    ["bob unreachable", "carol chokes", "dave paused"],
+  );
+});
+
+test("the one who shares it is spoken of although it was never met, while the name is that content's", () => {
+  const members = [{ userId: "dave", isMember: true, isOnline: false }];
+  const of = (content: "same" | "none") =>
+    why(lonely, { standing: { content, sharedBy: "dave", members } }).notUsed.map(({ userId }) => userId);
+  assert.deepEqual([of("same"), of("none")], [["dave"], []]);
+  const known = why(lonely, {
+    ...{ contacts: [contact({ userId: "dave" })], standing: { content: "same", sharedBy: "dave", members } },
+  });
+  assert.deepEqual(
+    known.notUsed.map(({ cause }) => cause),
+    ["unreachable"],
+  );
+});
+
+test("what is done next: calls, trials, and when the tracker is asked again", () => {
+  const { next } = why(lonely, {
+    contacts: [contact({ lastFailure: undefined }), contact({ obstacle: "banned", nextDialInMs: undefined })],
+    holders: [
+      { ...holder("carol", bits(9), 0), isTried: true },
+      { ...holder("dave", bits(9), 5_000), isTried: true },
+      holder("eve", bits(9), 0),
+    ],
+  });
+  assert.deepEqual(next, [
+    { what: "bob is called at 127.0.0.1:5", inMs: 4_000 },
+    { what: "carol is asked for a block now and then", inMs: undefined },
+    {
+      what: "the tracker at 127.0.0.1:9001 says at once when somebody who has the file comes online, and is asked again",
+      inMs: 2_000,
+    },
+  ]);
+});
+
+test("of many ranges the first fifty are told, and how many there are", () => {
+  const have = new Bitfield(203);
+  for (let piece = 0; piece < 203; piece += 2) have.set(piece);
+  const { missing } = why(lonely, { have });
+  assert.deepEqual([missing.pieces, missing.rangeCount, missing.ranges.length], [101, 101, 50]);
+  assert.deepEqual(
+    [missing.ranges[0], missing.ranges[49]],
+    [
+      { first: 1, last: 1 },
+      { first: 99, last: 99 },
+    ],
+  );
+});

@@ -235,10 +235,24 @@ test("after a login what was running goes on, what was paused stays so, and what
       .map(({ fileName, state }) => `${fileName} ${state}`)
       .sort();
   assert.deepEqual(states(), ["film downloading", "other paused", "third downloading"]);
-  const added = scene.swarms.addedCount;
+  const before = [film, other].map((file) => again.get(file));
   await again.resumeAll();
-  assert.equal(scene.swarms.addedCount, added);
+  assert.deepEqual(
+    [film, other].map((file) => again.get(file) === before.shift()),
+    [true, true],
+  );
   assert.deepEqual(states(), ["film downloading", "other paused", "third downloading"]);
+});
+
+test("the path of a download that stays paused after a login is not free for another one", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  scene.film("other");
+  await scene.start();
+  await scene.downloads.get(film).pause();
+  await scene.downloads.suspendAll();
+  await scene.downloads.resumeAll();
+  await assert.rejects(scene.start("other", scene.path("film")), { message: /^Another download writes to/ });
 });
 
 test("an entry of the profile that is damaged is set aside and told, and the others are taken up", async (t) => {
@@ -250,7 +264,10 @@ test("an entry of the profile that is damaged is set aside and told, and the oth
   await scene.downloads.suspendAll();
   const [first] = scene.profile.downloads();
   assert.ok(first);
-  scene.profile.saveDownload({ ...first, info: Buffer.from("no dictionary") });
+  const second = scene.profile.downloads().find(({ fileName }) => fileName === "other");
+  assert.ok(second);
+  scene.profile.saveDownload({ ...first, fileName: "film", info: Buffer.from("no dictionary") });
+  scene.profile.saveDownload(second);
   await scene.downloads.resumeAll();
   const [told] = scene.eventsOf("profile-entry-set-aside");
   assert.partialDeepStrictEqual(told, { kind: "download", groupId: GROUP, fileName: "film" });
@@ -363,7 +380,7 @@ test("when a file is shared anew, its unfinished download is compared with it, a
   for (const name of ["film", "other"]) await scene.start(name);
   await scene.start("third", await scene.file("third", third.bytes));
   scene.tracker.take("files.metainfo");
-  await scene.downloads.filesShared(GROUP, ["film", "third", "unheard of"]);
+  await scene.downloads.filesShared(GROUP, ["unheard of", "third", "film"]);
   assert.deepEqual(scene.tracker.take("files.metainfo"), [film], "only of what is under way");
   assert.equal(scene.downloads.get(film).status, "running", "it is the same content");
   scene.tracker.files.delete(`${GROUP}/film`);
@@ -402,8 +419,10 @@ test("who waits is answered when every download has settled, or the one that is 
   void one.then(() => (outcome.one = true));
   void all.then(() => (outcome.all = true));
   await scene.swarms.of(first.metainfo).receive(first.bytes, "all");
-  const [status] = await soon(one, "the wait for one ends");
-  assert.partialDeepStrictEqual(status, { fileName: "film", state: "complete" });
+  assert.deepEqual(
+    (await soon(one, "the wait for one ends")).map(({ fileName, state }) => `${fileName} ${state}`),
+    ["film complete"],
+  );
   await turns();
   assert.deepEqual(outcome, { one: true, all: false });
   assert.equal(scene.downloads.runningCount, 1);

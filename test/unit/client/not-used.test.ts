@@ -76,3 +76,54 @@ test("of who is gone it says whether they are offline, out of the group, or onli
     /no longer a member/,
   );
 });
+
+test("a failure to reach a member is part of the sentence, without its full stop, and a clock's is told apart", () => {
+  const unreached = notUsedContact(contact({ lastFailure: "nothing listens there." }), nobody);
+  assert.deepEqual(unreached, {
+    ...{ userId: "bob", address: "192.0.2.1:5", cause: "unreachable" },
+    words: "cannot be reached: nothing listens there",
+  });
+  const clock = notUsedContact(contact({ lastFailure: "it has run out.", isClockFailure: true }), nobody);
+  assert.deepEqual([clock?.cause, clock?.words], ["clock", "refuses, or is refused: it has run out"]);
+});
+
+test("a bad piece is named by its number, also the first one, at this end and at theirs", () => {
+  const standing = undefined;
+  const banned = (pieceIndex: number) =>
+    notUsedAnyMore({ userId: "bob", farewell: undefined }, standing, () => pieceIndex).words;
+  assert.match(banned(0), /^sent bad data in piece 0, so nothing more is taken/);
+  assert.match(banned(3), /^sent bad data in piece 3, /);
+  assert.match(notUsedContact(contact({ obstacle: "banned" }), nobody)?.words ?? "", /^sent bad data, so/);
+  const refused = (pieceIndex?: number) =>
+    notUsedAnyMore(
+      {
+        userId: "bob",
+        farewell: { reason: "bad-data", ...(pieceIndex === undefined ? {} : { pieceIndex }) },
+      },
+      standing,
+      nobody,
+    ).words;
+  assert.equal(
+    refused(0),
+    "takes nothing from here: piece 0 from here was bad, and is not connected therefore",
+  );
+  assert.equal(refused(), "takes nothing from here, and is not connected therefore");
+});
+
+test("who had no room, and is not named any more, is spoken of by where they are now", () => {
+  const standing = {
+    content: "same" as const,
+    members: [
+      { userId: "alice", isMember: true, isOnline: true },
+      { userId: "bob", isMember: true, isOnline: false },
+    ],
+  };
+  for (const reason of ["full", "user-full"] as const)
+    assert.equal(notUsedAnyMore({ userId: "bob", farewell: { reason } }, standing, nobody).cause, "offline");
+  const left = (userId: string, reason: FarewellReason) =>
+    notUsedAnyMore({ userId, farewell: { reason } }, standing, nobody).words;
+  assert.match(left("bob", "paused"), /paused or cancelled their own download of it; offline now$/);
+  assert.match(left("alice", "paused"), /paused or cancelled their own download of it$/);
+  assert.equal(left("bob", "offline"), "logged out");
+  assert.match(left("carol", "paused"), /of it$/, "it is not known");
+});

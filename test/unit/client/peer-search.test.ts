@@ -146,6 +146,18 @@ test("how long it is until the tracker is asked again is known, and 0 while it i
   search.close();
 });
 
+test("while it is asked, it is not asked a second time for the pause before", async (t) => {
+  const { search, after, hold, questions } = searchOf(t);
+  await search.look();
+  const answer = hold();
+  const looked = search.look();
+  await after(60_000);
+  assert.equal(questions(), 2);
+  answer();
+  await looked;
+  search.close();
+});
+
 test("asked meanwhile by hand, it is not asked again for the pause before", async (t) => {
   const { search, after, questions } = searchOf(t);
   await search.look();
@@ -162,7 +174,9 @@ test("two questions that cross each other are followed by one more, not two", as
   const { search, after, questions } = searchOf(t);
   await Promise.all([search.look(), search.look()]);
   assert.equal(questions(), 2);
-  await after(4_000);
+  await after(3_999);
+  assert.equal(questions(), 2);
+  await after(1);
   assert.equal(questions(), 3);
   search.close();
 });
@@ -187,8 +201,10 @@ test("an answer that comes after the end is not used, and nothing follows it", a
   const answer = hold();
   const looked = search.look();
   search.close();
+  const timers = t.mock.method(globalThis, "setTimeout");
   answer();
   await looked;
+  assert.equal(timers.mock.callCount(), 0, "no timer keeps the process from its end");
   await after(120_000);
   assert.deepEqual([asked, questions(), told()], [[], 1, 0]);
   await search.begin(Promise.resolve([]));

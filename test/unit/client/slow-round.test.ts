@@ -8,14 +8,27 @@ import { onTimerFault } from "../../../src/net/timers.ts";
 function roundOf(
   t: TestContext,
   all: Set<string>,
-): { looked: string[]; pass: (ms: number) => Promise<void> } {
+): {
+  looked: string[];
+  round: SlowRound<string>;
+  pass: (ms: number) => Promise<void>;
+  hold: () => () => void;
+} {
+  t.mock.timers.reset();
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let nowMs = 0;
   t.mock.method(performance, "now", () => nowMs);
+  let gate: Promise<void> | undefined;
   const looked: string[] = [];
   const look = async (one: string): Promise<void> => {
     looked.push(one);
     if (one === "bad") throw new Error("a bug");
+    await gate;
+  };
+  const hold = () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate = promise;
+    return resolve;
   };
   const round = new SlowRound({ all: () => all, look, pauseMs: 1_000, leastRoundMs: 5_000 });
   t.after(() => round.close());
@@ -25,7 +38,7 @@ function roundOf(
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
-  return { looked, pass };
+  return { looked, round, pass, hold };
 }
 
 test("of a few, each is looked at once a round; of many, one after the other at the same pace", async (t) => {
@@ -58,4 +71,53 @@ test("a look that fails is reported, and the round goes on", async (t) => {
   await pass(4_000);
   assert.deepEqual(looked.slice(0, 2), ["bad", "b"]);
   assert.equal(faults.length, looked.filter((one) => one === "bad").length);
+});
+
+test("in a round that takes longer than it must, the pause between its last look and the next is as any other", async (t) => {
+  const all = new Set(Array.from({ length: 8 }, (_, i) => `${i}`));
+  const { looked, pass } = roundOf(t, all);
+  await pass(8_000);
+  assert.equal(looked.length, 8);
+  await pass(1_500);
+  assert.equal(looked.length, 8, "its end is found after a pause");
+  await pass(500);
+  assert.equal(looked.length, 9);
+});
+
+test("closed, it looks at nothing any more, also if it was closed during a look", async (t) => {
+  const { looked, round, pass } = roundOf(t, new Set(["a", "b"]));
+  await pass(1_000);
+  round.close();
+  await pass(20_000);
+  assert.deepEqual(looked, ["a"]);
+  const other = roundOf(t, new Set(["a", "b"]));
+  const end = other.hold();
+  await other.pass(1_000);
+  other.round.close();
+  end();
+  await other.pass(20_000);
+  assert.deepEqual(other.looked, ["a"]);
+});
+
+test("a look that lasts is waited for", async (t) => {
+  const { looked, pass, hold } = roundOf(t, new Set(["a", "b"]));
+  const end = hold();
+  await pass(10_000);
+  assert.deepEqual(looked, ["a"]);
+  end();
+  await pass(1_500);
+  assert.deepEqual(looked, ["a", "b"]);
+});
+
+test("a round keeps no process from its end", (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+  const before = timers();
+  const round = new SlowRound({
+    all: () => [],
+    look: async () => undefined,
+    pauseMs: 60_000,
+    leastRoundMs: 0,
+  });
+  t.after(() => round.close());
+  assert.equal(timers(), before);
 });

@@ -309,7 +309,7 @@ test("each member is spoken of once: by their devices that are here, or else by 
     contacts: [contact({})],
     holders: [
       gone("bob", "another of bob's"),
-      { ...holder("bob", bits(9), 0), deviceId: "bob's" },
+      { ...holder("bob", bits(9), 0), deviceId: "bob's", remarks: ["choked"] },
       connected,
       gone("carol", "another of carol's"),
       gone("dave", "d1"),
@@ -336,6 +336,23 @@ test("the one who shares it is spoken of although it was never met, while the na
     known.notUsed.map(({ cause }) => cause),
     ["unreachable"],
   );
+});
+
+test("the one who shares it and said why they left is spoken of with that", () => {
+  const members = [{ userId: "dave", isMember: true, isOnline: true }];
+  const { notUsed } = why(lonely, {
+    holders: [{ ...holder("dave", bits(9), 5_000), farewell: { reason: "paused" } }],
+    standing: { content: "same", sharedBy: "dave", members },
+  });
+  assert.deepEqual(
+    notUsed.map(({ cause }) => cause),
+    ["paused"],
+  );
+});
+
+test("with nobody connected it is not said that the peers lack the missing pieces", () => {
+  const status = downloading({ waitingFor: "no peer has the missing pieces", peerCount: 0 });
+  assert.equal(reasonOf(status), "No member who has it is online.");
 });
 
 test("what is done next: calls, trials, and when the tracker is asked again", () => {

@@ -5,7 +5,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { bytesOf, Digest } from "./digest.ts";
 import { readError, writeError } from "./disk-errors.ts";
 import type { DiskJob, DiskResult, FilePlace, NamedFileRange, SharedBytes } from "./disk-jobs.ts";
-import { DiskSeat, type PendingJob } from "./disk-seat.ts";
+import { DiskSeat, type DiskThread, type PendingJob, startDiskThread } from "./disk-seat.ts";
 
 /** Writing 1 GiB with both hashes on two cores and a tmpfs: one worker 450 MiB/s, two 850 MiB/s. */
 const DEFAULT_WORKER_COUNT = 2;
@@ -18,6 +18,8 @@ export interface DiskPoolOptions {
   readonly workerCount?: number;
   /** URL of the module whose `readSync` and `writeSync` are used. @default "node:fs" */
   readonly ioModule?: string;
+  /** @default startDiskThread(ioModule) */
+  readonly startThread?: () => DiskThread;
 }
 
 export class DiskPool {
@@ -35,8 +37,9 @@ export class DiskPool {
     if (!Number.isSafeInteger(workerCount) || workerCount < 1) {
       throw new RangeError(`A disk pool needs at least one worker, not ${workerCount}.`);
     }
+    const { ioModule = "node:fs", startThread = () => startDiskThread(ioModule) } = options;
     const seatOptions = {
-      ioModule: options.ioModule ?? "node:fs",
+      startThread,
       shared: this.#shared,
       onSettled: () => this.#tellIdle(),
       onDied: (wasReady: boolean, reason: () => MiniTorrentError) => this.#threadDied(wasReady, reason),

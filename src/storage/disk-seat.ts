@@ -25,9 +25,25 @@ export interface PendingJob {
   explain(error: unknown): MiniTorrentError;
 }
 
+/** What a seat needs of a thread. */
+export interface DiskThread {
+  postMessage(request: DiskRequest): void;
+  terminate(): Promise<unknown>;
+  on(event: "message", listener: (answer: DiskAnswer | typeof READY) => void): unknown;
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  on(event: "exit", listener: (exitCode: number) => void): unknown;
+}
+
+/** @param ioModule URL of the module whose `readSync` and `writeSync` are used */
+export function startDiskThread(ioModule: string): DiskThread {
+  // After a build, this file and the worker are JavaScript.
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const workerData: DiskWorkerData = { ioModule };
+  return new Worker(new URL(`./disk-worker.${extension}`, import.meta.url), { workerData });
+}
+
 export interface DiskSeatOptions {
-  /** URL of the module whose `readSync` and `writeSync` are used. */
-  readonly ioModule: string;
+  readonly startThread: () => DiskThread;
   /** What waits for any worker, the first first: a seat takes from the front. */
   readonly shared: Pick<PendingJob[], "length" | "shift">;
   /** A job has ended, and its caller was told. */
@@ -42,7 +58,7 @@ export class DiskSeat {
   readonly #running = new Map<number, PendingJob>();
   /** What waits for this very worker. */
   #bound: PendingJob[] = [];
-  #worker: Worker | undefined;
+  #worker: DiskThread | undefined;
   /** The worker has said that it takes jobs: a thread needs 50 ms to start, and the other one need not wait for it. */
   #isReady = false;
   #digestCount = 0;
@@ -129,13 +145,10 @@ export class DiskSeat {
     return next;
   }
 
-  #startWorker(): Worker {
-    // After a build, this file and the worker are JavaScript.
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const workerData: DiskWorkerData = { ioModule: this.#options.ioModule };
-    const worker = new Worker(new URL(`./disk-worker.${extension}`, import.meta.url), { workerData });
+  #startWorker(): DiskThread {
+    const worker = this.#options.startThread();
     let cause: unknown;
-    worker.on("message", (answer: DiskAnswer | typeof READY) => {
+    worker.on("message", (answer) => {
       if (answer !== READY) {
         this.#settle(answer);
         return;

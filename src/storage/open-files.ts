@@ -28,6 +28,7 @@ interface Waiter {
 export class OpenFiles {
   readonly #places: number;
   readonly #longPlaces: number;
+  readonly #pause: (pauseMs: number) => Promise<unknown>;
   #taken = 0;
   #longTaken = 0;
   #closing = 0;
@@ -38,9 +39,10 @@ export class OpenFiles {
   readonly #waitingForLong: (() => void)[] = [];
 
   /** @throws RangeError for less than one place */
-  constructor(places: number = DEFAULT_PLACES) {
+  constructor(places: number = DEFAULT_PLACES, pause: (pauseMs: number) => Promise<unknown> = sleep) {
     if (!Number.isSafeInteger(places) || places < 1) throw new RangeError(`${places} places for open files.`);
     this.#places = places;
+    this.#pause = pause;
     this.#longPlaces = Math.max(1, Math.floor(places * LONG_SHARE));
   }
 
@@ -86,7 +88,7 @@ export class OpenFiles {
         return await opening();
       } catch (error) {
         if (attempt === EXHAUSTED_ATTEMPTS || !isOutOfDescriptors(error)) throw error;
-        if (!(await this.#closeOne())) await sleep(EXHAUSTED_PAUSE_MS);
+        if (!(await this.#closeOne())) await this.#pause(EXHAUSTED_PAUSE_MS);
       }
     }
   }

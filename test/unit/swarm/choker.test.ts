@@ -140,6 +140,62 @@ describe("the choker", () => {
     assert.equal(unchokedOf(peers).length, 19);
   });
 
+  it("thinks slots over once a second, and not before the first is over", () => {
+    const choker = chokerOf(1);
+    const [busy, waiting] = peersOf(2);
+    assert.ok(busy && waiting);
+    busy.isUnchoked = true;
+    [busy.piecesHad, busy.isHeldByConnection] = [600, true];
+    choker.tick(ROUND_MS - 1, [busy, waiting]);
+    assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [true, false]);
+    choker.tick(ROUND_MS, [busy, waiting]);
+    assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [false, true]);
+    [busy.piecesHad, waiting.piecesHad, waiting.isHeldByConnection] = [0, 600, true];
+    choker.tick(2 * ROUND_MS - 1, [busy, waiting]);
+    assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [false, true]);
+    choker.tick(2 * ROUND_MS, [busy, waiting]);
+    assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [true, false]);
+  });
+
+  it("gives the optimistic slot to a member who has none before another connection of one who has", () => {
+    const choker = chokerOf(2);
+    const [served, second, other] = peersOf(3);
+    assert.ok(served && second && other);
+    const peers = [served, second, other];
+    second.userId = served.userId;
+    [served.isUnchoked, second.chokedOrUnchokedAtMs, other.chokedOrUnchokedAtMs] = [true, 1, 5000];
+    for (const peer of peers) [peer.isHeldByConnection, peer.uploadBytesPerSecond] = [true, 1];
+    [second.piecesHad, other.piecesHad] = [500, 500];
+    choker.tick(10 * ROUND_MS, peers);
+    assert.deepEqual(unchokedOf(peers), [0, 2]);
+  });
+
+  it("moves the optimistic slot every ten seconds, to who waits longest, whatever it has", () => {
+    const choker = chokerOf(1);
+    const peers = peersOf(3);
+    for (const [at, peer] of peers.entries()) {
+      peer.isHeldByConnection = true;
+      peer.uploadBytesPerSecond = 1000;
+      peer.piecesHad = 100 * at;
+      peer.chokedOrUnchokedAtMs = 100 - at;
+    }
+    choker.tick(10 * ROUND_MS - 1, peers);
+    assert.deepEqual(unchokedOf(peers), [0]);
+    choker.tick(20 * ROUND_MS, peers);
+    assert.deepEqual(unchokedOf(peers), [2]);
+    for (const peer of peers) if (!peer.isUnchoked) peer.chokedOrUnchokedAtMs = 19 * ROUND_MS;
+    choker.tick(29 * ROUND_MS, peers);
+    assert.deepEqual(unchokedOf(peers), [2], "until ten seconds are over");
+    const [first, second] = peers;
+    assert.ok(first && second);
+    second.chokedOrUnchokedAtMs = 0;
+    choker.tick(30 * ROUND_MS, peers);
+    assert.deepEqual(unchokedOf(peers), [1]);
+    choker.peerLeft(second);
+    choker.tick(31 * ROUND_MS, [first]);
+    assert.deepEqual(first.isUnchoked, true, "who left holds it no longer");
+  });
+
   it("gives everybody a turn by the optimistic slot", () => {
     const choker = chokerOf(2);
     const peers = peersOf(5);

@@ -72,3 +72,37 @@ test("the pace of a peer stands while nothing is asked of it", () => {
   assert.ok(pace > 0);
   assert.equal(demand.paceBytesPerSecond, pace);
 });
+
+test("a peer is hungry while less is asked of it than it gives in 20 ms and a round trip", () => {
+  const { demand, window } = open();
+  const askUpTo = (count: number): void => {
+    while (demand.outstanding < count) demand.asked();
+  };
+  askUpTo(3);
+  assert.equal(demand.isHungry, true);
+  askUpTo(4);
+  assert.equal(demand.isHungry, false);
+  // 1,000 blocks a second.
+  for (let tick = 0; tick < 300; tick++) {
+    demand.gave(100 * BLOCK_LENGTH_BYTES);
+    demand.advance(100);
+  }
+  askUpTo(19);
+  assert.equal(demand.isHungry, true);
+  askUpTo(21);
+  assert.equal(demand.isHungry, false);
+  window.lostCount();
+  window.asked(1, 0);
+  window.arrived(BLOCK_LENGTH_BYTES, 100);
+  assert.equal(window.roundTripMs, 100);
+  askUpTo(119);
+  assert.equal(demand.isHungry, true);
+  askUpTo(121);
+  assert.equal(demand.isHungry, false);
+});
+
+test("stray blocks are counted, and what arrives is known until it is over", () => {
+  const { demand } = open();
+  assert.deepEqual([demand.strayBlock(), demand.strayBlock()], [1, 2]);
+  assert.equal(demand.arriving, undefined);
+});

@@ -100,6 +100,64 @@ describe("first copies", () => {
     assert.equal(firstCopies.aheadOf(0), 1);
   });
 
+  it("belong to who asked for them first, and stay that peer's when another asks too", () => {
+    const firstCopies = firstCopiesOf(100);
+    firstCopies.requested(0, 7, 0);
+    firstCopies.requested(1, 7, 0);
+    assert.deepEqual([firstCopies.isNewFor(0, 7), firstCopies.isNewFor(1, 7)], [true, false]);
+  });
+
+  it("that were suggested and are taken back may be suggested to another, and are not ahead of anybody", () => {
+    const firstCopies = firstCopiesOf(2);
+    const promised = firstCopies.promises(0, 1, 0);
+    assert.equal(firstCopies.aheadOf(0), promised.length);
+    firstCopies.takeBack(0);
+    assert.equal(firstCopies.aheadOf(0), 0);
+    const [again = -1] = firstCopies.promises(1, 1, 0);
+    assert.ok(promised.includes(again));
+    const ahead = firstCopies.aheadOf(1);
+    firstCopies.requested(1, again, 0);
+    assert.equal(firstCopies.aheadOf(1), ahead - 1);
+    assert.equal(firstCopies.aheadOf(0), 0);
+    firstCopies.takeBack(1);
+    firstCopies.requested(1, again, 0);
+    assert.deepEqual([firstCopies.aheadOf(0), firstCopies.aheadOf(1)], [0, 0]);
+  });
+
+  it("are being spread until each is out, as far as was promised", () => {
+    const elsewhere = new Set<number>();
+    const firstCopies = firstCopiesOf(2, elsewhere);
+    assert.equal(firstCopies.isSpreading, true);
+    const outOf = (pieceIndex: number): void => {
+      elsewhere.add(pieceIndex);
+      firstCopies.gained(pieceIndex);
+    };
+    const promised: number[] = [];
+    while (promised.length < 2) {
+      const ahead = firstCopies.promises(0, 1, 0);
+      promised.push(...ahead);
+      for (const pieceIndex of ahead) firstCopies.requested(0, pieceIndex, 0);
+    }
+    assert.deepEqual(firstCopies.promises(0, 1, 0), []);
+    assert.equal(firstCopies.isSpreading, true);
+    outOf(promised[0] ?? -1);
+    assert.equal(firstCopies.isSpreading, true);
+    outOf(promised[1] ?? -1);
+    outOf(promised[1] ?? -1);
+    assert.equal(firstCopies.isSpreading, false);
+    firstCopies.takeBack(0);
+    assert.equal(firstCopies.isSpreading, false, "what is out need not be promised again");
+  });
+
+  it("that somebody gained without asking are no longer ahead of the peer that they were suggested to", () => {
+    const firstCopies = firstCopiesOf(100);
+    const [first = -1] = firstCopies.promises(0, 2, 0);
+    firstCopies.gained(first);
+    assert.equal(firstCopies.aheadOf(0), 1);
+    firstCopies.gained(first);
+    assert.equal(firstCopies.aheadOf(0), 1);
+  });
+
   it("are promised again when the peer leaves before anybody has them", () => {
     const elsewhere = new Set<number>();
     const firstCopies = firstCopiesOf(4, elsewhere);

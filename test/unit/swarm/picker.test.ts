@@ -187,6 +187,43 @@ describe("the picker", () => {
     assert.deepEqual(pickAll(picker, suspect), []);
   });
 
+  it("begins a piece anew for a peer on parole that others began and left, if it has it and nothing is asked", () => {
+    const picker = pickerFor({ have: "****  ", availability: "000011" });
+    const leaving = peerWith(0, "xxxxxx");
+    picker.peerCame(leaving);
+    pickAll(picker, leaving, 2 * BLOCKS_PER_PIECE);
+    const [first, second] = [picker.openPiece(4), picker.openPiece(5)];
+    assert.ok(first && second);
+    for (const [piece, arrived] of [
+      [first, 1],
+      [second, 2],
+    ] as const) {
+      for (let block = 0; block < BLOCKS_PER_PIECE; block++) {
+        if (block >= arrived) {
+          piece.forget(block);
+        } else {
+          piece.begins(block);
+          piece.ends(block, 0);
+        }
+      }
+    }
+    picker.peerLeft(leaving);
+    const asking = peerWith(1, "    x ");
+    picker.peerCame(asking);
+    // One block of the first piece is asked of another peer.
+    first.takeFree(asking.slot);
+    const suspect = peerWith(2, "    x ", true);
+    picker.peerCame(suspect);
+    assert.equal(picker.pieceFor(suspect), undefined);
+    first.forget(1);
+    picker.somethingFreed();
+    assert.equal(picker.pieceFor(suspect), first);
+    assert.deepEqual([first.freeCount, first.isExclusive, first.ownerSlot], [BLOCKS_PER_PIECE, true, 2]);
+    assert.equal(picker.discardedBytes, BLOCK_LENGTH_BYTES);
+    assert.deepEqual([...picker.orphans()], [second]);
+    assert.equal(second.arrivedCount, 2, "the peer on parole lacks that one");
+  });
+
   it("asks a peer that suggests for what it suggests, and for anything else only when it has little to do", () => {
     const picker = pickerFor({ have: "****        ", availability: "000011111111" });
     const seed = peerWith(0, "xxxxxxxxxxxx");

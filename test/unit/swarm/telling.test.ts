@@ -57,6 +57,7 @@ describe("the end of a download", () => {
     const leecher = opened.join("carol");
     leecher.peer.haveNone();
     peer.haveAll();
+    clock.nowMs = 5000;
     peer.unchoke();
     giveAll(opened);
     assert.equal(torrent.have.isComplete, true);
@@ -199,6 +200,29 @@ describe("who is asked about peers", () => {
     }
     assert.deepEqual(carol.link.farewells, []);
   });
+
+  it("trusts a user on parole again once they gave a whole piece alone", () => {
+    const opened = open({ outcome: "later" });
+    const { torrent, commits, peer, link, join } = opened;
+    const carol = join("carol");
+    for (const each of [opened, carol]) each.peer.have(2);
+    peer.unchoke();
+    carol.peer.unchoke();
+    link.take();
+    giveBlocks(peer, [
+      [2, 0],
+      [2, 1],
+    ]);
+    peer.choke();
+    for (const block of [2, 3]) peer.reject(2, offset(block), BLOCK);
+    giveBlocks(carol.peer, requestsIn(carol.link.take()));
+    commits.shift()?.done("mismatch");
+    const remarksOf = (at: number) => torrent.status().peers[at]?.remarks;
+    assert.deepEqual([remarksOf(0), remarksOf(1)], [["choked", "on parole"], ["on parole"]]);
+    giveBlocks(carol.peer, requestsIn(carol.link.take()));
+    commits.shift()?.done("verified");
+    assert.deepEqual([remarksOf(0), remarksOf(1)], [["on parole"], []]);
+  });
 });
 
 describe("connections of a torrent", () => {
@@ -231,6 +255,17 @@ describe("connections of a torrent", () => {
     assert.equal(torrent.peerCount, 1);
     giveBlocks(carol.peer, [[9, 0]]);
     assert.equal(torrent.status().sources.length, 1);
+  });
+
+  it("that are gone are asked for nothing, whatever is heard of them", () => {
+    const { peer, link, torrent } = open();
+    peer.haveAll();
+    peer.closed("gone");
+    link.take();
+    peer.unchoke();
+    peer.suggest(3);
+    torrent.tick();
+    assert.deepEqual(requestsIn(link.take()), []);
   });
 
   it("tell who we are, where we listen and how many requests we keep", () => {

@@ -384,3 +384,19 @@ test("requests for a piece that cannot be read leave the queue; the others are s
   assert.deepEqual(failed, [[2, [0, 3]]]);
   assert.deepEqual(take(), ["1:0 x1", "3:0 x1"]);
 });
+
+test("urgent requests stay before the others when hundreds have been served", () => {
+  const { queue, push, take, sent, runDue } = openQueue({ limit: 1000, bytesPerSecond: () => 1e9 });
+  for (let i = 0; i < 150; i++) push(i % 10, 0, true);
+  queue.pump();
+  for (const { done } of sent) done();
+  runDue();
+  assert.equal(take().length, 150);
+  push(1, 0);
+  push(2, 0, true);
+  push(3, 0);
+  push(4, 0, true);
+  assert.deepEqual([queue.length, queue.nextPiece], [4, 2]);
+  queue.pump();
+  assert.deepEqual(take(), ["2:0 x1", "4:0 x1", "1:0 x1", "3:0 x1"]);
+});

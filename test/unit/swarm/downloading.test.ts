@@ -265,17 +265,43 @@ describe("a download", () => {
   });
 
   it("looks at each tick whether memory has come back", () => {
-    let hasMemory = false;
+    const memory = { isThere: false };
     const opened = open();
     const { storage, torrent, link, peer } = opened;
     const { reserve } = storage;
-    storage.reserve = (pieceIndex) => (hasMemory ? reserve(pieceIndex) : undefined);
+    storage.reserve = (pieceIndex) => (memory.isThere ? reserve(pieceIndex) : undefined);
     peer.haveAll();
     peer.unchoke();
     assert.deepEqual(requestsIn(link.take()), []);
-    hasMemory = true;
+    memory.isThere = true;
     torrent.tick();
     assert.equal(requestsIn(link.take()).length, 8);
+  });
+
+  it("goes on at once when the owner says that memory is there again", () => {
+    const memory = { isThere: false };
+    const opened = open();
+    const { storage, torrent, link, peer } = opened;
+    const { reserve } = storage;
+    storage.reserve = (pieceIndex) => (memory.isThere ? reserve(pieceIndex) : undefined);
+    peer.haveAll();
+    peer.unchoke();
+    memory.isThere = true;
+    torrent.roomAvailable();
+    assert.equal(requestsIn(link.take()).length, 8);
+  });
+
+  it("can be closed and ticked when a peer has left and another is there", () => {
+    const opened = open();
+    const carol = opened.join("carol");
+    startGiving(carol);
+    startGiving(opened);
+    opened.peer.closed("gone");
+    opened.torrent.tick();
+    opened.torrent.roomAvailable();
+    opened.torrent.close("enough");
+    assert.equal(opened.reserved.size, 0);
+    assert.equal(cancelsIn(carol.link.take()).length, 8);
   });
 
   it("asks in bundles: a quarter of the window must be free before more is asked", () => {

@@ -224,6 +224,59 @@ describe("the picker", () => {
     assert.equal(second.arrivedCount, 2, "the peer on parole lacks that one");
   });
 
+  it("leaves a piece on parole that its peer gave up to nobody else", () => {
+    const picker = pickerFor({ have: "***** ", availability: "000001" });
+    const [suspect, other] = [peerWith(0, "xxxxxx", true), peerWith(1, "xxxxxx")];
+    picker.peerCame(suspect);
+    picker.peerCame(other);
+    pickAll(picker, suspect, 1);
+    picker.disown(suspect);
+    assert.deepEqual(pickAll(picker, other), []);
+  });
+
+  it("finds among blocks that wait the one that waits longest, asked last, and that has not begun to arrive", () => {
+    const picker = pickerFor({ have: "****  ", availability: "000012" });
+    const [slow, slower, idle] = [peerWith(0, "xxxxxx"), peerWith(1, "xxxxxx"), peerWith(2, "xxxxxx")];
+    for (const peer of [slow, slower, idle]) picker.peerCame(peer);
+    let order = 0;
+    const take = (peer: TestPeer) => {
+      for (let block = 0; block < BLOCKS_PER_PIECE; block++)
+        picker.pieceFor(peer)?.takeFree(peer.slot, ++order);
+    };
+    take(slow);
+    take(slower);
+    const found = (waits: Record<number, number>, peer = idle): string | undefined => {
+      const busy = picker.busiestBlock(peer, (slot) => waits[slot] ?? 0);
+      return busy && `${busy.piece.pieceIndex}:${busy.blockIndex} of ${busy.askedSlot}`;
+    };
+    assert.equal(found({ 0: 5, 1: 9 }), "5:3 of 1");
+    assert.equal(found({ 0: 9, 1: 5 }), "4:3 of 0");
+    assert.equal(found({ 0: 7, 1: 7 }), "5:3 of 1", "of equals the one asked for later");
+    assert.equal(found({}), undefined);
+    assert.equal(found({ 0: 9, 1: 5 }, slow), "5:3 of 1", "not of itself");
+    assert.equal(found({ 0: 9, 1: 5 }, peerWith(3, "     x")), "5:3 of 1", "only what it has");
+    const piece = picker.openPiece(4);
+    piece?.begins(3);
+    assert.equal(found({ 0: 9 }), "4:2 of 0");
+    piece?.ends(3, 0);
+    piece?.forget(2);
+    assert.equal(found({ 0: 9 }), "4:1 of 0");
+    piece?.commits();
+    assert.equal(found({ 0: 9 }), undefined);
+  });
+
+  it("goes on with what is begun before it opens more than 32 MiB for each peer, or eight pieces", () => {
+    const picker = pickerFor({ have: `****${" ".repeat(600)}`, availability: `0000${"1".repeat(600)}` });
+    const [one, other] = [peerWith(0, "x".repeat(604)), peerWith(1, "x".repeat(604))];
+    picker.peerCame(one);
+    // Availability has one peer too: two peers may have 64 MiB of pieces of 64 KiB open.
+    for (let piece = 0; piece < 600; piece++) picker.pieceFor(one)?.takeFree(one.slot);
+    assert.equal(picker.openCount, 150);
+    picker.peerCame(other);
+    picker.peerLeft(one);
+    assert.equal(picker.pieceFor(other)?.freeCount, BLOCKS_PER_PIECE);
+  });
+
   it("asks a peer that suggests for what it suggests, and for anything else only when it has little to do", () => {
     const picker = pickerFor({ have: "****        ", availability: "000011111111" });
     const seed = peerWith(0, "xxxxxxxxxxxx");

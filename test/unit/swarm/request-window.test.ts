@@ -153,17 +153,94 @@ describe("a request window", () => {
       ),
     );
   });
-});
 
-describe("a rate", () => {
-  it("tells the truth from the first tick on, and forgets what is over", () => {
-    const rate = new Rate();
-    assert.equal(rate.bytesPerSecond, 0);
-    rate.add(1000);
-    rate.advance(100);
-    assert.equal(Math.round(rate.bytesPerSecond), 10_000);
-    for (let tick = 0; tick < 300; tick++) rate.advance(100);
-    assert.equal(rate.bytesPerSecond, 0);
-    assert.equal(rate.totalBytes, 1000);
+  it("stays in slow start as long as each half second brings a quarter more than the one before", () => {
+    const window = new RequestWindow(1000, 0);
+    window.peerAllows(1000);
+    const arrive = (blocks: number, nowMs: number): void => {
+      for (let block = 0; block < blocks; block++) window.arrived(BLOCK_LENGTH_BYTES, nowMs);
+    };
+    arrive(4, 100);
+    // A first span cannot be compared with anything; nor does an early look end it.
+    window.adjust(400, 1);
+    window.adjust(500, 1);
+    assert.equal(window.sizeBlocks, 16);
+    arrive(6, 600);
+    window.adjust(999, 1);
+    window.adjust(1000, 1);
+    assert.equal(window.sizeBlocks, 28, "half as much again");
+    arrive(7, 1400);
+    window.adjust(1499, 1);
+    assert.equal(window.sizeBlocks, 42);
+    window.adjust(1500, 1);
+    assert.equal(window.sizeBlocks, 2, "a sixth more is no growth: what the rate says counts");
+    arrive(3, 1600);
+    assert.equal(window.sizeBlocks, 2, "blocks that come make no more room");
+  });
+
+  it("asks no more than 250 blocks of a peer that does not say what it keeps, nor more than we would", () => {
+    const silent = new RequestWindow(1000, 0);
+    for (let block = 0; block < 500; block++) silent.arrived(BLOCK_LENGTH_BYTES, 0);
+    assert.equal(silent.sizeBlocks, 250);
+    silent.peerAllows(100);
+    assert.equal(silent.sizeBlocks, 100);
+    assert.equal(silent.refillAtBlocks, 75);
+    const large = new RequestWindow(1000, 0);
+    large.peerAllows(2000);
+    for (let block = 0; block < 1000; block++) large.arrived(BLOCK_LENGTH_BYTES, 0);
+    assert.equal(large.sizeBlocks, 1000);
+    assert.equal(large.refillAtBlocks, 936, "bundles of up to 64");
+    assert.equal(new RequestWindow(3, 0).sizeBlocks, 3);
+  });
+
+  it("counts silence from the last block, the first request, or the unchoking", () => {
+    const window = new RequestWindow(1000, 1000);
+    assert.equal(window.silentForMs(1500), 500);
+    window.asked(1, 2000);
+    assert.equal(window.silentForMs(2500), 500);
+    window.asked(2, 2600);
+    assert.equal(window.silentForMs(2700), 700);
+    window.arrived(BLOCK_LENGTH_BYTES, 3000);
+    assert.equal(window.silentForMs(3000), 0);
+    window.unchoked(4000);
+    assert.equal(window.silentForMs(4100), 100);
+    window.snub(5000);
+    assert.equal(window.silentForMs(5100), 100);
+  });
+
+  it("waits ten seconds for who gave nothing yet, at least three for anybody, and a minute at most", () => {
+    const window = new RequestWindow(1000, 0);
+    assert.equal(window.timeoutMs, 10_000);
+    assert.deepEqual([window.isOverdue(10_000), window.isOverdue(10_001)], [false, true]);
+    for (let nowMs = 10; nowMs < 1000; nowMs += 10) window.arrived(BLOCK_LENGTH_BYTES, nowMs);
+    assert.equal(window.timeoutMs, 3000);
+    const slow = new RequestWindow(1000, 0);
+    slow.arrived(BLOCK_LENGTH_BYTES, 8000);
+    // RFC 6298: the mean, and four times a deviation of half of it.
+    assert.equal(slow.timeoutMs, 24_000);
+    slow.arrived(BLOCK_LENGTH_BYTES, 8000);
+    assert.equal(slow.timeoutMs, 8000 - 1000 + 4 * (4000 + 1000));
+    slow.arrived(BLOCK_LENGTH_BYTES, 1_000_000);
+    assert.equal(slow.timeoutMs, 60_000);
+  });
+
+  it("keeps the shortest round trip, and begins anew with who is unchoked", () => {
+    const window = new RequestWindow(1000, 0);
+    for (const [askedMs, arrivedMs] of [
+      [0, 100],
+      [200, 250],
+      [300, 500],
+    ] as const) {
+      window.asked(1, askedMs);
+      window.arrived(BLOCK_LENGTH_BYTES, arrivedMs);
+    }
+    assert.equal(window.roundTripMs, 50);
+    for (const nowMs of [500, 1000, 1500]) window.adjust(nowMs, 0);
+    window.arrived(BLOCK_LENGTH_BYTES, 1500);
+    for (const nowMs of [2000, 2500, 3000]) window.adjust(nowMs, 0);
+    const steady = window.sizeBlocks;
+    window.unchoked(4000);
+    window.arrived(BLOCK_LENGTH_BYTES, 4000);
+    assert.equal(window.sizeBlocks, steady + 2, "slow start again");
   });
 });

@@ -150,4 +150,83 @@ describe("a limit", () => {
     run(10);
     isNear(greedy.spentBytes, 10_000_000);
   });
+
+  it("gives in a turn what comes in a tenth of a second: a block at least, 64 KiB at most", () => {
+    const waiter: TokenWaiter = { resume: () => undefined };
+    for (const [rate, allowed] of [
+      [1000, BLOCK],
+      [400_000, 40_000],
+      [10_000_000, 64 * 1024],
+    ] as const) {
+      const { root, torrent, pass } = clock();
+      root.limitTo(rate);
+      pass(60_000);
+      assert.equal(root.allowance(waiter), allowed);
+      assert.equal(torrent().allowance(waiter), allowed);
+      const slow = torrent();
+      slow.limitTo(rate / 2);
+      pass(60_000);
+      assert.ok(slow.allowance(waiter) <= allowed);
+    }
+  });
+
+  it("forgets what was saved up or owed when it changes", () => {
+    const { root, pass } = clock();
+    const waiter: TokenWaiter = { resume: () => undefined };
+    root.limitTo(1_000_000);
+    pass(1000);
+    assert.ok(root.allowance(waiter) > 0);
+    root.limitTo(2_000_000);
+    assert.equal(root.allowance(waiter), 0);
+    root.spend(1_000_000_000);
+    root.limitTo(1_000_000);
+    pass(1);
+    root.forget(waiter);
+    assert.ok(root.allowance(waiter) > 0);
+  });
+
+  it("that is not there spends nothing, and gives nothing back that would be saved up", () => {
+    const { root, torrent, pass } = clock();
+    const bucket = torrent();
+    const waiter: TokenWaiter = { resume: () => undefined };
+    bucket.spend(1_000_000_000);
+    bucket.giveBack(5);
+    root.limitTo(1_000_000);
+    bucket.limitTo(1_000_000);
+    pass(1);
+    assert.ok(bucket.allowance(waiter) > 0);
+    assert.equal(bucket.bytesPerSecond, 1_000_000);
+  });
+
+  it("gives back no more than may be saved up", () => {
+    const { root, torrent } = clock();
+    root.limitTo(1_000_000);
+    const bucket = torrent();
+    bucket.giveBack(1_000_000_000);
+    const greedy = new Greedy(bucket);
+    isNear(greedy.spentBytes, 250_000, 0.1);
+  });
+
+  it("gives those who wait their turn before others who come later", () => {
+    const { root, torrent, pass } = clock();
+    root.limitTo(1_000_000);
+    const [first, second] = [torrent(), torrent()];
+    const turns: string[] = [];
+    const waiterOf = (bucket: TokenBucket, name: string): TokenWaiter => ({
+      resume: () => {
+        turns.push(name);
+        bucket.spend(1_000_000_000);
+      },
+    });
+    const early = waiterOf(first, "early");
+    assert.equal(first.allowance(early), 0);
+    pass(100);
+    // There are tokens now, but somebody waits for them.
+    const late = waiterOf(second, "late");
+    assert.equal(second.allowance(late), 0);
+    root.tick();
+    assert.deepEqual(turns, ["early"]);
+    root.limitTo(undefined);
+    assert.deepEqual(turns, ["early", "late"]);
+  });
 });

@@ -400,3 +400,33 @@ test("urgent requests stay before the others when hundreds have been served", ()
   queue.pump();
   assert.deepEqual(take(), ["2:0 x1", "4:0 x1", "1:0 x1", "3:0 x1"]);
 });
+
+test("urgent requests go before the others also after those for an unreadable piece have left", () => {
+  const failure = new MiniTorrentError("DISK_FAILED", "It broke.");
+  const { queue, push, take } = openQueue({
+    storage: {
+      read: ({ pieceIndex, offsetBytes, lengthBytes }, done) => {
+        done(pieceIndex === 2 ? failure : framesOf(pieceIndex, offsetBytes, lengthBytes, () => undefined));
+      },
+    },
+    mayServe: (pieceIndex) => pieceIndex !== 1,
+    onReadFailed: () => undefined,
+  });
+  for (let i = 0; i < 3; i++) push(2, i, true);
+  push(1, 0);
+  push(3, 0);
+  queue.pump();
+  assert.deepEqual([take(), queue.length], [[], 2]);
+  push(4, 0, true);
+  assert.equal(queue.nextPiece, 4);
+});
+
+test("emptied while urgent requests waited, the next urgent one goes first", () => {
+  const { queue, push } = openQueue();
+  for (let i = 0; i < 3; i++) push(2, i, true);
+  queue.clear();
+  push(1, 0);
+  push(3, 0);
+  push(4, 0, true);
+  assert.equal(queue.nextPiece, 4);
+});

@@ -9,10 +9,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
+import { PATIENCE_MS, within } from "./within.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-/** Longest that anything which a test waits for may take on a slow machine. */
-const PATIENCE_MS = 30_000;
 
 const lineSchema = z.union([
   z.object({ event: z.string() }).loose(),
@@ -260,22 +259,4 @@ function fetchInsecure(url: string): Promise<string> {
 
 function isEvent(line: z.infer<typeof lineSchema>): line is EventLine {
   return "event" in line;
-}
-
-/** Waits no longer than a test may; then says for what. */
-export async function within<T>(
-  promise: Promise<T>,
-  awaited: () => string,
-  patienceMs = PATIENCE_MS,
-): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(new Error(`Waited ${patienceMs} ms in vain for ${awaited()}`)),
-    patienceMs,
-  );
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

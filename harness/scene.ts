@@ -14,12 +14,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { ClientProcess, freePorts, type ProcessOptions, TrackerProcess } from "./processes.ts";
+import { until } from "./within.ts";
 
 const MIB = 1024 * 1024;
-const POLL_MS = 20;
+/** Longest that a download takes to the place at which a test looks at it. */
+const DOWNLOAD_PATIENCE_MS = 60_000;
 const PASSWORD = "correct-horse";
 
 const downloadSchema = z.object({
@@ -76,6 +77,20 @@ export class Scene implements AsyncDisposable {
 
   path(...parts: string[]): string {
     return join(this.folder, ...parts);
+  }
+
+  /** Every tracker is connected to every other one, and all hold the same. */
+  async trackersAgree(): Promise<void> {
+    let said = "";
+    await until(
+      async () => {
+        const healths = await Promise.all(this.trackers.map((tracker) => tracker.health()));
+        said = JSON.stringify(healths);
+        const isConnected = healths.every(({ links }) => links.every(({ state }) => state === "connected"));
+        return isConnected && new Set(healths.map(({ digest }) => digest)).size === 1;
+      },
+      () => `trackers that agree: ${said}`,
+    );
   }
 
   async startTracker(number: number, options: ProcessOptions = {}): Promise<TrackerProcess> {
@@ -201,10 +216,16 @@ export async function downloadUntil(
   client: ClientProcess,
   holds: (download: Download) => boolean,
 ): Promise<Download> {
-  for (;;) {
-    const download = await downloadOf(client);
-    if (holds(download)) return download;
-    if (download.state === "failed") throw new Error(`The download failed: ${download.reason}`);
-    await sleep(POLL_MS);
-  }
+  let download = await downloadOf(client);
+  await until(
+    async () => {
+      download = await downloadOf(client);
+      if (holds(download)) return true;
+      if (download.state === "failed") throw new Error(`The download failed: ${download.reason}`);
+      return false;
+    },
+    () => `the download to get so far that ${holds}; it is ${JSON.stringify(download)}`,
+    DOWNLOAD_PATIENCE_MS,
+  );
+  return download;
 }

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { within } from "./processes.ts";
 import type { Scene } from "./scene.ts";
+import { within } from "./within.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 

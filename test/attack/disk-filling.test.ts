@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { ApiClient, Refusal } from "../../harness/api-client.ts";
 import { freePorts } from "../../harness/processes.ts";
+import { until } from "../../harness/within.ts";
 import { groupCertificateSchema } from "../../src/api/schemas.ts";
 import { createDeviceIdentity } from "../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
@@ -23,7 +23,6 @@ const PIECES = 9_000;
 const MOST_FILE_BYTES = 256 * 1024;
 /** SQLite's log, which is moved to its place at 16 MiB, beside what rows take. */
 const LOG_BYTES = 20 * MIB;
-const POLL_MS = 50;
 
 test("twenty new accounts of one network take no more than its part of the disk, at both trackers, and others go on", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "disk-filling-"));
@@ -39,7 +38,7 @@ test("twenty new accounts of one network take no more than its part of the disk,
     rmSync(folder, { recursive: true });
   });
   const areConnected = () => running.every((tracker) => tracker.status().links[0]?.state === "connected");
-  while (!areConnected()) await sleep(POLL_MS);
+  await until(areConnected, "the two trackers to be connected");
   const connect = async (localAddress: string, index: number) => {
     const address = trackers[index % 2];
     assert.ok(address);
@@ -83,7 +82,7 @@ test("twenty new accounts of one network take no more than its part of the disk,
   await write(member, "files.stopShare", { groupId: "work", fileName: "a.bin" });
   await member.close();
   const digests = () => running.map((tracker) => tracker.status().digest);
-  while (new Set(digests()).size > 1) await sleep(POLL_MS);
+  await until(() => new Set(digests()).size === 1, "the two trackers to hold the same");
   for (const number of [1, 2]) {
     const path = join(folder, String(number), "registry.sqlite");
     const bytes = statSync(path).size + statSync(`${path}-wal`).size;

@@ -3,21 +3,21 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
+import { until } from "../../harness/within.ts";
 import { createDeviceIdentity } from "../../src/identity/certificates.ts";
 import { lyingTracker } from "./lying-tracker.ts";
 
-const POLL_MS = 50;
-
 /** What logging in comes to, once the trackers have been tried. */
 async function loginOutcome(client: ClientProcess): Promise<string | undefined> {
-  for (;;) {
+  let outcome: string | undefined;
+  await until(async () => {
     const { ok, code } = await client.run("login alice correct-horse");
-    if (ok || code !== "TRACKERS_UNREACHABLE") return ok ? "OK" : code;
-    await sleep(POLL_MS);
-  }
+    outcome = ok ? "OK" : code;
+    return outcome !== "TRACKERS_UNREACHABLE";
+  }, "a tracker that answers the login");
+  return outcome;
 }
 
 test("an outsider in the place of a tracker that was never dialled gets no password and no word; the true one does", async () => {
@@ -39,8 +39,8 @@ test("an outsider in the place of a tracker that was never dialled gets no passw
     await impostor.close();
   }
   const first = await scene.startTracker(1);
-  const second = await scene.startTracker(2);
-  while ((await first.digest()) !== (await second.digest())) await sleep(POLL_MS);
+  await scene.startTracker(2);
+  await scene.trackersAgree();
   await first.kill();
   assert.equal(await loginOutcome(scene.client("alice")), "OK");
 });
@@ -63,9 +63,9 @@ test("a tracker that comes up for the first time after a client connected is vou
   }
   await scene.startTracker(1);
   const alice = await scene.user("alice");
-  while (vouchedCount(scene, "alice") < 1) await sleep(POLL_MS);
+  await until(() => vouchedCount(scene, "alice") >= 1, "the first tracker to vouch for itself");
   await scene.startTracker(2);
-  while (vouchedCount(scene, "alice") < 2) await sleep(POLL_MS);
+  await until(() => vouchedCount(scene, "alice") >= 2, "the first tracker to vouch for the second");
   await scene.trackers[0]?.kill();
   await alice.event((event) => event.event === "tracker-connected" && event.isFailover === true);
   await alice.must("list_groups");

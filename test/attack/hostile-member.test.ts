@@ -8,6 +8,7 @@ import { connect, type TLSSocket } from "node:tls";
 import { ApiClient } from "../../harness/api-client.ts";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
+import { until, within } from "../../harness/within.ts";
 import { type Address, parseAddress } from "../../src/api/addresses.ts";
 import { groupCertificateSchema } from "../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
@@ -24,6 +25,8 @@ const BLOCK = 16 * 1024;
 const PIECE = 256 * 1024;
 const UNCHOKE = Buffer.from("0000000101", "hex");
 const MAX_GROWTH_BYTES = 100 * MIB;
+/** Far longer than alice takes for any of it on a slow machine. */
+const SOON_MS = 20_000;
 
 let scene: Scene;
 let alice: ClientProcess;
@@ -68,17 +71,32 @@ async function join(): Promise<{ socket: TLSSocket; heard: () => Buffer; closed:
   socket.on("error", () => undefined);
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
-  await once(socket, "secureConnect");
+  await within(once(socket, "secureConnect"), "TLS with alice's client", SOON_MS);
   const peerId = new Uint8Array(20).fill(77);
   socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
   const heard = () => Buffer.concat(chunks);
-  while (heard().length < HANDSHAKE_BYTES + 5) await once(socket, "data");
+  while (heard().length < HANDSHAKE_BYTES + 5) {
+    const more = Promise.race([once(socket, "data"), closed.then(() => assert.fail("no handshake came"))]);
+    await within(more, () => `alice's handshake; heard ${heard().toString("hex")}`, SOON_MS);
+  }
   return { socket, heard, closed };
 }
 
 /** Something more has come. */
 async function hears(socket: TLSSocket, closed: Promise<void>): Promise<void> {
-  await Promise.race([once(socket, "data"), closed.then(() => assert.fail("the connection was closed"))]);
+  const more = Promise.race([
+    once(socket, "data"),
+    closed.then(() => assert.fail("the connection was closed")),
+  ]);
+  await within(more, "alice to say something more", SOON_MS);
+}
+
+async function isClosed(closed: Promise<void>): Promise<void> {
+  await within(
+    closed,
+    () => `alice to close the connection; her log:\n${alice.stderr.slice(-2_000)}`,
+    SOON_MS,
+  );
 }
 
 function encoded(say: (encoder: MessageEncoder) => void): Uint8Array {
@@ -199,9 +217,9 @@ describe("a hostile member", () => {
       const { socket, closed } = await join();
       const said = alice.stderr.length;
       socket.write(bytes());
-      await closed;
+      await isClosed(closed);
       const reason = /broke the protocol|connection closed/;
-      while (!reason.test(alice.stderr.slice(said))) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => reason.test(alice.stderr.slice(said)), "the reason in alice's log", SOON_MS);
       assert.doesNotMatch(alice.stderr.slice(said), /INTERNAL|a listener failed/);
     });
   }
@@ -222,7 +240,7 @@ describe("a hostile member", () => {
         clearInterval(ask);
       }
       socket.destroy();
-      await closed;
+      await isClosed(closed);
     });
   }
 
@@ -238,14 +256,12 @@ describe("a hostile member", () => {
       const requests = encoded((say) => {
         for (let at = 0; at < 100_000; at++) say.request(at % PIECES, (at % 16) * BLOCK, BLOCK);
       });
-      await new Promise<void>((resolve) => {
-        socket.write(requests, () => resolve());
-        void closed.then(resolve);
-      });
+      const written = new Promise<void>((resolve) => socket.write(requests, () => resolve()));
+      await within(Promise.race([written, closed]), "alice to take 100,000 requests, or to close", SOON_MS);
       await alice.must("whoami");
       // Thousands of requests beyond the agreed number end a connection: rejecting them takes the time of others.
       if (!reads) socket.destroy();
-      await closed;
+      await isClosed(closed);
     }
     const grown = rss() - before;
     assert.ok(grown < MAX_GROWTH_BYTES, `it grew by ${grown} bytes`);
@@ -268,7 +284,7 @@ describe("a hostile member", () => {
     for (const pieceIndex of [3, 3, 4, 2 ** 31, PIECES]) {
       const { socket, closed } = await join();
       socket.write(bye(pieceIndex));
-      await closed;
+      await isClosed(closed);
     }
     const told = await alice.event(({ event }) => event === "data-refused");
     assert.partialDeepStrictEqual(told, { userId: "mallory", pieceIndex: 3 });

@@ -5,9 +5,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import bencode from "bencode";
 import { pino } from "pino";
+import { until } from "../../harness/within.ts";
 import { isErrorCode, MiniTorrentError } from "../../src/api/errors.ts";
 import { peerAddressSchema } from "../../src/api/schemas.ts";
 import { Client } from "../../src/client/client.ts";
@@ -21,7 +21,6 @@ import {
 import { namesKeyOf } from "../../src/identity/member-names.ts";
 import { type LyingTracker, lyingTracker } from "./lying-tracker.ts";
 
-const POLL_MS = 20;
 const ACCOUNT = { userId: "alice", accountId: "000000000000-000000-00" };
 
 let folder: string;
@@ -81,15 +80,20 @@ function outside(): string[] {
 
 /** Asks until the answer, or the error, is what is waited for; meanwhile no tracker may be reached, and nothing else. */
 async function outcomeUntil(isMeant: (outcome: unknown) => boolean): Promise<unknown> {
-  for (;;) {
-    const outcome = await client.listGroups().catch((error: unknown) => error);
-    if (isMeant(outcome)) return outcome;
-    assert.ok(
-      outcome instanceof MiniTorrentError && outcome.code === "TRACKERS_UNREACHABLE",
-      String(outcome),
-    );
-    await sleep(POLL_MS);
-  }
+  let outcome: unknown;
+  await until(
+    async () => {
+      outcome = await client.listGroups().catch((error: unknown) => error);
+      if (isMeant(outcome)) return true;
+      assert.ok(
+        outcome instanceof MiniTorrentError && outcome.code === "TRACKERS_UNREACHABLE",
+        String(outcome),
+      );
+      return false;
+    },
+    () => `an answer for which ${isMeant}; the last one is ${String(outcome)}`,
+  );
+  return outcome;
 }
 
 function infoOf(name: string, authorityPem = authority.certificatePem): { info: string } {

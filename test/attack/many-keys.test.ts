@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type TLSSocket } from "node:tls";
 import { ApiClient } from "../../harness/api-client.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
+import { until, within } from "../../harness/within.ts";
 import { parseAddress } from "../../src/api/addresses.ts";
 import { groupCertificateSchema } from "../../src/api/schemas.ts";
 import { createCertificateRequest } from "../../src/identity/certificate-requests.ts";
@@ -20,7 +20,6 @@ const PLACES = 4;
 const PIECES = 8;
 const REQUESTS_AT_ONCE = 16;
 const BLOCK = 16 * 1024;
-const POLL_MS = 20;
 /** What Alice sends a second: with 40 connections served alike, 8 MiB would take Bob 41 s, with four 5 s. */
 const UPLINK = "8MB/s";
 const IN_TIME_MS = 20_000;
@@ -33,7 +32,7 @@ async function join(
 ): Promise<TLSSocket> {
   const socket = connect({ ...options, servername: infoHash, rejectUnauthorized: false });
   socket.on("error", () => undefined);
-  await once(socket, "secureConnect");
+  await within(once(socket, "secureConnect"), "TLS with a member's client");
   const peerId = new Uint8Array(20).fill(number);
   socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
   let heardBytes = 0;
@@ -41,7 +40,8 @@ async function join(
     heardBytes += chunk.length;
   });
   while (heardBytes <= HANDSHAKE_BYTES && !socket.closed) {
-    await Promise.race([once(socket, "data"), once(socket, "close")]).catch(() => undefined);
+    const moved = Promise.race([once(socket, "data"), once(socket, "close")]).catch(() => undefined);
+    await within(moved, `an answer to handshake ${number}, or its end`);
   }
   return socket;
 }
@@ -70,7 +70,10 @@ test("a member with many keys gets a few places, and another member's download f
   }
   // Whoever is refused is told why before the connection is closed.
   const standing = () => sockets.filter((socket) => !socket.closed);
-  while (standing().length > PLACES) await sleep(POLL_MS);
+  await until(
+    () => standing().length <= PLACES,
+    () => `connections beyond ${PLACES} to be closed; there are ${standing().length}`,
+  );
   assert.equal(standing().length, PLACES);
   for (const socket of standing()) {
     const encoder = new MessageEncoder();

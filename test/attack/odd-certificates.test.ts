@@ -11,6 +11,7 @@ import { makeOddCertificates, type OddCertificate } from "../../harness/odd-cert
 import type { ClientProcess, TrackerProcess } from "../../harness/processes.ts";
 import { withoutOpenssl } from "../../harness/requirements.ts";
 import { Scene } from "../../harness/scene.ts";
+import { within } from "../../harness/within.ts";
 import { type Address, parseAddress } from "../../src/api/addresses.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
 import { encodeHandshake } from "../../src/wire/handshake.ts";
@@ -66,7 +67,8 @@ async function visit(target: Address, options: ConnectionOptions, said: string |
   socket.resume();
   // Whoever keeps it waits for more; it has said all that it says.
   socket.setTimeout(500, () => socket.destroy());
-  if (!socket.closed) await once(socket, "close").catch(() => undefined);
+  const closed = once(socket, "close").catch(() => undefined);
+  if (!socket.closed) await within(closed, "the end of a visit of half a second");
 }
 
 /** The tracker counted no fault, and it and the client serve a member who comes now. */

@@ -8,6 +8,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { ApiClient } from "../../harness/api-client.ts";
 import type { TrackerProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
+import { within } from "../../harness/within.ts";
 import { type Address, parseAddress } from "../../src/api/addresses.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
 
@@ -40,7 +41,7 @@ async function dial(): Promise<TLSSocket> {
   const socket = connectTls({ ...address, key, cert, rejectUnauthorized: false });
   socket.on("error", () => undefined);
   socket.setMaxListeners(0);
-  await once(socket, "secureConnect");
+  await within(once(socket, "secureConnect"), "TLS with the tracker");
   return socket;
 }
 
@@ -172,7 +173,7 @@ async function flood(socket: TLSSocket, unit: Buffer): Promise<void> {
 async function upgraded(headers = ""): Promise<TLSSocket> {
   const socket = await dial();
   socket.write(upgradeTo("/api", headers));
-  const [answer]: unknown[] = await once(socket, "data");
+  const [answer]: unknown[] = await within(once(socket, "data"), "an answer to the upgrade");
   assert.match(String(answer), /^HTTP\/1.1 101/);
   assert.doesNotMatch(String(answer), /permessage-deflate/);
   return socket;

@@ -11,6 +11,7 @@ import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { ApiClient } from "../../harness/api-client.ts";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
+import { within } from "../../harness/within.ts";
 import { type Address, parseAddress } from "../../src/api/addresses.ts";
 import {
   createDeviceIdentity,
@@ -236,19 +237,20 @@ describe("who takes a place and does not go on", { concurrency: true }, () => {
       const timer = setInterval(() => socket.write(bytes[at++ % bytes.length] ?? "x"), 100);
       socket.on("error", () => undefined);
       socket.resume();
-      if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve));
+      if (!socket.closed)
+        await within(new Promise((resolve) => socket.once("close", resolve)), "a slow stranger to be closed");
       clearInterval(timer);
       assert.ok(address.port > 0);
       return performance.now() - startedMs;
     };
     const plain = (address: Address) => async () => {
       const socket = connectTcp(address.port, address.host);
-      await once(socket, "connect");
+      await within(once(socket, "connect"), "a connection");
       return socket;
     };
     const secure = (address: Address) => async () => {
       const socket = connectTls({ ...address, rejectUnauthorized: false, ...mallory });
-      await once(socket, "secureConnect");
+      await within(once(socket, "secureConnect"), "TLS with the tracker");
       return socket;
     };
     const hellos = HELLO_BEGINS.toString("latin1") + "\0".repeat(500);

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { within } from "../../harness/within.ts";
 import type { Address } from "../../src/api/addresses.ts";
 
 /** An ECDSA signature in DER has 70 to 72 bytes, mostly: the record that it stands in differs as much. */
@@ -42,7 +43,8 @@ export async function probe(
   tls.on("error", (error) => {
     end = "code" in error ? String(error.code) : error.message;
   });
-  if (!tls.closed) await once(tls, "close").catch(() => undefined);
+  const closed = once(tls, "close").catch(() => undefined);
+  if (!tls.closed) await within(closed, () => `the end of a TLS connection that said ${hello.length} bytes`);
   tcp.destroy();
   return { records: recordsOf(Buffer.concat(wire)), end, said: Buffer.concat(said), certificate };
 }
@@ -53,7 +55,8 @@ export async function probePlain({ host, port }: Address, bytes: Uint8Array): Pr
   const said: Buffer[] = [];
   tcp.on("data", (chunk: Buffer) => said.push(chunk));
   tcp.on("error", () => undefined);
-  if (!tcp.closed) await new Promise((resolve) => tcp.once("close", resolve));
+  const closed = new Promise((resolve) => tcp.once("close", resolve));
+  if (!tcp.closed) await within(closed, () => `the end of a connection that said ${bytes.length} bytes`);
   return Buffer.concat(said);
 }
 

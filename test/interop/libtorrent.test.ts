@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientProcess, within } from "../../harness/processes.ts";
+import type { ClientProcess } from "../../harness/processes.ts";
 import { PYTHON, withoutLibtorrent } from "../../harness/requirements.ts";
 import { downloadOf, Scene, sha1Of } from "../../harness/scene.ts";
+import { within } from "../../harness/within.ts";
 import { parseAddress } from "../../src/api/addresses.ts";
 
 const MIB = 1024 * 1024;

@@ -6,11 +6,10 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Health, TrackerProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
+import { until } from "../../harness/within.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
-const POLL_MS = 50;
-const PATIENCE_MS = 20_000;
 const PASSWORD = "correct-horse";
 const SKEWED_CLOCK = join(import.meta.dirname, "../torture/skewed-clock.ts");
 
@@ -21,14 +20,6 @@ function withClockOf(scene: Scene, name: string) {
   setAhead(0);
   const env = { ...process.env, NODE_OPTIONS: `--import=${SKEWED_CLOCK}`, TORTURE_SKEW_FILE: path };
   return { env, setAhead };
-}
-
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < deadlineMs, what);
-    await sleep(POLL_MS);
-  }
 }
 
 async function cannotWrite(tracker: TrackerProcess): Promise<Health["cannotWrite"]> {
@@ -50,18 +41,21 @@ test("a tracker whose clock is a day ahead for some seconds sends its clients aw
   assert.ok(two);
   const alice = await scene.user("alice");
   clock.setAhead(DAY_MS);
-  await until(async () => (await cannotWrite(one))?.reason === "clock", "it says that its clock is wrong");
+  await until(
+    async () => (await cannotWrite(one))?.reason === "clock",
+    "the tracker to say that its clock is wrong",
+  );
   assert.match((await cannotWrite(one))?.sentence ?? "", /set 1 d ahead/);
   await alice.must("create_group while-ahead");
   const status = (await alice.must("whoami")) as { tracker: string };
   assert.equal(status.tracker, two.address);
   assert.equal(await cannotWrite(two), null);
   clock.setAhead(0);
-  await until(async () => (await cannotWrite(one)) === null, "it goes on by itself");
-  await until(() => areLinked(one, two), "both have the same");
+  await until(async () => (await cannotWrite(one)) === null, "the tracker to go on by itself");
+  await until(() => areLinked(one, two), "both trackers to have the same");
   await one.quit();
   const again = await scene.startTracker(1);
-  await until(() => areLinked(again, two), "they are linked after a restart");
+  await until(() => areLinked(again, two), "a link after a restart");
   await two.kill();
   await alice.must("create_group afterwards");
 });
@@ -81,10 +75,10 @@ test("what a tracker wrote alone with its clock a day ahead stands when its cloc
   const right = await scene.startTracker(1);
   assert.equal((await cannotWrite(right))?.reason, "clock", "alone it cannot tell which time is right");
   const other = await scene.startTracker(2);
-  await until(() => areLinked(right, other), "the other tracker takes what was stamped in the future");
-  await until(async () => (await cannotWrite(right)) === null, "two clocks that agree are believed");
-  await until(async () => (await alice.run("leave_group ended")).ok, "alice is at a tracker again");
-  await until(() => areLinked(right, other), "an end that was written later counts at both");
+  await until(() => areLinked(right, other), "the other tracker to take what was stamped in the future");
+  await until(async () => (await cannotWrite(right)) === null, "two clocks that agree to be believed");
+  await until(async () => (await alice.run("leave_group ended")).ok, "alice to be at a tracker again");
+  await until(() => areLinked(right, other), "an end that was written later to count at both");
   assert.match(JSON.stringify(await alice.must("list_groups")), /early/);
   assert.doesNotMatch(JSON.stringify(await alice.must("list_groups")), /ended/);
 });
@@ -100,8 +94,8 @@ test("a tracker that is alone with stamps from the future goes on when it is tol
   const right = await scene.startTracker(1);
   assert.equal((await cannotWrite(right))?.reason, "clock");
   right.child.stdin?.write("accept_clock\n");
-  await until(async () => (await cannotWrite(right)) === null, "it writes again");
-  await until(async () => (await alice.run("create_group g")).ok, "alice is at the tracker again");
+  await until(async () => (await cannotWrite(right)) === null, "the tracker to write again");
+  await until(async () => (await alice.run("create_group g")).ok, "alice to be at the tracker again");
   await right.quit();
   const again = await scene.startTracker(1);
   assert.equal(await cannotWrite(again), null, "for good");
@@ -135,7 +129,7 @@ test("a client whose clock is hours off is told so at login, and asks for no cer
     clock.setAhead(0);
     await until(
       async () => (await bob.run(`upload_file ${path} g${index}`)).ok,
-      "it shares when the clock is right",
+      "bob to share when the clock is right",
     );
     assert.equal(await issued(), before + 1);
   }
@@ -163,7 +157,7 @@ test("why says that this machine's clock is wrong, and its certificates are not 
   await until(async () => {
     reason = ((await bob.must("why g set.tar")) as { reason: string }).reason;
     return reason.includes("clock");
-  }, "why names the clock");
+  }, "why to name the clock");
   assert.match(reason, /clock is 3 h ahead of the tracker's; set it/);
   await sleep(3_000); // three times what a certificate that seems to have run out would be renewed after
   assert.equal(await count(), before);

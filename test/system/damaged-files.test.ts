@@ -15,8 +15,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientProcess, TrackerProcess, within } from "../../harness/processes.ts";
+import { type ClientProcess, TrackerProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
+import { within } from "../../harness/within.ts";
 import { alikeOf } from "../../src/tracker/look-alikes.ts";
 import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
 import { totalsOf } from "../../src/tracker/totals.ts";
@@ -55,19 +56,13 @@ async function onceOk(client: ClientProcess, command: string): Promise<void> {
   }
 }
 
-async function levelled(scene: Scene): Promise<void> {
-  const digests = () => Promise.all(scene.trackers.map((tracker) => tracker.digest()));
-  for (let [one, other] = await digests(); one !== other; [one, other] = await digests())
-    await sleep(POLL_MS);
-}
-
 test("a damaged registry is refused with the remedy where no other tracker serves, and otherwise comes from there", async () => {
   await using scene = await Scene.open(2);
   const [first, second] = scene.trackers;
   assert.ok(first && second);
   const alice = await scene.user("alice");
   await alice.must("create_group g");
-  await levelled(scene);
+  await scene.trackersAgree();
   // What the first alone has.
   await second.quit();
   await onceOk(alice, "create_group alone");
@@ -82,7 +77,7 @@ test("a damaged registry is refused with the remedy where no other tracker serve
 
   await scene.startTracker(2);
   const back = await scene.startTracker(1);
-  await levelled(scene);
+  await scene.trackersAgree();
   const kept = readdirSync(scene.path("tracker-1")).find((name) => /^registry\.sqlite\.damaged-/.test(name));
   assert.ok(kept);
   assert.deepEqual(readFileSync(scene.path("tracker-1", kept)), damaged);
@@ -99,7 +94,7 @@ test("a revocation that was deleted by hand, an empty registry, and one that is 
   const [alice, bob] = [await scene.user("alice"), await scene.user("bob")];
   await scene.group("g", alice, { bob });
   await alice.must("remove_member g bob");
-  await levelled(scene);
+  await scene.trackersAgree();
   const digest = await scene.trackers[1]?.digest();
   const path = scene.path("tracker-1", "registry.sqlite");
   const damages = {

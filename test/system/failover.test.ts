@@ -1,9 +1,9 @@
 // Real processes: trackers that die and come back.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { downloadOf, downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { until } from "../../harness/within.ts";
 
 const MIB = 1024 * 1024;
 const FAILOVER_MS = 2_000;
@@ -38,8 +38,7 @@ test("a tracker that returns catches up, and then suffices alone", async () => {
   const alice = await scene.user("alice");
   await alice.must("create_group g");
   const returned = await scene.startTracker(2);
-  const digests = async () => Promise.all(scene.trackers.map((tracker) => tracker.digest()));
-  for (let [one, other] = await digests(); one !== other; [one, other] = await digests()) await sleep(50);
+  await scene.trackersAgree();
   await scene.trackers[0]?.kill("SIGKILL");
   assert.ok(returned.pid > 0);
   const groups = JSON.stringify(await alice.must("list_groups"));
@@ -84,7 +83,10 @@ test("content that lost its name to other content, shared while trackers were ap
   await one?.kill();
   await scene.startTracker(2);
   for (const client of [bob, carol]) {
-    while ((await client.run("list_groups")).code === "TRACKERS_UNREACHABLE") await sleep(50);
+    await until(
+      async () => (await client.run("list_groups")).ok,
+      "a client to find the tracker that is back",
+    );
   }
   const late = scene.file("bob", "set.tar", 4 * MIB);
   await bob.must(`upload_file ${late.path} g`);

@@ -1,38 +1,11 @@
 // docs/operations.md, walked through with real processes: what it tells an operator to do works, and clients go on
 // meanwhile.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientProcess, freePorts, within } from "../../harness/processes.ts";
+import { type ClientProcess, freePorts } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
-
-const POLL_MS = 50;
-
-async function until(holds: () => boolean | Promise<boolean>, awaited: () => string): Promise<void> {
-  let isOver = false;
-  const poll = async () => {
-    while (!isOver && !(await holds())) await sleep(POLL_MS);
-  };
-  await within(poll(), awaited).finally(() => {
-    isOver = true;
-  });
-}
-
-/** Every tracker is connected to every other one, and all hold the same. */
-async function agree(scene: Scene): Promise<void> {
-  let said = "";
-  await until(
-    async () => {
-      const healths = await Promise.all(scene.trackers.map((tracker) => tracker.health()));
-      said = JSON.stringify(healths);
-      const isConnected = healths.every(({ links }) => links.every(({ state }) => state === "connected"));
-      return isConnected && new Set(healths.map(({ digest }) => digest)).size === 1;
-    },
-    () => `trackers that agree: ${said}`,
-  );
-}
+import { until } from "../../harness/within.ts";
 
 async function freeAddress(): Promise<string> {
   const [port = 0] = await freePorts(1);
@@ -60,7 +33,7 @@ test("a third tracker is added to a running pair, and then suffices alone", asyn
     await restart(scene, number);
     await alice.must(`create_group during-${number}`);
   }
-  await agree(scene);
+  await scene.trackersAgree();
   for (const number of [1, 2]) await scene.trackers[number - 1]?.kill();
   const bob = await scene.user("bob");
   for (const groupId of ["before", "during-1", "during-2"]) assert.ok(await hasGroup(bob, groupId), groupId);
@@ -78,7 +51,7 @@ test("a dead tracker's disk is replaced, with its key kept: nobody else has to d
   for (const name of ["identity-key.pem", "identity-certificate.pem"])
     cpSync(`${lost}/${name}`, `${dataDir}/${name}`);
   await scene.startTracker(2);
-  await agree(scene);
+  await scene.trackersAgree();
   await scene.trackers[0]?.kill();
   assert.ok(await hasGroup(alice, "g"));
 });
@@ -96,12 +69,15 @@ test("a dead tracker's disk is replaced, with a new key: refused until its finge
   );
   // The log is written behind what the tracker says on stdout.
   const fingerprintSaid = () => /"fingerprint":"([0-9a-f]{64})"/.exec(replaced.stderr)?.[1];
-  while (fingerprintSaid() === undefined) await once(replaced.child.stderr ?? replaced.child, "data");
+  await until(
+    () => fingerprintSaid() !== undefined,
+    () => `the fingerprint in the log: ${replaced.stderr}`,
+  );
   const fingerprint = fingerprintSaid();
   const [one, two] = scene.trackerAddresses;
   writeFileSync(scene.trackerInfo, `${one}\n${two} sha256:${fingerprint}\n`);
   await restart(scene, 1);
-  await agree(scene);
+  await scene.trackersAgree();
   await alice.finish();
   await scene.trackers[0]?.kill();
   const again = await scene.userAgain("alice");
@@ -128,12 +104,12 @@ test("a backup is made while a tracker serves; brought back as an old copy it ha
   rmSync(scene.path("tracker-1"), { recursive: true });
   cpSync(backup, scene.path("tracker-1"), { recursive: true });
   await scene.startTracker(1);
-  await agree(scene);
+  await scene.trackersAgree();
   await scene.trackers[1]?.kill();
   for (const groupId of ["before", "meanwhile", "after"]) assert.ok(await hasGroup(alice, groupId), groupId);
   await alice.must("create_group later");
   await scene.startTracker(2);
-  await agree(scene);
+  await scene.trackersAgree();
   assert.notEqual((await scene.trackers[0]?.health())?.trackerId, trackerId, "it goes on under a new id");
 });
 
@@ -167,7 +143,7 @@ test("a tracker moves to another address", async () => {
   writeFileSync(scene.trackerInfo, `${scene.trackerAddresses.join("\n")}\n`);
   await scene.startTracker(2);
   await restart(scene, 1);
-  await agree(scene);
+  await scene.trackersAgree();
   // Her file names the old address: tracker 1 is all she has, and it was away for a moment.
   await until(
     async () => (await alice.run("list_groups")).ok,
@@ -193,7 +169,7 @@ test("an account and a group are removed at a tracker's console, and clients at 
   assert.match(JSON.stringify(ended), /has removed this account/);
   assert.equal((await bob.run("list_groups")).code, "NOT_LOGGED_IN");
   assert.doesNotMatch(JSON.stringify(await alice.must("list_members films")), /bob/);
-  await agree(scene);
+  await scene.trackersAgree();
   typed("remove_group films yes");
   await alice.event(({ event }) => event === "membership-ended");
   assert.equal(await hasGroup(alice, "films"), false);

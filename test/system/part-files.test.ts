@@ -15,15 +15,13 @@ import {
   writeSync,
 } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { atTheSameTime, downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
+import { until } from "../../harness/within.ts";
 
 const MIB = 1024 * 1024;
 const SOMEBODY_ELSE = 4321;
-const POLL_MS = 50;
-const PATIENCE_MS = 30_000;
 
 let scene: Scene;
 let alice: ClientProcess;
@@ -203,10 +201,10 @@ test("a shared file that vanishes is withdrawn although nobody asks for it, and 
   renameSync(path, `${path}-away`);
   const ended = await alice.event(({ event }) => event === "share-ended");
   assert.match(JSON.stringify(ended), /a\.bin.*there is no file of that name.*when it is back/);
-  await until(async () => (await seeders("a.bin")) === 0);
+  await until(async () => (await seeders("a.bin")) === 0, "the file that is away to have no seeder");
   assert.equal(await seeders("b.bin"), 1);
   renameSync(`${path}-away`, path);
-  await until(async () => (await seeders("a.bin")) === 1);
+  await until(async () => (await seeders("a.bin")) === 1, "the file that is back to have a seeder");
   await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
   await bob.must("wait g a.bin");
   assert.equal(await sha1Of(scene.path("bob", "a.bin")), sha1);
@@ -217,14 +215,6 @@ const filesSchema = z.array(z.object({ fileName: z.string(), seedersOnline: z.nu
 async function seeders(fileName: string): Promise<number | undefined> {
   const files = filesSchema.parse(await bob.must("list_files g"));
   return files.find((file) => file.fileName === fileName)?.seedersOnline;
-}
-
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    assert.ok(performance.now() < deadlineMs, String(holds));
-    await sleep(POLL_MS);
-  }
 }
 
 test("what could fail at the end fails at the start", async () => {

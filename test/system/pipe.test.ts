@@ -8,6 +8,7 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { Scene, sha1Of } from "../../harness/scene.ts";
 import { Script } from "../../harness/text-script.ts";
+import { within } from "../../harness/within.ts";
 
 const MIB = 1024 * 1024;
 const CLIENT = join(import.meta.dirname, "../../client");
@@ -67,7 +68,7 @@ test("a client whose input is a folder, or cannot be read, says so and exits 1",
     });
     assert.ok(client.stderr);
     const said = text(client.stderr);
-    const [exitCode] = await once(client, "exit");
+    const [exitCode] = await within(once(client, "exit"), "a client without an input to end");
     closeSync(stdin);
     assert.equal(exitCode, 1);
     assert.match(await said, /^error INVALID_ARGUMENT: The input cannot be read: /);

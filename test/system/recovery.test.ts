@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
@@ -53,8 +52,7 @@ test("a command that a frozen tracker takes up when it thaws does not undo what 
   const { path } = scene.file("alice", "a.bin", MIB);
   await alice.must(`upload_file ${path} g`);
   frozen?.child.kill("SIGCONT");
-  const digests = async () => Promise.all(scene.trackers.map((one) => one.digest()));
-  for (let [one, other] = await digests(); one !== other; [one, other] = await digests()) await sleep(50);
+  await scene.trackersAgree();
   const files = await alice.must("list_files g");
   assert.match(JSON.stringify(files), /"fileName":"a.bin"/, "the group is the one that it was shared in");
   const groups = (await alice.must("list_groups")) as unknown[];
@@ -73,8 +71,7 @@ test("a command that a frozen tracker takes up when it thaws is not done after w
   await alice.must("stop_share g a.bin");
   await alice.must(`upload_file ${path} g`);
   frozen?.child.kill("SIGCONT");
-  const digests = async () => Promise.all(scene.trackers.map((one) => one.digest()));
-  for (let [one, other] = await digests(); one !== other; [one, other] = await digests()) await sleep(50);
+  await scene.trackersAgree();
   const files = await alice.must("list_files g");
   assert.match(JSON.stringify(files), /"fileName":"a.bin"/);
 });

@@ -9,6 +9,7 @@ import { withoutMounts } from "../../harness/requirements.ts";
 import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 import { SmallDisk } from "../../harness/small-disk.ts";
 import { Script } from "../../harness/text-script.ts";
+import { until } from "../../harness/within.ts";
 
 const MIB = 1024 * 1024;
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -67,7 +68,7 @@ async function scriptOf(name: string, ...more: string[]): Promise<Script> {
         .some((peer) => peer.userId === name && peer.uploadedBytes > 0)
     );
   };
-  while (!(await isServed()));
+  await until(isServed, `${name} to get something of the file`);
   return script;
 }
 

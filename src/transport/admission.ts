@@ -10,7 +10,10 @@ import type { GroupCredentials } from "./group-credentials.ts";
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** @throws MiniTorrentError PEER_REFUSED for a certificate that is missing, revoked, run out, or of another form */
-export function admitMember(socket: TLSSocket, credentials: GroupCredentials): MemberIdentity {
+export function admitMember(
+  socket: Pick<TLSSocket, "authorized" | "getPeerX509Certificate">,
+  credentials: GroupCredentials,
+): MemberIdentity {
   const certificate = socket.getPeerX509Certificate();
   if (!socket.authorized || certificate === undefined) {
     throw new MiniTorrentError("PEER_REFUSED", "The peer has no certificate of the group.");

@@ -34,7 +34,7 @@ export interface DialOptions extends Address {
 }
 
 /** Of several addresses node:net tries one after the other (RFC 8305, without its overlap), as it does those of a name. */
-function placeOf(hosts: readonly string[]): Partial<TcpNetConnectOpts> {
+export function placeOf(hosts: readonly string[]): Partial<TcpNetConnectOpts> {
   const [host = ""] = hosts;
   if (hosts.length === 1) return { host };
   return {

@@ -1,6 +1,6 @@
 // A connection to a member over TLS that carries the wire protocol (BEP 3, 6, 10): bytes in through the decoder to a
 // listener, messages and blocks out in the order in which they were said. Decides nothing of the swarm.
-import type { TLSSocket } from "node:tls";
+import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { type Address, canonicalHost, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
@@ -35,8 +35,14 @@ const KEEP_ALIVE = { idleMs: 10_000, intervalMs: 2_000, count: 5 };
 /** setTimeout takes no more than that. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** What is needed of the peer's TLS socket. */
+export interface PeerStream extends Duplex {
+  readonly localAddress?: string | undefined;
+  setKeepAlive(isOn: boolean, idleMs: number, intervalMs: number, count: number): unknown;
+}
+
 export interface PeerSocketParts {
-  readonly socket: TLSSocket;
+  readonly socket: PeerStream;
   /** Where the socket's bytes go; they are read no further until `start`. */
   readonly intake: Intake;
   readonly member: MemberIdentity;
@@ -64,7 +70,7 @@ export class PeerSocket implements PeerLink {
   /** The address of this machine that the connection uses. */
   readonly localHost: string;
 
-  readonly #socket: TLSSocket;
+  readonly #socket: PeerStream;
   readonly #intake: Intake;
   readonly #log: Logger;
   /** Wraps all handlers of the socket, its timers and its queue. */

@@ -5,7 +5,7 @@
 // it where it wraps a socket), so the same fields are set here that the option sets (lib/net.js: kBuffer, kBufferCb,
 // useUserBuffer). Where this Node has them not, the bytes come by 'data' events: slower, and nothing else changes.
 import type { OnReadOpts } from "node:net";
-import type { TLSSocket } from "node:tls";
+import type { Readable } from "node:stream";
 import type { Intake } from "./intake.ts";
 
 /** node:tls gives one TLS record at a time, at most 16 KiB. */
@@ -24,7 +24,7 @@ export function readOptions(intake: Intake): OnReadOpts {
  *
  * @returns whether they come by the one buffer
  */
-export function readAccepted(socket: TLSSocket, intake: Intake): boolean {
+export function readAccepted(socket: Readable, intake: Intake): boolean {
   if (readIntoBuffer(socket, readOptions(intake))) return true;
   socket.on("data", (chunk: Buffer) => {
     if (!intake.take(chunk, chunk.length)) socket.pause();
@@ -32,7 +32,7 @@ export function readAccepted(socket: TLSSocket, intake: Intake): boolean {
   return false;
 }
 
-function readIntoBuffer(socket: TLSSocket, { buffer, callback }: OnReadOpts): boolean {
+function readIntoBuffer(socket: Readable, { buffer, callback }: OnReadOpts): boolean {
   const keys = Object.getOwnPropertySymbols(socket);
   const bufferKey = keys.find((key) => key.description === "kBuffer");
   const callbackKey = keys.find((key) => key.description === "kBufferCb");

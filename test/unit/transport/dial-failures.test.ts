@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { createGroupAuthority } from "../../../src/identity/certificates.ts";
+import { dialFailureOf } from "../../../src/transport/dial-failures.ts";
 import { dial } from "../../../src/transport/dialer.ts";
 import { Alice, INFO_HASH, member, newPeerId, silent } from "./members.ts";
 
@@ -61,4 +62,64 @@ test("each way in which a member cannot be dialled has its own sentence", async 
     ],
   ] as const;
   for (const [sentence, pattern] of said) assert.match(sentence, pattern);
+});
+
+const failed = (code: string, message = code): Error => Object.assign(new Error(message), { code });
+
+test("each code of the system or of TLS has its reason, and the system's name behind it", () => {
+  const told: readonly (readonly [codes: readonly string[], reason: RegExp, code?: string])[] = [
+    [["ECONNREFUSED"], /^nothing listens there: .* \(ECONNREFUSED\)\.$/],
+    [
+      ["EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"],
+      /^this machine has no route .* \(E[A-Z]+\)\.$/,
+    ],
+    [["EACCES", "EPERM"], /^this machine's firewall .* \(E[A-Z]+\)\.$/],
+    [["ETIMEDOUT"], /^it did not answer in time: .* \(ETIMEDOUT\)\.$/],
+    [["ECONNRESET", "EPIPE"], /^the connection was reset: .* \(E[A-Z]+\)\.$/],
+    [
+      ["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "ERR_SSL_HTTP_REQUEST"],
+      /^another program listens there: the address is old\.$/,
+    ],
+    [
+      [
+        "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION",
+        "ERR_SSL_UNSUPPORTED_PROTOCOL",
+        "ERR_SSL_NO_PROTOCOLS_AVAILABLE",
+      ],
+      /another version of TLS: .*another one\.$/,
+    ],
+    [
+      ["ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "ERR_SSL_TLSV1_UNRECOGNIZED_NAME"],
+      /^it does not have that file/,
+    ],
+    [
+      [
+        "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        "SELF_SIGNED_CERT_IN_CHAIN",
+        "DEPTH_ZERO_SELF_SIGNED_CERT",
+        "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+        "ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE",
+        "CERT_SIGNATURE_FAILURE",
+      ],
+      /^who answers there is not a member of this group/,
+    ],
+    [["CERT_NOT_YET_VALID"], /^by this machine's clock .* not valid yet/, "CLOCK_WRONG"],
+    [["CERT_HAS_EXPIRED"], /^by this machine's clock .* has expired/, "CLOCK_WRONG"],
+    [["ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED"], /^by the peer's clock/, "CLOCK_WRONG"],
+    [["EMFILE"], /^this program has as many files and connections open .* start the program again\.$/],
+    [["ENFILE"], /^the machine has as many files .* try again\.$/],
+  ];
+  for (const [codes, reason, code = "PEER_REFUSED"] of told) {
+    for (const name of codes) {
+      const failure = dialFailureOf(failed(name));
+      assert.match(failure.reason, reason, name);
+      assert.equal(failure.code, code, name);
+    }
+  }
+});
+
+test("an error that is not known is told as it is, and of several that of the other machine", () => {
+  assert.deepEqual(dialFailureOf(new Error(" odd \n")), { code: "PEER_REFUSED", reason: "odd" });
+  const both = new AggregateError([failed("ENETUNREACH"), failed("ECONNREFUSED")]);
+  assert.match(dialFailureOf(both).reason, /ECONNREFUSED/);
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect as connectTcp, createServer, type Socket } from "node:net";
 import { describe, it, mock } from "node:test";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import { within } from "../../../harness/within.ts";
 import { createDeviceIdentity, createGroupAuthority } from "../../../src/identity/certificates.ts";
 import { dial } from "../../../src/transport/dialer.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
@@ -13,6 +14,8 @@ import { RecordingListener } from "../wire/recording.ts";
 import { Alice, INFO_HASH, member, newPeerId, roomy, silent } from "./members.ts";
 
 const HOUR_MS = 3_600_000;
+/** Far longer than anything here takes on a slow machine. */
+const SOON_MS = 5_000;
 
 /** Says the BitTorrent handshake on a TLS connection of that kind; returns the bytes that came back. */
 async function bytesFor(alice: Alice, options: ConnectionOptions): Promise<Buffer> {
@@ -35,7 +38,8 @@ async function bytesUntilClosed(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = [];
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   socket.on("error", () => {});
-  if (!socket.destroyed) await new Promise((resolve) => socket.on("close", resolve));
+  const closed = new Promise((resolve) => socket.on("close", resolve));
+  if (!socket.destroyed) await within(closed, "the door to close the connection", SOON_MS);
   return Buffer.concat(chunks);
 }
 
@@ -150,7 +154,7 @@ describe("the door", () => {
       session = ticket;
     });
     first.on("secureConnect", () => first.write(handshake()));
-    await once(first, "data");
+    await within(once(first, "data"), "an answer to a member's handshake", SOON_MS);
     first.destroy();
     // Whoever has the session, but no certificate:
     const bytes = await bytesFor(alice, { ...(session !== undefined && { session }) });
@@ -158,7 +162,7 @@ describe("the door", () => {
     // And a member's connection is a full handshake even when a session is offered.
     const second = connectTls({ ...options, ...credentials, ...(session !== undefined && { session }) });
     second.on("secureConnect", () => second.write(handshake()));
-    await once(second, "data");
+    await within(once(second, "data"), "an answer to a member's second handshake", SOON_MS);
     assert.equal(second.isSessionReused(), false);
     second.destroy();
   });
@@ -169,7 +173,7 @@ describe("the door", () => {
       Array.from({ length: 64 }, async () => {
         const socket = connectTcp(alice.listener.port, "127.0.0.1");
         socket.on("error", () => {});
-        await once(socket, "connect");
+        await within(once(socket, "connect"), "a stranger to connect", SOON_MS);
         return socket;
       }),
     );
@@ -177,7 +181,7 @@ describe("the door", () => {
     assert.ok(oldest);
     const ended = once(oldest, "close");
     await assertServes(alice);
-    await ended;
+    await within(ended, "the oldest of 64 handshakes to be ended", SOON_MS);
     assert.equal(idle.filter(({ destroyed }) => destroyed).length, 1);
     for (const socket of idle) socket.destroy();
   });
@@ -195,7 +199,7 @@ describe("the door", () => {
         ...credentials,
       });
       const bytes = bytesUntilClosed(socket);
-      await once(socket, "secureConnect");
+      await within(once(socket, "secureConnect"), "TLS with alice", SOON_MS);
       mock.timers.tick(10_000);
       assert.equal((await bytes).length, 0);
     } finally {
@@ -325,7 +329,7 @@ describe("dialling", () => {
     };
     const controller = new AbortController();
     const waiting = dial({ ...options, signal: controller.signal });
-    const [accepted] = await once(free, "connection");
+    const [accepted] = await within(once(free, "connection"), "the dial to arrive", SOON_MS);
     controller.abort();
     await assert.rejects(waiting, { code: "PEER_REFUSED" });
     accepted.destroy();
@@ -348,7 +352,10 @@ describe("a member whose certificate runs out", () => {
       });
       accepted.start(listener, 8);
       mock.timers.tick(HOUR_MS);
-      assert.match(await closed, /certificate of bob has run out/);
+      assert.match(
+        await within(closed, "the end of a connection whose certificate ran out", SOON_MS),
+        /certificate of bob has run out/,
+      );
       assert.equal(listener.closedReasons.length, 1);
     } finally {
       mock.timers.reset();
@@ -371,9 +378,10 @@ describe("a connection on which nothing is said", () => {
         ...keyAndCertificate(bob),
       });
       socket.on("secureConnect", () => socket.write(handshake()));
-      await once(socket, "data");
+      await within(once(socket, "data"), "alice's handshake", SOON_MS);
+      const said = once(socket, "data");
       mock.timers.tick(120_000);
-      const [bytes]: Buffer[] = await once(socket, "data");
+      const [bytes]: Buffer[] = await within(said, "a keep-alive after two minutes", SOON_MS);
       assert.equal(bytes?.toString("hex"), "00000000");
       socket.destroy();
     } finally {
@@ -423,7 +431,11 @@ describe("a fault of this client's own, in what one connection calls,", () => {
         });
       const victim = await dialAs("bob").catch(() => undefined);
       if (victim !== undefined)
-        await new Promise<void>((resolve) => victim.start(new RecordingListener(), 1, resolve));
+        await within(
+          new Promise<void>((resolve) => victim.start(new RecordingListener(), 1, resolve)),
+          "the connection with a fault to end",
+          SOON_MS,
+        );
       const other = await dialAs("carol");
       assert.deepEqual(arrivals, ["carol"]);
       other.close("enough");
@@ -439,7 +451,7 @@ describe("a fault of this client's own, in what one connection calls,", () => {
     accepted.sendBlocks(new Uint8Array(13), () => {
       throw new Error("a fault");
     });
-    await gone;
+    await within(gone, "the connection with a fault to end", SOON_MS);
     await assertServes(alice);
   });
 });

@@ -1,6 +1,7 @@
 // Groups, members and a listener on loopback, for the tests of connections.
 import { randomBytes } from "node:crypto";
 import pino from "pino";
+import { within } from "../../../harness/within.ts";
 import {
   createDeviceIdentity,
   createGroupAuthority,
@@ -15,6 +16,8 @@ import { Listener, type ListenerOptions } from "../../../src/transport/listener.
 import type { PeerSocket } from "../../../src/transport/peer-socket.ts";
 import { makePeerId } from "../../../src/wire/handshake.ts";
 
+/** Far longer than a connection on loopback takes on a slow machine. */
+const SOON_MS = 5_000;
 export const INFO_HASH = "ab".repeat(20);
 /** Places for more connections than a test makes. */
 export function roomy(): Pick<ListenerOptions, "places" | "onNoPlace"> {
@@ -71,7 +74,7 @@ export class Alice implements AsyncDisposable {
     this.#arrivals = arrivals;
   }
 
-  static async listen(): Promise<Alice> {
+  static async listen(changes: Partial<ListenerOptions> = {}): Promise<Alice> {
     const authority = await createGroupAuthority();
     const revoked = new Set<string>();
     const credentials = await member(authority, "alice", Date.now(), revoked);
@@ -89,6 +92,7 @@ export class Alice implements AsyncDisposable {
         arrivals.shift()?.resolve(socket);
       },
       log: silent,
+      ...changes,
     });
     return new Alice({ authority, listener, peerId, revoked, connected }, arrivals);
   }
@@ -97,8 +101,12 @@ export class Alice implements AsyncDisposable {
   async connect(userId = "bob"): Promise<{ accepted: PeerSocket; dialled: PeerSocket }> {
     const arrival = Promise.withResolvers<PeerSocket>();
     this.#arrivals.push(arrival);
-    const dialled = await this.dial(await member(this.authority, userId));
-    return { accepted: await arrival.promise, dialled };
+    const dialled = await within(
+      this.dial(await member(this.authority, userId)),
+      `alice to answer ${userId}`,
+      SOON_MS,
+    );
+    return { accepted: await within(arrival.promise, `${userId} to arrive at alice's`, SOON_MS), dialled };
   }
 
   dial(

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { PassThrough } from "node:stream";
 import { describe, it } from "node:test";
 import { TLSSocket } from "node:tls";
 import { Intake } from "../../../src/transport/intake.ts";
-import { readAccepted } from "../../../src/transport/read-buffer.ts";
+import { readAccepted, readOptions } from "../../../src/transport/read-buffer.ts";
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe("reading an accepted socket", () => {
   it("goes by the one buffer on this Node: if this fails after an update, receiving costs twice the time", async () => {
@@ -19,8 +22,37 @@ describe("reading an accepted socket", () => {
     const socket = new TLSSocket(raw, { isServer: true });
     socket.on("error", () => {});
     assert.equal(readAccepted(socket, new Intake(() => {})), true);
+    assert.equal(socket.listenerCount("data"), 0);
     socket.destroy();
     client.destroy();
     await new Promise((resolve) => server.close(resolve));
   });
+
+  it("goes by 'data' events where this Node has no such buffer, and stops when the handshake is there", async () => {
+    const socket = new PassThrough();
+    const handshakes: Uint8Array[] = [];
+    const intake = new Intake((bytes) => handshakes.push(bytes));
+    assert.equal(readAccepted(socket, intake), false);
+    socket.write(new Uint8Array(60).fill(1));
+    await turn();
+    assert.equal(socket.isPaused(), false);
+    socket.write(new Uint8Array(20).fill(2));
+    await turn();
+    assert.equal(handshakes.length, 1);
+    assert.equal(socket.isPaused(), true);
+    const behind: number[] = [];
+    intake.release((chunk, lengthBytes) => behind.push(...chunk.subarray(0, lengthBytes)));
+    assert.deepEqual(behind, new Array(12).fill(2));
+  });
+});
+
+it("reading a dialled socket gives the intake as many bytes of the buffer as have come", () => {
+  const { buffer, callback } = readOptions(new Intake((bytes) => heard.push(...bytes)));
+  const heard: number[] = [];
+  assert.ok(buffer instanceof Uint8Array && buffer.length === 16 * 1024);
+  buffer.fill(7);
+  assert.equal(callback(67, buffer), true);
+  buffer.fill(8);
+  assert.equal(callback(1, buffer), false);
+  assert.deepEqual(heard, [...new Array(67).fill(7), 8]);
 });

@@ -5,6 +5,7 @@ import { createInterface, type Interface } from "node:readline";
 import { styleText } from "node:util";
 import { soon } from "../net/timers.ts";
 import type { Completion } from "./completion.ts";
+import type { ProgramProcess } from "./program-process.ts";
 import type { Screen } from "./screen.ts";
 
 const HISTORY_LINES = 1000;
@@ -12,12 +13,12 @@ const HISTORY_LINES = 1000;
 const ESCAPE_TIMEOUT_MS = 100;
 
 /** A person reads and types at stdin and stdout, on a terminal that can be painted. */
-export function isInteractive(): boolean {
-  return process.stdin.isTTY && process.stdout.isTTY && process.env.TERM !== "dumb";
+export function isInteractive({ stdin, stdout, env }: ProgramProcess): boolean {
+  return stdin.isTTY === true && stdout.isTTY === true && env.TERM !== "dumb";
 }
 
 /** NO_COLOR, FORCE_COLOR and the terminal's own word, as node:util knows them. */
-export function wantsColor(stream: NodeJS.WriteStream): boolean {
+export function wantsColor(stream: NodeJS.WritableStream): boolean {
   return styleText("red", "x", { stream }) !== "x";
 }
 
@@ -38,6 +39,8 @@ export function openEditor(
     },
   });
   screen.attach(editor);
+  // It repeats the errors of its input, which has a listener of its own; without one here they would end the process.
+  editor.on("error", () => undefined);
   return editor;
 }
 

@@ -44,6 +44,12 @@ export class FakeClient implements ClientCommands {
     next: [],
     tracker: null,
   };
+  left: { newOwnerId: string | undefined; groupEnded: boolean } = { newOwnerId: "bob", groupEnded: false };
+  /** Members who had not all of a share that is stopped. */
+  interrupted: readonly string[] = [];
+  /** Where a cancelled download's whole file is kept. */
+  keptPath: string | undefined;
+  shareChanges: Partial<ShareResult> = {};
   /** Method → what it throws. */
   readonly failures = new Map<string, Error>();
   /** Method → what it waits for before it answers. */
@@ -112,7 +118,7 @@ export class FakeClient implements ClientCommands {
   }
   async leaveGroup(groupId: string) {
     await this.#call("leaveGroup", groupId);
-    return { newOwnerId: "bob", groupEnded: false };
+    return this.left;
   }
   async listRequests(groupId: string) {
     await this.#call("listRequests", groupId);
@@ -155,11 +161,12 @@ export class FakeClient implements ClientCommands {
       sha1: SHA1,
       joinedSwarm: false,
       replacesEarlier: false,
+      ...this.shareChanges,
     };
   }
   async stopShare(groupId: string, fileName: string, everywhere = false): Promise<readonly string[]> {
     await this.#call("stopShare", groupId, fileName, ...(everywhere ? ["everywhere"] : []));
-    return [];
+    return this.interrupted;
   }
   async downloadFile(groupId: string, fileName: string, destinationPath: string) {
     await this.#call("downloadFile", groupId, fileName, destinationPath);
@@ -184,7 +191,7 @@ export class FakeClient implements ClientCommands {
   }
   async cancelDownload(groupId: string, fileName: string): Promise<string | undefined> {
     await this.#call("cancelDownload", groupId, fileName);
-    return undefined;
+    return this.keptPath;
   }
   async waitForDownloads(
     which?: { groupId: string; fileName: string },

@@ -3,11 +3,19 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { PassThrough, Readable } from "node:stream";
 import { describe, it } from "node:test";
+import { until, within } from "../../../harness/within.ts";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { EventFeed } from "../../../src/cli/event-feed.ts";
 import { runScript, toJsonLine } from "../../../src/cli/script.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
 import { complete, downloading, FakeClient, failed, paused, SHA1 } from "./fake-client.ts";
+
+const SOON_MS = 5_000;
+
+/** Far more turns of the event loop than a command on streams in memory takes. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 interface Setting {
   client?: FakeClient;
@@ -35,7 +43,8 @@ function start(input: Readable, setting: Setting = {}) {
     showsProgress: false,
     signal: setting.signal ?? new AbortController().signal,
   });
-  return { client, out, errors, exit };
+  const ended = within(exit, () => `the script to end; it said ${[...out, ...errors].join("\n")}`, SOON_MS);
+  return { client, out, errors, exit: ended };
 }
 
 async function run(lines: readonly string[], setting: Setting = {}) {
@@ -114,7 +123,8 @@ describe("runScript", () => {
     const login = Promise.withResolvers<void>();
     client.delays.set("login", login.promise);
     const { exit } = start(Readable.from(["login alice secret\nlist_groups\n"]), { client });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => client.calls.length > 0, "the first command", SOON_MS);
+    await turns();
     assert.deepEqual(client.calls, ["login alice secret"]);
     login.resolve();
     assert.equal(await exit, 0);
@@ -336,7 +346,8 @@ describe("runScript", () => {
       isStaying: true,
       signal: ending.signal,
     });
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => client.calls.includes("waitForDownloads"), "the end of the input", SOON_MS);
+    await turns();
     assert.deepEqual(client.calls, ["login alice secret", "waitForDownloads"]);
     ending.abort();
     assert.equal(await exit, 0);
@@ -350,7 +361,7 @@ describe("runScript", () => {
     const input = new PassThrough();
     input.write("login alice secret\nlist_groups\nlist_groups\n");
     const { exit } = start(input, { client, signal: ending.signal });
-    while (!client.calls.includes("listGroups")) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => client.calls.includes("listGroups"), "the second command", SOON_MS);
     ending.abort();
     assert.equal(await exit, 1);
     assert.deepEqual(

@@ -45,7 +45,9 @@ test("files take turns at the places to dial from: who has waited longest is nex
   places.give("out");
   // Whoever does not ask any more is not waited for.
   assert.equal(places.hasForFirst("f", true), false);
-  nowMs += 3_001;
+  nowMs += 3_000;
+  assert.equal(places.hasForFirst("f", true), false, "three seconds are not too long");
+  nowMs += 1;
   assert.equal(places.hasForFirst("f", true), true);
 });
 
@@ -79,4 +81,25 @@ test("a file that is gone, or has a connection, does not wait any more", () => {
   assert.equal(places.waitingCount, 1);
   places.give("out");
   assert.equal(places.hasForFirst("b", true), true);
+});
+
+test("with one place alone each direction may have it", () => {
+  const places = new ConnectionPlaces(1, () => 0);
+  assert.equal(places.mostOfDirection, 1);
+  assert.equal(places.take("in"), true);
+  assert.equal(places.take("out"), false);
+  places.give("in");
+  assert.equal(places.take("out"), true);
+});
+
+test("files that wait for their first connection leave fewer places for further ones", () => {
+  const places = new ConnectionPlaces(16, () => 0);
+  for (let i = 0; i < 12; i++) places.take("out");
+  for (const file of ["a", "b", "c"]) assert.equal(places.hasForFirst(file, true), false);
+  assert.deepEqual([places.isWaiting("a"), places.isWaiting("d")], [true, false]);
+  for (let i = 0; i < 6; i++) places.give("out");
+  // Six are free: three are kept for files without a connection, and three files wait.
+  assert.equal(places.hasForMore, false);
+  places.give("out");
+  assert.equal(places.hasForMore, true);
 });

@@ -1,7 +1,14 @@
 // How what the system lets a process open is divided.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { descriptorLimit, descriptorProblem, divideDescriptors } from "../../../src/net/descriptors.ts";
+import {
+  connectionsOfTracker,
+  connectionsRefused,
+  connectionsTaken,
+  descriptorLimit,
+  descriptorProblem,
+  divideDescriptors,
+} from "../../../src/net/descriptors.ts";
 
 test("whatever the limit, files and connections fit in with what is always open", () => {
   for (const limit of [68, 80, 100, 256, 1_024, 20_000, 1_048_576]) {
@@ -23,4 +30,37 @@ test("this process has a limit, and an error that says it is reached names what 
   assert.match(String(descriptorProblem(Object.assign(new Error(), { code: "EMFILE" }))), /`ulimit -n /);
   assert.match(String(descriptorProblem(Object.assign(new Error(), { code: "ENFILE" }))), /close programs/);
   assert.equal(descriptorProblem(new Error("EMFILE")), undefined);
+});
+
+test("what is free goes to files for a third, two each, up to a bound, and to connections", () => {
+  assert.deepEqual(divideDescriptors(68), { limit: 68, files: 4, connections: 8 });
+  assert.deepEqual(divideDescriptors(352), { limit: 352, files: 50, connections: 200 });
+  assert.deepEqual(divideDescriptors(20_000), { limit: 20_000, files: 512, connections: 18_924 });
+  assert.throws(() => divideDescriptors(67), { code: "LIMIT_REACHED" });
+});
+
+test("a tracker, which shares no files, has all that is free for connections", () => {
+  assert.equal(connectionsOfTracker(352), 300);
+  assert.equal(connectionsOfTracker(20_000), 19_948);
+  assert.throws(() => connectionsOfTracker(67), { code: "LIMIT_REACHED" });
+});
+
+test("this process's limit is the system's, and a guess where the system does not say", (t) => {
+  const of = (userLimits: unknown): number => {
+    const report = t.mock.method(process.report, "getReport", () => ({ userLimits }));
+    const limit = descriptorLimit();
+    report.mock.restore();
+    return limit;
+  };
+  assert.equal(of({ open_files: { soft: 1_234, hard: 5_678 } }), 1_234);
+  assert.equal(of({ open_files: { soft: "unlimited" } }), 8_192);
+  assert.equal(of(undefined), 8_192);
+});
+
+test("what is said of a full tracker or client names the limit and the remedy", () => {
+  assert.match(connectionsRefused(256), /^connections are refused: .* open 256 files .*`ulimit -n 4096`/);
+  assert.match(
+    connectionsTaken({ limit: 256, files: 34, connections: 136 }),
+    /^All 136 connections .* limit of 256 open files .*`ulimit -n 4096`.*\.$/,
+  );
 });

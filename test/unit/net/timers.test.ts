@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { every, forEachGuarded, later, onTimerFault, soon } from "../../../src/net/timers.ts";
+import { until, within } from "../../../harness/within.ts";
+import { every, forEachGuarded, later, onTimerFault, reportFault, soon } from "../../../src/net/timers.ts";
 
+const SOON_MS = 5_000;
 const ROOT = join(import.meta.dirname, "../../..");
 
 function faultsOf(t: TestContext): string[] {
@@ -26,9 +28,14 @@ test("work that throws or rejects is reported with its place, and a timer that r
   soon("at once", () => {
     throw new Error("now");
   });
-  await done.promise;
+  await within(done.promise, () => `three runs of a timer that fails; there were ${runs}`, SOON_MS);
   clearInterval(repeating);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(
+    () =>
+      faults.some((fault) => fault.startsWith("once")) && faults.some((fault) => fault.startsWith("at once")),
+    () => `three kinds of faults; there are ${faults}`,
+    SOON_MS,
+  );
   assert.deepEqual(faults.filter((fault) => fault.startsWith("the beat")).slice(0, 3), [
     "the beat: Error: run 1",
     "the beat: Error: run 2",
@@ -52,6 +59,34 @@ test("a failure for one keeps the work from none of the others, and a failing li
   });
   assert.deepEqual(done, [1, 3]);
   assert.deepEqual(faults, ["each: Error: two"]);
+});
+
+test("a timer runs once, or again and again, when its time has come", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  const runs = { once: 0, again: 0 };
+  later("once", 50, () => runs.once++);
+  const repeating = every("again", 20, () => runs.again++);
+  t.mock.timers.tick(19);
+  assert.deepEqual(runs, { once: 0, again: 0 });
+  t.mock.timers.tick(30);
+  assert.deepEqual(runs, { once: 0, again: 2 });
+  t.mock.timers.tick(100);
+  assert.deepEqual(runs, { once: 1, again: 7 });
+  clearInterval(repeating);
+});
+
+test("who has stopped listening hears of no failure, and one that nobody hears of is a warning", (t) => {
+  const faults: string[] = [];
+  const end = onTimerFault((error, where) => void faults.push(`${where}: ${String(error)}`));
+  reportFault(new Error("first"), "work");
+  end();
+  const emitted = t.mock.method(process, "emitWarning", () => undefined);
+  reportFault(new Error("second"), "work");
+  assert.deepEqual(faults, ["work: Error: first"]);
+  assert.deepEqual(
+    emitted.mock.calls.map(({ arguments: [said] }) => said),
+    ["work failed: Error: second"],
+  );
 });
 
 test("no timer in the sources is bare: each has a guard", () => {

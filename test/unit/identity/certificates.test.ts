@@ -25,6 +25,7 @@ import {
   restoreDeviceIdentity,
 } from "../../../src/identity/certificates.ts";
 import { namesKeyOf } from "../../../src/identity/member-names.ts";
+import { parseCertificate } from "../../../src/identity/x509.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 const nowMs = Date.now();
@@ -281,4 +282,128 @@ test("the public key in a certificate is what OpenSSL's encoder makes of it", ()
   const { privateKeyPem, certificatePem } = createDeviceIdentity();
   const spki = createPublicKey(createPrivateKey(privateKeyPem)).export({ type: "spki", format: "der" });
   assert.deepEqual(publicKeySpkiOf(new X509Certificate(certificatePem)), new Uint8Array(spki));
+});
+
+const DAY_MS = 24 * 3_600_000;
+
+test("the certificates of a device and of a group outlive their use, and begin before clocks that are behind", () => {
+  for (const [pem, days] of [
+    [createDeviceIdentity().certificatePem, 36_525],
+    [createGroupAuthority().certificatePem, 7_305],
+  ] as const) {
+    const { validFromDate, validToDate } = new X509Certificate(pem);
+    const fromMs = Date.now() - validFromDate.getTime();
+    assert.ok(fromMs >= 1_200_000 && fromMs < 1_260_000, `${fromMs} ms ago`);
+    const leftDays = (validToDate.getTime() - Date.now()) / DAY_MS;
+    assert.ok(Math.abs(leftDays - days) < 1, `${leftDays} days`);
+  }
+});
+
+test("a group's certificate may sign others and nothing else, a member's and a device's may not", () => {
+  const authority = createGroupAuthority();
+  const device = createDeviceIdentity();
+  const issue = (publicKeySpki: Uint8Array) =>
+    issueMemberCertificate({ authority, userId: "a", membershipId: "m", publicKeySpki, nowMs })
+      .certificatePem;
+  const extensionsOf = (pem: string) =>
+    Array.from(
+      parseCertificate(derOf(pem)).tbsCertificate.extensions ?? [],
+      ({ extnID, critical, extnValue }) => [extnID, critical, Buffer.from(extnValue.buffer).toString("hex")],
+    );
+  const keyId = createHash("sha1")
+    .update(publicKeySpkiOf(new X509Certificate(authority.certificatePem)))
+    .digest("hex");
+  const [constraints, usage, ids] = ["2.5.29.19", "2.5.29.15", "2.5.29.14"];
+  assert.deepEqual(extensionsOf(authority.certificatePem), [
+    [constraints, true, "30060101ff020100"],
+    [usage, true, "03020204"],
+    [ids, false, `0414${keyId}`],
+  ]);
+  assert.deepEqual(extensionsOf(device.certificatePem), [[constraints, true, "3000"]]);
+  assert.deepEqual(extensionsOf(issue(device.publicKeySpki)), [
+    [constraints, true, "3000"],
+    [usage, true, "03020780"],
+    ["2.5.29.37", false, "301406082b0601050507030206082b06010505070301"],
+    ["2.5.29.17", false, "300382012a"],
+    ["2.5.29.35", false, `30168014${keyId}`],
+  ]);
+});
+
+test("serial numbers are positive, of sixteen bytes, and never the same", () => {
+  const serials = new Set<string>();
+  for (let count = 0; count < 20; count++) {
+    const { serialNumber } = parseCertificate(derOf(createDeviceIdentity().certificatePem)).tbsCertificate;
+    const bytes = Buffer.from(serialNumber);
+    assert.equal(bytes.length, 16);
+    assert.ok((bytes[0] ?? 0) >= 0x40 && (bytes[0] ?? 0) <= 0x7f);
+    serials.add(bytes.toString("hex"));
+  }
+  assert.equal(serials.size, 20);
+});
+
+test("a certificate is text of lines of 64 characters (RFC 7468)", () => {
+  const [first, ...lines] = createDeviceIdentity().certificatePem.split("\n");
+  assert.equal(first, "-----BEGIN CERTIFICATE-----");
+  assert.deepEqual(lines.slice(-2), ["-----END CERTIFICATE-----", ""]);
+  const body = lines.slice(0, -2);
+  assert.ok(body.slice(0, -1).every((line) => line.length === 64) && (body.at(-1)?.length ?? 0) <= 64);
+});
+
+test("each group's CA signs its own members, also when both issue by turns", () => {
+  const [one, other] = [createGroupAuthority(), createGroupAuthority()];
+  const { publicKeySpki } = createDeviceIdentity();
+  for (const authority of [one, other, one]) {
+    const request = { authority, userId: "a", membershipId: "m", publicKeySpki, nowMs };
+    const certificate = new X509Certificate(issueMemberCertificate(request).certificatePem);
+    assert.equal(certificate.verify(new X509Certificate(authority.certificatePem).publicKey), true);
+    const namesKey = namesKeyOf(authority.privateKeyPem);
+    assert.equal(readMemberCertificate(certificate.raw, namesKey).userId, "a");
+  }
+});
+
+test("a certificate that was read once with its group's key is not open to another key", () => {
+  const authority = createGroupAuthority();
+  const { publicKeySpki } = createDeviceIdentity();
+  const request = { authority, userId: "a", membershipId: "m", publicKeySpki, nowMs };
+  const der = derOf(issueMemberCertificate(request).certificatePem);
+  const namesKey = namesKeyOf(authority.privateKeyPem);
+  const read = readMemberCertificate(der, namesKey);
+  assert.equal(readMemberCertificate(Uint8Array.from(der), namesKey), read, "it is not taken apart again");
+  assert.throws(() => readMemberCertificate(der, namesKeyOf(createGroupAuthority().privateKeyPem)), {
+    code: "PEER_REFUSED",
+  });
+});
+
+test("of certificates that were read, the oldest is forgotten past 1,024 of them", () => {
+  const authority = createGroupAuthority();
+  const { publicKeySpki } = createDeviceIdentity();
+  const request = { authority, userId: "a", membershipId: "m", publicKeySpki, nowMs };
+  const der = derOf(issueMemberCertificate(request).certificatePem);
+  const namesKey = namesKeyOf(authority.privateKeyPem);
+  const fill = (count: number): void => {
+    // Each is another certificate: what stands behind one does not matter to who reads it.
+    for (let at = 0; at < count; at++) {
+      const behind = Buffer.concat([der, Buffer.from(`${crypto.randomUUID()}`)]);
+      try {
+        readMemberCertificate(behind, namesKey);
+      } catch {
+        assert.fail("a certificate with bytes behind it was not read");
+      }
+    }
+  };
+  const first = readMemberCertificate(der, namesKey);
+  fill(1_023);
+  assert.equal(readMemberCertificate(der, namesKey), first);
+  fill(1);
+  assert.notEqual(readMemberCertificate(der, namesKey), first);
+});
+
+test("a validity is in whole seconds, and never longer than an hour from now", () => {
+  const authority = createGroupAuthority();
+  const { publicKeySpki } = createDeviceIdentity();
+  const now = 1_750_000_000_999;
+  const request = { authority, userId: "a", membershipId: "m", publicKeySpki, nowMs: now };
+  const { certificatePem, validUntilMs } = issueMemberCertificate(request);
+  assert.equal(validUntilMs, 1_750_003_600_000);
+  assert.equal(new X509Certificate(certificatePem).validToDate.getTime(), validUntilMs);
 });

@@ -1,15 +1,20 @@
 import assert from "node:assert/strict";
-import {
+import fs, {
+  chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import { PinStore } from "../../../src/identity/pins.ts";
 
@@ -46,15 +51,21 @@ test("a fingerprint in tracker_info.txt stands above what was seen", (t) => {
   t.after(() => pins.close());
   pins.check(address, first);
   assert.throws(() => pins.check(address, first, second), { code: "TRACKER_KEY_CHANGED" });
+  assert.equal(pins.get(address), first, "a refused key is not stored");
   pins.check(address, second, second.toUpperCase());
+  assert.equal(pins.get(address), second);
   pins.check(address, second);
+  pins.check("127.0.0.1:9003", first, first);
+  assert.throws(() => pins.check("127.0.0.1:9003", second), { code: "TRACKER_KEY_CHANGED" });
 });
 
 test("a forgotten key is trusted anew", (t) => {
   const pins = new PinStore(pinPath(t));
   t.after(() => pins.close());
   pins.check(address, first);
+  pins.check("127.0.0.1:9004", first);
   pins.forget(address);
+  assert.equal(pins.get("127.0.0.1:9004"), first);
   assert.equal(pins.get(address), undefined);
   pins.check(address, second);
 });
@@ -93,4 +104,140 @@ test("an empty file, a damaged one, or one that is none is refused with its path
   const again = new PinStore(path);
   t.after(() => again.close());
   assert.equal(again.get(address), first);
+});
+
+test("keys that a tracker vouches for replace those that it vouched for before, and no other tracker's", (t) => {
+  const path = pinPath(t);
+  const pins = new PinStore(path);
+  pins.vouchedFor("one", [first, second, first]);
+  pins.vouchedFor("two", [second]);
+  assert.deepEqual([pins.vouchersOf(first), pins.vouchersOf(second)], [["one"], ["one", "two"]]);
+  assert.deepEqual(pins.vouchersOf("c".repeat(64)), []);
+  pins.vouchedFor("one", [first, "c".repeat(64)]);
+  assert.deepEqual(
+    [pins.vouchersOf(first), pins.vouchersOf(second), pins.vouchersOf("c".repeat(64))],
+    [["one"], ["two"], ["one"]],
+  );
+  pins.close();
+  const again = new PinStore(path);
+  t.after(() => again.close());
+  assert.deepEqual(again.vouchersOf(second), ["two"]);
+  again.vouchedFor("two", []);
+  assert.deepEqual(again.vouchersOf(second), []);
+});
+
+/** What SQLite is told to do to the file, and the statements that change it. */
+function triggered(path: string, sql: string): void {
+  const database = new DatabaseSync(path);
+  database.exec(sql);
+  database.close();
+}
+
+const FAILS = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+
+test("a tracker that is known is accepted on a full disk; what cannot be stored is refused with the remedy", (t) => {
+  const path = pinPath(t);
+  const pins = new PinStore(path);
+  t.after(() => pins.close());
+  pins.check(address, first);
+  pins.vouchedFor("one", [first]);
+  for (const table of ["pin", "vouched"]) {
+    for (const change of ["INSERT", "UPDATE", "DELETE"])
+      triggered(path, `CREATE TRIGGER ${table}_${change} BEFORE ${change} ON ${table} ${FAILS}`);
+  }
+  pins.check(address, first);
+  pins.check(address, first, first);
+  pins.vouchedFor("one", [first]);
+  const full = { code: "DISK_FAILED", message: /disk is full.*free space/s };
+  assert.throws(() => pins.check("127.0.0.1:9002", first), full);
+  assert.throws(() => pins.check(address, second, second), full);
+  assert.throws(() => pins.forget(address), full);
+  assert.throws(() => pins.vouchedFor("one", [second]), full);
+  assert.deepEqual(pins.vouchersOf(first), ["one"], "a change that failed is not half done");
+  assert.equal(pins.get(address), first);
+});
+
+test("a change of what is vouched for that fails in the middle leaves all as it was, and the next one works", (t) => {
+  const path = pinPath(t);
+  const pins = new PinStore(path);
+  t.after(() => pins.close());
+  pins.vouchedFor("one", [first]);
+  triggered(
+    path,
+    `CREATE TRIGGER second BEFORE INSERT ON vouched WHEN NEW.fingerprint = '${second}' ${FAILS}`,
+  );
+  assert.throws(() => pins.vouchedFor("one", [second]), { code: "DISK_FAILED" });
+  assert.deepEqual(pins.vouchersOf(first), ["one"]);
+  triggered(path, "DROP TRIGGER second");
+  pins.vouchedFor("one", [second]);
+  assert.deepEqual([pins.vouchersOf(first), pins.vouchersOf(second)], [[], ["one"]]);
+});
+
+test("a file of before vouching is taken as it is, and one that others may read is so no longer", (t) => {
+  const path = pinPath(t);
+  const pins = new PinStore(path);
+  pins.check(address, first);
+  pins.close();
+  triggered(path, "DROP TABLE vouched");
+  chmodSync(path, 0o644);
+  const again = new PinStore(path);
+  t.after(() => again.close());
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
+  assert.equal(again.get(address), first);
+  assert.deepEqual(again.vouchersOf(first), []);
+});
+
+test("a database without pins is not taken for one", (t) => {
+  const path = pinPath(t);
+  new PinStore(path).close();
+  triggered(path, "DROP TABLE pin");
+  assert.throws(() => new PinStore(path), { code: "DISK_FAILED", message: /no such table: pin/ });
+});
+
+test("a new file is complete under its name, on disk, and the only one, also where another process was first", (t) => {
+  const path = pinPath(t);
+  const synced: string[] = [];
+  const { fsyncSync, linkSync } = fs;
+  t.mock.method(fs, "fsyncSync", (file: number) => {
+    synced.push(readlinkSync(`/proc/self/fd/${file}`));
+    fsyncSync(file);
+  });
+  const link = t.mock.method(fs, "linkSync", (from: string, to: string) => {
+    linkSync(from, to);
+    linkSync(from, to); // as if another process had been in between: EEXIST
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.${process.pid}.new`, "left by a crash");
+  new PinStore(path).close();
+  assert.equal(link.mock.callCount(), 1);
+  assert.deepEqual(readdirSync(dirname(path)), ["pins.sqlite"]);
+  if (process.platform === "linux") assert.ok(synced.includes(dirname(path)), "the folder is synced");
+});
+
+test("a file system without hard links has the file, too", (t) => {
+  const path = pinPath(t);
+  t.mock.method(fs, "linkSync", () => {
+    throw Object.assign(new Error("EPERM"), { code: "EPERM" });
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const pins = new PinStore(path);
+  pins.check(address, first);
+  pins.close();
+  assert.deepEqual(readdirSync(dirname(path)), ["pins.sqlite"]);
+});
+
+test("a store that is closed holds its file no longer", (t) => {
+  const pins = new PinStore(pinPath(t));
+  pins.close();
+  assert.throws(() => pins.get(address), { code: "DISK_FAILED", message: /not open/ });
 });

@@ -1,11 +1,11 @@
 // What is written must be there after a power cut: which files and folders are synced, and when.
 import assert from "node:assert/strict";
-import fs, { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import fs, { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { renameDurably, writePrivate } from "../../../src/identity/private-files.ts";
+import { renameDurably, syncFolder, writePrivate } from "../../../src/identity/private-files.ts";
 import { openIdentity } from "../../../src/tracker/data-directory.ts";
 
 /** Paths in the order in which they are renamed to, and synced. */
@@ -60,4 +60,47 @@ test("a rename from one folder to another syncs both", { skip: !isLinux && "need
     [`name ${join(to, "b")}`, `sync ${to}`, `sync ${from}`],
   );
   assert.equal(readFileSync(join(to, "b"), "utf8"), "text");
+});
+
+test("a new text is on disk before it has its name, and another reader never sees a part of it", {
+  skip: !isLinux && "needs /proc",
+}, (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "a");
+  writePrivate(path, "earlier");
+  const { writeFileSync } = fs;
+  const options: unknown[] = [];
+  t.mock.method(fs, "writeFileSync", (file: string, text: string, given: fs.WriteFileOptions) => {
+    options.push(given);
+    assert.notEqual(file, path);
+    writeFileSync(file, text, given);
+    assert.equal(readFileSync(path, "utf8"), "earlier");
+  });
+  const seen = watched(t, folder);
+  writePrivate(path, "later");
+  assert.deepEqual(options, [{ mode: 0o600, flush: true }]);
+  assert.deepEqual(seen.slice(-2), ["name ./a", "sync ."]);
+  assert.equal(readFileSync(path, "utf8"), "later");
+  assert.deepEqual(readdirSync(folder), ["a"]);
+});
+
+test("a file system that cannot sync folders is borne, a disk that fails is not, and no descriptor stays open", {
+  skip: !isLinux && "needs /proc",
+}, (t) => {
+  const folder = temporaryFolder(t);
+  let code = "";
+  t.mock.method(fs, "fsyncSync", () => {
+    throw Object.assign(new Error(code), { code });
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const openCount = (): number => readdirSync("/proc/self/fd").length;
+  const before = openCount();
+  for (code of ["EINVAL", "ENOTSUP", "EPERM", "EISDIR"]) syncFolder(folder);
+  for (code of ["EIO", "ENOSPC"]) assert.throws(() => syncFolder(folder), { code });
+  assert.throws(() => syncFolder(join(folder, "none")), { code: "ENOENT" });
+  assert.equal(openCount(), before);
 });

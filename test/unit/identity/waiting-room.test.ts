@@ -73,3 +73,47 @@ test("who comes from a network of fewer takes a place of the network with most o
   assert.equal(waiting.enter("f", "192.0.2.69"), false);
   assert.deepEqual(gone, ["a", "c", "f"]);
 });
+
+test("who is turned away is told once, and one that leaves after that changes nothing", () => {
+  const { gone, waiting } = room();
+  for (const name of ["a", "b", "c"]) waiting.enter(name, "192.0.2.1");
+  assert.deepEqual([gone, waiting.size], [["a"], 2]);
+  waiting.leave("a");
+  waiting.leave("a");
+  assert.deepEqual([gone, waiting.size], [["a"], 2]);
+  waiting.leave("b");
+  waiting.leave("c");
+  assert.equal(waiting.size, 0);
+  for (const name of ["d", "e"]) assert.ok(waiting.enter(name, "192.0.2.1"));
+  assert.deepEqual(gone, ["a"]);
+});
+
+test("who has left its network leaves the place in it to the next, while others of it stay", () => {
+  const { gone, waiting } = room();
+  waiting.enter("a", "192.0.2.1");
+  waiting.enter("b", "192.0.2.1");
+  waiting.leave("a");
+  waiting.enter("c", "192.0.2.1");
+  assert.deepEqual(gone, []);
+  waiting.enter("d", "192.0.2.1");
+  assert.deepEqual(gone, ["b"]);
+});
+
+test("a network of as many is not robbed for the next of its size before the least wait is over", () => {
+  const { gone, clock, waiting } = room(1_000);
+  for (const [name, host] of [
+    ["a", "192.0.2.1"],
+    ["b", "192.0.2.1"],
+    ["c", "192.0.2.2"],
+    ["d", "192.0.2.3"],
+  ] as const) {
+    waiting.enter(name, host);
+  }
+  // With one more, 192.0.2.2 would have as many as the largest.
+  assert.equal(waiting.enter("e", "192.0.2.2"), false);
+  clock.nowMs = 999;
+  assert.equal(waiting.enter("f", "192.0.2.2"), false);
+  clock.nowMs = 1_000;
+  assert.equal(waiting.enter("g", "192.0.2.2"), true);
+  assert.deepEqual(gone, ["e", "f", "a"]);
+});

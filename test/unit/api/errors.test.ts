@@ -42,3 +42,15 @@ test("an error that is not ours becomes INTERNAL, with itself as the cause", () 
   assert.equal(asMiniTorrentError(own), own);
   assert.ok(!isErrorCode("toString"));
 });
+
+test("an error has its sentence, its cause, and how long to wait where waiting helps", () => {
+  const cause = new Error("why");
+  const error = new MiniTorrentError("TRACKER_BUSY", "Wait.", { cause, retryAfterMs: 500 });
+  assert.deepEqual(
+    [error.name, error.code, error.message, error.cause, error.retryAfterMs],
+    ["MiniTorrentError", "TRACKER_BUSY", "Wait.", cause, 500],
+  );
+  assert.equal(new MiniTorrentError("USAGE", "What?").retryAfterMs, undefined);
+  assert.equal(asMiniTorrentError("text").message, "Something went wrong inside: text");
+  assert.ok(isErrorCode("USAGE") && !isErrorCode(7) && !isErrorCode(undefined));
+});

@@ -9,6 +9,7 @@ const ALLOWED = [
   ...["bob", "Bob.Smith-2@example.org", "a", "7", "x".repeat(64), "user_1"],
   ...["ñandú", "Zoë", "Đặng", "straße", "боб7", "Δέλτα", "Հայ", "ქართული"],
   ...["مرحبا", "שלום", "हिन्दी", "தமிழ்", "ไทย", "ខ្មែរ", "አማርኛ", "١٢٣"],
+  ...["б".repeat(64), "𠮷".repeat(64), "x\u0301\u0302\u0303\u0304"],
   ...["東京", "東京tokyo", "ひらカナ漢字abc", "すーぱー", "한국Kim", "韓國한국", "ㄅㄆ漢", "𠮷野家"],
 ];
 
@@ -55,6 +56,9 @@ const REFUSED: readonly [id: string, named: RegExp][] = [
   ["1١", /digits of two scripts.*'١' \(U\+0661\) beside '1'/],
   ["x\u0301\u0301", /U\+0301 occurs twice/],
   ["x\u0301\u0302\u0303\u0304\u0305", /has 5 marks; at most 4/],
+  ["x\u0301\u0302\u0303\u0304\u0305\u0306", /has 6 marks; at most 4/],
+  ["б".repeat(65), /1 to 64 letters/],
+  ["x\u0301".repeat(65), /1 to 64 letters/],
   ["", /1 to 64 letters/],
   ["x".repeat(65), /1 to 64 letters/],
   [".bob", /beginning with a letter or digit/],

@@ -7,7 +7,7 @@ import { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { connect } from "node:tls";
-import { within } from "../../../harness/processes.ts";
+import { within } from "../../../harness/within.ts";
 import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
 import { holdConnections } from "../../../src/tracker/held-connections.ts";
 

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import { asDiskError } from "../../../../src/tracker/registry/disk-trouble.ts";
-import type { RegistryWriter } from "../../../../src/tracker/registry/registry.ts";
+import { type RegistryWriter, recordKey } from "../../../../src/tracker/registry/registry.ts";
 import { REPLICA_PROTOCOL_VERSION } from "../../../../src/tracker/registry/replica-messages.ts";
 import type { ReplicaChannel } from "../../../../src/tracker/registry/replication.ts";
 import { stampMs } from "../../../../src/tracker/registry/stamp.ts";
@@ -199,18 +199,32 @@ describe("Replication between connected trackers", () => {
     const written = remove();
     await network.run(3000);
     assert.deepEqual([...(await written).storedAt], ["b"]);
-    network.connect(a, d);
+    const severedAgain = network.connect(a, d);
     await network.run(1000);
     const again = remove();
     await network.run(3000);
     assert.deepEqual([...(await again).storedAt].sort(), ["b", "d"]);
-    // Its row is gone when another write has taken its place.
+    // Its row is gone when another write has taken its place; who is up to date has had it.
     const replaced = a.replication.write("once more", (writer) => writer.put("revocation", "bob", 2));
     await network.run(1000);
     await replaced;
-    const late = remove();
+    assert.equal(a.registry.hasWrite("remove bob"), false);
+    const known = () =>
+      a.replication.writeAndConfirm("remove bob", (writer) => {
+        assert.notEqual(writer.get("revocation", "bob"), undefined);
+      });
+    assert.deepEqual([...(await known()).storedAt].sort(), ["b", "d"]);
+    severedAgain.sever();
+    network.connect(a, d, 100);
+    await network.run(150);
+    assert.equal(a.replication.status().find(({ name }) => name === "d")?.state, "catching-up");
+    assert.deepEqual([...(await known()).storedAt], ["b"], "d may lack something still");
     await network.run(1000);
-    assert.deepEqual([...(await late).storedAt].sort(), ["b", "d"]);
+    const underWay = put(a, "under way", 1);
+    await a.registry.probe();
+    assert.deepEqual([...(await known()).storedAt], [], "nobody is known to have all that is here");
+    await network.run(1000);
+    await underWay;
   });
 
   it("keeps many writes on their way at once", async (context) => {
@@ -333,7 +347,7 @@ describe("Replication between connected trackers", () => {
     );
   });
 
-  it("answers a command that is tried again only when the first try is over", async (context) => {
+  it("answers a command that is tried again only when the try before it is over", async (context) => {
     const network = makeNetwork(context);
     const [a, b] = [network.add("a"), network.add("b")];
     network.connect(a, b, 50);
@@ -349,10 +363,145 @@ describe("Replication between connected trackers", () => {
     await network.run(60);
     assert.deepEqual([first.now, second.now], ["waiting", "waiting"]);
     await network.run(60);
-    assert.equal(first.now, "OK");
-    await network.run(100);
-    assert.equal(second.now, "OK");
+    assert.deepEqual([first.now, second.now], ["OK", "waiting"], "it asks the others again");
+    const third = outcome(tryOnce());
+    await network.run(90);
+    assert.deepEqual([second.now, third.now], ["OK", "waiting"]);
+    await network.run(80);
+    assert.equal(third.now, "waiting", "it began when the second was over");
+    await network.run(30);
+    assert.equal(third.now, "OK");
     assert.equal(runs, 1);
+  });
+
+  it("does not tell a command that is tried again that it has a name which the first try then loses", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 50);
+    await network.run(1000);
+    const earlier = outcome(claimUser(b, "alice"));
+    await network.run(1);
+    const tryOnce = () =>
+      a.replication.write("same", (writer) => {
+        if (writer.hasWrite("same")) return;
+        if (writer.claim("user", "alice") !== undefined)
+          throw new MiniTorrentError("USER_EXISTS", "alice is taken.");
+        writer.makeClaim("user", "alice", "a");
+      });
+    const [first, second] = [outcome(tryOnce()), outcome(tryOnce())];
+    await network.run(500);
+    assert.deepEqual([earlier.now, first.now, second.now], ["OK", "NAME_TAKEN_ELSEWHERE", "USER_EXISTS"]);
+  });
+
+  it("is settled when no write is under way, whatever becomes of it", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 50);
+    await network.run(1000);
+    assert.equal(outcome(a.replication.settled()).now, "waiting");
+    const failing = outcome(
+      a.replication.write("failing", () => {
+        throw new MiniTorrentError("USER_EXISTS", "no");
+      }),
+    );
+    const written = outcome(put(a, "x", 1));
+    const settled = outcome(a.replication.settled());
+    await network.run(99);
+    assert.deepEqual([failing.now, written.now, settled.now], ["USER_EXISTS", "waiting", "waiting"]);
+    await network.run(2);
+    assert.deepEqual([written.now, settled.now], ["OK", "OK"]);
+  });
+
+  it("closes all its links when it is closed, and keeps them when it is told to store that stores", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a", { origin: "aa" }), network.add("b")];
+    const link = network.connect(a, b);
+    await network.run(100);
+    a.replication.resumeStoring();
+    assert.equal(link.isOpen, true);
+    a.replication.close();
+    assert.equal(link.isOpen, false);
+    assert.deepEqual([a.replication.status(), b.replication.status()], [[], []]);
+    assert.equal(b.soft.at(-1), "aa: lost");
+  });
+
+  it("has a vector when it has every part of it", async (context) => {
+    const network = makeNetwork(context);
+    const a = network.add("a", { origin: "aa" });
+    await a.registry.merge([], { aa: 2, bb: 3 });
+    for (const [vector, has] of [
+      [{}, true],
+      [{ aa: 2, bb: 3 }, true],
+      [{ aa: 1 }, true],
+      [{ aa: 3, bb: 3 }, false],
+      [{ aa: 2, bb: 3, cc: 1 }, false],
+    ] as const)
+      assert.equal(a.replication.has(vector), has, JSON.stringify(vector));
+  });
+
+  it("says of a retry that it is one, to the others too", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b);
+    await network.run(100);
+    const retried = a.replication.write("w1", (writer) => writer.put("share", "x", 1), true);
+    await network.run(10);
+    await retried;
+    const first = put(a, "y", 1);
+    await network.run(10);
+    await first;
+    assert.equal(b.registry.row("share", "x", "")?.isRetry, true);
+    assert.equal(b.registry.row("share", "y", "")?.isRetry, undefined);
+  });
+
+  it("names the thing that was given away elsewhere, without the group that it is in", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    network.connect(a, b, 50);
+    await network.run(1000);
+    const claimFile = (replica: Replica) =>
+      replica.replication.write(`film at ${replica.name}`, (writer) =>
+        writer.makeClaim("file", recordKey("group-id", "film.mkv"), 1),
+      );
+    const early = claimFile(a);
+    await network.run(1);
+    const late = claimFile(b);
+    const message = /^Another tracker gave the file name film\.mkv away a moment earlier; /;
+    const refused = assert.rejects(late, { code: "NAME_TAKEN_ELSEWHERE", message });
+    await network.run(500);
+    await early;
+    await refused;
+  });
+
+  it("has no claim in doubt after a restart that was answered, and settles one when its command is tried again", async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), "replica-"));
+    context.after(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "registry.db");
+    const network = makeNetwork(context);
+    const b = network.add("b");
+    const before = network.add("a", { path });
+    network.connect(before, b, 20);
+    await network.run(1000);
+    const answered = outcome(claimUser(before, "alice"));
+    await network.run(50);
+    assert.equal(answered.now, "OK");
+    const claimBob = (replica: Replica) =>
+      replica.replication.write("claim bob", (writer) => {
+        if (!writer.hasWrite("claim bob")) writer.makeClaim("user", "bob", 1);
+      });
+    outcome(claimBob(before));
+    await network.run(10);
+    network.stop(before); // nobody has heard of bob's claim
+
+    const after = network.add("a", { path });
+    const bob = after.registry.claim("user", "bob")?.claimId ?? "";
+    assert.deepEqual(after.registry.doubtfulClaims, [bob]);
+    const again = outcome(claimBob(after));
+    await network.run(10);
+    assert.equal(again.now, "OK");
+    assert.deepEqual(after.registry.doubtfulClaims, []);
+    network.stop(after);
+    assert.deepEqual(network.add("a", { path }).registry.doubtfulClaims, [], "for good");
   });
 
   it("answers a command that died with its tracker only when all who are connected have what it wrote", async (context) => {
@@ -465,6 +614,8 @@ describe("Replication after trackers were apart", () => {
     await network.run(3000);
     assert.deepEqual(b.lostClaims, [{ kind: "user", name: "alice", claimId: lateId, value: "b" }]);
     assert.deepEqual(a.lostClaims, [], "it never stood there");
+    const [ending, ...more] = b.changes.filter(({ records }) => records[0]?.writeId.startsWith("lost:"));
+    assert.deepEqual([ending?.isLocal, ending?.records[0]?.claimId, more], [true, lateId, []]);
     assertEqualReplicas(a, b);
     const ended = outcome(a.replication.write("end", (writer) => writer.endClaim("user", earlyId)));
     await network.run(10);
@@ -493,6 +644,54 @@ describe("Replication after trackers were apart", () => {
     assert.equal(a.replication.status()[0]?.state, "connected");
     assert.equal(a.replication.status()[0]?.lagRecords, 0);
     assertEqualReplicas(a, b);
+  });
+
+  it("an update of a name that is lost meanwhile goes through, and whose name it was is told", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a"), network.add("b")];
+    const early = claimUser(b, "alice");
+    await network.run(500);
+    const late = claimUser(a, "alice");
+    await network.run(10);
+    await early;
+    const claimId = await late;
+    network.connect(a, b, 50);
+    await network.run(60);
+    const updated = outcome(
+      a.replication.write("update", (writer) => writer.updateClaim("user", claimId, "updated")),
+    );
+    await network.run(1000);
+    assert.equal(updated.now, "OK");
+    assert.deepEqual(
+      a.lostClaims.map(({ claimId }) => claimId),
+      [claimId],
+    );
+    assertEqualReplicas(a, b);
+  });
+
+  it("sends nobody what it has just got from there", async (context) => {
+    const network = makeNetwork(context);
+    const [a, b] = [network.add("a", { origin: "aa" }), network.add("b", { origin: "bb" })];
+    const filled = [a, b].map((replica) =>
+      replica.replication.write("fill", (writer) => {
+        for (let index = 0; index < 2400; index++) writer.put("share", `${replica.name} ${index}`, index);
+      }),
+    );
+    await network.run(1);
+    await Promise.all(filled);
+    const link = network.connect(a, b, 30);
+    await network.run(2000);
+    assertEqualReplicas(a, b);
+    for (const [to, origin] of [
+      ["a", "bb"],
+      ["b", "aa"],
+    ] as const) {
+      const rows = link.delivered
+        .filter((message) => message.to === to)
+        .flatMap(({ text }) => JSON.parse(text).records ?? []);
+      assert.equal(rows.length, 2400);
+      assert.ok(rows.every((row) => row.origin === origin));
+    }
   });
 
   it("hands on what came from a third tracker", async (context) => {
@@ -829,6 +1028,41 @@ describe("Replication and what it is sent", () => {
     await new Promise((resolve) => setImmediate(resolve));
     assert.equal(closed.length, 1);
     assert.equal(replica.registry.get("share", "k"), undefined);
+  });
+
+  it("logs why a link failed once, until it fails for another reason, for each tracker", async (context) => {
+    const network = makeNetwork(context);
+    const replica = network.add("a", { origin: "aa" });
+    const fail = async (name: string, error?: Error) => {
+      const receiver = replica.replication.attach({ send: () => {}, close: () => {} }, name);
+      if (error === undefined) receiver.message("not JSON");
+      else {
+        const refusing = context.mock.method(replica.registry, "merge", () => Promise.reject(error));
+        receiver.message(JSON.stringify(hello));
+        receiver.message(JSON.stringify({ type: "rows", records: [] }));
+        await network.run(1);
+        refusing.mock.restore();
+      }
+    };
+    for (let times = 0; times < 2; times++) await fail("b");
+    await fail("c");
+    for (let times = 0; times < 2; times++) await fail("b", new MiniTorrentError("DISK_FULL", "Full."));
+    const logged = replica.warnings.map((line) => JSON.parse(line));
+    assert.deepEqual(
+      logged.map(({ tracker, msg }) => [tracker, msg]),
+      [
+        ["b", "link to tracker failed: A tracker sent something that is not JSON."],
+        ["c", "link to tracker failed: A tracker sent something that is not JSON."],
+        ["b", "link to tracker failed: Full."],
+      ],
+    );
+  });
+
+  it("keeps in mind the most that it has heard of", (context) => {
+    const { replica, say } = attach(context);
+    say({ ...hello, vector: { zz: 5, yy: 1 } });
+    say({ type: "beat", vector: { zz: 3, yy: 2 }, digest: "", stamp, clock });
+    assert.deepEqual(replica.replication.heard, { zz: 5, yy: 2 });
   });
 
   it("survives arbitrary messages", (context) => {

@@ -242,4 +242,209 @@ describe("ClockGuard", () => {
     machine.wallMs -= DAY_MS + 2 * HOUR_MS + 45 * MINUTE_MS;
     assert.match(machine.guard.doubt?.sentence ?? "", /set 45 min back/);
   });
+
+  it("takes ten minutes for a correction, and a millisecond more for a jump", () => {
+    for (const sign of [1, -1]) {
+      const machine = new Machine();
+      machine.pass(5_000);
+      machine.wallMs += sign * 10 * MINUTE_MS;
+      assert.equal(machine.why, undefined);
+      assert.equal(machine.guard.nowMs(), machine.wallMs);
+      const other = new Machine();
+      other.pass(5_000);
+      other.wallMs += sign * (10 * MINUTE_MS + 1);
+      assert.equal(other.why, "jumped");
+    }
+  });
+
+  it("goes on with the time without the jump between two looks, and notices a jump without one", () => {
+    const machine = new Machine();
+    machine.wallMs += DAY_MS;
+    machine.pass(2_000);
+    machine.wallMs += 700;
+    machine.monotonicMs += 700;
+    machine.bootMs += 700;
+    assert.equal(machine.guard.nowMs(), START_MS + 2_700);
+    assert.equal(machine.guard.doubt?.aheadMs, DAY_MS);
+    const back = new Machine();
+    back.wallMs -= DAY_MS;
+    assert.equal(back.guard.nowMs(), START_MS, "nowMs looks by itself");
+  });
+
+  it("a clock that is set ahead twice is as new as the second time, and one is believed after ten minutes, not before", () => {
+    const machine = new Machine();
+    machine.wallMs += DAY_MS;
+    machine.pass(6 * MINUTE_MS);
+    machine.wallMs += DAY_MS;
+    machine.pass(6 * MINUTE_MS);
+    assert.equal(machine.why, "jumped");
+    machine.pass(4 * MINUTE_MS - 2_000);
+    assert.equal(machine.why, "jumped");
+    machine.pass(3_000);
+    assert.equal(machine.why, undefined);
+    machine.pass(1_000);
+    machine.wallMs += DAY_MS;
+    machine.pass(9 * MINUTE_MS);
+    assert.equal(machine.why, "jumped", "an older setting is forgotten once it was believed");
+  });
+
+  it("is steady since it was last set, or accepted, and says so to the others", () => {
+    const machine = new Machine();
+    machine.pass(5 * MINUTE_MS);
+    assert.deepEqual(machine.guard.reading(), {
+      ...{ nowMs: machine.wallMs, isDoubted: false, steadyForMs: 5 * MINUTE_MS },
+    });
+    machine.wallMs += DAY_MS;
+    assert.equal(machine.guard.reading().isDoubted, true);
+    machine.pass(10 * MINUTE_MS + 1_000);
+    const { isDoubted, steadyForMs } = machine.guard.reading();
+    assert.equal(isDoubted, false);
+    assert.ok(steadyForMs <= 2_000, `${steadyForMs}`);
+    machine.guard.accept();
+    assert.ok(machine.guard.reading().steadyForMs > 50 * 365 * DAY_MS);
+    machine.bootMs = 0; // as some virtual machines do
+    machine.guard.accept();
+    assert.ok(machine.guard.reading().steadyForMs >= 0);
+    const odd = new Machine();
+    odd.bootMs -= 60_000;
+    assert.equal(odd.guard.reading().steadyForMs, 0);
+  });
+
+  it("what another tracker said counts for fifteen seconds, at the time that it would be now", () => {
+    const [machine, other] = [new Machine(START_MS - 2 * HOUR_MS), new Machine()];
+    other.pass(HOUR_MS);
+    machine.hears(other);
+    assert.equal(machine.why, "unlike other trackers", "as soon as it is heard");
+    assert.equal(machine.guard.doubt?.aheadMs, -3 * HOUR_MS);
+    machine.pass(15_000);
+    assert.equal(machine.guard.doubt?.aheadMs, -3 * HOUR_MS, "both clocks went on");
+    machine.pass(1_000);
+    assert.equal(machine.why, undefined);
+  });
+
+  it("clocks within an hour of each other are alike, and beyond it are not", () => {
+    for (const [offMs, why] of [
+      [HOUR_MS, undefined],
+      [HOUR_MS + 1, "unlike other trackers"],
+    ] as const) {
+      const [machine, other] = [new Machine(START_MS + offMs), new Machine()];
+      machine.hears(other);
+      assert.equal(machine.why, why);
+    }
+  });
+
+  it("does not believe a clock that was set to what one of the others has, while another has another time", () => {
+    const [machine, one, other] = [new Machine(), new Machine(START_MS + DAY_MS), new Machine()];
+    machine.wallMs += DAY_MS;
+    machine.hears(other, "other");
+    machine.hears(one, "one");
+    assert.equal(machine.why, "jumped");
+    machine.pass(16_000);
+    for (let minute = 0; minute < 12; minute++) {
+      other.wallMs = machine.wallMs - DAY_MS;
+      machine.hears(other, "other");
+      machine.pass(MINUTE_MS / 6);
+    }
+    assert.equal(machine.why, "jumped", "nor by itself while somebody has the time that it was");
+    machine.wallMs -= DAY_MS;
+    assert.equal(machine.why, undefined);
+  });
+
+  it("of two that were steady for about as long the one ahead yields; for a minute longer, the one that was steady for less", () => {
+    for (const [longerMs, whys] of [
+      [59_000, [undefined, "unlike other trackers"]],
+      [61_000, ["unlike other trackers", undefined]],
+    ] as const) {
+      const [behind, ahead] = [new Machine(START_MS), new Machine(START_MS + DAY_MS)];
+      ahead.pass(longerMs);
+      behind.hears(ahead);
+      ahead.hears(behind);
+      assert.deepEqual([behind.why, ahead.why], whys, `${longerMs} ms`);
+    }
+  });
+
+  it("yields to more trackers that agree, however long it was steady, and not to more that do not", () => {
+    const [old, one, two] = [
+      new Machine(),
+      new Machine(START_MS + 4 * HOUR_MS),
+      new Machine(START_MS + 4 * HOUR_MS),
+    ];
+    old.pass(10 * HOUR_MS);
+    for (const other of [one, two]) other.wallMs = old.wallMs - 4 * HOUR_MS;
+    const [first, second] = [new Machine(one.wallMs), new Machine(two.wallMs)];
+    old.hears(first, "first");
+    assert.equal(old.why, undefined, "one that is younger is no reason");
+    old.hears(second, "second");
+    assert.equal(old.why, "unlike other trackers");
+    const lonely = new Machine();
+    lonely.pass(10 * HOUR_MS);
+    lonely.hears(new Machine(lonely.wallMs - 4 * HOUR_MS), "first");
+    lonely.hears(new Machine(lonely.wallMs - 8 * HOUR_MS), "second");
+    assert.equal(lonely.why, undefined, "two that differ from each other have a vote each");
+    const supported = new Machine();
+    supported.pass(10 * HOUR_MS);
+    for (const [name, offMs] of [
+      ["friend", 0],
+      ["first", -4 * HOUR_MS],
+      ["second", -4 * HOUR_MS],
+    ] as const)
+      supported.hears(new Machine(supported.wallMs + offMs), name);
+    assert.equal(supported.why, undefined, "two against two, and it is the steadier");
+  });
+
+  it("an accepted clock is believed against the others, until it is set again", () => {
+    const [machine, one, two] = [new Machine(START_MS + DAY_MS), new Machine(), new Machine()];
+    const hear = () => {
+      for (const [name, other] of [
+        ["one", one],
+        ["two", two],
+      ] as const) {
+        other.wallMs = START_MS + (machine.monotonicMs - 5_000);
+        machine.hears(other, name);
+      }
+    };
+    hear();
+    assert.equal(machine.why, "unlike other trackers");
+    machine.guard.accept();
+    assert.equal(machine.why, undefined);
+    hear();
+    assert.equal(machine.why, undefined);
+    machine.wallMs -= 20 * HOUR_MS;
+    machine.guard.accept();
+    machine.wallMs += 20 * HOUR_MS;
+    hear();
+    assert.equal(machine.why, "jumped", "what was accepted was the other time");
+  });
+
+  it("accepted, a clock that is behind what was written at an earlier start is believed at once, and stays so", () => {
+    const machine = new Machine(START_MS, START_MS + DAY_MS);
+    machine.guard.accept();
+    assert.equal(machine.why, undefined);
+    machine.pass(2_000);
+    assert.equal(machine.why, undefined);
+  });
+
+  it("remembers the newest stamp between looks, and a clock that was believed may be behind a later one", () => {
+    const machine = new Machine(START_MS, START_MS + DAY_MS);
+    machine.guard.look();
+    assert.equal(machine.why, "behind its past");
+    assert.equal(machine.guard.doubt?.aheadMs, -DAY_MS);
+    assert.equal(machine.guard.nowMs(), START_MS + DAY_MS, "it goes on with the time of what it wrote");
+    const believed = new Machine();
+    believed.pass(1_000);
+    believed.latestMs = START_MS + DAY_MS; // merged rows do not count as its own past, its own do
+    believed.pass(1_000);
+    assert.equal(believed.why, undefined);
+  });
+
+  it("says what is wrong in the right direction", () => {
+    const behind = new Machine(START_MS, START_MS + 3 * HOUR_MS);
+    assert.match(behind.guard.doubt?.sentence ?? "", /is 3 h behind the tracker's last write: /);
+    const [fast, slow] = [new Machine(START_MS + 2 * HOUR_MS), new Machine()];
+    fast.hears(slow, "192.0.2.1:9000");
+    assert.match(fast.guard.doubt?.sentence ?? "", /is 2 h ahead of that of tracker 192\.0\.2\.1:9000: /);
+    slow.hears(new Machine(START_MS + 2 * HOUR_MS), "one");
+    slow.hears(new Machine(START_MS + 2 * HOUR_MS), "two");
+    assert.match(slow.guard.doubt?.sentence ?? "", /is 2 h behind that of tracker one: /);
+  });
 });

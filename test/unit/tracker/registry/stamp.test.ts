@@ -117,3 +117,62 @@ describe("HybridClock", () => {
     );
   });
 });
+
+describe("stamps at their bounds", () => {
+  const at = (ms: number, counter = "000000", origin = "b") =>
+    `${ms.toString(16).padStart(12, "0")}-${counter}-${origin}`;
+
+  it("a clock an hour ahead moves this one, and one a millisecond further does not", () => {
+    const nowMs = 1_800_000_000_000;
+    const hourMs = 60 * 60 * 1000;
+    const clock = new HybridClock(() => nowMs, "a");
+    clock.observe(at(nowMs + hourMs + 1));
+    assert.equal(clock.next(), at(nowMs, "000000", "a"));
+    clock.observe(at(nowMs + hourMs, "00000f"));
+    assert.equal(clock.latest, at(nowMs + hourMs, "00000f", "a"));
+    assert.equal(clock.next(), at(nowMs + hourMs, "000010", "a"));
+    assert.equal(MAX_AHEAD_MS, hourMs);
+  });
+
+  it("the last stamp that a clock can have made is observed, and the next one is refused", () => {
+    const clock = new HybridClock(() => 2 ** 47, "a");
+    clock.observe(at(2 ** 47));
+    assert.throws(() => clock.observe(at(2 ** 47 + 1)), {
+      code: "MALFORMED_MESSAGE",
+      message: /No clock can/,
+    });
+  });
+
+  it("a part of a millisecond is none, and a counter begins again with each", () => {
+    let nowMs = 7.9;
+    const clock = new HybridClock(() => nowMs, "a");
+    assert.deepEqual([clock.next(), clock.next()], [at(7, "000000", "a"), at(7, "000001", "a")]);
+    nowMs = 8.1;
+    assert.equal(clock.next(), at(8, "000000", "a"));
+    clock.observe(at(8, "000005"));
+    clock.observe(at(8, "000003"));
+    clock.observe(at(3, "000009"));
+    assert.equal(clock.next(), at(8, "000006", "a"));
+  });
+
+  it("a used-up counter is followed by the next millisecond, also of another's stamp", () => {
+    const clock = new HybridClock(() => 5, "a", at(5, "fffffe"));
+    assert.deepEqual([clock.next(), clock.next()], [at(5, "ffffff", "a"), at(6, "000000", "a")]);
+    assert.equal(stampAfter(at(5, "ffffff"), "m"), at(6, "000000", "m"));
+    assert.equal(stampAfter(at(5, "000009"), "m"), at(5, "00000a", "m"));
+  });
+
+  it("what is too long, too short or has another letter is no stamp, whoever reads it", () => {
+    for (const text of [
+      at(1, "000000", ""),
+      at(1, "000000", "a".repeat(33)),
+      at(1, "000000", "a-"),
+      ` ${at(1)}`,
+    ]) {
+      assert.equal(isStamp(text), false, text);
+      assert.throws(() => stampMs(text), { code: "MALFORMED_MESSAGE" });
+      assert.throws(() => stampOrigin(text), { code: "MALFORMED_MESSAGE" });
+    }
+    assert.equal(isStamp(at(1, "000000", "a".repeat(32))), true);
+  });
+});

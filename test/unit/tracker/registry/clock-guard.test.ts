@@ -340,7 +340,7 @@ describe("ClockGuard", () => {
     machine.hears(one, "one");
     assert.equal(machine.why, "jumped");
     machine.pass(16_000);
-    for (let minute = 0; minute < 12; minute++) {
+    for (let times = 0; times < 70; times++) {
       other.wallMs = machine.wallMs - DAY_MS;
       machine.hears(other, "other");
       machine.pass(MINUTE_MS / 6);
@@ -414,6 +414,52 @@ describe("ClockGuard", () => {
     machine.wallMs += 20 * HOUR_MS;
     hear();
     assert.equal(machine.why, "jumped", "what was accepted was the other time");
+  });
+
+  it("an accepted clock that was corrected by more than ten minutes since is one as any other", () => {
+    const machine = new Machine(START_MS + DAY_MS);
+    machine.guard.accept();
+    const hear = () => {
+      for (const name of ["one", "two"]) machine.hears(new Machine(START_MS), name);
+    };
+    hear();
+    assert.equal(machine.why, undefined);
+    for (let times = 0; times < 2; times++) {
+      machine.wallMs += 9 * MINUTE_MS;
+      machine.pass(1_000);
+    }
+    hear();
+    assert.equal(machine.why, "unlike other trackers");
+    machine.wallMs -= 9 * MINUTE_MS;
+    hear();
+    assert.equal(machine.why, "unlike other trackers", "also when it comes near that time again");
+  });
+
+  it("two that are set together are believed when both have had that time for a minute, and not before", () => {
+    const two = [new Machine(), new Machine()] as const;
+    Machine.meet(...two);
+    for (const machine of two) machine.wallMs += DAY_MS;
+    const whys = (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        two[0].hears(two[1]);
+        two[1].hears(two[0]);
+        for (const machine of two) machine.pass(1_000);
+      }
+      return two.map(({ why }) => why);
+    };
+    assert.deepEqual(whys(58), ["jumped", "jumped"]);
+    assert.deepEqual(whys(4), [undefined, undefined]);
+  });
+
+  it("a time that was set, and set back, before it was believed is a new one when it is set again", () => {
+    const machine = new Machine();
+    machine.wallMs += DAY_MS;
+    machine.pass(5 * MINUTE_MS);
+    machine.wallMs -= DAY_MS;
+    machine.pass(20 * MINUTE_MS);
+    machine.wallMs += DAY_MS;
+    machine.pass(9 * MINUTE_MS);
+    assert.equal(machine.why, "jumped");
   });
 
   it("accepted, a clock that is behind what was written at an earlier start is believed at once, and stays so", () => {

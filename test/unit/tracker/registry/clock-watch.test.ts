@@ -112,6 +112,14 @@ test("a clock that was ahead and is right again goes on under a new origin, once
   assert.equal(renewed.length, 2);
 });
 
+test("while the clock is in doubt nothing goes on under a new origin", (t) => {
+  const { time, registry, renewed, pass } = watch(t);
+  time.wallMs += DAY_MS;
+  registry.latestStamp = testStamp(DAY_MS, "a");
+  pass(2_000);
+  assert.deepEqual(renewed, []);
+});
+
 test("a new origin that cannot be noted is tried again with the next look, and breaks nothing", (t) => {
   const { registry, logged, pass, renewed } = watch(t);
   const { renewOrigin } = registry;

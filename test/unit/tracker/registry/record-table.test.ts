@@ -121,6 +121,7 @@ test("what a replica lacks comes in order of origin and number, about as many ro
   await registry.merge([
     row(1, { origin: "q", key: "q1", value: big }),
     row(2, { origin: "q", key: "q2", value: big }),
+    row(1, { origin: "r", key: "r1" }),
     ...[1, 2, 3, 4].map((seq) => row(seq, { value: big })),
   ]);
   const numbers = (vector: Record<string, number>, limit: number) =>
@@ -128,7 +129,7 @@ test("what a replica lacks comes in order of origin and number, about as many ro
   assert.deepEqual(numbers({}, 2), ["p1", "p2"]);
   assert.deepEqual(numbers({}, 100), ["p1", "p2", "p3"], "the one that passes the bound is the last");
   assert.deepEqual(numbers({ p: 3 }, 100), ["p4", "q1", "q2"]);
-  assert.deepEqual(numbers({ p: 4, q: 1 }, 100), ["q2"]);
+  assert.deepEqual(numbers({ p: 4, q: 1 }, 100), ["q2", "r1"]);
   assert.deepEqual(numbers({ p: 3 }, 1), ["p4"]);
   const [one, other] = [open(t), open(t)];
   await one.merge([row(1), row(1, { origin: "q", key: "q" })]);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -292,5 +292,176 @@ describe("SqliteRegistry on a disk", () => {
     assert.notEqual(one.origin, other.origin);
     assert.equal(one.isOwn(testStamp(1, one.origin)), true);
     assert.equal(one.isOwn(testStamp(1, other.origin)), false);
+  });
+
+  it("has each commit on the disk before it is acknowledged, in a log that one process alone writes", async (context) => {
+    const databases: DatabaseSync[] = [];
+    const { exec } = DatabaseSync.prototype;
+    context.mock.method(DatabaseSync.prototype, "exec", function (this: DatabaseSync, sql: string) {
+      if (!databases.includes(this)) databases.push(this);
+      return exec.call(this, sql);
+    });
+    openAt(context, join(temporaryFolder(context), "registry.db"));
+    const pragma = (name: string) => Object.values(databases[0]?.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+    assert.equal(pragma("synchronous"), 2, "FULL: the log is flushed at each commit");
+    assert.equal(pragma("journal_mode"), "wal");
+    assert.equal(pragma("locking_mode"), "exclusive");
+    assert.equal(pragma("wal_autocheckpoint"), 4_000);
+    assert.equal(pragma("cache_size"), -16 * 1024);
+  });
+
+  /** The next statement of that kind fails, as SQLite says it with that number. */
+  function failNext(context: TestContext, statement: RegExp, errcode = 13): void {
+    const { exec } = DatabaseSync.prototype;
+    let hasFailed = false;
+    context.mock.method(DatabaseSync.prototype, "exec", function (this: DatabaseSync, sql: string) {
+      if (!hasFailed && statement.test(sql)) {
+        hasFailed = true;
+        throw Object.assign(new Error("as SQLite says it"), { errcode });
+      }
+      return exec.call(this, sql);
+    });
+  }
+
+  it("acknowledges nothing that was not committed, tells of the disk's trouble, and goes on", async (context) => {
+    const told: string[] = [];
+    const path = join(temporaryFolder(context), "registry.db");
+    const registry = SqliteRegistry.open({ path, nowMs: () => NOW_MS, onTrouble: (what) => told.push(what) });
+    context.after(() => registry.close());
+    await write(registry, (writer) => writer.put("share", "before", 1));
+    const { vector } = registry;
+    const digest = registry.digest();
+    failNext(context, /^COMMIT/);
+    const writes = [
+      write(registry, (writer) => writer.put("share", "a", 1)),
+      write(registry, (writer) => writer.put("share", "b", 1)),
+    ];
+    for (const { status, ...rest } of await Promise.allSettled(writes)) {
+      assert.equal(status, "rejected", "it was called done");
+      assert.equal("reason" in rest && rest.reason.code, "DISK_FULL");
+    }
+    assert.deepEqual([registry.vector, registry.digest(), told], [vector, digest, ["disk-full"]]);
+    await write(registry, (writer) => writer.put("share", "after", 1));
+    registry.close();
+    const again = openAt(context, path);
+    assert.deepEqual(
+      again.list("share", "").map(({ key }) => key),
+      ["after", "before"],
+    );
+  });
+
+  it("writes nothing of a commit that SQLite rolled back by itself, as it does when the disk is full", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    openAt(context, path).close();
+    const database = new DatabaseSync(path);
+    database.exec(`CREATE TRIGGER fail AFTER INSERT ON record WHEN new.key = 'bad'
+      BEGIN SELECT RAISE(ROLLBACK, 'no room'); END`);
+    database.close();
+    const registry = openAt(context, path);
+    const put = (key: string) => write(registry, (writer) => writer.put("share", key, 1));
+    const writes = [put("good"), put("bad"), put("also good")];
+    for (const written of writes) await assert.rejects(written, { code: "DISK_FAILED", message: /no room/ });
+    await assert.rejects(put("bad"), { code: "DISK_FAILED", message: /no room/ });
+    assert.deepEqual(registry.list("share", ""), []);
+    await put("good");
+    assert.equal(registry.get("share", "good"), 1);
+  });
+
+  it("asks for one turn of the event loop for all that is queued", async (context) => {
+    const registry = openAt(context, ":memory:");
+    const asked = context.mock.method(globalThis, "setImmediate");
+    const writes = [1, 2, 3].map((at) => write(registry, (writer) => writer.put("share", `${at}`, at)));
+    assert.equal(asked.mock.callCount(), 1);
+    await Promise.all(writes);
+  });
+
+  it("begins a new incarnation after what is queued, for good, and not at all if that cannot be noted", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const registry = openAt(context, path);
+    const { origin: old } = registry;
+    const queued = write(registry, (writer) => writer.put("share", "queued", 1));
+    const origin = registry.renewOrigin();
+    const [record] = await queued;
+    assert.equal(record?.origin, old);
+    assert.deepEqual([registry.origin, registry.vector], [origin, { [old]: 1 }]);
+    const [next] = await write(registry, (writer) => writer.put("share", "next", 1));
+    assert.equal(next?.origin, origin);
+    assert.ok(next.stamp.endsWith(origin), "its stamps are its own");
+    const { latestStamp } = registry;
+    failNext(context, /^COMMIT/);
+    assert.throws(() => registry.renewOrigin(), { code: "DISK_FULL" });
+    assert.deepEqual([registry.origin, registry.latestStamp], [origin, latestStamp]);
+    await write(registry, (writer) => writer.put("share", "later", 1));
+    registry.close();
+    const again = openAt(context, path);
+    for (const own of [old, origin]) assert.equal(again.isOwn(testStamp(1, own)), true);
+  });
+
+  it("that was set back keeps the right time over a restart", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    let nowMs = NOW_MS + 100_000_000;
+    const registry = openAt(context, path, () => nowMs);
+    await write(registry, (writer) => writer.put("share", "a", 1));
+    nowMs = NOW_MS;
+    registry.renewOrigin("is set back");
+    registry.close();
+    const again = openAt(context, path, () => nowMs);
+    assert.ok(again.latestStamp < testStamp(1_000, "zz"), again.latestStamp);
+  });
+
+  it("keeps notes of this tracker's own over a restart, and tries the disk when asked to", async (context) => {
+    const path = join(temporaryFolder(context), "registry.db");
+    const registry = openAt(context, path);
+    assert.equal(registry.note("x"), undefined);
+    await registry.keepNote("x", "one");
+    await registry.keepNote("x", "two");
+    await registry.probe();
+    failNext(context, /^COMMIT/);
+    await assert.rejects(registry.probe(), { code: "DISK_FULL" });
+    registry.close();
+    assert.equal(openAt(context, path).note("x"), "two");
+  });
+
+  it("is backed up while it is written to, into a file for its owner alone, and over none that is there", async (context) => {
+    const folder = temporaryFolder(context);
+    const registry = openAt(context, join(folder, "registry.db"));
+    await write(registry, (writer) => writer.put("share", "a", 1));
+    const copy = join(folder, "copy.db");
+    await Promise.all([registry.backUp(copy), write(registry, (writer) => writer.put("share", "b", 1))]);
+    assert.equal(statSync(copy).mode & 0o777, 0o600);
+    await assert.rejects(registry.backUp(copy), { code: "DISK_FAILED" });
+    await assert.rejects(registry.backUp(join(folder, "missing", "copy.db")), { code: "DISK_FAILED" });
+    const restored = openAt(context, copy);
+    assert.equal(restored.get("share", "a"), 1);
+  });
+
+  it("is made private if it is not, and closes once", (context) => {
+    const folder = temporaryFolder(context);
+    const path = join(folder, "registry.db");
+    openAt(context, path).close();
+    chmodSync(path, 0o644);
+    const registry = openAt(context, path);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    registry.close();
+    registry.close();
+    openAt(context, path).close();
+  });
+
+  it("tells its owner of damage that a read meets", async (context) => {
+    const told: string[] = [];
+    const registry = SqliteRegistry.open({
+      ...{ path: ":memory:", nowMs: () => NOW_MS, onTrouble: (what) => told.push(what) },
+    });
+    context.after(() => registry.close());
+    await write(registry, (writer) => writer.put("share", "a", 1));
+    const parse = context.mock.method(JSON, "parse", () => {
+      throw new SyntaxError("odd");
+    });
+    assert.throws(() => registry.get("share", "a"), {
+      code: "REGISTRY_DAMAGED",
+      message: /a value is not JSON/,
+    });
+    parse.mock.restore();
+    assert.deepEqual(told, ["registry-damaged"]);
   });
 });

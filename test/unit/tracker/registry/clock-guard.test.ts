@@ -441,8 +441,8 @@ describe("ClockGuard", () => {
     for (const machine of two) machine.wallMs += DAY_MS;
     const whys = (seconds: number) => {
       for (let second = 0; second < seconds; second++) {
-        two[0].hears(two[1]);
-        two[1].hears(two[0]);
+        two[0].hears(two[1], "t1");
+        two[1].hears(two[0], "t0");
         for (const machine of two) machine.pass(1_000);
       }
       return two.map(({ why }) => why);

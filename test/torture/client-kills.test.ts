@@ -185,9 +185,8 @@ class DisturbedRounds {
         if (this.#random() < 0.3) await this.#kill(target);
         else this.#disturb(target);
       }
-      await this.#settle(file);
-      const isLate = this.#traces.some((trace) => trace.isLate);
-      if (isLate) this.#count("late");
+      await this.#settle(file, path);
+      if (this.#isLate) this.#count("late");
       else assert.equal(await sha1Of(path), file.sha1, "it was reported complete");
     } catch (error) {
       const traces = this.#traces.map(({ what }) => what).join(", ");
@@ -195,6 +194,10 @@ class DisturbedRounds {
       throw new Error(`round ${round}, seed ${SEED}, ${file.name}: ${traces}. ${said}`, { cause: error });
     }
     for (const { leftover } of this.#traces) if (leftover !== undefined) rmSync(leftover, { force: true });
+  }
+
+  get #isLate(): boolean {
+    return this.#traces.some(({ isLate }) => isLate === true);
   }
 
   /** The finished file of an earlier round is gone, moved or replaced: it can be downloaded again. */
@@ -239,20 +242,28 @@ class DisturbedRounds {
   }
 
   /** What stands in the way is removed, as a person would, until the download is complete. */
-  async #settle(file: Source): Promise<void> {
+  async #settle(file: Source, path: string): Promise<void> {
     let deadlineMs = performance.now() + GETS_ON_WITHIN_MS;
     let mostVerified = 0;
+    let refusal: string | undefined;
     for (;;) {
       this.#clearForeign();
       const status = await statusOf(this.client, file.name);
       if (status?.state === "complete") return;
-      if (status === undefined || status.state === "failed") await this.client.run(this.#download(file));
-      else if (status.state === "paused") await this.client.run(`resume g ${file.name}`);
+      if (status === undefined || status.state === "failed") {
+        const { code, error } = await this.client.run(this.#download(file));
+        refusal = error;
+        // It had its name, was changed, and the client was killed before it noted the name: it is a file like any other.
+        if (code === "FILE_EXISTS" && this.#isLate) rmSync(path, { force: true });
+      } else if (status.state === "paused") await this.client.run(`resume g ${file.name}`);
       if ((status?.bytesVerified ?? 0) > mostVerified) {
         mostVerified = status?.bytesVerified ?? 0;
         deadlineMs = performance.now() + GETS_ON_WITHIN_MS;
       }
-      assert.ok(performance.now() < deadlineMs, `it does not get complete: ${JSON.stringify(status)}`);
+      assert.ok(
+        performance.now() < deadlineMs,
+        `it does not get complete: ${JSON.stringify(status)} ${refusal}`,
+      );
       await sleep(POLL_MS);
     }
   }

@@ -9,17 +9,19 @@ import { authorityOf } from "./values.ts";
 
 /** A certificate is given again for so long: issuing costs 2 ms, and a client that has lost its tracker asks for all of them. */
 const REUSED_MS = 60_000;
-/** At some 2 KB each. */
+/** Certificates kept to be given again, at some 2 KB each. */
 const MOST_REUSED = 2_000;
 
 export class MemberCertificates {
   readonly #keys: CertifiedKeys;
+  readonly #mostReused: number;
   /** By group, membership and key; oldest first. */
   readonly #issued = new Map<string, { readonly certificate: GroupCertificate; readonly atMs: number }>();
 
   /** @param mostKeys of an account that may have valid certificates at a time */
-  constructor(mostKeys: number) {
+  constructor(mostKeys: number, mostReused = MOST_REUSED) {
     this.#keys = new CertifiedKeys(mostKeys);
+    this.#mostReused = mostReused;
   }
 
   /**
@@ -60,6 +62,6 @@ export class MemberCertificates {
     this.#issued.delete(place);
     this.#issued.set(place, { certificate, atMs });
     const [oldest] = this.#issued.keys();
-    if (this.#issued.size > MOST_REUSED && oldest !== undefined) this.#issued.delete(oldest);
+    if (this.#issued.size > this.#mostReused && oldest !== undefined) this.#issued.delete(oldest);
   }
 }

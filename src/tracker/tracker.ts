@@ -192,7 +192,8 @@ export class Tracker {
     this.#registry = registry;
     this.#pins = pins;
     this.#writeBlocks = writeBlocks;
-    this.#attemptStore = new AttemptStore(join(dataDir, ATTEMPTS_FILE), log, () => clockGuard.nowMs());
+    const nowMs = () => clockGuard.nowMs();
+    this.#attemptStore = new AttemptStore(join(dataDir, ATTEMPTS_FILE), log, nowMs);
     this.#attemptLimits = new AttemptLimits(limits, this.#attemptStore);
     this.#revocationWindow = new RevocationWindow({
       others: trackers.filter((tracker) => tracker !== own).map(formatAddress),
@@ -243,11 +244,11 @@ export class Tracker {
       },
     });
     this.operator = new Operator({
-      ...{ registry, nowMs: this.#clock.nowMs },
+      ...{ registry, nowMs },
       write: async (writeId, work) => (await this.#writeAndConfirm(writeId, work)).unconfirmedAt,
     });
     this.#collector = new Collector({
-      ...{ registry, log, nowMs: this.#clock.nowMs, setTimer },
+      ...{ registry, log, nowMs, setTimer },
       write: (work) => this.#write(randomUUID(), work),
       connectedEra: () => this.#connectedEra(),
       isAnnounced: (infoHash) => this.#presence.peersOf(infoHash, 1).length > 0,

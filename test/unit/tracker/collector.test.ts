@@ -161,6 +161,7 @@ test("sessions end when their device was away for 30 days, or their account is g
     await round();
   }
   assert.equal(state.writes, 30, "one a day");
+  here.nowMs += DAY_MS - 1;
   await round();
   assert.equal(state.writes, 30);
   await here.write((writer) => writer.endClaim("user", bob.accountId));
@@ -217,4 +218,150 @@ test("a disk that is full stops nothing: it tries again in the next round", asyn
   await here.round();
   await here.round();
   assert.equal(here.torrents(), 0);
+});
+
+test("a session is kept while its device was away for less than 30 days, and ends within hours if its account is gone", async (t) => {
+  const { here, alice, bob, collect } = await place(t);
+  await here.write((writer) => logIn(writer, "away", alice, here.nowMs));
+  here.nowMs += 30 * DAY_MS;
+  await collect();
+  assert.notEqual(here.registry.get("device", "away"), undefined);
+  here.nowMs += 1;
+  await collect();
+  assert.equal(here.registry.get("device", "away"), undefined);
+  await here.write((writer) => logIn(writer, "bobs", bob, here.nowMs));
+  await here.write((writer) => writer.endClaim("user", bob.accountId));
+  await collect();
+  assert.equal(here.registry.get("device", "bobs"), undefined);
+});
+
+test("while a tracker is away all the time nothing is removed, however long that is", async (t) => {
+  const { here, alice, share, stop, state, torrents, collector } = await place(t);
+  await here.as(alice, share("name", 1));
+  await here.as(alice, stop("name"));
+  state.era = undefined;
+  for (let steps = 0; steps < 20; steps++) {
+    state.uptimeMs += HOUR_MS;
+    await collector.step();
+  }
+  assert.deepEqual([torrents(), state.writes], [1, 0]);
+});
+
+test("what was due when a tracker went is not removed, and nothing is written for it", async (t) => {
+  const { here, alice, share, stop, round, state, torrents, collector } = await place(t);
+  await here.as(alice, share("name", 1));
+  await here.as(alice, stop("name"));
+  await round();
+  state.uptimeMs += HOUR_MS;
+  await collector.step(); // due from here on
+  state.era = "second";
+  await collector.step();
+  assert.deepEqual([torrents(), state.writes], [1, 0]);
+});
+
+test("what is used for a moment in between has its hour from then on", async (t) => {
+  const { here, alice, share, stop, round, state, torrents } = await place(t);
+  const { infoHash } = await here.as(alice, share("name", 1));
+  await here.as(alice, stop("name"));
+  await round();
+  state.announced.add(infoHash);
+  await round();
+  state.announced.clear();
+  state.uptimeMs += HOUR_MS - 1;
+  await round();
+  state.uptimeMs += 1;
+  await round();
+  await round();
+  assert.equal(torrents(), 1);
+});
+
+test("whether a row is unused is asked again in the transaction that removes it", async (t) => {
+  const here = await place(t, {
+    write: async (work) => {
+      here.state.writes++;
+      await here.here.as(here.alice, here.share("other", 2)); // meanwhile
+      return await here.here.write(work);
+    },
+    isAnnounced: () => here.state.writes > 0,
+  });
+  await here.here.as(here.alice, here.share("name", 1));
+  await here.here.as(here.alice, here.stop("name"));
+  await here.collect();
+  assert.equal(here.state.writes, 1);
+  assert.equal(here.torrents(), 2);
+});
+
+test("each outage of the disk is said once", async (t) => {
+  const state = { isFull: true };
+  const warnings: unknown[] = [];
+  const here = await place(t, {
+    write: async (work) => {
+      if (state.isFull) throw new Error("no room");
+      return await here.here.write(work);
+    },
+    log: pino({ level: "warn" }, { write: (line) => void warnings.push(line) }),
+  });
+  for (const [at, name] of ["one", "two"].entries()) {
+    await here.here.as(here.alice, here.share(name, at + 1));
+    await here.here.as(here.alice, here.stop(name));
+    state.isFull = true;
+    await here.collect();
+    await here.round();
+    assert.equal(warnings.length, at + 1);
+    state.isFull = false;
+    await here.round();
+    await here.round();
+  }
+  assert.equal(here.torrents(), 0);
+});
+
+test("it takes a step every half second and rests for a minute after each round, until it is closed", async (t) => {
+  let due: { delayMs: number; run: () => unknown } | undefined;
+  const here = await place(t, {
+    setTimer: (delayMs, run) => {
+      due = { delayMs, run };
+      return () => {
+        due = undefined;
+      };
+    },
+  });
+  const next = async () => {
+    const { delayMs, run } = due ?? assert.fail("it does not go on");
+    due = undefined;
+    await run();
+    return delayMs;
+  };
+  here.collector.start();
+  const delays: number[] = [];
+  for (let steps = 0; steps < 10; steps++) delays.push(await next());
+  // The torrents, the devices, and then who is connected.
+  assert.deepEqual(delays, [500, 500, 500, 500, 60_000, 500, 500, 500, 60_000, 500]);
+  const { run } = due ?? assert.fail();
+  here.collector.close();
+  assert.equal(due, undefined);
+  await run(); // a step that was under way
+  assert.equal(due, undefined, "it goes on after its end");
+});
+
+test("of endlessly many unused rows so many are remembered at a time", async (t) => {
+  const keys = Array.from({ length: 20_100 }, (_, at) => String(at).padStart(6, "0"));
+  const removed = new Set<string>();
+  const registry = {
+    keys: (kind: string, _prefix: string, { after = "", limit = 0 }) => {
+      if (kind !== "torrent") return [];
+      const from = after === "" ? 0 : Number(after) + 1;
+      return keys.slice(from, from + limit);
+    },
+    claimById: () => undefined,
+  };
+  const { collector, round, state } = await place(t, {
+    registry: registry as never,
+    write: async (work) =>
+      work({ ...registry, remove: (_kind: string, key: string) => removed.add(key) } as never),
+  });
+  await round();
+  state.uptimeMs += HOUR_MS;
+  await round();
+  for (let steps = 0; steps < 5_000; steps++) await collector.step();
+  assert.equal(removed.size, 20_000);
 });

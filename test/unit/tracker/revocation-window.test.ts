@@ -66,8 +66,13 @@ test("it is known after a restart, also after one that came so suddenly that not
   const apartMs = before.at();
   before.pass(HOUR_MS);
   const saved = before.saved.at(-1) ?? "";
+  assert.deepEqual(JSON.parse(saved), { a: START_MS + apartMs });
   const after = stage(["a"], { saved, lastRanMs: START_MS + before.at() });
-  assert.ok(after.sinceMs() <= apartMs - LISTED_MS);
+  after.pass(4 * HOUR_MS);
+  assert.equal(after.sinceMs(), apartMs - LISTED_MS);
+  const future = stage(["a"], { saved: JSON.stringify({ a: START_MS + 5 * HOUR_MS }), lastRanMs: START_MS });
+  future.pass(6 * HOUR_MS);
+  assert.equal(future.sinceMs(), -20 * MINUTE_MS - LISTED_MS, "what was noted is later than the last write");
   for (const odd of [undefined, "", "{", "[1]", '{"a":"x"}']) {
     const killed = stage(["a"], {
       ...(odd === undefined ? {} : { saved: odd }),
@@ -81,4 +86,28 @@ test("a tracker that does not come back does not make the list grow for good", (
   const { pass, at, sinceMs } = stage(["a"]);
   pass(9 * DAY_MS);
   assert.equal(sinceMs(), at() - 7 * DAY_MS - LISTED_MS);
+});
+
+test("a tracker that goes counts as apart since it was last seen, and what is kept changes with that alone", () => {
+  const saved: string[] = [];
+  const window = new RevocationWindow({
+    ...{ others: ["a"], saved: undefined, lastRanMs: START_MS },
+    save: (notes) => saved.push(notes),
+  });
+  const sample = (atMs: number, isConnected: boolean) =>
+    window.sample(
+      [
+        { address: "a", isConnected },
+        { address: "unknown", isConnected },
+      ],
+      START_MS + atMs,
+      atMs,
+    );
+  for (let atMs = 0; atMs <= LISTED_MS; atMs += MINUTE_MS) sample(atMs, true);
+  assert.deepEqual(saved.splice(0), ["{}"]);
+  assert.equal(window.sinceMs(START_MS + LISTED_MS), START_MS);
+  sample(LISTED_MS + MINUTE_MS, false);
+  sample(LISTED_MS + 2 * MINUTE_MS, false);
+  assert.deepEqual(saved, [JSON.stringify({ a: START_MS + LISTED_MS })]);
+  assert.equal(window.sinceMs(START_MS + LISTED_MS + HOUR_MS), START_MS);
 });

@@ -28,9 +28,11 @@ async function trackers(t: TestContext, count: number) {
   const addresses: TrackerAddress[] = ports.map((port) => ({ host: "127.0.0.1", port }));
   const running = new Map<number, Tracker>();
   const dataDir = (number: number) => join(folder, String(number));
-  const start = async (number: number) => {
+  /** @param aheadMs of this machine's clock */
+  const start = async (number: number, aheadMs = 0) => {
     const tracker = await Tracker.open({
       trackers: addresses,
+      nowMs: () => Date.now() + aheadMs,
       trackerNumber: number,
       dataDir: dataDir(number),
       log: log.child({ number }),
@@ -274,6 +276,34 @@ test("who removes a member is told which trackers have not confirmed it", async 
   assert.deepEqual(await alice.api.groups.remove.mutate({ ...remove, isRetry: true }), {
     unconfirmedTrackers: [],
   });
+});
+
+test("a member whose account the operator removes is named among the memberships that ended", async (t) => {
+  const net = await trackers(t, 1);
+  const tracker = await net.start(1);
+  const [address] = net.addresses;
+  assert.ok(address);
+  const [alice, bob] = [await connect(t, address), await connect(t, address)];
+  await foundFilms(alice, bob);
+  const { membershipId } = await bob.api.groups.certificate.query({ groupId: "films" });
+  await tracker.operator.removeAccount("bob");
+  assert.deepEqual((await alice.api.groups.revocations.query({ groupIds: ["films"] })).items, [
+    { groupId: "films", membershipId },
+  ]);
+});
+
+test("that a connected device was seen is written after a day", async (t) => {
+  const net = await trackers(t, 1);
+  await net.start(1);
+  const [address] = net.addresses;
+  assert.ok(address);
+  const device = await createDeviceIdentity();
+  await signUp(await connect(t, address, device), "alice");
+  await net.stop(1);
+  await net.start(1, 25 * 60 * 60 * 1000);
+  const { api } = await connect(t, address, device);
+  await api.session.resume.mutate();
+  await until(async () => (await metricsOf(address)).writes_total === 1);
 });
 
 test("a tracker that was down catches up, and both are equal then", async (t) => {

@@ -30,6 +30,11 @@ export class FailureLimit {
     this.#failures = failures;
   }
 
+  /** Number of keys with running attempts, for a test of its bound. */
+  get keyCount(): number {
+    return this.#tries.size;
+  }
+
   /**
    * Resolves when the attempt may start; `leave` must follow.
    *

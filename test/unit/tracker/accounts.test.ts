@@ -9,6 +9,7 @@ import {
   logOut,
   prepareUser,
 } from "../../../src/tracker/accounts.ts";
+import type { DeviceValue } from "../../../src/tracker/values.ts";
 import { passwordsHere as passwords, town } from "./fixture.ts";
 
 test("an account is made once, and its password opens it alone", async (t) => {
@@ -64,4 +65,41 @@ test("the session of an account whose name went to an earlier claim is over", as
   assert.deepEqual(accountOfDevice(place.registry, "device"), later);
   await place.registry.merge(elsewhere.registry.since({}, 100));
   assert.equal(accountOfDevice(place.registry, "device"), undefined);
+});
+
+test("a command that is tried again after its name went to an earlier claim is refused", async (t) => {
+  const elsewhere = town(t, () => 1_000_000);
+  await elsewhere.user("alice");
+  const { registry, write } = town(t, () => 2_000_000);
+  const create = () => write((writer) => createUser(writer, "w", "alice", { passwordHash: "" }, 1), "w");
+  await create();
+  await create();
+  await registry.merge(elsewhere.registry.since({}, 100));
+  await assert.rejects(create(), { code: "USER_EXISTS" });
+});
+
+test("a password for a user who does not exist is hashed as any other", async (t) => {
+  const { registry } = town(t);
+  const asked: string[] = [];
+  const noting = {
+    hash: async () => assert.fail(),
+    verify: async () => assert.fail(),
+    verifyNoOne: async (password: string) => asked.push(password) < 0,
+  };
+  await assert.rejects(authenticate(registry, noting, "nobody", "secret"), { code: "BAD_CREDENTIALS" });
+  assert.deepEqual(asked, ["secret"]);
+});
+
+test("a login notes when it was; another of the same account, and a logout of nobody, write nothing", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  const rows = async (work: Parameters<typeof place.registry.transact>[1]) =>
+    (await place.registry.transact(randomUUID(), work)).records.length;
+  assert.equal(await rows((writer) => logOut(writer, "device")), 0);
+  assert.equal(await rows((writer) => logIn(writer, "device", alice, 7_000)), 1);
+  assert.equal(await rows((writer) => logIn(writer, "device", alice, 8_000)), 0);
+  assert.deepEqual(place.registry.get<DeviceValue>("device", "device"), {
+    accountId: alice.accountId,
+    seenAtMs: 7_000,
+  });
 });

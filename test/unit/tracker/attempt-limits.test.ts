@@ -230,3 +230,70 @@ test("a counter holds a bounded number of keys, in memory and on disk, whoever m
   assert.equal(counter.keyCount, 1);
   store.close();
 });
+
+test("guesses and new accounts count for an IPv6 network, whichever of its addresses they come from", async () => {
+  const limits = new AttemptLimits({ loginsPerAccount: 2, accountsPerAddress: 2 });
+  for (const address of ["2001:db8::1", "2001:db8::2"]) {
+    await assert.rejects(limits.login(address, "alice", wrong), WRONG);
+    await limits.createAccount(address, right);
+  }
+  await assert.rejects(limits.login("2001:db8::3", "alice", right), TOO_MANY);
+  await assert.rejects(limits.createAccount("2001:db8::3", right), TOO_MANY);
+  assert.equal(await limits.login("2001:db8:0:1::1", "alice", right), "in");
+});
+
+test("a right password forgives the wrong ones before it, to its account alone", async () => {
+  const limits = new AttemptLimits({ loginsPerAccount: 2, loginsPerAddress: 3 });
+  for (let at = 0; at < 2; at++) {
+    await assert.rejects(limits.login("a", "alice", wrong), WRONG);
+    await limits.login("a", "alice", right);
+  }
+  for (const userId of ["bob", "carol"]) await assert.rejects(limits.login("a", userId, wrong), WRONG);
+  await assert.rejects(limits.login("a", "dave", right), TOO_MANY, "the network's failures are not forgiven");
+});
+
+test("a user is known in a network for 30 days after a login", async () => {
+  let nowMs = 0;
+  const limits = new AttemptLimits({}, undefined, () => nowMs);
+  const purposes: string[] = [];
+  const login = () => limits.login("a", "alice", async (purpose) => void purposes.push(purpose));
+  const day = 24 * 3_600_000;
+  await login();
+  nowMs = 30 * day - 1;
+  await login();
+  nowMs = 30 * day;
+  await login();
+  assert.deepEqual(purposes, ["login", "known-login", "login"]);
+});
+
+test("which counts are kept over a restart, and that those of writes are stored a thousand at a time", async () => {
+  const told = new Map<string, number>();
+  const store = {
+    load: () => [],
+    put: (counter: string) => void told.set(counter, (told.get(counter) ?? 0) + 1),
+    remove: () => {},
+  };
+  const limits = new AttemptLimits({}, store);
+  await assert.rejects(limits.login("a", "alice", wrong), WRONG);
+  await limits.login("a", "bob", right);
+  await limits.createAccount("a", right);
+  for (let at = 0; at < 999; at++) limits.write("alice");
+  limits.call("alice");
+  const stored = {
+    ...{ "failed-logins-of-account": 1, "failed-logins-of-network": 1 },
+    ...{ "known-logins": 1, "new-accounts": 1 },
+  };
+  assert.deepEqual(Object.fromEntries(told), stored);
+  limits.write("alice");
+  assert.deepEqual(Object.fromEntries(told), { ...stored, "writes-of-hour": 1 });
+  limits.write("alice");
+  limits.store();
+  assert.equal(told.get("writes-of-hour"), 2);
+});
+
+test("an account that was refused for another reason than a busy tracker counts as made", async () => {
+  const limits = new AttemptLimits({ accountsPerAddress: 1 });
+  const taken = () => Promise.reject(new MiniTorrentError("USER_EXISTS", "taken"));
+  await assert.rejects(limits.createAccount("a", taken), { code: "USER_EXISTS" });
+  await assert.rejects(limits.createAccount("a", right), TOO_MANY);
+});

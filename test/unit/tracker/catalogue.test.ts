@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
 import type { Metainfo } from "../../../src/metainfo/metainfo.ts";
 import {
+  adoptShares,
   checkShares,
   groupOfTorrentFor,
   listFiles,
@@ -12,6 +13,8 @@ import {
   stopShare,
 } from "../../../src/tracker/catalogue.ts";
 import { acceptRequest, leaveGroup, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
+import { recordKey } from "../../../src/tracker/registry/registry.ts";
+import { accountTotals } from "../../../src/tracker/totals.ts";
 import type { ShareValue } from "../../../src/tracker/values.ts";
 import { holderId, metainfoFor, type Town, town } from "./fixture.ts";
 
@@ -363,4 +366,137 @@ test("shares of a membership that ended are not looked through any more: some at
   assert.equal(lookedAt(), 2);
   await place.write((writer) => writer.put("share", late.key, late.value));
   assert.equal(lookedAt(), 2);
+});
+
+test("what gives way leaves no share behind, and content that comes back is its new sharer's", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const [before, after] = [metainfoFor("film", 1), metainfoFor("film", 2)];
+  await share(place, alice, before);
+  await place.as(alice, (run) =>
+    shareFile(run, { groupId: "films", holderId, ...after, replaces: before.infoHash }),
+  );
+  assert.equal(place.registry.keys("share", "", { limit: 10 }).length, 1);
+  await stop(place, alice, "film");
+  const filesOf = ({ accountId }: Account) => place.registry.total(accountTotals.files(accountId));
+  assert.deepEqual([filesOf(alice), filesOf(bob)], [0, 0]);
+  const [torrentBefore] = place.registry.keys("torrent", after.infoHash, { limit: 1 });
+  await share(place, bob, after);
+  assert.deepEqual([filesOf(alice), filesOf(bob)], [0, 1]);
+  const torrents = place.registry.keys("torrent", after.infoHash, { limit: 10 });
+  assert.equal(torrents.length, 1);
+  assert.notEqual(
+    torrents[0],
+    torrentBefore,
+    "its metainfo is written anew: the old row may be removed elsewhere",
+  );
+});
+
+test("who joins a file whose metainfo is missing brings it; who joins another one does not write it again", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob, carol);
+  const film = metainfoFor("film");
+  await share(place, alice, film);
+  const torrent = () => place.registry.keys("torrent", "", { limit: 10 });
+  const [first = ""] = torrent();
+  await share(place, bob, film);
+  assert.deepEqual(torrent(), [first]);
+  await place.write((writer) => writer.remove("torrent", first));
+  await share(place, carol, film);
+  assert.equal(torrent().length, 1);
+  assert.ok(metainfoOf(place.registry, bob.accountId, "films", "film").length > 0);
+});
+
+test("of too many machines the one that has shared for longest gives way", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const film = metainfoFor("film");
+  for (let machine = 0; machine < 34; machine++) {
+    place.nowMs++;
+    await share(place, alice, film, undefined, `machine ${99 - machine}`);
+  }
+  const machines = place.registry.keys("share", "", { limit: 100 }).map((key) => key.split("\u001f")[2]);
+  const latest = Array.from({ length: 32 }, (_, at) => `machine ${99 - 33 + at}`);
+  assert.deepEqual(machines, latest);
+});
+
+test("a file stays its first sharer's while others share it; a stop that comes twice is done once", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await share(place, alice, metainfoFor("film"));
+  await share(place, bob, metainfoFor("film"));
+  const writeId = randomUUID();
+  for (let at = 0; at < 2; at++) {
+    await place.as(
+      alice,
+      (command) => stopShare(command, { groupId: "films", fileName: "film", holderId }),
+      writeId,
+    );
+  }
+  const [file] = listFiles(place.registry, bob.accountId, "films", nobody, ALL).items;
+  assert.equal(file?.sharedBy, "alice");
+});
+
+test("a machine's shares are checked for members alone; those of other content, or of an ended membership, are unknown", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const film = metainfoFor("film");
+  await share(place, bob, film);
+  const check = (infoHash = film.infoHash) =>
+    checkShares(place.registry, bob.accountId, "films", holderId, [{ fileName: "film", infoHash }]);
+  assert.deepEqual(check(), { withdrawn: [], unknown: [] });
+  assert.deepEqual(check("0".repeat(40)), { withdrawn: [], unknown: ["film"] });
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.throws(() => check(), { code: "NOT_A_MEMBER" });
+  await place.as(bob, (command) => requestToJoin(command, "films"));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  assert.deepEqual(check(), { withdrawn: [], unknown: ["film"] });
+  await stop(place, bob, "film").catch((error) => assert.equal(error.code, "UNKNOWN_FILE"));
+});
+
+test("a share that was ended everywhere is none, also when the other sharers go without a word", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const film = metainfoFor("film");
+  await share(place, alice, film, undefined, "tower");
+  await share(place, bob, film);
+  await stop(place, alice, "film", "phone", true);
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  assert.deepEqual(names(place, alice), []);
+  await assert.rejects(stop(place, alice, "film", "tower"), { code: "UNKNOWN_FILE" });
+  const other = await share(place, alice, metainfoFor("film", 2));
+  assert.equal(other.joinedSwarm, false, "its name is free");
+});
+
+test("shares are adopted with their payers, and one that is there already stays as it is", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const film = metainfoFor("film");
+  await share(place, alice, film, undefined, "tower");
+  const [standing] = place.registry.claims("file", "");
+  assert.ok(standing);
+  const there = recordKey(standing.claimId, alice.accountId, "tower");
+  const before = place.registry.get("share", there);
+  await place.write((writer) => {
+    const late = { sinceMs: 1, membershipId: "m" };
+    writer.put("share", recordKey("lost", alice.accountId, "tower"), late, "somebody");
+    writer.put("share", recordKey("lost", alice.accountId, "laptop"), late, "somebody");
+  });
+  const lost = {
+    kind: "file",
+    name: standing.name,
+    claimId: "lost",
+    value: { infoHash: film.infoHash },
+  } as const;
+  assert.equal(await place.write((writer) => adoptShares(writer, lost)), undefined);
+  assert.deepEqual(place.registry.get("share", there), before);
+  const adopted = recordKey(standing.claimId, alice.accountId, "laptop");
+  assert.equal(place.registry.row("share", adopted, "")?.paidBy, "somebody");
 });

@@ -7,10 +7,13 @@ import {
   acceptRequest,
   adoptMembers,
   createGroup,
+  idOfCommand,
   leaveGroup,
   listGroups,
   listMembers,
+  listOwnGroups,
   listRequests,
+  listRevocations,
   rejectRequest,
   removeMember,
   requestToJoin,
@@ -25,7 +28,7 @@ import {
 } from "../../../src/tracker/registry/registry.ts";
 import { RevocationWindow } from "../../../src/tracker/revocation-window.ts";
 import { registryTotals } from "../../../src/tracker/totals.ts";
-import type { RevocationValue } from "../../../src/tracker/values.ts";
+import type { GroupValue, RevocationValue } from "../../../src/tracker/values.ts";
 import { authority, type Town, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
@@ -480,4 +483,263 @@ test("of a group that one command founded at two trackers, who asked or was let 
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   await adopt(); // at a tracker that hears of it late
   assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
+});
+
+test("what a command begins has an id that nobody else's command can have", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  const idFor = (account: typeof alice, writeId: string) =>
+    place.as(account, (command) => idOfCommand({ ...command, writeId }));
+  assert.equal(await idFor(alice, "w"), await idFor(alice, "w"));
+  assert.equal(new Set([await idFor(alice, "w"), await idFor(bob, "w"), await idFor(alice, "v")]).size, 3);
+});
+
+test("a request is for a membership that has not ended, also while the end of an earlier one is yet to arrive", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  const [first = ""] = place.registry.keys("revocation", "", { limit: 1 });
+  await place.as(bob, (command) => requestToJoin(command, "films"));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  await place.write((writer) => writer.remove("revocation", first));
+  await place.as(bob, (command) => requestToJoin(command, "films"));
+  assert.equal(membershipOf(place.registry, claimId, bob.accountId)?.state, "requested");
+});
+
+test("founding that is tried again is answered while the group is its founder's, and refused when the name is not", async (t) => {
+  const place = town(t, () => 2_000_000);
+  const alice = await place.user("alice");
+  const found = () => place.as(alice, (command) => createGroup(command, "films", authority, "m"), "w");
+  await found();
+  const { claimId, value } = requireGroup(place.registry, "films");
+  await place.write((writer) => writer.updateClaim("group", claimId, value), "a later command");
+  await found();
+  const elsewhere = town(t, () => 1_000_000);
+  await elsewhere.group("films", await elsewhere.user("bob"));
+  await place.registry.merge(elsewhere.registry.since({}, 100));
+  await assert.rejects(found(), { code: "GROUP_EXISTS" });
+});
+
+test("ids that look like one that is taken are refused, and that of a group that is over is not", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("fiIms", alice);
+  const found = () => place.as(bob, (command) => createGroup(command, "films", authority, "m"));
+  await assert.rejects(found(), { code: "GROUP_EXISTS", message: /looks like 'fiIms'/ });
+  const { claimId } = requireGroup(place.registry, "fiIms");
+  await place.write((writer) => endMembership(writer, claimId, alice.accountId));
+  await found();
+  assert.equal(place.registry.claimById("group", claimId), undefined, "the claim of nobody's group stands");
+  const { authorityCertificatePem, authorityPrivateKeyPem, ownerAccountId } =
+    place.registry.claim<GroupValue>("group", "films")?.value ?? assert.fail();
+  assert.deepEqual(
+    [authorityCertificatePem, authorityPrivateKeyPem, ownerAccountId],
+    [authority.certificatePem, authority.privateKeyPem, bob.accountId],
+  );
+});
+
+test("who has only asked cannot be removed, and how and when a membership ended is kept", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob, carol);
+  const dave = await place.user("dave");
+  await place.as(dave, (command) => requestToJoin(command, "films"));
+  await assert.rejects(
+    place.as(alice, (command) => removeMember(command, "films", "dave")),
+    { code: "UNKNOWN_USER" },
+  );
+  const { claimId } = requireGroup(place.registry, "films");
+  place.nowMs = 7_000_000;
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  place.nowMs = 8_000_000;
+  await place.as(alice, (command) => leaveGroup(command, "films"));
+  const ends = place.registry.list<RevocationValue>("revocation", recordKey(claimId, ""));
+  assert.deepEqual(
+    ends.map(({ value }) => value).sort((one, other) => one.endedAtMs - other.endedAtMs),
+    [
+      { accountId: bob.accountId, how: "removed", endedAtMs: 7_000_000 },
+      { accountId: alice.accountId, how: "left", endedAtMs: 8_000_000, successorAccountId: carol.accountId },
+    ],
+  );
+});
+
+test("a leave that is tried again is answered as the last one was, and a member's leave leaves the owner", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob, carol);
+  const leave = (account: typeof alice, writeId: string = randomUUID()) =>
+    place.as(account, (command) => leaveGroup(command, "films"), writeId);
+  assert.deepEqual(await leave(alice), { newOwnerId: "bob", groupEnded: false });
+  place.nowMs += 1_000;
+  await place.as(alice, (command) => requestToJoin(command, "films"));
+  await place.as(bob, (command) => acceptRequest(command, "films", "alice"));
+  assert.deepEqual(await leave(carol), { groupEnded: false });
+  place.nowMs += 1_000;
+  await place.as(carol, (command) => requestToJoin(command, "films"));
+  await place.as(bob, (command) => acceptRequest(command, "films", "carol"));
+  assert.deepEqual(await leave(bob), { newOwnerId: "alice", groupEnded: false });
+  place.nowMs += 1_000;
+  for (let at = 0; at < 2; at++) {
+    assert.deepEqual(await leave(alice, "w"), { newOwnerId: "carol", groupEnded: false });
+  }
+  for (let at = 0; at < 2; at++) assert.deepEqual(await leave(carol, "v"), { groupEnded: true });
+});
+
+test("an account's own groups are those that it is in or asked to join, with its membership of each", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await place.group("books", alice);
+  await place.group("songs", alice);
+  for (const groupId of ["books", "songs"]) {
+    await place.as(bob, (command) => requestToJoin(command, groupId));
+  }
+  await place.as(alice, (command) => rejectRequest(command, "songs", "bob"));
+  const { items } = listOwnGroups(place.registry, bob.accountId, ALL);
+  const idIn = (groupId: string) =>
+    membershipOf(place.registry, requireGroup(place.registry, groupId).claimId, bob.accountId)?.membershipId;
+  assert.deepEqual(
+    items.toSorted((one, other) => (one.groupId < other.groupId ? -1 : 1)),
+    [
+      { groupId: "books", standing: "requested", membershipId: idIn("books") },
+      { groupId: "films", standing: "member", membershipId: idIn("films") },
+    ],
+  );
+});
+
+test("lists say who is online, and to whom they are closed, with the reason", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  await place.group("films", alice, bob);
+  const members = (accountId: string) =>
+    listMembers(place.registry, accountId, "films", (id) => id === bob.accountId, ALL).items;
+  assert.deepEqual(
+    members(bob.accountId).map(({ userId, isOwner, isOnline, sinceMs }) => [
+      userId,
+      isOwner,
+      isOnline,
+      sinceMs,
+    ]),
+    [
+      ["alice", true, false, 1_000_000],
+      ["bob", false, true, 1_001_000],
+    ],
+  );
+  const refused = { code: "NOT_A_MEMBER", message: /join_group films asks/ };
+  assert.throws(() => members(carol.accountId), refused);
+  await place.as(carol, (command) => requestToJoin(command, "films"));
+  assert.throws(() => members(carol.accountId), { ...refused, message: /your request waits/ });
+  assert.throws(() => listRequests(place.registry, bob.accountId, "films", ALL), {
+    code: "NOT_THE_OWNER",
+    message: /ask alice/,
+  });
+});
+
+/** Groups of alice's, with so many memberships that ended a second apart; bob is in none. */
+async function endsIn(place: Town, counts: Readonly<Record<string, number>>) {
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  for (const [groupId, count] of Object.entries(counts)) {
+    await place.group(groupId, alice);
+    const { claimId } = requireGroup(place.registry, groupId);
+    await place.write((writer) => {
+      for (let at = 0; at < count; at++) {
+        const end: RevocationValue = { accountId: bob.accountId, how: "left", endedAtMs: 1_000 * (at + 1) };
+        writer.put("revocation", recordKey(claimId, `${groupId}-${at}`), end);
+      }
+    });
+  }
+  const list = (
+    groupIds: readonly string[],
+    {
+      after,
+      limit = 1_000,
+      sinceMs = 0,
+      asker = alice,
+    }: {
+      after?: string | undefined;
+      limit?: number;
+      sinceMs?: number;
+      asker?: typeof alice;
+    } = {},
+  ) => {
+    const page = listRevocations(place.registry, asker.accountId, groupIds, sinceMs, { after, limit });
+    return { ids: page.items.map(({ membershipId }) => membershipId), next: page.next };
+  };
+  return { list, bob };
+}
+
+test("ended memberships of several groups come page by page, each once, and a group without any takes its place in a page", async (t) => {
+  const { list, bob } = await endsIn(town(t), { a: 3, b: 0, c: 2, d: 0, e: 0, f: 1 });
+  const groupIds = ["a", "b", "c", "d", "e", "f", "unknown"];
+  for (const limit of [1, 2, 3, 4, 5, 100]) {
+    const all: string[] = [];
+    let after: string | undefined;
+    for (let pages = 0; ; pages++) {
+      assert.ok(pages <= 20, `the list of pages of ${limit} does not end`);
+      const { ids, next } = list(groupIds, { after, limit });
+      assert.ok(ids.length <= limit);
+      all.push(...ids);
+      if (next === undefined) break;
+      after = next;
+    }
+    assert.deepEqual(all, ["a-0", "a-1", "a-2", "c-0", "c-1", "f-0"], `in pages of ${limit}`);
+  }
+  assert.deepEqual(list(["b", "d", "e"], { limit: 2 }), { ids: [], next: "e" });
+  assert.deepEqual(
+    list(groupIds, { asker: bob }),
+    { ids: [], next: undefined },
+    "they are told to strangers",
+  );
+});
+
+test("memberships that ended at that time or before are not listed, whatever cursor is made up", async (t) => {
+  const { list } = await endsIn(town(t), { a: 3, b: 2 });
+  assert.deepEqual(list(["a"], { sinceMs: 2_000 }).ids, ["a-2"]);
+  assert.deepEqual(list(["a"], { sinceMs: 1_999 }).ids, ["a-1", "a-2"]);
+  assert.deepEqual(list(["a"], { sinceMs: 2_000, after: recordKey("a", "0") }).ids, ["a-2"]);
+  assert.deepEqual(list(["a"], { after: recordKey("b", "0") }), { ids: [], next: undefined });
+  // A place in one group says nothing of the next one.
+  assert.deepEqual(list(["a", "b"], { after: recordKey("a", "9") }).ids, ["b-0", "b-1"]);
+});
+
+test("of a group that was founded twice more members are joined than one transaction takes, with their payers and without those who left", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const { claimId, value } = requireGroup(place.registry, "films");
+  const kept = await place.write((writer) => writer.makeClaim("group", "kept", value));
+  const id = (at: number) => String(at).padStart(3, "0");
+  const member = (at: number) => ({ state: "member", sinceMs: at, membershipId: id(at) });
+  await place.write((writer) => {
+    for (let at = 0; at < 250; at++) {
+      writer.put("membership", recordKey(claimId, `account ${id(at)}`, id(at)), member(at), "somebody");
+    }
+    const end: RevocationValue = { accountId: "account 001", how: "left", endedAtMs: 1 };
+    writer.put("revocation", recordKey(claimId, id(1)), end);
+    writer.put("revocation", recordKey(kept, id(2)), { ...end, accountId: "account 002" });
+    writer.put("membership", recordKey(kept, "account 003", id(3)), { ...member(3), sinceMs: 7 });
+  });
+  const pages: number[] = [];
+  let after: AdoptedUpTo | undefined;
+  do {
+    const { result, records } = await place.registry.transact(randomUUID(), (writer) =>
+      adoptMembers(writer, claimId, kept, after),
+    );
+    pages.push(records.length);
+    after = result;
+  } while (after !== undefined);
+  // The ends, and then the members but for those of two who left and one who is there.
+  assert.deepEqual(pages, [1, 97, 100, 51]);
+  const rows = place.registry.list<{ sinceMs: number }>("membership", recordKey(kept, ""));
+  assert.equal(rows.length, 249);
+  assert.equal(
+    place.registry.row("membership", recordKey(kept, "account 004", id(4)), "")?.paidBy,
+    "somebody",
+  );
+  assert.equal(rows.find(({ key }) => key.includes("account 003"))?.value.sinceMs, 7);
+  await place.write((writer) => writer.endClaim("group", kept));
+  assert.equal(await place.write((writer) => adoptMembers(writer, claimId, kept)), undefined);
 });

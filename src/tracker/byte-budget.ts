@@ -53,6 +53,11 @@ export class ByteBudget<H> {
     return this.#bytes;
   }
 
+  /** Number of places and of owners there, for a test that what is given back leaves nothing. */
+  get placeCount(): number {
+    return [...this.#places.values()].reduce((sum, { holders }) => sum + 1 + holders.size, 0);
+  }
+
   /** Replaces the holder's byte count, and evicts holders until every bound holds. */
   hold(holder: H, holding: Holding): void {
     this.release(holder);

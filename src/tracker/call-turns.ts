@@ -62,6 +62,11 @@ export class CallTurns {
     return this.#waitingCount;
   }
 
+  /** Callers remembered, for a test of their bound. */
+  get callerCount(): number {
+    return this.#callers.size;
+  }
+
   /**
    * Resolves when it is the call's turn; the time until it next yields to the event loop is charged to its key.
    *

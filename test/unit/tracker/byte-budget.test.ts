@@ -64,7 +64,7 @@ test("what was held is replaced, moves to the account at login, and is given bac
   budget.release("three");
   budget.release("four");
   budget.release("nobody");
-  assert.equal(budget.bytes, 0);
+  assert.deepEqual([budget.bytes, budget.placeCount], [0, 0]);
 });
 
 test("whatever is held, no bound is passed, and nobody is let go while none is", () => {
@@ -135,4 +135,32 @@ test("the largest is always the one, whatever sizes change", () => {
       }
     }),
   );
+});
+
+test("where one is not enough, as many go as the bound needs, of the account that holds most", () => {
+  const { budget, gone } = budgetWithLog();
+  for (let at = 0; at < 10; at++) budget.hold(`many ${at}`, member(20, "many", "n"));
+  budget.hold("b", member(100, "b", "m"));
+  budget.hold("c", member(90, "c", "o"));
+  assert.deepEqual(gone, []);
+  budget.hold("d", member(60, "d", "p"));
+  assert.equal(gone.length, 3);
+  assert.ok(
+    gone.every((holder) => holder.startsWith("many")),
+    gone.join(),
+  );
+});
+
+test("of all with a session an account is weighed, not its network; of all without one the network is", () => {
+  const { budget, gone } = budgetWithLog();
+  for (const account of ["a", "b", "c"]) budget.hold(account, member(95, account, "n"));
+  budget.hold("m1", member(70, "m", "m"));
+  budget.hold("m2", member(60, "m", "o"));
+  assert.deepEqual(gone, ["m1"]);
+  const strangers = budgetWithLog();
+  for (const network of ["x", "y", "z"]) {
+    for (const at of [1, 2]) strangers.budget.hold(`${network}${at}`, stranger(9, network));
+  }
+  assert.equal(strangers.gone.length, 1);
+  assert.ok(strangers.budget.bytes <= 50);
 });

@@ -147,3 +147,31 @@ test("what is to be done after a slice is done in the same turn of the event loo
   await turn();
   assert.deepEqual(servedThen, [1, 5]);
 });
+
+test("a hundred thousand calls of all accounts wait at a time", async () => {
+  const { turns } = stage();
+  for (let at = 0; at < 100_000; at++) void turns.take(`account ${at % 50}`);
+  await assert.rejects(turns.take("one more"), { code: "TRACKER_BUSY", retryAfterMs: 1_000 });
+});
+
+test("who waits for nothing is remembered while others wait only as long as it has had more than its share", async () => {
+  const { turns, served, call, turn, isIdle } = stage();
+  turns.charge("idle", 10);
+  assert.equal(turns.callerCount, 0);
+  for (let at = 0; at < 500; at++) call("flood", 5);
+  call("greedy", 10_000);
+  let most = 0;
+  for (let guest = 0; guest < 3_000; guest++) {
+    call(`guest ${guest}`, 0);
+    if (guest % 60 !== 0) continue;
+    await turn();
+    most = Math.max(most, turns.callerCount);
+  }
+  assert.ok(most <= 1_500, `${most} are remembered`);
+  const before = served.length;
+  call("greedy", 1);
+  for (let turned = 0; turned < 20; turned++) await turn();
+  assert.ok(served.includes("greedy") && !served.slice(before).includes("greedy"), "its debt is forgotten");
+  while (!isIdle()) await turn();
+  assert.equal(turns.callerCount, 0);
+});

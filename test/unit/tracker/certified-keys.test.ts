@@ -28,3 +28,12 @@ test("accounts whose certificates have all run out are forgotten", () => {
   keys.admit("account 999", key(2), 999 + HOUR_MS - 1);
   assert.equal(keys.accountCount, 1);
 });
+
+test("an account that came first and comes again keeps no other one remembered", () => {
+  const keys = new CertifiedKeys(3);
+  keys.admit("alice", key(1), 0);
+  keys.admit("bob", key(1), 1);
+  keys.admit("alice", key(1), HOUR_MS - 1);
+  keys.admit("carol", key(1), HOUR_MS + 1);
+  assert.equal(keys.accountCount, 2);
+});

@@ -19,7 +19,8 @@ import { Notices } from "../../../src/tracker/notices.ts";
 import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
 import { Presence } from "../../../src/tracker/presence.ts";
 import { type LostClaim, type RegistryRecord, recordKey } from "../../../src/tracker/registry/registry.ts";
-import { standingLists } from "../../../src/tracker/standings.ts";
+import { answerKey, standingLists } from "../../../src/tracker/standings.ts";
+import { type FileValue, operatorWriteId } from "../../../src/tracker/values.ts";
 import { authority, holderId, metainfoFor, type Town, town } from "./fixture.ts";
 
 interface Person {
@@ -47,14 +48,15 @@ function connect(connections: Connections, account: Account): Omit<Person, "acco
 async function village(t: TestContext, ...userIds: string[]) {
   const place: Town = town(t);
   const connections = new Connections();
-  const timers = new Set<() => void>();
-  const setTimer = (_delayMs: number, callback: () => void) => {
-    timers.add(callback);
+  const timers = new Map<() => void, number>();
+  const setTimer = (delayMs: number, callback: () => void) => {
+    timers.set(callback, delayMs);
     return () => timers.delete(callback);
   };
+  const delays = () => [...timers.values()];
   /** The event loop turns, and what waits for a second is due. */
   const aSecondLater = () => {
-    for (const callback of [...timers]) if (timers.delete(callback)) callback();
+    for (const callback of [...timers.keys()]) if (timers.delete(callback)) callback();
   };
   const notices = new Notices(place.registry, new KnownMembers(place.registry), connections, setTimer);
   const people: Person[] = [];
@@ -71,7 +73,7 @@ async function village(t: TestContext, ...userIds: string[]) {
     notices.changed(records, []);
   };
   const heard = () => people.map(({ told }) => told.splice(0));
-  return { place, connections, notices, people, as, heard, aSecondLater };
+  return { place, connections, notices, people, as, heard, aSecondLater, delays };
 }
 
 test("each change of membership is told to whom it concerns, and to nobody else", async (t) => {
@@ -400,4 +402,190 @@ test("of many memberships that end in a second fifty are told singly, then the m
   heard();
   aSecondLater();
   assert.deepEqual(heard(), [[], [], []]);
+});
+
+/** A row as it comes from another tracker. */
+function rowOf(facts: Partial<RegistryRecord>): RegistryRecord {
+  return {
+    ...{ kind: "membership", key: "", claimId: "", value: undefined, stamp: "s", origin: "apart", seq: 1 },
+    ...{ writeId: randomUUID(), ...facts },
+  };
+}
+
+test("what is no longer so when it is heard of is told to nobody", async (t) => {
+  const { place, people, as, heard, notices } = await village(t, "alice", "bob");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice);
+  const { claimId } = requireGroup(place.registry, "films");
+  const ask = () => as(bob, (command) => requestToJoin(command, "films"));
+  const reject = () => as(alice, (command) => rejectRequest(command, "films", "bob"));
+  await ask();
+  const { membershipId = "" } = membershipOf(place.registry, claimId, bob.accountId) ?? {};
+  const [requestKey, answer] = [
+    recordKey(claimId, bob.accountId, membershipId),
+    answerKey(claimId, bob.accountId, membershipId),
+  ];
+  const request = place.registry.get("membership", requestKey);
+  await reject();
+  const firstAnswer = place.registry.get("membership", answer);
+  heard();
+  notices.changed([rowOf({ key: requestKey, value: request })], []);
+  assert.deepEqual(heard(), [[], []], "the request is answered");
+  await ask();
+  await reject();
+  heard();
+  notices.changed([rowOf({ key: answer, value: firstAnswer })], []);
+  assert.deepEqual(heard(), [[], []], "an answer to an earlier request, of the same kind");
+  const now = place.registry.get("membership", answer);
+  notices.changed([rowOf({ key: answer, value: now })], []);
+  assert.deepEqual(heard(), [[], [{ type: "request-rejected", groupId: "films" }]]);
+  const replaced = { state: "replaced", sinceMs: 1, membershipId: "m2" };
+  await place.write((writer) => writer.put("membership", recordKey(claimId, bob.accountId, "m2"), replaced));
+  notices.changed([rowOf({ key: recordKey(claimId, bob.accountId, "m2"), value: replaced })], []);
+  assert.deepEqual(heard(), [[], []]);
+});
+
+test("whose memberships end is told once for all of them, not if a member again, and by whom; the others hear of each", async (t) => {
+  const { place, people, heard, notices } = await village(t, "alice", "bob");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  const end = (membershipId: string, writeId = "w") =>
+    rowOf({
+      ...{ kind: "revocation", key: recordKey(claimId, membershipId), writeId },
+      value: { accountId: bob.accountId, how: "left", endedAtMs: 1 },
+    });
+  const revoked = (membershipId: string) => ({
+    type: "revoked",
+    groupId: "films",
+    userId: "bob",
+    membershipId,
+  });
+  notices.changed([end("earlier")], []);
+  assert.deepEqual(heard(), [[revoked("earlier")], [revoked("earlier")]], "bob is a member again");
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  heard();
+  notices.changed([end("one"), end("two")], []);
+  const told = (how: string) => [{ type: "membership-ended", groupId: "films", how }];
+  assert.deepEqual(heard(), [[revoked("one"), revoked("two")], told("left")]);
+  notices.changed([end("three", operatorWriteId())], []);
+  assert.deepEqual(heard()[1], told("account-removed"));
+  notices.changed([rowOf({ kind: "revocation", key: recordKey(claimId, "one") })], []);
+  assert.deepEqual(heard(), [[], []], "a row that was taken back says nothing");
+});
+
+test("a claim that lost is told once, though both its row and the loss are heard of, and not again where it was ended", async (t) => {
+  const { place, people, heard, notices } = await village(t, "alice", "bob");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice);
+  const lost: LostClaim = {
+    ...{ kind: "group", name: "films", claimId: "~later" },
+    value: { ownerAccountId: bob.accountId },
+  };
+  const row = rowOf({ kind: "group", key: "films", claimId: "~later", stamp: "~later", value: lost.value });
+  const told = { type: "name-taken-elsewhere", kind: "group", name: "films" };
+  notices.changed([row], [lost]);
+  assert.deepEqual(heard(), [[], [told]]);
+  const ending = rowOf({ ...row, value: undefined, writeId: "lost:~later" });
+  const member = { state: "member", sinceMs: 1, membershipId: "m" };
+  await place.write((writer) => writer.put("membership", recordKey("~later", bob.accountId, "m"), member));
+  notices.changed([ending], [], true);
+  assert.deepEqual(heard(), [[], []], "it was told when it lost");
+  notices.changed([ending], []);
+  assert.deepEqual(heard()[1], [{ type: "membership-ended", groupId: "films", how: "group-ended" }]);
+});
+
+test("members of a group that an operator removes are told that it has ended", async (t) => {
+  const { place, people, heard, notices } = await village(t, "alice", "bob", "dave");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { claimId } = requireGroup(place.registry, "films");
+  const writeId = operatorWriteId();
+  const { records } = await place.registry.transact(writeId, (writer) => writer.endClaim("group", claimId));
+  notices.changed(records, [], true);
+  const ended = [{ type: "membership-ended", groupId: "films", how: "group-ended" }];
+  assert.deepEqual(heard(), [ended, ended, []]);
+});
+
+test("a file's claim that does not stand, or whose sharer has no name, is told to nobody", async (t) => {
+  const { place, people, as, heard, notices } = await village(t, "alice", "bob");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { info, sha1 } = metainfoFor("film");
+  await as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
+  heard();
+  const [claim] = place.registry.claims<FileValue>("file", "");
+  assert.ok(claim);
+  const file = {
+    kind: "file",
+    key: claim.name,
+    value: { ...claim.value, sharedByAccountId: bob.accountId },
+  } as const;
+  notices.changed([rowOf({ ...file, claimId: "~later" })], [], true);
+  assert.deepEqual(heard(), [[], []]);
+  notices.changed(
+    [rowOf({ ...file, claimId: claim.claimId, value: { ...claim.value, sharedByAccountId: "" } })],
+    [],
+  );
+  assert.deepEqual(heard(), [[], []]);
+});
+
+test("a window of a group's events is a second, and none is open after the end", async (t) => {
+  const { place, people, as, heard, notices, delays } = await village(t, "alice", "bob");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice, bob);
+  const { info, sha1 } = metainfoFor("film");
+  await as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
+  assert.equal(heard()[1]?.length, 1);
+  assert.ok(delays().includes(1_000), `timers of ${delays().join()} ms`);
+  notices.close();
+  assert.deepEqual(delays(), []);
+});
+
+test("of a group that is too large to be remembered those who are connected and in it are told, some in each turn", async (t) => {
+  const place = town(t);
+  const connections = new Connections();
+  const people: Person[] = [];
+  for (let at = 0; at < 1_500; at++) {
+    const account = { userId: `user${at}`, accountId: `account ${at}` };
+    people.push({ account, ...connect(connections, account) });
+  }
+  const owner = await place.user("alice");
+  await place.group("films", owner);
+  const { claimId } = requireGroup(place.registry, "films");
+  const isMember = (accountId: string) => Number(accountId.split(" ")[1]) % 2 === 0;
+  let roster: ReadonlySet<string> | undefined;
+  const members = {
+    accountsIn: () => undefined,
+    *roster() {
+      yield;
+      return roster;
+    },
+    member: (_group: string, accountId: string) => (isMember(accountId) ? {} : undefined),
+  } as unknown as KnownMembers;
+  const timers: (() => void)[] = [];
+  const notices = new Notices(place.registry, members, connections, (delayMs, callback) => {
+    if (delayMs === 0) timers.push(callback);
+    return () => {};
+  });
+  const counts = () => people.map(({ told }) => told.splice(0).length);
+  const end = rowOf({
+    ...{ kind: "revocation", key: recordKey(claimId, "m") },
+    value: { accountId: owner.accountId, how: "left", endedAtMs: 1 },
+  });
+  for (const known of [undefined, new Set([...people.map(({ account }) => account.accountId), "absent"])]) {
+    roster = known;
+    notices.changed([end], []);
+    const atOnce = counts().reduce((sum, told) => sum + told, 0);
+    assert.ok(atOnce <= 1_000, `${atOnce} told in one turn`);
+    while (timers.length > 0) timers.shift()?.();
+    const told = counts().reduce((sum, one) => sum + one, atOnce);
+    assert.equal(told, known === undefined ? 750 : 1_500);
+  }
 });

@@ -47,3 +47,31 @@ test("a bitfield of the wrong size, or with a spare bit set, is refused", () => 
   assert.throws(() => Bitfield.fromBytes(9, Uint8Array.of(0xff, 0xc0)), { code: "MALFORMED_MESSAGE" });
   assert.equal(Bitfield.fromBytes(9, Uint8Array.of(0xff, 0x80)).count, 9);
 });
+
+test("pieces that there are not are not there, and cannot be set", () => {
+  const bitfield = new Bitfield(9);
+  for (const piece of [-1, 9, 15, 16]) {
+    assert.equal(bitfield.set(piece), false, `${piece}`);
+    assert.equal(bitfield.has(piece), false, `${piece}`);
+  }
+  assert.deepEqual([bitfield.count, [...bitfield.toBytes()]], [0, [0, 0]]);
+});
+
+test("what is given out or taken in is a copy", () => {
+  const bytes = Uint8Array.of(0x80, 0);
+  const bitfield = Bitfield.fromBytes(9, bytes);
+  bytes[0] = 0;
+  bitfield.toBytes()[0] = 0;
+  const clone = bitfield.clone();
+  clone.clear(0);
+  clone.set(3);
+  assert.deepEqual([bitfield.has(0), bitfield.has(3), bitfield.count], [true, false, 1]);
+  assert.deepEqual([clone.has(0), clone.has(3), clone.count, clone.pieceCount], [false, true, 1, 9]);
+});
+
+test("setting all, whatever was there, counts each once", () => {
+  const bitfield = new Bitfield(12);
+  bitfield.set(3);
+  bitfield.setAll();
+  assert.deepEqual([bitfield.count, bitfield.isComplete, [...bitfield.toBytes()]], [12, true, [0xff, 0xf0]]);
+});

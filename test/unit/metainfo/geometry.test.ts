@@ -15,7 +15,12 @@ test("the piece length is the smallest power of two from 256 KiB that gives at m
   assert.equal(choosePieceLengthBytes(0), MIN_PIECE_LENGTH_BYTES);
   assert.equal(choosePieceLengthBytes(GIB / 4), 256 * 1024);
   assert.equal(choosePieceLengthBytes(GIB / 4 + 1), 512 * 1024);
+  assert.equal(choosePieceLengthBytes(GIB / 2), 512 * 1024);
+  assert.equal(choosePieceLengthBytes(GIB / 2 + 1), 1024 * 1024);
   assert.equal(choosePieceLengthBytes(GIB), 1024 * 1024);
+  assert.equal(choosePieceLengthBytes(16 * GIB), 4 * 1024 * 1024);
+  assert.equal(choosePieceLengthBytes(64 * GIB), MAX_PIECE_LENGTH_BYTES);
+  assert.equal(choosePieceLengthBytes(MAX_FILE_LENGTH_BYTES), MAX_PIECE_LENGTH_BYTES);
   assert.equal(choosePieceLengthBytes(4 * GIB), 1024 * 1024);
   assert.equal(choosePieceLengthBytes(4 * GIB + 1), 2 * 1024 * 1024);
   assert.equal(choosePieceLengthBytes(10 * GIB), 4 * 1024 * 1024);
@@ -71,4 +76,37 @@ test("lengths that are no lengths are refused", () => {
   ] as const) {
     assert.throws(() => new Geometry(lengthBytes, pieceLengthBytes), { code: "MALFORMED_MESSAGE" });
   }
+});
+
+test("the largest and the smallest lengths are lengths", () => {
+  assert.equal(new Geometry(0, 2 ** 14).pieceCount, 0);
+  assert.equal(new Geometry(2 ** 41, 2 ** 24).pieceCount, 2 ** 17);
+  assert.equal(MAX_FILE_LENGTH_BYTES, 2 ** 41);
+  assert.equal(MAX_PIECE_LENGTH_BYTES, 2 ** 24);
+  assert.deepEqual([MIN_PIECE_LENGTH_BYTES, BLOCK_LENGTH_BYTES], [2 ** 18, 2 ** 14]);
+});
+
+test("a piece or block that the file does not have has no length", () => {
+  const geometry = new Geometry(100_000, 32 * 1024);
+  assert.deepEqual(
+    [-1, 0, 3, 4].map((piece) => [geometry.lengthOfPieceBytes(piece), geometry.blockCount(piece)]),
+    [
+      [0, 0],
+      [32 * 1024, 2],
+      [1_696, 1],
+      [0, 0],
+    ],
+  );
+  assert.deepEqual(
+    [-1, 0, 1, 2].map((block) => geometry.lengthOfBlockBytes(0, block)),
+    [0, BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES, 0],
+  );
+  assert.deepEqual(
+    [0, 1].map((block) => geometry.lengthOfBlockBytes(3, block)),
+    [1_696, 0],
+  );
+  assert.equal(geometry.isRequestable(0, -1, 5), false);
+  assert.equal(geometry.isRequestable(0, 0, BLOCK_LENGTH_BYTES), true);
+  assert.equal(geometry.isRequestable(0, 32 * 1024 - 10, 10), true);
+  assert.equal(geometry.isRequestable(0, 0, -1), false);
 });

@@ -50,15 +50,34 @@ test("names that could leave the folder, or that a system reserves, are refused"
     "a\nb",
     "a\u2028b",
     "a\u2029b",
+    "a\u007fb",
     "CON",
     "nul.txt",
+    "prn",
+    "AUX.tar.gz",
+    "com1",
+    "Com\u00b9.txt",
+    "lpt9.txt",
     "é".repeat(128),
     "\ud800",
     "Zoe\u0308",
   ]) {
     assert.throws(() => checkFileName(name), { code: "INVALID_ARGUMENT" }, JSON.stringify(name));
   }
-  for (const name of ["-rf", "two words.txt", "...a", "console", "é".repeat(127), "‮gpj.exe"])
+  for (const name of [
+    "-rf",
+    "two words.txt",
+    "...a",
+    "console",
+    "com",
+    "coma.txt",
+    "lpt.txt",
+    "x con",
+    "a.",
+    "é".repeat(127),
+    `${"é".repeat(127)}x`,
+    "‮gpj.exe",
+  ])
     checkFileName(name);
 });
 
@@ -73,6 +92,9 @@ test("a dictionary that does not fit together is refused, whatever is wrong with
     { pieces: Buffer.alloc(39) },
     { pieces: 7 },
     { sha1: Buffer.alloc(19) },
+    { sha1: Buffer.alloc(21) },
+    { pieces: Buffer.alloc(60) },
+    { private: 2 },
     { private: 0 },
     { name: "../x" },
     { name: "Zoe\u0308" },
@@ -109,4 +131,49 @@ test("whatever bytes come, the answer is metainfo or one clear error", () => {
   ]) {
     assert.throws(() => decodeMetainfo(Buffer.from(bomb)), { code: "MALFORMED_MESSAGE" });
   }
+});
+
+test("a dictionary that lacks a field is refused, and says which", () => {
+  const good = bencode.decode(Buffer.from(encodeMetainfo(parts).info));
+  for (const field of Object.keys(good)) {
+    const { [field]: _, ...rest } = good;
+    const info = bencode.encode(rest);
+    assert.throws(
+      () => decodeMetainfo(info),
+      { code: "MALFORMED_MESSAGE", message: new RegExp(field) },
+      field,
+    );
+  }
+  assert.throws(() => decodeMetainfo(bencode.encode({ ...good, length: 2 ** 41 + 1 })), {
+    message: /its length of 2199023255553 bytes/,
+  });
+});
+
+test("a refused name or text keeps what was wrong with it", () => {
+  const good = bencode.decode(Buffer.from(encodeMetainfo(parts).info));
+  for (const [change, cause] of [
+    [{ name: "../x" }, /path separator/],
+    [{ "ssl-cert": Buffer.of(0xff, 0xfe) }, /valid|encoded/],
+  ] as const) {
+    assert.throws(
+      () => decodeMetainfo(bencode.encode({ ...good, ...change })),
+      (error) => error instanceof MiniTorrentError && cause.test(String(error.cause)),
+    );
+  }
+});
+
+test("the hash of each piece is its own twenty bytes", () => {
+  const read = decodeMetainfo(encodeMetainfo(parts).info);
+  assert.deepEqual([...pieceHash(read, 0)], [...parts.pieceHashes.subarray(0, 20)]);
+  assert.equal(pieceHash(read, 2).length, 0);
+  assert.deepEqual([read.geometry.pieceLengthBytes, read.geometry.pieceCount], [2 ** 18, 2]);
+});
+
+test("the same content under another name, or in another group, has another info-hash", () => {
+  const hashOf = (change: Partial<typeof parts>): string => encodeMetainfo({ ...parts, ...change }).infoHash;
+  assert.equal(hashOf({}), hashOf({}));
+  assert.equal(
+    new Set([hashOf({}), hashOf({ fileName: "film 2" }), hashOf({ authorityPem: "other" })]).size,
+    3,
+  );
 });

@@ -114,6 +114,77 @@ describe("messages to bytes and back", () => {
     );
   });
 
+  it("makes one batch of what is said until it is taken, however much that is", () => {
+    fc.assert(
+      fc.property(conversations(PIECE_COUNT), fc.integer({ min: 1, max: 60 }), (messages, times) => {
+        const spoken = Array.from({ length: times }, () => messages)
+          .flat()
+          .filter((message) => message.type !== "block");
+        const encoder = new MessageEncoder();
+        for (const message of spoken) say(encoder, message);
+        const expected = encode(spoken);
+        assert.equal(encoder.lengthBytes, expected.length);
+        assert.deepEqual(Buffer.from(encoder.take()), expected);
+        assert.equal(encoder.lengthBytes, 0);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it("gives bytes that are the caller's: what is said later does not change them", () => {
+    const encoder = new MessageEncoder();
+    for (const bitfieldBytes of [2, 5000, 2]) {
+      encoder.keepAlive();
+      encoder.bitfield(new Uint8Array(bitfieldBytes).fill(7));
+      const bytes = encoder.take();
+      const before = bytes.toHex();
+      assert.equal(bytes.length, 9 + bitfieldBytes);
+      assert.equal(bytes.buffer.byteLength, bytes.length, "no more memory is held than its own");
+      encoder.bitfield(new Uint8Array(6000).fill(9));
+      encoder.take();
+      assert.equal(bytes.toHex(), before);
+    }
+    assert.equal(encoder.take().length, 0);
+  });
+
+  it("takes a bitfield of any torrent, also one of more than 64 KiB, and an empty one", () => {
+    for (const pieceCount of [0, 1, 8, 9, 1_000_000]) {
+      const bitfield = new Uint8Array(Math.ceil(pieceCount / 8)).fill(1);
+      for (const chunkBytes of [1e9, 1000]) {
+        const listener = new RecordingListener();
+        const decoder = new MessageDecoder({ listener, pieceCount, supportsFast: true });
+        const bytes = encode([{ type: "bitfield", bytes: [...bitfield] }, { type: "choke" }]);
+        for (let at = 0; at < bytes.length; at += chunkBytes)
+          decoder.push(bytes.subarray(at, at + chunkBytes));
+        assert.equal(listener.heard.length, 2);
+        const [heard] = listener.heard;
+        assert.ok(heard?.type === "bitfield" && heard.bytes.length === bitfield.length);
+      }
+    }
+  });
+
+  it("takes extended and unknown messages of 64 KiB, and blocks of 16 KiB and of one byte", () => {
+    const payload = Array.from({ length: 64 * 1024 }, (_, at) => at & 255);
+    const extended: Message = { type: "extended", extensionId: 255, payload };
+    assert.deepEqual(decode(encode([extended])).heard, [extended]);
+    const unknown = new Uint8Array(4 + 1 + 64 * 1024);
+    unknown.set([0, 1, 0, 1, 99]);
+    assert.deepEqual(decode(Buffer.concat([unknown, encode([{ type: "choke" }])])).heard, [
+      { type: "choke" },
+    ]);
+    for (const lengthBytes of [1, BLOCK_LENGTH_BYTES]) {
+      const block: Message = {
+        type: "block",
+        range: [20, 0, lengthBytes],
+        bytes: Array.from({ length: lengthBytes }, () => 3),
+      };
+      assert.deepEqual(decode(encode([block])).heard, [block]);
+    }
+    assert.deepEqual(decode(encode([{ type: "extended", extensionId: 1, payload: [] }])).heard, [
+      { type: "extended", extensionId: 1, payload: [] },
+    ]);
+  });
+
   it("takes a run of blocks as storage lays it out, into the places that the listener names", () => {
     const file = Uint8Array.from({ length: 5 * BLOCK_LENGTH_BYTES - 77 }, (_, at) => (at * 31) ^ (at >> 8));
     const frames = new Uint8Array(file.length + 5 * PIECE_HEADER_BYTES);
@@ -202,9 +273,28 @@ describe("what a stranger sends", () => {
     }
   });
 
-  it("refuses the fast extension's messages where it was not agreed on", () => {
-    refused(hex("000000010e"), /not agreed on/, false);
-    refused(hex("0000000d10000000010000000200000003"), /not agreed on/, false);
+  it("refuses the fast extension's messages where it was not agreed on, and no others", () => {
+    for (const message of [
+      "00000005 0d 00000001",
+      "00000001 0e",
+      "00000001 0f",
+      "0000000d 10 000000010000000200000003",
+      "00000005 11 00000001",
+    ]) {
+      refused(hex(message), /not agreed on/, false);
+      decode(hex(message));
+    }
+    const others =
+      "0000000d 08 00000001 00000002 00000003  00000002 0c ff  00000002 12 ff  00000003 14 01 02";
+    assert.deepEqual(
+      decode(hex(others), [], false).heard.map(({ type }) => type),
+      ["cancel", "extended"],
+    );
+  });
+
+  it("lets messages that it does not know come before the bitfield", () => {
+    const bytes = hex("00000002 63 ff 00000000 00000004 05 010208");
+    assert.deepEqual(decode(bytes).heard, [{ type: "bitfield", bytes: [1, 2, 8] }]);
   });
 
   it("is told of a wrong place by an error, not by overwritten memory", () => {

@@ -7,6 +7,11 @@ import { decodeExtensionHandshake, encodeExtensionHandshake } from "../../../src
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, "latin1");
 
+/** So many extensions, as the inside of a dictionary. */
+function extensions(count: number): string {
+  return Array.from({ length: count }, (_, at) => `2:${String(at).padStart(2, "0")}i${at + 1}e`).join("");
+}
+
 describe("extension handshake", () => {
   it("gives what went in", () => {
     fc.assert(
@@ -65,12 +70,40 @@ describe("extension handshake", () => {
     "an id out of range": "d1:md1:ai256eee",
     "a name of client that is a number": "d1:vi1ee",
     "a name of client without end": `d1:v300:${"v".repeat(300)}e`,
-    "too much of it": `d1:v17000:${"v".repeat(17000)}e`,
+    "too much of it": `d1:z17000:${"v".repeat(17000)}e`,
+    "one byte too much of it": `d1:z16374:${"v".repeat(16_374)}e`,
+    "a name of client of one byte too many": `d1:v257:${"v".repeat(257)}e`,
+    "one extension too many": `d1:md${extensions(65)}ee`,
+    "an id that is text": "d1:md1:a1:xee",
+    "a negative id": "d1:md1:ai-1eee",
+    "a negative reqq": "d4:reqqi-1ee",
   })) {
     it(`refuses ${what}`, () => {
       assert.throws(() => decodeExtensionHandshake(bytes(text)), { code: "MALFORMED_MESSAGE" });
     });
   }
+
+  it("takes as much as may be said, and no less", () => {
+    const most = decodeExtensionHandshake(
+      bytes(`d1:md${extensions(63)}2:zzi255ee1:pi65535e4:reqqi9007199254740991e1:v256:${"v".repeat(256)}e`),
+    );
+    assert.equal(most.extensionIds.size, 64);
+    assert.equal(most.extensionIds.get("zz"), 255);
+    assert.deepEqual(
+      [most.listenPort, most.requestLimit, most.clientName?.length],
+      [65535, Number.MAX_SAFE_INTEGER, 256],
+    );
+    assert.equal(decodeExtensionHandshake(bytes(`d1:z16373:${"v".repeat(16_373)}e`)).clientName, undefined);
+  });
+
+  it("takes a port, a number of requests or an id of 0 for none", () => {
+    assert.deepEqual(decodeExtensionHandshake(bytes("d1:md1:ai0ee1:pi0e4:reqqi0ee")), {
+      extensionIds: new Map(),
+      listenPort: undefined,
+      requestLimit: undefined,
+      clientName: undefined,
+    });
+  });
 
   it("is not led astray by a key named __proto__", () => {
     const decoded = decodeExtensionHandshake(bytes("d9:__proto__d1:pi80eee"));

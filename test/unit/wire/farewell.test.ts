@@ -34,3 +34,21 @@ test("a handshake without one, or with one of another form or reason, says no fa
     });
   }
 });
+
+test("each reason comes through as it is, and with the first piece too", () => {
+  for (const reason of [
+    "bad-data",
+    "not-shared",
+    "changed",
+    "paused",
+    "offline",
+    "full",
+    "user-full",
+  ] as const) {
+    assert.deepEqual(read(encodeFarewell({ reason })), { reason });
+  }
+  assert.deepEqual(read(encodeFarewell({ reason: "bad-data", pieceIndex: 0 })), {
+    reason: "bad-data",
+    pieceIndex: 0,
+  });
+});

@@ -40,4 +40,43 @@ describe("handshake", () => {
     assert.throws(() => decodeHandshake(good.subarray(0, 67)), { code: "MALFORMED_MESSAGE" });
     assert.throws(() => makePeerId(new Uint8Array(11)), { code: "INTERNAL" });
   });
+
+  it("takes no byte too many, whatever the others say", () => {
+    const good = encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true });
+    assert.throws(() => decodeHandshake(Buffer.concat([good, Uint8Array.of(0)])), {
+      code: "MALFORMED_MESSAGE",
+    });
+    for (let at = 20; at < 68; at++) {
+      const other = good.slice();
+      other[at] = (other[at] ?? 0) ^ 0xff;
+      const decoded = decodeHandshake(other);
+      assert.equal(decoded.supportsExtensions, at !== 25, `byte ${at}`);
+      assert.equal(decoded.supportsFast, at !== 27, `byte ${at}`);
+      assert.equal(decoded.infoHash === infoHash, at < 28 || at >= 48, `byte ${at}`);
+      assert.equal(Buffer.compare(decoded.peerId, peerId) === 0, at < 48, `byte ${at}`);
+    }
+  });
+
+  it("is not made of what is no info-hash, or no peer id", () => {
+    for (const wrong of [
+      { infoHash: infoHash.slice(1) },
+      { infoHash: `${infoHash}0` },
+      { infoHash: infoHash.toUpperCase() },
+      { peerId: peerId.slice(1) },
+      { peerId: new Uint8Array(21) },
+    ]) {
+      const handshake = { infoHash, peerId, supportsFast: true, supportsExtensions: true, ...wrong };
+      assert.throws(() => encodeHandshake(handshake), { code: "INTERNAL" });
+    }
+    assert.throws(() => makePeerId(new Uint8Array(13)), { code: "INTERNAL" });
+    assert.equal(Buffer.from(peerId.subarray(8)).toString("hex"), "07".repeat(12));
+    assert.equal(peerId.length, 20);
+  });
+
+  it("keeps nothing of the bytes that it was read from", () => {
+    const bytes = encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true });
+    const decoded = decodeHandshake(bytes);
+    bytes.fill(0);
+    assert.deepEqual(decoded.peerId, peerId);
+  });
 });

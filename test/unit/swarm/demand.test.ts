@@ -101,8 +101,10 @@ test("a peer is hungry while less is asked of it than it gives in 20 ms and a ro
   assert.equal(demand.isHungry, false);
 });
 
-test("stray blocks are counted, and what arrives is known until it is over", () => {
-  const { demand } = open();
-  assert.deepEqual([demand.strayBlock(), demand.strayBlock()], [1, 2]);
-  assert.equal(demand.arriving, undefined);
+test("an answer to nothing does not count as one", () => {
+  const { demand, answering, time } = open();
+  demand.asked();
+  time.nowMs = 5000;
+  assert.equal(demand.answeredWhatWasTakenBack(9, 9), false);
+  assert.equal(answering.unansweredMs, 5000);
 });

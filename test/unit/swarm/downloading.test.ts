@@ -183,8 +183,13 @@ describe("a download", () => {
     peer.unchoke();
     assert.equal(requestsIn(link.take()).length, BLOCKS, "the piece is asked for again, all of it");
     assert.equal(reserved.size, 1);
+    giveBlocks(peer, [[2, 1]]);
     peer.reject(2, offset(0), BLOCK);
-    assert.deepEqual(cancelsIn(link.take()).length, 3);
+    assert.deepEqual(cancelsIn(link.take()), [
+      [2, 2],
+      [2, 3],
+    ]);
+    assert.equal(torrent.status().wastedBytes, geometry.pieceLengthBytes + BLOCK);
   });
 
   it("names those who gave of a corrupt piece, bans who gave all of it, and asks for it again", () => {
@@ -229,6 +234,27 @@ describe("a download", () => {
       link.take().some((said) => said.startsWith("blocks 0:0")),
       true,
     );
+  });
+
+  it("tells of the first failure of storage alone when several pieces fail", () => {
+    const failure = new MiniTorrentError("DISK_FULL", "It is full.");
+    const opened = open({ outcome: "later" });
+    startGiving(opened);
+    giveBlocks(opened.peer, requestsIn(opened.link.take()));
+    assert.equal(opened.commits.length, 2);
+    for (const { done } of opened.commits) done(failure);
+    assert.deepEqual(
+      opened.events.map(({ type }) => type),
+      ["storage-failed"],
+    );
+  });
+
+  it("asks a slow peer for no more than it gives in a quarter of a second, when that is known", () => {
+    const opened = open();
+    const { runTo, peer, link, torrent } = opened;
+    startGiving(opened);
+    runTo(3000, () => giveBlocks(peer, requestsIn(link.take()).slice(0, 1)));
+    assert.ok((torrent.status().peers[0]?.requestWindow ?? 0) < 8);
   });
 
   it("is not asked for anything more after it was closed, and reports nothing", () => {

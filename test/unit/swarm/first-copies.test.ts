@@ -149,6 +149,27 @@ describe("first copies", () => {
     assert.equal(firstCopies.isSpreading, false, "what is out need not be promised again");
   });
 
+  it("that were asked for and are gained leave what else is ahead of the peer as it was", () => {
+    const firstCopies = firstCopiesOf(100);
+    const [first = -1, second = -1] = firstCopies.promises(0, 2, 0);
+    firstCopies.requested(0, first, 0);
+    assert.equal(firstCopies.aheadOf(0), 1);
+    firstCopies.gained(first);
+    assert.equal(firstCopies.aheadOf(0), 1);
+    firstCopies.gained(second);
+    assert.equal(firstCopies.aheadOf(0), 0);
+  });
+
+  it("are suggested to each of the last peers only as far as all get some", () => {
+    const firstCopies = firstCopiesOf(12);
+    assert.equal(firstCopies.promises(0, 6, 0).length, 1);
+    assert.equal(firstCopies.promises(1, 3, 0).length, 2);
+    for (const slot of [2, 3]) assert.equal(firstCopies.promises(slot, 2, 0).length, 2);
+    // Five are left for two peers: nobody gets more than half of a half.
+    assert.equal(firstCopies.promises(4, 2, 0).length, 2);
+    assert.equal(firstCopies.promises(5, 2, 0).length, 1);
+  });
+
   it("that somebody gained without asking are no longer ahead of the peer that they were suggested to", () => {
     const firstCopies = firstCopiesOf(100);
     const [first = -1] = firstCopies.promises(0, 2, 0);

@@ -210,7 +210,11 @@ async function copyPart(oldPath: string, newPath: string): Promise<void> {
     await rm(unnamedPath, { force: true });
     throw writeError(error, newPath);
   }
-  await unlink(oldPath);
+  try {
+    await unlink(oldPath);
+  } catch (error) {
+    throw writeError(error, oldPath);
+  }
 }
 
 /** Opens the file of that name, if there is one. */

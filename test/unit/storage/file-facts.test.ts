@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import type { BigIntStats } from "node:fs";
-import { readdir, rename, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { rename, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
@@ -13,14 +13,9 @@ import {
   openRegularFile,
   openSharedAgain,
 } from "../../../src/storage/file-facts.ts";
-import { folderFor, withCode } from "./workplace.ts";
+import { folderFor, openCount, withCode } from "./workplace.ts";
 
 const isLinux = process.platform === "linux";
-
-/** How many files this process has open. */
-async function openCount(): Promise<number> {
-  return isLinux ? (await readdir("/proc/self/fd")).length : 0;
-}
 
 test("facts are the same only if length and time are", () => {
   const facts = { lengthBytes: 5, mtimeMs: 7 };

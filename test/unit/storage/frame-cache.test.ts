@@ -147,3 +147,96 @@ test("buffers of one length make room for those of another", () => {
   assert.ok(cache.heldBytes <= 3 * LENGTH);
   assert.equal(reads.length, 4);
 });
+
+test("a piece that is larger than the limit is let in when nothing else is there", () => {
+  const cache = new FrameCache(LENGTH);
+  const { ask, reads } = slowDisk(cache);
+  const large = ask(1, 3 * LENGTH);
+  assert.equal(cache.heldBytes, 3 * LENGTH);
+  const other = ask(2);
+  reads[0]?.end();
+  assert.equal(reads.length, 1);
+  release(large);
+  reads[1]?.end();
+  assert.ok(other.value);
+  assert.equal(cache.heldBytes, LENGTH);
+});
+
+test("buffers are used again, and what a reader gets is as long as it asked for", () => {
+  const cache = new FrameCache(2 * LENGTH);
+  const owner = {};
+  const lengths: number[] = [];
+  const read = (positionBytes: number, framesLengthBytes: number): PieceFrames => {
+    const got: PieceFrames[] = [];
+    cache.read(
+      {
+        owner,
+        positionBytes,
+        framesLengthBytes,
+        bufferLengthBytes: LENGTH,
+        load: (bytes, loaded) => {
+          lengths.push(bytes.length);
+          loaded(undefined);
+        },
+      },
+      (frames) => void ("release" in frames && got.push(frames)),
+    );
+    return got[0] ?? assert.fail("it was not read");
+  };
+  const first = read(1, 40);
+  assert.equal(first.bytes.length, 40);
+  first.release();
+  read(2, LENGTH).release();
+  const third = read(3, 70);
+  assert.deepEqual([lengths, third.bytes.length, cache.heldBytes], [[40, LENGTH, 70], 70, 2 * LENGTH]);
+  assert.equal(third.bytes.buffer, first.bytes.buffer);
+});
+
+test("pieces of two owners at one place are two, and who forgets one keeps the other", () => {
+  const cache = new FrameCache(10 * LENGTH);
+  const [one, other] = [slowDisk(cache), slowDisk(cache)];
+  one.ask(1);
+  other.ask(1);
+  assert.deepEqual([one.asked(), other.asked()], [[1], [1]]);
+  one.reads[0]?.end();
+  other.reads[0]?.end();
+  cache.forget(one.owner, new MiniTorrentError("FILE_CHANGED", "It changed."));
+  other.ask(1);
+  one.ask(1);
+  assert.deepEqual([one.asked(), other.asked()], [[1, 1], [1]]);
+});
+
+test("what an owner that is forgotten leaves is there for who waits, in order", () => {
+  const cache = new FrameCache(2 * LENGTH);
+  const [gone, other] = [slowDisk(cache), slowDisk(cache)];
+  const used = gone.ask(1);
+  gone.reads[0]?.end();
+  other.ask(1);
+  const refused = gone.ask(2);
+  const waiting = other.ask(2);
+  const reason = new MiniTorrentError("FILE_CHANGED", "It changed.");
+  release(used);
+  assert.deepEqual(gone.asked(), [1, 2], "its turn comes first");
+  assert.equal(waiting.value, undefined);
+  cache.forget(gone.owner, reason);
+  assert.deepEqual([refused.value, other.asked()], [undefined, [1]], "its read runs to its end");
+  gone.reads[1]?.end();
+  assert.ok(refused.value !== undefined && "release" in refused.value);
+  release(refused);
+  assert.deepEqual(other.asked(), [1, 2]);
+  assert.equal(cache.heldBytes, 2 * LENGTH);
+});
+
+test("forgetting frees what nobody uses at once, so that who waits behind a refused request is served", () => {
+  const cache = new FrameCache(LENGTH);
+  const [gone, other] = [slowDisk(cache), slowDisk(cache)];
+  const used = other.ask(1);
+  other.reads[0]?.end();
+  const refused = gone.ask(1);
+  other.ask(2);
+  const reason = new MiniTorrentError("FILE_CHANGED", "It changed.");
+  cache.forget(gone.owner, reason);
+  assert.equal(refused.value, reason);
+  release(used);
+  assert.deepEqual([other.asked(), gone.asked()], [[1, 2], []]);
+});

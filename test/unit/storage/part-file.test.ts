@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { changeOf, factsOf, fileIdOf } from "../../../src/storage/file-facts.ts";
@@ -15,18 +15,13 @@ import {
   takeName,
   unnamedPathOf,
 } from "../../../src/storage/part-file.ts";
-import { pretendRoom, systemError, watchFiles } from "./watched-files.ts";
-import { folderFor, withCode } from "./workplace.ts";
+import { pretendRoom, systemError, type WatchedFiles, watchFiles } from "./watched-files.ts";
+import { folderFor, openCount, withCode } from "./workplace.ts";
 
 const isLinux = process.platform === "linux";
 const MIB = 1024 * 1024;
 /** What a file system without hard links says to a new link. */
 const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
-
-/** How many files this process has open. */
-async function openCount(): Promise<number> {
-  return isLinux ? (await readdir("/proc/self/fd")).length : 0;
-}
 
 interface Place {
   readonly folder: string;
@@ -47,6 +42,15 @@ async function verifiedPart(t: TestContext, { partPath, path }: Place) {
   return { handle, naming: { partPath, destinationPath: path, change: await changeOf(handle) } };
 }
 
+/** What it comes to, once it is over: no call to the file system runs on then. */
+async function over<T>(watched: WatchedFiles, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } finally {
+    assert.equal(watched.running, 0, "a call to the file system runs on");
+  }
+}
+
 // Names
 
 test("a file gets its name when its bytes are on the disk, and has it for good when the folder is", async (t) => {
@@ -54,7 +58,7 @@ test("a file gets its name when its bytes are on the disk, and has it for good w
   const watched = watchFiles(t);
   const { handle, naming } = await verifiedPart(t, place);
   const before = await openCount();
-  const facts = await takeName(handle, naming);
+  const facts = await over(watched, takeName(handle, naming));
   assert.deepEqual(watched.calls, [
     "sync film.part",
     "link film.part film",
@@ -73,7 +77,7 @@ test("a file whose bytes do not get to the disk does not get its name", async (t
   watched.before = (call, name) => {
     if (call === "sync" && name === "film.part") throw systemError("EIO");
   };
-  await assert.rejects(takeName(handle, naming), withCode("DISK_FAILED"));
+  await assert.rejects(over(watched, takeName(handle, naming)), withCode("DISK_FAILED"));
   assert.deepEqual(readdirSync(place.folder), ["film.part"]);
 });
 
@@ -112,7 +116,7 @@ test("a file that is written to while it gets its name is no longer the verified
   watched.before = async (call) => {
     if (call === "link") await writeFile(place.partPath, "written to");
   };
-  await assert.rejects(takeName(handle, naming), {
+  await assert.rejects(over(watched, takeName(handle, naming)), {
     code: "FILE_CHANGED",
     message: /film was.*|wrote to .*film /,
   });
@@ -154,7 +158,7 @@ test("a name that another file has is not taken, with links or without", async (
       watched.before = (call) => {
         if (call === "link" && errno !== undefined) throw systemError(errno);
       };
-      await assert.rejects(takeName(handle, naming), {
+      await assert.rejects(over(watched, takeName(handle, naming)), {
         code: "FILE_EXISTS",
         message: /film is there already/,
       });
@@ -173,7 +177,7 @@ for (const errno of NO_LINKS) {
       if (call === "link") throw systemError(errno);
     };
     const before = await openCount();
-    await takeName(handle, naming);
+    await over(watched, takeName(handle, naming));
     assert.ok(watched.calls.includes("rename film.part film"), String(watched.calls));
     assert.equal(await readFile(place.path, "utf8"), "verified");
     assert.deepEqual(readdirSync(place.folder), ["film"]);
@@ -188,7 +192,7 @@ test("a link that fails for another reason is told, and nothing is renamed", asy
   watched.before = (call) => {
     if (call === "link") throw systemError("ENOSPC");
   };
-  await assert.rejects(takeName(handle, naming), withCode("DISK_FULL"));
+  await assert.rejects(over(watched, takeName(handle, naming)), withCode("DISK_FULL"));
   assert.deepEqual(readdirSync(place.folder), ["film.part"]);
 });
 
@@ -218,7 +222,7 @@ test("a claim is removed when the renaming fails, unless it is no longer the emp
         await spoil(place.path);
         throw systemError("EIO");
       };
-      await assert.rejects(takeName(handle, naming), withCode("DISK_FAILED"));
+      await assert.rejects(over(watched, takeName(handle, naming)), withCode("DISK_FAILED"));
       assert.equal(readdirSync(place.folder).includes("film"), isLeft);
     });
   }
@@ -421,7 +425,7 @@ test("a part file moves to another file system as a copy, and the old one goes w
   watched.before = (call, from) => {
     if (call === "link" && from === "film.part") throw systemError("EXDEV");
   };
-  await movePart(place.partPath, other);
+  await over(watched, movePart(place.partPath, other));
   assert.deepEqual(readdirSync(place.folder), ["other.part"]);
   assert.equal(await readFile(other, "utf8"), "mine");
   assert.equal(watched.calls.at(-1), "unlink film.part");
@@ -437,7 +441,7 @@ test("a copy to another file system that cannot get its name leaves both files a
     if (from === "film.part") throw systemError("EXDEV");
     await writeFile(other, "precious");
   };
-  await assert.rejects(movePart(place.partPath, other), withCode("FILE_EXISTS"));
+  await assert.rejects(over(watched, movePart(place.partPath, other)), withCode("FILE_EXISTS"));
   assert.deepEqual(readdirSync(place.folder).sort(), ["film.part", "other.part"]);
   assert.equal(await readFile(other, "utf8"), "precious");
 });
@@ -449,12 +453,43 @@ test("a part file that cannot be moved stays, and is not copied", async (t) => {
   watched.before = (call) => {
     if (call === "link") throw systemError("EROFS");
   };
-  await assert.rejects(movePart(place.partPath, join(place.folder, "other.part")), {
+  await assert.rejects(over(watched, movePart(place.partPath, join(place.folder, "other.part"))), {
     code: "DESTINATION_UNUSABLE",
     message: /other\.part/,
   });
   assert.deepEqual(readdirSync(place.folder), ["film.part"]);
   assert.deepEqual(watched.calls, ["link film.part other.part"]);
+});
+
+test("a copy whose old file cannot be removed is told of", async (t) => {
+  const place = await placeFor(t);
+  const watched = watchFiles(t);
+  await writeFile(place.partPath, "mine");
+  watched.before = (call, from) => {
+    if (call === "link" && from === "film.part") throw systemError("EXDEV");
+    if (call === "unlink" && from === "film.part") throw systemError("EIO");
+  };
+  const moved = movePart(place.partPath, join(place.folder, "other.part"));
+  await assert.rejects(over(watched, moved), { code: "DISK_FAILED", message: /film\.part/ });
+});
+
+test("a part file that is made or refused leaves no call running", async (t) => {
+  const place = await placeFor(t);
+  const watched = watchFiles(t);
+  const part = await over(watched, openPart(optionsFor(place)));
+  await part.handle.close();
+  await assert.rejects(over(watched, openPart(optionsFor(place))), withCode("FILE_EXISTS"));
+  await assert.rejects(
+    over(watched, openPart(optionsFor(place, { isOwn: true, ownFileId: "1:2:3" }))),
+    withCode("FILE_CHANGED"),
+  );
+  await assert.rejects(over(watched, openPartAgain(place.partPath, "1:2:3")), withCode("FILE_CHANGED"));
+  await rm(place.partPath);
+  const onMade = (): never => {
+    throw new Error("not noted");
+  };
+  await assert.rejects(over(watched, openPart(optionsFor(place, { onMade }))), withCode("DISK_FAILED"));
+  await over(watched, removeUnnamed(join(place.folder, ".none")));
 });
 
 test("what a crash left of the making is removed; nothing there is fine, a folder is not", async (t) => {

@@ -10,6 +10,8 @@ type Call = (typeof WATCHED)[number] | "sync" | "open";
 export interface WatchedFiles {
   /** As `link film.part film`, `sync film.part`; opening is not written down. */
   readonly calls: string[];
+  /** Calls that have begun and not ended: none is left when what made them is over. */
+  running: number;
   /** Called before each call, with base names; what it throws, the call throws. */
   before: (call: Call, ...names: string[]) => void | Promise<void>;
 }
@@ -21,27 +23,36 @@ export function systemError(code: string): Error {
 
 /** Handles that are opened while it watches are watched too. All is as before when the test ends. */
 export function watchFiles(t: TestContext): WatchedFiles {
-  const watched: WatchedFiles = { calls: [], before: () => undefined };
+  const watched: WatchedFiles = { calls: [], running: 0, before: () => undefined };
   const real = { ...fsPromises };
-  const note = async (call: Call, paths: readonly unknown[]): Promise<void> => {
+  /** Notes the call, and makes it, a turn of the event loop later: whoever does not wait for it is found out. */
+  const watch = async <T>(call: Call, paths: readonly unknown[], make: () => Promise<T>): Promise<T> => {
     const names = paths.filter((path) => typeof path === "string").map((path) => basename(path));
     if (call !== "open") watched.calls.push([call, ...names].join(" "));
-    await watched.before(call, ...names);
+    watched.running++;
+    try {
+      await watched.before(call, ...names);
+      await new Promise((resolve) => setImmediate(resolve));
+      return await make();
+    } finally {
+      watched.running--;
+    }
   };
   for (const call of WATCHED) {
     const callThrough = real[call] as (...args: unknown[]) => Promise<unknown>;
-    t.mock.method(fsPromises, call, async (...args: unknown[]) => {
-      await note(call, args.slice(0, 2));
-      return callThrough(...args);
-    });
+    t.mock.method(fsPromises, call, (...args: unknown[]) =>
+      watch(call, args.slice(0, 2), () => callThrough(...args)),
+    );
   }
   t.mock.method(fsPromises, "open", async (...args: Parameters<typeof fsPromises.open>) => {
-    await note("open", args.slice(0, 1));
-    const handle = await real.open(...args);
-    const sync = handle.sync.bind(handle);
-    handle.sync = async () => {
-      await note("sync", [String(args[0])]);
-      return sync();
+    const handle = await watch("open", args.slice(0, 1), () => real.open(...args));
+    const { sync, close } = handle;
+    handle.sync = () => watch("sync", [String(args[0])], () => sync.call(handle));
+    handle.close = async () => {
+      watched.running++;
+      await new Promise((resolve) => setImmediate(resolve));
+      await close.call(handle);
+      watched.running--;
     };
     return handle;
   });

@@ -1,6 +1,6 @@
 // What the storage tests build on: a folder that goes with the test, a file with its metainfo, and the shared resources.
 import { createHash } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -109,4 +109,9 @@ export function withCode(code: string): (error: unknown) => boolean {
 /** Options for a pool whose disk fails as the query says (see faulty-io.ts). */
 export function faulty(query: string): DiskPoolOptions {
   return { ioModule: `${new URL("./faulty-io.ts", import.meta.url).href}?${query}` };
+}
+
+/** How many files this process has open, as far as the system tells. */
+export async function openCount(): Promise<number> {
+  return process.platform === "linux" ? (await readdir("/proc/self/fd")).length : 0;
 }

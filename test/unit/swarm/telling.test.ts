@@ -268,6 +268,19 @@ describe("connections of a torrent", () => {
     assert.deepEqual(requestsIn(link.take()), []);
   });
 
+  it("that come between two ticks do not shorten the time in which others gave", () => {
+    const { torrent, clock, peer, join, runTo } = open();
+    peer.have(2);
+    peer.unchoke();
+    runTo(100);
+    giveBlocks(peer, [[2, 0]]);
+    clock.nowMs = 150;
+    join("carol");
+    clock.nowMs = 200;
+    torrent.tick();
+    assert.equal(Math.round(torrent.status().downloadBytesPerSecond / BLOCK), 10);
+  });
+
   it("tell who we are, where we listen and how many requests we keep", () => {
     const { link } = open({ clientName: "miniTorrent 1", listenPort: 7881, requestsFromPeer: 6 });
     assert.deepEqual(link.handshakes[0], {

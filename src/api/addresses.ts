@@ -13,6 +13,7 @@ export interface TrackerAddress extends Address {
   readonly fingerprint?: string;
 }
 
+const EXAMPLE_PORT = 9000;
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*\.?$/i;
 
 /** @example formatAddress({ host: "::1", port: 9000 }) // "[::1]:9000" */
@@ -28,6 +29,10 @@ export function formatAddress({ host, port }: Address): string {
 export function parseAddress(text: string, allowAnyPort = false): Address {
   const match = /^(?:\[(?<v6>[^\]]*)\]|(?<host>[^:\s[\]]+)):(?<port>\d+)$/.exec(text);
   if (match?.groups === undefined) {
+    const withPort = ifPortIsMissing(text);
+    if (withPort !== undefined) {
+      throw new MiniTorrentError("INVALID_ADDRESS", `The port is missing; write ${withPort}.`);
+    }
     throw new MiniTorrentError(
       "INVALID_ADDRESS",
       `'${text}' is not an address: IP:PORT is expected, as 127.0.0.1:9000 or [::1]:9000.`,
@@ -36,6 +41,12 @@ export function parseAddress(text: string, allowAnyPort = false): Address {
   const host = match.groups.v6 ?? match.groups.host ?? "";
   checkHost(host, match.groups.v6 !== undefined);
   return { host, port: parsePort(match.groups.port ?? "", allowAnyPort) };
+}
+
+/** For an IPv4 address or a host name alone, how it reads with a port; undefined for anything else. */
+export function ifPortIsMissing(text: string): string | undefined {
+  const isHost = isIP(text) === 4 || (HOST_NAME.test(text) && /[a-z]/i.test(text));
+  return isHost ? formatAddress({ host: text, port: EXAMPLE_PORT }) : undefined;
 }
 
 /** @throws MiniTorrentError INVALID_ADDRESS */

@@ -20,10 +20,17 @@ export function parseSize(text: string): number {
   throw new MiniTorrentError("INVALID_ARGUMENT", `'${text}' is not a size: 256MiB or 1GB is expected.`);
 }
 
+/** A rate without a unit below this is probably one of megabytes: the lowest limit is 16 KiB/s (bandwidth.ts). */
+const LEAST_WITHOUT_UNIT = 16 * 1024;
+
 /** Whole bytes a second; undefined for `off`. @throws MiniTorrentError INVALID_ARGUMENT */
 export function parseRate(text: string): number | undefined {
   if (NO_LIMIT.has(text.toLowerCase())) return undefined;
   const bytes = amountOf(text.replace(/\/s$/i, ""));
+  if (bytes !== undefined && bytes < LEAST_WITHOUT_UNIT && /^\d+$/.test(text)) {
+    const sentence = `${text} means ${bytes} bytes/s, and a limit is at least 16 KiB/s; did you mean ${text}MB/s?`;
+    throw new MiniTorrentError("INVALID_ARGUMENT", sentence);
+  }
   if (bytes !== undefined) return bytes;
   throw new MiniTorrentError(
     "INVALID_ARGUMENT",

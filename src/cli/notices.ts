@@ -19,7 +19,7 @@ function describe(event: ClientEvent): Notice {
     case "join-requested":
       return {
         tone: "accent",
-        text: `${event.userId} asks to join ${event.groupId}; accept_request ${event.groupId} ${event.userId} lets them in.`,
+        text: `${event.userId} asks to join ${event.groupId}; accept it with: accept_request ${event.groupId} ${event.userId}`,
       };
     case "request-accepted":
       return { tone: "good", text: `You are a member of ${event.groupId} now.` };
@@ -79,7 +79,7 @@ function describe(event: ClientEvent): Notice {
     case "held-by-others":
       return {
         tone: "dim",
-        text: `[${event.groupId}] ${event.fileName}: the other members together have all of it now, so it stays available without you.`,
+        text: `[${event.groupId}] ${event.fileName}: other members now hold the whole file; you can log out.`,
       };
     case "share-ended":
       return {

@@ -25,7 +25,7 @@ export function renderWhy(report: WhyReport, view: View): readonly string[] {
       : formatTable(
           [
             { title: "WHO" },
-            { title: "HAS OF THEM", isNumber: true },
+            { title: "MISSING PIECES IT HAS", isNumber: true },
             { title: "LAST SEEN" },
             { title: "REMARKS" },
           ],

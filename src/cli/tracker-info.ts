@@ -9,6 +9,7 @@ import {
   canonicalHost,
   checkHost,
   formatAddress,
+  ifPortIsMissing,
   parseAddress,
   parsePort,
   type TrackerAddress,
@@ -153,6 +154,8 @@ function parseLine(line: string, place: string): TrackerAddress {
     return { ...address, fingerprint: parsePin(rest) };
   } catch (error) {
     const { message } = asMiniTorrentError(error);
+    const withPort = words.length === 1 ? ifPortIsMissing(first) : undefined;
+    if (withPort !== undefined) throw wrong(`${place}: the port is missing; write ${withPort}.`, error);
     throw wrong(
       `${place}: '${quoted(line)}' is not understood: ${message} In each line, ${EXPECTED}.`,
       error,

@@ -47,7 +47,7 @@ export class Bandwidth {
    */
   limit(direction: Direction, bytesPerSecond: number | undefined, infoHash?: string): void {
     if (bytesPerSecond !== undefined && !(bytesPerSecond >= LEAST_BYTES_PER_SECOND)) {
-      throw new MiniTorrentError("INVALID_ARGUMENT", "A limit is 16 KiB/s at least; off lifts it.");
+      throw new MiniTorrentError("INVALID_ARGUMENT", "A limit is at least 16 KiB/s; off removes it.");
     }
     const buckets = infoHash === undefined ? this.#all : this.of(infoHash);
     buckets[direction].limitTo(bytesPerSecond);

@@ -39,7 +39,7 @@ export class TrackerTrust {
     throw new MiniTorrentError(
       "TRACKER_KEY_UNKNOWN",
       `The tracker at ${address} shows the key sha256:${fingerprint}, which this client has never seen, and no tracker ` +
-        "that it trusts has vouched for it; somebody may be in between. Compare it with the fingerprint that the tracker prints; " +
+        "that it trusts has vouched for it; somebody may be impersonating the tracker. Compare it with the fingerprint that the tracker prints; " +
         `if they match, add 'sha256:${fingerprint}' to its line in tracker_info.txt.`,
     );
   }

@@ -257,7 +257,7 @@ function stepsOf({
     });
   } else {
     const says = `the tracker at ${tracker} says at once when somebody who has the file comes online`;
-    steps.push({ what: `${says}, and is asked again`, inMs: askedAgainInMs });
+    steps.push({ what: `${says}; next query`, inMs: askedAgainInMs });
   }
   return steps;
 }

@@ -90,7 +90,7 @@ export class PinStore {
       throw new MiniTorrentError(
         "TRACKER_KEY_CHANGED",
         `The tracker at ${address} shows the key sha256:${fingerprint}, but tracker_info.txt pins ` +
-          `sha256:${pinnedByFile}: somebody may be in between. If the tracker was set up anew, put the new ` +
+          `sha256:${pinnedByFile}: somebody may be impersonating the tracker. If the tracker was set up anew, put the new ` +
           "fingerprint into its line.",
       );
     }
@@ -107,7 +107,7 @@ export class PinStore {
     throw new MiniTorrentError(
       "TRACKER_KEY_CHANGED",
       `The tracker at ${address} shows the key sha256:${fingerprint}, but it was sha256:${pinned} before: ` +
-        "somebody may be in between. If the tracker was set up anew, compare the new fingerprint with the one it " +
+        "somebody may be impersonating the tracker. If the tracker was set up anew, compare the new fingerprint with the one it " +
         `prints, then add 'sha256:${fingerprint}' to its line in tracker_info.txt, or remove ${this.#path} to ` +
         "trust anew.",
     );

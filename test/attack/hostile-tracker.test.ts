@@ -253,7 +253,7 @@ test("a tracker that shows another key is refused before a word is said to it, a
     const refused = await outcomeUntil(
       (outcome) => outcome instanceof MiniTorrentError && outcome.code === "TRACKER_KEY_CHANGED",
     );
-    assert.match(String(refused), /somebody may be in between/);
+    assert.match(String(refused), /somebody may be impersonating the tracker/);
     assert.deepEqual([impostor.upgrades(), impostor.calls], [0, []]);
   } finally {
     await impostor.close();

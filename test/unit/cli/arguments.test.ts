@@ -122,7 +122,7 @@ describe("parseClientArguments", () => {
     [[], "USAGE", /Two arguments are expected, <IP>:<PORT> and <tracker_info\.txt>; given: none\./],
     [["127.0.0.1:1"], "USAGE", /given: 127\.0\.0\.1:1\./],
     [["127.0.0.1:1", "t.txt", "more"], "USAGE", /given: 127\.0\.0\.1:1 t\.txt more\./],
-    [["localhost", "t.txt"], "INVALID_ADDRESS", /'localhost' is not an address/],
+    [["localhost", "t.txt"], "INVALID_ADDRESS", /The port is missing; write localhost:9000\./],
     [["127.0.0.1:1", "t.txt", "--nonsense"], "USAGE", /^Unknown option '--nonsense'/],
     [["127.0.0.1:1", "t.txt", "--log-level", "loud"], "USAGE", /'loud' is not a log level: trace, debug/],
     [["127.0.0.1:1", "t.txt", "--limit-up", "5 apples"], "INVALID_ARGUMENT", /'5 apples' is not a rate/],

@@ -18,6 +18,11 @@ describe("parseRate and parseSize", () => {
     it(`reads '${text}' as ${bytes ?? "no limit"}`, () => assert.equal(parseRate(text), bytes));
   }
 
+  it("asks whether megabytes are meant by a small number without a unit", () => {
+    const message = "10 means 10 bytes/s, and a limit is at least 16 KiB/s; did you mean 10MB/s?";
+    assert.throws(() => parseRate("10"), { code: "INVALID_ARGUMENT", message });
+  });
+
   it("reads a size, which has no end", () => {
     assert.equal(parseSize("256MiB"), 256 * 2 ** 20);
     assert.equal(parseSize("1GB"), 1e9);

@@ -345,7 +345,7 @@ describe("noticeOf", () => {
   it("names the command that answers a request, and makes names harmless", () => {
     assert.equal(
       noticeOf({ type: "join-requested", groupId: "films", userId: "bob\u0007" }).text,
-      "bob\\u{7} asks to join films; accept_request films bob\\u{7} lets them in.",
+      "bob\\u{7} asks to join films; accept it with: accept_request films bob\\u{7}",
     );
   });
 });

@@ -64,7 +64,7 @@ describe("parseTrackerInfo", () => {
   });
 
   const errors: [string, RegExp][] = [
-    ["127.0.0.1\n127.0.0.2\n9001", /line 1: '127\.0\.0\.1' is not understood/],
+    ["127.0.0.1\n127.0.0.2\n9001", /line 1: the port is missing; write 127\.0\.0\.1:9000\.$/],
     ["127.0.0.1\n9001\n9002", /line 3: '9002' is not understood/],
     ["127.0.0.1\n0", /line 1: .*'0' is not a port/],
     ["127.0.0.1\n9001\n127.0.0.1\n9001", /line 3: 127\.0\.0\.1:9001 stands in line 1 already/],
@@ -77,7 +77,7 @@ describe("parseTrackerInfo", () => {
     ["224.0.0.1:9001", /multicast or broadcast/],
     ["255.255.255.255:9001", /multicast or broadcast/],
     ["[ff02::1]:9001", /multicast or broadcast/],
-    ["127.0.0.1", /t\.txt, line 1: '127\.0\.0\.1' is not understood: .*expected is IP:PORT or 'IP PORT'/],
+    ["127.0.0.1", /t\.txt, line 1: the port is missing; write 127\.0\.0\.1:9000\.$/],
     ["\n\n127.0.0.1:", /t\.txt, line 3: /],
     ["127.0.0.1:0", /'0' is not a port: 1 to 65535/],
     ["127.0.0.1 65536", /'65536' is not a port/],

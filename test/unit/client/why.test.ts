@@ -368,7 +368,7 @@ test("what is done next: calls, trials, and when the tracker is asked again", ()
     { what: "bob is called at 127.0.0.1:5", inMs: 4_000 },
     { what: "carol is asked for a block now and then", inMs: undefined },
     {
-      what: "the tracker at 127.0.0.1:9001 says at once when somebody who has the file comes online, and is asked again",
+      what: "the tracker at 127.0.0.1:9001 says at once when somebody who has the file comes online; next query",
       inMs: 2_000,
     },
   ]);

@@ -209,8 +209,9 @@ test("a queue that is empty starts a new round for whoever comes next", () => {
   fill();
   comeFrom("192.0.2.1", "a1");
   assert.deepEqual(turn(), ["a1"]);
-  comeFrom("192.0.2.1", "a2", "a3");
+  comeFrom("192.0.2.1", "a2");
   assert.deepEqual(begun, ["a1", "a2"], "one place of this turn was left");
   comeFrom("192.0.2.2", "b1");
-  assert.deepEqual(turn(), ["b1", "a3"]);
+  comeFrom("192.0.2.1", "a3");
+  assert.deepEqual(turn(), ["a3", "b1"], "the newest, though its network was the last to be served");
 });

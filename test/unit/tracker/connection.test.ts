@@ -31,12 +31,14 @@ test("who is told of thousands of things in one turn is told to look again inste
   assert.deepEqual([heard[0], heard.at(-1)], [{ type: "look-again" }, event(49_999)]);
 });
 
-test("events of one turn come together, some hundreds in a message, to each listener, and once", async () => {
+test("events of one turn come together, some hundreds in a message, to each listener, and once", async (t) => {
+  const asked = t.mock.method(globalThis, "queueMicrotask");
   const connection = connect();
   const heard: (readonly TrackerEvent[])[][] = [[], []];
   for (const messages of heard) connection.listen((events) => messages.push(events));
   for (let at = 0; at < 1_001; at++) connection.tell(event(at));
   assert.deepEqual(heard, [[], []], "at the end of the turn");
+  assert.equal(asked.mock.callCount(), 1);
   await nextTurn();
   for (const messages of heard) {
     assert.deepEqual(

@@ -21,6 +21,7 @@ test("the largest is known whatever is added, changed and removed, and every siz
       }
       const order: number[] = [];
       for (let { largest } = set; largest !== undefined; { largest } = set) {
+        assert.ok(order.length < sizes.size, "one that was removed is still there");
         order.push(set.sizeOf(largest));
         set.set(largest, 0);
       }

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { describe, it } from "node:test";
 import { authenticate, createUser, prepareUser } from "../../../src/tracker/accounts.ts";
 import { listGroups, removeMember, requestToJoin } from "../../../src/tracker/groups.ts";
-import { lookAlikeKey } from "../../../src/tracker/look-alikes.ts";
+import { alikeOf, lookAlikeKey, takenSentence } from "../../../src/tracker/look-alikes.ts";
 import { passwordsHere as passwords, town } from "./fixture.ts";
 
 const SAME: readonly (readonly string[])[] = [
@@ -45,6 +45,26 @@ describe("lookAlikeKey", () => {
       assert.equal(lookAlikeKey(character.toUpperCase()), lookAlikeKey(character));
       assert.equal(lookAlikeKey(lookAlikeKey(character)), lookAlikeKey(character));
     }
+  });
+});
+
+describe("what a claim on a name takes", () => {
+  it("is also the names like it, of a user or a group, and of a file that name alone", () => {
+    for (const kind of ["user", "group"] as const) assert.equal(alikeOf(kind, "B0b"), lookAlikeKey("bob"));
+    assert.equal(alikeOf("file", "B0b"), "");
+  });
+
+  it("is the same for a letter with an accent and for both one by one", () => {
+    assert.equal(lookAlikeKey("ren\u00e9"), lookAlikeKey("rene\u0301"));
+    assert.notEqual(lookAlikeKey("ren\u00e9"), lookAlikeKey("rene"));
+  });
+
+  it("is told as taken, with the holder only if that is spelled differently", () => {
+    assert.equal(takenSentence("user id", "bob", "bob"), "The user id 'bob' is taken; choose another one.");
+    assert.match(
+      takenSentence("group id", "B0b", "bob"),
+      /^The group id 'B0b' looks like 'bob', which is taken/,
+    );
   });
 });
 

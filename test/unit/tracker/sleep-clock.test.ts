@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { syncBuiltinESMExports } from "node:module";
+import os from "node:os";
 import { test } from "node:test";
 import { SleepClock } from "../../../src/tracker/sleep-clock.ts";
 import { Standstill } from "../../../src/tracker/standstill.ts";
@@ -9,10 +11,15 @@ class Machine {
   wallMs = 1_800_000_000_000;
   monotonicMs = 5_000;
   bootMs = 70_000;
+  /** How often the boot clock was read, which costs a file. */
+  looks = 0;
   readonly clock = new SleepClock({
     wallMs: () => this.wallMs,
     monotonicMs: () => this.monotonicMs,
-    bootMs: () => this.bootMs,
+    bootMs: () => {
+      this.looks++;
+      return this.bootMs;
+    },
   });
 
   pass(ms: number): void {
@@ -59,4 +66,40 @@ test("a clock that is set, ahead or back, is no standstill, and hides none", () 
   assert.equal(standstill.beat(), undefined);
   machine.pass(3_000);
   assert.equal(standstill.beat(), 3_000, "stopped without a sleep");
+});
+
+test("the boot clock is read only when the others disagree, and once for each time", () => {
+  const machine = new Machine();
+  machine.looks = 0;
+  machine.wallMs += 250;
+  for (let times = 0; times < 3; times++) machine.clock.nowMs();
+  assert.equal(machine.looks, 0, "small corrections");
+  machine.wallMs += DAY_MS;
+  for (let times = 0; times < 3; times++) machine.clock.nowMs();
+  assert.equal(machine.looks, 1);
+});
+
+test("never goes back, though the boot clock is coarse", () => {
+  const machine = new Machine();
+  const startMs = machine.clock.nowMs();
+  machine.wallMs += DAY_MS;
+  machine.bootMs -= 10;
+  assert.equal(machine.clock.nowMs(), startMs);
+});
+
+test("the machine's own boot clock counts in seconds, this one in milliseconds", (t) => {
+  let [uptimeSeconds, monotonicMs] = [1_000, 100_000];
+  t.mock.method(os, "uptime", () => uptimeSeconds);
+  t.mock.method(performance, "now", () => monotonicMs);
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  const clock = new SleepClock();
+  const startMs = clock.nowMs();
+  // It disagrees with the wall clock.
+  monotonicMs -= 60_000;
+  uptimeSeconds += 90;
+  assert.equal(clock.nowMs() - startMs, 90_000);
 });

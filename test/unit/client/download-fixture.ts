@@ -34,7 +34,7 @@ export const PIECE_BYTES = 32 * 1024;
 export const START_MS = Date.UTC(2026, 0, 1);
 export const GROUP = "films";
 const AUTHORITY = "-- the CA of films --";
-const PATIENCE_NS = 4_000_000_000n;
+const PATIENCE_NS = 15_000_000_000n;
 
 /** The threads of all tests of a file. */
 const storage = createStorageResources();
@@ -60,9 +60,13 @@ export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
   return promise;
 }
 
-/** Lets everything that waits for nothing but its turn run. */
+/** Lets everything run that waits for nothing but its turn, or for the file system. */
 export async function turns(): Promise<void> {
-  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  for (let idleTurns = 0; idleTurns < 20; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const isFileAsked = process.getActiveResourcesInfo().some((kind) => /^(FSReq|CloseReq)/.test(kind));
+    idleTurns = isFileAsked ? 0 : idleTurns + 1;
+  }
 }
 
 const clocks = new WeakMap<TestContext, FakeClock>();

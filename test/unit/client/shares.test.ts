@@ -188,6 +188,13 @@ test("a file that changed takes the place of what it was, whose peers are told t
   assert.equal(scene.storage.files.taken, 1);
 });
 
+test("a file whose bytes changed although its size and time did not is replaced as well", async (t) => {
+  const { scene, path, metainfo } = await shared(t);
+  await spoil(path);
+  assert.equal((await scene.shares.share(path, GROUP)).replacesEarlier, true);
+  assert.equal(scene.swarms.get(metainfo.infoHash), undefined);
+});
+
 test("other content under the name is refused while what is shared can still be had, and replaces it when that is gone", async (t) => {
   const { scene, path, metainfo } = await shared(t);
   await mkdir(scene.path("new"));

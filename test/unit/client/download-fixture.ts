@@ -118,6 +118,17 @@ export function leaveRoom(t: TestContext, bytes: number): { bytes: number } {
   return room;
 }
 
+/** Counts how often a file is looked at. */
+export function looksOf(t: TestContext): { count: number } {
+  const looks = { count: 0 };
+  const real = files.stat.bind(files);
+  replaceInFiles(t, "stat", (path, options) => {
+    looks.count++;
+    return real(path, options);
+  });
+  return looks;
+}
+
 /** That folder is on a disk of its own. */
 export function onOtherDisk(t: TestContext, folder: string): void {
   const real = files.stat.bind(files);

@@ -13,6 +13,7 @@ import {
 } from "../../../src/client/download-opening.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { type FileFacts, factsOf } from "../../../src/storage/file-facts.ts";
+import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { type Film, GROUP, leaveRoom, PIECE_BYTES, Scene } from "./download-fixture.ts";
 
 test("a part file has the file's name and .part, or of a name too long for that a hash in the place of its end", () => {
@@ -115,7 +116,13 @@ test("the pieces of an own part file are believed while it is as it was, and has
   const claimed = known.have.clone();
   claimed.set(1);
   const before = makings();
+  const opens = t.mock.method(PieceStore, "openForDownload");
   assert.deepEqual(await haveOf(open({ ...known, have: claimed })), [0, 1, 2], "believed, without a look");
+  assert.equal(
+    opens.mock.calls[0]?.arguments[0].ownFileId,
+    known.partId,
+    "no file that comes in between is opened",
+  );
   assert.deepEqual([makings(), made], [before, []], "nothing was made");
   assert.deepEqual(await haveOf(open({ ...known, have: claimed, facts: undefined })), [0, 2], "in doubt");
   await utimes(`${path}.part`, 1, 1);
@@ -158,10 +165,14 @@ test("whatever else is at the destination stays, and is named", async (t) => {
   await scene.file("film", new Uint8Array(bytes.length));
   await assert.rejects(open(), other, "of the same length");
   await scene.file("film", bytes.subarray(1));
+  const hashes = t.mock.method(scene.storage.disk, "hashRange");
   await assert.rejects(open(), other);
+  assert.equal(hashes.mock.callCount(), 0, "of another length it is not even read");
   await rm(path);
   await mkdir(path);
   await assert.rejects(open(), other, "a folder");
+  const { metainfo } = scene.film("film", { lengthBytes: statSync(path).size });
+  await assert.rejects(open(undefined, { metainfo }), other, "a folder of the file's size");
   await rm(path, { recursive: true });
   symlinkSync(scene.path("nowhere"), path);
   await assert.rejects(open(), {
@@ -173,7 +184,13 @@ test("whatever else is at the destination stays, and is named", async (t) => {
 });
 
 test("a destination that cannot be looked at is told before anything is made", async (t) => {
-  const { open, scene } = await opening(t);
+  const { open, scene, makings } = await opening(t);
+  await scene.file("plain", new Uint8Array(1));
+  await assert.rejects(open(undefined, { destinationPath: scene.path("plain", "film") }), {
+    code: "DESTINATION_UNUSABLE",
+    message: /a part of its path is no folder/,
+  });
+  assert.equal(makings(), 0);
   symlinkSync("loop", scene.path("loop"));
   await assert.rejects(open(undefined, { destinationPath: scene.path("loop") }), {
     code: "DESTINATION_UNUSABLE",

@@ -171,6 +171,8 @@ test("a store that is finished or closed has nothing saved of it", async (t) => 
   assert.equal(noted(), undefined, "it began to finish while its file was looked at");
   await finishing;
   await record.save(store);
+  await store.close();
+  await record.save(store);
   assert.equal(noted(), undefined);
 });
 

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import type { Contact } from "../../../src/client/connector.ts";
 import type { Download } from "../../../src/client/download.ts";
+import { DownloadRecord } from "../../../src/client/download-record.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import type { PieceHolder } from "../../../src/swarm/torrent-status.ts";
 import {
@@ -251,6 +252,23 @@ test("of two openings the second waits until the first has ended", async (t) => 
   await soon(Promise.all([begun, again]), "both are answered");
   assert.equal(download.status, "running");
   assert.equal(scene.swarms.addedCount, 1);
+});
+
+test("an opening whose turn comes when it was given up opens nothing", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  scene.memberships.gate = promise;
+  const begun = scene.start();
+  await until(() => scene.memberships.obtainedCount === 1, "it is being opened");
+  const download = scene.downloads.get(id);
+  await download.pause();
+  const again = download.begin();
+  await download.pause();
+  resolve();
+  await soon(Promise.all([begun, again]), "both are answered");
+  assert.equal(scene.memberships.obtainedCount, 1);
+  assert.equal(download.status, "paused");
 });
 
 test("a logout waits for an opening that is under way", async (t) => {
@@ -901,4 +919,37 @@ test("a move of a download waits for its opening, and takes the part file along"
   assert.equal(download.destinationPath, scene.path("there", "second"));
   assert.equal(stored(scene)?.destinationPath, scene.path("there", "second"));
   assert.equal(existsSync(`${path}.part`), false);
+});
+
+test("a download whose beginning cannot be noted is paused, and says why", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  const begins = t.mock.method(DownloadRecord.prototype, "begin", () =>
+    Promise.reject(trouble("DISK_FAILED")),
+  );
+  await scene.start();
+  const [status] = scene.downloads.statuses(id);
+  assert.partialDeepStrictEqual(status, { state: "paused" });
+  assert.match((await scene.event("download-paused")).reason, /^It is DISK_FAILED\./);
+  assert.deepEqual(scene.swarms.runningNames, []);
+  begins.mock.restore();
+});
+
+test("a try that is in vain is followed by the next, and is no failure", async (t) => {
+  const { scene, download, torrent } = await running(t);
+  torrent().parts.onEvent({ type: "storage-failed", error: trouble("DISK_FAILED") });
+  await retryInMs(download);
+  scene.memberships.failure = trouble("TRACKERS_UNREACHABLE");
+  await scene.clock.pass(5_000);
+  assert.equal(await retryInMs(download), 2_000);
+  assert.match(reasonOf(download), /^It is TRACKERS_UNREACHABLE\. It continues by itself/);
+  assert.deepEqual(
+    scene.eventsOf("download-paused").map(({ reason }) => reason),
+    ["It is DISK_FAILED. It continues by itself when it can.", reasonOf(download)],
+    "another trouble is news",
+  );
+  assert.deepEqual(scene.failures, []);
+  scene.memberships.failure = undefined;
+  await scene.clock.pass(2_000);
+  await until(() => download.status === "running", "it runs again");
 });

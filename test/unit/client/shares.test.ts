@@ -6,7 +6,18 @@ import { type TestContext, test } from "node:test";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import { Shares } from "../../../src/client/shares.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
-import { type Film, filmOf, GROUP, readsOf, Scene, soon, spoil, turns, until } from "./download-fixture.ts";
+import {
+  type Film,
+  filmOf,
+  GROUP,
+  looksOf,
+  readsOf,
+  Scene,
+  soon,
+  spoil,
+  turns,
+  until,
+} from "./download-fixture.ts";
 
 const id = { groupId: GROUP, fileName: "film" };
 const bob = "bob's own";
@@ -49,6 +60,11 @@ function oneFilm(fileName: string, seed = 1): Film {
 async function loginAgain(scene: Scene): Promise<void> {
   await scene.shares.suspendAll();
   await scene.shares.resumeAll();
+}
+
+/** Time passes in which shared files are looked at. */
+async function passLooking(scene: Scene, ms: number): Promise<void> {
+  for (let passedMs = 0; passedMs < ms; passedMs += 250) await scene.clock.pass(250);
 }
 
 const states = (scene: Scene) => scene.shares.statuses().map(({ fileName, state }) => `${fileName} ${state}`);
@@ -235,6 +251,7 @@ test("who logs out while a file is shared shares it no more", async (t) => {
   answer();
   await soon(sharing, "sharing ends");
   assert.deepEqual([scene.swarms.runningNames, kept(scene), scene.shares.count], [[], [], 0]);
+  assert.equal(scene.announcer.announced.size, 0, "although the tracker took note of it");
   assert.equal(scene.storage.files.taken, 0);
 });
 
@@ -322,9 +339,8 @@ test("a share of an earlier group of that name is not served in the one of now",
     `it was shared in an earlier group films; upload_file ${path} films shares it in the one of now.`,
   );
   assert.deepEqual(kept(scene), ["film"]);
-  const { addedCount } = scene.swarms;
-  await scene.clock.pass(10_000);
-  assert.equal(scene.swarms.addedCount, addedCount, "looking at its file does not change that");
+  await passLooking(scene, 10_000);
+  assert.equal(ended(scene).length, 1, "looking at its file does not change that");
 });
 
 test("who logs out while shares are taken up has no further ones served", async (t) => {
@@ -349,14 +365,14 @@ test("a shared file that vanishes is withdrawn within seconds although nobody as
   const { scene, path, metainfo } = await shared(t);
   await loginAgain(scene);
   await rename(path, `${path}.away`);
-  for (let ms = 0; ms < 6_000; ms += 250) await scene.clock.pass(250);
+  await passLooking(scene, 6_000);
   await until(() => ended(scene).length === 1, "it is told that it is not shared any more");
   assert.match(ended(scene)[0] ?? "", /shared again when it is back there/);
   assert.deepEqual(scene.swarms.left.at(-1)?.endsWith("(told changed)"), true);
   assert.equal(scene.announcer.announced.has(metainfo.infoHash), false);
   assert.deepEqual([states(scene), scene.storage.files.taken], [["film unusable"], 0]);
   await rename(`${path}.away`, path);
-  for (let ms = 0; ms < 6_000; ms += 250) await scene.clock.pass(250);
+  await passLooking(scene, 6_000);
   await until(() => states(scene)[0] === "film served", "it is served again");
   assert.ok(scene.logged.some(({ msg }) => msg === "a shared file is back"));
   assert.equal(scene.announcer.announced.get(metainfo.infoHash), "seed");
@@ -381,13 +397,50 @@ test("shared files are looked at four a second at most, each no more often than 
   assert.equal(scene.events.length, events);
 });
 
+test("a file that is back in a group that the user is not in any more is not shared again", async (t) => {
+  const { scene } = await shared(t);
+  await loginAgain(scene);
+  await scene.shares.failed(id, trouble("FILE_NOT_FOUND"));
+  scene.memberships.failure = trouble("NOT_A_MEMBER");
+  await scene.clock.pass(250);
+  await until(() => ended(scene).length === 2, "it is told");
+  assert.equal(ended(scene)[1], "It is NOT_A_MEMBER.");
+  assert.deepEqual([states(scene), kept(scene), scene.failures], [[], [], []]);
+});
+
+test("however often a login is taken up, one round looks at the files", async (t) => {
+  const { scene } = await shared(t);
+  await loginAgain(scene);
+  await scene.shares.resumeAll();
+  const looks = looksOf(t);
+  await passLooking(scene, 4_750);
+  assert.equal(looks.count, 1);
+  await passLooking(scene, 750);
+  assert.equal(looks.count, 2, "five seconds have passed");
+  await scene.shares.suspendAll();
+  await passLooking(scene, 10_000);
+  assert.equal(looks.count, 2, "nobody is logged in");
+});
+
+test("a share whose torrent cannot run is told, and its file is closed", async (t) => {
+  const { scene } = await shared(t);
+  await scene.shares.suspendAll();
+  const adds = t.mock.method(scene.swarms, "add", () => {
+    throw trouble("INTERNAL");
+  });
+  await scene.shares.resumeAll();
+  adds.mock.restore();
+  assert.deepEqual([states(scene), ended(scene)], [["film unusable"], ["It is INTERNAL."]]);
+  assert.equal(scene.storage.files.taken, 0);
+});
+
 test("a share whose bytes were wrong is not taken up because its file looks right", async (t) => {
   const { scene, path } = await shared(t);
   await loginAgain(scene);
   await spoil(path);
   await scene.shares.dataRefused(id, "carol", 0);
   assert.deepEqual(states(scene), ["film unusable"]);
-  for (let ms = 0; ms < 12_000; ms += 250) await scene.clock.pass(250);
+  await passLooking(scene, 12_000);
   assert.deepEqual(states(scene), ["film unusable"]);
   await loginAgain(scene);
   assert.deepEqual(states(scene), ["film unusable"], "nor after the next login");

@@ -99,8 +99,8 @@ export class FakeClock {
 /** Replaces a function of `node:fs/promises` for the rest of the test. */
 function replaceInFiles(
   t: TestContext,
-  name: "statfs" | "stat",
-  replacement: (path: string, options?: object) => unknown,
+  name: "statfs" | "stat" | "link",
+  replacement: (path: string, other?: object) => unknown,
 ): void {
   const replaced = t.mock.method(files, name, replacement as never);
   syncBuiltinESMExports();
@@ -118,15 +118,26 @@ export function leaveRoom(t: TestContext, bytes: number): { bytes: number } {
   return room;
 }
 
-/** Counts how often a file is looked at. */
-export function looksOf(t: TestContext): { count: number } {
-  const looks = { count: 0 };
+/** How often files are looked at, and what these looks wait for, or fail with. */
+export function looksOf(t: TestContext): { count: number; gate?: Promise<void>; failure?: Error } {
+  const looks: ReturnType<typeof looksOf> = { count: 0 };
   const real = files.stat.bind(files);
-  replaceInFiles(t, "stat", (path, options) => {
+  replaceInFiles(t, "stat", async (path, options) => {
     looks.count++;
+    await looks.gate;
+    if (looks.failure !== undefined) throw looks.failure;
     return real(path, options);
   });
   return looks;
+}
+
+/** The file of that path cannot be linked to where it is moved. */
+export function betweenDisks(t: TestContext, from: string): void {
+  const real = files.link.bind(files);
+  replaceInFiles(t, "link", async (path: string, newPath?: string | object) => {
+    if (path === from) throw Object.assign(new Error("EXDEV: cross-device link"), { code: "EXDEV" });
+    return real(path, String(newPath));
+  });
 }
 
 /** That folder is on a disk of its own. */

@@ -11,7 +11,7 @@ import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { factsOf } from "../../../src/storage/file-facts.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { commit, commitAll } from "../storage/workplace.ts";
-import { GROUP, Scene, turns, until } from "./download-fixture.ts";
+import { betweenDisks, GROUP, Scene, turns, until } from "./download-fixture.ts";
 
 async function stage(t: TestContext, stored?: Partial<StoredDownload>) {
   const scene = await Scene.open(t);
@@ -213,6 +213,27 @@ test("closing notes all that was written, and saves nothing afterwards", async (
   const stores = t.mock.method(record, "save");
   await scene.clock.pass(1_000);
   assert.equal(stores.mock.callCount(), 0);
+});
+
+test("closing notes a piece that is written meanwhile too", async (t) => {
+  const { record, open, noted, bytes } = await stage(t);
+  const store = await open();
+  const committed = commit(store, 1, bytes);
+  await record.close(store);
+  assert.equal(await committed, "verified");
+  assert.equal(noted()?.have[0], 0b0100_0000);
+});
+
+test("a part file that is moved to another disk is known by its new id", async (t) => {
+  const { scene, record, open, partPath } = await stage(t);
+  const store = await open();
+  await record.close(store);
+  const before = record.ofPart?.partId;
+  betweenDisks(t, partPath);
+  await record.moveTo(scene.path("moved"));
+  assert.equal(existsSync(partPath), false);
+  assert.equal(record.ofPart?.partId, await partIdOf(scene.path("moved.part")));
+  assert.notEqual(record.ofPart?.partId, before);
 });
 
 test("closing notes nothing of a file that has taken the part file's place", async (t) => {

@@ -7,6 +7,7 @@ import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import type { Contact } from "../../../src/client/connector.ts";
 import type { Download } from "../../../src/client/download.ts";
 import { DownloadRecord } from "../../../src/client/download-record.ts";
+import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import type { PieceHolder } from "../../../src/swarm/torrent-status.ts";
 import {
@@ -117,7 +118,9 @@ test("a download fetches what is missing, is verified as a whole, gets its name,
 
 test("while it verifies the whole, it says so", async (t) => {
   const { torrent, bytes, download } = await running(t, [0, 1, 2]);
-  await torrent().receive(bytes, [3]);
+  await download.pause();
+  await download.begin();
+  await torrent().receive(bytes, [3], "carol");
   assert.equal(download.status, "verifying");
   const status = download.snapshot();
   assert.partialDeepStrictEqual(status, {
@@ -125,7 +128,13 @@ test("while it verifies the whole, it says so", async (t) => {
     piecesVerified: PIECES,
     bytesVerified: bytes.length,
   });
-  assert.equal(status.sources[0]?.bytes, bytes.length);
+  assert.deepEqual(
+    status.sources.map(({ userId, bytes: gave }) => [userId, gave]),
+    [
+      ["alice", 3 * PIECE_BYTES],
+      ["carol", 100],
+    ],
+  );
   assert.equal(download.promisedBytes, 0);
 });
 
@@ -218,6 +227,21 @@ test("paused while it is opened, it is not in the swarm afterwards, and its part
   assert.equal(download.status, "paused");
   assert.equal(scene.swarms.addedCount, 0);
   assert.equal(scene.storage.files.taken, 0);
+});
+
+test("paused while the file at its destination is looked at, it shares nothing", async (t) => {
+  const scene = await Scene.open(t);
+  const { bytes } = scene.film();
+  await scene.file("film", bytes);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  scene.memberships.gate = promise;
+  const begun = scene.start();
+  await until(() => scene.memberships.obtainedCount === 1, "it is being opened");
+  await scene.downloads.get(id).pause();
+  resolve();
+  await soon(begun, "the start is answered");
+  assert.equal(scene.downloads.get(id).status, "paused");
+  assert.deepEqual([scene.shares.count, scene.swarms.addedCount, scene.events], [0, 0, []]);
 });
 
 test("trouble of an opening that was given up is nobody's any more", async (t) => {
@@ -653,6 +677,23 @@ test("paused while it is verified, it is not complete", async (t) => {
   await turns();
   assert.deepEqual(scene.eventsOf("download-complete"), []);
   assert.equal(scene.shares.count, 0);
+});
+
+test("a download that failed while its file took its name is not told to be complete", async (t) => {
+  const { scene, torrent, bytes, download, path } = await running(t);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const finishes = t.mock.method(PieceStore.prototype, "finish", async () => {
+    await promise;
+    return { lengthBytes: bytes.length, mtimeMs: 1 };
+  });
+  await torrent().receive(bytes, "all");
+  await download.groupEnded("left");
+  resolve();
+  await turns();
+  finishes.mock.restore();
+  assert.equal(download.status, "failed");
+  assert.deepEqual([scene.eventsOf("download-complete"), scene.shares.count], [[], 0]);
+  assert.equal(existsSync(path), false);
 });
 
 test("a part file with every piece is finished without looking for anybody", async (t) => {

@@ -6,6 +6,7 @@ import { type TestContext, test } from "node:test";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import { Shares } from "../../../src/client/shares.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { factsOf } from "../../../src/storage/file-facts.ts";
 import {
   type Film,
   filmOf,
@@ -422,6 +423,46 @@ test("however often a login is taken up, one round looks at the files", async (t
   assert.equal(looks.count, 2, "nobody is logged in");
 });
 
+test("a share that is stopped while its file is looked at is not served again", async (t) => {
+  const { scene } = await shared(t);
+  await loginAgain(scene);
+  await scene.shares.failed(id, trouble("FILE_NOT_FOUND"));
+  const looks = looksOf(t);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  looks.gate = promise;
+  await scene.clock.pass(250);
+  assert.equal(looks.count, 1);
+  await scene.shares.stop(id);
+  resolve();
+  await turns();
+  assert.deepEqual([scene.swarms.runningNames, kept(scene), states(scene)], [[], [], []]);
+});
+
+test("a look that fails for a reason that may pass does not end a share", async (t) => {
+  const { scene } = await shared(t);
+  await loginAgain(scene);
+  const looks = looksOf(t);
+  looks.failure = Object.assign(new Error("EIO: i/o error"), { code: "EIO" });
+  await passLooking(scene, 500);
+  assert.ok(looks.count > 0);
+  assert.deepEqual([states(scene), scene.events], [["film served"], []]);
+});
+
+test("a refusal that comes after the logout does not end the share", async (t) => {
+  const { scene } = await shared(t);
+  await scene.shares.suspendAll();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  scene.memberships.gate = promise;
+  scene.memberships.failure = trouble("NOT_A_MEMBER");
+  const { obtainedCount } = scene.memberships;
+  const resumed = scene.shares.resumeAll();
+  await until(() => scene.memberships.obtainedCount > obtainedCount, "it is taken up");
+  await scene.shares.suspendAll();
+  resolve();
+  await soon(resumed, "the login ends");
+  assert.deepEqual([kept(scene), scene.events], [["film"], []]);
+});
+
 test("a share whose torrent cannot run is told, and its file is closed", async (t) => {
   const { scene } = await shared(t);
   await scene.shares.suspendAll();
@@ -602,9 +643,15 @@ test("a share that the trackers have forgotten, and whose name is taken by now, 
 
 test("shares are compared group by group, a hundred a call; one that fails keeps no other group from it", async (t) => {
   const scene = await Scene.open(t);
-  for (let i = 0; i < 101; i++) await shareIn(scene, `film ${i}`);
-  const book = filmOf("book", { authorityPem: "-- the CA of books --" });
-  await scene.shares.share(await scene.file("book", book.bytes), "books");
+  const options = { lengthBytes: 100, authorityPem: "-- the CA of books --" };
+  const path = await scene.file("file", filmOf("book", options).bytes);
+  const facts = factsOf(statSync(path));
+  const note = (groupId: string, { fileName, info }: Metainfo) =>
+    scene.profile.saveShare({ groupId, fileName, path, info, facts, isRegistered: true });
+  for (let i = 0; i < 101; i++) note(GROUP, filmOf(`film ${i}`, { lengthBytes: 100 }).metainfo);
+  note("books", filmOf("book", options).metainfo);
+  await scene.shares.resumeAll();
+  scene.tracker.take("files.checkShares");
   const sizes = () =>
     scene.tracker.take("files.checkShares").map(({ groupId, files }) => `${groupId} ${(files as []).length}`);
   await scene.shares.retryWaiting();

@@ -20,6 +20,7 @@ import {
   readableLog,
   refusal,
   settle,
+  soon,
   temporaryFolder,
   until,
   virtualTime,
@@ -55,9 +56,12 @@ async function stage(t: TestContext) {
     return login.prepare(tracker.api, () => lost.push(connection), "127.0.0.1");
   };
   t.after(async () => {
-    if (login.account !== undefined) await login.end();
-    await session.close();
-    await storage.disk.close();
+    try {
+      if (login.account !== undefined) await login.end();
+    } finally {
+      await session.close();
+      await storage.disk.close();
+    }
   });
   /** Replaces a method, and tells what it was called with. */
   const spy = <K extends string>(
@@ -155,6 +159,13 @@ test("shares that cannot be resumed do not keep downloads from it, nor undo the 
   assert.deepEqual([downloads.length, said("error")], [1, ["not all was taken up again"]]);
 });
 
+test("downloads that cannot be resumed do not undo the login", async (t) => {
+  const { login, said } = await stage(t);
+  t.mock.method(login.downloads, "resumeAll", () => Promise.reject(new Error("a bug")));
+  await login.begin(alice);
+  assert.deepEqual([login.account, said("error")], [alice, ["not all was taken up again"]]);
+});
+
 test("a logout during the login ends it: nothing is resumed", async (t) => {
   const { login, link, spy } = await stage(t);
   const connecting = Promise.withResolvers<void>();
@@ -237,7 +248,8 @@ test("a connection without a login asks for nothing", async (t) => {
 });
 
 test("trackers that have ended the session end it here, and say so", async (t) => {
-  const { link, login, tracker, events } = await loggedIn(t);
+  const { link, login, tracker, events, spy } = await loggedIn(t);
+  const suspended = spy(login.downloads, "suspendAll");
   tracker.refuse("session.resume", "NOT_LOGGED_IN");
   await link.prepareAgain();
   assert.equal(login.account, undefined);
@@ -245,6 +257,7 @@ test("trackers that have ended the session end it here, and say so", async (t) =
     { type: "session-ended", reason: "The trackers ended the session; log in again." },
   ]);
   assert.deepEqual(tracker.take(), ["session.resume"]);
+  assert.deepEqual(suspended, [["The trackers ended the session; log in again."]], "who waits is told why");
 });
 
 test("a tracker that cannot resume the session for another reason is not used", async (t) => {
@@ -254,15 +267,22 @@ test("a tracker that cannot resume the session for another reason is not used", 
   assert.equal(login.account, alice);
 });
 
-test("presence is told only once the tracker sends events", async (t) => {
+test("presence is told once the tracker sends events, and the connection is used once it knows", async (t) => {
   const { link, tracker } = await loggedIn(t);
   tracker.startsEvents = false;
-  const prepared = link.prepareAgain();
+  const answer = Promise.withResolvers<undefined>();
+  tracker.answer("presence.announce", () => answer.promise);
+  let isPrepared = false;
+  const prepared = link.prepareAgain().then(() => {
+    isPrepared = true;
+  });
   await settle();
   assert.deepEqual(tracker.take(), ["session.resume", "events"]);
   tracker.listening.at(-1)?.listener.onStarted();
-  await prepared;
-  assert.deepEqual(tracker.take(), ["presence.announce"]);
+  await settle();
+  assert.deepEqual([tracker.take(), isPrepared], [["presence.announce"], false]);
+  answer.resolve(undefined);
+  await soon("it is prepared", prepared);
 });
 
 for (const how of ["onError", "onComplete"] as const) {
@@ -272,7 +292,7 @@ for (const how of ["onError", "onComplete"] as const) {
     const prepared = assert.rejects(link.prepareAgain(), { code: "TRACKERS_UNREACHABLE" });
     await settle();
     tracker.listening.at(-1)?.listener[how](new Error("no events here"));
-    await prepared;
+    await soon("the connection is refused", prepared);
   });
 
   test(`without events a connection is lost, unless another one has taken its place (${how})`, async (t) => {
@@ -335,6 +355,17 @@ test("what fails after a connection is logged, and keeps nothing else from being
   await settle();
   assert.deepEqual(said("error").sort(), ["catching up failed", "looking for peers failed"]);
   assert.equal(shares.length, 1);
+});
+
+test("a new connection reads the list of groups to its end", async (t) => {
+  const { login, tracker } = await loggedIn(t);
+  const own = (groupId: string) => ({ groupId, standing: "member", membershipId: "m" });
+  tracker.answer("groups.mine", ({ after }: { after?: string }) =>
+    after === undefined ? { items: [own("films")], next: "1" } : { items: [own("books")] },
+  );
+  login.connected();
+  await until("the list is read", () => login.groupIds.size > 0);
+  assert.deepEqual([...login.groupIds], ["films", "books"]);
 });
 
 test("the groups are those that the list says: owned or joined, not asked for", async (t) => {
@@ -533,20 +564,22 @@ test("a lost group name ends the group here", async (t) => {
   assert.deepEqual([[...login.groupIds], login.account], [[], alice]);
 });
 
-test("a lost user name ends the session", async (t) => {
-  const { login, tracker, types } = await loggedIn(t);
+test("a lost user name ends the session, and no group of that name", async (t) => {
+  const { login, tracker, types, spy } = await loggedIn(t);
+  const dropped = spy(login.shares, "groupEnded");
   tracker.tell({ type: "name-taken-elsewhere", kind: "user", name: "alice" });
   await until("the session is over", () => types().length === 2);
   assert.deepEqual([types(), login.account], [["name-taken-elsewhere", "session-ended"], undefined]);
+  assert.deepEqual(dropped, []);
 });
 
 test("a session that is over ends no second time", async (t) => {
-  const { login, tracker, events } = await loggedIn(t);
+  const { login, tracker, events, said } = await loggedIn(t);
   const { listener } = tracker.listening[0] ?? {};
   await login.end();
   listener?.onData([{ type: "account-removed" }]);
   await settle();
-  assert.deepEqual(events, []);
+  assert.deepEqual([events, said("error")], [[], []]);
 });
 
 test("a group's certificate that is refused for good ends the membership here", async (t) => {

@@ -288,6 +288,34 @@ test("a renewal that fails is tried again every half minute, and the certificate
   assert.deepEqual(ended, []);
 });
 
+test("a certificate that is obtained after the last one ran out is renewed at its own half time alone", async (t) => {
+  const { memberships, state, take, after } = stage(t);
+  await memberships.obtain("films");
+  state.refusedWith = "TRACKERS_UNREACHABLE";
+  await after(30 * MINUTE_MS);
+  for (let retry = 0; retry < 60; retry++) await after(30_000);
+  state.refusedWith = undefined;
+  await memberships.obtain("films");
+  take();
+  await after(30 * MINUTE_MS - 1);
+  assert.deepEqual(take(), [], "the earlier one's next attempt is not made any more");
+});
+
+test("a certificate whose renewal before time failed at first is renewed once, not at its half time too", async (t) => {
+  const { memberships, membershipIds, state, take, after, certificate } = stage(t);
+  await memberships.obtain("books");
+  state.refusedWith = "TRACKERS_UNREACHABLE";
+  membershipIds.set("books", "m3");
+  memberships.revoke("books", "m2");
+  await settle();
+  state.refusedWith = undefined;
+  await after(30_000);
+  assert.equal(certificate("books"), "2");
+  take();
+  await after(30 * MINUTE_MS - 1);
+  assert.deepEqual(take(), []);
+});
+
 for (const code of ["NOT_A_MEMBER", "UNKNOWN_GROUP"] as const) {
   test(`a renewal that is refused with ${code} ends the membership here, and is not repeated`, async (t) => {
     const { memberships, state, take, after, certificate, ended } = stage(t);
@@ -332,18 +360,24 @@ test("out of a group, or logged out, its certificate is neither used nor renewed
 });
 
 test("a certificate that was asked for before a logout is not the next account's", async (t) => {
-  const { memberships, state, certificate, after } = stage(t);
-  const answer = hold(state);
+  const { memberships, state, certificate, take } = stage(t);
+  const answerLate = hold(state);
   const late = assert.rejects(memberships.obtain("films"), { code: "NOT_LOGGED_IN" });
   await settle();
   memberships.forgetAll();
-  state.held = Promise.resolve();
+  const answer = hold(state);
   const own = memberships.obtain("films");
-  assert.equal((await own).certificatePem, "1");
-  await answer();
+  await settle();
+  take();
+  await answerLate();
   await late;
-  assert.equal(certificate("films"), "1", "the late one does not take its place");
-  await after(0);
+  assert.equal(certificate("films"), undefined);
+  const same = memberships.obtain("films");
+  await settle();
+  assert.deepEqual(take(), [], "the next account's question is still open");
+  await answer();
+  assert.equal(await same, await own);
+  assert.equal(certificate("films"), "2");
 });
 
 test("an account's knowledge of a group's CA ends with its session", async (t) => {
@@ -358,13 +392,15 @@ test("an account's knowledge of a group's CA ends with its session", async (t) =
 });
 
 test("with a clock that makes certificates useless none is asked for, and the person is told why", async (t) => {
-  const { memberships, link, take, after } = stage(t);
+  const { memberships, link, take, after, said } = stage(t);
   link.clockAheadMs = HOUR_MS;
   await assert.rejects(memberships.obtain("films"), { code: "CLOCK_WRONG" });
   memberships.obtainBehind("films");
   await settle();
-  assert.deepEqual(take(), []);
-  link.clockAheadMs = 0;
+  assert.deepEqual([take(), said("error")], [[], []], "it is not said again for each peer");
+  link.clockAheadMs = -30 * MINUTE_MS;
+  await assert.rejects(memberships.obtain("books"), { code: "CLOCK_WRONG" }, "it would not be valid yet");
+  link.clockAheadMs = 30 * MINUTE_MS;
   await after(2_000);
   memberships.obtainBehind("films");
   await settle();

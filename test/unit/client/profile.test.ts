@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, test } from "node:test";
 import { pino } from "pino";
 import { Profile, type StoredDownload, type StoredShare } from "../../../src/client/profile.ts";
 import type { FinishedDownload } from "../../../src/client/status.ts";
+import { readableLog } from "./session-fixture.ts";
 
 const alice = { userId: "alice", accountId: "0001" };
 const share: StoredShare = {
@@ -68,6 +69,234 @@ test("of completed downloads the last thousand are remembered, and limits until 
   second.close();
 });
 
+test("every part of an entry is there again, and entries keep their order", () => {
+  const first = Profile.open(dataDir, alice, log);
+  const facts = { lengthBytes: 7, mtimeMs: 1.5 };
+  const shares = ["z", "a", "m"].map((fileName, at) => ({ ...share, fileName, isRegistered: at === 1 }));
+  const downloads: StoredDownload[] = [
+    { ...download, fileName: "z", facts, partId: undefined, isPaused: false },
+    { ...download, fileName: "a" },
+  ];
+  for (const one of shares) first.saveShare(one);
+  for (const one of downloads) first.saveDownload(one);
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual([second.shares(), second.downloads()], [shares, downloads]);
+  second.removeDownload("g", "z");
+  assert.deepEqual(second.downloads(), downloads.slice(1));
+  second.close();
+});
+
+test("who gave most of an unfinished download is remembered until it is complete, or removed", () => {
+  const profile = Profile.open(dataDir, alice, log);
+  const sources = Array.from({ length: 150 }, (_, at) => ({
+    ...{ userId: `u${at}`, isConnected: false, pieces: 1, bytes: at, rateBytesPerSecond: 0 },
+  }));
+  profile.saveSources("g", "f", sources);
+  assert.deepEqual(profile.sources("g", "f"), sources.slice(50).reverse());
+  assert.deepEqual(profile.sources("g", "other"), []);
+  profile.completeDownload(share);
+  assert.deepEqual(profile.sources("g", "f"), []);
+  profile.saveSources("g", "f", sources.slice(0, 1));
+  profile.removeDownload("g", "f");
+  assert.deepEqual(profile.sources("g", "f"), []);
+  profile.close();
+});
+
+test("a profile has one id for good, and each its own", () => {
+  const first = Profile.open(dataDir, alice, log);
+  const second = Profile.open(dataDir, alice, log);
+  assert.notEqual(second.holderId, first.holderId);
+  const { holderId } = first;
+  first.close();
+  second.close();
+  const again = Profile.open(dataDir, alice, log);
+  assert.equal(again.holderId, holderId);
+  again.close();
+  const database = new DatabaseSync(pathOf());
+  database.exec("UPDATE holder SET id = 'no id'");
+  database.close();
+  const repaired = Profile.open(dataDir, alice, log);
+  assert.match(repaired.holderId, /^[0-9a-f]{8}-/);
+  repaired.close();
+  const kept = Profile.open(dataDir, alice, log);
+  assert.equal(kept.holderId, repaired.holderId);
+  kept.close();
+});
+
+test("a group's CA is remembered", () => {
+  const first = Profile.open(dataDir, alice, log);
+  assert.equal(first.groupAuthority("g"), undefined);
+  first.saveGroupAuthority("g", { groupClaimId: "c", fingerprint: "ab" });
+  first.saveGroupAuthority("other", { groupClaimId: "d", fingerprint: "cd" });
+  first.saveGroupAuthority("g", { groupClaimId: "c2", fingerprint: "ef" });
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(second.groupAuthority("g"), { groupClaimId: "c2", fingerprint: "ef" });
+  second.close();
+});
+
+test("sixteen clients of an account have profiles on a machine; a further one is told what to do", () => {
+  const profiles = Array.from({ length: 16 }, () => Profile.open(dataDir, alice, log));
+  assert.throws(() => Profile.open(dataDir, alice, log), {
+    code: "DATA_DIR_IN_USE",
+    message: /^16 clients of alice run on this machine already/,
+  });
+  for (const profile of profiles) profile.close();
+});
+
+test("accounts of one name, one after the other, share no profile", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveShare(share);
+  first.close();
+  const later = Profile.open(dataDir, { ...alice, accountId: "0009" }, log);
+  assert.deepEqual(later.shares(), []);
+  later.close();
+  assert.ok(readdirSync(join(dataDir, "accounts")).every((name) => name.startsWith("alice-")));
+});
+
+test("a profile is one process's alone, and survives the end of that process at any moment", (t) => {
+  const databases: DatabaseSync[] = [];
+  const exec = DatabaseSync.prototype.exec;
+  t.mock.method(DatabaseSync.prototype, "exec", function (this: DatabaseSync, sql: string) {
+    databases.push(this);
+    exec.call(this, sql);
+  });
+  const profile = Profile.open(dataDir, alice, log);
+  const [database] = databases;
+  assert.ok(database);
+  const setting = (name: string) => Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+  assert.equal(setting("locking_mode"), "exclusive");
+  assert.equal(setting("journal_mode"), "wal");
+  assert.equal(setting("synchronous"), 1, "NORMAL");
+  assert.equal(setting("busy_timeout"), 0, "who finds it taken takes the next one at once");
+  profile.close();
+});
+
+/** Where alice's first profile is. */
+function pathOf(): string {
+  const [account = ""] = readdirSync(join(dataDir, "accounts"));
+  return join(dataDir, "accounts", account, "profile.sqlite");
+}
+
+test("what cannot be written is logged and leaves the profile as it was", () => {
+  const { log: readable, said } = readableLog();
+  const profile = Profile.open(dataDir, alice, readable);
+  profile.saveDownload(download);
+  const bad = { ...share, facts: { lengthBytes: Number.NaN, mtimeMs: 0 } };
+  profile.completeDownload(bad);
+  assert.deepEqual([profile.downloads(), profile.shares()], [[download], []], "neither half is done");
+  profile.saveShare(bad);
+  assert.deepEqual(said("error"), ["the profile could not be written", "the profile could not be written"]);
+  profile.completeDownload(share);
+  assert.deepEqual([profile.downloads(), profile.shares()], [[], [share]], "the next change is written");
+  profile.close();
+});
+
+test("an entry that is set aside is removed only if it can be kept", () => {
+  const profile = Profile.open(dataDir, alice, readableLog().log);
+  profile.saveShare(share);
+  profile.setAside("share", share, undefined as unknown as string);
+  assert.deepEqual(profile.shares(), [share]);
+  profile.close();
+});
+
+test("entries up to the first that cannot be read are used", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveLimit("", "up", 20_000);
+  first.close();
+  const database = new DatabaseSync(pathOf());
+  database.exec(
+    "INSERT INTO bandwidth VALUES ('', 'sideways', 1); INSERT INTO bandwidth VALUES ('ab', 'up', 2)",
+  );
+  database.close();
+  const { log: readable, said } = readableLog();
+  const second = Profile.open(dataDir, alice, readable);
+  assert.deepEqual(second.limits(), [{ infoHash: "", direction: "up", bytesPerSecond: 20_000 }]);
+  assert.deepEqual(said("error"), ["the profile could not be read to its end"]);
+  second.close();
+});
+
+test("limits are those of all together and of single torrents", () => {
+  const profile = Profile.open(dataDir, alice, log);
+  const limits = [
+    { infoHash: "", direction: "up" as const, bytesPerSecond: 1 },
+    { infoHash: "ab", direction: "up" as const, bytesPerSecond: 2 },
+    { infoHash: "ab", direction: "down" as const, bytesPerSecond: 3 },
+  ];
+  for (const { infoHash, direction, bytesPerSecond } of limits) {
+    profile.saveLimit(infoHash, direction, bytesPerSecond);
+  }
+  assert.deepEqual(profile.limits(), limits);
+  profile.saveLimit("ab", "up", undefined);
+  assert.deepEqual(profile.limits(), [limits[0], limits[2]]);
+  profile.close();
+});
+
+/** Opens a damaged profile: what was kept beside the new one. */
+function openDamaged(): { kept: string[]; shares: StoredShare[] } {
+  const { log: readable, said } = readableLog();
+  const profile = Profile.open(dataDir, alice, readable);
+  const shares = profile.shares();
+  profile.close();
+  assert.deepEqual(said("error"), ["the profile is damaged; it was set aside, and a new one begun"]);
+  const kept = readdirSync(dirname(pathOf())).filter((name) => name.includes(".damaged-"));
+  return { kept: kept.map((name) => name.replace(/\d{8}T\d{6}Z/, "T")).sort(), shares };
+}
+
+test("a file that is no database is kept beside a new profile", () => {
+  Profile.open(dataDir, alice, log).close();
+  writeFileSync(pathOf(), "no database".repeat(1_000));
+  assert.deepEqual(openDamaged(), { kept: ["profile.sqlite.damaged-T"], shares: [] });
+});
+
+test("a profile of another form than this client's is kept beside a new one", () => {
+  Profile.open(dataDir, alice, log).close();
+  const database = new DatabaseSync(pathOf());
+  database.exec("ALTER TABLE share DROP COLUMN path");
+  database.close();
+  assert.deepEqual(openDamaged(), { kept: ["profile.sqlite.damaged-T"], shares: [] });
+});
+
+test("a page that is damaged anywhere in the file is found when it is opened", () => {
+  const first = Profile.open(dataDir, alice, log);
+  for (let at = 0; at < 200; at++)
+    first.saveShare({ ...share, fileName: `${at}`, info: new Uint8Array(1_000) });
+  first.close();
+  const bytes = readFileSync(pathOf());
+  bytes.fill(0xff, bytes.length - 4_096);
+  writeFileSync(pathOf(), bytes);
+  assert.deepEqual(openDamaged().shares, []);
+});
+
+test("a profile that cannot be opened for another reason is left as it is, and said", () => {
+  Profile.open(dataDir, alice, log).close();
+  const path = pathOf();
+  rmSync(path);
+  mkdirSync(path);
+  assert.throws(() => Profile.open(dataDir, alice, log), {
+    code: "DISK_FAILED",
+    message: /cannot be opened .*give another --data-dir\.$/,
+  });
+  assert.deepEqual(readdirSync(dirname(path)), ["profile.sqlite"]);
+});
+
+test("of what was shared in former groups the last ten thousand files are remembered, each once", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.close();
+  const database = new DatabaseSync(pathOf());
+  const insert = database.prepare("INSERT INTO former_share VALUES ('g', ?)");
+  database.exec("BEGIN");
+  for (let at = 0; at < 10_000; at++) insert.run(`/data/${at}`);
+  database.exec("COMMIT");
+  database.close();
+  const second = Profile.open(dataDir, alice, log);
+  for (let time = 0; time < 2; time++) second.saveFormerShare("g", "/data/10000");
+  const paths = second.takeFormerShares("g");
+  assert.deepEqual([paths.length, paths[0], paths.at(-1)], [10_000, "/data/1", "/data/10000"]);
+  second.close();
+});
+
 test("a download that is complete is a share and no download any more", () => {
   const profile = Profile.open(dataDir, alice, log);
   profile.saveDownload(download);
@@ -90,6 +319,8 @@ test("a second client of the same account gets a profile of its own, and other a
 test("nobody else on the machine can read it", () => {
   const profile = Profile.open(dataDir, alice, log);
   assert.equal(statSync(join(dataDir, "accounts")).mode & 0o077, 0);
+  assert.equal(statSync(dirname(pathOf())).mode & 0o077, 0);
+  assert.equal(statSync(pathOf()).mode & 0o077, 0);
   profile.close();
 });
 

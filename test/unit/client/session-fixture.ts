@@ -34,6 +34,17 @@ export async function settle(turns = 8): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** What the promise gives, which waits for nothing but turns of the event loop; fails with a sentence if it does not come. */
+export async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  promise.then(over, over);
+  await until(what, () => isOver);
+  return promise;
+}
+
 /** Waits for what comes from a socket or a disk, whatever the clock of the test says. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   const endMs = process.uptime() * 1_000 + 10_000;
@@ -47,8 +58,27 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
 export function virtualTime(t: TestContext): { after: (milliseconds: number) => Promise<void> } {
   const beganMs = Date.now();
   const beganAtMs = performance.now();
+  const real = { clearTimeout, clearInterval };
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: beganMs });
   t.mock.method(performance, "now", () => beganAtMs + Date.now() - beganMs);
+  // What is left of an earlier test may end its timers now: each mock takes any timer for one of its own.
+  const own = new WeakSet<object>();
+  for (const name of ["setTimeout", "setInterval"] as const) {
+    const make = globalThis[name] as (...given: unknown[]) => object;
+    t.mock.method(globalThis, name, (...given: unknown[]) => {
+      const timer = make(...given);
+      own.add(timer);
+      return timer;
+    });
+  }
+  for (const name of ["clearTimeout", "clearInterval"] as const) {
+    const clear = globalThis[name];
+    t.mock.method(globalThis, name, (timer: NodeJS.Timeout | undefined) => {
+      if (timer === undefined) return;
+      if (own.has(timer)) clear(timer);
+      else real[name](timer);
+    });
+  }
   return {
     after: async (milliseconds) => {
       await settle();

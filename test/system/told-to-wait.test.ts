@@ -6,12 +6,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pino } from "pino";
-import { freePorts } from "../../../harness/processes.ts";
-import { openTrackerSocket } from "../../../src/client/tracker-socket.ts";
-import { TrackerTrust } from "../../../src/client/tracker-trust.ts";
-import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
-import { PinStore } from "../../../src/identity/pins.ts";
-import { Tracker } from "../../../src/tracker/tracker.ts";
+import { freePorts } from "../../harness/processes.ts";
+import { openTrackerSocket } from "../../src/client/tracker-socket.ts";
+import { TrackerTrust } from "../../src/client/tracker-trust.ts";
+import { createDeviceIdentity } from "../../src/identity/certificates.ts";
+import { PinStore } from "../../src/identity/pins.ts";
+import { Tracker } from "../../src/tracker/tracker.ts";
 
 /** In 10 s. */
 const CALLS = 5;

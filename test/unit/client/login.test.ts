@@ -10,6 +10,7 @@ import { Login } from "../../../src/client/login.ts";
 import { Session } from "../../../src/client/session.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
 import { createGroupAuthority } from "../../../src/identity/certificates.ts";
+import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { createStorageResources } from "../../../src/storage/storage-resources.ts";
 import {
   alice,
@@ -580,6 +581,26 @@ test("a session that is over ends no second time", async (t) => {
   listener?.onData([{ type: "account-removed" }]);
   await settle();
   assert.deepEqual([events, said("error")], [[], []]);
+});
+
+test("why a download waits is said with what is known of the tracker and of the clock", async (t) => {
+  const { login, link, tracker, groups, folder } = await loggedIn(t);
+  const { certificatePem: authorityPem } = groups.join("films");
+  const { info } = encodeMetainfo({
+    ...{ fileName: "a", lengthBytes: 100, pieceLengthBytes: 256 * 1024, authorityPem },
+    ...{ pieceHashes: new Uint8Array(20), sha1: "0".repeat(40) },
+  });
+  tracker.answer("files.metainfo", () => ({ info: Buffer.from(info).toString("base64") }));
+  tracker.answer("files.standing", () => ({ content: "same", members: [] }));
+  tracker.answer("presence.peers", () => []);
+  const file = { groupId: "films", fileName: "a" };
+  await login.downloads.start(file, join(folder, "a"));
+  assert.equal((await login.downloads.get(file).why()).tracker, "192.0.2.1:9000");
+  link.tracker = undefined;
+  link.problem = "No cable is plugged in.";
+  assert.match(JSON.stringify(await login.downloads.get(file).why()), /No cable is plugged in\./);
+  link.clockWarning = "This machine's clock is wrong.";
+  assert.match(JSON.stringify(await login.downloads.get(file).why()), /This machine's clock is wrong\./);
 });
 
 test("a group's certificate that is refused for good ends the membership here", async (t) => {

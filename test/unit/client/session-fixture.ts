@@ -34,14 +34,15 @@ export async function settle(turns = 8): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What the promise gives, which waits for nothing but turns of the event loop; fails with a sentence if it does not come. */
+/** What a promise gives that waits for nothing but turns of the event loop; fails with a sentence if it waits for more. */
 export async function soon<T>(what: string, promise: Promise<T>): Promise<T> {
   let isOver = false;
   const over = () => {
     isOver = true;
   };
   promise.then(over, over);
-  await until(what, () => isOver);
+  for (let turn = 0; turn < 500 && !isOver; turn++) await settle(1);
+  assert.ok(isOver, `it does not come to this by itself: ${what}`);
   return promise;
 }
 
@@ -54,8 +55,14 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
   }
 }
 
+export interface VirtualTime {
+  after(milliseconds: number): Promise<void>;
+  /** Timeouts that have neither run nor been cleared. */
+  readonly timeouts: number;
+}
+
 /** From now on until the end of the test no time passes but what `after` lets pass. */
-export function virtualTime(t: TestContext): { after: (milliseconds: number) => Promise<void> } {
+export function virtualTime(t: TestContext): VirtualTime {
   const beganMs = Date.now();
   const beganAtMs = performance.now();
   const real = { clearTimeout, clearInterval };
@@ -63,11 +70,19 @@ export function virtualTime(t: TestContext): { after: (milliseconds: number) => 
   t.mock.method(performance, "now", () => beganAtMs + Date.now() - beganMs);
   // What is left of an earlier test may end its timers now: each mock takes any timer for one of its own.
   const own = new WeakSet<object>();
+  const pending = new Set<object>();
   for (const name of ["setTimeout", "setInterval"] as const) {
-    const make = globalThis[name] as (...given: unknown[]) => object;
-    t.mock.method(globalThis, name, (...given: unknown[]) => {
-      const timer = make(...given);
+    const make = globalThis[name] as (work: () => void, ...given: unknown[]) => object;
+    t.mock.method(globalThis, name, (work: () => void, ...given: unknown[]) => {
+      const timer = make(
+        () => {
+          pending.delete(timer);
+          work();
+        },
+        ...given,
+      );
       own.add(timer);
+      if (name === "setTimeout") pending.add(timer);
       return timer;
     });
   }
@@ -75,6 +90,7 @@ export function virtualTime(t: TestContext): { after: (milliseconds: number) => 
     const clear = globalThis[name];
     t.mock.method(globalThis, name, (timer: NodeJS.Timeout | undefined) => {
       if (timer === undefined) return;
+      pending.delete(timer);
       if (own.has(timer)) clear(timer);
       else real[name](timer);
     });
@@ -84,6 +100,9 @@ export function virtualTime(t: TestContext): { after: (milliseconds: number) => 
       await settle();
       t.mock.timers.tick(milliseconds);
       await settle();
+    },
+    get timeouts() {
+      return pending.size;
     },
   };
 }

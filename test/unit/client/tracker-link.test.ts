@@ -18,6 +18,7 @@ import {
   refusal,
   refusedCall,
   settle,
+  soon,
   temporaryFolder,
   virtualTime,
 } from "./session-fixture.ts";
@@ -41,7 +42,7 @@ type Fate = "stands" | "waits" | Error;
 
 interface Scene {
   /** How far each tracker's clock is behind this machine's. */
-  readonly behindMs?: number;
+  readonly behindMs?: (address: string) => number;
   readonly lines?: readonly TrackerAddress[];
   readonly planDial?: TrackerLinkOptions["planDial"];
   readonly firstTracker?: number;
@@ -49,10 +50,11 @@ interface Scene {
 }
 
 const LINES: readonly TrackerAddress[] = [1, 2, 3].map((last) => ({ host: `192.0.2.${last}`, port: 9000 }));
-const [ONE, TWO] = LINES.map(formatAddress);
+const [ONE, TWO, THREE] = LINES.map(formatAddress);
 
 function stage(t: TestContext, scene: Scene = {}) {
-  const { after } = virtualTime(t);
+  const time = virtualTime(t);
+  const { after } = time;
   t.mock.method(Math, "random", () => 0.5);
   const { log, said } = readableLog();
   const pins = new PinStore(join(temporaryFolder(t), "pins.sqlite"));
@@ -65,6 +67,8 @@ function stage(t: TestContext, scene: Scene = {}) {
   const state = {
     /** Prepares a connection. */
     prepare: async (_address: string): Promise<void> => undefined,
+    /** A dial is given up. */
+    givenUp: (): void => undefined,
     /** Ends the connection that was prepared last. */
     lost: (): void => assert.fail("no connection was prepared"),
   };
@@ -74,7 +78,7 @@ function stage(t: TestContext, scene: Scene = {}) {
     assert.ok(fake);
     const socket = {
       ...{ api: fake.api, isClosed: false, localHost: "192.0.2.100", fingerprint: keyOf(address) },
-      time: { trackerMs: Date.now() - (scene.behindMs ?? 0), heardAtMs: performance.now() },
+      time: { trackerMs: Date.now() - (scene.behindMs?.(address) ?? 0), heardAtMs: performance.now() },
       close: () => {
         socket.isClosed = true;
       },
@@ -89,7 +93,10 @@ function stage(t: TestContext, scene: Scene = {}) {
     };
     const count = dials.filter((other) => other.address === address).length;
     dials.push(dial);
-    signal.addEventListener("abort", () => reject(connectError(address, new Error("given up"))));
+    signal.addEventListener("abort", () => {
+      state.givenUp();
+      reject(connectError(address, new Error("given up")));
+    });
     const becomes = fate(address, count);
     if (becomes === "stands") dial.stands();
     else if (becomes !== "waits") reject(connectError(address, becomes));
@@ -141,13 +148,31 @@ function stage(t: TestContext, scene: Scene = {}) {
     );
     return [answer, ...asked];
   };
+  /** The same, where nothing is waited for. */
+  const askNow = () => soon("an answer", ask());
   return {
-    ...{ link, dials, dialled, lastDial, told, state, after, pins, said, fakes, answers, ask, trustAll },
+    ...{
+      link,
+      dials,
+      dialled,
+      lastDial,
+      told,
+      state,
+      after,
+      pins,
+      said,
+      fakes,
+      answers,
+      ask,
+      askNow,
+      trustAll,
+      time,
+    },
   };
 }
 
 test("the tracker that is first is connected to, prepared, trusted, told; then it can be asked", async (t) => {
-  const { link, dialled, told, pins, state, ask, after } = stage(t, { firstTracker: 1 });
+  const { link, dialled, told, pins, state, after, askNow } = stage(t, { firstTracker: 1 });
   const prepared: string[] = [];
   state.prepare = async (address) => {
     assert.equal(pins.get(address), undefined, "what cannot be prepared must not vouch for others");
@@ -156,11 +181,11 @@ test("the tracker that is first is connected to, prepared, trusted, told; then i
   };
   assert.equal(link.tracker, undefined);
   assert.equal(link.problem, undefined);
-  await link.known();
+  await soon("the trackers are known", link.known());
   assert.deepEqual([link.tracker, link.problem], [TWO, undefined]);
   assert.deepEqual([dialled(), prepared], [[TWO], [TWO]]);
   assert.deepEqual(told, [`trusted ${TWO}`, `connected ${TWO}`]);
-  assert.deepEqual(await ask(), ["alice", TWO]);
+  assert.deepEqual(await askNow(), ["alice", TWO]);
   await after(10_000);
   assert.deepEqual(dialled(), [TWO], "nobody else is dialled");
 });
@@ -170,7 +195,7 @@ test("a tracker that cannot be prepared is closed and not trusted, and the next 
   state.prepare = async (address) => {
     if (address === ONE) throw refusal("TRACKER_BUSY");
   };
-  await link.known();
+  await soon("the trackers are known", link.known());
   assert.equal(link.tracker, TWO);
   assert.deepEqual(
     dials.map(({ socket }) => socket.isClosed),
@@ -189,48 +214,50 @@ test("a preparation that takes five seconds is given up for the next tracker", a
 });
 
 test("an answer of another form than it must have is an error of its own, and so is a refusal", async (t) => {
-  const { ask, answers } = stage(t);
+  const { answers, askNow } = stage(t);
   answers("session.resume", () => ({ userId: 7 }));
-  assert.deepEqual(await ask(), ["MALFORMED_MESSAGE", ONE]);
+  assert.deepEqual(await askNow(), ["MALFORMED_MESSAGE", ONE]);
   answers("session.resume", () => Promise.reject(refusedCall("NOT_LOGGED_IN")));
-  assert.deepEqual(await ask(), ["NOT_LOGGED_IN", ONE]);
+  assert.deepEqual(await askNow(), ["NOT_LOGGED_IN", ONE]);
+  answers("session.resume", () => Promise.reject(refusal("CLOCK_WRONG")));
+  assert.deepEqual(await askNow(), ["CLOCK_WRONG", ONE]);
   answers("session.resume", () => Promise.reject(refusedCall("A_CODE_OF_TOMORROW")));
-  assert.deepEqual(await ask(), ["INTERNAL", ONE]);
+  assert.deepEqual(await askNow(), ["INTERNAL", ONE]);
   answers("session.resume", () => Promise.reject(new TypeError("a bug")));
-  assert.deepEqual(await ask(), ["INTERNAL", ONE]);
+  assert.deepEqual(await askNow(), ["INTERNAL", ONE]);
 });
 
 test("a question whose connection goes is asked once more, at the next tracker", async (t) => {
-  const { link, ask, answers, dials, dialled, told } = stage(t);
-  await link.known();
+  const { link, answers, dials, dialled, told, askNow } = stage(t);
+  await soon("the trackers are known", link.known());
   answers("session.resume", (address) =>
     address === ONE ? Promise.reject(lostConnection()) : { userId: "alice" },
   );
-  assert.deepEqual(await ask(), ["alice", ONE, TWO]);
+  assert.deepEqual(await askNow(), ["alice", ONE, TWO]);
   assert.deepEqual(told.slice(1), [`connected ${ONE}`, `failover ${TWO}`]);
   assert.equal(dials[0]?.socket.isClosed, true);
   assert.deepEqual(dialled(), [ONE, TWO]);
   answers("session.resume", () => Promise.reject(lostConnection()));
-  assert.deepEqual(await ask(), ["TRACKERS_UNREACHABLE", TWO, ONE], "and no third time");
+  assert.deepEqual(await askNow(), ["TRACKERS_UNREACHABLE", TWO, ONE], "and no third time");
 });
 
 test("a tracker that cannot write is left for another one", async (t) => {
-  const { ask, answers, link } = stage(t);
+  const { answers, link, askNow } = stage(t);
   answers("session.resume", (address) =>
     address === ONE ? Promise.reject(refusedCall("TRACKER_CANNOT_WRITE")) : { userId: "alice" },
   );
-  assert.deepEqual(await ask(), ["alice", ONE, TWO]);
+  assert.deepEqual(await askNow(), ["alice", ONE, TWO]);
   assert.equal(link.tracker, TWO);
   answers("session.resume", () => Promise.reject(refusedCall("TRACKER_CANNOT_WRITE")));
-  assert.deepEqual(await ask(), ["TRACKER_CANNOT_WRITE", TWO, ONE]);
+  assert.deepEqual(await askNow(), ["TRACKER_CANNOT_WRITE", TWO, ONE]);
 });
 
 test("two questions that lose the same connection cost one search", async (t) => {
-  const { ask, answers, dialled } = stage(t);
+  const { answers, dialled, askNow } = stage(t);
   answers("session.resume", (address) =>
     address === ONE ? Promise.reject(lostConnection()) : { userId: "alice" },
   );
-  assert.deepEqual(await Promise.all([ask(), ask()]), [
+  assert.deepEqual(await Promise.all([askNow(), askNow()]), [
     ["alice", ONE, TWO],
     ["alice", ONE, TWO],
   ]);
@@ -238,7 +265,7 @@ test("two questions that lose the same connection cost one search", async (t) =>
 });
 
 test("right after the start a command waits three seconds for trackers that may just be starting too", async (t) => {
-  const { ask, after, told, link } = stage(t, { fate: () => errno("ECONNREFUSED") });
+  const { ask, after, told, link, askNow } = stage(t, { fate: () => errno("ECONNREFUSED") });
   const asked = ask();
   let answer: unknown;
   void asked.then((given) => {
@@ -252,7 +279,7 @@ test("right after the start a command waits three seconds for trackers that may 
   await after(1);
   assert.deepEqual(answer, ["TRACKERS_UNREACHABLE"]);
   assert.match(link.problem ?? "", /^If that lasts, look at the network/);
-  assert.deepEqual(await ask(), ["TRACKERS_UNREACHABLE"], "later ones wait for nothing");
+  assert.deepEqual(await askNow(), ["TRACKERS_UNREACHABLE"], "later ones wait for nothing");
 });
 
 test("a tracker that starts a moment later is found by the command that waits", async (t) => {
@@ -273,22 +300,22 @@ test("a command that finds all trackers silent ends after three seconds", async 
 });
 
 test("once a tracker was connected a command ends as soon as each has been dialled in vain", async (t) => {
-  const { ask, link, answers } = stage(t, {
+  const { link, answers, askNow } = stage(t, {
     fate: (address, count) => (address === ONE && count === 0 ? "stands" : errno("ECONNREFUSED")),
   });
-  await link.known();
+  await soon("the trackers are known", link.known());
   answers("session.resume", () => Promise.reject(lostConnection()));
-  assert.deepEqual(await ask(), ["TRACKERS_UNREACHABLE", ONE]);
+  assert.deepEqual(await askNow(), ["TRACKERS_UNREACHABLE", ONE]);
 });
 
 test("a key that changed is said at once, whatever is wrong with the other trackers", async (t) => {
   const changed = new MiniTorrentError("TRACKER_KEY_CHANGED", "Another key than before.");
   const unknown = new MiniTorrentError("TRACKER_KEY_UNKNOWN", "An unknown key.");
-  const { ask, told, link, after } = stage(t, {
+  const { told, link, after, askNow } = stage(t, {
     lines: LINES,
     fate: (address) => (address === ONE ? errno("ECONNREFUSED") : address === TWO ? unknown : changed),
   });
-  assert.deepEqual(await ask(), ["TRACKER_KEY_CHANGED"]);
+  assert.deepEqual(await askNow(), ["TRACKER_KEY_CHANGED"]);
   assert.equal(link.problem, "Another key than before.");
   assert.deepEqual(told, ["unreachable: Another key than before."]);
   await after(3_000);
@@ -331,15 +358,15 @@ test("where one of them could be tried, this machine is not to blame", async (t)
 });
 
 test("a closed line looks for no tracker, closes its connection and answers no command", async (t) => {
-  const { link, ask, dials, dialled, after } = stage(t);
-  await link.known();
+  const { link, dials, dialled, after, askNow } = stage(t);
+  await soon("the trackers are known", link.known());
   await link.close();
   assert.equal(dials[0]?.socket.isClosed, true);
   await assert.rejects(
     link.ask(z.unknown(), () => assert.fail("it is closed")),
     { code: "TRACKERS_UNREACHABLE", message: "The client is closing." },
   );
-  assert.deepEqual(await ask(), ["TRACKERS_UNREACHABLE"]);
+  assert.deepEqual(await askNow(), ["TRACKERS_UNREACHABLE"]);
   await after(MINUTE_MS);
   assert.deepEqual(dialled(), [ONE]);
 });
@@ -367,9 +394,55 @@ test("a connection that stands when the line is closed already is closed too", a
   assert.ok(!told.includes(`connected ${ONE}`));
 });
 
+test("a line that is closed in the moment in which a tracker is found takes it no more", async (t) => {
+  const { link, dials, state, told, after } = stage(t, {
+    fate: (address) => (address === ONE ? "waits" : "stands"),
+  });
+  await settle();
+  state.givenUp = () => void link.close(); // ONE's dial is given up because TWO stands
+  await after(1_500);
+  assert.deepEqual([link.tracker, dials[1]?.socket.isClosed], [undefined, true]);
+  assert.ok(!told.includes(`connected ${TWO}`));
+});
+
+test("a command waits until each tracker has been tried, not only the next one", async (t) => {
+  const { link, answers, askNow } = stage(t, {
+    fate: (address) => (address === ONE ? "stands" : errno("ECONNREFUSED")),
+  });
+  await soon("the trackers are known", link.known());
+  let isLost = false;
+  answers("session.resume", () => {
+    if (isLost) return { userId: "alice" };
+    isLost = true;
+    throw lostConnection();
+  });
+  assert.deepEqual(await askNow(), ["alice", ONE, ONE]);
+});
+
+test("after the tracker that was found comes the one on the next line", async (t) => {
+  const { link, dials, trustAll, dialled } = stage(t, {
+    lines: LINES,
+    fate: (address) => (address === ONE ? errno("ECONNREFUSED") : "stands"),
+  });
+  trustAll();
+  await soon("the trackers are known", link.known());
+  dials[1]?.goes();
+  await settle();
+  assert.deepEqual(dialled(), [ONE, TWO, THREE]);
+});
+
+test("no timer of a command or a preparation outlives it", async (t) => {
+  const { link, time, fakes, askNow } = stage(t);
+  for (const fake of fakes.values()) fake.answer("trackers.keys", () => ({ fingerprints: KEYS.slice(0, 2) }));
+  await askNow();
+  await soon("it is prepared", link.prepareAgain());
+  await settle();
+  assert.equal(time.timeouts, 0);
+});
+
 test("a connection that goes is replaced by one to the next tracker; an older one that goes costs nothing", async (t) => {
   const { link, dials, dialled, told } = stage(t);
-  await link.known();
+  await soon("the trackers are known", link.known());
   dials[0]?.goes();
   assert.equal(link.tracker, undefined);
   await settle();
@@ -385,7 +458,7 @@ test("a connection that goes is replaced by one to the next tracker; an older on
 
 test("a connection that its user finds useless is lost; one that was replaced is not asked about", async (t) => {
   const { link, state, dialled } = stage(t);
-  await link.known();
+  await soon("the trackers are known", link.known());
   const { lost } = state;
   lost();
   await settle();
@@ -409,17 +482,17 @@ test("a connection is prepared again when what it is prepared with changes", asy
   const { link, state, dialled } = stage(t);
   const prepared: string[] = [];
   state.prepare = async (address) => void prepared.push(address);
-  await link.prepareAgain();
+  await soon("it is prepared", link.prepareAgain());
   assert.deepEqual([prepared, dialled()], [[ONE, ONE], [ONE]]);
 });
 
 test("a connection that cannot be prepared again is left for the next one", async (t) => {
   const { link, state } = stage(t);
-  await link.known();
+  await soon("the trackers are known", link.known());
   state.prepare = async (address) => {
     if (address === ONE) throw refusal("TRACKER_BUSY");
   };
-  await link.prepareAgain();
+  await soon("it is prepared", link.prepareAgain());
   assert.equal(link.tracker, TWO);
 });
 
@@ -427,7 +500,7 @@ test("preparing again fails if there is no tracker then", async (t) => {
   const { link, state } = stage(t, {
     fate: (address, count) => (address === ONE && count === 0 ? "stands" : errno("ECONNREFUSED")),
   });
-  await link.known();
+  await soon("the trackers are known", link.known());
   state.prepare = async () => {
     throw refusal("TRACKER_BUSY");
   };
@@ -437,7 +510,7 @@ test("preparing again fails if there is no tracker then", async (t) => {
 test("a connection from an address that this machine has lost is given up, and no other", async (t) => {
   const { link } = stage(t);
   link.ownAddressesChanged({ lost: new Set(["192.0.2.100"]), gained: new Set() });
-  await link.known();
+  await soon("the trackers are known", link.known());
   link.ownAddressesChanged({ lost: new Set(["192.0.2.5"]), gained: new Set(["192.0.2.100"]) });
   assert.equal(link.tracker, ONE);
   link.ownAddressesChanged({ lost: new Set(["192.0.2.100"]), gained: new Set() });
@@ -446,13 +519,13 @@ test("a connection from an address that this machine has lost is given up, and n
 });
 
 test("a clock that differs too much is warned of when a tracker is connected, and known while it is prepared", async (t) => {
-  const { link, state, told, said } = stage(t, { behindMs: 11 * MINUTE_MS });
+  const { link, state, told, said } = stage(t, { behindMs: () => 11 * MINUTE_MS });
   let knownMs: number | undefined;
   state.prepare = async () => {
     knownMs = link.clockAheadMs;
   };
   assert.deepEqual([link.clockAheadMs, link.clockWarning], [undefined, undefined]);
-  await link.known();
+  await soon("the trackers are known", link.known());
   assert.equal(knownMs, 11 * MINUTE_MS);
   assert.equal(link.clockAheadMs, 11 * MINUTE_MS);
   assert.match(link.clockWarning ?? "", /11 min ahead of the tracker's/);
@@ -460,8 +533,8 @@ test("a clock that differs too much is warned of when a tracker is connected, an
 });
 
 test("a clock that is right enough is no news", async (t) => {
-  const { link, told } = stage(t, { behindMs: 9 * MINUTE_MS });
-  await link.known();
+  const { link, told } = stage(t, { behindMs: () => 9 * MINUTE_MS });
+  await soon("the trackers are known", link.known());
   assert.equal(link.clockWarning, undefined);
   assert.deepEqual(told, [`trusted ${ONE}`, `connected ${ONE}`]);
 });
@@ -472,7 +545,7 @@ test("the tracker is asked which keys it vouches for until it knows all of them"
   assert.ok(fake);
   let fingerprints = [KEYS[0]];
   fake.answer("trackers.keys", () => ({ fingerprints }));
-  await link.known();
+  await soon("the trackers are known", link.known());
   await settle();
   fake.refuse("trackers.keys", "TRACKER_BUSY");
   for (const pauseMs of [250, 500]) {
@@ -497,7 +570,7 @@ test("a tracker that never knows all keys is asked every half minute, while it i
   const fake = fakes.get(ONE ?? "");
   assert.ok(fake);
   fake.answer("trackers.keys", () => ({ fingerprints: [KEYS[0], KEYS[0]] }));
-  await link.known();
+  await soon("the trackers are known", link.known());
   for (let pauseMs = 250; pauseMs < 60_000; pauseMs *= 2) await after(pauseMs);
   fake.take();
   await after(30_000);
@@ -514,7 +587,7 @@ test("keys that come after the connection has gone are not believed", async (t) 
   fakes.get(ONE ?? "")?.answer("trackers.keys", () => answer.promise);
   fakes.get(TWO ?? "")?.answer("trackers.keys", () => ({ fingerprints: [] }));
   trustAll();
-  await link.known();
+  await soon("the trackers are known", link.known());
   dials[0]?.goes();
   answer.resolve({ fingerprints: KEYS });
   await settle();
@@ -522,16 +595,61 @@ test("keys that come after the connection has gone are not believed", async (t) 
 });
 
 test("two lines of one tracker count once, and that is logged once", async (t) => {
-  const pinned = LINES.slice(0, 2).map((line) => ({ ...line, fingerprint: KEYS[0]?.toUpperCase() ?? "" }));
+  const key = KEYS[0] ?? "";
+  const pinned = LINES.slice(0, 2).map((line, at) => ({
+    ...line,
+    fingerprint: at === 0 ? key.toUpperCase() : key,
+  }));
   const { link, dials, dialled, said, after } = stage(t, {
     lines: pinned,
     fate: (_address, count) => (count === 0 ? "stands" : errno("ECONNREFUSED")),
   });
-  await link.known();
+  await soon("the trackers are known", link.known());
   dials[0]?.goes();
   await after(100);
   assert.deepEqual(dialled(), [ONE, ONE]);
   assert.deepEqual(said("warn"), ["two lines of tracker_info.txt are one tracker; it counts once"]);
+});
+
+test("two lines that have shown the same key count once from the next search on", async (t) => {
+  const { link, dials, dialled, pins } = stage(t);
+  await soon("the trackers are known", link.known());
+  pins.check(TWO ?? "", KEYS[0] ?? "");
+  dials[0]?.goes();
+  await settle();
+  assert.deepEqual(dialled(), [ONE, ONE]);
+});
+
+test("the clock that counts is that of the tracker that is used", async (t) => {
+  const { link, state, dials, after } = stage(t, {
+    behindMs: (address) => (address === ONE ? 20 * MINUTE_MS : 0),
+    fate: (address) => (address === ONE ? "waits" : "stands"),
+  });
+  const prepared = Promise.withResolvers<void>();
+  state.prepare = () => prepared.promise;
+  await after(1_500);
+  dials[0]?.stands();
+  await settle();
+  prepared.resolve();
+  await settle();
+  assert.deepEqual([link.tracker, link.clockAheadMs], [TWO, 0]);
+});
+
+test("a line is closed when the search for another tracker is over", async (t) => {
+  const { link, state, dials } = stage(t);
+  await soon("the trackers are known", link.known());
+  const prepared = Promise.withResolvers<void>();
+  state.prepare = () => prepared.promise;
+  dials[0]?.goes();
+  await settle();
+  let isClosed = false;
+  const closed = link.close().then(() => {
+    isClosed = true;
+  });
+  await settle();
+  assert.equal(isClosed, false);
+  prepared.resolve();
+  await soon("it is closed", closed);
 });
 
 test("of several ways to dial a tracker the next is tried if one cannot be gone from here, or nobody listens there", async (t) => {
@@ -542,7 +660,7 @@ test("of several ways to dial a tracker the next is tried if one cannot be gone 
     ],
     fate: (_address, count) => (count === 0 ? errno("EADDRNOTAVAIL") : "stands"),
   });
-  await link.known();
+  await soon("the trackers are known", link.known());
   assert.equal(link.tracker, ONE);
   assert.deepEqual(
     dials.map(({ plan }) => plan.localAddress),
@@ -558,7 +676,7 @@ test("a tracker that answers badly is not dialled another way", async (t) => {
     ],
     fate: (address) => (address === ONE ? new Error("not a tracker") : "stands"),
   });
-  await link.known();
+  await soon("the trackers are known", link.known());
   assert.deepEqual(dialled(), [ONE, TWO]);
 });
 
@@ -569,10 +687,10 @@ test("a name that is not known is a tracker that is not reached, with the reason
 });
 
 test("a tracker without any way to dial it is not reached", async (t) => {
-  const { after, told, ask } = stage(t, { planDial: async () => [] });
+  const { after, told, askNow } = stage(t, { planDial: async () => [] });
   await after(3_000);
   assert.match(told[0] ?? "", /^unreachable: None of the trackers answers/);
-  assert.deepEqual(await ask(), ["TRACKERS_UNREACHABLE"]);
+  assert.deepEqual(await askNow(), ["TRACKERS_UNREACHABLE"]);
 });
 
 test("what is known of the trackers is waited for, and no failure", async (t) => {

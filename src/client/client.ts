@@ -38,7 +38,7 @@ import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
-import { OwnAddresses, outsideAddresses, readAddresses } from "./own-addresses.ts";
+import { readAddresses as addressesOfSystem, OwnAddresses, outsideAddresses } from "./own-addresses.ts";
 import { peerStatuses } from "./peer-status.ts";
 import type { Profile } from "./profile.ts";
 import { dialPlans } from "./reachability.ts";
@@ -75,6 +75,8 @@ export interface ClientOptions {
   readonly memoryBytes?: number;
   /** Bytes a second; no limit where it is left out. */
   readonly limits?: { readonly up?: number | undefined; readonly down?: number | undefined };
+  /** This machine's addresses now; those of node:os unless a test says otherwise. */
+  readonly readAddresses?: () => ReadonlySet<string>;
   /** Called for everything that happens unasked. */
   readonly onEvent: (event: ClientEvent) => void;
 }
@@ -149,7 +151,7 @@ export class Client {
     bandwidth: Bandwidth,
     storage: StorageResources,
   ) {
-    const { log, onEvent, dataDir, trackers } = options;
+    const { log, onEvent, dataDir, trackers, readAddresses = addressesOfSystem } = options;
     this.#endFaults = onTimerFault((error, where) =>
       log.error({ err: error, where }, "work by the clock failed"),
     );
@@ -181,6 +183,7 @@ export class Client {
       onClockWrong: (reason) => onEvent({ type: "clock-wrong", reason }),
     });
     this.#ownAddresses = new OwnAddresses({
+      read: readAddresses,
       onChange: (change) => {
         log.info({ lost: [...change.lost], gained: [...change.gained] }, "this machine's addresses changed");
         this.#session.ownAddressesChanged(change);

@@ -6,12 +6,15 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { z } from "zod";
 import { Client, type ClientOptions } from "../../../src/client/client.ts";
+import { Login } from "../../../src/client/login.ts";
 import { Profile } from "../../../src/client/profile.ts";
 import { Session, type SessionOptions } from "../../../src/client/session.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
+import { PinStore } from "../../../src/identity/pins.ts";
 import { decodeMetainfo, encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { reportFault } from "../../../src/net/timers.ts";
 import { DiskPool } from "../../../src/storage/disk-pool.ts";
+import { PieceMemory } from "../../../src/storage/piece-memory.ts";
 import {
   alice,
   FakeGroups,
@@ -22,6 +25,7 @@ import {
   settle,
   temporaryFolder,
   until,
+  virtualTime,
 } from "./session-fixture.ts";
 import { TrackerServer } from "./tracker-server.ts";
 
@@ -83,7 +87,7 @@ function written(fake: FakeTracker, path: string): object {
 }
 
 test("a client that starts connects to a tracker and says where it listens", async (t) => {
-  const { client, server, events } = await stage(t);
+  const { client, server, events, folder } = await stage(t);
   const tracker = `127.0.0.1:${server.port}`;
   const { listeningOn, ...rest } = client.status();
   assert.match(listeningOn, /^127\.0\.0\.1:[1-9]\d*$/);
@@ -95,6 +99,7 @@ test("a client that starts connects to a tracker and says where it listens", asy
     { type: "tracker-trusted", tracker, fingerprint: server.fingerprint },
     { type: "tracker-connected", tracker, isFailover: false },
   ]);
+  assert.equal(statSync(join(folder, "data")).mode & 0o077, 0, "nobody else may read what is kept there");
 });
 
 test("a client without a tracker says so, and a command does too", async (t) => {
@@ -117,12 +122,14 @@ test("a client without a tracker says so, and a command does too", async (t) => 
 
 test("a client that cannot listen leaves nothing open", async (t) => {
   const { client, folder, server } = await stage(t);
+  const closedPins = t.mock.method(PinStore.prototype, "close");
   const [, port = ""] = client.status().listeningOn.split(":");
   const second = Client.open({
     ...{ listen: { host: "127.0.0.1", port: Number(port) }, trackers: [server.address] },
     ...{ dataDir: join(folder, "second"), log: readableLog().log, onEvent: () => undefined },
   });
   await assert.rejects(second, { code: "ADDRESS_IN_USE" });
+  assert.equal(closedPins.mock.callCount(), 1);
 });
 
 test("limits that are too small, and too little memory, are refused", async (t) => {
@@ -560,6 +567,66 @@ test("a certificate is written with a key of its own, for its owner alone, and o
   assert.equal(existsSync(second), false);
 });
 
+test("a client dials the tracker that it is told to dial first, from the address that it listens on", async (t) => {
+  t.mock.method(Math, "random", () => 0);
+  const other = await TrackerServer.open(t, new FakeTracker());
+  const first = await TrackerServer.open(t, new FakeTracker());
+  const { client } = await stage(t, {
+    ...{ trackers: [other.address, first.address], firstTracker: 1 },
+    listen: { host: "127.0.0.9", port: 0 },
+  });
+  assert.equal(client.status().tracker, `127.0.0.1:${first.port}`);
+  assert.deepEqual([other.remoteHosts, first.remoteHosts], [[], ["127.0.0.9"]]);
+});
+
+test("a connection that is found anew is asked what was missed", async (t) => {
+  const { fake, server, types } = await loggedIn(t);
+  for (const socket of server.sockets) socket.terminate();
+  await until("it is connected again", () => types().includes("tracker-connected"));
+  await until("the groups are asked for", () => fake.inputsOf("groups.mine").length === 1);
+  assert.equal(fake.inputsOf("session.resume").length, 1);
+});
+
+test("when this machine's addresses change, peers and trackers are reached and told anew, until the client closes", async (t) => {
+  const { after } = virtualTime(t);
+  let addresses = new Set(["127.0.0.1", "192.0.2.5"]);
+  let reads = 0;
+  const readAddresses = () => {
+    reads++;
+    return addresses;
+  };
+  const ofSession = t.mock.method(Session.prototype, "ownAddressesChanged");
+  const ofLogin = t.mock.method(Login.prototype, "ownAddressesChanged");
+  const { events, client, close } = await stage(t, { readAddresses });
+  const tracker = client.status().tracker;
+  addresses = new Set(["192.0.2.5"]);
+  await after(1_000);
+  await after(1_000);
+  assert.deepEqual(
+    ofSession.mock.calls.map((call) => call.arguments),
+    [[{ lost: new Set(["127.0.0.1"]), gained: new Set() }]],
+  );
+  assert.equal(ofLogin.mock.callCount(), 1);
+  await until("another connection is made", () =>
+    events.some((event) => event.type === "tracker-connected" && event.isFailover),
+  );
+  assert.equal(client.status().tracker, tracker);
+  await close();
+  const before = reads;
+  await after(5_000);
+  assert.equal(reads, before);
+});
+
+test("memory that is free again is offered to the torrents", async (t) => {
+  const onRoom = t.mock.method(PieceMemory.prototype, "onRoom");
+  const offered = t.mock.method(Session.prototype, "roomAvailable");
+  await stage(t);
+  const [listener] = onRoom.mock.calls[0]?.arguments ?? [];
+  assert.ok(listener);
+  listener();
+  assert.equal(offered.mock.callCount(), 1);
+});
+
 test("that all connections are taken is told once an hour", async (t) => {
   const given: SessionOptions[] = [];
   const open = Session.open.bind(Session);
@@ -611,6 +678,7 @@ test("work by the clock that fails is logged by a client while it is open", asyn
 
 test("a closed client has closed its listener, its connection, its files and the disk's threads", async (t) => {
   const closedDisks = t.mock.method(DiskPool.prototype, "close");
+  const closedPins = t.mock.method(PinStore.prototype, "close");
   const { client, server, folder, close, log } = await loggedIn(t);
   const [host = "", port = ""] = client.status().listeningOn.split(":");
   await close();
@@ -618,7 +686,7 @@ test("a closed client has closed its listener, its connection, its files and the
   const again = createServer().listen(Number(port), host);
   await new Promise((resolve) => again.once("listening", resolve));
   again.close();
-  assert.equal(closedDisks.mock.callCount(), 1);
+  assert.deepEqual([closedDisks.mock.callCount(), closedPins.mock.callCount()], [1, 1]);
   const profile = Profile.open(join(folder, "data"), alice, log);
   assert.ok(existsSync(join(folder, "data", "accounts")));
   profile.close();

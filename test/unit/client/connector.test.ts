@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pino } from "pino";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { PeerAddress } from "../../../src/api/schemas.ts";
-import { Connector } from "../../../src/client/connector.ts";
+import { Connector, type ConnectorOptions } from "../../../src/client/connector.ts";
 
 /** What the connector uses of a socket. */
 class Socket {
@@ -426,4 +427,317 @@ test("says of each peer that is named why it is not connected: its turn, our lim
   const late = new Socket("late", false);
   assert.ok(!connector.admit(late));
   assert.deepEqual(connector.farewellTo(late), { reason: "full" });
+});
+
+/** A connector whose dials wait for the test. */
+function dialling(ownDeviceId = "z", changes: Partial<ConnectorOptions<Socket>> = {}) {
+  const time = { nowMs: 0 };
+  const dials: {
+    peer: PeerAddress;
+    signal: AbortSignal;
+    stands: (deviceId?: string) => Promise<Socket>;
+    fails: (error: unknown) => Promise<void>;
+  }[] = [];
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const connector: Connector<Socket> = new Connector<Socket>({
+    ownDeviceId,
+    nowMs: () => time.nowMs,
+    log: pino({ level: "silent" }),
+    isComplete: () => false,
+    wants: () => true,
+    debtOf: () => undefined,
+    dial: (peer, signal) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+      dials.push({
+        peer,
+        signal,
+        stands: async (deviceId = peer.deviceId) => {
+          const socket = new Socket(deviceId, true, peer.userId, { host: peer.host, port: peer.port });
+          resolve(socket);
+          await turn();
+          return socket;
+        },
+        fails: async (error) => {
+          reject(error);
+          await turn();
+        },
+      });
+      return promise;
+    },
+    onDialled: (socket) => connector.admit(socket),
+    ...changes,
+  });
+  const after = (ms: number) => {
+    time.nowMs += ms;
+    connector.tick();
+  };
+  const contact = (deviceId: string) => connector.contacts().find((one) => one.deviceId === deviceId);
+  return { connector, dials, after, contact };
+}
+
+test("eight are dialled at once, and the next when one of them is over", async () => {
+  const { connector, dials, after } = dialling();
+  connector.peersOnline(sample(0), 0);
+  assert.equal(dials.length, 8, "the first at once");
+  await dials[0]?.stands();
+  await dials[1]?.fails(new Error("refused"));
+  after(0);
+  assert.equal(dials.length, 10);
+});
+
+test("with a hundred connections, those that are being dialled among them, nobody else is dialled", async () => {
+  const { connector, dials, after, contact } = dialling();
+  for (let at = 0; at < 96; at++) connector.admit(new Socket(`in ${at}`, false));
+  connector.peersOnline(sample(0), 0);
+  assert.equal(dials.length, 4);
+  assert.equal(contact("p50")?.obstacle, "no-room");
+  assert.equal(contact("p0")?.obstacle, undefined, "it is being dialled");
+  for (const dial of dials) await dial.stands();
+  after(100);
+  assert.equal(dials.length, 4);
+  const ours = new Socket("ours", true);
+  for (let at = 96; at < 146; at++) connector.admit(new Socket(`in ${at}`, false));
+  assert.ok(!connector.admit(new Socket("theirs", false)));
+  assert.ok(connector.admit(ours), "one that this side has dialled is not refused for want of room");
+});
+
+test("a connection that lasted is no failure; one that did not is", async () => {
+  const { connector, dialled, after } = connectorOf("a");
+  connector.peerOnline(peer("b"));
+  await after(0);
+  const lose = () => connector.gone(one(connector.connected()));
+  lose();
+  await after(500);
+  await after(9_999);
+  lose();
+  await after(999);
+  assert.equal(dialled.length, 2, "it is the second failure in a row");
+  await after(1);
+  assert.equal(dialled.length, 3);
+  await after(10_000);
+  lose();
+  await after(500);
+  assert.equal(dialled.length, 4, "the first failure again");
+});
+
+test("a peer that is named again and again is dialled no sooner for that", async () => {
+  const { connector, dialled, after } = connectorOf("a", { fails: true });
+  connector.peerOnline(peer("b"));
+  await after(0);
+  for (const pauseMs of [500, 1_000]) {
+    connector.peerOnline(peer("b"));
+    connector.peersOnline([peer("b")], 0);
+    const before = dialled.length;
+    await after(pauseMs - 1);
+    assert.equal(dialled.length, before);
+    await after(1);
+    assert.equal(dialled.length, before + 1);
+  }
+});
+
+test("who is named at another address, one of several too, is dialled at once", async () => {
+  const { connector, dialled, after } = connectorOf("a", { fails: true });
+  connector.peerOnline(peer("b"));
+  await after(0);
+  for (const place of [{ host: "127.0.0.2" }, { port: 2 }, { otherHosts: ["127.0.0.3"] }]) {
+    const before = dialled.length;
+    connector.peerOnline({ ...peer("b"), ...place });
+    await after(0);
+    assert.equal(dialled.length, before + 1, JSON.stringify(place));
+  }
+});
+
+test("a dial is given up when its peer goes offline, or the connector closes; what stands all the same is closed", async () => {
+  const { connector, dials } = dialling();
+  connector.peerOnline(peer("b", true));
+  connector.peerOnline(peer("c", true));
+  connector.peerOffline("b");
+  assert.deepEqual(
+    dials.map(({ signal }) => signal.aborted),
+    [true, false],
+  );
+  const late = await dials[0]?.stands();
+  assert.equal(late?.closedFor, "not needed any more");
+  assert.equal(connector.connectedCount, 0);
+  connector.close("over");
+  assert.equal(dials[1]?.signal.aborted, true);
+  assert.deepEqual(connector.contacts(), []);
+  assert.ok(!connector.admit(new Socket("d", false)), "nobody is let in any more");
+});
+
+test("a dial that was given up for a new address is no failure, and does not end the one to it", async () => {
+  const { connector, dials, after, contact } = dialling();
+  connector.peerOnline(peer("b", true));
+  connector.peerOnline({ ...peer("b", true), host: "127.0.0.2" });
+  await dials[0]?.fails(new Error("given up"));
+  after(0);
+  assert.equal(dials.length, 2);
+  assert.deepEqual([contact("b")?.isDialling, contact("b")?.lastFailure], [true, undefined]);
+});
+
+test("this device itself is not let in", () => {
+  const { connector } = connectorOf("a");
+  assert.ok(!connector.admit(new Socket("a", false)));
+});
+
+test("why a peer was not reached is said, a clock that is wrong apart, and when it is dialled next", async () => {
+  const { connector, dials, after, contact } = dialling();
+  connector.peerOnline(peer("b", true));
+  assert.deepEqual([contact("b")?.isDialling, contact("b")?.nextDialInMs], [true, undefined]);
+  await dials[0]?.fails(new MiniTorrentError("CLOCK_WRONG", "A clock is wrong."));
+  assert.deepEqual(
+    [
+      contact("b")?.isDialling,
+      contact("b")?.nextDialInMs,
+      contact("b")?.lastFailure,
+      contact("b")?.isClockFailure,
+    ],
+    [false, 500, "A clock is wrong.", true],
+  );
+  after(500);
+  await dials[1]?.stands();
+  connector.gone(one(connector.connected()), { reason: "paused" });
+  assert.deepEqual([contact("b")?.farewell, contact("b")?.isClockFailure], [{ reason: "paused" }, false]);
+  after(1_000);
+  await dials[2]?.fails(new Error("refused"));
+  assert.equal(contact("b")?.farewell, undefined, "what it said before is out of date");
+  assert.match(contact("b")?.lastFailure ?? "", /refused/);
+});
+
+test("a peer whose time has come waits for nothing", () => {
+  const { connector, contact, after } = dialling("z", { wants: () => false });
+  connector.peerOnline(peer("b", true));
+  after(60_000);
+  assert.equal(contact("b")?.nextDialInMs, 0);
+});
+
+test("seeds are counted among those whom trackers name", () => {
+  const { connector } = dialling();
+  connector.peersOnline([peer("a", true), peer("b"), peer("c", true)], 0);
+  assert.equal(connector.seedCount, 2);
+});
+
+test("of one member with many keys twenty are remembered", () => {
+  const { connector } = dialling();
+  for (let at = 0; at < 100; at++) connector.peerOnline(peer(`${at}`, true, "mallory"));
+  connector.peerOnline(peer("b", true));
+  assert.equal(connector.contacts().length, 21);
+});
+
+test("past four hundred, the one that was named longest ago is forgotten, unless it is connected or being dialled", async () => {
+  const { connector, dials, after, contact } = dialling("z", {
+    wants: ({ deviceId }) => deviceId === "p0" || deviceId === "p1",
+  });
+  connector.peerOnline(peer("p0", true));
+  connector.peerOnline(peer("p1", true));
+  await dials[0]?.stands();
+  for (let at = 2; at < 400; at++) {
+    after(1);
+    connector.peerOnline(peer(`p${at}`, true));
+  }
+  after(1);
+  connector.peerOnline(peer("p2", true)); // named anew
+  connector.peerOnline(peer("new", true));
+  const known = (deviceId: string) => contact(deviceId) !== undefined;
+  assert.deepEqual(["p1", "p2", "p3", "p4", "new"].map(known), [true, true, false, true, true]);
+  assert.equal(connector.contacts().length, 399);
+});
+
+test("a second connection to the same device is told nothing, however full it is here", () => {
+  const { connector } = connectorOf("a");
+  for (let device = 0; device < 4; device++) connector.admit(new Socket(`${device}`, true, "bob"));
+  assert.equal(connector.farewellTo(new Socket("0", false, "bob")), undefined);
+  assert.deepEqual(connector.farewellTo(new Socket("4", false, "bob")), { reason: "user-full" });
+});
+
+test("of two that were dialled at once, one over which nothing comes gives way", () => {
+  const options = { debt: { unansweredMs: 6_000, patienceMs: 0 } };
+  const { connector } = connectorOf("a", options);
+  const own = new Socket("b", true);
+  assert.ok(connector.admit(own));
+  own.silentMs = 6_000;
+  assert.ok(connector.admit(new Socket("b", false)));
+});
+
+test("a silent connection is replaced only where something is missing, owed for as long, and the peer is wanted", async () => {
+  const silence = async (changes: Partial<ConnectorOptions<Socket>>, unansweredMs = 50_000) => {
+    let isWanted = true;
+    const { connector, dials, after } = dialling("z", {
+      debtOf: () => ({ unansweredMs, patienceMs: 0 }),
+      wants: () => isWanted,
+      ...changes,
+    });
+    connector.peerOnline(peer("b", true));
+    if (dials.length === 0) after(1_500);
+    const socket = await dials[0]?.stands();
+    assert.ok(socket);
+    socket.silentMs = 50_000;
+    isWanted = changes.wants === undefined;
+    after(100);
+    return dials.length;
+  };
+  assert.equal(await silence({}), 2);
+  assert.equal(await silence({ isComplete: () => true }), 1);
+  assert.equal(await silence({}, 4_999), 1, "it has not owed anything for long");
+  let asked = 0;
+  assert.equal(await silence({ wants: () => asked++ === 0 }), 1);
+});
+
+test("replacements are at most half a dozen times slower, and as quick as before after five good minutes", async () => {
+  const options = { debt: { unansweredMs: 0, patienceMs: 0 } };
+  const { connector, dialled, after } = connectorOf("z", options);
+  connector.peerOnline(peer("a", true));
+  await after(0);
+  const silence = async () => {
+    const socket = one(connector.connected());
+    const before = dialled.length;
+    while (dialled.length === before) {
+      socket.silentMs += 1_000;
+      options.debt.unansweredMs = socket.silentMs;
+      await after(1_000);
+    }
+    return socket.silentMs;
+  };
+  const silences: number[] = [];
+  for (let round = 0; round < 7; round++) silences.push(await silence());
+  assert.deepEqual(silences.slice(5), [160_000, 160_000]);
+  options.debt.unansweredMs = 0;
+  await after(300_000);
+  await silence();
+  assert.equal(await silence(), 5_000);
+});
+
+test("a connection to any of a peer's addresses is at the right one; an accepted one's port says nothing", async () => {
+  const of = async (address: { host: string; port: number }, isDialled: boolean) => {
+    const { connector, dials, after } = dialling("z", {
+      debtOf: () => ({ unansweredMs: 1_000, patienceMs: 0 }),
+    });
+    const socket = new Socket("b", isDialled, "bob", address);
+    assert.ok(connector.admit(socket));
+    connector.peerOnline({ ...peer("b", true), otherHosts: ["127.0.0.2"], port: 1 });
+    socket.silentMs = 1_000;
+    after(0);
+    return dials.length;
+  };
+  assert.equal(await of({ host: "127.0.0.1", port: 1 }, true), 0);
+  assert.equal(await of({ host: "127.0.0.2", port: 1 }, true), 0);
+  assert.equal(await of({ host: "127.0.0.2", port: 999 }, false), 0);
+  assert.equal(await of({ host: "127.0.0.2", port: 999 }, true), 1, "it has moved to another port");
+  assert.equal(await of({ host: "127.0.0.3", port: 1 }, true), 1);
+});
+
+test("with enough connections in a swarm that is known whole, retries stay half a minute apart", async () => {
+  const { connector, dialled, after } = connectorOf("z", { wants: ({ deviceId }) => deviceId === "full" });
+  for (let at = 0; at < 20; at++) connector.admit(new Socket(`p${at}`, false));
+  connector.peersOnline([peer("full", true)], 0);
+  let lastMs = 0;
+  for (let ms = 0; ms < 200_000; ms += 500) {
+    const before = dialled.length;
+    await after(500);
+    for (const socket of [...connector.connected()]) if (socket.deviceId === "full") connector.gone(socket);
+    if (dialled.length > before) lastMs = ms;
+  }
+  const before = dialled.length;
+  await after(30_000);
+  assert.ok(dialled.length > before, `it was dialled last at ${lastMs} ms of 200,000`);
 });

@@ -66,3 +66,32 @@ test("a certificate of a group that was not asked for, or with no CA that can be
   assert.throws(() => authorities.admit("books", given(one.certificatePem)), malformed);
   assert.throws(() => authorities.admit("films", given("no certificate")), malformed);
 });
+
+test("a group whose name was typed in another Unicode form is the same one", () => {
+  const authorities = stage().open();
+  authorities.admit("caf\u0065\u0301", given(one.certificatePem, "first", "caf\u00e9"));
+});
+
+test("each other CA is told once, and again to the next account", () => {
+  const { open, told } = stage();
+  const third = createGroupAuthority();
+  const authorities = open();
+  authorities.admit("films", given(one.certificatePem));
+  const refused = (pem: string) =>
+    assert.throws(() => authorities.admit("films", given(pem)), { code: "GROUP_KEY_CHANGED" });
+  refused(other.certificatePem);
+  refused(third.certificatePem);
+  refused(other.certificatePem);
+  assert.equal(told.length, 2);
+  authorities.forgetAll();
+  refused(other.certificatePem);
+  assert.equal(told.length, 3);
+});
+
+test("what was seen of a group is forgotten with the account", () => {
+  const { open } = stage(true);
+  const authorities = open();
+  authorities.admit("films", given(one.certificatePem));
+  authorities.forgetAll();
+  authorities.admit("films", given(other.certificatePem));
+});

@@ -67,4 +67,18 @@ test("loopback alone is told apart", () => {
   assert.ok(isLoopbackOnly(["127.0.0.1", "::1"]));
   assert.ok(!isLoopbackOnly(["127.0.0.1", "192.0.2.5"]));
   assert.ok(!isLoopbackOnly(["0.0.0.0"]));
+  assert.ok(isLoopbackOnly(["localhost", "127.1.2.3"]));
+});
+
+test("from a link-local address with a zone no tracker is dialled", async () => {
+  const plans = await dialPlans("2001:db8::9", ["fe80::1%eth0"], new Set());
+  assert.deepEqual(plans, [{ host: "2001:db8::9", localAddress: undefined }]);
+});
+
+test("an address is not looked up as a name, and a name is, by the system's resolver too", async () => {
+  const noNames = () => assert.fail("it is no name");
+  const plans = await dialPlans("192.0.2.9", ["192.0.2.5"], new Set(OWN), noNames);
+  assert.equal(plans[0]?.localAddress, "192.0.2.5");
+  const [plan] = await dialPlans("localhost", ["127.0.0.1", "::1"], new Set());
+  assert.match(plan?.host ?? "", /^(127\.0\.0\.1|::1)$/);
 });

@@ -18,6 +18,7 @@ test("an ended membership is refused for 100 minutes after it was heard of last,
   );
   nowMs = 9_000_000;
   assert.ok(!revocations.has("bob"));
+  assert.equal(revocations.size, 2, "a question forgets nothing");
   revocations.add("eve");
   assert.equal(revocations.size, 1);
 });
@@ -27,4 +28,16 @@ test("no tracker can fill the memory with ended memberships: of too many the old
   for (let index = 0; index < 150_000; index++) revocations.add(`m${index}`);
   assert.equal(revocations.size, 100_000);
   assert.deepEqual([revocations.has("m49999"), revocations.has("m50000")], [false, true]);
+});
+
+test("who is heard of again is no longer the oldest", () => {
+  const revocations = new Revocations(() => 0);
+  revocations.add("first");
+  for (let index = 1; index < 100_000; index++) revocations.add(`m${index}`);
+  revocations.add("first");
+  revocations.add("last");
+  assert.deepEqual(
+    [revocations.has("first"), revocations.has("m1"), revocations.size],
+    [true, false, 100_000],
+  );
 });

@@ -61,6 +61,17 @@ export interface VirtualTime {
   readonly timeouts: number;
 }
 
+/** What a promise gives that waits for a socket or a disk; fails with a sentence if it does not come. */
+export async function arrives<T>(what: string, promise: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  promise.then(over, over);
+  await until(what, () => isOver);
+  return promise;
+}
+
 /** From now on until the end of the test no time passes but what `after` lets pass. */
 export function virtualTime(t: TestContext): VirtualTime {
   const beganMs = Date.now();

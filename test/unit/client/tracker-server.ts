@@ -35,6 +35,8 @@ export class TrackerServer {
   readonly heard: string[] = [];
   /** The key of each device that connected. */
   readonly deviceIds: string[] = [];
+  /** Where each connection came from. */
+  readonly remoteHosts: (string | undefined)[] = [];
   /** False: frozen, nothing is answered. */
   isAnswering = true;
 
@@ -61,6 +63,7 @@ export class TrackerServer {
     webSockets.on("connection", (socket, request) => {
       assert.ok(request.socket instanceof TLSSocket);
       const certificate = new X509Certificate(request.socket.getPeerCertificate().raw);
+      tracker.remoteHosts.push(request.socket.remoteAddress);
       tracker.#connected(socket, deviceIdOfKey(publicKeySpkiOf(certificate)));
     });
     t.after(async () => {

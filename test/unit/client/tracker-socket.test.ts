@@ -1,6 +1,7 @@
 // One connection to one tracker over real TLS on loopback, with a clock of the test's own.
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { createServer as createWebServer } from "node:https";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -11,8 +12,10 @@ import {
   type TrackerSocketOptions,
 } from "../../../src/client/tracker-socket.ts";
 import { TrackerTrust } from "../../../src/client/tracker-trust.ts";
+import { createDeviceIdentity } from "../../../src/identity/certificates.ts";
 import { PinStore } from "../../../src/identity/pins.ts";
 import {
+  arrives,
   FakeTracker,
   identity,
   readableLog,
@@ -26,7 +29,8 @@ import { TrackerServer } from "./tracker-server.ts";
 const MINUTE_MS = 60_000;
 
 async function stage(t: TestContext, aheadMs = 0) {
-  const { after } = virtualTime(t);
+  const time = virtualTime(t);
+  const { after } = time;
   const fake = new FakeTracker();
   const server = await TrackerServer.open(t, fake, aheadMs);
   const pins = new PinStore(join(temporaryFolder(t), "pins.sqlite"));
@@ -49,7 +53,7 @@ async function stage(t: TestContext, aheadMs = 0) {
   };
   /** What was heard since the last look, of heartbeats. */
   const heartbeats = () => server.heard.splice(0).filter((text) => /^P[IO]NG$/.test(text));
-  return { after, fake, server, pins, said, end, open, heartbeats, closedCount: () => closedCount };
+  return { time, after, fake, server, pins, said, end, open, heartbeats, closedCount: () => closedCount };
 }
 
 test("a connection shows this device's key, and knows the tracker's key, its clock and its own address", async (t) => {
@@ -94,8 +98,8 @@ test("a dial that is given up fails, before and while it is made; one that stand
   await settle();
   end.abort();
   const givenUp = { code: "TRACKERS_UNREACHABLE", message: /does not answer: it kept this client waiting/ };
-  await assert.rejects(opened, givenUp);
-  await assert.rejects(open({ tracker }), givenUp);
+  await arrives("the dial is given up", assert.rejects(opened, givenUp));
+  await arrives("a dial is not begun", assert.rejects(open({ tracker }), givenUp));
   await settle();
   assert.deepEqual([socket.isClosed, closedCount()], [false, 0]);
 });
@@ -107,7 +111,7 @@ test("a connection that the tracker closes fails its calls, and is told once", a
   const call = assert.rejects(socket.api.session.resume.mutate(), /connection to the tracker was closed/);
   await until("the call arrives", () => fake.asked.length === 1);
   for (const one of server.sockets) one.terminate();
-  await call;
+  await arrives("the call fails", call);
   socket.close();
   await settle();
   assert.deepEqual([closedCount(), socket.isClosed], [1, true]);
@@ -119,7 +123,7 @@ test("a connection that is closed here is over for the tracker too, and fails wh
   assert.equal(server.sockets.size, 1);
   socket.close();
   await until("the tracker's end is closed", () => server.sockets.size === 0);
-  await assert.rejects(socket.api.session.resume.mutate(), /is closed/);
+  await arrives("the call fails", assert.rejects(socket.api.session.resume.mutate(), /is closed/));
 });
 
 test("an idle tracker is asked after three and a half seconds whether it is there, and lives if it answers", async (t) => {
@@ -152,7 +156,7 @@ test("a tracker that owes an answer is asked after a second and a half, and give
   await after(1);
   await settle();
   assert.equal(closedCount(), 1);
-  await call;
+  await arrives("the call fails", call);
   assert.deepEqual(fake.asked, []);
 });
 
@@ -213,7 +217,7 @@ test("what comes after the end is not read", async (t) => {
 test("an answer longer than any real one ends the connection", async (t) => {
   const { open, server } = await stage(t);
   const socket = await open();
-  server.say(`"${"x".repeat(20 * 1024 * 1024)}"`);
+  server.say(`{"id":7,"result":{"data":"${"x".repeat(20 * 1024 * 1024)}"}}`);
   await until("it is closed", () => socket.isClosed);
 });
 
@@ -230,6 +234,56 @@ test("a failure inside ends the connection, is logged, and reaches nobody else",
   server.fake.tell(1);
   await until("it is closed", () => socket.isClosed);
   assert.deepEqual([said("error"), closedCount()], [["the connection to a tracker failed inside"], 1]);
+});
+
+test("a closed connection waits for no tracker that does not read, and leaves no timer", async (t) => {
+  const { open, server, time, closedCount, fake } = await stage(t);
+  const socket = await open();
+  socket.api.events.subscribe(undefined, { onData: () => undefined });
+  await until("somebody listens", () => fake.listening.length === 1);
+  await settle();
+  assert.equal(time.timeouts, 1, "the heartbeat");
+  for (let count = 0; count < 5; count++) server.say("PONG");
+  await settle(20);
+  assert.equal(time.timeouts, 1);
+  for (const one of server.sockets) one.pause();
+  fake.tell(1);
+  socket.close();
+  await until("it is closed", () => closedCount() === 1);
+  await settle(20);
+  assert.equal(time.timeouts, 0);
+});
+
+test("a dial that is over is not given up any more", async (t) => {
+  const { open, end, server } = await stage(t);
+  await open();
+  const closed = createServer().listen(0, "127.0.0.1");
+  await once(closed, "listening");
+  const address = closed.address();
+  assert.ok(typeof address === "object" && address !== null);
+  closed.close();
+  await assert.rejects(open({ tracker: { host: "127.0.0.1", port: address.port } }));
+  assert.equal(getEventListeners(end.signal, "abort").length, 0);
+  assert.equal(server.sockets.size, 1);
+});
+
+test("a web server that is no tracker is said to be none", async (t) => {
+  const { open } = await stage(t);
+  const { certificatePem: cert, privateKeyPem: key } = createDeviceIdentity();
+  const web = createWebServer({ cert, key }, (_request, response) => response.writeHead(404).end());
+  web.listen(0, "127.0.0.1");
+  await once(web, "listening");
+  t.after(() => {
+    web.closeAllConnections();
+    web.close();
+  });
+  const address = web.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const opened = open({ tracker: { host: "127.0.0.1", port: address.port } });
+  await arrives(
+    "it is refused",
+    assert.rejects(opened, { code: "TRACKERS_UNREACHABLE", message: /Unexpected server response: 404/ }),
+  );
 });
 
 test("why a tracker is not reached is said with its address", () => {

@@ -25,6 +25,16 @@ describe("a tracker's time", () => {
     assert.ok(Math.abs(aheadOfTrackerMs(time) + 3 * HOUR_MS) < 5_000);
   });
 
+  it("goes on after it was read", (context) => {
+    const nowMs = performance.now();
+    const wallMs = Date.now();
+    const time = readTrackerTime(new Date(wallMs - HOUR_MS).toUTCString());
+    assert.ok(time);
+    context.mock.method(performance, "now", () => nowMs + HOUR_MS);
+    context.mock.method(Date, "now", () => wallMs + HOUR_MS);
+    assert.ok(Math.abs(aheadOfTrackerMs(time) - HOUR_MS) < 5_000, `${aheadOfTrackerMs(time)} ms`);
+  });
+
   it("is unknown if the tracker says none, or nonsense", () => {
     for (const date of [undefined, "", "tomorrow"]) assert.equal(readTrackerTime(date), undefined);
   });

@@ -22,6 +22,7 @@ interface Roster {
 
 export class KnownMembers {
   readonly #reader: RevisedReader;
+  readonly #mostRemembered: number;
   /** For each of KINDS, the revision up to which rows were applied. */
   readonly #revisions = new Map<RecordKind, number>();
   /** By account and group claim; undefined: not a member, for another reason than a lost name. */
@@ -38,8 +39,10 @@ export class KnownMembers {
   /** Info-hash → group claim, which never changes. */
   readonly #groups = new Map<string, string>();
 
-  constructor(reader: RevisedReader) {
+  /** @param mostRemembered of each kind of entry */
+  constructor(reader: RevisedReader, mostRemembered = MOST_REMEMBERED) {
     this.#reader = reader;
+    this.#mostRemembered = mostRemembered;
   }
 
   /** The account as a member of that group; undefined if it is none. */
@@ -50,7 +53,7 @@ export class KnownMembers {
     const member = currentMember(this.#reader, groupClaimId, accountId);
     // An account that lost its name may get it back through another account's row.
     if (member === undefined && userIdOf(this.#reader, accountId) === undefined) return undefined;
-    while (this.#memberCount >= MOST_REMEMBERED) this.#forgetAccount(first(this.#members));
+    while (this.#memberCount >= this.#mostRemembered) this.#forgetAccount(first(this.#members));
     const groups = this.#members.get(accountId) ?? new Map<string, CurrentMember | undefined>();
     groups.set(groupClaimId, member);
     this.#members.set(accountId, groups);
@@ -77,7 +80,7 @@ export class KnownMembers {
   *roster(groupClaimId: string): Generator<void, ReadonlySet<string> | undefined> {
     for (;;) {
       this.#keepUp();
-      if (countMembers(this.#reader, groupClaimId) > MOST_REMEMBERED) return undefined;
+      if (countMembers(this.#reader, groupClaimId) > this.#mostRemembered) return undefined;
       let roster = this.#rosters.get(groupClaimId);
       if (roster === undefined) {
         roster = { accounts: new Set(), readUpTo: "" };
@@ -98,7 +101,7 @@ export class KnownMembers {
 
   #makeRoomFor(groupClaimId: string): void {
     for (const other of this.#rosters.keys()) {
-      if (this.#rosterSize <= MOST_REMEMBERED) return;
+      if (this.#rosterSize <= this.#mostRemembered) return;
       if (other !== groupClaimId) this.#forgetRoster(other);
     }
   }
@@ -109,7 +112,7 @@ export class KnownMembers {
     if (groupClaimId === undefined) {
       groupClaimId = groupOfTorrent(this.#reader, infoHash);
       if (groupClaimId === undefined) return undefined;
-      if (this.#groups.size >= MOST_REMEMBERED) this.#groups.delete(first(this.#groups));
+      if (this.#groups.size >= this.#mostRemembered) this.#groups.delete(first(this.#groups));
       this.#groups.set(infoHash, groupClaimId);
     }
     return this.#stands(groupClaimId) ? groupClaimId : undefined;
@@ -121,7 +124,7 @@ export class KnownMembers {
     const claim = this.#reader.claimById<GroupValue>("group", groupClaimId);
     // Not cached: a losing claim stands again when the winning one ends.
     if (claim === undefined) return false;
-    if (this.#standing.size >= MOST_REMEMBERED) this.#forgetName(first(this.#standing));
+    if (this.#standing.size >= this.#mostRemembered) this.#forgetName(first(this.#standing));
     this.#standing.set(claim.name, groupClaimId);
     this.#standingNames.set(groupClaimId, claim.name);
     return true;

@@ -55,6 +55,8 @@ export interface PasswordHasherOptions {
   readonly mostWaiting?: number;
   /** @default 60,000 */
   readonly longestWaitMs?: number;
+  /** @default a thread that runs password-worker.ts */
+  readonly startWorker?: () => Worker;
 }
 
 interface PendingPassword {
@@ -76,6 +78,7 @@ interface HashingThread {
 
 export class PasswordHasher {
   readonly #longestWaitMs: number;
+  readonly #startWorker: () => Worker;
   readonly #waiting: FairQueue<PendingPassword>;
   readonly #threads: HashingThread[];
   #averageMs = FIRST_HASH_MS;
@@ -84,6 +87,7 @@ export class PasswordHasher {
   constructor(options: PasswordHasherOptions = {}) {
     const { workerCount = defaultWorkerCount(), mostWaiting = MOST_WAITING } = options;
     this.#longestWaitMs = options.longestWaitMs ?? LONGEST_WAIT_MS;
+    this.#startWorker = options.startWorker ?? startWorker;
     this.#waiting = new FairQueue(mostWaiting);
     this.#threads = Array.from({ length: workerCount }, () => ({
       worker: undefined,
@@ -156,9 +160,7 @@ export class PasswordHasher {
   }
 
   #start(thread: HashingThread): void {
-    // After a build, this file and the worker are JavaScript.
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const worker = new Worker(new URL(`./password-worker.${extension}`, import.meta.url));
+    const worker = this.#startWorker();
     let cause: unknown;
     thread.worker = worker;
     worker.on("message", (said: PasswordAnswer | PasswordWorkerReady) => {
@@ -203,6 +205,12 @@ export class PasswordHasher {
     const sentence = `The tracker has too many passwords to check; try again in ${Math.ceil(retryAfterMs / 1000)} s.`;
     reject(new MiniTorrentError("TRACKER_BUSY", sentence, { cause, retryAfterMs }));
   }
+}
+
+function startWorker(): Worker {
+  // After a build, this file and the worker are JavaScript.
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new Worker(new URL(`./password-worker.${extension}`, import.meta.url));
 }
 
 function defaultWorkerCount(): number {

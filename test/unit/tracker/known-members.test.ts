@@ -211,3 +211,60 @@ test("a large group is read a page at a time, and what is written meanwhile is i
   assert.deepEqual([...(read.value ?? [])].sort(), [alice.accountId, ...left].sort());
   assert.ok(reads.mock.calls.every(({ result = [] }) => result.length <= 50));
 });
+
+test("no more members, rosters, torrents and groups are remembered than fit, and those that are forgotten are read again", async (t) => {
+  const place = town(t);
+  const people: Account[] = [];
+  for (let at = 0; at < 6; at++) people.push(await place.user(`user${at}`));
+  const claims: string[] = [];
+  for (const [at, owner] of people.entries()) {
+    await place.group(`group${at}`, owner);
+    claims.push(findGroup(place.registry, `group${at}`)?.claimId ?? "");
+  }
+  await place.write((writer) => {
+    for (const [at, claimId] of claims.entries()) {
+      writer.put("torrent", recordKey(String(at).repeat(40), claimId, "a", "w"), {});
+    }
+  });
+  const known = new KnownMembers(place.registry, 3);
+  const derived = t.mock.method(place.registry, "derived");
+  const keys = t.mock.method(place.registry, "keys");
+  const listed = t.mock.method(place.registry, "listed");
+  const claimReads = t.mock.method(place.registry, "claimById");
+  const readsOf = (work: () => unknown): number => {
+    for (const { mock } of [derived, keys, listed, claimReads]) mock.resetCalls();
+    work();
+    return [derived, keys, listed].reduce((sum, { mock }) => sum + mock.callCount(), 0);
+  };
+  const member = (at: number) => () =>
+    assert.equal(known.member(claims[at] ?? "", people[at]?.accountId ?? "")?.userId, `user${at}`);
+  const group = (at: number) => () => assert.equal(known.groupOf(String(at).repeat(40)), claims[at]);
+  const roster = (at: number) => () => assert.equal(known.accountsIn(claims[at] ?? "")?.size, 1);
+  for (const what of [member, group, roster]) {
+    for (let at = 0; at < 6; at++) readsOf(what(at));
+    assert.equal(readsOf(what(5)), 0, "the last one is remembered");
+    assert.equal(readsOf(what(3)), 0, "three are");
+    assert.ok(readsOf(what(0)) > 0, "more are remembered than fit");
+  }
+  assert.ok(readsOf(group(1)) > 0);
+  assert.ok(claimReads.mock.callCount() > 0, "that its group stands is read again");
+});
+
+test("of a group with more members than are remembered there is no roster", async (t) => {
+  const place = town(t);
+  const people: Account[] = [];
+  for (let at = 0; at < 4; at++) people.push(await place.user(`user${at}`));
+  const [owner, ...others] = people;
+  assert.ok(owner);
+  await place.group("films", owner, ...others);
+  const films = findGroup(place.registry, "films")?.claimId ?? "";
+  const known = new KnownMembers(place.registry, 3);
+  assert.equal(known.accountsIn(films), undefined);
+  assert.deepEqual(known.roster(films).next(), { done: true, value: undefined });
+  const reading = new KnownMembers(place.registry, 4).roster(films);
+  reading.next();
+  await place.user("late");
+  await place.as(owner, (command) => removeMember(command, "films", "user3"));
+  const read = reading.next();
+  assert.ok(read.done && read.value?.size === 3);
+});

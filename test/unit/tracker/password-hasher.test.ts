@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { hashPassword, verifyPassword } from "../../../src/identity/passwords.ts";
@@ -8,6 +8,7 @@ import {
   PasswordHasher,
   type PasswordHasherOptions,
 } from "../../../src/tracker/password-hasher.ts";
+import type { PasswordAnswer, PasswordJob } from "../../../src/tracker/password-worker.ts";
 
 function hasherOf(t: TestContext, options: PasswordHasherOptions = {}): PasswordHasher {
   const hasher = new PasswordHasher({ workerCount: 1, ...options });
@@ -142,4 +143,197 @@ test("closing refuses what waits and what comes later, and ends the threads", as
   await hasher.close();
   assert.ok((await outcomes).every(({ status }) => status === "rejected"));
   await assert.rejects(passwords.hash("c"), { code: "TRACKER_BUSY" });
+});
+
+/** A thread that the test answers for. */
+class FakeThread extends EventEmitter {
+  readonly jobs: PasswordJob[] = [];
+  isTerminated = false;
+
+  postMessage(job: PasswordJob): void {
+    this.jobs.push(job);
+  }
+
+  async terminate(): Promise<number> {
+    this.isTerminated = true;
+    this.emit("exit", 1);
+    return 1;
+  }
+
+  ready(): void {
+    this.emit("message", { isReady: true });
+  }
+
+  answer(said: PasswordAnswer): void {
+    this.emit("message", said);
+  }
+}
+
+/** A hasher on such threads; each answer is noted by the name of who asked. */
+function scene(t: TestContext, options: PasswordHasherOptions = {}) {
+  const threads: FakeThread[] = [];
+  const hasher = hasherOf(t, {
+    startWorker: () => {
+      const thread = new FakeThread();
+      threads.push(thread);
+      return thread as unknown as Worker;
+    },
+    ...options,
+  });
+  const outcomes: string[] = [];
+  const ask = (name: string, from: PasswordCaller = caller("192.0.2.1")) =>
+    hasher
+      .passwordsFor(from)
+      .verify("hash", name)
+      .then(
+        (matches) => outcomes.push(`${name} ${matches}`),
+        ({ code, message }) => outcomes.push(`${name} ${code}: ${message}`),
+      );
+  const thread = (at = 0) => threads[at] ?? assert.fail(`there is no thread ${at}`);
+  /** Names in the order in which they are hashed. */
+  const serve = (count: number) => {
+    const before = thread().jobs.length - 1;
+    for (let at = 0; at < count; at++) thread().answer({ result: true });
+    return thread()
+      .jobs.slice(before, before + count)
+      .map(({ password }) => password);
+  };
+  return { hasher, threads, thread, ask, outcomes, serve };
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+
+test("a thread is asked when it is ready, one password at a time, and answers to whom it was asked for", async (t) => {
+  const { ask, thread, threads, outcomes } = scene(t);
+  for (const name of ["one", "two", "three"]) void ask(name);
+  assert.deepEqual([threads.length, thread().jobs.length], [1, 0]);
+  thread().ready();
+  assert.deepEqual(thread().jobs, [{ kind: "verify", hash: "hash", password: "one" }]);
+  thread().answer({ result: true });
+  thread().answer({ result: false });
+  thread().answer({ fault: "the hash cannot be read" });
+  await settled();
+  assert.deepEqual(outcomes, ["one true", "two false", "three INTERNAL: the hash cannot be read"]);
+  assert.equal(thread().jobs.length, 3);
+});
+
+test("purposes take turns, then networks, then accounts of a network", async (t) => {
+  const { ask, thread, serve } = scene(t);
+  void ask("first");
+  thread().ready();
+  for (let at = 0; at < 20; at++) void ask("login", caller(`198.51.100.${at}`, "alice", "login"));
+  void ask("new account", caller("198.51.100.99", "bob", "new-account"));
+  assert.equal(serve(4).indexOf("new account") <= 2, true, "behind all networks of another purpose");
+  serve(19);
+  for (let at = 0; at < 20; at++) void ask("flood", caller(`2001:db8::${at}`, "alice"));
+  void ask("elsewhere", caller("2001:db8:0:1::1", "alice"));
+  void ask("another account", caller("2001:db8::1", "bob"));
+  const order = serve(6);
+  assert.ok(order.includes("elsewhere"), order.join());
+  assert.ok(order.includes("another account"), order.join());
+});
+
+test("a thread that ends refuses its password, and another one takes those that wait when it is ready", async (t) => {
+  const { ask, thread, threads, outcomes } = scene(t);
+  void ask("runs");
+  void ask("waits");
+  thread().ready();
+  thread().emit("error", new Error("out of memory"));
+  thread().emit("exit", 1);
+  await settled();
+  assert.match(outcomes.join(), /^runs TRACKER_BUSY/);
+  assert.equal(threads.length, 2);
+  assert.equal(thread(1).jobs.length, 0, "asked before it was ready");
+  thread(1).ready();
+  thread(1).answer({ result: true });
+  await settled();
+  assert.equal(outcomes[1], "waits true");
+});
+
+test("while no thread can start, what waits is refused with the reason, and the next password tries again", async (t) => {
+  const { hasher, thread, threads } = scene(t);
+  const asked = hasher.passwordsFor(caller("192.0.2.1")).hash("x");
+  thread().emit("error", new Error("no memory"));
+  thread().emit("exit", 1);
+  await assert.rejects(asked, (error: Error & { code?: string }) => {
+    assert.equal(error.code, "TRACKER_BUSY");
+    assert.match(String(error.cause), /no memory/);
+    return true;
+  });
+  assert.equal(threads.length, 1);
+  const again = hasher.passwordsFor(caller("192.0.2.1")).hash("x");
+  thread(1).ready();
+  thread(1).answer({ result: "hashed" });
+  assert.equal(await again, "hashed");
+});
+
+test("what has begun is not refused for having waited, and no timer is left when all is answered", async (t) => {
+  const before = timers();
+  const { hasher, ask, thread, outcomes } = scene(t, { longestWaitMs: 5 });
+  void ask("runs");
+  thread().ready();
+  await ask("waits");
+  assert.match(outcomes.join(), /^waits TRACKER_BUSY/);
+  await new Promise((resolve) => setTimeout(resolve, 6));
+  thread().answer({ result: true });
+  await settled();
+  assert.equal(outcomes[1], "runs true");
+  assert.equal(hasher.waitingCount, 0);
+  const later = scene(t);
+  for (const name of ["one", "two"]) void later.ask(name);
+  later.thread().ready();
+  later.thread().answer({ result: true });
+  void later.ask("three", { ...caller("192.0.2.1"), isGone: () => true });
+  later.thread().answer({ result: true });
+  await settled();
+  assert.match(later.outcomes.join(), /one true,two true,three TRACKER_BUSY/);
+  assert.equal(later.thread().jobs.length, 2, "nobody waits for the third");
+  assert.equal(timers(), before);
+});
+
+test("the time to wait grows with the queue, between one second and thirty", async (t) => {
+  const wait = async (mostWaiting: number) => {
+    const { hasher } = scene(t, { mostWaiting });
+    const asked = Array.from({ length: mostWaiting + 1 }, () =>
+      hasher
+        .passwordsFor(caller("192.0.2.1"))
+        .hash("x")
+        .then(
+          () => 0,
+          ({ retryAfterMs }: { retryAfterMs: number }) => retryAfterMs,
+        ),
+    );
+    return await Promise.race(asked);
+  };
+  assert.equal(await wait(1), 1_000);
+  assert.equal(await wait(100), 2_500);
+  assert.equal(await wait(2_000), 30_000);
+});
+
+test("of those that wait two thousand are kept, for a minute", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { hasher, ask, outcomes } = scene(t);
+  for (let at = 0; at < 2_000; at++) void ask("waits");
+  assert.equal(hasher.waitingCount, 2_000);
+  await ask("one too many");
+  assert.equal(hasher.waitingCount, 2_000);
+  assert.match(outcomes.join(), /^one too many TRACKER_BUSY/);
+  t.mock.timers.tick(59_999);
+  assert.equal(hasher.waitingCount, 2_000);
+  t.mock.timers.tick(1);
+  assert.equal(hasher.waitingCount, 0);
+});
+
+test("its end ends the threads, and starts none for what comes later", async (t) => {
+  const { hasher, ask, thread, threads, outcomes } = scene(t);
+  void ask("runs");
+  thread().ready();
+  void ask("waits");
+  await hasher.close();
+  assert.equal(thread().isTerminated, true);
+  await ask("later");
+  assert.equal(threads.length, 1);
+  assert.equal(outcomes.length, 3);
+  assert.ok(outcomes.every((outcome) => outcome.includes("TRACKER_BUSY")));
 });

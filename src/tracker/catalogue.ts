@@ -5,7 +5,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { FileSummary, ListPage } from "../api/schemas.ts";
 import { decodeMetainfo } from "../metainfo/metainfo.ts";
 import type { Command } from "./command.ts";
-import { currentMember, isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./memberships.ts";
+import { isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./memberships.ts";
 import {
   type LostClaim,
   type Page,
@@ -313,17 +313,6 @@ export function metainfoOf(
   const info = infoOfTorrent(reader, value.infoHash);
   if (info !== undefined) return info;
   throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
-}
-
-/** The group that a torrent belongs to, for somebody who is in it. */
-export function groupOfTorrentFor(
-  reader: RegistryReader,
-  infoHash: string,
-  accountId: string,
-): string | undefined {
-  const groupClaimId = groupOfTorrent(reader, infoHash);
-  if (groupClaimId === undefined || reader.claimById("group", groupClaimId) === undefined) return undefined;
-  return currentMember(reader, groupClaimId, accountId) === undefined ? undefined : groupClaimId;
 }
 
 function requireFile(

@@ -6,7 +6,6 @@ import type { Metainfo } from "../../../src/metainfo/metainfo.ts";
 import {
   adoptShares,
   checkShares,
-  groupOfTorrentFor,
   listFiles,
   metainfoOf,
   shareFile,
@@ -85,8 +84,6 @@ test("a file is listed with who shared it and who has it, to members alone", asy
   );
   const info = metainfoOf(place.registry, alice.accountId, "films", "a film.mkv");
   assert.deepEqual(new Uint8Array(Buffer.from(info, "base64")), new Uint8Array(metainfo.info));
-  assert.notEqual(groupOfTorrentFor(place.registry, infoHash, alice.accountId), undefined);
-  assert.equal(groupOfTorrentFor(place.registry, infoHash, bob.accountId), undefined);
   assert.throws(() => names(place, bob), { code: "NOT_A_MEMBER" });
   assert.throws(() => metainfoOf(place.registry, bob.accountId, "films", "a film.mkv"), {
     code: "NOT_A_MEMBER",
@@ -499,4 +496,52 @@ test("shares are adopted with their payers, and one that is there already stays 
   assert.deepEqual(place.registry.get("share", there), before);
   const adopted = recordKey(standing.claimId, alice.accountId, "laptop");
   assert.equal(place.registry.row("share", adopted, "")?.paidBy, "somebody");
+});
+
+test("a file that one of many shares is found, though dozens of rows before that one count for nothing", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice, bob);
+  await share(place, alice, metainfoFor("film"));
+  await share(place, bob, metainfoFor("film"));
+  const [claim] = place.registry.claims("file", "");
+  await place.write((writer) => {
+    for (let at = 0; at < 45; at++) {
+      const over = { sinceMs: 1, membershipId: "over" };
+      writer.put("share", recordKey(claim?.claimId ?? "", `!account ${at}`, holderId), over);
+    }
+  });
+  await stop(place, alice, "film");
+  assert.deepEqual(names(place, bob), ["film"]);
+  await stop(place, bob, "film");
+  assert.deepEqual(names(place, bob), []);
+});
+
+test("what somebody online has parts of is fetched by members alone", async (t) => {
+  const place = town(t);
+  const [alice, bob] = [await place.user("alice"), await place.user("bob")];
+  await place.group("films", alice);
+  await share(place, alice, metainfoFor("film"));
+  const fetch = (account: Account) =>
+    metainfoOf(place.registry, account.accountId, "films", "film", () => true);
+  assert.ok(fetch(alice).length > 0);
+  assert.throws(() => fetch(bob), { code: "NOT_A_MEMBER" });
+  const [torrent = ""] = place.registry.keys("torrent", "", { limit: 1 });
+  await place.write((writer) => writer.remove("torrent", torrent));
+  assert.throws(() => fetch(alice), { code: "INTERNAL", message: /not here yet/ });
+});
+
+test("a list of files looks each sharer up once, and at the first sharer before all others", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  for (let at = 0; at < 20; at++) await share(place, alice, metainfoFor(`film ${at}`, at + 1));
+  const [derived, anchored, claims] = [
+    t.mock.method(place.registry, "derived"),
+    t.mock.method(place.registry, "anchored"),
+    t.mock.method(place.registry, "claimById"),
+  ];
+  assert.equal(names(place, alice).length, 20);
+  const counts = [derived, anchored, claims].map(({ mock }) => mock.callCount());
+  assert.ok((counts[0] ?? 0) < 10 && counts[1] === 0 && (counts[2] ?? 0) < 10, counts.join());
 });

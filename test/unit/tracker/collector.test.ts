@@ -365,3 +365,36 @@ test("of endlessly many unused rows so many are remembered at a time", async (t)
   for (let steps = 0; steps < 5_000; steps++) await collector.step();
   assert.equal(removed.size, 20_000);
 });
+
+test("a device that logs out while it is noted as seen stays logged out", async (t) => {
+  const here = await place(t, {
+    connectedDevices: () => ["device"],
+    write: async (work) => {
+      await here.here.write((writer) => writer.remove("device", "device")); // meanwhile
+      here.state.writes++;
+      return await here.here.write(work);
+    },
+  });
+  await here.here.write((writer) => logIn(writer, "device", here.alice, here.here.nowMs));
+  here.here.nowMs += DAY_MS + 1;
+  await here.round();
+  assert.deepEqual([here.state.writes, here.here.registry.get("device", "device")], [1, undefined]);
+});
+
+test("of thousands of connected devices forty are noted in a step", async (t) => {
+  const devices = Array.from({ length: 100 }, (_, at) => `device ${at}`);
+  const sizes: number[] = [];
+  const here = await place(t, {
+    connectedDevices: () => devices,
+    write: async (work) => {
+      const { records } = await here.here.registry.transact(crypto.randomUUID(), work);
+      sizes.push(records.length);
+    },
+  });
+  await here.here.write((writer) => {
+    for (const device of devices) logIn(writer, device, here.alice, here.here.nowMs);
+  });
+  here.here.nowMs += DAY_MS + 1;
+  await here.round();
+  assert.deepEqual(sizes, [40, 40, 20]);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { shareFile, stopShare } from "../../../src/tracker/catalogue.ts";
 import { fileStanding } from "../../../src/tracker/file-standing.ts";
-import { removeMember } from "../../../src/tracker/groups.ts";
+import { leaveGroup, removeMember } from "../../../src/tracker/groups.ts";
 import { metainfoFor, town } from "./fixture.ts";
 
 const HOLDER = "h".repeat(64);
@@ -45,6 +45,23 @@ test("a file's standing: what has its name, who shared it, and who of those aske
   await share(second);
   assert.equal(ask([]).content, "other");
   assert.throws(() => ask([], true, eve), { code: "NOT_A_MEMBER" });
+  await place.group("books", bob, alice);
+  const books = metainfoFor("b", 3);
+  await place.as(alice, (command) =>
+    shareFile(command, { groupId: "books", info: books.info, sha1: books.sha1, holderId: HOLDER }),
+  );
+  await place.as(alice, (command) => leaveGroup(command, "books"));
+  const left = fileStanding(
+    place.registry,
+    bob.accountId,
+    { groupId: "books", fileName: "b", infoHash: books.infoHash, userIds: ["alice"] },
+    () => true,
+  );
+  assert.deepEqual(left, {
+    ...{ content: "none", sharedBy: undefined },
+    // Whether somebody is online who is not in the group is nobody's business there.
+    members: [{ userId: "alice", isMember: false, isOnline: false }],
+  });
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   assert.throws(() => ask([]), { code: "NOT_A_MEMBER" });
 });

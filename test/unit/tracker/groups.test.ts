@@ -688,6 +688,8 @@ test("ended memberships of several groups come page by page, each once, and a gr
     assert.deepEqual(all, ["a-0", "a-1", "a-2", "c-0", "c-1", "f-0"], `in pages of ${limit}`);
   }
   assert.deepEqual(list(["b", "d", "e"], { limit: 2 }), { ids: [], next: "e" });
+  const { list: listMany } = await endsIn(town(t), { a: 8, b: 7 });
+  assert.ok(listMany(["a", "b"], { limit: 10 }).ids.length <= 10);
   assert.deepEqual(
     list(groupIds, { asker: bob }),
     { ids: [], next: undefined },

@@ -99,6 +99,12 @@ test("limits that a tracker was started with are those of its clients", async (t
   const writeId = crypto.randomUUID();
   const refused = client.mutate("groups.create", { groupId: "films", writeId });
   await assert.rejects(refused, { code: "LIMIT_REACHED", message: /own 0 groups/ });
+  const ofKeys = await connectTo(await start((end) => t.after(end), { keysPerUser: 0 }));
+  await ofKeys.signUp("alice");
+  await ofKeys.mutate("groups.create", { groupId: "films", writeId });
+  await assert.rejects(ofKeys.query("groups.certificate", { groupId: "films" }), {
+    ...{ code: "LIMIT_REACHED", message: /certificates for 0 keys/ },
+  });
 });
 
 test("an account has so many clients at a time, and room again when one of them ends", async (t) => {

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Presence, type PresenceOptions } from "../../../src/tracker/presence.ts";
+import { DEFAULT_PRESENCE_BUDGET, refusalOf } from "../../../src/tracker/presence-budget.ts";
 import type { PresenceMessage } from "../../../src/tracker/presence-messages.ts";
+import type { PresentClient } from "../../../src/tracker/swarm-peers.ts";
 
 const hash = (at: number) => at.toString(16).padStart(40, "0");
 const list = (count: number, first = 0) =>
@@ -225,4 +227,34 @@ test("thousands of clients that another tracker brings, or takes with it, do not
   turns();
   assert.equal(presence.size.parts, 0);
   assert.ok(most <= 1_000, `${most} changes in one turn`);
+});
+
+test("how much a client, an account and all together may announce, and what is said beyond it", () => {
+  const refusal = (
+    facts: { parts?: number; ofAccount?: number; total?: number; isLocal?: boolean },
+    budget = DEFAULT_PRESENCE_BUDGET,
+  ) => {
+    const { parts = 0, ofAccount = parts, total = ofAccount, isLocal = true } = facts;
+    const client = { partCount: parts, isLocal } as PresentClient;
+    return refusalOf(budget, client, { clients: new Set(), localParts: ofAccount, waiting: 0 }, total);
+  };
+  const { clientsPerTracker, waitingPerClient, waitingPerAccount, waitingTotal } = DEFAULT_PRESENCE_BUDGET;
+  assert.deepEqual(
+    [clientsPerTracker, waitingPerClient, waitingPerAccount, waitingTotal],
+    [20_000, 1_000, 2_000, 50_000],
+  );
+  assert.equal(refusal({ parts: 99_999 }), undefined);
+  assert.match(refusal({ parts: 100_000 }) ?? "", /client .* 100000 torrents/);
+  assert.equal(refusal({ ofAccount: 199_999 }), undefined);
+  assert.match(refusal({ ofAccount: 200_000 }) ?? "", /clients of an account .* 200000/);
+  assert.equal(refusal({ total: 1_999_999 }), undefined);
+  assert.match(refusal({ total: 2_000_000 }) ?? "", /limit of 2000000/);
+  assert.equal(refusal({ ofAccount: 1_000, total: 999_999 }), undefined);
+  assert.equal(refusal({ ofAccount: 999, total: 1_000_000 }), undefined);
+  assert.match(refusal({ ofAccount: 1_000, total: 1_000_000 }) ?? "", /crowded.* 1000 torrents/);
+  assert.equal(
+    refusal({ ofAccount: 200_000, total: 1_000_000, isLocal: false }),
+    undefined,
+    "of another tracker",
+  );
 });

@@ -233,14 +233,17 @@ test("accounts of one network have a quota together, whoever makes them, and oth
 });
 
 test("an account that is no longer new has more, and the part that strangers cannot take", async (t) => {
-  const { place, user, grow } = limitedTown(t, {
+  const { place, user, grow, bytesOf } = limitedTown(t, {
     mebibytesPerNewUser: 20 * KIB,
     mebibytesPerUser: 60 * KIB,
     registryMebibytes: 80 * KIB,
   });
   const alice = await user("alice");
   await grow(alice, found("films"));
-  place.nowMs += 7 * DAY_MS;
+  place.nowMs += 6 * DAY_MS;
+  await untilRefused((count) => grow(alice, found(`of a week ${count}`)));
+  assert.ok(bytesOf(alice) <= 20 * 1024, "an account of six days is new");
+  place.nowMs += DAY_MS;
   const full = untilRefused(async (count) => {
     const stranger = await user(`stranger${count}`, `192.0.2.${count}`);
     await untilRefused((groups) => grow(stranger, found(`${count} ${groups}`), `192.0.2.${count}`));

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { request } from "node:https";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -28,11 +29,11 @@ async function trackers(t: TestContext, count: number) {
   const addresses: TrackerAddress[] = ports.map((port) => ({ host: "127.0.0.1", port }));
   const running = new Map<number, Tracker>();
   const dataDir = (number: number) => join(folder, String(number));
-  /** @param aheadMs of this machine's clock */
-  const start = async (number: number, aheadMs = 0) => {
+  /** @param aheadMs of its clock */
+  const start = async (number: number, aheadMs: () => number = () => 0) => {
     const tracker = await Tracker.open({
       trackers: addresses,
-      nowMs: () => Date.now() + aheadMs,
+      nowMs: () => Date.now() + aheadMs(),
       trackerNumber: number,
       dataDir: dataDir(number),
       log: log.child({ number }),
@@ -283,13 +284,96 @@ test("a member whose account the operator removes is named among the memberships
   const tracker = await net.start(1);
   const [address] = net.addresses;
   assert.ok(address);
-  const [alice, bob] = [await connect(t, address), await connect(t, address)];
+  const device = await createDeviceIdentity();
+  const [alice, bob] = [await connect(t, address, device), await connect(t, address)];
   await foundFilms(alice, bob);
-  const { membershipId } = await bob.api.groups.certificate.query({ groupId: "films" });
+  const { membershipId, validUntilMs } = await bob.api.groups.certificate.query({ groupId: "films" });
+  const hours = (validUntilMs - Date.now()) / 3_600_000;
+  assert.ok(hours > 0.95 && hours <= 1, `a certificate is valid for ${hours} hours`);
   await tracker.operator.removeAccount("bob");
-  assert.deepEqual((await alice.api.groups.revocations.query({ groupIds: ["films"] })).items, [
-    { groupId: "films", membershipId },
-  ]);
+  const ended = async ({ api }: TestClient) =>
+    (await api.groups.revocations.query({ groupIds: ["films"] })).items;
+  assert.deepEqual(await ended(alice), [{ groupId: "films", membershipId }]);
+  await net.stop(1);
+  await net.start(1, () => 2 * 60 * 60 * 1000);
+  assert.deepEqual(await ended(await connect(t, address, device)), [], "its certificates have run out");
+});
+
+test("a tracker whose clock is set serves nobody until its operator accepts that, and says so", async (t) => {
+  const net = await trackers(t, 1);
+  let aheadMs = 0;
+  const tracker = await net.start(1, () => aheadMs);
+  const [address] = net.addresses;
+  assert.ok(address);
+  const device = await createDeviceIdentity();
+  const before = await connect(t, address, device);
+  await signUp(before, "alice");
+  aheadMs = 60 * 60 * 1000;
+  await assert.rejects(before.api.groups.create.mutate(write("films")));
+  const { cannotWrite, isServing } = tracker.status();
+  assert.deepEqual([cannotWrite?.reason, isServing], ["clock", false]);
+  assert.equal((await metricsOf(address)).cannot_write, 1);
+  const { privateKeyPem: key, certificatePem: cert } = device;
+  assert.equal(await answerTo(address.port, "/api", { key, cert }), 503);
+  tracker.acceptClock();
+  assert.deepEqual([tracker.status().cannotWrite, (await metricsOf(address)).cannot_write], [undefined, 0]);
+  const { api } = await connect(t, address, device);
+  assert.deepEqual((await api.groups.list.query({})).items, [], "it wrote with a wrong clock");
+  await api.groups.create.mutate(write("films"));
+});
+
+test("a backup is a data directory of this user's alone, made whole or not at all", async (t) => {
+  const net = await trackers(t, 1);
+  const tracker = await net.start(1);
+  const [address] = net.addresses;
+  assert.ok(address);
+  await signUp(await connect(t, address), "alice");
+  const folder = net.dataDir(9);
+  await tracker.backUp(folder);
+  assert.equal(statSync(folder).mode & 0o777, 0o700);
+  const { digest, fingerprint } = tracker.status();
+  await assert.rejects(tracker.backUp(folder), { code: "DESTINATION_UNUSABLE", message: /exists already/ });
+  rmSync(join(net.dataDir(1), "identity-key.pem"));
+  await assert.rejects(tracker.backUp(net.dataDir(8)), { code: "ENOENT" });
+  assert.deepEqual(
+    [net.dataDir(8), `${net.dataDir(8)}.unfinished`].filter((path) => existsSync(path)),
+    [],
+  );
+  await net.stop(1);
+  rmSync(net.dataDir(1), { recursive: true });
+  renameSync(folder, net.dataDir(1));
+  const again = (await net.start(1)).status();
+  assert.deepEqual([again.digest, again.fingerprint], [digest, fingerprint]);
+});
+
+test("a tracker that has closed, or could not open, leaves nothing running", async (t) => {
+  const running = () => process.getActiveResourcesInfo().toSorted().join();
+  const net = await trackers(t, 2);
+  await net.start(1);
+  const [address] = net.addresses;
+  assert.ok(address);
+  await (await connect(t, address)).close();
+  await net.stop(1);
+  await until(() => !running().includes("TCP") && !running().includes("Timeout"));
+  const blocker = createServer().listen(address.port, "127.0.0.1");
+  await once(blocker, "listening");
+  const before = running();
+  await assert.rejects(net.start(1), { code: "ADDRESS_IN_USE" });
+  await until(() => running() === before);
+  blocker.close();
+  await once(blocker, "close");
+  await net.start(1);
+});
+
+test("a client learns the keys of all trackers that its own one knows", async (t) => {
+  const net = await trackers(t, 2);
+  const fingerprints = [(await net.start(1)).fingerprint, (await net.start(2)).fingerprint];
+  await net.connected();
+  const [address] = net.addresses;
+  assert.ok(address);
+  const { api } = await connect(t, address);
+  const keys = await api.trackers.keys.query();
+  assert.deepEqual(keys.fingerprints.toSorted(), fingerprints.toSorted());
 });
 
 test("that a connected device was seen is written after a day", async (t) => {
@@ -300,7 +384,7 @@ test("that a connected device was seen is written after a day", async (t) => {
   const device = await createDeviceIdentity();
   await signUp(await connect(t, address, device), "alice");
   await net.stop(1);
-  await net.start(1, 25 * 60 * 60 * 1000);
+  await net.start(1, () => 25 * 60 * 60 * 1000);
   const { api } = await connect(t, address, device);
   await api.session.resume.mutate();
   await until(async () => (await metricsOf(address)).writes_total === 1);
@@ -443,6 +527,11 @@ test("guessing passwords is slowed down, and the owner gets in from where nobody
   for (let attempt = 0; attempt < 10; attempt++) await assert.rejects(guess(), refusal("BAD_CREDENTIALS"));
   await assert.rejects(guess(), refusal("TOO_MANY_ATTEMPTS"));
   await signUp(client, "bob");
+  await net.stop(1);
+  await net.start(1);
+  const { api } = await connect(t, address);
+  const login = { writeId: randomUUID(), userId: "alice", password: "alice's password" };
+  await assert.rejects(api.session.login.mutate(login), refusal("TOO_MANY_ATTEMPTS"));
 });
 
 test("what is malformed gets a sentence and a code, and the connection goes on", async (t) => {

@@ -6,17 +6,14 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { PYTHON, withoutLibtorrent } from "../../harness/requirements.ts";
 import { downloadOf, Scene, sha1Of } from "../../harness/scene.ts";
-import { within } from "../../harness/within.ts";
+import { until, within } from "../../harness/within.ts";
 import { parseAddress } from "../../src/api/addresses.ts";
 
 const MIB = 1024 * 1024;
 const skip = withoutLibtorrent();
-/** Long enough for dozens of attempts, were there any that went through. */
-const NOTHING_COMES_MS = 3_000;
 
 class LibtorrentPeer implements Disposable {
   readonly #child: ChildProcess;
@@ -56,6 +53,13 @@ class LibtorrentPeer implements Disposable {
         () => `libtorrent to have ${part}; it has ${this.#progress}\n${this.#errors}`,
       );
     }
+  }
+
+  async says(alert: RegExp): Promise<void> {
+    await until(
+      () => alert.test(this.#errors),
+      () => `libtorrent to tell of ${alert}:\n${this.#errors}`,
+    );
   }
 
   [Symbol.dispose](): void {
@@ -137,7 +141,9 @@ test("without a certificate of the group libtorrent gets nothing", { skip }, asy
   using bare = new LibtorrentPeer(torrent, scene.path("bare"));
   using stranger = new LibtorrentPeer(torrent, scene.path("stranger"), foreign);
   for (const peer of [bare, stranger]) await peer.connectTo(alice);
-  await sleep(NOTHING_COMES_MS);
+  // It does not even dial without one, nor with one that is not the group's, or is refused.
+  await bare.says(/^torrent_need_cert: /m);
+  await stranger.says(/^(torrent_error|peer_error|peer_disconnected): /m);
   assert.deepEqual([bare.downloadedBytes, stranger.downloadedBytes], [0, 0]);
   assert.deepEqual(await alice.must("peers g set.tar"), []);
 });

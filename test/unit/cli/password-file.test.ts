@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -23,4 +23,42 @@ test("the first line is the password as it was written: UTF-8 or refused, withou
   }
   assert.throws(() => read("password", 0o644), { code: "INVALID_ARGUMENT", message: /chmod 600/ });
   assert.throws(() => read("\n"), { code: "INVALID_ARGUMENT", message: /empty/ });
+});
+
+test("a file that is missing or a folder is refused with its path and the cause", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "minitorrent-password-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const refused = (path: string, message: RegExp): void =>
+    assert.throws(
+      () => readPasswordFile(path),
+      (error: Error & { code?: string }) =>
+        error.code === "INVALID_ARGUMENT" &&
+        error.message.startsWith(`The password file ${path} is not used: `) &&
+        message.test(error.message) &&
+        error.cause instanceof Error,
+    );
+  refused(join(folder, "none"), /none/);
+  chmodSync(folder, 0o700);
+  refused(folder, /folder|directory/i);
+});
+
+test("a password has its spaces, ends at the first line feed, and may be the whole file", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "minitorrent-password-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "password");
+  const before = existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0;
+  for (const [content, password] of [
+    [" a b \n", " a b "],
+    ["ends without", "ends without"],
+    ["first\nsecond\nthird", "first"],
+    [`${"x".repeat(1_024)}\n${"y".repeat(20_000)}`, "x".repeat(1_024)],
+  ] as const) {
+    writeFileSync(path, content, { mode: 0o600 });
+    assert.equal(readPasswordFile(path), password);
+  }
+  for (const mode of [0o640, 0o604, 0o620, 0o610]) {
+    chmodSync(path, mode);
+    assert.throws(() => readPasswordFile(path), { message: /chmod 600/ }, mode.toString(8));
+  }
+  if (before > 0) assert.equal(readdirSync("/proc/self/fd").length, before);
 });

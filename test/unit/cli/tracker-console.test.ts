@@ -1,12 +1,16 @@
 // A tracker's console: status as a table, help, quit, and that the end of input ends nothing.
 import assert from "node:assert/strict";
-import { EventEmitter } from "node:events";
+import { EventEmitter, getEventListeners } from "node:events";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import { renderTrackerStatus, runTrackerConsole } from "../../../src/cli/tracker-console.ts";
-import type { AccountUsage } from "../../../src/tracker/operator.ts";
+import {
+  renderTrackerStatus,
+  runTrackerConsole,
+  TRACKER_COMMANDS,
+} from "../../../src/cli/tracker-console.ts";
+import type { AccountUsage, GroupUsage } from "../../../src/tracker/operator.ts";
 import type { TrackerStatus } from "../../../src/tracker/tracker.ts";
 
 const STARTED_AT = Date.UTC(2026, 0, 31, 18, 5);
@@ -55,7 +59,7 @@ function anOperator() {
       const items = found.slice(0, limit).map(account);
       return { items, next: found.length > limit ? items.at(-1)?.userId : undefined };
     },
-    groups: async (prefix: string) => ({
+    groups: async (prefix: string): Promise<{ items: GroupUsage[]; next: string | undefined }> => ({
       items: "films".startsWith(prefix)
         ? [{ groupId: "films", claimId: "c", ownerId: "alice", members: 2 }]
         : [],
@@ -65,7 +69,7 @@ function anOperator() {
       if (names.includes(userId)) return account(userId);
       throw new MiniTorrentError("UNKNOWN_USER", "There is no such user.");
     },
-    group: (groupId: string) => ({ groupId, claimId: "c", ownerId: "alice", members: 2 }),
+    group: (groupId: string): GroupUsage => ({ groupId, claimId: "c", ownerId: "alice", members: 2 }),
     removeAccount: async (userId: string) => {
       removed.push(userId);
       return ["127.0.0.1:9003"];
@@ -267,6 +271,142 @@ describe("runTrackerConsole", () => {
     assert.match(written.at(-1) ?? "", /^error INVALID_ARGUMENT: The path is empty/);
     ending.abort();
     await done;
+  });
+
+  it("refuses a removal that is followed by more than yes, before it is looked up", async () => {
+    const { type, written, operator, turn } = open();
+    operator.account = () => assert.fail("it was looked up");
+    for (const line of [
+      "remove_account u001 yes u002",
+      "remove_account u001 YES",
+      "remove_account u001 no",
+    ]) {
+      type(line);
+      await turn();
+      assert.equal(written.at(-1), "remove_account takes one user id, followed by yes to confirm.", line);
+    }
+    type("remove_group");
+    await turn();
+    assert.equal(written.at(-1), "remove_group takes one group id, followed by yes to confirm.");
+    assert.deepEqual(operator.removed, []);
+  });
+
+  it("says what a group has before it is removed, and that a removal is confirmed everywhere by saying no more", async () => {
+    const { type, written, operator, turn } = open();
+    const { group } = operator;
+    operator.group = (groupId) => ({ ...group(groupId), ownerId: undefined });
+    type("remove_group films");
+    await turn();
+    assert.equal(
+      written.at(-1),
+      "Group films: 2 members, owned by nobody. Its files are no longer shared. Removal cannot be undone; type remove_group films yes to confirm.",
+    );
+    type("remove_group films yes");
+    await turn();
+    assert.equal(written.at(-1), "Removed group films; the name is free again.");
+  });
+
+  it("looks names up in the normal form in which they are stored", async () => {
+    const { type, operator, turn } = open();
+    const asked: string[] = [];
+    operator.account = (userId) => {
+      asked.push(userId);
+      return account(userId);
+    };
+    const { accounts } = operator;
+    operator.accounts = (prefix, after, limit) => {
+      asked.push(prefix);
+      return accounts(prefix, after, limit);
+    };
+    type("remove_account Zoe\u0308");
+    type("accounts Zoe\u0308");
+    await turn();
+    assert.deepEqual(asked, ["Zo\u00EB", "Zo\u00EB"]);
+  });
+
+  it("says that no group matches, and shows one without an owner", async () => {
+    const { type, written, operator, turn } = open();
+    type("groups x");
+    await turn();
+    assert.deepEqual(written, ["No group matches."]);
+    operator.groups = async () => ({
+      items: [{ groupId: "films", claimId: "c", ownerId: undefined, members: 0 }],
+      next: undefined,
+    });
+    type("groups");
+    await turn();
+    assert.equal(written.at(-1), "films               0");
+  });
+
+  it("goes on with other commands after a list that failed", async () => {
+    const { type, written, operator, turn } = open();
+    const { accounts } = operator;
+    operator.accounts = () => {
+      throw new MiniTorrentError("DISK_FAILED", "The disk\u001b failed.");
+    };
+    type("accounts");
+    await turn();
+    assert.deepEqual(written, ["error DISK_FAILED: The disk\\u{1b} failed."]);
+    operator.accounts = accounts;
+    type("accounts u01");
+    await turn();
+    assert.match(written.at(-1) ?? "", /^u019 /);
+  });
+
+  it("says nothing to an empty line, and repeats nothing harmful or endless of a wrong one", () => {
+    const { type, written } = open();
+    type("   ");
+    assert.deepEqual(written, []);
+    type(`\u001b${"x".repeat(100)}`);
+    assert.equal(written[0], `There is no command '\\u{1b}${"x".repeat(39)}'. help lists all.`);
+  });
+
+  it("has help that says what each command does, wrapped to the terminal", async () => {
+    const lines = Object.assign(new EventEmitter(), { close: () => undefined });
+    const written: string[] = [];
+    const ending = new AbortController();
+    const done = runTrackerConsole({
+      tracker: {
+        status: () => status,
+        operator: anOperator(),
+        backUp: async () => undefined,
+        acceptClock: () => undefined,
+      },
+      ...{ lines, write: (line: string) => written.push(line), columns: () => 60, now: () => STARTED_AT },
+      signal: ending.signal,
+    });
+    lines.emit("line", "?");
+    assert.ok(written.every((line) => line.length < 60));
+    const words = written.join(" ").replace(/\s+/g, " ");
+    for (const [name, help] of Object.entries(TRACKER_COMMANDS))
+      assert.ok(words.includes(`${name} ${help}`), name);
+    lines.emit("line", "exit");
+    await done;
+  });
+
+  it("ends at once where the signal came before, and closes its lines, hearing of the signal no more", async () => {
+    const ending = new AbortController();
+    ending.abort();
+    let closedCount = 0;
+    const lines = Object.assign(new EventEmitter(), { close: () => closedCount++ });
+    const options = {
+      tracker: {
+        status: () => status,
+        operator: anOperator(),
+        backUp: async () => undefined,
+        acceptClock: () => undefined,
+      },
+      ...{ lines, write: () => undefined, now: () => STARTED_AT },
+    };
+    await runTrackerConsole({ ...options, signal: ending.signal });
+    assert.equal(closedCount, 1);
+    const { signal } = new AbortController();
+    const done = runTrackerConsole({ ...options, signal });
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    lines.emit("line", "quit");
+    await done;
+    assert.equal(getEventListeners(signal, "abort").length, 0);
+    assert.equal(closedCount, 2);
   });
 
   it("goes on at the end of input, and ends at the signal", async () => {

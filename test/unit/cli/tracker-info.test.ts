@@ -1,7 +1,8 @@
 // tracker_info.txt: every form that is taken, and what each wrong one is answered with.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import fs, { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -25,6 +26,8 @@ describe("parseTrackerInfo", () => {
     ["::1 9001", { host: "::1", port: 9001 }],
     ["tracker-1.example.org:80", { host: "tracker-1.example.org", port: 80 }],
     ["localhost 65535", { host: "localhost", port: 65535 }],
+    ["223.255.255.255:1", { host: "223.255.255.255", port: 1 }],
+    ["240.0.0.1:1", { host: "240.0.0.1", port: 1 }],
     ["127.0.0.1:9001 # the first", { host: "127.0.0.1", port: 9001 }],
     [`127.0.0.1:9001 sha256:${PIN}`, { host: "127.0.0.1", port: 9001, fingerprint: PIN }],
     [`127.0.0.1 9001 SHA256:${PIN.toUpperCase()}`, { host: "127.0.0.1", port: 9001, fingerprint: PIN }],
@@ -100,6 +103,9 @@ describe("parseTrackerInfo", () => {
     ["[2001:DB8::a]:1\n[2001:db8:0::A]:1", /line 2: \[2001:db8::a\]:1 stands in line 1 already/],
     ["127.0.0.1:1\n[::ffff:127.0.0.1]:1", /line 2: 127\.0\.0\.1:1 stands in line 1 already/],
     ["[::ffff:7f00:1]:1\n127.0.0.1 1", /line 2: 127\.0\.0\.1:1 stands in line 1 already/],
+    ["239.255.255.255:9001", /multicast or broadcast/],
+    ["[::1]", /is not understood/],
+    ["9001", /line 1: '9001' is not understood/],
     ["", /t\.txt lists no tracker; expected is IP:PORT/],
     ["# nothing\n\n", /lists no tracker/],
     ["x".repeat(5000), /line 1: 'x{60}…' is not understood/],
@@ -177,6 +183,37 @@ describe("readTrackerInfo", () => {
     assert.throws(() => readTrackerInfo(join(folder, "none")), wrong(/There is no file .*none: make one/));
   });
 
+  it("says of a file that may not be read what forbids it, and of any other failure what it is", (t) => {
+    const path = written("unread", "127.0.0.1:1");
+    const openFailing = (code: string): void => {
+      const open = t.mock.method(fs, "openSync", () => {
+        throw Object.assign(new Error(`${code}: failed`), { code, syscall: "open" });
+      });
+      syncBuiltinESMExports();
+      try {
+        readTrackerInfo(path);
+      } finally {
+        open.mock.restore();
+        syncBuiltinESMExports();
+      }
+    };
+    assert.throws(() => openFailing("EACCES"), wrong(/unread may not be read: its permissions forbid it\.$/));
+    assert.throws(() => openFailing("EIO"), wrong(/unread cannot be read: /));
+  });
+
+  it("reads a file of the most bytes that a list may have, and closes it", () => {
+    const most = 1024 * 1024;
+    const list = `127.0.0.1:1\n#${"x".repeat(most - 13)}`;
+    assert.equal(list.length, most);
+    assert.deepEqual(readTrackerInfo(written("most", list)), [{ host: "127.0.0.1", port: 1 }]);
+    assert.throws(() => readTrackerInfo(written("more", `${list}x`)), wrong(/more than 1048576 bytes/));
+    if (!existsSync("/proc/self/fd")) return;
+    const open = (): number => readdirSync("/proc/self/fd").length;
+    const before = open();
+    for (let count = 0; count < 5; count++) readTrackerInfo(join(folder, "most"));
+    assert.equal(open(), before);
+  });
+
   it("says that a folder is no file", () => {
     assert.throws(() => readTrackerInfo(folder), wrong(/is a folder/));
   });
@@ -196,6 +233,17 @@ describe("parseTrackerNumber", () => {
   it("counts from 1", () => {
     assert.equal(parseTrackerNumber("1", two, "t.txt"), 1);
     assert.equal(parseTrackerNumber("2", two, "t.txt"), 2);
+  });
+
+  it("says that there is one alone", () => {
+    assert.throws(
+      () => parseTrackerNumber("2", parse("a:1"), "t.txt"),
+      wrong(/one tracker, so tracker_no is 1\.$/),
+    );
+    assert.throws(
+      () => parseTrackerNumber("x".repeat(70), two, "t.txt"),
+      wrong(new RegExp(`^'${"x".repeat(60)}…' is not the number`)),
+    );
   });
 
   for (const text of ["0", "3", "-1", "1.5", "one", "", "1e0", "99999999"]) {

@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
+import { createServer as createTlsServer } from "node:tls";
 import { within } from "../../../harness/within.ts";
 import { createGroupAuthority } from "../../../src/identity/certificates.ts";
 import { type DialOptions, dial, placeOf } from "../../../src/transport/dialer.ts";
+import { encodeHandshake } from "../../../src/wire/handshake.ts";
 import { watchTimers } from "../net/open-timers.ts";
 import { RecordingListener } from "../wire/recording.ts";
 import { Alice, INFO_HASH, member, newPeerId, silent } from "./members.ts";
@@ -105,7 +107,9 @@ test("a dial that is over, well or not, leaves no timer and no listener behind, 
   await mute.connected;
   assert.equal(timers.open.size, 1);
   waiting.abort();
-  await assert.rejects(dialled, { code: "PEER_REFUSED", message: /no longer wanted/ });
+  await assert.rejects(dialled, {
+    ...{ code: "PEER_REFUSED", message: /no longer wanted/, cause: waiting.signal.reason },
+  });
   await within(abandoned.closed, () => "the socket of an abandoned dial to close", SOON_MS);
   assert.equal(getEventListeners(waiting.signal, "abort").length, 0);
   assert.equal(timers.open.size, 0);
@@ -152,4 +156,34 @@ test("one address is dialled as it is; of several each gets two seconds, in thei
       { address: "192.0.2.1", family: 4 },
     ],
   ]);
+});
+
+test("a listener that answers with another torrent's handshake, or as this client itself, is refused", async (t) => {
+  const authority = createGroupAuthority();
+  const alice = await member(authority, "alice");
+  const options = await optionsFor(0, { credentials: await member(authority, "bob") });
+  let answer: Uint8Array = new Uint8Array(0);
+  const server = createTlsServer({
+    ...{ cert: alice.certificatePem, key: alice.privateKeyPem, ca: alice.authorityPem, requestCert: true },
+  });
+  server.on("secureConnection", (socket) => socket.on("error", () => undefined).write(answer));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  const outcome = async (infoHash: string, peerId: Uint8Array): Promise<string> => {
+    answer = encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true });
+    const dialled = dial({ ...options, port: address.port }).then(
+      (socket) => {
+        socket.close("enough");
+        return "reached";
+      },
+      (error: Error) => error.message,
+    );
+    return await within(dialled, "the end of a dial", SOON_MS);
+  };
+  assert.equal(await outcome(INFO_HASH, newPeerId()), "reached");
+  assert.match(await outcome(INFO_HASH, options.peerId), /this client itself/);
+  assert.match(await outcome("cd".repeat(20), newPeerId()), /another torrent/);
 });

@@ -56,6 +56,17 @@ test("a consumer hears nothing where nothing has come behind the handshake", () 
   assert.equal(count, 0);
 });
 
+test("one byte behind the handshake is kept as well as many", () => {
+  for (const count of [1, 2, 67, 68, 69]) {
+    const { intake } = intakeWithHandshakes();
+    intake.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
+    intake.take(numbered(count, 100), count);
+    const consumed: number[] = [];
+    intake.release((chunk, lengthBytes) => consumed.push(...chunk.subarray(0, lengthBytes)));
+    assert.deepEqual(consumed, [...numbered(count, 100)]);
+  }
+});
+
 test("reading goes on where the handshake is answered at once by a consumer", () => {
   const consumed: number[] = [];
   const intake: Intake = new Intake(() =>

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { Intake } from "../../../src/transport/intake.ts";
 import { PeerSocket } from "../../../src/transport/peer-socket.ts";
 import { MessageEncoder } from "../../../src/wire/encoder.ts";
@@ -390,4 +391,102 @@ test("a peer is silent from its last byte on, whole message or not", async (t) =
   assert.equal(peer.silentMs, 0);
   nowMs += 5;
   assert.equal(peer.silentMs, 5);
+});
+
+test("messages overtake blocks that wait, but choke, unchoke and reject keep their place behind them", async (t) => {
+  const { stream, peer } = await started(t);
+  stream.isStuck = true;
+  peer.sendBlocks(Uint8Array.of(0xaa), () => undefined);
+  peer.choke();
+  peer.sendBlocks(Uint8Array.of(0xbb), () => undefined);
+  peer.unchoke();
+  peer.sendBlocks(Uint8Array.of(0xcc), () => undefined);
+  peer.reject(1, 2, 3);
+  peer.have(7);
+  for (let count = 0; count < 8; count++) {
+    stream.readOne();
+    await turn();
+  }
+  const [have, choke, unchoke] = ["000000050400000007", "0000000100", "0000000101"];
+  const reject = "0000000d10000000010000000200000003";
+  assert.equal(stream.look(), ["aa", have, choke, "bb", unchoke, "cc", reject].join(""));
+});
+
+test("of two reasons the first is told", async (t) => {
+  const { peer, listener } = await started(t);
+  peer.close("first");
+  peer.close("second");
+  await turn();
+  assert.deepEqual(listener.closedReasons, ["first"]);
+});
+
+test("a farewell ends this side: blocks that wait are given back at once, the one under way when it is written", async (t) => {
+  const timers = watchTimers(t);
+  const { stream, peer } = await started(t, { apis: ["Date"] });
+  stream.isStuck = true;
+  const sent: string[] = [];
+  peer.sendBlocks(Uint8Array.of(0xaa), () => sent.push("under way"));
+  peer.sendBlocks(Uint8Array.of(0xbb), () => sent.push("waiting"));
+  peer.close("enough", { reason: "full" });
+  assert.deepEqual(sent, ["waiting"]);
+  assert.equal(stream.writableEnded, true);
+  await turn();
+  assert.equal(timers.open.size, 1, "the farewell's own");
+  stream.readOne();
+  await turn();
+  assert.deepEqual(sent, ["waiting", "under way"]);
+  assert.doesNotMatch(stream.look(), /bb/);
+});
+
+test("a peer that closes while the farewell is under way is not waited for, whether it was listened to or not", async (t) => {
+  for (const isStarted of [true, false]) {
+    const { stream, peer } = isStarted ? await started(t) : connect(t);
+    stream.isStuck = true;
+    peer.close("enough", { reason: "full" });
+    await turn();
+    stream.push(new Uint8Array(100));
+    stream.push(null);
+    for (let turns = 0; turns < 5; turns++) await turn();
+    assert.equal(stream.destroyed, true, String(isStarted));
+    t.mock.timers.reset();
+  }
+});
+
+test("nothing is said on a stream that can be written no more", async (t) => {
+  const { stream, peer } = await started(t);
+  stream.end();
+  peer.close("enough", { reason: "full" });
+  assert.equal(stream.destroyed, true);
+  assert.equal(stream.look(), "");
+});
+
+test("a listener's own failure is not told as the peer's, whatever its words", async (t) => {
+  for (const [error, reason] of [
+    [new MiniTorrentError("INTERNAL", "A secret."), "something went wrong inside"],
+    [new TypeError("A mistake."), "something went wrong inside"],
+    [new MiniTorrentError("MALFORMED_MESSAGE", "Nobody asked for that."), "Nobody asked for that."],
+  ] as const) {
+    const { listener, hear } = await started(t);
+    listener.onMessage = () => {
+      throw error;
+    };
+    hear((said) => said.interested());
+    await turn();
+    assert.deepEqual(listener.closedReasons, [reason]);
+    t.mock.timers.reset();
+  }
+});
+
+test("no keep-alive is added to what a slow peer has still to read", async (t) => {
+  const { stream, peer, hear } = await started(t);
+  stream.isStuck = true;
+  peer.interested();
+  await turn();
+  for (let count = 0; count < 5; count++) {
+    t.mock.timers.tick(30_000);
+    hear((said) => said.keepAlive());
+  }
+  stream.readOne();
+  await turn();
+  assert.equal(stream.look(), "0000000102");
 });

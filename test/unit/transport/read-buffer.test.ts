@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
-import { describe, it } from "node:test";
+import { describe, it, test } from "node:test";
 import { TLSSocket } from "node:tls";
 import { Intake } from "../../../src/transport/intake.ts";
 import { readAccepted, readOptions } from "../../../src/transport/read-buffer.ts";
@@ -55,4 +55,24 @@ it("reading a dialled socket gives the intake as many bytes of the buffer as hav
   buffer.fill(8);
   assert.equal(callback(1, buffer), false);
   assert.deepEqual(heard, [...new Array(67).fill(7), 8]);
+});
+
+test("a socket of this Node is given the buffer, unless bytes wait in it already", () => {
+  const opened = () => {
+    const used: unknown[] = [];
+    const [bufferKey, callbackKey] = [Symbol("kBuffer"), Symbol("kBufferCb")];
+    const socket = Object.assign(new PassThrough(), {
+      ...{ [bufferKey]: null, [callbackKey]: null },
+      _handle: { useUserBuffer: (buffer: unknown) => used.push(buffer) },
+    });
+    return { socket, used, bufferKey, callbackKey };
+  };
+  const fresh = opened();
+  assert.equal(readAccepted(fresh.socket, new Intake(() => {})), true);
+  assert.deepEqual(fresh.used, [Reflect.get(fresh.socket, fresh.bufferKey)]);
+  assert.equal(typeof Reflect.get(fresh.socket, fresh.callbackKey), "function");
+  const late = opened();
+  late.socket.write("waits");
+  assert.equal(readAccepted(late.socket, new Intake(() => {})), false);
+  assert.deepEqual(late.used, []);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { guardOf } from "../../../src/net/connection-guard.ts";
 import { SendQueue } from "../../../src/transport/send-queue.ts";
 
 /** A queue whose writes are done when the test says so. */
@@ -131,5 +132,75 @@ describe("send queue", () => {
     assert.deepEqual(calls, ["first", "second", "late"]);
     assert.equal(writes.length, 1);
     assert.equal(rooms(), 0);
+  });
+
+  it("is idle only when nothing is written and nothing waits, and has blocks until the last is written", async () => {
+    const { queue, writes } = queueWithWrites();
+    assert.deepEqual([queue.isIdle, queue.hasBlocks], [true, false]);
+    queue.messages.interested();
+    assert.deepEqual([queue.isIdle, queue.hasBlocks], [false, false], "a message waits");
+    await turn();
+    assert.equal(queue.isIdle, false, "it is being written");
+    writes[0]?.written();
+    assert.equal(queue.isIdle, true);
+    queue.sendBlocks(new Uint8Array(10), () => {});
+    assert.deepEqual([queue.isIdle, queue.hasBlocks], [false, true]);
+    writes[1]?.written();
+    assert.deepEqual([queue.isIdle, queue.hasBlocks], [true, false]);
+  });
+
+  it("is full past 1 MiB of blocks, and not at it", () => {
+    const { queue } = queueWithWrites();
+    assert.equal(
+      queue.sendBlocks(new Uint8Array(1024 * 1024), () => {}),
+      true,
+    );
+    assert.equal(
+      queue.sendBlocks(new Uint8Array(1), () => {}),
+      false,
+    );
+  });
+
+  it("calls the sent of a block that is being written once, whether it is closed or written first", () => {
+    for (const isClosedFirst of [true, false]) {
+      const { queue, writes } = queueWithWrites();
+      let sent = 0;
+      queue.sendBlocks(new Uint8Array(10), () => sent++);
+      const ends = [() => queue.close(), () => writes[0]?.written()];
+      for (const end of isClosedFirst ? ends : ends.toReversed()) end();
+      assert.equal(sent, 1);
+    }
+  });
+
+  it("leaves the block that is being written alone when it is stopped, until it is written", () => {
+    const { queue, writes } = queueWithWrites();
+    const calls: string[] = [];
+    queue.sendBlocks(new Uint8Array(10), () => calls.push("under way"));
+    queue.sendBlocks(new Uint8Array(10), () => calls.push("waiting"));
+    queue.stop();
+    assert.deepEqual(calls, ["waiting"]);
+    writes[0]?.written();
+    assert.deepEqual(calls, ["waiting", "under way"]);
+    assert.equal(writes.length, 1);
+  });
+
+  it("calls every other sent although one fails", async () => {
+    const faults: string[] = [];
+    const queue = new SendQueue({
+      guard: guardOf((_error, where) => faults.push(where)),
+      write: () => undefined,
+      ...{ onRoom: () => undefined, onFlooded: () => undefined },
+    });
+    const calls: string[] = [];
+    const failing = (): never => {
+      throw new Error("a fault");
+    };
+    for (const sent of [() => calls.push("first"), failing, () => calls.push("third")])
+      queue.sendBlocks(new Uint8Array(10), sent);
+    queue.close();
+    assert.deepEqual([calls.toSorted(), faults], [["first", "third"], ["sent"]]);
+    queue.sendBlocks(new Uint8Array(10), failing);
+    await turn();
+    assert.deepEqual(faults, ["sent", "sent"]);
   });
 });

@@ -200,7 +200,7 @@ function issuerOf({ certificatePem, privateKeyPem }: GroupAuthority): Issuer {
 }
 
 /** Remembers one more; past `most` the oldest is forgotten. */
-function keep<V>(known: Map<string, V>, most: number, key: string, value: V): void {
+export function keep<V>(known: Map<string, V>, most: number, key: string, value: V): void {
   const oldest = known.size < most ? undefined : known.keys().next().value;
   if (oldest !== undefined) known.delete(oldest);
   known.set(key, value);

@@ -1,13 +1,16 @@
 // The terminal mode with a fake client, on a virtual terminal, typed to as a person types.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { PassThrough } from "node:stream";
 import { afterEach, describe, it } from "node:test";
+import { within } from "../../../harness/within.ts";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { EventFeed } from "../../../src/cli/event-feed.ts";
 import { Repl } from "../../../src/cli/repl.ts";
 import { downloading, FakeClient } from "./fake-client.ts";
 import { VirtualTerminal } from "./virtual-terminal.ts";
 
+const SOON_MS = 5_000;
 const ENTER = "\r";
 const CTRL_C = "\u0003";
 const CTRL_D = "\u0004";
@@ -50,7 +53,8 @@ function open(client = new FakeClient()) {
   };
   /** The screen without the greeting. */
   const shown = (): string[] => terminal.text.slice(1);
-  return { client, terminal, feed, type, shown, done, settle, forced: () => forced };
+  const ended = within(done, () => `the session to end:\n${terminal.text.join("\n")}`, SOON_MS);
+  return { client, terminal, feed, type, shown, done: ended, settle, stop, forced: () => forced };
 }
 
 const PROMPT = "(not logged in)@127.0.0.1:9001>";
@@ -244,5 +248,93 @@ describe("Repl", () => {
     await type(CTRL_D);
     await done;
     assert.equal(shown().at(-1), "error TRACKERS_UNREACHABLE: None of the trackers answers.");
+  });
+
+  it("ends at once at a Ctrl-C while it logs out, and not before", async () => {
+    const { client, type, done, forced } = open();
+    const logout = Promise.withResolvers<void>();
+    client.userId = "alice";
+    client.delays.set("logout", logout.promise);
+    await type(CTRL_C, CTRL_C);
+    assert.deepEqual([client.calls, forced()], [["logout"], 0]);
+    await type(CTRL_C);
+    assert.equal(forced(), 1);
+    await type("list_groups", ENTER);
+    logout.resolve();
+    await done;
+    assert.deepEqual(client.calls, ["logout"], "nothing is run any more");
+  });
+
+  it("gives up a running command, and what waits behind it, when it is told to end", async () => {
+    const { client, type, done, stop, shown } = open();
+    let signal: AbortSignal | undefined;
+    client.userId = "alice";
+    client.onUpload = (_report, given) => {
+      signal = given;
+      return new Promise(() => {});
+    };
+    await type("upload_file x films", ENTER, "list_groups", ENTER);
+    stop.abort();
+    await done;
+    assert.equal(signal?.aborted, true);
+    assert.equal(client.calls.at(-1), "logout");
+    assert.equal(client.calls.includes("listGroups"), false);
+    assert.equal(shown().at(-1), "Logged out.");
+    assert.equal(shown().join().includes("given up"), false);
+  });
+
+  it("logs nobody out where nobody is logged in", async () => {
+    const { client, type, done, shown } = open();
+    await type(CTRL_D);
+    await done;
+    assert.deepEqual(client.calls, []);
+    assert.equal(shown().join().includes("Logged out"), false);
+  });
+
+  it("ends at once where it was told to before it began", async () => {
+    const stop = new AbortController();
+    stop.abort();
+    const input = new PassThrough();
+    const repl = new Repl({
+      ...{ client: new FakeClient(), feed: new EventFeed(), input, terminal: new VirtualTerminal(100, 30) },
+      ...{ isColored: false, signal: stop.signal, onForce: () => undefined },
+    });
+    await within(repl.run(), "the end of a session that was over before it began", SOON_MS);
+    assert.equal(input.listenerCount("keypress"), 0);
+  });
+
+  it("leaves nothing behind on what lives longer than it", async () => {
+    const { type, done, stop } = open();
+    const timers = process.listenerCount("SIGCONT");
+    assert.equal(getEventListeners(stop.signal, "abort").length, 1);
+    await type(CTRL_D);
+    await done;
+    assert.equal(getEventListeners(stop.signal, "abort").length, 0);
+    assert.equal(process.listenerCount("SIGCONT"), timers - 1);
+  });
+
+  it("offers nothing for a password with Tab, and keeps what was typed ahead out of it", async () => {
+    const groups = Promise.withResolvers<void>();
+    const { client, type } = open();
+    client.delays.set("listGroups", groups.promise);
+    await type("login alice", ENTER, "show", TAB, "x", ENTER);
+    assert.deepEqual(client.calls, ["login alice showx"]);
+    const ahead = open();
+    ahead.client.delays.set("listGroups", groups.promise);
+    await ahead.type("list_groups", ENTER, "login alice", ENTER, "half");
+    groups.resolve();
+    await ahead.type("", "secret", ENTER);
+    assert.deepEqual(ahead.client.calls, ["listGroups", "login alice secret"]);
+  });
+
+  it("says a notice at once again after a question was given up", async () => {
+    const { feed, type, shown } = open();
+    await type("login alice", ENTER);
+    feed.push({ type: "request-accepted", groupId: "films" });
+    assert.equal(shown().join().includes("films"), false);
+    await type(CTRL_C);
+    assert.ok(shown().includes("You are a member of films now."));
+    feed.push({ type: "request-accepted", groupId: "builds" });
+    assert.ok(shown().includes("You are a member of builds now."));
   });
 });

@@ -50,3 +50,48 @@ test("a download that a logout, or the end of the session, stopped is named with
     { ...FILE, state: "unknown", reason: "the session ended: The operator removed this account." },
   ]);
 });
+
+test("a download that completed in an earlier command is begun anew by a later one", () => {
+  const tally = new ScriptTally();
+  tally.commandBegins();
+  tally.onEvent({ type: "download-complete", ...FILE, destinationPath: "/x", sha1: "" });
+  tally.downloadBegun("films", "a.mkv");
+  assert.equal(tally.exitCode, 0, "its news came before the answer");
+  tally.commandBegins();
+  tally.downloadBegun("films", "a.mkv");
+  assert.equal(tally.exitCode, 1);
+});
+
+test("names are one in whatever normal form they are typed", () => {
+  const tally = new ScriptTally();
+  tally.downloadBegun("Zoe\u0308", "Zo\u00EB.mkv");
+  tally.onEvent({
+    ...{ type: "download-complete", groupId: "Zo\u00EB", fileName: "Zoe\u0308.mkv" },
+    ...{ destinationPath: "/x", sha1: "" },
+  });
+  assert.equal(tally.exitCode, 0);
+});
+
+test("a download that failed for a cause that was said, and is gone since, is not named again", () => {
+  const tally = begun();
+  tally.downloadNamed("films", "a.mkv");
+  assert.deepEqual(tally.unfinished([]), []);
+  assert.equal(tally.exitCode, 1);
+  tally.downloadSetAside("films", "a.mkv");
+  assert.equal(tally.exitCode, 0);
+});
+
+test("what is said of a download depends on how it stands", () => {
+  const reasonOf = (status: Parameters<ScriptTally["unfinished"]>[0][number]): string | undefined =>
+    begun().unfinished([status])[0]?.reason;
+  assert.equal(reasonOf(paused(undefined)), "it is paused; resume continues it");
+  assert.equal(reasonOf(downloading()), "it was still running");
+  const {
+    rateBytesPerSecond: _,
+    peerCount: __,
+    secondsLeft: ___,
+    waitingFor: ____,
+    ...facts
+  } = downloading();
+  assert.equal(reasonOf({ ...facts, state: "verifying" }), "it is verifying");
+});

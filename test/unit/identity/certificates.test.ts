@@ -11,6 +11,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { type TestContext, test } from "node:test";
 import tls from "node:tls";
+import { Name } from "@peculiar/asn1-x509";
 import {
   createDeviceIdentity,
   createGroupAuthority,
@@ -20,12 +21,13 @@ import {
   fingerprintOfPem,
   type GroupAuthority,
   issueMemberCertificate,
+  keep,
   publicKeySpkiOf,
   readMemberCertificate,
   restoreDeviceIdentity,
 } from "../../../src/identity/certificates.ts";
-import { namesKeyOf } from "../../../src/identity/member-names.ts";
-import { parseCertificate } from "../../../src/identity/x509.ts";
+import { namesKeyOf, sealNames } from "../../../src/identity/member-names.ts";
+import { DN_QUALIFIER, nameOf, parseCertificate, signCertificate } from "../../../src/identity/x509.ts";
 
 const infoHash = "0123456789abcdef0123456789abcdef01234567";
 const nowMs = Date.now();
@@ -374,28 +376,17 @@ test("a certificate that was read once with its group's key is not open to anoth
   });
 });
 
-test("of certificates that were read, the oldest is forgotten past 1,024 of them", () => {
-  const authority = createGroupAuthority();
-  const { publicKeySpki } = createDeviceIdentity();
-  const request = { authority, userId: "a", membershipId: "m", publicKeySpki, nowMs };
-  const der = derOf(issueMemberCertificate(request).certificatePem);
-  const namesKey = namesKeyOf(authority.privateKeyPem);
-  const fill = (count: number): void => {
-    // Each is another certificate: what stands behind one does not matter to who reads it.
-    for (let at = 0; at < count; at++) {
-      const behind = Buffer.concat([der, Buffer.from(`${crypto.randomUUID()}`)]);
-      try {
-        readMemberCertificate(behind, namesKey);
-      } catch {
-        assert.fail("a certificate with bytes behind it was not read");
-      }
-    }
-  };
-  const first = readMemberCertificate(der, namesKey);
-  fill(1_023);
-  assert.equal(readMemberCertificate(der, namesKey), first);
-  fill(1);
-  assert.notEqual(readMemberCertificate(der, namesKey), first);
+test("of what is remembered the oldest is forgotten, past as many as may be", () => {
+  const known = new Map<string, number>();
+  for (const [value, key] of ["a", "b", "c", "d"].entries()) keep(known, 3, key, value);
+  assert.deepEqual(
+    [...known],
+    [
+      ["b", 1],
+      ["c", 2],
+      ["d", 3],
+    ],
+  );
 });
 
 test("a validity is in whole seconds, and never longer than an hour from now", () => {
@@ -406,4 +397,27 @@ test("a validity is in whole seconds, and never longer than an hour from now", (
   const { certificatePem, validUntilMs } = issueMemberCertificate(request);
   assert.equal(validUntilMs, 1_750_003_600_000);
   assert.equal(new X509Certificate(certificatePem).validToDate.getTime(), validUntilMs);
+});
+
+test("a certificate of the group that names two members, or none, is not read", () => {
+  const authority = createGroupAuthority();
+  const namesKey = namesKeyOf(authority.privateKeyPem);
+  const sealed = (userId: string) =>
+    nameOf({ [DN_QUALIFIER]: sealNames({ userId, membershipId: "m" }, namesKey) });
+  const read = (subject: Name) =>
+    readMemberCertificate(
+      derOf(
+        signCertificate(
+          {
+            ...{ issuer: nameOf({}), subject, publicKeySpki: createDeviceIdentity().publicKeySpki },
+            ...{ notBeforeMs: nowMs, notAfterMs: nowMs + 1_000, extensions: [] },
+          },
+          createPrivateKey(authority.privateKeyPem),
+        ),
+      ),
+      namesKey,
+    );
+  assert.equal(read(sealed("a")).userId, "a");
+  assert.throws(() => read(new Name([...sealed("a"), ...sealed("b")])), { code: "PEER_REFUSED" });
+  assert.throws(() => read(nameOf({})), { code: "PEER_REFUSED" });
 });

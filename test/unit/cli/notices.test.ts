@@ -11,7 +11,7 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
   [
     { type: "join-requested", groupId: "films", userId: "bob" },
     "accent",
-    /^bob asks to join films; accept_request films bob /,
+    /^bob asks to join films; accept it with: accept_request films bob$/,
   ],
   [{ type: "request-accepted", groupId: "films" }, "good", /^You are a member of films now\.$/],
   [{ type: "request-rejected", groupId: "films" }, "warn", /^Your request to join films was rejected\.$/],
@@ -76,7 +76,7 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
     /no longer shared: \/a, \/b\. upload_file <file_path> films /,
   ],
   [{ type: "may-share-again", groupId: "films", count: 3, paths: ["/a"] }, "accent", /: \/a and 2 more\. /],
-  [{ type: "held-by-others", ...FILE, uploadedBytes: 1 }, "dim", /the other members together have all of it/],
+  [{ type: "held-by-others", ...FILE, uploadedBytes: 1 }, "dim", /other members now hold the whole file/],
   [{ type: "share-ended", ...FILE, reason: "why" }, "warn", /is no longer shared from here: why$/],
   [
     { type: "peer-sent-bad-data", ...FILE, userId: "bob", pieceIndex: 3, isBanned: false },

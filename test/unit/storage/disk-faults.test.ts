@@ -141,3 +141,22 @@ test("threads that cannot even start fail what waits for them, each time it is t
     await assert.rejects(place.disk.openDigest(0).finish(), withCode("DISK_FAILED"));
   }
 });
+
+test("a disk that takes no byte of a write fails it, and is not asked for ever", async (t) => {
+  const place = await workplaceFor(t, faulty("write=NOTHING"));
+  const bytes = content(PIECE_BYTES);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(bytes) });
+  t.after(() => store.close());
+  const outcome = await commit(store, 0, bytes);
+  assert.ok(outcome instanceof MiniTorrentError);
+  assert.deepEqual([outcome.code, /took no more bytes/.test(outcome.message)], ["DISK_FAILED", true]);
+});
+
+test("a large file that cannot be read in its middle is not hashed, whichever chunk fails first", async (t) => {
+  for (const after of [0, 5, 17]) {
+    const place = await workplaceFor(t, faulty(`read=EIO&after=${after}`));
+    await writeFile(place.path, content(8 * 1024 * 1024));
+    await assert.rejects(hashFile(place.path, place), withCode("DISK_FAILED"));
+    await place.disk.close();
+  }
+});

@@ -240,3 +240,18 @@ test("forgetting frees what nobody uses at once, so that who waits behind a refu
   release(used);
   assert.deepEqual([other.asked(), gone.asked()], [[1, 2], []]);
 });
+
+test("who waits for a buffer for the same piece shares the read that the first of them begins", () => {
+  const { ask, reads, asked } = slowDisk(new FrameCache(LENGTH));
+  const used = ask(1);
+  reads[0]?.end();
+  const waiting = [ask(5), ask(5)];
+  const other = ask(6);
+  release(used);
+  assert.deepEqual(asked(), [1, 5]);
+  reads[1]?.end();
+  for (const answer of waiting) release(answer);
+  assert.deepEqual(asked(), [1, 5, 6]);
+  reads[2]?.end();
+  assert.ok(other.value);
+});

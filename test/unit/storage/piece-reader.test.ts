@@ -156,6 +156,17 @@ test("after a change nothing of the file is sent, cached or not, also when it is
   assert.ok(owned > 0, "the buffers stay for others");
 });
 
+test("a file that can no longer be looked at is not sent, and not read any more", async (t) => {
+  const { codeOf, file } = await open(t);
+  assert.equal(await codeOf({}), undefined);
+  const looking = t.mock.method(file, "whileOpen", async () => {
+    throw Object.assign(new Error("it broke"), { code: "EIO" });
+  });
+  assert.equal(await codeOf({}), "DISK_FAILED");
+  looking.mock.restore();
+  assert.equal(await codeOf({}), "DISK_FAILED");
+});
+
 test("a removed file is said to be removed, also a part file", async (t) => {
   for (const isPart of [false, true]) {
     await t.test(isPart ? "a part file" : "a complete one", async (t) => {

@@ -102,6 +102,27 @@ test("nothing is checked while a piece is being put together or written, and no 
   assert.ok(store.reserve(0));
 });
 
+test("a check gives back the memory that pieces were kept in, since the file may be another", async (t) => {
+  const place = await workplaceFor(t);
+  const store = await PieceStore.openForDownload({ ...place, metainfo });
+  t.after(() => store.close());
+  await commit(store, 1, bytes);
+  assert.equal(place.memory.usedBytes, PIECE_BYTES);
+  await store.recheck([2]);
+  assert.equal(place.memory.usedBytes, 0);
+});
+
+test("a file of one piece is not hashed a second time", async (t) => {
+  const place = await workplaceFor(t);
+  const one = bytes.subarray(0, PIECE_BYTES);
+  t.mock.method(place.disk, "openDigest", () => assert.fail("a second hash was begun"));
+  const store = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(one) });
+  t.after(() => store.close());
+  await commit(store, 0, one);
+  assert.equal(place.memory.usedBytes, 0);
+  await store.finish(place.path);
+});
+
 test("a check of some pieces says and changes what is known of these alone", async (t) => {
   const place = await workplaceFor(t);
   const store = await PieceStore.openForDownload({ ...place, metainfo });

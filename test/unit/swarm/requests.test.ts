@@ -196,8 +196,10 @@ describe("requests", () => {
     const [suspect, other] = [addPeer(), addPeer()];
     trust.pieceFailed(0, [suspect.peer.sourceIndex, 77]);
     ask(suspect, 1);
+    ask(other, 2);
     picker.disown(suspect.peer);
     requests.resetExclusive(other.peer);
-    assert.equal(reserved.size, 0);
+    assert.equal(reserved.size, 1);
+    assert.deepEqual([other.link.take(), other.peer.demand.outstanding], [[], 2]);
   });
 });

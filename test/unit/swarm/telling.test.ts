@@ -323,6 +323,39 @@ describe("connections of a torrent", () => {
     assert.equal(seed.torrent.status().peers[0]?.isSeed, true);
   });
 
+  it("count a piece that a peer names twice once", () => {
+    const { peer, events, join } = open({ has: "**********" });
+    peer.bitfield(new Uint8Array([0x80, 0]));
+    peer.have(1);
+    peer.have(1);
+    peer.closed("gone");
+    const carol = join("carol");
+    carol.peer.bitfield(new Uint8Array([0b1011_1111, 0b1100_0000]));
+    assert.deepEqual(events, [], "nobody has the second piece now");
+  });
+
+  it("are asked at once for a piece that an unchoking peer gains", () => {
+    const { peer, link } = open();
+    peer.haveNone();
+    peer.unchoke();
+    link.take();
+    peer.have(2);
+    assert.deepEqual(requestsIn(link.take()), [
+      [2, 0],
+      [2, 1],
+      [2, 2],
+      [2, 3],
+    ]);
+  });
+
+  it("keep a torrent from being idle, also while nothing flows", () => {
+    const { torrent, peer } = open({ has: "**********" });
+    peer.haveNone();
+    assert.equal(torrent.isIdle, false);
+    peer.closed("gone");
+    assert.equal(torrent.isIdle, true);
+  });
+
   it("are parted when a peer gains the last piece and we have all", () => {
     const { link, peer } = open({ has: "**********" });
     peer.bitfield(new Uint8Array([0xff, 0x80]));

@@ -7,8 +7,10 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { MAX_FILE_LENGTH_BYTES } from "../../../src/api/file-limits.ts";
 import { choosePieceLengthBytes } from "../../../src/metainfo/geometry.ts";
+import { DiskPool } from "../../../src/storage/disk-pool.ts";
 import { hashFile } from "../../../src/storage/hash-file.ts";
-import { content, metainfoOf, sha1Hex, withCode, workplaceFor } from "./workplace.ts";
+import { FakeThread } from "./fake-threads.ts";
+import { content, metainfoOf, openCount, sha1Hex, withCode, workplaceFor } from "./workplace.ts";
 
 test("both hashes are those of the bytes, whatever the length and the piece length", async (t) => {
   const place = await workplaceFor(t);
@@ -148,3 +150,45 @@ test("each path that cannot be read is refused with what is wrong with it", { sk
     await assert.rejects(hashFile(at(name), { ...place }), { code, message }, name);
   }
 });
+
+test("when a chunk cannot be read, memory and file are let go only when no thread uses them any more", async (t) => {
+  const place = await workplaceFor(t);
+  await writeFile(place.path, new Uint8Array(8 * 1024 * 1024));
+  const thread = new FakeThread();
+  const disk = new DiskPool({ workerCount: 1, startThread: () => thread });
+  const given = t.mock.method(disk, "giveChunk");
+  const before = await openCount();
+  const hashing = hashFile(place.path, { disk, files: place.files });
+  let isOver = false;
+  const rejected = assert.rejects(hashing, withCode("DISK_FAILED")).then(() => (isOver = true));
+  while (thread.listenerCount("message") === 0) await settle();
+  thread.ready();
+  await settle();
+  thread.answer();
+  thread.answer();
+  await settle();
+  assert.deepEqual(thread.kinds, ["digest-file", "digest-file", "digest-file", "digest-file"]);
+  // The first chunk is read, and the other hash has it; then the second cannot be read.
+  thread.answer();
+  await settle();
+  thread.refuse("EIO");
+  await settle();
+  assert.equal(thread.kinds.at(-1), "digest-memory");
+  while (thread.kinds.some((kind) => kind !== "digest-close")) {
+    assert.deepEqual([given.mock.callCount(), isOver], [0, false], `${thread.kinds} are under way`);
+    assert.ok((await openCount()) > before, "the file is open");
+    thread.answer();
+    await settle();
+  }
+  assert.deepEqual(thread.kinds, ["digest-close", "digest-close"]);
+  assert.equal(given.mock.callCount(), 4);
+  thread.answer();
+  thread.answer();
+  await rejected;
+  assert.deepEqual([await openCount(), place.files.taken], [before, 0]);
+});
+
+/** All that promises lead to has happened: no I/O is waited for. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -265,16 +265,28 @@ describe("the picker", () => {
     assert.equal(found({ 0: 9 }), undefined);
   });
 
-  it("goes on with what is begun before it opens more than 32 MiB for each peer, or eight pieces", () => {
-    const picker = pickerFor({ have: `****${" ".repeat(600)}`, availability: `0000${"1".repeat(600)}` });
-    const [one, other] = [peerWith(0, "x".repeat(604)), peerWith(1, "x".repeat(604))];
-    picker.peerCame(one);
-    // Availability has one peer too: two peers may have 64 MiB of pieces of 64 KiB open.
-    for (let piece = 0; piece < 600; piece++) picker.pieceFor(one)?.takeFree(one.slot);
-    assert.equal(picker.openCount, 150);
-    picker.peerCame(other);
-    picker.peerLeft(one);
-    assert.equal(picker.pieceFor(other)?.freeCount, BLOCKS_PER_PIECE);
+  it("goes on with what is begun before more than 32 MiB for each peer is open", () => {
+    const pieceCount = 600;
+    const picker = pickerFor({ have: " ".repeat(pieceCount) });
+    const seed = peerWith(0, "x".repeat(pieceCount));
+    picker.peerCame(seed);
+    // Of 64 KiB each.
+    const mostOpen = 512;
+    pickAll(picker, seed, (mostOpen - 1) * BLOCKS_PER_PIECE);
+    const [begun] = picker.openPieces();
+    assert.ok(begun);
+    begun.forget(2);
+    picker.somethingFreed();
+    const fresh = pickAll(picker, seed, BLOCKS_PER_PIECE);
+    assert.equal(fresh.includes(begun.pieceIndex), false);
+    assert.equal(picker.openCount, mostOpen);
+    assert.equal(picker.pieceFor(seed), begun);
+    begun.takeFree(seed.slot);
+    assert.equal(
+      picker.pieceFor(seed)?.freeCount,
+      BLOCKS_PER_PIECE,
+      "with nothing begun a new one is opened",
+    );
   });
 
   it("asks a peer that suggests for what it suggests, and for anything else only when it has little to do", () => {

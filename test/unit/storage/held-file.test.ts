@@ -83,6 +83,57 @@ test("of many files in few places each is read, the least recently used are clos
   assert.equal(files.taken, 0);
 });
 
+test("a file in use stays open although others wait, each of its uses; then it gives way", async (t) => {
+  const files = new OpenFiles(1);
+  const [film, other] = [await heldFor(t, files), await heldFor(t, new OpenFiles(), "other")];
+  await other.close();
+  const waiting = new HeldFile(files, await open(film.path), film.path, open);
+  // It has no place: it is opened again when it is used.
+  await waiting.closeHandle();
+  files.keep(waiting);
+  const ends = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const uses = ends.map(({ promise }) =>
+    film.whileOpen(async (handle) => {
+      await promise;
+      return (await handle.stat()).size;
+    }),
+  );
+  let isUsed = false;
+  const used = waiting.whileOpen(async () => {
+    isUsed = true;
+  });
+  for (const [at, end] of ends.entries()) {
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(isUsed, false, `${2 - at} uses are under way`);
+    end.resolve();
+    assert.equal(await uses[at], 4);
+  }
+  await used;
+  assert.equal(files.taken, 1);
+  await Promise.all([film.close(), waiting.close()]);
+  assert.equal(files.taken, 0);
+});
+
+test("a job that begins with a closed file is refused, and a use that fails ends", async (t) => {
+  const files = new OpenFiles(1);
+  const file = await heldFor(t, files);
+  await assert.rejects(
+    file.whileOpen(async () => {
+      throw new Error("of the caller");
+    }),
+    /of the caller/,
+  );
+  assert.deepEqual(await file.inRange(7, async ({ positionBytes, path }) => [positionBytes, path]), [
+    7,
+    file.path,
+  ]);
+  file.renamed("/elsewhere/film");
+  assert.equal(await file.whileOpen(async (_, path) => path), "/elsewhere/film");
+  await file.close();
+  assert.equal(files.taken, 0);
+  assert.match(file.refusal?.message ?? "", /\/elsewhere\/film is closed/);
+});
+
 test("a file that is always in use gives way to one that waits", async (t) => {
   const files = new OpenFiles(1);
   const [busy, other] = [await heldFor(t, files), await heldFor(t, files, "other")];

@@ -185,15 +185,20 @@ for (const errno of NO_LINKS) {
   });
 }
 
-test("a link that fails for another reason is told, and nothing is renamed", async (t) => {
-  const place = await placeFor(t);
-  const watched = watchFiles(t);
-  const { handle, naming } = await verifiedPart(t, place);
-  watched.before = (call) => {
-    if (call === "link") throw systemError("ENOSPC");
-  };
-  await assert.rejects(over(watched, takeName(handle, naming)), withCode("DISK_FULL"));
-  assert.deepEqual(readdirSync(place.folder), ["film.part"]);
+test("a link that fails for another reason is told, whoever has the name, and nothing is renamed", async (t) => {
+  for (const there of [[], ["film"]]) {
+    await t.test(there.length === 0 ? "nobody" : "another file", async (t) => {
+      const place = await placeFor(t);
+      const watched = watchFiles(t);
+      const { handle, naming } = await verifiedPart(t, place);
+      for (const name of there) await writeFile(join(place.folder, name), "precious");
+      watched.before = (call) => {
+        if (call === "link") throw systemError("ENOSPC");
+      };
+      await assert.rejects(over(watched, takeName(handle, naming)), withCode("DISK_FULL"));
+      assert.deepEqual(readdirSync(place.folder).sort(), [...there, "film.part"]);
+    });
+  }
 });
 
 test("a claim is removed when the renaming fails, unless it is no longer the empty file that was made", async (t) => {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { open, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -64,4 +66,33 @@ test("a file that ends within the piece is said to be too short", async (t) => {
   const length = 2 * BLOCK_LENGTH_BYTES;
   const reading = readAt(file.fd, 0, new Uint8Array(framesLengthBytes(length)), 0, length);
   await assert.rejects(reading, withCode("SHORT_READ"));
+});
+
+test("a file system that gives less than was asked for is asked for the rest", async (t) => {
+  const path = join(await folderFor(t), "film");
+  const bytes = content(3 * BLOCK_LENGTH_BYTES);
+  await writeFile(path, bytes);
+  const file = await open(path);
+  t.after(() => file.close());
+  const expected = new Uint8Array(framesLengthBytes(bytes.length));
+  await readAt(file.fd, 0, expected, 5, bytes.length);
+  const { readv } = fs;
+  for (const mostBytes of [1000, BLOCK_LENGTH_BYTES, 20_000]) {
+    const short = (fd: number, views: readonly Uint8Array[], position: number, done: unknown): void => {
+      const given: Uint8Array[] = [];
+      let left = mostBytes;
+      for (const view of views) {
+        if (left > 0) given.push(view.subarray(0, left));
+        left -= view.length;
+      }
+      Reflect.apply(readv, fs, [fd, given, position, done]);
+    };
+    const mocked = t.mock.method(fs, "readv", short as typeof readv);
+    syncBuiltinESMExports();
+    const frames = new Uint8Array(framesLengthBytes(bytes.length));
+    await readAt(file.fd, 0, frames, 5, bytes.length);
+    mocked.mock.restore();
+    syncBuiltinESMExports();
+    assert.deepEqual(frames, expected, `at most ${mostBytes} bytes at once`);
+  }
 });

@@ -187,6 +187,10 @@ test("a digest whose thread has died is lost, also when another thread sits ther
   // What was lost is not counted there, and its end takes nothing off the count.
   const anew = pool.openDigest(0);
   assert.deepEqual([threads[2]?.kinds, anew.isLost], [["digest-open"], false]);
+  pool.openDigest(0);
+  pool.openDigest(0);
+  assert.equal(threads[2]?.requests.length, 2);
+  assert.equal(thread(1).requests.length, 2, "each thread has two");
 });
 
 test("jobs for anybody outlive a thread that dies: the others do them, or a new one", async () => {

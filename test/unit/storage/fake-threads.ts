@@ -13,6 +13,7 @@ export class FakeThread extends EventEmitter implements DiskThread {
   }
 
   async terminate(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
     this.isTerminated = true;
   }
 

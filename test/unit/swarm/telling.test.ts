@@ -268,6 +268,24 @@ describe("connections of a torrent", () => {
     assert.deepEqual(requestsIn(link.take()), []);
   });
 
+  it("end once, however often that is heard: who comes back is there, and nobody else's place is taken", () => {
+    const { torrent, peer, join } = open();
+    peer.have(2);
+    peer.unchoke();
+    giveBlocks(peer, [[2, 0]]);
+    peer.closed("gone");
+    peer.closed("gone");
+    const [again, carol] = [join("bob", "phone"), join("carol")];
+    assert.equal(torrent.status().sources[0]?.isConnected, true);
+    // Two connections with one place would be asked for each other's blocks.
+    again.peer.have(3);
+    carol.peer.have(4);
+    again.peer.unchoke();
+    carol.peer.unchoke();
+    assert.equal(giveBlocks(carol.peer, [[3, 0]]), 0);
+    assert.equal(giveBlocks(again.peer, [[3, 0]]), 1);
+  });
+
   it("that come between two ticks do not shorten the time in which others gave", () => {
     const { torrent, clock, peer, join, runTo } = open();
     peer.have(2);

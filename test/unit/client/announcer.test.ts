@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { z } from "zod";
 import type { PeerAddress } from "../../../src/api/schemas.ts";
 import { Announcer } from "../../../src/client/announcer.ts";
-import { FakeLink, FakeTracker, readableLog, refusal, settle } from "./session-fixture.ts";
+import { FakeLink, FakeTracker, readableLog, refusal, settle, soon } from "./session-fixture.ts";
 
 const hash = (number: number) => number.toString(16).padStart(40, "0");
 const where = { listenPort: 7000, listensHere: true, otherHosts: ["192.0.2.7"] };
@@ -37,8 +37,8 @@ test("changes of one turn go out in one message, and each that lacks pieces is t
     announcer.add({ infoHash: hash(2), isSeed: false }),
     announcer.add({ infoHash: hash(3), isSeed: false }),
   ]);
-  assert.deepEqual(await added, [undefined, [bob], undefined]);
-  await announcer.remove(hash(3));
+  assert.deepEqual(await soon("they are told", added), [undefined, [bob], undefined]);
+  await soon("the end is told", announcer.remove(hash(3)));
   assert.deepEqual(tracker.inputsOf("presence.update"), [
     { seeding: hash(1), downloading: hash(2) + hash(3), over: "" },
     { seeding: "", downloading: "", over: hash(3) },
@@ -56,10 +56,40 @@ test("what changes while the tracker is told goes out next, as it stands then", 
   await settle();
   assert.equal(tracker.asked.length, 1, "one message at a time");
   answer.resolve([]);
-  await Promise.all([first, second, third]);
+  await soon("all are told", Promise.all([first, second, third]));
   assert.deepEqual(tracker.inputsOf("presence.update")[1], { seeding: "", downloading: "", over: hash(2) });
-  await announcer.add({ infoHash: hash(4), isSeed: false });
+  await soon("it is told", announcer.add({ infoHash: hash(4), isSeed: false }));
   assert.equal(tracker.asked.length, 3, "and so does what comes later");
+});
+
+test("a torrent that changes while it is told is told once more", async () => {
+  const { announcer, tracker, sizes } = stage();
+  const answer = Promise.withResolvers<unknown[]>();
+  tracker.answer("presence.update", () => answer.promise);
+  const first = announcer.add({ infoHash: hash(1), isSeed: false });
+  await settle();
+  const second = announcer.add({ infoHash: hash(1), isSeed: true });
+  answer.resolve([]);
+  await soon("both are told", Promise.all([first, second]));
+  assert.deepEqual(sizes("presence.update"), [
+    [0, 1, 0],
+    [1, 0, 0],
+  ]);
+});
+
+test("a torrent has ended for who waits for it when the tracker knows", async () => {
+  const { announcer, tracker } = stage();
+  await announcer.add({ infoHash: hash(1), isSeed: false });
+  const answer = Promise.withResolvers<unknown[]>();
+  tracker.answer("presence.update", () => answer.promise);
+  let isOver = false;
+  const removed = announcer.remove(hash(1)).then(() => {
+    isOver = true;
+  });
+  await settle();
+  assert.equal(isOver, false);
+  answer.resolve([]);
+  await soon("it is told", removed);
 });
 
 test("the end of what was never announced is not told", async () => {
@@ -71,7 +101,7 @@ test("the end of what was never announced is not told", async () => {
 test("more torrents than fit in a message go in several", async () => {
   const { announcer, tracker, sizes } = stage();
   const all = Array.from({ length: 12_000 }, (_, at) => ({ infoHash: hash(at), isSeed: at % 2 === 0 }));
-  await Promise.all(all.map((torrent) => announcer.add(torrent)));
+  await soon("all are told", Promise.all(all.map((torrent) => announcer.add(torrent))));
   assert.deepEqual(sizes("presence.update"), [
     [2_500, 2_500, 0],
     [2_500, 2_500, 0],
@@ -105,7 +135,7 @@ test("what waits to be told is told with the whole list, and not again", async (
   const { announcer, tracker } = stage();
   const added = announcer.add({ infoHash: hash(1), isSeed: false });
   await announcer.announceAll(tracker.api, where);
-  assert.equal(await added, undefined, "who has it can be asked");
+  assert.equal(await soon("it is over", added), undefined, "who has it can be asked");
   await settle();
   assert.deepEqual(tracker.take(), ["presence.announce"]);
 });

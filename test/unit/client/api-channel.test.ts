@@ -5,6 +5,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { TRPCClientError } from "@trpc/client";
 import { ApiChannel } from "../../../src/client/api-channel.ts";
 import { guardOf } from "../../../src/net/connection-guard.ts";
+import { soon, virtualTime } from "./session-fixture.ts";
 
 function open() {
   const sent: string[] = [];
@@ -57,8 +58,8 @@ test("a refusal has its code; a connection that goes has none, now and later", a
   });
   channel.close();
   const isLoss = (error: unknown) => error instanceof TRPCClientError && error.shape === undefined;
-  await assert.rejects(waiting, isLoss);
-  await assert.rejects(api.groups.list.query({}), isLoss);
+  await soon("the call fails", assert.rejects(waiting, isLoss));
+  await soon("a later one too", assert.rejects(api.groups.list.query({}), isLoss));
 });
 
 test("events are told until nobody listens any more, and the tracker hears of that", async () => {
@@ -151,4 +152,123 @@ test("a call that waits is lost with its connection, and a subscription that wai
   assert.equal(sent.length, 1);
   channel.close();
   await assert.rejects(call, (error) => error instanceof TRPCClientError && error.shape === undefined);
+});
+
+const wait = (id: number, retryAfterMs: number) =>
+  JSON.stringify({
+    id,
+    error: { code: -32603, message: "Wait.", data: { minitorrentCode: "TRACKER_BUSY", retryAfterMs } },
+  });
+
+test("something is asked until it is answered or refused; whoever listens to events asks nothing", async () => {
+  const { channel, api } = open();
+  api.events.subscribe(undefined, { onData: () => undefined });
+  assert.equal(channel.isAsked, false);
+  const answered = api.groups.list.query({});
+  assert.equal(channel.isAsked, true);
+  channel.take('{"id":2,"result":{"data":[]}}');
+  assert.equal(channel.isAsked, false);
+  await answered;
+  const refused = assert.rejects(api.groups.list.query({}), /No/);
+  channel.take('{"id":3,"error":{"code":1,"message":"No."}}');
+  assert.equal(channel.isAsked, false);
+  await refused;
+});
+
+test("who listens hears the beginning and the end, and nothing after that", async () => {
+  const { sent, channel, api } = open();
+  const heard: string[] = [];
+  const listener = (name: string) => ({
+    onStarted: () => heard.push(`${name} started`),
+    onData: () => heard.push(`${name} data`),
+    onComplete: () => heard.push(`${name} complete`),
+    onError: (error: unknown) => heard.push(`${name} ${error instanceof TRPCClientError && error.message}`),
+  });
+  const one = api.events.subscribe(undefined, listener("one"));
+  const two = api.events.subscribe(undefined, listener("two"));
+  const three = api.events.subscribe(undefined, listener("three"));
+  await turn();
+  channel.take('{"id":1,"result":{"type":"started"}}');
+  channel.take('{"id":1,"result":{"type":"stopped"}}');
+  channel.take('{"id":1,"result":{"type":"data"}}');
+  channel.take('{"id":2,"error":{"code":1,"message":"No events."}}');
+  three.unsubscribe();
+  channel.take('{"id":3,"result":{"type":"data"}}');
+  assert.deepEqual(heard, ["one started", "one complete", "two No events."]);
+  await turn();
+  const before = sent.length;
+  for (const ended of [one, two, three]) ended.unsubscribe();
+  await turn();
+  assert.equal(sent.length, before, "the tracker knows that they have ended");
+});
+
+test("nothing goes out over a connection that was closed in the same turn", async () => {
+  const { sent, channel, api } = open();
+  const call = assert.rejects(api.groups.list.query({}));
+  channel.close();
+  channel.close();
+  await call;
+  await turn();
+  assert.deepEqual(sent, []);
+});
+
+test("one that fails when it hears of the end keeps no other from hearing of it", async () => {
+  const faults: string[] = [];
+  const channel = new ApiChannel(
+    () => undefined,
+    guardOf((_error, where) => faults.push(where)),
+  );
+  channel.api.events.subscribe(undefined, {
+    onError: () => {
+      throw new Error("a bug");
+    },
+  });
+  const call = assert.rejects(channel.api.groups.list.query({}), /closed/);
+  channel.close();
+  await soon("the other is told", call);
+  assert.deepEqual(faults, ["end of calls"]);
+});
+
+test("a call that is told to wait does so a little longer, by chance, and its timer ends with the connection", async (t) => {
+  const time = virtualTime(t);
+  t.mock.method(Math, "random", () => 0.5);
+  const { sent, channel, api } = open();
+  const call = assert.rejects(api.groups.list.query({}));
+  await turn();
+  channel.take(wait(1, 10_000));
+  await time.after(10_999);
+  assert.equal(sent.length, 1);
+  await time.after(1);
+  assert.equal(sent.length, 2);
+  channel.take(wait(1, 10_000));
+  assert.equal(time.timeouts, 1);
+  channel.close();
+  await soon("the call fails", call);
+  assert.equal(time.timeouts, 0);
+});
+
+test("a subscription that was told to wait and is ended is not made again", async (t) => {
+  const time = virtualTime(t);
+  const { sent, channel, api } = open();
+  const listening = api.events.subscribe(undefined, { onData: () => undefined });
+  await turn();
+  channel.take(wait(1, 1_000));
+  listening.unsubscribe();
+  assert.equal(time.timeouts, 0);
+  await time.after(2_000);
+  assert.equal(sent.length, 1);
+});
+
+test("after calls that filled frames, those of the next turn share one again", async () => {
+  const { sent, channel, api } = open();
+  const share = { writeId: "w", groupId: "g", sha1: "0".repeat(40), info: "x".repeat(200_000) };
+  const calls = [1, 2].map(() => api.files.share.mutate(share).catch(() => undefined));
+  await turn();
+  assert.equal(sent.length, 2);
+  for (let count = 0; count < 2; count++)
+    calls.push(api.groups.list.query({}).catch(() => undefined) as never);
+  await turn();
+  assert.equal(sent.length, 3);
+  channel.close();
+  await Promise.all(calls);
 });

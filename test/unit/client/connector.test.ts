@@ -741,3 +741,13 @@ test("with enough connections in a swarm that is known whole, retries stay half 
   await after(30_000);
   assert.ok(dialled.length > before, `it was dialled last at ${lastMs} ms of 200,000`);
 });
+
+test("of one member's devices that are named together four are dialled", () => {
+  const { connector, dials } = dialling();
+  const devices = Array.from({ length: 10 }, (_, at) => peer(`${at}`, true, "mallory"));
+  connector.peersOnline([...devices, peer("b", true)], 0);
+  assert.deepEqual(
+    dials.map((dial) => dial.peer.userId),
+    ["mallory", "mallory", "mallory", "mallory", "user of b"],
+  );
+});

@@ -258,16 +258,22 @@ test("a profile of another form than this client's is kept beside a new one", ()
   assert.deepEqual(openDamaged(), { kept: ["profile.sqlite.damaged-T"], shares: [] });
 });
 
-test("a page that is damaged anywhere in the file is found when it is opened", () => {
-  const first = Profile.open(dataDir, alice, log);
-  for (let at = 0; at < 200; at++)
-    first.saveShare({ ...share, fileName: `${at}`, info: new Uint8Array(1_000) });
-  first.close();
-  const bytes = readFileSync(pathOf());
-  bytes.fill(0xff, bytes.length - 4_096);
-  writeFileSync(pathOf(), bytes);
-  assert.deepEqual(openDamaged().shares, []);
-});
+for (const [where, damage] of [
+  ["its last", (bytes: Uint8Array) => bytes.fill(0xff, bytes.length - 4_096)],
+  ["its first", (bytes: Uint8Array) => bytes.fill(0xff, 100, 2_000)],
+] as const) {
+  test(`a damaged page of a profile, ${where}, is found when it is opened`, () => {
+    const first = Profile.open(dataDir, alice, log);
+    for (let at = 0; at < 200; at++) {
+      first.saveShare({ ...share, fileName: `${at}`, info: new Uint8Array(1_000) });
+    }
+    first.close();
+    const bytes = readFileSync(pathOf());
+    damage(bytes);
+    writeFileSync(pathOf(), bytes);
+    assert.deepEqual(openDamaged().shares, []);
+  });
+}
 
 test("a profile that cannot be opened for another reason is left as it is, and said", () => {
   Profile.open(dataDir, alice, log).close();
@@ -301,10 +307,12 @@ test("a download that is complete is a share and no download any more", () => {
   const profile = Profile.open(dataDir, alice, log);
   profile.saveDownload(download);
   profile.completeDownload(share);
-  assert.deepEqual([profile.downloads(), profile.shares()], [[], [share]]);
-  profile.removeShare("g", "f");
-  assert.deepEqual(profile.shares(), []);
   profile.close();
+  const again = Profile.open(dataDir, alice, log);
+  assert.deepEqual([again.downloads(), again.shares()], [[], [share]]);
+  again.removeShare("g", "f");
+  assert.deepEqual(again.shares(), []);
+  again.close();
 });
 
 test("a second client of the same account gets a profile of its own, and other accounts theirs", () => {
@@ -325,7 +333,8 @@ test("nobody else on the machine can read it", () => {
 });
 
 test("an entry that is set aside is kept, and is among the others no more", () => {
-  const first = Profile.open(dataDir, alice, log);
+  const { log: readable, said } = readableLog();
+  const first = Profile.open(dataDir, alice, readable);
   first.saveShare(share);
   first.saveShare({ ...share, fileName: "other" });
   first.saveDownload(download);
@@ -347,7 +356,9 @@ test("an entry that is set aside is kept, and is among the others no more", () =
     kept.map(({ kind }) => kind),
     ["share", "download"],
   );
-  assert.match(String(kept[0]?.entry), /"path":"\/data\/f"/);
+  assert.match(String(kept[0]?.entry), /"path":"\/data\/f","info":"AQI="/);
+  const sentence = "an entry of the profile is damaged; it was set aside";
+  assert.deepEqual(said("error"), [sentence, sentence]);
 });
 
 test("a damaged profile is kept beside a new one", () => {

@@ -56,3 +56,19 @@ test("a million entries are a list still", async () => {
   });
   assert.equal((await list).length, 1_000_000);
 });
+
+test("each entry of a page must have its form", async () => {
+  const { api } = new FakeTracker();
+  const list = wholeList(
+    z.number(),
+    async (answer, question) => answer.parse(await question(api)),
+    async () => ({ items: [1, "two"] }),
+  );
+  await assert.rejects(list, z.ZodError);
+  const missing = wholeList(
+    z.number(),
+    async (answer, question) => answer.parse(await question(api)),
+    async () => ({ items: [1, undefined] }),
+  );
+  await assert.rejects(missing, z.ZodError);
+});

@@ -528,6 +528,9 @@ test("where places are missed, connections over which nothing flows give way: th
     [many, [one], [dialled], useful].map((sockets) => closedOf(sockets)),
     [3, 1, 0, 0],
   );
+  await after(3_000);
+  session.noPlace("in");
+  assert.deepEqual([closedOf([dialled]), closedOf(useful)], [0, 0], "none of these has to go, ever");
 });
 
 test("for a file that waits to dial, as many dialled connections give way as files wait", async (t) => {

@@ -35,7 +35,8 @@ beforeEach(() => {
   path = join(scratch, `path ${count}`);
   mkdirSync(join(project, "bin"), { recursive: true });
   mkdirSync(path);
-  for (const file of ["client", "tracker", "bin/node"]) cpSync(join(ROOT, file), join(project, file));
+  for (const file of ["client", "tracker", "bin/launch", "bin/node"])
+    cpSync(join(ROOT, file), join(project, file));
 });
 
 /** An executable `node` that is a script. */
@@ -110,6 +111,21 @@ for (const program of ["client", "tracker"] as const) {
         });
       });
     }
+
+    it("keeps compiled code in the user's cache folder, or where NODE_COMPILE_CACHE says", () => {
+      mkdirSync(join(project, "node_modules"));
+      standIn(path, '#!/bin/sh\nprintf "%s\\n" "$NODE_COMPILE_CACHE"\n');
+      const withNode = (more: NodeJS.ProcessEnv) =>
+        start(join(project, program), [], { MINITORRENT_NODE: join(path, "node"), ...more }).stdout.trim();
+      const usual = { NODE_COMPILE_CACHE: "" };
+      assert.equal(withNode(usual), join(scratch, "minitorrent/compiled"));
+      assert.equal(
+        withNode({ ...usual, XDG_CACHE_HOME: "", HOME: "/home/olga" }),
+        "/home/olga/.cache/minitorrent/compiled",
+      );
+      assert.equal(withNode({ ...usual, XDG_CACHE_HOME: "", HOME: "" }), "");
+      assert.equal(withNode({ NODE_COMPILE_CACHE: "/elsewhere" }), "/elsewhere");
+    });
   });
 }
 

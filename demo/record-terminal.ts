@@ -1,7 +1,7 @@
 // Runs a command in a real terminal (tmux, of the size given) and writes what the screen showed, as it changed, as an
 // animated SVG. Programs that do not animate show the last screen. Made docs/demo.svg:
 //
-//   node docs/record-terminal.ts docs/demo.svg 136x33 'npm run demo'
+//   node demo/record-terminal.ts docs/demo.svg 136x33 'npm run demo'
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,7 +31,7 @@ interface Run {
 const [path, size, command] = process.argv.slice(2);
 const [columns, rows] = (size ?? "").split("x").map(Number);
 if (path === undefined || command === undefined || columns === undefined || rows === undefined) {
-  throw new Error("Usage: node docs/record-terminal.ts OUT.svg COLUMNSxROWS 'COMMAND'");
+  throw new Error("Usage: node demo/record-terminal.ts OUT.svg COLUMNSxROWS 'COMMAND'");
 }
 
 /** Screen by screen, and when each was first seen. */

@@ -9,44 +9,12 @@ import { deviceIdOfKey } from "../../../src/identity/certificates.ts";
 import type { Holding } from "../../../src/tracker/byte-budget.ts";
 import { type Arrival, ClientSocket, type ClientSurroundings } from "../../../src/tracker/client-socket.ts";
 import { Connections } from "../../../src/tracker/connection.ts";
+import { FakeWebSocket } from "./fake-web-socket.ts";
 
 const LOW_MARK = 64 * 1024;
 const KEY = new Uint8Array([1, 2, 3]);
 /** Of a chunk of an unfinished message, beside its bytes. */
 const CHUNK = 256;
-
-class FakeWebSocket extends EventEmitter {
-  readonly OPEN = 1;
-  readyState = 1;
-  bufferedAmount = 0;
-  isPaused = false;
-  isTerminated = false;
-  closedWith: number | undefined | "nothing" = "nothing";
-  readonly sent: string[] = [];
-  /** What the socket calls when it has written what was sent. */
-  readonly written: (() => void)[] = [];
-
-  send(text: string, written?: () => void): void {
-    this.sent.push(text);
-    if (written !== undefined) this.written.push(written);
-  }
-
-  pause(): void {
-    this.isPaused = true;
-  }
-
-  resume(): void {
-    this.isPaused = false;
-  }
-
-  close(code?: number): void {
-    this.closedWith = code;
-  }
-
-  terminate(): void {
-    this.isTerminated = true;
-  }
-}
 
 interface Options {
   readonly onHeard?: () => void;

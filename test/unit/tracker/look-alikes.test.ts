@@ -18,6 +18,8 @@ const SAME: readonly (readonly string[])[] = [
   // Katakana, and Han characters that look like it.
   ["\u30ED\u30A8", "\u53E3\u5DE5"],
   ["\u0131x", "ix"],
+  // A syllable in brackets, as one character.
+  ["\u320E", "(\uAC00)"],
 ];
 const DIFFERENT: readonly (readonly string[])[] = [
   ["bob", "bobby", "rob", "bob.", "b\u00F3b"],

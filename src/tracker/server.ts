@@ -233,6 +233,8 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       clients.close();
       clearInterval(checking);
       held.close();
+      // Node does not close one that has said nothing since its TLS handshake.
+      for (const socket of [...arrivals.values()]) socket.destroy();
       await app.close();
     },
   };

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import {
   type AccountLimits,
+  checkConnections,
   DEFAULT_ACCOUNT_LIMITS,
   withinLimits,
 } from "../../../src/tracker/account-limits.ts";
@@ -89,4 +90,26 @@ test("metainfo counts for good", async (t) => {
     ...REFUSED,
     message: /metainfoMebibytesPerUser/,
   });
+});
+
+test("metainfo is limited in mebibytes of what is stored", () => {
+  const check = (mebibytes: number, before: number, now: number) => {
+    let total = before;
+    const writer = { total: (name: string) => (name.startsWith("metainfo") ? total : 0) };
+    const command = { writer, account: { accountId: "a" } } as unknown as Command;
+    const limits = { ...DEFAULT_ACCOUNT_LIMITS, metainfoMebibytesPerUser: mebibytes };
+    withinLimits(limits, command, () => {
+      total = now;
+    });
+  };
+  const mebibyte = 1024 * 1024;
+  check(2, 0, 2 * mebibyte);
+  assert.throws(() => check(2, 0, 2 * mebibyte + 1), REFUSED);
+  check(1, 3 * mebibyte, 2 * mebibyte);
+});
+
+test("so many clients of an account are connected at a time", () => {
+  const limits = { ...DEFAULT_ACCOUNT_LIMITS, connectionsPerUser: 2 };
+  checkConnections(limits, 1);
+  assert.throws(() => checkConnections(limits, 2), REFUSED);
 });

@@ -61,6 +61,9 @@ test("counts are read again with the time that is left, each counter's for itsel
     again.load("c").map(({ key }) => key),
     ["b"],
   );
+  clock.nowMs += 10_000;
+  assert.deepEqual(again.load("c"), [], "what has ended is read");
+  clock.nowMs -= 10_000;
   assert.deepEqual(
     again.load("other").map(({ count }) => count),
     [9],

@@ -175,3 +175,27 @@ test("who waits for nothing is remembered while others wait only as long as it h
   while (!isIdle()) await turn();
   assert.equal(turns.callerCount, 0);
 });
+
+test("some calls of a caller within its share run in one slice, though that gets longer", async () => {
+  const { served, call, turn } = stage();
+  for (let at = 0; at < 300; at++) call("flood", 4);
+  while (served.length < 50) await turn();
+  const before = served.length;
+  for (let at = 0; at < 3; at++) call("member", 4);
+  await turn();
+  assert.deepEqual(served.slice(before, before + 3), ["member", "member", "member"]);
+});
+
+test("a caller that is served late does not set the clock of all others back", async () => {
+  const { served, call, turn } = stage();
+  for (let at = 0; at < 400; at++) call("flood", 5);
+  while (served.length < 100) await turn();
+  call("late", 0);
+  await turn();
+  const before = served.length;
+  // New callers start where the others are, not where the late one was.
+  for (let at = 0; at < 40; at++) call("new", 5);
+  while (served.length < before + 40) await turn();
+  const own = served.slice(before, before + 40).filter((key) => key === "new").length;
+  assert.ok(own <= 27, `${own} of 40: ten in advance, and half of the others`);
+});

@@ -82,3 +82,50 @@ test("nobody fills the queue alone", async () => {
   assert.ok(refused.length >= 100 && refused.length < 200, `${refused.length} refused`);
   assert.ok(!refused.includes(201) && !refused.includes(202), "others found room");
 });
+
+test("however many keys there are, so many jobs wait, ten thousand if not said otherwise", async () => {
+  for (const [slots, most] of [
+    [new FairSlots(1, 100), 100],
+    [new FairSlots(1), 10_000],
+  ] as const) {
+    void slots.run("runs", () => new Promise(() => {}));
+    const outcomes: boolean[] = [];
+    for (let at = 0; at < most + 5; at++) {
+      const from = outcomes.push(true) - 1;
+      slots
+        .run(`key ${at}`, async () => {})
+        .catch(({ code }) => {
+          assert.equal(code, "TRACKER_BUSY");
+          outcomes[from] = false;
+        });
+    }
+    await settled();
+    assert.equal(outcomes.filter((waits) => waits).length, most);
+  }
+});
+
+test("a key that has just had its job does not come before one that waits", async () => {
+  const slots = new FairSlots(1);
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const run = (key: string) =>
+    void slots.run(key, () => {
+      begun.push(key);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      ends.push(resolve);
+      return promise;
+    });
+  const next = async () => {
+    ends.shift()?.();
+    await settled();
+  };
+  run("first");
+  for (let at = 0; at < 6; at++) run("patient");
+  for (let at = 0; at < 6; at++) {
+    run("again"); // as soon as its last one runs
+    await next();
+    await next();
+  }
+  const order = begun.slice(1, 11);
+  assert.ok(order.filter((key) => key === "patient").length >= 5, order.join());
+});

@@ -149,3 +149,22 @@ test("members and requests are listed in the order in which they came, whichever
     ["user3", "user2", "user1"],
   );
 });
+
+test("of two memberships that trackers apart produced the older one counts", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const { claimId } = requireGroup(place.registry, "films");
+  for (const [id, sinceMs] of [
+    ["a", 3_000],
+    ["b", 1_000],
+    ["c", 2_000],
+  ] as const) {
+    await place.write((writer) => {
+      writer.put("membership", recordKey(claimId, alice.accountId, id), {
+        ...{ state: "member", sinceMs, membershipId: id },
+      });
+    });
+  }
+  assert.equal(membershipOf(place.registry, claimId, alice.accountId)?.membershipId, "b");
+});

@@ -242,6 +242,12 @@ test("who lacks pieces is told of a peer at once, a seed half a second later, an
   assert.deepEqual(heard(), ["1 +2", "3 +2"], "what changes is told at once");
   assert.equal(online(1), 2);
   assert.deepEqual([heard(), runTimers()], [["2 +1", "3 +1"], []]);
+  const seeds = scene([
+    { at: 1, isSeed: true },
+    { at: 2, isSeed: true },
+  ]);
+  seeds.online(2);
+  assert.deepEqual([seeds.heard(), seeds.runTimers()], [[], []], "a seed waits to be told of a seed");
 });
 
 test("while seeds wait to be told of a peer they do not hear of its changes twice, and of its end not at all", () => {

@@ -258,3 +258,18 @@ test("how much a client, an account and all together may announce, and what is s
     "of another tracker",
   );
 });
+
+test("of another tracker so many clients are believed, and one that goes makes room", async () => {
+  const { presence, run } = scene({ budget: { clientsPerTracker: 2 } });
+  const client = (id: number): PresenceMessage => ({
+    ...{ type: "client", connectionId: `t${id}`, accountId: `account ${id}`, deviceId: device(id) },
+    ...{ hosts: ["h"], port: 1, isWhole: false, add: [], remove: [] },
+  });
+  const online = () => [1, 2, 3].filter((id) => presence.isOnline(`account ${id}`));
+  presence.apply("there", [1, 2, 3].map(client), false);
+  await run();
+  assert.deepEqual(online(), [1, 2]);
+  presence.apply("there", [{ type: "gone", connectionId: "t1" }, client(3)], false);
+  await run();
+  assert.deepEqual(online(), [2, 3]);
+});

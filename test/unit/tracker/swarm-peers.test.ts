@@ -92,3 +92,29 @@ test("everybody in a large swarm is as likely to be named, and a sample takes as
   assert.equal(named.size, 1_000);
   for (const times of named.values()) assert.ok(Math.abs(times - 200) < 94, `${times} times`);
 });
+
+test("a sample has the parts that the draws say, and a part is removed once", () => {
+  const swarm = swarmOf(0, 1_000);
+  const numbers = (random: () => number) =>
+    swarm
+      .sample(100, false, random)
+      .map(({ client }) => client.arrival)
+      .toSorted((one, other) => one - other);
+  const last = Array.from({ length: 100 }, (_, at) => 900 + at);
+  assert.deepEqual(
+    numbers(() => 0.999_999),
+    last,
+  );
+  assert.deepEqual(
+    numbers(() => 0),
+    [0, ...last.slice(1)],
+    "who is drawn already is replaced by the last one",
+  );
+  const one = client(0);
+  const small = new SwarmPeers("f".repeat(40), "films");
+  const part = small.add(one, true);
+  small.add(client(1), true);
+  small.remove(part);
+  small.remove(part);
+  assert.deepEqual([small.isEmpty, small.localCount, one.partCount], [false, 1, 0]);
+});

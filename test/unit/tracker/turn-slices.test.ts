@@ -84,3 +84,40 @@ test("work that nobody waits for and that fails is reported, and the others go o
   assert.deepEqual(faults, ["failing: Error: a bug"]);
   assert.equal(taken.get("other"), 3_000);
 });
+
+test("what a call may do at once is taken from its own turn: the turn's budget does not grow by it", async () => {
+  const { slices, steps, taken } = stage();
+  void slices.run("long", steps("long", 10_000));
+  for (let at = 0; at < 5; at++) await slices.run(`short ${at}`, steps(`short ${at}`, 100), 250);
+  void slices.run("another", steps("another", 10));
+  assert.equal(taken.get("another"), undefined, "the budget of this turn is spent");
+});
+
+test("a job that fails in a later turn ends, and the next of its key runs once", async () => {
+  const { slices, steps, taken, turn } = stage();
+  let calls = 0;
+  const failing = {
+    next: () => {
+      if (++calls > 1_500) throw new Error("gone");
+      return { done: false, value: undefined } as const;
+    },
+  };
+  const failed = assert.rejects(slices.run("a", failing), /gone/);
+  const next = slices.run("a", steps("a", 3));
+  for (let turns = 0; turns < 10; turns++) turn();
+  await Promise.all([failed, next]);
+  assert.deepEqual([calls, taken.get("a"), slices.countOf("a")], [1_501, 3, 0]);
+});
+
+test("after its end no turn is asked for, and nothing waits", () => {
+  let timers = 0;
+  const slices = new TurnSlices(() => {
+    timers++;
+    return () => timers--;
+  });
+  const endless = { next: () => ({ done: false, value: undefined }) as const };
+  for (const key of ["a", "b"]) void slices.run(key, endless);
+  assert.deepEqual([timers, slices.countOf("a")], [1, 1]);
+  slices.close();
+  assert.deepEqual([timers, slices.countOf("a"), slices.countOf("b")], [0, 0, 0]);
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fs, {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -240,4 +241,24 @@ test("a store that is closed holds its file no longer", (t) => {
   const pins = new PinStore(pinPath(t));
   pins.close();
   assert.throws(() => pins.get(address), { code: "DISK_FAILED", message: /not open/ });
+});
+
+test("damage anywhere in the file is found when it is opened, and a refused file is not held open", (t) => {
+  const path = pinPath(t);
+  new PinStore(path).close();
+  const database = new DatabaseSync(path);
+  const insert = database.prepare("INSERT INTO pin (address, fingerprint) VALUES (?, ?)");
+  database.exec("BEGIN");
+  for (let port = 1_000; port < 1_500; port++) insert.run(`127.0.0.1:${port}`, first);
+  database.exec("COMMIT");
+  database.close();
+  const bytes = readFileSync(path);
+  assert.ok(bytes.length >= 5 * 4_096);
+  // The last page: the first pins can be read.
+  bytes.fill(0xff, bytes.length - 4_096, bytes.length - 4_000);
+  writeFileSync(path, bytes);
+  const openFiles = (): number => (existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd").length : 0);
+  const before = openFiles();
+  for (let count = 0; count < 3; count++) assert.throws(() => new PinStore(path), { code: "DISK_FAILED" });
+  assert.equal(openFiles(), before);
 });

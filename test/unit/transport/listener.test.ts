@@ -185,3 +185,34 @@ test("after five ports that are taken in the second family, the first one does",
   assert.deepEqual(hosts, ["0.0.0.0"]);
   assert.equal(tries.length, 10);
 });
+
+test("where one port alone will do, no other is tried when it is taken in the second family", async (t) => {
+  const { tries } = takenAtSecond(t, 100);
+  const free = await Listener.open({ ...anyPort, host: "127.0.0.1" });
+  const { port } = free;
+  await free.close();
+  tries.length = 0;
+  const listener = await Listener.open({ ...anyPort, port });
+  const { hosts } = listener;
+  await listener.close();
+  assert.deepEqual(hosts, ["0.0.0.0"]);
+  assert.equal(tries.length, 2);
+});
+
+test("a name is listened at where one of its addresses can be, and refused where none can", async (t) => {
+  const { listen } = Server.prototype;
+  let refused: readonly string[] = ["127.0.0.1", "::1"];
+  t.mock.method(Server.prototype, "listen", function (this: Server, ...given: Parameters<typeof listen>) {
+    const [{ host }] = given as unknown as [{ host: string }];
+    if (!refused.includes(host)) return Reflect.apply(listen, this, given);
+    const error = Object.assign(new Error("listen EADDRNOTAVAIL"), { code: "EADDRNOTAVAIL" });
+    setImmediate(() => this.emit("error", error));
+    return this;
+  });
+  await assert.rejects(Listener.open({ ...anyPort, host: "localhost" }), { code: "ADDRESS_UNUSABLE" });
+  refused = ["::1"];
+  const listener = await Listener.open({ ...anyPort, host: "localhost" });
+  const { hosts } = listener;
+  await listener.close();
+  assert.deepEqual(hosts, ["127.0.0.1"]);
+});

@@ -49,3 +49,15 @@ test("an input that cannot be read, or has no line feed in a mebibyte, ends with
   await assert.rejects(Array.fromAsync(readLines(failing)), { code: "INVALID_ARGUMENT", message: /EISDIR/ });
   await assert.rejects(linesOf(Buffer.alloc(1024 * 1024 + 1, 0x61)), { code: "INVALID_ARGUMENT" });
 });
+
+test("a line may have 1 MiB, also the last, which needs no line feed; a longer one is refused by its number", async () => {
+  const most = "a".repeat(1024 * 1024);
+  assert.deepEqual(await linesOf(most, "\nb"), [most, "b"]);
+  assert.deepEqual(await linesOf("a\n", most), ["a", most]);
+  assert.deepEqual(await linesOf("a\n", "b"), ["a", "b"]);
+  assert.deepEqual(await linesOf(""), []);
+  await assert.rejects(linesOf("a\nb\n", most, "a"), {
+    code: "INVALID_ARGUMENT",
+    message: /^Line 3 of the input/,
+  });
+});

@@ -61,3 +61,45 @@ test("a stack is logged of a bug, and of nothing that was foreseen", (t) => {
   assert.match(String(errors[2]?.stack), /program-log\.test/);
   assert.equal(errors[3], "no error");
 });
+
+test("each interval is counted anew from its first line, for a minute if nothing else is said", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const lines: Record<string, unknown>[] = [];
+  const to = { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) };
+  const log = programLog({ level: "info", to });
+  const say = (count: number): number => {
+    const before = lines.length;
+    for (let time = 0; time < count; time++) log.info("closed");
+    return lines.length - before;
+  };
+  assert.equal(say(2), 2);
+  t.mock.timers.tick(30_000);
+  assert.equal(say(5), 3);
+  t.mock.timers.tick(29_999);
+  assert.equal(lines.at(-1)?.repeated, undefined);
+  t.mock.timers.tick(1);
+  assert.equal(lines.at(-1)?.repeated, 2);
+  t.mock.timers.tick(10_000);
+  assert.equal(say(7), 5);
+  // A minute after the line at half a minute: nothing ends.
+  t.mock.timers.tick(20_000);
+  assert.equal(say(1), 0);
+  t.mock.timers.tick(40_000);
+  assert.equal(lines.at(-1)?.repeated, 3);
+});
+
+test("the count of what was said of a tracker names it", (t) => {
+  const { log, lines } = logTo(t);
+  for (let time = 0; time < 7; time++) log.info({ tracker: "one:1", at: time }, "closed");
+  t.mock.timers.tick(INTERVAL_MS);
+  const { tracker, at, repeated, msg } = lines.at(-1) ?? {};
+  assert.deepEqual([tracker, at, repeated, msg], ["one:1", undefined, 2, "closed"]);
+});
+
+test("an error that is INTERNAL has a stack, since it was not foreseen", (t) => {
+  const { log, lines } = logTo(t);
+  log.error({ err: new MiniTorrentError("INTERNAL", "Odd.") }, "inside");
+  const [line = {}] = lines;
+  const { stack } = line.err as Record<string, unknown>;
+  assert.match(String(stack), /program-log\.test/);
+});

@@ -25,9 +25,10 @@ import {
   renderProgress,
   renderPrompt,
   renderRequests,
+  renderShares,
   renderStatus,
 } from "../../../src/cli/render.ts";
-import type { ClientStatus, DownloadSource } from "../../../src/client/status.ts";
+import type { ClientStatus, DownloadSource, ShareStatus } from "../../../src/client/status.ts";
 import { complete, downloading, failed, paused, SHA1 } from "./fake-client.ts";
 
 const view: View = { columns: undefined, isColored: false, timeZone: "UTC" };
@@ -402,5 +403,23 @@ describe("text for a terminal", () => {
         assert.ok(displayWidth(truncate(harmless(text), columns)) <= columns);
       }),
     );
+  });
+});
+
+describe("renderShares", () => {
+  it("shows what is shared, what waits for a tracker, and what is not shared and why", () => {
+    const share = { groupId: "films", path: "/a", lengthBytes: 1_000_000, sha1: "", peerCount: 2 };
+    const shares: ShareStatus[] = [
+      { ...share, fileName: "a.mkv", state: "served" },
+      { ...share, fileName: "b.mkv", state: "waiting" },
+      { ...share, fileName: "c.mkv", state: "unusable", reason: "it changed" },
+    ];
+    assert.deepEqual(renderShares(shares, { columns: undefined, isColored: false }), [
+      "GROUP  FILE   SIZE  PEERS  STATE                   PATH",
+      "films  a.mkv  1 MB      2  shared                  /a",
+      "films  b.mkv  1 MB      2  waits for a tracker     /a",
+      "films  c.mkv  1 MB      2  not shared: it changed  /a",
+    ]);
+    assert.match(renderShares([], { columns: undefined, isColored: false })[0] ?? "", /^You share nothing/);
   });
 });

@@ -13,8 +13,8 @@ import { Alice, INFO_HASH, member, newPeerId, roomy, silent } from "./members.ts
 
 const SOON_MS = 5_000;
 
-async function stranger(t: TestContext, port: number): Promise<Socket> {
-  const socket = connectTcp(port, "127.0.0.1");
+async function stranger(t: TestContext, port: number, localAddress = "127.0.0.1"): Promise<Socket> {
+  const socket = connectTcp({ host: "127.0.0.1", port, localAddress });
   t.after(() => socket.destroy());
   socket.on("error", () => undefined);
   await within(once(socket, "connect"), "a stranger to connect", SOON_MS);
@@ -215,4 +215,32 @@ test("a name is listened at where one of its addresses can be, and refused where
   const { hosts } = listener;
   await listener.close();
   assert.deepEqual(hosts, ["127.0.0.1"]);
+});
+
+test("of strangers one of the network with most of them goes, not the oldest of all", async (t) => {
+  await using alice = await Alice.listen({ places: new ConnectionPlaces(8, () => 0) });
+  const { port } = alice.listener;
+  const alone = await stranger(t, port, "127.0.0.2");
+  const crowd = [await stranger(t, port), await stranger(t, port)];
+  const [oldest] = crowd;
+  assert.ok(oldest);
+  const ended = once(oldest, "close");
+  oldest.resume();
+  await assertStands(await alice.connect("bob"));
+  await within(ended, "the oldest of the crowd to be ended", SOON_MS);
+  assert.equal(alone.destroyed, false);
+});
+
+test("a connection in whose arrival something fails is closed, and the next one is served", async (t) => {
+  const places = new ConnectionPlaces(8, () => 0);
+  const take = t.mock.method(places, "take", () => {
+    throw new Error("a fault");
+  });
+  await using alice = await Alice.listen({ places });
+  const socket = await stranger(t, alice.listener.port);
+  socket.resume();
+  if (!socket.closed)
+    await within(once(socket, "close"), "the connection with a fault to be closed", SOON_MS);
+  take.mock.restore();
+  await assertStands(await alice.connect("bob"));
 });

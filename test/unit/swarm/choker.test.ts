@@ -140,6 +140,14 @@ describe("the choker", () => {
     assert.equal(unchokedOf(peers).length, 19);
   });
 
+  it("unchokes nobody while more are served than it has slots", () => {
+    const choker = chokerOf(1);
+    const peers = peersOf(6);
+    for (const peer of peers.slice(0, 3)) peer.unchoke();
+    choker.fillFreeSlots(peers);
+    assert.deepEqual(unchokedOf(peers), [0, 1, 2]);
+  });
+
   it("thinks slots over once a second, and not before the first is over", () => {
     const choker = chokerOf(1);
     const [busy, waiting] = peersOf(2);

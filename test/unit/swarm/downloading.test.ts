@@ -389,6 +389,19 @@ describe("a download", () => {
     assert.equal(torrent.status().downloadedBytes, 0);
   });
 
+  it("takes a peer that falls silent after a whole block for silent, not for one that stops within a block", () => {
+    const { link, peer, runTo, torrent } = open();
+    peer.haveAll();
+    peer.unchoke();
+    giveBlocks(peer, requestsIn(link.take()).slice(0, 1));
+    runTo(3 * TIMEOUT_MS);
+    assert.deepEqual(
+      link.take().filter((said) => said.startsWith("close")),
+      [],
+    );
+    assert.equal(torrent.holders()[0]?.isTried, true);
+  });
+
   it("takes no block of another length than was asked for", () => {
     const { torrent, link, peer } = open();
     peer.haveAll();

@@ -258,6 +258,25 @@ describe("a seed", () => {
     assert.deepEqual(blocksOf(), [`blocks 0:0 ${FRAME}`]);
   });
 
+  it("puts nobody off for a connection that takes nothing for two seconds", () => {
+    const opened = open({ has: ALL, requestsFromPeer: 100 });
+    take(opened);
+    const carol = opened.join("carol");
+    carol.peer.bitfield(new Uint8Array([0b1000_0000, 0]));
+    carol.peer.interested();
+    carol.link.hasRoom = false;
+    carol.peer.request(5, 0, BLOCK);
+    carol.peer.request(5, offset(3), BLOCK);
+    opened.runTo(2500);
+    opened.link.take();
+    opened.peer.request(0, 0, BLOCK);
+    opened.runDue();
+    assert.deepEqual(
+      opened.link.take().filter((said) => said.startsWith("blocks")),
+      [`blocks 0:0 ${FRAME}`],
+    );
+  });
+
   it("promises what a choked peer was promised to somebody else", () => {
     const opened = open({ has: ALL, uploadSlots: 2, otherSeedCount: () => 0 });
     take(opened);

@@ -224,6 +224,16 @@ describe("the picker", () => {
     assert.equal(second.arrivedCount, 2, "the peer on parole lacks that one");
   });
 
+  it("gives a piece of which all is asked for already to nobody, whoever it belonged to", () => {
+    const picker = pickerFor({ have: "****  ", availability: "000012" });
+    const [choking, other] = [peerWith(0, "xxxxxx"), peerWith(1, "xxxxxx")];
+    picker.peerCame(choking);
+    picker.peerCame(other);
+    assert.deepEqual(pickAll(picker, choking, BLOCKS_PER_PIECE), [4]);
+    picker.disown(choking);
+    assert.deepEqual(pickAll(picker, other), [5]);
+  });
+
   it("leaves a piece on parole that its peer gave up to nobody else", () => {
     const picker = pickerFor({ have: "***** ", availability: "000001" });
     const [suspect, other] = [peerWith(0, "xxxxxx", true), peerWith(1, "xxxxxx")];

@@ -74,12 +74,27 @@ const clocks = new WeakMap<TestContext, FakeClock>();
 /** Timers, `Date` and `performance.now()`: they stand still until they are told to go on. */
 export class FakeClock {
   readonly #context: TestContext;
+  /** Timers that have neither fired nor been cleared. */
+  readonly #open = new Set<unknown>();
   nowMs = 1_000_000;
 
   private constructor(t: TestContext) {
     this.#context = t;
     t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: START_MS });
     t.mock.method(performance, "now", () => this.nowMs);
+    const { setTimeout: begin, clearTimeout: clear } = globalThis;
+    t.mock.method(globalThis, "setTimeout", (work: () => void, ms: number) => {
+      const timer = begin(() => {
+        this.#open.delete(timer);
+        work();
+      }, ms);
+      this.#open.add(timer);
+      return timer;
+    });
+    t.mock.method(globalThis, "clearTimeout", (timer: NodeJS.Timeout | undefined) => {
+      this.#open.delete(timer);
+      clear(timer);
+    });
   }
 
   /** The one clock of a test. */
@@ -87,6 +102,10 @@ export class FakeClock {
     const clock = clocks.get(t) ?? new FakeClock(t);
     clocks.set(t, clock);
     return clock;
+  }
+
+  get openTimers(): number {
+    return this.#open.size;
   }
 
   async pass(ms: number): Promise<void> {
@@ -522,8 +541,10 @@ export class Scene {
   async #close(): Promise<void> {
     await this.downloads.suspendAll();
     await this.shares.suspendAll();
+    const { openTimers } = this.clock;
     this.profile.close();
     await rm(this.folder, { recursive: true, force: true });
+    assert.equal(openTimers, 0, "after a logout no timer is left");
   }
 }
 

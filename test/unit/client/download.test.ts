@@ -790,6 +790,9 @@ test("nor is one that is asked for when the download has been paused", async (t)
 
 test("each time that the tracker was asked for peers, a cause that has changed is told", async (t) => {
   const { scene, torrent } = await running(t);
+  await scene.downloads.findPeers();
+  await turns();
+  assert.deepEqual(scene.tracker.take("files.standing"), [], "it does not wait");
   torrent().torrent.isStarved = true;
   torrent().parts.onEvent({ type: "waiting" });
   await scene.event("download-waiting");
@@ -948,7 +951,52 @@ test("a file of another group's CA is refused, whatever the tracker says", async
   });
 });
 
-test("a move of a download waits for its opening, and takes the part file along", async (t) => {
+test("moved while an opening that was given up still makes the part file, it takes that along", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  scene.memberships.gate = promise;
+  const begun = scene.start();
+  await until(() => scene.memberships.obtainedCount === 1, "it is being opened");
+  const download = scene.downloads.get(id);
+  await download.pause();
+  const moved = download.moveTo(scene.path("moved"));
+  resolve();
+  await soon(Promise.all([begun, moved]), "both end");
+  assert.deepEqual(
+    [existsSync(scene.path("film.part")), existsSync(scene.path("moved.part"))],
+    [false, true],
+  );
+});
+
+test("cancelled while it is opened, it leaves no part file", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  scene.memberships.gate = promise;
+  const begun = scene.start();
+  await until(() => scene.memberships.obtainedCount === 1, "it is being opened");
+  const cancelled = scene.downloads.cancel(id);
+  resolve();
+  await soon(Promise.all([begun, cancelled]), "both end");
+  assert.equal(existsSync(scene.path("film.part")), false);
+  assert.deepEqual(scene.profile.downloads(), []);
+});
+
+test("what a torrent reports after its end changes nothing", async (t) => {
+  const { scene, torrent, download } = await running(t);
+  const { onEvent } = torrent().parts;
+  await download.groupEnded("left");
+  scene.events.length = 0;
+  onEvent({ type: "storage-failed", error: trouble("DISK_FAILED") });
+  onEvent({ type: "piece-verified", pieceIndex: 0, userIds: [] });
+  onEvent({ type: "all-verified" });
+  await scene.clock.pass(1_000);
+  assert.equal(download.status, "failed");
+  assert.deepEqual([scene.events, scene.failures], [[], []]);
+});
+
+test("a move of a stopped download takes the part file along, unless a file is in its way", async (t) => {
   const { scene, download, path } = await running(t, [1]);
   await download.pause();
   await mkdir(scene.path("there"));

@@ -5,7 +5,6 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import { Downloads } from "../../../src/client/downloads.ts";
 import { GROUP, leaveRoom, onOtherDisk, PIECE_BYTES, Scene, soon, turns, until } from "./download-fixture.ts";
 
 const film = { groupId: GROUP, fileName: "film" };
@@ -226,8 +225,7 @@ test("after a login what was running goes on, what was paused stays so, and what
   await scene.downloads.get(other).pause();
   await scene.downloads.suspendAll();
   assert.deepEqual(scene.downloads.statuses(), [], "logged out");
-  const again = new Downloads(scene.surroundings, scene.shares);
-  t.after(() => again.suspendAll());
+  const again = scene.downloads;
   await again.resumeAll();
   const states = () =>
     again

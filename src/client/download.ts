@@ -297,7 +297,8 @@ export class Download {
       .ask(fileStandingSchema, (api) => api.files.standing.query({ groupId, fileName, infoHash, userIds }))
       .catch((error: unknown) => void this.#log.info({ err: error }, "the file's standing is not known"));
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
-    const timer = later("waiting for a file's standing", STANDING_PATIENCE_MS, () => resolve(undefined));
+    const timer = later("asking for a file's standing", STANDING_PATIENCE_MS, () => resolve(undefined));
+    timer.unref();
     try {
       return await Promise.race([asked, late]);
     } finally {

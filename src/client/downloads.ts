@@ -66,10 +66,11 @@ export class Downloads {
     const { path: destinationPath, madeFolder } = await destinationOf(destination, metainfo.fileName);
     if (madeFolder !== undefined) this.#surroundings.onEvent({ type: "folder-made", path: madeFolder });
     this.#refuseRunning(file, destinationPath);
-    this.#refusePathInUse(destinationPath);
     const stopped = this.#downloads.get(fileKey(file));
-    if (stopped?.status === "failed" || stopped?.status === "paused")
+    if (stopped?.status === "failed" || stopped?.status === "paused") {
+      this.#refusePathInUse(destinationPath);
       return this.#goOn(stopped, metainfo, destinationPath);
+    }
     // The record may be outdated: the file may have been moved or removed.
     await this.#shares.endIfGone(file);
     // Another command may have begun one meanwhile.

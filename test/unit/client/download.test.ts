@@ -763,6 +763,23 @@ test("the same cause is told again after a piece came, and none while pieces com
   await until(() => told() === 2, "the last who had it has left");
 });
 
+test("resumed, it is not said to wait before it waits again, and then the same cause is told again", async (t) => {
+  const { scene, torrent, download } = await running(t);
+  const told = () => scene.eventsOf("download-waiting").length;
+  torrent().torrent.isStarved = true;
+  torrent().parts.onEvent({ type: "waiting" });
+  await until(() => told() === 1, "it is told");
+  await download.pause();
+  await download.begin();
+  torrent().torrent.isStarved = true;
+  assert.equal(waitingFor(scene), undefined);
+  await scene.downloads.findPeers();
+  await turns();
+  assert.equal(told(), 1);
+  torrent().parts.onEvent({ type: "waiting" });
+  await until(() => told() === 2, "it is told again");
+});
+
 test("a cause that a piece makes untrue while the tracker is asked is not told", async (t) => {
   const { scene, torrent, bytes } = await running(t);
   const answer = scene.tracker.hold("files.standing");

@@ -86,6 +86,24 @@ test("no two downloads write to one path, also while the first waits and has no 
   assert.equal(scene.downloads.get(other).status, "running", "the path is free again");
 });
 
+test("a stopped download is not moved to a path that another one writes to", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  scene.film("other");
+  await scene.start();
+  await scene.start("other");
+  await scene.downloads.get(other).pause();
+  const refusal = {
+    code: "FILE_EXISTS",
+    message: `Another download writes to ${scene.path("film")} already.`,
+  };
+  await assert.rejects(scene.start("other", scene.path("film")), refusal);
+  await scene.downloads.get(other).begin();
+  await scene.downloads.get(other).nameLost();
+  await assert.rejects(scene.start("other", scene.path("film")), refusal, "nor one that failed");
+  assert.equal(existsSync(scene.path("other.part")), true);
+});
+
 test("of two starts that cross each other while a shared file is looked for, one begins", async (t) => {
   const scene = await Scene.open(t);
   scene.film();
@@ -148,6 +166,8 @@ test("a file that nobody shares, or that has another name in its metainfo, is no
     code: "MALFORMED_MESSAGE",
     message: /another file than was asked for/,
   });
+  scene.tracker.answers.set("files.metainfo", () => ({ info: Buffer.from("junk").toString("base64") }));
+  await assert.rejects(scene.start(), { code: "MALFORMED_MESSAGE" });
 });
 
 test("a paused download that is started to another place moves there with what it has, and goes on", async (t) => {

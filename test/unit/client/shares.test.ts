@@ -77,6 +77,11 @@ test("a shared file is described, served, listed at the tracker and noted in the
   const { bytes, metainfo } = oneFilm("film");
   const path = await scene.file("film", bytes);
   const progress: number[] = [];
+  const servedWhenAsked: string[] = [];
+  scene.tracker.answers.set("files.share", () => {
+    servedWhenAsked.push(...scene.swarms.runningNames);
+    return { infoHash: "", joinedSwarm: false, isAnnounced: true };
+  });
   const result = await scene.shares.share(path, GROUP, {
     onProgress: ({ hashedBytes }) => progress.push(hashedBytes),
   });
@@ -85,6 +90,7 @@ test("a shared file is described, served, listed at the tracker and noted in the
     ...{ joinedSwarm: false, replacesEarlier: false },
   });
   assert.equal(progress.at(-1), bytes.length);
+  assert.deepEqual(servedWhenAsked, ["film"], "whoever the tracker tells of it is answered");
   const [asked] = scene.tracker.take("files.share");
   assert.partialDeepStrictEqual(asked, {
     ...{ groupId: GROUP, holderId: scene.profile.holderId, sha1: metainfo.sha1, isServed: true },

@@ -444,6 +444,15 @@ test("a share that is stopped while its file is looked at is not served again", 
   assert.deepEqual([scene.swarms.runningNames, kept(scene), states(scene)], [[], [], []]);
 });
 
+test("a share that could not be read for want of descriptors is taken up again", async (t) => {
+  const { scene } = await shared(t);
+  await loginAgain(scene);
+  await scene.shares.failed(id, trouble("LIMIT_REACHED"));
+  assert.deepEqual([states(scene), ended(scene)], [["film unusable"], ["It is LIMIT_REACHED."]]);
+  await scene.clock.pass(250);
+  await until(() => states(scene)[0] === "film served", "it is served again");
+});
+
 test("a look that fails for a reason that may pass does not end a share", async (t) => {
   const { scene } = await shared(t);
   await loginAgain(scene);

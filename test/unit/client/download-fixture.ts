@@ -77,6 +77,8 @@ export class FakeClock {
   /** Timers that have neither fired nor been cleared. */
   readonly #open = new Set<unknown>();
   nowMs = 1_000_000;
+  /** Scenes of the test that are not closed yet. */
+  sceneCount = 0;
 
   private constructor(t: TestContext) {
     this.#context = t;
@@ -474,6 +476,7 @@ export class Scene {
   private constructor(t: TestContext, folder: string) {
     this.folder = folder;
     this.clock = FakeClock.of(t);
+    this.clock.sceneCount++;
     const log = pino(
       { level: "debug" },
       { write: (line: string) => void this.logged.push(JSON.parse(line)) },
@@ -541,7 +544,7 @@ export class Scene {
   async #close(): Promise<void> {
     await this.downloads.suspendAll();
     await this.shares.suspendAll();
-    const { openTimers } = this.clock;
+    const openTimers = --this.clock.sceneCount > 0 ? 0 : this.clock.openTimers;
     this.profile.close();
     await rm(this.folder, { recursive: true, force: true });
     assert.equal(openTimers, 0, "after a logout no timer is left");

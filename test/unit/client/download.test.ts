@@ -703,11 +703,12 @@ test("a part file with every piece is finished without looking for anybody", asy
   await scene.event("download-failed");
   await rm(path);
   scene.tracker.take("presence.peers");
-  scene.announcer.announced.clear();
+  const announced = t.mock.method(scene.announcer, "add");
   await download.begin(true);
   await scene.event("download-complete");
   assert.deepEqual(new Uint8Array(readFileSync(path)), bytes);
   assert.deepEqual(scene.tracker.take("presence.peers"), []);
+  assert.ok(announced.mock.calls.every((call) => call.arguments[0].isSeed));
 });
 
 test("a download that nothing arrives for says why, once for each cause, and not before somebody who is online was called", async (t) => {

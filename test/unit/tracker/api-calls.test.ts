@@ -260,14 +260,16 @@ test("events are told from the start of a subscription to its end, under its id,
 });
 
 test("after its end a connection is told nothing, listens to nothing, and none of its calls runs", async (t) => {
-  const { connection, calls, call, said, desk } = await talk(t);
+  const { connection, calls, call, said, desk, refused } = await talk(t);
   await call(1, "events", undefined, "subscription");
   calls.take(JSON.stringify({ id: 2, method: "query", params: { path: "groups.mine", input: {} } }));
   calls.take(JSON.stringify({ id: 3, method: "subscription", params: { path: "events" } }));
+  calls.take(JSON.stringify(["x".repeat(20_000)]));
   const calledBefore = t.mock.method(desk.services.limits, "call");
   connection.tell(event(1));
   calls.close();
   await turns(20);
+  assert.deepEqual(refused, [], "what came before its end is read after it");
   connection.tell(event(2));
   await turns(5);
   assert.deepEqual([said, calledBefore.mock.callCount()], [[], 0]);
@@ -384,5 +386,17 @@ test("a long message for which there is no room is refused, and what came behind
   await turns(10);
   const codes = said.map(({ error }) => (error as Answer["error"])?.data.minitorrentCode);
   assert.deepEqual(codes, ["TRACKER_BUSY", "INVALID_ARGUMENT"]);
+  assert.equal(calls.heldBytes, 0);
+});
+
+test("what is unread counts no more once the connection is gone", () => {
+  const { calls } = callsWithGate(
+    () => true,
+    () => new Promise(() => undefined),
+  );
+  calls.take(JSON.stringify(["x".repeat(20_000)]));
+  calls.take("[1]");
+  assert.ok(calls.heldBytes > 40_000);
+  calls.close();
   assert.equal(calls.heldBytes, 0);
 });

@@ -1,6 +1,7 @@
 // What a message may make the tracker do before any of its calls has a turn: little, whatever stands in it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { MAX_API_MESSAGE_BYTES } from "../../../src/api/file-limits.ts";
 import { unpackTorrents } from "../../../src/api/packed-torrents.ts";
 import { announceSchema, listOf, userIdSchema } from "../../../src/api/schemas.ts";
 import { readCalls } from "../../../src/tracker/call-messages.ts";
@@ -74,4 +75,35 @@ test("an announcement is read a few torrents at a time, and only its form is loo
   }
   const tooMany = "a".repeat(100_001 * 40);
   assert.throws(() => announceSchema.parse({ listenPort: 1, seeding: tooMany, downloading: "" }), /100000/);
+});
+
+test("each bound of a message lets through what is at it, and names itself beyond it", () => {
+  const nested = (levels: number) => withInput("[".repeat(levels) + "]".repeat(levels));
+  const refused = (text: string, message: RegExp) =>
+    assert.throws(() => readCalls(text), { code: "LIMIT_REACHED", message });
+  assert.equal(readCalls(nested(30)).length, 1);
+  refused(nested(31), /32 levels/);
+  const fields = (count: number) =>
+    withInput(`{${Array.from({ length: count }, (_, at) => `"k${at}":0`).join()}}`);
+  assert.equal(readCalls(fields(16)).length, 1);
+  refused(fields(17), /16 fields/);
+  const small = { id: 1, method: "subscription.stop" };
+  assert.equal(readCalls(JSON.stringify(Array(1_000).fill(small))).length, 1_000);
+  refused(JSON.stringify(Array(1_001).fill(small)), /1000 calls; this one has 1001/);
+  assert.equal(readCalls(withInput(`[${"0,".repeat(9_900)}0]`)).length, 1);
+  refused(withInput(`[${"0,".repeat(10_000)}0]`), /10000 values/);
+  refused("{}".repeat(10_001), /10000 values/);
+  refused(`"${"x".repeat(MAX_API_MESSAGE_BYTES)}"`, /bytes/);
+  refused(`${"]".repeat(100)}${"[".repeat(33)}`, /32 levels/);
+  const withId = (length: number) => JSON.stringify({ ...small, id: "x".repeat(length) });
+  assert.equal(readCalls(withId(64)).length, 1);
+  assert.throws(() => readCalls(withId(65)));
+  assert.throws(() => readCalls(undefined), { code: "INVALID_ARGUMENT" });
+});
+
+test("what stands in a text counts for nothing, also behind an escaped quote, and an unfinished text ends the message", () => {
+  const path = `"${"[".repeat(100)}\\"${"{".repeat(100)}`;
+  const quoted = { ...call, params: { path, input: "" } };
+  assert.deepEqual(readCalls(JSON.stringify(quoted)), [quoted]);
+  assert.throws(() => readCalls(`"${"[".repeat(100_000)}`), SyntaxError);
 });

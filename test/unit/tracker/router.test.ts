@@ -17,7 +17,7 @@ import { networkIdOf, paidBy } from "../../../src/tracker/payers.ts";
 import { callerOf } from "../../../src/tracker/procedures.ts";
 import type { RegistryRecord } from "../../../src/tracker/registry/registry.ts";
 import { appRouter } from "../../../src/tracker/router.ts";
-import { accountTotals, networkTotals } from "../../../src/tracker/totals.ts";
+import { accountTotals, networkTotals, registryTotals } from "../../../src/tracker/totals.ts";
 import { metainfoFor } from "./fixture.ts";
 import { frontDesk, refusal } from "./front-desk.ts";
 
@@ -97,20 +97,27 @@ test("at its quota an account is refused what adds something, and not what ends 
   const film = await shareable(alice.api, "film");
   const other = await shareable(alice.api, "other", 2);
   await alice.api.files.share(film.input());
-  desk.limits.mebibytesPerNewUser = 0;
+  Object.assign(desk.limits, { mebibytesPerNewUser: 0, mebibytesPerNetwork: 0, registryMebibytes: 0 });
   const refused = refusal("LIMIT_REACHED");
   await assert.rejects(alice.api.groups.create(write("songs")), refused);
   await assert.rejects(bob.api.groups.join(write("books")), refused);
   await assert.rejects(alice.api.files.share(other.input()), refused);
-  await alice.api.groups.reject({ ...write(), userId: "carol" });
-  await alice.api.files.stopShare({ ...write(), fileName: "film" });
-  await alice.api.groups.remove({ ...write(), userId: "bob" });
+  const bytes = () => desk.place.registry.total(registryTotals.bytes);
+  const growing = async (ending: Promise<unknown>) => {
+    const before = bytes();
+    await ending;
+    assert.ok(bytes() > before, "it takes no room, so that no quota could refuse it");
+  };
+  await growing(alice.api.groups.reject({ ...write(), userId: "carol" }));
+  const elsewhere = { fileName: "film", holderId: randomUUID(), everywhere: true };
+  await alice.api.files.stopShare({ ...write(), ...elsewhere });
+  await growing(bob.api.groups.leave(write()));
   await alice.api.groups.leave(write("books"));
   assert.deepEqual(
     (await alice.api.groups.mine({})).items.map(({ groupId }) => groupId),
     ["films"],
   );
-  desk.limits.mebibytesPerNewUser = 1;
+  Object.assign(desk.limits, { mebibytesPerNewUser: 1, mebibytesPerNetwork: 1, registryMebibytes: 1 });
   await bob.api.groups.join(write());
   desk.limits.registryMebibytes = 0;
   // The requester pays for the answer, and the registry grows by it.
@@ -132,11 +139,13 @@ test("a login may exceed a quota by a tenth, where growth may not; an account is
   const desk = frontDesk(t);
   const { api, account } = await desk.signedUp("alice");
   for (let at = 0; at < 6; at++) await api.groups.create(write(`group-${at}`));
+  await (await desk.signedUp("bob")).api.groups.create(write("bobs"));
   const bytes = desk.place.registry.total(accountTotals.bytes(account.accountId));
   desk.limits.mebibytesPerNewUser = bytes / MIB;
   const login = { userId: "alice", password: "alice" };
   await desk.client("x").api.session.login({ ...login, writeId: randomUUID() });
   await assert.rejects(api.groups.create(write("more")), refusal("LIMIT_REACHED"));
+  await assert.rejects(api.groups.join(write("bobs")), refusal("LIMIT_REACHED"), "little, but growth");
   for (const letter of "yzvwuts") {
     await desk
       .client(letter)
@@ -146,8 +155,8 @@ test("a login may exceed a quota by a tenth, where growth may not; an account is
   const now = desk.place.registry.total(accountTotals.bytes(account.accountId));
   assert.ok(now > bytes && now <= bytes * 1.1, `${now} bytes where ${bytes} are the quota`);
   desk.limits.registryMebibytes = 0;
-  const create = { writeId: randomUUID(), userId: "bob", password: "bob" };
-  await assert.rejects(desk.client("b").api.session.createUser(create), refusal("LIMIT_REACHED"));
+  const create = { writeId: randomUUID(), userId: "carol", password: "carol" };
+  await assert.rejects(desk.client("c").api.session.createUser(create), refusal("LIMIT_REACHED"));
 });
 
 test("all that is written for an account is paid for by it and by the network that it comes from", async (t) => {

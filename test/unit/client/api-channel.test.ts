@@ -16,6 +16,13 @@ function open() {
   return { sent, channel, api: channel.api };
 }
 
+/** A refusal that says when to try again. */
+const wait = (id: number, retryAfterMs: unknown) =>
+  JSON.stringify({
+    id,
+    error: { code: -32603, message: "Wait.", data: { minitorrentCode: "TRACKER_BUSY", retryAfterMs } },
+  });
+
 test("calls of one turn go out in one frame, and each gets its answer", async () => {
   const { sent, channel, api } = open();
   const groups = api.groups.list.query({});
@@ -42,7 +49,7 @@ test("long calls of one turn go in several frames", async () => {
     [2, 2, 1],
   );
   channel.close();
-  await Promise.all(calls);
+  await soon("the calls end", Promise.all(calls));
 });
 
 test("a refusal has its code; a connection that goes has none, now and later", async () => {
@@ -107,35 +114,46 @@ test("a call that is told to wait goes out again by itself, as often as it is to
   assert.deepEqual(await call, []);
 });
 
-test("a wait that is too long, or no number of milliseconds, is a refusal; one of no length is no circle", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  const { sent, channel, api } = open();
-  const refuse = (id: number, retryAfterMs: unknown) => {
-    const data = { minitorrentCode: "TRACKER_BUSY", retryAfterMs };
-    channel.take(JSON.stringify({ id, error: { code: -32603, message: "Wait.", data } }));
-  };
+test("a wait that is too long, or no number of milliseconds, is a refusal", async (t) => {
+  const time = virtualTime(t);
+  const { channel, api } = open();
   for (const [at, retryAfterMs] of [30_001, -1, 1.5, "5", null].entries()) {
-    const call = api.groups.list.query({});
+    const call = assert.rejects(api.groups.list.query({}), /Wait/);
     await turn();
-    refuse(at + 1, retryAfterMs);
-    await assert.rejects(call, /Wait/);
+    channel.take(wait(at + 1, retryAfterMs));
+    await soon(`${retryAfterMs} is refused`, call);
   }
+  assert.equal(time.timeouts, 0);
+});
+
+test("a wait of no length is a tenth of a second, so that nobody is asked in a circle", async (t) => {
+  const time = virtualTime(t);
+  const { sent, channel, api } = open();
+  const call = api.groups.list.query({});
+  await turn();
+  for (let times = 1; times <= 3; times++) {
+    channel.take(wait(1, 0));
+    await time.after(99);
+    assert.equal(sent.length, times);
+    await time.after(21);
+    assert.equal(sent.length, times + 1);
+  }
+  channel.take('{"id":1,"result":{"data":[]}}');
+  assert.deepEqual(await soon("it is answered", call), []);
+});
+
+test("a call that is told to wait again and again is refused after ten minutes", async (t) => {
+  const time = virtualTime(t);
+  t.mock.method(Math, "random", () => 0);
+  const { sent, channel, api } = open();
   const call = assert.rejects(api.groups.list.query({}), /Wait/);
   await turn();
-  const before = sent.length;
-  for (let times = 0; times < 10_000 && channel.isAsked; times++) {
-    refuse(6, 0);
-    t.mock.timers.tick(99);
-    await turn();
-    t.mock.timers.tick(21);
-    await turn();
+  for (let times = 0; times < 30 && channel.isAsked; times++) {
+    channel.take(wait(1, 30_000));
+    await time.after(30_000);
   }
-  await call;
-  // Ten minutes, a tenth of a second or a little more each.
-  assert.ok(
-    sent.length - before > 4_900 && sent.length - before < 6_100,
-    `asked ${sent.length - before} times`,
-  );
+  await soon("it is refused", call);
+  assert.equal(sent.length, 21, "at first, and after twenty waits of half a minute");
 });
 
 test("a call that waits is lost with its connection, and a subscription that waits can be ended", async () => {
@@ -151,14 +169,9 @@ test("a call that waits is lost with its connection, and a subscription that wai
   await turn();
   assert.equal(sent.length, 1);
   channel.close();
-  await assert.rejects(call, (error) => error instanceof TRPCClientError && error.shape === undefined);
+  const lost = assert.rejects(call, (error) => error instanceof TRPCClientError && error.shape === undefined);
+  await soon("the call ends", lost);
 });
-
-const wait = (id: number, retryAfterMs: number) =>
-  JSON.stringify({
-    id,
-    error: { code: -32603, message: "Wait.", data: { minitorrentCode: "TRACKER_BUSY", retryAfterMs } },
-  });
 
 test("something is asked until it is answered or refused; whoever listens to events asks nothing", async () => {
   const { channel, api } = open();
@@ -207,7 +220,7 @@ test("nothing goes out over a connection that was closed in the same turn", asyn
   const call = assert.rejects(api.groups.list.query({}));
   channel.close();
   channel.close();
-  await call;
+  await soon("the call ends", call);
   await turn();
   assert.deepEqual(sent, []);
 });
@@ -270,5 +283,5 @@ test("after calls that filled frames, those of the next turn share one again", a
   await turn();
   assert.equal(sent.length, 3);
   channel.close();
-  await Promise.all(calls);
+  await soon("the calls end", Promise.all(calls));
 });

@@ -539,11 +539,13 @@ test("who is named at another address, one of several too, is dialled at once", 
   const { connector, dialled, after } = connectorOf("a", { fails: true });
   connector.peerOnline(peer("b"));
   await after(0);
-  for (const place of [{ host: "127.0.0.2" }, { port: 2 }, { otherHosts: ["127.0.0.3"] }]) {
+  let place = peer("b");
+  for (const change of [{ host: "127.0.0.2" }, { port: 2 }, { otherHosts: ["127.0.0.3"] }]) {
     const before = dialled.length;
-    connector.peerOnline({ ...peer("b"), ...place });
+    place = { ...place, ...change };
+    connector.peerOnline(place);
     await after(0);
-    assert.equal(dialled.length, before + 1, JSON.stringify(place));
+    assert.equal(dialled.length, before + 1, JSON.stringify(change));
   }
 });
 

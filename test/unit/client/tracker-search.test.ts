@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { findTracker } from "../../../src/client/tracker-search.ts";
-import { soon } from "./session-fixture.ts";
+import { soon, virtualTime } from "./session-fixture.ts";
 
 /** What becomes of each dial at a tracker, in order; the last goes on. */
 type Fate = "refuses" | "silent" | "stands" | "unprepared";
@@ -16,6 +16,8 @@ function searchOf(fates: readonly (readonly Fate[])[], first = 0, end = new Abor
   let nobodyAtMs: number | undefined;
   const sleepers = new Set<{ untilMs: number; wake: () => void }>();
   const answers = new Map<string, () => void>();
+  const prepared: string[] = [];
+  const failed: number[] = [];
   /** What preparations wait for. */
   const preparing = { promise: Promise.resolve() };
   const found = findTracker<string>({
@@ -44,12 +46,13 @@ function searchOf(fates: readonly (readonly Fate[])[], first = 0, end = new Abor
       });
     },
     prepare: async (name, index) => {
+      prepared.push(name);
       await preparing.promise;
       const fate = fates[index]?.[Number(name.split(".")[1])] ?? fates[index]?.at(-1);
       if (fate === "unprepared") throw new Error("closed meanwhile");
     },
     close: (name) => closed.push(name),
-    onFailure: () => undefined,
+    onFailure: (index) => failed.push(index),
     onNobody: () => {
       nobodyAtMs = nowMs;
     },
@@ -70,7 +73,7 @@ function searchOf(fates: readonly (readonly Fate[])[], first = 0, end = new Abor
     }
   };
   return {
-    ...{ found, dialled, closed, answers, preparing, end, settle, after },
+    ...{ found, dialled, closed, answers, preparing, prepared, failed, end, settle, after },
     nobodyAtMs: () => nobodyAtMs,
   };
 }
@@ -105,13 +108,19 @@ test("who has a place in a queue keeps it, and who is dead is dialled less and l
   assert.deepEqual(await soon("the search ends", found), { socket: "1.0", index: 1 });
 });
 
-test("of two that answer at once one is taken, the other closed", async () => {
-  const { found, answers, closed, after } = searchOf([["silent"], ["silent"]]);
+test("of two that answer at once one is prepared and taken, the other closed", async () => {
+  const scene = searchOf([["silent"], ["silent"]]);
+  const { found, answers, closed, after, settle, preparing, prepared, failed } = scene;
   await after(1_500);
+  const over = Promise.withResolvers<void>();
+  preparing.promise = over.promise;
   answers.get("0.0")?.();
   answers.get("1.0")?.();
+  await settle();
+  assert.deepEqual(prepared, ["0.0"], "one after the other");
+  over.resolve();
   assert.equal((await soon("the search ends", found))?.index, 0);
-  assert.deepEqual(closed, ["1.0"]);
+  assert.deepEqual([closed, prepared, failed], [["1.0"], ["0.0"], []]);
 });
 
 test("one that was dead and is back is found", async () => {
@@ -178,4 +187,57 @@ test("a search that has found a tracker listens to nothing any more", async () =
   const { found, end } = searchOf([["stands"]]);
   await soon("the search ends", found);
   assert.equal(getEventListeners(end.signal, "abort").length, 0);
+});
+
+/** The pauses of a search whose first tracker refuses, and whose second, if there is one, says nothing. */
+async function pausesOf(count: number, random: number, most: number): Promise<number[]> {
+  const end = new AbortController();
+  const pauses: number[] = [];
+  await findTracker<string>({
+    ...{ count, first: 0, signal: end.signal, random: () => random },
+    wait: async (milliseconds, signal) => {
+      if (milliseconds === 60_000 || milliseconds === 1_500) {
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        return;
+      }
+      pauses.push(milliseconds);
+      if (pauses.length === most) end.abort();
+    },
+    open: (index, signal) =>
+      index === 0
+        ? Promise.reject(new Error("refused"))
+        : new Promise((_resolve, reject) =>
+            signal.addEventListener("abort", () => reject(new Error("over"))),
+          ),
+    prepare: async () => undefined,
+    close: () => undefined,
+    onFailure: () => undefined,
+    onNobody: () => undefined,
+  });
+  return pauses;
+}
+
+test("pauses grow to two seconds, or sixteen while another tracker may answer yet, and differ by half by chance", async () => {
+  assert.deepEqual(await pausesOf(1, 0.5, 5), [500, 1_000, 2_000, 2_000, 2_000]);
+  assert.deepEqual(await pausesOf(1, 0, 3), [250, 500, 1_000]);
+  const beside = await pausesOf(2, 0.5, 7);
+  assert.deepEqual(beside.slice(1, 7), [4_000, 8_000, 16_000, 16_000, 16_000, 16_000]);
+});
+
+test("a dial that is over leaves no timer", async (t) => {
+  const time = virtualTime(t);
+  const end = new AbortController();
+  const found = findTracker<string>({
+    ...{ count: 1, first: 0, signal: end.signal },
+    open: () => Promise.reject(new Error("refused")),
+    prepare: async () => undefined,
+    close: () => undefined,
+    onFailure: () => undefined,
+    onNobody: () => undefined,
+  });
+  await time.after(0);
+  assert.equal(time.timeouts, 1, "the pause before the next dial");
+  end.abort();
+  await soon("the search ends", found);
+  assert.equal(time.timeouts, 0);
 });

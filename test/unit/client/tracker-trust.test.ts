@@ -40,11 +40,12 @@ test("one tracker is trusted at first contact, and the person is told its key; a
 });
 
 test("a key that a trusted tracker vouches for is accepted, for as long as it vouches, and pinned once it is in use", (t) => {
-  const { told, trustIn } = scene(t);
+  const { pins, told, trustIn } = scene(t);
   const trust = trustIn(one, two);
   trust.accept(one, keyOfOne);
   trust.vouchedFor(keyOfOne, [keyOfOne, keyOfTwo]);
   trust.vouchedFor(anotherKey, [anotherKey]); // of no tracker that is trusted
+  assert.deepEqual(pins.vouchersOf(anotherKey), [], "nor once it is");
   trust.check(two, keyOfTwo);
   assert.throws(() => trust.check(two, anotherKey), UNKNOWN);
   trust.vouchedFor(keyOfOne, [keyOfOne]);
@@ -79,4 +80,13 @@ test("trackers of another tracker file vouch for nobody in this one, and keep no
   trust.accept(one, keyOfOne);
   assert.equal(told.length, 2);
   assert.throws(() => trust.check(two, keyOfTwo), UNKNOWN);
+});
+
+test("a second line of a tracker that is trusted is accepted", (t) => {
+  const { trustIn } = scene(t);
+  const trust = trustIn(one, two);
+  trust.accept(one, keyOfOne);
+  trust.check(two, keyOfOne);
+  trust.accept(two, keyOfOne);
+  assert.throws(() => trust.check(two, keyOfTwo), CHANGED);
 });

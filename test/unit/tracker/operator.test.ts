@@ -14,6 +14,7 @@ import { Notices } from "../../../src/tracker/notices.ts";
 import { Operator } from "../../../src/tracker/operator.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { recordKey } from "../../../src/tracker/registry/registry.ts";
+import { stampAfter } from "../../../src/tracker/registry/stamp.ts";
 import { standingLists } from "../../../src/tracker/standings.ts";
 import { holderId, metainfoFor, town } from "./fixture.ts";
 
@@ -184,4 +185,50 @@ test("an account that was rejected by hundreds of groups, which ended since, is 
     const { records } = (await result) ?? assert.fail();
     assert.ok(records.length <= 40, `${records.length} rows`);
   }
+});
+
+test("an account is listed with when it was made and what it takes, and only if its name is its own", async (t) => {
+  const { here, operator } = place(t);
+  const { registry } = here;
+  here.nowMs = 7_000;
+  const bob = await here.user("bob");
+  await here.group("films", bob);
+  const row = registry.row("user", "bob", bob.accountId);
+  assert.ok(row);
+  const later = stampAfter(bob.accountId, "zz");
+  await registry.merge([
+    { ...row, key: "B0b", claimId: later, stamp: later, origin: "zz", seq: 1, writeId: "w" },
+  ]);
+  const { items } = operator.accounts("", undefined, 10);
+  const { accountId } = bob;
+  assert.deepEqual(items, [
+    {
+      ...{ userId: "bob", accountId, createdAtMs: 7_000, groups: 1, files: 0 },
+      rows: registry.total(`rows of ${accountId}`),
+      bytes: registry.total(`bytes of ${accountId}`),
+    },
+  ]);
+  const [{ rows, bytes } = assert.fail()] = items;
+  assert.ok(rows === 2 && bytes > 100 * rows, `${rows} rows, ${bytes} bytes`);
+});
+
+test("a group that an account founds while it is removed is over with it", async (t) => {
+  const { here } = place(t);
+  const { registry } = here;
+  const bob = await here.user("bob");
+  await here.group("films", bob);
+  let hasFounded = false;
+  const write = async (writeId: string, work: (writer: RegistryWriter) => void) => {
+    await registry.transact(writeId, work);
+    if (!hasFounded) {
+      hasFounded = true;
+      await here.group("late", bob);
+    }
+    return [];
+  };
+  await new Operator({ registry, write, nowMs: () => here.nowMs }).removeAccount("bob");
+  assert.deepEqual(
+    [registry.claim("group", "films"), registry.claim("group", "late")],
+    [undefined, undefined],
+  );
 });

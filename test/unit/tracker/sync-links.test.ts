@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { type AddressInfo, createServer as createTcpServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -569,6 +569,61 @@ test("one that was missing is waited for when trackers meet again, until it is d
   await again.pass(160);
   await until(() => clock.timers.some(({ delayMs }) => delayMs === 500), "the second dial to fail");
   assert.equal(await again.pass(40), true);
+});
+
+/** Sockets are told at once that their time is over, where the time is two seconds. */
+function expireAtOnce(t: TestContext): number[] {
+  const asked: number[] = [];
+  const { setTimeout: setSocketTimeout } = Socket.prototype;
+  t.mock.method(Socket.prototype, "setTimeout", function (this: Socket, ms: number, callback?: () => void) {
+    asked.push(ms);
+    setSocketTimeout.call(this, 0);
+    if (callback !== undefined) this.once("timeout", callback);
+    if (ms > 0) process.nextTick(() => this.emit("timeout"));
+    return this;
+  });
+  return asked;
+}
+
+test("an address that does not answer within two seconds is one where nobody is, and says nothing of a key", async (t) => {
+  const silent = createTcpServer((socket) => t.after(() => socket.destroy())).listen(0, "127.0.0.1");
+  t.after(() => silent.close());
+  await once(silent, "listening");
+  const address = { host: "127.0.0.1", port: (silent.address() as AddressInfo).port };
+  const { open } = place(t);
+  const links = open([OWN, address], 0);
+  const asked = expireAtOnce(t);
+  await within(
+    links.met(() => false),
+    "one that does not answer to be given up",
+    DEADLINE_MS,
+  );
+  assert.equal(await within(links.maySync(KEY), "the look to end", DEADLINE_MS), false);
+  assert.ok(asked.filter((ms) => ms === 2_000).length >= 2, `${asked}`);
+});
+
+test("a failure to dial is reported, and dialled again", async (t) => {
+  const { open, identity, clock, faults } = place(t);
+  open([await nowhere(), OWN], 1, { identity: { ...identity, privateKeyPem: "no key" } });
+  await until(() => clock.timers.length === 1, "a redial to be due");
+  assert.equal(clock.timers[0]?.delayMs, 250);
+  assert.ok(
+    faults.every((fault) => fault.startsWith("dialling of")),
+    `${faults}`,
+  );
+});
+
+test("what is being dialled when all is closed never becomes a link", async (t) => {
+  const other = await listen(t);
+  const { channels, open } = place(t);
+  open([other.address, OWN], 1).close();
+  open([other.address, OWN], 1);
+  await until(() => channels.length > 0 && other.links.length > 0, "a link that was dialled later");
+  for (let turns = 0; turns < 20; turns++) await nextTurn();
+  assert.deepEqual(
+    [channels.length, other.links.filter(({ socket }) => socket.readyState === 1).length],
+    [1, 1],
+  );
 });
 
 function certificateOf({ certificatePem }: DeviceIdentity): Uint8Array {

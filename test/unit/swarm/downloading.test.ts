@@ -369,6 +369,28 @@ describe("a download", () => {
     assert.equal(torrent.status().duplicateBytes, BLOCK);
   });
 
+  it("before the endgame asks another peer after two seconds for what waits at a silent one", () => {
+    const opened = open();
+    const { link, peer, runTo } = opened;
+    const firstNine = new Uint8Array([0xff, 0x80]);
+    // Somebody who chokes us has a tenth piece: it is not the endgame.
+    opened.join("dave").peer.have(9);
+    peer.bitfield(firstNine);
+    peer.unchoke();
+    let given = 0;
+    while (given < 13) given += giveBlocks(peer, requestsIn(link.take()).slice(0, 13 - given));
+    assert.equal(opened.torrent.status().peers[0]?.requestsOutstanding, 9 * BLOCKS - 13, "all are asked for");
+    const carol = opened.join("carol");
+    carol.peer.bitfield(firstNine);
+    carol.peer.unchoke();
+    assert.deepEqual(requestsIn(carol.link.take()), []);
+    runTo(2000);
+    assert.deepEqual(requestsIn(carol.link.take()), []);
+    runTo(2200);
+    assert.equal(requestsIn(carol.link.take()).length, 1);
+    assert.equal(cancelsIn(link.take()).length, 1);
+  });
+
   it("asks a peer in earnest again once the block comes that it was tried with", () => {
     const { torrent, clock, link, peer, runTo } = open();
     peer.haveAll();

@@ -7,6 +7,7 @@ import { after, describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { commands } from "../../../src/cli/commands.ts";
 import { completeLine } from "../../../src/cli/completion.ts";
+import { watchTimers } from "../net/open-timers.ts";
 import { downloading, FakeClient } from "./fake-client.ts";
 
 const client = new FakeClient();
@@ -121,4 +122,11 @@ describe("completeLine for paths", () => {
     assert.deepEqual(await offers(`upload_file ${folder}/none/`), []);
     assert.deepEqual(await offers("upload_file ~"), ["~/"]);
   });
+});
+
+it("leaves no timer behind once there are offers, or there is nothing to offer", async (t) => {
+  const timers = watchTimers(t);
+  await offers("list_files f");
+  await offers("nonsense ");
+  assert.equal(timers.open.size, 0);
 });

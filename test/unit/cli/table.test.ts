@@ -41,3 +41,12 @@ test("cells are made harmless, and the heading alone is painted", () => {
   assert.equal(heading, "\u001b[2mA\u001b[22m");
   assert.equal(row, "\\u{1b}");
 });
+
+test("a number is never cut, however wide it is", () => {
+  const rows = [["a-name-of-some-length", "123456789012345678901234567890"]];
+  const [, line] = formatTable([{ title: "NAME" }, { title: "SIZE", isNumber: true }], rows, {
+    ...plain,
+    columns: 45,
+  });
+  assert.equal(line, "a-name-of-so…  123456789012345678901234567890");
+});

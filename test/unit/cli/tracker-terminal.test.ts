@@ -1,12 +1,13 @@
 // A tracker's console on a virtual terminal: what is typed stays whole, whatever is logged meanwhile.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, read, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, read, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { until } from "../../../harness/within.ts";
 import { Screen } from "../../../src/cli/screen.ts";
 import { TrackerTerminal, writtenInBackground } from "../../../src/cli/tracker-terminal.ts";
 import { VirtualTerminal } from "./virtual-terminal.ts";
@@ -83,4 +84,33 @@ test("a terminal that nobody reads any more does not stop the tracker", async (t
   let readBytes = 0;
   while (readBytes < 1_000_000) readBytes += (await readInBackground(descriptor, { buffer })).bytesRead;
   closeSync(descriptor);
+});
+
+test("a console that the tracker closes is not said to have lost its input, and hears of Ctrl-Z no more", async (t) => {
+  const before = process.listenerCount("SIGCONT");
+  const { terminal, screen, lines, type } = open(t);
+  assert.equal(process.listenerCount("SIGCONT"), before + 1);
+  await type("half");
+  lines.close();
+  screen.print(["logged later"]);
+  assert.deepEqual(terminal.text, ["logged later"]);
+  assert.equal(process.listenerCount("SIGCONT"), before);
+});
+
+test("what is written in the background goes to the descriptor, and the terminal says its size", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "background-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "terminal");
+  const descriptor = openSync(path, "w");
+  t.after(() => closeSync(descriptor));
+  const terminal = new VirtualTerminal(77, 11);
+  const background = writtenInBackground(terminal, descriptor, (json) => json);
+  assert.deepEqual([background.columns, background.rows], [77, 11]);
+  assert.equal(background.write("a line"), true);
+  await until(() => readFileSync(path, "utf8") === "a line", "the line on the descriptor", 5_000);
+  assert.deepEqual(terminal.text, []);
+  let resizes = 0;
+  background.on("resize", () => resizes++);
+  terminal.emit("resize");
+  assert.equal(resizes, 1);
 });

@@ -429,7 +429,11 @@ describe("a fault of this client's own, in what one connection calls,", () => {
           },
           ...{ credentials: await member(authority, userId), signal: new AbortController().signal },
         });
-      const victim = await dialAs("bob").catch(() => undefined);
+      const victim = await within(
+        dialAs("bob").catch(() => undefined),
+        "the end of a dial that meets a fault",
+        SOON_MS,
+      );
       if (victim !== undefined)
         await within(
           new Promise<void>((resolve) => victim.start(new RecordingListener(), 1, resolve)),

@@ -8,6 +8,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { EventFeed } from "../../../src/cli/event-feed.ts";
 import { runScript, toJsonLine } from "../../../src/cli/script.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
+import { watchTimers } from "../net/open-timers.ts";
 import { complete, downloading, FakeClient, failed, paused, SHA1 } from "./fake-client.ts";
 
 const SOON_MS = 5_000;
@@ -23,6 +24,7 @@ interface Setting {
   isJson?: boolean;
   isStaying?: boolean;
   waitTimeoutMs?: number;
+  showsProgress?: boolean;
   signal?: AbortSignal;
 }
 
@@ -40,7 +42,7 @@ function start(input: Readable, setting: Setting = {}) {
     isJson: setting.isJson ?? false,
     isStaying: setting.isStaying ?? false,
     waitTimeoutMs: setting.waitTimeoutMs,
-    showsProgress: false,
+    showsProgress: setting.showsProgress ?? false,
     signal: setting.signal ?? new AbortController().signal,
   });
   const ended = within(exit, () => `the script to end; it said ${[...out, ...errors].join("\n")}`, SOON_MS);
@@ -476,5 +478,76 @@ describe("runScript with --json", () => {
     const line = toJsonLine(value);
     assert.match(line, /^[\x20-\x7e]*$/);
     assert.deepEqual(JSON.parse(line), value);
+  });
+});
+
+describe("the end of a script", () => {
+  it("is said to have come too early where a signal brought it", async () => {
+    for (const isJson of [false, true]) {
+      const ending = new AbortController();
+      const { exit, errors, out } = start(new PassThrough(), { signal: ending.signal, isJson });
+      ending.abort();
+      assert.equal(await exit, 1);
+      if (isJson) assert.deepEqual(out, ['{"event":"interrupted"}']);
+      else assert.deepEqual(errors, ["error: a signal ended the script before all of it was done."]);
+    }
+  });
+
+  it("comes with quit, although it was to stay", async () => {
+    const { client, exitCode } = await run(["login alice secret", "quit"], { isStaying: true });
+    assert.equal(exitCode, 0);
+    assert.equal(client.calls.at(-1), "logout");
+  });
+
+  it("counts a download that was resumed and is not complete", async () => {
+    const client = new FakeClient();
+    client.current = [downloading()];
+    const { exitCode, errors } = await run(["login alice secret", "resume films a.mkv"], { client });
+    assert.equal(exitCode, 1);
+    assert.deepEqual(errors, ["error: [films] a.mkv is not complete: it was still running"]);
+  });
+
+  it("does not wait for a client that does not answer longer than it may", async () => {
+    const client = new FakeClient();
+    client.waitForDownloads = () => new Promise(() => {});
+    const { exitCode } = await run(["login alice secret"], { client, waitTimeoutMs: 1 });
+    assert.equal(exitCode, 0);
+  });
+
+  it("waits for nothing where nobody is logged in, and leaves no timer behind", async (t) => {
+    const timers = watchTimers(t);
+    const { client } = await run(["list_groups"], { isJson: true, showsProgress: true });
+    assert.deepEqual(client.calls, ["listGroups"]);
+    assert.equal(timers.open.size, 0);
+  });
+});
+
+describe("progress on stderr", () => {
+  it("is told every five seconds of what is hashed or runs, and of nothing else", async (t) => {
+    t.mock.timers.enable({ apis: ["setInterval"] });
+    const client = new FakeClient();
+    const hashed = Promise.withResolvers<void>();
+    client.onUpload = async (report) => {
+      report({ hashedBytes: 5, lengthBytes: 10 });
+      await hashed.promise;
+    };
+    const input = new PassThrough();
+    const { errors, exit } = start(input, { client, showsProgress: true });
+    input.write("upload_file /a films\n");
+    await until(() => client.calls.length > 0, "the upload", SOON_MS);
+    await turns();
+    t.mock.timers.tick(4_999);
+    assert.deepEqual(errors, []);
+    t.mock.timers.tick(1);
+    assert.deepEqual(errors, ["Hashing a  50%  5 B of 10 B"]);
+    hashed.resolve();
+    await turns();
+    client.current = [downloading(), complete()];
+    t.mock.timers.tick(5_000);
+    assert.equal(errors.length, 2);
+    assert.match(errors[1] ?? "", /^\[D\] \[films\] a\.mkv {2}42%/);
+    client.current = [];
+    input.end();
+    assert.equal(await exit, 0);
   });
 });

@@ -224,7 +224,8 @@ test("purposes take turns, then networks, then accounts of a network", async (t)
   thread().ready();
   for (let at = 0; at < 20; at++) void ask("login", caller(`198.51.100.${at}`, "alice", "login"));
   void ask("new account", caller("198.51.100.99", "bob", "new-account"));
-  assert.equal(serve(4).indexOf("new account") <= 2, true, "behind all networks of another purpose");
+  const first = serve(4);
+  assert.ok(first.includes("new account"), `behind all networks of another purpose: ${first.join()}`);
   serve(19);
   for (let at = 0; at < 20; at++) void ask("flood", caller(`2001:db8::${at}`, "alice"));
   void ask("elsewhere", caller("2001:db8:0:1::1", "alice"));

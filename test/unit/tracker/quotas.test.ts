@@ -282,3 +282,17 @@ test("a network's id is the same for all of an IPv6 /64, and has no address in i
   assert.notEqual(networkIdOf("2001:db8::1"), networkIdOf("2001:db8:0:1::1"));
   assert.match(networkIdOf(HOME), /^[0-9a-f]{6}$/);
 });
+
+test("a new account never has more than an older one, and what takes no room is refused to nobody", async (t) => {
+  const { user, grow, login, bytesOf } = limitedTown(t, {
+    mebibytesPerNewUser: 40 * KIB,
+    mebibytesPerUser: 10 * KIB,
+  });
+  const alice = await user("alice");
+  await untilRefused((count) => grow(alice, found(`group ${count}`)));
+  assert.ok(bytesOf(alice) <= 10 * 1024);
+  await login(alice, "a device");
+  while (bytesOf(alice) <= 10 * 1024) await login(alice, `device ${bytesOf(alice)}`);
+  await grow(alice, () => undefined);
+  await assert.rejects(grow(alice, found("one more")), REFUSED);
+});

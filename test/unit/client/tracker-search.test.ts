@@ -92,10 +92,11 @@ test("after one that refuses, or cannot be prepared, the next is dialled at once
 });
 
 test("beside one that says nothing the next is dialled after a moment", async () => {
-  const { found, dialled, after } = searchOf([["silent"], ["stands"]]);
+  const { found, dialled, failed, after } = searchOf([["silent"], ["stands"]]);
   await after(1_500);
   assert.deepEqual(await soon("the search ends", found), { socket: "1.0", index: 1 });
   assert.deepEqual(dialled, ["0.0 at 0", "1.0 at 1500"]);
+  assert.deepEqual(failed, [], "a dial that is given up for another tracker is no failure");
 });
 
 test("who has a place in a queue keeps it, and who is dead is dialled less and less", async () => {

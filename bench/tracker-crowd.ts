@@ -7,7 +7,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { z } from "zod";
 import { ApiClient } from "../harness/api-client.ts";
 import { packTorrents } from "../src/api/packed-torrents.ts";
-import { findTracker } from "../src/client/tracker-search.ts";
+import { findTracker } from "../src/client/trackers/tracker-search.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../src/identity/certificates.ts";
 
 /** A client dials when it is started; thousands at the same moment happen only in a failover. */

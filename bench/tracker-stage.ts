@@ -7,12 +7,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePorts, type ProcessOptions, TrackerProcess } from "../harness/processes.ts";
 import { createGroupAuthority, type GroupAuthority } from "../src/identity/certificates.ts";
-import { alikeOf } from "../src/tracker/look-alikes.ts";
 import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
-import { shareAnchors } from "../src/tracker/share-anchors.ts";
-import { standingsDerivation } from "../src/tracker/standings.ts";
-import { totalsOf } from "../src/tracker/totals.ts";
+import { alikeOf } from "../src/tracker/rules/look-alikes.ts";
+import { shareAnchors } from "../src/tracker/rules/share-anchors.ts";
+import { standingsDerivation } from "../src/tracker/rules/standings.ts";
+import { totalsOf } from "../src/tracker/rules/totals.ts";
 
 const POLL_MS = 5;
 /** Linux reports CPU times in these (USER_HZ). */

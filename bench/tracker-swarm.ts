@@ -3,10 +3,10 @@
 //
 //   node bench/tracker-swarm.ts
 import { setTimeout as sleep } from "node:timers/promises";
-import { Connection, Connections } from "../src/tracker/connection.ts";
-import { eventText } from "../src/tracker/event-text.ts";
-import { PeerExchange } from "../src/tracker/peer-exchange.ts";
-import { Presence } from "../src/tracker/presence.ts";
+import { Connection, Connections } from "../src/tracker/presence/client-connections.ts";
+import { PeerDirectory } from "../src/tracker/presence/peer-directory.ts";
+import { Presence } from "../src/tracker/presence/presence.ts";
+import { eventText } from "../src/tracker/server/event-text.ts";
 import { type Mark, printMarks } from "./tracker-stage.ts";
 
 const SWARMS = [100, 1_000, 10_000];
@@ -44,7 +44,7 @@ async function measure(size: number): Promise<Mark[]> {
       ...{ accountId, userId: accountId, sinceMs: 0, membershipId: accountId },
     }),
   };
-  const exchange = new PeerExchange(members, presence, connections, setTimer);
+  const exchange = new PeerDirectory(members, presence, connections, setTimer);
   const come = async (at: number): Promise<Connection> => {
     const deviceId = at.toString(16).padStart(64, "0");
     const facts = { id: `connection ${at}`, host: "10.0.0.1", deviceId, publicKeySpki: new Uint8Array() };

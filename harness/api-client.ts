@@ -5,7 +5,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect, createSecureContext, type SecureContext } from "node:tls";
 import { WebSocket } from "ws";
 import { z } from "zod";
-import { HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "../src/client/tracker-pace.ts";
+import { HEARTBEAT_IDLE_MS, HEARTBEAT_TIMEOUT_MS } from "../src/client/trackers/retry-policy.ts";
 import type { DeviceIdentity } from "../src/identity/certificates.ts";
 
 export type Procedure = "query" | "mutation" | "subscription";

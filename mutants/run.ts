@@ -24,25 +24,25 @@ const folder = (name: string): Area => ({
   tests: [`test/unit/${name}/**/*.test.ts`],
 });
 
-/** Files of src/tracker/ that are neither rules nor limits. */
-const NOT_RULES = ["server", "tracker", "router", "operator", "metrics", "command", "password-worker"];
-
 const AREAS: Readonly<Record<string, Area>> = {
-  identity: folder("identity"),
-  transport: folder("transport"),
-  storage: folder("storage"),
-  tracker: {
-    mutate: ["src/tracker/*.ts", ...NOT_RULES.map((name) => `!src/tracker/${name}.ts`)],
-    tests: ["test/unit/tracker/*.test.ts"],
-  },
-  client: folder("client"),
+  ...Object.fromEntries(
+    ["identity", "net", "transport", "storage", "swarm", "engine", "client"].map((name) => [
+      name,
+      folder(name),
+    ]),
+  ),
+  rules: folder("tracker/rules"),
+  presence: folder("tracker/presence"),
+  registry: folder("tracker/registry"),
+  replication: folder("tracker/replication"),
+  server: folder("tracker/server"),
 };
 
 function areaOf(asked: string): Area {
   const area = AREAS[asked];
   if (area !== undefined) return area;
-  const [, name = ""] = /^src\/([^/]+)\//.exec(asked) ?? [];
-  if (name === "") {
+  const [, name] = /^src\/(.+)\/[^/]+\.ts$/.exec(asked) ?? [];
+  if (name === undefined) {
     console.error(`'${asked}' is neither one of ${Object.keys(AREAS).join(", ")} nor a file below src/.`);
     process.exit(2);
   }

@@ -1,6 +1,6 @@
 // Which user and group ids are allowed (Unicode TS 39): no invisible characters, only characters and scripts recommended for
 // identifiers, and one script per id ("highly restrictive": Latin may be mixed with Japanese, Chinese or Korean).
-// tracker/look-alikes.ts decides which ids look alike.
+// tracker/rules/look-alikes.ts decides which ids look alike.
 
 const MAX_ID_CHARACTERS = 64;
 /** Nothing can be wrong with it; the other checks take a tenth of a millisecond. */

@@ -1,7 +1,7 @@
 // Commands about who is at this client: accounts, login, and how it stands. The whole table is commands.ts.
 import { MiniTorrentError } from "../api/errors.ts";
-import { type Argument, type Command, type CommandContext, said } from "./command.ts";
 import { userArgument } from "./command-arguments.ts";
+import { type Argument, type Command, type CommandContext, said } from "./command-types.ts";
 import { countOf } from "./display-text.ts";
 import { renderStatus } from "./render.ts";
 

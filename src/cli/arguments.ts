@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Address, formatAddress, parseAddress, type TrackerAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
-import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/limits.ts";
+import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../tracker/tracker-limits.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
 import { expandHome } from "./command-line.ts";
 import { DEFAULT_COLUMNS, wrapWords } from "./display-text.ts";

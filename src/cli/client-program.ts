@@ -6,7 +6,7 @@ import { type Logger, pino } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { Client, ClientOptions } from "../client/client.ts";
-import { isLoopback } from "../client/reachability.ts";
+import { isLoopback } from "../client/trackers/reachability.ts";
 import { soon } from "../net/timers.ts";
 import {
   type ClientArguments,
@@ -16,7 +16,7 @@ import {
   trackerAt,
   versionText,
 } from "./arguments.ts";
-import type { ClientCommands } from "./command.ts";
+import type { ClientCommands } from "./command-types.ts";
 import { defaultDataDir } from "./data-dir.ts";
 import { harmless } from "./display-text.ts";
 import { EXIT_FORCED, onEndSignals, programEnd } from "./end-signals.ts";

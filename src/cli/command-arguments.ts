@@ -1,5 +1,5 @@
 // Arguments that several commands take, by the names that help shows.
-import type { Argument, ArgumentKind } from "./command.ts";
+import type { Argument, ArgumentKind } from "./command-types.ts";
 
 export const groupArgument = (kind: ArgumentKind): Argument => ({ name: "group_id", kind });
 export const userArgument = (kind: ArgumentKind): Argument => ({ name: "user_id", kind });

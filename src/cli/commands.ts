@@ -1,7 +1,7 @@
 // The one table of commands: name, arguments, help line, action. The terminal, the pipe and tab completion all read it.
 // An action calls the client and says the answer twice: as data for --json and as lines for a person.
 import { accountCommands } from "./account-commands.ts";
-import type { Command } from "./command.ts";
+import type { Command } from "./command-types.ts";
 import { downloadCommands } from "./download-commands.ts";
 import { fileCommands } from "./file-commands.ts";
 import { groupCommands } from "./group-commands.ts";

@@ -3,8 +3,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { later } from "../net/timers.ts";
-import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
 import { expandHome, quoteText, splitLine } from "./command-line.ts";
+import type { ArgumentKind, ClientCommands, Command } from "./command-types.ts";
 import { harmless } from "./display-text.ts";
 
 /** A person who pressed Tab looks at the screen: past this, nothing is offered rather than something late. */

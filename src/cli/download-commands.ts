@@ -1,10 +1,17 @@
 // Commands about downloads: what is fetched, from whom, how fast, and why not. The whole table is commands.ts.
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
-import type { BandwidthLimits, DownloadStatus } from "../client/status.ts";
+import type { DownloadStatus } from "../client/status.ts";
+import type { BandwidthLimits } from "../engine/bandwidth.ts";
 import { parseRate } from "./byte-amounts.ts";
-import { type ClientCommands, type Command, type CommandContext, type FileOfGroup, said } from "./command.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
+import {
+  type ClientCommands,
+  type Command,
+  type CommandContext,
+  type FileOfGroup,
+  said,
+} from "./command-types.ts";
 import { renderDownload, renderDownloads, renderLimits, renderPeers } from "./render.ts";
 import { renderWhy } from "./render-why.ts";
 

@@ -1,6 +1,6 @@
 // One typed line from its words to its outcome, for the terminal and the pipe alike. Prints nothing.
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
-import type { Answer, Command, CommandContext } from "./command.ts";
+import type { Answer, Command, CommandContext } from "./command-types.ts";
 import { otherOrder } from "./typed-arguments.ts";
 import { commandNameOf, type ParsedCommand, parseCommand } from "./usage.ts";
 

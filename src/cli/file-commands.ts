@@ -1,9 +1,9 @@
 // Commands about the files of a group: what there is, what is shared from here, what other programs get of it. The whole table
 // is commands.ts.
 import { MiniTorrentError } from "../api/errors.ts";
-import { type Command, said } from "./command.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
+import { type Command, said } from "./command-types.ts";
 import { countOf, formatBytes } from "./display-text.ts";
 import { renderFiles, renderShares } from "./render.ts";
 

@@ -1,7 +1,7 @@
 // Commands about groups: who founds, asks, lets in and puts out. The whole table is commands.ts.
 
-import { type Command, said } from "./command.ts";
 import { groupArgument, userArgument } from "./command-arguments.ts";
+import { type Command, said } from "./command-types.ts";
 import { harmless } from "./display-text.ts";
 import { renderGroups, renderMembers, renderRequests } from "./render.ts";
 

@@ -1,5 +1,5 @@
 // What a person reads as the answer to `why`. Pure; every name in it may come from somebody else and is made harmless.
-import type { NextStep, PieceRanges, WhyReport } from "../client/why.ts";
+import type { NextStep, PieceRanges, WhyReport } from "../client/downloads/why.ts";
 import { countOf, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
 import { formatTable } from "./table.ts";
 

@@ -2,15 +2,15 @@
 // a download. Pure; every name in it may come from somebody else and is made harmless.
 import type { FileSummary, GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
 import type {
-  BandwidthLimits,
   ClientStatus,
   DownloadSource,
   DownloadStatus,
   HashProgress,
   LimitsStatus,
-  PeerStatus,
   ShareStatus,
 } from "../client/status.ts";
+import type { BandwidthLimits } from "../engine/bandwidth.ts";
+import type { PeerStatus } from "../engine/peer-status.ts";
 import {
   countOf,
   DEFAULT_COLUMNS,

@@ -94,7 +94,7 @@ async function run(program: TrackerProgram, given: TrackerArguments): Promise<vo
   process.stdin.destroy();
 }
 
-interface Surroundings {
+interface ClientContext {
   /** Undefined where no person types. */
   readonly screen: Screen | undefined;
   readonly end: () => void;
@@ -106,7 +106,7 @@ async function serve(
   { process, console }: TrackerProgram,
   tracker: RunningTracker,
   given: TrackerArguments,
-  { screen, end, signal }: Surroundings,
+  { screen, end, signal }: ClientContext,
 ): Promise<void> {
   try {
     const write = (line: string): void => {

@@ -1,7 +1,8 @@
 // Arguments as people type them: what need not be typed because one value alone fits, and what is typed in another order. Looks
 // at what the client knows, and asks no tracker.
-import type { ArgumentKind, ClientCommands, Command, FileOfGroup } from "./command.ts";
+
 import { quoteText } from "./command-line.ts";
+import type { ArgumentKind, ClientCommands, Command, FileOfGroup } from "./command-types.ts";
 import { countOf, harmless } from "./display-text.ts";
 
 /** Of what would fit an error names so many. */

@@ -1,8 +1,8 @@
 // From a typed line to a command of the table: arity, the nearest command for a wrong one, usage and help texts. Pure.
 import { distance } from "fastest-levenshtein";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { ArgumentKind, ClientCommands, Command } from "./command.ts";
 import { parseWords, splitLine } from "./command-line.ts";
+import type { ArgumentKind, ClientCommands, Command } from "./command-types.ts";
 import { DEFAULT_COLUMNS, harmless, paint, type View, wrapWords } from "./display-text.ts";
 import { meantCommands } from "./meant-commands.ts";
 import { withOmitted } from "./typed-arguments.ts";

@@ -4,9 +4,9 @@ import type { Logger } from "pino";
 import { z } from "zod";
 import { packHashes, packTorrents } from "../api/packed-torrents.ts";
 import { type AnnouncedTorrent, type PeerAddress, torrentPeersSchema } from "../api/schemas.ts";
-import type { TrackerApi } from "./api-channel.ts";
-import type { ListenClaim } from "./reachability.ts";
-import { asRefusal, type TrackerLink } from "./tracker-link.ts";
+import type { TrackerApi } from "./trackers/api-channel.ts";
+import type { ListenClaim } from "./trackers/reachability.ts";
+import { asRefusal, type TrackerLink } from "./trackers/tracker-link.ts";
 
 /** Most torrents in one message: at 40 bytes each, far below MAX_API_MESSAGE_BYTES. */
 const MAX_PER_MESSAGE = 5_000;

@@ -22,6 +22,15 @@ import {
   removalSchema,
   type WriteAttempt,
 } from "../api/schemas.ts";
+import { Bandwidth, type Direction, isLimited } from "../engine/bandwidth.ts";
+import {
+  readAddresses as addressesOfSystem,
+  OwnAddresses,
+  outsideAddresses,
+} from "../engine/own-addresses.ts";
+import type { PeerStatus } from "../engine/peer-status.ts";
+import { peerStatuses } from "../engine/peer-status.ts";
+import { type ActiveTorrent, Session } from "../engine/session.ts";
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
@@ -33,16 +42,11 @@ import {
 } from "../net/descriptors.ts";
 import { onTimerFault } from "../net/timers.ts";
 import { createStorageResources, type StorageResources } from "../storage/storage-resources.ts";
-import type { TrackerApi } from "./api-channel.ts";
-import { Bandwidth, type Direction, isLimited } from "./bandwidth.ts";
+import { fetchMetainfo } from "./downloads/fetch-metainfo.ts";
+import type { WhyReport } from "./downloads/why.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
-import { fetchMetainfo } from "./fetch-metainfo.ts";
 import { Login } from "./login.ts";
-import { readAddresses as addressesOfSystem, OwnAddresses, outsideAddresses } from "./own-addresses.ts";
-import { peerStatuses } from "./peer-status.ts";
 import type { Profile } from "./profile.ts";
-import { dialPlans } from "./reachability.ts";
-import { type ActiveTorrent, Session } from "./session.ts";
 import type {
   ClientEvent,
   ClientStatus,
@@ -50,13 +54,13 @@ import type {
   HashProgress,
   LimitsStatus,
   NameList,
-  PeerStatus,
   ShareResult,
   ShareStatus,
 } from "./status.ts";
-import { TrackerLink } from "./tracker-link.ts";
-import type { AskForPage } from "./whole-lists.ts";
-import type { WhyReport } from "./why.ts";
+import type { TrackerApi } from "./trackers/api-channel.ts";
+import { dialPlans } from "./trackers/reachability.ts";
+import { TrackerLink } from "./trackers/tracker-link.ts";
+import type { AskForPage } from "./trackers/whole-lists.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
 const nothing = z.unknown();

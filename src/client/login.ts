@@ -13,23 +13,23 @@ import {
   trackerEventSchema,
   type WriteAttempt,
 } from "../api/schemas.ts";
+import type { Session } from "../engine/session.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
+import { runInBackground } from "../net/run-in-background.ts";
 import { later } from "../net/timers.ts";
 import type { StorageResources } from "../storage/storage-resources.ts";
 import { Announcer, type ListenPlace } from "./announcer.ts";
-import type { TrackerApi } from "./api-channel.ts";
-import { behind } from "./behind.ts";
-import { Downloads } from "./downloads.ts";
+import type { ClientContext } from "./client-context.ts";
+import { Downloads } from "./downloads/downloads.ts";
 import { GroupAuthorities } from "./group-authorities.ts";
 import { Memberships } from "./memberships.ts";
 import { Profile } from "./profile.ts";
-import { listenClaim } from "./reachability.ts";
-import type { Session } from "./session.ts";
 import { Shares } from "./shares.ts";
 import type { ClientEvent, MembershipEnd } from "./status.ts";
-import type { Surroundings } from "./surroundings.ts";
-import { asRefusal, type TrackerLink } from "./tracker-link.ts";
-import { type AskForPage, firstPage, wholeList } from "./whole-lists.ts";
+import type { TrackerApi } from "./trackers/api-channel.ts";
+import { listenClaim } from "./trackers/reachability.ts";
+import { asRefusal, type TrackerLink } from "./trackers/tracker-link.ts";
+import { type AskForPage, firstPage, wholeList } from "./trackers/whole-lists.ts";
 
 /** Short, since revocations may be among the missed events. */
 const LOOK_AGAIN_WITHIN_MS = 3_000;
@@ -82,7 +82,7 @@ export class Login {
       identity,
       link,
       log,
-      (groupId) => behind(log, "leaving a group", this.#groupLost(groupId)),
+      (groupId) => runInBackground(log, "leaving a group", this.#groupLost(groupId)),
       (groupId, membershipId) => session.revoke(groupId, membershipId),
       (item, askForPage) => this.askForAll(item, askForPage),
       new GroupAuthorities({
@@ -92,7 +92,7 @@ export class Login {
       }),
     );
     this.#announcer = new Announcer(link, log);
-    const surroundings: Surroundings = {
+    const surroundings: ClientContext = {
       session,
       memberships: this.memberships,
       announcer: this.#announcer,
@@ -251,7 +251,7 @@ export class Login {
     const place = this.#listenPlace();
     if (JSON.stringify(place) === JSON.stringify(this.#announced)) return;
     this.#announced = place;
-    behind(this.#options.log, "announcing again", this.#announcer.announceAgain(place));
+    runInBackground(this.#options.log, "announcing again", this.#announcer.announceAgain(place));
   }
 
   #listenPlace(): ListenPlace {
@@ -263,9 +263,9 @@ export class Login {
   connected(): void {
     if (this.#state.status !== "logged-in") return;
     const { log } = this.#options;
-    behind(log, "catching up", this.#catchUp());
-    behind(log, "looking for peers", this.downloads.findPeers());
-    behind(log, "sharing again", this.shares.retryWaiting());
+    runInBackground(log, "catching up", this.#catchUp());
+    runInBackground(log, "looking for peers", this.downloads.findPeers());
+    runInBackground(log, "sharing again", this.shares.retryWaiting());
   }
 
   /** What may have happened while no tracker was connected: groups that ended, memberships that were revoked. */
@@ -327,19 +327,19 @@ export class Login {
         this.memberships.revoke(event.groupId, event.membershipId);
         return;
       case "membership-ended":
-        behind(this.#options.log, "leaving a group", this.#groupEnded(event.groupId, event.how));
+        runInBackground(this.#options.log, "leaving a group", this.#groupEnded(event.groupId, event.how));
         return;
       case "look-again":
         this.#lookAgainSoon();
         return;
       case "share-withdrawn":
-        behind(this.#options.log, "ending a share", this.shares.withdrawn(event, event.holderId));
+        runInBackground(this.#options.log, "ending a share", this.shares.withdrawn(event, event.holderId));
         return;
       case "name-taken-elsewhere":
-        behind(this.#options.log, "giving up a name", this.#nameLost(event));
+        runInBackground(this.#options.log, "giving up a name", this.#nameLost(event));
         return;
       case "account-removed":
-        behind(
+        runInBackground(
           this.#options.log,
           "ending a session",
           this.#sessionEnded("The operator of the trackers has removed this account; ask them why."),
@@ -349,14 +349,22 @@ export class Login {
       case "files-shared": {
         const { groupId } = event;
         const names = event.type === "file-shared" ? [event.fileName] : event.fileNames;
-        behind(this.#options.log, "looking at shared files", this.downloads.filesShared(groupId, names));
+        runInBackground(
+          this.#options.log,
+          "looking at shared files",
+          this.downloads.filesShared(groupId, names),
+        );
         this.#options.onEvent(event);
         return;
       }
       case "request-accepted":
         this.joined(event.groupId);
         this.#options.onEvent(event);
-        behind(this.#options.log, "looking at former shares", this.shares.acceptedAgain(event.groupId));
+        runInBackground(
+          this.#options.log,
+          "looking at former shares",
+          this.shares.acceptedAgain(event.groupId),
+        );
         return;
       default:
         this.#options.onEvent(event);
@@ -370,7 +378,7 @@ export class Login {
       this.#lookingAgain = undefined;
       if (this.#state.status !== "logged-in") return;
       const { log } = this.#options;
-      behind(log, "announcing again", this.#announcer.announceAgain(this.#listenPlace()));
+      runInBackground(log, "announcing again", this.#announcer.announceAgain(this.#listenPlace()));
       this.connected();
     }).unref();
   }

@@ -12,14 +12,14 @@ import {
   revocationSchema,
 } from "../api/schemas.ts";
 import type { DeviceIdentity } from "../identity/certificates.ts";
+import { runInBackground } from "../net/run-in-background.ts";
 import { later } from "../net/timers.ts";
 import type { GroupCredentials } from "../transport/group-credentials.ts";
-import { behind } from "./behind.ts";
 import type { GroupAuthorities } from "./group-authorities.ts";
 import { Revocations } from "./revocations.ts";
-import type { TrackerLink } from "./tracker-link.ts";
-import { clockTrouble } from "./tracker-time.ts";
-import type { AskForAll } from "./whole-lists.ts";
+import type { TrackerLink } from "./trackers/tracker-link.ts";
+import { clockTrouble } from "./trackers/tracker-time.ts";
+import type { AskForAll } from "./trackers/whole-lists.ts";
 
 /** After a renewal that failed, the next attempt. */
 const RENEWAL_RETRY_MS = 30_000;
@@ -100,7 +100,7 @@ export class Memberships {
     this.#onRevoked(groupId, membershipId);
     // The user's own: after being accepted again, the user needs a certificate for the new membership.
     if (this.#held.get(groupId)?.membershipId !== membershipId || this.#renewing.has(groupId)) return;
-    behind(this.#log, "renewing a certificate", this.#renew(groupId));
+    runInBackground(this.#log, "renewing a certificate", this.#renew(groupId));
   }
 
   /** The user is not in that group any more: its certificate is not used again. */
@@ -146,7 +146,7 @@ export class Memberships {
     if ((this.#notBeforeMs.get(groupId) ?? 0) > nowMs) return;
     this.#notBeforeMs.set(groupId, nowMs + OBTAIN_PAUSE_MS);
     if (clockTrouble(this.#link().clockAheadMs ?? 0) !== undefined) return; // reported already; not again for each peer
-    behind(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
+    runInBackground(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
   }
 
   /** One question at a time for each group. An answer that comes after a logout is not used. */

@@ -8,18 +8,18 @@ import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/err
 import { MAX_SHARES_CHECKED, shareDoubtsSchema } from "../api/schemas.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { checkFileName, decodeMetainfo, encodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
+import { runInBackground } from "../net/run-in-background.ts";
 import { readError } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf, isSameFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
 import { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { Farewell } from "../wire/farewell.ts";
-import { behind } from "./behind.ts";
+import type { ClientContext } from "./client-context.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredShare } from "./profile.ts";
 import { SlowRound } from "./slow-round.ts";
 import type { HashProgress, ShareResult, ShareStatus } from "./status.ts";
-import type { Surroundings } from "./surroundings.ts";
 
 /** Paths named in one event; further ones are counted. */
 const MAX_PATHS_TOLD = 10;
@@ -59,7 +59,7 @@ interface Share {
 }
 
 export class Shares {
-  readonly #surroundings: Surroundings;
+  readonly #surroundings: ClientContext;
   readonly #log: Logger;
   readonly #shares = new Map<string, Share>();
   /** Shares that are about to be served. */
@@ -68,7 +68,7 @@ export class Shares {
   #logins = 0;
   #looking: SlowRound<Share> | undefined;
 
-  constructor(surroundings: Surroundings) {
+  constructor(surroundings: ClientContext) {
     this.#surroundings = surroundings;
     this.#log = surroundings.log;
   }
@@ -184,7 +184,7 @@ export class Shares {
   /** A peer of a shared file said why it closed the connection. */
   peerLeft(file: FileId, { userId, farewell }: Extract<TorrentEvent, { type: "peer-left" }>): void {
     if (farewell.reason !== "bad-data" || farewell.pieceIndex === undefined) return;
-    this.#behind("checking a piece", this.dataRefused(file, userId, farewell.pieceIndex));
+    this.#runInBackground("checking a piece", this.dataRefused(file, userId, farewell.pieceIndex));
   }
 
   /** A download is complete, and its torrent runs already: from now on it is a share. */
@@ -196,7 +196,7 @@ export class Shares {
       refusedBy: new Set(),
     });
     this.#surroundings.profile().completeDownload(stored);
-    if (!stored.isRegistered) this.#behind("listing a share", this.#registerLater(stored, metainfo));
+    if (!stored.isRegistered) this.#runInBackground("listing a share", this.#registerLater(stored, metainfo));
   }
 
   /** After a login: everything that was shared is shared again, unless it changed meanwhile. */
@@ -527,7 +527,7 @@ export class Shares {
         storage: store,
         onEvent: (event) => {
           if (event.type === "read-failed" || event.type === "tick-failed")
-            this.#behind("ending a share", this.failed(stored, event.error));
+            this.#runInBackground("ending a share", this.failed(stored, event.error));
           if (event.type === "peer-left") this.peerLeft(stored, event);
           if (event.type !== "held-by-others") return;
           onEvent({ type: event.type, groupId, fileName, uploadedBytes: event.uploadedBytes });
@@ -576,8 +576,10 @@ export class Shares {
   /** Tells the tracker whether it is served here, as that stands by now. */
   #announce(infoHash: string, isKnown: boolean): void {
     const { announcer, session } = this.#surroundings;
-    if (session.get(infoHash) === undefined) this.#behind("telling the tracker", announcer.remove(infoHash));
-    else if (!isKnown) this.#behind("telling the tracker", announcer.add({ infoHash, isSeed: true }));
+    if (session.get(infoHash) === undefined)
+      this.#runInBackground("telling the tracker", announcer.remove(infoHash));
+    else if (!isKnown)
+      this.#runInBackground("telling the tracker", announcer.add({ infoHash, isSeed: true }));
   }
 
   /** Returns why it could not be registered. */
@@ -625,8 +627,8 @@ export class Shares {
     if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason, farewell);
   }
 
-  #behind(what: string, work: Promise<unknown>): void {
-    behind(this.#log, what, work);
+  #runInBackground(what: string, work: Promise<unknown>): void {
+    runInBackground(this.#log, what, work);
   }
 
   /** @param farewell what connected peers are told */

@@ -3,6 +3,7 @@
 
 import type { ErrorCode } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
+import type { BandwidthLimits } from "../engine/bandwidth.ts";
 
 /** From whom a download's bytes came. */
 export interface DownloadSource {
@@ -73,20 +74,6 @@ export interface ShareStatus {
   readonly peerCount: number;
 }
 
-/** One peer of one torrent, as `peers` shows it. */
-export interface PeerStatus {
-  readonly userId: string;
-  readonly address: string;
-  readonly piecesHad: number;
-  readonly pieceCount: number;
-  readonly downloadBytesPerSecond: number;
-  readonly uploadBytesPerSecond: number;
-  readonly downloadedBytes: number;
-  readonly uploadedBytes: number;
-  /** `choked`, `snubbed`, `on parole`, `banned: …`: what keeps this peer from giving, if anything. */
-  readonly remarks: readonly string[];
-}
-
 /** A list whose names are completed. */
 export type NameList =
   | { readonly kind: "groups" }
@@ -105,12 +92,6 @@ export interface ClientStatus {
   readonly groupIds: readonly string[];
   readonly sharedFiles: number;
   readonly runningDownloads: number;
-}
-
-/** Bytes a second; undefined: no limit. */
-export interface BandwidthLimits {
-  readonly up: number | undefined;
-  readonly down: number | undefined;
 }
 
 /** What `limit` shows. */

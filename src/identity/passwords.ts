@@ -1,6 +1,6 @@
 // Password hashes: argon2id (RFC 9106) in the PHC string format. The cost is OWASP's first recommendation for
 // argon2id (Password Storage Cheat Sheet: "m=19456 (19 MiB), t=2, p=1"). Each function blocks the calling thread, so a tracker
-// calls them in a worker thread (tracker/password-worker.ts).
+// calls them in a worker thread (tracker/server/password-worker.ts).
 import { argon2Sync, randomBytes, timingSafeEqual } from "node:crypto";
 import { MiniTorrentError } from "../api/errors.ts";
 

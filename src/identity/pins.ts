@@ -1,6 +1,6 @@
 // Which certificate each tracker showed when it was first dialled, as SSH's known_hosts: trusted on first use, refused
 // when it changes. A fingerprint in tracker_info.txt overrides a pinned one. Also stores which keys of other trackers a
-// tracker vouched for (client/tracker-trust.ts decides what that is worth).
+// tracker vouched for (client/trackers/tracker-trust.ts decides what that is worth).
 import {
   chmodSync,
   closeSync,

@@ -5,7 +5,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { bytesOf, Digest } from "./digest.ts";
 import { readError, writeError } from "./disk-errors.ts";
 import type { DiskJob, DiskResult, FilePlace, NamedFileRange, SharedBytes } from "./disk-jobs.ts";
-import { DiskSeat, type DiskThread, type PendingJob, startDiskThread } from "./disk-seat.ts";
+import { type DiskThread, type PendingJob, startDiskThread, WorkerSlot } from "./worker-slot.ts";
 
 /** Writing 1 GiB with both hashes on two cores and a tmpfs: one worker 450 MiB/s, two 850 MiB/s. */
 const DEFAULT_WORKER_COUNT = 2;
@@ -23,7 +23,7 @@ export interface DiskPoolOptions {
 }
 
 export class DiskPool {
-  readonly #seats: DiskSeat[] = [];
+  readonly #seats: WorkerSlot[] = [];
   /** What waits for any worker. */
   readonly #shared: PendingJob[] = [];
   readonly #chunks: SharedBytes[] = [];
@@ -44,7 +44,7 @@ export class DiskPool {
       onSettled: () => this.#tellIdle(),
       onDied: (wasReady: boolean, reason: () => MiniTorrentError) => this.#threadDied(wasReady, reason),
     };
-    for (let i = 0; i < workerCount; i++) this.#seats.push(new DiskSeat(seatOptions));
+    for (let i = 0; i < workerCount; i++) this.#seats.push(new WorkerSlot(seatOptions));
   }
 
   /** Starts the threads, if they do not run: a download's first piece need not wait for them, nor be told of late. */
@@ -81,7 +81,7 @@ export class DiskPool {
    * @param cutBytes begins anew after every so many bytes, as the hashes of pieces do; 0 for one hash over everything
    */
   openDigest(cutBytes: number, awayFrom?: Digest): Digest {
-    const isElsewhere = (seat: DiskSeat) => this.#seats.length === 1 || awayFrom?.livesIn(seat) !== true;
+    const isElsewhere = (seat: WorkerSlot) => this.#seats.length === 1 || awayFrom?.livesIn(seat) !== true;
     const seat = this.#seats
       .filter(isElsewhere)
       .reduce((best, other) => (other.digestCount < best.digestCount ? other : best));
@@ -121,7 +121,7 @@ export class DiskPool {
   }
 
   /** @param seat the worker that the job is bound to; undefined for any */
-  #submit(seat: DiskSeat | undefined, job: DiskJob, explain: PendingJob["explain"]): Promise<DiskResult> {
+  #submit(seat: WorkerSlot | undefined, job: DiskJob, explain: PendingJob["explain"]): Promise<DiskResult> {
     if (this.#state !== "open") {
       return Promise.reject(
         new MiniTorrentError("DISK_FAILED", "The disk is no longer used: it was closed."),

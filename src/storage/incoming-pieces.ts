@@ -3,14 +3,14 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
 import type { DiskPool } from "./disk-pool.ts";
-import type { HeldFile } from "./held-file.ts";
 import type { PieceMemory, PieceSlot } from "./piece-memory.ts";
+import type { RefCountedFile } from "./ref-counted-file.ts";
 
 export type CommitOutcome = "verified" | "mismatch" | MiniTorrentError;
 
 export interface IncomingPiecesOptions {
   readonly metainfo: Metainfo;
-  readonly file: HeldFile;
+  readonly file: RefCountedFile;
   readonly disk: DiskPool;
   readonly memory: PieceMemory;
   /** A piece is verified and written. Returns true if its memory is kept: whoever keeps it gives it back. */

@@ -1,6 +1,6 @@
 // Which files of a process are open: so many at once, however many it shares and fetches. A file is opened when it is needed
 // and closed, the least recently used one first, when another needs its place; a file in use is never closed. How a file is
-// opened again, and that it is the same one, is its owner's to see to (held-file.ts).
+// opened again, and that it is the same one, is its owner's to see to (ref-counted-file.ts).
 import { setTimeout as sleep } from "node:timers/promises";
 import { isOutOfDescriptors } from "./disk-errors.ts";
 

@@ -8,8 +8,8 @@ import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts } from "./file-facts.ts";
 import type { FrameCache, FramesCallback } from "./frame-cache.ts";
-import type { HeldFile } from "./held-file.ts";
 import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
+import type { RefCountedFile } from "./ref-counted-file.ts";
 
 /**
  * A piece is not verified again for this long after it was verified or written: most pieces are sent on right after they arrive,
@@ -18,7 +18,7 @@ import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.t
 const TRUSTED_MS = 5_000;
 
 export interface PieceReaderOptions {
-  readonly file: HeldFile;
+  readonly file: RefCountedFile;
   readonly metainfo: Metainfo;
   readonly disk: DiskPool;
   readonly cache: FrameCache;

@@ -15,7 +15,6 @@ import {
   openSharedAgain,
 } from "./file-facts.ts";
 import type { FramesCallback } from "./frame-cache.ts";
-import { HeldFile } from "./held-file.ts";
 import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
 import { type OpenPart, openPart, openPartAgain, type PartFileOptions, takeName } from "./part-file.ts";
 import type { PieceRange } from "./piece-frames.ts";
@@ -23,6 +22,7 @@ import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
 import { PrefixHash } from "./prefix-hash.ts";
 import { type RecheckOptions, recheckPieces } from "./recheck.ts";
+import { RefCountedFile } from "./ref-counted-file.ts";
 import type { StorageResources } from "./storage-resources.ts";
 
 export interface DownloadStoreOptions extends StorageResources {
@@ -62,7 +62,7 @@ export class PieceStore {
   /** The part file when it had been opened; undefined for a file that is only read. */
   readonly opened: Pick<OpenPart, "facts" | "fileId"> | undefined;
   readonly #resources: StorageResources;
-  readonly #file: HeldFile;
+  readonly #file: RefCountedFile;
   readonly #have: Bitfield;
   readonly #incoming: IncomingPieces;
   readonly #reader: PieceReader;
@@ -90,7 +90,7 @@ export class PieceStore {
     this.#resources = options;
     this.found = file.found;
     this.opened = file.opened;
-    const held = new HeldFile(files, file.handle, file.path, (path) =>
+    const held = new RefCountedFile(files, file.handle, file.path, (path) =>
       this.#state.status === "seeding"
         ? openSharedAgain(path, { fileId: file.fileId, facts: this.#state.expected })
         : openPartAgain(path, file.fileId),

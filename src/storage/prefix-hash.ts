@@ -5,8 +5,8 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import type { Digest } from "./digest.ts";
 import type { DiskPool } from "./disk-pool.ts";
-import type { HeldFile } from "./held-file.ts";
 import type { PieceSlot } from "./piece-memory.ts";
+import type { RefCountedFile } from "./ref-counted-file.ts";
 
 /** Most bytes of one job: 3 ms, so that a piece that waits to be written behind it hardly notices. */
 const STEP_BYTES = 4 * 1024 * 1024;
@@ -20,7 +20,7 @@ const MAX_RESTARTS = 3;
 
 export interface PrefixHashOptions {
   readonly disk: DiskPool;
-  readonly file: Pick<HeldFile, "inRange">;
+  readonly file: Pick<RefCountedFile, "inRange">;
   readonly geometry: Geometry;
   hasPiece(pieceIndex: number): boolean;
   /** Takes back memory that `offer` had taken. */

@@ -4,14 +4,14 @@
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
-import { Arrivals } from "./arrivals.ts";
+import { BlockReceiver } from "./block-receiver.ts";
 import type { OpenPiece } from "./open-piece.ts";
-import { Patience } from "./patience.ts";
 import type { Peer } from "./peer.ts";
 import { Picker } from "./picker.ts";
 import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
-import { Requests } from "./requests.ts";
-import { TakeOver } from "./take-over.ts";
+import { RequestStealing } from "./request-stealing.ts";
+import { RequestTimeouts } from "./request-timeouts.ts";
+import { RequestTracker } from "./request-tracker.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 /** Who rejects so many requests in a row without having choked has not got what it says. */
@@ -36,10 +36,10 @@ export interface DownloaderOptions {
 export class Downloader {
   readonly picker: Picker;
   readonly #options: DownloaderOptions;
-  readonly #requests: Requests;
-  readonly #takeOver: TakeOver;
-  readonly #arrivals: Arrivals;
-  readonly #patience: Patience;
+  readonly #requests: RequestTracker;
+  readonly #requestStealing: RequestStealing;
+  readonly #arrivals: BlockReceiver;
+  readonly #patience: RequestTimeouts;
   /** By slot. */
   readonly #peers: (Peer | undefined)[] = [];
   /** By slot: each peer's turn to be asked, while what may be asked for is limited. */
@@ -59,11 +59,11 @@ export class Downloader {
       reserve: (pieceIndex) => storage.reserve(pieceIndex),
       random,
     });
-    const requests = new Requests({ picker, storage, bucket });
+    const requests = new RequestTracker({ picker, storage, bucket });
     const peers = this.#peers;
     this.picker = picker;
     this.#requests = requests;
-    this.#takeOver = new TakeOver({
+    this.#requestStealing = new RequestStealing({
       picker,
       requests,
       peers,
@@ -71,9 +71,9 @@ export class Downloader {
       mayAsk: (peer) => this.#isAllowed(peer),
     });
     const onWhole = (piece: OpenPiece): void => this.#commit(piece);
-    this.#arrivals = new Arrivals({ geometry, picker, requests, nowMs, bucket, onBlock, onWhole });
+    this.#arrivals = new BlockReceiver({ geometry, picker, requests, nowMs, bucket, onBlock, onWhole });
     const mayAsk = (peer: Peer): boolean => this.#mayAsk(peer);
-    this.#patience = new Patience({
+    this.#patience = new RequestTimeouts({
       geometry,
       have,
       storage,
@@ -200,7 +200,7 @@ export class Downloader {
       if (!this.#isAllowed(peer)) return;
       const piece = this.picker.pieceFor(peer);
       if (piece === undefined) {
-        this.#takeOver.nothingFree(peer);
+        this.#requestStealing.nothingFree(peer);
         return;
       }
       this.#requests.askFree(peer, piece);
@@ -274,7 +274,7 @@ export class Downloader {
     this.pumpAll();
     for (const peer of this.#peers) {
       if (peer === undefined || !this.#mayAsk(peer) || this.picker.pieceFor(peer) !== undefined) continue;
-      this.#takeOver.stillNothingFree(peer);
+      this.#requestStealing.stillNothingFree(peer);
     }
   }
 

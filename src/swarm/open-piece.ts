@@ -11,7 +11,7 @@ const ARRIVED = 3;
 /** filling -> committing -> gone, or filling -> abandoned -> gone. */
 export type OpenPieceStatus = "filling" | "committing" | "abandoned";
 
-/** Peers are known by their slot (see peer.ts), users by their source index (see sources.ts). */
+/** Peers are known by their slot (see peer.ts), users by their source index (see contributors.ts). */
 export class OpenPiece {
   readonly pieceIndex: number;
   readonly blockCount: number;

@@ -1,16 +1,16 @@
 // The state of one connection: who is there, what it has, how it stands to us and we to it; what is asked of it is in
-// demand.ts. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
+// peer-requests.ts. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { PeerLink } from "../wire/messages.ts";
-import { Answering } from "./answering.ts";
 import type { ChokablePeer } from "./choker.ts";
-import { Demand } from "./demand.ts";
+import { PeerRequests } from "./peer-requests.ts";
 import type { PickingPeer } from "./piece-choice.ts";
 import { PieceSet } from "./piece-set.ts";
 import { Rate } from "./rate.ts";
 import { RequestWindow } from "./request-window.ts";
+import type { SmartBan } from "./smart-ban.ts";
+import { StallDetector } from "./stall-detector.ts";
 import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
-import type { Trust } from "./trust.ts";
 import type { UploadQueue } from "./upload-queue.ts";
 
 /** Suggestions that are kept; of more, the oldest are forgotten. */
@@ -33,7 +33,7 @@ export interface PeerOptions {
   readonly supportsFast: boolean;
   readonly pieceCount: number;
   readonly requestsToPeer: number;
-  readonly trust: Trust;
+  readonly trust: SmartBan;
   readonly nowMs: number;
   /** Made with the peer, since its events belong to the peer. */
   readonly makeUploads: (peer: Peer) => UploadQueue;
@@ -53,11 +53,11 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly downloaded = new Rate();
   readonly uploaded = new Rate();
   readonly window: RequestWindow;
-  readonly answering: Answering;
+  readonly answering: StallDetector;
   /** What is asked of it. */
-  readonly demand: Demand;
+  readonly demand: PeerRequests;
   readonly uploads: UploadQueue;
-  readonly #trust: Trust;
+  readonly #trust: SmartBan;
   readonly #clock: () => number;
   readonly #onChoke: (peer: Peer) => void;
   readonly #onUnchoke: (peer: Peer) => void;
@@ -85,7 +85,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.supportsFast = options.supportsFast;
     this.#trust = options.trust;
     this.#clock = options.clock;
-    this.answering = new Answering(options.clock);
+    this.answering = new StallDetector(options.clock);
     this.#onChoke = options.onChoke;
     this.#onUnchoke = options.onUnchoke;
     this.#has = new PieceSet(options.pieceCount);
@@ -93,7 +93,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#listenPort = options.identity.listenPort;
     this.window = new RequestWindow(options.requestsToPeer, options.nowMs);
     const { window, answering, supportsFast } = this;
-    this.demand = new Demand({ window, answering, supportsFast, clock: options.clock });
+    this.demand = new PeerRequests({ window, answering, supportsFast, clock: options.clock });
     this.uploads = options.makeUploads(this);
   }
 

@@ -1,18 +1,20 @@
 // One torrent's swarm: joins downloader and uploader, knows its peers, and tells the owner what happened; what peers say
-// is heard in conversation.ts. It touches no socket, file, timer or clock: connections come in as PeerLinks (wire), disk as
+// is heard in peer-message-handler.ts. It touches no socket, file, timer or clock: connections come in as PeerLinks (wire), disk as
 // PieceStorage, time with `tick`.
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
-import { Acquaintances } from "./acquaintances.ts";
-import { Conversation, closeIfBothAreComplete, type Topic } from "./conversation.ts";
+import { Contributors } from "./contributors.ts";
+import { DepartedPeers } from "./departed-peers.ts";
 import { Downloader } from "./downloader.ts";
 import { Peer } from "./peer.ts";
+import { closeIfBothAreComplete, PeerMessageHandler, type TorrentContext } from "./peer-message-handler.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
-import { Sources } from "./sources.ts";
+import { SmartBan } from "./smart-ban.ts";
+import { waitingFor } from "./stall-reason.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import type {
   PeerIdentity,
@@ -23,9 +25,7 @@ import type {
   TorrentState,
   TorrentStatus,
 } from "./torrent-status.ts";
-import { Trust } from "./trust.ts";
 import { Uploader } from "./uploader.ts";
-import { waitingFor } from "./waiting.ts";
 
 const DEFAULT_LIMITS: TorrentLimits = {
   // 32 MB of blocks: a window of 2 s at 16 MB/s, or a round trip of 100 ms at 320 MB/s. libtorrent announces 2,000 too.
@@ -71,12 +71,12 @@ export class Torrent {
   readonly #options: TorrentOptions;
   readonly #limits: TorrentLimits;
   readonly #have: Bitfield;
-  readonly #trust = new Trust();
-  readonly #sources = new Sources();
-  readonly #acquaintances = new Acquaintances();
+  readonly #trust = new SmartBan();
+  readonly #sources = new Contributors();
+  readonly #departedPeers = new DepartedPeers();
   readonly #downloader: Downloader;
   readonly #uploader: Uploader;
-  readonly #topic: Topic;
+  readonly #topic: TorrentContext;
   readonly #downloaded = new Rate();
   readonly #uploaded = new Rate();
   #peers: readonly Peer[] = [];
@@ -139,7 +139,7 @@ export class Torrent {
       have: this.#have,
       downloader: this.#downloader,
       uploader: this.#uploader,
-      acquaintances: this.#acquaintances,
+      departedPeers: this.#departedPeers,
       isDownloading: () => this.#state.status === "downloading",
       onGained: () => this.#noteIfHeldByOthers(),
       onLeft: (peer) => this.#peerLeft(peer),
@@ -203,7 +203,7 @@ export class Torrent {
       peer.answering.stalled(stall);
       peer.window.rest(nowMs(), 0);
     }
-    const conversation = new Conversation(peer, this.#topic);
+    const conversation = new PeerMessageHandler(peer, this.#topic);
     if (this.#state.status === "closed") {
       link.close("that file is not shared any longer");
     } else if (this.#trust.isBanned(sourceIndex)) {
@@ -288,7 +288,7 @@ export class Torrent {
       const facts = { isConnected: true, lastSeenAgoMs: 0, isTried, remarks, farewell: undefined };
       return { userId, deviceId, has: peer.has, ...facts };
     });
-    const gone = [...this.#acquaintances.gone()].map(({ userId, deviceId, has, leftAtMs }) => {
+    const gone = [...this.#departedPeers.gone()].map(({ userId, deviceId, has, leftAtMs }) => {
       const facts = { isConnected: false, lastSeenAgoMs: nowMs - leftAtMs, isTried: false, remarks: [] };
       return { userId, deviceId, has, ...facts, farewell: this.farewellOf(deviceId) };
     });
@@ -305,7 +305,7 @@ export class Torrent {
 
   /** That device had everything when it was last connected: two who are complete need not call each other. */
   wasComplete(deviceId: string): boolean {
-    return this.#acquaintances.wasComplete(deviceId);
+    return this.#departedPeers.wasComplete(deviceId);
   }
 
   /** The piece for which nothing more is taken from that user; undefined if they are not banned. */
@@ -316,7 +316,7 @@ export class Torrent {
 
   /** Why that device left, as it said; undefined if it did not, or is back. */
   farewellOf(deviceId: string): Farewell | undefined {
-    return this.#acquaintances.farewellOf(deviceId);
+    return this.#departedPeers.farewellOf(deviceId);
   }
 
   /** Storage has memory again. */
@@ -368,7 +368,7 @@ export class Torrent {
     peer.left();
     if (peer.hasSaidWhatItHas) {
       const { userId, deviceId } = peer.identity;
-      this.#acquaintances.left({ userId, deviceId, has: peer.has, leftAtMs: this.#options.nowMs() });
+      this.#departedPeers.left({ userId, deviceId, has: peer.has, leftAtMs: this.#options.nowMs() });
     }
     this.#peers = this.#peers.filter((other) => other !== peer);
     this.#downloader.peerLeft(peer);
@@ -379,7 +379,7 @@ export class Torrent {
 
   #saidFarewell(peer: Peer, farewell: Farewell): void {
     if (!peer.isConnected) return;
-    this.#acquaintances.saidFarewell(peer.identity.deviceId, farewell);
+    this.#departedPeers.saidFarewell(peer.identity.deviceId, farewell);
     peer.link.close(`the peer said: ${farewell.reason}`);
     this.#peerLeft(peer);
     this.#emit({ type: "peer-left", userId: peer.userId, farewell });

@@ -3,9 +3,9 @@ import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import { Choker } from "./choker.ts";
-import { FirstCopies } from "./first-copies.ts";
 import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
+import { SuperSeeding } from "./super-seeding.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import type { UploadRequest } from "./upload-parts.ts";
 import { UploadQueue } from "./upload-queue.ts";
@@ -42,7 +42,7 @@ export interface UploaderOptions {
 export class Uploader {
   readonly #options: UploaderOptions;
   readonly #choker: Choker<Peer>;
-  readonly #firstCopies: FirstCopies;
+  readonly #superSeeding: SuperSeeding;
   /** How many peers want something of us. */
   #takerCount = 0;
   /** Somebody was put off for the sake of somebody with a newer piece. */
@@ -51,7 +51,7 @@ export class Uploader {
   constructor(options: UploaderOptions) {
     this.#options = options;
     const { pieceCount, pieceLengthBytes } = options.geometry;
-    this.#firstCopies = new FirstCopies({
+    this.#superSeeding = new SuperSeeding({
       pieceCount,
       runPieces: Math.max(1, RUN_LENGTH_BYTES / pieceLengthBytes),
       isNowhereElse: options.isNowhereElse,
@@ -77,7 +77,7 @@ export class Uploader {
       limit: requestsFromPeer,
       mayServe: (pieceIndex) => this.#mayServe(peer, pieceIndex),
       onSent: (pieceIndex, bytes) => {
-        this.#firstCopies.sent(peer.slot, pieceIndex, bytes);
+        this.#superSeeding.sent(peer.slot, pieceIndex, bytes);
         onSent(peer, bytes);
         if (this.#isSomebodyPutOff && !this.#isNewPieceWaiting()) this.#pumpAllSoon();
       },
@@ -115,14 +115,14 @@ export class Uploader {
   /** A seeder sends what nobody has before what others have too. */
   #isUrgent(peer: Peer, pieceIndex: number): boolean {
     if (!this.#options.have.isComplete) return false;
-    this.#firstCopies.requested(peer.slot, pieceIndex, this.#options.nowMs());
+    this.#superSeeding.requested(peer.slot, pieceIndex, this.#options.nowMs());
     this.#suggest(peer);
-    return this.#firstCopies.isNewFor(peer.slot, pieceIndex);
+    return this.#superSeeding.isNewFor(peer.slot, pieceIndex);
   }
 
   /** Some peer has the piece now. */
   gained(pieceIndex: number): void {
-    this.#firstCopies.gained(pieceIndex);
+    this.#superSeeding.gained(pieceIndex);
   }
 
   cancelled(peer: Peer, { pieceIndex, offsetBytes, lengthBytes }: UploadRequest): void {
@@ -133,7 +133,7 @@ export class Uploader {
 
   /** The choker choked the peer. BEP 6: what waited is rejected. */
   choked(peer: Peer): void {
-    this.#firstCopies.takeBack(peer.slot);
+    this.#superSeeding.takeBack(peer.slot);
     for (const { pieceIndex, offsetBytes, lengthBytes } of peer.uploads.clear()) {
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     }
@@ -147,14 +147,14 @@ export class Uploader {
   peerLeft(peer: Peer): void {
     peer.uploads.close();
     this.#choker.peerLeft(peer);
-    this.#firstCopies.peerLeft(peer.slot);
+    this.#superSeeding.peerLeft(peer.slot);
     this.#fillFreeSlots();
   }
 
   tick(elapsedMs: number): void {
-    this.#firstCopies.tick(elapsedMs);
+    this.#superSeeding.tick(elapsedMs);
     // Who was promised a new piece is to get it.
-    const isSettled = this.#options.have.isComplete && this.#firstCopies.isSpreading;
+    const isSettled = this.#options.have.isComplete && this.#superSeeding.isSpreading;
     this.#choker.tick(this.#options.nowMs(), this.#options.peers(), isSettled);
     this.#fillFreeSlots();
     for (const peer of this.#options.peers()) peer.uploads.tick();
@@ -163,9 +163,9 @@ export class Uploader {
 
   #mayServe(peer: Peer, pieceIndex: number): boolean {
     // Who is no seeder has too small a view of what is new.
-    if (!this.#options.have.isComplete || this.#firstCopies.isNewFor(peer.slot, pieceIndex)) return true;
+    if (!this.#options.have.isComplete || this.#superSeeding.isNewFor(peer.slot, pieceIndex)) return true;
     if (!this.#isNewPieceWaiting()) return true;
-    if (!this.#firstCopies.mustWait(peer.slot, this.#options.nowMs())) return true;
+    if (!this.#superSeeding.mustWait(peer.slot, this.#options.nowMs())) return true;
     this.#isSomebodyPutOff = true;
     return false;
   }
@@ -175,13 +175,13 @@ export class Uploader {
     if (!this.#options.have.isComplete || !peer.supportsFast || !peer.isUnchoked || !peer.isInterestedInUs)
       return;
     if (this.#takerCount < 2) return;
-    for (const pieceIndex of this.#firstCopies.promises(peer.slot, this.#takerCount, this.#options.nowMs()))
+    for (const pieceIndex of this.#superSeeding.promises(peer.slot, this.#takerCount, this.#options.nowMs()))
       peer.link.suggest(pieceIndex);
   }
 
   #isNewPieceWaiting(): boolean {
     return this.#options.peers().some(({ slot, uploads: { nextPiece, isStalled } }) => {
-      return nextPiece !== undefined && !isStalled && this.#firstCopies.isNewFor(slot, nextPiece);
+      return nextPiece !== undefined && !isStalled && this.#superSeeding.isNewFor(slot, nextPiece);
     });
   }
 

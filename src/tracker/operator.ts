@@ -1,13 +1,13 @@
 // The operator's commands for accounts and groups: list them, and remove one permanently. A removal consists of ordinary rows,
-// so it replicates to every tracker, which ends sessions and tells clients (changes.ts, notices.ts).
+// so it replicates to every tracker, which ends sessions and tells clients (registry-reactions.ts, event-publisher.ts).
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MiniTorrentError } from "../api/errors.ts";
-import { expelAccount } from "./groups.ts";
-import { countMembers, groupByClaim, nextOf, userIdOf } from "./memberships.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
-import { standingLists } from "./standings.ts";
-import { accountTotals } from "./totals.ts";
-import { type GroupValue, operatorWriteId, type UserValue } from "./values.ts";
+import { expelAccount } from "./rules/groups.ts";
+import { countMembers, groupByClaim, nextOf, userIdOf } from "./rules/membership-rows.ts";
+import { standingLists } from "./rules/standings.ts";
+import { accountTotals } from "./rules/totals.ts";
+import { type GroupValue, operatorWriteId, type UserValue } from "./rules/values.ts";
 
 /** Groups that an account is removed from in one transaction: some 10 ms. */
 const EXPELLED_TOGETHER = 10;

@@ -14,13 +14,6 @@ import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.
 import { PinStore } from "../identity/pins.ts";
 import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
 import { later, onTimerFault, soon } from "../net/timers.ts";
-import { AttemptLimits } from "./attempt-limits.ts";
-import { AttemptStore } from "./attempt-store.ts";
-import { CallTurns } from "./call-turns.ts";
-import { Changes } from "./changes.ts";
-import { Collector } from "./collector.ts";
-import { Connections } from "./connection.ts";
-import { openRegistry, reportLoss, suspect } from "./damaged-registry.ts";
 import {
   ATTEMPTS_FILE,
   CERTIFICATE_FILE,
@@ -31,34 +24,41 @@ import {
   PINS_FILE,
   REGISTRY_FILE,
 } from "./data-directory.ts";
-import { FairSlots } from "./fair-slots.ts";
-import { KnownMembers } from "./known-members.ts";
-import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./limits.ts";
-import { alikeOf } from "./look-alikes.ts";
-import { MemberCertificates } from "./member-certificates.ts";
-import { Metrics } from "./metrics.ts";
-import { Notices } from "./notices.ts";
 import { Operator } from "./operator.ts";
-import { PasswordHasher } from "./password-hasher.ts";
-import { PeerExchange } from "./peer-exchange.ts";
-import { Presence } from "./presence.ts";
-import type { ConfirmedWrite } from "./procedures.ts";
+import { Connections } from "./presence/client-connections.ts";
+import { EventPublisher } from "./presence/event-publisher.ts";
+import { KnownMembers } from "./presence/known-members.ts";
+import { PeerDirectory } from "./presence/peer-directory.ts";
+import { Presence } from "./presence/presence.ts";
+import { RegistryReactions } from "./presence/registry-reactions.ts";
 import { type ClockDoubt, ClockGuard } from "./registry/clock-guard.ts";
-import { ClockWatch } from "./registry/clock-watch.ts";
+import { openRegistry, reportLoss, suspect } from "./registry/damaged-registry.ts";
 import { type DiskTrouble, diskTroubleOf } from "./registry/disk-trouble.ts";
 import type { RegistryWriter, VersionVector } from "./registry/registry.ts";
-import type { LinkState } from "./registry/replica-link.ts";
-import { type Clock, Replication } from "./registry/replication.ts";
 import type { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { stampMs } from "./registry/stamp.ts";
-import { LAG_SAMPLE_MS, ReplicationLag } from "./replication-lag.ts";
-import { RevocationWindow } from "./revocation-window.ts";
-import { listen, type TrackerServer } from "./server.ts";
-import { shareAnchors } from "./share-anchors.ts";
-import { standingsDerivation } from "./standings.ts";
-import { SyncLinks } from "./sync-links.ts";
-import { claimTotals, totalsOf } from "./totals.ts";
-import { type WriteBlock, WriteBlocks } from "./write-block.ts";
+import { ClockWatch } from "./replication/clock-watch.ts";
+import type { LinkState } from "./replication/replica-link.ts";
+import { type Clock, Replication } from "./replication/replication.ts";
+import { LAG_SAMPLE_MS, ReplicationLag } from "./replication/replication-lag.ts";
+import { SyncLinks } from "./replication/sync-links.ts";
+import { Collector } from "./rules/collector.ts";
+import { alikeOf } from "./rules/look-alikes.ts";
+import { MemberCertificates } from "./rules/member-certificates.ts";
+import { RevocationWindow } from "./rules/revocation-window.ts";
+import { shareAnchors } from "./rules/share-anchors.ts";
+import { standingsDerivation } from "./rules/standings.ts";
+import { claimTotals, totalsOf } from "./rules/totals.ts";
+import { AttemptLimits } from "./server/attempt-limits.ts";
+import { AttemptStore } from "./server/attempt-store.ts";
+import { CallTurns } from "./server/call-turns.ts";
+import { FairSlots } from "./server/fair-slots.ts";
+import { Metrics } from "./server/metrics.ts";
+import { PasswordHasher } from "./server/password-hasher.ts";
+import type { ConfirmedWrite } from "./server/procedures.ts";
+import { listen, type TrackerServer } from "./server/server.ts";
+import { type WriteBlock, WriteBlocks } from "./server/write-block.ts";
+import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./tracker-limits.ts";
 
 /** How often a tracker that cannot write tries again. */
 const RETRY_WRITE_MS = 2_000;
@@ -95,7 +95,7 @@ export interface TrackerOptions {
   readonly trackerNumber: number;
   readonly dataDir: string;
   readonly log: Logger;
-  /** Where they differ from the defaults (limits.ts). */
+  /** Where they differ from the defaults (tracker-limits.ts). */
   readonly limits?: Partial<TrackerLimits>;
   /** The wall clock, milliseconds since 1970. */
   readonly nowMs?: () => number;
@@ -152,9 +152,9 @@ export class Tracker {
   readonly #pins: PinStore;
   readonly #connections = new Connections();
   readonly #presence: Presence;
-  readonly #peers: PeerExchange;
-  readonly #notices: Notices;
-  readonly #changes: Changes;
+  readonly #peers: PeerDirectory;
+  readonly #notices: EventPublisher;
+  readonly #changes: RegistryReactions;
   readonly #replication: Replication;
   readonly #metrics: Metrics;
   readonly #lag = new ReplicationLag();
@@ -223,9 +223,9 @@ export class Tracker {
       },
       setTimer,
     });
-    this.#peers = new PeerExchange(members, this.#presence, this.#connections, setTimer);
-    this.#notices = new Notices(registry, members, this.#connections, setTimer);
-    this.#changes = new Changes({
+    this.#peers = new PeerDirectory(members, this.#presence, this.#connections, setTimer);
+    this.#notices = new EventPublisher(registry, members, this.#connections, setTimer);
+    this.#changes = new RegistryReactions({
       ...{ registry, log, members },
       connections: this.#connections,
       presence: this.#presence,

@@ -9,10 +9,10 @@ import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { MemberIdentity } from "../identity/certificates.ts";
 import { later } from "../net/timers.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
-import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
 import { CLOSED_IN_HANDSHAKE, dialFailureOf, NO_ANSWER_IN_TIME } from "./dial-failures.ts";
 import { type GroupCredentials, secureContextOf } from "./group-credentials.ts";
-import { Intake } from "./intake.ts";
+import { HandshakeBuffer } from "./handshake-buffer.ts";
+import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./peer-authentication.ts";
 import { PeerSocket } from "./peer-socket.ts";
 import { readOptions } from "./read-buffer.ts";
 
@@ -82,7 +82,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     };
 
     let member: MemberIdentity | undefined;
-    const intake = new Intake((bytes) =>
+    const intake = new HandshakeBuffer((bytes) =>
       attempt(() => {
         if (member === undefined) throw new MiniTorrentError("INTERNAL", "A handshake before TLS is set up.");
         const handshake = admitHandshake(bytes, infoHash, peerId);

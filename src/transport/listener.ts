@@ -12,16 +12,16 @@ import {
 import type { Logger } from "pino";
 import { type Address, formatAddress, plainHost } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import { WaitingRoom } from "../identity/waiting-room.ts";
 import { type ListenRemedies, listenError } from "../net/address-errors.ts";
 import { type Guard, guardOf } from "../net/connection-guard.ts";
 import type { ConnectionPlaces } from "../net/connection-places.ts";
 import { errnoOf } from "../net/errno.ts";
+import { PendingConnectionLimiter } from "../net/pending-connection-limiter.ts";
 import { later } from "../net/timers.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
-import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./admission.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
-import { Intake } from "./intake.ts";
+import { HandshakeBuffer } from "./handshake-buffer.ts";
+import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./peer-authentication.ts";
 import { PeerSocket } from "./peer-socket.ts";
 import { readAccepted } from "./read-buffer.ts";
 
@@ -62,13 +62,13 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   readonly #peers = new Set<PeerSocket>();
   /** Whose handshakes are under way. */
-  readonly #waiting: WaitingRoom<Visitor>;
+  readonly #waiting: PendingConnectionLimiter<Visitor>;
   /** The same, by the other end's address and port. */
   readonly #visitors = new Map<string, Visitor>();
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#waiting = new WaitingRoom<Visitor>({
+    this.#waiting = new PendingConnectionLimiter<Visitor>({
       // Strangers leave half of the places to members.
       most: Math.min(MAX_PENDING, Math.ceil(options.places.mostOfDirection / 2)),
       mostOfNetwork: MAX_PENDING_OF_NETWORK,
@@ -257,7 +257,7 @@ export class Listener {
           socket,
         );
       };
-      const intake = new Intake(guard("handshake", takeHandshake));
+      const intake = new HandshakeBuffer(guard("handshake", takeHandshake));
       readAccepted(socket, intake);
     })();
   }

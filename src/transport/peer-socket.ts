@@ -13,7 +13,7 @@ import { EXTENSION_HANDSHAKE_ID } from "../wire/extensions.ts";
 import { encodeFarewell, type Farewell } from "../wire/farewell.ts";
 import type { Handshake } from "../wire/handshake.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
-import type { Intake } from "./intake.ts";
+import type { HandshakeBuffer } from "./handshake-buffer.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** How often idleness is looked at. */
@@ -44,7 +44,7 @@ export interface PeerStream extends Duplex {
 export interface PeerSocketParts {
   readonly socket: PeerStream;
   /** Where the socket's bytes go; they are read no further until `start`. */
-  readonly intake: Intake;
+  readonly intake: HandshakeBuffer;
   readonly member: MemberIdentity;
   readonly handshake: Handshake;
   readonly address: Address;
@@ -71,7 +71,7 @@ export class PeerSocket implements PeerLink {
   readonly localHost: string;
 
   readonly #socket: PeerStream;
-  readonly #intake: Intake;
+  readonly #intake: HandshakeBuffer;
   readonly #log: Logger;
   /** Wraps all handlers of the socket, its timers and its queue. */
   readonly #guard: Guard = guardOf((error) => this.#closeFor(error));

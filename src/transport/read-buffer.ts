@@ -6,13 +6,13 @@
 // useUserBuffer). Where this Node has them not, the bytes come by 'data' events: slower, and nothing else changes.
 import type { OnReadOpts } from "node:net";
 import type { Readable } from "node:stream";
-import type { Intake } from "./intake.ts";
+import type { HandshakeBuffer } from "./handshake-buffer.ts";
 
 /** node:tls gives one TLS record at a time, at most 16 KiB. */
 const READ_BUFFER_BYTES = 16 * 1024;
 
 /** The option `onread` for a socket that is to be dialled. */
-export function readOptions(intake: Intake): OnReadOpts {
+export function readOptions(intake: HandshakeBuffer): OnReadOpts {
   return {
     buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
     callback: (lengthBytes, buffer) => intake.take(buffer, lengthBytes),
@@ -24,7 +24,7 @@ export function readOptions(intake: Intake): OnReadOpts {
  *
  * @returns whether they come by the one buffer
  */
-export function readAccepted(socket: Readable, intake: Intake): boolean {
+export function readAccepted(socket: Readable, intake: HandshakeBuffer): boolean {
   if (readIntoBuffer(socket, readOptions(intake))) return true;
   socket.on("data", (chunk: Buffer) => {
     if (!intake.take(chunk, chunk.length)) socket.pause();

@@ -22,9 +22,9 @@ import {
   readMemberCertificate,
 } from "../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
-import { DEFAULT_TRACKER_LIMITS } from "../../src/tracker/limits.ts";
-import { appRouter } from "../../src/tracker/router.ts";
+import { appRouter } from "../../src/tracker/server/router.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
+import { DEFAULT_TRACKER_LIMITS } from "../../src/tracker/tracker-limits.ts";
 
 const TOO_LONG = "x".repeat(10 * 1024 * 1024);
 const INFO_HASH = "ab".repeat(20);

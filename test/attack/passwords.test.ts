@@ -15,9 +15,9 @@ import type { Address } from "../../src/api/addresses.ts";
 import { MiniTorrentError } from "../../src/api/errors.ts";
 import { readPasswordFile } from "../../src/cli/password-file.ts";
 import { createDeviceIdentity } from "../../src/identity/certificates.ts";
-import { authenticate, createUser } from "../../src/tracker/accounts.ts";
-import { AttemptLimits } from "../../src/tracker/attempt-limits.ts";
-import { PasswordHasher } from "../../src/tracker/password-hasher.ts";
+import { authenticate, createUser } from "../../src/tracker/rules/accounts.ts";
+import { AttemptLimits } from "../../src/tracker/server/attempt-limits.ts";
+import { PasswordHasher } from "../../src/tracker/server/password-hasher.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
 import { passwordsHere, town } from "../unit/tracker/fixture.ts";
 

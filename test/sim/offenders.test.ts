@@ -2,7 +2,7 @@
 // them is named.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { peerStatuses } from "../../src/client/peer-status.ts";
+import { peerStatuses } from "../../src/engine/peer-status.ts";
 import { addOffender, OFFENCES, type Offence } from "./offenders.ts";
 import { SwarmNetwork } from "./swarm-network.ts";
 

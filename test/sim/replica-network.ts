@@ -2,15 +2,15 @@
 // Registries are real (SQLite, in memory unless told); time passes only in `run`.
 import pino from "pino";
 import { ClockGuard } from "../../src/tracker/registry/clock-guard.ts";
-import { ClockWatch } from "../../src/tracker/registry/clock-watch.ts";
 import type { Anchors, Derivation, LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
+import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
+import { ClockWatch } from "../../src/tracker/replication/clock-watch.ts";
 import {
   type Clock,
   type ReplicaReceiver,
   Replication,
   type SoftState,
-} from "../../src/tracker/registry/replication.ts";
-import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
+} from "../../src/tracker/replication/replication.ts";
 
 const START_MS = 1_800_000_000_000;
 

@@ -18,9 +18,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type ClientProcess, TrackerProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
 import { within } from "../../harness/within.ts";
-import { alikeOf } from "../../src/tracker/look-alikes.ts";
 import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
-import { totalsOf } from "../../src/tracker/totals.ts";
+import { alikeOf } from "../../src/tracker/rules/look-alikes.ts";
+import { totalsOf } from "../../src/tracker/rules/totals.ts";
 
 const KIB = 1024;
 const PAGE_BYTES = 4096;

@@ -11,7 +11,7 @@ const AWAY_MS = Number(process.env.AWAY_MS ?? 1_000);
 const MIB = 1024 * 1024;
 const A_BYTES = 192 * MIB;
 const A_PIECES = A_BYTES / (256 * 1024);
-/** A command says at once that no tracker answers: before any time-out of a connection (tracker-pace.ts: 1 s and more). */
+/** A command says at once that no tracker answers: before any time-out of a connection (retry-policy.ts: 1 s and more). */
 const AT_ONCE_MS = 900;
 
 const whySchema = z.object({

@@ -6,7 +6,12 @@ import { DatabaseSync, StatementSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import pino from "pino";
 import type { Account } from "../../src/api/schemas.ts";
-import { accountOfDevice, createUser, logIn, logOut } from "../../src/tracker/accounts.ts";
+import { Operator } from "../../src/tracker/operator.ts";
+import { Connection, Connections } from "../../src/tracker/presence/client-connections.ts";
+import { EventPublisher } from "../../src/tracker/presence/event-publisher.ts";
+import { KnownMembers } from "../../src/tracker/presence/known-members.ts";
+import { type RecordKind, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
+import { accountOfDevice, createUser, logIn, logOut } from "../../src/tracker/rules/accounts.ts";
 import {
   adoptShares,
   checkShares,
@@ -15,10 +20,8 @@ import {
   metainfoOf,
   shareFile,
   stopShare,
-} from "../../src/tracker/catalogue.ts";
-import { Collector } from "../../src/tracker/collector.ts";
-import type { Command } from "../../src/tracker/command.ts";
-import { Connection, Connections } from "../../src/tracker/connection.ts";
+} from "../../src/tracker/rules/catalogue.ts";
+import { Collector } from "../../src/tracker/rules/collector.ts";
 import {
   acceptRequest,
   adoptMembers,
@@ -33,15 +36,17 @@ import {
   rejectRequest,
   removeMember,
   requestToJoin,
-} from "../../src/tracker/groups.ts";
-import { KnownMembers } from "../../src/tracker/known-members.ts";
-import { alikeOf } from "../../src/tracker/look-alikes.ts";
-import { countMembers, findGroup, isMemberBy, membershipOf } from "../../src/tracker/memberships.ts";
-import { Notices } from "../../src/tracker/notices.ts";
-import { Operator } from "../../src/tracker/operator.ts";
-import { type RecordKind, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
-import { membersTotal } from "../../src/tracker/standings.ts";
-import { type FileValue, type GroupValue, operatorWriteId } from "../../src/tracker/values.ts";
+} from "../../src/tracker/rules/groups.ts";
+import { alikeOf } from "../../src/tracker/rules/look-alikes.ts";
+import {
+  countMembers,
+  findGroup,
+  isMemberBy,
+  membershipOf,
+} from "../../src/tracker/rules/membership-rows.ts";
+import type { Command } from "../../src/tracker/rules/rule-command.ts";
+import { membersTotal } from "../../src/tracker/rules/standings.ts";
+import { type FileValue, type GroupValue, operatorWriteId } from "../../src/tracker/rules/values.ts";
 import { authority, holderId, metainfoFor, type Town, town } from "../unit/tracker/fixture.ts";
 
 const ROWS = Number(process.env.GROWTH_ROWS ?? 6_000);
@@ -435,7 +440,7 @@ function tellOf(kind: "file" | "revocation" | "group"): Work["run"] {
       connections.add(connection);
       connections.logIn(connection, account);
     }
-    const notices = new Notices(
+    const notices = new EventPublisher(
       place.registry,
       new KnownMembers(place.registry),
       connections,

@@ -5,9 +5,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../src/api/errors.ts";
-import { createUser } from "../../src/tracker/accounts.ts";
-import { listFiles, metainfoOf, shareFile, stopShare } from "../../src/tracker/catalogue.ts";
-import type { Command } from "../../src/tracker/command.ts";
+import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
+import { stampMs } from "../../src/tracker/registry/stamp.ts";
+import { createUser } from "../../src/tracker/rules/accounts.ts";
+import { listFiles, metainfoOf, shareFile, stopShare } from "../../src/tracker/rules/catalogue.ts";
 import {
   acceptRequest,
   createGroup,
@@ -16,19 +17,23 @@ import {
   removeMember,
   requestToJoin,
   revokedMembershipIds,
-} from "../../src/tracker/groups.ts";
-import { MemberCertificates } from "../../src/tracker/member-certificates.ts";
-import { currentMember, currentMembers, findGroup, isMemberBy } from "../../src/tracker/memberships.ts";
-import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
-import { stampMs } from "../../src/tracker/registry/stamp.ts";
-import { readTorrentKey } from "../../src/tracker/torrents.ts";
+} from "../../src/tracker/rules/groups.ts";
+import { MemberCertificates } from "../../src/tracker/rules/member-certificates.ts";
+import {
+  currentMember,
+  currentMembers,
+  findGroup,
+  isMemberBy,
+} from "../../src/tracker/rules/membership-rows.ts";
+import type { Command } from "../../src/tracker/rules/rule-command.ts";
+import { readTorrentKey } from "../../src/tracker/rules/torrents.ts";
 import type {
   FileValue,
   GroupValue,
   MembershipValue,
   RevocationValue,
   ShareValue,
-} from "../../src/tracker/values.ts";
+} from "../../src/tracker/rules/values.ts";
 import { metainfoFor } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";
 import {

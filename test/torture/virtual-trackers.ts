@@ -5,11 +5,11 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pino from "pino";
-import { adoptShares } from "../../src/tracker/catalogue.ts";
-import { Collector } from "../../src/tracker/collector.ts";
 import type { RegistryRecord, RegistryWriter } from "../../src/tracker/registry/registry.ts";
-import { shareAnchors } from "../../src/tracker/share-anchors.ts";
-import { standingsDerivation } from "../../src/tracker/standings.ts";
+import { adoptShares } from "../../src/tracker/rules/catalogue.ts";
+import { Collector } from "../../src/tracker/rules/collector.ts";
+import { shareAnchors } from "../../src/tracker/rules/share-anchors.ts";
+import { standingsDerivation } from "../../src/tracker/rules/standings.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
 
 /** A disk in memory where there is one: thousands of runs would wait for a real one. */

@@ -87,7 +87,7 @@ const HAS_NO_RIVAL = `(r.alike = '' OR NOT EXISTS (
 const CLAIM_KINDS: readonly RecordKind[] = ["user", "group", "file"];
 
 /** What a rollback must bring back: the face that the table keeps in memory. */
-export interface TableFace {
+export interface TableSnapshot {
   readonly vector: ReadonlyMap<OriginId, number>;
   readonly digest: bigint;
   readonly totalChanges: ReadonlyMap<string, number>;
@@ -506,7 +506,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return this.#digest.toString(16).padStart(DIGEST_BITS / 4, "0");
   }
 
-  face(): TableFace {
+  face(): TableSnapshot {
     return {
       vector: new Map(this.#vector),
       digest: this.#digest,
@@ -517,7 +517,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
   }
 
   /** What was rolled back may have been read meanwhile: those rows alone count as written again. */
-  restore(face: TableFace): void {
+  restore(face: TableSnapshot): void {
     for (const [kind, revision] of this.#revisions) {
       const before = face.revisions.get(kind) ?? 0;
       if (revision === before) continue;
@@ -532,7 +532,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
   }
 
   /** Writes to the database what the table keeps in memory and `before` did not have. */
-  saveFace(before: TableFace): void {
+  saveFace(before: TableSnapshot): void {
     for (const [origin, seq] of this.#vector) {
       if (before.vector.get(origin) !== seq) this.#statements.saveVersion.run(origin, seq);
     }

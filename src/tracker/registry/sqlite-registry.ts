@@ -13,7 +13,7 @@ import {
   diskTroubleOf,
   isSqliteError,
 } from "./disk-trouble.ts";
-import { RecordTable, type TableFace } from "./record-table.ts";
+import { RecordTable, type TableSnapshot } from "./record-table.ts";
 import {
   type AlikeOf,
   type Anchors,
@@ -543,7 +543,7 @@ export class SqliteRegistry implements Registry {
   }
 
   /** Runs it, or rolls the transaction back and tells it why. */
-  #runAlone(queued: Queued, before: TableFace): boolean {
+  #runAlone(queued: Queued, before: TableSnapshot): boolean {
     try {
       queued.run();
       return true;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import type { CommandContext } from "../../../src/cli/command.ts";
+import type { CommandContext } from "../../../src/cli/command-types.ts";
 import { commands } from "../../../src/cli/commands.ts";
 import { execute } from "../../../src/cli/execute.ts";
 import { complete, downloading, FakeClient, failed, paused, SHA1 } from "./fake-client.ts";

@@ -2,18 +2,18 @@
 
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { FileSummary, GroupSummary, JoinRequest, Member } from "../../../src/api/schemas.ts";
-import type { ClientCommands } from "../../../src/cli/command.ts";
+import type { ClientCommands } from "../../../src/cli/command-types.ts";
+import type { WhyReport } from "../../../src/client/downloads/why.ts";
 import type {
   ClientStatus,
   DownloadStatus,
   HashProgress,
   LimitsStatus,
   NameList,
-  PeerStatus,
   ShareResult,
   ShareStatus,
 } from "../../../src/client/status.ts";
-import type { WhyReport } from "../../../src/client/why.ts";
+import type { PeerStatus } from "../../../src/engine/peer-status.ts";
 
 export const SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 

@@ -12,7 +12,7 @@ import {
   truncate,
   type View,
 } from "../../../src/cli/display-text.ts";
-import { noticeOf } from "../../../src/cli/notices.ts";
+import { noticeOf } from "../../../src/cli/event-lines.ts";
 import {
   noTrackerAnswers,
   renderDownload,

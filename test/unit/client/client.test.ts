@@ -8,8 +8,8 @@ import { z } from "zod";
 import { Client, type ClientOptions } from "../../../src/client/client.ts";
 import { Login } from "../../../src/client/login.ts";
 import { Profile } from "../../../src/client/profile.ts";
-import { Session, type SessionOptions } from "../../../src/client/session.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
+import { Session, type SessionOptions } from "../../../src/engine/session.ts";
 import { PinStore } from "../../../src/identity/pins.ts";
 import { decodeMetainfo, encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { reportFault } from "../../../src/net/timers.ts";
@@ -237,7 +237,7 @@ test("a clock that is wrong is told at the connection, and again at the login", 
   await client.login("alice", "secret");
   const told = events.filter((event) => event.type === "clock-wrong");
   assert.equal(told.length, 2);
-  assert.match(told[1]?.reason ?? "", /behind the tracker's/);
+  assert.match(told[1]?.reason ?? "", /runInBackground the tracker's/);
 });
 
 test("a right clock is no news at the login", async (t) => {

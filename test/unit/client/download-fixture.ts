@@ -13,13 +13,13 @@ import { createTRPCRecursiveProxy } from "@trpc/server";
 import { pino } from "pino";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { AnnouncedTorrent, PeerAddress } from "../../../src/api/schemas.ts";
-import type { TrackerApi } from "../../../src/client/api-channel.ts";
-import type { Contact } from "../../../src/client/connector.ts";
-import { Downloads } from "../../../src/client/downloads.ts";
+import type { ClientContext, RunningTorrent, Swarms } from "../../../src/client/client-context.ts";
+import { Downloads } from "../../../src/client/downloads/downloads.ts";
 import { Profile } from "../../../src/client/profile.ts";
 import { Shares } from "../../../src/client/shares.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
-import type { RunningTorrent, Surroundings, Swarms } from "../../../src/client/surroundings.ts";
+import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
+import type { Contact } from "../../../src/engine/connection-manager.ts";
 import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
@@ -198,7 +198,7 @@ class FakeTracker {
     return await this.answers.get(call)?.((input ?? {}) as Input);
   });
 
-  readonly ask: Surroundings["ask"] = async (answer, question) => {
+  readonly ask: ClientContext["ask"] = async (answer, question) => {
     if (this.address === undefined)
       throw new MiniTorrentError("TRACKERS_UNREACHABLE", "None of the trackers answers.");
     return answer.parse(await question(this.#api, { writeId: "6f0c9d5e-0000-4000-8000-000000000000" }));
@@ -468,7 +468,7 @@ export class Scene {
   readonly events: ClientEvent[] = [];
   readonly logged: { readonly level: number; readonly msg: string }[] = [];
   readonly storage = storage;
-  readonly surroundings: Surroundings;
+  readonly surroundings: ClientContext;
   readonly shares: Shares;
   readonly downloads: Downloads;
   clockWarning: string | undefined;

@@ -5,7 +5,7 @@ import type { ErrorCode } from "../../../src/api/errors.ts";
 import type { OwnGroup } from "../../../src/api/schemas.ts";
 import { GroupAuthorities, type KnownAuthority } from "../../../src/client/group-authorities.ts";
 import { Memberships } from "../../../src/client/memberships.ts";
-import { wholeList } from "../../../src/client/whole-lists.ts";
+import { wholeList } from "../../../src/client/trackers/whole-lists.ts";
 import { createGroupAuthority } from "../../../src/identity/certificates.ts";
 import {
   FakeLink,

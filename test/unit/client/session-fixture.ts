@@ -10,8 +10,8 @@ import { createTRPCRecursiveProxy } from "@trpc/server";
 import { pino } from "pino";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import type { GroupCertificate, OwnGroup } from "../../../src/api/schemas.ts";
-import type { TrackerApi } from "../../../src/client/api-channel.ts";
 import type { LoginLink } from "../../../src/client/login.ts";
+import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
 import {
   createDeviceIdentity,
   createGroupAuthority,

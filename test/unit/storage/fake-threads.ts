@@ -1,7 +1,7 @@
 // Threads of the disk that only write down what they are given: the test answers for them.
 import { EventEmitter } from "node:events";
 import { type DiskJob, type DiskRequest, type DiskResult, READY } from "../../../src/storage/disk-jobs.ts";
-import type { DiskThread } from "../../../src/storage/disk-seat.ts";
+import type { DiskThread } from "../../../src/storage/worker-slot.ts";
 
 export class FakeThread extends EventEmitter implements DiskThread {
   /** Jobs that it was given and has not answered, oldest first. */

@@ -5,9 +5,9 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { pieceHash } from "../../../src/metainfo/metainfo.ts";
 import type { FilePlace } from "../../../src/storage/disk-jobs.ts";
 import type { DiskPool } from "../../../src/storage/disk-pool.ts";
-import type { HeldFile } from "../../../src/storage/held-file.ts";
 import { IncomingPieces } from "../../../src/storage/incoming-pieces.ts";
 import { PieceMemory, type PieceSlot } from "../../../src/storage/piece-memory.ts";
+import type { RefCountedFile } from "../../../src/storage/ref-counted-file.ts";
 import { content, metainfoOf, PIECE_BYTES } from "./workplace.ts";
 
 const LAST_PIECE_BYTES = 100;
@@ -45,7 +45,7 @@ function open({ isKept = false } = {}) {
   };
   const incoming = new IncomingPieces({
     metainfo,
-    file: file as unknown as HeldFile,
+    file: file as unknown as RefCountedFile,
     disk: disk as unknown as DiskPool,
     memory,
     onWritten: (pieceIndex, slot) => {

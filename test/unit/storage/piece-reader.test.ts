@@ -5,9 +5,9 @@ import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { type FileFacts, factsOf } from "../../../src/storage/file-facts.ts";
 import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
-import { HeldFile } from "../../../src/storage/held-file.ts";
 import type { PieceRange } from "../../../src/storage/piece-frames.ts";
 import { PieceReader } from "../../../src/storage/piece-reader.ts";
+import { RefCountedFile } from "../../../src/storage/ref-counted-file.ts";
 import { content, metainfoOf, PIECE_BYTES, workplaceFor } from "./workplace.ts";
 
 const BLOCK = 16 * 1024;
@@ -20,7 +20,7 @@ async function open(t: TestContext, { isPart = false, cache = new FrameCache() }
   await writeFile(place.path, bytes);
   const clock = { nowMs: 1000 };
   t.mock.method(performance, "now", () => clock.nowMs);
-  const file = new HeldFile(
+  const file = new RefCountedFile(
     place.files,
     await place.files.openInPlace(() => openFile(place.path, "r+")),
     place.path,

@@ -7,10 +7,10 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { Geometry } from "../../../src/metainfo/geometry.ts";
 import type { FilePlace } from "../../../src/storage/disk-jobs.ts";
 import { DiskPool } from "../../../src/storage/disk-pool.ts";
-import { HeldFile } from "../../../src/storage/held-file.ts";
 import { OpenFiles } from "../../../src/storage/open-files.ts";
 import { PieceMemory, type PieceSlot } from "../../../src/storage/piece-memory.ts";
 import { PrefixHash } from "../../../src/storage/prefix-hash.ts";
+import { RefCountedFile } from "../../../src/storage/ref-counted-file.ts";
 import { FakeThread } from "./fake-threads.ts";
 import { content, faulty, folderFor, PIECE_BYTES, sha1Hex, withCode } from "./workplace.ts";
 
@@ -269,7 +269,9 @@ test("when the thread that hashes dies on the way, the hash begins anew and is r
   const path = join(folder, "film");
   const bytes = content(5 * PIECE_BYTES + 1);
   await writeFile(path, bytes);
-  const file = new HeldFile(new OpenFiles(), await open(path), path, () => assert.fail("it was closed"));
+  const file = new RefCountedFile(new OpenFiles(), await open(path), path, () =>
+    assert.fail("it was closed"),
+  );
   t.after(() => file.close());
   const disk = new DiskPool(faulty(`read=DEATH&once=${once}`));
   t.after(() => disk.close());
@@ -291,7 +293,7 @@ test("while memory is scarce pieces are hashed from it that need no more of it, 
   const bytes = content(4 * PIECE_BYTES);
   // The first two pieces are on disk alone, the third is wrong there: its hash is right only from memory.
   await writeFile(path, bytes.subarray(0, 2 * PIECE_BYTES));
-  const file = new HeldFile(new OpenFiles(), await open(path, "r+"), path, () =>
+  const file = new RefCountedFile(new OpenFiles(), await open(path, "r+"), path, () =>
     assert.fail("it was closed"),
   );
   t.after(() => file.close());

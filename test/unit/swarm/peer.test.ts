@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { Peer } from "../../../src/swarm/peer.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
-import { Trust } from "../../../src/swarm/trust.ts";
+import { SmartBan } from "../../../src/swarm/smart-ban.ts";
 import type { UploadQueue } from "../../../src/swarm/upload-queue.ts";
 import { RecordingLink } from "./recording-link.ts";
 
@@ -13,7 +13,7 @@ const PIECES = 10;
 function open({ listenPort }: { listenPort?: number } = {}) {
   const clock = { nowMs: 1000 };
   const link = new RecordingLink();
-  const trust = new Trust();
+  const trust = new SmartBan();
   const uploads = { isHeld: false };
   const peer = new Peer({
     slot: 2,

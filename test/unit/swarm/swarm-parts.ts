@@ -6,9 +6,9 @@ import { Peer } from "../../../src/swarm/peer.ts";
 import { Picker } from "../../../src/swarm/picker.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
-import { Requests } from "../../../src/swarm/requests.ts";
+import { RequestTracker } from "../../../src/swarm/request-tracker.ts";
+import { SmartBan } from "../../../src/swarm/smart-ban.ts";
 import { TokenBucket } from "../../../src/swarm/token-bucket.ts";
-import { Trust } from "../../../src/swarm/trust.ts";
 import { UploadQueue } from "../../../src/swarm/upload-queue.ts";
 import { seededRandom } from "../../sim/virtual-clock.ts";
 import { RecordingLink } from "./recording-link.ts";
@@ -74,8 +74,8 @@ export function partsFor(options: PartsOptions = {}) {
     random,
   });
   const bucket = new CountingBucket(nowMs);
-  const requests = new Requests({ picker, storage, bucket });
-  const trust = new Trust();
+  const requests = new RequestTracker({ picker, storage, bucket });
+  const trust = new SmartBan();
   const peers: (Peer | undefined)[] = [];
   const addPeer = (shape: PeerShape = {}): TestPeer => {
     const { has = "x".repeat(have.length), supportsFast = true, isChoking = false } = shape;

@@ -5,16 +5,16 @@ import type { TestContext } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
 import { hashPassword, verifyNoOne, verifyPassword } from "../../../src/identity/passwords.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
-import { createUser } from "../../../src/tracker/accounts.ts";
-import type { Command } from "../../../src/tracker/command.ts";
-import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/groups.ts";
-import { alikeOf } from "../../../src/tracker/look-alikes.ts";
-import type { Passwords } from "../../../src/tracker/password-hasher.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
-import { shareAnchors } from "../../../src/tracker/share-anchors.ts";
-import { standingsDerivation } from "../../../src/tracker/standings.ts";
-import { totalsOf } from "../../../src/tracker/totals.ts";
+import type { Passwords } from "../../../src/tracker/rules/accounts.ts";
+import { createUser } from "../../../src/tracker/rules/accounts.ts";
+import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/rules/groups.ts";
+import { alikeOf } from "../../../src/tracker/rules/look-alikes.ts";
+import type { Command } from "../../../src/tracker/rules/rule-command.ts";
+import { shareAnchors } from "../../../src/tracker/rules/share-anchors.ts";
+import { standingsDerivation } from "../../../src/tracker/rules/standings.ts";
+import { totalsOf } from "../../../src/tracker/rules/totals.ts";
 
 export interface Town {
   readonly registry: SqliteRegistry;

@@ -1,18 +1,19 @@
 // The router's procedures on a registry in memory, for tests of what surrounds a rule: sessions, limits, quotas, payers.
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
-import { AttemptLimits } from "../../../src/tracker/attempt-limits.ts";
-import { CallTurns } from "../../../src/tracker/call-turns.ts";
-import { Connection, Connections } from "../../../src/tracker/connection.ts";
-import { FairSlots } from "../../../src/tracker/fair-slots.ts";
-import { KnownMembers } from "../../../src/tracker/known-members.ts";
-import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../../../src/tracker/limits.ts";
-import { MemberCertificates } from "../../../src/tracker/member-certificates.ts";
-import type { PasswordCaller, Passwords } from "../../../src/tracker/password-hasher.ts";
-import { PeerExchange } from "../../../src/tracker/peer-exchange.ts";
-import { Presence } from "../../../src/tracker/presence.ts";
-import type { RouterServices } from "../../../src/tracker/procedures.ts";
-import { appRouter } from "../../../src/tracker/router.ts";
+import { Connection, Connections } from "../../../src/tracker/presence/client-connections.ts";
+import { KnownMembers } from "../../../src/tracker/presence/known-members.ts";
+import { PeerDirectory } from "../../../src/tracker/presence/peer-directory.ts";
+import { Presence } from "../../../src/tracker/presence/presence.ts";
+import type { Passwords } from "../../../src/tracker/rules/accounts.ts";
+import { MemberCertificates } from "../../../src/tracker/rules/member-certificates.ts";
+import { AttemptLimits } from "../../../src/tracker/server/attempt-limits.ts";
+import { CallTurns } from "../../../src/tracker/server/call-turns.ts";
+import { FairSlots } from "../../../src/tracker/server/fair-slots.ts";
+import type { PasswordCaller } from "../../../src/tracker/server/password-hasher.ts";
+import type { RouterServices } from "../../../src/tracker/server/procedures.ts";
+import { appRouter } from "../../../src/tracker/server/router.ts";
+import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../../../src/tracker/tracker-limits.ts";
 import { town } from "./fixture.ts";
 
 /** Of every device: nothing here compares keys. */
@@ -54,7 +55,7 @@ export function frontDesk(
     onPeerOffline: (infoHash, deviceId) => peers.peerOffline(infoHash, deviceId),
     setTimer,
   });
-  const peers = new PeerExchange(members, presence, connections, setTimer);
+  const peers = new PeerDirectory(members, presence, connections, setTimer);
   t.after(() => {
     presence.close();
     peers.close();

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/limits.ts";
-import { Metrics } from "../../../src/tracker/metrics.ts";
+import { Metrics } from "../../../src/tracker/server/metrics.ts";
+import { DEFAULT_TRACKER_LIMITS } from "../../../src/tracker/tracker-limits.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 const docs = readFileSync(join(ROOT, "docs/operations.md"), "utf8");

@@ -3,19 +3,24 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { TrackerEvent } from "../../../src/api/schemas.ts";
-import { accountOfDevice, logIn } from "../../../src/tracker/accounts.ts";
-import { listFiles, shareFile } from "../../../src/tracker/catalogue.ts";
-import { Changes } from "../../../src/tracker/changes.ts";
-import { Connection, Connections } from "../../../src/tracker/connection.ts";
-import { listGroups, listMembers, requestToJoin, revokedMembershipIds } from "../../../src/tracker/groups.ts";
-import { KnownMembers } from "../../../src/tracker/known-members.ts";
-import { currentMember, membershipOf } from "../../../src/tracker/memberships.ts";
-import { Notices } from "../../../src/tracker/notices.ts";
 import { Operator } from "../../../src/tracker/operator.ts";
+import { Connection, Connections } from "../../../src/tracker/presence/client-connections.ts";
+import { EventPublisher } from "../../../src/tracker/presence/event-publisher.ts";
+import { KnownMembers } from "../../../src/tracker/presence/known-members.ts";
+import { RegistryReactions } from "../../../src/tracker/presence/registry-reactions.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { recordKey } from "../../../src/tracker/registry/registry.ts";
 import { stampAfter } from "../../../src/tracker/registry/stamp.ts";
-import { standingLists } from "../../../src/tracker/standings.ts";
+import { accountOfDevice, logIn } from "../../../src/tracker/rules/accounts.ts";
+import { listFiles, shareFile } from "../../../src/tracker/rules/catalogue.ts";
+import {
+  listGroups,
+  listMembers,
+  requestToJoin,
+  revokedMembershipIds,
+} from "../../../src/tracker/rules/groups.ts";
+import { currentMember, membershipOf } from "../../../src/tracker/rules/membership-rows.ts";
+import { standingLists } from "../../../src/tracker/rules/standings.ts";
 import { holderId, metainfoFor, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
@@ -26,10 +31,10 @@ function place(t: TestContext) {
   const members = new KnownMembers(here.registry);
   const departed: string[] = [];
   const ignored = { torrentKnown() {}, membershipChanged() {}, membershipEnded() {} };
-  const changes = new Changes({
+  const changes = new RegistryReactions({
     ...{ registry: here.registry, connections, members },
     presence: { ...ignored, depart: (id: string) => departed.push(id) } as never,
-    notices: new Notices(here.registry, members, connections, (_delayMs, callback) => {
+    notices: new EventPublisher(here.registry, members, connections, (_delayMs, callback) => {
       const soon = setImmediate(callback);
       return () => clearImmediate(soon);
     }),

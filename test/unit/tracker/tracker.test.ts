@@ -16,7 +16,7 @@ import type { TrackerEvent } from "../../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { soon } from "../../../src/net/timers.ts";
-import type { AppRouter } from "../../../src/tracker/router.ts";
+import type { AppRouter } from "../../../src/tracker/server/router.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 
 const log = pino({ level: process.env.LOG_LEVEL ?? "silent" });

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { Duplex } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import { Intake } from "../../../src/transport/intake.ts";
+import { HandshakeBuffer } from "../../../src/transport/handshake-buffer.ts";
 import { PeerSocket } from "../../../src/transport/peer-socket.ts";
 import { MessageEncoder } from "../../../src/wire/encoder.ts";
 import { decodeExtensionHandshake } from "../../../src/wire/extensions.ts";
@@ -61,7 +61,7 @@ interface Setting {
 function connect(t: TestContext, { apis, handshake, validUntilMs = NOW_MS + HOUR_MS }: Setting = {}) {
   t.mock.timers.enable({ apis: apis ?? ["setInterval", "setTimeout", "Date"], now: NOW_MS });
   const stream = new FakeStream();
-  const intake = new Intake(() => undefined);
+  const intake = new HandshakeBuffer(() => undefined);
   const peer = new PeerSocket({
     socket: stream,
     intake,

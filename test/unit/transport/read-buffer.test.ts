@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { describe, it, test } from "node:test";
 import { TLSSocket } from "node:tls";
-import { Intake } from "../../../src/transport/intake.ts";
+import { HandshakeBuffer } from "../../../src/transport/handshake-buffer.ts";
 import { readAccepted, readOptions } from "../../../src/transport/read-buffer.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -21,7 +21,7 @@ describe("reading an accepted socket", () => {
     assert.ok(raw !== undefined);
     const socket = new TLSSocket(raw, { isServer: true });
     socket.on("error", () => {});
-    assert.equal(readAccepted(socket, new Intake(() => {})), true);
+    assert.equal(readAccepted(socket, new HandshakeBuffer(() => {})), true);
     assert.equal(socket.listenerCount("data"), 0);
     socket.destroy();
     client.destroy();
@@ -31,7 +31,7 @@ describe("reading an accepted socket", () => {
   it("goes by 'data' events where this Node has no such buffer, and stops when the handshake is there", async () => {
     const socket = new PassThrough();
     const handshakes: Uint8Array[] = [];
-    const intake = new Intake((bytes) => handshakes.push(bytes));
+    const intake = new HandshakeBuffer((bytes) => handshakes.push(bytes));
     assert.equal(readAccepted(socket, intake), false);
     socket.write(new Uint8Array(60).fill(1));
     await turn();
@@ -40,14 +40,14 @@ describe("reading an accepted socket", () => {
     await turn();
     assert.equal(handshakes.length, 1);
     assert.equal(socket.isPaused(), true);
-    const behind: number[] = [];
-    intake.release((chunk, lengthBytes) => behind.push(...chunk.subarray(0, lengthBytes)));
-    assert.deepEqual(behind, new Array(12).fill(2));
+    const runInBackground: number[] = [];
+    intake.release((chunk, lengthBytes) => runInBackground.push(...chunk.subarray(0, lengthBytes)));
+    assert.deepEqual(runInBackground, new Array(12).fill(2));
   });
 });
 
 it("reading a dialled socket gives the intake as many bytes of the buffer as have come", () => {
-  const { buffer, callback } = readOptions(new Intake((bytes) => heard.push(...bytes)));
+  const { buffer, callback } = readOptions(new HandshakeBuffer((bytes) => heard.push(...bytes)));
   const heard: number[] = [];
   assert.ok(buffer instanceof Uint8Array && buffer.length === 16 * 1024);
   buffer.fill(7);
@@ -68,11 +68,11 @@ test("a socket of this Node is given the buffer, unless bytes wait in it already
     return { socket, used, bufferKey, callbackKey };
   };
   const fresh = opened();
-  assert.equal(readAccepted(fresh.socket, new Intake(() => {})), true);
+  assert.equal(readAccepted(fresh.socket, new HandshakeBuffer(() => {})), true);
   assert.deepEqual(fresh.used, [Reflect.get(fresh.socket, fresh.bufferKey)]);
   assert.equal(typeof Reflect.get(fresh.socket, fresh.callbackKey), "function");
   const late = opened();
   late.socket.write("waits");
-  assert.equal(readAccepted(late.socket, new Intake(() => {})), false);
+  assert.equal(readAccepted(late.socket, new HandshakeBuffer(() => {})), false);
   assert.deepEqual(late.used, []);
 });

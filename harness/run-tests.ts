@@ -1,0 +1,97 @@
+// Runs the tests: several processes at a time, since most system tests wait and most unit tests are over before a process has
+// started. The unit tests of a folder share one process, every other test file has its own.
+//
+//   bin/node harness/run-tests.ts [unit]
+//
+// Prints what failed and was skipped as it happens, and in the end `N passed, N failed`.
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join } from "node:path";
+
+const ROOT = join(import.meta.dirname, "..");
+/** Longest time of one test, unless it says otherwise. */
+const TIMEOUT_MS = 120_000;
+/** Processes at a time: one more than cores, since system tests wait most of the time. */
+const PROCESSES = availableParallelism() + 1;
+/** These begin first: the longest is not alone in the end. */
+const FIRST = ["test/torture/", "test/sim/", "test/interop/", "test/system/", "test/attack/", "test/fuzz/"];
+/** Unit tests that replace parts of Node for the whole process. */
+const ALONE: ReadonlySet<string> = new Set([]);
+
+interface Group {
+  readonly name: string;
+  readonly files: readonly string[];
+}
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+function unitGroups(): Group[] {
+  const byFolder = new Map<string, string[]>();
+  for (const file of globSync("test/unit/**/*.test.ts", { cwd: ROOT }).sort()) {
+    const key = ALONE.has(basename(file)) ? file : dirname(file);
+    byFolder.set(key, [...(byFolder.get(key) ?? []), file]);
+  }
+  return [...byFolder].map(([name, files]) => ({ name, files }));
+}
+
+function otherGroups(): Group[] {
+  const files = globSync("test/**/*.test.ts", { cwd: ROOT }).filter((file) => !file.startsWith("test/unit/"));
+  const rank = (file: string) => FIRST.findIndex((folder) => file.startsWith(folder));
+  return files
+    .sort((one, other) => rank(one) - rank(other) || one.localeCompare(other))
+    .map((file) => ({ name: file, files: [file] }));
+}
+
+/** The process's output is kept until it ends, so that groups do not mix. */
+async function run({ name, files }: Group, tally: Tally): Promise<void> {
+  const isolation = files.length > 1 ? ["--test-isolation=none"] : [];
+  const options = ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`, ...isolation];
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, [...options, ...files], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  running.add(child.pid ?? 0);
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  running.delete(child.pid ?? 0);
+  const count = (what: string) => Number(new RegExp(`^ℹ ${what} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
+  const failed = count("fail") + count("cancelled");
+  tally.passed += count("pass");
+  tally.failed += failed === 0 && code !== 0 ? 1 : failed;
+  tally.skipped += count("skipped") + count("todo");
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  const skips = output.split("\n").filter((line) => line.includes("# SKIP") || /^\s*﹣/.test(line));
+  console.log(`${code === 0 ? "✔" : "✖"} ${name}: ${count("pass")} passed, ${seconds} s`);
+  for (const line of skips) console.log(`  ${line.trim()}`);
+  if (code !== 0) console.log(output.slice(Math.max(0, output.indexOf("✖ failing tests:"))));
+}
+
+const running = new Set<number>();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    for (const pid of running) process.kill(pid, signal);
+    process.exitCode = 130;
+  });
+}
+
+const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+const isUnitOnly = process.argv[2] === "unit";
+const queue = isUnitOnly ? unitGroups() : [...otherGroups(), ...unitGroups()];
+const startedMs = performance.now();
+await Promise.all(
+  Array.from({ length: PROCESSES }, async () => {
+    for (let group = queue.shift(); group !== undefined; group = queue.shift()) await run(group, tally);
+  }),
+);
+console.log(`\n${((performance.now() - startedMs) / 1000).toFixed(0)} s, ${tally.skipped} skipped`);
+console.log(`${tally.passed} passed, ${tally.failed} failed`);
+if (tally.failed > 0) process.exitCode = 1;

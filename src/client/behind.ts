@@ -1,7 +1,0 @@
-// Work that nobody waits for: what goes wrong in it is logged, and never ends the process.
-import type { Logger } from "pino";
-
-/** @param what the work, as the log names it when it fails */
-export function behind(log: Logger, what: string, work: Promise<unknown>): void {
-  work.catch((error: unknown) => log.error({ err: error }, `${what} failed`));
-}

@@ -1,0 +1,46 @@
+// What shares and downloads work with, handed to both by client.ts.
+import type { Logger } from "pino";
+import type { ZodType } from "zod";
+import type { WriteAttempt } from "../api/schemas.ts";
+import type { ActiveTorrent, Session } from "../engine/session.ts";
+import type { StorageResources } from "../storage/storage-resources.ts";
+import type { Announcer } from "./announcer.ts";
+import type { Memberships } from "./memberships.ts";
+import type { Profile } from "./profile.ts";
+import type { ClientEvent } from "./status.ts";
+import type { TrackerApi } from "./trackers/api-channel.ts";
+
+/** What downloads and shares see of a torrent that runs. `ActiveTorrent` fits it. */
+export interface RunningTorrent {
+  readonly torrent: Pick<ActiveTorrent["torrent"], "have" | "isStarved" | "holders" | "bannedFor" | "status">;
+  readonly connector: Pick<
+    ActiveTorrent["connector"],
+    "connectedCount" | "knowsSample" | "contacts" | "peersOnline"
+  >;
+}
+
+/** Where torrents run. `Session` fits it. */
+export interface Swarms extends Pick<Session, "remove"> {
+  add(parts: Parameters<Session["add"]>[0]): RunningTorrent;
+  get(infoHash: string): RunningTorrent | undefined;
+}
+
+export interface ClientContext {
+  readonly session: Swarms;
+  readonly memberships: Pick<Memberships, "obtain" | "credentials">;
+  readonly announcer: Pick<Announcer, "add" | "told" | "remove">;
+  readonly storage: StorageResources;
+  readonly log: Logger;
+  /** The profile of who is logged in. @throws MiniTorrentError NOT_LOGGED_IN */
+  readonly profile: () => Profile;
+  readonly onEvent: (event: ClientEvent) => void;
+  /** The connected tracker, or why none is. */
+  readonly tracker: () => { readonly address: string | undefined; readonly problem: string | undefined };
+  /** The warning about this machine's clock, by the tracker's time; undefined if the clock is right. */
+  readonly clockWarning: () => string | undefined;
+  /** Asks a tracker, once more at another one if need be, and known as the same. See `TrackerLink.ask`. */
+  readonly ask: <T>(
+    answer: ZodType<T>,
+    question: (api: TrackerApi, write: WriteAttempt) => Promise<unknown>,
+  ) => Promise<T>;
+}

@@ -1,0 +1,171 @@
+// What comes before the first request of a download: may it be had from this group, is it there already, and what of
+// its part file is still good.
+import { createHash } from "node:crypto";
+import type { Stats } from "node:fs";
+import { lstat, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { MiniTorrentError } from "../../api/errors.ts";
+import { Bitfield } from "../../metainfo/bitfield.ts";
+import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { errnoOf } from "../../net/errno.ts";
+import { writeError } from "../../storage/disk-errors.ts";
+import { type FileFacts, fileIdOf, isSameFacts } from "../../storage/file-facts.ts";
+import { hashFile } from "../../storage/hash-file.ts";
+import { removeUnnamed, unnamedPathOf } from "../../storage/part-file.ts";
+import { PieceStore } from "../../storage/piece-store.ts";
+import type { ClientContext } from "../client-context.ts";
+
+const PART_SUFFIX = ".part";
+/** Of a file's name, on nearly every file system. */
+const MAX_NAME_BYTES = 255;
+
+export interface DownloadToOpen {
+  readonly groupId: string;
+  readonly metainfo: Metainfo;
+  readonly destinationPath: string;
+  /** What was verified, and how the part file was when that was noted; undefined before there is a part file. */
+  readonly known: KnownPart | undefined;
+  /** What other downloads are still to write to the same disk. */
+  readonly promisedBytes: number;
+  /** Records that a part file is about to be created; returns the token for its temporary name. */
+  readonly making: () => string;
+  /** Records the created file before it gets its final name. */
+  readonly made: (part: { readonly facts: FileFacts; readonly fileId: string }) => void;
+}
+
+export interface KnownPart {
+  readonly have: Bitfield;
+  readonly facts: FileFacts | undefined;
+  /** Which file it was: another one of that name is not touched. */
+  readonly partId: string;
+}
+
+export type Opened =
+  /** The content is at the destination; `facts`: how the file was when it was hashed. */
+  | { readonly kind: "there-already"; readonly facts: FileFacts }
+  | {
+      readonly kind: "store";
+      readonly store: PieceStore;
+      readonly have: Bitfield;
+    };
+
+/** Which file has that name now (see `fileIdOf`); undefined if none has. */
+export async function partIdOf(path: string): Promise<string | undefined> {
+  const found = await lstat(path, { bigint: true }).catch(() => undefined);
+  return found && fileIdOf(found);
+}
+
+/** A download lives in `NAME.part` until all of it is verified; of a name too long for that, the end gives way to a hash. */
+export function partPathOf(destinationPath: string): string {
+  const name = Buffer.from(basename(destinationPath));
+  if (name.length + PART_SUFFIX.length <= MAX_NAME_BYTES) return destinationPath + PART_SUFFIX;
+  const hash = createHash("sha256").update(name).digest("hex").slice(0, 16);
+  const end = `.${hash}${PART_SUFFIX}`;
+  // A character that is cut in the middle is left out.
+  const kept = new TextDecoder()
+    .decode(name.subarray(0, MAX_NAME_BYTES - end.length))
+    .replace(/\ufffd+$/, "");
+  return join(dirname(destinationPath), kept + end);
+}
+
+/**
+ * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, MALFORMED_MESSAGE (another group's file), FILE_EXISTS,
+ * DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+ */
+export async function openDownload(surroundings: ClientContext, download: DownloadToOpen): Promise<Opened> {
+  const { metainfo, destinationPath, known } = download;
+  await checkAuthority(surroundings, download);
+  const facts = await factsIfThere(surroundings, download);
+  if (facts !== undefined) return { kind: "there-already", facts };
+  const partPath = partPathOf(destinationPath);
+  const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
+  const unnamedPath = isOwn ? undefined : unnamedPathOf(partPath, download.making());
+  // Left by a crash during creation.
+  if (unnamedPath !== undefined) await removeUnnamed(unnamedPath);
+  const store = await PieceStore.openForDownload({
+    metainfo,
+    partPath,
+    have: isOwn ? known.have : new Bitfield(metainfo.geometry.pieceCount),
+    resume: isOwn,
+    ...(isOwn ? { ownFileId: known.partId } : {}),
+    promisedBytes: download.promisedBytes,
+    ...(unnamedPath === undefined ? {} : { unnamedPath, onMade: download.made }),
+    ...surroundings.storage,
+  });
+  try {
+    return { kind: "store", store, have: await intactPieces(store, known?.facts) };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** The group's CA is part of the metainfo: a tracker cannot pass off another group's file. */
+async function checkAuthority(
+  surroundings: ClientContext,
+  { groupId, metainfo }: DownloadToOpen,
+): Promise<void> {
+  const { authorityPem } = await surroundings.memberships.obtain(groupId);
+  if (authorityPem.trim() === metainfo.authorityPem.trim()) return;
+  throw new MiniTorrentError(
+    "MALFORMED_MESSAGE",
+    `${metainfo.fileName} belongs to another group than ${groupId}.`,
+  );
+}
+
+/**
+ * How the file at the destination was when it was hashed, if it has the content: from before, or from a crash between naming the
+ * file and noting it.
+ */
+async function factsIfThere(
+  surroundings: ClientContext,
+  { metainfo, destinationPath }: DownloadToOpen,
+): Promise<FileFacts | undefined> {
+  const present = await lookAt(destinationPath);
+  if (present === undefined) return undefined;
+  if (present.isFile() && present.size === metainfo.geometry.lengthBytes) {
+    const hashed = await hashFile(destinationPath, surroundings.storage);
+    if (hashed.sha1 === metainfo.sha1) return { lengthBytes: hashed.lengthBytes, mtimeMs: hashed.mtimeMs };
+  }
+  throw new MiniTorrentError(
+    "FILE_EXISTS",
+    `${destinationPath} is there already, with other content; choose another destination.`,
+  );
+}
+
+/**
+ * Stats the destination, following a link. A path that the file system cannot even look up could not be
+ * created at the end either.
+ *
+ * @throws MiniTorrentError DESTINATION_UNUSABLE, FILE_EXISTS if it is a link that leads nowhere; DISK_FAILED
+ */
+async function lookAt(destinationPath: string): Promise<Stats | undefined> {
+  try {
+    // Usually absent: not creating an error makes the call a fifth cheaper.
+    const target = await stat(destinationPath, { throwIfNoEntry: false });
+    if (target !== undefined) return target;
+    if (!(await isLink(destinationPath))) return undefined;
+  } catch (error) {
+    throw writeError(error, destinationPath);
+  }
+  throw new MiniTorrentError(
+    "FILE_EXISTS",
+    `${destinationPath} is a symbolic link to a missing file; remove it or choose another destination.`,
+  );
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink();
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** What was noted as verified counts only while the part file is as it was then; otherwise all of it is hashed. */
+async function intactPieces(store: PieceStore, noted: FileFacts | undefined): Promise<Bitfield> {
+  const { found } = store;
+  if (found === undefined || (noted !== undefined && isSameFacts(found, noted))) return store.have;
+  return store.recheck("all");
+}

@@ -1,0 +1,231 @@
+// What the profile knows of one download: which pieces are verified, and how the part file was when that was noted.
+// While the torrent runs it is noted in strides; the part file's facts say at the next start whether it still holds.
+
+import { randomBytes } from "node:crypto";
+import { rm, stat } from "node:fs/promises";
+import { asMiniTorrentError, type MiniTorrentError } from "../../api/errors.ts";
+import { Bitfield } from "../../metainfo/bitfield.ts";
+import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { later } from "../../net/timers.ts";
+import { partLost } from "../../storage/disk-errors.ts";
+import { type FileFacts, factsOf } from "../../storage/file-facts.ts";
+import { movePart } from "../../storage/part-file.ts";
+import type { PieceStore } from "../../storage/piece-store.ts";
+import type { Profile, StoredDownload } from "../profile.ts";
+import type { DownloadSource } from "../status.ts";
+import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
+import { type Arrived, together } from "./download-progress.ts";
+
+/** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
+const SAVE_DELAY_MS = 500;
+/** Prefix in place of a part file's id while the file is being created; a token follows. */
+const BEING_MADE = "new:";
+const TOKEN_BYTES = 8;
+
+export class DownloadRecord {
+  readonly #profile: () => Profile;
+  readonly #download: { readonly groupId: string; readonly metainfo: Metainfo };
+  #destinationPath: string;
+  #have: Bitfield;
+  #isPausedByUser: boolean;
+  #facts: FileFacts | undefined;
+  #partId: string | undefined;
+  #isDoubted = false;
+  #sources: readonly DownloadSource[];
+  #saving: NodeJS.Timeout | undefined;
+
+  constructor(
+    profile: () => Profile,
+    download: { groupId: string; metainfo: Metainfo; destinationPath: string },
+    stored: StoredDownload | undefined,
+  ) {
+    this.#profile = profile;
+    this.#download = download;
+    this.#destinationPath = download.destinationPath;
+    const { pieceCount } = download.metainfo.geometry;
+    this.#have =
+      stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
+    this.#facts = stored?.facts;
+    this.#isPausedByUser = stored?.isPaused ?? false;
+    this.#partId = stored?.partId;
+    const { groupId, metainfo } = download;
+    this.#sources = stored === undefined ? [] : profile().sources(groupId, metainfo.fileName);
+  }
+
+  /** Who gave what each time that it ran; without the present one. */
+  get sources(): readonly DownloadSource[] {
+    return this.#sources;
+  }
+
+  /** It does not run any more: notes what came while it did. */
+  gave(arrived: Arrived): void {
+    this.#sources = together(this.#sources, arrived).sources.map((source) => ({
+      ...source,
+      isConnected: false,
+      rateBytesPerSecond: 0,
+    }));
+    const { groupId, metainfo } = this.#download;
+    this.#profile().saveSources(groupId, metainfo.fileName, this.#sources);
+  }
+
+  /** As far as it has been noted; while the torrent runs, the torrent knows more. */
+  get have(): Bitfield {
+    return this.#have;
+  }
+
+  /** What the user wants of it; noted with what is noted next. */
+  wishedFor(state: "running" | "paused"): void {
+    this.#isPausedByUser = state === "paused";
+  }
+
+  /** Another program has written to the part file: the next opening verifies all of it. */
+  doubt(): void {
+    this.#isDoubted = true;
+  }
+
+  /** What is known of the part file; undefined while a file of that name would be somebody else's. */
+  get ofPart(): KnownPart | undefined {
+    const partId = this.#partId;
+    const facts = this.#isDoubted ? undefined : this.#facts;
+    return partId === undefined || partId.startsWith(BEING_MADE)
+      ? undefined
+      : { have: this.#have, facts, partId };
+  }
+
+  /**
+   * Records that the part file is about to be created, so that the file is found again after a crash.
+   *
+   * @returns a secret token for its temporary name
+   */
+  making(): string {
+    const token = this.#partId?.startsWith(BEING_MADE)
+      ? this.#partId.slice(BEING_MADE.length)
+      : randomBytes(TOKEN_BYTES).toString("hex");
+    this.#partId = BEING_MADE + token;
+    this.store();
+    return token;
+  }
+
+  /** The part file has been created and is about to get its final name. */
+  made({ facts, fileId }: { readonly facts: FileFacts; readonly fileId: string }): void {
+    this.#partId = fileId;
+    this.#facts = facts;
+    this.#have = new Bitfield(this.#download.metainfo.geometry.pieceCount);
+    this.store();
+  }
+
+  /** The part file is open, and those pieces of it are right. */
+  opened(have: Bitfield, store: PieceStore): void {
+    this.#partId = store.opened?.fileId;
+    this.#have = have;
+    if (have.count === 0) this.#sources = []; // of what they gave nothing is there any more
+    this.#isDoubted = false;
+  }
+
+  /**
+   * Notes how it stands before the first piece comes.
+   *
+   * @throws MiniTorrentError as `save`
+   */
+  async begin(store: PieceStore): Promise<void> {
+    if (store.found !== undefined) return this.save(store);
+    // It was made a moment ago, and nothing is written yet.
+    this.#facts = store.opened?.facts;
+    this.store();
+  }
+
+  /**
+   * Notes soon what the store has by then.
+   *
+   * @param onTrouble the part file is not what it was: what is written to it will never be seen again
+   */
+  saveSoon(store: PieceStore, onTrouble: (error: MiniTorrentError) => void): void {
+    this.#saving ??= later("noting what was verified", SAVE_DELAY_MS, () => {
+      this.#saving = undefined;
+      this.save(store).catch((error: unknown) => onTrouble(asMiniTorrentError(error)));
+    });
+  }
+
+  stopSaving(): void {
+    clearTimeout(this.#saving);
+    this.#saving = undefined;
+  }
+
+  /**
+   * The facts first, then the pieces: what is written in between makes the facts differ, and a restart looks again.
+   *
+   * @throws MiniTorrentError FILE_CHANGED when the part file does not have its name any more; DISK_FAILED
+   */
+  async save(store: PieceStore): Promise<void> {
+    if (store.status !== "downloading") return;
+    const partPath = partPathOf(this.#destinationPath);
+    const [facts, partId] = await Promise.all([store.facts(), partIdOf(partPath)]);
+    if (store.status !== "downloading") return;
+    if (partId !== this.#partId) throw partLost(partPath);
+    this.#facts = facts;
+    this.#have = store.have;
+    this.store();
+  }
+
+  /** Closes the store, and notes all that it has written. */
+  async close(store: PieceStore): Promise<void> {
+    this.stopSaving();
+    await store.close();
+    this.#have = store.have;
+    // A finished file has its name by now: then there is no part file, and the next start finds the file itself.
+    // What has the part file's name now may be somebody else's.
+    const partPath = partPathOf(this.#destinationPath);
+    const isOwn = (await partIdOf(partPath)) === this.#partId;
+    const found = isOwn ? await stat(partPath).catch(() => undefined) : undefined;
+    this.#facts = found && factsOf(found);
+    this.store();
+  }
+
+  /**
+   * Forgets the download and removes its part file. A file of another origin under that name stays, and so does a part file with
+   * all pieces, which may be the only copy.
+   *
+   * @returns the path of the part file if it was kept
+   */
+  async discard(): Promise<string | undefined> {
+    const { groupId, metainfo } = this.#download;
+    this.#profile().removeDownload(groupId, metainfo.fileName);
+    const partPath = partPathOf(this.#destinationPath);
+    if (this.#partId === undefined || (await partIdOf(partPath)) !== this.#partId) return undefined;
+    if (this.#have.isComplete && metainfo.geometry.pieceCount > 0) return partPath;
+    await rm(partPath);
+    return undefined;
+  }
+
+  /**
+   * Renames the part file for another destination.
+   *
+   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED; it then stays where it is
+   */
+  async moveTo(destinationPath: string): Promise<void> {
+    const [oldPath, newPath] = [partPathOf(this.#destinationPath), partPathOf(destinationPath)];
+    const isThere = this.#partId !== undefined && (await partIdOf(oldPath)) === this.#partId;
+    if (isThere && oldPath !== newPath) {
+      await movePart(oldPath, newPath);
+      // A move to another file system has made it a new file.
+      this.#partId = await partIdOf(newPath);
+      this.doubt();
+    }
+    this.#destinationPath = destinationPath;
+    this.store();
+  }
+
+  store(): void {
+    const { groupId, metainfo } = this.#download;
+    this.#profile().saveDownload({
+      groupId,
+      fileName: metainfo.fileName,
+      destinationPath: this.#destinationPath,
+      info: metainfo.info,
+      have: this.#have.toBytes(),
+      facts: this.#facts,
+      partId: this.#partId,
+      isPaused: this.#isPausedByUser,
+    });
+  }
+}

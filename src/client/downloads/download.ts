@@ -1,0 +1,590 @@
+// One download from its first request to its last check: opens or resumes the part file, joins the swarm, saves what
+// is verified, checks the whole and gives the file its name. Its states are a union (download-state.ts); each transition
+// is a method here.
+
+import type { Logger } from "pino";
+import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
+import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../../api/schemas.ts";
+import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { runInBackground } from "../../net/run-in-background.ts";
+import { later } from "../../net/timers.ts";
+import { fileChanged } from "../../storage/disk-errors.ts";
+import type { FileFacts } from "../../storage/file-facts.ts";
+import type { PieceStore } from "../../storage/piece-store.ts";
+import type { TorrentEvent } from "../../swarm/torrent.ts";
+import type { Farewell } from "../../wire/farewell.ts";
+import type { ClientContext } from "../client-context.ts";
+import type { StoredDownload } from "../profile.ts";
+import type { Shares } from "../shares.ts";
+import type { DownloadStatus, MembershipEnd } from "../status.ts";
+import { type Opened, openDownload } from "./download-opening.ts";
+import { type Arrived, arrivedIn, progress, together } from "./download-progress.ts";
+import { DownloadRecord } from "./download-record.ts";
+import { type DownloadState, haveIn, SETTLED, statusOf } from "./download-state.ts";
+import { DownloadSwarm } from "./download-swarm.ts";
+import { DownloadTrouble, explained } from "./download-trouble.ts";
+import { type WhyReport, whyReport } from "./why.ts";
+
+/** Users whose claims of bad data are checked. */
+const MAX_REFUSALS = 100;
+/** `why` waits this long for the tracker's word on who is online; without it, it answers from memory. */
+const STANDING_PATIENCE_MS = 1_500;
+
+export interface DownloadOptions {
+  readonly groupId: string;
+  readonly metainfo: Metainfo;
+  readonly destinationPath: string;
+  /** What the profile knows of it from before. */
+  readonly stored?: StoredDownload;
+  /** Called whenever the state changes. */
+  readonly onChange: () => void;
+  /** Nothing arrives, or for another cause than before. */
+  readonly onWaiting: (reason: string) => void;
+  /** What other downloads are still to write to the disk of that path. */
+  readonly promisedBytes: (path: string) => Promise<number>;
+}
+
+export class Download {
+  readonly groupId: string;
+  readonly fileName: string;
+  #destinationPath: string;
+  readonly #metainfo: Metainfo;
+  readonly #surroundings: ClientContext;
+  readonly #shares: Shares;
+  readonly #log: Logger;
+  readonly #onChange: () => void;
+  #state: DownloadState;
+  /** The opening that is under way, or was last. */
+  #opening: Promise<void> = Promise.resolve();
+  readonly #record: DownloadRecord;
+  /** When it last joined the swarm, on the clock of `performance`. */
+  #ranSinceMs = 0;
+  readonly #trouble = new DownloadTrouble();
+  readonly #promisedBytes: (path: string) => Promise<number>;
+  readonly #swarm: DownloadSwarm;
+  /** Users who refused a piece from here as bad. */
+  readonly #refusedBy = new Set<string>();
+  /** Nothing arrives; see the torrent's event `waiting`. */
+  #isWaiting = false;
+  #isAskingWhy = false;
+  /** Why, as the user was told. */
+  #waitingReason: string | undefined;
+  readonly #onWaiting: (reason: string) => void;
+
+  constructor(surroundings: ClientContext, shares: Shares, options: DownloadOptions) {
+    const { metainfo, stored } = options;
+    this.groupId = options.groupId;
+    this.fileName = metainfo.fileName;
+    this.#destinationPath = options.destinationPath;
+    this.#metainfo = metainfo;
+    this.#surroundings = surroundings;
+    this.#shares = shares;
+    this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
+    this.#onChange = options.onChange;
+    this.#promisedBytes = options.promisedBytes;
+    this.#onWaiting = options.onWaiting;
+    const { groupId, destinationPath } = options;
+    this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
+    this.#swarm = new DownloadSwarm(surroundings, {
+      groupId,
+      metainfo,
+      log: this.#log,
+      onEvent: (event) => this.#onTorrentEvent(event),
+      onAsked: () => this.#runInBackground("saying why a download waits", this.#sayWhyItWaits()),
+    });
+    this.#state = { status: "paused", reason: undefined, retry: undefined };
+  }
+
+  /** Destination path of the file. */
+  get destinationPath(): string {
+    return this.#destinationPath;
+  }
+
+  /** What it is still to write while it runs. */
+  get promisedBytes(): number {
+    if (this.#state.status !== "running") return 0;
+    return this.#metainfo.geometry.lengthBytes - this.#state.active.torrent.status().bytesVerified;
+  }
+
+  get infoHash(): string {
+    return this.#metainfo.infoHash;
+  }
+
+  get status(): DownloadState["status"] {
+    return this.#state.status;
+  }
+
+  /** Nothing more happens by itself now: complete, paused, failed, or let go of. */
+  get isSettled(): boolean {
+    return SETTLED.has(this.#state.status);
+  }
+
+  /**
+   * paused | failed -> opening -> running. Trouble on the way leads to paused or failed, and is thrown too.
+   *
+   * @param isAnswered a caller waits for the outcome, and needs no event beside it
+   * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+   */
+  async begin(isAnswered = false): Promise<void> {
+    if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
+    if (this.#state.status === "paused") clearTimeout(this.#state.retry?.timer);
+    this.#record.wishedFor("running");
+    const opening = { status: "opening" } as const;
+    this.#become(opening);
+    await this.#openInTurn(opening, isAnswered);
+  }
+
+  /** An opening that was given up may still be at the part file: one after the other. */
+  #openInTurn(opening: DownloadState, isAnswered: boolean): Promise<void> {
+    const work = this.#opening.then(() => this.#open(opening, isAnswered));
+    this.#opening = work.catch(() => undefined);
+    return work;
+  }
+
+  async #open(opening: DownloadState, isAnswered: boolean): Promise<void> {
+    if (!this.#isStill(opening)) return;
+    let opened: Opened;
+    try {
+      opened = await openDownload(this.#surroundings, {
+        groupId: this.groupId,
+        metainfo: this.#metainfo,
+        destinationPath: this.destinationPath,
+        known: this.#record.ofPart,
+        promisedBytes: await this.#promisedBytes(this.destinationPath),
+        making: () => this.#record.making(),
+        made: (part) => this.#record.made(part),
+      });
+      if (opened.kind === "there-already" && this.#isStill(opening)) {
+        await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo, opened.facts);
+      }
+    } catch (error) {
+      if (!this.#isStill(opening)) return;
+      this.#stopFor(asMiniTorrentError(error), isAnswered);
+      throw error;
+    }
+    if (opened.kind === "there-already") {
+      if (!this.#isStill(opening)) return;
+      this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
+      this.#complete({ duplicateBytes: 0, sources: [] }, isAnswered);
+      return;
+    }
+    this.#record.opened(opened.have, opened.store);
+    if (this.#isStill(opening)) await this.#run(opened.store);
+    else await opened.store.close();
+  }
+
+  /**
+   * running | opening | paused -> paused, by the user's wish
+   *
+   * @throws MiniTorrentError INVALID_ARGUMENT when it is past being paused
+   */
+  async pause(): Promise<void> {
+    const { status } = this.#state;
+    if (status !== "running" && status !== "opening" && status !== "paused") {
+      throw new MiniTorrentError("INVALID_ARGUMENT", `${this.fileName} is not running: it is ${status}.`);
+    }
+    this.#record.wishedFor("paused");
+    await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused", {
+      reason: "paused",
+    });
+  }
+
+  /** any -> ended: the profile keeps it for the next login. */
+  async suspend(): Promise<void> {
+    await this.#leaveSwarm({ status: "ended" }, "logged out", { reason: "offline" });
+    await this.#opening;
+  }
+
+  /**
+   * paused | failed: changes the destination and moves the part file along.
+   *
+   * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED; it then stays where it is
+   */
+  async moveTo(destinationPath: string): Promise<void> {
+    await this.#opening;
+    await this.#record.moveTo(destinationPath);
+    this.#destinationPath = destinationPath;
+  }
+
+  /**
+   * any -> ended: forgets the download and removes its part file, unless that holds the whole file.
+   *
+   * @returns the path of the part file if it was kept
+   */
+  async cancel(): Promise<string | undefined> {
+    const isComplete = this.#state.status === "complete";
+    await this.#leaveSwarm({ status: "ended" }, "cancelled", { reason: "paused" });
+    await this.#opening;
+    return isComplete ? undefined : await this.#record.discard();
+  }
+
+  /** any -> failed: the user is out of the group. */
+  async groupEnded(how: MembershipEnd): Promise<void> {
+    const { groupId } = this;
+    const reasons: Record<MembershipEnd, string> = {
+      removed: `The owner removed you from ${groupId}; join_group ${groupId} asks to be let in again, then resume continues.`,
+      left: `You left ${groupId}; join_group ${groupId} asks to be let in again, then resume continues.`,
+      "account-removed": "The operator of the trackers has removed this account; ask them why.",
+      "group-ended": `The group ${groupId} has ended; cancel ${groupId} ${this.fileName}, and ask for the file to be shared in another group.`,
+    };
+    await this.#giveUp(how === "group-ended" ? "UNKNOWN_GROUP" : "NOT_A_MEMBER", reasons[how]);
+  }
+
+  /** any -> failed: the name belongs to other content. */
+  async nameLost(): Promise<void> {
+    await this.#giveUp(
+      "NAME_TAKEN_ELSEWHERE",
+      `The name belongs to other content, shared earlier at a tracker that was out of reach; cancel ${this.groupId} ${this.fileName}, then download that, or ask for this one under another name.`,
+    );
+  }
+
+  /**
+   * any -> failed: whoever shared it shares other content under the name by now. While the others who are here have all that
+   * is missing it goes on.
+   */
+  async sourceChanged(infoHash: string): Promise<void> {
+    if (infoHash === this.infoHash || this.#report(undefined).nobodyHas.pieces === 0) return;
+    await this.#giveUp(
+      "FILE_CHANGED",
+      `The file was changed by who shares it: other content has the name now; cancel ${this.groupId} ${this.fileName}, then download_file fetches that.`,
+    );
+  }
+
+  /** any -> failed, unless it is over already */
+  async #giveUp(code: ErrorCode, reason: string): Promise<void> {
+    if (this.#state.status === "complete" || this.#state.status === "failed") return;
+    const left = this.#leaveSwarm({ status: "failed", code, reason }, reason);
+    // Before who waits for downloads goes on.
+    this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code, reason });
+    await left;
+  }
+
+  /** Asks the tracker again who has the file: after a connection was lost, somebody may have come meanwhile. */
+  async findPeers(): Promise<void> {
+    if (this.#state.status === "running") await this.#state.search.look();
+  }
+
+  /** Why it does not move, or how it does; asks the tracker who of its former givers is online. */
+  async why(): Promise<WhyReport> {
+    return this.#report(await this.#standing());
+  }
+
+  /** Tells the user once for each cause. While somebody is about to be called, the cause is not known yet. */
+  async #sayWhyItWaits(): Promise<void> {
+    const state = this.#state;
+    if (!this.#isWaiting || this.#isAskingWhy || state.status !== "running") return;
+    this.#isAskingWhy = true;
+    try {
+      const { reason, notUsed } = await this.why();
+      if (!this.#isWaiting || !this.#isStill(state) || reason === this.#waitingReason) return;
+      if (notUsed.some(({ cause }) => cause === "being-called" || cause === "not-called-yet")) return;
+      this.#waitingReason = reason;
+      this.#onWaiting(reason);
+    } finally {
+      this.#isAskingWhy = false;
+    }
+  }
+
+  /** What the tracker says of the file and those who gave it; undefined if it does not answer soon. */
+  async #standing(): Promise<FileStanding | undefined> {
+    if (this.#state.status !== "running" || this.#surroundings.tracker().address === undefined)
+      return undefined;
+    const gone = this.#state.active.torrent.holders().filter(({ isConnected }) => !isConnected);
+    const latest = gone.toSorted((a, b) => a.lastSeenAgoMs - b.lastSeenAgoMs);
+    const userIds = [...new Set(latest.map(({ userId }) => userId))].slice(0, MAX_STANDING_USERS);
+    const { groupId, fileName, infoHash } = this;
+    const asked = this.#surroundings
+      .ask(fileStandingSchema, (api) => api.files.standing.query({ groupId, fileName, infoHash, userIds }))
+      .catch((error: unknown) => void this.#log.info({ err: error }, "the file's standing is not known"));
+    const { promise: late, resolve } = Promise.withResolvers<undefined>();
+    const timer = later("asking for a file's standing", STANDING_PATIENCE_MS, () => resolve(undefined));
+    timer.unref();
+    try {
+      return await Promise.race([asked, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #report(standing: FileStanding | undefined): WhyReport {
+    const state = this.#state;
+    const active = state.status === "running" ? state.active : undefined;
+    const tracker = this.#surroundings.tracker();
+    return whyReport({
+      status: this.#plainStatus(),
+      have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
+      holders: active?.torrent.holders() ?? this.#swarm.holdersBefore(),
+      contacts: active?.connector.contacts() ?? [],
+      bannedFor: (userId) => active?.torrent.bannedFor(userId),
+      standing,
+      askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
+      retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
+      hasCertificate: this.#surroundings.memberships.credentials(this.groupId) !== undefined,
+      clockWarning: this.#surroundings.clockWarning(),
+      tracker: tracker.address,
+      trackerProblem: tracker.problem,
+      nowMs: Date.now(),
+    });
+  }
+
+  snapshot(): DownloadStatus {
+    const status = this.#plainStatus();
+    const isStarved = this.#state.status === "running" && this.#state.active.torrent.isStarved;
+    const reason = isStarved && this.#isWaiting ? this.#waitingReason : undefined;
+    if (reason === undefined || status.state !== "downloading") return status;
+    return { ...status, waitingFor: reason.replace(/\.$/, "") };
+  }
+
+  #plainStatus(): DownloadStatus {
+    const { groupId, destinationPath } = this;
+    return statusOf(
+      this.#state,
+      { groupId, destinationPath, metainfo: this.#metainfo },
+      this.#record.have,
+      this.#record.sources,
+    );
+  }
+
+  /** opening -> running */
+  async #run(store: PieceStore): Promise<void> {
+    const joined = this.#swarm.join(store, this.#record.have);
+    const { active } = joined;
+    const running = { status: "running", store, ...joined } as const;
+    this.#ranSinceMs = performance.now();
+    this.#isWaiting = false;
+    this.#waitingReason = undefined;
+    this.#become(running);
+    // While the beginning is noted.
+    if (!active.torrent.have.isComplete) this.#swarm.lookForPeers(joined);
+    try {
+      await this.#record.begin(store);
+    } catch (error) {
+      await this.#pauseFor(asMiniTorrentError(error));
+    }
+    if (!this.#isStill(running)) return;
+    if (active.torrent.have.isComplete) await this.#finish();
+  }
+
+  #onTorrentEvent(event: TorrentEvent): void {
+    switch (event.type) {
+      case "piece-verified":
+        this.#trouble.isOver();
+        this.#isWaiting = false;
+        this.#waitingReason = undefined;
+        if (this.#state.status !== "running") return;
+        this.#record.saveSoon(this.#state.store, (error) =>
+          this.#runInBackground("pausing a download", this.#pauseFor(error)),
+        );
+        return;
+      case "all-verified":
+        this.#runInBackground("finishing a download", this.#finish());
+        return;
+      case "piece-corrupt":
+        for (const userId of event.userIds) {
+          this.#surroundings.onEvent({
+            type: "peer-sent-bad-data",
+            ...this.#id(),
+            userId,
+            pieceIndex: event.pieceIndex,
+            isBanned: event.bannedUserIds.includes(userId),
+          });
+        }
+        return;
+      case "tick-failed":
+        if (this.#state.status === "running")
+          this.#runInBackground("stopping a download", this.#pauseFor(event.error));
+        else this.#runInBackground("ending a share", this.#shares.failed(this.#id(), event.error));
+        return;
+      case "storage-failed":
+        this.#runInBackground("pausing a download", this.#pauseFor(event.error));
+        return;
+      case "read-failed":
+        this.#log.warn({ err: event.error }, "a verified piece could not be read");
+        // After completion the same torrent goes on as a share.
+        if (this.#state.status === "running")
+          this.#runInBackground("checking a download", this.#readFailed(event.error));
+        else this.#runInBackground("ending a share", this.#shares.failed(this.#id(), event.error));
+        return;
+      case "waiting":
+        this.#isWaiting = true;
+        this.#runInBackground("saying why a download waits", this.#sayWhyItWaits());
+        return;
+      case "peer-left":
+        if (this.#state.status === "running" && this.#state.active.torrent.isStarved) {
+          this.#isWaiting = true;
+          this.#runInBackground("saying why a download waits", this.#sayWhyItWaits());
+        }
+        if (this.#state.status === "running")
+          this.#runInBackground("checking a piece", this.#dataRefused(this.#state.store, event));
+        else this.#shares.peerLeft(this.#id(), event);
+        return;
+      case "peer-banned":
+        this.#log.warn({ user: event.userId, reason: event.reason }, "peer banned");
+        return;
+    }
+  }
+
+  /** running -> verifying -> complete | failed | paused */
+  async #finish(): Promise<void> {
+    if (this.#state.status !== "running") return;
+    const { active, store } = this.#state;
+    const verifying = { status: "verifying", active, store } as const;
+    this.#become(verifying);
+    let facts: FileFacts;
+    try {
+      facts = await store.finish(this.destinationPath);
+    } catch (error) {
+      const failure = asMiniTorrentError(error);
+      // What is wrong on disk is no longer counted as there: it need not all be hashed again to know.
+      if (failure.code === "CORRUPT_FILE" && !store.have.isComplete) {
+        this.#log.warn({ err: failure, right: store.have.count }, "pieces were not as they had been written");
+        await this.#fetchAgain();
+      } else await this.#pauseFor(failure);
+      return;
+    }
+    if (!this.#isStill(verifying)) return;
+    this.#record.stopSaving();
+    const arrived = arrivedIn(active.torrent.status());
+    const { info } = this.#metainfo;
+    const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
+    this.#shares.adopt(stored, this.#metainfo, store);
+    this.#complete(arrived);
+  }
+
+  /** running -> opening | paused: pieces that changed on disk are fetched again; other disk trouble pauses the download. */
+  async #readFailed(error: MiniTorrentError): Promise<void> {
+    if (error.code !== "FILE_CHANGED") return this.#pauseFor(error);
+    this.#record.doubt();
+    await this.#fetchAgain();
+  }
+
+  /** A peer says that a piece from here was bad: if the disk agrees, all pieces are checked. Each user is believed once. */
+  async #dataRefused(
+    store: PieceStore,
+    { userId, farewell: { reason, pieceIndex } }: Extract<TorrentEvent, { type: "peer-left" }>,
+  ): Promise<void> {
+    if (reason !== "bad-data" || pieceIndex === undefined || this.#refusedBy.has(userId)) return;
+    if (this.#refusedBy.size >= MAX_REFUSALS) return;
+    this.#refusedBy.add(userId);
+    if (pieceIndex >= this.#metainfo.geometry.pieceCount || !store.have.has(pieceIndex)) return;
+    const state = this.#state;
+    const isRight = await store.isRightOnDisk(pieceIndex);
+    if (!this.#isStill(state)) return;
+    if (isRight) {
+      this.#surroundings.onEvent({ type: "data-refused", ...this.#id(), userId, pieceIndex });
+      return;
+    }
+    this.#log.warn({ pieceIndex, user: userId }, "a piece is not as it had been written");
+    await this.#readFailed(fileChanged(store.path));
+  }
+
+  /** running | verifying -> opening: keeps the right pieces and fetches the wrong ones again. */
+  async #fetchAgain(): Promise<void> {
+    const opening = { status: "opening" } as const;
+    await this.#leaveSwarm(opening, "some pieces have to be fetched again");
+    // Not awaited: this may itself be the end of an opening, whose turn it then still is.
+    this.#runInBackground("fetching pieces again", this.#openInTurn(opening, false));
+  }
+
+  /** verifying | opening -> complete */
+  #complete(arrived: Arrived, isAnswered = false): void {
+    const finishedAtMs = Date.now();
+    const fetchedBytes = arrived.sources.reduce((sum, { bytes }) => sum + bytes, 0);
+    const seconds = (performance.now() - this.#ranSinceMs) / 1000;
+    const averageBytesPerSecond =
+      fetchedBytes > 0 && seconds > 0 ? Math.round(fetchedBytes / seconds) : undefined;
+    const all = together(this.#record.sources, arrived);
+    this.#become({ status: "complete", arrived: all, finishedAtMs, averageBytesPerSecond });
+    const finished = this.snapshot();
+    if (finished.state === "complete")
+      this.#surroundings.profile().saveFinished({ ...finished, finishedAtMs });
+    if (isAnswered) return;
+    const { destinationPath } = this;
+    const { sha1 } = this.#metainfo;
+    this.#surroundings.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });
+  }
+
+  /** running | verifying -> paused | failed, for a reason that is not the user's */
+  async #pauseFor(error: MiniTorrentError): Promise<void> {
+    if (this.#state.status !== "running" && this.#state.status !== "verifying") return;
+    this.#log.warn({ err: error }, "download stopped");
+    const paused = { status: "paused", reason: error.message, retry: undefined } as const;
+    await this.#leaveSwarm(paused, error.message);
+    const missingBytes = this.#missingBytes;
+    const reason = await explained(error, this.destinationPath, missingBytes);
+    if (this.#isStill(paused)) this.#stopFor(reason);
+  }
+
+  /** Bytes that are still to be written, as far as it has been noted. */
+  get #missingBytes(): number {
+    const { geometry } = this.#metainfo;
+    return geometry.lengthBytes - progress(this.#record.have, geometry).bytesVerified;
+  }
+
+  /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
+  #stopFor(error: MiniTorrentError, isAnswered = false): void {
+    const retryInMs = this.#trouble.retryInMs(error);
+    if (retryInMs !== undefined) {
+      const timer = later("trying a download again", retryInMs, () => this.#retry(error));
+      const reason = `${error.message} It continues by itself when it can.`;
+      this.#become({ status: "paused", reason, retry: { timer, atMs: Date.now() + retryInMs } });
+      if (this.#trouble.isNews(error) && !isAnswered)
+        this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
+    } else {
+      const reason = error.message;
+      this.#become({ status: "failed", code: error.code, reason });
+      if (isAnswered) return;
+      this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
+    }
+  }
+
+  /** What is still in its way leads to paused again, and was told before. */
+  async #retry(error: MiniTorrentError): Promise<void> {
+    const paused = this.#state;
+    const still = await explained(error, this.destinationPath, this.#missingBytes);
+    if (!this.#isStill(paused)) return;
+    if (still !== error) {
+      this.#stopFor(still);
+      return;
+    }
+    try {
+      await this.begin();
+    } catch (error) {
+      this.#log.info({ err: error }, "download tried again, in vain");
+    }
+  }
+
+  /** Whatever comes next, the torrent ends here; what is verified is noted. */
+  async #leaveSwarm(next: DownloadState, reason: string, farewell?: Farewell): Promise<void> {
+    const state = this.#state;
+    if (state.status === "paused") clearTimeout(state.retry?.timer);
+    if (state.status === "running" || state.status === "verifying")
+      this.#record.gave(arrivedIn(state.active.torrent.status()));
+    this.#become(next);
+    if (state.status === "running" || state.status === "verifying") {
+      this.#swarm.leave(state.active, reason, farewell);
+      await this.#record.close(state.store);
+    } else if (state.status !== "complete" && state.status !== "ended") {
+      this.#record.store();
+    }
+  }
+
+  #runInBackground(what: string, work: Promise<unknown>): void {
+    runInBackground(this.#log, what, work);
+  }
+
+  /** Whether nothing has happened since that state was entered: asked after every wait. */
+  #isStill(state: DownloadState): boolean {
+    return this.#state === state;
+  }
+
+  #id(): { groupId: string; fileName: string } {
+    return { groupId: this.groupId, fileName: this.fileName };
+  }
+
+  #become(state: DownloadState): void {
+    if (this.#state.status === "running") this.#state.search.close();
+    this.#state = state;
+    this.#onChange();
+  }
+}

@@ -1,0 +1,222 @@
+// The calls that a client makes over one WebSocket to a tracker, in tRPC's messages (JSON-RPC 2.0 in form). What is asked
+// in one turn of the event loop goes out as one frame at its end; tRPC's own wsLink waits for a timer instead, a
+// millisecond a call. It does not connect: tracker-socket.ts does.
+import { type TRPCClient, TRPCClientError } from "@trpc/client";
+import { createTRPCRecursiveProxy } from "@trpc/server";
+import { z } from "zod";
+import type { Guard } from "../../net/connection-guard.ts";
+import type { AppRouter } from "../../tracker/server/router.ts";
+import { LEAST_TOLD_WAIT_MS, LONGEST_TOLD_WAIT_MS, LONGEST_WAIT_IN_ALL_MS } from "./retry-policy.ts";
+
+/** What a tracker says: answers, never a request of its own. */
+const idSchema = z.union([z.number(), z.string(), z.null()]).optional();
+const answerSchema = z.union([
+  z.object({
+    id: idSchema,
+    method: z.undefined().optional(),
+    error: z.undefined().optional(),
+    result: z.object({
+      type: z.enum(["started", "stopped", "data"]).optional(),
+      data: z.unknown().optional(),
+    }),
+  }),
+  z.object({
+    id: idSchema,
+    method: z.undefined().optional(),
+    error: z.object({ code: z.number(), message: z.string(), data: z.unknown().optional() }),
+  }),
+]);
+type Answer = z.infer<typeof answerSchema>;
+type Refusal = Extract<Answer, { error: object }>;
+/** Calls of one turn that are longer together go in frames of about this length: far below MAX_API_MESSAGE_BYTES. */
+const MAX_FRAME_LENGTH = 256 * 1024;
+
+/** Data of a refusal by a tracker that is overloaded or limits this account. */
+const waitSchema = z.object({ retryAfterMs: z.int().min(0).max(LONGEST_TOLD_WAIT_MS) });
+/** Random extra share of the waiting time, so that calls refused together are not all retried at once. */
+const WAIT_SPREAD = 0.2;
+
+/** What a tracker's answers to one call are given to. */
+interface Call {
+  readonly isSubscription: boolean;
+  /** The message as it was sent. */
+  readonly message: object;
+  /** Total time that the tracker has made it wait. */
+  waitedMs: number;
+  next(result: { type?: "started" | "stopped" | "data" | undefined; data?: unknown }): void;
+  fail(error: Error | Refusal): void;
+}
+
+export type TrackerApi = TRPCClient<AppRouter>;
+
+/** What of tRPC's listeners is called. */
+interface EventListener {
+  onStarted?(): void;
+  /** Whoever listens checks the form of what is told. */
+  onData?(event: unknown): void;
+  onError?(error: unknown): void;
+  onComplete?(): void;
+}
+
+export class ApiChannel {
+  readonly #send: (text: string) => void;
+  readonly #guard: Guard;
+  readonly #calls = new Map<number, Call>();
+  /** The calls that were told to wait, by id. */
+  readonly #waiting = new Map<number, NodeJS.Timeout>();
+  /** To be sent at the end of this turn. */
+  #outgoing: string[] = [];
+  #outgoingLength = 0;
+  #flushing: NodeJS.Immediate | undefined;
+  #lastId = 0;
+  #isClosed = false;
+
+  /** @param guard the connection's error guard; deferred work runs through it */
+  constructor(send: (text: string) => void, guard: Guard) {
+    this.#send = send;
+    this.#guard = guard;
+  }
+
+  /** What can be asked of the tracker: as of tRPC's client, without its observables behind each call. */
+  readonly api = createTRPCRecursiveProxy<TrackerApi>(({ path, args: [input, listener] }) => {
+    const name = path.slice(0, -1).join(".");
+    // The caller's types are checked against TrackerApi: only a subscription has a listener.
+    if (path.at(-1) === "subscribe") return this.#listen(name, input, listener as EventListener);
+    return this.#ask(path.at(-1) === "query" ? "query" : "mutation", name, input);
+  });
+
+  /** Whether something was asked that is not answered yet. */
+  get isAsked(): boolean {
+    for (const [id, { isSubscription }] of this.#calls) {
+      if (!isSubscription && !this.#waiting.has(id)) return true;
+    }
+    return false;
+  }
+
+  /** A message has come. Returns false if it is none that a tracker says. */
+  take(text: string): boolean {
+    const answer = readAnswer(text);
+    if (answer === undefined) return false;
+    const id = typeof answer.id === "number" ? answer.id : undefined;
+    const call = id === undefined ? undefined : this.#calls.get(id);
+    if (id === undefined || call === undefined) return true;
+    if ("result" in answer && call.isSubscription && answer.result.type !== "stopped") {
+      call.next(answer.result);
+      return true;
+    }
+    if (!("result" in answer)) {
+      if (this.#waitsAsTold(id, call, answer)) return true;
+      this.#calls.delete(id);
+      call.fail(answer);
+      return true;
+    }
+    this.#calls.delete(id);
+    call.next(answer.result);
+    return true;
+  }
+
+  /** The connection is gone: whatever waits for an answer is told so. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearImmediate(this.#flushing);
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    // One guard per call, so that a handler that throws does not keep the other calls from being failed.
+    const end = this.#guard("end of calls", (call: Call) => {
+      call.fail(new Error("The connection to the tracker was closed."));
+    });
+    for (const call of calls) end(call);
+  }
+
+  /** Hides refusals that waiting resolves: sends the call again after the time that the tracker gave. */
+  #waitsAsTold(id: number, call: Call, { error }: Refusal): boolean {
+    const told = waitSchema.safeParse(error.data).data;
+    if (told === undefined) return false;
+    const waitMs = Math.max(LEAST_TOLD_WAIT_MS, told.retryAfterMs) * (1 + WAIT_SPREAD * Math.random());
+    if (call.waitedMs + waitMs > LONGEST_WAIT_IN_ALL_MS) return false;
+    call.waitedMs += waitMs;
+    const sayAgain = (): void => {
+      this.#waiting.delete(id);
+      this.#say(call.message);
+    };
+    const timer = setTimeout(this.#guard("sending", sayAgain), waitMs);
+    this.#waiting.set(id, timer);
+    return true;
+  }
+
+  #ask(method: "query" | "mutation", path: string, input: unknown): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#begin(method, path, input, {
+        isSubscription: false,
+        next: ({ data }) => resolve(data),
+        fail: (error) => reject(TRPCClientError.from(error)),
+      });
+    });
+  }
+
+  #listen(path: string, input: unknown, listener: EventListener): { unsubscribe(): void } {
+    const id = this.#begin("subscription", path, input, {
+      isSubscription: true,
+      next: ({ type, data }) => {
+        if (type === "started") listener.onStarted?.();
+        else if (type === "stopped") listener.onComplete?.();
+        else listener.onData?.(data);
+      },
+      fail: (error) => listener.onError?.(TRPCClientError.from(error)),
+    });
+    return {
+      unsubscribe: () => {
+        if (!this.#calls.delete(id)) return;
+        clearTimeout(this.#waiting.get(id));
+        if (!this.#waiting.delete(id)) this.#say({ id, method: "subscription.stop" });
+      },
+    };
+  }
+
+  #begin(
+    method: string,
+    path: string,
+    input: unknown,
+    taken: Pick<Call, "isSubscription" | "next" | "fail">,
+  ): number {
+    const id = ++this.#lastId;
+    const call = { ...taken, message: { id, method, params: { path, input } }, waitedMs: 0 };
+    if (this.#isClosed) {
+      call.fail(new Error("The connection to the tracker is closed."));
+      return id;
+    }
+    this.#calls.set(id, call);
+    this.#say(call.message);
+    return id;
+  }
+
+  #say(message: object): void {
+    if (this.#isClosed) return;
+    const text = JSON.stringify(message);
+    if (this.#outgoingLength + text.length > MAX_FRAME_LENGTH) this.#flush();
+    this.#outgoing.push(text);
+    this.#outgoingLength += text.length;
+    this.#flushing ??= setImmediate(this.#guard("sending", () => this.#flush()));
+  }
+
+  #flush(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    const [first, ...others] = this.#outgoing;
+    this.#outgoing = [];
+    this.#outgoingLength = 0;
+    if (first !== undefined) this.#send(others.length === 0 ? first : `[${[first, ...others].join(",")}]`);
+  }
+}
+
+/** The message as it came; undefined if it is none. */
+function readAnswer(text: string): Answer | undefined {
+  try {
+    return answerSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined; // not JSON: said as such by who called
+  }
+}

@@ -1,0 +1,186 @@
+// One peer's conversation with one torrent: hears what the peer says and hands it to whom it concerns; says who we are and
+// what we have at its beginning, and ends it when both have everything. What we say later is others' to decide.
+import { MiniTorrentError } from "../api/errors.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import {
+  decodeExtensionHandshake,
+  EXTENSION_HANDSHAKE_ID,
+  encodeExtensionHandshake,
+} from "../wire/extensions.ts";
+import type { Farewell } from "../wire/farewell.ts";
+import type { PeerListener } from "../wire/messages.ts";
+import type { DepartedPeers } from "./departed-peers.ts";
+import type { Downloader } from "./downloader.ts";
+import type { Peer } from "./peer.ts";
+import { PieceSet } from "./piece-set.ts";
+import type { Uploader } from "./uploader.ts";
+
+/** The torrent that is spoken of. */
+export interface TorrentContext {
+  /** Verified so far. */
+  readonly have: Bitfield;
+  readonly downloader: Downloader;
+  readonly uploader: Uploader;
+  readonly departedPeers: DepartedPeers;
+  readonly isDownloading: () => boolean;
+  /** The peer has more than was known. */
+  readonly onGained: () => void;
+  readonly onLeft: (peer: Peer) => void;
+  /** The peer says why it is about to close the connection. */
+  readonly onFarewell: (peer: Peer, farewell: Farewell) => void;
+}
+
+/** What a peer is told of us. */
+interface Introduction {
+  readonly clientName: string | undefined;
+  readonly listenPort: number | undefined;
+  /** Requests that we keep without dropping any. */
+  readonly requestLimit: number;
+}
+
+export class PeerMessageHandler implements PeerListener {
+  readonly #peer: Peer;
+  readonly #topic: TorrentContext;
+
+  constructor(peer: Peer, topic: TorrentContext) {
+    this.#peer = peer;
+    this.#topic = topic;
+  }
+
+  introduceOurselves({ clientName, listenPort, requestLimit }: Introduction): void {
+    const { link, supportsFast } = this.#peer;
+    const { have } = this.#topic;
+    // BEP 6: with the fast extension exactly one of the three is the first message.
+    if (supportsFast && have.isComplete) link.haveAll();
+    else if (supportsFast && have.count === 0) link.haveNone();
+    else if (have.count > 0) link.bitfield(have.toBytes());
+    const handshake = { extensionIds: new Map(), listenPort, requestLimit, clientName };
+    link.extended(EXTENSION_HANDSHAKE_ID, encodeExtensionHandshake(handshake));
+  }
+
+  choke(): void {
+    this.#peer.chokedUs();
+    this.#topic.downloader.peerChoked(this.#peer);
+  }
+
+  unchoke(): void {
+    this.#peer.unchokedUs();
+    this.#topic.downloader.pump(this.#peer);
+  }
+
+  interested(): void {
+    this.#topic.uploader.interestChanged(this.#peer, true);
+  }
+
+  notInterested(): void {
+    this.#topic.uploader.interestChanged(this.#peer, false);
+  }
+
+  /** @throws MiniTorrentError MALFORMED_MESSAGE for a piece that the file does not have */
+  have(pieceIndex: number): void {
+    const peer = this.#peer;
+    const { have, downloader, uploader, onGained } = this.#topic;
+    if (pieceIndex >= have.pieceCount) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `The peer has piece ${pieceIndex}, which there is not.`,
+      );
+    }
+    // BEP 3: who has nothing may leave its bitfield out.
+    if (!peer.hasSaidWhatItHas) this.haveNone();
+    if (!peer.gained(pieceIndex, !have.has(pieceIndex))) return;
+    downloader.picker.peerGained(peer, pieceIndex);
+    uploader.gained(pieceIndex);
+    onGained();
+    if (peer.has.isFull) {
+      downloader.picker.peerBecameSeed(peer);
+      peer.becameSeed();
+    }
+    this.#goOn();
+  }
+
+  bitfield(bytes: Uint8Array): void {
+    this.#saysItHas(PieceSet.of(Bitfield.fromBytes(this.#topic.have.pieceCount, bytes)));
+  }
+
+  haveAll(): void {
+    this.#saysItHas(PieceSet.full(this.#topic.have.pieceCount));
+  }
+
+  haveNone(): void {
+    this.#saysItHas(new PieceSet(this.#topic.have.pieceCount));
+  }
+
+  suggest(pieceIndex: number): void {
+    this.#peer.suggested(pieceIndex);
+    this.#topic.downloader.suggested(this.#peer);
+  }
+
+  request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
+    this.#topic.uploader.requested(this.#peer, { pieceIndex, offsetBytes, lengthBytes });
+  }
+
+  cancel(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
+    this.#topic.uploader.cancelled(this.#peer, { pieceIndex, offsetBytes, lengthBytes });
+  }
+
+  reject(pieceIndex: number, offsetBytes: number): void {
+    this.#topic.downloader.rejected(this.#peer, pieceIndex, offsetBytes);
+  }
+
+  extended(extensionId: number, payload: Uint8Array): void {
+    if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
+    const { clientName, listenPort, requestLimit, farewell } = decodeExtensionHandshake(payload);
+    if (farewell !== undefined) {
+      this.#topic.onFarewell(this.#peer, farewell);
+      return;
+    }
+    this.#peer.introducedItself(clientName, listenPort);
+    if (requestLimit !== undefined) this.#peer.window.peerAllows(requestLimit);
+  }
+
+  blockBegins(pieceIndex: number, offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
+    return this.#topic.downloader.blockBegins(this.#peer, pieceIndex, offsetBytes, lengthBytes);
+  }
+
+  blockEnds(): void {
+    this.#topic.downloader.blockEnds(this.#peer);
+  }
+
+  writable(): void {
+    this.#peer.uploads.writable();
+  }
+
+  closed(): void {
+    this.#topic.onLeft(this.#peer);
+  }
+
+  /** @throws MiniTorrentError MALFORMED_MESSAGE when it had said so before: BEP 3 allows a bitfield at the start only */
+  #saysItHas(pieces: PieceSet): void {
+    const peer = this.#peer;
+    if (peer.hasSaidWhatItHas) {
+      throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer says twice what it has.");
+    }
+    const { have, downloader, departedPeers, onGained } = this.#topic;
+    peer.saysItHas(pieces, have);
+    departedPeers.cameBack(peer.identity.deviceId);
+    downloader.peerCame(peer);
+    onGained();
+    this.#goOn();
+  }
+
+  /** Who has more may be of more use. */
+  #goOn(): void {
+    const { have, isDownloading, downloader } = this.#topic;
+    if (closeIfBothAreComplete(this.#peer, have)) return;
+    this.#peer.updateInterest(isDownloading());
+    downloader.pump(this.#peer);
+  }
+}
+
+/** Two who have everything have nothing to say to each other. */
+export function closeIfBothAreComplete(peer: Peer, have: Bitfield): boolean {
+  const areBothComplete = have.isComplete && peer.hasSaidWhatItHas && peer.has.isFull;
+  if (areBothComplete) peer.link.close("both are complete");
+  return areBothComplete;
+}

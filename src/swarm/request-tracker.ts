@@ -1,0 +1,142 @@
+// What is asked of whom: requests that are sent, taken back and forgotten, and pieces that are given up with what had
+// come of them. It does not decide which (downloader.ts, request-stealing.ts).
+import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
+import type { OpenPiece } from "./open-piece.ts";
+import type { Peer } from "./peer.ts";
+import type { Picker } from "./picker.ts";
+import type { PieceStorage } from "./piece-storage.ts";
+import type { TokenBucket } from "./token-bucket.ts";
+
+export interface RequestTrackerOptions {
+  readonly picker: Picker;
+  readonly storage: PieceStorage;
+  /** What may be asked for a second; undefined: anything. */
+  readonly bucket: TokenBucket | undefined;
+}
+
+export class RequestTracker {
+  readonly #picker: Picker;
+  readonly #storage: PieceStorage;
+  readonly #bucket: TokenBucket | undefined;
+  #count = 0;
+  #discardedBytes = 0;
+
+  constructor({ picker, storage, bucket }: RequestTrackerOptions) {
+    this.#picker = picker;
+    this.#storage = storage;
+    this.#bucket = bucket;
+  }
+
+  /** Bytes that had been put in their place and were given up. */
+  get discardedBytes(): number {
+    return this.#discardedBytes;
+  }
+
+  /** Asks the peer for the first free block of the piece. */
+  askFree(peer: Peer, piece: OpenPiece): void {
+    this.#ask(peer, piece, piece.takeFree(peer.slot, ++this.#count));
+  }
+
+  /** Asks the peer for a block that another one was asked for, who is told. */
+  move(slower: Peer, peer: Peer, piece: OpenPiece, blockIndex: number): void {
+    this.#cancel(slower, piece, blockIndex);
+    piece.move(blockIndex, peer.slot, ++this.#count);
+    this.#ask(peer, piece, blockIndex);
+  }
+
+  #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
+    peer.demand.asked();
+    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
+    this.#bucket?.spend(lengthBytes);
+    peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
+  }
+
+  /** What is asked of the piece is asked no longer. */
+  takeBack(piece: OpenPiece, peers: readonly (Peer | undefined)[]): void {
+    for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+      const peer = piece.isMovable(blockIndex) ? peers[piece.askedSlot(blockIndex)] : undefined;
+      if (peer === undefined) continue;
+      this.#cancel(peer, piece, blockIndex);
+      piece.forget(blockIndex);
+    }
+  }
+
+  #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
+    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
+    peer.demand.tookBack(piece.pieceIndex, blockIndex);
+    this.#bucket?.giveBack(lengthBytes);
+    peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
+  }
+
+  /** Takes back what is asked of the peer, but for so many of the oldest requests and what is arriving. */
+  cancelAll(peer: Peer, keep: number): void {
+    let kept = 0;
+    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
+      if (isArriving || kept++ < keep) return;
+      this.#cancel(peer, piece, blockIndex);
+      piece.forget(blockIndex);
+    });
+    this.#picker.somethingFreed();
+  }
+
+  /** The peer was asked in vain: it choked us, or is gone. */
+  forgetAll(peer: Peer, how: { mayStillCome: boolean; includingArriving: boolean }): void {
+    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
+      if (isArriving && !how.includingArriving) return;
+      this.forget(peer, piece, blockIndex, how.mayStillCome);
+      if (isArriving) peer.demand.blockIsOver();
+      if (piece.status === "abandoned") this.giveBack(piece);
+    });
+  }
+
+  /** One request is forgotten. */
+  forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
+    piece.forget(blockIndex);
+    this.#bucket?.giveBack(piece.lengthOfBlockBytes(blockIndex));
+    if (mayStillCome) peer.demand.tookBack(piece.pieceIndex, blockIndex);
+    else peer.demand.answered();
+    this.#picker.somethingFreed();
+  }
+
+  #eachRequest(peer: Peer, visit: (piece: OpenPiece, blockIndex: number, isArriving: boolean) => void): void {
+    if (peer.demand.outstanding === 0) return;
+    for (const piece of [...this.#picker.openPieces()]) {
+      for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+        if (!piece.isAskedOf(blockIndex, peer.slot)) continue;
+        const { arriving } = peer.demand;
+        visit(piece, blockIndex, arriving?.piece === piece && arriving.blockIndex === blockIndex);
+      }
+    }
+  }
+
+  /** A peer on parole gives whole pieces: what it began and does not finish is worth nothing. */
+  resetExclusive(peer: Peer): void {
+    for (const piece of [...this.#picker.openPieces()]) {
+      if (!piece.isExclusive || piece.status !== "filling") continue;
+      if (piece.ownerSlot !== -1 && piece.ownerSlot !== peer.slot) continue;
+      this.#eachRequest(peer, (asked, blockIndex, isArriving) => {
+        if (asked !== piece || isArriving) return;
+        this.#cancel(peer, piece, blockIndex);
+        piece.forget(blockIndex);
+      });
+      this.abandon(piece);
+    }
+  }
+
+  /** What has come of the piece is given up. */
+  abandon(piece: OpenPiece): void {
+    if (piece.status !== "filling") return;
+    for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
+      if (piece.isArrived(blockIndex)) this.#discardedBytes += piece.lengthOfBlockBytes(blockIndex);
+    }
+    piece.abandon();
+    this.giveBack(piece);
+  }
+
+  /** The memory of a piece that was given up. */
+  giveBack(piece: OpenPiece): void {
+    if (piece.isBeingWritten) return;
+    this.#storage.release(piece.pieceIndex);
+    this.#picker.closed(piece.pieceIndex);
+  }
+}

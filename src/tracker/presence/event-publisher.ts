@@ -1,0 +1,386 @@
+// What changed in the registry, told to whom it concerns among the clients of this tracker. The same rows reach every
+// tracker, written there or merged, so a notice reaches a client wherever it is connected. Nothing is kept for those
+// who are not: they read how things stand when they come.
+import type { TrackerEvent } from "../../api/schemas.ts";
+import {
+  type LostClaim,
+  lostWriteId,
+  type RegistryReader,
+  type RegistryRecord,
+  recordKey,
+} from "../registry/registry.ts";
+import { currentMember, groupByClaim, membershipBy, userIdOf } from "../rules/membership-rows.ts";
+import {
+  type FileValue,
+  type GroupValue,
+  isOperatorWrite,
+  type MembershipValue,
+  type RevocationValue,
+  type ShareValue,
+} from "../rules/values.ts";
+import type { Connections } from "./client-connections.ts";
+import type { KnownMembers } from "./known-members.ts";
+import { TurnSlices } from "./turn-slices.ts";
+
+type SetTimer = (delayMs: number, callback: () => void) => () => void;
+
+/** Window in which events of a group are counted together. */
+const WINDOW_MS = 1_000;
+/** New files of a group that are announced one by one in a window; of further ones only the number and first names. */
+const FILES_TOLD_SINGLY = 10;
+const NAMES_TOLD = 10;
+/** Ended memberships of a group that are announced one by one in a window; past that, members are told to ask. */
+const ENDS_TOLD_SINGLY = 50;
+/** Members of a large group that are looked at in a step, to find those who are connected. */
+const MEMBERS_PER_STEP = 20;
+/** Cost in steps (turn-slices.ts) of reading a page of members, and one of them, from the registry. */
+const PAGE_STEPS = 150;
+const LOOKUP_STEPS = 5;
+
+/** Events of a group in the current window. */
+interface Window {
+  filesTold: number;
+  /** Not told yet. */
+  filesHeld: number;
+  fileNames: string[];
+  /** The sharer of all held files, if it is one person. */
+  sharedBy: { readonly accountId: string; readonly userId: string } | undefined;
+  endsTold: number;
+  hasEndsHeld: boolean;
+}
+
+/** By the claim of the group: the accounts that hear of what changes in it; "many": they are looked up in steps. */
+type Listeners = Map<string, readonly string[] | "many">;
+
+export class EventPublisher {
+  readonly #reader: RegistryReader;
+  readonly #members: KnownMembers;
+  readonly #connections: Connections;
+  readonly #setTimer: SetTimer;
+  readonly #slices: TurnSlices;
+  /** By group claim. */
+  readonly #windows = new Map<string, Window>();
+  readonly #cancels = new Set<() => void>();
+
+  constructor(reader: RegistryReader, members: KnownMembers, connections: Connections, setTimer: SetTimer) {
+    this.#reader = reader;
+    this.#members = members;
+    this.#connections = connections;
+    this.#setTimer = setTimer;
+    this.#slices = new TurnSlices(setTimer);
+  }
+
+  close(): void {
+    for (const cancel of this.#cancels) cancel();
+    this.#slices.close();
+  }
+
+  /** @param isLocal the rows were written here: a claim that one of them ends for it was told as lost */
+  changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal = false): void {
+    // Nothing is written meanwhile, so who hears of a group is looked up once, not for each of its files: a tracker
+    // that catches up gets thousands of them at once.
+    const listeners: Listeners = new Map();
+    // A group that ended is named by its row alone.
+    const groupNames = new Map<string, string>();
+    for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
+    /** Accounts whose membership of a group ended; each is told once for all requests that end with it. */
+    const toldAsEnded = new Set<string>();
+    const toldAsLost = new Set(lostClaims.map(({ claimId }) => claimId));
+    for (const record of records) {
+      const isUntold = !isLocal && !toldAsLost.has(record.claimId);
+      if (record.kind === "membership") this.#membershipChanged(record);
+      else if (record.kind === "revocation")
+        this.#membershipEnded(record, groupNames, listeners, toldAsEnded);
+      else if (record.kind === "share") this.#shareChanged(record);
+      else if (record.kind === "group") this.#groupChanged(record, isUntold && this.#hasLost(record));
+      else if (record.kind === "file")
+        this.#fileChanged(record, isUntold && this.#hasLost(record), listeners);
+    }
+    for (const claim of lostClaims) this.#claimLost(claim, listeners);
+  }
+
+  #membershipChanged({ key, value }: RegistryRecord): void {
+    const [groupClaimId = "", accountId = "", membershipId = ""] = key.split("\u001f");
+    const membership = value as MembershipValue | undefined;
+    const group = groupByClaim(this.#reader, groupClaimId);
+    const userId = userIdOf(this.#reader, accountId);
+    if (membership === undefined || group === undefined || userId === undefined) return;
+    // A request may have been answered meanwhile, or made again after this answer.
+    const now = membershipBy(this.#reader, groupClaimId, accountId, membershipId);
+    if (now?.state !== membership.state || now.requestId !== membership.requestId) return;
+    const { groupId } = group;
+    switch (membership.state) {
+      case "requested":
+        this.#connections.tell(group.ownerAccountId, { type: "join-requested", groupId, userId });
+        return;
+      case "member":
+        // Who founds a group was accepted by nobody.
+        if (group.ownerAccountId === accountId) return;
+        this.#connections.tell(accountId, { type: "request-accepted", groupId });
+        return;
+      case "rejected":
+        this.#connections.tell(accountId, { type: "request-rejected", groupId });
+        return;
+      case "replaced":
+        return;
+    }
+  }
+
+  #membershipEnded(
+    { key, value, writeId }: RegistryRecord,
+    groupNames: ReadonlyMap<string, string>,
+    listeners: Listeners,
+    toldAsEnded: Set<string>,
+  ): void {
+    const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
+    const revocation = value as RevocationValue | undefined;
+    if (revocation === undefined) return;
+    const { accountId, how } = revocation;
+    const groupId = groupByClaim(this.#reader, groupClaimId)?.groupId ?? groupNames.get(groupClaimId);
+    const userId = userIdOf(this.#reader, accountId);
+    if (groupId === undefined || userId === undefined) return;
+    const whose = recordKey(groupClaimId, accountId);
+    const isTold = toldAsEnded.has(whose);
+    toldAsEnded.add(whose);
+    // The row may arrive late, when the user is a member again.
+    if (!isTold && currentMember(this.#reader, groupClaimId, accountId) === undefined) {
+      // The only membership that an operator ends by itself is that of an account being removed.
+      const told = isOperatorWrite(writeId) ? "account-removed" : how;
+      this.#connections.tell(accountId, { type: "membership-ended", groupId, how: told });
+    }
+    const told = this.#listeners(groupClaimId, listeners);
+    if (told.length === 0) return;
+    const window = this.#windowOf(groupClaimId);
+    if (window.endsTold >= ENDS_TOLD_SINGLY) {
+      window.hasEndsHeld = true;
+      return;
+    }
+    window.endsTold++;
+    this.#tellAll(groupClaimId, told, { type: "revoked", groupId, userId, membershipId });
+  }
+
+  /** A share that another machine of its account ended: that account's machines are told, and the one that is meant gives it up. */
+  #shareChanged({ key, value }: RegistryRecord): void {
+    if ((value as ShareValue | undefined)?.withdrawnAtMs === undefined) return;
+    const [fileClaimId = "", accountId = "", holderId = ""] = key.split("\u001f");
+    if (this.#connections.countOf(accountId) === 0) return;
+    const [groupClaimId = "", fileName = ""] =
+      this.#reader.claimById("file", fileClaimId)?.name.split("\u001f") ?? [];
+    const group = groupByClaim(this.#reader, groupClaimId);
+    if (group === undefined) return;
+    const { groupId } = group;
+    this.#connections.tell(accountId, { type: "share-withdrawn", groupId, fileName, holderId });
+  }
+
+  #groupChanged({ key, claimId, stamp, value, writeId }: RegistryRecord, hasLost: boolean): void {
+    // Only an operator can end a group that has members.
+    const isRemoved = value === undefined && isOperatorWrite(writeId);
+    if (hasLost || isRemoved) {
+      this.#groupLost(key, claimId, (value as GroupValue | undefined)?.ownerAccountId);
+      return;
+    }
+    const isNew = stamp === claimId;
+    if (isNew || value === undefined) return;
+    const { ownerAccountId } = value as GroupValue;
+    this.#connections.tell(ownerAccountId, { type: "became-owner", groupId: key });
+  }
+
+  #fileChanged({ key, claimId, value }: RegistryRecord, hasLost: boolean, listeners: Listeners): void {
+    const [groupClaimId = "", fileName = ""] = key.split("\u001f");
+    if (hasLost) {
+      this.#contentLost(key, listeners);
+      return;
+    }
+    if (value === undefined) return;
+    const { sharedByAccountId } = value as FileValue;
+    // Who shared it has the answer to that.
+    const told = this.#listeners(groupClaimId, listeners);
+    if (!hasOthers(told, sharedByAccountId)) return;
+    const group = groupByClaim(this.#reader, groupClaimId);
+    if (group === undefined) return;
+    if (this.#reader.claimById("file", claimId) === undefined) return;
+    const userId = userIdOf(this.#reader, sharedByAccountId);
+    if (userId === undefined) return;
+    const window = this.#windowOf(groupClaimId);
+    if (window.filesTold < FILES_TOLD_SINGLY) {
+      window.filesTold++;
+      const event = { type: "file-shared", groupId: group.groupId, fileName, userId } as const;
+      this.#tellAll(groupClaimId, told, event, sharedByAccountId);
+      return;
+    }
+    const isOfSame = window.filesHeld === 0 || window.sharedBy?.accountId === sharedByAccountId;
+    window.sharedBy = isOfSame ? { accountId: sharedByAccountId, userId } : undefined;
+    window.filesHeld++;
+    if (window.fileNames.length < NAMES_TOLD) window.fileNames.push(fileName);
+  }
+
+  #windowOf(groupClaimId: string): Window {
+    const open = this.#windows.get(groupClaimId);
+    if (open !== undefined) return open;
+    const window: Window = {
+      ...{ filesTold: 0, filesHeld: 0, fileNames: [], sharedBy: undefined, endsTold: 0, hasEndsHeld: false },
+    };
+    this.#windows.set(groupClaimId, window);
+    const cancel = this.#setTimer(WINDOW_MS, () => {
+      this.#cancels.delete(cancel);
+      this.#windows.delete(groupClaimId);
+      this.#tellHeld(groupClaimId, window);
+    });
+    this.#cancels.add(cancel);
+    return window;
+  }
+
+  #tellHeld(groupClaimId: string, { filesHeld, fileNames, sharedBy, hasEndsHeld }: Window): void {
+    const told = this.#listeners(groupClaimId, new Map());
+    if (hasEndsHeld) this.#tellAll(groupClaimId, told, { type: "look-again" });
+    const group = filesHeld === 0 ? undefined : groupByClaim(this.#reader, groupClaimId);
+    if (group === undefined) return;
+    const { groupId } = group;
+    const [fileName] = fileNames;
+    const by = sharedBy === undefined ? {} : { userId: sharedBy.userId };
+    const event: TrackerEvent =
+      filesHeld === 1 && sharedBy !== undefined && fileName !== undefined
+        ? { type: "file-shared", groupId, fileName, userId: sharedBy.userId }
+        : { type: "files-shared", groupId, count: filesHeld, fileNames, ...by };
+    this.#tellAll(groupClaimId, told, event, sharedBy?.accountId);
+  }
+
+  /**
+   * Sends the event over several turns of the event loop if the group is large; the group's events stay in order.
+   *
+   * @param except an account that is not told
+   */
+  #tellAll(
+    groupClaimId: string,
+    told: readonly string[] | "many",
+    event: TrackerEvent,
+    except?: string,
+  ): void {
+    this.#slices.runBehind(
+      groupClaimId,
+      this.#toEach(groupClaimId, told, (accountId) => {
+        if (accountId !== except) this.#connections.tell(accountId, event);
+      }),
+    );
+  }
+
+  *#toEach(
+    groupClaimId: string,
+    told: readonly string[] | "many",
+    tell: (accountId: string) => void,
+  ): Generator<void> {
+    if (told !== "many") {
+      for (const accountId of told) yield this.#toOne(accountId, tell);
+      return;
+    }
+    const reading = this.#members.roster(groupClaimId);
+    let read = reading.next();
+    for (; read.done !== true; read = reading.next()) {
+      this.#slices.spend(PAGE_STEPS);
+      yield;
+    }
+    const roster = read.value;
+    if (roster === undefined) {
+      // More members than are remembered; fewer are connected.
+      for (const accountId of this.#connections.accountIds()) {
+        if (this.#members.member(groupClaimId, accountId) !== undefined) this.#toOne(accountId, tell);
+        this.#slices.spend(LOOKUP_STEPS);
+        yield;
+      }
+      return;
+    }
+    let looked = 0;
+    for (const accountId of roster) {
+      if (this.#connections.countOf(accountId) > 0) this.#toOne(accountId, tell);
+      if (++looked % MEMBERS_PER_STEP === 0) yield;
+    }
+  }
+
+  #toOne(accountId: string, tell: (accountId: string) => void): void {
+    this.#slices.spend(this.#connections.countOf(accountId));
+    tell(accountId);
+  }
+
+  /**
+   * A claim that is beaten or ended for it when it is heard of: it may never have stood here, and those who have to do with
+   * it have come from the tracker where it did. Of one command's two claims neither has lost.
+   */
+  #hasLost({ kind, key, claimId, value, writeId }: RegistryRecord): boolean {
+    if (value === undefined) return writeId === lostWriteId(claimId);
+    const standing = this.#reader.rival(kind, key);
+    return standing !== undefined && standing.claimId !== claimId && standing.writeId !== writeId;
+  }
+
+  /**
+   * The group is over, as another one had its name earlier: clients drop what they have of the name, so who is in that
+   * other one by now is not told.
+   *
+   * @param owner undefined if all that is known of it is that it is over
+   */
+  #groupLost(name: string, claimId: string, owner: string | undefined): void {
+    const standing = this.#reader.claim("group", name);
+    const tell = (accountId: string, event: TrackerEvent): void => {
+      if (standing !== undefined && standing.claimId !== claimId) {
+        if (currentMember(this.#reader, standing.claimId, accountId) !== undefined) return;
+      }
+      this.#connections.tell(accountId, event);
+    };
+    if (owner !== undefined) tell(owner, { type: "name-taken-elsewhere", kind: "group", name });
+    const steps = this.#toEach(claimId, this.#listeners(claimId, new Map()), (accountId) => {
+      if (accountId === owner) return;
+      tell(accountId, { type: "membership-ended", groupId: name, how: "group-ended" });
+    });
+    this.#slices.runBehind(claimId, steps);
+  }
+
+  /**
+   * A claim on a file's name lost to one of other content: all in the group who are here hear which content has the name,
+   * as who shares the other one, or fetches it, only they know.
+   */
+  #contentLost(name: string, listeners: Listeners): void {
+    const [groupClaimId = "", fileName = ""] = name.split("\u001f");
+    const group = groupByClaim(this.#reader, groupClaimId);
+    const standing = this.#reader.claim<FileValue>("file", name);
+    if (group === undefined || standing === undefined) return;
+    const { groupId } = group;
+    const { infoHash } = standing.value;
+    const event = { type: "name-taken-elsewhere", kind: "file", name: fileName, groupId, infoHash } as const;
+    this.#tellAll(groupClaimId, this.#listeners(groupClaimId, listeners), event);
+  }
+
+  #claimLost({ kind, name, claimId, value }: LostClaim, listeners: Listeners): void {
+    switch (kind) {
+      case "user":
+        this.#connections.tell(claimId, { type: "name-taken-elsewhere", kind, name });
+        return;
+      case "group": {
+        this.#groupLost(name, claimId, (value as GroupValue).ownerAccountId);
+        return;
+      }
+      case "file": {
+        const standing = this.#reader.claim<FileValue>("file", name);
+        // The same content, shared at both sides: nobody lost anything (see adoptShares in catalogue.ts).
+        if (standing?.value.infoHash === (value as FileValue).infoHash) return;
+        this.#contentLost(name, listeners);
+        return;
+      }
+    }
+  }
+
+  /** The group's members among those who are connected. @param known what was looked up for this change already */
+  #listeners(groupClaimId: string, known: Listeners): readonly string[] | "many" {
+    const before = known.get(groupClaimId);
+    if (before !== undefined) return before;
+    const members = this.#members.accountsIn(groupClaimId);
+    const found =
+      members === undefined
+        ? "many"
+        : [...members].filter((accountId) => this.#connections.countOf(accountId) > 0);
+    known.set(groupClaimId, found);
+    return found;
+  }
+}
+
+function hasOthers(told: readonly string[] | "many", accountId: string): boolean {
+  return told === "many" || told.some((member) => member !== accountId);
+}

@@ -1,0 +1,306 @@
+// Keeps this tracker's registry and the others' the same: a write is stored by every connected tracker before it
+// counts, what came while apart is made up for, and of two claims on one name the earlier stands. It knows neither
+// sockets nor what the rows mean.
+import type pino from "pino";
+import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+import type { ClockGuard } from "../registry/clock-guard.ts";
+import type {
+  LostClaim,
+  MergeResult,
+  OriginId,
+  Registry,
+  RegistryRecord,
+  RegistryWriter,
+  Stamp,
+  VersionVector,
+} from "../registry/registry.ts";
+import type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
+import { type LinkOwner, type LinkState, ReplicaLink } from "./replica-link.ts";
+
+export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
+
+export interface ReplicationOptions {
+  readonly registry: Registry;
+  readonly clock: Clock;
+  /** Compares the local wall clock with the other trackers'. */
+  readonly clockGuard: Pick<ClockGuard, "reading" | "heard">;
+  readonly log: pino.Logger;
+  readonly softState: SoftState;
+  /**
+   * Rows are new here: written here and acknowledged (`isLocal`), or heard from another tracker. `lostClaims`: claims
+   * that stood here until now and are beaten. Must not throw.
+   */
+  readonly onChanged: (
+    records: readonly RegistryRecord[],
+    lostClaims: readonly LostClaim[],
+    isLocal: boolean,
+  ) => void;
+}
+
+/** The result of a write. */
+export interface Written<T> {
+  readonly result: T;
+  /** Names of the links whose trackers have confirmed the rows on disk. */
+  readonly storedAt: ReadonlySet<string>;
+}
+
+export interface ReplicaStatus {
+  /** Address, as it was attached. */
+  readonly name: string;
+  readonly trackerId: string | undefined;
+  readonly state: LinkState;
+  /** All its rows are here. */
+  readonly hasCaughtUpHere: boolean;
+  /** And it has not lost its registry itself. */
+  readonly hasCaughtUpWholly: boolean;
+  /** About how many rows the other lacks. */
+  readonly lagRecords: number;
+  /** When it entered that state, by the given clock. */
+  readonly since: number;
+}
+
+export class Replication {
+  readonly #registry: Registry;
+  readonly #log: pino.Logger;
+  readonly #softState: SoftState;
+  readonly #onChanged: ReplicationOptions["onChanged"];
+  readonly #links = new Set<ReplicaLink>();
+  readonly #linkOwner: LinkOwner;
+  /** Claims made here that nobody has been told of yet, and whether an earlier one has beaten them. */
+  readonly #claimsInFlight = new Map<Stamp, { isLost: boolean }>();
+  /** Why a link to each tracker failed last: it comes again with every redial, and is said once. */
+  readonly #reported = new Map<string, MiniTorrentError["code"]>();
+
+  /** False while the local disk refuses writes. */
+  #isStoring = true;
+  /** The highest vector heard from other trackers. */
+  readonly #heard: Record<OriginId, number> = {};
+  /** Commands on their way, each until it is over, whatever came of it. */
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor({ registry, clock, clockGuard, log, softState, onChanged }: ReplicationOptions) {
+    this.#registry = registry;
+    this.#log = log;
+    this.#softState = softState;
+    this.#onChanged = onChanged;
+    this.#linkOwner = {
+      registry,
+      clock,
+      reading: () => clockGuard.reading(),
+      heardClock: ({ name }, reading) => clockGuard.heard(name, reading),
+      snapshot: () => softState.snapshot(),
+      greeted: (trackerId) => this.#greeted(trackerId),
+      heard: (vector) => this.#hear(vector),
+      soft: (trackerId, data, isWhole) => softState.apply(trackerId, data, isWhole),
+      merged: (link, result) => this.#merged(link, result),
+      failed: (link, error) => this.#report(link, asMiniTorrentError(error)),
+      ended: (link, trackerId) => this.#ended(link, trackerId),
+    };
+  }
+
+  /** Speaks to another tracker over a fresh channel; the other end does the same. Two links to one tracker do no harm. */
+  attach(channel: ReplicaChannel, name: string): ReplicaReceiver {
+    const link = new ReplicaLink(this.#linkOwner, channel, name, this.#log);
+    this.#links.add(link);
+    if (!this.#isStoring) link.stopStoring();
+    return link;
+  }
+
+  /**
+   * Runs `work` as one transaction, and resolves with what it returned once every connected tracker has its rows on
+   * disk. Whether a command was here before is for `work` to ask (`hasWrite`).
+   *
+   * @param isRetry the command was asked before, at a tracker that did not answer
+   * @throws MiniTorrentError NAME_TAKEN_ELSEWHERE if it claimed a name that another tracker had given away earlier
+   * @throws whatever `work` throws
+   */
+  async write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
+    return (await this.writeAndConfirm(writeId, work, isRetry)).result;
+  }
+
+  /** Like `write`, and returns which trackers have confirmed it. */
+  writeAndConfirm<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+    isRetry = false,
+  ): Promise<Written<T>> {
+    // The same command tried again must not hear that its rows are here before it is sure that they stay.
+    const before = this.#running.get(writeId) ?? Promise.resolve();
+    const written = before.then(() => this.#write(writeId, work, isRetry));
+    const over = Promise.allSettled([written]).then(() => {
+      if (this.#running.get(writeId) === over) this.#running.delete(writeId);
+    });
+    this.#running.set(writeId, over);
+    return written;
+  }
+
+  /** Tells every connected tracker of a change of presence. */
+  publish(data: unknown): void {
+    for (const link of this.#links) link.publish(data);
+  }
+
+  status(): readonly ReplicaStatus[] {
+    return [...this.#links].map((link) => ({
+      ...{ name: link.name, trackerId: link.trackerId, state: link.state, lagRecords: link.lagRecords },
+      ...{ hasCaughtUpHere: link.hasCaughtUpHere, hasCaughtUpWholly: link.hasCaughtUpWholly },
+      since: link.stateSinceMs,
+    }));
+  }
+
+  /** How many other trackers are connected and have all that is here. */
+  get connectedCount(): number {
+    const connected = [...this.#links].filter(({ state }) => state === "connected");
+    return new Set(connected.map(({ trackerId }) => trackerId)).size;
+  }
+
+  get isStoring(): boolean {
+    return this.#isStoring;
+  }
+
+  /** True if a linked tracker can store rows. */
+  get isAnotherStoring(): boolean {
+    return [...this.#links].some(({ state }) => state === "catching-up" || state === "connected");
+  }
+
+  /** The highest vector heard from other trackers. */
+  get heard(): VersionVector {
+    return { ...this.#heard };
+  }
+
+  /** True if all rows of that vector are here. */
+  has(vector: VersionVector): boolean {
+    const here = this.#registry.vector;
+    return Object.entries(vector).every(([origin, seq]) => (here[origin] ?? 0) >= seq);
+  }
+
+  /** The local disk refuses writes: tells the others, which then do not wait for this tracker. Links stay open. */
+  stopStoring(): void {
+    this.#isStoring = false;
+    for (const link of this.#links) link.stopStoring();
+  }
+
+  /** The disk accepts writes again: closes every link, so that the next ones catch up. */
+  resumeStoring(): void {
+    if (this.#isStoring) return;
+    this.#isStoring = true;
+    for (const link of [...this.#links]) link.close("this tracker can write again");
+  }
+
+  /** Resolves when no write is under way: after `close`, the registry can be closed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running.values());
+  }
+
+  /** Closes every link. The registry stays open: it is not ours. */
+  close(): void {
+    for (const link of [...this.#links]) link.close("this tracker stops");
+  }
+
+  async #write<T>(
+    writeId: string,
+    work: (writer: RegistryWriter) => T,
+    isRetry: boolean,
+  ): Promise<Written<T>> {
+    const { result, records } = await this.#registry.transact(writeId, work, isRetry);
+    if (records.length === 0) {
+      // A retry after the tracker that wrote it died: clients connected here may not have been told by that tracker.
+      const rows = this.#registry.rowsOfWrite(writeId);
+      const doubtful = rows.map(({ claimId }) => claimId).filter((id) => this.#registry.isDoubtful(id));
+      if (doubtful.length > 0) await this.#registry.confirm(doubtful);
+      const byOrigin = Map.groupBy(rows, ({ origin }) => origin);
+      const stored = await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
+      // Later writes may have replaced all its rows; a tracker that is up to date has had them.
+      const storedAt = stored.reduce(
+        (both, names) => both.intersection(names),
+        stored[0] ?? this.#upToDate(),
+      );
+      return { result, storedAt };
+    }
+    const claims = records.filter(({ claimId, stamp, value }) => claimId === stamp && value !== undefined);
+    for (const { claimId } of claims) this.#claimsInFlight.set(claimId, { isLost: false });
+    let storedAt: ReadonlySet<string>;
+    try {
+      storedAt = await this.#push(records);
+      const lost = claims.find(({ claimId }) => this.#claimsInFlight.get(claimId)?.isLost);
+      if (lost !== undefined) throw taken(lost);
+    } finally {
+      for (const { claimId } of claims) this.#claimsInFlight.delete(claimId);
+    }
+    if (claims.length > 0) this.#confirm(claims);
+    this.#onChanged(records, [], true);
+    return { result, storedAt };
+  }
+
+  /**
+   * Nobody waits for it: a tracker that dies at this very moment comes back with a claim in doubt that is none, and that
+   * matters only if another one on the name was given away meanwhile.
+   */
+  #confirm(claims: readonly RegistryRecord[]): void {
+    this.#registry.confirm(claims.map(({ claimId }) => claimId)).catch((error: unknown) => {
+      this.#log.error({ err: error }, "claims that were answered for stay in doubt");
+    });
+  }
+
+  #upToDate(): Set<string> {
+    const links = [...this.#links].filter(
+      ({ state, lagRecords }) => state === "connected" && lagRecords === 0,
+    );
+    return new Set(links.map(({ name }) => name));
+  }
+
+  /** @returns names of the links whose trackers have stored them */
+  async #push(records: readonly RegistryRecord[]): Promise<Set<string>> {
+    const storedAt = new Set<string>();
+    const pushes = [...this.#links].map(async (link) => {
+      if (await link.push(records)) storedAt.add(link.name);
+    });
+    await Promise.all(pushes);
+    return storedAt;
+  }
+
+  #merged(from: ReplicaLink, { changed, lostClaims, endings }: MergeResult): void {
+    for (const link of this.#links) if (link !== from) link.owe(changed);
+    const toTell: LostClaim[] = [];
+    for (const lost of lostClaims) {
+      const inFlight = this.#claimsInFlight.get(lost.claimId);
+      if (inFlight === undefined) toTell.push(lost);
+      else inFlight.isLost = true; // its claimant is told by the failure of the write
+    }
+    if (changed.length > 0) this.#onChanged(changed, toTell, false);
+    for (const ending of endings) void this.#push([ending]); // never rejects; nobody waits for it
+    if (endings.length > 0) this.#onChanged(endings, [], true);
+  }
+
+  #report({ name }: ReplicaLink, error: MiniTorrentError): void {
+    if (this.#reported.get(name) === error.code) return;
+    this.#reported.set(name, error.code);
+    this.#log.error({ tracker: name, err: error }, `link to tracker failed: ${error.message}`);
+  }
+
+  #hear(vector: VersionVector): void {
+    for (const [origin, seq] of Object.entries(vector)) {
+      this.#heard[origin] = Math.max(this.#heard[origin] ?? 0, seq);
+    }
+  }
+
+  #greeted(trackerId: OriginId): void {
+    if (this.#countLinksTo(trackerId) === 1) this.#softState.linkUp(trackerId);
+  }
+
+  #ended(link: ReplicaLink, trackerId: OriginId | undefined): void {
+    this.#links.delete(link);
+    if (trackerId !== undefined && this.#countLinksTo(trackerId) === 0) this.#softState.linkLost(trackerId);
+  }
+
+  #countLinksTo(trackerId: OriginId): number {
+    return [...this.#links].filter((link) => link.trackerId === trackerId).length;
+  }
+}
+
+function taken({ kind, key }: RegistryRecord): MiniTorrentError {
+  const name = key.split("\u001f").at(-1) ?? key;
+  return new MiniTorrentError(
+    "NAME_TAKEN_ELSEWHERE",
+    `Another tracker gave the ${kind} name ${name} away a moment earlier; choose another one.`,
+  );
+}

@@ -1,0 +1,466 @@
+// The files of groups: a name in a group belongs to one content as long as a member shares it. A share belongs to an account
+// and to one of its machines: it ends there, and the others' go on. It counts while the membership that it was made in lasts;
+// a file that nobody shares any more is over, whether or not its row is.
+import { MiniTorrentError } from "../../api/errors.ts";
+import type { FileSummary, ListPage } from "../../api/schemas.ts";
+import { decodeMetainfo } from "../../metainfo/metainfo.ts";
+import {
+  type LostClaim,
+  type Page,
+  type RegistryReader,
+  type RegistryWriter,
+  recordKey,
+} from "../registry/registry.ts";
+import { isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
+import type { Command } from "./rule-command.ts";
+import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
+import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
+
+/** Shares that are taken over in one transaction. */
+const ADOPTED_TOGETHER = 100;
+/** Shares that are read at a time to find one that counts: mostly the first does. */
+const SHARES_LOOKED_AT = 20;
+/**
+ * Machines of one account that share a file at a time: past it, the one that has shared it longest gives way. More than a person
+ * has; whoever makes up machines must not make a file whose sharers take long to look through.
+ */
+const MAX_HOLDERS = 32;
+
+/** A file that somebody shares. */
+export interface SharedFile {
+  readonly groupId: string;
+  readonly groupClaimId: string;
+  readonly fileName: string;
+  readonly claimId: string;
+  readonly value: FileValue;
+}
+
+/** How many devices have (some of) a torrent, as far as the asker may know. */
+export type CountPeers = (infoHash: string) => { seeders: number; peers: number };
+
+export interface ShareRequest {
+  readonly groupId: string;
+  /** Which of the account's machines holds the file: see `ShareValue`. */
+  readonly holderId: string;
+  /** The bencoded info dictionary. */
+  readonly info: Uint8Array;
+  /** SHA-1 of the whole file, 40 hex digits. */
+  readonly sha1: string;
+  /** Info-hash of other content that this machine shares under that name, and this one takes the place of. */
+  readonly replaces?: string | undefined;
+}
+
+export interface StopRequest {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly holderId: string;
+  /** Also on the account's other machines, which need not be there any more. */
+  readonly everywhere?: boolean | undefined;
+}
+
+/**
+ * The account offers a file under the name that its metainfo has; if the group has the same content under that name,
+ * it joins those who do. Other content that is shared from this machine alone gives way, if the account says so.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS
+ */
+export function shareFile(
+  command: Command,
+  request: ShareRequest,
+): { infoHash: string; joinedSwarm: boolean } {
+  const { writer, account, nowMs } = command;
+  const group = requireGroup(writer, request.groupId);
+  const { membershipId } = requireMember(writer, group, account.accountId);
+  const metainfo = decodeMetainfo(request.info);
+  const { fileName, infoHash, sha1 } = metainfo;
+  if (sha1 !== request.sha1) {
+    throw new MiniTorrentError("INVALID_ARGUMENT", "The SHA-1 is not the one in the metainfo; share again.");
+  }
+  if (metainfo.authorityPem !== group.value.authorityCertificatePem) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      `The metainfo was not made for group '${request.groupId}' as it is now; share the file again.`,
+    );
+  }
+  const name = recordKey(group.claimId, fileName);
+  const standing = writer.claim<FileValue>("file", name);
+  const own = recordKey(account.accountId, request.holderId);
+  const sharers =
+    standing === undefined || standing.value.infoHash === infoHash
+      ? undefined
+      : sharersOf(writer, group.claimId, standing.claimId, own);
+  const givesWay = sharers === "this-machine" && request.replaces === standing?.value.infoHash;
+  const isShared = standing !== undefined && !givesWay && hasShare(writer, group.claimId, standing.claimId);
+  if (isShared && sharers !== undefined) {
+    throw new MiniTorrentError(
+      "FILE_EXISTS",
+      `Group '${request.groupId}' has other content under the name '${fileName}', ${remedyFor(sharers, request.groupId, fileName)}; or rename the file, then share it.`,
+    );
+  }
+  if (writer.hasWrite(command.writeId)) {
+    return { infoHash, joinedSwarm: standing?.writeId !== command.writeId };
+  }
+  if (givesWay && standing !== undefined) writer.remove("share", recordKey(standing.claimId, own));
+  let claimId = standing?.claimId;
+  if (claimId === undefined || !isShared) {
+    const file: FileValue = {
+      infoHash,
+      sha1,
+      lengthBytes: metainfo.geometry.lengthBytes,
+      sharedByAccountId: account.accountId,
+    };
+    if (claimId !== undefined && standing?.value.infoHash === infoHash) {
+      writer.updateClaim("file", claimId, file);
+    } else {
+      if (claimId !== undefined) writer.endClaim("file", claimId);
+      claimId = writer.makeClaim("file", name, file);
+    }
+  }
+  if (!isShared || groupOfTorrent(writer, infoHash) === undefined) {
+    const torrent: TorrentValue = {
+      info: Buffer.from(request.info).toString("base64"),
+      broughtByAccountId: account.accountId,
+    };
+    putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, command.writeId, torrent);
+  }
+  const key = recordKey(claimId, own);
+  const before = writer.get<ShareValue>("share", key);
+  const counts =
+    before !== undefined &&
+    isShareCounted(writer, group.claimId, { accountId: account.accountId, value: before });
+  if (!counts) {
+    if (before === undefined) makeRoomForHolder(writer, recordKey(claimId, account.accountId, ""));
+    const share: ShareValue = { sinceMs: nowMs, membershipId };
+    writer.put("share", key, share);
+  }
+  return { infoHash, joinedSwarm: isShared };
+}
+
+/**
+ * The account offers the file no longer from this machine, or from none of its machines. When the last share ends, the file is
+ * over and its name free. The other machines' rows are kept, marked: a machine that is away hears of it when it returns.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, NOT_SHARED
+ */
+export function stopShare(command: Command, request: StopRequest): void {
+  const { writer, account, nowMs } = command;
+  const { groupId, fileName, holderId, everywhere = false } = request;
+  if (writer.hasWrite(command.writeId)) return;
+  const file = requireFile(writer, account.accountId, groupId, fileName);
+  const ofAccount = recordKey(file.claimId, account.accountId, "");
+  const own = ofAccount + holderId;
+  const isCounted = (value: ShareValue): boolean =>
+    isShareCounted(writer, file.groupClaimId, { accountId: account.accountId, value });
+  const shares = writer
+    .list<ShareValue>("share", ofAccount)
+    .filter(({ key, value }) => isCounted(value) || (key === own && value.withdrawnAtMs === undefined));
+  const ended = everywhere ? shares : shares.filter(({ key }) => key === own);
+  if (ended.length === 0) {
+    const elsewhere =
+      shares.length > 0
+        ? ` from this machine, but from ${shares.length === 1 ? "another one" : `${shares.length} others`}; stop_share ${groupId} ${fileName} everywhere ends that too`
+        : "";
+    throw new MiniTorrentError(
+      "NOT_SHARED",
+      `You do not share '${fileName}' in group '${groupId}'${elsewhere}.`,
+    );
+  }
+  for (const { key, value } of ended) {
+    if (key === own) writer.remove("share", key);
+    else writer.put("share", key, { ...value, withdrawnAtMs: nowMs } satisfies ShareValue);
+  }
+  if (hasShare(writer, file.groupClaimId, file.claimId)) return;
+  const nobodys: FileValue = { ...file.value, sharedByAccountId: "" };
+  writer.updateClaim("file", file.claimId, nobodys);
+}
+
+/** How a machine's shares stand, for those that do not stand as the machine believes. */
+export interface ShareDoubts {
+  /** Ended from another of the account's machines. */
+  readonly withdrawn: readonly string[];
+  /** Not known here: sharing them again makes them known. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * Compares what a machine believes to share with what it is listed for.
+ *
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
+ */
+export function checkShares(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  holderId: string,
+  believed: readonly { readonly fileName: string; readonly infoHash: string }[],
+): ShareDoubts {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const withdrawn: string[] = [];
+  const unknown: string[] = [];
+  for (const { fileName, infoHash } of believed) {
+    const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+    const value =
+      claim?.value.infoHash === infoHash
+        ? reader.get<ShareValue>("share", recordKey(claim.claimId, accountId, holderId))
+        : undefined;
+    if (value?.withdrawnAtMs !== undefined) withdrawn.push(fileName);
+    else if (value === undefined || !isShareCounted(reader, group.claimId, { accountId, value })) {
+      unknown.push(fileName);
+    }
+  }
+  return { withdrawn, unknown };
+}
+
+/**
+ * Two claims on a file's name were made while trackers were apart, with the same content: those who share the later one
+ * share the one that stands. Takes over the next of them.
+ *
+ * @returns where to continue, in a transaction of its own; undefined at the end
+ */
+export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: string): string | undefined {
+  const standing = writer.claim<FileValue>("file", lost.name);
+  if (standing?.value.infoHash !== (lost.value as FileValue).infoHash) return undefined;
+  const prefix = recordKey(lost.claimId, "");
+  const rows = writer.list<ShareValue>("share", prefix, { after, limit: ADOPTED_TOGETHER });
+  for (const { key, value } of rows) {
+    const place = recordKey(standing.claimId, key.slice(prefix.length));
+    if (writer.get("share", place) === undefined) {
+      writer.put("share", place, value, writer.payerOf("share", key));
+    }
+  }
+  return rows.length < ADOPTED_TOGETHER ? undefined : rows.at(-1)?.key;
+}
+
+/**
+ * Some of what the group's members share, by name: of as many names as the page may look at, those that somebody shares or
+ * is downloading.
+ *
+ * @param page `after` a file name
+ * @param namePrefix only names that begin so
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
+ */
+export function listFiles(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  countPeers: CountPeers,
+  page: Page,
+  namePrefix = "",
+): ListPage<FileSummary> {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const prefix = recordKey(group.claimId, "");
+  const { after, limit } = page;
+  const claims = reader.claims<FileValue>("file", prefix + namePrefix, {
+    limit,
+    ...(after === undefined ? {} : { after: prefix + after }),
+  });
+  const items: FileSummary[] = [];
+  // A few people share most of a group's files: each is looked up once.
+  const isSharer = remembered((accountId, membershipId) =>
+    isMemberBy(reader, group.claimId, accountId, membershipId),
+  );
+  const nameOf = remembered((accountId) => userIdOf(reader, accountId) ?? "");
+  for (const { name, claimId, value } of claims) {
+    const sharer = firstSharer(
+      reader,
+      claimId,
+      (share) =>
+        share.value.withdrawnAtMs === undefined && isSharer(share.accountId, share.value.membershipId),
+      value.sharedByAccountId,
+    );
+    const { seeders, peers } = countPeers(value.infoHash);
+    // Nobody shares all of it any more, and somebody is downloading it: what they have can still be had.
+    if (sharer === undefined && peers <= seeders) continue;
+    items.push({
+      fileName: name.slice(prefix.length),
+      lengthBytes: value.lengthBytes,
+      sha1: value.sha1,
+      infoHash: value.infoHash,
+      sharedBy: sharer === undefined ? "" : nameOf(value.sharedByAccountId || sharer, ""),
+      seedersOnline: seeders,
+      peersOnline: peers,
+    });
+  }
+  return {
+    items,
+    ...nextOf(
+      claims.map(({ name }) => ({ sort: name.slice(prefix.length) })),
+      limit,
+    ),
+  };
+}
+
+/**
+ * The info dictionary of a file, base64.
+ *
+ * @param isHeld whether somebody online has parts of that torrent, so that it can be had although nobody shares it
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE
+ */
+export function metainfoOf(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  fileName: string,
+  isHeld: (groupClaimId: string, infoHash: string) => boolean = () => false,
+): string {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+  const isHad = claim !== undefined && isHeld(group.claimId, claim.value.infoHash);
+  const { value } = isHad ? claim : requireFile(reader, accountId, groupId, fileName);
+  const info = infoOfTorrent(reader, value.infoHash);
+  if (info !== undefined) return info;
+  throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
+}
+
+function requireFile(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  fileName: string,
+): SharedFile {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const file = findFile(reader, groupId, group.claimId, fileName);
+  if (file !== undefined) return file;
+  throw new MiniTorrentError(
+    "UNKNOWN_FILE",
+    `Group '${groupId}' has no file '${fileName}'; list_files ${groupId} shows those it has.`,
+  );
+}
+
+function findFile(
+  reader: RegistryReader,
+  groupId: string,
+  groupClaimId: string,
+  fileName: string,
+): SharedFile | undefined {
+  const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
+  if (claim === undefined || !hasShare(reader, groupClaimId, claim.claimId)) return undefined;
+  return { groupId, groupClaimId, fileName, claimId: claim.claimId, value: claim.value };
+}
+
+/** True if the group has that content under that name, and a member shares it. */
+export function isFileShared(
+  reader: RegistryReader,
+  groupClaimId: string,
+  fileName: string,
+  infoHash: string,
+): boolean {
+  if (reader.claimById("group", groupClaimId) === undefined) return false;
+  const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
+  return claim?.value.infoHash === infoHash && hasShare(reader, groupClaimId, claim.claimId);
+}
+
+function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {
+  return (
+    firstSharer(reader, fileClaimId, (share) => isShareCounted(reader, groupClaimId, share)) !== undefined
+  );
+}
+
+/** Whose shares of a file there are, as one machine of an account sees it. */
+type Sharers = "this-machine" | "own-machines" | "others";
+
+/** @param own account and machine; undefined if nobody shares the file */
+function sharersOf(
+  reader: RegistryReader,
+  groupClaimId: string,
+  fileClaimId: string,
+  own: string,
+): Sharers | undefined {
+  const [ownAccountId] = own.split("\u001f");
+  const isSharedBy = (isMeant: (share: Share) => boolean): boolean =>
+    firstSharer(
+      reader,
+      fileClaimId,
+      (share) => isMeant(share) && isShareCounted(reader, groupClaimId, share),
+    ) !== undefined;
+  if (isSharedBy(({ accountId }) => accountId !== ownAccountId)) return "others";
+  if (isSharedBy(({ accountId, holderId }) => recordKey(accountId, holderId) !== own)) return "own-machines";
+  return isSharedBy(() => true) ? "this-machine" : undefined;
+}
+
+/** What to do about other content under a name, by who shares that. */
+function remedyFor(sharers: Sharers, groupId: string, fileName: string): string {
+  switch (sharers) {
+    case "this-machine":
+      return `and nobody but you shares it; stop_share ${groupId} ${fileName}, then upload_file shares the new content`;
+    case "own-machines":
+      return `and another machine of yours shares it; stop_share ${groupId} ${fileName} everywhere, then upload_file shares the new content`;
+    case "others":
+      return "and others share it";
+  }
+}
+
+/** Removes the oldest of an account's shares of a file, if it has as many as it may. @param prefix of the account's rows */
+function makeRoomForHolder(writer: RegistryWriter, prefix: string): void {
+  const rows = writer.list<ShareValue>("share", prefix);
+  if (rows.length < MAX_HOLDERS) return;
+  const [oldest] = rows.toSorted((one, other) => one.value.sinceMs - other.value.sinceMs);
+  if (oldest !== undefined) writer.remove("share", oldest.key);
+}
+
+/** A row of a file's shares. */
+interface Share {
+  readonly accountId: string;
+  readonly holderId: string;
+  readonly value: ShareValue;
+}
+
+/** True if it was not withdrawn, and the membership that it was made in lasts. */
+function isShareCounted(
+  reader: RegistryReader,
+  groupClaimId: string,
+  { accountId, value }: Pick<Share, "accountId" | "value">,
+): boolean {
+  return value.withdrawnAtMs === undefined && isMemberBy(reader, groupClaimId, accountId, value.membershipId);
+}
+
+/**
+ * An account that shares the file: looks no further than the first share that counts, as a file may have thousands.
+ *
+ * @param likely whom to look at before all others; empty for nobody
+ */
+function firstSharer(
+  reader: RegistryReader,
+  fileClaimId: string,
+  counts: (share: Share) => boolean,
+  likely = "",
+): string | undefined {
+  const prefix = recordKey(fileClaimId, "");
+  const findIn = (rows: readonly { key: string; value: ShareValue }[]): string | undefined => {
+    for (const { key, value } of rows) {
+      const [accountId = "", holderId = ""] = key.slice(prefix.length).split("\u001f");
+      if (counts({ accountId, holderId, value })) return accountId;
+    }
+    return undefined;
+  };
+  if (likely !== "") {
+    const page = { limit: MAX_HOLDERS };
+    const found = findIn(reader.list<ShareValue>("share", recordKey(fileClaimId, likely, ""), page));
+    if (found !== undefined) return found;
+  }
+  let after: string | undefined;
+  for (;;) {
+    const rows = reader.anchored<ShareValue>("share", prefix, { after, limit: SHARES_LOOKED_AT });
+    const found = findIn(rows);
+    if (found !== undefined) return found;
+    if (rows.length < SHARES_LOOKED_AT) return undefined;
+    after = rows.at(-1)?.key;
+  }
+}
+
+/** The same answer again for the same two texts. */
+function remembered<T>(answer: (one: string, other: string) => T): (one: string, other: string) => T {
+  const known = new Map<string, T>();
+  return (one, other) => {
+    const key = recordKey(one, other);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const given = answer(one, other);
+    known.set(key, given);
+    return given;
+  };
+}

@@ -1,0 +1,40 @@
+// How a file that somebody downloads stands: whether its name means that content, and who of its former givers is in the
+// group and online. Bounded by the question, so it costs the same in a group of any size.
+import type { FileStanding } from "../../api/schemas.ts";
+import { type RegistryReader, recordKey } from "../registry/registry.ts";
+import { isFileShared } from "./catalogue.ts";
+import { currentMember, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
+import type { FileValue, UserValue } from "./values.ts";
+
+export interface StandingRequest {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly infoHash: string;
+  /** Members about whom the asker wants to know. */
+  readonly userIds: readonly string[];
+}
+
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER */
+export function fileStanding(
+  reader: RegistryReader,
+  accountId: string,
+  { groupId, fileName, infoHash, userIds }: StandingRequest,
+  isOnline: (accountId: string) => boolean,
+): FileStanding {
+  const group = requireGroup(reader, groupId);
+  requireMember(reader, group, accountId);
+  const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+  const isShared = claim !== undefined && isFileShared(reader, group.claimId, fileName, claim.value.infoHash);
+  const sharedBy = isShared ? userIdOf(reader, claim.value.sharedByAccountId) : undefined;
+  const asked = new Set(sharedBy === undefined ? userIds : [...userIds, sharedBy]);
+  return {
+    content: !isShared ? "none" : claim.value.infoHash === infoHash ? "same" : "other",
+    sharedBy,
+    members: [...asked].map((userId) => {
+      const member = reader.claim<UserValue>("user", userId);
+      const isMember =
+        member !== undefined && currentMember(reader, group.claimId, member.claimId) !== undefined;
+      return { userId, isMember, isOnline: isMember && isOnline(member.claimId) };
+    }),
+  };
+}

@@ -1,0 +1,114 @@
+// What the values of the registry's rows look like, kind by kind, and where each row stands (see registry.ts for what a
+// claim is). A user's claim id is the account id. A row that depends on something that has ended counts for nothing:
+// the readers in membership-rows.ts and catalogue.ts see to it, so that ending something is one row, not thousands.
+import { randomUUID } from "node:crypto";
+import type { GroupAuthority } from "../../identity/certificates.ts";
+
+/** `user`: claim on the user id. */
+export interface UserValue {
+  readonly createdAtMs: number;
+}
+
+/** `credential`: latest, key accountId. */
+export interface CredentialValue {
+  /** PHC string. */
+  readonly passwordHash: string;
+}
+
+/** `device`: latest, key deviceId. A device's session; removed at logout, or after a long absence. */
+export interface DeviceValue {
+  readonly accountId: string;
+  /** When it was last connected, to the day. */
+  readonly seenAtMs: number;
+}
+
+/** `group`: claim on the group id. */
+export interface GroupValue {
+  /** The owner, while a member; otherwise the longest-standing member owns the group. */
+  readonly ownerAccountId: string;
+  readonly authorityCertificatePem: string;
+  readonly authorityPrivateKeyPem: string;
+}
+
+/**
+ * `membership`: latest, key (group claim, account, membership id), for the request to join; and one for the owner's answer
+ * (the same key and "answer"), which counts before it: a request that was made again at a tracker whose clock is ahead
+ * does not write over the answer that it got. The id changes only when the membership ends, so that an account that asks
+ * again and again writes to the same two rows. Read together with `revocation`: a row of a membership that ended counts
+ * for nothing, whatever is written to it later.
+ */
+export interface MembershipValue {
+  /** `replaced`: another request took its place before it was answered; it is kept so that a removal ends it too. */
+  readonly state: "requested" | "member" | "rejected" | "replaced";
+  /** Since when it is in that state. */
+  readonly sinceMs: number;
+  /**
+   * The same for all requests until the membership ends, so that requests accepted at two trackers are one membership.
+   * Certificates carry it, shares hang on it, a revocation names it.
+   */
+  readonly membershipId: string;
+  /** Which request it is, or answers; none for a founder's own membership. */
+  readonly requestId?: string;
+}
+
+/**
+ * `revocation`: latest, key (group claim, membership id). That membership is over for good: no row takes this one back,
+ * so a tracker that accepts the same request later, knowing nothing of it, lets nobody in.
+ */
+export interface RevocationValue {
+  readonly accountId: string;
+  readonly how: "removed" | "left";
+  readonly endedAtMs: number;
+  /** If the owner left: the member that the group was handed to. */
+  readonly successorAccountId?: string;
+}
+
+/** `file`: claim on (group claim, file name). */
+export interface FileValue {
+  readonly infoHash: string;
+  /** Of the whole file, 40 hex digits. */
+  readonly sha1: string;
+  readonly lengthBytes: number;
+  /**
+   * The first sharer; empty once the last sharer stopped. The claim is kept then, since a member may have joined at another
+   * tracker at that moment, whose share depends on it. It ends when other content takes the name.
+   */
+  readonly sharedByAccountId: string;
+}
+
+/**
+ * `torrent`: latest, key (info-hash, group claim, file name, write id of the share): see torrents.ts. It follows from
+ * the info dictionary alone (its `ssl-cert` is the group's), so it is true wherever and whenever it is written.
+ */
+export interface TorrentValue {
+  /** The info dictionary, base64. */
+  readonly info: string;
+  /** Whose limits it counts for: the account that shared it first, as this tracker saw it. */
+  readonly broughtByAccountId: string;
+}
+
+/**
+ * `share`: latest, key (file claim, account, holder id). The holder is one of the account's machines, or rather a client's
+ * profile there, which outlasts the device keys of its runs. Over when that membership is.
+ */
+export interface ShareValue {
+  readonly sinceMs: number;
+  readonly membershipId: string;
+  /** Set when another machine of the account ended it; the holder may not have heard of it yet. */
+  readonly withdrawnAtMs?: number;
+}
+
+/** Prefix of the operator's write ids; clients' are UUIDs. It marks rows that an operator ended. */
+const OPERATOR_WRITE = "operator:";
+
+export function operatorWriteId(): string {
+  return OPERATOR_WRITE + randomUUID();
+}
+
+export function isOperatorWrite(writeId: string): boolean {
+  return writeId.startsWith(OPERATOR_WRITE);
+}
+
+export function authorityOf(group: GroupValue): GroupAuthority {
+  return { certificatePem: group.authorityCertificatePem, privateKeyPem: group.authorityPrivateKeyPem };
+}

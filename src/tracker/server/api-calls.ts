@@ -1,0 +1,285 @@
+// The calls that come over one client's WebSocket, in tRPC's messages (JSON-RPC 2.0 in form): each is run by the router's
+// procedure, and answered. In place of tRPC's own adapter, which makes an AbortController and a dozen closures for each
+// connection and each call, and a chain of promises for each listener. It knows nothing of sockets (server.ts).
+import { setTimeout as sleep } from "node:timers/promises";
+import { callTRPCProcedure, getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
+import { isObservable } from "@trpc/server/observable";
+import { MiniTorrentError } from "../../api/errors.ts";
+import { type Call, type CallId, type Message, readCalls } from "./call-messages.ts";
+import { eventText } from "./event-text.ts";
+import { callerOf, type RouterContext } from "./procedures.ts";
+import { appRouter } from "./router.ts";
+
+/** Most calls of a connection that run at a time: their answers are buffered until the client reads them. */
+const MAX_UNDER_WAY = 16;
+/** Most calls of a connection that start in one turn of the event loop, so that other connections get their turn. */
+const MAX_BEGUN_IN_TURN = 16;
+/** Memory of a waiting call per character of its text: small JSON objects in V8. */
+const BYTES_BY_CHARACTER = 4;
+/** Memory of a message that is not parsed yet, also of an empty one. */
+const UNREAD_BYTES = 64;
+/** The same per character: V8 keeps two bytes unless all of them are Latin-1. */
+const BYTES_BY_UNREAD_CHARACTER = 2;
+/** Memory of a running call per character of its text: 120 bytes for each of an announcement's torrents, of 75 characters. */
+const BYTES_BY_RUNNING_CHARACTER = 2;
+/**
+ * A longer message is one call, and is parsed when it is its caller's turn: it takes tens of milliseconds, and some megabytes
+ * until it is answered, and may come again and again.
+ */
+const LONG_MESSAGE_CHARACTERS = 16 * 1024;
+/** How long a long message keeps others from its place at most: some writes at trackers under load. */
+const LONGEST_PLACE_MS = 2_000;
+
+export interface ApiCallsOptions {
+  readonly context: RouterContext;
+  /** Sends one message; what nobody can hear any more is dropped. */
+  readonly say: (text: string) => void;
+  readonly onRefused: (error: TRPCError, path: string | undefined) => void;
+  /** False while too many answers are unread to start another call; `goOn` is called when that is over. */
+  readonly mayBegin: () => boolean;
+  /** A call has ended: `heldBytes` is less. */
+  readonly onEnded: () => void;
+  /** Runs it in a later turn of the event loop. */
+  readonly later: (run: () => void) => void;
+}
+
+/** A waiting call. */
+interface Waiting {
+  readonly message: Message;
+  readonly bytes: number;
+  /** It was answered, or will never be. */
+  readonly onEnded?: () => void;
+}
+
+export class ApiCalls {
+  readonly #options: ApiCallsOptions;
+  /** What is told for as long as it is listened to: one or two. */
+  #listening: { readonly id: CallId; end(): void }[] = [];
+  /** Messages that nobody has parsed: a long one that waits for its turn, and what came behind it. */
+  readonly #unread: (string | undefined)[] = [];
+  #unreadBytes = 0;
+  readonly #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #underWay = 0;
+  #underWayBytes = 0;
+  #begunInTurn = 0;
+  #isClosed = false;
+
+  constructor(options: ApiCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Memory of the calls that are not answered. */
+  get heldBytes(): number {
+    return this.#unreadBytes + this.#waitingBytes + this.#underWayBytes;
+  }
+
+  /** A message has come; undefined if it is not text. */
+  take(text: string | undefined): void {
+    const length = text?.length ?? 0;
+    if (this.#unread.length === 0 && length <= LONG_MESSAGE_CHARACTERS) {
+      this.#read(text);
+      return;
+    }
+    this.#unreadBytes += unreadBytes(text);
+    if (this.#unread.push(text) > 1) return;
+    this.#readInTurn().catch((error: unknown) => this.#options.later(() => fail(error)));
+  }
+
+  async #readInTurn(): Promise<void> {
+    while (this.#unread.length > 0) {
+      const bytes = unreadBytes(this.#unread[0]);
+      let busy: unknown;
+      await this.#readWhenAllowed().catch((error: unknown) => {
+        busy = error;
+      });
+      if (this.#isClosed) return;
+      if (busy !== undefined) this.#refuse(null, getTRPCErrorFromUnknown(busy));
+      this.#unreadBytes -= bytes;
+      this.#unread.shift();
+    }
+  }
+
+  /**
+   * Resolves when the first unread message has been parsed. What waits does not keep its text: that ends with the connection.
+   *
+   * @throws MiniTorrentError TRACKER_BUSY
+   */
+  async #readWhenAllowed(): Promise<void> {
+    const { tracker, connection } = this.#options.context;
+    const key = callerOf(connection);
+    const takeTurn = async (onEnded?: () => void): Promise<void> => {
+      await tracker.turns.take(key);
+      if (this.#isClosed) onEnded?.();
+      else this.#read(this.#unread[0], onEnded);
+    };
+    if ((this.#unread[0]?.length ?? 0) <= LONG_MESSAGE_CHARACTERS) {
+      await takeTurn();
+      return;
+    }
+    const parsed = Promise.withResolvers<void>();
+    const answered = tracker.longMessages.run(key, async () => {
+      const ended = Promise.withResolvers<void>();
+      await takeTurn(ended.resolve);
+      parsed.resolve();
+      // A client that does not read its answers must not keep others from this place.
+      await Promise.race([ended.promise, sleep(LONGEST_PLACE_MS, undefined, { ref: false })]);
+    });
+    answered.catch(parsed.reject);
+    await parsed.promise;
+  }
+
+  /** @param onEnded called when its call was answered, or will never be */
+  #read(text: string | undefined, onEnded?: () => void): void {
+    let calls: readonly Message[];
+    try {
+      calls = readCalls(text);
+      if (onEnded !== undefined && calls.length > 1) throw tooManyCalls();
+    } catch (error) {
+      this.#refuse(null, new TRPCError({ code: "PARSE_ERROR", cause: error }));
+      onEnded?.();
+      return;
+    }
+    const bytes = ((text?.length ?? 0) * BYTES_BY_CHARACTER) / Math.max(calls.length, 1);
+    for (const message of calls) this.#waiting.push({ message, bytes, ...(onEnded && { onEnded }) });
+    if (calls.length === 0) onEnded?.();
+    this.#waitingBytes += bytes * calls.length;
+    this.goOn();
+  }
+
+  /** Starts waiting calls, up to the bound of running ones. */
+  goOn(): void {
+    const { mayBegin, later } = this.#options;
+    while (this.#waiting.length > 0 && this.#underWay < MAX_UNDER_WAY && mayBegin()) {
+      if (this.#begunInTurn === MAX_BEGUN_IN_TURN) return;
+      if (this.#begunInTurn++ === 0) later(() => this.#turned());
+      this.#beginNext();
+    }
+  }
+
+  #turned(): void {
+    this.#begunInTurn = 0;
+    this.goOn();
+  }
+
+  #beginNext(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#waitingBytes = this.#waiting.length === 0 ? 0 : this.#waitingBytes - next.bytes;
+    const { message } = next;
+    if (message.method === "subscription.stop") {
+      this.#stop(message.id);
+      next.onEnded?.();
+      return;
+    }
+    this.#underWay++;
+    const runningBytes = (next.bytes / BYTES_BY_CHARACTER) * BYTES_BY_RUNNING_CHARACTER;
+    this.#underWayBytes += runningBytes;
+    // `#run` answers or refuses the call; it rejects only if sending fails, which is a fault of the connection.
+    const ended = this.#run(message).finally(() => {
+      this.#underWay--;
+      this.#underWayBytes = this.#underWay === 0 ? 0 : this.#underWayBytes - runningBytes;
+      next.onEnded?.();
+      this.#options.onEnded();
+      this.goOn();
+    });
+    ended.catch((error: unknown) => this.#options.later(() => fail(error)));
+  }
+
+  /** The connection is gone: nothing is told any more. */
+  close(): void {
+    this.#isClosed = true;
+    const ended = this.#listening;
+    this.#listening = [];
+    this.#unread.length = 0;
+    this.#unreadBytes = 0;
+    const neverRun = this.#waiting.splice(0);
+    this.#waitingBytes = 0;
+    for (const { end } of ended) end();
+    for (const { onEnded } of neverRun) onEnded?.();
+  }
+
+  async #run(call: Call): Promise<void> {
+    const { id, method, params } = call;
+    const { tracker, connection } = this.#options.context;
+    try {
+      // Before anything is made for the call: thousands may wait for their turn.
+      await tracker.turns.take(callerOf(connection));
+      if (this.#isClosed) return;
+      const result: unknown = await callTRPCProcedure({
+        router: appRouter,
+        path: params.path,
+        type: method,
+        getRawInput: async () => params.input,
+        ctx: this.#options.context,
+        signal: undefined,
+        batchIndex: 0,
+      });
+      if (method === "subscription") this.#listen(id, result);
+      else this.#say({ id, result: { type: "data", data: result } });
+    } catch (error) {
+      this.#refuse(id, getTRPCErrorFromUnknown(error), call);
+    }
+  }
+
+  /** @throws MiniTorrentError INVALID_ARGUMENT for an id that is listened under, or what the subscription throws */
+  #listen(id: CallId, told: unknown): void {
+    if (this.#isClosed) return;
+    if (!isObservable(told)) throw new MiniTorrentError("INTERNAL", "The subscription tells nothing.");
+    if (this.#listening.some((listener) => listener.id === id)) {
+      throw new MiniTorrentError("INVALID_ARGUMENT", `Something is listened to under the id ${id} already.`);
+    }
+    this.#say({ id, result: { type: "started" } });
+    const { unsubscribe } = told.subscribe({
+      next: (data) => this.#tell(id, data),
+    });
+    this.#listening.push({ id, end: unsubscribe });
+  }
+
+  #stop(id: CallId): void {
+    const listener = this.#listening.find((one) => one.id === id);
+    if (listener === undefined) return;
+    this.#listening = this.#listening.filter((other) => other !== listener);
+    listener.end();
+    this.#say({ id, result: { type: "stopped" } });
+  }
+
+  #refuse(id: CallId | null, error: TRPCError, call?: Call): void {
+    const { context: ctx, onRefused } = this.#options;
+    const path = call?.params.path;
+    onRefused(error, path);
+    const config = appRouter._def._config;
+    const type = call?.method ?? "unknown";
+    this.#say({
+      id,
+      error: getTRPCErrorShape({ config, error, type, path, input: call?.params.input, ctx }),
+    });
+  }
+
+  /** Sends events whose JSON is shared by thousands of clients: only the envelope is made for this one. */
+  #tell(id: CallId, data: unknown): void {
+    if (this.#isClosed) return;
+    const events: readonly unknown[] = Array.isArray(data) ? data : [data];
+    const texts = events.map((event) =>
+      typeof event === "object" && event !== null ? eventText(event) : JSON.stringify(event),
+    );
+    this.#options.say(`{"id":${JSON.stringify(id)},"result":{"type":"data","data":[${texts.join(",")}]}}`);
+  }
+
+  #say(message: object): void {
+    if (!this.#isClosed) this.#options.say(JSON.stringify(message));
+  }
+}
+
+function unreadBytes(text: string | undefined): number {
+  return UNREAD_BYTES + (text?.length ?? 0) * BYTES_BY_UNREAD_CHARACTER;
+}
+
+function tooManyCalls(): MiniTorrentError {
+  const sentence = `A message of more than ${LONG_MESSAGE_CHARACTERS} characters may have one call; this one has more: send them one by one.`;
+  return new MiniTorrentError("LIMIT_REACHED", sentence);
+}
+
+function fail(error: unknown): never {
+  throw error;
+}

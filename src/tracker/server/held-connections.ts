@@ -1,0 +1,101 @@
+// TCP connections that wait until TLS begins on them (handshake-queue.ts says when): what they say meanwhile is kept, and who goes
+// meanwhile has cost no signature. It does not know what the server does with them afterwards.
+import type { Server } from "node:https";
+import type { Socket } from "node:net";
+import { type Guard, guardOf } from "../../net/connection-guard.ts";
+import { HandshakeQueue } from "./handshake-queue.ts";
+
+/** Each costs some 10 KB. More than there are places for clients: who is turned away comes again, in the place of another. */
+const MAX_HELD = 16_384;
+const MAX_HELD_OF_NETWORK = 1_024;
+/** The most patient client has given up by then (retry-policy.ts of the client). */
+const LONGEST_WAIT_MS = 60_000;
+/** A handshake costs 1 to 2 ms: between two turns, what stands already is served. */
+const BEGINS_PER_TURN = 4;
+/** A ClientHello has some 300 bytes, 1.5 KB with keys that quantum computers cannot break. */
+const MAX_HELD_BYTES = 4 * 1024;
+
+export interface HeldConnections {
+  /** Of those that wait none begins any more. */
+  close(): void;
+}
+
+/**
+ * Puts a queue before the server's own beginning of TLS.
+ *
+ * @param mayBegin asked when it is a connection's turn; who may not is closed by whoever says so
+ * @param onFault called when a handler of the connection has failed and the connection was closed
+ */
+export function holdConnections(
+  server: Server,
+  mayBegin: (socket: Socket) => boolean,
+  onFault: (error: unknown, where: string, socket: Socket) => void,
+  nextTurn: (run: () => void) => void = setImmediate,
+): HeldConnections {
+  const releases = new Map<Socket, () => void>();
+  const beginTls = server.listeners("connection");
+  server.removeAllListeners("connection");
+  const guardFor = (socket: Socket): Guard =>
+    guardOf((error, where) => {
+      releases.delete(socket);
+      admission.leave(socket);
+      socket.destroy();
+      onFault(error, where, socket);
+    });
+  const admission = new HandshakeQueue<Socket>({
+    most: MAX_HELD,
+    mostOfNetwork: MAX_HELD_OF_NETWORK,
+    longestWaitMs: LONGEST_WAIT_MS,
+    beginsPerTurn: BEGINS_PER_TURN,
+    nowMs: () => performance.now(),
+    nextTurn,
+    begin: (socket) => {
+      guardFor(socket)("beginning of TLS", () => {
+        releases.get(socket)?.();
+        releases.delete(socket);
+        if (socket.destroyed || !mayBegin(socket)) return;
+        for (const listener of beginTls) Reflect.apply(listener, server, [socket]);
+      })();
+    },
+    turnAway: (socket) => {
+      releases.delete(socket);
+      socket.destroy();
+    },
+  });
+  server.on("connection", (socket: Socket) => {
+    const gone = () => {
+      releases.delete(socket);
+      admission.leave(socket);
+      socket.destroy();
+    };
+    guardFor(socket)("arrival", () => {
+      releases.set(socket, hold(socket, gone));
+      admission.enter(socket, socket.remoteAddress ?? "");
+    })();
+  });
+  return {
+    close: () => {
+      for (const socket of [...releases.keys()]) {
+        releases.delete(socket);
+        admission.leave(socket);
+        socket.destroy();
+      }
+    },
+  };
+}
+
+/** @returns puts what was said back, so that TLS reads it first */
+function hold(socket: Socket, gone: () => void): () => void {
+  // One buffer: kept as chunks of one byte, each byte would take a hundred.
+  let said: Buffer = Buffer.alloc(0);
+  const keep = (chunk: Buffer): void => {
+    said = Buffer.concat([said, chunk]);
+    if (said.length > MAX_HELD_BYTES) gone();
+  };
+  socket.on("data", keep).on("end", gone).on("error", gone).on("close", gone);
+  return () => {
+    socket.off("data", keep).off("end", gone).off("error", gone).off("close", gone);
+    socket.pause();
+    if (said.length > 0) socket.unshift(said);
+  };
+}

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { PendingConnectionLimiter } from "../../../src/net/pending-connection-limiter.ts";
+
+function room(leastWaitMs = 0) {
+  const gone: string[] = [];
+  const clock = { nowMs: 0 };
+  const waiting = new PendingConnectionLimiter<string>({
+    most: 4,
+    mostOfNetwork: 2,
+    leastWaitMs,
+    nowMs: () => clock.nowMs,
+    turnAway: (visitor) => gone.push(visitor),
+  });
+  return { gone, clock, waiting };
+}
+
+test("of a network that has too many the one that has waited longest goes, and nobody else's", () => {
+  const { gone, waiting } = room();
+  assert.ok(waiting.enter("member", "192.0.2.1"));
+  for (const name of ["a", "b", "c"]) assert.ok(waiting.enter(name, "192.0.2.66"));
+  assert.deepEqual(gone, ["a"]);
+  assert.equal(waiting.size, 3);
+});
+
+test("addresses of one IPv6 network count as one", () => {
+  const { gone, waiting } = room();
+  for (const end of ["1", "2", "ffff:1"]) waiting.enter(end, `2001:db8:0:1::${end}`);
+  assert.deepEqual(gone, ["1"]);
+});
+
+test("when all places are taken, one of the network with most of them goes", () => {
+  const { gone, waiting } = room();
+  waiting.enter("member", "192.0.2.1");
+  waiting.enter("other", "192.0.2.2");
+  waiting.enter("a", "192.0.2.66");
+  waiting.enter("b", "192.0.2.66");
+  assert.ok(waiting.enter("late member", "192.0.2.3"));
+  assert.deepEqual(gone, ["a"]);
+});
+
+test("who has left takes no place, and is not turned away", () => {
+  const { gone, waiting } = room();
+  for (const name of ["a", "b", "c"]) {
+    waiting.enter(name, "192.0.2.1");
+    waiting.leave(name);
+  }
+  assert.deepEqual([gone, waiting.size], [[], 0]);
+});
+
+test("who has waited less than the least is not turned away: who comes is", () => {
+  const { gone, clock, waiting } = room(1000);
+  waiting.enter("a", "192.0.2.1");
+  waiting.enter("b", "192.0.2.1");
+  assert.equal(waiting.enter("c", "192.0.2.1"), false);
+  clock.nowMs = 1000;
+  assert.ok(waiting.enter("d", "192.0.2.1"));
+  assert.deepEqual(gone, ["c", "a"]);
+});
+
+test("who comes from a network of fewer takes a place of the network with most of them, however short its wait", () => {
+  const { gone, waiting } = room(1000);
+  for (const [name, host] of [
+    ["a", "192.0.2.66"],
+    ["b", "192.0.2.66"],
+    ["c", "192.0.2.67"],
+    ["d", "192.0.2.67"],
+  ] as const) {
+    waiting.enter(name, host);
+  }
+  assert.ok(waiting.enter("member", "192.0.2.1"));
+  assert.ok(waiting.enter("e", "192.0.2.68"));
+  assert.equal(waiting.enter("f", "192.0.2.69"), false);
+  assert.deepEqual(gone, ["a", "c", "f"]);
+});
+
+test("who is turned away is told once, and one that leaves after that changes nothing", () => {
+  const { gone, waiting } = room();
+  for (const name of ["a", "b", "c"]) waiting.enter(name, "192.0.2.1");
+  assert.deepEqual([gone, waiting.size], [["a"], 2]);
+  waiting.leave("a");
+  waiting.leave("a");
+  assert.deepEqual([gone, waiting.size], [["a"], 2]);
+  waiting.leave("b");
+  waiting.leave("c");
+  assert.equal(waiting.size, 0);
+  for (const name of ["d", "e"]) assert.ok(waiting.enter(name, "192.0.2.1"));
+  assert.deepEqual(gone, ["a"]);
+});
+
+test("who has left its network leaves the place in it to the next, while others of it stay", () => {
+  const { gone, waiting } = room();
+  waiting.enter("a", "192.0.2.1");
+  waiting.enter("b", "192.0.2.1");
+  waiting.leave("a");
+  waiting.enter("c", "192.0.2.1");
+  assert.deepEqual(gone, []);
+  waiting.enter("d", "192.0.2.1");
+  assert.deepEqual(gone, ["b"]);
+});
+
+test("a network of as many is not robbed for the next of its size before the least wait is over", () => {
+  const { gone, clock, waiting } = room(1_000);
+  for (const [name, host] of [
+    ["a", "192.0.2.1"],
+    ["b", "192.0.2.1"],
+    ["c", "192.0.2.2"],
+    ["d", "192.0.2.3"],
+  ] as const) {
+    waiting.enter(name, host);
+  }
+  // With one more, 192.0.2.2 would have as many as the largest.
+  assert.equal(waiting.enter("e", "192.0.2.2"), false);
+  clock.nowMs = 999;
+  assert.equal(waiting.enter("f", "192.0.2.2"), false);
+  clock.nowMs = 1_000;
+  assert.equal(waiting.enter("g", "192.0.2.2"), true);
+  assert.deepEqual(gone, ["e", "f", "a"]);
+});

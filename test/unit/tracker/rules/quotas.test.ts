@@ -1,0 +1,307 @@
+// What accounts and networks may take of the trackers' disks: every row counts, the sum has a bound, and at the bound one
+// can still give something up.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { type TestContext, test } from "node:test";
+import type { Account } from "../../../../src/api/schemas.ts";
+import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
+import { createUser, logIn, logOut } from "../../../../src/tracker/rules/accounts.ts";
+import { shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
+import {
+  acceptRequest,
+  createGroup,
+  leaveGroup,
+  rejectRequest,
+  removeMember,
+  requestToJoin,
+} from "../../../../src/tracker/rules/groups.ts";
+import { networkIdOf, paidBy } from "../../../../src/tracker/rules/payers.ts";
+import {
+  DEFAULT_QUOTA_LIMITS,
+  type QuotaLimits,
+  withinQuotas,
+} from "../../../../src/tracker/rules/quotas.ts";
+import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
+import {
+  accountTotals,
+  networkTotals,
+  registryTotals,
+  totalsOf,
+} from "../../../../src/tracker/rules/totals.ts";
+import { authority, holderId, metainfoFor, type Town, town } from "../fixture.ts";
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const KIB = 1 / 1024;
+const REFUSED = { code: "LIMIT_REACHED" };
+const HOME = "192.0.2.1";
+
+/** People whose writes are checked as a tracker's procedures check them. */
+function limitedTown(t: TestContext, limits: Partial<QuotaLimits>) {
+  const place = town(t);
+  const all = { ...DEFAULT_QUOTA_LIMITS, ...limits };
+  return {
+    place,
+    user: (userId: string, host = HOME): Promise<Account> => addUser(place, all, userId, host),
+    grow: <T>(account: Account, rule: (command: Command) => T, host = HOME) =>
+      place.as(account, (command) => {
+        const payer = { accountId: account.accountId, networkId: networkIdOf(host) };
+        command.writer.chargeTo(paidBy(payer));
+        const spender = { reader: command.writer, payer, nowMs: place.nowMs, kind: "growth" } as const;
+        return withinQuotas(all, spender, () => rule(command));
+      }),
+    login: (account: Account, deviceId: string, host = HOME) =>
+      place.write((writer) => {
+        const payer = { accountId: account.accountId, networkId: networkIdOf(host) };
+        const spender = { reader: writer, payer, nowMs: place.nowMs, kind: "login" } as const;
+        withinQuotas(all, spender, () => logIn(writer, deviceId, account, place.nowMs, payer.networkId));
+      }),
+    bytesOf: ({ accountId }: Account) => place.registry.total(accountTotals.bytes(accountId)),
+  };
+}
+
+async function addUser(place: Town, limits: QuotaLimits, userId: string, host: string): Promise<Account> {
+  const networkId = networkIdOf(host);
+  await place.write((writer) => {
+    const payer = { accountId: "", networkId };
+    const spender = { reader: writer, payer, nowMs: place.nowMs, kind: "growth" } as const;
+    withinQuotas(limits, spender, () =>
+      createUser(writer, randomUUID(), userId, { passwordHash: "x".repeat(97) }, place.nowMs, networkId),
+    );
+  });
+  return { userId, accountId: place.registry.claim("user", userId)?.claimId ?? "" };
+}
+
+const found = (groupId: string) => (command: Command) =>
+  createGroup(command, groupId, authority, randomUUID());
+const ask = (groupId: string) => (command: Command) => requestToJoin(command, groupId);
+const share = (fileName: string, content = 1) => {
+  const { info, sha1 } = metainfoFor(fileName, content);
+  return (command: Command) => shareFile(command, { groupId: "films", holderId, info, sha1 });
+};
+
+/** A row of 16 KiB. */
+const bulk = ({ writer, account }: Command) =>
+  writer.put("torrent", randomUUID(), {
+    info: "x".repeat(16 * 1024),
+    broughtByAccountId: account.accountId,
+  });
+
+/** Repeats it until it is refused; returns how often it was not. */
+async function untilRefused(attempt: (count: number) => Promise<unknown>, most = 10_000): Promise<number> {
+  for (let count = 0; count < most; count++) {
+    try {
+      await attempt(count);
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, "LIMIT_REACHED");
+      return count;
+    }
+  }
+  assert.fail(`${most} were not refused`);
+}
+
+test("whatever an account does again and again ends at its quota, tombstones and all", async (t) => {
+  const ways: Record<
+    string,
+    (town: ReturnType<typeof limitedTown>) => Promise<(n: number) => Promise<unknown>>
+  > = {
+    "shares and stops": async ({ grow, place, user }) => {
+      const alice = await user("alice");
+      await grow(alice, found("films"));
+      return async (count) => {
+        await grow(alice, share("name", count));
+        await place.as(alice, (command) =>
+          stopShare(command, { groupId: "films", fileName: "name", holderId }),
+        );
+      };
+    },
+    "founds and leaves": async ({ grow, place, user }) => {
+      const alice = await user("alice");
+      return async (count) => {
+        await grow(alice, found(`g${count}`));
+        await place.as(alice, (command) => leaveGroup(command, `g${count}`));
+      };
+    },
+    "asks, is let in and removed": async ({ grow, place, user }) => {
+      const [alice, bob] = [await user("alice"), await user("bob")];
+      await grow(bob, found("films"));
+      return async () => {
+        await grow(alice, ask("films"));
+        await grow(bob, (command) => acceptRequest(command, "films", "alice"));
+        await place.as(bob, (command) => removeMember(command, "films", "alice"));
+      };
+    },
+    "logs in and out": async ({ login, place, user }) => {
+      const alice = await user("alice");
+      return async (count) => {
+        await login(alice, `device ${count}`);
+        await place.write((writer) => logOut(writer, `device ${count}`));
+      };
+    },
+  };
+  for (const [name, way] of Object.entries(ways)) {
+    const here = limitedTown(t, { mebibytesPerNewUser: 100 * KIB });
+    await untilRefused(await way(here), 500);
+    const alice = { userId: "alice", accountId: here.place.registry.claim("user", "alice")?.claimId ?? "" };
+    // What ends something may go past it, by the few rows that it takes.
+    assert.ok(here.bytesOf(alice) < 112 * 1024, `${name}: ${here.bytesOf(alice)} bytes`);
+    assert.ok(here.bytesOf(alice) > 95 * 1024, `${name}: ${here.bytesOf(alice)} bytes`);
+  }
+});
+
+for (const limitName of ["registryMebibytes", "mebibytesPerNetwork"] as const) {
+  test(`however many accounts fill ${limitName}, those that have little can go on`, async (t) => {
+    const { user, grow, bytesOf } = limitedTown(t, { [limitName]: 8, newUserDays: 0 });
+    const alice = await user("alice");
+    await grow(alice, found("films"));
+    const crowd: Account[] = [];
+    for (let member = 0; member < 10; member++) crowd.push(await user(`stranger-${member}`));
+    let taken = 0;
+    for (const stranger of crowd) {
+      await untilRefused(() => grow(stranger, bulk));
+      taken += bytesOf(stranger);
+    }
+    assert.ok(taken > 6 * 1024 * 1024, `they take what is there: ${taken} bytes`);
+    for (let file = 0; file < 3; file++) await grow(alice, share(`file-${file}`));
+    await assert.rejects(grow(crowd[0] ?? alice, bulk), ({ message }: Error) => {
+      assert.match(
+        message,
+        /nearly full.* more than \d+ KiB cannot add to it now, and yours has \d+ KiB\. Stop/,
+      );
+      return message.includes(limitName);
+    });
+  });
+}
+
+test("who rejects and removes pays nothing for it", async (t) => {
+  const { place, user, grow, bytesOf } = limitedTown(t, {});
+  const [alice, bob] = [await user("alice"), await user("bob")];
+  await grow(bob, found("films"));
+  const before = bytesOf(bob);
+  for (let round = 0; round < 3; round++) {
+    await grow(alice, ask("films"));
+    await place.as(bob, (command) => rejectRequest(command, "films", "alice"));
+  }
+  await grow(alice, ask("films"));
+  await grow(bob, (command) => acceptRequest(command, "films", "alice"));
+  await place.as(bob, (command) => removeMember(command, "films", "alice"));
+  assert.equal(bytesOf(bob), before);
+});
+
+test("at a quota what adds something is refused with what to do; what ends something, and a login for it, is not", async (t) => {
+  const here = limitedTown(t, { mebibytesPerNewUser: 100 * KIB });
+  const { place, user, grow, login } = here;
+  const [alice, bob, carol] = [await user("alice"), await user("bob"), await user("carol")];
+  await grow(alice, found("films"));
+  await grow(alice, found("second"));
+  for (const who of [bob, carol]) await grow(who, ask("films"));
+  await grow(alice, (command) => acceptRequest(command, "films", "bob"));
+  await untilRefused((count) => grow(alice, share(`file ${count}`)));
+  await assert.rejects(grow(alice, share("one more")), {
+    ...REFUSED,
+    message: /0\.09765625 MiB.*stop_share.*mebibytesPerNewUser/,
+  });
+  await assert.rejects(grow(alice, found("third")), REFUSED);
+  await assert.rejects(grow(alice, ask("second")), { code: "ALREADY_A_MEMBER" });
+  await login(alice, "a device");
+  await place.as(alice, (command) => stopShare(command, { groupId: "films", fileName: "file 0", holderId }));
+  await place.as(alice, (command) => rejectRequest(command, "films", "carol"));
+  await place.as(alice, (command) => removeMember(command, "films", "bob"));
+  await place.as(alice, (command) => leaveGroup(command, "second"));
+  await place.write((writer) => logOut(writer, "a device"));
+  await grow(bob, found("of bob"));
+});
+
+test("logins go a tenth past a quota, and no further", async (t) => {
+  const { user, login, bytesOf } = limitedTown(t, { mebibytesPerNewUser: 100 * KIB });
+  const alice = await user("alice");
+  await untilRefused((count) => login(alice, `device ${count}`));
+  assert.ok(bytesOf(alice) > 109 * 1024 && bytesOf(alice) <= 110 * 1024);
+});
+
+test("accounts of one network have a quota together, whoever makes them, and other networks have theirs", async (t) => {
+  const { place, user, grow } = limitedTown(t, {
+    mebibytesPerNetwork: 200 * KIB,
+    mebibytesPerNewUser: 50 * KIB,
+  });
+  const crowd = Array.from({ length: 20 }, (_, index) => `mallory${index}`);
+  let refused = 0;
+  for (const userId of crowd) {
+    try {
+      const account = await user(userId);
+      await untilRefused((count) => grow(account, found(`${userId} ${count}`)));
+    } catch (error) {
+      assert.equal((error as { code?: string }).code, "LIMIT_REACHED");
+      refused++;
+    }
+  }
+  const taken = place.registry.total(networkTotals.bytes(networkIdOf(HOME)));
+  assert.ok(taken <= 150 * 1024, "new accounts leave a quarter to the others");
+  assert.ok(refused > 10, "not even accounts are made");
+  const alice = await user("alice", "198.51.100.7");
+  await grow(alice, found("films"), "198.51.100.7");
+});
+
+test("an account that is no longer new has more, and the part that strangers cannot take", async (t) => {
+  const { place, user, grow, bytesOf } = limitedTown(t, {
+    mebibytesPerNewUser: 20 * KIB,
+    mebibytesPerUser: 60 * KIB,
+    registryMebibytes: 80 * KIB,
+  });
+  const alice = await user("alice");
+  await grow(alice, found("films"));
+  place.nowMs += 6 * DAY_MS;
+  await untilRefused((count) => grow(alice, found(`of a week ${count}`)));
+  assert.ok(bytesOf(alice) <= 20 * 1024, "an account of six days is new");
+  place.nowMs += DAY_MS;
+  const full = untilRefused(async (count) => {
+    const stranger = await user(`stranger${count}`, `192.0.2.${count}`);
+    await untilRefused((groups) => grow(stranger, found(`${count} ${groups}`), `192.0.2.${count}`));
+  });
+  await full;
+  assert.ok(place.registry.total(registryTotals.bytes) <= 60 * 1024);
+  await grow(alice, found("more"));
+  await untilRefused((count) => grow(alice, share(`file ${count}`)));
+  const taken = place.registry.total(registryTotals.bytes);
+  assert.ok(taken > 75 * 1024 && taken <= 80 * 1024);
+  await assert.rejects(grow(alice, share("too much")), { ...REFUSED, message: /registryMebibytes/ });
+});
+
+test("rows from another tracker are taken past any quota, and both trackers count the same", async (t) => {
+  const { place, user, grow } = limitedTown(t, { mebibytesPerNewUser: 30 * KIB });
+  const alice = await user("alice");
+  await grow(alice, found("films"));
+  await untilRefused((count) => grow(alice, share(`file ${count}`)));
+  const other = SqliteRegistry.open({ path: ":memory:", nowMs: Date.now, totalsOf });
+  t.after(() => other.close());
+  await other.merge(place.registry.since({}, 10_000));
+  for (const name of [
+    registryTotals.bytes,
+    registryTotals.rows,
+    accountTotals.bytes(alice.accountId),
+    accountTotals.rows(alice.accountId),
+    networkTotals.bytes(networkIdOf(HOME)),
+  ]) {
+    assert.equal(other.total(name), place.registry.total(name), name);
+    assert.ok(other.total(name) > 0);
+  }
+});
+
+test("a network's id is the same for all of an IPv6 /64, and has no address in it", () => {
+  assert.equal(networkIdOf("2001:db8::1"), networkIdOf("2001:db8::ffff:1"));
+  assert.notEqual(networkIdOf("2001:db8::1"), networkIdOf("2001:db8:0:1::1"));
+  assert.match(networkIdOf(HOME), /^[0-9a-f]{6}$/);
+});
+
+test("a new account never has more than an older one, and what takes no room is refused to nobody", async (t) => {
+  const { user, grow, login, bytesOf } = limitedTown(t, {
+    mebibytesPerNewUser: 40 * KIB,
+    mebibytesPerUser: 10 * KIB,
+  });
+  const alice = await user("alice");
+  await untilRefused((count) => grow(alice, found(`group ${count}`)));
+  assert.ok(bytesOf(alice) <= 10 * 1024);
+  await login(alice, "a device");
+  while (bytesOf(alice) <= 10 * 1024) await login(alice, `device ${bytesOf(alice)}`);
+  await grow(alice, () => undefined);
+  await assert.rejects(grow(alice, found("one more")), REFUSED);
+});

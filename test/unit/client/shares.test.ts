@@ -427,6 +427,9 @@ test("however often a login is taken up, one round looks at the files", async (t
   await scene.shares.suspendAll();
   await passLooking(scene, 10_000);
   assert.equal(looks.count, 2, "nobody is logged in");
+  await scene.shares.resumeAll();
+  await passLooking(scene, 250);
+  assert.equal(looks.count, 3, "and after the next login again");
 });
 
 test("a share that is stopped while its file is looked at is not served again", async (t) => {
@@ -444,13 +447,24 @@ test("a share that is stopped while its file is looked at is not served again", 
   assert.deepEqual([scene.swarms.runningNames, kept(scene), states(scene)], [[], [], []]);
 });
 
-test("a share that could not be read for want of descriptors is taken up again", async (t) => {
-  const { scene } = await shared(t);
+for (const code of ["FILE_NOT_FOUND", "FILE_CHANGED", "LIMIT_REACHED"] as const) {
+  test(`a share that failed with ${code} is taken up again once its file is as it was`, async (t) => {
+    const { scene } = await shared(t);
+    await loginAgain(scene);
+    await scene.shares.failed(id, trouble(code));
+    assert.deepEqual([states(scene), ended(scene).length], [["film unusable"], 1]);
+    await scene.clock.pass(250);
+    await until(() => states(scene)[0] === "film served", "it is served again");
+  });
+}
+
+test("a shared file that is written to is withdrawn although nobody asks for it", async (t) => {
+  const { scene, path } = await shared(t);
   await loginAgain(scene);
-  await scene.shares.failed(id, trouble("LIMIT_REACHED"));
-  assert.deepEqual([states(scene), ended(scene)], [["film unusable"], ["It is LIMIT_REACHED."]]);
+  await utimes(path, 1, 1);
   await scene.clock.pass(250);
-  await until(() => states(scene)[0] === "film served", "it is served again");
+  await until(() => states(scene)[0] === "film unusable", "it is withdrawn");
+  assert.match(ended(scene)[0] ?? "", /changed; upload_file/);
 });
 
 test("a look that fails for a reason that may pass does not end a share", async (t) => {

@@ -68,9 +68,9 @@ async function catchUpWithClients(): Promise<{ seconds: number; events: number }
     identities.map(({ deviceId }) => deviceId),
     groupIds,
   );
-  const runInBackground = stage.openRegistry(2);
-  await runInBackground.merge(registry.since({}, Number.MAX_SAFE_INTEGER), registry.vector);
-  runInBackground.close();
+  const behind = stage.openRegistry(2);
+  await behind.merge(registry.since({}, Number.MAX_SAFE_INTEGER), registry.vector);
+  behind.close();
   const claimIds = registry.claims("group", "").map(({ claimId }) => claimId);
   const sharer = registry.claim("user", "user0")?.claimId ?? "";
   await fillWithFiles(registry, recordCount, claimIds, sharer);

@@ -108,9 +108,9 @@ export function networkOf(host: string): string {
   const [left = "", right] = address.toLowerCase().split("::");
   const groups = left === "" ? [] : left.split(":");
   if (right !== undefined) {
-    const runInBackground = right === "" ? [] : right.split(":");
-    while (groups.length + runInBackground.length < 8) groups.push("0");
-    groups.push(...runInBackground);
+    const behind = right === "" ? [] : right.split(":");
+    while (groups.length + behind.length < 8) groups.push("0");
+    groups.push(...behind);
   }
   const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
   return `${network.join(":")}::/64`;

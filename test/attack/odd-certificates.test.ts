@@ -25,11 +25,7 @@ const UPGRADE =
   "HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
   `Sec-WebSocket-Key: ${Buffer.alloc(16).toString("base64")}\r\n\r\n`;
 /** What is said behind the handshake, and bytes behind that. */
-const REQUESTS = [
-  `GET /api ${UPGRADE}runInBackground`,
-  `GET /sync ${UPGRADE}runInBackground`,
-  "GET /health HTTP/1.1\r\n\r\n",
-];
+const REQUESTS = [`GET /api ${UPGRADE}behind`, `GET /sync ${UPGRADE}behind`, "GET /health HTTP/1.1\r\n\r\n"];
 const FAULTS = /^minitorrent_tracker_connection_faults_total (\d+)$/m;
 const MIB = 1024 * 1024;
 

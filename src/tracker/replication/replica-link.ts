@@ -204,16 +204,16 @@ export class ReplicaLink implements ReplicaReceiver {
     }
     switch (message.type) {
       case "rows":
-        this.#runInBackground(this.#takeRows(message));
+        this.#behind(this.#takeRows(message));
         break;
       case "got":
         this.#takeGot();
         break;
       case "push":
-        this.#runInBackground(this.#takePush(message));
+        this.#behind(this.#takePush(message));
         break;
       case "stored":
-        this.#runInBackground(this.#takeStored(message.id, message.earlier));
+        this.#behind(this.#takeStored(message.id, message.earlier));
         break;
       case "want":
         this.#startCatchUp(message.vector);
@@ -258,7 +258,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
     this.#owner.greeted(origin);
     this.#owner.heard(vector);
-    this.#runInBackground(this.#owner.registry.settle(vector, doubtful));
+    this.#behind(this.#owner.registry.settle(vector, doubtful));
     if (!this.#renewIfRestored(vector)) this.#startCatchUp(vector);
   }
 
@@ -458,7 +458,7 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   /** Goes on with a message behind; what goes wrong with it ends the link. */
-  #runInBackground(work: Promise<void>): void {
+  #behind(work: Promise<void>): void {
     work.catch((error: unknown) => this.#fail(error));
   }
 

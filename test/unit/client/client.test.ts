@@ -237,7 +237,7 @@ test("a clock that is wrong is told at the connection, and again at the login", 
   await client.login("alice", "secret");
   const told = events.filter((event) => event.type === "clock-wrong");
   assert.equal(told.length, 2);
-  assert.match(told[1]?.reason ?? "", /runInBackground the tracker's/);
+  assert.match(told[1]?.reason ?? "", /behind the tracker's/);
 });
 
 test("a right clock is no news at the login", async (t) => {

@@ -40,9 +40,9 @@ describe("reading an accepted socket", () => {
     await turn();
     assert.equal(handshakes.length, 1);
     assert.equal(socket.isPaused(), true);
-    const runInBackground: number[] = [];
-    intake.release((chunk, lengthBytes) => runInBackground.push(...chunk.subarray(0, lengthBytes)));
-    assert.deepEqual(runInBackground, new Array(12).fill(2));
+    const behind: number[] = [];
+    intake.release((chunk, lengthBytes) => behind.push(...chunk.subarray(0, lengthBytes)));
+    assert.deepEqual(behind, new Array(12).fill(2));
   });
 });
 

@@ -44,7 +44,7 @@ describe("a clock that is wrong", () => {
   it("is warned of when it is more than ten minutes off", () => {
     for (const aheadMs of [0, 10 * MINUTE_MS, -10 * MINUTE_MS])
       assert.equal(clockWarning(aheadMs), undefined);
-    assert.match(clockWarning(-3 * HOUR_MS) ?? "", /clock is 3 h runInBackground the tracker's; set it/);
+    assert.match(clockWarning(-3 * HOUR_MS) ?? "", /clock is 3 h behind the tracker's; set it/);
     assert.match(clockWarning(11 * MINUTE_MS) ?? "", /clock is 11 min ahead of the tracker's; set it/);
   });
 

@@ -114,15 +114,15 @@ describe("ClockGuard", () => {
     ahead.pass(1_000);
     assert.equal(ahead.why, undefined, "what it was before");
 
-    const runInBackground = new Machine();
-    runInBackground.wallMs -= 5 * HOUR_MS;
-    runInBackground.pass(30 * MINUTE_MS);
-    assert.equal(runInBackground.why, "jumped");
-    runInBackground.guard.accept();
-    assert.equal(runInBackground.why, undefined);
-    runInBackground.latestMs = runInBackground.wallMs;
-    runInBackground.pass(1_000);
-    assert.equal(runInBackground.why, undefined);
+    const behind = new Machine();
+    behind.wallMs -= 5 * HOUR_MS;
+    behind.pass(30 * MINUTE_MS);
+    assert.equal(behind.why, "jumped");
+    behind.guard.accept();
+    assert.equal(behind.why, undefined);
+    behind.latestMs = behind.wallMs;
+    behind.pass(1_000);
+    assert.equal(behind.why, undefined);
   });
 
   it("does not believe a clock far behind what was written at an earlier start, unless another tracker has the same time", () => {
@@ -355,11 +355,11 @@ describe("ClockGuard", () => {
       [59_000, [undefined, "unlike other trackers"]],
       [61_000, ["unlike other trackers", undefined]],
     ] as const) {
-      const [runInBackground, ahead] = [new Machine(START_MS), new Machine(START_MS + DAY_MS)];
+      const [behind, ahead] = [new Machine(START_MS), new Machine(START_MS + DAY_MS)];
       ahead.pass(longerMs);
-      runInBackground.hears(ahead);
-      ahead.hears(runInBackground);
-      assert.deepEqual([runInBackground.why, ahead.why], whys, `${longerMs} ms`);
+      behind.hears(ahead);
+      ahead.hears(behind);
+      assert.deepEqual([behind.why, ahead.why], whys, `${longerMs} ms`);
     }
   });
 
@@ -484,16 +484,13 @@ describe("ClockGuard", () => {
   });
 
   it("says what is wrong in the right direction", () => {
-    const runInBackground = new Machine(START_MS, START_MS + 3 * HOUR_MS);
-    assert.match(
-      runInBackground.guard.doubt?.sentence ?? "",
-      /is 3 h runInBackground the tracker's last write: /,
-    );
+    const behind = new Machine(START_MS, START_MS + 3 * HOUR_MS);
+    assert.match(behind.guard.doubt?.sentence ?? "", /is 3 h behind the tracker's last write: /);
     const [fast, slow] = [new Machine(START_MS + 2 * HOUR_MS), new Machine()];
     fast.hears(slow, "192.0.2.1:9000");
     assert.match(fast.guard.doubt?.sentence ?? "", /is 2 h ahead of that of tracker 192\.0\.2\.1:9000: /);
     slow.hears(new Machine(START_MS + 2 * HOUR_MS), "one");
     slow.hears(new Machine(START_MS + 2 * HOUR_MS), "two");
-    assert.match(slow.guard.doubt?.sentence ?? "", /is 2 h runInBackground that of tracker one: /);
+    assert.match(slow.guard.doubt?.sentence ?? "", /is 2 h behind that of tracker one: /);
   });
 });

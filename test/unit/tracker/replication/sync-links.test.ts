@@ -192,16 +192,16 @@ function taken(t: TestContext) {
 }
 
 test("a tracker dials those before it in the list, with its own key, and waits for those behind it", async (t) => {
-  const [before, runInBackground] = [await listen(t), await listen(t)];
+  const [before, behind] = [await listen(t), await listen(t)];
   const { identity, channels, open } = place(t);
-  const links = open([before.address, OWN, runInBackground.address], 1);
+  const links = open([before.address, OWN, behind.address], 1);
   await until(() => channels.length === 1, "the link to open");
   await until(() => before.links.length === 1, "the link to come");
   const name = formatAddress(before.address);
   assert.equal(channels[0]?.name, name);
   assert.equal(fingerprintOf(before.links[0]?.certificate ?? KEY), fingerprintOfPem(identity.certificatePem));
   assert.equal(before.links[0]?.path, "/sync");
-  assert.equal(runInBackground.connections, 0);
+  assert.equal(behind.connections, 0);
   const [dialled, awaited] = links.peers();
   assert.deepEqual([dialled?.name, dialled?.isOpen, awaited?.isOpen], [name, true, false]);
   assert.match(awaited?.trouble ?? "", /connects to this tracker and has not done so/);

@@ -225,10 +225,7 @@ test("purposes take turns, then networks, then accounts of a network", async (t)
   for (let at = 0; at < 20; at++) void ask("login", caller(`198.51.100.${at}`, "alice", "login"));
   void ask("new account", caller("198.51.100.99", "bob", "new-account"));
   const first = serve(4);
-  assert.ok(
-    first.includes("new account"),
-    `runInBackground all networks of another purpose: ${first.join()}`,
-  );
+  assert.ok(first.includes("new account"), `behind all networks of another purpose: ${first.join()}`);
   serve(19);
   for (let at = 0; at < 20; at++) void ask("flood", caller(`2001:db8::${at}`, "alice"));
   void ask("elsewhere", caller("2001:db8:0:1::1", "alice"));

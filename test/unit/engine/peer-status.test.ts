@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { pino } from "pino";
 import { fileKey } from "../../../src/client/file-key.ts";
 import { peerStatuses } from "../../../src/engine/peer-status.ts";
-import { behind } from "../../../src/net/run-in-background.ts";
+import { runInBackground } from "../../../src/net/run-in-background.ts";
 import type { PeerSnapshot, SourceSnapshot, TorrentStatus } from "../../../src/swarm/torrent-status.ts";
 
 const peer: PeerSnapshot = {
@@ -84,8 +84,8 @@ test("of those who have gone only the banned are shown, and who did not give wha
 test("work that nobody waits for is logged when it fails, with what it was, and ends nothing", async () => {
   const logged: { level: number; msg: string; err?: { message: string } }[] = [];
   const log = pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) });
-  behind(log, "telling the tracker", Promise.reject(new Error("no route")));
-  behind(log, "looking for peers", Promise.resolve());
+  runInBackground(log, "telling the tracker", Promise.reject(new Error("no route")));
+  runInBackground(log, "looking for peers", Promise.resolve());
   await new Promise((resolve) => setImmediate(resolve));
   assert.deepEqual(
     logged.map(({ level, msg, err }) => [level, msg, err?.message]),

@@ -1,6 +1,6 @@
-// One torrent's file, from NAME.part to its name: a download takes that when the whole file's SHA-1 agrees; from then on,
-// and for a file shared in place, it is only read. How pieces get to the disk is in incoming-pieces.ts, how they are read
-// to be sent in piece-reader.ts. Decides nothing about which piece when.
+// One torrent's file: its pieces are assembled in memory, and verified and written by a worker. NAME.part gets its final name
+// once the SHA-1 of the whole file is right; from then on, as a file shared in place, it is only read (piece-reader.ts).
+// It does not decide which piece is fetched when.
 import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
@@ -15,7 +15,6 @@ import {
   openSharedAgain,
 } from "./file-facts.ts";
 import type { FramesCallback } from "./frame-cache.ts";
-import { type CommitOutcome, IncomingPieces } from "./incoming-pieces.ts";
 import { type OpenPart, openPart, openPartAgain, type PartFileOptions, takeName } from "./part-file.ts";
 import type { PieceRange } from "./piece-frames.ts";
 import type { PieceSlot } from "./piece-memory.ts";
@@ -48,6 +47,8 @@ export interface SeedStoreOptions extends StorageResources {
   readonly expected: FileFacts;
 }
 
+export type CommitOutcome = "verified" | "mismatch" | MiniTorrentError;
+
 type State =
   | { readonly status: "downloading"; readonly prefix: PrefixHash }
   | { readonly status: "rechecking"; readonly prefix: PrefixHash }
@@ -64,10 +65,12 @@ export class PieceStore {
   readonly #resources: StorageResources;
   readonly #file: RefCountedFile;
   readonly #have: Bitfield;
-  readonly #incoming: IncomingPieces;
+  /** Pieces that are reserved and not committed yet. */
+  readonly #assembling = new Map<number, PieceSlot>();
   readonly #reader: PieceReader;
   #state: State;
-  /** Of a file that is one piece, once that was hashed and written here: the whole file's too. */
+  #runningCommits = 0;
+  /** SHA-1 of the whole file if it is one piece that was verified and written here. */
   #onlyPieceSha1: string | undefined;
   #closed: Promise<void> | undefined;
   #endReclaiming: () => void = () => undefined;
@@ -85,27 +88,19 @@ export class PieceStore {
     },
     expected: FileFacts | undefined,
   ) {
-    const { metainfo, disk, memory, cache, files } = options;
+    const { metainfo, disk, cache, files } = options;
     this.metainfo = metainfo;
     this.#resources = options;
     this.found = file.found;
     this.opened = file.opened;
-    const held = new RefCountedFile(files, file.handle, file.path, (path) =>
+    this.#file = new RefCountedFile(files, file.handle, file.path, (path) =>
       this.#state.status === "seeding"
         ? openSharedAgain(path, { fileId: file.fileId, facts: this.#state.expected })
         : openPartAgain(path, file.fileId),
     );
-    this.#file = held;
     this.#have = file.have;
-    this.#incoming = new IncomingPieces({
-      metainfo,
-      file: held,
-      disk,
-      memory,
-      onWritten: (pieceIndex, slot) => this.#written(pieceIndex, slot),
-    });
     this.#reader = new PieceReader({
-      file: held,
+      file: this.#file,
       cache,
       metainfo,
       disk,
@@ -197,20 +192,47 @@ export class PieceStore {
    * gives the same memory. Nothing may be written there after `commit` or `release`.
    */
   reserve(pieceIndex: number): Uint8Array | undefined {
-    return this.#state.status === "downloading" ? this.#incoming.reserve(pieceIndex) : undefined;
+    const { geometry } = this.metainfo;
+    const lengthBytes = geometry.lengthOfPieceBytes(pieceIndex);
+    if (this.#state.status !== "downloading" || lengthBytes === 0) return undefined;
+    const slot = this.#assembling.get(pieceIndex) ?? this.#resources.memory.take(geometry.pieceLengthBytes);
+    if (slot === undefined) return undefined;
+    this.#assembling.set(pieceIndex, slot);
+    return slot.bytes.subarray(0, lengthBytes);
   }
 
   /**
-   * The reserved piece is whole: it is hashed and, if it is right, written. Its memory is no longer the caller's. `done`
-   * is called once, later, also when the store is closed meanwhile: with an error, nothing is known to be written.
+   * Hashes the reserved piece, which is complete, and writes it if its hash is right. Its memory no longer belongs to the
+   * caller. `done` is called once, later, also if the store is closed meanwhile. After an error the piece may or may not
+   * be written.
    */
   commit(pieceIndex: number, done: (outcome: CommitOutcome) => void): void {
-    this.#incoming.commit(pieceIndex, done);
+    const slot = this.#assembling.get(pieceIndex);
+    if (slot === undefined) {
+      queueMicrotask(() => done(new MiniTorrentError("INTERNAL", `Piece ${pieceIndex} was not reserved.`)));
+      return;
+    }
+    this.#assembling.delete(pieceIndex);
+    this.#file.begin();
+    this.#runningCommits++;
+    const { geometry } = this.metainfo;
+    const bytes = slot.bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex));
+    const sha1 = pieceHash(this.metainfo, pieceIndex);
+    const written = this.#file.inRange(geometry.pieceOffsetBytes(pieceIndex), (place) =>
+      this.#resources.disk.writePiece(place, bytes, sha1),
+    );
+    written.then(
+      (isRight) => this.#committed(pieceIndex, slot, isRight ? "verified" : "mismatch", done),
+      (error: MiniTorrentError) => this.#committed(pieceIndex, slot, error, done),
+    );
   }
 
   /** Gives up a reserved piece that will not be committed. Nothing happens if it is not reserved. */
   release(pieceIndex: number): void {
-    this.#incoming.release(pieceIndex);
+    const slot = this.#assembling.get(pieceIndex);
+    if (slot === undefined) return;
+    this.#assembling.delete(pieceIndex);
+    this.#resources.memory.give(slot);
   }
 
   /**
@@ -268,7 +290,7 @@ export class PieceStore {
   async recheck(pieces: Iterable<number> | "all", options: RecheckOptions = {}): Promise<Bitfield> {
     const before = this.#state;
     if (before.status === "seeding") return this.#file.whileHeld(() => this.#hashPieces(pieces, options)[1]);
-    if (before.status !== "downloading" || !this.#incoming.isEmpty) {
+    if (before.status !== "downloading" || this.#assembling.size + this.#runningCommits > 0) {
       throw new MiniTorrentError(
         "INTERNAL",
         `${this.path} cannot be checked while pieces of it are arriving.`,
@@ -315,7 +337,7 @@ export class PieceStore {
     // The hash reads the file until it has stopped.
     const stopped = prefix && this.#file.whileHeld(() => prefix.close());
     const closed = this.#file.close();
-    this.#incoming.releaseAll();
+    for (const pieceIndex of [...this.#assembling.keys()]) this.release(pieceIndex);
     this.#reader.close();
     await Promise.all([stopped, closed]);
   }
@@ -382,6 +404,18 @@ export class PieceStore {
     this.#endReclaiming = memory.onScarcity(() => prefix.reclaim());
     prefix.advance();
     return prefix;
+  }
+
+  #committed(
+    pieceIndex: number,
+    slot: PieceSlot,
+    outcome: CommitOutcome,
+    done: (outcome: CommitOutcome) => void,
+  ): void {
+    this.#runningCommits--;
+    const isKept = outcome === "verified" && this.#written(pieceIndex, slot);
+    if (!isKept) this.#resources.memory.give(slot);
+    this.#file.end(() => done(outcome));
   }
 
   /** Returns true if the memory is kept, to hash the whole file. */

@@ -8,10 +8,9 @@ import type { MiniTorrentError } from "../../../src/api/errors.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
 import { DiskPool, type DiskPoolOptions } from "../../../src/storage/disk-pool.ts";
 import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
-import type { CommitOutcome } from "../../../src/storage/incoming-pieces.ts";
 import { OpenFiles } from "../../../src/storage/open-files.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
-import type { PieceStore } from "../../../src/storage/piece-store.ts";
+import type { CommitOutcome, PieceStore } from "../../../src/storage/piece-store.ts";
 import type { StorageResources } from "../../../src/storage/storage-resources.ts";
 
 export const PIECE_BYTES = 32 * 1024;

@@ -1,6 +1,7 @@
 // How a file is cut: pieces and blocks (BEP 3). Pure arithmetic, no bytes.
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_FILE_LENGTH_BYTES, MAX_PIECE_LENGTH_BYTES } from "../api/file-limits.ts";
+import type { Bitfield } from "./bitfield.ts";
 
 /** 16 KiB, what every BitTorrent implementation asks for at once (BEP 3: "all current implementations use 2^14"). */
 export const BLOCK_LENGTH_BYTES = 16 * 1024;
@@ -69,6 +70,15 @@ export class Geometry {
   lengthOfPieceBytes(pieceIndex: number): number {
     if (pieceIndex < 0 || pieceIndex >= this.pieceCount) return 0;
     return Math.min(this.pieceLengthBytes, this.lengthBytes - pieceIndex * this.pieceLengthBytes);
+  }
+
+  /** Length of those pieces together; the last piece may be shorter. */
+  bytesOf(pieces: Bitfield): number {
+    const lastPiece = this.pieceCount - 1;
+    const absentBytes = pieces.has(lastPiece)
+      ? this.pieceLengthBytes - this.lengthOfPieceBytes(lastPiece)
+      : 0;
+    return pieces.count * this.pieceLengthBytes - absentBytes;
   }
 
   blockCount(pieceIndex: number): number {

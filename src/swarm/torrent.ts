@@ -249,15 +249,12 @@ export class Torrent {
   status(): TorrentStatus {
     const { geometry } = this.#options;
     const have = this.#have;
-    const lastPiece = have.pieceCount - 1;
-    const missingInLast = geometry.pieceLengthBytes - geometry.lengthOfPieceBytes(lastPiece);
-    const verifiedBytes = have.count * geometry.pieceLengthBytes;
     const peers = this.#peers.map((peer) => peer.snapshot());
     const { duplicateBytes } = this.#downloader;
     return {
       piecesVerified: have.count,
       pieceCount: have.pieceCount,
-      bytesVerified: have.has(lastPiece) ? verifiedBytes - missingInLast : verifiedBytes,
+      bytesVerified: geometry.bytesOf(have),
       downloadBytesPerSecond: this.#downloaded.bytesPerSecond,
       uploadBytesPerSecond: this.#uploaded.bytesPerSecond,
       downloadedBytes: this.#downloaded.totalBytes,

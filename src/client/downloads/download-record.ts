@@ -14,7 +14,7 @@ import type { PieceStore } from "../../storage/piece-store.ts";
 import type { Profile, StoredDownload } from "../profile.ts";
 import type { DownloadSource } from "../status.ts";
 import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
-import { type Arrived, together } from "./download-progress.ts";
+import { type Arrived, together } from "./download-state.ts";
 
 /** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
 const SAVE_DELAY_MS = 500;

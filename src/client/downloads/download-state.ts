@@ -1,22 +1,24 @@
-// The states of a download, and how each looks from outside. Pure: download.ts makes the transitions.
+// The states of a download, and the status that each one shows. Pure: download.ts makes the transitions.
 import type { ErrorCode } from "../../api/errors.ts";
 import { Bitfield } from "../../metainfo/bitfield.ts";
+import type { Geometry } from "../../metainfo/geometry.ts";
 import type { Metainfo } from "../../metainfo/metainfo.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
+import type { TorrentStatus } from "../../swarm/torrent-status.ts";
 import type { RunningTorrent } from "../client-context.ts";
 import type { DownloadSource, DownloadStatus } from "../status.ts";
-import {
-  type Arrived,
-  arrivedIn,
-  complete,
-  progress,
-  running,
-  together,
-  waiting,
-} from "./download-progress.ts";
-import type { PeerSearch } from "./peer-search.ts";
+import type { PeerSearch } from "./download-swarm.ts";
 
-/** Nothing more happens by itself. */
+type Progress = Pick<DownloadStatus, "piecesVerified" | "bytesVerified" | "duplicateBytes" | "sources">;
+type Downloading = Omit<
+  Extract<DownloadStatus, { state: "downloading" }>,
+  keyof Progress | "groupId" | "fileName" | "destinationPath" | "lengthBytes" | "pieceCount"
+>;
+
+/** Which members the bytes came from, and how many of those bytes were duplicates. */
+export type Arrived = Pick<DownloadStatus, "duplicateBytes" | "sources">;
+
+/** States in which nothing more happens by itself. */
 export const SETTLED: ReadonlySet<DownloadState["status"]> = new Set([
   "complete",
   "paused",
@@ -50,10 +52,10 @@ export type DownloadState =
       readonly retry: Retry | undefined;
     }
   | { readonly status: "failed"; readonly code: ErrorCode; readonly reason: string }
-  /** Let go of: logged out, or cancelled. */
+  /** The user logged out, or cancelled it. */
   | { readonly status: "ended" };
 
-/** What does not change of a download. */
+/** What stays the same in every state. */
 interface DownloadFacts {
   readonly groupId: string;
   readonly metainfo: Metainfo;
@@ -61,9 +63,9 @@ interface DownloadFacts {
 }
 
 /**
- * Pieces that are verified.
+ * The verified pieces.
  *
- * @param noted those that were when it ran last
+ * @param noted the pieces that were verified when it last ran
  */
 export function haveIn(
   state: DownloadState,
@@ -75,8 +77,8 @@ export function haveIn(
 }
 
 /**
- * @param noted pieces that were verified when it ran last
- * @param before who gave what until then
+ * @param noted the pieces that were verified when it last ran
+ * @param before what each member had sent until then
  */
 export function statusOf(
   state: DownloadState,
@@ -124,4 +126,64 @@ export function statusOf(
       return { ...facts, ...progress(noted, geometry, before), state: "paused", reason };
     }
   }
+}
+
+/** Adds what came since to what came before, member by member. */
+export function together(before: readonly DownloadSource[], since: Arrived): Arrived {
+  const sources = new Map(before.map((source) => [source.userId, source]));
+  for (const source of since.sources) {
+    const { pieces = 0, bytes = 0 } = sources.get(source.userId) ?? {};
+    sources.set(source.userId, { ...source, pieces: source.pieces + pieces, bytes: source.bytes + bytes });
+  }
+  return { duplicateBytes: since.duplicateBytes, sources: [...sources.values()] };
+}
+
+/** The numbers of a download that does not run. */
+export function progress(
+  have: Bitfield,
+  geometry: Geometry,
+  sources: readonly DownloadSource[] = [],
+): Progress {
+  return { piecesVerified: have.count, bytesVerified: geometry.bytesOf(have), duplicateBytes: 0, sources };
+}
+
+/** The numbers of a download that has every piece. */
+export function complete(arrived: Arrived, geometry: Geometry): Progress {
+  return { piecesVerified: geometry.pieceCount, bytesVerified: geometry.lengthBytes, ...arrived };
+}
+
+export function waiting(waitingFor: string): Downloading {
+  return { state: "downloading", rateBytesPerSecond: 0, peerCount: 0, secondsLeft: undefined, waitingFor };
+}
+
+export function running(
+  swarm: TorrentStatus,
+  geometry: Geometry,
+  peerCount: number,
+  before: readonly DownloadSource[],
+): Progress & Downloading {
+  const rateBytesPerSecond = swarm.downloadBytesPerSecond;
+  const missingBytes = geometry.lengthBytes - swarm.bytesVerified;
+  return {
+    state: "downloading",
+    piecesVerified: swarm.piecesVerified,
+    bytesVerified: swarm.bytesVerified,
+    ...together(before, arrivedIn(swarm)),
+    rateBytesPerSecond,
+    peerCount,
+    secondsLeft: rateBytesPerSecond > 0 ? missingBytes / rateBytesPerSecond : undefined,
+    waitingFor: swarm.waitingFor,
+  };
+}
+
+export function arrivedIn(swarm: TorrentStatus): Arrived {
+  const givers = swarm.sources.filter(({ bytes }) => bytes > 0);
+  const sources = givers.map(({ userId, isConnected, pieces, bytes, bytesPerSecond }) => ({
+    userId,
+    isConnected,
+    pieces,
+    bytes,
+    rateBytesPerSecond: bytesPerSecond,
+  }));
+  return { duplicateBytes: swarm.duplicateBytes, sources };
 }

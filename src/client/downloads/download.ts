@@ -18,9 +18,16 @@ import type { StoredDownload } from "../profile.ts";
 import type { Shares } from "../shares.ts";
 import type { DownloadStatus, MembershipEnd } from "../status.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
-import { type Arrived, arrivedIn, progress, together } from "./download-progress.ts";
 import { DownloadRecord } from "./download-record.ts";
-import { type DownloadState, haveIn, SETTLED, statusOf } from "./download-state.ts";
+import {
+  type Arrived,
+  arrivedIn,
+  type DownloadState,
+  haveIn,
+  SETTLED,
+  statusOf,
+  together,
+} from "./download-state.ts";
 import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
 import { type WhyReport, whyReport } from "./why.ts";
@@ -49,7 +56,7 @@ export class Download {
   readonly fileName: string;
   #destinationPath: string;
   readonly #metainfo: Metainfo;
-  readonly #surroundings: ClientContext;
+  readonly #context: ClientContext;
   readonly #shares: Shares;
   readonly #log: Logger;
   readonly #onChange: () => void;
@@ -71,21 +78,21 @@ export class Download {
   #waitingReason: string | undefined;
   readonly #onWaiting: (reason: string) => void;
 
-  constructor(surroundings: ClientContext, shares: Shares, options: DownloadOptions) {
+  constructor(context: ClientContext, shares: Shares, options: DownloadOptions) {
     const { metainfo, stored } = options;
     this.groupId = options.groupId;
     this.fileName = metainfo.fileName;
     this.#destinationPath = options.destinationPath;
     this.#metainfo = metainfo;
-    this.#surroundings = surroundings;
+    this.#context = context;
     this.#shares = shares;
-    this.#log = surroundings.log.child({ group: this.groupId, file: this.fileName });
+    this.#log = context.log.child({ group: this.groupId, file: this.fileName });
     this.#onChange = options.onChange;
     this.#promisedBytes = options.promisedBytes;
     this.#onWaiting = options.onWaiting;
     const { groupId, destinationPath } = options;
-    this.#record = new DownloadRecord(surroundings.profile, { groupId, metainfo, destinationPath }, stored);
-    this.#swarm = new DownloadSwarm(surroundings, {
+    this.#record = new DownloadRecord(context.profile, { groupId, metainfo, destinationPath }, stored);
+    this.#swarm = new DownloadSwarm(context, {
       groupId,
       metainfo,
       log: this.#log,
@@ -145,7 +152,7 @@ export class Download {
     if (!this.#isStill(opening)) return;
     let opened: Opened;
     try {
-      opened = await openDownload(this.#surroundings, {
+      opened = await openDownload(this.#context, {
         groupId: this.groupId,
         metainfo: this.#metainfo,
         destinationPath: this.destinationPath,
@@ -164,7 +171,7 @@ export class Download {
     }
     if (opened.kind === "there-already") {
       if (!this.#isStill(opening)) return;
-      this.#surroundings.profile().removeDownload(this.groupId, this.fileName);
+      this.#context.profile().removeDownload(this.groupId, this.fileName);
       this.#complete({ duplicateBytes: 0, sources: [] }, isAnswered);
       return;
     }
@@ -255,7 +262,7 @@ export class Download {
     if (this.#state.status === "complete" || this.#state.status === "failed") return;
     const left = this.#leaveSwarm({ status: "failed", code, reason }, reason);
     // Before who waits for downloads goes on.
-    this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code, reason });
+    this.#context.onEvent({ type: "download-failed", ...this.#id(), code, reason });
     await left;
   }
 
@@ -287,13 +294,12 @@ export class Download {
 
   /** What the tracker says of the file and those who gave it; undefined if it does not answer soon. */
   async #standing(): Promise<FileStanding | undefined> {
-    if (this.#state.status !== "running" || this.#surroundings.tracker().address === undefined)
-      return undefined;
+    if (this.#state.status !== "running" || this.#context.tracker().address === undefined) return undefined;
     const gone = this.#state.active.torrent.holders().filter(({ isConnected }) => !isConnected);
     const latest = gone.toSorted((a, b) => a.lastSeenAgoMs - b.lastSeenAgoMs);
     const userIds = [...new Set(latest.map(({ userId }) => userId))].slice(0, MAX_STANDING_USERS);
     const { groupId, fileName, infoHash } = this;
-    const asked = this.#surroundings
+    const asked = this.#context
       .ask(fileStandingSchema, (api) => api.files.standing.query({ groupId, fileName, infoHash, userIds }))
       .catch((error: unknown) => void this.#log.info({ err: error }, "the file's standing is not known"));
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
@@ -309,7 +315,7 @@ export class Download {
   #report(standing: FileStanding | undefined): WhyReport {
     const state = this.#state;
     const active = state.status === "running" ? state.active : undefined;
-    const tracker = this.#surroundings.tracker();
+    const tracker = this.#context.tracker();
     return whyReport({
       status: this.#plainStatus(),
       have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
@@ -319,8 +325,8 @@ export class Download {
       standing,
       askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,
       retryAtMs: state.status === "paused" ? state.retry?.atMs : undefined,
-      hasCertificate: this.#surroundings.memberships.credentials(this.groupId) !== undefined,
-      clockWarning: this.#surroundings.clockWarning(),
+      hasCertificate: this.#context.memberships.credentials(this.groupId) !== undefined,
+      clockWarning: this.#context.clockWarning(),
       tracker: tracker.address,
       trackerProblem: tracker.problem,
       nowMs: Date.now(),
@@ -381,7 +387,7 @@ export class Download {
         return;
       case "piece-corrupt":
         for (const userId of event.userIds) {
-          this.#surroundings.onEvent({
+          this.#context.onEvent({
             type: "peer-sent-bad-data",
             ...this.#id(),
             userId,
@@ -471,7 +477,7 @@ export class Download {
     const isRight = await store.isRightOnDisk(pieceIndex);
     if (!this.#isStill(state)) return;
     if (isRight) {
-      this.#surroundings.onEvent({ type: "data-refused", ...this.#id(), userId, pieceIndex });
+      this.#context.onEvent({ type: "data-refused", ...this.#id(), userId, pieceIndex });
       return;
     }
     this.#log.warn({ pieceIndex, user: userId }, "a piece is not as it had been written");
@@ -496,12 +502,11 @@ export class Download {
     const all = together(this.#record.sources, arrived);
     this.#become({ status: "complete", arrived: all, finishedAtMs, averageBytesPerSecond });
     const finished = this.snapshot();
-    if (finished.state === "complete")
-      this.#surroundings.profile().saveFinished({ ...finished, finishedAtMs });
+    if (finished.state === "complete") this.#context.profile().saveFinished({ ...finished, finishedAtMs });
     if (isAnswered) return;
     const { destinationPath } = this;
     const { sha1 } = this.#metainfo;
-    this.#surroundings.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });
+    this.#context.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });
   }
 
   /** running | verifying -> paused | failed, for a reason that is not the user's */
@@ -518,7 +523,7 @@ export class Download {
   /** Bytes that are still to be written, as far as it has been noted. */
   get #missingBytes(): number {
     const { geometry } = this.#metainfo;
-    return geometry.lengthBytes - progress(this.#record.have, geometry).bytesVerified;
+    return geometry.lengthBytes - geometry.bytesOf(this.#record.have);
   }
 
   /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
@@ -529,12 +534,12 @@ export class Download {
       const reason = `${error.message} It continues by itself when it can.`;
       this.#become({ status: "paused", reason, retry: { timer, atMs: Date.now() + retryInMs } });
       if (this.#trouble.isNews(error) && !isAnswered)
-        this.#surroundings.onEvent({ type: "download-paused", ...this.#id(), reason });
+        this.#context.onEvent({ type: "download-paused", ...this.#id(), reason });
     } else {
       const reason = error.message;
       this.#become({ status: "failed", code: error.code, reason });
       if (isAnswered) return;
-      this.#surroundings.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
+      this.#context.onEvent({ type: "download-failed", ...this.#id(), code: error.code, reason });
     }
   }
 

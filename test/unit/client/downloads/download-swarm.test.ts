@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mock, type TestContext, test } from "node:test";
 import { pino } from "pino";
 import type { PeerAddress } from "../../../../src/api/schemas.ts";
-import { PeerSearch } from "../../../../src/client/downloads/peer-search.ts";
+import { PeerSearch } from "../../../../src/client/downloads/download-swarm.ts";
 import type { TrackerApi } from "../../../../src/client/trackers/api-channel.ts";
 
 function searchOf(t: TestContext, { connectedCount = 0, knowsSample = false, fails = false } = {}) {

@@ -5,12 +5,14 @@ import { type ErrorCode, MiniTorrentError } from "../../../../src/api/errors.ts"
 import {
   arrivedIn,
   complete,
+  haveIn,
   progress,
   running,
+  SETTLED,
+  statusOf,
   together,
   waiting,
-} from "../../../../src/client/downloads/download-progress.ts";
-import { haveIn, SETTLED, statusOf } from "../../../../src/client/downloads/download-state.ts";
+} from "../../../../src/client/downloads/download-state.ts";
 import { DownloadTrouble, explained } from "../../../../src/client/downloads/download-trouble.ts";
 import type { DownloadSource } from "../../../../src/client/status.ts";
 import { Bitfield } from "../../../../src/metainfo/bitfield.ts";

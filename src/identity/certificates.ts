@@ -17,6 +17,7 @@ import {
   KeyUsageFlags,
   type Name,
 } from "@peculiar/asn1-x509";
+import { BoundedMap } from "../api/bounded-map.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { ALLOWED_CLOCK_SKEW_MS, MEMBER_CERTIFICATE_LIFETIME_MS } from "./certificate-lifetimes.ts";
 import { namesKeyOf, openNames, sealNames } from "./member-names.ts";
@@ -176,7 +177,7 @@ interface Issuer {
 }
 
 /** By private key, since that is what signs. */
-const readyIssuers = new Map<string, Issuer>();
+const readyIssuers = new BoundedMap<string, Issuer>(MAX_READY_ISSUERS);
 
 function issuerOf({ certificatePem, privateKeyPem }: GroupAuthority): Issuer {
   const known = readyIssuers.get(privateKeyPem);
@@ -195,19 +196,12 @@ function issuerOf({ certificatePem, privateKeyPem }: GroupAuthority): Issuer {
       ...(keyId === undefined ? [] : [authorityKeyIdentifier(keyId)]),
     ],
   };
-  keep(readyIssuers, MAX_READY_ISSUERS, privateKeyPem, issuer);
+  readyIssuers.set(privateKeyPem, issuer);
   return issuer;
 }
 
-/** Remembers one more; past `most` the oldest is forgotten. */
-export function keep<V>(known: Map<string, V>, most: number, key: string, value: V): void {
-  const oldest = known.size < most ? undefined : known.keys().next().value;
-  if (oldest !== undefined) known.delete(oldest);
-  known.set(key, value);
-}
-
 /** By fingerprint and names key. Parsing costs 1.5 ms, more than the rest of a handshake. */
-const readBefore = new Map<string, MemberIdentity>();
+const readBefore = new BoundedMap<string, MemberIdentity>(MAX_READ_BEFORE);
 
 /**
  * Reads the certificate that a peer showed; TLS has checked already that the group's CA issued it.
@@ -221,7 +215,7 @@ export function readMemberCertificate(der: Uint8Array, namesKey: string): Member
   const known = readBefore.get(place);
   if (known !== undefined) return known;
   const identity = parseMemberCertificate(der, namesKey);
-  keep(readBefore, MAX_READ_BEFORE, place, identity);
+  readBefore.set(place, identity);
   return identity;
 }
 

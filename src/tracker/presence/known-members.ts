@@ -2,6 +2,7 @@
 // thousands of clients come at once, the same few rows would be read again for each pair of peers. A row that is written
 // invalidates only the entries that depend on it.
 
+import { BoundedMap } from "../../api/bounded-map.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "../registry/registry.ts";
 import {
   type CurrentMember,
@@ -41,15 +42,17 @@ export class KnownMembers {
   readonly #rosters = new Map<string, Roster>();
   #rosterSize = 0;
   /** Standing claims of groups, by name and vice versa. */
-  readonly #standing = new Map<string, string>();
+  readonly #standing: BoundedMap<string, string>;
   readonly #standingNames = new Map<string, string>();
   /** Info-hash → group claim, which never changes. */
-  readonly #groups = new Map<string, string>();
+  readonly #groups: BoundedMap<string, string>;
 
   /** @param mostRemembered of each kind of entry */
   constructor(reader: RevisedReader, mostRemembered = MOST_REMEMBERED) {
     this.#reader = reader;
     this.#mostRemembered = mostRemembered;
+    this.#standing = new BoundedMap(mostRemembered);
+    this.#groups = new BoundedMap(mostRemembered);
   }
 
   /** The account as a member of that group; undefined if it is none. */
@@ -60,7 +63,7 @@ export class KnownMembers {
     const member = currentMember(this.#reader, groupClaimId, accountId);
     // An account that lost its name may get it back through another account's row.
     if (member === undefined && userIdOf(this.#reader, accountId) === undefined) return undefined;
-    while (this.#memberCount >= this.#mostRemembered) this.#forgetAccount(first(this.#members));
+    while (this.#memberCount >= this.#mostRemembered) this.#forgetAccount(oldest(this.#members));
     const groups = this.#members.get(accountId) ?? new Map<string, CurrentMember | undefined>();
     groups.set(groupClaimId, member);
     this.#members.set(accountId, groups);
@@ -119,7 +122,6 @@ export class KnownMembers {
     if (groupClaimId === undefined) {
       groupClaimId = groupOfTorrent(this.#reader, infoHash);
       if (groupClaimId === undefined) return undefined;
-      if (this.#groups.size >= this.#mostRemembered) this.#groups.delete(first(this.#groups));
       this.#groups.set(infoHash, groupClaimId);
     }
     return this.#stands(groupClaimId) ? groupClaimId : undefined;
@@ -131,8 +133,8 @@ export class KnownMembers {
     const claim = this.#reader.claimById<GroupValue>("group", groupClaimId);
     // Not cached: a losing claim stands again when the winning one ends.
     if (claim === undefined) return false;
-    if (this.#standing.size >= this.#mostRemembered) this.#forgetName(first(this.#standing));
-    this.#standing.set(claim.name, groupClaimId);
+    const [, forgotten = ""] = this.#standing.set(claim.name, groupClaimId) ?? [];
+    this.#standingNames.delete(forgotten);
     this.#standingNames.set(groupClaimId, claim.name);
     return true;
   }
@@ -213,7 +215,7 @@ export class KnownMembers {
   }
 }
 
-/** The oldest entry. */
-function first(map: ReadonlyMap<string, unknown>): string {
+/** Key of the oldest entry. */
+function oldest(map: ReadonlyMap<string, unknown>): string {
   return map.keys().next().value ?? "";
 }

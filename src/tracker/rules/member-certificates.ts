@@ -1,4 +1,5 @@
 // The certificates that make membership real: issued to a member's device, for a short time, by the group's authority.
+import { BoundedMap } from "../../api/bounded-map.ts";
 import type { Account, GroupCertificate } from "../../api/schemas.ts";
 import { deviceIdOfKey, issueMemberCertificate } from "../../identity/certificates.ts";
 import { namesKeyOf } from "../../identity/member-names.ts";
@@ -14,14 +15,13 @@ const MOST_REUSED = 2_000;
 
 export class MemberCertificates {
   readonly #keys: CertifiedKeys;
-  readonly #mostReused: number;
-  /** By group, membership and key; oldest first. */
-  readonly #issued = new Map<string, { readonly certificate: GroupCertificate; readonly atMs: number }>();
+  /** By group, membership and key. */
+  readonly #issued: BoundedMap<string, { readonly certificate: GroupCertificate; readonly atMs: number }>;
 
   /** @param mostKeys of an account that may have valid certificates at a time */
   constructor(mostKeys: number, mostReused = MOST_REUSED) {
     this.#keys = new CertifiedKeys(mostKeys);
-    this.#mostReused = mostReused;
+    this.#issued = new BoundedMap(mostReused);
   }
 
   /**
@@ -54,14 +54,7 @@ export class MemberCertificates {
       validUntilMs: made.validUntilMs,
       membershipId,
     };
-    this.#keep(place, certificate, nowMs);
+    this.#issued.set(place, { certificate, atMs: nowMs });
     return certificate;
-  }
-
-  #keep(place: string, certificate: GroupCertificate, atMs: number): void {
-    this.#issued.delete(place);
-    this.#issued.set(place, { certificate, atMs });
-    const [oldest] = this.#issued.keys();
-    if (this.#issued.size > this.#mostReused && oldest !== undefined) this.#issued.delete(oldest);
   }
 }

@@ -21,7 +21,6 @@ import {
   fingerprintOfPem,
   type GroupAuthority,
   issueMemberCertificate,
-  keep,
   publicKeySpkiOf,
   readMemberCertificate,
   restoreDeviceIdentity,
@@ -374,19 +373,6 @@ test("a certificate that was read once with its group's key is not open to anoth
   assert.throws(() => readMemberCertificate(der, namesKeyOf(createGroupAuthority().privateKeyPem)), {
     code: "PEER_REFUSED",
   });
-});
-
-test("of what is remembered the oldest is forgotten, past as many as may be", () => {
-  const known = new Map<string, number>();
-  for (const [value, key] of ["a", "b", "c", "d"].entries()) keep(known, 3, key, value);
-  assert.deepEqual(
-    [...known],
-    [
-      ["b", 1],
-      ["c", 2],
-      ["d", 3],
-    ],
-  );
 });
 
 test("a validity is in whole seconds, and never longer than an hour from now", () => {

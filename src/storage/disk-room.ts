@@ -1,17 +1,13 @@
-// How much room a disk has, and the sentence for who needs more of it.
-import { statfs } from "node:fs/promises";
+// How much room a disk has for a file, and the sentence for a file that needs more.
 import { dirname } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
+import { freeBytes } from "../net/free-space.ts";
 
 const UNITS = ["bytes", "KB", "MB", "GB", "TB", "PB"] as const;
 
-/**
- * What the disk of that path takes from this user, in bytes; Infinity where the file system does not say (some network
- * and user-space ones have no size). A quota is not known of before it is met.
- */
-export async function roomBytes(path: string): Promise<number> {
-  const { bavail, blocks, bsize } = await statfs(dirname(path));
-  return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
+/** Free space on the disk of that path, in bytes. A quota is not included: the system reports it only once it is reached. */
+export function roomBytes(path: string): Promise<number> {
+  return freeBytes(dirname(path));
 }
 
 /** DISK_FULL, with how much is missing. @param otherBytes what other downloads to that disk still need */
@@ -24,7 +20,7 @@ export function noRoom(path: string, room: number, neededBytes: number, otherByt
   );
 }
 
-/** Rounded up, so that who frees as much as it says has freed enough. */
+/** Rounded up, so that freeing this much is enough. */
 function amount(bytes: number): string {
   const power = bytes < 1000 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3));
   const scaled = bytes / 1000 ** power;

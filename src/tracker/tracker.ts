@@ -3,7 +3,6 @@
 
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { statfs } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,6 +12,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
+import { freeBytes } from "../net/free-space.ts";
 import { later, onTimerFault, soon } from "../net/timers.ts";
 import {
   ATTEMPTS_FILE,
@@ -616,7 +616,7 @@ export class Tracker {
     if (!DISK_REASONS.some((reason) => this.#writeBlocks.has(reason))) return;
     try {
       const hasRoom =
-        !this.#writeBlocks.has("disk-full") || (await roomBytes(this.#dataDir)) >= LEAST_ROOM_BYTES;
+        !this.#writeBlocks.has("disk-full") || (await freeBytes(this.#dataDir)) >= LEAST_ROOM_BYTES;
       if (hasRoom) {
         await this.#registry.probe();
         for (const reason of DISK_REASONS) this.#writeBlocks.end(reason);
@@ -709,10 +709,4 @@ function threadTimeMs(): number {
 function setTimer(delayMs: number, callback: () => void): () => void {
   const timer = later("a timer of the tracker", delayMs, callback);
   return () => clearTimeout(timer);
-}
-
-/** Free bytes on the disk of that folder; Infinity where the file system does not say. */
-async function roomBytes(folder: string): Promise<number> {
-  const { bavail, blocks, bsize } = await statfs(folder);
-  return blocks === 0 ? Number.POSITIVE_INFINITY : bavail * bsize;
 }

@@ -1,7 +1,7 @@
-// Why a member could not be dialled, as half a sentence about the other end, from what the system or TLS says. Pure.
+// Why a member could not be dialled, as half a sentence about the other end. Errors of TLS, and the advice that differs for a
+// member's client; net/address-errors.ts has the other errors of the system. Pure.
 import type { ErrorCode } from "../api/errors.ts";
-import { tellingError } from "../net/address-errors.ts";
-import { descriptorProblem } from "../net/descriptors.ts";
+import { dialProblem, tellingError } from "../net/address-errors.ts";
 
 export interface DialFailure {
   readonly code: ErrorCode;
@@ -17,8 +17,6 @@ export const NO_ANSWER_IN_TIME =
 /** Codes of Node and OpenSSL. */
 const REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
   [/^ECONNREFUSED$/, "nothing listens there: the client has ended, or listens on another address or port."],
-  [/^(EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EAFNOSUPPORT)$/, "this machine has no route to that address."],
-  [/^(EACCES|EPERM)$/, "this machine's firewall refuses connections to that address."],
   [/^ETIMEDOUT$/, NO_ANSWER_IN_TIME],
   [/^(ECONNRESET|EPIPE)$/, "the connection was reset: by the other end, or by a firewall between."],
   [/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/, "another program listens there: the address is old."],
@@ -55,10 +53,11 @@ export function dialFailureOf(failure: Error): DialFailure {
   const text = "code" in error ? String(error.code) : "";
   const ofTime = TIME_REASONS.find(([codes]) => codes.test(text));
   if (ofTime !== undefined) return { code: "CLOCK_WRONG", reason: ofTime[1] };
-  const ofDescriptors = descriptorProblem(error);
-  if (ofDescriptors !== undefined) return { code: "PEER_REFUSED", reason: `${ofDescriptors}.` };
   const known = REASONS.find(([codes]) => codes.test(text));
-  if (known === undefined) return { code: "PEER_REFUSED", reason: error.message.trim() };
+  if (known === undefined) {
+    const problem = dialProblem(error);
+    return { code: "PEER_REFUSED", reason: problem ? `${problem.reason}.` : error.message.trim() };
+  }
   const isOfSystem = /^E[A-Z]+$/.test(text);
   return { code: "PEER_REFUSED", reason: isOfSystem ? known[1].replace(/\.$/, ` (${text}).`) : known[1] };
 }

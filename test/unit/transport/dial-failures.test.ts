@@ -69,11 +69,11 @@ const failed = (code: string, message = code): Error => Object.assign(new Error(
 test("each code of the system or of TLS has its reason, and the system's name behind it", () => {
   const told: readonly (readonly [codes: readonly string[], reason: RegExp, code?: string])[] = [
     [["ECONNREFUSED"], /^nothing listens there: .* \(ECONNREFUSED\)\.$/],
-    [
-      ["EHOSTUNREACH", "ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT"],
-      /^this machine has no route .* \(E[A-Z]+\)\.$/,
-    ],
-    [["EACCES", "EPERM"], /^this machine's firewall .* \(E[A-Z]+\)\.$/],
+    [["EHOSTUNREACH"], /^no machine answers at that address \(EHOSTUNREACH\)\.$/],
+    [["ENETUNREACH"], /^this machine has no route .* \(ENETUNREACH\)\.$/],
+    [["EADDRNOTAVAIL"], /^this machine has no address, or no free port, .* \(EADDRNOTAVAIL\)\.$/],
+    [["EAFNOSUPPORT"], /^this machine does not support addresses of that kind \(EAFNOSUPPORT\)\.$/],
+    [["EACCES", "EPERM"], /^this machine does not allow it; look at its firewall \(E[A-Z]+\)\.$/],
     [["ETIMEDOUT"], /^it did not answer in time: .* \(ETIMEDOUT\)\.$/],
     [["ECONNRESET", "EPIPE"], /^the connection was reset: .* \(E[A-Z]+\)\.$/],
     [

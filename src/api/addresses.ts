@@ -101,10 +101,8 @@ export function plainHost(host: string): string {
  * @param host as node:net says it: an IP address, perhaps with a zone
  */
 export function networkOf(host: string): string {
-  const [address = ""] = host.split("%");
+  const address = plainHost(host.replace(/%.*/, ""));
   if (isIP(address) !== 6) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
   const [left = "", right] = address.toLowerCase().split("::");
   const groups = left === "" ? [] : left.split(":");
   if (right !== undefined) {

@@ -64,11 +64,6 @@ export async function dialPlans(
   return [anyhow];
 }
 
-/** True if nobody on another machine can reach any of them. */
-export function isLoopbackOnly(bound: readonly string[]): boolean {
-  return bound.every(isLoopback);
-}
-
 export function isLoopback(host: string): boolean {
   return host === "::1" || host === "localhost" || /^127\./.test(host);
 }

@@ -1,11 +1,17 @@
-// Worker threads that hash and touch the disk, so that the thread of the network does neither. Whichever worker is free
-// takes the next job, one without digests first; a digest's jobs stay with the worker that it lives in. A worker that dies
-// is replaced; what it was doing fails, and never hangs.
+// Worker threads that hash and touch the disk, so that the network's thread does neither. The next free worker takes the
+// next job, preferably one without digests; a digest's jobs go to the worker it lives in. A worker that dies is replaced,
+// and its jobs fail rather than hang.
 import { MiniTorrentError } from "../api/errors.ts";
-import { bytesOf, Digest } from "./digest.ts";
 import { readError, writeError } from "./disk-errors.ts";
 import type { DiskJob, DiskResult, FilePlace, NamedFileRange, SharedBytes } from "./disk-jobs.ts";
-import { type DiskThread, type PendingJob, startDiskThread, WorkerSlot } from "./worker-slot.ts";
+import {
+  bytesOf,
+  Digest,
+  type DiskThread,
+  type PendingJob,
+  startDiskThread,
+  WorkerSlot,
+} from "./worker-slot.ts";
 
 /** Writing 1 GiB with both hashes on two cores and a tmpfs: one worker 450 MiB/s, two 850 MiB/s. */
 const DEFAULT_WORKER_COUNT = 2;
@@ -23,8 +29,8 @@ export interface DiskPoolOptions {
 }
 
 export class DiskPool {
-  readonly #seats: WorkerSlot[] = [];
-  /** What waits for any worker. */
+  readonly #slots: WorkerSlot[] = [];
+  /** Waiting jobs that any worker can do. */
   readonly #shared: PendingJob[] = [];
   readonly #chunks: SharedBytes[] = [];
   #state: "open" | "closing" | "closed" = "open";
@@ -38,16 +44,16 @@ export class DiskPool {
       throw new RangeError(`A disk pool needs at least one worker, not ${workerCount}.`);
     }
     const { ioModule = "node:fs", startThread = () => startDiskThread(ioModule) } = options;
-    const seatOptions = {
+    const slotOptions = {
       startThread,
       shared: this.#shared,
       onSettled: () => this.#tellIdle(),
       onDied: (wasReady: boolean, reason: () => MiniTorrentError) => this.#threadDied(wasReady, reason),
     };
-    for (let i = 0; i < workerCount; i++) this.#seats.push(new WorkerSlot(seatOptions));
+    for (let i = 0; i < workerCount; i++) this.#slots.push(new WorkerSlot(slotOptions));
   }
 
-  /** Starts the threads, if they do not run: a download's first piece need not wait for them, nor be told of late. */
+  /** Starts the threads unless they run, so that a download's first piece does not wait for them. */
   prepare(): void {
     if (this.#state === "open") this.#startAll();
   }
@@ -60,7 +66,7 @@ export class DiskPool {
    */
   async writePiece(place: FilePlace, bytes: SharedBytes, sha1: Uint8Array): Promise<boolean> {
     const { fd, positionBytes, path } = place;
-    // A copy: a view is cloned with everything that lies behind it, here all hashes of the file.
+    // A copy: a view is cloned with its whole buffer, here all hashes of the file.
     const job: DiskJob = { kind: "write", fd, positionBytes, bytes, sha1: new Uint8Array(sha1) };
     return (await this.#submit(undefined, job, (error) => writeError(error, path))) === true;
   }
@@ -76,23 +82,23 @@ export class DiskPool {
   }
 
   /**
-   * A running SHA-1. It lives in one worker; with `awayFrom`, in another one than that digest, so that both run at once.
+   * Opens a running SHA-1 in one worker; with `awayFrom`, in another worker than that digest's, so that both run at once.
    *
-   * @param cutBytes begins anew after every so many bytes, as the hashes of pieces do; 0 for one hash over everything
+   * @param cutBytes starts a new hash after this many bytes, as for pieces; 0 for one hash of everything
    */
   openDigest(cutBytes: number, awayFrom?: Digest): Digest {
-    const isElsewhere = (seat: WorkerSlot) => this.#seats.length === 1 || awayFrom?.livesIn(seat) !== true;
-    const seat = this.#seats
+    const isElsewhere = (slot: WorkerSlot) => this.#slots.length === 1 || awayFrom?.livesIn(slot) !== true;
+    const slot = this.#slots
       .filter(isElsewhere)
       .reduce((best, other) => (other.digestCount < best.digestCount ? other : best));
-    return new Digest(seat, this.#nextDigestId++, cutBytes, (job, explain) =>
-      this.#submit(seat, job, explain),
+    return new Digest(slot, this.#nextDigestId++, cutBytes, (job, explain) =>
+      this.#submit(slot, job, explain),
     );
   }
 
   /**
    * Memory of CHUNK_BYTES to pass bytes from one digest to another. Give it back: memory that a worker has seen is freed
-   * only when that worker's garbage is collected, which does not count shared memory and may be never.
+   * only by that worker's garbage collection, which does not count shared memory and may never run.
    */
   takeChunk(): SharedBytes {
     return this.#chunks.pop() ?? new Uint8Array(new SharedArrayBuffer(CHUNK_BYTES));
@@ -103,7 +109,7 @@ export class DiskPool {
     this.#chunks.push(chunk);
   }
 
-  /** Waits for the jobs that run, then ends the workers. Jobs that come later are refused with DISK_FAILED. */
+  /** Waits for running jobs, then ends the workers. Later jobs are rejected with DISK_FAILED. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -117,11 +123,11 @@ export class DiskPool {
       });
     }
     this.#state = "closed";
-    await Promise.all(this.#seats.map((seat) => seat.close()));
+    await Promise.all(this.#slots.map((slot) => slot.close()));
   }
 
-  /** @param seat the worker that the job is bound to; undefined for any */
-  #submit(seat: WorkerSlot | undefined, job: DiskJob, explain: PendingJob["explain"]): Promise<DiskResult> {
+  /** @param slot undefined: any worker can do the job */
+  #submit(slot: WorkerSlot | undefined, job: DiskJob, explain: PendingJob["explain"]): Promise<DiskResult> {
     if (this.#state !== "open") {
       return Promise.reject(
         new MiniTorrentError("DISK_FAILED", "The disk is no longer used: it was closed."),
@@ -129,32 +135,32 @@ export class DiskPool {
     }
     return new Promise<DiskResult>((resolve, reject) => {
       const pending: PendingJob = { job, resolve, reject, explain };
-      if (seat === undefined) this.#shared.push(pending);
-      else seat.add(pending);
+      if (slot === undefined) this.#shared.push(pending);
+      else slot.add(pending);
       this.#startAll();
-      if (seat !== undefined) {
-        seat.dispatch();
+      if (slot !== undefined) {
+        slot.dispatch();
         return;
       }
-      for (const next of [...this.#seats].sort((a, b) => a.load - b.load)) {
+      for (const next of [...this.#slots].sort((a, b) => a.load - b.load)) {
         next.dispatch();
         if (this.#shared.length === 0) return;
       }
     });
   }
 
-  /** All at once: what comes first is soon too much for one. */
+  /** All of them: jobs soon come faster than one thread does them. */
   #startAll(): void {
-    for (const seat of this.#seats) seat.start();
+    for (const slot of this.#slots) slot.start();
   }
 
   get #isIdle(): boolean {
-    return this.#shared.length === 0 && this.#seats.every((seat) => seat.isIdle);
+    return this.#shared.length === 0 && this.#slots.every((slot) => slot.isIdle);
   }
 
   #threadDied(wasReady: boolean, reason: () => MiniTorrentError): void {
-    // One that cannot even start takes what waits for anybody with it, unless there is somebody else.
-    if (!wasReady && !this.#seats.some((seat) => seat.isReady)) {
+    // If no thread can start, nothing would ever do the waiting jobs.
+    if (!wasReady && !this.#slots.some((slot) => slot.isReady)) {
       for (const job of this.#shared.splice(0)) job.reject(reason());
     }
     if (this.#shared.length > 0) this.#startAll();

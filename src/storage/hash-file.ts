@@ -5,12 +5,12 @@ import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_FILE_LENGTH_BYTES } from "../api/file-limits.ts";
 import { choosePieceLengthBytes, Geometry } from "../metainfo/geometry.ts";
-import type { Digest } from "./digest.ts";
 import { fileChanged, readError, sizeUntrue } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts, openRegularFile } from "./file-facts.ts";
 import type { StorageResources } from "./storage-resources.ts";
+import type { Digest } from "./worker-slot.ts";
 
 /** One that is read into, one that is hashed, and two so that neither thread waits for the other. */
 const CHUNKS_AT_ONCE = 4;

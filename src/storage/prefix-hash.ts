@@ -3,10 +3,10 @@
 // background. So the end of a download needs no second pass, except over what was still out of order.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
-import type { Digest } from "./digest.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import type { RefCountedFile } from "./ref-counted-file.ts";
+import type { Digest } from "./worker-slot.ts";
 
 /** Most bytes of one job: 3 ms, so that a piece that waits to be written behind it hardly notices. */
 const STEP_BYTES = 4 * 1024 * 1024;

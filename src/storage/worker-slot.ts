@@ -1,31 +1,38 @@
-// A place for one thread of the disk, and the jobs that the thread in it has: it starts with the first job, and again with
-// the first after its death. Which of the jobs that wait goes next is decided here; which seat a job is for, in disk-pool.ts.
+// A slot for one disk thread, with the thread's jobs and the digests that live in it. The thread starts with the first job,
+// and again with the first job after its death. The slot decides which waiting job is next; disk-pool.ts decides which slot
+// a job is for.
 import { Worker } from "node:worker_threads";
 import { MiniTorrentError } from "../api/errors.ts";
+import { readError } from "./disk-errors.ts";
 import {
+  type DigestJob,
   type DiskAnswer,
   type DiskJob,
   type DiskRequest,
   type DiskResult,
   type DiskWorkerData,
+  type NamedFileRange,
   READY,
+  type SharedBytes,
 } from "./disk-jobs.ts";
 
-/** Jobs that a worker has at once, so that it need not wait for the next: two are 20 % slower with pieces of 256 KiB. */
+/** Jobs that a worker has at once, so that it never waits for the next one: two are 20 % slower with pieces of 256 KiB. */
 const JOBS_PER_WORKER = 4;
-/** Of those, jobs that are not a digest's, in a worker where digests live: they wait behind these. A download's digest
- * that falls behind has to read the file again. */
+/**
+ * Of those, jobs of no digest in a worker where digests live, since a digest's next job waits behind them. A download's
+ * digest that falls behind has to read the file again.
+ */
 const SHARED_JOBS_BESIDE_DIGESTS = 2;
 
 export interface PendingJob {
   readonly job: DiskJob;
   resolve(result: DiskResult): void;
   reject(error: MiniTorrentError): void;
-  /** From what the worker said to what a person is told. */
+  /** Turns the worker's error into one for people. */
   explain(error: unknown): MiniTorrentError;
 }
 
-/** What a seat needs of a thread. */
+/** What a slot needs of a thread. */
 export interface DiskThread {
   postMessage(request: DiskRequest): void;
   terminate(): Promise<unknown>;
@@ -44,25 +51,25 @@ export function startDiskThread(ioModule: string): DiskThread {
 
 export interface WorkerSlotOptions {
   readonly startThread: () => DiskThread;
-  /** What waits for any worker, the first first: a seat takes from the front. */
+  /** Jobs for any worker, oldest first: a slot takes them from the front. */
   readonly shared: Pick<PendingJob[], "length" | "shift">;
-  /** A job has ended, and its caller was told. */
+  /** A job has ended, and its caller has the result. */
   readonly onSettled: () => void;
-  /** The thread is gone, and with it the jobs that it had. @param wasReady it had taken jobs, or could have */
+  /** The thread has died, and its jobs are lost. @param wasReady it accepted jobs before */
   readonly onDied: (wasReady: boolean, reason: () => MiniTorrentError) => void;
 }
 
 export class WorkerSlot {
   readonly #options: WorkerSlotOptions;
-  /** What the worker has, by job id. */
+  /** Jobs that the worker has, by job id. */
   readonly #running = new Map<number, PendingJob>();
-  /** What waits for this very worker. */
+  /** Waiting jobs that only this worker can do. */
   #bound: PendingJob[] = [];
   #worker: DiskThread | undefined;
-  /** The worker has said that it takes jobs: a thread needs 50 ms to start, and the other one need not wait for it. */
+  /** The worker accepts jobs. A thread needs 50 ms to start; until then the other one takes all jobs. */
   #isReady = false;
   #digestCount = 0;
-  /** The job it got last read back a part of a file for a digest. */
+  /** The last job it was given reads part of a file back for a digest. */
   #hasJustReadBack = false;
   #nextJobId = 1;
 
@@ -74,12 +81,12 @@ export class WorkerSlot {
     return this.#isReady;
   }
 
-  /** The thread has nothing to do, and nothing waits for it. */
+  /** The thread has no jobs, and none waits for it. */
   get isIdle(): boolean {
     return this.#running.size === 0 && this.#bound.length === 0;
   }
 
-  /** The less, the sooner a job for any worker is done here. */
+  /** The lower, the sooner a job for any worker is done here. */
   get load(): number {
     const ofDigests = this.#digestCount > 0 ? JOBS_PER_WORKER : 0;
     return this.#running.size + ofDigests + (this.#isReady ? 0 : 2 * JOBS_PER_WORKER);
@@ -90,31 +97,31 @@ export class WorkerSlot {
     return this.#digestCount;
   }
 
-  /** Which thread sits here now: another one after a death. */
+  /** The current thread; a different one after a death. */
   get thread(): object | undefined {
     return this.#worker;
   }
 
-  digestBegins(): void {
+  digestOpened(): void {
     this.#digestCount++;
   }
 
-  /** A digest that lived in the thread that is here now has ended. */
-  digestEnds(): void {
+  /** A digest of the current thread was closed. */
+  digestClosed(): void {
     this.#digestCount--;
   }
 
-  /** Starts the thread, if none is here. */
+  /** Starts the thread if there is none. */
   start(): void {
     this.#worker ??= this.#startWorker();
   }
 
-  /** For this very worker. */
+  /** Queues a job that only this worker can do. */
   add(pending: PendingJob): void {
     this.#bound.push(pending);
   }
 
-  /** Gives the worker what it can take, of what waits for it and for any. */
+  /** Gives the worker as many waiting jobs as it may have. */
   dispatch(): void {
     while (this.#worker !== undefined && this.#isReady && this.#running.size < JOBS_PER_WORKER) {
       const pending = this.#next();
@@ -125,14 +132,14 @@ export class WorkerSlot {
     }
   }
 
-  /** Ends the thread. Nothing runs any more. */
+  /** Ends the thread; no job is running. */
   async close(): Promise<void> {
     await this.#worker?.terminate();
   }
 
   /**
-   * A digest is what a download's end waits for, and cannot be shared out: its jobs go first. But reading back what may
-   * be a large file takes turns with the pieces that wait to be written.
+   * A digest's jobs go first: the end of a download waits for the digest, and no other worker can do them. But reading
+   * back, perhaps a large file, takes turns with pieces that wait to be written.
    */
   #next(): PendingJob | undefined {
     const { shared } = this.#options;
@@ -159,7 +166,7 @@ export class WorkerSlot {
     worker.on("error", (error) => {
       cause = error;
     });
-    // "exit" always follows "error". The thread is gone then: nothing touches the memory of its jobs any more.
+    // "exit" always follows "error". Only then is it sure that nothing touches the memory of the jobs any more.
     worker.on("exit", (exitCode) => this.#died(cause ?? new Error(`it ended with exit code ${exitCode}`)));
     return worker;
   }
@@ -191,4 +198,89 @@ export class WorkerSlot {
     for (const job of lost) job.reject(reason());
     this.#options.onDied(wasReady, reason);
   }
+}
+
+/** Submits a job to a digest's worker. @param explain turns the worker's error into one for people */
+type Submit = (job: DigestJob, explain: PendingJob["explain"]) => Promise<DiskResult>;
+
+/**
+ * A running SHA-1 that lives in one thread. Its jobs are done in the order of the calls. It is lost when the thread dies,
+ * and its user begins again with a new one.
+ */
+export class Digest {
+  readonly #slot: WorkerSlot;
+  readonly #thread: object | undefined;
+  readonly #digestId: number;
+  readonly #submit: Submit;
+  readonly #opened: Promise<DiskResult>;
+  #isOpen = true;
+
+  constructor(slot: WorkerSlot, digestId: number, cutBytes: number, submit: Submit) {
+    this.#slot = slot;
+    this.#digestId = digestId;
+    this.#submit = submit;
+    slot.digestOpened();
+    this.#opened = submit({ kind: "digest-open", digestId, cutBytes }, explainInside);
+    this.#thread = slot.thread;
+    // A failure to open it fails the next call too: the worker is lost, or the pool is closed.
+    this.#opened.catch(() => undefined);
+  }
+
+  livesIn(slot: WorkerSlot): boolean {
+    return this.#slot === slot;
+  }
+
+  /** Its thread has died, and the hash so far is lost: begin again with a new digest. */
+  get isLost(): boolean {
+    return this.#slot.thread !== this.#thread;
+  }
+
+  /**
+   * Hashes the parts one after the other. They must not change until the promise settles.
+   *
+   * @returns the hashes that were completed, 20 bytes each
+   * @throws MiniTorrentError DISK_FAILED
+   */
+  async update(...parts: SharedBytes[]): Promise<Uint8Array> {
+    return this.#feed({ kind: "digest-memory", digestId: this.#digestId, parts }, explainInside);
+  }
+
+  /**
+   * @param into receives the bytes that were read; at least as long as the range
+   * @returns the hashes that were completed, 20 bytes each
+   * @throws MiniTorrentError FILE_CHANGED if the file is shorter; DISK_FAILED
+   */
+  async updateFromFile(range: NamedFileRange, into?: SharedBytes): Promise<Uint8Array> {
+    const { fd, positionBytes, lengthBytes, path } = range;
+    return this.#feed(
+      { kind: "digest-file", digestId: this.#digestId, fd, positionBytes, lengthBytes, into },
+      (error) => readError(error, path),
+    );
+  }
+
+  /** Ends it. @returns the hash of the bytes since the last cut, 20 bytes; empty if there are none and it has cuts */
+  async finish(): Promise<Uint8Array> {
+    const result = this.#feed({ kind: "digest-close", digestId: this.#digestId }, explainInside);
+    if (this.#isOpen && !this.isLost) this.#slot.digestClosed();
+    this.#isOpen = false;
+    return result;
+  }
+
+  async #feed(job: DigestJob, explain: Parameters<Submit>[1]): Promise<Uint8Array> {
+    if (this.isLost) {
+      throw new MiniTorrentError("DISK_FAILED", "A thread that hashed a file died: try again.");
+    }
+    return bytesOf(await this.#submit(job, explain));
+  }
+}
+
+function explainInside(error: unknown): MiniTorrentError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new MiniTorrentError("INTERNAL", `Hashing failed inside: ${reason}`, { cause: error });
+}
+
+/** @throws MiniTorrentError INTERNAL if the job gave no hashes */
+export function bytesOf(result: DiskResult): Uint8Array {
+  if (typeof result === "boolean") throw new MiniTorrentError("INTERNAL", "A hash was expected of the disk.");
+  return result;
 }

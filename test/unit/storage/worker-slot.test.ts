@@ -22,7 +22,7 @@ function open() {
   const shared: PendingJob[] = [];
   const told: unknown[] = [];
   const deaths: { wasReady: boolean; reason: MiniTorrentError }[] = [];
-  const seat = new WorkerSlot({
+  const slot = new WorkerSlot({
     startThread: () => {
       const thread = new FakeThread();
       threads.push(thread);
@@ -40,7 +40,7 @@ function open() {
       new MiniTorrentError("INTERNAL", `explained: ${(error as Error).message}`, { cause: error }),
   });
   const start = (): FakeThread => {
-    seat.start();
+    slot.start();
     const thread = threads.at(-1);
     assert.ok(thread);
     return thread;
@@ -50,21 +50,21 @@ function open() {
     thread.ready();
     return thread;
   };
-  return { seat, threads, shared, told, deaths, pending, start, startReady };
+  return { slot, threads, shared, told, deaths, pending, start, startReady };
 }
 
 test("a thread is started once, and gets jobs when it says that it takes them: four at once", () => {
-  const { seat, threads, shared, pending, start } = open();
-  assert.deepEqual([seat.thread, seat.isReady], [undefined, false]);
+  const { slot, threads, shared, pending, start } = open();
+  assert.deepEqual([slot.thread, slot.isReady], [undefined, false]);
   for (let i = 0; i < 6; i++) shared.push(pending(sharedJob));
   const thread = start();
-  seat.start();
+  slot.start();
   assert.equal(threads.length, 1);
-  assert.equal(seat.thread, thread);
-  seat.dispatch();
-  assert.deepEqual([seat.isReady, thread.requests.length], [false, 0]);
+  assert.equal(slot.thread, thread);
+  slot.dispatch();
+  assert.deepEqual([slot.isReady, thread.requests.length], [false, 0]);
   thread.ready();
-  assert.deepEqual([seat.isReady, thread.requests.length, shared.length], [true, 4, 2]);
+  assert.deepEqual([slot.isReady, thread.requests.length, shared.length], [true, 4, 2]);
   thread.answer();
   assert.deepEqual([thread.requests.length, shared.length], [4, 1]);
   const ids = thread.requests.map(({ jobId }) => jobId);
@@ -72,25 +72,25 @@ test("a thread is started once, and gets jobs when it says that it takes them: f
 });
 
 test("a caller hears of the result once, and the pool after them", () => {
-  const { seat, shared, told, pending, startReady } = open();
+  const { slot, shared, told, pending, startReady } = open();
   const thread = startReady();
   shared.push(pending(sharedJob, "a"));
-  seat.dispatch();
-  assert.equal(seat.isIdle, false);
+  slot.dispatch();
+  assert.equal(slot.isIdle, false);
   const [request] = thread.requests;
   assert.ok(request);
   thread.answer(true);
   assert.deepEqual(told, [["a", true], "settled"]);
-  assert.equal(seat.isIdle, true);
+  assert.equal(slot.isIdle, true);
   thread.emit("message", { jobId: request.jobId, result: false });
   assert.equal(told.length, 2, "an answer to nothing is passed by");
 });
 
 test("a refusal is explained from the system's code and words", () => {
-  const { seat, shared, told, pending, startReady } = open();
+  const { slot, shared, told, pending, startReady } = open();
   const thread = startReady();
   shared.push(pending(sharedJob, "a"));
-  seat.dispatch();
+  slot.dispatch();
   thread.refuse("EIO", "it broke");
   const [first] = told as [string, MiniTorrentError][];
   assert.equal(first?.[1].message, "explained: it broke");
@@ -99,33 +99,33 @@ test("a refusal is explained from the system's code and words", () => {
 });
 
 test("a digest's jobs go first, and beside digests no more than two others wait in the thread", () => {
-  const { seat, shared, pending, startReady } = open();
+  const { slot, shared, pending, startReady } = open();
   const thread = startReady();
-  seat.digestBegins();
+  slot.digestOpened();
   for (let i = 0; i < 4; i++) shared.push(pending(sharedJob));
-  seat.add(pending(digestJob));
-  seat.dispatch();
+  slot.add(pending(digestJob));
+  slot.dispatch();
   assert.deepEqual(thread.kinds, ["digest-memory", "hash-range"]);
   assert.equal(shared.length, 3);
-  for (let i = 0; i < 4; i++) seat.add(pending(digestJob));
-  seat.dispatch();
+  for (let i = 0; i < 4; i++) slot.add(pending(digestJob));
+  slot.dispatch();
   assert.deepEqual(thread.kinds, ["digest-memory", "hash-range", "digest-memory", "digest-memory"]);
-  assert.equal(seat.isIdle, false);
-  seat.digestEnds();
-  assert.equal(seat.digestCount, 0);
+  assert.equal(slot.isIdle, false);
+  slot.digestClosed();
+  assert.equal(slot.digestCount, 0);
   for (let i = 0; i < 4; i++) thread.answer();
   assert.deepEqual(thread.kinds, ["digest-memory", "digest-memory", "hash-range", "hash-range"]);
 });
 
 test("reading back for a digest takes turns with the pieces that wait", () => {
-  const { seat, shared, pending, startReady } = open();
+  const { slot, shared, pending, startReady } = open();
   const thread = startReady();
-  seat.digestBegins();
+  slot.digestOpened();
   for (let i = 0; i < 3; i++) {
     shared.push(pending(sharedJob));
-    seat.add(pending(readBack));
+    slot.add(pending(readBack));
   }
-  seat.dispatch();
+  slot.dispatch();
   assert.deepEqual(thread.kinds, ["digest-file", "hash-range", "digest-file", "hash-range"]);
   thread.answer();
   thread.answer();
@@ -133,40 +133,40 @@ test("reading back for a digest takes turns with the pieces that wait", () => {
 });
 
 test("reading back goes on at once while no piece waits", () => {
-  const { seat, pending, startReady } = open();
+  const { slot, pending, startReady } = open();
   const thread = startReady();
-  seat.digestBegins();
-  for (let i = 0; i < 3; i++) seat.add(pending(readBack));
-  seat.dispatch();
+  slot.digestOpened();
+  for (let i = 0; i < 3; i++) slot.add(pending(readBack));
+  slot.dispatch();
   assert.deepEqual(thread.kinds, ["digest-file", "digest-file", "digest-file"]);
 });
 
 test("a thread is the more loaded the more it has; with digests, and before it is ready, more so", () => {
-  const { seat, shared, pending, start } = open();
+  const { slot, shared, pending, start } = open();
   const thread = start();
-  const notReady = seat.load;
+  const notReady = slot.load;
   thread.ready();
-  const idle = seat.load;
+  const idle = slot.load;
   shared.push(pending(sharedJob));
-  seat.dispatch();
-  const busy = seat.load;
-  seat.digestBegins();
-  const withDigest = seat.load;
+  slot.dispatch();
+  const busy = slot.load;
+  slot.digestOpened();
+  const withDigest = slot.load;
   thread.answer();
-  assert.ok(idle < busy && busy < withDigest && seat.load < withDigest);
+  assert.ok(idle < busy && busy < withDigest && slot.load < withDigest);
   // A full thread with digests is sooner done than one that does not run yet.
   assert.ok(notReady >= idle + 8, `${notReady} and ${idle}`);
-  assert.ok(seat.load >= idle + 4);
+  assert.ok(slot.load >= idle + 4);
 });
 
 test("a thread that dies fails what it has and what waits for it alone; another one takes its place", () => {
-  const { seat, threads, shared, told, deaths, pending, startReady } = open();
+  const { slot, threads, shared, told, deaths, pending, startReady } = open();
   const thread = startReady();
-  seat.digestBegins();
+  slot.digestOpened();
   shared.push(pending(sharedJob, "given"), pending(sharedJob, "given too"), pending(sharedJob, "anybody's"));
-  seat.dispatch();
+  slot.dispatch();
   thread.requests.length = 4;
-  seat.add(pending(digestJob, "bound"));
+  slot.add(pending(digestJob, "bound"));
   thread.die(new Error("out of memory"));
   const names = (told as [string, MiniTorrentError][]).map(([name]) => name);
   assert.deepEqual(names.sort(), ["bound", "given", "given too"]);
@@ -176,11 +176,11 @@ test("a thread that dies fails what it has and what waits for it alone; another 
   }
   assert.deepEqual([deaths[0]?.wasReady, deaths[0]?.reason.code], [true, "DISK_FAILED"]);
   assert.deepEqual(
-    [seat.thread, seat.isReady, seat.isIdle, seat.digestCount, shared.length],
+    [slot.thread, slot.isReady, slot.isIdle, slot.digestCount, shared.length],
     [undefined, false, true, 0, 1],
   );
-  seat.dispatch();
-  seat.start();
+  slot.dispatch();
+  slot.start();
   assert.equal(threads.length, 2);
   threads[1]?.ready();
   assert.deepEqual(threads[1]?.kinds, ["hash-range"]);
@@ -194,9 +194,9 @@ test("a thread that ends before it is ready is told of, with its exit code", () 
 });
 
 test("closing ends the thread, if there is one", async () => {
-  const { seat, startReady } = open();
-  await seat.close();
+  const { slot, startReady } = open();
+  await slot.close();
   const thread = startReady();
-  await seat.close();
+  await slot.close();
   assert.equal(thread.isTerminated, true);
 });

@@ -1,17 +1,11 @@
 // Parts of pieces in wire form that were read to be sent, for all torrents of a process together: bounded in bytes, what
 // was not asked for longest goes first, what is in use never. Buffers are used again, since fresh memory costs page
 // faults. Reads of what is being read already wait for that read. Touches no file: the caller says how to read.
+
 import type { MiniTorrentError } from "../api/errors.ts";
+import type { FramesCallback, PieceFrames } from "../metainfo/piece-types.ts";
 
 const DEFAULT_LIMIT_BYTES = 32 * 1024 * 1024;
-
-/** A piece in wire form (see piece-frames.ts). `bytes` may be used until `release`, which is called once. */
-export interface PieceFrames {
-  readonly bytes: Uint8Array;
-  release(): void;
-}
-
-export type FramesCallback = (frames: PieceFrames | MiniTorrentError) => void;
 
 /** What of whom, and how to get it into memory. */
 export interface FrameRequest {

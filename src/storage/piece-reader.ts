@@ -1,14 +1,16 @@
 // Reads parts of one torrent's verified pieces in wire form, to be sent, through the cache of the process. A file that was
 // changed or removed is detected before any of it is sent; from then on nothing of it is read. A part file changes with every
 // written piece, so each of its pieces is verified before it is read.
+
 import type { Stats } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
+import type { FramesCallback, PieceRange } from "../metainfo/piece-types.ts";
 import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { type FileFacts, factsOf, isSameFacts } from "./file-facts.ts";
-import type { FrameCache, FramesCallback } from "./frame-cache.ts";
-import { framesLengthBytes, type PieceRange, readFrames } from "./piece-frames.ts";
+import type { FrameCache } from "./frame-cache.ts";
+import { framesLengthBytes, readFrames } from "./piece-frames.ts";
 import type { RefCountedFile } from "./ref-counted-file.ts";
 
 /**

@@ -5,6 +5,7 @@ import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
+import type { CommitOutcome, FramesCallback, PieceRange } from "../metainfo/piece-types.ts";
 import { changedOnDisk, fileChanged } from "./disk-errors.ts";
 import {
   changeOf,
@@ -14,9 +15,7 @@ import {
   openRegularFile,
   openSharedAgain,
 } from "./file-facts.ts";
-import type { FramesCallback } from "./frame-cache.ts";
 import { type OpenPart, openPart, openPartAgain, type PartFileOptions, takeName } from "./part-file.ts";
-import type { PieceRange } from "./piece-frames.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
 import { PrefixHash } from "./prefix-hash.ts";
@@ -46,8 +45,6 @@ export interface SeedStoreOptions extends StorageResources {
   /** How the file was when it was hashed. */
   readonly expected: FileFacts;
 }
-
-export type CommitOutcome = "verified" | "mismatch" | MiniTorrentError;
 
 type State =
   | { readonly status: "downloading"; readonly prefix: PrefixHash }

@@ -1,14 +1,16 @@
 // Gets the pieces: keeps requests outstanding with every peer that gives, hands whole pieces to storage. One guarded pump
 // per peer, whoever triggers it. Which piece of whom is the picker's decision, how many at once the request window's,
 // where blocks go arrivals', how long to wait for them patience's, whom to believe trust's.
+
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
+import type { CommitOutcome } from "../metainfo/piece-types.ts";
 import { BlockReceiver } from "./block-receiver.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
 import { Picker } from "./picker.ts";
-import type { CommitOutcome, PieceStorage } from "./piece-storage.ts";
+import type { PieceStorage } from "./piece-storage.ts";
 import { RequestStealing } from "./request-stealing.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
 import { RequestTracker } from "./request-tracker.ts";

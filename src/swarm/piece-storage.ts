@@ -1,22 +1,6 @@
-// What the swarm needs of storage, declared by the one who needs it; `storage/piece-store.ts` fits it structurally.
+// What the swarm needs of storage, as an interface; `storage/piece-store.ts` has its shape, and simulations bring their own.
 // Memory for pieces that are being put together, verified writing, and whole pieces to serve from.
-import type { MiniTorrentError } from "../api/errors.ts";
-
-/** A part of a piece, from the beginning of a block to the end of one. */
-export interface PieceRange {
-  readonly pieceIndex: number;
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-}
-
-/** A range in wire form: each block as a 13-byte piece-message header and its payload, one block after the other. */
-export interface PieceFrames {
-  readonly bytes: Uint8Array;
-  /** Called once, when no part of `bytes` is needed any longer. */
-  release(): void;
-}
-
-export type CommitOutcome = "verified" | "mismatch" | MiniTorrentError;
+import type { CommitOutcome, FramesCallback, PieceRange } from "../metainfo/piece-types.ts";
 
 export interface PieceStorage {
   /** Somebody, maybe another torrent, was refused memory and waits for it. */
@@ -28,5 +12,5 @@ export interface PieceStorage {
   /** Gives the memory of an unfinished piece back. */
   release(pieceIndex: number): void;
   /** Reads of a verified piece; may answer at once from a cache. */
-  read(range: PieceRange, done: (frames: PieceFrames | MiniTorrentError) => void): void;
+  read(range: PieceRange, done: FramesCallback): void;
 }

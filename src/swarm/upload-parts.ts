@@ -1,8 +1,10 @@
 // What is read for one peer: parts of pieces in wire form, the one that is being sent and the next. Pieces are cut at the
 // same places for all peers, so that these share reads. It does not send (upload-queue.ts).
+
 import type { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
-import type { PieceFrames, PieceRange, PieceStorage } from "./piece-storage.ts";
+import type { PieceFrames, PieceRange } from "../metainfo/piece-types.ts";
+import type { PieceStorage } from "./piece-storage.ts";
 
 /** What is read at once, and so what a peer that stops reading keeps from others. */
 const PART_BYTES = 1024 * 1024;

@@ -1,11 +1,13 @@
 // What one peer has asked of us, in order, and the blocks on their way to it. Blocks of one piece that are asked for
 // one after the other leave as one run of the piece's frames, without a copy; what is asked for next is read ahead. Sending
 // stops when the connection has enough, until it is writable. It does not decide who is given to (choker.ts).
+
 import type { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
-import { type PeerLink, PIECE_HEADER_BYTES } from "../wire/messages.ts";
-import { writePieceHeader } from "../wire/piece-header.ts";
-import type { PieceRange, PieceStorage } from "./piece-storage.ts";
+import { FRAME_LENGTH_BYTES, PIECE_HEADER_BYTES, writePieceHeader } from "../metainfo/piece-header.ts";
+import type { PieceRange } from "../metainfo/piece-types.ts";
+import type { PeerLink } from "../wire/messages.ts";
+import type { PieceStorage } from "./piece-storage.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 import { isWithin, releaseIfDone, UploadParts, type UploadRequest } from "./upload-parts.ts";
 
@@ -18,7 +20,6 @@ const UNSENT_SECONDS = 0.2;
 const MIN_UNSENT_BYTES = 32 * 1024;
 const UNSENT_AT_START_BYTES = 64 * 1024;
 const MOST_UNSENT_AT_START_BYTES = 512 * 1024;
-const FRAME_BYTES = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
 /** A connection that takes nothing for so many ticks (100 ms each) keeps only what is in flight from other peers. */
 const STALLED_TICKS = 20;
 
@@ -234,7 +235,7 @@ export class UploadQueue {
         runBytes += this.#requests[runEnd]?.lengthBytes ?? 0;
         runEnd++;
       }
-      const start = ((first.offsetBytes - part.range.offsetBytes) / BLOCK_LENGTH_BYTES) * FRAME_BYTES;
+      const start = ((first.offsetBytes - part.range.offsetBytes) / BLOCK_LENGTH_BYTES) * FRAME_LENGTH_BYTES;
       const framesBytes = runBytes + (runEnd - this.#head) * PIECE_HEADER_BYTES;
       frames = part.frames.bytes.subarray(start, start + framesBytes);
     } else {
@@ -293,7 +294,7 @@ function cutFrame(framesOfPart: Uint8Array, partOffsetBytes: number, request: Up
     const inBlock = from - blockIndex * BLOCK_LENGTH_BYTES;
     const take = Math.min(BLOCK_LENGTH_BYTES - inBlock, offsetBytes + lengthBytes - from);
     const firstBlock = partOffsetBytes / BLOCK_LENGTH_BYTES;
-    const start = (blockIndex - firstBlock) * FRAME_BYTES + PIECE_HEADER_BYTES + inBlock;
+    const start = (blockIndex - firstBlock) * FRAME_LENGTH_BYTES + PIECE_HEADER_BYTES + inBlock;
     frame.set(framesOfPart.subarray(start, start + take), to);
     to += take;
     from += take;

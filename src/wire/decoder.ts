@@ -1,10 +1,12 @@
 // Bytes to peer messages (BEP 3, 6, 10), however the stream was cut. Checks form and bounds of every message, and calls
 // the listener; whether a message makes sense at that moment is the listener's to judge. A block's bytes go straight
 // from the chunk to the place that the listener named; nothing is allocated on that way.
+
 import { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
+import { COUNTED_PIECE_HEADER_BYTES, PIECE_HEADER_BYTES } from "../metainfo/piece-header.ts";
 import { readUint32 } from "./integers.ts";
-import { messageIds, type PeerListener, PIECE_HEADER_BYTES } from "./messages.ts";
+import { messageIds, type PeerListener } from "./messages.ts";
 
 /** Longest body of an extended message: libtorrent's extension messages stay far under it (BEP 9 has 16 KiB pieces). */
 const MAX_EXTENDED_BYTES = 64 * 1024;
@@ -12,8 +14,6 @@ const MAX_EXTENDED_BYTES = 64 * 1024;
 const MAX_UNKNOWN_BYTES = 64 * 1024;
 /** Length prefix and id. */
 const PREFIX_BYTES = 5;
-/** Bytes of a piece message that its length prefix counts beside the block. */
-const COUNTED_PIECE_HEADER_BYTES = PIECE_HEADER_BYTES - 4;
 /** The longest head: a request's length prefix, id and three numbers. */
 const MAX_HEAD_BYTES = 17;
 

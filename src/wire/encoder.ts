@@ -1,5 +1,5 @@
 // Peer messages to bytes (BEP 3, 6, 10): each method appends one message to a batch, which is taken as a whole.
-// Blocks are not written here: they are sent as they lie in storage's frames (piece-header.ts).
+// Blocks are not written here: they are sent as they lie in storage's frames (metainfo/piece-header.ts).
 import { writeUint32 } from "./integers.ts";
 import { messageIds, type PeerMessages } from "./messages.ts";
 

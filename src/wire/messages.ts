@@ -1,6 +1,6 @@
 // The peer wire protocol's messages (BEP 3, BEP 6, BEP 10) as one interface: a method a message. The decoder calls it
 // on whoever listens; the encoder implements it for whoever speaks. A simulated link joins the two without bytes.
-
+import { PIECE_MESSAGE_ID } from "../metainfo/piece-header.ts";
 import type { Farewell } from "./farewell.ts";
 
 /** Message ids. BEP 3: 0 to 8; BEP 6 (fast extension): 13 to 17; BEP 10 (extension protocol): 20. */
@@ -12,7 +12,7 @@ export const messageIds = {
   have: 4,
   bitfield: 5,
   request: 6,
-  piece: 7,
+  piece: PIECE_MESSAGE_ID,
   cancel: 8,
   suggest: 13,
   haveAll: 14,
@@ -21,9 +21,6 @@ export const messageIds = {
   allowedFast: 17,
   extended: 20,
 } as const;
-
-/** Length prefix (4), id (1), piece index (4), offset (4): what goes before a block's bytes in a piece message. */
-export const PIECE_HEADER_BYTES = 13;
 
 /** What one end of a connection says to the other, block payloads aside. Numbers are unsigned 32-bit. */
 export interface PeerMessages {

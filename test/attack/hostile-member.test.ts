@@ -1,5 +1,6 @@
 // A member of the group, with a certificate that counts, who says what he should not, to a client that is a real process:
 // closed with a reason, or ignored where the BEP says so; the process, its memory and its other peers do not notice.
+
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -12,12 +13,12 @@ import { until, within } from "../../harness/within.ts";
 import { type Address, parseAddress } from "../../src/api/addresses.ts";
 import { groupCertificateSchema } from "../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../src/identity/certificates.ts";
+import { writePieceHeader } from "../../src/metainfo/piece-header.ts";
 import { MessageEncoder } from "../../src/wire/encoder.ts";
 import { EXTENSION_HANDSHAKE_ID } from "../../src/wire/extensions.ts";
 import { encodeFarewell } from "../../src/wire/farewell.ts";
 import { encodeHandshake, HANDSHAKE_BYTES } from "../../src/wire/handshake.ts";
 import { messageIds } from "../../src/wire/messages.ts";
-import { writePieceHeader } from "../../src/wire/piece-header.ts";
 
 const MIB = 1024 * 1024;
 const PIECES = 16;

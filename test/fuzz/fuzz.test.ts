@@ -1,6 +1,7 @@
 // Whatever comes from the network or a file is read or refused with one of our codes: no crash, no hang, no growth. 20,000
 // inputs in CI, a million with FUZZ_RUNS=1000000 (npm run torture), each run with another seed; with FUZZ_SEED the same
 // again. What fails is kept in corpus/ and tried at every run after that.
+
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -30,6 +31,7 @@ import { decodeDictionary } from "../../src/metainfo/bencoding.ts";
 import { Bitfield } from "../../src/metainfo/bitfield.ts";
 import { Geometry } from "../../src/metainfo/geometry.ts";
 import { decodeMetainfo, encodeMetainfo } from "../../src/metainfo/metainfo.ts";
+import { writePieceHeader } from "../../src/metainfo/piece-header.ts";
 import { Torrent } from "../../src/swarm/torrent.ts";
 import { readReplicaMessage } from "../../src/tracker/replication/replica-messages.ts";
 import { appRouter } from "../../src/tracker/server/router.ts";
@@ -39,7 +41,6 @@ import { MessageEncoder } from "../../src/wire/encoder.ts";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../../src/wire/extensions.ts";
 import { decodeHandshake, encodeHandshake } from "../../src/wire/handshake.ts";
 import type { PeerLink } from "../../src/wire/messages.ts";
-import { writePieceHeader } from "../../src/wire/piece-header.ts";
 import { RecordingListener } from "../unit/wire/recording.ts";
 import { corpusOf, hostile, keep } from "./mutations.ts";
 

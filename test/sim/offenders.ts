@@ -1,8 +1,8 @@
 // Peers that misbehave, for the simulated swarm: each speaks for itself, without a Torrent of its own.
 
 import { BLOCK_LENGTH_BYTES } from "../../src/metainfo/geometry.ts";
-import { type PeerListener, PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
-import { writePieceHeader } from "../../src/wire/piece-header.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../src/metainfo/piece-header.ts";
+import type { PeerListener } from "../../src/wire/messages.ts";
 import type { Host } from "./simulated-host.ts";
 import { SimulatedLink } from "./simulated-link.ts";
 import { CORRUPT_BLOCK, GOOD_BLOCK } from "./simulated-storage.ts";

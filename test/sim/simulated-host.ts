@@ -1,11 +1,12 @@
 // A machine with limited up- and downlink and a real Torrent on it. Its uplink serves its connections in turn, block by
 // block; its downlink takes what arrives in the order of arrival. Payload is not copied: a block's first byte stands for
 // all of it (simulated-storage.ts).
+
 import { Bitfield } from "../../src/metainfo/bitfield.ts";
+import { PIECE_HEADER_BYTES } from "../../src/metainfo/piece-header.ts";
 import { TokenBucket } from "../../src/swarm/token-bucket.ts";
 import { Torrent, type TorrentEvent } from "../../src/swarm/torrent.ts";
 import type { TorrentLimits } from "../../src/swarm/torrent-status.ts";
-import { PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
 import type { Block, Item, SimulatedLink } from "./simulated-link.ts";
 import { SimulatedStorage, type StorageFaults } from "./simulated-storage.ts";
 import type { SwarmNetwork } from "./swarm-network.ts";

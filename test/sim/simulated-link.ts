@@ -3,11 +3,13 @@
 // what congestion control comes to, without its oscillations and its slow start. Small messages take no bandwidth; they
 // are late by the path's latency, and wait in the receiver's downlink as blocks do, and behind what the sender's kernel
 // has in its buffer (`socketBytes` of the network), which counts as sent as soon as it is there.
+
 import { asMiniTorrentError } from "../../src/api/errors.ts";
+import { PIECE_HEADER_BYTES } from "../../src/metainfo/piece-header.ts";
 import { EXTENSION_HANDSHAKE_ID } from "../../src/wire/extensions.ts";
 import { encodeFarewell, type Farewell } from "../../src/wire/farewell.ts";
 import { readUint32 } from "../../src/wire/integers.ts";
-import { type PeerLink, type PeerListener, PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
+import type { PeerLink, PeerListener } from "../../src/wire/messages.ts";
 import type { Host } from "./simulated-host.ts";
 
 /** Past this many bytes waiting, a connection says that it has enough. */

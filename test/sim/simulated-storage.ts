@@ -1,11 +1,12 @@
 // Storage without a disk, for the simulated swarm: a block's first byte stands for all of it (good or corrupt), and the
 // checks that matter are real: nothing is committed that is not whole, nothing is written or freed out of turn.
+
 import assert from "node:assert/strict";
 import { MiniTorrentError } from "../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../../src/metainfo/geometry.ts";
-import type { CommitOutcome, PieceFrames, PieceRange, PieceStorage } from "../../src/swarm/piece-storage.ts";
-import { PIECE_HEADER_BYTES } from "../../src/wire/messages.ts";
-import { writePieceHeader } from "../../src/wire/piece-header.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../src/metainfo/piece-header.ts";
+import type { CommitOutcome, PieceFrames, PieceRange } from "../../src/metainfo/piece-types.ts";
+import type { PieceStorage } from "../../src/swarm/piece-storage.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 export const GOOD_BLOCK = 1;

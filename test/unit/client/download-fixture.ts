@@ -1,5 +1,6 @@
 // What the tests of downloads and shares build on: a real folder, profile and disk; a clock that stands still; and in the place of
 // trackers and swarms, stubs that remember what they were told and answer what a test lays out.
+
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -22,9 +23,9 @@ import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
 import type { Contact } from "../../../src/engine/connection-manager.ts";
 import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import type { CommitOutcome } from "../../../src/metainfo/piece-types.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { createStorageResources } from "../../../src/storage/storage-resources.ts";
-import type { CommitOutcome } from "../../../src/swarm/piece-storage.ts";
 import type { PieceHolder, SourceSnapshot, TorrentStatus } from "../../../src/swarm/torrent-status.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
 import type { Farewell } from "../../../src/wire/farewell.ts";

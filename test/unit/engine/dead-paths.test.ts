@@ -1,5 +1,6 @@
 // Two sessions with real sockets, and between them a path that can fall silent or be slow, as networks do without telling. Time
 // passes by steps of the test's own, with turns of the event loop in between for what is under way.
+
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
@@ -16,9 +17,8 @@ import {
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
 import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
-import { PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
-import { writePieceHeader } from "../../../src/wire/piece-header.ts";
 import { virtualTime } from "../client/session-fixture.ts";
 import { member, silent } from "../transport/members.ts";
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
+import type { PieceFrames } from "../../../src/metainfo/piece-types.ts";
+import { FrameCache } from "../../../src/storage/frame-cache.ts";
 
 const LENGTH = 100;
 

@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
-import { FRAME_LENGTH_BYTES, framesLengthBytes, readFrames } from "../../../src/storage/piece-frames.ts";
-import { messageIds, PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
+import { FRAME_LENGTH_BYTES, PIECE_HEADER_BYTES } from "../../../src/metainfo/piece-header.ts";
+import { framesLengthBytes, readFrames } from "../../../src/storage/piece-frames.ts";
+import { messageIds } from "../../../src/wire/messages.ts";
 import { content, folderFor, withCode } from "./workplace.ts";
 
 function readAt(

@@ -1,11 +1,12 @@
 // Reading pieces to send them: what is verified before, for how long that holds, and what a change of the file stops.
+
 import assert from "node:assert/strict";
 import { appendFile, open as openFile, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
+import type { PieceFrames, PieceRange } from "../../../src/metainfo/piece-types.ts";
 import { type FileFacts, factsOf } from "../../../src/storage/file-facts.ts";
-import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
-import type { PieceRange } from "../../../src/storage/piece-frames.ts";
+import { FrameCache } from "../../../src/storage/frame-cache.ts";
 import { PieceReader } from "../../../src/storage/piece-reader.ts";
 import { RefCountedFile } from "../../../src/storage/ref-counted-file.ts";
 import { content, metainfoOf, PIECE_BYTES, workplaceFor } from "./workplace.ts";

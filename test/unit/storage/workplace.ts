@@ -1,4 +1,5 @@
 // What the storage tests build on: a folder that goes with the test, a file with its metainfo, and the shared resources.
+
 import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -6,11 +7,12 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { MiniTorrentError } from "../../../src/api/errors.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import type { CommitOutcome, PieceFrames } from "../../../src/metainfo/piece-types.ts";
 import { DiskPool, type DiskPoolOptions } from "../../../src/storage/disk-pool.ts";
-import { FrameCache, type PieceFrames } from "../../../src/storage/frame-cache.ts";
+import { FrameCache } from "../../../src/storage/frame-cache.ts";
 import { OpenFiles } from "../../../src/storage/open-files.ts";
 import { PieceMemory } from "../../../src/storage/piece-memory.ts";
-import type { CommitOutcome, PieceStore } from "../../../src/storage/piece-store.ts";
+import type { PieceStore } from "../../../src/storage/piece-store.ts";
 import type { StorageResources } from "../../../src/storage/storage-resources.ts";
 
 export const PIECE_BYTES = 32 * 1024;

@@ -1,10 +1,11 @@
 // What a torrent gives away: which requests are served, refused or put off, and what a seed suggests to whom.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { PIECE_HEADER_BYTES } from "../../../src/metainfo/piece-header.ts";
 import { TokenBucket } from "../../../src/swarm/token-bucket.ts";
-import { PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
 import { offset, open } from "./lone-torrent.ts";
 
 const BLOCK = BLOCK_LENGTH_BYTES;

@@ -1,10 +1,12 @@
 // One torrent without network, disk or clock: peers are links that record, pieces are memory, and time stands still.
+
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
-import type { CommitOutcome, PieceFrames, PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
+import type { CommitOutcome, PieceFrames } from "../../../src/metainfo/piece-types.ts";
+import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
 import { Torrent, type TorrentEvent } from "../../../src/swarm/torrent.ts";
-import { type PeerListener, PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
-import { writePieceHeader } from "../../../src/wire/piece-header.ts";
+import type { PeerListener } from "../../../src/wire/messages.ts";
 import { RecordingLink, requestsIn } from "./recording-link.ts";
 
 export const BLOCKS = 4;

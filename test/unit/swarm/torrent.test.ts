@@ -1,12 +1,13 @@
 // One torrent against a link that records what is said to it: what a peer, well-behaved or not, gets for what it says.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { PIECE_HEADER_BYTES } from "../../../src/metainfo/piece-header.ts";
 import { encodeExtensionHandshake } from "../../../src/wire/extensions.ts";
 import { encodeFarewell } from "../../../src/wire/farewell.ts";
 import { readUint32 } from "../../../src/wire/integers.ts";
-import { PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
 import { geometry, offset, open } from "./lone-torrent.ts";
 import { RecordingLink, requestsIn } from "./recording-link.ts";
 

@@ -1,9 +1,10 @@
 // What is read for one peer, and when its memory goes back.
+
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
-import type { PieceFrames, PieceRange } from "../../../src/swarm/piece-storage.ts";
+import type { PieceFrames, PieceRange } from "../../../src/metainfo/piece-types.ts";
 import { releaseIfDone, UploadParts, type UploadRequest } from "../../../src/swarm/upload-parts.ts";
 
 const MIB = 1024 * 1024;

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
-import type { PieceRange } from "../../../src/swarm/piece-storage.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
+import type { PieceRange } from "../../../src/metainfo/piece-types.ts";
 import { UploadQueue, type UploadQueueOptions } from "../../../src/swarm/upload-queue.ts";
-import { type PeerLink, PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
-import { writePieceHeader } from "../../../src/wire/piece-header.ts";
+import type { PeerLink } from "../../../src/wire/messages.ts";
 import { framesOf } from "./lone-torrent.ts";
 
 const BLOCKS = 4;

@@ -1,14 +1,14 @@
 // Two ends of a connection, on real sockets.
+
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it, mock } from "node:test";
 import { within } from "../../../harness/within.ts";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
 import type { PeerSocket } from "../../../src/transport/peer-socket.ts";
 import { decodeExtensionHandshake } from "../../../src/wire/extensions.ts";
-import { PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
-import { writePieceHeader } from "../../../src/wire/piece-header.ts";
 import { type Message, RecordingListener, say } from "../wire/recording.ts";
 import { Alice } from "./members.ts";
 

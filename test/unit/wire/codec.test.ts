@@ -3,10 +3,9 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
+import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
 import { MessageDecoder } from "../../../src/wire/decoder.ts";
 import { MessageEncoder } from "../../../src/wire/encoder.ts";
-import { PIECE_HEADER_BYTES } from "../../../src/wire/messages.ts";
-import { writePieceHeader } from "../../../src/wire/piece-header.ts";
 import { conversations, type Message, RecordingListener, say } from "./recording.ts";
 
 const PIECE_COUNT = 21;

@@ -17,14 +17,14 @@ export interface ListenPlace extends ListenClaim {
 }
 
 export class Announcer {
-  readonly #link: () => Pick<TrackerLink, "ask">;
+  readonly #link: Pick<TrackerLink, "ask">;
   readonly #log: Logger;
   readonly #announced = new Map<string, AnnouncedTorrent>();
   /** To be told, and who waits for it. */
   readonly #changed = new Map<string, PromiseWithResolvers<readonly PeerAddress[] | undefined>>();
   #isSending = false;
 
-  constructor(link: () => Pick<TrackerLink, "ask">, log: Logger) {
+  constructor(link: Pick<TrackerLink, "ask">, log: Logger) {
     this.#link = link;
     this.#log = log;
   }
@@ -52,7 +52,7 @@ export class Announcer {
 
   /** The tracker asks for a new announcement: it may know torrents that it did not know before. */
   async announceAgain(where: ListenPlace): Promise<void> {
-    await this.#link().ask(z.undefined(), (api) => this.announceAll(api, where));
+    await this.#link.ask(z.undefined(), (api) => this.announceAll(api, where));
   }
 
   /**
@@ -99,7 +99,7 @@ export class Announcer {
       .filter((torrent) => torrent !== undefined);
     const remove = infoHashes.filter((infoHash) => !this.#announced.has(infoHash));
     try {
-      const answer = await this.#link().ask(z.array(torrentPeersSchema), (api) =>
+      const answer = await this.#link.ask(z.array(torrentPeersSchema), (api) =>
         api.presence.update.mutate({ ...packTorrents(add), over: packHashes(remove) }),
       );
       return new Map(answer.map(({ infoHash, peers }) => [infoHash, peers]));

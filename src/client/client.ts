@@ -1,5 +1,5 @@
-// A member's side, whole: a method for every command, and the events that nobody asked for. Joins the link to the
-// trackers, the session of running torrents and the login. It prints nothing and reads no command line.
+// The client as a library: a method for each command, and a callback for events. It wires up the link to the trackers, the
+// session of running torrents and the login. It prints nothing and reads no command line.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
@@ -32,7 +32,7 @@ import type { PeerStatus } from "../engine/peer-status.ts";
 import { peerStatuses } from "../engine/peer-status.ts";
 import { type ActiveTorrent, Session } from "../engine/session.ts";
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
-import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
+import { createDeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import {
   connectionsTaken,
@@ -46,6 +46,7 @@ import { fetchMetainfo } from "./downloads/fetch-metainfo.ts";
 import type { WhyReport } from "./downloads/why.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { Login } from "./login.ts";
+import { Memberships } from "./memberships.ts";
 import type { Profile } from "./profile.ts";
 import type {
   ClientEvent,
@@ -85,6 +86,15 @@ export interface ClientOptions {
   readonly onEvent: (event: ClientEvent) => void;
 }
 
+interface ClientParts {
+  readonly session: Session;
+  readonly pins: PinStore;
+  readonly bandwidth: Bandwidth;
+  readonly storage: StorageResources;
+  readonly link: TrackerLink;
+  readonly memberships: Memberships;
+}
+
 export class Client {
   readonly #options: ClientOptions;
   readonly #pins: PinStore;
@@ -97,7 +107,7 @@ export class Client {
   readonly #ownAddresses: OwnAddresses;
 
   /**
-   * Listens for peers, and starts to look for a tracker behind.
+   * Listens for peers, and begins to look for a tracker in the background.
    *
    * @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE, DISK_FAILED, INVALID_ARGUMENT (memory or limits too small), LIMIT_REACHED (too few
    * files may be open)
@@ -125,9 +135,17 @@ export class Client {
     storage: StorageResources,
     descriptors: Descriptors,
   ): Promise<Client> {
-    let toldMs = Number.NEGATIVE_INFINITY;
+    const { log, onEvent, trackers } = options;
     const identity = createDeviceIdentity();
-    let login: Login | undefined;
+    const link = new TrackerLink({
+      ...{ trackers, identity, pins, log: log.child({ part: "tracker-link" }) },
+      firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
+      onFirstTrust: (tracker, fingerprint) => onEvent({ type: "tracker-trusted", tracker, fingerprint }),
+      onUnreachable: (reason) => onEvent({ type: "trackers-unreachable", reason }),
+      onClockWrong: (reason) => onEvent({ type: "clock-wrong", reason }),
+    });
+    const memberships = new Memberships(identity, link, log);
+    let toldMs = Number.NEGATIVE_INFINITY;
     const session = await Session.open({
       listen: options.listen,
       identity,
@@ -136,63 +154,48 @@ export class Client {
       onConnectionsTaken: () => {
         if (performance.now() - toldMs < CONNECTIONS_TAKEN_TOLD_EVERY_MS) return;
         toldMs = performance.now();
-        options.onEvent({ type: "connections-taken", reason: connectionsTaken(descriptors) });
+        onEvent({ type: "connections-taken", reason: connectionsTaken(descriptors) });
       },
-      log: options.log.child({ part: "session" }),
-      credentials: (groupId) => login?.memberships.credentials(groupId),
-      credentialsMissing: (groupId) => login?.memberships.obtainBehind(groupId),
+      log: log.child({ part: "session" }),
+      credentials: (groupId) => memberships.credentials(groupId),
+      credentialsMissing: (groupId) => memberships.obtainInBackground(groupId),
     });
-    const client = new Client(options, identity, session, pins, bandwidth, storage);
-    login = client.#login;
-    return client;
+    return new Client(options, { session, pins, bandwidth, storage, link, memberships });
   }
 
-  private constructor(
-    options: ClientOptions,
-    identity: DeviceIdentity,
-    session: Session,
-    pins: PinStore,
-    bandwidth: Bandwidth,
-    storage: StorageResources,
-  ) {
-    const { log, onEvent, dataDir, trackers, readAddresses = addressesOfSystem } = options;
+  private constructor(options: ClientOptions, parts: ClientParts) {
+    const { log, onEvent, dataDir, readAddresses = addressesOfSystem } = options;
+    const { session, storage, link, memberships } = parts;
     this.#endFaults = onTimerFault((error, where) =>
       log.error({ err: error, where }, "work by the clock failed"),
     );
     this.#options = options;
     this.#session = session;
-    this.#bandwidth = bandwidth;
-    this.#pins = pins;
+    this.#bandwidth = parts.bandwidth;
+    this.#pins = parts.pins;
     this.#storage = storage;
+    this.#link = link;
     storage.memory.onRoom(() => session.roomAvailable());
-    const link = () => this.#link;
-    this.#login = new Login({
-      ...{ session, storage, identity, dataDir, log, onEvent, link, ownHosts: outsideAddresses },
+    const login = new Login({
+      ...{ session, storage, memberships, link, dataDir, log, onEvent, ownHosts: outsideAddresses },
       onProfile: (profile) => this.#restoreLimits(profile),
     });
-    this.#link = new TrackerLink({
-      trackers,
-      firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
-      identity,
-      pins: this.#pins,
+    this.#login = login;
+    link.start({
       planDial: (host) => dialPlans(host, session.hosts, readAddresses()),
-      log: log.child({ part: "tracker-link" }),
-      prepare: (api, lost, localHost) => this.#login.prepare(api, lost, localHost),
+      prepare: (api, lost, localHost) => login.prepare(api, lost, localHost),
       onConnected: (tracker, isFailover) => {
         onEvent({ type: "tracker-connected", tracker, isFailover });
-        this.#login.connected();
+        login.connected();
       },
-      onFirstTrust: (tracker, fingerprint) => onEvent({ type: "tracker-trusted", tracker, fingerprint }),
-      onUnreachable: (reason) => onEvent({ type: "trackers-unreachable", reason }),
-      onClockWrong: (reason) => onEvent({ type: "clock-wrong", reason }),
     });
     this.#ownAddresses = new OwnAddresses({
       read: readAddresses,
       onChange: (change) => {
         log.info({ lost: [...change.lost], gained: [...change.gained] }, "this machine's addresses changed");
-        this.#session.ownAddressesChanged(change);
-        this.#link.ownAddressesChanged(change);
-        this.#login.ownAddressesChanged();
+        session.ownAddressesChanged(change);
+        link.ownAddressesChanged(change);
+        login.ownAddressesChanged();
       },
     });
   }

@@ -18,7 +18,7 @@ export interface AuthorityStore {
 }
 
 export interface GroupAuthoritiesOptions {
-  readonly store: () => AuthorityStore;
+  readonly store: AuthorityStore;
   /** The name belongs to another group than before. */
   readonly onFoundedAnew: (groupId: string) => void;
   /** Another CA was refused: told once for each, since certificates are asked for again and again. */
@@ -45,7 +45,7 @@ export class GroupAuthorities {
     if (given.groupId !== groupId.normalize()) throw malformed(groupId, undefined);
     const { groupClaimId } = given;
     const authority = { groupClaimId, fingerprint: fingerprintOf(given) };
-    const store = this.#options.store();
+    const { store } = this.#options;
     const known = this.#known.get(given.groupId) ?? store.groupAuthority(given.groupId);
     if (known?.groupClaimId === groupClaimId && known.fingerprint !== authority.fingerprint) {
       throw this.#refusal(given.groupId, known, authority);
@@ -54,12 +54,6 @@ export class GroupAuthorities {
     if (known?.groupClaimId === groupClaimId) return;
     store.saveGroupAuthority(given.groupId, authority);
     if (known !== undefined) this.#options.onFoundedAnew(given.groupId);
-  }
-
-  /** Another account may log in now. */
-  forgetAll(): void {
-    this.#known.clear();
-    this.#refused.clear();
   }
 
   #refusal(groupId: string, known: KnownAuthority, given: KnownAuthority): MiniTorrentError {

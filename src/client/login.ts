@@ -14,7 +14,6 @@ import {
   type WriteAttempt,
 } from "../api/schemas.ts";
 import type { Session } from "../engine/session.ts";
-import type { DeviceIdentity } from "../identity/certificates.ts";
 import { runInBackground } from "../net/run-in-background.ts";
 import { later } from "../net/timers.ts";
 import type { StorageResources } from "../storage/storage-resources.ts";
@@ -22,7 +21,7 @@ import { Announcer, type ListenPlace } from "./announcer.ts";
 import type { ClientContext } from "./client-context.ts";
 import { Downloads } from "./downloads/downloads.ts";
 import { GroupAuthorities } from "./group-authorities.ts";
-import { Memberships } from "./memberships.ts";
+import type { Memberships } from "./memberships.ts";
 import { Profile } from "./profile.ts";
 import { Shares } from "./shares.ts";
 import type { ClientEvent, MembershipEnd } from "./status.ts";
@@ -47,7 +46,6 @@ export type LoginLink = Pick<
 export interface LoginOptions {
   readonly session: Session;
   readonly storage: StorageResources;
-  readonly identity: DeviceIdentity;
   readonly dataDir: string;
   readonly log: Logger;
   readonly onEvent: (event: ClientEvent) => void;
@@ -55,8 +53,8 @@ export interface LoginOptions {
   readonly ownHosts: () => Iterable<string>;
   /** The account's profile is open, and nothing of it runs yet. */
   readonly onProfile: (profile: Profile) => void;
-  /** The link is made after the login, which it asks to prepare each connection. */
-  readonly link: () => LoginLink;
+  readonly link: LoginLink;
+  readonly memberships: Memberships;
 }
 
 export class Login {
@@ -77,35 +75,23 @@ export class Login {
 
   constructor(options: LoginOptions) {
     this.#options = options;
-    const { session, storage, identity, log, onEvent, link } = options;
-    this.memberships = new Memberships(
-      identity,
-      link,
-      log,
-      (groupId) => runInBackground(log, "leaving a group", this.#groupLost(groupId)),
-      (groupId, membershipId) => session.revoke(groupId, membershipId),
-      (item, askForPage) => this.askForAll(item, askForPage),
-      new GroupAuthorities({
-        store: () => this.require().profile,
-        onFoundedAnew: (groupId) => onEvent({ type: "group-founded-anew", groupId }),
-        onRefused: (groupId, reason) => onEvent({ type: "group-key-refused", groupId, reason }),
-      }),
-    );
+    const { session, storage, log, onEvent, link, memberships } = options;
+    this.memberships = memberships;
     this.#announcer = new Announcer(link, log);
-    const surroundings: ClientContext = {
+    const context: ClientContext = {
       session,
-      memberships: this.memberships,
+      memberships,
       announcer: this.#announcer,
       storage,
       log,
       profile: () => this.require().profile,
       onEvent,
-      tracker: () => ({ address: link().tracker, problem: link().problem }),
-      clockWarning: () => link().clockWarning,
+      tracker: () => ({ address: link.tracker, problem: link.problem }),
+      clockWarning: () => link.clockWarning,
       ask: this.ask.bind(this),
     };
-    this.shares = new Shares(surroundings);
-    this.downloads = new Downloads(surroundings, this.shares);
+    this.shares = new Shares(context);
+    this.downloads = new Downloads(context, this.shares);
   }
 
   get account(): Account | undefined {
@@ -133,9 +119,9 @@ export class Login {
   ): Promise<T> {
     const writeId = randomUUID();
     let attempts = 0;
-    return this.#options
-      .link()
-      .ask(answer, (api) => question(api, { writeId, ...(attempts++ === 0 ? {} : { isRetry: true }) }));
+    return this.#options.link.ask(answer, (api) =>
+      question(api, { writeId, ...(attempts++ === 0 ? {} : { isRetry: true }) }),
+    );
   }
 
   /** Reads a whole list, which trackers answer page by page. */
@@ -155,12 +141,21 @@ export class Login {
    * @throws MiniTorrentError DATA_DIR_IN_USE, DISK_FAILED if the profile cannot be opened; the login is undone then
    */
   async begin(account: Account): Promise<void> {
-    const { dataDir, log, link } = this.#options;
+    const { dataDir, log, link, session, onEvent } = this.#options;
     this.#state = { status: "logged-in", account, profile: Profile.open(dataDir, account, log) };
     const begun = this.#state;
+    this.memberships.begin({
+      authorities: new GroupAuthorities({
+        store: begun.profile,
+        onFoundedAnew: (groupId) => onEvent({ type: "group-founded-anew", groupId }),
+        onRefused: (groupId, reason) => onEvent({ type: "group-key-refused", groupId, reason }),
+      }),
+      onEnded: (groupId) => runInBackground(log, "leaving a group", this.#groupLost(groupId)),
+      onRevoked: (groupId, membershipId) => session.revoke(groupId, membershipId),
+    });
     this.#options.onProfile(begun.profile);
     try {
-      await link().prepareAgain();
+      await link.prepareAgain();
       await this.#catchUp();
     } catch (error) {
       log.warn({ err: error }, "logged in, but no tracker answers now");
@@ -179,7 +174,7 @@ export class Login {
       if (outcome.status === "rejected")
         this.#options.log.error({ err: outcome.reason }, "not all was ended well");
     }
-    this.memberships.forgetAll();
+    this.memberships.end();
     this.#groupIds.clear();
     profile.close();
     this.#state = { status: "logged-out" };

@@ -19,7 +19,7 @@ import type { GroupAuthorities } from "./group-authorities.ts";
 import { Revocations } from "./revocations.ts";
 import type { TrackerLink } from "./trackers/tracker-link.ts";
 import { clockTrouble } from "./trackers/tracker-time.ts";
-import type { AskForAll } from "./trackers/whole-lists.ts";
+import { wholeList } from "./trackers/whole-lists.ts";
 
 /** After a renewal that failed, the next attempt. */
 const RENEWAL_RETRY_MS = 30_000;
@@ -35,42 +35,36 @@ interface Held {
   readonly renewal: NodeJS.Timeout;
 }
 
+/** What depends on the account that is logged in. */
+export interface MembershipsLogin {
+  /** Which CA each group has. */
+  readonly authorities: Pick<GroupAuthorities, "admit">;
+  /** A tracker says that the user is no longer in that group. */
+  readonly onEnded: (groupId: string) => void;
+  /** A membership has ended: its peers are to be disconnected. */
+  readonly onRevoked: (groupId: string, membershipId: string) => void;
+}
+
 export class Memberships {
   readonly #identity: DeviceIdentity;
-  readonly #link: () => Pick<TrackerLink, "ask" | "clockAheadMs">;
+  readonly #link: Pick<TrackerLink, "ask" | "clockAheadMs">;
   readonly #log: Logger;
-  readonly #onEnded: (groupId: string) => void;
-  readonly #onRevoked: (groupId: string, membershipId: string) => void;
+  #login: MembershipsLogin | undefined;
   readonly #held = new Map<string, Held>();
   readonly #asking = new Map<string, Promise<GroupCredentials>>();
   readonly #revocations = new Revocations();
-  readonly #askForAll: AskForAll;
-  readonly #authorities: GroupAuthorities;
   readonly #renewing = new Set<string>();
   readonly #notBeforeMs = new Map<string, number>();
 
-  /**
-   * @param onEnded a tracker says that the user is not in that group any more
-   * @param onRevoked called when another member's membership has ended
-   * @param askForAll reads a whole list from trackers
-   * @param authorities which CA each group has
-   */
-  constructor(
-    identity: DeviceIdentity,
-    link: () => Pick<TrackerLink, "ask" | "clockAheadMs">,
-    log: Logger,
-    onEnded: (groupId: string) => void,
-    onRevoked: (groupId: string, membershipId: string) => void,
-    askForAll: AskForAll,
-    authorities: GroupAuthorities,
-  ) {
+  constructor(identity: DeviceIdentity, link: Pick<TrackerLink, "ask" | "clockAheadMs">, log: Logger) {
     this.#identity = identity;
     this.#link = link;
     this.#log = log;
-    this.#onEnded = onEnded;
-    this.#onRevoked = onRevoked;
-    this.#askForAll = askForAll;
-    this.#authorities = authorities;
+  }
+
+  /** An account has logged in. */
+  begin(login: MembershipsLogin): void {
+    this.#login = login;
   }
 
   /** Credentials that are valid now; undefined if there are none. Answers from memory. */
@@ -89,7 +83,7 @@ export class Memberships {
   async obtain(groupId: string): Promise<GroupCredentials> {
     const present = this.credentials(groupId);
     if (present !== undefined) return present;
-    const trouble = clockTrouble(this.#link().clockAheadMs ?? 0);
+    const trouble = clockTrouble(this.#link.clockAheadMs ?? 0);
     if (trouble !== undefined) throw trouble;
     return this.#asking.get(groupId) ?? this.#fetch(groupId);
   }
@@ -97,7 +91,7 @@ export class Memberships {
   /** A member left or was removed: certificates of that membership are refused from now on. */
   revoke(groupId: string, membershipId: string): void {
     this.#revocations.add(membershipId);
-    this.#onRevoked(groupId, membershipId);
+    this.#login?.onRevoked(groupId, membershipId);
     // The user's own: after being accepted again, the user needs a certificate for the new membership.
     if (this.#held.get(groupId)?.membershipId !== membershipId || this.#renewing.has(groupId)) return;
     runInBackground(this.#log, "renewing a certificate", this.#renew(groupId));
@@ -111,21 +105,22 @@ export class Memberships {
     this.#held.delete(groupId);
   }
 
-  /** Logged out: the account that logs in next gets nothing of this one's. */
-  forgetAll(): void {
+  /** The account has logged out: the one that logs in next gets nothing of it. */
+  end(): void {
     for (const groupId of [...this.#held.keys()]) this.forget(groupId);
     this.#asking.clear();
     this.#notBeforeMs.clear();
-    this.#authorities.forgetAll();
+    this.#login = undefined;
   }
 
   /**
-   * Whatever certificate of a group is used must have come through here.
+   * Checks a certificate's CA. Every certificate must pass here before it is used.
    *
-   * @throws MiniTorrentError GROUP_KEY_CHANGED, MALFORMED_MESSAGE
+   * @throws MiniTorrentError GROUP_KEY_CHANGED, MALFORMED_MESSAGE, NOT_LOGGED_IN
    */
   admit(groupId: string, given: GroupCertificate): void {
-    this.#authorities.admit(groupId, given);
+    if (this.#login === undefined) throw loggedOut(groupId);
+    this.#login.authorities.admit(groupId, given);
   }
 
   /**
@@ -140,12 +135,12 @@ export class Memberships {
     await Promise.all([...renewed, this.#fetchRevocations([...this.#held.keys()])]);
   }
 
-  /** Fetches behind, for the next attempt, what somebody lacked; seldom enough for a tracker that refuses. */
-  obtainBehind(groupId: string): void {
+  /** Fetches a missing certificate in the background, for the next attempt; rate-limited, since a tracker may refuse each time. */
+  obtainInBackground(groupId: string): void {
     const nowMs = performance.now();
     if ((this.#notBeforeMs.get(groupId) ?? 0) > nowMs) return;
     this.#notBeforeMs.set(groupId, nowMs + OBTAIN_PAUSE_MS);
-    if (clockTrouble(this.#link().clockAheadMs ?? 0) !== undefined) return; // reported already; not again for each peer
+    if (clockTrouble(this.#link.clockAheadMs ?? 0) !== undefined) return; // reported already; not again for each peer
     runInBackground(this.#log, `fetching the certificate for ${groupId}`, this.obtain(groupId));
   }
 
@@ -171,12 +166,10 @@ export class Memberships {
    * @throws MiniTorrentError NOT_LOGGED_IN then
    */
   async #ask(groupId: string, isStillAsked: () => boolean): Promise<GroupCertificate> {
-    const asked = this.#link().ask(groupCertificateSchema, (api) =>
-      api.groups.certificate.query({ groupId }),
-    );
+    const asked = this.#link.ask(groupCertificateSchema, (api) => api.groups.certificate.query({ groupId }));
     const [given] = await Promise.all([asked, this.#fetchRevocations([groupId])]);
     if (!isStillAsked()) {
-      throw new MiniTorrentError("NOT_LOGGED_IN", `You logged out, or left ${groupId}, meanwhile.`);
+      throw loggedOut(groupId);
     }
     this.admit(groupId, given);
     return given;
@@ -185,8 +178,10 @@ export class Memberships {
   async #fetchRevocations(groupIds: readonly string[]): Promise<void> {
     for (let at = 0; at < groupIds.length; at += MAX_GROUPS_TOGETHER) {
       const some = groupIds.slice(at, at + MAX_GROUPS_TOGETHER);
-      const revoked = await this.#askForAll(revocationSchema, (api, from) =>
-        api.groups.revocations.query({ groupIds: some, ...from }),
+      const revoked = await wholeList(
+        revocationSchema,
+        (answer, question) => this.#link.ask(answer, question),
+        (api, from) => api.groups.revocations.query({ groupIds: some, ...from }),
       );
       for (const { groupId, membershipId } of revoked) this.revoke(groupId, membershipId);
     }
@@ -202,7 +197,7 @@ export class Memberships {
       isRevoked: (membershipId) => this.#revocations.has(membershipId),
     };
     // By the tracker's clock: a wrong local clock would renew every second, or never.
-    const trackerNowMs = Date.now() - (this.#link().clockAheadMs ?? 0);
+    const trackerNowMs = Date.now() - (this.#link.clockAheadMs ?? 0);
     const halfTimeMs = (given.validUntilMs - trackerNowMs) / 2;
     this.#held.set(given.groupId, {
       credentials,
@@ -229,7 +224,7 @@ export class Memberships {
       this.#log.warn({ err: error, groupId }, "certificate not renewed");
       if (code === "NOT_A_MEMBER" || code === "UNKNOWN_GROUP") {
         this.forget(groupId);
-        this.#onEnded(groupId);
+        this.#login?.onEnded(groupId);
       } else {
         this.#held.set(groupId, { ...before, renewal: this.#renewIn(groupId, RENEWAL_RETRY_MS) });
       }
@@ -237,4 +232,8 @@ export class Memberships {
       this.#renewing.delete(groupId);
     }
   }
+}
+
+function loggedOut(groupId: string): MiniTorrentError {
+  return new MiniTorrentError("NOT_LOGGED_IN", `You logged out, or left ${groupId}, meanwhile.`);
 }

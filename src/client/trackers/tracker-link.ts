@@ -38,17 +38,9 @@ export interface TrackerLinkOptions {
   readonly firstTracker: number;
   readonly identity: DeviceIdentity;
   readonly pins: PinStore;
-  /** From where to dial a tracker, and where. */
-  readonly planDial: (host: string) => Promise<readonly DialPlan[]>;
   /** Connects to one tracker; by a WebSocket unless a test says otherwise. */
   readonly openSocket?: typeof openTrackerSocket;
   readonly log: Logger;
-  /**
-   * Brings a fresh connection up to date (session, presence, events) before commands may use it. `lost`: it turned out
-   * later that the connection is of no use any more.
-   */
-  readonly prepare: (api: TrackerApi, lost: () => void, localHost: string) => Promise<void>;
-  readonly onConnected: (tracker: string, isFailover: boolean) => void;
   readonly onUnreachable: (reason: string) => void;
   /** This machine's clock differs too much from that tracker's. */
   readonly onClockWrong: (sentence: string) => void;
@@ -56,7 +48,21 @@ export interface TrackerLinkOptions {
   readonly onFirstTrust: (tracker: string, fingerprint: string) => void;
 }
 
+/** What the link needs of the client in order to connect; it is made after the link, and handed over by `start`. */
+export interface LinkUser {
+  /** The addresses to dial a tracker at, and the local address to dial each from. */
+  readonly planDial: (host: string) => Promise<readonly DialPlan[]>;
+  /**
+   * Brings a fresh connection up to date (session, presence, events) before commands may use it.
+   *
+   * @param lost to be called if the connection turns out to be useless later
+   */
+  readonly prepare: (api: TrackerApi, lost: () => void, localHost: string) => Promise<void>;
+  readonly onConnected: (tracker: string, isFailover: boolean) => void;
+}
+
 interface Connection {
+  readonly user: LinkUser;
   readonly tracker: string;
   readonly socket: TrackerSocket;
 }
@@ -80,7 +86,7 @@ export class TrackerLink {
   /** Lines that name the same tracker as an earlier line. */
   readonly #aliases = new Set<string>();
   #stateChanged = Promise.withResolvers<void>();
-  #search: Promise<void>;
+  #search: Promise<void> = Promise.resolve();
 
   constructor(options: TrackerLinkOptions) {
     this.#options = options;
@@ -88,7 +94,11 @@ export class TrackerLink {
     const { trackers, pins, onFirstTrust } = options;
     this.#trust = new TrackerTrust({ trackers, pins, onFirstTrust });
     this.#next = options.firstTracker;
-    this.#search = this.#findTracker();
+  }
+
+  /** Begins to look for a tracker. Commands wait for it from the beginning. */
+  start(user: LinkUser): void {
+    this.#search = this.#findTracker(user);
   }
 
   /** host:port of the tracker that is connected now. */
@@ -213,8 +223,8 @@ export class TrackerLink {
   }
 
   /** searching -> connected, however long it takes; ends only when the link is closed. */
-  async #findTracker(): Promise<void> {
-    const { identity, planDial, openSocket = openTrackerSocket } = this.#options;
+  async #findTracker(user: LinkUser): Promise<void> {
+    const { identity, openSocket = openTrackerSocket } = this.#options;
     const trackers = this.#distinctTrackers();
     const trust = this.#trust;
     const problems = new Map<number, MiniTorrentError>();
@@ -230,10 +240,10 @@ export class TrackerLink {
           if (connection !== undefined) this.#lose(connection);
         };
         const parts = { tracker, identity, trust, signal, onClose, log: this.#log };
-        const socket = await firstOf(await planned(planDial, tracker), (plan) =>
+        const socket = await firstOf(await planned(user.planDial, tracker), (plan) =>
           openSocket({ ...parts, plan }),
         );
-        connection = { tracker: formatAddress(tracker), socket };
+        connection = { user, tracker: formatAddress(tracker), socket };
         this.#time = socket.time ?? this.#time; // the preparation below may ask for certificates
         return connection;
       },
@@ -270,7 +280,7 @@ export class TrackerLink {
     }
     this.#next = index;
     this.#become({ status: "connected", connection });
-    this.#options.onConnected(connection.tracker, this.#hasBeenConnected);
+    user.onConnected(connection.tracker, this.#hasBeenConnected);
     this.#hasBeenConnected = true;
     this.#time = connection.socket.time;
     this.#sayClock(connection.tracker);
@@ -331,7 +341,7 @@ export class TrackerLink {
     );
     try {
       const { api, localHost } = connection.socket;
-      await Promise.race([this.#options.prepare(api, () => this.#lose(connection), localHost), late]);
+      await Promise.race([connection.user.prepare(api, () => this.#lose(connection), localHost), late]);
     } finally {
       clearTimeout(timer);
     }
@@ -345,7 +355,7 @@ export class TrackerLink {
     this.#become({ status: "searching", problem: undefined });
     connection.socket.close();
     this.#next++;
-    this.#search = this.#findTracker();
+    this.#search = this.#findTracker(connection.user);
   }
 
   #become(state: LinkState): void {
@@ -391,7 +401,7 @@ async function firstOf<S>(plans: readonly DialPlan[], dial: (plan: DialPlan) => 
 
 /** Looks the tracker's name up if need be. */
 async function planned(
-  planDial: (host: string) => Promise<readonly DialPlan[]>,
+  planDial: LinkUser["planDial"],
   tracker: TrackerAddress,
 ): Promise<readonly DialPlan[]> {
   try {

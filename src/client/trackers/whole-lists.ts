@@ -12,9 +12,6 @@ const MAX_ITEMS = 1_000_000;
 /** Asks for the page after that place, or for the first one. */
 export type AskForPage = (api: TrackerApi, from: { after?: string | undefined }) => Promise<unknown>;
 
-/** Reads a whole list from trackers. */
-export type AskForAll = <T>(item: ZodType<T>, askForPage: AskForPage) => Promise<T[]>;
-
 /** Asks a tracker for a page. */
 type Ask<T> = (
   answer: ZodType<ListPage<T>>,

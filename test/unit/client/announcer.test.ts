@@ -18,7 +18,7 @@ function stage() {
   const tracker = new FakeTracker();
   const link = new FakeLink(tracker);
   const { log, said } = readableLog();
-  const announcer = new Announcer(() => link, log);
+  const announcer = new Announcer(link, log);
   /** How many torrents each message had: seeding, downloading, over. */
   const sizes = (path: string) =>
     tracker.inputsOf(path).map((input) => {

@@ -6,6 +6,7 @@ import { type TestContext, test } from "node:test";
 import { z } from "zod";
 import type { PeerAddress } from "../../../src/api/schemas.ts";
 import { Login } from "../../../src/client/login.ts";
+import { Memberships } from "../../../src/client/memberships.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
 import { Bandwidth } from "../../../src/engine/bandwidth.ts";
 import { Session } from "../../../src/engine/session.ts";
@@ -35,10 +36,11 @@ async function stage(t: TestContext) {
   const tracker = new FakeTracker();
   const groups = new FakeGroups(tracker, identity);
   const link = new FakeLink(tracker);
+  const memberships = new Memberships(identity, link, log);
   const session = await Session.open({
     ...{ listen: { host: "127.0.0.1", port: 0 }, identity, log, connections: 100 },
     ...{ bandwidth: new Bandwidth(() => performance.now()), onConnectionsTaken: () => undefined },
-    credentials: (groupId) => login.memberships.credentials(groupId),
+    credentials: (groupId) => memberships.credentials(groupId),
     credentialsMissing: () => undefined,
   });
   const storage = createStorageResources();
@@ -46,8 +48,8 @@ async function stage(t: TestContext) {
   const hosts: string[] = [];
   const lost: string[] = [];
   const profiles: string[] = [];
-  const login: Login = new Login({
-    ...{ session, storage, identity, log, dataDir: folder, ownHosts: () => hosts, link: () => link },
+  const login = new Login({
+    ...{ session, storage, memberships, link, log, dataDir: folder, ownHosts: () => hosts },
     onEvent: (event) => events.push(event),
     onProfile: ({ holderId }) => profiles.push(holderId),
   });

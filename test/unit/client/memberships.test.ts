@@ -5,7 +5,6 @@ import type { ErrorCode } from "../../../src/api/errors.ts";
 import type { OwnGroup } from "../../../src/api/schemas.ts";
 import { GroupAuthorities, type KnownAuthority } from "../../../src/client/group-authorities.ts";
 import { Memberships } from "../../../src/client/memberships.ts";
-import { wholeList } from "../../../src/client/trackers/whole-lists.ts";
 import { createGroupAuthority } from "../../../src/identity/certificates.ts";
 import {
   FakeLink,
@@ -72,23 +71,22 @@ function stage(t: TestContext) {
   const ended: string[] = [];
   const stored = new Map<string, KnownAuthority>();
   const { log, said } = readableLog();
-  const memberships = new Memberships(
-    identity,
-    () => link,
-    log,
-    (groupId) => ended.push(groupId),
-    (groupId, membershipId) => dropped.push(`${groupId} ${membershipId}`),
-    (item, askForPage) => wholeList(item, (answer, question) => link.ask(answer, question), askForPage),
-    new GroupAuthorities({
-      store: () => ({
-        groupAuthority: (groupId) => stored.get(groupId),
-        saveGroupAuthority: () => undefined,
+  const memberships = new Memberships(identity, link, log);
+  const logIn = () =>
+    memberships.begin({
+      authorities: new GroupAuthorities({
+        store: {
+          groupAuthority: (groupId) => stored.get(groupId),
+          saveGroupAuthority: () => undefined,
+        },
+        onFoundedAnew: () => assert.fail("no group was founded anew"),
+        onRefused: () => undefined,
       }),
-      onFoundedAnew: () => assert.fail("no group was founded anew"),
-      onRefused: () => undefined,
-    }),
-  );
-  t.after(() => memberships.forgetAll());
+      onEnded: (groupId) => ended.push(groupId),
+      onRevoked: (groupId, membershipId) => dropped.push(`${groupId} ${membershipId}`),
+    });
+  logIn();
+  t.after(() => memberships.end());
   const own = (): OwnGroup[] =>
     [...membershipIds].map(([groupId, membershipId]) => ({ groupId, standing: "member", membershipId }));
   const take = () => asked.splice(0);
@@ -96,6 +94,7 @@ function stage(t: TestContext) {
   return {
     ...{
       memberships,
+      logIn,
       membershipIds,
       revoked,
       own,
@@ -329,7 +328,7 @@ for (const code of ["NOT_A_MEMBER", "UNKNOWN_GROUP"] as const) {
   });
 }
 
-for (const leave of ["forget", "forgetAll"] as const) {
+for (const leave of ["forget", "end"] as const) {
   for (const isRefused of [false, true]) {
     const answered = isRefused ? "refused" : "answered";
     const when = leave === "forget" ? "after leaving the group" : "after logout";
@@ -352,7 +351,7 @@ test("out of a group, or logged out, its certificate is neither used nor renewed
   await memberships.obtain("books");
   memberships.forget("films");
   assert.deepEqual([certificate("films"), certificate("books")], [undefined, "2"]);
-  memberships.forgetAll();
+  memberships.end();
   assert.equal(certificate("books"), undefined);
   take();
   await after(HOUR_MS);
@@ -360,11 +359,12 @@ test("out of a group, or logged out, its certificate is neither used nor renewed
 });
 
 test("a certificate that was asked for before a logout is not the next account's", async (t) => {
-  const { memberships, state, certificate, take } = stage(t);
+  const { memberships, logIn, state, certificate, take } = stage(t);
   const answerLate = hold(state);
   const late = assert.rejects(memberships.obtain("films"), { code: "NOT_LOGGED_IN" });
   await settle();
-  memberships.forgetAll();
+  memberships.end();
+  logIn();
   const answer = hold(state);
   const own = memberships.obtain("films");
   await settle();
@@ -381,13 +381,14 @@ test("a certificate that was asked for before a logout is not the next account's
 });
 
 test("an account's knowledge of a group's CA ends with its session", async (t) => {
-  const { memberships, state } = stage(t);
+  const { memberships, logIn, state } = stage(t);
   await memberships.obtain("films");
   memberships.forget("films");
   state.authorityPem = otherCa.certificatePem;
   await assert.rejects(memberships.obtain("films"), { code: "GROUP_KEY_CHANGED" });
   assert.equal(memberships.credentials("films"), undefined);
-  memberships.forgetAll();
+  memberships.end();
+  logIn();
   assert.equal((await memberships.obtain("films")).authorityPem, otherCa.certificatePem);
 });
 
@@ -395,24 +396,24 @@ test("with a clock that makes certificates useless none is asked for, and the pe
   const { memberships, link, take, after, said } = stage(t);
   link.clockAheadMs = HOUR_MS;
   await assert.rejects(memberships.obtain("films"), { code: "CLOCK_WRONG" });
-  memberships.obtainBehind("films");
+  memberships.obtainInBackground("films");
   await settle();
   assert.deepEqual([take(), said("error")], [[], []], "it is not said again for each peer");
   link.clockAheadMs = -30 * MINUTE_MS;
   await assert.rejects(memberships.obtain("books"), { code: "CLOCK_WRONG" }, "it would not be valid yet");
   link.clockAheadMs = 30 * MINUTE_MS;
   await after(2_000);
-  memberships.obtainBehind("films");
+  memberships.obtainInBackground("films");
   await settle();
   assert.equal(take()[0], "certificate films");
 });
 
-test("what peers lack is fetched behind, at most once in two seconds for each group, and at once after a login", async (t) => {
-  const { memberships, state, take, after, certificate, said } = stage(t);
+test("a missing certificate is fetched in the background, at most once in two seconds for each group, and at once after a login", async (t) => {
+  const { memberships, logIn, state, take, after, certificate, said } = stage(t);
   state.refusedWith = "NOT_A_MEMBER";
   const asked = () => take().filter((call) => call.startsWith("certificate"));
-  memberships.obtainBehind("films");
-  memberships.obtainBehind("books");
+  memberships.obtainInBackground("films");
+  memberships.obtainInBackground("books");
   await settle();
   assert.deepEqual(asked(), ["certificate films", "certificate books"]);
   assert.deepEqual(said("error"), [
@@ -420,16 +421,17 @@ test("what peers lack is fetched behind, at most once in two seconds for each gr
     "fetching the certificate for books failed",
   ]);
   await after(1_999);
-  memberships.obtainBehind("films");
+  memberships.obtainInBackground("films");
   await settle();
   assert.deepEqual(asked(), []);
   await after(1);
-  memberships.obtainBehind("films");
+  memberships.obtainInBackground("films");
   await settle();
   assert.deepEqual(asked(), ["certificate films"]);
-  memberships.forgetAll();
+  memberships.end();
+  logIn();
   state.refusedWith = undefined;
-  memberships.obtainBehind("films");
+  memberships.obtainInBackground("films");
   await settle();
   assert.equal(certificate("films"), "1");
 });

@@ -7,7 +7,7 @@ import { formatAddress, type TrackerAddress } from "../../../../src/api/addresse
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import type { TrackerApi } from "../../../../src/client/trackers/api-channel.ts";
 import type { DialPlan } from "../../../../src/client/trackers/reachability.ts";
-import { TrackerLink, type TrackerLinkOptions } from "../../../../src/client/trackers/tracker-link.ts";
+import { type LinkUser, TrackerLink } from "../../../../src/client/trackers/tracker-link.ts";
 import { connectError, type TrackerSocketOptions } from "../../../../src/client/trackers/tracker-socket.ts";
 import { PinStore } from "../../../../src/identity/pins.ts";
 import {
@@ -44,7 +44,7 @@ interface Scene {
   /** How far each tracker's clock is behind this machine's. */
   readonly behindMs?: (address: string) => number;
   readonly lines?: readonly TrackerAddress[];
-  readonly planDial?: TrackerLinkOptions["planDial"];
+  readonly planDial?: LinkUser["planDial"];
   readonly firstTracker?: number;
   readonly fate?: (address: string, count: number) => Fate;
 }
@@ -104,6 +104,11 @@ function stage(t: TestContext, scene: Scene = {}) {
   };
   const link = new TrackerLink({
     ...{ trackers: lines, firstTracker, identity, pins, log, openSocket },
+    onUnreachable: (reason) => told.push(`unreachable: ${reason}`),
+    onClockWrong: (sentence) => told.push(sentence),
+    onFirstTrust: (tracker) => told.push(`trusted ${tracker}`),
+  });
+  link.start({
     planDial: scene.planDial ?? (async (host) => [{ host, localAddress: undefined }]),
     prepare: (api, lost) => {
       state.lost = lost;
@@ -111,9 +116,6 @@ function stage(t: TestContext, scene: Scene = {}) {
       return state.prepare(address);
     },
     onConnected: (tracker, isFailover) => told.push(`${isFailover ? "failover" : "connected"} ${tracker}`),
-    onUnreachable: (reason) => told.push(`unreachable: ${reason}`),
-    onClockWrong: (sentence) => told.push(sentence),
-    onFirstTrust: (tracker) => told.push(`trusted ${tracker}`),
   });
   t.after(async () => {
     // What a test has made wait for ever must not keep the rest from running.

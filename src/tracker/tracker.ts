@@ -237,7 +237,7 @@ export class Tracker {
       clock: this.#clock,
       clockGuard,
       log,
-      softState: this.#presence,
+      presence: this.#presence,
       onChanged: (records, lostClaims, isLocal) => {
         if (!isLocal) this.#metrics.merged(records.length);
         this.#changes.happened(records, lostClaims, isLocal);

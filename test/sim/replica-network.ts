@@ -7,9 +7,9 @@ import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
 import { ClockWatch } from "../../src/tracker/replication/clock-watch.ts";
 import {
   type Clock,
+  type PresenceStore,
   type ReplicaReceiver,
   Replication,
-  type SoftState,
 } from "../../src/tracker/replication/replication.ts";
 
 const START_MS = 1_800_000_000_000;
@@ -84,7 +84,7 @@ export interface Replica {
   readonly changes: { records: readonly RegistryRecord[]; isLocal: boolean }[];
   readonly lostClaims: LostClaim[];
   /** What came of others' presence, and of their links, as text. */
-  readonly soft: string[];
+  readonly presenceEvents: string[];
   /** Lines of its log for whoever runs it, warnings and worse. */
   readonly warnings: string[];
 }
@@ -136,13 +136,14 @@ export class ReplicaNetwork {
     });
     const changes: Replica["changes"] = [];
     const lostClaims: LostClaim[] = [];
-    const soft: string[] = [];
+    const presenceEvents: string[] = [];
     const warnings: string[] = [];
-    const softState: SoftState = {
+    const presence: PresenceStore = {
       snapshot: () => `all of ${name}`,
-      apply: (trackerId, data, isWhole) => soft.push(`${trackerId}: ${isWhole ? "whole" : "change"} ${data}`),
-      linkUp: (trackerId) => soft.push(`${trackerId}: up`),
-      linkLost: (trackerId) => soft.push(`${trackerId}: lost`),
+      apply: (trackerId, data, isWhole) =>
+        presenceEvents.push(`${trackerId}: ${isWhole ? "whole" : "change"} ${data}`),
+      linkUp: (trackerId) => presenceEvents.push(`${trackerId}: up`),
+      linkLost: (trackerId) => presenceEvents.push(`${trackerId}: lost`),
     };
     const log = pino({ level: "warn" }, { write: (line) => void warnings.push(line) });
     const replication = new Replication({
@@ -151,7 +152,7 @@ export class ReplicaNetwork {
         clock: this.clock,
         clockGuard,
         log,
-        softState,
+        presence,
       },
       onChanged: (records, lost, isLocal) => {
         changes.push({ records, isLocal });
@@ -163,7 +164,17 @@ export class ReplicaNetwork {
       ...{ guard: clockGuard, registry, clock: this.clock, log, onChanged: () => {} },
     });
     const nowMs = () => clockGuard.nowMs();
-    const replica = { name, registry, replication, nowMs, clockWatch, changes, lostClaims, soft, warnings };
+    const replica = {
+      name,
+      registry,
+      replication,
+      nowMs,
+      clockWatch,
+      changes,
+      lostClaims,
+      presenceEvents,
+      warnings,
+    };
     this.#replicas.push(replica);
     return replica;
   }

@@ -4,7 +4,7 @@
 // learn of them.
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../../api/schemas.ts";
-import type { SoftState } from "../replication/replication.ts";
+import type { PresenceStore } from "../replication/replication.ts";
 import {
   type AccountShare,
   DEFAULT_PRESENCE_BUDGET,
@@ -82,7 +82,7 @@ interface RemoteTracker {
   readonly unconfirmed: Map<PresentClient, Set<string>>;
 }
 
-export class Presence implements SoftState {
+export class Presence implements PresenceStore {
   readonly #options: PresenceOptions;
   readonly #budget: PresenceBudget;
   readonly #random: () => number;

@@ -21,7 +21,7 @@ export interface Clock {
 }
 
 /** Presence: opaque here, kept by whoever implements it. */
-export interface SoftState {
+export interface PresenceStore {
   snapshot(): unknown;
   apply(trackerId: string, data: unknown, isWhole: boolean): void;
   linkUp(trackerId: string): void;

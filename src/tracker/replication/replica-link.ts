@@ -1,43 +1,46 @@
-// One tracker's end of its link to another: greeting, catching up in both directions, live writes, heartbeat. The same
-// at both ends. It decides nothing about names and tells nobody outside (see replication.ts).
+// One tracker's end of its link to another: hello, catch-up in both directions, live writes, heartbeat. Both ends run the
+// same code. It decides nothing about names, and clients learn nothing from it (see replication.ts).
 import type pino from "pino";
 import { asMiniTorrentError } from "../../api/errors.ts";
 import type { ClockReading } from "../registry/clock-guard.ts";
 import { diskTroubleOf } from "../registry/disk-trouble.ts";
 import type { MergeResult, OriginId, Registry, RegistryRecord, VersionVector } from "../registry/registry.ts";
-import { CatchUp } from "./catch-up.ts";
-import { PendingPushes } from "./pending-pushes.ts";
 import type { Clock, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 import { REPLICA_PROTOCOL_VERSION, type ReplicaMessage, readReplicaMessage } from "./replica-messages.ts";
 
-const BEAT_INTERVAL_MS = 1000;
-/** Three beats missed: the link is dead. */
-const SILENCE_LIMIT_MS = 3 * BEAT_INTERVAL_MS;
-/** Beats in a row with equal vectors and unequal digests before all rows are sent: one alone can be a race. */
-const UNEQUAL_BEATS_LIMIT = 3;
-/** After all rows were sent, beats until they may be sent again: sending a million takes a while. */
-const BEATS_BETWEEN_FULL_SENDS = 60;
+const HEARTBEAT_INTERVAL_MS = 1000;
+/** A link is dead after three missed heartbeats. */
+const SILENCE_LIMIT_MS = 3 * HEARTBEAT_INTERVAL_MS;
+/** Consecutive heartbeats with equal vectors and unequal digests before all rows are sent: a single one can be a race. */
+const UNEQUAL_HEARTBEATS_LIMIT = 3;
+/** Heartbeats after all rows were sent until they may be sent again: a million rows take a while. */
+const HEARTBEATS_BETWEEN_FULL_SENDS = 60;
+/** A tracker that has not stored a write in that time counts as disconnected, and the write is completed without it. */
+const STORED_TIMEOUT_MS = 2000;
+/** Rows in a chunk: one commit at the receiver, and usually a few hundred kilobytes. */
+const CHUNK_ROWS = 1_000;
 
-/** The owner of the links: is told of events that concern more than one link. */
+/** The owner of the links, which handles what concerns more than one link. */
 export interface LinkOwner {
   readonly registry: Registry;
   readonly clock: Clock;
-  /** State of the local wall clock. */
+  /** The state of the local wall clock. */
   reading(): ClockReading;
   heardClock(link: ReplicaLink, reading: ClockReading): void;
+  /** All presence of this tracker. */
   snapshot(): unknown;
   greeted(trackerId: OriginId): void;
-  /** A replica has all rows of that vector on disk. */
+  /** Another tracker has all rows of that vector on disk. */
   heard(vector: VersionVector): void;
-  soft(trackerId: OriginId, data: unknown, isWhole: boolean): void;
+  presence(trackerId: OriginId, data: unknown, isWhole: boolean): void;
   merged(link: ReplicaLink, result: MergeResult): void;
-  /** What it was sent is refused, or could not be stored; the link closes. */
+  /** A received message was refused or could not be stored; the link closes. */
   failed(link: ReplicaLink, error: unknown): void;
-  /** Once; `trackerId` is undefined if the other never said hello. */
+  /** Called once; `trackerId` is undefined if the other tracker never said hello. */
   ended(link: ReplicaLink, trackerId: OriginId | undefined): void;
 }
 
-/** `cannot-store`: the other tracker accepts no rows for now, and makes a new link when it can. */
+/** `cannot-store`: the other tracker accepts no rows for now, and opens a new link when it can. */
 export type LinkState = "greeting" | "catching-up" | "connected" | "cannot-store";
 
 type Phase =
@@ -45,40 +48,52 @@ type Phase =
   | { readonly name: "greeted"; readonly trackerId: OriginId; theirVector: Record<OriginId, number> }
   | { readonly name: "closed" };
 
+/** A write that was sent and is not acknowledged yet. Each is resolved once: by an acknowledgement, or when the link ends. */
+interface PendingPush {
+  readonly origin: OriginId;
+  /** The highest seq that was pushed. */
+  readonly upTo: number;
+  /** @param isStored true if the other tracker has it on disk */
+  readonly resolve: (isStored: boolean) => void;
+}
+
 export class ReplicaLink implements ReplicaReceiver {
   readonly name: string;
   readonly #owner: LinkOwner;
   readonly #channel: ReplicaChannel;
   readonly #log: pino.Logger;
   #phase: Phase = { name: "greeting" };
-  /** What the other still has to get from here; a chunk of it is on its way. */
-  #catchUp: CatchUp | undefined;
+  /**
+   * While the other tracker is caught up: the rows of each origin that it has or was sent. A chunk is always on its way.
+   * The rows themselves are read chunk by chunk, while both registries change.
+   */
+  #cursor: Record<OriginId, number> | undefined;
   #isLastChunkSent = false;
   #hasCaughtUpOther = false;
   #hasCaughtUpHere = false;
-  /** False once the local disk refuses writes: received rows are dropped and not acknowledged. */
+  /** False from when the local disk refuses writes: received rows are dropped and not acknowledged. */
   #isStoring = true;
   #canOtherStore = true;
   #isOtherIncomplete = false;
   /** Rows are missing here, and the other was asked for them. */
   #isWanting = false;
-  readonly #pending: PendingPushes;
+  readonly #pendingPushes = new Map<number, PendingPush>();
+  #nextPushId = 0;
   #lastHeardMs: number;
   #stateSinceMs: number;
-  #cancelBeat: () => void;
-  /** What was here one beat ago: the other should have that by now, whatever is on its way. */
-  #vectorAtLastBeat: VersionVector = {};
-  #unequalBeats = 0;
+  #cancelHeartbeat: () => void;
+  /** The vector here one heartbeat ago: by now the other should have those rows, whatever is in transit. */
+  #lastHeartbeatVector: VersionVector = {};
+  #unequalHeartbeats = 0;
 
   constructor(owner: LinkOwner, channel: ReplicaChannel, name: string, log: pino.Logger) {
     this.name = name;
     this.#owner = owner;
     this.#channel = channel;
     this.#log = log;
-    this.#pending = new PendingPushes(owner.clock, (reason) => this.close(reason));
     this.#lastHeardMs = owner.clock.nowMs();
     this.#stateSinceMs = this.#lastHeardMs;
-    this.#cancelBeat = owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
+    this.#cancelHeartbeat = owner.clock.setTimer(HEARTBEAT_INTERVAL_MS, () => this.#heartbeat());
     const { origin, vector, latestStamp: stamp, doubtfulClaims, isIncomplete } = owner.registry;
     this.#send({
       ...{ type: "hello", version: REPLICA_PROTOCOL_VERSION, origin, vector, stamp },
@@ -112,7 +127,7 @@ export class ReplicaLink implements ReplicaReceiver {
     return this.hasCaughtUpHere && !this.#isOtherIncomplete;
   }
 
-  /** About how many rows the other lacks, by what it said last. */
+  /** About how many rows the other lacks, by its last message. */
   get lagRecords(): number {
     const theirs = this.#phase.name === "greeted" ? this.#phase.theirVector : {};
     let lag = 0;
@@ -123,8 +138,8 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   /**
-   * Sends the rows of one write, which follow each other in seq. Resolves when the other has them on disk, and what it
-   * answered is merged; or when the link is gone, at the latest after 2 s.
+   * Sends the rows of one write, which have consecutive seq. Resolves when the other has them on disk and its answer is
+   * merged, or when the link is gone, at the latest after 2 s.
    *
    * @returns true if the other has them on disk
    */
@@ -135,27 +150,45 @@ export class ReplicaLink implements ReplicaReceiver {
     }
     const { origin } = first;
     if (!this.#canOtherStore) {
-      // Not waited for, but the other must learn that it lacks rows.
+      // No acknowledgement will come, but the other must learn that it lacks rows.
       this.#send({ type: "push", id: 0, origin, after: first.seq - 1, upTo: last.seq, records: [] });
       return Promise.resolve(false);
     }
-    const { id, letGo } = this.#pending.add(origin, last.seq);
+    const id = this.#nextPushId++;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const cancelTimeout = this.#owner.clock.setTimer(STORED_TIMEOUT_MS, () =>
+      this.close(`no answer to a write within ${STORED_TIMEOUT_MS} ms`),
+    );
+    this.#pendingPushes.set(id, {
+      origin,
+      upTo: last.seq,
+      resolve: (isStored) => {
+        cancelTimeout();
+        resolve(isStored);
+      },
+    });
     this.#send({ type: "push", id, origin, after: first.seq - 1, upTo: last.seq, records: [...records] });
-    return letGo;
+    return promise;
   }
 
-  /** A change of presence. Before the other has been caught up, the whole of it is still to come. */
+  /** Sends a change of presence. Not before the other has caught up: it gets all presence then. */
   publish(data: unknown): void {
     if (this.#hasCaughtUpOther) this.#send({ type: "soft", data, isWhole: false });
   }
 
-  /** Rows came in from elsewhere: if the other is being caught up, it gets them too. */
-  owe(records: readonly RegistryRecord[]): void {
-    if (this.#catchUp === undefined || records.length === 0) return;
-    this.#catchUp.owe(records);
+  /**
+   * Rows came in from a third tracker: if the other is being caught up, it gets them too. They may stand before the cursor,
+   * and the last chunk's `upTo` must not claim that the other has them unless it does.
+   */
+  enqueue(records: readonly RegistryRecord[]): void {
+    if (this.#cursor === undefined) return;
+    for (const { origin, seq } of records) {
+      const sent = this.#cursor[origin];
+      if (sent !== undefined && sent >= seq) this.#cursor[origin] = seq - 1;
+    }
   }
 
-  /** The local disk refuses writes. Irrevocable for this link, which stays open to learn what the others have. */
+  /** The local disk refuses writes. Final for this link, which stays open to learn what the other tracker has. */
   stopStoring(): void {
     if (!this.#isStoring || this.#phase.name === "closed") return;
     this.#isStoring = false;
@@ -168,7 +201,7 @@ export class ReplicaLink implements ReplicaReceiver {
     if (this.#phase.name === "closed") return;
     this.#lastHeardMs = this.#owner.clock.nowMs();
     try {
-      this.#take(readReplicaMessage(text));
+      this.#receive(readReplicaMessage(text));
     } catch (error) {
       this.#fail(error);
     }
@@ -179,23 +212,23 @@ export class ReplicaLink implements ReplicaReceiver {
     const trackerId = this.trackerId;
     this.#log.info({ tracker: this.name, trackerId, reason }, "link to tracker closed");
     this.#phase = { name: "closed" };
-    this.#catchUp = undefined;
+    this.#cursor = undefined;
     this.#hasCaughtUpOther = false;
-    this.#cancelBeat();
-    this.#pending.letAllGo();
+    this.#cancelHeartbeat();
+    this.#resolvePushes();
     this.#owner.ended(this, trackerId);
   }
 
-  /** Closes the channel; callers that wait for an answer continue without it. */
+  /** Closes the channel; writes that wait for an acknowledgement are completed without it. */
   close(reason: string): void {
     if (this.#phase.name === "closed") return;
     this.closed(reason);
     this.#channel.close(reason);
   }
 
-  #take(message: ReplicaMessage): void {
+  #receive(message: ReplicaMessage): void {
     if (message.type === "hello") {
-      this.#takeHello(message);
+      this.#receiveHello(message);
       return;
     }
     if (this.#phase.name !== "greeted") {
@@ -204,36 +237,36 @@ export class ReplicaLink implements ReplicaReceiver {
     }
     switch (message.type) {
       case "rows":
-        this.#behind(this.#takeRows(message));
+        this.#inBackground(this.#receiveRows(message));
         break;
       case "got":
-        this.#takeGot();
+        this.#receiveGot();
         break;
       case "push":
-        this.#behind(this.#takePush(message));
+        this.#inBackground(this.#receivePush(message));
         break;
       case "stored":
-        this.#behind(this.#takeStored(message.id, message.earlier));
+        this.#inBackground(this.#receiveStored(message.id, message.earlier));
         break;
       case "want":
         this.#startCatchUp(message.vector);
         break;
       case "cannot-store":
-        this.#takeCannotStore();
+        this.#receiveCannotStore();
         break;
       case "beat":
         this.#owner.registry.observe(message.stamp);
         this.#owner.heardClock(this, message.clock);
-        this.#takeBeat(this.#phase, message.vector, message.digest);
+        this.#receiveHeartbeat(this.#phase, message.vector, message.digest);
         break;
       case "soft":
-        this.#owner.soft(this.#phase.trackerId, message.data, message.isWhole);
+        this.#owner.presence(this.#phase.trackerId, message.data, message.isWhole);
         break;
     }
   }
 
   /** greeting -> catching-up */
-  #takeHello({
+  #receiveHello({
     origin,
     vector,
     stamp,
@@ -258,13 +291,14 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#log.info({ tracker: this.name, trackerId: origin }, "link to tracker greeted");
     this.#owner.greeted(origin);
     this.#owner.heard(vector);
-    this.#behind(this.#owner.registry.settle(vector, doubtful));
+    this.#inBackground(this.#owner.registry.settle(vector, doubtful));
     if (!this.#renewIfRestored(vector)) this.#startCatchUp(vector);
   }
 
   /**
-   * The other has writes of ours that we have not: our disk is an old copy. What was written since it was brought back
-   * bears numbers that stand for other writes elsewhere, so numbers say nothing here: all is sent, all of ours is asked for.
+   * The other has writes of this tracker that are missing here: the local disk is an old copy. Writes since it was restored
+   * have numbers that stand for different writes elsewhere, so vectors prove nothing: all rows are sent, and all rows of this
+   * tracker are asked for.
    */
   #renewIfRestored(theirVector: VersionVector): boolean {
     const { registry } = this.#owner;
@@ -282,59 +316,69 @@ export class ReplicaLink implements ReplicaReceiver {
   }
 
   /** connected or catching-up -> cannot-store */
-  #takeCannotStore(): void {
+  #receiveCannotStore(): void {
     if (!this.#canOtherStore) return;
     this.#canOtherStore = false;
     this.#hasCaughtUpOther = false;
-    this.#catchUp = undefined;
+    this.#cursor = undefined;
     this.#stateSinceMs = this.#owner.clock.nowMs();
     this.#log.warn(
       { tracker: this.name, trackerId: this.trackerId },
       "another tracker cannot store anything",
     );
-    this.#pending.letAllGo();
+    this.#resolvePushes();
   }
 
+  /** No acknowledgement will come. */
+  #resolvePushes(): void {
+    for (const { resolve } of this.#pendingPushes.values()) resolve(false);
+    this.#pendingPushes.clear();
+  }
+
+  /** Sends all rows that a replica with that vector lacks; if rows are being sent already, from there at the latest. */
   #startCatchUp(vector: VersionVector): void {
     if (!this.#canOtherStore) return;
-    if (this.#catchUp !== undefined) {
-      this.#catchUp.goBackTo(vector);
-      this.#isLastChunkSent = false; // what is on its way may be the last chunk no longer
+    if (this.#cursor === undefined) {
+      this.#cursor = { ...vector };
+      this.#sendChunk(this.#cursor);
       return;
     }
-    this.#catchUp = new CatchUp(this.#owner.registry, vector);
-    this.#sendChunk(this.#catchUp);
+    for (const [origin, seq] of Object.entries(this.#cursor)) {
+      this.#cursor[origin] = Math.min(seq, vector[origin] ?? 0);
+    }
+    this.#isLastChunkSent = false; // the chunk in transit may not be the last any more
   }
 
-  #sendChunk(catchUp: CatchUp): void {
-    const chunk = catchUp.next();
-    this.#isLastChunkSent = chunk.upTo !== undefined;
+  #sendChunk(cursor: Record<OriginId, number>): void {
     const { registry } = this.#owner;
-    const doubtful = chunk.records.map(({ claimId }) => claimId).filter((id) => registry.isDoubtful(id));
+    const records = registry.since(cursor, CHUNK_ROWS);
+    for (const { origin, seq } of records) cursor[origin] = seq;
+    this.#isLastChunkSent = registry.since(cursor, 1).length === 0;
+    const doubtful = records.map(({ claimId }) => claimId).filter((id) => registry.isDoubtful(id));
     this.#send({
-      ...{ type: "rows", records: [...chunk.records], upTo: chunk.upTo },
+      ...{ type: "rows", records, upTo: this.#isLastChunkSent ? registry.vector : undefined },
       ...(doubtful.length === 0 ? {} : { doubtful }),
     });
   }
 
-  #takeGot(): void {
+  #receiveGot(): void {
     if (!this.#canOtherStore) return; // an acknowledgement sent just before `cannot-store`
-    if (this.#catchUp === undefined) {
+    if (this.#cursor === undefined) {
       this.close("it thanked for rows that were not sent");
       return;
     }
     if (!this.#isLastChunkSent) {
-      this.#sendChunk(this.#catchUp);
+      this.#sendChunk(this.#cursor);
       return;
     }
-    this.#catchUp = undefined;
+    this.#cursor = undefined;
     if (this.#hasCaughtUpOther) return;
     this.#hasCaughtUpOther = true;
     this.#send({ type: "soft", data: this.#owner.snapshot(), isWhole: true });
     this.#noteIfConnected();
   }
 
-  async #takeRows({ records, upTo, doubtful }: Extract<ReplicaMessage, { type: "rows" }>): Promise<void> {
+  async #receiveRows({ records, upTo, doubtful }: Extract<ReplicaMessage, { type: "rows" }>): Promise<void> {
     if (upTo !== undefined) this.#owner.heard(upTo);
     if (!this.#isStoring) return;
     this.#merged(await this.#owner.registry.merge(records, upTo, undefined, doubtful));
@@ -354,7 +398,7 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#log.info({ tracker: this.name, trackerId: this.trackerId }, "tracker connected");
   }
 
-  async #takePush(push: Extract<ReplicaMessage, { type: "push" }>): Promise<void> {
+  async #receivePush(push: Extract<ReplicaMessage, { type: "push" }>): Promise<void> {
     const { id, origin, records } = push;
     const { registry } = this.#owner;
     this.#noteTheirs(origin, push.upTo);
@@ -367,7 +411,7 @@ export class ReplicaLink implements ReplicaReceiver {
     if (result.hasGap && this.#hasCaughtUpHere) this.#want(registry.vector);
   }
 
-  /** The row of the claim that stands here in place of that one, if one does. */
+  /** The row of the claim that stands here instead of that one, if any. */
   #earlierClaim({ kind, key, claimId, value }: RegistryRecord): RegistryRecord[] {
     const { registry } = this.#owner;
     if (claimId === "" || value === undefined) return [];
@@ -377,18 +421,19 @@ export class ReplicaLink implements ReplicaReceiver {
     return row === undefined ? [] : [row];
   }
 
-  async #takeStored(id: number, earlier: readonly RegistryRecord[]): Promise<void> {
-    const push = this.#pending.take(id);
+  async #receiveStored(id: number, earlier: readonly RegistryRecord[]): Promise<void> {
+    const push = this.#pendingPushes.get(id);
+    this.#pendingPushes.delete(id);
     if (push === undefined && !this.#canOtherStore) return; // the push was resolved already
     if (push === undefined) {
       this.close("it answered a write that was not sent");
       return;
     }
     try {
-      // Whether the earlier claim stands is for this registry to say: it may know that the claim was ended since.
+      // This registry decides whether the earlier claim stands: it may know that the claim has ended since.
       if (earlier.length > 0 && this.#isStoring) this.#merged(await this.#owner.registry.merge(earlier));
     } finally {
-      push.letGo(true);
+      push.resolve(true);
     }
     this.#noteTheirs(push.origin, push.upTo);
   }
@@ -406,28 +451,28 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#send({ type: "want", vector });
   }
 
-  #takeBeat(phase: Extract<Phase, { name: "greeted" }>, vector: VersionVector, digest: string): void {
+  #receiveHeartbeat(phase: Extract<Phase, { name: "greeted" }>, vector: VersionVector, digest: string): void {
     const { registry } = this.#owner;
     phase.theirVector = { ...vector };
     this.#owner.heard(vector);
     if (!this.#isStoring || !this.#canOtherStore) return; // the next link catches up
     if (this.#renewIfRestored(vector)) return;
     const mine = registry.vector;
-    const isLacking = Object.entries(this.#vectorAtLastBeat).some(
+    const isLacking = Object.entries(this.#lastHeartbeatVector).some(
       ([origin, seq]) => (vector[origin] ?? 0) < seq,
     );
-    this.#vectorAtLastBeat = mine;
-    if (this.#catchUp !== undefined) return;
+    this.#lastHeartbeatVector = mine;
+    if (this.#cursor !== undefined) return;
     if (isLacking) {
       this.#startCatchUp(vector);
       return;
     }
     if (digest === registry.digest()) {
-      this.#unequalBeats = Math.min(this.#unequalBeats, 0);
+      this.#unequalHeartbeats = Math.min(this.#unequalHeartbeats, 0);
       return;
     }
-    if (!isSameVector(mine, vector) || ++this.#unequalBeats < UNEQUAL_BEATS_LIMIT) return;
-    this.#unequalBeats = -BEATS_BETWEEN_FULL_SENDS;
+    if (!isSameVector(mine, vector) || ++this.#unequalHeartbeats < UNEQUAL_HEARTBEATS_LIMIT) return;
+    this.#unequalHeartbeats = -HEARTBEATS_BETWEEN_FULL_SENDS;
     this.#log.warn(
       { tracker: this.name },
       "registries differ although their vectors agree; all rows are sent",
@@ -435,13 +480,13 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#startCatchUp({});
   }
 
-  #beat(): void {
+  #heartbeat(): void {
     const silentMs = this.#owner.clock.nowMs() - this.#lastHeardMs;
     if (silentMs >= SILENCE_LIMIT_MS) {
       this.close(`nothing heard for ${silentMs} ms`);
       return;
     }
-    this.#cancelBeat = this.#owner.clock.setTimer(BEAT_INTERVAL_MS, () => this.#beat());
+    this.#cancelHeartbeat = this.#owner.clock.setTimer(HEARTBEAT_INTERVAL_MS, () => this.#heartbeat());
     if (this.#phase.name !== "greeted") return;
     const { registry } = this.#owner;
     this.#send({
@@ -457,13 +502,13 @@ export class ReplicaLink implements ReplicaReceiver {
     this.#owner.merged(this, result);
   }
 
-  /** Goes on with a message behind; what goes wrong with it ends the link. */
-  #behind(work: Promise<void>): void {
+  /** Handles a message in the background; a failure ends the link. */
+  #inBackground(work: Promise<void>): void {
     work.catch((error: unknown) => this.#fail(error));
   }
 
   #fail(error: unknown): void {
-    // The other has been told; the link stays open for beats and presence.
+    // The other has been told; the link stays open for heartbeats and presence.
     if (!this.#isStoring && diskTroubleOf(error) !== undefined) return;
     const { message } = asMiniTorrentError(error);
     this.#owner.failed(this, error);

@@ -14,10 +14,10 @@ import type {
   Stamp,
   VersionVector,
 } from "../registry/registry.ts";
-import type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
+import type { Clock, PresenceStore, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 import { type LinkOwner, type LinkState, ReplicaLink } from "./replica-link.ts";
 
-export type { Clock, ReplicaChannel, ReplicaReceiver, SoftState } from "./replica-channel.ts";
+export type { Clock, PresenceStore, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 
 export interface ReplicationOptions {
   readonly registry: Registry;
@@ -25,7 +25,7 @@ export interface ReplicationOptions {
   /** Compares the local wall clock with the other trackers'. */
   readonly clockGuard: Pick<ClockGuard, "reading" | "heard">;
   readonly log: pino.Logger;
-  readonly softState: SoftState;
+  readonly presence: PresenceStore;
   /**
    * Rows are new here: written here and acknowledged (`isLocal`), or heard from another tracker. `lostClaims`: claims
    * that stood here until now and are beaten. Must not throw.
@@ -62,7 +62,7 @@ export interface ReplicaStatus {
 export class Replication {
   readonly #registry: Registry;
   readonly #log: pino.Logger;
-  readonly #softState: SoftState;
+  readonly #presence: PresenceStore;
   readonly #onChanged: ReplicationOptions["onChanged"];
   readonly #links = new Set<ReplicaLink>();
   readonly #linkOwner: LinkOwner;
@@ -78,20 +78,20 @@ export class Replication {
   /** Commands on their way, each until it is over, whatever came of it. */
   readonly #running = new Map<string, Promise<void>>();
 
-  constructor({ registry, clock, clockGuard, log, softState, onChanged }: ReplicationOptions) {
+  constructor({ registry, clock, clockGuard, log, presence, onChanged }: ReplicationOptions) {
     this.#registry = registry;
     this.#log = log;
-    this.#softState = softState;
+    this.#presence = presence;
     this.#onChanged = onChanged;
     this.#linkOwner = {
       registry,
       clock,
       reading: () => clockGuard.reading(),
       heardClock: ({ name }, reading) => clockGuard.heard(name, reading),
-      snapshot: () => softState.snapshot(),
+      snapshot: () => presence.snapshot(),
       greeted: (trackerId) => this.#greeted(trackerId),
       heard: (vector) => this.#hear(vector),
-      soft: (trackerId, data, isWhole) => softState.apply(trackerId, data, isWhole),
+      presence: (trackerId, data, isWhole) => presence.apply(trackerId, data, isWhole),
       merged: (link, result) => this.#merged(link, result),
       failed: (link, error) => this.#report(link, asMiniTorrentError(error)),
       ended: (link, trackerId) => this.#ended(link, trackerId),
@@ -259,7 +259,7 @@ export class Replication {
   }
 
   #merged(from: ReplicaLink, { changed, lostClaims, endings }: MergeResult): void {
-    for (const link of this.#links) if (link !== from) link.owe(changed);
+    for (const link of this.#links) if (link !== from) link.enqueue(changed);
     const toTell: LostClaim[] = [];
     for (const lost of lostClaims) {
       const inFlight = this.#claimsInFlight.get(lost.claimId);
@@ -284,12 +284,12 @@ export class Replication {
   }
 
   #greeted(trackerId: OriginId): void {
-    if (this.#countLinksTo(trackerId) === 1) this.#softState.linkUp(trackerId);
+    if (this.#countLinksTo(trackerId) === 1) this.#presence.linkUp(trackerId);
   }
 
   #ended(link: ReplicaLink, trackerId: OriginId | undefined): void {
     this.#links.delete(link);
-    if (trackerId !== undefined && this.#countLinksTo(trackerId) === 0) this.#softState.linkLost(trackerId);
+    if (trackerId !== undefined && this.#countLinksTo(trackerId) === 0) this.#presence.linkLost(trackerId);
   }
 
   #countLinksTo(trackerId: OriginId): number {

@@ -132,7 +132,7 @@ function open({ rows = [], vector = { aa: 4 }, ...given }: Given = {}) {
     snapshot: () => "all presence",
     greeted: (trackerId) => happened.push(["greeted", trackerId]),
     heard: (vector) => happened.push(["heard", vector]),
-    soft: (...soft) => happened.push(["soft", ...soft]),
+    presence: (...presence) => happened.push(["presence", ...presence]),
     merged: (_link, result) => happened.push(["merged", result.changed]),
     failed: (_link, error) => happened.push(["failed", error]),
     ended: (_link, trackerId) => happened.push(["ended", trackerId]),
@@ -234,6 +234,20 @@ test("rows are sent in chunks, each when the one before has been stored, and pre
   assert.equal(link.state, "catching-up", "the other's rows are still to come");
 });
 
+test("only what the other lacks is sent, and no empty chunk follows a full one", () => {
+  const rows = [
+    ...Array.from({ length: 1_010 }, (_, at) => row(at + 1)),
+    ...[1, 2].map((seq) => row(seq, { origin: "bb" })),
+  ];
+  const vector = { aa: 1_010, bb: 2 };
+  const { hello, say, of } = open({ rows, vector });
+  hello({ vector: { aa: 10, bb: 2, cc: 4 } });
+  const [only] = of("rows");
+  assert.deepEqual([only?.records.length, only?.records[0], only?.upTo], [1_000, rows[10], vector]);
+  say({ type: "got" });
+  assert.equal(of("rows").length, 1);
+});
+
 test("claims that are in doubt travel as such", () => {
   const [sure, doubted] = [claim(1, "aa"), { ...claim(2, "aa", "bob"), seq: 2 }];
   const isDoubtful = (id: string) => id === doubted.claimId;
@@ -302,7 +316,7 @@ test("presence is told once the other has the whole of it, and what it says is p
   other.link.publish("news");
   assert.deepEqual(other.news(), [{ type: "soft", data: "news", isWhole: false }]);
   say({ type: "soft", data: "theirs", isWhole: true });
-  assert.deepEqual(did("soft"), [["soft", "zz", "theirs", true]]);
+  assert.deepEqual(did("presence"), [["presence", "zz", "theirs", true]]);
   assert.equal(typeof connect, "function");
 });
 
@@ -357,6 +371,12 @@ test("a push ends with the link, with the other's disk, and 2 s after nothing wa
     }
     assert.equal(await outcome(pushed), false, end);
   }
+  const several = open();
+  await several.connect();
+  const pushes = [several.link.push([row(5)]), several.link.push([row(1, { origin: "bb" })])];
+  several.link.closed("gone");
+  assert.deepEqual(await Promise.all(pushes.map(outcome)), [false, false]);
+  assert.equal(several.clock.timers, 0, "no timer is left");
   const answered = open();
   await answered.connect();
   void answered.link.push([row(5)]);
@@ -477,15 +497,47 @@ test("rows that the other asks for again are sent from there, also while others 
   assert.deepEqual(registry.vector, { aa: 3 });
 });
 
+test("whoever asks for rows again never gets less for asking from a later one, and all of what it does not name", async () => {
+  const rows = [...[1, 2, 3].map((seq) => row(seq)), ...[1, 2].map((seq) => row(seq, { origin: "bb" }))];
+  const { connect, say, of, news } = open({ rows, vector: { aa: 3, bb: 2 } });
+  await connect();
+  say({ type: "want", vector: {} });
+  news();
+  say({ type: "want", vector: { aa: 1, bb: 9 } });
+  say({ type: "want", vector: { aa: 3, bb: 9 } });
+  say({ type: "got" });
+  assert.deepEqual(of("rows")[0]?.records, [rows[1], rows[2]]);
+  news();
+  say({ type: "want", vector: { aa: 3 } });
+  say({ type: "got" });
+  assert.deepEqual(of("rows")[0]?.records, [rows[3], rows[4]]);
+});
+
+test("rows from a third tracker are sent with those that follow them; rows of a new origin when their turn comes", async () => {
+  const rows = [1, 2, 3].map((seq) => row(seq));
+  const { hello, link, say, of, news, registry } = open({ rows, vector: { aa: 3, bb: 2 } });
+  hello({ vector: { aa: 3, bb: 2 } });
+  say({ type: "want", vector: { aa: 3, bb: 2 } }); // another chunk is to follow
+  news();
+  const late = [row(3, { origin: "bb" }), ...[1, 2].map((seq) => row(seq, { origin: "cc" }))];
+  registry.rows = [...rows, ...late];
+  link.enqueue([row(2), ...late]);
+  say({ type: "got" });
+  assert.deepEqual(of("rows")[0]?.records, [rows[1], rows[2], ...late]);
+  news();
+  say({ type: "got" });
+  assert.deepEqual(of("rows"), [], "they are sent once");
+});
+
 test("rows from a third tracker that stand before what was sent are sent too", async () => {
   const rows = Array.from({ length: 1_200 }, (_, at) => row(at + 1));
   const { hello, link, say, of, sent, registry } = open({ rows, vector: { aa: 1_200 } });
-  link.owe([row(1)]);
+  link.enqueue([row(1)]);
   hello();
   sent.length = 0;
   const late = row(7, { key: "late" });
   registry.rows = [...rows.slice(0, 6), late, ...rows.slice(7)];
-  link.owe([late]);
+  link.enqueue([late]);
   say({ type: "got" });
   assert.equal(of("rows")[0]?.records[0]?.key, "late");
 });
@@ -519,7 +571,7 @@ test("a tracker that cannot store while it catches up gets nothing more", () => 
   hello();
   news();
   say({ type: "cannot-store" });
-  link.owe([row(1)]);
+  link.enqueue([row(1)]);
   say({ type: "got" });
   assert.deepEqual([news(), closed], [[], []]);
 });
@@ -567,7 +619,7 @@ test("a link that has ended is told nothing more, by nobody", async () => {
   link.close("again");
   link.stopStoring();
   link.publish("news");
-  link.owe([row(1)]);
+  link.enqueue([row(1)]);
   link.message("[");
   say({ type: "push", id: 1, origin: "zz", after: 0, upTo: 1, records: [] });
   say({ type: "beat", vector: {}, digest: "", stamp: STAMP, clock: CLOCK });

@@ -422,7 +422,7 @@ describe("Replication between connected trackers", () => {
     a.replication.close();
     assert.equal(link.isOpen, false);
     assert.deepEqual([a.replication.status(), b.replication.status()], [[], []]);
-    assert.equal(b.soft.at(-1), "aa: lost");
+    assert.equal(b.presenceEvents.at(-1), "aa: lost");
   });
 
   it("has a vector when it has every part of it", async (context) => {
@@ -555,7 +555,7 @@ describe("Replication between connected trackers", () => {
     assert.equal(a.replication.connectedCount, 1);
     await network.run(2100);
     assert.equal(a.replication.connectedCount, 0);
-    assert.equal(a.soft.at(-1), "bb: lost");
+    assert.equal(a.presenceEvents.at(-1), "bb: lost");
   });
 
   it("asks again for rows that did not come", async (context) => {
@@ -580,7 +580,7 @@ describe("Replication between connected trackers", () => {
     a.replication.publish("news");
     await network.run(100);
     link.sever();
-    assert.deepEqual(b.soft, ["aa: up", "aa: whole all of a", "aa: change news", "aa: lost"]);
+    assert.deepEqual(b.presenceEvents, ["aa: up", "aa: whole all of a", "aa: change news", "aa: lost"]);
   });
 
   it("keeps the tracker up while one of two links to it stands", async (context) => {
@@ -590,14 +590,14 @@ describe("Replication between connected trackers", () => {
     await network.run(100);
     assert.equal(a.replication.connectedCount, 1);
     links[0]?.sever();
-    assert.equal(b.soft.includes("aa: lost"), false);
+    assert.equal(b.presenceEvents.includes("aa: lost"), false);
     const written = outcome(put(a, "x", 1));
     await network.run(10);
     assert.equal(written.now, "OK");
     assertEqualReplicas(a, b);
     links[1]?.sever();
-    assert.equal(b.soft.filter((text) => text === "aa: up").length, 1);
-    assert.equal(b.soft.at(-1), "aa: lost");
+    assert.equal(b.presenceEvents.filter((text) => text === "aa: up").length, 1);
+    assert.equal(b.presenceEvents.at(-1), "aa: lost");
   });
 });
 

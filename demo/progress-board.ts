@@ -2,6 +2,7 @@
 // output is no terminal, a line now and then instead.
 import { styleText } from "node:util";
 import { z } from "zod";
+import { formatRate } from "../src/api/byte-units.ts";
 
 const BAR_WIDTH = 32;
 /** Without a terminal: at most so often. */
@@ -79,8 +80,7 @@ export class ProgressBoard {
   #line({ name, status }: Row): string {
     if (status === undefined) return `  ${name}`;
     const percent = Math.floor((status.bytesVerified / status.lengthBytes) * 100);
-    const rate =
-      status.rateBytesPerSecond === undefined ? "" : `${(status.rateBytesPerSecond / 1e6).toFixed(0)} MB/s`;
+    const rate = status.rateBytesPerSecond === undefined ? "" : formatRate(status.rateBytesPerSecond);
     const from = status.sources
       .filter(({ pieces }) => pieces > 0)
       .map(({ userId, pieces }) => this.#coloured(userId, `${userId} ${pieces}`))

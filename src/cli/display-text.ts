@@ -105,28 +105,6 @@ export function wrapWords(text: string, columns: number, first = "", next = firs
   return [...lines, line];
 }
 
-const SIZE_UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
-
-/** Decimal units, three digits: `1.07 GB`. */
-export function formatBytes(bytes: number): string {
-  return scaled(bytes, (value) => Number(value.toPrecision(3)));
-}
-
-/** Decimal units, two digits: `9.6 MB/s`, `96 MB/s`. */
-export function formatRate(bytesPerSecond: number): string {
-  return `${scaled(bytesPerSecond, (value) => (value < 9.95 ? Number(value.toFixed(1)) : Math.round(value)))}/s`;
-}
-
-function scaled(bytes: number, round: (value: number) => number): string {
-  let value = Math.max(0, Number.isFinite(bytes) ? bytes : 0);
-  let unit = 0;
-  while ((unit === 0 ? Math.round(value) : round(value)) >= 1000 && unit < SIZE_UNITS.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? Math.round(value) : round(value)} ${SIZE_UNITS[unit] ?? ""}`;
-}
-
 /** `0:12`, `59:59`, `1:02:03`, and `2 d 3 h` for what takes days. */
 export function formatDuration(seconds: number): string {
   const whole = Math.max(0, Math.ceil(seconds));

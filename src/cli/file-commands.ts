@@ -1,10 +1,12 @@
 // Commands about the files of a group: what there is, what is shared from here, what other programs get of it. The whole table
 // is commands.ts.
+
+import { formatBytes } from "../api/byte-units.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { fileArgument, groupArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
 import { type Command, said } from "./command-types.ts";
-import { countOf, formatBytes } from "./display-text.ts";
+import { countOf } from "./display-text.ts";
 import { renderFiles, renderShares } from "./render.ts";
 
 /** Members that a sentence names; the others are counted. */

@@ -1,5 +1,7 @@
 // What a person reads as the answer to a command: tables of groups, members, requests, files and peers, and a line for
 // a download. Pure; every name in it may come from somebody else and is made harmless.
+
+import { formatBytes, formatRate } from "../api/byte-units.ts";
 import type { FileSummary, GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
 import type {
   ClientStatus,
@@ -15,9 +17,7 @@ import {
   countOf,
   DEFAULT_COLUMNS,
   displayWidth,
-  formatBytes,
   formatDuration,
-  formatRate,
   formatTime,
   harmless,
   paint,

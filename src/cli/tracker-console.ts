@@ -1,19 +1,12 @@
 // The operator's console of a tracker: status, backup, accounts and groups, quit. The tracker keeps running at the end of
 // input.
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { formatBytes } from "../api/byte-units.ts";
 import { asMiniTorrentError } from "../api/errors.ts";
 import type { AccountUsage, GroupUsage, Operator } from "../tracker/operator.ts";
 import type { Tracker, TrackerStatus } from "../tracker/tracker.ts";
 import { absolutePath, parseWords } from "./command-line.ts";
-import {
-  countOf,
-  formatBytes,
-  formatDuration,
-  formatTime,
-  harmless,
-  type View,
-  wrapWords,
-} from "./display-text.ts";
+import { countOf, formatDuration, formatTime, harmless, type View, wrapWords } from "./display-text.ts";
 import { bySpelling } from "./meant-commands.ts";
 import { formatTable } from "./table.ts";
 

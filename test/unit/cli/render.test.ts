@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { formatBytes, formatRate } from "../../../src/api/byte-units.ts";
 import {
   displayWidth,
-  formatBytes,
   formatDuration,
-  formatRate,
   formatTime,
   harmless,
   truncate,

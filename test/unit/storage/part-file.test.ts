@@ -367,7 +367,7 @@ test("without other downloads the disk may be filled to the last byte", async (t
   const place = await placeFor(t);
   const room = { bytes: MIB - 1 };
   pretendRoom(t, room);
-  await assert.rejects(openPart(optionsFor(place)), { code: "DISK_FULL", message: /needed: free 1 bytes/ });
+  await assert.rejects(openPart(optionsFor(place)), { code: "DISK_FULL", message: /needed: free 1 B/ });
   room.bytes = MIB;
   await opened(t, optionsFor(place));
 });

@@ -193,7 +193,7 @@ test("of a full disk it is said how much is missing, unless it has room: then th
   const room = leaveRoom(t, 999);
   assert.match(
     (await explained(full, "/tmp/film", 1_000)).message,
-    /has 999 bytes left, and 1 KB are needed: free 1 bytes/,
+    /has 999 B left, and 1 kB are needed: free 1 B/,
   );
   room.bytes = 1_000;
   assert.equal(await explained(full, "/tmp/film", 1_000), full);

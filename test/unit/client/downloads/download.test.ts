@@ -496,7 +496,7 @@ test("a full disk says how much is missing, is looked at every two seconds, and 
   const room = leaveRoom(t, 10);
   torrent().parts.onEvent({ type: "storage-failed", error: trouble("DISK_FULL") });
   const { reason } = await scene.event("download-paused");
-  assert.match(reason, /has 10 bytes left, and 65\.7 KB are needed: free 65\.7 KB\. It continues by itself/);
+  assert.match(reason, /has 10 B left, and 65\.7 kB are needed: free 65\.7 kB\. It continues by itself/);
   for (let look = 0; look < 2; look++) {
     await scene.clock.pass(1_999);
     assert.equal(scene.swarms.addedCount, 1);
@@ -506,7 +506,7 @@ test("a full disk says how much is missing, is looked at every two seconds, and 
   }
   room.bytes = 30;
   await scene.clock.pass(2_000);
-  await until(() => /has 30 bytes left/.test(reasonOf(download)), "the reason says how it is now");
+  await until(() => /has 30 B left/.test(reasonOf(download)), "the reason says how it is now");
   assert.equal(scene.eventsOf("download-paused").length, 1);
   room.bytes = missingBytes + 1;
   await scene.clock.pass(2_000);

@@ -568,7 +568,7 @@ test("room that running downloads still need is not promised to another one", as
   for (const name of ["other", "third"]) scene.film(name, { lengthBytes });
   const room = leaveRoom(t, 2 * lengthBytes - 1);
   await scene.start();
-  const full = { code: "DISK_FULL", message: /besides 131\.\d KB|besides 132 KB|besides 13\d(\.\d)? KB/ };
+  const full = { code: "DISK_FULL", message: /besides 131\.\d kB|besides 132 kB|besides 13\d(\.\d)? kB/ };
   await assert.rejects(scene.start("other"), full);
   await scene.swarms.of(first.metainfo).receive(first.bytes, [0]);
   await scene.start("other");

@@ -1,0 +1,28 @@
+// Sizes and rates as text for people, in decimal units (SI: kB is 1,000 bytes). src/cli/byte-amounts.ts reads what people type.
+
+const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
+
+/** Three digits: `1.07 GB`. */
+export function formatBytes(bytes: number): string {
+  return scaled(bytes, (value) => Number(value.toPrecision(3)));
+}
+
+/** Rounded up, for an amount that must be enough: `2.3 MB`, `101 MB`. */
+export function formatBytesRoundedUp(bytes: number): string {
+  return scaled(bytes, (value) => (value >= 100 ? Math.ceil(value) : Math.ceil(value * 10) / 10));
+}
+
+/** Two digits: `9.6 MB/s`, `96 MB/s`. */
+export function formatRate(bytesPerSecond: number): string {
+  return `${scaled(bytesPerSecond, (value) => (value < 9.95 ? Number(value.toFixed(1)) : Math.round(value)))}/s`;
+}
+
+function scaled(bytes: number, round: (value: number) => number): string {
+  let value = Math.max(0, Number.isFinite(bytes) ? bytes : 0);
+  let unit = 0;
+  while ((unit === 0 ? Math.round(value) : round(value)) >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? Math.round(value) : round(value)} ${UNITS[unit] ?? ""}`;
+}

@@ -4,16 +4,16 @@
 
 export interface HeartbeatOptions<S> {
   /** Beats of silence after which it is asked. */
-  readonly askAfter: number;
+  readonly pingAfterTicks: number;
   /** Beats that it has to answer. */
-  readonly answerWithin: number;
-  readonly ask: (socket: S) => void;
-  readonly letGo: (socket: S) => void;
+  readonly pongWithinTicks: number;
+  readonly ping: (socket: S) => void;
+  readonly drop: (socket: S) => void;
 }
 
 export class Heartbeat<S> {
   readonly #options: HeartbeatOptions<S>;
-  readonly #silentBeats = new Map<S, number>();
+  readonly #silentTicks = new Map<S, number>();
 
   constructor(options: HeartbeatOptions<S>) {
     this.#options = options;
@@ -21,20 +21,20 @@ export class Heartbeat<S> {
 
   /** It is there: it came, or said something. */
   heard(socket: S): void {
-    this.#silentBeats.set(socket, 0);
+    this.#silentTicks.set(socket, 0);
   }
 
-  gone(socket: S): void {
-    this.#silentBeats.delete(socket);
+  remove(socket: S): void {
+    this.#silentTicks.delete(socket);
   }
 
-  beat(): void {
-    const { askAfter, answerWithin, ask, letGo } = this.#options;
-    for (const [socket, beats] of this.#silentBeats) {
+  tick(): void {
+    const { pingAfterTicks, pongWithinTicks, ping, drop } = this.#options;
+    for (const [socket, beats] of this.#silentTicks) {
       const silent = beats + 1;
-      this.#silentBeats.set(socket, silent);
-      if (silent === askAfter) ask(socket);
-      else if (silent > askAfter + answerWithin) letGo(socket);
+      this.#silentTicks.set(socket, silent);
+      if (silent === pingAfterTicks) ping(socket);
+      else if (silent > pingAfterTicks + pongWithinTicks) drop(socket);
     }
   }
 }

@@ -3,35 +3,35 @@
 // to keep others out stays. Pure: it opens and closes nothing.
 import { networkOf } from "../api/addresses.ts";
 
-export interface PendingConnectionLimiterOptions<V> {
+export interface PendingConnectionLimiterOptions<C> {
   readonly most: number;
   readonly mostOfNetwork: number;
   /** Who has waited less is not turned away for one of a network that has as many; who comes then is. */
   readonly leastWaitMs: number;
   readonly nowMs: () => number;
   /** Somebody has to go, or is not let in at all. */
-  readonly turnAway: (visitor: V) => void;
+  readonly drop: (connection: C) => void;
 }
 
-export class PendingConnectionLimiter<V> {
-  readonly #options: PendingConnectionLimiterOptions<V>;
-  readonly #networkOfVisitor = new Map<V, string>();
+export class PendingConnectionLimiter<C> {
+  readonly #options: PendingConnectionLimiterOptions<C>;
+  readonly #networkOf = new Map<C, string>();
   /** By network, who waits and since when, the longest first. */
-  readonly #networks = new Map<string, Map<V, number>>();
+  readonly #networks = new Map<string, Map<C, number>>();
 
-  constructor(options: PendingConnectionLimiterOptions<V>) {
+  constructor(options: PendingConnectionLimiterOptions<C>) {
     this.#options = options;
   }
 
   get size(): number {
-    return this.#networkOfVisitor.size;
+    return this.#networkOf.size;
   }
 
   /**
-   * @param host where the visitor comes from, an IP address
-   * @returns false if there is no place, and the visitor was turned away
+   * @param host where the connection comes from, an IP address
+   * @returns false if there is no place, and the connection was turned away
    */
-  enter(visitor: V, host: string): boolean {
+  enter(connection: C, host: string): boolean {
     const { most, mostOfNetwork, leastWaitMs } = this.#options;
     const network = networkOf(host);
     const own = this.#networks.get(network);
@@ -43,38 +43,38 @@ export class PendingConnectionLimiter<V> {
       isFree = this.#makeRoom(largest, isOfFewer ? 0 : leastWaitMs);
     }
     if (!isFree) {
-      this.#options.turnAway(visitor);
+      this.#options.drop(connection);
       return false;
     }
-    const waiting = this.#networks.get(network) ?? new Map<V, number>();
+    const waiting = this.#networks.get(network) ?? new Map<C, number>();
     this.#networks.set(network, waiting);
-    waiting.set(visitor, this.#options.nowMs());
-    this.#networkOfVisitor.set(visitor, network);
+    waiting.set(connection, this.#options.nowMs());
+    this.#networkOf.set(connection, network);
     return true;
   }
 
-  /** The visitor has authenticated or disconnected. */
-  leave(visitor: V): void {
-    const network = this.#networkOfVisitor.get(visitor);
+  /** The connection has authenticated or disconnected. */
+  leave(connection: C): void {
+    const network = this.#networkOf.get(connection);
     if (network === undefined) return;
-    this.#networkOfVisitor.delete(visitor);
+    this.#networkOf.delete(connection);
     const waiting = this.#networks.get(network);
-    waiting?.delete(visitor);
+    waiting?.delete(connection);
     if (waiting?.size === 0) this.#networks.delete(network);
   }
 
-  #makeRoom(waiting: ReadonlyMap<V, number>, leastWaitMs: number): boolean {
+  #makeRoom(waiting: ReadonlyMap<C, number>, leastWaitMs: number): boolean {
     const [longest] = waiting;
     if (longest === undefined) return false;
-    const [visitor, sinceMs] = longest;
+    const [connection, sinceMs] = longest;
     if (this.#options.nowMs() - sinceMs < leastWaitMs) return false;
-    this.leave(visitor);
-    this.#options.turnAway(visitor);
+    this.leave(connection);
+    this.#options.drop(connection);
     return true;
   }
 
-  #largest(): ReadonlyMap<V, number> {
-    let largest: ReadonlyMap<V, number> = new Map();
+  #largest(): ReadonlyMap<C, number> {
+    let largest: ReadonlyMap<C, number> = new Map();
     for (const waiting of this.#networks.values()) if (waiting.size > largest.size) largest = waiting;
     return largest;
   }

@@ -153,8 +153,8 @@ export class Tracker {
   readonly #connections = new Connections();
   readonly #presence: Presence;
   readonly #peers: PeerDirectory;
-  readonly #notices: EventPublisher;
-  readonly #changes: RegistryReactions;
+  readonly #eventPublisher: EventPublisher;
+  readonly #registryReactions: RegistryReactions;
   readonly #replication: Replication;
   readonly #metrics: Metrics;
   readonly #lag = new ReplicationLag();
@@ -224,12 +224,12 @@ export class Tracker {
       setTimer,
     });
     this.#peers = new PeerDirectory(members, this.#presence, this.#connections, setTimer);
-    this.#notices = new EventPublisher(registry, members, this.#connections, setTimer);
-    this.#changes = new RegistryReactions({
+    this.#eventPublisher = new EventPublisher(registry, members, this.#connections, setTimer);
+    this.#registryReactions = new RegistryReactions({
       ...{ registry, log, members },
       connections: this.#connections,
       presence: this.#presence,
-      notices: this.#notices,
+      events: this.#eventPublisher,
       write: (work) => this.#writeInside(randomUUID(), work),
     });
     this.#replication = new Replication({
@@ -240,7 +240,7 @@ export class Tracker {
       presence: this.#presence,
       onChanged: (records, lostClaims, isLocal) => {
         if (!isLocal) this.#metrics.merged(records.length);
-        this.#changes.happened(records, lostClaims, isLocal);
+        this.#registryReactions.happened(records, lostClaims, isLocal);
       },
     });
     this.operator = new Operator({
@@ -399,7 +399,7 @@ export class Tracker {
     await this.#replication.settled();
     this.#presence.close();
     this.#peers.close();
-    this.#notices.close();
+    this.#eventPublisher.close();
     this.#registry.close();
     this.#pins.close();
   }

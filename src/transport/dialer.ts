@@ -12,7 +12,7 @@ import { encodeHandshake } from "../wire/handshake.ts";
 import { CLOSED_IN_HANDSHAKE, dialFailureOf, NO_ANSWER_IN_TIME } from "./dial-failures.ts";
 import { type GroupCredentials, secureContextOf } from "./group-credentials.ts";
 import { HandshakeBuffer } from "./handshake-buffer.ts";
-import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./peer-authentication.ts";
+import { authenticateMember, checkHandshake, HANDSHAKE_TIMEOUT_MS } from "./peer-authentication.ts";
 import { PeerSocket } from "./peer-socket.ts";
 import { readOptions } from "./read-buffer.ts";
 
@@ -82,16 +82,24 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     };
 
     let member: MemberIdentity | undefined;
-    const intake = new HandshakeBuffer((bytes) =>
+    const handshakeBuffer = new HandshakeBuffer((bytes) =>
       attempt(() => {
         if (member === undefined) throw new MiniTorrentError("INTERNAL", "A handshake before TLS is set up.");
-        const handshake = admitHandshake(bytes, infoHash, peerId);
+        const handshake = checkHandshake(bytes, infoHash, peerId);
         clearTimeout(timer);
         signal.removeEventListener("abort", onAbort);
         socket.off("error", onError).off("close", onClose).off("end", onClose);
         const reached = { host: plainHost(socket.remoteAddress ?? host), port };
         resolve(
-          new PeerSocket({ socket, intake, member, handshake, address: reached, isDialled: true, log }),
+          new PeerSocket({
+            socket,
+            handshakeBuffer,
+            member,
+            handshake,
+            address: reached,
+            isDialled: true,
+            log,
+          }),
         );
       }),
     );
@@ -100,11 +108,11 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
       port,
       servername: infoHash,
       secureContext: secureContextOf(credentials),
-      // Every member's certificate is for DNS:*; who the peer is, admitMember reads. What counts is the CA.
+      // Every member's certificate is for DNS:*; who the peer is, authenticateMember reads. What counts is the CA.
       checkServerIdentity: () => undefined,
       rejectUnauthorized: true,
       noDelay: true,
-      onread: readOptions(intake),
+      onread: readOptions(handshakeBuffer),
     };
     const socket = connect(connection);
     socket.once("close", onClosed);
@@ -114,7 +122,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     socket.on("error", onError).on("close", onClose).on("end", onClose);
     socket.once("secureConnect", () =>
       attempt(() => {
-        member = admitMember(socket, credentials);
+        member = authenticateMember(socket, credentials);
         socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
       }),
     );

@@ -21,7 +21,7 @@ import { later } from "../net/timers.ts";
 import { encodeHandshake } from "../wire/handshake.ts";
 import { type GroupCredentials, secureContextOf, TLS_OPTIONS } from "./group-credentials.ts";
 import { HandshakeBuffer } from "./handshake-buffer.ts";
-import { admitHandshake, admitMember, HANDSHAKE_TIMEOUT_MS } from "./peer-authentication.ts";
+import { authenticateMember, checkHandshake, HANDSHAKE_TIMEOUT_MS } from "./peer-authentication.ts";
 import { PeerSocket } from "./peer-socket.ts";
 import { readAccepted } from "./read-buffer.ts";
 
@@ -50,7 +50,7 @@ export interface ListenerOptions extends Address {
 }
 
 /** A connection that is not a member's yet. */
-interface Visitor {
+interface PendingConnection {
   readonly socket: Socket;
   readonly timer: NodeJS.Timeout;
 }
@@ -62,19 +62,19 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   readonly #peers = new Set<PeerSocket>();
   /** Whose handshakes are under way. */
-  readonly #waiting: PendingConnectionLimiter<Visitor>;
+  readonly #pending: PendingConnectionLimiter<PendingConnection>;
   /** The same, by the other end's address and port. */
-  readonly #visitors = new Map<string, Visitor>();
+  readonly #pendingByAddress = new Map<string, PendingConnection>();
 
   private constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#waiting = new PendingConnectionLimiter<Visitor>({
+    this.#pending = new PendingConnectionLimiter<PendingConnection>({
       // Strangers leave half of the places to members.
       most: Math.min(MAX_PENDING, Math.ceil(options.places.mostOfDirection / 2)),
       mostOfNetwork: MAX_PENDING_OF_NETWORK,
       leastWaitMs: 0,
       nowMs: () => performance.now(),
-      turnAway: ({ socket }) => {
+      drop: ({ socket }) => {
         options.log.debug({ address: formatAddress(addressOf(socket)) }, "too many handshakes: one is ended");
         socket.destroy();
       },
@@ -198,21 +198,21 @@ export class Listener {
     socket.once("close", () => places.give("in"));
     const timer = later("ending a handshake", HANDSHAKE_TIMEOUT_MS, () => socket.destroy()).unref();
     const key = formatAddress(address);
-    const visitor = { socket, timer };
+    const pending = { socket, timer };
     this.#sockets.add(socket);
-    this.#visitors.set(key, visitor);
+    this.#pendingByAddress.set(key, pending);
     socket.on("close", () => this.#sockets.delete(socket));
-    socket.on("close", () => this.#settle(key, visitor));
+    socket.on("close", () => this.#settle(key, pending));
     // As node:tls documents it for connections that come from elsewhere.
-    if (this.#waiting.enter(visitor, address.host)) this.#tlsServer.emit("connection", socket);
+    if (this.#pending.enter(pending, address.host)) this.#tlsServer.emit("connection", socket);
   }
 
   /** The handshake is over, one way or the other. */
-  #settle(key: string, visitor: Visitor | undefined): void {
-    if (visitor === undefined || this.#visitors.get(key) !== visitor) return;
-    clearTimeout(visitor.timer);
-    this.#visitors.delete(key);
-    this.#waiting.leave(visitor);
+  #settle(key: string, pending: PendingConnection | undefined): void {
+    if (pending === undefined || this.#pendingByAddress.get(key) !== pending) return;
+    clearTimeout(pending.timer);
+    this.#pendingByAddress.delete(key);
+    this.#pending.leave(pending);
   }
 
   /** An unknown torrent gets the server's own context, without a certificate, so that TLS fails. */
@@ -243,22 +243,22 @@ export class Listener {
     socket.on("error", onError);
     const infoHash = typeof socket.servername === "string" ? socket.servername : "";
     guard("admission", () => {
-      const member = admitMember(socket, this.#credentialsFor(infoHash));
+      const member = authenticateMember(socket, this.#credentialsFor(infoHash));
       const takeHandshake = (bytes: Uint8Array): void => {
         const { peerId, log } = this.#options;
-        const handshake = admitHandshake(bytes, infoHash, peerId);
+        const handshake = checkHandshake(bytes, infoHash, peerId);
         const address = addressOf(socket);
         const key = formatAddress(address);
-        this.#settle(key, this.#visitors.get(key));
+        this.#settle(key, this.#pendingByAddress.get(key));
         socket.off("error", onError);
         socket.write(encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: true }));
         this.#deliver(
-          new PeerSocket({ socket, intake, member, handshake, address, isDialled: false, log }),
+          new PeerSocket({ socket, handshakeBuffer, member, handshake, address, isDialled: false, log }),
           socket,
         );
       };
-      const intake = new HandshakeBuffer(guard("handshake", takeHandshake));
-      readAccepted(socket, intake);
+      const handshakeBuffer = new HandshakeBuffer(guard("handshake", takeHandshake));
+      readAccepted(socket, handshakeBuffer);
     })();
   }
 

@@ -10,7 +10,7 @@ import type { GroupCredentials } from "./group-credentials.ts";
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** @throws MiniTorrentError PEER_REFUSED for a certificate that is missing, revoked, run out, or of another form */
-export function admitMember(
+export function authenticateMember(
   socket: Pick<TLSSocket, "authorized" | "getPeerX509Certificate">,
   credentials: GroupCredentials,
 ): MemberIdentity {
@@ -32,7 +32,7 @@ export function admitMember(
  * @param bytes the 68 bytes that the peer said first
  * @throws MiniTorrentError PEER_REFUSED for another torrent, or when the peer is this client itself; MALFORMED_MESSAGE
  */
-export function admitHandshake(bytes: Uint8Array, infoHash: string, ownPeerId: Uint8Array): Handshake {
+export function checkHandshake(bytes: Uint8Array, infoHash: string, ownPeerId: Uint8Array): Handshake {
   const handshake = decodeHandshake(bytes);
   if (handshake.infoHash !== infoHash) {
     throw new MiniTorrentError("PEER_REFUSED", "The peer speaks of another torrent than TLS was set up for.");

@@ -44,7 +44,7 @@ export interface PeerStream extends Duplex {
 export interface PeerSocketParts {
   readonly socket: PeerStream;
   /** Where the socket's bytes go; they are read no further until `start`. */
-  readonly intake: HandshakeBuffer;
+  readonly handshakeBuffer: HandshakeBuffer;
   readonly member: MemberIdentity;
   readonly handshake: Handshake;
   readonly address: Address;
@@ -71,7 +71,7 @@ export class PeerSocket implements PeerLink {
   readonly localHost: string;
 
   readonly #socket: PeerStream;
-  readonly #intake: HandshakeBuffer;
+  readonly #handshakeBuffer: HandshakeBuffer;
   readonly #log: Logger;
   /** Wraps all handlers of the socket, its timers and its queue. */
   readonly #guard: Guard = guardOf((error) => this.#closeFor(error));
@@ -91,7 +91,7 @@ export class PeerSocket implements PeerLink {
   #isGone = false;
   #isClosedTold = false;
 
-  constructor({ socket, intake, member, handshake, address, isDialled, log }: PeerSocketParts) {
+  constructor({ socket, handshakeBuffer, member, handshake, address, isDialled, log }: PeerSocketParts) {
     this.infoHash = handshake.infoHash;
     this.userId = member.userId;
     this.deviceId = member.deviceId;
@@ -105,7 +105,7 @@ export class PeerSocket implements PeerLink {
     this.localHost = canonicalHost(socket.localAddress ?? "");
     socket.setKeepAlive(true, KEEP_ALIVE.idleMs, KEEP_ALIVE.intervalMs, KEEP_ALIVE.count);
     this.#socket = socket;
-    this.#intake = intake;
+    this.#handshakeBuffer = handshakeBuffer;
     this.#log = log;
     this.#queue = new SendQueue({
       write: (bytes, written) => {
@@ -162,7 +162,7 @@ export class PeerSocket implements PeerLink {
         this.#tellClosed();
         return;
       }
-      this.#intake.release(this.#guard("message", take));
+      this.#handshakeBuffer.release(this.#guard("message", take));
       this.#socket.resume();
     };
     queueMicrotask(this.#guard("start", begin));
@@ -256,7 +256,7 @@ export class PeerSocket implements PeerLink {
     socket.end(encoder.take());
     // Reads and drops what still comes: closing with unread bytes would reset the connection, and the farewell with it.
     const drop = (): void => {
-      this.#intake.release(() => undefined);
+      this.#handshakeBuffer.release(() => undefined);
       socket.resume();
     };
     queueMicrotask(this.#guard("farewell", drop));

@@ -12,22 +12,22 @@ import type { HandshakeBuffer } from "./handshake-buffer.ts";
 const READ_BUFFER_BYTES = 16 * 1024;
 
 /** The option `onread` for a socket that is to be dialled. */
-export function readOptions(intake: HandshakeBuffer): OnReadOpts {
+export function readOptions(handshakeBuffer: HandshakeBuffer): OnReadOpts {
   return {
     buffer: Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
-    callback: (lengthBytes, buffer) => intake.take(buffer, lengthBytes),
+    callback: (lengthBytes, buffer) => handshakeBuffer.take(buffer, lengthBytes),
   };
 }
 
 /**
- * Lets the bytes of a socket that was accepted go to `intake`, which has seen none of them yet.
+ * Lets the bytes of a socket that was accepted go to `handshakeBuffer`, which has seen none of them yet.
  *
  * @returns whether they come by the one buffer
  */
-export function readAccepted(socket: Readable, intake: HandshakeBuffer): boolean {
-  if (readIntoBuffer(socket, readOptions(intake))) return true;
+export function readAccepted(socket: Readable, handshakeBuffer: HandshakeBuffer): boolean {
+  if (readIntoBuffer(socket, readOptions(handshakeBuffer))) return true;
   socket.on("data", (chunk: Buffer) => {
-    if (!intake.take(chunk, chunk.length)) socket.pause();
+    if (!handshakeBuffer.take(chunk, chunk.length)) socket.pause();
   });
   return false;
 }

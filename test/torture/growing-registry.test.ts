@@ -440,7 +440,7 @@ function tellOf(kind: "file" | "revocation" | "group"): Work["run"] {
       connections.add(connection);
       connections.logIn(connection, account);
     }
-    const notices = new EventPublisher(
+    const publisher = new EventPublisher(
       place.registry,
       new KnownMembers(place.registry),
       connections,
@@ -461,8 +461,8 @@ function tellOf(kind: "file" | "revocation" | "group"): Work["run"] {
       revocation: { ...row, kind, key: recordKey(films, "m"), value: ended },
       group: { ...row, kind, key: "films", claimId: films, value: undefined },
     };
-    notices.changed([records[kind]], []);
-    notices.close();
+    publisher.changed([records[kind]], []);
+    publisher.close();
   };
 }
 

@@ -102,7 +102,7 @@ export class Presence implements PresenceStore {
   readonly #timers = new Map<"recheck" | "announce-again", () => void>();
   #partCount = 0;
   #waitingCount = 0;
-  #arrivals = 0;
+  #connectionCount = 0;
 
   constructor(options: PresenceOptions) {
     this.#options = options;
@@ -367,10 +367,10 @@ export class Presence implements PresenceStore {
     waiting: Iterable<{ readonly client: PresentClient; readonly infoHash: string }>,
   ): Generator<void> {
     for (const { client, infoHash } of waiting) {
-      const said = client.waiting.get(infoHash);
-      if (said !== undefined) {
+      const pending = client.waiting.get(infoHash);
+      if (pending !== undefined) {
         this.#stopWaiting(client, infoHash);
-        const torrent = { infoHash, isSeed: said.isSeed };
+        const torrent = { infoHash, isSeed: pending.isSeed };
         const outcome = this.#put(client, torrent);
         if (client.isLocal && outcome.is === "changed") {
           this.#publishChange(client, [torrent], []);
@@ -430,14 +430,14 @@ export class Presence implements PresenceStore {
     const tracker = this.#remote.get(trackerId) ?? { clients: new Map(), unconfirmed: new Map() };
     this.#remote.set(trackerId, tracker);
     const named = new Set<string>();
-    for (const said of messages) {
-      if (said.type === "client") {
-        named.add(said.connectionId);
-        yield* this.#applyClientSteps(tracker, said);
-      } else if (said.type === "gone") {
-        const client = tracker.clients.get(said.connectionId);
+    for (const message of messages) {
+      if (message.type === "client") {
+        named.add(message.connectionId);
+        yield* this.#applyClientSteps(tracker, message);
+      } else if (message.type === "gone") {
+        const client = tracker.clients.get(message.connectionId);
         if (client !== undefined) yield* this.#dismissSteps(tracker.clients, client);
-      } else for (const connectionId of said.connectionIds) named.add(connectionId);
+      } else for (const connectionId of message.connectionIds) named.add(connectionId);
       yield;
     }
     if (!isWhole) return;
@@ -448,10 +448,10 @@ export class Presence implements PresenceStore {
     }
   }
 
-  *#applyClientSteps(tracker: RemoteTracker, said: ClientMessage): Generator<void> {
+  *#applyClientSteps(tracker: RemoteTracker, message: ClientMessage): Generator<void> {
     const { clients, unconfirmed } = tracker;
-    let client = clients.get(said.connectionId);
-    const isSame = client?.accountId === said.accountId && client.deviceId === said.deviceId;
+    let client = clients.get(message.connectionId);
+    const isSame = client?.accountId === message.accountId && client.deviceId === message.deviceId;
     if (client !== undefined && !isSame) {
       unconfirmed.delete(client);
       yield* this.#dismissSteps(clients, client);
@@ -459,23 +459,23 @@ export class Presence implements PresenceStore {
     }
     if (client === undefined) {
       if (clients.size >= this.#budget.clientsPerTracker) return;
-      client = this.#add(clients, false, said);
+      client = this.#add(clients, false, message);
     }
-    const where = { hosts: said.hosts, port: said.port };
+    const where = { hosts: message.hosts, port: message.port };
     if (!isSameWhereabouts(client, where)) yield* this.#moveSteps(client, where);
-    const left = said.isWhole ? new Set(infoHashesOf(client)) : unconfirmed.get(client);
-    if (said.isWhole && left !== undefined) unconfirmed.set(client, left);
-    for (const infoHash of said.remove) {
+    const left = message.isWhole ? new Set(infoHashesOf(client)) : unconfirmed.get(client);
+    if (message.isWhole && left !== undefined) unconfirmed.set(client, left);
+    for (const infoHash of message.remove) {
       this.#stopWaiting(client, infoHash);
       this.#drop(client, infoHash);
       yield;
     }
-    for (const torrent of said.add) {
+    for (const torrent of message.add) {
       left?.delete(torrent.infoHash);
       this.#put(client, torrent);
       yield;
     }
-    if (left === undefined || said.isEnd === false) return;
+    if (left === undefined || message.isEnd === false) return;
     unconfirmed.delete(client);
     for (const infoHash of left) {
       this.#stopWaiting(client, infoHash);
@@ -501,7 +501,7 @@ export class Presence implements PresenceStore {
     const client: PresentClient = {
       ...{ isLocal, connectionId, accountId, deviceId, hosts, port: undefined },
       ...{ groups: new Map(), partCount: 0, waiting: new Map(), isGone: false },
-      arrival: this.#arrivals++,
+      connectionNumber: this.#connectionCount++,
     };
     clients.set(connectionId, client);
     const account = this.#accounts.get(accountId) ?? { clients: new Set(), localParts: 0, waiting: 0 };
@@ -667,7 +667,10 @@ export class Presence implements PresenceStore {
     for (const client of this.#devices.get(deviceId) ?? []) {
       if (client.isGone || client.port === undefined) continue;
       const part = swarm.partOf(client);
-      if (part !== undefined && (latest === undefined || latest.client.arrival < client.arrival))
+      if (
+        part !== undefined &&
+        (latest === undefined || latest.client.connectionNumber < client.connectionNumber)
+      )
         latest = part;
     }
     swarm.list(latest, listed);

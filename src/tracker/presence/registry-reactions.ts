@@ -23,7 +23,7 @@ export interface RegistryReactionsOptions {
   readonly connections: Connections;
   readonly presence: Presence;
   readonly members: KnownMembers;
-  readonly notices: EventPublisher;
+  readonly events: EventPublisher;
   /** A write of the tracker's own. */
   readonly write: <T>(work: (writer: RegistryWriter) => T) => Promise<T>;
   readonly log: Logger;
@@ -42,11 +42,11 @@ export class RegistryReactions {
    * @param isLocal written here, not heard from another tracker
    */
   happened(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
-    const { connections, notices, log } = this.#options;
+    const { connections, events, log } = this.#options;
     try {
       for (const record of records) this.#presenceFollows(record);
       // Where nobody listens nothing is looked up: that is a third of the work of catching up.
-      if (connections.hasAccounts) notices.changed(records, lostClaims, isLocal);
+      if (connections.hasAccounts) events.changed(records, lostClaims, isLocal);
     } catch (error) {
       log.error({ err: error }, "clients could not be told of a change");
     }

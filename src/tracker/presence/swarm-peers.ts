@@ -19,7 +19,7 @@ export interface PresentClient {
   readonly waiting: Map<string, { readonly isSeed: boolean }>;
   isGone: boolean;
   /** Sequence number of its connection: a device's highest one is the live connection. */
-  readonly arrival: number;
+  readonly connectionNumber: number;
 }
 
 /** One client's part in one torrent. */

@@ -33,9 +33,9 @@ const LONGEST_PLACE_MS = 2_000;
 export interface ApiCallsOptions {
   readonly context: RouterContext;
   /** Sends one message; what nobody can hear any more is dropped. */
-  readonly say: (text: string) => void;
+  readonly send: (text: string) => void;
   readonly onRefused: (error: TRPCError, path: string | undefined) => void;
-  /** False while too many answers are unread to start another call; `goOn` is called when that is over. */
+  /** False while too many answers are unread to start another call; `resume` is called when that is over. */
   readonly mayBegin: () => boolean;
   /** A call has ended: `heldBytes` is less. */
   readonly onEnded: () => void;
@@ -54,7 +54,7 @@ interface Waiting {
 export class ApiCalls {
   readonly #options: ApiCallsOptions;
   /** What is told for as long as it is listened to: one or two. */
-  #listening: { readonly id: CallId; end(): void }[] = [];
+  #subscriptions: { readonly id: CallId; end(): void }[] = [];
   /** Messages that nobody has parsed: a long one that waits for its turn, and what came behind it. */
   readonly #unread: (string | undefined)[] = [];
   #unreadBytes = 0;
@@ -144,11 +144,11 @@ export class ApiCalls {
     for (const message of calls) this.#waiting.push({ message, bytes, ...(onEnded && { onEnded }) });
     if (calls.length === 0) onEnded?.();
     this.#waitingBytes += bytes * calls.length;
-    this.goOn();
+    this.resume();
   }
 
   /** Starts waiting calls, up to the bound of running ones. */
-  goOn(): void {
+  resume(): void {
     const { mayBegin, later } = this.#options;
     while (this.#waiting.length > 0 && this.#underWay < MAX_UNDER_WAY && mayBegin()) {
       if (this.#begunInTurn === MAX_BEGUN_IN_TURN) return;
@@ -159,7 +159,7 @@ export class ApiCalls {
 
   #turned(): void {
     this.#begunInTurn = 0;
-    this.goOn();
+    this.resume();
   }
 
   #beginNext(): void {
@@ -181,7 +181,7 @@ export class ApiCalls {
       this.#underWayBytes = this.#underWay === 0 ? 0 : this.#underWayBytes - runningBytes;
       next.onEnded?.();
       this.#options.onEnded();
-      this.goOn();
+      this.resume();
     });
     ended.catch((error: unknown) => this.#options.later(() => fail(error)));
   }
@@ -189,8 +189,8 @@ export class ApiCalls {
   /** The connection is gone: nothing is told any more. */
   close(): void {
     this.#isClosed = true;
-    const ended = this.#listening;
-    this.#listening = [];
+    const ended = this.#subscriptions;
+    this.#subscriptions = [];
     this.#unread.length = 0;
     this.#unreadBytes = 0;
     const neverRun = this.#waiting.splice(0);
@@ -216,7 +216,7 @@ export class ApiCalls {
         batchIndex: 0,
       });
       if (method === "subscription") this.#listen(id, result);
-      else this.#say({ id, result: { type: "data", data: result } });
+      else this.#send({ id, result: { type: "data", data: result } });
     } catch (error) {
       this.#refuse(id, getTRPCErrorFromUnknown(error), call);
     }
@@ -226,22 +226,22 @@ export class ApiCalls {
   #listen(id: CallId, told: unknown): void {
     if (this.#isClosed) return;
     if (!isObservable(told)) throw new MiniTorrentError("INTERNAL", "The subscription tells nothing.");
-    if (this.#listening.some((listener) => listener.id === id)) {
+    if (this.#subscriptions.some((listener) => listener.id === id)) {
       throw new MiniTorrentError("INVALID_ARGUMENT", `Something is listened to under the id ${id} already.`);
     }
-    this.#say({ id, result: { type: "started" } });
+    this.#send({ id, result: { type: "started" } });
     const { unsubscribe } = told.subscribe({
-      next: (data) => this.#tell(id, data),
+      next: (data) => this.#push(id, data),
     });
-    this.#listening.push({ id, end: unsubscribe });
+    this.#subscriptions.push({ id, end: unsubscribe });
   }
 
   #stop(id: CallId): void {
-    const listener = this.#listening.find((one) => one.id === id);
+    const listener = this.#subscriptions.find((one) => one.id === id);
     if (listener === undefined) return;
-    this.#listening = this.#listening.filter((other) => other !== listener);
+    this.#subscriptions = this.#subscriptions.filter((other) => other !== listener);
     listener.end();
-    this.#say({ id, result: { type: "stopped" } });
+    this.#send({ id, result: { type: "stopped" } });
   }
 
   #refuse(id: CallId | null, error: TRPCError, call?: Call): void {
@@ -250,24 +250,24 @@ export class ApiCalls {
     onRefused(error, path);
     const config = appRouter._def._config;
     const type = call?.method ?? "unknown";
-    this.#say({
+    this.#send({
       id,
       error: getTRPCErrorShape({ config, error, type, path, input: call?.params.input, ctx }),
     });
   }
 
   /** Sends events whose JSON is shared by thousands of clients: only the envelope is made for this one. */
-  #tell(id: CallId, data: unknown): void {
+  #push(id: CallId, data: unknown): void {
     if (this.#isClosed) return;
     const events: readonly unknown[] = Array.isArray(data) ? data : [data];
     const texts = events.map((event) =>
       typeof event === "object" && event !== null ? eventText(event) : JSON.stringify(event),
     );
-    this.#options.say(`{"id":${JSON.stringify(id)},"result":{"type":"data","data":[${texts.join(",")}]}}`);
+    this.#options.send(`{"id":${JSON.stringify(id)},"result":{"type":"data","data":[${texts.join(",")}]}}`);
   }
 
-  #say(message: object): void {
-    if (!this.#isClosed) this.#options.say(JSON.stringify(message));
+  #send(message: object): void {
+    if (!this.#isClosed) this.#options.send(JSON.stringify(message));
   }
 }
 

@@ -46,7 +46,7 @@ export class AttemptStore implements CountStore {
     this.#log = log;
     this.#nowMs = nowMs;
     if (this.#try(() => this.#open(path))) return;
-    this.#letGo();
+    this.#closeDatabase();
     this.#try(() => {
       for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
       this.#open(path);
@@ -79,7 +79,7 @@ export class AttemptStore implements CountStore {
   }
 
   close(): void {
-    this.#try(() => this.#letGo());
+    this.#try(() => this.#closeDatabase());
   }
 
   #open(path: string): void {
@@ -101,7 +101,7 @@ export class AttemptStore implements CountStore {
     };
   }
 
-  #letGo(): void {
+  #closeDatabase(): void {
     const database = this.#database;
     this.#database = undefined;
     this.#statements = undefined;

@@ -26,7 +26,7 @@ export interface Holding {
 export interface ByteBudgetOptions<H> {
   readonly limits: ByteBudgetLimits;
   /** Closes the holder: it holds most where a bound is exceeded. Its bytes no longer count. */
-  readonly letGo: (holder: H) => void;
+  readonly evict: (holder: H) => void;
 }
 
 /** What is held at an account, at a network, or by all. */
@@ -65,11 +65,11 @@ export class ByteBudget<H> {
     this.#holdings.set(holder, holding);
     this.#count(holder, holding, 1);
     if (holding.bytes > this.#limitsOf(holding).connection) {
-      this.#letGo(holder);
+      this.#evict(holder);
       return;
     }
     for (const [place, most] of this.#placesOf(holding)) {
-      while ((this.#places.get(place)?.bytes ?? 0) > most) this.#letGo(this.#worstIn(place) ?? holder);
+      while ((this.#places.get(place)?.bytes ?? 0) > most) this.#evict(this.#worstIn(place) ?? holder);
     }
   }
 
@@ -108,9 +108,9 @@ export class ByteBudget<H> {
     return owner === undefined ? undefined : place?.holders.get(owner)?.largest;
   }
 
-  #letGo(holder: H): void {
+  #evict(holder: H): void {
     this.release(holder);
-    this.#options.letGo(holder);
+    this.#options.evict(holder);
   }
 
   /** @param times 1 to add the holding, -1 to take it out */

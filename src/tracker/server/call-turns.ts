@@ -46,7 +46,7 @@ export class CallTurns {
   /** Virtual time: that of the served callers. A new caller starts MOST_CREDIT_MS before it. */
   #servedAtMs = 0;
   #waitingCount = 0;
-  #arrivals = 0;
+  #enqueued = 0;
   #isSliceAsked = false;
   #sliceBeganMs = 0;
   #mostCallers = IDLE_CALLERS_KEPT;
@@ -164,7 +164,7 @@ export class CallTurns {
     if (this.#running?.caller === caller) return;
     caller.usedMs = Math.max(caller.usedMs, this.#earliestMs());
     caller.queuedAtMs = caller.usedMs;
-    caller.order = ++this.#arrivals;
+    caller.order = ++this.#enqueued;
     const queue = this.#queue;
     let at = queue.push(caller) - 1;
     while (at > 0) {

@@ -32,7 +32,7 @@ const CLOSE_TRY_AGAIN_LATER = 1013;
 const CLOSE_TOO_BIG = 1009;
 
 /** A client that the server has accepted. */
-export interface Arrival {
+export interface AcceptedClient {
   /** The key that it has proved to hold, DER. */
   readonly publicKeySpki: Uint8Array;
   /** Its IP address. */
@@ -53,7 +53,7 @@ export interface ClientSocketContext {
   readonly isServing: () => boolean;
   readonly sleepClock: SleepClock;
   /** True if messages of a connection opened at that time may be out of date. */
-  readonly mayHaveHeldUp: (openedMs: number) => boolean;
+  readonly mayBeStale: (openedMs: number) => boolean;
   /** The client has sent something, so it is alive. */
   readonly onHeard: (client: ClientSocket) => void;
   /** A handler of the connection from that host has failed, and the connection is closed. */
@@ -62,8 +62,8 @@ export interface ClientSocketContext {
 
 export class ClientSocket {
   readonly #socket: WebSocket;
-  readonly #arrival: Arrival;
-  readonly #around: ClientSocketContext;
+  readonly #accepted: AcceptedClient;
+  readonly #context: ClientSocketContext;
   readonly #guard: Guard;
   readonly #connection: Connection;
   readonly #calls: ApiCalls;
@@ -82,25 +82,25 @@ export class ClientSocket {
   #pausedSinceMs: number | undefined;
 
   /** @throws what the first look at the client throws; the socket is closed by `guard` then */
-  constructor(socket: WebSocket, arrival: Arrival, around: ClientSocketContext) {
+  constructor(socket: WebSocket, accepted: AcceptedClient, context: ClientSocketContext) {
     this.#socket = socket;
-    this.#arrival = arrival;
-    this.#around = around;
-    const { publicKeySpki, host, tls, onLogIn } = arrival;
-    const { services, log, budget, onEventPushed } = around;
+    this.#accepted = accepted;
+    this.#context = context;
+    const { publicKeySpki, host, tls, onLogIn } = accepted;
+    const { services, log, budget, onEventPushed } = context;
     const guard = guardOf((error, where) => {
       socket.terminate();
-      around.onFault(error, where, host);
+      context.onFault(error, where, host);
     });
     this.#guard = guard;
     this.#network = networkOf(host);
-    this.#openedMs = around.sleepClock.nowMs();
+    this.#openedMs = context.sleepClock.nowMs();
     this.#onWritten = guard("written", () => this.#written());
     const facts = { id: randomUUID(), host, deviceId: deviceIdOfKey(publicKeySpki), publicKeySpki };
     this.#connection = new Connection(facts, { guard, onTell: onEventPushed, onLogIn });
     this.#calls = new ApiCalls({
       context: { tracker: services, connection: this.#connection },
-      say: (text) => this.#say(text),
+      send: (text) => this.#send(text),
       onRefused: (error, path) => log.debug({ err: error, path }, "call refused"),
       mayBegin: () => socket.readyState === socket.OPEN && socket.bufferedAmount <= LOW_MARK_BYTES,
       onEnded: () => this.#count(),
@@ -149,26 +149,26 @@ export class ClientSocket {
   }
 
   /** Asks whether the client is there. */
-  ask(): void {
+  ping(): void {
     this.#guard("heartbeat", () => this.#socket.send("PING"))();
   }
 
   /** While reading is paused, a client can show that it is alive only by taking data. */
-  beat(): void {
-    this.#guard("heartbeat", () => this.#noteBeat())();
+  checkProgress(): void {
+    this.#guard("heartbeat", () => this.#checkProgress())();
   }
 
-  #noteBeat(): void {
+  #checkProgress(): void {
     if (this.#pausedSinceMs === undefined) return;
     const isBusy = this.#socket.bufferedAmount <= LOW_MARK_BYTES;
-    if (isBusy || performance.now() - this.#pausedSinceMs < STALLED_MS) this.#around.onHeard(this);
+    if (isBusy || performance.now() - this.#pausedSinceMs < STALLED_MS) this.#context.onHeard(this);
     else this.terminate();
   }
 
   /** Closes it for exceeding its memory bound: an unfinished message before login, or unread answers. */
-  letGo(): void {
-    const { host, tls } = this.#arrival;
-    this.#around.log.debug({ host }, "a client that holds too much memory is closed");
+  evict(): void {
+    const { host, tls } = this.#accepted;
+    this.#context.log.debug({ host }, "a client that holds too much memory is closed");
     const isClosing = this.#socket.readyState !== this.#socket.OPEN;
     if (isClosing || this.#socket.bufferedAmount > LOW_MARK_BYTES) {
       this.terminate();
@@ -179,23 +179,26 @@ export class ClientSocket {
     tls.destroySoon();
   }
 
-  #say(text: string): void {
+  #send(text: string): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
-    this.#around.writes.hold(this.#arrival.tls);
+    this.#context.writes.hold(this.#accepted.tls);
     this.#socket.send(text, this.#onWritten);
     this.#count();
   }
 
   #take(data: { readonly length: number }, isBinary: boolean): void {
     this.#finished(data.length);
-    this.#around.onHeard(this);
+    this.#context.onHeard(this);
     const text = isBinary ? undefined : String(data);
-    if (!this.#around.isServing())
+    if (!this.#context.isServing())
       this.#socket.close(CLOSE_TRY_AGAIN_LATER); // the client retries at another tracker
     else if (text === "PING") this.#socket.send("PONG");
     else if (text === "PONG") return;
-    else if (this.#around.mayHaveHeldUp(this.#openedMs)) {
-      this.#around.log.debug({ host: this.#arrival.host }, "a call that may be out of date is not answered");
+    else if (this.#context.mayBeStale(this.#openedMs)) {
+      this.#context.log.debug(
+        { host: this.#accepted.host },
+        "a call that may be out of date is not answered",
+      );
       this.#socket.terminate();
     } else {
       this.#calls.take(text);
@@ -240,7 +243,7 @@ export class ClientSocket {
     if (bytes === this.#countedBytes) return;
     this.#countedBytes = bytes;
     const accountId = bytes === 0 ? undefined : this.#accountId();
-    this.#around.budget.hold(this, { network: this.#network, accountId, bytes });
+    this.#context.budget.hold(this, { network: this.#network, accountId, bytes });
   }
 
   #readOrNot(waitingBytes: number): void {
@@ -250,13 +253,13 @@ export class ClientSocket {
     } else if (this.#pausedSinceMs !== undefined && waitingBytes <= LOW_MARK_BYTES / 2) {
       this.#pausedSinceMs = undefined;
       this.#socket.resume();
-      this.#calls.goOn();
+      this.#calls.resume();
     }
   }
 
   /** Whose session the connection has, also before the first call shows it. */
   #accountId(): string | undefined {
     const { account, deviceId } = this.#connection;
-    return (account ?? accountOfDevice(this.#around.services.registry, deviceId))?.accountId;
+    return (account ?? accountOfDevice(this.#context.services.registry, deviceId))?.accountId;
   }
 }

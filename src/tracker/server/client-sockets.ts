@@ -5,12 +5,12 @@ import { MAX_API_MESSAGE_BYTES } from "../../api/file-limits.ts";
 import { Heartbeat } from "../../net/heartbeat.ts";
 import { every, later } from "../../net/timers.ts";
 import { ByteBudget, type ByteBudgetLimits } from "./byte-budget.ts";
-import { type Arrival, ClientSocket, type ClientSocketContext } from "./client-socket.ts";
+import { type AcceptedClient, ClientSocket, type ClientSocketContext } from "./client-socket.ts";
 import { SleepClock } from "./sleep-clock.ts";
 import { SuspendDetector } from "./suspend-detector.ts";
 import { WriteCoalescer } from "./write-coalescing.ts";
 
-const BEAT_MS = 500;
+const TICK_MS = 500;
 /** A client that is silent for this long is pinged, and has as long again to answer. */
 const PING_AFTER_MS = 4_000;
 const PONG_WAIT_MS = 4_000;
@@ -18,7 +18,7 @@ const PONG_WAIT_MS = 4_000;
  * A client that has waited this long may have retried its command at another tracker and gone on since, so the command must not
  * be executed here as well. Clients give up on a silent tracker after 3 s (retry-policy.ts).
  */
-const STANDSTILL_MS = 2_500;
+const SUSPENDED_MS = 2_500;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 /**
@@ -54,32 +54,32 @@ export class ClientSockets {
     maxFragments: MAX_FRAMES,
   });
   readonly #options: ClientSocketsOptions;
-  readonly #around: ClientSocketContext;
+  readonly #context: ClientSocketContext;
   readonly #clients = new Set<ClientSocket>();
   readonly #clock = new SleepClock();
-  readonly #suspendDetector = new SuspendDetector(STANDSTILL_MS, () => this.#clock.nowMs());
+  readonly #suspendDetector = new SuspendDetector(SUSPENDED_MS, () => this.#clock.nowMs());
   readonly #heartbeat = new Heartbeat<ClientSocket>({
     // The first beat comes at once or late: one more, or it would ask beside a client that is about to (retry-policy.ts).
-    askAfter: PING_AFTER_MS / BEAT_MS + 1,
-    answerWithin: PONG_WAIT_MS / BEAT_MS,
-    ask: (client) => client.ask(),
-    letGo: (client) => client.terminate(),
+    pingAfterTicks: PING_AFTER_MS / TICK_MS + 1,
+    pongWithinTicks: PONG_WAIT_MS / TICK_MS,
+    ping: (client) => client.ping(),
+    drop: (client) => client.terminate(),
   });
-  readonly #beating: NodeJS.Timeout;
+  readonly #ticker: NodeJS.Timeout;
 
   constructor(options: ClientSocketsOptions) {
     this.#options = options;
     const writes = new WriteCoalescer();
     options.services.turns.onSliceEnd(() => writes.release());
-    this.#around = {
+    this.#context = {
       ...options,
       writes,
-      budget: new ByteBudget<ClientSocket>({ limits: BUDGET, letGo: (client) => client.letGo() }),
+      budget: new ByteBudget<ClientSocket>({ limits: BUDGET, evict: (client) => client.evict() }),
       sleepClock: this.#clock,
-      mayHaveHeldUp: (openedMs) => this.#suspendDetector.mayHaveHeldUp(openedMs),
+      mayBeStale: (openedMs) => this.#suspendDetector.mayBeStale(openedMs),
       onHeard: (client) => this.#heartbeat.heard(client),
     };
-    this.#beating = every("the heartbeat of clients", BEAT_MS, () => this.#beat()).unref();
+    this.#ticker = every("the heartbeat of clients", TICK_MS, () => this.#tick()).unref();
   }
 
   get count(): number {
@@ -87,22 +87,22 @@ export class ClientSockets {
   }
 
   /** A client's WebSocket is open. */
-  welcome(socket: WebSocket, arrival: Arrival): void {
+  welcome(socket: WebSocket, accepted: AcceptedClient): void {
     socket.on("error", (error) =>
-      this.#options.log.debug({ err: error, host: arrival.host }, "client's socket failed"),
+      this.#options.log.debug({ err: error, host: accepted.host }, "client's socket failed"),
     );
     let client: ClientSocket;
     try {
-      client = new ClientSocket(socket, arrival, this.#around);
+      client = new ClientSocket(socket, accepted, this.#context);
     } catch (error) {
       socket.terminate();
-      this.#options.onFault(error, "arrival", arrival.host);
+      this.#options.onFault(error, "arrival", accepted.host);
       return;
     }
     this.#clients.add(client);
     socket.once("close", () => {
       this.#clients.delete(client);
-      this.#heartbeat.gone(client);
+      this.#heartbeat.remove(client);
     });
     this.#heartbeat.heard(client);
   }
@@ -116,14 +116,14 @@ export class ClientSockets {
   }
 
   close(): void {
-    clearInterval(this.#beating);
+    clearInterval(this.#ticker);
     this.webSockets.close();
   }
 
-  #beat(): void {
-    const stoodStillMs = this.#suspendDetector.beat();
+  #tick(): void {
+    const stoodStillMs = this.#suspendDetector.tick();
     if (stoodStillMs !== undefined) this.#options.log.warn({ stoodStillMs }, "this tracker stood still");
-    for (const client of this.#clients) client.beat();
-    this.#heartbeat.beat();
+    for (const client of this.#clients) client.checkProgress();
+    this.#heartbeat.tick();
   }
 }

@@ -2,7 +2,7 @@
 // first, network after network. Pure: it opens and closes nothing.
 import { networkOf } from "../../api/addresses.ts";
 
-export interface HandshakeQueueOptions<V> {
+export interface HandshakeQueueOptions<C> {
   readonly most: number;
   readonly mostOfNetwork: number;
   readonly longestWaitMs: number;
@@ -10,9 +10,9 @@ export interface HandshakeQueueOptions<V> {
   readonly nowMs: () => number;
   /** Runs it in the next turn of the event loop. */
   readonly nextTurn: (run: () => void) => void;
-  readonly begin: (visitor: V) => void;
+  readonly begin: (connection: C) => void;
   /** Somebody has to go; nobody that has begun. */
-  readonly turnAway: (visitor: V) => void;
+  readonly drop: (connection: C) => void;
 }
 
 interface Place {
@@ -20,12 +20,12 @@ interface Place {
   readonly sinceMs: number;
 }
 
-export class HandshakeQueue<V> {
-  readonly #options: HandshakeQueueOptions<V>;
+export class HandshakeQueue<C> {
+  readonly #options: HandshakeQueueOptions<C>;
   /** All who wait, the longest first. */
-  readonly #places = new Map<V, Place>();
+  readonly #places = new Map<C, Place>();
   /** The same by network. */
-  readonly #networks = new Map<string, V[]>();
+  readonly #networks = new Map<string, C[]>();
   /** A network for each that came; the last is next. Stands for nothing if the network was served in this round, or has left. */
   #order: string[] = [];
   /** Every network is served once before any of them is again. */
@@ -33,7 +33,7 @@ export class HandshakeQueue<V> {
   #begunInTurn = 0;
   #isTurnAsked = false;
 
-  constructor(options: HandshakeQueueOptions<V>) {
+  constructor(options: HandshakeQueueOptions<C>) {
     this.#options = options;
   }
 
@@ -42,37 +42,37 @@ export class HandshakeQueue<V> {
   }
 
   /**
-   * Begins with the visitor at once if nobody waits.
+   * Begins with the connection at once if nobody waits.
    *
-   * @param host where the visitor comes from, an IP address
+   * @param host where the connection comes from, an IP address
    */
-  enter(visitor: V, host: string): void {
+  enter(connection: C, host: string): void {
     const { most, mostOfNetwork, beginsPerTurn, nowMs } = this.#options;
     this.#askForTurn();
     if (this.size === 0 && this.#begunInTurn < beginsPerTurn) {
       this.#begunInTurn++;
-      this.#options.begin(visitor);
+      this.#options.begin(connection);
       return;
     }
     const network = networkOf(host);
     const own = this.#networks.get(network)?.length ?? 0;
-    if (own >= mostOfNetwork) this.#turnAwayLongest(network);
-    else if (this.size >= most) this.#turnAwayLongest(this.#largest());
+    if (own >= mostOfNetwork) this.#dropLongest(network);
+    else if (this.size >= most) this.#dropLongest(this.#largest());
     const waiting = this.#networks.get(network) ?? [];
     this.#networks.set(network, waiting);
-    waiting.push(visitor);
-    this.#places.set(visitor, { network, sinceMs: nowMs() });
+    waiting.push(connection);
+    this.#places.set(connection, { network, sinceMs: nowMs() });
     this.#order.push(network);
-    if (this.#order.length > 2 * most) this.#forgetWhoLeft();
+    if (this.#order.length > 2 * most) this.#compactOrder();
   }
 
-  /** The visitor is gone. */
-  leave(visitor: V): void {
-    const place = this.#places.get(visitor);
+  /** The connection is gone. */
+  leave(connection: C): void {
+    const place = this.#places.get(connection);
     if (place === undefined) return;
-    this.#places.delete(visitor);
+    this.#places.delete(connection);
     const waiting = this.#networks.get(place.network);
-    waiting?.splice(waiting.lastIndexOf(visitor), 1);
+    waiting?.splice(waiting.lastIndexOf(connection), 1);
     if (waiting?.length === 0) this.#networks.delete(place.network);
   }
 
@@ -87,23 +87,23 @@ export class HandshakeQueue<V> {
     this.#isTurnAsked = false;
     this.#begunInTurn = 0;
     const oldestMs = nowMs() - longestWaitMs;
-    for (const [visitor, { sinceMs }] of this.#places) {
+    for (const [connection, { sinceMs }] of this.#places) {
       if (sinceMs > oldestMs) break;
-      this.leave(visitor);
-      this.#options.turnAway(visitor);
+      this.leave(connection);
+      this.#options.drop(connection);
     }
     while (this.#begunInTurn < beginsPerTurn) {
-      const visitor = this.#next();
-      if (visitor === undefined) break;
+      const connection = this.#next();
+      if (connection === undefined) break;
       this.#begunInTurn++;
-      this.leave(visitor);
-      this.#options.begin(visitor);
+      this.leave(connection);
+      this.#options.begin(connection);
     }
     if (this.#begunInTurn > 0) this.#askForTurn();
   }
 
   /** The newest of the network that is next. */
-  #next(): V | undefined {
+  #next(): C | undefined {
     if (this.size === 0) {
       this.#order = [];
       this.#servedInRound.clear();
@@ -125,7 +125,7 @@ export class HandshakeQueue<V> {
     }
   }
 
-  #forgetWhoLeft(): void {
+  #compactOrder(): void {
     const last = new Set(this.#order.reverse().filter((network) => this.#networks.has(network)));
     this.#order = [...last].reverse();
     for (const network of this.#servedInRound) {
@@ -133,11 +133,11 @@ export class HandshakeQueue<V> {
     }
   }
 
-  #turnAwayLongest(network: string): void {
+  #dropLongest(network: string): void {
     const [longest] = this.#networks.get(network) ?? [];
     if (longest === undefined) return;
     this.leave(longest);
-    this.#options.turnAway(longest);
+    this.#options.drop(longest);
   }
 
   #largest(): string {

@@ -38,11 +38,11 @@ export function holdConnections(
   const guardFor = (socket: Socket): Guard =>
     guardOf((error, where) => {
       releases.delete(socket);
-      admission.leave(socket);
+      queue.leave(socket);
       socket.destroy();
       onFault(error, where, socket);
     });
-  const admission = new HandshakeQueue<Socket>({
+  const queue = new HandshakeQueue<Socket>({
     most: MAX_HELD,
     mostOfNetwork: MAX_HELD_OF_NETWORK,
     longestWaitMs: LONGEST_WAIT_MS,
@@ -57,7 +57,7 @@ export function holdConnections(
         for (const listener of beginTls) Reflect.apply(listener, server, [socket]);
       })();
     },
-    turnAway: (socket) => {
+    drop: (socket) => {
       releases.delete(socket);
       socket.destroy();
     },
@@ -65,37 +65,37 @@ export function holdConnections(
   server.on("connection", (socket: Socket) => {
     const gone = () => {
       releases.delete(socket);
-      admission.leave(socket);
+      queue.leave(socket);
       socket.destroy();
     };
     guardFor(socket)("arrival", () => {
       releases.set(socket, hold(socket, gone));
-      admission.enter(socket, socket.remoteAddress ?? "");
+      queue.enter(socket, socket.remoteAddress ?? "");
     })();
   });
   return {
     close: () => {
       for (const socket of [...releases.keys()]) {
         releases.delete(socket);
-        admission.leave(socket);
+        queue.leave(socket);
         socket.destroy();
       }
     },
   };
 }
 
-/** @returns puts what was said back, so that TLS reads it first */
+/** @returns puts what was received back, so that TLS reads it first */
 function hold(socket: Socket, gone: () => void): () => void {
   // One buffer: kept as chunks of one byte, each byte would take a hundred.
-  let said: Buffer = Buffer.alloc(0);
+  let received: Buffer = Buffer.alloc(0);
   const keep = (chunk: Buffer): void => {
-    said = Buffer.concat([said, chunk]);
-    if (said.length > MAX_HELD_BYTES) gone();
+    received = Buffer.concat([received, chunk]);
+    if (received.length > MAX_HELD_BYTES) gone();
   };
   socket.on("data", keep).on("end", gone).on("error", gone).on("close", gone);
   return () => {
     socket.off("data", keep).off("end", gone).off("error", gone).off("close", gone);
     socket.pause();
-    if (said.length > 0) socket.unshift(said);
+    if (received.length > 0) socket.unshift(received);
   };
 }

@@ -107,13 +107,13 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   // The TCP connections that come beyond are closed at once, with or without a login on those that stand.
   app.server.maxConnections = connectionsOfTracker(limit);
   app.server.on("drop", () => log.warn(connectionsRefused(limit)));
-  const arrivals = new Map<string, Socket>();
+  const pending = new Map<string, Socket>();
   const waiting = new PendingConnectionLimiter<string>({
     most: MAX_WAITING,
     mostOfNetwork: MAX_WAITING_OF_NETWORK,
     leastWaitMs: LEAST_WAIT_MS,
     nowMs: () => performance.now(),
-    turnAway: (place) => arrivals.get(place)?.destroy(),
+    drop: (place) => pending.get(place)?.destroy(),
   });
   /** Those of them in the TLS handshake. */
   const shakingHands = new Map<string, Socket>();
@@ -122,7 +122,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   }).unref();
   const settle = (place: string): void => {
     waiting.leave(place);
-    arrivals.delete(place);
+    pending.delete(place);
   };
   // The TCP connection, when TLS begins on it.
   const faultFrom = (error: unknown, where: string, host: string | undefined): void => {
@@ -133,11 +133,11 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     app.server,
     (socket) => {
       const place = placeOf(socket);
-      arrivals.set(place, socket);
+      pending.set(place, socket);
       shakingHands.set(place, socket);
       socket.once("close", () => {
         if (shakingHands.get(place) === socket) shakingHands.delete(place);
-        if (arrivals.get(place) === socket) settle(place);
+        if (pending.get(place) === socket) settle(place);
       });
       return waiting.enter(place, socket.remoteAddress ?? "");
     },
@@ -180,13 +180,15 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
         if (!mayEnter) return refuse(socket, "503 Service Unavailable");
         // The request is not kept, since its headers alone take kilobytes.
         const tls = request.socket;
-        const arrival = {
+        const accepted = {
           publicKeySpki,
           host: plainHost(tls.remoteAddress ?? ""),
           tls,
           onLogIn: () => settle(place),
         };
-        clients.webSockets.handleUpgrade(request, socket, head, (client) => clients.welcome(client, arrival));
+        clients.webSockets.handleUpgrade(request, socket, head, (client) =>
+          clients.welcome(client, accepted),
+        );
         return;
       }
       case "/sync": {
@@ -234,7 +236,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       clearInterval(checking);
       held.close();
       // Node does not close one that has said nothing since its TLS handshake.
-      for (const socket of [...arrivals.values()]) socket.destroy();
+      for (const socket of [...pending.values()]) socket.destroy();
       await app.close();
     },
   };

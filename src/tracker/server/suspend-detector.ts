@@ -4,7 +4,7 @@
 export class SuspendDetector {
   readonly #limitMs: number;
   readonly #nowMs: () => number;
-  #lastBeatMs: number;
+  #lastTickMs: number;
   #lastGapMs = 0;
 
   /**
@@ -14,14 +14,14 @@ export class SuspendDetector {
   constructor(limitMs: number, nowMs: () => number) {
     this.#limitMs = limitMs;
     this.#nowMs = nowMs;
-    this.#lastBeatMs = nowMs();
+    this.#lastTickMs = nowMs();
   }
 
   /** Returns for how long the process stood still, if this is the beat that ends it. */
-  beat(): number | undefined {
+  tick(): number | undefined {
     const nowMs = this.#nowMs();
-    this.#lastGapMs = nowMs - this.#lastBeatMs;
-    this.#lastBeatMs = nowMs;
+    this.#lastGapMs = nowMs - this.#lastTickMs;
+    this.#lastTickMs = nowMs;
     return this.#lastGapMs >= this.#limitMs ? this.#lastGapMs : undefined;
   }
 
@@ -31,8 +31,8 @@ export class SuspendDetector {
    *
    * @param openedMs when the connection that it comes on was opened, on the same clock
    */
-  mayHaveHeldUp(openedMs: number): boolean {
-    if (this.#nowMs() - this.#lastBeatMs >= this.#limitMs) return true;
-    return this.#lastGapMs >= this.#limitMs && openedMs < this.#lastBeatMs;
+  mayBeStale(openedMs: number): boolean {
+    if (this.#nowMs() - this.#lastTickMs >= this.#limitMs) return true;
+    return this.#lastGapMs >= this.#limitMs && openedMs < this.#lastTickMs;
   }
 }

@@ -10,7 +10,7 @@ function room(leastWaitMs = 0) {
     mostOfNetwork: 2,
     leastWaitMs,
     nowMs: () => clock.nowMs,
-    turnAway: (visitor) => gone.push(visitor),
+    drop: (connection) => gone.push(connection),
   });
   return { gone, clock, waiting };
 }

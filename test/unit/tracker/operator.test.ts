@@ -34,7 +34,7 @@ function place(t: TestContext) {
   const changes = new RegistryReactions({
     ...{ registry: here.registry, connections, members },
     presence: { ...ignored, depart: (id: string) => departed.push(id) } as never,
-    notices: new EventPublisher(here.registry, members, connections, (_delayMs, callback) => {
+    events: new EventPublisher(here.registry, members, connections, (_delayMs, callback) => {
       const soon = setImmediate(callback);
       return () => clearImmediate(soon);
     }),

@@ -11,75 +11,79 @@ function numbered(count: number, first = 0): Uint8Array {
 
 function intakeWithHandshakes() {
   const handshakes: Uint8Array[] = [];
-  return { handshakes, intake: new HandshakeBuffer((bytes) => handshakes.push(bytes)) };
+  return { handshakes, handshakeBuffer: new HandshakeBuffer((bytes) => handshakes.push(bytes)) };
 }
 
 test("a handshake is told once, when its last byte is there, however its bytes come in", () => {
-  const { handshakes, intake } = intakeWithHandshakes();
+  const { handshakes, handshakeBuffer } = intakeWithHandshakes();
   const bytes = numbered(HANDSHAKE_BYTES);
   const buffer = new Uint8Array(16);
   for (let at = 0; at < HANDSHAKE_BYTES; at++) {
     // One buffer, used again and again, of which only the first byte counts.
     buffer.fill(255).set(bytes.subarray(at, at + 1));
-    const mayReadOn = intake.take(buffer, 1);
+    const mayReadOn = handshakeBuffer.take(buffer, 1);
     assert.equal(mayReadOn, at < HANDSHAKE_BYTES - 1, `byte ${at}`);
     assert.equal(handshakes.length, at < HANDSHAKE_BYTES - 1 ? 0 : 1, `byte ${at}`);
   }
   assert.deepEqual(handshakes, [bytes]);
-  assert.equal(intake.take(numbered(3), 3), false, "it is to be read no further until it is released");
+  assert.equal(
+    handshakeBuffer.take(numbered(3), 3),
+    false,
+    "it is to be read no further until it is released",
+  );
   assert.equal(handshakes.length, 1);
 });
 
 test("what comes behind the handshake goes to the consumer, in order, and what follows goes there directly", () => {
-  const { handshakes, intake } = intakeWithHandshakes();
-  intake.take(numbered(100), 100);
-  intake.take(numbered(200, 100), 120);
+  const { handshakes, handshakeBuffer } = intakeWithHandshakes();
+  handshakeBuffer.take(numbered(100), 100);
+  handshakeBuffer.take(numbered(200, 100), 120);
   assert.deepEqual(handshakes, [numbered(HANDSHAKE_BYTES)]);
   const consumed: number[] = [];
   const chunks: Uint8Array[] = [];
-  intake.release((chunk, lengthBytes) => {
+  handshakeBuffer.release((chunk, lengthBytes) => {
     chunks.push(chunk);
     consumed.push(...chunk.subarray(0, lengthBytes));
   });
   assert.deepEqual(consumed, [...numbered(220 - HANDSHAKE_BYTES, HANDSHAKE_BYTES)]);
   const direct = numbered(10, 1);
-  assert.equal(intake.take(direct, 4), true);
+  assert.equal(handshakeBuffer.take(direct, 4), true);
   assert.equal(chunks.at(-1), direct, "without a copy");
   assert.deepEqual(consumed.slice(-4), [1, 2, 3, 4]);
 });
 
 test("a consumer hears nothing where nothing has come behind the handshake", () => {
-  const { intake } = intakeWithHandshakes();
-  intake.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
+  const { handshakeBuffer } = intakeWithHandshakes();
+  handshakeBuffer.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
   let count = 0;
-  intake.release(() => count++);
+  handshakeBuffer.release(() => count++);
   assert.equal(count, 0);
 });
 
 test("one byte behind the handshake is kept as well as many", () => {
   for (const count of [1, 2, 67, 68, 69]) {
-    const { intake } = intakeWithHandshakes();
-    intake.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
-    intake.take(numbered(count, 100), count);
+    const { handshakeBuffer } = intakeWithHandshakes();
+    handshakeBuffer.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
+    handshakeBuffer.take(numbered(count, 100), count);
     const consumed: number[] = [];
-    intake.release((chunk, lengthBytes) => consumed.push(...chunk.subarray(0, lengthBytes)));
+    handshakeBuffer.release((chunk, lengthBytes) => consumed.push(...chunk.subarray(0, lengthBytes)));
     assert.deepEqual(consumed, [...numbered(count, 100)]);
   }
 });
 
 test("reading goes on where the handshake is answered at once by a consumer", () => {
   const consumed: number[] = [];
-  const intake: HandshakeBuffer = new HandshakeBuffer(() =>
-    intake.release((chunk, lengthBytes) => consumed.push(...chunk.subarray(0, lengthBytes))),
+  const handshakeBuffer: HandshakeBuffer = new HandshakeBuffer(() =>
+    handshakeBuffer.release((chunk, lengthBytes) => consumed.push(...chunk.subarray(0, lengthBytes))),
   );
-  assert.equal(intake.take(numbered(70), 70), true);
+  assert.equal(handshakeBuffer.take(numbered(70), 70), true);
   assert.deepEqual(consumed, [68, 69]);
 });
 
 test("the handshake that is told stays as it is, whatever comes after it", () => {
-  const { handshakes, intake } = intakeWithHandshakes();
+  const { handshakes, handshakeBuffer } = intakeWithHandshakes();
   const chunk = numbered(HANDSHAKE_BYTES);
-  intake.take(chunk, HANDSHAKE_BYTES);
+  handshakeBuffer.take(chunk, HANDSHAKE_BYTES);
   chunk.fill(0);
   assert.deepEqual(handshakes, [numbered(HANDSHAKE_BYTES)]);
 });

@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { createGroupAuthority } from "../../../src/identity/certificates.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
-import { admitHandshake, admitMember } from "../../../src/transport/peer-authentication.ts";
+import { authenticateMember, checkHandshake } from "../../../src/transport/peer-authentication.ts";
 import { encodeHandshake } from "../../../src/wire/handshake.ts";
 import { INFO_HASH, member, newPeerId } from "./members.ts";
 
@@ -20,12 +20,12 @@ test("a member is who the certificate names, until its last millisecond", async 
   t.mock.timers.enable({ apis: ["Date"], now: NOW_MS });
   const authority = createGroupAuthority();
   const [alice, bob] = [await member(authority, "alice"), await member(authority, "bob")];
-  const { userId, membershipId, validUntilMs } = admitMember(shown(bob), alice);
+  const { userId, membershipId, validUntilMs } = authenticateMember(shown(bob), alice);
   assert.deepEqual([userId, membershipId, validUntilMs], ["bob", "m-bob", NOW_MS + HOUR_MS]);
   t.mock.timers.setTime(NOW_MS + HOUR_MS - 1);
-  admitMember(shown(bob), alice);
+  authenticateMember(shown(bob), alice);
   t.mock.timers.setTime(NOW_MS + HOUR_MS);
-  assert.throws(() => admitMember(shown(bob), alice), {
+  assert.throws(() => authenticateMember(shown(bob), alice), {
     code: "PEER_REFUSED",
     message: "The certificate of bob has run out.",
   });
@@ -36,7 +36,7 @@ test("a peer that TLS did not authorize, or that shows no certificate, is refuse
   const [alice, bob] = [await member(authority, "alice"), await member(authority, "bob")];
   const none = { authorized: true, getPeerX509Certificate: () => undefined };
   for (const socket of [shown(bob, false), none]) {
-    assert.throws(() => admitMember(socket, alice), {
+    assert.throws(() => authenticateMember(socket, alice), {
       code: "PEER_REFUSED",
       message: "The peer has no certificate of the group.",
     });
@@ -48,32 +48,32 @@ test("a member whose membership has ended is refused by its id, not by its name"
   const bob = await member(authority, "bob");
   const knowing = await member(authority, "alice", Date.now(), new Set(["m-bob"]));
   const other = await member(authority, "alice", Date.now(), new Set(["bob"]));
-  assert.throws(() => admitMember(shown(bob), knowing), {
+  assert.throws(() => authenticateMember(shown(bob), knowing), {
     code: "PEER_REFUSED",
     message: "bob is no longer a member of the group.",
   });
-  assert.equal(admitMember(shown(bob), other).userId, "bob");
+  assert.equal(authenticateMember(shown(bob), other).userId, "bob");
 });
 
 test("a handshake of another torrent, or of this client itself, is refused; one that differs in a byte is not", () => {
   const own = newPeerId();
   const said = (infoHash: string, peerId: Uint8Array): Uint8Array =>
     encodeHandshake({ infoHash, peerId, supportsFast: true, supportsExtensions: false });
-  assert.throws(() => admitHandshake(said("cd".repeat(20), newPeerId()), INFO_HASH, own), {
+  assert.throws(() => checkHandshake(said("cd".repeat(20), newPeerId()), INFO_HASH, own), {
     code: "PEER_REFUSED",
     message: /another torrent/,
   });
-  assert.throws(() => admitHandshake(said(INFO_HASH, own), INFO_HASH, own), {
+  assert.throws(() => checkHandshake(said(INFO_HASH, own), INFO_HASH, own), {
     code: "PEER_REFUSED",
     message: /this client itself/,
   });
   const almost = Uint8Array.from(own);
   almost[19] = (own[19] ?? 0) ^ 1;
-  const { peerId, supportsFast, supportsExtensions } = admitHandshake(
+  const { peerId, supportsFast, supportsExtensions } = checkHandshake(
     said(INFO_HASH, almost),
     INFO_HASH,
     own,
   );
   assert.deepEqual([peerId, supportsFast, supportsExtensions], [almost, true, false]);
-  assert.throws(() => admitHandshake(new Uint8Array(68), INFO_HASH, own), { code: "MALFORMED_MESSAGE" });
+  assert.throws(() => checkHandshake(new Uint8Array(68), INFO_HASH, own), { code: "MALFORMED_MESSAGE" });
 });

@@ -61,10 +61,10 @@ interface Setting {
 function connect(t: TestContext, { apis, handshake, validUntilMs = NOW_MS + HOUR_MS }: Setting = {}) {
   t.mock.timers.enable({ apis: apis ?? ["setInterval", "setTimeout", "Date"], now: NOW_MS });
   const stream = new FakeStream();
-  const intake = new HandshakeBuffer(() => undefined);
+  const handshakeBuffer = new HandshakeBuffer(() => undefined);
   const peer = new PeerSocket({
     socket: stream,
-    intake,
+    handshakeBuffer,
     member: { userId: "bob", membershipId: "m-bob", deviceId: "d".repeat(64), validUntilMs },
     handshake: {
       infoHash: INFO_HASH,
@@ -89,9 +89,9 @@ function connect(t: TestContext, { apis, handshake, validUntilMs = NOW_MS + HOUR
     const encoder = new MessageEncoder();
     say(encoder);
     const bytes = encoder.take();
-    intake.take(bytes, bytes.length);
+    handshakeBuffer.take(bytes, bytes.length);
   };
-  return { stream, intake, peer, listener, hear };
+  return { stream, handshakeBuffer, peer, listener, hear };
 }
 
 async function started(t: TestContext, setting?: Setting) {
@@ -134,9 +134,9 @@ test("a keep-alive goes out after two minutes in which nothing was said, and aft
 });
 
 test("a peer of which no byte comes for four minutes is left, and a part of a message is enough to stay", async (t) => {
-  const { intake, listener } = await started(t);
+  const { handshakeBuffer, listener } = await started(t);
   t.mock.timers.tick(210_000);
-  intake.take(Uint8Array.of(0), 1);
+  handshakeBuffer.take(Uint8Array.of(0), 1);
   t.mock.timers.tick(210_000);
   assert.deepEqual(listener.closedReasons, []);
   t.mock.timers.tick(30_000);
@@ -384,10 +384,10 @@ test("there is room for blocks again once they are written, and not after the en
 test("a peer is silent from its last byte on, whole message or not", async (t) => {
   let nowMs = 1_000;
   t.mock.method(performance, "now", () => nowMs);
-  const { peer, intake } = await started(t);
+  const { peer, handshakeBuffer } = await started(t);
   nowMs += 700;
   assert.equal(peer.silentMs, 700);
-  intake.take(Uint8Array.of(0), 1);
+  handshakeBuffer.take(Uint8Array.of(0), 1);
   assert.equal(peer.silentMs, 0);
   nowMs += 5;
   assert.equal(peer.silentMs, 5);

@@ -31,8 +31,8 @@ describe("reading an accepted socket", () => {
   it("goes by 'data' events where this Node has no such buffer, and stops when the handshake is there", async () => {
     const socket = new PassThrough();
     const handshakes: Uint8Array[] = [];
-    const intake = new HandshakeBuffer((bytes) => handshakes.push(bytes));
-    assert.equal(readAccepted(socket, intake), false);
+    const handshakeBuffer = new HandshakeBuffer((bytes) => handshakes.push(bytes));
+    assert.equal(readAccepted(socket, handshakeBuffer), false);
     socket.write(new Uint8Array(60).fill(1));
     await turn();
     assert.equal(socket.isPaused(), false);
@@ -41,12 +41,12 @@ describe("reading an accepted socket", () => {
     assert.equal(handshakes.length, 1);
     assert.equal(socket.isPaused(), true);
     const behind: number[] = [];
-    intake.release((chunk, lengthBytes) => behind.push(...chunk.subarray(0, lengthBytes)));
+    handshakeBuffer.release((chunk, lengthBytes) => behind.push(...chunk.subarray(0, lengthBytes)));
     assert.deepEqual(behind, new Array(12).fill(2));
   });
 });
 
-it("reading a dialled socket gives the intake as many bytes of the buffer as have come", () => {
+it("reading a dialled socket gives the handshakeBuffer as many bytes of the buffer as have come", () => {
   const { buffer, callback } = readOptions(new HandshakeBuffer((bytes) => heard.push(...bytes)));
   const heard: number[] = [];
   assert.ok(buffer instanceof Uint8Array && buffer.length === 16 * 1024);

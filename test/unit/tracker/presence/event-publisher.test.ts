@@ -58,7 +58,12 @@ async function village(t: TestContext, ...userIds: string[]) {
   const aSecondLater = () => {
     for (const callback of [...timers.keys()]) if (timers.delete(callback)) callback();
   };
-  const notices = new EventPublisher(place.registry, new KnownMembers(place.registry), connections, setTimer);
+  const publisher = new EventPublisher(
+    place.registry,
+    new KnownMembers(place.registry),
+    connections,
+    setTimer,
+  );
   const people: Person[] = [];
   for (const userId of userIds) {
     const account = await place.user(userId);
@@ -70,10 +75,10 @@ async function village(t: TestContext, ...userIds: string[]) {
     const { records } = await place.registry.transact(writeId, (writer) =>
       rule({ writer, writeId, account, nowMs }),
     );
-    notices.changed(records, []);
+    publisher.changed(records, []);
   };
   const heard = () => people.map(({ told }) => told.splice(0));
-  return { place, connections, notices, people, as, heard, aSecondLater, delays };
+  return { place, connections, publisher, people, as, heard, aSecondLater, delays };
 }
 
 test("each change of membership is told to whom it concerns, and to nobody else", async (t) => {
@@ -144,7 +149,7 @@ test("a share that is ended from another machine is told to the account's client
 });
 
 test("of many files that come at once, who hears of the group is looked up once", async (t) => {
-  const { place, people, notices, heard } = await village(t, "alice", "bob", "dave");
+  const { place, people, publisher, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob, dave] = people.map(({ account }) => account);
   assert.ok(alice && bob && dave);
   await place.group("films", alice, bob);
@@ -164,7 +169,7 @@ test("of many files that come at once, who hears of the group is looked up once"
   assert.equal(file.length, names.length);
   heard();
   listed.mock.resetCalls();
-  notices.changed(file, []);
+  publisher.changed(file, []);
   const fileNames = heard().map((events) =>
     events.map((event) => event.type === "file-shared" && event.fileName),
   );
@@ -177,7 +182,7 @@ test("of many files that come at once, who hears of the group is looked up once"
 });
 
 test("who loses a name to an earlier claim is told, and so are the members of a group that goes with it", async (t) => {
-  const { place, people, notices, heard } = await village(t, "alice", "bob", "dave");
+  const { place, people, publisher, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
@@ -186,7 +191,7 @@ test("who loses a name to an earlier claim is told, and so are the members of a 
     { kind: "user", name: "bob", claimId: bob.accountId, value: {} },
     { kind: "group", name: "films", claimId, value },
   ];
-  notices.changed([], lost);
+  publisher.changed([], lost);
   assert.deepEqual(heard(), [
     [{ type: "name-taken-elsewhere", kind: "group", name: "films" }],
     [
@@ -198,7 +203,7 @@ test("who loses a name to an earlier claim is told, and so are the members of a 
 });
 
 test("the people of a group that lost its name are told where it never stood, but for those in the one that has the name", async (t) => {
-  const { place, people, notices, heard } = await village(t, "alice", "bob", "carol", "dave");
+  const { place, people, publisher, heard } = await village(t, "alice", "bob", "carol", "dave");
   const [alice, bob, carol] = people.map(({ account }) => account);
   assert.ok(alice && bob && carol);
   await place.group("films", alice, bob);
@@ -213,10 +218,10 @@ test("the people of a group that lost its name are told where it never stood, bu
     ...{ kind: "group", key: "films", claimId, stamp: claimId, origin: "apart", seq: 1, writeId: "w" },
     value: { ownerAccountId: carol.accountId },
   };
-  notices.changed([row], []);
+  publisher.changed([row], []);
   assert.deepEqual(heard(), [[], [], [{ type: "name-taken-elsewhere", kind: "group", name: "films" }], []]);
   const ended = { ...row, value: undefined, writeId: `lost:${claimId}` };
-  notices.changed([ended], []);
+  publisher.changed([ended], []);
   assert.deepEqual(heard(), [
     [],
     [],
@@ -224,14 +229,14 @@ test("the people of a group that lost its name are told where it never stood, bu
     [],
   ]);
   const { writeId = "" } = place.registry.claim("group", "films") ?? {};
-  notices.changed([{ ...row, writeId }], []);
+  publisher.changed([{ ...row, writeId }], []);
   assert.deepEqual(heard(), [[], [], [], []], "one command founded it twice");
-  notices.changed([{ ...ended, writeId: "w2" }], []);
+  publisher.changed([{ ...ended, writeId: "w2" }], []);
   assert.deepEqual(heard(), [[], [], [], []], "its last member left");
 });
 
 test("which content has a file's name is told to the group where another one lost it, and where that one never stood", async (t) => {
-  const { place, people, notices, as, heard } = await village(t, "alice", "bob", "dave");
+  const { place, people, publisher, as, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
@@ -246,15 +251,15 @@ test("which content has a file's name is told to the group where another one los
   };
   const event = { type: "name-taken-elsewhere", kind: "file", name: "film", groupId: "films", infoHash };
   const told = [[event], [event], []];
-  notices.changed([], [{ kind: "file", name, claimId, value: row.value }]);
+  publisher.changed([], [{ kind: "file", name, claimId, value: row.value }]);
   assert.deepEqual(heard(), told, "it stood here");
-  notices.changed([], [{ kind: "file", name, claimId, value: { infoHash } }]);
+  publisher.changed([], [{ kind: "file", name, claimId, value: { infoHash } }]);
   assert.deepEqual(heard(), [[], [], []], "the same content");
-  notices.changed([row], []);
+  publisher.changed([row], []);
   assert.deepEqual(heard(), told, "it is heard of when it is beaten already");
-  notices.changed([{ ...row, value: undefined, writeId: `lost:${claimId}` }], []);
+  publisher.changed([{ ...row, value: undefined, writeId: `lost:${claimId}` }], []);
   assert.deepEqual(heard(), told, "it is heard of when it is ended already");
-  notices.changed([{ ...row, value: undefined }], []);
+  publisher.changed([{ ...row, value: undefined }], []);
   assert.deepEqual(heard(), [[], [], []], "somebody wished for its end");
 });
 
@@ -381,7 +386,7 @@ test("of many files shared in a second ten are told singly, of the others how ma
 });
 
 test("of many memberships that end in a second fifty are told singly, then the members are to ask what ended", async (t) => {
-  const { place, notices, people, heard, aSecondLater } = await village(t, "alice", "bob", "dave");
+  const { place, publisher, people, heard, aSecondLater } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
@@ -392,12 +397,12 @@ test("of many memberships that end in a second fifty are told singly, then the m
     const value = { accountId, how: "removed", endedAtMs: 1 };
     return { kind: "revocation", key, claimId: "", value, stamp: "s", origin: "o", seq: at, writeId: "w" };
   });
-  notices.changed(records, []);
+  publisher.changed(records, []);
   const lengths = heard().map((events) => events.length);
   assert.deepEqual(lengths, [50, 50, 0]);
   aSecondLater();
   assert.deepEqual(heard(), [[{ type: "look-again" }], [{ type: "look-again" }], []]);
-  notices.changed(records.slice(0, 50), []);
+  publisher.changed(records.slice(0, 50), []);
   heard();
   aSecondLater();
   assert.deepEqual(heard(), [[], [], []]);
@@ -412,7 +417,7 @@ function rowOf(facts: Partial<RegistryRecord>): RegistryRecord {
 }
 
 test("what is no longer so when it is heard of is told to nobody", async (t) => {
-  const { place, people, as, heard, notices } = await village(t, "alice", "bob");
+  const { place, people, as, heard, publisher } = await village(t, "alice", "bob");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice);
@@ -429,24 +434,24 @@ test("what is no longer so when it is heard of is told to nobody", async (t) => 
   await reject();
   const firstAnswer = place.registry.get("membership", answer);
   heard();
-  notices.changed([rowOf({ key: requestKey, value: request })], []);
+  publisher.changed([rowOf({ key: requestKey, value: request })], []);
   assert.deepEqual(heard(), [[], []], "the request is answered");
   await ask();
   await reject();
   heard();
-  notices.changed([rowOf({ key: answer, value: firstAnswer })], []);
+  publisher.changed([rowOf({ key: answer, value: firstAnswer })], []);
   assert.deepEqual(heard(), [[], []], "an answer to an earlier request, of the same kind");
   const now = place.registry.get("membership", answer);
-  notices.changed([rowOf({ key: answer, value: now })], []);
+  publisher.changed([rowOf({ key: answer, value: now })], []);
   assert.deepEqual(heard(), [[], [{ type: "request-rejected", groupId: "films" }]]);
   const replaced = { state: "replaced", sinceMs: 1, membershipId: "m2" };
   await place.write((writer) => writer.put("membership", recordKey(claimId, bob.accountId, "m2"), replaced));
-  notices.changed([rowOf({ key: recordKey(claimId, bob.accountId, "m2"), value: replaced })], []);
+  publisher.changed([rowOf({ key: recordKey(claimId, bob.accountId, "m2"), value: replaced })], []);
   assert.deepEqual(heard(), [[], []]);
 });
 
 test("whose memberships end is told once for all of them, not if a member again, and by whom; the others hear of each", async (t) => {
-  const { place, people, heard, notices } = await village(t, "alice", "bob");
+  const { place, people, heard, publisher } = await village(t, "alice", "bob");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
@@ -462,21 +467,21 @@ test("whose memberships end is told once for all of them, not if a member again,
     userId: "bob",
     membershipId,
   });
-  notices.changed([end("earlier")], []);
+  publisher.changed([end("earlier")], []);
   assert.deepEqual(heard(), [[revoked("earlier")], [revoked("earlier")]], "bob is a member again");
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   heard();
-  notices.changed([end("one"), end("two")], []);
+  publisher.changed([end("one"), end("two")], []);
   const told = (how: string) => [{ type: "membership-ended", groupId: "films", how }];
   assert.deepEqual(heard(), [[revoked("one"), revoked("two")], told("left")]);
-  notices.changed([end("three", operatorWriteId())], []);
+  publisher.changed([end("three", operatorWriteId())], []);
   assert.deepEqual(heard()[1], told("account-removed"));
-  notices.changed([rowOf({ kind: "revocation", key: recordKey(claimId, "one") })], []);
+  publisher.changed([rowOf({ kind: "revocation", key: recordKey(claimId, "one") })], []);
   assert.deepEqual(heard(), [[], []], "a row that was taken back says nothing");
 });
 
 test("a claim that lost is told once, though both its row and the loss are heard of, and not again where it was ended", async (t) => {
-  const { place, people, heard, notices } = await village(t, "alice", "bob");
+  const { place, people, heard, publisher } = await village(t, "alice", "bob");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice);
@@ -486,32 +491,32 @@ test("a claim that lost is told once, though both its row and the loss are heard
   };
   const row = rowOf({ kind: "group", key: "films", claimId: "~later", stamp: "~later", value: lost.value });
   const told = { type: "name-taken-elsewhere", kind: "group", name: "films" };
-  notices.changed([row], [lost]);
+  publisher.changed([row], [lost]);
   assert.deepEqual(heard(), [[], [told]]);
   const ending = rowOf({ ...row, value: undefined, writeId: "lost:~later" });
   const member = { state: "member", sinceMs: 1, membershipId: "m" };
   await place.write((writer) => writer.put("membership", recordKey("~later", bob.accountId, "m"), member));
-  notices.changed([ending], [], true);
+  publisher.changed([ending], [], true);
   assert.deepEqual(heard(), [[], []], "it was told when it lost");
-  notices.changed([ending], []);
+  publisher.changed([ending], []);
   assert.deepEqual(heard()[1], [{ type: "membership-ended", groupId: "films", how: "group-ended" }]);
 });
 
 test("members of a group that an operator removes are told that it has ended", async (t) => {
-  const { place, people, heard, notices } = await village(t, "alice", "bob", "dave");
+  const { place, people, heard, publisher } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
   const { claimId } = requireGroup(place.registry, "films");
   const writeId = operatorWriteId();
   const { records } = await place.registry.transact(writeId, (writer) => writer.endClaim("group", claimId));
-  notices.changed(records, [], true);
+  publisher.changed(records, [], true);
   const ended = [{ type: "membership-ended", groupId: "films", how: "group-ended" }];
   assert.deepEqual(heard(), [ended, ended, []]);
 });
 
 test("a file's claim that does not stand, or whose sharer has no name, is told to nobody", async (t) => {
-  const { place, people, as, heard, notices } = await village(t, "alice", "bob");
+  const { place, people, as, heard, publisher } = await village(t, "alice", "bob");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
@@ -525,9 +530,9 @@ test("a file's claim that does not stand, or whose sharer has no name, is told t
     key: claim.name,
     value: { ...claim.value, sharedByAccountId: bob.accountId },
   } as const;
-  notices.changed([rowOf({ ...file, claimId: "~later" })], [], true);
+  publisher.changed([rowOf({ ...file, claimId: "~later" })], [], true);
   assert.deepEqual(heard(), [[], []]);
-  notices.changed(
+  publisher.changed(
     [rowOf({ ...file, claimId: claim.claimId, value: { ...claim.value, sharedByAccountId: "" } })],
     [],
   );
@@ -535,7 +540,7 @@ test("a file's claim that does not stand, or whose sharer has no name, is told t
 });
 
 test("a window of a group's events is a second, and none is open after the end", async (t) => {
-  const { place, people, as, heard, notices, delays } = await village(t, "alice", "bob");
+  const { place, people, as, heard, publisher, delays } = await village(t, "alice", "bob");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
   await place.group("films", alice, bob);
@@ -543,7 +548,7 @@ test("a window of a group's events is a second, and none is open after the end",
   await as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   assert.equal(heard()[1]?.length, 1);
   assert.ok(delays().includes(1_000), `timers of ${delays().join()} ms`);
-  notices.close();
+  publisher.close();
   assert.deepEqual(delays(), []);
 });
 
@@ -569,7 +574,7 @@ test("of a group that is too large to be remembered those who are connected and 
     member: (_group: string, accountId: string) => (isMember(accountId) ? {} : undefined),
   } as unknown as KnownMembers;
   const timers: (() => void)[] = [];
-  const notices = new EventPublisher(place.registry, members, connections, (delayMs, callback) => {
+  const publisher = new EventPublisher(place.registry, members, connections, (delayMs, callback) => {
     if (delayMs === 0) timers.push(callback);
     return () => {};
   });
@@ -580,7 +585,7 @@ test("of a group that is too large to be remembered those who are connected and 
   });
   for (const known of [undefined, new Set([...people.map(({ account }) => account.accountId), "absent"])]) {
     roster = known;
-    notices.changed([end], []);
+    publisher.changed([end], []);
     const perTurn = [counts().reduce((sum, one) => sum + one, 0)];
     while (timers.length > 0) {
       timers.shift()?.();

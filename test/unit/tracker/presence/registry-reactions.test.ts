@@ -46,7 +46,7 @@ function scene(t: TestContext) {
       membershipChanged: note("changed"),
       membershipEnded: note("ended"),
     } as unknown as Presence,
-    notices: {
+    events: {
       changed: (_records: readonly RegistryRecord[], lost: readonly LostClaim[], isLocal?: boolean) => {
         noticed.push({ lost: lost.length, isLocal });
         if (state.failure !== undefined) throw state.failure;
@@ -152,7 +152,7 @@ test("presence hears of torrents that become known, and of memberships that begi
   assert.ok(!heard().includes(ended), "a member's torrents end with an earlier membership");
 });
 
-test("notices are looked up only while somebody is logged in, and whether the rows were written here is passed on", async (t) => {
+test("events are looked up only while somebody is logged in, and whether the rows were written here is passed on", async (t) => {
   const { place, changes, write, connect, noticed } = scene(t);
   const alice = await place.user("alice");
   const records = await write((writer) => logIn(writer, "x", alice, 1));

@@ -7,7 +7,7 @@ import { type Part, type PresentClient, SwarmPeers } from "../../../../src/track
 function client(at: number, isLocal = true): PresentClient {
   return {
     ...{ isLocal, connectionId: `c${at}`, accountId: "a", deviceId: `d${at}`, hosts: ["h"], port: 1 },
-    ...{ groups: new Map(), partCount: 0, waiting: new Map(), isGone: false, arrival: at },
+    ...{ groups: new Map(), partCount: 0, waiting: new Map(), isGone: false, connectionNumber: at },
   };
 }
 
@@ -39,7 +39,7 @@ test("whatever comes and goes, the lists have just those who are there", () => {
           model.set(at, what === "seed");
         }
         const ids = (parts: readonly Part[]) =>
-          parts.map((one) => `${one.client.arrival} ${one.isSeed}`).sort();
+          parts.map((one) => `${one.client.connectionNumber} ${one.isSeed}`).sort();
         const expected = [...model].map(([id, isSeed]) => `${id} ${isSeed}`).sort();
         assert.deepEqual(ids(swarm.sample(100, false, Math.random)), expected);
         const local = [...model].filter(([id]) => id % 2 === 0).map(([id, isSeed]) => `${id} ${isSeed}`);
@@ -98,7 +98,7 @@ test("a sample has the parts that the draws say, and a part is removed once", ()
   const numbers = (random: () => number) =>
     swarm
       .sample(100, false, random)
-      .map(({ client }) => client.arrival)
+      .map(({ client }) => client.connectionNumber)
       .toSorted((one, other) => one - other);
   const last = Array.from({ length: 100 }, (_, at) => 900 + at);
   assert.deepEqual(

@@ -44,7 +44,7 @@ function callsWithGate(
   const facts = { id: "c", host: "10.0.0.1", deviceId: "d", publicKeySpki: new Uint8Array() };
   const calls = new ApiCalls({
     context: { tracker, connection: new Connection(facts) },
-    say: (text) => said.push(JSON.parse(text) as Said),
+    send: (text) => said.push(JSON.parse(text) as Said),
     onRefused: () => undefined,
     mayBegin,
     onEnded: () => undefined,
@@ -112,7 +112,7 @@ test("none begins while answers wait to be read, nor after the end", async () =>
   await turns(3);
   assert.equal(asked(), 0);
   isRead = true;
-  calls.goOn();
+  calls.resume();
   await turns(3);
   assert.equal(asked(), 3);
   calls.take(createUsers(20));
@@ -208,7 +208,7 @@ async function talk(t: TestContext) {
   let ended = 0;
   const calls = new ApiCalls({
     context: { tracker: desk.services, connection },
-    say: (text) => said.push(JSON.parse(text) as Answer),
+    send: (text) => said.push(JSON.parse(text) as Answer),
     onRefused: (_error, path) => refused.push(path),
     mayBegin: () => true,
     onEnded: () => ended++,
@@ -328,7 +328,7 @@ test("each call has a turn of its account, and counts four bytes a character whi
   calls.take(two);
   assert.equal(calls.heldBytes, 4 * (one.length + two.length));
   mayBegin = true;
-  calls.goOn();
+  calls.resume();
   assert.equal(calls.heldBytes, 2 * (one.length + two.length));
   assert.equal(takers.length, 3);
   calls.close();

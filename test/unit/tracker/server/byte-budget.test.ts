@@ -15,7 +15,7 @@ const LIMITS: ByteBudgetLimits = {
 
 function budgetWithLog(): { budget: ByteBudget<string>; gone: string[] } {
   const gone: string[] = [];
-  return { budget: new ByteBudget<string>({ limits: LIMITS, letGo: (holder) => gone.push(holder) }), gone };
+  return { budget: new ByteBudget<string>({ limits: LIMITS, evict: (holder) => gone.push(holder) }), gone };
 }
 
 function stranger(bytes: number, network = "n"): Holding {
@@ -81,7 +81,7 @@ test("whatever is held, no bound is passed, and nobody is let go while none is",
   fc.assert(
     fc.property(fc.array(holding, { maxLength: 60 }), (says) => {
       const held = new Map<string, Holding>();
-      const budget = new ByteBudget<string>({ limits: LIMITS, letGo: (holder) => held.delete(holder) });
+      const budget = new ByteBudget<string>({ limits: LIMITS, evict: (holder) => held.delete(holder) });
       const sum = (of: (one: Holding) => boolean): number =>
         [...held.values()].filter(of).reduce((bytes, one) => bytes + one.bytes, 0);
       for (const { holder, ...one } of says) {
@@ -111,7 +111,7 @@ test("whom a bound closes is known at once, however many hold something", () => 
   let gone = 0;
   const budget = new ByteBudget<number>({
     limits: { stranger: limits, member: { ...limits, account: 10 ** 9 } },
-    letGo: () => gone++,
+    evict: () => gone++,
   });
   const hold = (at: number) => budget.hold(at, member(10, `account ${at % 1_000}`, `net ${at % 5_000}`));
   for (let at = 0; at < holders; at++) hold(at);

@@ -9,7 +9,7 @@ import { deviceIdOfKey } from "../../../../src/identity/certificates.ts";
 import { Connections } from "../../../../src/tracker/presence/client-connections.ts";
 import type { Holding } from "../../../../src/tracker/server/byte-budget.ts";
 import {
-  type Arrival,
+  type AcceptedClient,
   ClientSocket,
   type ClientSocketContext,
 } from "../../../../src/tracker/server/client-socket.ts";
@@ -74,14 +74,14 @@ function arrive(options: Options = {}) {
     onEventPushed: () => happened.pushed++,
     isServing: () => options.isServing ?? true,
     sleepClock: { nowMs: () => 777 },
-    mayHaveHeldUp: options.heldUp ?? (() => false),
+    mayBeStale: options.heldUp ?? (() => false),
     onHeard: () => {
       happened.heard++;
       options.onHeard?.();
     },
     onFault: (_error: unknown, where: string) => happened.faults.push(where),
   };
-  const arrival = {
+  const accepted = {
     publicKeySpki: KEY,
     host: options.host ?? "192.0.2.1",
     tls: Object.assign(tls, { destroySoon }),
@@ -89,7 +89,7 @@ function arrive(options: Options = {}) {
   };
   const client = new ClientSocket(
     socket as never,
-    arrival as unknown as Arrival,
+    accepted as unknown as AcceptedClient,
     around as unknown as ClientSocketContext,
   );
   const [connection] = connections.ofDevice(deviceIdOfKey(KEY));
@@ -341,18 +341,18 @@ test("the server hears of a login on the connection", () => {
 test("who holds too much is told so if that can be sent at once, and is cut off otherwise", () => {
   const modest = arrive();
   modest.socket.bufferedAmount = LOW_MARK;
-  modest.client.letGo();
+  modest.client.evict();
   assert.deepEqual(
     [modest.socket.closedWith, modest.tls.isEnding, modest.socket.isTerminated],
     [1009, true, false],
   );
   const deaf = arrive();
   deaf.socket.bufferedAmount = LOW_MARK + 1;
-  deaf.client.letGo();
+  deaf.client.evict();
   assert.deepEqual([deaf.socket.closedWith, deaf.socket.isTerminated], ["nothing", true]);
   const closing = arrive();
   closing.socket.readyState = 2;
-  closing.client.letGo();
+  closing.client.evict();
   assert.deepEqual([closing.socket.closedWith, closing.socket.isTerminated], ["nothing", true]);
 });
 
@@ -367,14 +367,14 @@ test("a client that is not read from is closed after 30 s in which it takes noth
   const { socket, client, happened, answered, buffer } = arrive();
   await answered();
   happened.heard = 0;
-  client.beat();
+  client.checkProgress();
   assert.equal(happened.heard, 0, "one that is read from shows by what it says that it is there");
   buffer(LOW_MARK + 1);
   time.nowMs += 29_999;
-  client.beat();
+  client.checkProgress();
   assert.deepEqual([happened.heard, socket.isTerminated], [1, false]);
   time.nowMs += 1;
-  client.beat();
+  client.checkProgress();
   assert.deepEqual([happened.heard, socket.isTerminated], [1, true]);
 });
 
@@ -389,7 +389,7 @@ test("a slow client that takes some of what waits for it has 30 s more", async (
   time.nowMs += 29_000;
   second();
   time.nowMs += 29_000;
-  client.beat();
+  client.checkProgress();
   assert.equal(socket.isTerminated, false);
   buffer(2 * LOW_MARK);
 });
@@ -402,7 +402,7 @@ test("a client whose calls the tracker has not answered is not taken for one tha
   assert.equal(socket.isPaused, true);
   happened.heard = 0;
   time.nowMs += 60_000;
-  client.beat();
+  client.checkProgress();
   assert.deepEqual([happened.heard, socket.isTerminated], [1, false]);
 });
 
@@ -412,7 +412,7 @@ test("a ping is answered, an answer to one is not, and both show that the client
   say("PONG");
   await nextTurn();
   assert.deepEqual([socket.sent, happened.heard], [["PONG"], 2]);
-  client.ask();
+  client.ping();
   assert.deepEqual(socket.sent, ["PONG", "PING"]);
   client.terminate();
   assert.equal(socket.isTerminated, true);

@@ -193,8 +193,8 @@ function fakes(t: TestContext, { hasSession = false } = {}) {
       uncork: () => tls.uncorks++,
     });
     sockets.webSockets.clients.add(socket as never);
-    const arrival = { publicKeySpki: new Uint8Array([1]), host, tls, onLogIn: () => undefined };
-    sockets.welcome(socket as never, arrival as never);
+    const accepted = { publicKeySpki: new Uint8Array([1]), host, tls, onLogIn: () => undefined };
+    sockets.welcome(socket as never, accepted as never);
     return { socket, tls };
   };
   /** Beats, half a second each. */

@@ -15,7 +15,7 @@ test("an event that many clients are told of is made into JSON once", async () =
     });
     const calls = new ApiCalls({
       context: { tracker: services as unknown as RouterServices, connection },
-      say: (text) => said.push(text),
+      send: (text) => said.push(text),
       onRefused: (error) => pino({ level: "silent" }).error(error),
       mayBegin: () => true,
       onEnded: () => undefined,

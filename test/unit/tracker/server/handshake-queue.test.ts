@@ -9,18 +9,18 @@ function queue() {
   const gone: string[] = [];
   const clock = { nowMs: 0 };
   const turns: (() => void)[] = [];
-  const admission = new HandshakeQueue<string>({
+  const handshakes = new HandshakeQueue<string>({
     most: MOST,
     mostOfNetwork: 3,
     longestWaitMs: 1000,
     beginsPerTurn: 2,
     nowMs: () => clock.nowMs,
     nextTurn: (run) => turns.push(run),
-    begin: (visitor) => begun.push(visitor),
-    turnAway: (visitor) => gone.push(visitor),
+    begin: (connection) => begun.push(connection),
+    drop: (connection) => gone.push(connection),
   });
-  const comeFrom = (host: string, ...visitors: string[]) => {
-    for (const visitor of visitors) admission.enter(visitor, host);
+  const comeFrom = (host: string, ...connections: string[]) => {
+    for (const connection of connections) handshakes.enter(connection, host);
   };
   const turn = (): string[] => {
     begun.length = 0;
@@ -30,14 +30,14 @@ function queue() {
   };
   /** Those of this turn have begun; whoever comes now waits. */
   const fill = () => comeFrom("198.51.100.1", "first", "second");
-  return { admission, begun, gone, clock, turns, comeFrom, turn, fill };
+  return { handshakes, begun, gone, clock, turns, comeFrom, turn, fill };
 }
 
 test("where nobody waits a visitor begins at once, some in a turn", () => {
-  const { admission, begun, comeFrom, turn, turns } = queue();
+  const { handshakes, begun, comeFrom, turn, turns } = queue();
   comeFrom("192.0.2.1", "a", "b", "c");
   assert.deepEqual(begun, ["a", "b"]);
-  assert.equal(admission.size, 1);
+  assert.equal(handshakes.size, 1);
   assert.deepEqual(turn(), ["c"]);
   assert.deepEqual(turn(), []);
   assert.equal(turns.length, 0);
@@ -88,25 +88,25 @@ test("of a network that has too many the one that has waited longest goes, and n
 });
 
 test("when all places are taken, the one that has waited longest of the largest network goes", () => {
-  const { admission, gone, comeFrom, fill } = queue();
+  const { handshakes, gone, comeFrom, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a");
   comeFrom("192.0.2.66", "x1", "x2", "x3");
   comeFrom("192.0.2.2", "b1", "b2");
   comeFrom("192.0.2.3", "c");
   assert.deepEqual(gone, ["x1"]);
-  assert.equal(admission.size, MOST);
+  assert.equal(handshakes.size, MOST);
 });
 
 test("who has left begins no more, and takes no place", () => {
-  const { admission, gone, comeFrom, turn, fill } = queue();
+  const { handshakes, gone, comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a", "b", "c");
-  admission.leave("c");
-  admission.leave("c");
+  handshakes.leave("c");
+  handshakes.leave("c");
   comeFrom("192.0.2.1", "d");
   assert.deepEqual(turn(), ["d", "b"]);
-  assert.deepEqual([gone, admission.size], [[], 1]);
+  assert.deepEqual([gone, handshakes.size], [[], 1]);
 });
 
 test("who has waited longer than anybody has patience goes", () => {
@@ -121,13 +121,13 @@ test("who has waited longer than anybody has patience goes", () => {
 });
 
 test("thousands that come and go leave the others in their order", () => {
-  const { admission, comeFrom, turn, fill } = queue();
+  const { handshakes, comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a");
   comeFrom("192.0.2.2", "b");
   for (let index = 0; index < 1000; index++) {
     comeFrom(`203.0.113.${index % 250}`, `x${index}`);
-    admission.leave(`x${index}`);
+    handshakes.leave(`x${index}`);
   }
   comeFrom("192.0.2.3", "c");
   assert.deepEqual(turn(), ["c", "b"]);
@@ -145,25 +145,25 @@ test("those that begin at once count for the turn, and whoever comes while someb
 });
 
 test("a network has as many places as it may have, and all together as there are", () => {
-  const { admission, gone, comeFrom, fill } = queue();
+  const { handshakes, gone, comeFrom, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a1", "a2", "a3");
   comeFrom("192.0.2.2", "b1", "b2");
   comeFrom("192.0.2.3", "c1");
-  assert.deepEqual([gone, admission.size], [[], MOST]);
+  assert.deepEqual([gone, handshakes.size], [[], MOST]);
   comeFrom("192.0.2.4", "d1");
-  assert.deepEqual([gone, admission.size], [["a1"], MOST], "the largest network's goes");
+  assert.deepEqual([gone, handshakes.size], [["a1"], MOST], "the largest network's goes");
   comeFrom("192.0.2.2", "b3", "b4");
   assert.deepEqual(gone, ["a1", "a2", "b1"], "of two that are as large the first; at its own bound, its own");
 });
 
 test("one that leaves from the middle leaves the order of the others", () => {
-  const { admission, gone, comeFrom, turn, fill } = queue();
+  const { handshakes, gone, comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a", "b", "c");
-  admission.leave("b");
+  handshakes.leave("b");
   assert.deepEqual(turn(), ["c", "a"]);
-  assert.deepEqual([turn(), gone, admission.size], [[], [], 0]);
+  assert.deepEqual([turn(), gone, handshakes.size], [[], [], 0]);
 });
 
 test("nobody is turned away before the longest wait is over", () => {
@@ -190,14 +190,14 @@ test("rounds begin with the network that came last, and serve each in the same o
 });
 
 test("a network that was served in this round has its turn in the next one, however many came and went meanwhile", () => {
-  const { admission, comeFrom, turn, fill } = queue();
+  const { handshakes, comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a1", "a2");
   comeFrom("192.0.2.2", "b1", "b2");
   assert.deepEqual(turn(), ["b2", "a2"]);
   for (let index = 0; index < 100; index++) {
     comeFrom(`203.0.113.${index}`, `x${index}`);
-    admission.leave(`x${index}`);
+    handshakes.leave(`x${index}`);
   }
   comeFrom("192.0.2.3", "c");
   assert.deepEqual(turn(), ["c", "b1"]);

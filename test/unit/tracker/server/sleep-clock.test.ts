@@ -54,18 +54,18 @@ test("a clock that is set, ahead or back, is no standstill, and hides none", () 
   const suspendDetector = new SuspendDetector(2_500, () => machine.clock.nowMs());
   for (const setMs of [DAY_MS, -DAY_MS]) {
     machine.wallMs += setMs;
-    assert.equal(suspendDetector.mayHaveHeldUp(0), false);
+    assert.equal(suspendDetector.mayBeStale(0), false);
     machine.pass(500);
-    assert.equal(suspendDetector.beat(), undefined);
+    assert.equal(suspendDetector.tick(), undefined);
   }
   machine.wallMs -= DAY_MS;
   machine.sleep(3_000);
-  assert.equal(suspendDetector.mayHaveHeldUp(0), true, "read before the beat");
-  assert.equal(suspendDetector.beat(), 3_000);
+  assert.equal(suspendDetector.mayBeStale(0), true, "read before the beat");
+  assert.equal(suspendDetector.tick(), 3_000);
   machine.pass(500);
-  assert.equal(suspendDetector.beat(), undefined);
+  assert.equal(suspendDetector.tick(), undefined);
   machine.pass(3_000);
-  assert.equal(suspendDetector.beat(), 3_000, "stopped without a sleep");
+  assert.equal(suspendDetector.tick(), 3_000, "stopped without a sleep");
 });
 
 test("the boot clock is read only when the others disagree, and once for each time", () => {

@@ -7,20 +7,20 @@ test("a standstill is noticed before and after the beat that ends it, and is for
   const suspendDetector = new SuspendDetector(2_500, () => nowMs);
   const after = (ms: number): boolean => {
     nowMs += ms;
-    return suspendDetector.mayHaveHeldUp(0);
+    return suspendDetector.mayBeStale(0);
   };
   for (let beats = 0; beats < 10; beats++) {
     assert.equal(after(500), false);
-    suspendDetector.beat();
+    suspendDetector.tick();
   }
   assert.equal(after(2_499), false, "slow, and no slower than clients bear");
   assert.equal(after(1), true, "read before the late beat");
-  assert.equal(suspendDetector.beat(), 2_500);
+  assert.equal(suspendDetector.tick(), 2_500);
   assert.equal(after(0), true, "read after it");
-  assert.equal(suspendDetector.mayHaveHeldUp(nowMs - 1), true, "on a connection that was there");
-  assert.equal(suspendDetector.mayHaveHeldUp(nowMs), false, "on a connection that was not there before");
+  assert.equal(suspendDetector.mayBeStale(nowMs - 1), true, "on a connection that was there");
+  assert.equal(suspendDetector.mayBeStale(nowMs), false, "on a connection that was not there before");
   assert.equal(after(499), true);
-  suspendDetector.beat();
+  suspendDetector.tick();
   assert.equal(after(0), false);
 });
 
@@ -28,7 +28,7 @@ test("a clock that is set back is no standstill", () => {
   let nowMs = 1_000_000;
   const suspendDetector = new SuspendDetector(2_500, () => nowMs);
   nowMs -= 600_000;
-  assert.equal(suspendDetector.mayHaveHeldUp(0), false);
-  suspendDetector.beat();
-  assert.equal(suspendDetector.mayHaveHeldUp(0), false);
+  assert.equal(suspendDetector.mayBeStale(0), false);
+  suspendDetector.tick();
+  assert.equal(suspendDetector.mayBeStale(0), false);
 });

@@ -1,7 +1,13 @@
-// What a torrent tells whoever owns it: the events it reports unasked, and how it stands. Plain data, no behaviour.
+// What a torrent tells its owner: the events it reports, how it stands, and why nothing arrives, in words.
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import type { PieceSet } from "./piece-set.ts";
+
+/** Blocks arrive more often than this while a download moves at all. */
+const NOTHING_ARRIVES_MS = 2000;
+
+/** Peers are connected, and none of them has anything that we lack. */
+export const NOBODY_HAS_IT = "no peer has the missing pieces";
 
 /** Who is at the other end of a connection, as its certificate says. */
 export interface PeerIdentity {
@@ -14,12 +20,12 @@ export interface PeerIdentity {
 }
 
 export type TorrentEvent =
-  /** Verified and on disk. `userIds`: everybody who gave a block of it. */
+  /** Verified and on disk. `userIds`: the users who sent blocks of it. */
   | { readonly type: "piece-verified"; readonly pieceIndex: number; readonly userIds: readonly string[] }
   | { readonly type: "all-verified" }
   /** We have everything, and for the first time the peers together have too. `uploadedBytes`: what we sent until then. */
   | { readonly type: "held-by-others"; readonly uploadedBytes: number }
-  /** A piece did not have its hash. `bannedUserIds`: those who are proven by it to have sent bad data. */
+  /** A piece did not have its hash. `bannedUserIds`: the users whom it proves to have sent bad data. */
   | {
       readonly type: "piece-corrupt";
       readonly pieceIndex: number;
@@ -80,9 +86,9 @@ export interface PieceHolder {
   readonly deviceId: string;
   readonly has: PieceSet;
   readonly isConnected: boolean;
-  /** 0 for who is connected. */
+  /** 0 while it is connected. */
   readonly lastSeenAgoMs: number;
-  /** It did not answer, and is asked now and then whether it does. */
+  /** It did not answer, and is asked for a block now and then to see whether it does. */
   readonly isTried: boolean;
   readonly remarks: readonly string[];
   /** Why it left, as it said; undefined while it is connected. */
@@ -122,7 +128,7 @@ export interface TorrentStatus {
   readonly sources: readonly SourceSnapshot[];
 }
 
-/** The numbers of a torrent that somebody may want otherwise; each default is named where it is used. */
+/** Numbers of a torrent that its owner may change; each default stands where it is used. */
 export interface TorrentLimits {
   /** Most requests a peer may have waiting with us; announced as `reqq` (BEP 10). */
   readonly requestsFromPeer: number;
@@ -130,4 +136,36 @@ export interface TorrentLimits {
   readonly requestsToPeer: number;
   /** Fewest interested peers that are unchoked. */
   readonly uploadSlots: number;
+}
+
+export interface StallFacts {
+  readonly isDownloading: boolean;
+  /** Since the last block arrived. */
+  readonly silentForMs: number;
+  /** There was no memory to begin another piece. */
+  readonly isOutOfMemory: boolean;
+  /** Whole pieces are on their way to the disk. */
+  readonly isCommitting: boolean;
+  readonly peers: readonly PeerSnapshot[];
+}
+
+/** Why nothing arrives, in words for a person; undefined while something does, or when nothing is missing. */
+export function waitingFor({
+  isDownloading,
+  silentForMs,
+  isOutOfMemory,
+  isCommitting,
+  peers,
+}: StallFacts): string | undefined {
+  if (!isDownloading || silentForMs < NOTHING_ARRIVES_MS) return undefined;
+  if (peers.length === 0) return "waiting for a peer";
+  const useful = peers.filter((peer) => peer.weAreInterested);
+  if (useful.length === 0) return NOBODY_HAS_IT;
+  if (isOutOfMemory && isCommitting) return "waiting for the disk";
+  const unchoking = useful.filter((peer) => !peer.isChokingUs);
+  if (unchoking.length === 0)
+    return useful.length === 1 ? "the only useful peer chokes us" : "all peers choke us";
+  if (unchoking.every((peer) => peer.remarks.includes("snubbed"))) return "no peer answers";
+  if (isOutOfMemory) return "waiting for memory that other downloads use";
+  return "waiting for the first blocks";
 }

@@ -14,16 +14,16 @@ import { closeIfBothAreComplete, PeerMessageHandler, type TorrentContext } from 
 import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
 import { SmartBan } from "./smart-ban.ts";
-import { waitingFor } from "./stall-reason.ts";
 import type { TokenBucket } from "./token-bucket.ts";
-import type {
-  PeerIdentity,
-  PeerSnapshot,
-  PieceHolder,
-  TorrentEvent,
-  TorrentLimits,
-  TorrentState,
-  TorrentStatus,
+import {
+  type PeerIdentity,
+  type PeerSnapshot,
+  type PieceHolder,
+  type TorrentEvent,
+  type TorrentLimits,
+  type TorrentState,
+  type TorrentStatus,
+  waitingFor,
 } from "./torrent-status.ts";
 import { Uploader } from "./uploader.ts";
 

@@ -2,8 +2,8 @@
 import type { FileStanding } from "../../api/schemas.ts";
 import type { Contact } from "../../engine/connection-manager.ts";
 import type { Bitfield } from "../../metainfo/bitfield.ts";
-import { NOBODY_HAS_IT } from "../../swarm/stall-reason.ts";
 import type { PieceHolder } from "../../swarm/torrent-status.ts";
+import { NOBODY_HAS_IT } from "../../swarm/torrent-status.ts";
 import type { DownloadStatus } from "../status.ts";
 import { type NotUsed, notUsedAnyMore, notUsedContact, notUsedPeer, withoutStop } from "./not-used.ts";
 

@@ -1,8 +1,12 @@
 // Why nothing arrives, in words: each reason, and which of two goes first.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NOBODY_HAS_IT, type StallFacts, waitingFor } from "../../../src/swarm/stall-reason.ts";
-import type { PeerSnapshot } from "../../../src/swarm/torrent-status.ts";
+import {
+  NOBODY_HAS_IT,
+  type PeerSnapshot,
+  type StallFacts,
+  waitingFor,
+} from "../../../src/swarm/torrent-status.ts";
 
 function peerThat({ isUseful = true, isChoking = false, isSnubbed = false } = {}): PeerSnapshot {
   const remarks = isSnubbed ? ["snubbed"] : [];

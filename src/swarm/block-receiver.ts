@@ -11,7 +11,7 @@ import type { TokenBucket } from "./token-bucket.ts";
 /** A peer may send so many blocks that were never asked for before it is taken for hostile or broken. */
 const MAX_STRAY_BLOCKS = 32;
 /** Where blocks go that only show that a peer gives: nobody reads what is in it, so all peers of a process share it. */
-const TRIAL_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
+const PROBE_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
 
 export interface BlockReceiverOptions {
   readonly geometry: Geometry;
@@ -70,38 +70,38 @@ export class BlockReceiver {
     ) {
       this.#duplicateBytes += lengthBytes;
       this.#options.bucket?.spend(lengthBytes);
-      const wasTakenBack = peer.demand.answeredWhatWasTakenBack(pieceIndex, blockIndex);
+      const wasCancelled = peer.requests.answeredCancelled(pieceIndex, blockIndex);
       // Late, or the answer to a try: once it is whole, the peer gives again.
-      if (wasTakenBack && peer.window.isSnubbed) {
-        peer.demand.trialBegins(lengthBytes);
-        return TRIAL_BLOCK.subarray(0, lengthBytes);
+      if (wasCancelled && peer.window.isSnubbed) {
+        peer.requests.probeBegins(lengthBytes);
+        return PROBE_BLOCK.subarray(0, lengthBytes);
       }
-      if (!wasTakenBack && peer.demand.strayBlock() > MAX_STRAY_BLOCKS) {
+      if (!wasCancelled && peer.requests.strayBlock() > MAX_STRAY_BLOCKS) {
         throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
       }
       return undefined;
     }
     piece.begins(blockIndex);
-    peer.demand.blockBegins(piece, blockIndex);
+    peer.requests.blockBegins(piece, blockIndex);
     return piece.place(blockIndex);
   }
 
   /** What `blockBegins` gave a place to is there. */
   blockEnds(peer: Peer): void {
-    const { demand } = peer;
-    const trialBytes = demand.trialEnds();
-    if (trialBytes > 0) {
-      this.#gives(peer, trialBytes);
+    const { requests } = peer;
+    const probeBytes = requests.probeEnds();
+    if (probeBytes > 0) {
+      this.#gives(peer, probeBytes);
       return;
     }
-    const { arriving } = demand;
+    const { arriving } = requests;
     if (arriving === undefined) return;
     const { piece, blockIndex } = arriving;
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     const nowMs = this.#options.nowMs();
     this.#lastArrivalMs = nowMs;
-    demand.blockIsOver();
-    demand.answered();
+    requests.blockEnds();
+    requests.answered();
     this.#gives(peer, lengthBytes);
     piece.ends(blockIndex, peer.sourceIndex);
     if (piece.status === "abandoned") {
@@ -114,7 +114,7 @@ export class BlockReceiver {
   }
 
   #gives(peer: Peer, lengthBytes: number): void {
-    peer.answering.gave();
+    peer.requests.delivered();
     peer.window.arrived(lengthBytes, this.#options.nowMs());
   }
 }

@@ -138,14 +138,14 @@ export class Downloader {
     const piece = this.picker.openPiece(pieceIndex);
     const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
     // The answer to a cancelled request first: the same block may be asked for again by now.
-    if (peer.demand.answeredWhatWasTakenBack(pieceIndex, blockIndex)) return;
+    if (peer.requests.answeredCancelled(pieceIndex, blockIndex)) return;
     if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) return;
     this.#requests.forget(peer, piece, blockIndex, false);
     if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#requests.resetExclusive(peer);
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
     if (peer.giving.status === "giving") {
       peer.window.snub(this.#options.nowMs());
-      if (peer.answering.refused() >= MAX_REJECTS_IN_A_ROW) this.#patience.rest(peer);
+      if (peer.requests.rejected() >= MAX_REJECTS_IN_A_ROW) this.#patience.rest(peer);
     }
     for (const other of this.#peers) if (other !== undefined && other !== peer) this.pump(other);
   }
@@ -160,7 +160,7 @@ export class Downloader {
 
   /** Sends the requests that there is room for. */
   pump(peer: Peer): void {
-    if (!this.#mayAsk(peer) || peer.demand.outstanding > peer.window.refillAtBlocks) return;
+    if (!this.#mayAsk(peer) || peer.requests.outstanding > peer.window.refillAtBlocks) return;
     if (this.#isPumping) {
       this.#mustPumpAll = true;
       return;
@@ -198,7 +198,7 @@ export class Downloader {
   }
 
   #askFreeBlocks(peer: Peer): void {
-    while (peer.demand.outstanding < peer.window.sizeBlocks) {
+    while (peer.requests.outstanding < peer.window.sizeBlocks) {
       if (!this.#isAllowed(peer)) return;
       const piece = this.picker.pieceFor(peer);
       if (piece === undefined) {
@@ -266,8 +266,8 @@ export class Downloader {
     const nowMs = this.#options.nowMs();
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
-      peer.window.adjust(nowMs, peer.demand.paceBytesPerSecond);
-      if (peer.demand.outstanding > 0) this.#patience.lookAfter(peer, nowMs);
+      peer.window.adjust(nowMs, peer.requests.bytesPerSecond);
+      if (peer.requests.outstanding > 0) this.#patience.lookAfter(peer, nowMs);
       else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#patience.tryAgain(peer, nowMs);
     }
     this.#patience.giveUpStuckPieces(nowMs);

@@ -1,19 +1,23 @@
-// What is asked of one peer, and how it comes: the requests that are open or were taken back, the block that is arriving,
-// and the pace. Who asks, and for what, is elsewhere (request-tracker.ts, downloader.ts).
+// Our requests to one peer and its answers: requests that are open or were cancelled, the block that is arriving, the rate, and
+// whether the peer answers at all. What is requested is decided elsewhere (downloader.ts), and how much at once in
+// request-window.ts.
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
-import { CancelledRequests } from "./cancelled-requests.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import { Rate } from "./rate.ts";
 import type { RequestWindow } from "./request-window.ts";
-import type { StallDetector } from "./stall-detector.ts";
 
-/** A peer with less than this and a round trip's worth asked of it runs dry before the next request reaches it. */
+/** A peer whose open requests last for less than this and a round trip runs dry before the next request reaches it. */
 const HUNGRY_SECONDS = 0.02;
 const HUNGRY_BLOCKS = 4;
+/** The least timeout of a request (request-window.ts): a peer that is silent for longer is reported as silent. */
+const SILENT_MS = 3000;
+/** A peer without the fast extension does not answer what was cancelled in time: the oldest are forgotten. */
+const MAX_CANCELLED = 4096;
+/** More than a piece has blocks. */
+const PIECE_KEY_STEP = 65_536;
 
 export interface PeerRequestsOptions {
   readonly window: RequestWindow;
-  readonly answering: StallDetector;
   /** BEP 6: every request is answered, by its block or a reject. */
   readonly supportsFast: boolean;
   readonly clock: () => number;
@@ -21,122 +25,197 @@ export interface PeerRequestsOptions {
 
 export class PeerRequests {
   readonly #window: RequestWindow;
-  readonly #answering: StallDetector;
   readonly #supportsFast: boolean;
   readonly #clock: () => number;
-  readonly #pace = new Rate();
-  readonly #cancelledRequests = new CancelledRequests();
+  readonly #rate = new Rate();
   #outstanding = 0;
+  /** By block, oldest first. Each may still be answered, and the block may have been requested again since. */
+  readonly #cancelled = new Set<number>();
   #arriving: { readonly piece: OpenPiece; readonly blockIndex: number } | undefined;
-  /** Length of the block that is arriving to show that the peer gives; 0: none is. */
-  #trialBytes = 0;
+  /** Length of the probe's block that is arriving; 0: none is. */
+  #probeBytes = 0;
   #strayBlocks = 0;
+  /** Since when requests are open without any answer. */
+  #unansweredSinceMs: number | undefined;
+  #stall: string | undefined;
+  #rejectsInARow = 0;
 
-  constructor(options: PeerRequestsOptions) {
-    this.#window = options.window;
-    this.#answering = options.answering;
-    this.#supportsFast = options.supportsFast;
-    this.#clock = options.clock;
+  constructor({ window, supportsFast, clock }: PeerRequestsOptions) {
+    this.#window = window;
+    this.#supportsFast = supportsFast;
+    this.#clock = clock;
   }
 
-  /** Blocks that are asked for and have not come. */
+  // Requests
+
+  /** Requested blocks that have not arrived. */
   get outstanding(): number {
     return this.#outstanding;
   }
 
-  get arriving(): { readonly piece: OpenPiece; readonly blockIndex: number } | undefined {
-    return this.#arriving;
+  /** A request is sent. */
+  requested(): void {
+    const nowMs = this.#clock();
+    this.#window.asked(++this.#outstanding, nowMs);
+    this.#unansweredSinceMs ??= nowMs;
   }
 
-  /** How fast it gives while something is asked of it; 0: not known. */
-  get paceBytesPerSecond(): number {
-    return this.#pace.bytesPerSecond;
-  }
-
-  asked(): void {
-    this.#window.asked(++this.#outstanding, this.#clock());
-    this.#answering.asked();
-  }
-
-  /** A request is answered. */
+  /** An open request is answered, by its block or a reject. */
   answered(): void {
     this.#outstanding--;
-    this.#answering.heard(this.#outstanding > 0);
+    this.#heard();
   }
 
-  /** A request is cancelled or forgotten; the block may be on its way. */
-  tookBack(pieceIndex: number, blockIndex: number): void {
+  /** A request is cancelled or forgotten; its block may be on its way. */
+  cancelled(pieceIndex: number, blockIndex: number): void {
     this.#outstanding--;
     // Without the fast extension it needs no answer any longer.
-    if (this.#outstanding === 0 && !this.#supportsFast) this.#answering.nothingIsAsked();
+    if (this.#outstanding === 0 && !this.#supportsFast) this.#unansweredSinceMs = undefined;
     this.#window.lostCount();
-    this.#cancelledRequests.add(pieceIndex, blockIndex);
+    this.#expectLate(pieceIndex, blockIndex);
   }
 
-  /** The peer answers a request that had been taken back. Returns false if there was none for that block. */
-  answeredWhatWasTakenBack(pieceIndex: number, blockIndex: number): boolean {
-    const wasTakenBack = this.#cancelledRequests.answered(pieceIndex, blockIndex);
-    if (wasTakenBack) this.#answering.heard(this.#outstanding > 0);
-    return wasTakenBack;
+  /** The peer answers a cancelled request, or a probe. Returns false if there was none for that block. */
+  answeredCancelled(pieceIndex: number, blockIndex: number): boolean {
+    const wasCancelled = this.#cancelled.delete(keyOf(pieceIndex, blockIndex));
+    if (wasCancelled) this.#heard();
+    return wasCancelled;
   }
 
-  /**
-   * A block is asked for that nobody waits for, to see whether the peer answers. Returns false if an earlier one is
-   * still open: what is on its way says the same.
-   */
-  tries(pieceIndex: number, blockIndex: number): boolean {
-    if (this.#cancelledRequests.has(pieceIndex, blockIndex)) return false;
-    this.#cancelledRequests.add(pieceIndex, blockIndex);
-    return true;
+  /** The peer choked us: none of our requests needs an answer any longer. */
+  choked(): void {
+    this.#unansweredSinceMs = undefined;
   }
 
-  /** What nobody waits for is arriving: once it is whole, the peer gives. */
-  trialBegins(lengthBytes: number): void {
-    this.#trialBytes = lengthBytes;
+  #heard(): void {
+    this.#unansweredSinceMs = this.#outstanding > 0 ? this.#clock() : undefined;
   }
 
-  /** Returns the length of what was arriving for nobody; 0 if nothing was. */
-  trialEnds(): number {
-    const lengthBytes = this.#trialBytes;
-    this.#trialBytes = 0;
-    return lengthBytes;
+  #expectLate(pieceIndex: number, blockIndex: number): void {
+    this.#cancelled.add(keyOf(pieceIndex, blockIndex));
+    if (this.#cancelled.size <= MAX_CANCELLED) return;
+    for (const oldest of this.#cancelled) {
+      this.#cancelled.delete(oldest);
+      break;
+    }
+  }
+
+  // Blocks
+
+  get arriving(): { readonly piece: OpenPiece; readonly blockIndex: number } | undefined {
+    return this.#arriving;
   }
 
   blockBegins(piece: OpenPiece, blockIndex: number): void {
     this.#arriving = { piece, blockIndex };
   }
 
-  blockIsOver(): void {
+  blockEnds(): void {
     this.#arriving = undefined;
   }
 
-  /** A block came that was never asked for. Returns how many of these there were. */
+  /**
+   * A block is requested that will be thrown away, to see whether the peer answers. Returns false if an earlier request for
+   * it is still unanswered: that answer says the same.
+   */
+  probe(pieceIndex: number, blockIndex: number): boolean {
+    if (this.#cancelled.has(keyOf(pieceIndex, blockIndex))) return false;
+    this.#expectLate(pieceIndex, blockIndex);
+    return true;
+  }
+
+  /** A block that will be thrown away is arriving: once it is whole, the peer has delivered. */
+  probeBegins(lengthBytes: number): void {
+    this.#probeBytes = lengthBytes;
+  }
+
+  /** Returns the length of the probe's block that was arriving; 0 if none was. */
+  probeEnds(): number {
+    const lengthBytes = this.#probeBytes;
+    this.#probeBytes = 0;
+    return lengthBytes;
+  }
+
+  /** A block arrived that was never requested. Returns how many have. */
   strayBlock(): number {
     return ++this.#strayBlocks;
   }
 
-  /** A block of it was put in its place. */
-  gave(bytes: number): void {
-    this.#pace.add(bytes);
+  // Rate
+
+  /** Bytes of a block were put in their place. */
+  received(bytes: number): void {
+    this.#rate.add(bytes);
   }
 
   /** `elapsedMs` have gone by since the last call. */
   advance(elapsedMs: number): void {
-    if (this.#outstanding > 0) this.#pace.advance(elapsedMs);
+    if (this.#outstanding > 0) this.#rate.advance(elapsedMs);
   }
 
-  /** Little is asked of it: soon it would have nothing to send. */
+  /** How fast blocks arrive while requests are open; 0: not known. */
+  get bytesPerSecond(): number {
+    return this.#rate.bytesPerSecond;
+  }
+
+  /** Few requests are open: soon the peer would have nothing to send. */
   get isHungry(): boolean {
     const seconds = HUNGRY_SECONDS + this.#window.roundTripMs / 1000;
-    const blocks = (this.#pace.bytesPerSecond * seconds) / BLOCK_LENGTH_BYTES;
+    const blocks = (this.#rate.bytesPerSecond * seconds) / BLOCK_LENGTH_BYTES;
     return this.#outstanding < Math.max(HUNGRY_BLOCKS, blocks);
   }
 
-  /** How long the peer needs for what is asked of it; Infinity for one that gives nothing. */
+  /** How long the peer needs for its open requests; Infinity for one that delivers nothing. */
   get queueMs(): number {
     if (this.#outstanding === 0) return 0;
-    const { bytesPerSecond } = this.#pace;
+    const { bytesPerSecond } = this.#rate;
     if (bytesPerSecond === 0 || this.#window.isSnubbed) return Number.POSITIVE_INFINITY;
     return (this.#outstanding * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
+
+  // Whether it answers
+
+  /** A whole block arrived. */
+  delivered(): void {
+    this.#stall = undefined;
+    this.#rejectsInARow = 0;
+  }
+
+  /** The peer rejected a request although it does not choke us. Returns how many in a row. */
+  rejected(): number {
+    return ++this.#rejectsInARow;
+  }
+
+  get hasRejected(): boolean {
+    return this.#rejectsInARow > 0;
+  }
+
+  /** The peer could deliver and does not. @param how in words, for the user and for its next connection */
+  stalled(how: string): void {
+    this.#stall = how;
+  }
+
+  /** How the peer fails to deliver; undefined while it delivers. */
+  get stall(): string | undefined {
+    return this.#stall ?? (this.#silentSeconds > 0 ? "does not answer" : undefined);
+  }
+
+  /** The same as it is shown: silence with its duration. */
+  get remark(): string | undefined {
+    return this.#silentSeconds > 0 ? `silent for ${this.#silentSeconds} s` : this.#stall;
+  }
+
+  /** How long requests have been open without any answer; 0 while none is. */
+  get unansweredMs(): number {
+    return this.#unansweredSinceMs === undefined ? 0 : this.#clock() - this.#unansweredSinceMs;
+  }
+
+  get #silentSeconds(): number {
+    const silentMs = this.unansweredMs;
+    return silentMs < SILENT_MS ? 0 : Math.floor(silentMs / 1000);
+  }
+}
+
+function keyOf(pieceIndex: number, blockIndex: number): number {
+  return pieceIndex * PIECE_KEY_STEP + blockIndex;
 }

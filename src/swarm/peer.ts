@@ -9,7 +9,6 @@ import { PieceSet } from "./piece-set.ts";
 import { Rate } from "./rate.ts";
 import { RequestWindow } from "./request-window.ts";
 import type { SmartBan } from "./smart-ban.ts";
-import { StallDetector } from "./stall-detector.ts";
 import type { PeerIdentity, PeerSnapshot } from "./torrent-status.ts";
 import type { UploadQueue } from "./upload-queue.ts";
 
@@ -53,9 +52,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly downloaded = new Rate();
   readonly uploaded = new Rate();
   readonly window: RequestWindow;
-  readonly answering: StallDetector;
-  /** What is asked of it. */
-  readonly demand: PeerRequests;
+  readonly requests: PeerRequests;
   readonly uploads: UploadQueue;
   readonly #trust: SmartBan;
   readonly #clock: () => number;
@@ -85,15 +82,14 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.supportsFast = options.supportsFast;
     this.#trust = options.trust;
     this.#clock = options.clock;
-    this.answering = new StallDetector(options.clock);
     this.#onChoke = options.onChoke;
     this.#onUnchoke = options.onUnchoke;
     this.#has = new PieceSet(options.pieceCount);
     this.#taking = { status: "choked", sinceMs: options.nowMs };
     this.#listenPort = options.identity.listenPort;
     this.window = new RequestWindow(options.requestsToPeer, options.nowMs);
-    const { window, answering, supportsFast } = this;
-    this.demand = new PeerRequests({ window, answering, supportsFast, clock: options.clock });
+    const { window, supportsFast } = this;
+    this.requests = new PeerRequests({ window, supportsFast, clock: options.clock });
     this.uploads = options.makeUploads(this);
   }
 
@@ -196,7 +192,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   /** Giving -> choking. */
   chokedUs(): void {
     this.#giving = { status: "choking" };
-    this.answering.nothingIsAsked();
+    this.requests.choked();
   }
 
   /** Choking -> giving. */
@@ -206,20 +202,20 @@ export class Peer implements PickingPeer, ChokablePeer {
   }
 
   get isHungry(): boolean {
-    return this.demand.isHungry;
+    return this.requests.isHungry;
   }
 
   /** A block of it was put in its place. */
   gave(bytes: number): void {
     this.downloaded.add(bytes);
-    this.demand.gave(bytes);
+    this.requests.received(bytes);
   }
 
   /** `elapsedMs` have gone by since the last call. */
   advance(elapsedMs: number): void {
     this.downloaded.advance(elapsedMs);
     this.uploaded.advance(elapsedMs);
-    this.demand.advance(elapsedMs);
+    this.requests.advance(elapsedMs);
   }
 
   // What it takes
@@ -283,7 +279,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     const remarks: string[] = [];
     if (this.#weAreInterested && this.#giving.status === "choking") remarks.push("choked");
     if (this.window.isSnubbed) remarks.push("snubbed");
-    if (this.answering.remark !== undefined) remarks.push(this.answering.remark);
+    if (this.requests.remark !== undefined) remarks.push(this.requests.remark);
     if (this.isOnParole) remarks.push("on parole");
     return {
       userId: this.identity.userId,
@@ -298,7 +294,7 @@ export class Peer implements PickingPeer, ChokablePeer {
       uploadBytesPerSecond: this.uploadBytesPerSecond,
       downloadedBytes: this.downloaded.totalBytes,
       uploadedBytes: this.uploaded.totalBytes,
-      requestsOutstanding: this.demand.outstanding,
+      requestsOutstanding: this.requests.outstanding,
       requestWindow: this.window.sizeBlocks,
       weAreInterested: this.#weAreInterested,
       isInterestedInUs: this.#isInterestedInUs,

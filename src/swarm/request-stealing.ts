@@ -53,7 +53,7 @@ export class RequestStealing {
   #relieve(peer: Peer, leastWaitMs: number, leastBlocks: number): void {
     if (peer.window.isSnubbed) return;
     const { picker, requests, peers, mayAsk } = this.#options;
-    while (peer.demand.outstanding < peer.window.sizeBlocks) {
+    while (peer.requests.outstanding < peer.window.sizeBlocks) {
       if (!mayAsk(peer)) return;
       const minWaitMs = Math.max(leastWaitMs, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
       const busy = picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
@@ -65,19 +65,21 @@ export class RequestStealing {
 
   /** When a block asked of the peer now would be here; 0 for an idle peer whose speed is not known. */
   #nextBlockMs(peer: Peer): number {
-    const bytesPerSecond = peer.demand.paceBytesPerSecond;
-    if (bytesPerSecond === 0) return peer.demand.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
-    return ((peer.demand.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
+    const bytesPerSecond = peer.requests.bytesPerSecond;
+    if (bytesPerSecond === 0) return peer.requests.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
+    return ((peer.requests.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
 
   /** How long what is asked of the peer takes, or it has been silent; 0 if that is not long enough to help. */
   #waitMs(slot: number, minWaitMs: number, minBlocks: number): number {
     const peer = this.#options.peers[slot];
-    if (peer === undefined || peer.demand.outstanding === 0) return 0;
+    if (peer === undefined || peer.requests.outstanding === 0) return 0;
     // BEP 6: who chokes us says of each request at once that it is dropped, or has sent the block.
     if (peer.giving.status === "choking" && peer.supportsFast) return 0;
     const silentMs = peer.window.silentForMs(this.#options.nowMs());
-    if (silentMs > Math.max(SILENCE_MS, minWaitMs)) return Math.max(silentMs, peer.demand.queueMs);
-    return peer.demand.outstanding >= minBlocks && peer.demand.queueMs > minWaitMs ? peer.demand.queueMs : 0;
+    if (silentMs > Math.max(SILENCE_MS, minWaitMs)) return Math.max(silentMs, peer.requests.queueMs);
+    return peer.requests.outstanding >= minBlocks && peer.requests.queueMs > minWaitMs
+      ? peer.requests.queueMs
+      : 0;
   }
 }

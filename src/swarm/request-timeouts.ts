@@ -40,12 +40,12 @@ export class RequestTimeouts {
 
   /** Something is asked of the peer: sees whether it takes too long. */
   lookAfter(peer: Peer, nowMs: number): void {
-    if (peer.demand.arriving !== undefined) {
+    if (peer.requests.arriving !== undefined) {
       const patienceMs = this.#isMissedElsewhere(peer)
         ? LAST_BLOCKS_MS
         : peer.window.timeoutMs * MID_BLOCK_TIMEOUTS;
       if (peer.window.silentForMs(nowMs) > patienceMs) {
-        peer.answering.stalled("stops in the middle of a block");
+        peer.requests.stalled("stops in the middle of a block");
         peer.link.close("it stopped in the middle of a block");
       }
     } else if (peer.window.isOverdue(nowMs)) {
@@ -55,7 +55,7 @@ export class RequestTimeouts {
 
   /** What is arriving from the peer is one of the last blocks, and somebody who has nothing else to do has it too. */
   #isMissedElsewhere(peer: Peer): boolean {
-    const piece = peer.demand.arriving?.piece;
+    const piece = peer.requests.arriving?.piece;
     if (piece === undefined || !this.#options.picker.isEndgame) return false;
     return this.#options.peers.some(
       (other) =>
@@ -81,7 +81,7 @@ export class RequestTimeouts {
 
   /** Nothing more is asked of the peer that would hold memory, until it shows that it gives. */
   rest(peer: Peer): void {
-    peer.answering.stalled(peer.answering.hasRefused ? "rejects what it says it has" : "does not answer");
+    peer.requests.stalled(peer.requests.hasRejected ? "rejects what it says it has" : "does not answer");
     peer.window.rest(this.#options.nowMs());
     this.#askLess(peer, 0);
   }
@@ -103,7 +103,7 @@ export class RequestTimeouts {
       const pieceIndex = (start + step) % geometry.pieceCount;
       if (have.has(pieceIndex) || !peer.has.has(pieceIndex)) continue;
       const blockIndex = Math.floor(random() * geometry.blockCount(pieceIndex));
-      if (!peer.demand.tries(pieceIndex, blockIndex)) return;
+      if (!peer.requests.probe(pieceIndex, blockIndex)) return;
       const lengthBytes = geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
       peer.link.request(pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
       return;
@@ -125,7 +125,7 @@ export class RequestTimeouts {
         this.#stuckSinceMs.set(piece, sinceMs);
         continue;
       }
-      requests.takeBack(piece, peers);
+      requests.cancelPiece(piece, peers);
       requests.abandon(piece);
     }
   }

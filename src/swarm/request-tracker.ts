@@ -1,5 +1,5 @@
-// What is asked of whom: requests that are sent, taken back and forgotten, and pieces that are given up with what had
-// come of them. It does not decide which (downloader.ts, request-stealing.ts).
+// Sends, moves, cancels and forgets requests, and gives up pieces with the blocks that had arrived for them. Which ones is
+// decided elsewhere (downloader.ts, request-timeouts.ts).
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
@@ -10,7 +10,7 @@ import type { TokenBucket } from "./token-bucket.ts";
 export interface RequestTrackerOptions {
   readonly picker: Picker;
   readonly storage: PieceStorage;
-  /** What may be asked for a second; undefined: anything. */
+  /** How much may be requested; undefined: anything. */
   readonly bucket: TokenBucket | undefined;
 }
 
@@ -27,7 +27,7 @@ export class RequestTracker {
     this.#bucket = bucket;
   }
 
-  /** Bytes that had been put in their place and were given up. */
+  /** Bytes of blocks that had arrived for pieces that were given up. */
   get discardedBytes(): number {
     return this.#discardedBytes;
   }
@@ -37,7 +37,7 @@ export class RequestTracker {
     this.#ask(peer, piece, piece.takeFree(peer.slot, ++this.#count));
   }
 
-  /** Asks the peer for a block that another one was asked for, who is told. */
+  /** Requests a block of the peer instead of the slower one, which gets a cancel. */
   move(slower: Peer, peer: Peer, piece: OpenPiece, blockIndex: number): void {
     this.#cancel(slower, piece, blockIndex);
     piece.move(blockIndex, peer.slot, ++this.#count);
@@ -45,14 +45,14 @@ export class RequestTracker {
   }
 
   #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
-    peer.demand.asked();
+    peer.requests.requested();
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     this.#bucket?.spend(lengthBytes);
     peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
   }
 
-  /** What is asked of the piece is asked no longer. */
-  takeBack(piece: OpenPiece, peers: readonly (Peer | undefined)[]): void {
+  /** Cancels all requests for blocks of the piece. */
+  cancelPiece(piece: OpenPiece, peers: readonly (Peer | undefined)[]): void {
     for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
       const peer = piece.isMovable(blockIndex) ? peers[piece.askedSlot(blockIndex)] : undefined;
       if (peer === undefined) continue;
@@ -63,12 +63,12 @@ export class RequestTracker {
 
   #cancel(peer: Peer, piece: OpenPiece, blockIndex: number): void {
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
-    peer.demand.tookBack(piece.pieceIndex, blockIndex);
+    peer.requests.cancelled(piece.pieceIndex, blockIndex);
     this.#bucket?.giveBack(lengthBytes);
     peer.link.cancel(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
   }
 
-  /** Takes back what is asked of the peer, but for so many of the oldest requests and what is arriving. */
+  /** Cancels the peer's requests except the block that is arriving and the `keep` oldest ones. */
   cancelAll(peer: Peer, keep: number): void {
     let kept = 0;
     this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
@@ -79,12 +79,12 @@ export class RequestTracker {
     this.#picker.somethingFreed();
   }
 
-  /** The peer was asked in vain: it choked us, or is gone. */
+  /** Frees the peer's requests without a word to it: it choked us, or is gone. */
   forgetAll(peer: Peer, how: { mayStillCome: boolean; includingArriving: boolean }): void {
     this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
       if (isArriving && !how.includingArriving) return;
       this.forget(peer, piece, blockIndex, how.mayStillCome);
-      if (isArriving) peer.demand.blockIsOver();
+      if (isArriving) peer.requests.blockEnds();
       if (piece.status === "abandoned") this.giveBack(piece);
     });
   }
@@ -93,23 +93,23 @@ export class RequestTracker {
   forget(peer: Peer, piece: OpenPiece, blockIndex: number, mayStillCome: boolean): void {
     piece.forget(blockIndex);
     this.#bucket?.giveBack(piece.lengthOfBlockBytes(blockIndex));
-    if (mayStillCome) peer.demand.tookBack(piece.pieceIndex, blockIndex);
-    else peer.demand.answered();
+    if (mayStillCome) peer.requests.cancelled(piece.pieceIndex, blockIndex);
+    else peer.requests.answered();
     this.#picker.somethingFreed();
   }
 
   #eachRequest(peer: Peer, visit: (piece: OpenPiece, blockIndex: number, isArriving: boolean) => void): void {
-    if (peer.demand.outstanding === 0) return;
+    if (peer.requests.outstanding === 0) return;
     for (const piece of [...this.#picker.openPieces()]) {
       for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
         if (!piece.isAskedOf(blockIndex, peer.slot)) continue;
-        const { arriving } = peer.demand;
+        const { arriving } = peer.requests;
         visit(piece, blockIndex, arriving?.piece === piece && arriving.blockIndex === blockIndex);
       }
     }
   }
 
-  /** A peer on parole gives whole pieces: what it began and does not finish is worth nothing. */
+  /** A peer on parole has to give whole pieces: those that it began and does not finish are given up. */
   resetExclusive(peer: Peer): void {
     for (const piece of [...this.#picker.openPieces()]) {
       if (!piece.isExclusive || piece.status !== "filling") continue;
@@ -123,7 +123,7 @@ export class RequestTracker {
     }
   }
 
-  /** What has come of the piece is given up. */
+  /** Gives up the piece and the blocks that have arrived for it. */
   abandon(piece: OpenPiece): void {
     if (piece.status !== "filling") return;
     for (let blockIndex = 0; blockIndex < piece.blockCount; blockIndex++) {
@@ -133,7 +133,7 @@ export class RequestTracker {
     this.giveBack(piece);
   }
 
-  /** The memory of a piece that was given up. */
+  /** Frees the memory of a piece that was given up. */
   giveBack(piece: OpenPiece): void {
     if (piece.isBeingWritten) return;
     this.#storage.release(piece.pieceIndex);

@@ -105,7 +105,7 @@ export class RequestWindow {
     this.#timedAnswers = outstanding;
   }
 
-  /** A request was answered without its block, or taken back: the order of answers is not known any more. */
+  /** A request was answered without its block, or cancelled: the order of answers is unknown now. */
   lostCount(): void {
     this.#timedAtMs = undefined;
   }

@@ -200,7 +200,7 @@ export class Torrent {
     const stall = this.#sources.stallOf(sourceIndex);
     if (stall !== undefined) {
       // A new connection does not make a new peer: it is tried before memory is kept for it.
-      peer.answering.stalled(stall);
+      peer.requests.stalled(stall);
       peer.window.rest(nowMs(), 0);
     }
     const conversation = new PeerMessageHandler(peer, this.#topic);
@@ -295,7 +295,7 @@ export class Torrent {
   /** How long that device has owed us an answer to a request, and how long its habits explain; undefined while it owes none. */
   debtOf(deviceId: string): { readonly unansweredMs: number; readonly patienceMs: number } | undefined {
     const peer = this.#peers.find(({ identity }) => identity.deviceId === deviceId);
-    const unansweredMs = peer?.answering.unansweredMs ?? 0;
+    const unansweredMs = peer?.requests.unansweredMs ?? 0;
     if (peer === undefined || unansweredMs === 0) return undefined;
     return { unansweredMs, patienceMs: peer.window.timeoutMs };
   }
@@ -370,7 +370,7 @@ export class Torrent {
     this.#peers = this.#peers.filter((other) => other !== peer);
     this.#downloader.peerLeft(peer);
     this.#uploader.peerLeft(peer);
-    this.#sources.disconnected(peer.sourceIndex, peer.answering.stall);
+    this.#sources.disconnected(peer.sourceIndex, peer.requests.stall);
     this.#freeSlots.push(peer.slot);
   }
 

@@ -1,110 +1,200 @@
-// What is asked of one peer: what is counted, and what that says of how busy the peer is.
+// Our requests to one peer: what is counted, how busy the peer is, and whether it answers.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import { PeerRequests } from "../../../src/swarm/peer-requests.ts";
 import { RequestWindow } from "../../../src/swarm/request-window.ts";
-import { StallDetector } from "../../../src/swarm/stall-detector.ts";
+
+const MOST_KEPT = 4096;
 
 function open({ supportsFast = true } = {}) {
   const time = { nowMs: 0 };
   const clock = () => time.nowMs;
   const window = new RequestWindow(1000, 0);
-  const answering = new StallDetector(clock);
-  return { time, window, answering, demand: new PeerRequests({ window, answering, supportsFast, clock }) };
+  return { time, window, requests: new PeerRequests({ window, supportsFast, clock }) };
 }
 
-test("a request that was taken back is answered once, and is no longer outstanding before that", () => {
-  const { demand } = open();
-  demand.asked();
-  demand.tookBack(3, 1);
-  assert.equal(demand.outstanding, 0);
+test("a cancelled request is answered once, and is no longer outstanding before that", () => {
+  const { requests } = open();
+  requests.requested();
+  requests.cancelled(3, 1);
+  assert.equal(requests.outstanding, 0);
   assert.deepEqual(
-    [demand.answeredWhatWasTakenBack(3, 1), demand.answeredWhatWasTakenBack(3, 1), demand.outstanding],
+    [requests.answeredCancelled(3, 1), requests.answeredCancelled(3, 1), requests.outstanding],
     [true, false, 0],
   );
 });
 
-test("who cannot reject need not answer what was taken back; who can is silent until it does", () => {
+test("a peer that cannot reject need not answer a cancelled request; one that can is silent until it does", () => {
   for (const supportsFast of [false, true]) {
-    const { demand, answering, time } = open({ supportsFast });
-    demand.asked();
-    demand.tookBack(3, 1);
+    const { requests, time } = open({ supportsFast });
+    requests.requested();
+    requests.cancelled(3, 1);
     time.nowMs = 5000;
-    assert.equal(answering.remark, supportsFast ? "silent for 5 s" : undefined);
-    demand.answeredWhatWasTakenBack(3, 1);
-    assert.equal(answering.remark, undefined);
+    assert.equal(requests.remark, supportsFast ? "silent for 5 s" : undefined);
+    requests.answeredCancelled(3, 1);
+    assert.equal(requests.remark, undefined);
   }
 });
 
-test("one try for a block is open at a time, and its answer is told once", () => {
-  const { demand } = open();
-  assert.deepEqual([demand.tries(7, 2), demand.tries(7, 2)], [true, false]);
-  assert.equal(demand.answeredWhatWasTakenBack(7, 2), true);
-  demand.trialBegins(BLOCK_LENGTH_BYTES);
-  assert.deepEqual([demand.trialEnds(), demand.trialEnds()], [BLOCK_LENGTH_BYTES, 0]);
+test("one probe for a block is open at a time, and its answer is told once", () => {
+  const { requests } = open();
+  assert.deepEqual([requests.probe(7, 2), requests.probe(7, 2)], [true, false]);
+  assert.equal(requests.answeredCancelled(7, 2), true);
+  requests.probeBegins(BLOCK_LENGTH_BYTES);
+  assert.deepEqual([requests.probeEnds(), requests.probeEnds()], [BLOCK_LENGTH_BYTES, 0]);
 });
 
-test("the queue of a peer is as long as its pace says; endless for one that gave nothing, or is snubbed", () => {
-  const { demand, window, time } = open();
-  assert.deepEqual([demand.queueMs, demand.isHungry], [0, true]);
-  for (let i = 0; i < 100; i++) demand.asked();
-  assert.deepEqual([demand.queueMs, demand.isHungry], [Number.POSITIVE_INFINITY, false]);
+test("the queue of a peer is as long as its rate says; endless for one that delivered nothing, or is snubbed", () => {
+  const { requests, window, time } = open();
+  assert.deepEqual([requests.queueMs, requests.isHungry], [0, true]);
+  for (let i = 0; i < 100; i++) requests.requested();
+  assert.deepEqual([requests.queueMs, requests.isHungry], [Number.POSITIVE_INFINITY, false]);
   for (let i = 0; i < 100; i++) {
-    demand.gave(10 * BLOCK_LENGTH_BYTES);
-    demand.advance(100);
+    requests.received(10 * BLOCK_LENGTH_BYTES);
+    requests.advance(100);
   }
-  const expectedMs = (100 * BLOCK_LENGTH_BYTES * 1000) / demand.paceBytesPerSecond;
-  assert.ok(Math.abs(demand.paceBytesPerSecond / (100 * BLOCK_LENGTH_BYTES) - 1) < 0.01);
-  assert.equal(demand.queueMs, expectedMs);
+  const expectedMs = (100 * BLOCK_LENGTH_BYTES * 1000) / requests.bytesPerSecond;
+  assert.ok(Math.abs(requests.bytesPerSecond / (100 * BLOCK_LENGTH_BYTES) - 1) < 0.01);
+  assert.equal(requests.queueMs, expectedMs);
   window.snub(time.nowMs);
-  assert.equal(demand.queueMs, Number.POSITIVE_INFINITY);
+  assert.equal(requests.queueMs, Number.POSITIVE_INFINITY);
 });
 
-test("the pace of a peer stands while nothing is asked of it", () => {
-  const { demand } = open();
-  demand.asked();
-  demand.gave(BLOCK_LENGTH_BYTES);
-  demand.advance(100);
-  const pace = demand.paceBytesPerSecond;
-  demand.answered();
-  demand.advance(10_000);
-  assert.ok(pace > 0);
-  assert.equal(demand.paceBytesPerSecond, pace);
+test("the rate of a peer stands while no request is open", () => {
+  const { requests } = open();
+  requests.requested();
+  requests.received(BLOCK_LENGTH_BYTES);
+  requests.advance(100);
+  const rate = requests.bytesPerSecond;
+  requests.answered();
+  requests.advance(10_000);
+  assert.ok(rate > 0);
+  assert.equal(requests.bytesPerSecond, rate);
 });
 
-test("a peer is hungry while less is asked of it than it gives in 20 ms and a round trip", () => {
-  const { demand, window } = open();
+test("a peer is hungry while its open requests last for less than 20 ms and a round trip", () => {
+  const { requests, window } = open();
   const askUpTo = (count: number): void => {
-    while (demand.outstanding < count) demand.asked();
+    while (requests.outstanding < count) requests.requested();
   };
   askUpTo(3);
-  assert.equal(demand.isHungry, true);
+  assert.equal(requests.isHungry, true);
   askUpTo(4);
-  assert.equal(demand.isHungry, false);
+  assert.equal(requests.isHungry, false);
   // 1,000 blocks a second.
   for (let tick = 0; tick < 300; tick++) {
-    demand.gave(100 * BLOCK_LENGTH_BYTES);
-    demand.advance(100);
+    requests.received(100 * BLOCK_LENGTH_BYTES);
+    requests.advance(100);
   }
   askUpTo(19);
-  assert.equal(demand.isHungry, true);
+  assert.equal(requests.isHungry, true);
   askUpTo(21);
-  assert.equal(demand.isHungry, false);
+  assert.equal(requests.isHungry, false);
   window.lostCount();
   window.asked(1, 0);
   window.arrived(BLOCK_LENGTH_BYTES, 100);
   assert.equal(window.roundTripMs, 100);
   askUpTo(119);
-  assert.equal(demand.isHungry, true);
+  assert.equal(requests.isHungry, true);
   askUpTo(121);
-  assert.equal(demand.isHungry, false);
+  assert.equal(requests.isHungry, false);
 });
 
 test("an answer to nothing does not count as one", () => {
-  const { demand, answering, time } = open();
-  demand.asked();
+  const { requests, time } = open();
+  requests.requested();
   time.nowMs = 5000;
-  assert.equal(demand.answeredWhatWasTakenBack(9, 9), false);
-  assert.equal(answering.unansweredMs, 5000);
+  assert.equal(requests.answeredCancelled(9, 9), false);
+  assert.equal(requests.unansweredMs, 5000);
+});
+
+test("a cancelled request is known by piece and block", () => {
+  const { requests } = open();
+  requests.requested();
+  requests.cancelled(3, 1);
+  assert.deepEqual(
+    [requests.probe(3, 1), requests.answeredCancelled(1, 3), requests.answeredCancelled(3, 2)],
+    [false, false, false],
+  );
+  assert.equal(requests.answeredCancelled(3, 1), true);
+  assert.deepEqual([requests.answeredCancelled(3, 1), requests.probe(3, 1)], [false, true]);
+});
+
+test("the last block of a piece and the first of the next are two", () => {
+  const { requests } = open();
+  // 16 MiB have 1,024 blocks.
+  requests.probe(0, 1023);
+  requests.probe(1, 1022);
+  assert.equal(requests.answeredCancelled(1, 1023), false);
+  assert.equal(requests.answeredCancelled(0, 1022), false);
+});
+
+test("no more than 4,096 cancelled requests are kept: the oldest is forgotten first", () => {
+  const { requests } = open();
+  for (let block = 0; block < MOST_KEPT; block++) requests.probe(7, block);
+  assert.equal(requests.probe(7, 0), false);
+  requests.probe(8, 0);
+  assert.deepEqual(
+    [requests.answeredCancelled(7, 0), requests.answeredCancelled(7, 1), requests.answeredCancelled(8, 0)],
+    [false, true, true],
+  );
+});
+
+test("a peer owes an answer since the first request that nothing has been heard after", () => {
+  const { time, requests } = open();
+  assert.equal(requests.unansweredMs, 0);
+  requests.requested();
+  time.nowMs += 500;
+  requests.requested();
+  time.nowMs += 500;
+  assert.equal(requests.unansweredMs, 1000);
+  requests.answered();
+  assert.equal(requests.unansweredMs, 0);
+  time.nowMs += 700;
+  assert.equal(requests.unansweredMs, 700);
+  requests.answered();
+  time.nowMs += 700;
+  assert.equal(requests.unansweredMs, 0);
+  requests.requested();
+  time.nowMs += 10;
+  assert.equal(requests.unansweredMs, 10);
+  requests.choked();
+  assert.equal(requests.unansweredMs, 0);
+});
+
+test("a peer is said to be silent from three seconds on, in whole seconds", () => {
+  const { time, requests } = open();
+  requests.requested();
+  time.nowMs += 2999;
+  assert.deepEqual([requests.remark, requests.stall], [undefined, undefined]);
+  time.nowMs += 1;
+  assert.deepEqual([requests.remark, requests.stall], ["silent for 3 s", "does not answer"]);
+  time.nowMs += 4999;
+  assert.equal(requests.remark, "silent for 7 s");
+});
+
+test("how a peer fails to deliver is remembered until it delivers; silence goes before it in the remark", () => {
+  const { time, requests } = open();
+  requests.stalled("rejects what it says it has");
+  assert.deepEqual(
+    [requests.remark, requests.stall],
+    ["rejects what it says it has", "rejects what it says it has"],
+  );
+  requests.requested();
+  time.nowMs += 4000;
+  assert.deepEqual([requests.remark, requests.stall], ["silent for 4 s", "rejects what it says it has"]);
+  requests.answered();
+  requests.delivered();
+  assert.deepEqual([requests.remark, requests.stall], [undefined, undefined]);
+});
+
+test("rejections are counted in a row: a block that arrives begins the count anew", () => {
+  const { requests } = open();
+  assert.equal(requests.hasRejected, false);
+  assert.deepEqual([requests.rejected(), requests.rejected()], [1, 2]);
+  assert.equal(requests.hasRejected, true);
+  requests.delivered();
+  assert.equal(requests.hasRejected, false);
+  assert.equal(requests.rejected(), 1);
 });

@@ -129,11 +129,11 @@ describe("a peer", () => {
     assert.equal(standing(), "choking");
     peer.unchokedUs();
     assert.equal(standing(), "giving");
-    peer.demand.asked();
+    peer.requests.requested();
     clock.nowMs = 6000;
-    assert.equal(peer.answering.unansweredMs, 5000);
+    assert.equal(peer.requests.unansweredMs, 5000);
     peer.chokedUs();
-    assert.deepEqual([standing(), peer.answering.unansweredMs], ["choking", 0]);
+    assert.deepEqual([standing(), peer.requests.unansweredMs], ["choking", 0]);
     clock.nowMs = 60_000;
     peer.unchokedUs();
     assert.equal(peer.window.silentForMs(clock.nowMs), 0);
@@ -147,7 +147,7 @@ describe("a peer", () => {
     assert.deepEqual(peer.snapshot().remarks, ["choked"]);
     peer.unchokedUs();
     assert.deepEqual(peer.snapshot().remarks, []);
-    peer.demand.asked();
+    peer.requests.requested();
     clock.nowMs += 4000;
     peer.window.snub(clock.nowMs);
     trust.pieceFailed(1, [5, 6]);
@@ -175,13 +175,13 @@ describe("a peer", () => {
     peer.unchokedUs();
     peer.unchoke();
     peer.interestChanged(true);
-    peer.demand.asked();
+    peer.requests.requested();
     peer.gave(1000);
     peer.uploaded.add(500);
     peer.advance(100);
     const { downloadBytesPerSecond, uploadBytesPerSecond, ...rest } = peer.snapshot();
     assert.deepEqual([Math.round(downloadBytesPerSecond), Math.round(uploadBytesPerSecond)], [10_000, 5000]);
-    assert.equal(Math.round(peer.demand.paceBytesPerSecond), 10_000);
+    assert.equal(Math.round(peer.requests.bytesPerSecond), 10_000);
     assert.deepEqual(rest, {
       userId: "bob",
       deviceId: "b0b",

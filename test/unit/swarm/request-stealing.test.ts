@@ -23,14 +23,14 @@ function open(blocksPerPiece = 64) {
 
 /** As far as rates tell, it gives so many blocks a second. */
 function setPace({ peer }: TestPeer, blocksPerSecond: number): void {
-  const isIdle = peer.demand.outstanding === 0;
+  const isIdle = peer.requests.outstanding === 0;
   // The pace counts only while something is asked.
-  if (isIdle) peer.demand.asked();
+  if (isIdle) peer.requests.requested();
   for (let tick = 0; tick < 300; tick++) {
-    peer.demand.gave((blocksPerSecond * BLOCK_LENGTH_BYTES) / 10);
-    peer.demand.advance(100);
+    peer.requests.received((blocksPerSecond * BLOCK_LENGTH_BYTES) / 10);
+    peer.requests.advance(100);
   }
-  if (isIdle) peer.demand.answered();
+  if (isIdle) peer.requests.answered();
 }
 
 describe("a peer with nothing to do", () => {
@@ -45,7 +45,7 @@ describe("a peer with nothing to do", () => {
     assert.equal(moved.length, idle.peer.window.sizeBlocks);
     assert.deepEqual(moved.slice(0, 2), ["request 9:63", "request 9:62"]);
     assert.deepEqual(slow.link.take().slice(0, 2), ["cancel 9:63", "cancel 9:62"]);
-    assert.equal(slow.peer.demand.outstanding, 64 - moved.length);
+    assert.equal(slow.peer.requests.outstanding, 64 - moved.length);
   });
 
   it("takes over nothing that comes within 400 ms anyway", () => {
@@ -71,7 +71,7 @@ describe("a peer with nothing to do", () => {
     assert.deepEqual(idle.link.take(), []);
     setPace(slow, 30 / 4);
     requestStealing.stillNothingFree(idle.peer);
-    assert.equal(slow.peer.demand.outstanding, 23);
+    assert.equal(slow.peer.requests.outstanding, 23);
     assert.equal(idle.link.take().length, 7);
   });
 

@@ -33,18 +33,18 @@ describe("a silent peer", () => {
     ask(bob, 8);
     clock.nowMs = TIMEOUT_MS;
     patience.lookAfter(bob.peer, clock.nowMs);
-    assert.deepEqual([bob.peer.window.isSnubbed, bob.peer.demand.outstanding], [false, 8]);
+    assert.deepEqual([bob.peer.window.isSnubbed, bob.peer.requests.outstanding], [false, 8]);
     clock.nowMs = TIMEOUT_MS + 1;
     patience.lookAfter(bob.peer, clock.nowMs);
     assert.deepEqual([bob.peer.window.isSnubbed, bob.peer.window.isResting], [true, false]);
-    assert.equal(bob.peer.demand.outstanding, 1);
+    assert.equal(bob.peer.requests.outstanding, 1);
     assert.equal(cancelsIn(bob.link.take()).length, 7);
     assert.equal([...picker.orphans()].length, 2, "its pieces are free for others");
     clock.nowMs += TIMEOUT_MS + 1;
     patience.lookAfter(bob.peer, clock.nowMs);
-    assert.deepEqual([bob.peer.window.isResting, bob.peer.demand.outstanding], [true, 0]);
-    bob.peer.answering.heard(false);
-    assert.equal(bob.peer.answering.stall, "does not answer");
+    assert.deepEqual([bob.peer.window.isResting, bob.peer.requests.outstanding], [true, 0]);
+    bob.peer.requests.choked();
+    assert.equal(bob.peer.requests.stall, "does not answer");
   });
 
   it("that chokes us keeps no request, and does not rest", () => {
@@ -55,7 +55,7 @@ describe("a silent peer", () => {
     for (const timeouts of [1, 2]) {
       clock.nowMs = timeouts * (TIMEOUT_MS + 1);
       patience.lookAfter(bob.peer, clock.nowMs);
-      assert.deepEqual([bob.peer.demand.outstanding, bob.peer.window.isResting], [0, false]);
+      assert.deepEqual([bob.peer.requests.outstanding, bob.peer.window.isResting], [0, false]);
     }
   });
 
@@ -63,11 +63,11 @@ describe("a silent peer", () => {
     const { addPeer, ask, patience } = open();
     const bob = addPeer();
     ask(bob, 2);
-    bob.peer.answering.refused();
+    bob.peer.requests.rejected();
     patience.rest(bob.peer);
-    bob.peer.answering.heard(false);
-    assert.equal(bob.peer.answering.stall, "rejects what it says it has");
-    assert.deepEqual([bob.peer.window.isResting, bob.peer.demand.outstanding], [true, 0]);
+    bob.peer.requests.choked();
+    assert.equal(bob.peer.requests.stall, "rejects what it says it has");
+    assert.deepEqual([bob.peer.window.isResting, bob.peer.requests.outstanding], [true, 0]);
   });
 
   it("on parole gives up the piece it had begun when it rests", () => {
@@ -92,7 +92,7 @@ describe("a peer that stops in the middle of a block", () => {
     clock.nowMs = 2 * TIMEOUT_MS + 1;
     patience.lookAfter(bob.peer, clock.nowMs);
     assert.deepEqual(bob.link.take(), ["close: it stopped in the middle of a block"]);
-    assert.equal(bob.peer.answering.stall, "stops in the middle of a block");
+    assert.equal(bob.peer.requests.stall, "stops in the middle of a block");
   });
 
   for (const [what, isClosed, spoil] of [
@@ -116,7 +116,7 @@ describe("a peer that stops in the middle of a block", () => {
       "not so soon if the other one is busy",
       false,
       ({ carol }: ReturnType<typeof stopping>) => {
-        for (let asked = 0; asked < 20; asked++) carol.peer.demand.asked();
+        for (let asked = 0; asked < 20; asked++) carol.peer.requests.requested();
       },
     ],
     [
@@ -158,7 +158,7 @@ describe("a resting peer", () => {
     assert.deepEqual(bob.link.take(), ["request 2:0"]);
     assert.equal(bob.peer.window.isTryDue(clock.nowMs), false, "the next try is due after another timeout");
     assert.equal(reserved.size, 0);
-    assert.equal(bob.peer.demand.outstanding, 0);
+    assert.equal(bob.peer.requests.outstanding, 0);
     dice.value = 0.3;
     patience.tryAgain(bob.peer, clock.nowMs);
     assert.deepEqual(bob.link.take(), ["request 6:1"], "from a random piece and block on");

@@ -39,13 +39,13 @@ describe("requests", () => {
     beginBlock(picker, bob.peer, "0:0");
     requests.cancelAll(bob.peer, 1);
     assert.deepEqual(bob.link.take(), ["cancel 0:2", "cancel 0:3"]);
-    assert.equal(bob.peer.demand.outstanding, 2);
+    assert.equal(bob.peer.requests.outstanding, 2);
     const piece = picker.openPiece(0);
     assert.deepEqual([piece?.freeCount, piece?.isAskedOf(1, bob.peer.slot)], [2, true]);
     // Nothing was free for this peer before.
     const carol = addPeer({ has: "x         " });
     assert.deepEqual(ask(carol, 3), ["0:2", "0:3"]);
-    assert.equal(bob.peer.demand.answeredWhatWasTakenBack(0, 2), true);
+    assert.equal(bob.peer.requests.answeredCancelled(0, 2), true);
   });
 
   it("make it worth while to look again for a peer that nothing was found for", () => {
@@ -78,7 +78,7 @@ describe("requests", () => {
     const before = piece.askedOrder(3);
     requests.move(slow.peer, fast.peer, piece, 3);
     assert.deepEqual([slow.link.take(), fast.link.take()], [["cancel 0:3"], ["request 0:3"]]);
-    assert.deepEqual([slow.peer.demand.outstanding, fast.peer.demand.outstanding], [3, 1]);
+    assert.deepEqual([slow.peer.requests.outstanding, fast.peer.requests.outstanding], [3, 1]);
     assert.deepEqual([piece.isAskedOf(3, 0), piece.isAskedOf(3, 1)], [false, true]);
     assert.ok(piece.askedOrder(3) > before);
     assert.equal(bucket.chargedBytes, 4 * BLOCK);
@@ -106,9 +106,9 @@ describe("requests", () => {
     beginBlock(picker, bob.peer, "0:0");
     const piece = picker.openPiece(0);
     assert.ok(piece);
-    requests.takeBack(piece, peers);
+    requests.cancelPiece(piece, peers);
     assert.deepEqual([bob.link.take(), carol.link.take()], [["cancel 0:1"], ["cancel 0:2", "cancel 0:3"]]);
-    assert.deepEqual([bob.peer.demand.outstanding, carol.peer.demand.outstanding], [1, 0]);
+    assert.deepEqual([bob.peer.requests.outstanding, carol.peer.requests.outstanding], [1, 0]);
     assert.equal(piece.freeCount, 3);
   });
 
@@ -120,12 +120,12 @@ describe("requests", () => {
       beginBlock(picker, bob.peer, "0:0");
       requests.forgetAll(bob.peer, { mayStillCome, includingArriving: false });
       assert.deepEqual(bob.link.take(), [], "nobody is told");
-      assert.equal(bob.peer.demand.outstanding, 1);
-      assert.notEqual(bob.peer.demand.arriving, undefined);
-      assert.equal(bob.peer.demand.answeredWhatWasTakenBack(0, 1), mayStillCome);
+      assert.equal(bob.peer.requests.outstanding, 1);
+      assert.notEqual(bob.peer.requests.arriving, undefined);
+      assert.equal(bob.peer.requests.answeredCancelled(0, 1), mayStillCome);
       requests.forgetAll(bob.peer, { mayStillCome, includingArriving: true });
-      assert.equal(bob.peer.demand.outstanding, 0);
-      assert.equal(bob.peer.demand.arriving, undefined);
+      assert.equal(bob.peer.requests.outstanding, 0);
+      assert.equal(bob.peer.requests.arriving, undefined);
       assert.equal(bucket.chargedBytes, 0);
       const piece = picker.openPiece(0);
       assert.deepEqual([piece?.freeCount, piece?.isBeingWritten], [4, false]);
@@ -188,7 +188,7 @@ describe("requests", () => {
       [elsewhere, shared].map((place) => Number(place.split(":")[0])).sort(),
     );
     assert.equal(requests.discardedBytes, BLOCK);
-    assert.equal(suspect.peer.demand.outstanding, 0);
+    assert.equal(suspect.peer.requests.outstanding, 0);
   });
 
   it("leave a piece on parole that nobody owns to nobody", () => {
@@ -200,6 +200,6 @@ describe("requests", () => {
     picker.disown(suspect.peer);
     requests.resetExclusive(other.peer);
     assert.equal(reserved.size, 1);
-    assert.deepEqual([other.link.take(), other.peer.demand.outstanding], [[], 2]);
+    assert.deepEqual([other.link.take(), other.peer.requests.outstanding], [[], 2]);
   });
 });

@@ -138,17 +138,17 @@ export function beginBlock(picker: Picker, peer: Peer, place: string): void {
   const piece = picker.openPiece(pieceIndex);
   if (piece === undefined) throw new Error(`piece ${pieceIndex} is not open`);
   piece.begins(blockIndex);
-  peer.demand.blockBegins(piece, blockIndex);
+  peer.requests.blockBegins(piece, blockIndex);
 }
 
 /** The block `3:1` comes from that peer. */
 export function giveBlock(picker: Picker, peer: Peer, place: string, nowMs: number): void {
   beginBlock(picker, peer, place);
-  const { arriving } = peer.demand;
+  const { arriving } = peer.requests;
   if (arriving === undefined) throw new Error("nothing arrives");
-  peer.demand.blockIsOver();
-  peer.demand.answered();
-  peer.answering.gave();
+  peer.requests.blockEnds();
+  peer.requests.answered();
+  peer.requests.delivered();
   peer.window.arrived(arriving.piece.lengthOfBlockBytes(arriving.blockIndex), nowMs);
   arriving.piece.ends(arriving.blockIndex, peer.sourceIndex);
 }

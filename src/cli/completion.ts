@@ -8,7 +8,7 @@ import type { ArgumentKind, ClientCommands, Command } from "./command-types.ts";
 import { harmless } from "./display-text.ts";
 
 /** A person who pressed Tab looks at the screen: past this, nothing is offered rather than something late. */
-const PATIENCE_MS = 1000;
+const COMPLETION_TIMEOUT_MS = 1000;
 
 /** `[what the word may become, the word as it is typed]`: what node:readline asks of a completer. */
 export type Completion = [string[], string];
@@ -41,10 +41,10 @@ export async function completeLine(
 }
 
 async function inTime(candidates: Promise<readonly Candidate[]>): Promise<readonly Candidate[]> {
-  const patience = new AbortController();
+  const timeout = new AbortController();
   const late = new Promise<readonly Candidate[]>((resolve) => {
-    const timer = later("completion", PATIENCE_MS, () => resolve([]));
-    patience.signal.addEventListener("abort", () => clearTimeout(timer));
+    const timer = later("completion", COMPLETION_TIMEOUT_MS, () => resolve([]));
+    timeout.signal.addEventListener("abort", () => clearTimeout(timer));
   });
   try {
     return await Promise.race([candidates, late]);
@@ -52,7 +52,7 @@ async function inTime(candidates: Promise<readonly Candidate[]>): Promise<readon
     // Not logged in, no such group, no tracker: there is nothing to offer, and Tab is no place to say why.
     return [];
   } finally {
-    patience.abort();
+    timeout.abort();
   }
 }
 

@@ -13,8 +13,8 @@ import type { TrackerApi } from "./trackers/api-channel.ts";
 /** What downloads and shares see of a torrent that runs. `ActiveTorrent` fits it. */
 export interface RunningTorrent {
   readonly torrent: Pick<ActiveTorrent["torrent"], "have" | "isStarved" | "holders" | "bannedFor" | "status">;
-  readonly connector: Pick<
-    ActiveTorrent["connector"],
+  readonly connections: Pick<
+    ActiveTorrent["connections"],
     "connectedCount" | "knowsSample" | "contacts" | "peersOnline"
   >;
 }

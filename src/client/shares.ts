@@ -59,7 +59,7 @@ interface Share {
 }
 
 export class Shares {
-  readonly #surroundings: ClientContext;
+  readonly #context: ClientContext;
   readonly #log: Logger;
   readonly #shares = new Map<string, Share>();
   /** Shares that are about to be served. */
@@ -68,9 +68,9 @@ export class Shares {
   #logins = 0;
   #looking: SlowRound<Share> | undefined;
 
-  constructor(surroundings: ClientContext) {
-    this.#surroundings = surroundings;
-    this.#log = surroundings.log;
+  constructor(context: ClientContext) {
+    this.#context = context;
+    this.#log = context.log;
   }
 
   get count(): number {
@@ -88,7 +88,7 @@ export class Shares {
     groupId: string,
     options: { onProgress?: (progress: HashProgress) => void; signal?: AbortSignal } = {},
   ): Promise<ShareResult> {
-    const { memberships, storage } = this.#surroundings;
+    const { memberships, storage } = this.#context;
     const absolutePath = resolve(path);
     const fileName = basename(absolutePath).normalize();
     checkFileName(fileName);
@@ -145,7 +145,7 @@ export class Shares {
   ): Promise<boolean> {
     const present = this.#shares.get(fileKey({ groupId, fileName: metainfo.fileName }));
     const isShared = present?.state.status === "served" && replaced === undefined;
-    if (!isShared && this.#surroundings.session.get(metainfo.infoHash) !== undefined) {
+    if (!isShared && this.#context.session.get(metainfo.infoHash) !== undefined) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
         `${metainfo.fileName} is being downloaded here, and is shared when it is complete; or cancel that first.`,
@@ -174,7 +174,7 @@ export class Shares {
       this.#served(stored, metainfo, store);
       return joinedSwarm;
     } catch (error) {
-      this.#surroundings.session.remove(metainfo.infoHash, "it could not be shared");
+      this.#context.session.remove(metainfo.infoHash, "it could not be shared");
       this.#announce(metainfo.infoHash, false);
       await store.close();
       throw error;
@@ -195,13 +195,13 @@ export class Shares {
       state: { status: "served", store },
       refusedBy: new Set(),
     });
-    this.#surroundings.profile().completeDownload(stored);
+    this.#context.profile().completeDownload(stored);
     if (!stored.isRegistered) this.#runInBackground("listing a share", this.#registerLater(stored, metainfo));
   }
 
   /** After a login: everything that was shared is shared again, unless it changed meanwhile. */
   async resumeAll(): Promise<void> {
-    const { profile, onEvent } = this.#surroundings;
+    const { profile, onEvent } = this.#context;
     for (const stored of profile().shares()) {
       if (this.#shares.has(fileKey(stored))) continue;
       const { groupId, fileName } = stored;
@@ -281,7 +281,7 @@ export class Shares {
       sha1: metainfo.sha1,
       state: state.status,
       reason: state.status === "unusable" ? state.reason : undefined,
-      peerCount: this.#surroundings.session.get(metainfo.infoHash)?.connector.connectedCount ?? 0,
+      peerCount: this.#context.session.get(metainfo.infoHash)?.connections.connectedCount ?? 0,
     }));
   }
 
@@ -318,9 +318,9 @@ export class Shares {
         `You do not share ${fileName} in ${groupId} from this machine; stop_share ${groupId} ${fileName} everywhere ends it at your other machines.`,
       );
     }
-    const { holderId } = this.#surroundings.profile();
+    const { holderId } = this.#context.profile();
     try {
-      await this.#surroundings.ask(z.unknown(), (api, write) =>
+      await this.#context.ask(z.unknown(), (api, write) =>
         api.files.stopShare.mutate({ groupId, fileName, holderId, everywhere, ...write }),
       );
     } catch (error) {
@@ -332,7 +332,7 @@ export class Shares {
 
   /** Another machine of the account ended the share of the holder with that id. */
   async withdrawn(file: FileId, holderId: string): Promise<void> {
-    if (holderId === this.#surroundings.profile().holderId) await this.#endWithdrawn(file);
+    if (holderId === this.#context.profile().holderId) await this.#endWithdrawn(file);
   }
 
   async #endWithdrawn(file: FileId): Promise<void> {
@@ -341,7 +341,7 @@ export class Shares {
     const { groupId, fileName } = file;
     await this.#forget(share, "no longer shared", { reason: "not-shared" });
     const reason = `another machine of yours ended it (stop_share ${groupId} ${fileName} everywhere); upload_file ${share.stored.path} ${groupId} shares it again.`;
-    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
+    this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   /**
@@ -367,9 +367,9 @@ export class Shares {
   }
 
   async #compareSome(groupId: string, shares: readonly Share[]): Promise<void> {
-    const { holderId } = this.#surroundings.profile();
+    const { holderId } = this.#context.profile();
     const files = shares.map(({ metainfo: { fileName, infoHash } }) => ({ fileName, infoHash }));
-    const { withdrawn, unknown } = await this.#surroundings.ask(shareDoubtsSchema, (api) =>
+    const { withdrawn, unknown } = await this.#context.ask(shareDoubtsSchema, (api) =>
       api.files.checkShares.query({ groupId, holderId, files }),
     );
     for (const share of shares) {
@@ -386,25 +386,25 @@ export class Shares {
   async #end(share: Share, reason: string): Promise<void> {
     const { groupId, fileName } = share.stored;
     await this.#forget(share, reason, { reason: "changed" });
-    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
+    this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   /** The user is out of that group: nothing of it is shared any more. */
   async groupEnded(groupId: string): Promise<void> {
     for (const share of [...this.#shares.values()]) {
       if (share.stored.groupId !== groupId) continue;
-      this.#surroundings.profile().saveFormerShare(groupId, share.stored.path);
+      this.#context.profile().saveFormerShare(groupId, share.stored.path);
       await this.#forget(share, "no longer in the group");
     }
   }
 
   /** The user is a member again: reports files that they shared in the group before, and still have. */
   async acceptedAgain(groupId: string): Promise<void> {
-    const former = this.#surroundings.profile().takeFormerShares(groupId);
+    const former = this.#context.profile().takeFormerShares(groupId);
     const paths: string[] = [];
     for (const path of former) if ((await stat(path).catch(() => undefined))?.isFile()) paths.push(path);
     if (paths.length === 0) return;
-    this.#surroundings.onEvent({
+    this.#context.onEvent({
       type: "may-share-again",
       groupId,
       count: paths.length,
@@ -449,7 +449,7 @@ export class Shares {
     const { groupId, fileName } = file;
     const { path, facts } = share.stored;
     if (isRight) {
-      this.#surroundings.onEvent({ type: "data-refused", groupId, fileName, userId, pieceIndex });
+      this.#context.onEvent({ type: "data-refused", groupId, fileName, userId, pieceIndex });
       return;
     }
     const reason = `${userId} received bad data from here, and piece ${pieceIndex} of ${path} is not what was shared: check the disk and restore the file; upload_file ${path} ${groupId} then shares it again.`;
@@ -457,9 +457,9 @@ export class Shares {
     share.state = { status: "unusable", reason, mayReturn: false };
     // Size and time look as they did: without this the next login would share it again.
     share.stored = { ...share.stored, facts: { ...facts, mtimeMs: 0 } };
-    this.#surroundings.profile().saveShare(share.stored);
+    this.#context.profile().saveShare(share.stored);
     await this.#withdraw(share, store, reason, { reason: "changed" });
-    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
+    this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   /** Between logout and login nothing is shared; the profile keeps what is to be shared again. */
@@ -488,7 +488,7 @@ export class Shares {
   }
 
   async #serveNow(stored: StoredShare, metainfo: Metainfo): Promise<void> {
-    const { memberships, session } = this.#surroundings;
+    const { memberships, session } = this.#context;
     const key = fileKey(stored);
     const before = this.#shares.get(key);
     const { authorityPem } = await memberships.obtain(stored.groupId);
@@ -514,7 +514,7 @@ export class Shares {
 
   /** From now on peers that ask for the file are answered. The store is closed by whoever ends that. */
   async #join(stored: StoredShare, metainfo: Metainfo): Promise<PieceStore> {
-    const { session, storage, onEvent } = this.#surroundings;
+    const { session, storage, onEvent } = this.#context;
     const { groupId, fileName, path, facts } = stored;
     const login = this.#logins;
     const store = await PieceStore.openForSeeding({ metainfo, path, expected: facts, ...storage });
@@ -547,7 +547,7 @@ export class Shares {
       state: { status: "served", store },
       refusedBy: new Set(),
     });
-    this.#surroundings.profile().saveShare(stored);
+    this.#context.profile().saveShare(stored);
   }
 
   #refuseAfterLogout(login: number): void {
@@ -562,20 +562,20 @@ export class Shares {
     isServed: boolean,
     replaces?: string,
   ): Promise<z.infer<typeof sharedSchema>> {
-    const { holderId } = this.#surroundings.profile();
+    const { holderId } = this.#context.profile();
     const text = Buffer.from(info).toString("base64");
     const request = { groupId, holderId, info: text, sha1, isServed, replaces };
-    const shared = await this.#surroundings.ask(sharedSchema, (api, write) =>
+    const shared = await this.#context.ask(sharedSchema, (api, write) =>
       api.files.share.mutate({ ...request, ...write }),
     );
-    if (shared.isAnnounced) this.#surroundings.announcer.told(infoHash);
+    if (shared.isAnnounced) this.#context.announcer.told(infoHash);
     if (isServed) this.#announce(infoHash, shared.isAnnounced);
     return shared;
   }
 
   /** Tells the tracker whether it is served here, as that stands by now. */
   #announce(infoHash: string, isKnown: boolean): void {
-    const { announcer, session } = this.#surroundings;
+    const { announcer, session } = this.#context;
     if (session.get(infoHash) === undefined)
       this.#runInBackground("telling the tracker", announcer.remove(infoHash));
     else if (!isKnown)
@@ -598,7 +598,7 @@ export class Shares {
     const share = this.#shares.get(fileKey(stored));
     if (share === undefined || login !== this.#logins) return undefined;
     share.stored = { ...share.stored, isRegistered: true };
-    this.#surroundings.profile().saveShare(share.stored);
+    this.#context.profile().saveShare(share.stored);
     return undefined;
   }
 
@@ -607,7 +607,7 @@ export class Shares {
     if (error.code === "TRACKERS_UNREACHABLE") return;
     if (error.code === "NOT_A_MEMBER" || error.code === "UNKNOWN_GROUP") {
       this.#shares.delete(fileKey(share.stored));
-      this.#surroundings.profile().removeShare(groupId, fileName);
+      this.#context.profile().removeShare(groupId, fileName);
     } else {
       share.state = { status: "unusable", reason: error.message, mayReturn: MAY_RETURN.has(error.code) };
     }
@@ -618,12 +618,12 @@ export class Shares {
         : error.code === "FILE_NOT_FOUND"
           ? `${error.message} It is shared again when it is back there.`
           : error.message;
-    this.#surroundings.onEvent({ type: "share-ended", groupId, fileName, reason });
+    this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   async #forget(share: Share, reason: string, farewell?: Farewell): Promise<void> {
     this.#shares.delete(fileKey(share.stored));
-    this.#surroundings.profile().removeShare(share.stored.groupId, share.stored.fileName);
+    this.#context.profile().removeShare(share.stored.groupId, share.stored.fileName);
     if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason, farewell);
   }
 
@@ -634,7 +634,7 @@ export class Shares {
   /** @param farewell what connected peers are told */
   async #withdraw(share: Share, store: PieceStore, reason: string, farewell?: Farewell): Promise<void> {
     const { infoHash } = share.metainfo;
-    this.#surroundings.session.remove(infoHash, reason, farewell);
+    this.#context.session.remove(infoHash, reason, farewell);
     this.#announce(infoHash, false);
     await store.close();
   }

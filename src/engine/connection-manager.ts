@@ -54,7 +54,7 @@ const DIALLED_AT_ONCE_MS = 10_000;
 /** Of two that could dial each other one waits this long for the other to do it: one handshake, not two. */
 const COURTESY_MS = 1_500;
 
-/** What the connector needs of a connection; `transport/peer-socket.ts` fits it. */
+/** What `ConnectionManager` needs of a connection; `transport/peer-socket.ts` fits it. */
 export interface Connection {
   readonly deviceId: string;
   /** As the certificate says. */
@@ -213,7 +213,7 @@ export class ConnectionManager<C extends Connection> {
    * The tracker's list. With fewer than MOST_NAMED_PEERS entries it is complete: other peers are no longer dialled. Otherwise it is
    * a sample: peers that are not on it are forgotten only after a time.
    *
-   * @param askedAtMs when it was asked for, by this connector's clock: who was named since then may have come too late for it
+   * @param askedAtMs when it was asked for, by this manager's clock: who was named since then may have come too late for it
    */
   peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void {
     this.#knowsSample = addresses.length >= MOST_NAMED_PEERS;

@@ -1,4 +1,4 @@
-// The torrents that run now, joined to the network: one listener for all of them, a connector each, and the tick that
+// The torrents that run now, joined to the network: one listener for all of them, a connection manager each, and the tick that
 // drives them. It knows sockets and swarms, not trackers or disks.
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
@@ -34,13 +34,13 @@ const MOST_FAILED_TICKS = 10;
 const USELESS_AFTER_MS = 10_000;
 const LOOK_FOR_USELESS_MS = 3_000;
 /** Of the places for those who come, how many are freed at once. */
-const FREED_FOR_ARRIVALS = 1 / 4;
+const FREED_FOR_INCOMING = 1 / 4;
 
 export interface ActiveTorrent {
   readonly groupId: string;
   readonly metainfo: Metainfo;
   readonly torrent: Torrent;
-  readonly connector: ConnectionManager<PeerSocket>;
+  readonly connections: ConnectionManager<PeerSocket>;
 }
 
 interface Running extends ActiveTorrent {
@@ -145,24 +145,31 @@ export class Session {
       onEvent: parts.onEvent,
       clientName: "miniTorrent",
       listenPort: this.port,
-      otherSeedCount: () => connector.seedCount,
+      otherSeedCount: () => connections.seedCount,
       bandwidth: this.#options.bandwidth.of(metainfo.infoHash),
     });
-    const connector: ConnectionManager<PeerSocket> = new ConnectionManager<PeerSocket>({
+    const connections: ConnectionManager<PeerSocket> = new ConnectionManager<PeerSocket>({
       ownDeviceId: this.#options.identity.deviceId,
       nowMs: () => performance.now(),
       log: this.#options.log,
       isComplete: () => torrent.have.isComplete,
       wants: (peer) => this.#isUseful(active, peer) && this.#hasPlace(active, peer),
       obstacleTo: (peer) => {
-        const isWaiting = connector.connectedCount === 0 && this.#places.isWaiting(metainfo.infoHash);
+        const isWaiting = connections.connectedCount === 0 && this.#places.isWaiting(metainfo.infoHash);
         return this.#obstacleTo(active, peer) ?? (isWaiting ? "no-descriptors" : undefined);
       },
       debtOf: (deviceId) => torrent.debtOf(deviceId),
       dial: (peer, signal) => this.#dial(active, peer, signal),
       onDialled: (socket) => this.connected(socket),
     });
-    const active: Running = { onEvent: parts.onEvent, failedTicks: 0, groupId, metainfo, torrent, connector };
+    const active: Running = {
+      onEvent: parts.onEvent,
+      failedTicks: 0,
+      groupId,
+      metainfo,
+      torrent,
+      connections,
+    };
     this.#active.set(metainfo.infoHash, active);
     this.#awake.add(active);
     return active;
@@ -175,7 +182,7 @@ export class Session {
     this.#active.delete(infoHash);
     this.#awake.delete(active);
     this.#places.forget(infoHash);
-    active.connector.close(reason, farewell);
+    active.connections.close(reason, farewell);
     active.torrent.close(reason, farewell);
     this.#options.bandwidth.ended(infoHash);
   }
@@ -198,18 +205,21 @@ export class Session {
   }
 
   peerOnline(infoHash: string, peer: PeerAddress): void {
-    this.#active.get(infoHash)?.connector.peerOnline(peer);
+    this.#active.get(infoHash)?.connections.peerOnline(peer);
   }
 
   peerOffline(infoHash: string, deviceId: string): void {
-    this.#active.get(infoHash)?.connector.peerOffline(deviceId);
+    this.#active.get(infoHash)?.connections.peerOffline(deviceId);
   }
 
   /** This machine's addresses have changed: connections from lost ones are dead. */
   ownAddressesChanged({ lost }: AddressChange): void {
-    for (const { connector } of this.#active.values()) {
-      connector.disconnect(({ localHost }) => lost.has(localHost), "this machine has that address no longer");
-      connector.ownAddressChanged();
+    for (const { connections } of this.#active.values()) {
+      connections.disconnect(
+        ({ localHost }) => lost.has(localHost),
+        "this machine has that address no longer",
+      );
+      connections.ownAddressChanged();
     }
   }
 
@@ -217,7 +227,7 @@ export class Session {
   revoke(groupId: string, membershipId: string): void {
     for (const active of this.#active.values()) {
       if (active.groupId !== groupId) continue;
-      active.connector.disconnect(
+      active.connections.disconnect(
         (socket) => socket.membershipId === membershipId,
         "no longer a member of the group",
       );
@@ -245,14 +255,14 @@ export class Session {
     const active = this.#active.get(socket.infoHash);
     // A revocation may have come between TLS, where it was checked, and the end of the handshakes.
     const isRevoked = this.credentialsFor(socket.infoHash)?.isRevoked(socket.membershipId) ?? true;
-    if (active === undefined || isRevoked || !active.connector.admit(socket)) {
-      socket.close("not wanted", isRevoked ? undefined : active?.connector.farewellTo(socket));
+    if (active === undefined || isRevoked || !active.connections.admit(socket)) {
+      socket.close("not wanted", isRevoked ? undefined : active?.connections.farewellTo(socket));
       return;
     }
     this.#awake.add(active);
     this.#places.forget(socket.infoHash);
     this.#connectedAtMs.set(socket, performance.now());
-    const { torrent, connector, metainfo } = active;
+    const { torrent, connections, metainfo } = active;
     const { userId, deviceId, address } = socket;
     const listener = torrent.connect(
       socket,
@@ -260,7 +270,7 @@ export class Session {
       socket.supportsFast,
     );
     socket.start(listener, metainfo.geometry.pieceCount, () => {
-      connector.gone(socket, torrent.farewellOf(deviceId));
+      connections.gone(socket, torrent.farewellOf(deviceId));
     });
   }
 
@@ -271,7 +281,7 @@ export class Session {
     if (nowMs - this.#lookedForUselessMs < LOOK_FOR_USELESS_MS) return;
     this.#lookedForUselessMs = nowMs;
     const { waitingCount, mostOfDirection } = this.#places;
-    const count = direction === "out" ? waitingCount : Math.ceil(mostOfDirection * FREED_FOR_ARRIVALS);
+    const count = direction === "out" ? waitingCount : Math.ceil(mostOfDirection * FREED_FOR_INCOMING);
     for (const socket of this.#uselessConnections(direction === "out", nowMs).slice(0, count)) {
       socket.close("nothing flows over it, and its place is needed");
     }
@@ -326,9 +336,9 @@ export class Session {
     return this.#credentialsOf(active) === undefined ? "no-certificate" : undefined;
   }
 
-  #hasPlace({ metainfo, connector }: ActiveTorrent, { isSeed }: PeerAddress): boolean {
+  #hasPlace({ metainfo, connections }: ActiveTorrent, { isSeed }: PeerAddress): boolean {
     const { infoHash } = metainfo;
-    if (connector.connectedCount > 0 || this.#dialled.has(infoHash)) return this.#places.hasForMore;
+    if (connections.connectedCount > 0 || this.#dialled.has(infoHash)) return this.#places.hasForMore;
     const hasPlace = this.#places.hasForFirst(infoHash, isSeed);
     if (!hasPlace) this.noPlace("out");
     return hasPlace;
@@ -337,14 +347,14 @@ export class Session {
   /** Connections over which nothing flows, those of members with many of them first. */
   #uselessConnections(isDialled: boolean, nowMs: number): PeerSocket[] {
     const ofMembers = new Map<string, PeerSocket[]>();
-    for (const { torrent, connector } of this.#active.values()) {
-      if (connector.connectedCount === 0) continue;
+    for (const { torrent, connections } of this.#active.values()) {
+      if (connections.connectedCount === 0) continue;
       const useful = new Set<string>();
       for (const peer of torrent.status().peers) {
         const { deviceId, downloadBytesPerSecond, uploadBytesPerSecond, requestsOutstanding } = peer;
         if (downloadBytesPerSecond + uploadBytesPerSecond + requestsOutstanding > 0) useful.add(deviceId);
       }
-      for (const socket of connector.connected()) {
+      for (const socket of connections.connected()) {
         const isYoung = nowMs - (this.#connectedAtMs.get(socket) ?? nowMs) < USELESS_AFTER_MS;
         if (socket.isDialled !== isDialled || isYoung || useful.has(socket.deviceId)) continue;
         const ofMember = ofMembers.get(socket.userId) ?? [];
@@ -365,18 +375,20 @@ export class Session {
         return;
       }
       if (this.#awake.has(active)) continue;
-      forEachGuarded("the tick of a connector", [active.connector], (connector) => connector.tick());
+      forEachGuarded("the tick of a connection manager", [active.connections], (connections) =>
+        connections.tick(),
+      );
       if (!active.torrent.isIdle) this.#awake.add(active);
     }
   }
 
   /** A torrent whose tick fails stops no other; one whose tick keeps failing is given up, and its owner is told. */
   #tickOf(active: Running): void {
-    const { torrent, connector } = active;
+    const { torrent, connections } = active;
     try {
       if (torrent.isIdle) this.#awake.delete(active);
       else torrent.tick();
-      connector.tick();
+      connections.tick();
       active.failedTicks = 0;
     } catch (error) {
       reportFault(error, "the tick of a torrent");

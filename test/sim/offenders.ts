@@ -8,7 +8,7 @@ import { SimulatedLink } from "./simulated-link.ts";
 import { CORRUPT_BLOCK, GOOD_BLOCK } from "./simulated-storage.ts";
 import type { SwarmNetwork } from "./swarm-network.ts";
 
-/** After a connection was closed it is made anew, as the real connector does. */
+/** After a connection was closed it is made anew, as the real connection manager does. */
 const RECONNECT_MS = 500;
 
 /**

@@ -72,10 +72,10 @@ export function partPathOf(destinationPath: string): string {
  * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, MALFORMED_MESSAGE (another group's file), FILE_EXISTS,
  * DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
  */
-export async function openDownload(surroundings: ClientContext, download: DownloadToOpen): Promise<Opened> {
+export async function openDownload(context: ClientContext, download: DownloadToOpen): Promise<Opened> {
   const { metainfo, destinationPath, known } = download;
-  await checkAuthority(surroundings, download);
-  const facts = await factsIfThere(surroundings, download);
+  await checkAuthority(context, download);
+  const facts = await factsIfThere(context, download);
   if (facts !== undefined) return { kind: "there-already", facts };
   const partPath = partPathOf(destinationPath);
   const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
@@ -90,7 +90,7 @@ export async function openDownload(surroundings: ClientContext, download: Downlo
     ...(isOwn ? { ownFileId: known.partId } : {}),
     promisedBytes: download.promisedBytes,
     ...(unnamedPath === undefined ? {} : { unnamedPath, onMade: download.made }),
-    ...surroundings.storage,
+    ...context.storage,
   });
   try {
     return { kind: "store", store, have: await intactPieces(store, known?.facts) };
@@ -101,11 +101,8 @@ export async function openDownload(surroundings: ClientContext, download: Downlo
 }
 
 /** The group's CA is part of the metainfo: a tracker cannot pass off another group's file. */
-async function checkAuthority(
-  surroundings: ClientContext,
-  { groupId, metainfo }: DownloadToOpen,
-): Promise<void> {
-  const { authorityPem } = await surroundings.memberships.obtain(groupId);
+async function checkAuthority(context: ClientContext, { groupId, metainfo }: DownloadToOpen): Promise<void> {
+  const { authorityPem } = await context.memberships.obtain(groupId);
   if (authorityPem.trim() === metainfo.authorityPem.trim()) return;
   throw new MiniTorrentError(
     "MALFORMED_MESSAGE",
@@ -118,13 +115,13 @@ async function checkAuthority(
  * file and noting it.
  */
 async function factsIfThere(
-  surroundings: ClientContext,
+  context: ClientContext,
   { metainfo, destinationPath }: DownloadToOpen,
 ): Promise<FileFacts | undefined> {
   const present = await lookAt(destinationPath);
   if (present === undefined) return undefined;
   if (present.isFile() && present.size === metainfo.geometry.lengthBytes) {
-    const hashed = await hashFile(destinationPath, surroundings.storage);
+    const hashed = await hashFile(destinationPath, context.storage);
     if (hashed.sha1 === metainfo.sha1) return { lengthBytes: hashed.lengthBytes, mtimeMs: hashed.mtimeMs };
   }
   throw new MiniTorrentError(

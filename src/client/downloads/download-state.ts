@@ -99,7 +99,7 @@ export function statusOf(
     case "running":
       return {
         ...facts,
-        ...running(state.active.torrent.status(), geometry, state.active.connector.connectedCount, before),
+        ...running(state.active.torrent.status(), geometry, state.active.connections.connectedCount, before),
       };
     case "verifying":
       return {

@@ -138,7 +138,7 @@ export class DownloadSwarm {
     const active = this.#context.session.add({ groupId, metainfo, have, storage: store, onEvent });
     const search = new PeerSearch({
       infoHash: metainfo.infoHash,
-      contacts: active.connector,
+      contacts: active.connections,
       ask: this.#context.ask,
       onAsked,
       nowMs: () => performance.now(),

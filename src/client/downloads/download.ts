@@ -35,7 +35,7 @@ import { type WhyReport, whyReport } from "./why.ts";
 /** Users whose claims of bad data are checked. */
 const MAX_REFUSALS = 100;
 /** `why` waits this long for the tracker's word on who is online; without it, it answers from memory. */
-const STANDING_PATIENCE_MS = 1_500;
+const STANDING_TIMEOUT_MS = 1_500;
 
 export interface DownloadOptions {
   readonly groupId: string;
@@ -303,7 +303,7 @@ export class Download {
       .ask(fileStandingSchema, (api) => api.files.standing.query({ groupId, fileName, infoHash, userIds }))
       .catch((error: unknown) => void this.#log.info({ err: error }, "the file's standing is not known"));
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
-    const timer = later("asking for a file's standing", STANDING_PATIENCE_MS, () => resolve(undefined));
+    const timer = later("asking for a file's standing", STANDING_TIMEOUT_MS, () => resolve(undefined));
     timer.unref();
     try {
       return await Promise.race([asked, late]);
@@ -320,7 +320,7 @@ export class Download {
       status: this.#plainStatus(),
       have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
       holders: active?.torrent.holders() ?? this.#swarm.holdersBefore(),
-      contacts: active?.connector.contacts() ?? [],
+      contacts: active?.connections.contacts() ?? [],
       bannedFor: (userId) => active?.torrent.bannedFor(userId),
       standing,
       askedAgainInMs: state.status === "running" ? state.search.nextInMs : undefined,

@@ -20,7 +20,7 @@ const WAITING_TOLD_SINGLY = 10;
 const WAITING_WINDOW_MS = 60_000;
 
 export class Downloads {
-  readonly #surroundings: ClientContext;
+  readonly #context: ClientContext;
   readonly #shares: Shares;
   readonly #downloads = new Map<string, Download>();
   /** Those of them that are neither complete nor failed: a script may have thousands behind it. */
@@ -32,8 +32,8 @@ export class Downloads {
   /** Counts logins: work that was begun in one is not carried on in the next. */
   #logins = 0;
 
-  constructor(surroundings: ClientContext, shares: Shares) {
-    this.#surroundings = surroundings;
+  constructor(context: ClientContext, shares: Shares) {
+    this.#context = context;
     this.#shares = shares;
   }
 
@@ -48,7 +48,7 @@ export class Downloads {
 
   /** Completed downloads, oldest first, and the state of the others. */
   history(): DownloadStatus[] {
-    const finished = this.#surroundings.profile().finished();
+    const finished = this.#context.profile().finished();
     const unfinished = this.statuses().filter(({ state }) => state !== "complete");
     return [...finished, ...unfinished];
   }
@@ -62,9 +62,9 @@ export class Downloads {
    */
   async start(file: FileId, destination: string): Promise<DownloadStatus> {
     this.#refuseRunning(file, undefined);
-    const metainfo = await fetchMetainfo(this.#surroundings.ask, file);
+    const metainfo = await fetchMetainfo(this.#context.ask, file);
     const { path: destinationPath, madeFolder } = await destinationOf(destination, metainfo.fileName);
-    if (madeFolder !== undefined) this.#surroundings.onEvent({ type: "folder-made", path: madeFolder });
+    if (madeFolder !== undefined) this.#context.onEvent({ type: "folder-made", path: madeFolder });
     this.#refuseRunning(file, destinationPath);
     const stopped = this.#downloads.get(fileKey(file));
     if (stopped?.status === "failed" || stopped?.status === "paused") {
@@ -105,7 +105,7 @@ export class Downloads {
   /** After a login: what was running goes on, what the user had paused stays so. */
   async resumeAll(): Promise<void> {
     const login = this.#logins;
-    for (const stored of this.#surroundings.profile().downloads()) {
+    for (const stored of this.#context.profile().downloads()) {
       // Logged out meanwhile: the rest is the next login's.
       if (login !== this.#logins) return;
       if (this.#downloads.has(fileKey(stored))) continue;
@@ -118,11 +118,11 @@ export class Downloads {
 
   /** The download from the profile's entry; undefined if the entry is damaged. */
   #restore(stored: StoredDownload): Download | undefined {
-    const { profile, onEvent } = this.#surroundings;
+    const { profile, onEvent } = this.#context;
     const { groupId, fileName, destinationPath } = stored;
     try {
       const metainfo = decodeMetainfo(stored.info);
-      return new Download(this.#surroundings, this.#shares, {
+      return new Download(this.#context, this.#shares, {
         ...{ groupId, metainfo, destinationPath, stored },
         ...this.#common(stored),
       });
@@ -177,10 +177,10 @@ export class Downloads {
       const download = this.#unfinished.get(fileKey({ groupId, fileName }));
       if (download === undefined) continue;
       try {
-        const { infoHash } = await fetchMetainfo(this.#surroundings.ask, { groupId, fileName });
+        const { infoHash } = await fetchMetainfo(this.#context.ask, { groupId, fileName });
         await download.sourceChanged(infoHash);
       } catch (error) {
-        this.#surroundings.log.info({ err: error, groupId, fileName }, "the shared content was not compared");
+        this.#context.log.info({ err: error, groupId, fileName }, "the shared content was not compared");
       }
     }
   }
@@ -262,7 +262,7 @@ export class Downloads {
   }
 
   #put(file: FileId, metainfo: Metainfo, destinationPath: string): Download {
-    const download = new Download(this.#surroundings, this.#shares, {
+    const download = new Download(this.#context, this.#shares, {
       groupId: file.groupId,
       metainfo,
       destinationPath,
@@ -302,7 +302,7 @@ export class Downloads {
       this.#waitingTold = 0;
     }
     this.#waitingTold++;
-    const { onEvent } = this.#surroundings;
+    const { onEvent } = this.#context;
     if (this.#waitingTold <= WAITING_TOLD_SINGLY) onEvent(event);
     else if (this.#waitingTold === WAITING_TOLD_SINGLY + 1) onEvent({ type: "downloads-waiting" });
   }
@@ -323,7 +323,7 @@ export class Downloads {
     try {
       await download.begin();
     } catch (error) {
-      this.#surroundings.log.warn({ err: error, file: download.fileName }, "download could not be taken up");
+      this.#context.log.warn({ err: error, file: download.fileName }, "download could not be taken up");
     }
   }
 

@@ -5,7 +5,7 @@
 /** A tracker that says nothing for that long may be frozen, or have a long queue: the next one is dialled beside it. */
 export const STAGGER_MS = 1_500;
 /** How long it is waited for all the same; by then it has served, or turned away, who came first. */
-export const PATIENCE_MS = 60_000;
+export const DIAL_TIMEOUT_MS = 60_000;
 /** Before a tracker that refused is dialled again, half as much more or less by chance; each time twice as long, up to the longest. */
 export const FIRST_PAUSE_MS = 500;
 export const LONGEST_PAUSE_MS = 2_000;

@@ -3,7 +3,13 @@
 // each in its turn, and whoever dials anew begins at the end of the queue. It opens sockets through `open`, and knows
 // nothing of what is said over them.
 import { later } from "../../net/timers.ts";
-import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS, PATIENCE_MS, STAGGER_MS, WAITING_FACTOR } from "./retry-policy.ts";
+import {
+  DIAL_TIMEOUT_MS,
+  FIRST_PAUSE_MS,
+  LONGEST_PAUSE_MS,
+  STAGGER_MS,
+  WAITING_FACTOR,
+} from "./retry-policy.ts";
 
 export interface TrackerSearchOptions<S> {
   /** How many trackers there are. */
@@ -49,13 +55,13 @@ export async function findTracker<S>(
   };
 
   const attempt = async (index: number): Promise<void> => {
-    const patience = new AbortController();
-    const giveUp = (): void => patience.abort();
+    const attemptEnded = new AbortController();
+    const giveUp = (): void => attemptEnded.abort();
     over.signal.addEventListener("abort", giveUp);
     dialling++;
     try {
-      void wait(PATIENCE_MS, patience.signal).then(giveUp);
-      const socket = await open(index, patience.signal);
+      void wait(DIAL_TIMEOUT_MS, attemptEnded.signal).then(giveUp);
+      const socket = await open(index, attemptEnded.signal);
       const turn = preparing.then(() => prepareInTurn(socket, index));
       preparing = turn.catch(() => undefined); // thrown by `turn` itself
       await turn;

@@ -247,7 +247,7 @@ export class FakeTorrent implements RunningTorrent {
     changes: Partial<TorrentStatus>;
     banned: Map<string, number>;
   };
-  readonly connector = {
+  readonly connections = {
     connectedCount: 0,
     knowsSample: false,
     contactList: [] as Contact[],
@@ -469,7 +469,7 @@ export class Scene {
   readonly events: ClientEvent[] = [];
   readonly logged: { readonly level: number; readonly msg: string }[] = [];
   readonly storage = storage;
-  readonly surroundings: ClientContext;
+  readonly context: ClientContext;
   readonly shares: Shares;
   readonly downloads: Downloads;
   clockWarning: string | undefined;
@@ -483,7 +483,7 @@ export class Scene {
       { write: (line: string) => void this.logged.push(JSON.parse(line)) },
     );
     this.profile = Profile.open(join(folder, "profiles"), { userId: "bob", accountId: "1" }, log);
-    this.surroundings = {
+    this.context = {
       session: this.swarms,
       memberships: this.memberships,
       announcer: this.announcer,
@@ -495,8 +495,8 @@ export class Scene {
       clockWarning: () => this.clockWarning,
       ask: this.tracker.ask,
     };
-    this.shares = new Shares(this.surroundings);
-    this.downloads = new Downloads(this.surroundings, this.shares);
+    this.shares = new Shares(this.context);
+    this.downloads = new Downloads(this.context, this.shares);
   }
 
   static async open(t: TestContext): Promise<Scene> {

@@ -108,7 +108,7 @@ test("a shared file is described, served, listed at the tracker and noted in the
   assert.deepEqual(scene.profile.shares(), [
     { ...id, path, info: metainfo.info, facts: { lengthBytes: bytes.length, mtimeMs }, isRegistered: true },
   ]);
-  scene.swarms.of(metainfo).connector.connectedCount = 2;
+  scene.swarms.of(metainfo).connections.connectedCount = 2;
   assert.deepEqual(scene.shares.statuses(), [
     {
       ...id,
@@ -879,7 +879,7 @@ test("asked whether its file is gone, a share that is as it was goes on", async 
 
 test("a client that shares nothing compares nothing", async (t) => {
   const scene = await Scene.open(t);
-  const shares = new Shares(scene.surroundings);
+  const shares = new Shares(scene.context);
   await shares.retryWaiting();
   assert.deepEqual(scene.tracker.asked, []);
 });

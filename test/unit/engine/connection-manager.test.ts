@@ -5,7 +5,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { PeerAddress } from "../../../src/api/schemas.ts";
 import { ConnectionManager, type ConnectionManagerOptions } from "../../../src/engine/connection-manager.ts";
 
-/** What the connector uses of a socket. */
+/** What `ConnectionManager` uses of a socket. */
 class Socket {
   readonly deviceId: string;
   readonly userId: string;
@@ -31,7 +31,7 @@ class Socket {
   }
 }
 
-function connectorOf(
+function connectionsOf(
   ownDeviceId: string,
   options: {
     fails?: boolean;
@@ -42,7 +42,7 @@ function connectorOf(
 ) {
   let nowMs = 0;
   const dialled: string[] = [];
-  const connector: ConnectionManager<Socket> = new ConnectionManager<Socket>({
+  const connections: ConnectionManager<Socket> = new ConnectionManager<Socket>({
     ownDeviceId,
     nowMs: () => nowMs,
     log: pino({ level: "silent" }),
@@ -54,14 +54,14 @@ function connectorOf(
       if (options.fails) throw new Error("refused");
       return new Socket(deviceId, true, userId, { host, port });
     },
-    onDialled: (socket) => connector.admit(socket),
+    onDialled: (socket) => connections.admit(socket),
   });
   const after = async (ms: number) => {
     nowMs += ms;
-    connector.tick();
+    connections.tick();
     await new Promise(setImmediate);
   };
-  return { connector, dialled, after };
+  return { connections, dialled, after };
 }
 
 const peer = (deviceId: string, isSeed = false, userId = `user of ${deviceId}`): PeerAddress => ({
@@ -73,8 +73,8 @@ const peer = (deviceId: string, isSeed = false, userId = `user of ${deviceId}`):
 });
 
 test("a peer that a tracker names is dialled once, and again with growing pauses after it failed", async () => {
-  const { connector, dialled, after } = connectorOf("a", { fails: true });
-  connector.peerOnline(peer("b"));
+  const { connections, dialled, after } = connectionsOf("a", { fails: true });
+  connections.peerOnline(peer("b"));
   await after(0);
   assert.equal(dialled.length, 1);
   await after(499);
@@ -85,13 +85,13 @@ test("a peer that a tracker names is dialled once, and again with growing pauses
   assert.equal(dialled.length, 2);
   await after(1);
   assert.equal(dialled.length, 3);
-  connector.close("over");
+  connections.close("over");
 });
 
 test("of two that could dial each other, the one with the higher device id waits for the other to do it", async () => {
-  const { connector, dialled, after } = connectorOf("m");
-  connector.peerOnline(peer("a"));
-  connector.peerOnline(peer("z"));
+  const { connections, dialled, after } = connectionsOf("m");
+  connections.peerOnline(peer("a"));
+  connections.peerOnline(peer("z"));
   await after(0);
   assert.deepEqual(dialled, ["z"]);
   await after(1_500);
@@ -99,11 +99,11 @@ test("of two that could dial each other, the one with the higher device id waits
 });
 
 test("who lacks pieces dials a seed at once, whoever's id is lower; the seed waits to be dialled", async () => {
-  const leecher = connectorOf("z");
-  leecher.connector.peerOnline(peer("a", true));
+  const leecher = connectionsOf("z");
+  leecher.connections.peerOnline(peer("a", true));
   assert.deepEqual(leecher.dialled, ["a"], "not even at the next tick");
-  const seed = connectorOf("a", { isComplete: true });
-  seed.connector.peersOnline([peer("z")], 0);
+  const seed = connectionsOf("a", { isComplete: true });
+  seed.connections.peersOnline([peer("z")], 0);
   await seed.after(1_499);
   assert.deepEqual(seed.dialled, []);
   await seed.after(1);
@@ -111,16 +111,16 @@ test("who lacks pieces dials a seed at once, whoever's id is lower; the seed wai
 });
 
 test("one never dials oneself, nor somebody who is of no use", async () => {
-  const { connector, dialled, after } = connectorOf("a", { wants: (one) => !one.isSeed });
-  connector.peerOnline(peer("a"));
-  connector.peerOnline(peer("b", true));
+  const { connections, dialled, after } = connectionsOf("a", { wants: (one) => !one.isSeed });
+  connections.peerOnline(peer("a"));
+  connections.peerOnline(peer("b", true));
   await after(60_000);
   assert.deepEqual(dialled, []);
 });
 
 test("two connections to one device: both ends keep the one that the lower device id dialled", () => {
-  const lower = connectorOf("a").connector;
-  const higher = connectorOf("b").connector;
+  const lower = connectionsOf("a").connections;
+  const higher = connectionsOf("b").connections;
   const atLower = { dialled: new Socket("b", true), accepted: new Socket("b", false) };
   const atHigher = { dialled: new Socket("a", true), accepted: new Socket("a", false) };
   assert.ok(lower.admit(atLower.accepted));
@@ -133,34 +133,34 @@ test("two connections to one device: both ends keep the one that the lower devic
 });
 
 test("a second connection in the same direction replaces the first, which may be dead unnoticed", () => {
-  const { connector } = connectorOf("a");
+  const { connections } = connectionsOf("a");
   const first = new Socket("b", false);
-  assert.ok(connector.admit(first));
-  assert.ok(connector.admit(new Socket("b", false)));
+  assert.ok(connections.admit(first));
+  assert.ok(connections.admit(new Socket("b", false)));
   assert.notEqual(first.closedFor, undefined);
-  connector.gone(first);
-  assert.equal(connector.connectedCount, 1);
+  connections.gone(first);
+  assert.equal(connections.connectedCount, 1);
 });
 
 test("a peer whose connection went is dialled again; one that the tracker no longer names is not", async () => {
-  const { connector, dialled, after } = connectorOf("a");
-  connector.peerOnline(peer("b"));
+  const { connections, dialled, after } = connectionsOf("a");
+  connections.peerOnline(peer("b"));
   await after(0);
-  connector.gone([...connector.connected()][0] as Socket);
+  connections.gone([...connections.connected()][0] as Socket);
   await after(500);
   assert.deepEqual(dialled, ["b", "b"]);
-  connector.gone([...connector.connected()][0] as Socket);
-  connector.peersOnline([], 501);
+  connections.gone([...connections.connected()][0] as Socket);
+  connections.peersOnline([], 501);
   await after(60_000);
   assert.deepEqual(dialled, ["b", "b"]);
 });
 
 test("who was named while the tracker was being asked is not forgotten for not being in its answer", async () => {
-  const { connector, dialled, after } = connectorOf("z", { wants: () => true });
-  connector.peerOnline(peer("b"));
+  const { connections, dialled, after } = connectionsOf("z", { wants: () => true });
+  connections.peerOnline(peer("b"));
   await after(1_000);
-  connector.peerOnline(peer("c"));
-  connector.peersOnline([], 1_000);
+  connections.peerOnline(peer("c"));
+  connections.peersOnline([], 1_000);
   await after(1_500);
   assert.deepEqual(dialled, ["c"]);
 });
@@ -170,48 +170,54 @@ const sample = (first: number, isSeed = true) =>
   Array.from({ length: 100 }, (_, at) => peer(`p${first + at}`, isSeed));
 
 test("a sample adds to those who are known; who is not named for three minutes is forgotten, unless connected", async () => {
-  const { connector, after } = connectorOf("z", { wants: ({ deviceId }) => deviceId === "p0" });
-  connector.peersOnline(sample(0), 0);
+  const { connections, after } = connectionsOf("z", { wants: ({ deviceId }) => deviceId === "p0" });
+  connections.peersOnline(sample(0), 0);
   await after(0);
-  assert.deepEqual([connector.connectedCount, connector.knowsSample], [1, true]);
+  assert.deepEqual([connections.connectedCount, connections.knowsSample], [1, true]);
   await after(60_000);
-  connector.peersOnline(sample(100), 60_000);
-  assert.equal(connector.contacts().length, 199, "all but the one that is connected");
+  connections.peersOnline(sample(100), 60_000);
+  assert.equal(connections.contacts().length, 199, "all but the one that is connected");
   await after(180_000);
-  connector.peersOnline(sample(200), 240_000);
-  assert.equal(connector.contacts().length, 200, "the first hundred are forgotten");
-  connector.gone([...connector.connected()][0] as Socket);
-  assert.equal(connector.contacts().length, 201, "who was connected is known still");
-  connector.peersOnline([peer("p1")], 240_001);
-  assert.deepEqual([connector.contacts().length, connector.knowsSample], [1, false], "a short list is whole");
+  connections.peersOnline(sample(200), 240_000);
+  assert.equal(connections.contacts().length, 200, "the first hundred are forgotten");
+  connections.gone([...connections.connected()][0] as Socket);
+  assert.equal(connections.contacts().length, 201, "who was connected is known still");
+  connections.peersOnline([peer("p1")], 240_001);
+  assert.deepEqual(
+    [connections.contacts().length, connections.knowsSample],
+    [1, false],
+    "a short list is whole",
+  );
 });
 
 test("of a swarm without end some hundreds are remembered, those who were named last", async () => {
-  const { connector, after } = connectorOf("z", { wants: () => false });
+  const { connections, after } = connectionsOf("z", { wants: () => false });
   for (let round = 0; round < 50; round++) {
     await after(100);
-    connector.peersOnline(sample(round * 100), round * 100);
+    connections.peersOnline(sample(round * 100), round * 100);
   }
-  for (let at = 0; at < 1_000; at++) connector.peerOnline(peer(`q${at}`));
-  const known = connector.contacts().length;
+  for (let at = 0; at < 1_000; at++) connections.peerOnline(peer(`q${at}`));
+  const known = connections.contacts().length;
   assert.ok(known >= 100 && known <= 500, `${known} are known`);
 });
 
 test("past 150 connections nobody else who dials is taken in, but for who takes the place of its own older one", () => {
-  const { connector } = connectorOf("z");
+  const { connections } = connectionsOf("z");
   const sockets = Array.from({ length: 200 }, (_, at) => new Socket(`p${at}`, false));
-  assert.equal(sockets.filter((socket) => connector.admit(socket)).length, 150);
-  assert.equal(connector.admit(new Socket("p0", false)), true);
-  connector.gone(sockets[1] as Socket);
-  assert.equal(connector.admit(sockets[199] as Socket), true);
+  assert.equal(sockets.filter((socket) => connections.admit(socket)).length, 150);
+  assert.equal(connections.admit(new Socket("p0", false)), true);
+  connections.gone(sockets[1] as Socket);
+  assert.equal(connections.admit(sockets[199] as Socket), true);
 });
 
 test("who is let in nowhere at once is dialled with growing pauses: up to half a minute, or five with enough others", async () => {
-  const { connector, dialled, after } = connectorOf("z", { wants: ({ deviceId }) => deviceId === "full" });
+  const { connections, dialled, after } = connectionsOf("z", {
+    wants: ({ deviceId }) => deviceId === "full",
+  });
   const full = peer("full", true);
   const refuse = () => {
-    for (const socket of [...connector.connected()]) {
-      if (socket.deviceId === "full") connector.gone(socket);
+    for (const socket of [...connections.connected()]) {
+      if (socket.deviceId === "full") connections.gone(socket);
     }
   };
   const pauses = async (count: number): Promise<number[]> => {
@@ -227,31 +233,31 @@ test("who is let in nowhere at once is dialled with growing pauses: up to half a
     }
     return found;
   };
-  connector.peerOnline(full);
+  connections.peerOnline(full);
   await after(0);
   refuse();
   assert.deepEqual(await pauses(8), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-  for (let at = 0; at < 20; at++) connector.admit(new Socket(`p${at}`, false));
-  connector.peersOnline([...sample(0).slice(1), full], 0);
+  for (let at = 0; at < 20; at++) connections.admit(new Socket(`p${at}`, false));
+  connections.peersOnline([...sample(0).slice(1), full], 0);
   // The pause that was set before there were others, and those that follow.
   assert.deepEqual(await pauses(4), [30_000, 256_000, 300_000, 300_000]);
 });
 
 test("one member gets a few places, dialled or dialling, with however many devices, and displaces nobody", async () => {
-  const { connector, dialled, after } = connectorOf("a");
+  const { connections, dialled, after } = connectionsOf("a");
   const admitted = Array.from({ length: 600 }, (_, at) => new Socket(`inbound ${at}`, false, "mallory"));
-  assert.equal(admitted.filter((socket) => connector.admit(socket)).length, 4);
-  assert.ok(connector.admit(new Socket("honest", false, "bob")));
+  assert.equal(admitted.filter((socket) => connections.admit(socket)).length, 4);
+  assert.ok(connections.admit(new Socket("honest", false, "bob")));
   const [first] = admitted;
   assert.ok(first);
   assert.ok(
-    connector.admit(new Socket(first.deviceId, false, "mallory")),
+    connections.admit(new Socket(first.deviceId, false, "mallory")),
     "the same device again replaces itself",
   );
-  connector.disconnect((socket) => socket.userId === "mallory", "over");
-  for (const socket of [...connector.connected()]) connector.gone(socket);
-  for (let at = 0; at < 600; at++) connector.peerOnline(peer(`named ${at}`, true, "mallory"));
-  for (let at = 0; at < 10; at++) connector.peerOnline(peer(`other ${at}`, true));
+  connections.disconnect((socket) => socket.userId === "mallory", "over");
+  for (const socket of [...connections.connected()]) connections.gone(socket);
+  for (let at = 0; at < 600; at++) connections.peerOnline(peer(`named ${at}`, true, "mallory"));
+  for (let at = 0; at < 10; at++) connections.peerOnline(peer(`other ${at}`, true));
   for (let round = 0; round < 10; round++) await after(2_000);
   assert.equal(dialled.filter((deviceId) => deviceId.startsWith("named")).length, 4);
   assert.equal(dialled.filter((deviceId) => deviceId.startsWith("other")).length, 10);
@@ -265,10 +271,10 @@ const one = <T>(things: Iterable<T>): T => {
 
 test("a connection that owes blocks and brings nothing for seconds is replaced, once another one stands", async () => {
   const options = { fails: false, debt: { unansweredMs: 0, patienceMs: 3_000 } };
-  const { connector, dialled, after } = connectorOf("z", options);
-  connector.peerOnline(peer("a", true));
+  const { connections, dialled, after } = connectionsOf("z", options);
+  connections.peerOnline(peer("a", true));
   await after(60_000);
-  const first = one(connector.connected());
+  const first = one(connections.connected());
   Object.assign(options.debt, { unansweredMs: 60_000 });
   await after(100);
   assert.equal(dialled.length, 1, "bytes come: a block is under way, however slow");
@@ -282,16 +288,16 @@ test("a connection that owes blocks and brings nothing for seconds is replaced, 
   options.fails = false;
   await after(500);
   assert.notEqual(first.closedFor, undefined);
-  connector.gone(first);
-  assert.notEqual(one(connector.connected()), first);
+  connections.gone(first);
+  assert.notEqual(one(connections.connected()), first);
 });
 
 test("a silent connection is left alone while it owes nothing, or its habits explain the silence", async () => {
   const options: { debt?: { unansweredMs: number; patienceMs: number } } = {};
-  const { connector, dialled, after } = connectorOf("z", options);
-  connector.peerOnline(peer("a", true));
+  const { connections, dialled, after } = connectionsOf("z", options);
+  connections.peerOnline(peer("a", true));
   await after(0);
-  const socket = one(connector.connected());
+  const socket = one(connections.connected());
   socket.silentMs = 50_000;
   await after(50_000);
   options.debt = { unansweredMs: 50_000, patienceMs: 60_000 };
@@ -304,12 +310,12 @@ test("a silent connection is left alone while it owes nothing, or its habits exp
 
 test("replacements that fall silent too are replaced with growing pauses", async () => {
   const options = { debt: { unansweredMs: 0, patienceMs: 0 } };
-  const { connector, dialled, after } = connectorOf("z", options);
-  connector.peerOnline(peer("a", true));
+  const { connections, dialled, after } = connectionsOf("z", options);
+  connections.peerOnline(peer("a", true));
   await after(0);
   const silences: number[] = [];
   for (let round = 0; round < 5; round++) {
-    const socket = one(connector.connected());
+    const socket = one(connections.connected());
     const before = dialled.length;
     while (dialled.length === before) {
       socket.silentMs += 1_000;
@@ -323,24 +329,24 @@ test("replacements that fall silent too are replaced with growing pauses", async
 
 test("a device that trackers name at another address is dialled there at once if nothing comes from the old one", async () => {
   const options = { debt: { unansweredMs: 1_000, patienceMs: 30_000 } };
-  const { connector, dialled, after } = connectorOf("z", options);
-  connector.peerOnline(peer("a", true));
+  const { connections, dialled, after } = connectionsOf("z", options);
+  connections.peerOnline(peer("a", true));
   await after(0);
-  const socket = one(connector.connected());
-  connector.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
+  const socket = one(connections.connected());
+  connections.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
   await after(0);
   assert.equal(dialled.length, 1, "it gives, whatever trackers say");
   socket.silentMs = 1_000;
-  connector.peerOffline("a");
-  connector.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
+  connections.peerOffline("a");
+  connections.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
   await after(0);
   assert.equal(dialled.length, 2);
-  assert.equal(one(connector.connected()).address.host, "127.0.0.2");
+  assert.equal(one(connections.connected()).address.host, "127.0.0.2");
 });
 
 test("a dial that is under way to the address that a device has left does not hold up the one to its new address", async () => {
   const dialled: string[] = [];
-  const connector: ConnectionManager<Socket> = new ConnectionManager<Socket>({
+  const connections: ConnectionManager<Socket> = new ConnectionManager<Socket>({
     ownDeviceId: "z",
     nowMs: () => 0,
     log: pino({ level: "silent" }),
@@ -353,31 +359,31 @@ test("a dial that is under way to the address that a device has left does not ho
     },
     onDialled: () => assert.fail("nobody answers"),
   });
-  connector.peerOnline(peer("a", true));
-  connector.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
-  connector.ownAddressChanged();
-  connector.tick();
+  connections.peerOnline(peer("a", true));
+  connections.peerOnline({ ...peer("a", true), host: "127.0.0.2" });
+  connections.ownAddressChanged();
+  connections.tick();
   await new Promise(setImmediate);
   assert.deepEqual(dialled, ["127.0.0.1", "127.0.0.2", "127.0.0.2"]);
-  connector.close("over");
+  connections.close("over");
 });
 
 test("a second connection from the other end is taken later on, since that end has lost the first; not at once", async () => {
-  const { connector, after } = connectorOf("a", { wants: () => false });
+  const { connections, after } = connectionsOf("a", { wants: () => false });
   const own = new Socket("b", true);
-  assert.ok(connector.admit(own));
-  assert.ok(!connector.admit(new Socket("b", false)));
+  assert.ok(connections.admit(own));
+  assert.ok(!connections.admit(new Socket("b", false)));
   await after(10_000);
   const again = new Socket("b", false);
-  assert.ok(connector.admit(again));
+  assert.ok(connections.admit(again));
   assert.notEqual(own.closedFor, undefined);
-  assert.equal(one(connector.connected()), again);
+  assert.equal(one(connections.connected()), again);
 });
 
 test("where another device answers than trackers say, it is dialled again with growing pauses, and does not displace itself", async () => {
   let nowMs = 0;
   const made: Socket[] = [];
-  const connector: ConnectionManager<Socket> = new ConnectionManager<Socket>({
+  const connections: ConnectionManager<Socket> = new ConnectionManager<Socket>({
     ownDeviceId: "z",
     nowMs: () => nowMs,
     log: pino({ level: "silent" }),
@@ -389,47 +395,47 @@ test("where another device answers than trackers say, it is dialled again with g
       made.push(socket);
       return socket;
     },
-    onDialled: (socket) => connector.admit(socket),
+    onDialled: (socket) => connections.admit(socket),
   });
-  connector.peerOnline(peer("its last device", true));
+  connections.peerOnline(peer("its last device", true));
   for (; nowMs < 10_000; nowMs += 100) {
-    connector.tick();
+    connections.tick();
     await new Promise(setImmediate);
   }
   assert.equal(made.length, 5, "at 0, 0.5, 1.5, 3.5 and 7.5 s");
-  assert.equal(one(connector.connected()), made[0]);
+  assert.equal(one(connections.connected()), made[0]);
   assert.equal(made[0]?.closedFor, undefined);
 });
 
 test("says of each peer that is named why it is not connected: its turn, our limits, what it said as it left", async () => {
-  const { connector, after } = connectorOf("a", { wants: (one) => one.deviceId !== "unwanted" });
-  const of = (deviceId: string) => connector.contacts().find((contact) => contact.deviceId === deviceId);
-  connector.peerOnline(peer("b", true));
+  const { connections, after } = connectionsOf("a", { wants: (one) => one.deviceId !== "unwanted" });
+  const of = (deviceId: string) => connections.contacts().find((contact) => contact.deviceId === deviceId);
+  connections.peerOnline(peer("b", true));
   await after(0);
   assert.equal(of("b"), undefined, "it is connected");
-  const [socket] = connector.connected();
+  const [socket] = connections.connected();
   assert.ok(socket);
-  connector.gone(socket, { reason: "changed" });
+  connections.gone(socket, { reason: "changed" });
   assert.deepEqual(of("b")?.farewell, { reason: "changed" });
   assert.equal(of("b")?.lastFailure, "the connection ended.");
 
-  for (let device = 0; device < 6; device++) connector.peerOnline(peer(`c${device}`, true, "carol"));
+  for (let device = 0; device < 6; device++) connections.peerOnline(peer(`c${device}`, true, "carol"));
   await after(0);
-  const waiting = connector.contacts().filter(({ userId }) => userId === "carol");
+  const waiting = connections.contacts().filter(({ userId }) => userId === "carol");
   assert.deepEqual(new Set(waiting.map(({ obstacle }) => obstacle)), new Set(["user-full"]));
   const another = new Socket("c9", false, "carol");
-  assert.ok(!connector.admit(another));
-  assert.deepEqual(connector.farewellTo(another), { reason: "user-full" });
+  assert.ok(!connections.admit(another));
+  assert.deepEqual(connections.farewellTo(another), { reason: "user-full" });
 
-  for (let device = 0; device < 150; device++) connector.admit(new Socket(`d${device}`, false));
-  connector.peerOnline(peer("e", true));
+  for (let device = 0; device < 150; device++) connections.admit(new Socket(`d${device}`, false));
+  connections.peerOnline(peer("e", true));
   assert.equal(of("e")?.obstacle, "no-room");
   const late = new Socket("late", false);
-  assert.ok(!connector.admit(late));
-  assert.deepEqual(connector.farewellTo(late), { reason: "full" });
+  assert.ok(!connections.admit(late));
+  assert.deepEqual(connections.farewellTo(late), { reason: "full" });
 });
 
-/** A connector whose dials wait for the test. */
+/** A connection manager whose dials wait for the test. */
 function dialling(ownDeviceId = "z", changes: Partial<ConnectionManagerOptions<Socket>> = {}) {
   const time = { nowMs: 0 };
   const dials: {
@@ -439,7 +445,7 @@ function dialling(ownDeviceId = "z", changes: Partial<ConnectionManagerOptions<S
     fails: (error: unknown) => Promise<void>;
   }[] = [];
   const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-  const connector: ConnectionManager<Socket> = new ConnectionManager<Socket>({
+  const connections: ConnectionManager<Socket> = new ConnectionManager<Socket>({
     ownDeviceId,
     nowMs: () => time.nowMs,
     log: pino({ level: "silent" }),
@@ -464,20 +470,20 @@ function dialling(ownDeviceId = "z", changes: Partial<ConnectionManagerOptions<S
       });
       return promise;
     },
-    onDialled: (socket) => connector.admit(socket),
+    onDialled: (socket) => connections.admit(socket),
     ...changes,
   });
   const after = (ms: number) => {
     time.nowMs += ms;
-    connector.tick();
+    connections.tick();
   };
-  const contact = (deviceId: string) => connector.contacts().find((one) => one.deviceId === deviceId);
-  return { connector, dials, after, contact };
+  const contact = (deviceId: string) => connections.contacts().find((one) => one.deviceId === deviceId);
+  return { connections, dials, after, contact };
 }
 
 test("eight are dialled at once, and the next when one of them is over", async () => {
-  const { connector, dials, after } = dialling();
-  connector.peersOnline(sample(0), 0);
+  const { connections, dials, after } = dialling();
+  connections.peersOnline(sample(0), 0);
   assert.equal(dials.length, 8, "the first at once");
   await dials[0]?.stands();
   await dials[1]?.fails(new Error("refused"));
@@ -486,9 +492,9 @@ test("eight are dialled at once, and the next when one of them is over", async (
 });
 
 test("with a hundred connections, those that are being dialled among them, nobody else is dialled", async () => {
-  const { connector, dials, after, contact } = dialling();
-  for (let at = 0; at < 96; at++) connector.admit(new Socket(`in ${at}`, false));
-  connector.peersOnline(sample(0), 0);
+  const { connections, dials, after, contact } = dialling();
+  for (let at = 0; at < 96; at++) connections.admit(new Socket(`in ${at}`, false));
+  connections.peersOnline(sample(0), 0);
   assert.equal(dials.length, 4);
   assert.equal(contact("p50")?.obstacle, "no-room");
   assert.equal(contact("p0")?.obstacle, undefined, "it is being dialled");
@@ -496,16 +502,16 @@ test("with a hundred connections, those that are being dialled among them, nobod
   after(100);
   assert.equal(dials.length, 4);
   const ours = new Socket("ours", true);
-  for (let at = 96; at < 146; at++) connector.admit(new Socket(`in ${at}`, false));
-  assert.ok(!connector.admit(new Socket("theirs", false)));
-  assert.ok(connector.admit(ours), "one that this side has dialled is not refused for want of room");
+  for (let at = 96; at < 146; at++) connections.admit(new Socket(`in ${at}`, false));
+  assert.ok(!connections.admit(new Socket("theirs", false)));
+  assert.ok(connections.admit(ours), "one that this side has dialled is not refused for want of room");
 });
 
 test("a connection that lasted is no failure; one that did not is", async () => {
-  const { connector, dialled, after } = connectorOf("a");
-  connector.peerOnline(peer("b"));
+  const { connections, dialled, after } = connectionsOf("a");
+  connections.peerOnline(peer("b"));
   await after(0);
-  const lose = () => connector.gone(one(connector.connected()));
+  const lose = () => connections.gone(one(connections.connected()));
   lose();
   await after(500);
   await after(9_999);
@@ -521,12 +527,12 @@ test("a connection that lasted is no failure; one that did not is", async () => 
 });
 
 test("a peer that is named again and again is dialled no sooner for that", async () => {
-  const { connector, dialled, after } = connectorOf("a", { fails: true });
-  connector.peerOnline(peer("b"));
+  const { connections, dialled, after } = connectionsOf("a", { fails: true });
+  connections.peerOnline(peer("b"));
   await after(0);
   for (const pauseMs of [500, 1_000]) {
-    connector.peerOnline(peer("b"));
-    connector.peersOnline([peer("b")], 0);
+    connections.peerOnline(peer("b"));
+    connections.peersOnline([peer("b")], 0);
     const before = dialled.length;
     await after(pauseMs - 1);
     assert.equal(dialled.length, before);
@@ -536,41 +542,41 @@ test("a peer that is named again and again is dialled no sooner for that", async
 });
 
 test("who is named at another address, one of several too, is dialled at once", async () => {
-  const { connector, dialled, after } = connectorOf("a", { fails: true });
-  connector.peerOnline(peer("b"));
+  const { connections, dialled, after } = connectionsOf("a", { fails: true });
+  connections.peerOnline(peer("b"));
   await after(0);
   let place = peer("b");
   for (const change of [{ host: "127.0.0.2" }, { port: 2 }, { otherHosts: ["127.0.0.3"] }]) {
     const before = dialled.length;
     place = { ...place, ...change };
-    connector.peerOnline(place);
+    connections.peerOnline(place);
     await after(0);
     assert.equal(dialled.length, before + 1, JSON.stringify(change));
   }
 });
 
-test("a dial is given up when its peer goes offline, or the connector closes; what stands all the same is closed", async () => {
-  const { connector, dials } = dialling();
-  connector.peerOnline(peer("b", true));
-  connector.peerOnline(peer("c", true));
-  connector.peerOffline("b");
+test("a dial is given up when its peer goes offline, or the connection manager closes; what stands all the same is closed", async () => {
+  const { connections, dials } = dialling();
+  connections.peerOnline(peer("b", true));
+  connections.peerOnline(peer("c", true));
+  connections.peerOffline("b");
   assert.deepEqual(
     dials.map(({ signal }) => signal.aborted),
     [true, false],
   );
   const late = await dials[0]?.stands();
   assert.equal(late?.closedFor, "not needed any more");
-  assert.equal(connector.connectedCount, 0);
-  connector.close("over");
+  assert.equal(connections.connectedCount, 0);
+  connections.close("over");
   assert.equal(dials[1]?.signal.aborted, true);
-  assert.deepEqual(connector.contacts(), []);
-  assert.ok(!connector.admit(new Socket("d", false)), "nobody is let in any more");
+  assert.deepEqual(connections.contacts(), []);
+  assert.ok(!connections.admit(new Socket("d", false)), "nobody is let in any more");
 });
 
 test("a dial that was given up for a new address is no failure, and does not end the one to it", async () => {
-  const { connector, dials, after, contact } = dialling();
-  connector.peerOnline(peer("b", true));
-  connector.peerOnline({ ...peer("b", true), host: "127.0.0.2" });
+  const { connections, dials, after, contact } = dialling();
+  connections.peerOnline(peer("b", true));
+  connections.peerOnline({ ...peer("b", true), host: "127.0.0.2" });
   await dials[0]?.fails(new Error("given up"));
   after(0);
   assert.equal(dials.length, 2);
@@ -578,13 +584,13 @@ test("a dial that was given up for a new address is no failure, and does not end
 });
 
 test("this device itself is not let in", () => {
-  const { connector } = connectorOf("a");
-  assert.ok(!connector.admit(new Socket("a", false)));
+  const { connections } = connectionsOf("a");
+  assert.ok(!connections.admit(new Socket("a", false)));
 });
 
 test("why a peer was not reached is said, a clock that is wrong apart, and when it is dialled next", async () => {
-  const { connector, dials, after, contact } = dialling();
-  connector.peerOnline(peer("b", true));
+  const { connections, dials, after, contact } = dialling();
+  connections.peerOnline(peer("b", true));
   assert.deepEqual([contact("b")?.isDialling, contact("b")?.nextDialInMs], [true, undefined]);
   await dials[0]?.fails(new MiniTorrentError("CLOCK_WRONG", "A clock is wrong."));
   assert.deepEqual(
@@ -598,7 +604,7 @@ test("why a peer was not reached is said, a clock that is wrong apart, and when 
   );
   after(500);
   await dials[1]?.stands();
-  connector.gone(one(connector.connected()), { reason: "paused" });
+  connections.gone(one(connections.connected()), { reason: "paused" });
   assert.deepEqual([contact("b")?.farewell, contact("b")?.isClockFailure], [{ reason: "paused" }, false]);
   after(1_000);
   await dials[2]?.fails(new Error("refused"));
@@ -607,69 +613,69 @@ test("why a peer was not reached is said, a clock that is wrong apart, and when 
 });
 
 test("a peer whose time has come waits for nothing", () => {
-  const { connector, contact, after } = dialling("z", { wants: () => false });
-  connector.peerOnline(peer("b", true));
+  const { connections, contact, after } = dialling("z", { wants: () => false });
+  connections.peerOnline(peer("b", true));
   after(60_000);
   assert.equal(contact("b")?.nextDialInMs, 0);
 });
 
 test("seeds are counted among those whom trackers name", () => {
-  const { connector } = dialling();
-  connector.peersOnline([peer("a", true), peer("b"), peer("c", true)], 0);
-  assert.equal(connector.seedCount, 2);
+  const { connections } = dialling();
+  connections.peersOnline([peer("a", true), peer("b"), peer("c", true)], 0);
+  assert.equal(connections.seedCount, 2);
 });
 
 test("of one member with many keys twenty are remembered", () => {
-  const { connector } = dialling();
-  for (let at = 0; at < 100; at++) connector.peerOnline(peer(`${at}`, true, "mallory"));
-  connector.peerOnline(peer("b", true));
-  assert.equal(connector.contacts().length, 21);
+  const { connections } = dialling();
+  for (let at = 0; at < 100; at++) connections.peerOnline(peer(`${at}`, true, "mallory"));
+  connections.peerOnline(peer("b", true));
+  assert.equal(connections.contacts().length, 21);
 });
 
 test("past four hundred, the one that was named longest ago is forgotten, unless it is connected or being dialled", async () => {
-  const { connector, dials, after, contact } = dialling("z", {
+  const { connections, dials, after, contact } = dialling("z", {
     wants: ({ deviceId }) => deviceId === "p0" || deviceId === "p1",
   });
-  connector.peerOnline(peer("p0", true));
-  connector.peerOnline(peer("p1", true));
+  connections.peerOnline(peer("p0", true));
+  connections.peerOnline(peer("p1", true));
   await dials[0]?.stands();
   for (let at = 2; at < 400; at++) {
     after(1);
-    connector.peerOnline(peer(`p${at}`, true));
+    connections.peerOnline(peer(`p${at}`, true));
   }
   after(1);
-  connector.peerOnline(peer("p2", true)); // named anew
-  connector.peerOnline(peer("new", true));
+  connections.peerOnline(peer("p2", true)); // named anew
+  connections.peerOnline(peer("new", true));
   const known = (deviceId: string) => contact(deviceId) !== undefined;
   assert.deepEqual(["p1", "p2", "p3", "p4", "new"].map(known), [true, true, false, true, true]);
-  assert.equal(connector.contacts().length, 399);
+  assert.equal(connections.contacts().length, 399);
 });
 
 test("a second connection to the same device is told nothing, however full it is here", () => {
-  const { connector } = connectorOf("a");
-  for (let device = 0; device < 4; device++) connector.admit(new Socket(`${device}`, true, "bob"));
-  assert.equal(connector.farewellTo(new Socket("0", false, "bob")), undefined);
-  assert.deepEqual(connector.farewellTo(new Socket("4", false, "bob")), { reason: "user-full" });
+  const { connections } = connectionsOf("a");
+  for (let device = 0; device < 4; device++) connections.admit(new Socket(`${device}`, true, "bob"));
+  assert.equal(connections.farewellTo(new Socket("0", false, "bob")), undefined);
+  assert.deepEqual(connections.farewellTo(new Socket("4", false, "bob")), { reason: "user-full" });
 });
 
 test("of two that were dialled at once, one over which nothing comes gives way", () => {
   const options = { debt: { unansweredMs: 6_000, patienceMs: 0 } };
-  const { connector } = connectorOf("a", options);
+  const { connections } = connectionsOf("a", options);
   const own = new Socket("b", true);
-  assert.ok(connector.admit(own));
+  assert.ok(connections.admit(own));
   own.silentMs = 6_000;
-  assert.ok(connector.admit(new Socket("b", false)));
+  assert.ok(connections.admit(new Socket("b", false)));
 });
 
 test("a silent connection is replaced only where something is missing, owed for as long, and the peer is wanted", async () => {
   const silence = async (changes: Partial<ConnectionManagerOptions<Socket>>, unansweredMs = 50_000) => {
     let isWanted = true;
-    const { connector, dials, after } = dialling("z", {
+    const { connections, dials, after } = dialling("z", {
       debtOf: () => ({ unansweredMs, patienceMs: 0 }),
       wants: () => isWanted,
       ...changes,
     });
-    connector.peerOnline(peer("b", true));
+    connections.peerOnline(peer("b", true));
     if (dials.length === 0) after(1_500);
     const socket = await dials[0]?.stands();
     assert.ok(socket);
@@ -687,11 +693,11 @@ test("a silent connection is replaced only where something is missing, owed for 
 
 test("replacements are at most half a dozen times slower, and as quick as before after five good minutes", async () => {
   const options = { debt: { unansweredMs: 0, patienceMs: 0 } };
-  const { connector, dialled, after } = connectorOf("z", options);
-  connector.peerOnline(peer("a", true));
+  const { connections, dialled, after } = connectionsOf("z", options);
+  connections.peerOnline(peer("a", true));
   await after(0);
   const silence = async () => {
-    const socket = one(connector.connected());
+    const socket = one(connections.connected());
     const before = dialled.length;
     while (dialled.length === before) {
       socket.silentMs += 1_000;
@@ -711,12 +717,12 @@ test("replacements are at most half a dozen times slower, and as quick as before
 
 test("a connection to any of a peer's addresses is at the right one; an accepted one's port says nothing", async () => {
   const of = async (address: { host: string; port: number }, isDialled: boolean) => {
-    const { connector, dials, after } = dialling("z", {
+    const { connections, dials, after } = dialling("z", {
       debtOf: () => ({ unansweredMs: 1_000, patienceMs: 0 }),
     });
     const socket = new Socket("b", isDialled, "bob", address);
-    assert.ok(connector.admit(socket));
-    connector.peerOnline({ ...peer("b", true), otherHosts: ["127.0.0.2"], port: 1 });
+    assert.ok(connections.admit(socket));
+    connections.peerOnline({ ...peer("b", true), otherHosts: ["127.0.0.2"], port: 1 });
     socket.silentMs = 1_000;
     after(0);
     return dials.length;
@@ -729,14 +735,17 @@ test("a connection to any of a peer's addresses is at the right one; an accepted
 });
 
 test("with enough connections in a swarm that is known whole, retries stay half a minute apart", async () => {
-  const { connector, dialled, after } = connectorOf("z", { wants: ({ deviceId }) => deviceId === "full" });
-  for (let at = 0; at < 20; at++) connector.admit(new Socket(`p${at}`, false));
-  connector.peersOnline([peer("full", true)], 0);
+  const { connections, dialled, after } = connectionsOf("z", {
+    wants: ({ deviceId }) => deviceId === "full",
+  });
+  for (let at = 0; at < 20; at++) connections.admit(new Socket(`p${at}`, false));
+  connections.peersOnline([peer("full", true)], 0);
   let lastMs = 0;
   for (let ms = 0; ms < 200_000; ms += 500) {
     const before = dialled.length;
     await after(500);
-    for (const socket of [...connector.connected()]) if (socket.deviceId === "full") connector.gone(socket);
+    for (const socket of [...connections.connected()])
+      if (socket.deviceId === "full") connections.gone(socket);
     if (dialled.length > before) lastMs = ms;
   }
   const before = dialled.length;
@@ -745,9 +754,9 @@ test("with enough connections in a swarm that is known whole, retries stay half 
 });
 
 test("of one member's devices that are named together four are dialled", () => {
-  const { connector, dials } = dialling();
+  const { connections, dials } = dialling();
   const devices = Array.from({ length: 10 }, (_, at) => peer(`${at}`, true, "mallory"));
-  connector.peersOnline([...devices, peer("b", true)], 0);
+  connections.peersOnline([...devices, peer("b", true)], 0);
   assert.deepEqual(
     dials.map((dial) => dial.peer.userId),
     ["mallory", "mallory", "mallory", "mallory", "user of b"],

@@ -140,7 +140,7 @@ async function downloadOver(t: TestContext, bytesPerSecond: number) {
   const seeder = await join("alice", Bitfield.full(PIECE_COUNT));
   const path = await Path.to(t, seeder.session.port, bytesPerSecond);
   const { active } = await join("bob", new Bitfield(PIECE_COUNT));
-  active.connector.peerOnline({
+  active.connections.peerOnline({
     ...{ userId: "alice", host: "127.0.0.1", port: path.port, isSeed: true },
     deviceId: seeder.deviceId,
   });

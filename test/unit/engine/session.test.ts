@@ -145,14 +145,14 @@ test("a connection that stands belongs to its torrent until it is gone", async (
   const { session, join } = await stage(t);
   const film = join("a");
   const socket = connected(session, new FakeSocket(film, "bob"));
-  assert.equal(film.connector.connectedCount, 1);
+  assert.equal(film.connections.connectedCount, 1);
   assert.equal(socket.started?.pieceCount, PIECE_COUNT);
   const [peer] = film.torrent.status().peers;
   assert.deepEqual([peer?.userId, peer?.address, peer?.deviceId], ["bob", "127.0.0.1:5", "device of bob"]);
   assert.ok(socket.said.includes("haveNone"), "it has the fast extension");
   assert.match(socket.extension, new RegExp(`1:pi${session.port}e`), "it hears where this client listens");
   socket.close("over");
-  assert.deepEqual([film.connector.connectedCount, film.torrent.status().peers], [0, []]);
+  assert.deepEqual([film.connections.connectedCount, film.torrent.status().peers], [0, []]);
 });
 
 test("a member who is revoked between TLS and the end of the handshakes is not admitted", async (t) => {
@@ -165,7 +165,7 @@ test("a member who is revoked between TLS and the end of the handshakes is not a
   const socket = connected(session, new FakeSocket(film, "mallory"));
   assert.deepEqual(socket.closed, { reason: "not wanted", farewell: undefined });
   assert.equal(socket.started, undefined, "nothing is said to them, not even that there is no room");
-  assert.equal(film.connector.connectedCount, 4);
+  assert.equal(film.connections.connectedCount, 4);
 });
 
 test("a connection is refused when the torrent, or this device's certificate, is gone by then", async (t) => {
@@ -189,7 +189,7 @@ test("who finds no room is told so; who is refused for another reason is not", a
   }
   const fifth = connected(session, new FakeSocket(film, "bob", { deviceId: "4" }));
   assert.deepEqual(fifth.closed, { reason: "not wanted", farewell: { reason: "user-full" } });
-  assert.equal(film.connector.connectedCount, 4);
+  assert.equal(film.connections.connectedCount, 4);
 });
 
 test("nobody is let in to a torrent by another CA than the one that it names", async (t) => {
@@ -230,7 +230,7 @@ test("connections from an address that this machine has lost are closed, and pee
   const film = join("a");
   const dead = connected(session, new FakeSocket(film, "bob", { localHost: "192.0.2.7" }));
   const alive = connected(session, new FakeSocket(film, "carol"));
-  const anew = t.mock.method(film.connector, "ownAddressChanged");
+  const anew = t.mock.method(film.connections, "ownAddressChanged");
   session.ownAddressesChanged({ lost: new Set(["192.0.2.7"]), gained: new Set() });
   assert.equal(dead.closed?.reason, "this machine has that address no longer");
   assert.equal(alive.closed, undefined);
@@ -249,7 +249,7 @@ test("a torrent runs once, is found by its name in its group, and ends with all 
   assert.deepEqual([...session.all()], [film]);
   const socket = connected(session, new FakeSocket(film, "bob"));
   session.peerOnline(infoHash, peerOf("named"));
-  assert.equal(film.connector.contacts().length, 1);
+  assert.equal(film.connections.contacts().length, 1);
   const ended = t.mock.method(bandwidth, "ended");
   session.remove(infoHash, "no longer shared", { reason: "not-shared" });
   session.remove(infoHash, "no longer shared");
@@ -257,7 +257,7 @@ test("a torrent runs once, is found by its name in its group, and ends with all 
   assert.deepEqual([session.get(infoHash), [...session.all()]], [undefined, []]);
   assert.equal(session.credentialsFor(infoHash), undefined);
   assert.equal(film.torrent.state.status, "closed");
-  assert.deepEqual(film.connector.contacts(), [], "nobody is dialled any more");
+  assert.deepEqual(film.connections.contacts(), [], "nobody is dialled any more");
   assert.deepEqual(
     ended.mock.calls.map((call) => call.arguments),
     [[infoHash]],
@@ -310,8 +310,8 @@ const peerOf = (deviceId: string, changes: Partial<PeerAddress> = {}): PeerAddre
   ...changes,
 });
 /** Why that peer is not dialled, or `tried`. */
-const obstacle = ({ connector }: ActiveTorrent, deviceId: string) => {
-  const contact = connector.contacts().find((one) => one.deviceId === deviceId);
+const obstacle = ({ connections }: ActiveTorrent, deviceId: string) => {
+  const contact = connections.contacts().find((one) => one.deviceId === deviceId);
   assert.ok(contact, `${deviceId} is not known`);
   return contact.obstacle ?? (contact.isDialling ? "tried" : "due");
 };
@@ -343,11 +343,11 @@ test("without a certificate nobody is dialled, and one is asked for; a peer that
   session.peerOnline(infoHash, peerOf("b"));
   assert.deepEqual([obstacle(film, "b"), missing], ["no-certificate", ["films"]]);
   state.credentials = credentials;
-  film.connector.tick();
+  film.connections.tick();
   assert.equal(obstacle(film, "b"), "tried");
   assert.deepEqual(missing, ["films"]);
   session.peerOffline(infoHash, "b");
-  assert.deepEqual(film.connector.contacts(), []);
+  assert.deepEqual(film.connections.contacts(), []);
 });
 
 /** A port that takes connections and says nothing. */
@@ -418,7 +418,7 @@ test("a torrent whose only dial failed dials again, from the only place", async 
   const { session, join } = await stage(t, { connections: 1 });
   const film = join("a");
   session.peerOnline(film.metainfo.infoHash, peerOf("b"));
-  const nextDialInMs = () => film.connector.contacts()[0]?.nextDialInMs ?? 0;
+  const nextDialInMs = () => film.connections.contacts()[0]?.nextDialInMs ?? 0;
   await until("it has failed", () => nextDialInMs() > 0);
   for (let tick = 0; tick < 10 && nextDialInMs() <= 500; tick++) await after(100);
   assert.ok(nextDialInMs() > 500, "it has not failed again");
@@ -556,7 +556,7 @@ test("torrents in which nothing happens are looked at about once a second, one i
   const { join } = await stage(t);
   const idle = Array.from({ length: 9 }, (_, at) => join(`idle ${at}`, { isComplete: true }));
   const busy = join("busy");
-  const ticks = [...idle, busy].map(({ connector }) => t.mock.method(connector, "tick"));
+  const ticks = [...idle, busy].map(({ connections }) => t.mock.method(connections, "tick"));
   const torrentTicks = t.mock.method(busy.torrent, "tick");
   for (const { torrent } of idle) t.mock.getter(torrent, "isIdle", () => true);
   t.mock.getter(busy.torrent, "isIdle", () => false);
@@ -617,7 +617,7 @@ test("a torrent that was left does not tick any more", async (t) => {
   const { after } = virtualTime(t);
   const { session, join } = await stage(t);
   const film = join("a");
-  const ticks = t.mock.method(film.connector, "tick");
+  const ticks = t.mock.method(film.connections, "tick");
   session.remove(film.metainfo.infoHash, "over");
   await after(2_000);
   assert.equal(ticks.mock.callCount(), 0);
@@ -644,18 +644,18 @@ test("two members of a group find each other over TLS, and a place is free again
   bob.session.peerOnline(infoHash, peerOf(alice.deviceId, { ...hosts, port: alice.session.port }));
   await until(
     "they are connected",
-    () => leecher.connector.connectedCount + seed.connector.connectedCount === 2,
+    () => leecher.connections.connectedCount + seed.connections.connectedCount === 2,
   );
-  const [socket] = leecher.connector.connected();
+  const [socket] = leecher.connections.connected();
   assert.deepEqual([socket?.userId, socket?.isDialled], ["alice", true]);
   const second = bob.join("b");
   bob.session.peerOnline(second.metainfo.infoHash, peerOf("x"));
   assert.equal(obstacle(second, "x"), "no-descriptors", "the only place is taken");
   alice.session.remove(infoHash, "no longer shared", { reason: "not-shared" });
-  await until("the connection is gone", () => leecher.connector.connectedCount === 0);
-  assert.deepEqual(leecher.connector.contacts()[0]?.farewell, { reason: "not-shared" });
+  await until("the connection is gone", () => leecher.connections.connectedCount === 0);
+  assert.deepEqual(leecher.connections.contacts()[0]?.farewell, { reason: "not-shared" });
   await until("its place is free", () => {
-    second.connector.tick();
+    second.connections.tick();
     return obstacle(second, "x") !== "no-descriptors";
   });
   assert.deepEqual(alice.session.hosts, ["127.0.0.1"]);
@@ -668,6 +668,6 @@ test("a member is refused who shows another group's certificate", async (t) => {
   mallory.state.credentials = { ...(await member(other, "mallory")), authorityPem: authority.certificatePem };
   const leecher = mallory.join("a");
   mallory.session.peerOnline(leecher.metainfo.infoHash, peerOf(alice.deviceId, { port: alice.session.port }));
-  await until("the dial fails", () => leecher.connector.contacts()[0]?.lastFailure !== undefined);
-  assert.equal(seed.connector.connectedCount, 0);
+  await until("the dial fails", () => leecher.connections.contacts()[0]?.lastFailure !== undefined);
+  assert.equal(seed.connections.connectedCount, 0);
 });

@@ -39,7 +39,7 @@ async function opening(t: TestContext) {
   const path = scene.path("film");
   let makings = 0;
   const open = (known?: KnownPart, changes: Partial<DownloadToOpen> = {}) =>
-    openDownload(scene.surroundings, {
+    openDownload(scene.context, {
       ...{ groupId: GROUP, metainfo: film.metainfo, destinationPath: path, known, promisedBytes: 0 },
       making: () => {
         makings++;

@@ -719,14 +719,14 @@ test("a download that nothing arrives for says why, once for each cause, and not
   };
   const told = () => scene.eventsOf("download-waiting").map(({ reason }) => reason);
   torrent().torrent.isStarved = true;
-  torrent().connector.contactList = [contact({ lastFailure: undefined })];
+  torrent().connections.contactList = [contact({ lastFailure: undefined })];
   await waits();
-  torrent().connector.contactList = [
+  torrent().connections.contactList = [
     contact({ lastFailure: undefined, isDialling: true, nextDialInMs: undefined }),
   ];
   await waits();
   assert.deepEqual(told(), []);
-  torrent().connector.contactList = [contact()];
+  torrent().connections.contactList = [contact()];
   await waits();
   await waits();
   assert.equal(told().length, 1);
@@ -735,7 +735,7 @@ test("a download that nothing arrives for says why, once for each cause, and not
     /none of them can be reached\. alice cannot be reached: connection refused\.$/,
   );
   assert.equal(waitingFor(scene), told()[0]?.replace(/\.$/, ""));
-  torrent().connector.contactList = [];
+  torrent().connections.contactList = [];
   await waits();
   assert.match(told()[1] ?? "", /^No member who has it is online/);
   torrent().torrent.isStarved = false;
@@ -814,7 +814,7 @@ test("each time that the tracker was asked for peers, a cause that has changed i
   torrent().torrent.isStarved = true;
   torrent().parts.onEvent({ type: "waiting" });
   await scene.event("download-waiting");
-  torrent().connector.contactList = [contact()];
+  torrent().connections.contactList = [contact()];
   await scene.downloads.findPeers();
   await until(() => scene.eventsOf("download-waiting").length === 2, "the new cause is told");
 });
@@ -870,7 +870,7 @@ test("the report names what is missing, who has it, who was banned, the clock an
   const { scene, torrent, download } = await running(t, [0]);
   torrent().torrent.holderList = [holder("carol", { has: pieceSet(1) })];
   torrent().torrent.banned.set("alice", 7);
-  torrent().connector.contactList = [contact({ obstacle: "banned" })];
+  torrent().connections.contactList = [contact({ obstacle: "banned" })];
   const report = await download.why();
   assert.deepEqual(report.missing, { pieces: 3, ranges: [{ first: 1, last: 3 }], rangeCount: 1 });
   assert.deepEqual(report.nobodyHas.ranges, [{ first: 2, last: 3 }]);
@@ -908,7 +908,7 @@ test("who was there when it was paused is remembered, and has been away for as l
 
 test("while it runs, the status shows the rate, the peers and the time that is left", async (t) => {
   const { torrent, download, bytes } = await running(t, [0, 1]);
-  torrent().connector.connectedCount = 3;
+  torrent().connections.connectedCount = 3;
   torrent().torrent.changes = {
     downloadBytesPerSecond: 1_000,
     duplicateBytes: 17,
@@ -928,8 +928,8 @@ test("those whom the announcement names are dialled, and a tracker that says not
   const alice = { userId: "alice", deviceId: "a1", host: "192.0.2.7", port: 7000, isSeed: true };
   scene.announcer.peers = [alice];
   await scene.start();
-  await until(() => scene.swarms.of(metainfo).connector.named.length === 1, "they are named");
-  assert.deepEqual(scene.swarms.of(metainfo).connector.named, [[alice]]);
+  await until(() => scene.swarms.of(metainfo).connections.named.length === 1, "they are named");
+  assert.deepEqual(scene.swarms.of(metainfo).connections.named, [[alice]]);
   assert.deepEqual(scene.tracker.take("presence.peers"), []);
   scene.announcer.peers = undefined;
   const silent = scene.film("other");

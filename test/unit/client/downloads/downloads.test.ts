@@ -358,7 +358,7 @@ test("when a tracker is found again, each running download asks who has its file
     scene.tracker.take("presence.peers").map(({ infoHash }) => infoHash),
     [first.metainfo.infoHash, second.metainfo.infoHash],
   );
-  assert.deepEqual(scene.swarms.of(first.metainfo).connector.named.at(-1), [alice]);
+  assert.deepEqual(scene.swarms.of(first.metainfo).connections.named.at(-1), [alice]);
 });
 
 test("a cancelled download is forgotten with its part file, and who waits for it goes on", async (t) => {

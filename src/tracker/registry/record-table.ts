@@ -86,7 +86,7 @@ const HAS_NO_RIVAL = `(r.alike = '' OR NOT EXISTS (
 
 const CLAIM_KINDS: readonly RecordKind[] = ["user", "group", "file"];
 
-/** What a rollback must bring back: the face that the table keeps in memory. */
+/** The state that the table keeps in memory, which a rollback must restore. */
 export interface TableSnapshot {
   readonly vector: ReadonlyMap<OriginId, number>;
   readonly digest: bigint;
@@ -506,7 +506,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return this.#digest.toString(16).padStart(DIGEST_BITS / 4, "0");
   }
 
-  face(): TableSnapshot {
+  snapshot(): TableSnapshot {
     return {
       vector: new Map(this.#vector),
       digest: this.#digest,
@@ -516,23 +516,23 @@ export class RecordTable implements RevisedReader, DerivationReader {
     };
   }
 
-  /** What was rolled back may have been read meanwhile: those rows alone count as written again. */
-  restore(face: TableSnapshot): void {
+  /** Rows that are rolled back may have been read meanwhile: they, and no others, count as written again. */
+  restore(snapshot: TableSnapshot): void {
     for (const [kind, revision] of this.#revisions) {
-      const before = face.revisions.get(kind) ?? 0;
+      const before = snapshot.revisions.get(kind) ?? 0;
       if (revision === before) continue;
       const places = this.placesSince(kind, before);
       if (places === undefined) this.#revise(kind);
       else for (const place of places) this.#revise(kind, place);
     }
-    this.#vector = new Map(face.vector);
-    this.#digest = face.digest;
-    this.#totalChanges = new Map(face.totalChanges);
-    this.#check = face.check;
+    this.#vector = new Map(snapshot.vector);
+    this.#digest = snapshot.digest;
+    this.#totalChanges = new Map(snapshot.totalChanges);
+    this.#check = snapshot.check;
   }
 
-  /** Writes to the database what the table keeps in memory and `before` did not have. */
-  saveFace(before: TableSnapshot): void {
+  /** Writes the state in memory to the database, as far as it differs from `before`. */
+  save(before: TableSnapshot): void {
     for (const [origin, seq] of this.#vector) {
       if (before.vector.get(origin) !== seq) this.#statements.saveVersion.run(origin, seq);
     }

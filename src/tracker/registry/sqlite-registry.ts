@@ -17,14 +17,11 @@ import { RecordTable, type TableSnapshot } from "./record-table.ts";
 import {
   type AlikeOf,
   type Anchors,
-  type Claim,
   type Derivation,
-  type KeyPage,
   type LostClaim,
   lostWriteId,
   type MergeResult,
   type OriginId,
-  type Page,
   type RecordKind,
   type RecordPlace,
   type Registry,
@@ -35,6 +32,7 @@ import {
   type VersionVector,
 } from "./registry.ts";
 import { HybridClock, stampOrigin } from "./stamp.ts";
+import { TableReader } from "./table-reader.ts";
 import { Transaction } from "./transaction.ts";
 
 /** Passwords' hashes and groups' CA keys lie in the file: for its owner alone. */
@@ -86,9 +84,8 @@ interface Queued {
   failed(error: unknown): void;
 }
 
-export class SqliteRegistry implements Registry {
+export class SqliteRegistry extends TableReader implements Registry {
   readonly #database: DatabaseSync;
-  readonly #table: RecordTable;
   readonly #nowMs: () => number;
   readonly #newOrigin: () => OriginId;
   readonly #onTrouble: (trouble: DiskTrouble) => void;
@@ -99,18 +96,18 @@ export class SqliteRegistry implements Registry {
   readonly #doubtful: Set<Stamp>;
 
   private constructor(database: DatabaseSync, options: SqliteRegistryOptions) {
+    const { totalsOf = () => ({}), alikeOf = () => "", derivation, anchors } = options;
+    super(new RecordTable(database, totalsOf, alikeOf, derivation, anchors));
     this.#database = database;
     this.#nowMs = options.nowMs;
     this.#newOrigin = options.newOrigin ?? (() => randomBytes(ORIGIN_BYTES).toString("hex"));
     this.#onTrouble = options.onTrouble ?? (() => {});
-    const { totalsOf = () => ({}), alikeOf = () => "", derivation, anchors } = options;
-    this.#table = new RecordTable(database, totalsOf, alikeOf, derivation, anchors);
-    // A new incarnation at each start: the disk may be an old copy, brought back, and others may have writes with the
-    // numbers that would be given next. Who looks for that later cannot tell; nor does it help that this copy has none.
-    this.#doubtful = new Set(this.#table.pendingClaims());
+    // A new origin at each start: the disk may be an old copy that was restored, and others may have writes with the numbers
+    // that would be given next. That cannot be detected later, nor from this copy alone.
+    this.#doubtful = new Set(this.table.pendingClaims());
     this.#origin = this.#newOrigin();
-    this.#table.addOwnOrigin(this.#origin);
-    this.#clock = new HybridClock(this.#nowMs, this.#origin, this.#table.state("clock"));
+    this.table.addOwnOrigin(this.#origin);
+    this.#clock = new HybridClock(this.#nowMs, this.#origin, this.table.state("clock"));
   }
 
   /**
@@ -129,7 +126,7 @@ export class SqliteRegistry implements Registry {
       database.exec("BEGIN IMMEDIATE");
       const registry = new SqliteRegistry(database, options);
       registry.#checkAtStart(options);
-      if (options.incomplete !== undefined) registry.#table.setState("incomplete", options.incomplete);
+      if (options.incomplete !== undefined) registry.table.setState("incomplete", options.incomplete);
       database.exec("COMMIT");
       return registry;
     } catch (error) {
@@ -144,12 +141,12 @@ export class SqliteRegistry implements Registry {
 
   /** Why acknowledged rows are missing; undefined if the registry is complete. */
   get incomplete(): string | undefined {
-    return this.#read(() => this.#table.state("incomplete"));
+    return this.read(() => this.table.state("incomplete"));
   }
 
   /** All rows of the others are here. */
   complete(): Promise<void> {
-    return this.#enqueue(() => this.#table.removeState("incomplete"));
+    return this.#enqueue(() => this.table.removeState("incomplete"));
   }
 
   /**
@@ -159,7 +156,7 @@ export class SqliteRegistry implements Registry {
    * @throws MiniTorrentError REGISTRY_DAMAGED; the owner is told too
    */
   checkRows(limit: number): boolean {
-    return this.#read(() => this.#table.checkRows(limit));
+    return this.read(() => this.table.checkRows(limit));
   }
 
   get origin(): OriginId {
@@ -167,7 +164,7 @@ export class SqliteRegistry implements Registry {
   }
 
   get vector(): VersionVector {
-    return this.#table.vector;
+    return this.table.vector;
   }
 
   get latestStamp(): Stamp {
@@ -179,7 +176,7 @@ export class SqliteRegistry implements Registry {
   }
 
   isOwn(stamp: Stamp): boolean {
-    return this.#table.isOwnOrigin(stampOrigin(stamp));
+    return this.table.isOwnOrigin(stampOrigin(stamp));
   }
 
   isDoubtful(claimId: Stamp): boolean {
@@ -193,7 +190,7 @@ export class SqliteRegistry implements Registry {
   async settle(vector: VersionVector, doubtful: readonly Stamp[]): Promise<void> {
     const settled = this.doubtfulClaims.filter((claimId) => {
       if (doubtful.includes(claimId)) return false;
-      const row = this.#table.claimRow(claimId);
+      const row = this.table.claimRow(claimId);
       return row === undefined || (vector[row.origin] ?? 0) >= row.seq;
     });
     if (settled.length > 0) await this.confirm(settled);
@@ -201,17 +198,17 @@ export class SqliteRegistry implements Registry {
 
   /** The text stored under that name by `keepNote`, at this tracker only. */
   note(name: string): string | undefined {
-    return this.#read(() => this.#table.state(`note ${name}`));
+    return this.read(() => this.table.state(`note ${name}`));
   }
 
   /** Stores a text that is local to this tracker, over restarts. */
   keepNote(name: string, text: string): Promise<void> {
-    return this.#enqueue(() => this.#table.setState(`note ${name}`, text));
+    return this.#enqueue(() => this.table.setState(`note ${name}`, text));
   }
 
   /** A test write; resolves if the disk accepts it. */
   probe(): Promise<void> {
-    return this.#enqueue(() => {}); // each commit writes the clock
+    return this.#enqueue(() => {}); // every commit writes the clock
   }
 
   confirm(claimIds: readonly Stamp[]): Promise<void> {
@@ -230,8 +227,8 @@ export class SqliteRegistry implements Registry {
     );
     try {
       this.#database.exec("BEGIN IMMEDIATE");
-      this.#table.addOwnOrigin(origin);
-      this.#table.setState("clock", hybridClock.next());
+      this.table.addOwnOrigin(origin);
+      this.table.setState("clock", hybridClock.next());
       this.#database.exec("COMMIT");
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
@@ -248,7 +245,7 @@ export class SqliteRegistry implements Registry {
     isRetry = false,
   ): Promise<{ result: T; records: RegistryRecord[] }> {
     return this.#enqueue(() => {
-      const transaction = new Transaction(this.#table, this.#clock, this.#origin, writeId, isRetry);
+      const transaction = new Transaction(this.table, this.#clock, this.#origin, writeId, isRetry);
       const result = work(transaction);
       return { result, records: transaction.end() };
     });
@@ -263,84 +260,36 @@ export class SqliteRegistry implements Registry {
     return this.#enqueue(() => this.#merge(records, upTo, after, new Set(doubtful)));
   }
 
-  get<V>(kind: RecordKind, key: string): V | undefined {
-    return this.#read(() => this.#table.get(kind, key));
-  }
-
-  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
-    return this.#read(() => this.#table.list(kind, prefix, page));
-  }
-
-  keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
-    return this.#read(() => this.#table.keys(kind, prefix, page));
-  }
-
-  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
-    return this.#read(() => this.#table.anchored(kind, prefix, page));
-  }
-
   get hasAnchoredLeft(): boolean {
-    return this.#table.hasAnchoredLeft;
+    return this.table.hasAnchoredLeft;
   }
 
   dropAnchored(limit: number): Promise<void> {
-    return this.#enqueue(() => this.#table.dropAnchored(limit));
-  }
-
-  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    return this.#read(() => this.#table.claim(kind, name));
-  }
-
-  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    return this.#read(() => this.#table.rival(kind, name));
-  }
-
-  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
-    return this.#read(() => this.#table.claimById(kind, claimId));
-  }
-
-  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
-    return this.#read(() => this.#table.claims(kind, prefix, page));
-  }
-
-  derived<V>(place: string): V | undefined {
-    return this.#read(() => this.#table.derived(place));
-  }
-
-  listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[] {
-    return this.#read(() => this.#table.listed(list, page));
-  }
-
-  total(name: string): number {
-    return this.#read(() => this.#table.total(name));
+    return this.#enqueue(() => this.table.dropAnchored(limit));
   }
 
   revision(kind: RecordKind): number {
-    return this.#table.revision(kind);
+    return this.table.revision(kind);
   }
 
   placesSince(kind: RecordKind, revision: number): readonly RecordPlace[] | undefined {
-    return this.#table.placesSince(kind, revision);
-  }
-
-  hasWrite(writeId: string): boolean {
-    return this.#read(() => this.#table.hasWrite(writeId));
+    return this.table.placesSince(kind, revision);
   }
 
   rowsOfWrite(writeId: string): RegistryRecord[] {
-    return this.#read(() => this.#table.rowsOfWrite(writeId));
+    return this.read(() => this.table.rowsOfWrite(writeId));
   }
 
   row(kind: RecordKind, key: string, claimId: Stamp | ""): RegistryRecord | undefined {
-    return this.#read(() => this.#table.row(kind, key, claimId));
+    return this.read(() => this.table.row(kind, key, claimId));
   }
 
   since(vector: VersionVector, limit: number): RegistryRecord[] {
-    return this.#read(() => this.#table.since(vector, limit));
+    return this.read(() => this.table.since(vector, limit));
   }
 
   digest(): string {
-    return this.#table.digest;
+    return this.table.digest;
   }
 
   /**
@@ -372,7 +321,7 @@ export class SqliteRegistry implements Registry {
       if (found !== "ok") throw new MiniTorrentError("REGISTRY_DAMAGED", `SQLite reports: ${String(found)}.`);
     }
     const endMs = performance.now() + checkMs;
-    while (!this.#table.checkRows(CHECKED_ROWS) && performance.now() < endMs);
+    while (!this.table.checkRows(CHECKED_ROWS) && performance.now() < endMs);
   }
 
   #merge(
@@ -381,7 +330,7 @@ export class SqliteRegistry implements Registry {
     after: VersionVector,
     doubtful: ReadonlySet<Stamp>,
   ): MergeResult {
-    const hasGap = Object.entries(after).some(([origin, seq]) => this.#table.seqOf(origin) < seq);
+    const hasGap = Object.entries(after).some(([origin, seq]) => this.table.seqOf(origin) < seq);
     const standing = new Map<string, LostClaim | undefined>();
     const changed: RegistryRecord[] = [];
     /** Names that have, or may have, more than one claim. */
@@ -389,10 +338,10 @@ export class SqliteRegistry implements Registry {
     for (const record of records) {
       this.#clock.observe(record.stamp);
       if (record.claimId !== "") {
-        const name = this.#table.contestOf(record.kind, record.key);
+        const name = this.table.contestOf(record.kind, record.key);
         if (standing.has(name)) contested.add(name);
         else {
-          const claim = this.#table.rival(record.kind, record.key);
+          const claim = this.table.rival(record.kind, record.key);
           standing.set(
             name,
             claim && { kind: record.kind, name: claim.name, claimId: claim.claimId, value: claim.value },
@@ -400,26 +349,26 @@ export class SqliteRegistry implements Registry {
           if (claim !== undefined) contested.add(name);
         }
       }
-      if (this.#table.store(record)) {
+      if (this.table.store(record)) {
         changed.push(record);
         if (doubtful.has(record.claimId)) this.#doubt(record.claimId);
       } else if (this.isDoubtful(record.claimId) && !doubtful.has(record.claimId)) {
         this.#settle(record.claimId); // it is known elsewhere, and not in doubt
       }
-      if (record.seq === this.#table.seqOf(record.origin) + 1) this.#table.advance(record.origin, record.seq);
+      if (record.seq === this.table.seqOf(record.origin) + 1) this.table.advance(record.origin, record.seq);
     }
     if (!hasGap) {
-      for (const [origin, seq] of Object.entries(upTo)) this.#table.advance(origin, seq);
+      for (const [origin, seq] of Object.entries(upTo)) this.table.advance(origin, seq);
     }
     const rivals = changed.filter(
-      ({ kind, key, claimId }) => claimId !== "" && contested.has(this.#table.contestOf(kind, key)),
+      ({ kind, key, claimId }) => claimId !== "" && contested.has(this.table.contestOf(kind, key)),
     );
     const endings = rivals.flatMap((record) => this.#endTwins(record));
     endings.push(...rivals.flatMap((record) => this.#endDoubtful(record)));
     const lostClaims: LostClaim[] = [];
     for (const claim of standing.values()) {
-      if (claim === undefined || this.#table.claimById(claim.kind, claim.claimId) !== undefined) continue;
-      const row = this.#table.row(claim.kind, claim.name, claim.claimId);
+      if (claim === undefined || this.table.claimById(claim.kind, claim.claimId) !== undefined) continue;
+      const row = this.table.row(claim.kind, claim.name, claim.claimId);
       // One that was ended because it had lost may be heard of as ended before what beat it is.
       if (row?.value !== undefined || row?.writeId === lostWriteId(claim.claimId)) lostClaims.push(claim);
     }
@@ -428,24 +377,24 @@ export class SqliteRegistry implements Registry {
   }
 
   #doubt(claimId: Stamp): void {
-    this.#table.addPendingClaim(claimId);
+    this.table.addPendingClaim(claimId);
     this.#doubtful.add(claimId);
   }
 
   #settle(claimId: Stamp): void {
-    this.#table.removePendingClaim(claimId);
+    this.table.removePendingClaim(claimId);
     this.#doubtful.delete(claimId);
   }
 
   /**
-   * One command that claimed a name twice: its tracker died over it, or could not answer, and it was tried again, once, at
-   * another one that had not heard of it. What the retry claimed is kept: it is what was answered, if anything was. That
-   * is written in the rows. Nothing that trackers may know differently, such as a doubt, has a say: two of them would each
-   * end one.
+   * Ends one of two claims of the same command: its tracker died or could not answer, and the client retried it, once, at
+   * another tracker that did not have the first claim. The retry's claim is kept, because only the retry may have been
+   * answered; the rows say which that is. Only the rows decide, and nothing that trackers may know differently, such as a
+   * doubt: otherwise two trackers might each end another one.
    */
   #endTwins({ kind, key, claimId, value, writeId }: RegistryRecord): RegistryRecord[] {
     if (claimId === "" || value === undefined) return [];
-    const twins = this.#table.liveClaimsOf(kind, key, writeId);
+    const twins = this.table.liveClaimsOf(kind, key, writeId);
     const kept = twins.at(-1);
     if (kept === undefined) return [];
     const ended = twins.filter((id) => id !== kept);
@@ -453,29 +402,29 @@ export class SqliteRegistry implements Registry {
   }
 
   /**
-   * A claim that nobody was told of, because its tracker died first, comes up against another one on its name: that one
-   * was given away while nobody here knew of the first, and somebody may have been told so. The one in doubt yields, also
-   * if it is the earlier. Only the tracker that gave the other one away says so: it alone also ends that one when it
-   * has lost, so never both are ended.
+   * A doubtful claim, of which no client was told because its tracker died, meets another claim on its name. That one was
+   * made while the doubtful one was unknown here, and a client may have been told of it. So the doubtful claim yields, even if
+   * it is earlier. Only the tracker that made the other claim ends the doubtful one: it alone may end its own claim too, so
+   * never both are ended.
    */
   #endDoubtful({ kind, key, claimId, value }: RegistryRecord): RegistryRecord[] {
     if (claimId === "" || value === undefined || this.#doubtful.size === 0) return [];
-    const live = this.#table.liveClaims(kind, key);
+    const live = this.table.liveClaims(kind, key);
     const inDoubt = live.filter((id) => this.isDoubtful(id));
     if (!live.some((id) => !this.isDoubtful(id) && this.isOwn(id))) return [];
     return inDoubt.flatMap((id) => this.#end(kind, id, lostWriteId(id)));
   }
 
   /**
-   * Only the tracker that made a claim knows that the name was free then, so only there a claim from before it has beaten
-   * it for good: elsewhere that one may have ended, and the news of it be on its way.
+   * Only the tracker that made a claim knows that the name was free then, so only there has an earlier claim beaten it for
+   * good. Elsewhere the earlier claim may have ended, with the row that ended it still in transit.
    */
   #endIfOwn({ kind, claimId }: LostClaim): RegistryRecord[] {
     return this.isOwn(claimId) ? this.#end(kind, claimId, lostWriteId(claimId)) : [];
   }
 
   #end(kind: RecordKind, claimId: Stamp, writeId: string): RegistryRecord[] {
-    const transaction = new Transaction(this.#table, this.#clock, this.#origin, writeId);
+    const transaction = new Transaction(this.table, this.#clock, this.#origin, writeId);
     transaction.endClaim(kind, claimId);
     return transaction.end();
   }
@@ -500,9 +449,9 @@ export class SqliteRegistry implements Registry {
   }
 
   /**
-   * Commits now what would be committed in the next turn of the event loop.
-   * One BEGIN … COMMIT for all that is queued, a savepoint for each, so that one that throws leaves the others alone. Who
-   * is alone needs none: a savepoint makes SQLite copy each page that is changed, a tenth of the work of catching up.
+   * Commits the queue now rather than in the next turn of the event loop: one BEGIN … COMMIT, with a savepoint for each
+   * entry, so that one that throws does not affect the others. A single entry needs no savepoint, which makes SQLite copy each
+   * changed page: a tenth of the work of catching up.
    */
   commitQueued(): void {
     const batch = this.#queue;
@@ -511,14 +460,14 @@ export class SqliteRegistry implements Registry {
     try {
       this.#commit(batch);
     } catch (error) {
-      // Whatever it was: nobody waits for ever.
+      // An unforeseen error: the callers must not wait for ever.
       for (const queued of batch) queued.failed(error);
       throw error;
     }
   }
 
   #commit(batch: readonly Queued[]): void {
-    const before = this.#table.face();
+    const before = this.table.snapshot();
     const done: Queued[] = [];
     try {
       this.#database.exec("BEGIN IMMEDIATE");
@@ -529,11 +478,11 @@ export class SqliteRegistry implements Registry {
       } else {
         for (const queued of batch) if (this.#runInSavepoint(queued)) done.push(queued);
       }
-      this.#table.saveFace(before);
-      this.#table.setState("clock", this.#clock.latest);
+      this.table.save(before);
+      this.table.setState("clock", this.#clock.latest);
       this.#database.exec("COMMIT");
     } catch (error) {
-      this.#table.restore(before);
+      this.table.restore(before);
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       const failure = this.#failure(error);
       for (const queued of batch) queued.failed(failure); // those that failed already stay as they are
@@ -542,38 +491,38 @@ export class SqliteRegistry implements Registry {
     for (const queued of done) queued.committed();
   }
 
-  /** Runs it, or rolls the transaction back and tells it why. */
+  /** Runs it. If it throws, rolls the transaction back and rejects it. @returns true if it succeeded */
   #runAlone(queued: Queued, before: TableSnapshot): boolean {
     try {
       queued.run();
       return true;
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      this.#table.restore(before);
+      this.table.restore(before);
       queued.failed(this.#failure(error));
       return false;
     }
   }
 
-  /** Runs it, or undoes what it did and tells it why. */
+  /** Runs it. If it throws, undoes its writes and rejects it. @returns true if it succeeded */
   #runInSavepoint(queued: Queued): boolean {
-    const before = this.#table.face();
+    const before = this.table.snapshot();
     this.#database.exec("SAVEPOINT work");
     try {
       queued.run();
       this.#database.exec("RELEASE work");
       return true;
     } catch (error) {
-      // A full disk makes SQLite roll all of the transaction back by itself: then nothing of the batch is left.
+      // On a full disk SQLite may roll the whole transaction back by itself, and with it the whole batch.
       if (!this.#database.isTransaction) throw error;
       this.#database.exec("ROLLBACK TO work; RELEASE work");
-      this.#table.restore(before);
+      this.table.restore(before);
       queued.failed(this.#failure(error));
       return false;
     }
   }
 
-  #read<T>(read: () => T): T {
+  protected override read<T>(read: () => T): T {
     try {
       return read();
     } catch (error) {
@@ -581,7 +530,7 @@ export class SqliteRegistry implements Registry {
     }
   }
 
-  /** The error for the caller. Reports disk trouble to the owner too. */
+  /** The error for the caller. Also reports disk trouble to the owner. */
   #failure(error: unknown): unknown {
     const trouble = diskTroubleOf(error);
     if (trouble !== undefined) this.#onTrouble(trouble);

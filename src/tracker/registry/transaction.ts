@@ -1,12 +1,9 @@
-// One command's writes: stamps and numbers each row, and remembers the rows for those who must hear of them. Its
-// reads see its own writes. It knows nothing of commits: who runs it rolls it back if it throws.
+// One command's writes: stamps and numbers each row, and collects the rows for the other trackers. Its reads see its own
+// writes. It knows nothing of commits: its caller rolls it back if it throws.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { RecordTable } from "./record-table.ts";
 import {
-  type Claim,
-  type KeyPage,
   type OriginId,
-  type Page,
   type RecordKind,
   type RegistryRecord,
   type RegistryWriter,
@@ -14,78 +11,30 @@ import {
   type Stamp,
 } from "./registry.ts";
 import { type HybridClock, stampAfter } from "./stamp.ts";
+import { TableReader } from "./table-reader.ts";
 
-export class Transaction implements RegistryWriter {
-  readonly #table: RecordTable;
+export class Transaction extends TableReader implements RegistryWriter {
   readonly #clock: HybridClock;
   readonly #origin: OriginId;
   readonly #writeId: string;
   readonly #isRetry: boolean;
-  /** By place: of a row that is written twice, the second is what stays and travels. */
+  /** By place: of a row that is written twice, only the second version is kept and replicated. */
   readonly #records = new Map<string, RegistryRecord>();
   #hasEnded = false;
   #payer = "";
 
   constructor(table: RecordTable, clock: HybridClock, origin: OriginId, writeId: string, isRetry = false) {
-    this.#table = table;
+    super(table);
     this.#clock = clock;
     this.#origin = origin;
     this.#writeId = writeId;
     this.#isRetry = isRetry;
   }
 
-  /** The rows that were written, in the order of their seq. Nothing can be written from now on. */
+  /** Ends the transaction. @returns the rows that it wrote, in order of seq */
   end(): RegistryRecord[] {
     this.#hasEnded = true;
     return [...this.#records.values()].sort((a, b) => a.seq - b.seq);
-  }
-
-  get<V>(kind: RecordKind, key: string): V | undefined {
-    return this.#table.get(kind, key);
-  }
-
-  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
-    return this.#table.list(kind, prefix, page);
-  }
-
-  keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[] {
-    return this.#table.keys(kind, prefix, page);
-  }
-
-  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
-    return this.#table.anchored(kind, prefix, page);
-  }
-
-  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    return this.#table.claim(kind, name);
-  }
-
-  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    return this.#table.rival(kind, name);
-  }
-
-  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
-    return this.#table.claimById(kind, claimId);
-  }
-
-  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
-    return this.#table.claims(kind, prefix, page);
-  }
-
-  derived<V>(place: string): V | undefined {
-    return this.#table.derived(place);
-  }
-
-  listed<V>(list: string, page: Page): readonly { sort: string; place: string; value: V }[] {
-    return this.#table.listed(list, page);
-  }
-
-  total(name: string): number {
-    return this.#table.total(name);
-  }
-
-  hasWrite(writeId: string): boolean {
-    return this.#table.hasWrite(writeId);
   }
 
   chargeTo(payer: string): void {
@@ -93,24 +42,24 @@ export class Transaction implements RegistryWriter {
   }
 
   payerOf(kind: RecordKind, key: string): string {
-    return this.#table.payerOf(kind, key, "") ?? "";
+    return this.table.payerOf(kind, key, "") ?? "";
   }
 
   makeClaim(kind: RecordKind, name: string, value: unknown): Stamp {
     const stamp = this.#clock.next();
     this.#write(kind, name, stamp, value, this.#payer, stamp);
-    this.#table.addPendingClaim(stamp);
+    this.table.addPendingClaim(stamp);
     return stamp;
   }
 
   updateClaim(kind: RecordKind, claimId: Stamp, value: unknown): void {
-    const name = this.#table.nameOfLiveClaim(kind, claimId);
+    const name = this.table.nameOfLiveClaim(kind, claimId);
     if (name === undefined) throw misuse(`there is no live ${kind} claim ${claimId} to update`);
     this.#write(kind, name, claimId, value);
   }
 
   endClaim(kind: RecordKind, claimId: Stamp): void {
-    const name = this.#table.nameOfLiveClaim(kind, claimId);
+    const name = this.table.nameOfLiveClaim(kind, claimId);
     if (name !== undefined) this.#write(kind, name, claimId, undefined);
   }
 
@@ -120,7 +69,7 @@ export class Transaction implements RegistryWriter {
   }
 
   remove(kind: RecordKind, key: string): void {
-    if (this.#table.get(kind, key) !== undefined) this.#write(kind, key, "", undefined);
+    if (this.table.get(kind, key) !== undefined) this.#write(kind, key, "", undefined);
   }
 
   #write(
@@ -140,10 +89,10 @@ export class Transaction implements RegistryWriter {
       throw new MiniTorrentError("INVALID_ARGUMENT", "A name must be well-formed text.");
     }
     const place = JSON.stringify([kind, key, claimId]);
-    // A row that is written again keeps its number, so that the numbers of what travels have no gap.
-    const seq = this.#records.get(place)?.seq ?? this.#table.seqOf(this.#origin) + 1;
-    const paidBy = this.#table.payerOf(kind, key, claimId) ?? payer;
-    // What travels is what JSON keeps of the value, and later changes to it by the caller are not in it.
+    // A row that is written again keeps its number, so that replicated numbers have no gap.
+    const seq = this.#records.get(place)?.seq ?? this.table.seqOf(this.#origin) + 1;
+    const paidBy = this.table.payerOf(kind, key, claimId) ?? payer;
+    // Replicas get the value as JSON keeps it; a copy, so that the caller may change its own later.
     const kept: unknown = value === undefined ? undefined : JSON.parse(JSON.stringify(value));
     const written: RegistryRecord = {
       kind,
@@ -158,18 +107,18 @@ export class Transaction implements RegistryWriter {
       ...(paidBy === "" ? {} : { paidBy }),
     };
     const record = this.#store(written);
-    this.#table.advance(this.#origin, seq);
+    this.table.advance(this.#origin, seq);
     this.#records.set(place, record);
   }
 
   /** A row stamped by a clock far ahead can be replaced: the new row gets a stamp just after it. */
   #store(record: RegistryRecord): RegistryRecord {
-    if (this.#table.store(record)) return record;
+    if (this.table.store(record)) return record;
     const { kind, key, claimId } = record;
-    const existing = this.#table.row(kind, key, claimId);
+    const existing = this.table.row(kind, key, claimId);
     if (existing === undefined) throw misuse(`there is no row in the place of ${kind} ${key}`);
     const later = { ...record, stamp: stampAfter(existing.stamp, this.#origin) };
-    this.#table.store(later);
+    this.table.store(later);
     return later;
   }
 }

@@ -55,13 +55,13 @@ describe("SqliteRegistry on a disk", () => {
     const faults: unknown[] = [];
     context.after(onTimerFault((error) => void faults.push(error)));
     const registry = openAt(context, join(temporaryFolder(context), "registry.db"));
-    const face = context.mock.method(RecordTable.prototype, "face", () => {
+    const snapshot = context.mock.method(RecordTable.prototype, "snapshot", () => {
       throw new Error("a bug");
     });
     const writing = registry.transact(randomUUID(), (writer) => writer.put("device", "one", 1));
     await assert.rejects(writing, /a bug/);
     assert.equal(faults.length, 1);
-    face.mock.restore();
+    snapshot.mock.restore();
     await registry.transact(randomUUID(), (writer) => writer.put("device", "two", 1));
     assert.equal(registry.get("device", "two"), 1);
   });

@@ -1,45 +1,51 @@
-// Who is given to. Group members are friends, so nobody has to give in order to get: who has least goes first, so that
-// the last does not come long after the others. With a free uplink nobody is choked: slots are added as long as the
-// connections take all that is offered. A full uplink is shared by so few that each soon has a whole piece, which it can
-// pass on: served all at once, they would all have it at the end. A slot that falls free is filled at once.
+// Chooses the peers that we upload to. Group members are friends, so nobody has to give in order to get: the peer with the
+// fewest pieces goes first, so that the last does not finish long after the others. With a free uplink nobody is choked: slots
+// are added as long as the connections take all that is offered. A full uplink is shared by so few that each soon has a whole
+// piece to pass on: served all at once, they would all have it at the end. It decides only: the uploader chokes and unchokes.
 import type { Geometry } from "../metainfo/geometry.ts";
 
-/** How often slots and who has them are thought over. */
+/** How often the slots are assigned anew. */
 const ROUND_MS = 1000;
-/** The slot that goes to who waits longest moves so often. */
+/** How often the slot of the peer that has waited longest moves. */
 const OPTIMISTIC_MS = 10_000;
 /** Slots that a round adds while the uplink is free. */
 const SLOTS_ADDED = 8;
 /** An uplink is full when it was so for so many rounds: at the start rates are still growing. */
 const FULL_ROUNDS = 3;
-/** A peer on a full uplink gets a piece in that time: with so few, who has least gets several times what he would if all
- * were served (half a second: 200 leechers at 1.18 to 1.28 times the bound instead of 1.09 to 1.17)... */
+/** A peer on a full uplink gets a piece in that time: with so few, the peer with the fewest pieces gets several times what it
+ * would if all were served (half a second: 200 leechers at 1.18 to 1.28 times the bound instead of 1.09 to 1.17)... */
 const PIECE_SECONDS = 0.25;
-/** ...but in this time from the one who spreads new pieces: who is choked there gets none (20 leechers: 1.24 instead of
- * 1.12). */
+/** ...but in this time from the seeder that spreads new pieces: a peer that is choked there gets none (20 leechers: 1.24
+ * instead of 1.12). */
 const SPREADING_PIECE_SECONDS = 0.5;
 /** BEP 3's four. */
 const FEWEST_SLOTS = 4;
-/** Who is served keeps its slot until others lack so many pieces more: each change costs the requests under way. */
+/** A served peer keeps its slot until others lack so many pieces more: each change costs the requests under way. */
 const KEPT_SHARE = 1 / 16;
 const KEPT_PIECES = 2;
 
-/** What the choker must know of a peer, and the two things it can do to it. */
+/** What the choker must know of a peer. */
 export interface ChokablePeer {
   /** Whose connection it is: one member may have several. */
   readonly userId: string;
   readonly isInterestedInUs: boolean;
   readonly isUnchoked: boolean;
-  /** When it was last choked or unchoked, or came. */
+  /** When we last choked or unchoked it, or it connected. */
   readonly chokedOrUnchokedAtMs: number;
   readonly uploadBytesPerSecond: number;
   /** How many pieces it has. */
   readonly piecesHad: number;
   /** There are blocks to send that the connection does not take yet. */
   readonly isHeldByConnection: boolean;
-  choke(): void;
-  unchoke(): void;
 }
+
+/** The peers whose state is to change. */
+export interface Choices<Peer> {
+  readonly choke: readonly Peer[];
+  readonly unchoke: readonly Peer[];
+}
+
+const NO_CHOICES = { choke: [], unchoke: [] };
 
 export interface ChokerOptions {
   readonly slotCount: number;
@@ -76,12 +82,12 @@ export class Choker<Peer extends ChokablePeer> {
   }
 
   /**
-   * Does a round if it is time for one.
+   * Assigns the slots anew if it is time for a round.
    *
-   * @param isSettled what we have is new to all: who is served keeps its slot, whoever has less
+   * @param isSettled what we have is new to all: a served peer keeps its slot, whichever has less
    */
-  tick(nowMs: number, peers: readonly Peer[], isSettled = false): void {
-    if (nowMs < this.#nextRoundMs) return;
+  choose(nowMs: number, peers: readonly Peer[], isSettled = false): Choices<Peer> {
+    if (nowMs < this.#nextRoundMs) return NO_CHOICES;
     this.#nextRoundMs = nowMs + ROUND_MS;
     this.#adaptSlots(peers, isSettled);
     const interested = peers.filter((peer) => peer.isInterestedInUs);
@@ -101,17 +107,15 @@ export class Choker<Peer extends ChokablePeer> {
     const regularSlots = this.#slotCount - (isOptimisticTaken ? 1 : 0);
     const chosen = new Set(inTurn(ranked, isOptimisticTaken ? [optimistic] : []).slice(0, regularSlots));
     if (isOptimisticTaken) chosen.add(optimistic);
-    for (const peer of peers) {
-      // Who is not interested keeps what it has: it takes no slot, and is served at once when it wants something.
-      if (peer.isUnchoked && peer.isInterestedInUs && !chosen.has(peer)) peer.choke();
-    }
-    for (const peer of chosen) {
-      if (!peer.isUnchoked) peer.unchoke();
-    }
+    return {
+      // A peer without interest stays unchoked: it takes no slot, and is served at once when it wants something.
+      choke: peers.filter((peer) => peer.isUnchoked && peer.isInterestedInUs && !chosen.has(peer)),
+      unchoke: [...chosen].filter((peer) => !peer.isUnchoked),
+    };
   }
 
-  /** Gives slots that are free to whoever waits, the longest first. */
-  fillFreeSlots(peers: readonly Peer[]): void {
+  /** The choked peers to which free slots go: those that have waited longest. */
+  chooseForFreeSlots(peers: readonly Peer[]): readonly Peer[] {
     const served: Peer[] = [];
     const waiting: Peer[] = [];
     for (const peer of peers) {
@@ -119,13 +123,9 @@ export class Choker<Peer extends ChokablePeer> {
       (peer.isUnchoked ? served : waiting).push(peer);
     }
     const freeSlots = this.#slotCount - served.length;
-    if (freeSlots <= 0 || waiting.length === 0) return;
+    if (freeSlots <= 0 || waiting.length === 0) return [];
     waiting.sort((a, b) => a.chokedOrUnchokedAtMs - b.chokedOrUnchokedAtMs);
-    for (const peer of inTurn(waiting, served).slice(0, freeSlots)) peer.unchoke();
-  }
-
-  peerLeft(peer: Peer): void {
-    if (this.#optimistic === peer) this.#optimistic = undefined;
+    return inTurn(waiting, served).slice(0, freeSlots);
   }
 
   #adaptSlots(peers: readonly Peer[], isSettled: boolean): void {
@@ -144,14 +144,14 @@ export class Choker<Peer extends ChokablePeer> {
     this.#slotCount = Math.max(this.#fewestSlots, useful);
   }
 
-  /** The lower, the sooner it is served. */
+  /** Lower is served sooner. */
   #rank(peer: Peer, isSettled: boolean): number {
     if (!peer.isUnchoked) return peer.piecesHad;
     if (peer.isHeldByConnection && peer.uploadBytesPerSecond === 0) return Number.POSITIVE_INFINITY;
     return isSettled ? Number.NEGATIVE_INFINITY : peer.piecesHad - this.#keptPieces;
   }
 
-  /** The choked peer that waits longest; among equals a random one. */
+  /** The choked peer that has waited longest; among equals a random one. */
   #longestWaiting(interested: readonly Peer[]): Peer | undefined {
     const served = new Set(interested.filter((peer) => peer.isUnchoked).map(({ userId }) => userId));
     const allChoked = interested.filter((peer) => !peer.isUnchoked);
@@ -164,8 +164,8 @@ export class Choker<Peer extends ChokablePeer> {
 }
 
 /**
- * One connection of each member before the second one of any, otherwise in the order given: a slot is a member's, and who
- * has many connections gets no more than who has one.
+ * One connection of each member before the second one of any, otherwise in the order given: a slot belongs to a member, and
+ * many connections get no more than one.
  *
  * @param served connections that have a slot already
  */

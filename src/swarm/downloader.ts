@@ -143,7 +143,7 @@ export class Downloader {
     this.#requests.forget(peer, piece, blockIndex, false);
     if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#requests.resetExclusive(peer);
     // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
-    if (peer.giving.status === "giving") {
+    if (!peer.isChokingUs) {
       peer.window.snub(this.#options.nowMs());
       if (peer.requests.rejected() >= MAX_REJECTS_IN_A_ROW) this.#patience.rest(peer);
     }
@@ -194,7 +194,7 @@ export class Downloader {
   }
 
   #mayTry(peer: Peer): boolean {
-    return this.#isActive && peer.isConnected && peer.weAreInterested && peer.giving.status === "giving";
+    return this.#isActive && peer.isConnected && peer.weAreInterested && !peer.isChokingUs;
   }
 
   #askFreeBlocks(peer: Peer): void {

@@ -1,5 +1,5 @@
-// The state of one connection: who is there, what it has, how it stands to us and we to it; what is asked of it is in
-// peer-requests.ts. Each transition is a method; whoever decides on them is elsewhere (downloader.ts, choker.ts, torrent.ts).
+// The state of one connection: whose it is, what the peer has, choking and interest in both directions. Our requests to it are
+// in peer-requests.ts. Each transition is a method; the decisions are elsewhere (downloader.ts, choker.ts, torrent.ts).
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { PeerLink } from "../wire/messages.ts";
 import type { ChokablePeer } from "./choker.ts";
@@ -14,15 +14,8 @@ import type { UploadQueue } from "./upload-queue.ts";
 
 /** Suggestions that are kept; of more, the oldest are forgotten. */
 const MAX_SUGGESTIONS = 64;
-/** A seeder that suggests says more of it sooner than that while it has new pieces. */
+/** A seeder that has new pieces for us suggests again within that time. */
 const SUGGESTING_MS = 1000;
-
-/** How the peer stands to our wishes. */
-export type Giving = { readonly status: "choking" } | { readonly status: "giving" };
-/** How we stand to the peer's. */
-export type Taking =
-  | { readonly status: "choked"; readonly sinceMs: number }
-  | { readonly status: "unchoked"; readonly sinceMs: number };
 
 export interface PeerOptions {
   readonly slot: number;
@@ -34,12 +27,9 @@ export interface PeerOptions {
   readonly requestsToPeer: number;
   readonly trust: SmartBan;
   readonly nowMs: number;
-  /** Made with the peer, since its events belong to the peer. */
-  readonly makeUploads: (peer: Peer) => UploadQueue;
-  /** Called when the choker chokes the peer: what waited is dropped. */
-  readonly onChoke: (peer: Peer) => void;
-  /** Called when the choker unchokes the peer, before it is told. */
-  readonly onUnchoke: (peer: Peer) => void;
+  readonly uploads: UploadQueue;
+  /** What `uploads` sends. */
+  readonly uploaded: Rate;
   readonly clock: () => number;
 }
 
@@ -50,20 +40,20 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly link: PeerLink;
   readonly supportsFast: boolean;
   readonly downloaded = new Rate();
-  readonly uploaded = new Rate();
+  readonly uploaded: Rate;
   readonly window: RequestWindow;
   readonly requests: PeerRequests;
   readonly uploads: UploadQueue;
   readonly #trust: SmartBan;
   readonly #clock: () => number;
-  readonly #onChoke: (peer: Peer) => void;
-  readonly #onUnchoke: (peer: Peer) => void;
   #has: PieceSet;
   #hasSaidWhatItHas = false;
   #isSeed = false;
   #isConnected = true;
-  #giving: Giving = { status: "choking" };
-  #taking: Taking;
+  /** BEP 3: both sides begin choked. */
+  #peerChoking = true;
+  #amChoking = true;
+  #chokedOrUnchokedAtMs: number;
   #isInterestedInUs = false;
   #excessRequests = 0;
   /** Pieces that the peer has and we lack. */
@@ -82,15 +72,14 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.supportsFast = options.supportsFast;
     this.#trust = options.trust;
     this.#clock = options.clock;
-    this.#onChoke = options.onChoke;
-    this.#onUnchoke = options.onUnchoke;
     this.#has = new PieceSet(options.pieceCount);
-    this.#taking = { status: "choked", sinceMs: options.nowMs };
+    this.#chokedOrUnchokedAtMs = options.nowMs;
     this.#listenPort = options.identity.listenPort;
     this.window = new RequestWindow(options.requestsToPeer, options.nowMs);
     const { window, supportsFast } = this;
     this.requests = new PeerRequests({ window, supportsFast, clock: options.clock });
-    this.uploads = options.makeUploads(this);
+    this.uploads = options.uploads;
+    this.uploaded = options.uploaded;
   }
 
   /** Returns how many requests beyond the agreed number have come on this connection. */
@@ -126,7 +115,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#isConnected = false;
   }
 
-  /** The first word on what it has. `have`: what we have. */
+  /** The peer's bitfield, have-all or have-none. `have`: what we have. */
   saysItHas(pieces: PieceSet, have: Bitfield): void {
     this.#has = pieces;
     this.#hasSaidWhatItHas = true;
@@ -166,10 +155,10 @@ export class Peer implements PickingPeer, ChokablePeer {
     return this.#clock() - this.#suggestedAtMs < SUGGESTING_MS;
   }
 
-  // What it gives
+  // What we download from it
 
-  get giving(): Giving {
-    return this.#giving;
+  get isChokingUs(): boolean {
+    return this.#peerChoking;
   }
 
   get isOnParole(): boolean {
@@ -189,15 +178,13 @@ export class Peer implements PickingPeer, ChokablePeer {
     else this.link.notInterested();
   }
 
-  /** Giving -> choking. */
   chokedUs(): void {
-    this.#giving = { status: "choking" };
+    this.#peerChoking = true;
     this.requests.choked();
   }
 
-  /** Choking -> giving. */
   unchokedUs(): void {
-    this.#giving = { status: "giving" };
+    this.#peerChoking = false;
     this.window.unchoked(this.#clock());
   }
 
@@ -205,7 +192,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     return this.requests.isHungry;
   }
 
-  /** A block of it was put in its place. */
+  /** Bytes of a block from it were put in their place. */
   gave(bytes: number): void {
     this.downloaded.add(bytes);
     this.requests.received(bytes);
@@ -218,7 +205,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.requests.advance(elapsedMs);
   }
 
-  // What it takes
+  // What we upload to it
 
   get isInterestedInUs(): boolean {
     return this.#isInterestedInUs;
@@ -229,11 +216,11 @@ export class Peer implements PickingPeer, ChokablePeer {
   }
 
   get isUnchoked(): boolean {
-    return this.#taking.status === "unchoked";
+    return !this.#amChoking;
   }
 
   get chokedOrUnchokedAtMs(): number {
-    return this.#taking.sinceMs;
+    return this.#chokedOrUnchokedAtMs;
   }
 
   get downloadBytesPerSecond(): number {
@@ -252,19 +239,19 @@ export class Peer implements PickingPeer, ChokablePeer {
     return this.uploads.isHeld;
   }
 
-  /** Unchoked -> choked. */
+  /** We choke the peer, and tell it. */
   choke(): void {
-    if (this.#taking.status === "choked") return;
-    this.#taking = { status: "choked", sinceMs: this.#clock() };
+    if (this.#amChoking) return;
+    this.#amChoking = true;
+    this.#chokedOrUnchokedAtMs = this.#clock();
     this.link.choke();
-    this.#onChoke(this);
   }
 
-  /** Choked -> unchoked. */
+  /** We unchoke the peer, and tell it. */
   unchoke(): void {
-    if (this.#taking.status === "unchoked") return;
-    this.#taking = { status: "unchoked", sinceMs: this.#clock() };
-    this.#onUnchoke(this);
+    if (!this.#amChoking) return;
+    this.#amChoking = false;
+    this.#chokedOrUnchokedAtMs = this.#clock();
     this.link.unchoke();
   }
 
@@ -277,7 +264,7 @@ export class Peer implements PickingPeer, ChokablePeer {
 
   snapshot(): PeerSnapshot {
     const remarks: string[] = [];
-    if (this.#weAreInterested && this.#giving.status === "choking") remarks.push("choked");
+    if (this.#weAreInterested && this.#peerChoking) remarks.push("choked");
     if (this.window.isSnubbed) remarks.push("snubbed");
     if (this.requests.remark !== undefined) remarks.push(this.requests.remark);
     if (this.isOnParole) remarks.push("on parole");
@@ -298,8 +285,8 @@ export class Peer implements PickingPeer, ChokablePeer {
       requestWindow: this.window.sizeBlocks,
       weAreInterested: this.#weAreInterested,
       isInterestedInUs: this.#isInterestedInUs,
-      isChokingUs: this.#giving.status === "choking",
-      weAreChoking: this.#taking.status === "choked",
+      isChokingUs: this.#peerChoking,
+      weAreChoking: this.#amChoking,
       remarks,
     };
   }

@@ -75,7 +75,7 @@ export class RequestStealing {
     const peer = this.#options.peers[slot];
     if (peer === undefined || peer.requests.outstanding === 0) return 0;
     // BEP 6: who chokes us says of each request at once that it is dropped, or has sent the block.
-    if (peer.giving.status === "choking" && peer.supportsFast) return 0;
+    if (peer.isChokingUs && peer.supportsFast) return 0;
     const silentMs = peer.window.silentForMs(this.#options.nowMs());
     if (silentMs > Math.max(SILENCE_MS, minWaitMs)) return Math.max(silentMs, peer.requests.queueMs);
     return peer.requests.outstanding >= minBlocks && peer.requests.queueMs > minWaitMs

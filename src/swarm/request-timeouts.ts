@@ -70,7 +70,7 @@ export class RequestTimeouts {
 
   /** A silent peer: snubbed, and all but its oldest request is free for others; if that is not answered either, it rests. */
   #overdue(peer: Peer, nowMs: number): void {
-    const isStillAsked = peer.giving.status === "giving";
+    const isStillAsked = !peer.isChokingUs;
     if (isStillAsked && peer.window.isSnubbed) {
       this.rest(peer);
       return;
@@ -134,10 +134,7 @@ export class RequestTimeouts {
   #isGiven(piece: OpenPiece): boolean {
     return this.#options.peers.some(
       (peer) =>
-        peer !== undefined &&
-        peer.giving.status === "giving" &&
-        !peer.window.isSnubbed &&
-        peer.has.has(piece.pieceIndex),
+        peer !== undefined && !peer.isChokingUs && !peer.window.isSnubbed && peer.has.has(piece.pieceIndex),
     );
   }
 }

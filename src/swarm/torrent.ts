@@ -129,10 +129,7 @@ export class Torrent {
       peers: () => this.#peers,
       isNowhereElse: (pieceIndex) => this.#downloader.picker.availability.rarity(pieceIndex) === 0,
       isOnlySeed: () => options.otherSeedCount?.() === 0,
-      onSent: (peer, bytes) => {
-        peer.uploaded.add(bytes);
-        this.#uploaded.add(bytes);
-      },
+      onSent: (bytes) => this.#uploaded.add(bytes),
       onReadFailed: (pieceIndex, error) => this.#emit({ type: "read-failed", pieceIndex, error }),
     });
     this.#topic = {
@@ -179,8 +176,10 @@ export class Torrent {
   connect(link: PeerLink, identity: PeerIdentity, supportsFast: boolean): PeerListener {
     const sourceIndex = this.#sources.indexOf(identity.userId);
     const { nowMs } = this.#options;
+    const slot = this.#freeSlots.pop() ?? this.#slotCount++;
+    const uploaded = new Rate();
     const peer = new Peer({
-      slot: this.#freeSlots.pop() ?? this.#slotCount++,
+      slot,
       sourceIndex,
       identity,
       link,
@@ -190,9 +189,8 @@ export class Torrent {
       trust: this.#trust,
       nowMs: nowMs(),
       clock: nowMs,
-      makeUploads: (made) => this.#uploader.makeQueue(made),
-      onChoke: (choked) => this.#uploader.choked(choked),
-      onUnchoke: (unchoked) => this.#uploader.unchoked(unchoked),
+      uploads: this.#uploader.makeQueue({ slot, link, supportsFast, uploaded }),
+      uploaded,
     });
     if (this.isIdle) this.#lastTickMs = nowMs();
     this.#peers = [...this.#peers, peer];

@@ -1,6 +1,6 @@
 // What one peer has asked of us, in order, and the blocks on their way to it. Blocks of one piece that are asked for
 // one after the other leave as one run of the piece's frames, without a copy; what is asked for next is read ahead. Sending
-// stops when the connection has enough, until it is writable. It does not decide who is given to (choker.ts).
+// stops when the connection has enough, until it is writable. Whom to upload to is the choker's decision.
 
 import type { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
@@ -8,6 +8,7 @@ import { FRAME_LENGTH_BYTES, PIECE_HEADER_BYTES, writePieceHeader } from "../met
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { PeerLink } from "../wire/messages.ts";
 import type { PieceStorage } from "./piece-storage.ts";
+import type { Rate } from "./rate.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 import { isWithin, releaseIfDone, UploadParts, type UploadRequest } from "./upload-parts.ts";
 
@@ -35,8 +36,8 @@ export interface UploadQueueOptions {
   readonly bucket: TokenBucket | undefined;
   /** Runs work after what is running now. */
   readonly defer: (work: () => void) => void;
-  /** How fast the connection takes blocks; 0: not known. */
-  readonly bytesPerSecond: () => number;
+  /** How fast the connection takes blocks; counts what is handed to it. */
+  readonly rate: Pick<Rate, "add" | "bytesPerSecond">;
   /** Blocks, without their headers, that were handed to the connection. */
   readonly onSent: (pieceIndex: number, bytes: number) => void;
   /** The piece cannot be read; its requests are no longer in the queue. */
@@ -93,7 +94,7 @@ export class UploadQueue {
   }
 
   get #unsentLimitBytes(): number {
-    const bytesPerSecond = this.#options.bytesPerSecond();
+    const { bytesPerSecond } = this.#options.rate;
     if (bytesPerSecond === 0)
       return Math.min(MOST_UNSENT_AT_START_BYTES, UNSENT_AT_START_BYTES + this.#takenBytes);
     return Math.max(MIN_UNSENT_BYTES, bytesPerSecond * UNSENT_SECONDS);
@@ -251,6 +252,7 @@ export class UploadQueue {
     part.runsInFlight++;
     this.#unsentBytes += runBytes;
     this.#options.bucket?.spend(runBytes);
+    this.#options.rate.add(runBytes);
     this.#options.onSent(first.pieceIndex, runBytes);
     const hasRoom = this.#options.link.sendBlocks(frames, () => {
       this.#heldTicks = 0;

@@ -1,10 +1,12 @@
-// Gives pieces away: what peers ask for, who of them is unchoked, and what they are told when a request is not served.
+// Uploads: takes peers' requests, chokes and unchokes them, and answers the requests that are not served.
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
+import type { PeerLink } from "../wire/messages.ts";
 import { Choker } from "./choker.ts";
 import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
+import type { Rate } from "./rate.ts";
 import { SuperSeeding } from "./super-seeding.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import type { UploadRequest } from "./upload-parts.ts";
@@ -35,17 +37,27 @@ export interface UploaderOptions {
   readonly isNowhereElse: (pieceIndex: number) => boolean;
   /** True while nobody else has everything, as far as is known. */
   readonly isOnlySeed: () => boolean;
-  readonly onSent: (peer: Peer, bytes: number) => void;
+  /** Bytes of blocks, without their headers, were handed to a connection. */
+  readonly onSent: (bytes: number) => void;
   readonly onReadFailed: (pieceIndex: number, error: MiniTorrentError) => void;
+}
+
+/** The connection that a queue of blocks belongs to. */
+export interface UploadTarget {
+  readonly slot: number;
+  readonly link: PeerLink;
+  readonly supportsFast: boolean;
+  /** Counts what is sent. */
+  readonly uploaded: Rate;
 }
 
 export class Uploader {
   readonly #options: UploaderOptions;
   readonly #choker: Choker<Peer>;
   readonly #superSeeding: SuperSeeding;
-  /** How many peers want something of us. */
-  #takerCount = 0;
-  /** Somebody was put off for the sake of somebody with a newer piece. */
+  /** Peers that want something of us, while we are a seeder. */
+  #interestedCount = 0;
+  /** Some peer has to wait because a piece that is newer to the swarm goes to another first. */
   #isSomebodyPutOff = false;
 
   constructor(options: UploaderOptions) {
@@ -66,25 +78,26 @@ export class Uploader {
     });
   }
 
-  makeQueue(peer: Peer): UploadQueue {
+  makeQueue(target: UploadTarget): UploadQueue {
     const { geometry, storage, defer, requestsFromPeer, bucket, onSent, onReadFailed } = this.#options;
+    const { slot, link, uploaded } = target;
     return new UploadQueue({
       geometry,
       bucket,
-      link: peer.link,
+      link,
+      rate: uploaded,
       storage,
       defer,
       limit: requestsFromPeer,
-      mayServe: (pieceIndex) => this.#mayServe(peer, pieceIndex),
+      mayServe: (pieceIndex) => this.#mayServe(slot, pieceIndex),
       onSent: (pieceIndex, bytes) => {
-        this.#superSeeding.sent(peer.slot, pieceIndex, bytes);
-        onSent(peer, bytes);
+        this.#superSeeding.sent(slot, pieceIndex, bytes);
+        onSent(bytes);
         if (this.#isSomebodyPutOff && !this.#isNewPieceWaiting()) this.#pumpAllSoon();
       },
-      bytesPerSecond: () => peer.uploaded.bytesPerSecond,
       onReadFailed: (pieceIndex, dropped, error) => {
         onReadFailed(pieceIndex, error);
-        for (const request of dropped) this.#refuse(peer, request, "a piece of ours cannot be read");
+        for (const request of dropped) this.#refuse(target, request, "a piece of ours cannot be read");
       },
     });
   }
@@ -131,51 +144,61 @@ export class Uploader {
     if (wasWaiting && peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
   }
 
-  /** The choker choked the peer. BEP 6: what waited is rejected. */
-  choked(peer: Peer): void {
+  #choke(peer: Peer): void {
+    peer.choke();
+    // BEP 6: what waited is rejected.
     this.#superSeeding.takeBack(peer.slot);
     for (const { pieceIndex, offsetBytes, lengthBytes } of peer.uploads.clear()) {
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     }
   }
 
-  /** The choker unchokes the peer: it is to know what to ask for before it may ask. */
-  unchoked(peer: Peer): void {
-    this.#suggest(peer);
+  /** The peer is told what to request before it may request anything. */
+  #unchoke(peer: Peer): void {
+    this.#suggestTo(peer);
+    peer.unchoke();
   }
 
   peerLeft(peer: Peer): void {
     peer.uploads.close();
-    this.#choker.peerLeft(peer);
     this.#superSeeding.peerLeft(peer.slot);
     this.#fillFreeSlots();
   }
 
   tick(elapsedMs: number): void {
     this.#superSeeding.tick(elapsedMs);
-    // Who was promised a new piece is to get it.
+    // A peer that was promised a new piece gets it.
     const isSettled = this.#options.have.isComplete && this.#superSeeding.isSpreading;
-    this.#choker.tick(this.#options.nowMs(), this.#options.peers(), isSettled);
+    const { choke, unchoke } = this.#choker.choose(this.#options.nowMs(), this.#options.peers(), isSettled);
+    for (const peer of choke) this.#choke(peer);
+    for (const peer of unchoke) this.#unchoke(peer);
     this.#fillFreeSlots();
     for (const peer of this.#options.peers()) peer.uploads.tick();
     if (this.#isSomebodyPutOff) this.#pumpAllSoon();
   }
 
-  #mayServe(peer: Peer, pieceIndex: number): boolean {
-    // Who is no seeder has too small a view of what is new.
-    if (!this.#options.have.isComplete || this.#superSeeding.isNewFor(peer.slot, pieceIndex)) return true;
+  #mayServe(slot: number, pieceIndex: number): boolean {
+    // A leecher knows too little of what is new to the swarm.
+    if (!this.#options.have.isComplete || this.#superSeeding.isNewFor(slot, pieceIndex)) return true;
     if (!this.#isNewPieceWaiting()) return true;
-    if (!this.#superSeeding.mustWait(peer.slot, this.#options.nowMs())) return true;
+    if (!this.#superSeeding.mustWait(slot, this.#options.nowMs())) return true;
     this.#isSomebodyPutOff = true;
     return false;
   }
 
   /** While we are alone in having all, different leechers are to ask for different pieces. */
   #suggest(peer: Peer): void {
-    if (!this.#options.have.isComplete || !peer.supportsFast || !peer.isUnchoked || !peer.isInterestedInUs)
-      return;
-    if (this.#takerCount < 2) return;
-    for (const pieceIndex of this.#superSeeding.promises(peer.slot, this.#takerCount, this.#options.nowMs()))
+    if (peer.isUnchoked) this.#suggestTo(peer);
+  }
+
+  #suggestTo(peer: Peer): void {
+    if (!this.#options.have.isComplete || !peer.supportsFast || !peer.isInterestedInUs) return;
+    if (this.#interestedCount < 2) return;
+    for (const pieceIndex of this.#superSeeding.promises(
+      peer.slot,
+      this.#interestedCount,
+      this.#options.nowMs(),
+    ))
       peer.link.suggest(pieceIndex);
   }
 
@@ -192,17 +215,13 @@ export class Uploader {
 
   #fillFreeSlots(): void {
     const peers = this.#options.peers();
-    if (!this.#options.have.isComplete) {
-      this.#choker.fillFreeSlots(peers);
-      return;
-    }
-    this.#takerCount = 0;
-    for (const peer of peers) if (peer.isInterestedInUs) this.#takerCount++;
-    this.#choker.fillFreeSlots(peers);
-    for (const peer of peers) this.#suggest(peer);
+    const isSeeder = this.#options.have.isComplete;
+    if (isSeeder) this.#interestedCount = peers.filter((peer) => peer.isInterestedInUs).length;
+    for (const peer of this.#choker.chooseForFreeSlots(peers)) this.#unchoke(peer);
+    if (isSeeder) for (const peer of peers) this.#suggest(peer);
   }
 
-  #refuse(peer: Peer, { pieceIndex, offsetBytes, lengthBytes }: UploadRequest, reason: string): void {
+  #refuse(peer: UploadTarget, { pieceIndex, offsetBytes, lengthBytes }: UploadRequest, reason: string): void {
     if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     else peer.link.close(reason);
   }

@@ -14,13 +14,6 @@ class TestPeer implements ChokablePeer {
   uploadBytesPerSecond = 0;
   piecesHad = 0;
   isHeldByConnection = false;
-
-  choke(): void {
-    this.isUnchoked = false;
-  }
-  unchoke(): void {
-    this.isUnchoked = true;
-  }
 }
 
 const ROUND_MS = 1000;
@@ -32,6 +25,17 @@ const peersOf = (count: number): TestPeer[] => Array.from({ length: count }, () 
 const unchokedOf = (peers: readonly TestPeer[]): number[] =>
   peers.flatMap((peer, index) => (peer.isUnchoked ? [index] : []));
 
+/** A round, as it is carried out. */
+function tick(choker: Choker<TestPeer>, nowMs: number, peers: readonly TestPeer[], isSettled = false): void {
+  const { choke, unchoke } = choker.choose(nowMs, peers, isSettled);
+  for (const peer of choke) peer.isUnchoked = false;
+  for (const peer of unchoke) peer.isUnchoked = true;
+}
+
+function fillFreeSlots(choker: Choker<TestPeer>, peers: readonly TestPeer[]): void {
+  for (const peer of choker.chooseForFreeSlots(peers)) peer.isUnchoked = true;
+}
+
 describe("the choker", () => {
   it("fills free slots at once, with whoever waits longest, and only with those who are interested", () => {
     const choker = chokerOf(2);
@@ -40,9 +44,9 @@ describe("the choker", () => {
     const last = peers[3];
     assert.ok(last);
     last.isInterestedInUs = false;
-    choker.fillFreeSlots(peers);
+    fillFreeSlots(choker, peers);
     assert.deepEqual(unchokedOf(peers), [1, 2]);
-    choker.fillFreeSlots(peers);
+    fillFreeSlots(choker, peers);
     assert.deepEqual(unchokedOf(peers), [1, 2]);
   });
 
@@ -59,17 +63,17 @@ describe("the choker", () => {
       peer.chokedOrUnchokedAtMs = at;
     }
     const servedOf = (some: readonly TestPeer[]) => some.filter(({ isUnchoked }) => isUnchoked).length;
-    choker.fillFreeSlots(peers);
+    fillFreeSlots(choker, peers);
     assert.deepEqual([servedOf(greedy), servedOf(honest)], [1, 2]);
     for (let round = 1; round <= 30; round++) {
-      choker.tick(round * ROUND_MS, peers);
-      choker.fillFreeSlots(peers);
+      tick(choker, round * ROUND_MS, peers);
+      fillFreeSlots(choker, peers);
       assert.equal(servedOf(honest), 2, `round ${round}`);
     }
-    for (const peer of honest) peer.choke();
-    for (const peer of greedy.slice(0, 3)) peer.unchoke();
-    choker.tick(31 * ROUND_MS, peers);
-    choker.fillFreeSlots(peers);
+    for (const peer of honest) peer.isUnchoked = false;
+    for (const peer of greedy.slice(0, 3)) peer.isUnchoked = true;
+    tick(choker, 31 * ROUND_MS, peers);
+    fillFreeSlots(choker, peers);
     assert.equal(servedOf(honest), 2, "also if all slots were the other's");
   });
 
@@ -79,14 +83,14 @@ describe("the choker", () => {
     for (const peer of peers) peer.isHeldByConnection = true;
     const [a, b, c, d] = peers;
     assert.ok(a && b && c && d);
-    choker.fillFreeSlots(peers);
+    fillFreeSlots(choker, peers);
     assert.deepEqual(unchokedOf(peers), [0, 1]);
     for (const [index, peer] of peers.entries()) peer.uploadBytesPerSecond = 1000 * (1 + index);
     [a.piecesHad, b.piecesHad, c.piecesHad, d.piecesHad] = [100, 20, 5, 15];
-    choker.tick(ROUND_MS, peers);
+    tick(choker, ROUND_MS, peers);
     assert.deepEqual(unchokedOf(peers), [1, 2]);
     [b.piecesHad, d.piecesHad] = [16 + 640 / 16, 15];
-    choker.tick(2 * ROUND_MS, peers);
+    tick(choker, 2 * ROUND_MS, peers);
     assert.deepEqual(unchokedOf(peers), [2, 3]);
   });
 
@@ -99,12 +103,12 @@ describe("the choker", () => {
     }
     const [a, b] = peers;
     assert.ok(a && b);
-    choker.fillFreeSlots(peers);
+    fillFreeSlots(choker, peers);
     [a.piecesHad, b.piecesHad] = [100, 200];
-    choker.tick(ROUND_MS, peers, true);
+    tick(choker, ROUND_MS, peers, true);
     assert.deepEqual(unchokedOf(peers), [0, 1]);
     a.uploadBytesPerSecond = 0;
-    choker.tick(2 * ROUND_MS, peers, true);
+    tick(choker, 2 * ROUND_MS, peers, true);
     assert.deepEqual(unchokedOf(peers), [1, 2]);
   });
 
@@ -112,8 +116,8 @@ describe("the choker", () => {
     const choker = chokerOf(4);
     const peers = peersOf(30);
     for (let nowMs = 0; nowMs <= 6 * ROUND_MS; nowMs += 100) {
-      choker.tick(nowMs, peers);
-      choker.fillFreeSlots(peers);
+      tick(choker, nowMs, peers);
+      fillFreeSlots(choker, peers);
     }
     assert.equal(unchokedOf(peers).length, 30);
   });
@@ -121,30 +125,30 @@ describe("the choker", () => {
   it("thins out to a few when too many share a full uplink", () => {
     const choker = chokerOf(32);
     const peers = peersOf(32);
-    choker.fillFreeSlots(peers);
+    fillFreeSlots(choker, peers);
     for (let round = 1; round <= 60; round++) {
       for (const peer of peers) {
         peer.isHeldByConnection = true;
         peer.uploadBytesPerSecond = peer.isUnchoked ? 100_000 / unchokedOf(peers).length : 0;
       }
-      choker.tick(round * ROUND_MS, peers);
+      tick(choker, round * ROUND_MS, peers);
     }
     assert.equal(unchokedOf(peers).length, 4);
     // And to as many as the uplink serves well.
     for (let round = 61; round <= 70; round++) {
       for (const peer of peers) peer.uploadBytesPerSecond = 1_900_000 / peers.length;
-      choker.tick(round * ROUND_MS, peers);
+      tick(choker, round * ROUND_MS, peers);
     }
     assert.equal(unchokedOf(peers).length, 9);
-    for (let round = 71; round <= 80; round++) choker.tick(round * ROUND_MS, peers, true);
+    for (let round = 71; round <= 80; round++) tick(choker, round * ROUND_MS, peers, true);
     assert.equal(unchokedOf(peers).length, 19);
   });
 
   it("unchokes nobody while more are served than it has slots", () => {
     const choker = chokerOf(1);
     const peers = peersOf(6);
-    for (const peer of peers.slice(0, 3)) peer.unchoke();
-    choker.fillFreeSlots(peers);
+    for (const peer of peers.slice(0, 3)) peer.isUnchoked = true;
+    fillFreeSlots(choker, peers);
     assert.deepEqual(unchokedOf(peers), [0, 1, 2]);
   });
 
@@ -154,14 +158,14 @@ describe("the choker", () => {
     assert.ok(busy && waiting);
     busy.isUnchoked = true;
     [busy.piecesHad, busy.isHeldByConnection] = [600, true];
-    choker.tick(ROUND_MS - 1, [busy, waiting]);
+    tick(choker, ROUND_MS - 1, [busy, waiting]);
     assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [true, false]);
-    choker.tick(ROUND_MS, [busy, waiting]);
+    tick(choker, ROUND_MS, [busy, waiting]);
     assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [false, true]);
     [busy.piecesHad, waiting.piecesHad, waiting.isHeldByConnection] = [0, 600, true];
-    choker.tick(2 * ROUND_MS - 1, [busy, waiting]);
+    tick(choker, 2 * ROUND_MS - 1, [busy, waiting]);
     assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [false, true]);
-    choker.tick(2 * ROUND_MS, [busy, waiting]);
+    tick(choker, 2 * ROUND_MS, [busy, waiting]);
     assert.deepEqual([busy.isUnchoked, waiting.isUnchoked], [true, false]);
   });
 
@@ -174,7 +178,7 @@ describe("the choker", () => {
     [served.isUnchoked, second.chokedOrUnchokedAtMs, other.chokedOrUnchokedAtMs] = [true, 1, 5000];
     for (const peer of peers) [peer.isHeldByConnection, peer.uploadBytesPerSecond] = [true, 1];
     [second.piecesHad, other.piecesHad] = [500, 500];
-    choker.tick(10 * ROUND_MS, peers);
+    tick(choker, 10 * ROUND_MS, peers);
     assert.deepEqual(unchokedOf(peers), [0, 2]);
   });
 
@@ -187,20 +191,19 @@ describe("the choker", () => {
       peer.piecesHad = 100 * at;
       peer.chokedOrUnchokedAtMs = 100 - at;
     }
-    choker.tick(10 * ROUND_MS - 1, peers);
+    tick(choker, 10 * ROUND_MS - 1, peers);
     assert.deepEqual(unchokedOf(peers), [0]);
-    choker.tick(20 * ROUND_MS, peers);
+    tick(choker, 20 * ROUND_MS, peers);
     assert.deepEqual(unchokedOf(peers), [2]);
     for (const peer of peers) if (!peer.isUnchoked) peer.chokedOrUnchokedAtMs = 19 * ROUND_MS;
-    choker.tick(29 * ROUND_MS, peers);
+    tick(choker, 29 * ROUND_MS, peers);
     assert.deepEqual(unchokedOf(peers), [2], "until ten seconds are over");
     const [first, second] = peers;
     assert.ok(first && second);
     second.chokedOrUnchokedAtMs = 0;
-    choker.tick(30 * ROUND_MS, peers);
+    tick(choker, 30 * ROUND_MS, peers);
     assert.deepEqual(unchokedOf(peers), [1]);
-    choker.peerLeft(second);
-    choker.tick(31 * ROUND_MS, [first]);
+    tick(choker, 31 * ROUND_MS, [first]);
     assert.deepEqual(first.isUnchoked, true, "who left holds it no longer");
   });
 
@@ -215,8 +218,8 @@ describe("the choker", () => {
         peer.piecesHad = 100 * index;
       }
       const before = new Set(unchokedOf(peers));
-      choker.tick(nowMs, peers);
-      choker.fillFreeSlots(peers);
+      tick(choker, nowMs, peers);
+      fillFreeSlots(choker, peers);
       for (const [index, peer] of peers.entries()) {
         if (peer.isUnchoked !== before.has(index)) peer.chokedOrUnchokedAtMs = nowMs;
         if (peer.isUnchoked) served.add(index);
@@ -241,8 +244,8 @@ describe("the choker", () => {
             peer.uploadBytesPerSecond = rate;
             peer.isHeldByConnection = isHeld;
             nowMs += 500;
-            choker.tick(nowMs, peers);
-            choker.fillFreeSlots(peers);
+            tick(choker, nowMs, peers);
+            fillFreeSlots(choker, peers);
             const interested = peers.filter((other) => other.isInterestedInUs);
             const unchoked = interested.filter((other) => other.isUnchoked);
             assert.ok(unchoked.length >= Math.min(interested.length, choker.slotCount));

@@ -138,6 +138,25 @@ describe("a slot", () => {
   });
 });
 
+describe("a peer that loses its slot", () => {
+  it("is choked, and then what it waits for is rejected", () => {
+    const opened = open({ has: ALL, uploadSlots: 1 });
+    take(opened);
+    opened.link.hasRoom = false;
+    for (const pieceIndex of [0, 1]) opened.peer.request(pieceIndex, 0, BLOCK);
+    opened.runDue();
+    const carol = opened.join("carol");
+    carol.peer.haveNone();
+    carol.peer.interested();
+    for (let round = 0; round < 20; round++) {
+      opened.clock.nowMs += 1000;
+      opened.torrent.tick();
+    }
+    const said = opened.link.take().filter((line) => /choke|reject/.test(line));
+    assert.deepEqual(said.slice(0, 2), ["choke", "reject 1:0"]);
+  });
+});
+
 describe("a seed", () => {
   it("suggests different pieces to different leechers, and none to one alone", () => {
     const opened = open({ has: ALL, otherSeedCount: () => 0 });
@@ -147,9 +166,10 @@ describe("a seed", () => {
     const carol = opened.join("carol");
     carol.peer.haveNone();
     carol.peer.interested();
-    const [toBob, toCarol] = [suggestionsIn(opened.link.take()), suggestionsIn(carol.link.take())];
+    const [saidToBob, saidToCarol] = [opened.link.take(), carol.link.take()];
+    assert.equal(saidToCarol.at(-1), "unchoke", "the suggestions come before it");
     assert.deepEqual(
-      [toBob, toCarol],
+      [suggestionsIn(saidToBob), suggestionsIn(saidToCarol)],
       [
         [2, 3],
         [0, 1],

@@ -21,7 +21,7 @@ function open(options: PartsOptions = {}) {
     picker,
     requests,
     peers,
-    mayAsk: (peer) => peer.giving.status === "giving",
+    mayAsk: (peer) => !peer.isChokingUs,
   });
   return { ...parts, patience, dice };
 }

@@ -6,6 +6,7 @@ import { Peer } from "../../../src/swarm/peer.ts";
 import { Picker } from "../../../src/swarm/picker.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import { Rate } from "../../../src/swarm/rate.ts";
 import { RequestTracker } from "../../../src/swarm/request-tracker.ts";
 import { SmartBan } from "../../../src/swarm/smart-ban.ts";
 import { TokenBucket } from "../../../src/swarm/token-bucket.ts";
@@ -92,9 +93,8 @@ export function partsFor(options: PartsOptions = {}) {
       trust,
       nowMs: clock.nowMs,
       clock: nowMs,
-      makeUploads: () => idleQueue(geometry, link),
-      onChoke: () => undefined,
-      onUnchoke: () => undefined,
+      uploads: idleQueue(geometry, link),
+      uploaded: new Rate(),
     });
     const pieces = new PieceSet(have.length);
     for (const [pieceIndex, sign] of [...has].entries()) if (sign === "x") pieces.add(pieceIndex);
@@ -162,7 +162,7 @@ function idleQueue(geometry: Geometry, link: RecordingLink): UploadQueue {
     mayServe: () => true,
     bucket: undefined,
     defer: (work) => work(),
-    bytesPerSecond: () => 0,
+    rate: new Rate(),
     onSent: () => undefined,
     onReadFailed: () => undefined,
   });

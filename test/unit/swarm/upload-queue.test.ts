@@ -8,6 +8,9 @@ import { UploadQueue, type UploadQueueOptions } from "../../../src/swarm/upload-
 import type { PeerLink } from "../../../src/wire/messages.ts";
 import { framesOf } from "./lone-torrent.ts";
 
+/** A connection that takes so many bytes a second, whatever is sent. */
+const rateOf = (bytesPerSecond: number) => ({ bytesPerSecond, add: () => undefined });
+
 const BLOCKS = 4;
 const geometry = new Geometry(10 * BLOCKS * BLOCK_LENGTH_BYTES, BLOCKS * BLOCK_LENGTH_BYTES);
 
@@ -33,7 +36,7 @@ test("a peer that takes nothing for 2 s keeps only the piece in flight, and is s
     bucket: undefined,
     mayServe: () => true,
     defer: (work) => work(),
-    bytesPerSecond: () => 0,
+    rate: rateOf(0),
     onSent: () => undefined,
     onReadFailed: () => assert.fail(),
   });
@@ -98,7 +101,7 @@ test("of a large piece parts of 1 MiB are held, and what is asked for across a c
     bucket: undefined,
     mayServe: () => true,
     defer: (work) => work(),
-    bytesPerSecond: () => 0,
+    rate: rateOf(0),
     onSent: () => undefined,
     onReadFailed: () => assert.fail(),
   });
@@ -162,7 +165,7 @@ function openQueue(options: Partial<UploadQueueOptions> = {}) {
     bucket: undefined,
     mayServe: () => true,
     defer: (work) => void due.push(work),
-    bytesPerSecond: () => 0,
+    rate: rateOf(0),
     onSent: (pieceIndex, bytes) => void counted.push([pieceIndex, bytes]),
     onReadFailed: () => assert.fail("a read failed"),
     ...options,
@@ -263,7 +266,7 @@ test("only the very request that is cancelled leaves the queue, and only while i
 });
 
 test("emptied, it says what waited, sends nothing more, and gives the memory back", () => {
-  const { queue, push, take, held } = openQueue({ bytesPerSecond: () => 1 });
+  const { queue, push, take, held } = openQueue({ rate: rateOf(1) });
   for (let piece = 0; piece < 4; piece++) push(piece, 0);
   queue.pump();
   assert.equal(take().length, 2, "32 KiB are enough for a slow connection");
@@ -287,17 +290,17 @@ test("closed, it sends nothing any more", () => {
 });
 
 test("as much is handed to the connection as goes out in a fifth of a second, once its speed is known", () => {
-  let bytesPerSecond = 0;
-  const { queue, push, take, sent } = openQueue({ bytesPerSecond: () => bytesPerSecond });
+  const rate = rateOf(0);
+  const { queue, push, take, sent } = openQueue({ rate });
   for (let piece = 0; piece < 10; piece++) for (let block = 0; block < 4; block++) push(piece, block);
   queue.pump();
   assert.deepEqual(take(), ["0:0 x4"], "at the start 64 KiB");
-  const all = openQueue({ bytesPerSecond: () => 6 * BLOCK_LENGTH_BYTES * 5 });
+  const all = openQueue({ rate: rateOf(6 * BLOCK_LENGTH_BYTES * 5) });
   for (let piece = 0; piece < 10; piece++) for (let block = 0; block < 4; block++) all.push(piece, block);
   all.queue.pump();
   // Six blocks are on their way when the run that passes them has begun.
   assert.deepEqual(all.take(), ["0:0 x4", "1:0 x4"]);
-  bytesPerSecond = 1;
+  rate.bytesPerSecond = 1;
   assert.equal(sent.length, 0);
 });
 
@@ -386,7 +389,7 @@ test("requests for a piece that cannot be read leave the queue; the others are s
 });
 
 test("urgent requests stay before the others when hundreds have been served", () => {
-  const { queue, push, take, sent, runDue } = openQueue({ limit: 1000, bytesPerSecond: () => 1e9 });
+  const { queue, push, take, sent, runDue } = openQueue({ limit: 1000, rate: rateOf(1e9) });
   for (let i = 0; i < 150; i++) push(i % 10, 0, true);
   queue.pump();
   for (const { done } of sent) done();

@@ -1,4 +1,4 @@
-// Host and port, as text and apart. IPv6 stands in brackets.
+// Parses and formats `host:port`, with IPv6 in brackets; canonical forms of hosts.
 import { isIP } from "node:net";
 import { MiniTorrentError } from "./errors.ts";
 
@@ -89,16 +89,16 @@ export function canonicalHost(host: string): string {
   return bytes.join(".");
 }
 
-/** An address as node:net reports it, without what only the socket's own form adds: IPv4 on an IPv6 socket is IPv4. */
+/** An address that node:net reports, with an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) as IPv4. */
 export function plainHost(host: string): string {
   return host.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
 }
 
 /**
- * Who an address belongs to when attempts are counted: IPv4 as it is, of IPv6 the first 64 bits, since whoever has one
- * such address has all of them (RFC 6177).
+ * The network that an address counts for in limits: an IPv4 address itself; the /64 of an IPv6 address, since its holder
+ * controls all of it (RFC 6177).
  *
- * @param host as node:net says it: an IP address, perhaps with a zone
+ * @param host as node:net reports it: an IP address, perhaps with a zone
  */
 export function networkOf(host: string): string {
   const address = plainHost(host.replace(/%.*/, ""));

@@ -1,4 +1,4 @@
-// The one registry of error codes: what can go wrong, said to a person, and what to do about it.
+// The one table of error codes: what went wrong, and what to do about it, in words for people.
 // Every error that leaves a module is a MiniTorrentError with one of these codes.
 
 /** Code → what went wrong, then what to do, in one line. `docs/protocol.md` lists the same codes; a test holds both together. */
@@ -87,7 +87,7 @@ export class MiniTorrentError extends Error {
   }
 }
 
-/** The error itself if it is one of ours, otherwise an INTERNAL one that has it as its cause. */
+/** A MiniTorrentError unchanged; any other error as the cause of an INTERNAL one. */
 export function asMiniTorrentError(error: unknown): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   const reason = error instanceof Error ? error.message : String(error);

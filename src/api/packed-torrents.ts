@@ -1,6 +1,6 @@
-// Lists of torrents as they travel from a client to a tracker: the info-hashes in one text without separators. Its form is
-// checked in one look, and it is read some torrents at a time: as a list of objects 14,000 torrents cost 15 ms and more in one
-// turn of the event loop, packed less than one.
+// Lists of torrents in a client's announcement: the info-hashes in one string without separators. One regular expression checks
+// it, and it is read a few torrents at a time. As a list of objects, 14,000 torrents block the event loop for 15 ms; packed, for
+// less than 1 ms.
 import { z } from "zod";
 
 /** SHA-1 in hex. */

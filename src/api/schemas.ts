@@ -1,5 +1,5 @@
-// The language between client and tracker: zod schemas of every value that crosses, and the types they give.
-// Nothing here decides; limits are limits of form. Error codes are in errors.ts.
+// Zod schemas of every value that a client and a tracker exchange, and their types.
+// They check form only, and decide nothing. Error codes are in errors.ts.
 import { isIP } from "node:net";
 import { z } from "zod";
 import { MAX_INFO_LENGTH } from "./file-limits.ts";
@@ -9,7 +9,7 @@ import { packedHashesSchema } from "./packed-torrents.ts";
 export const userIdSchema = idSchema("user id");
 export const groupIdSchema = idSchema("group id");
 
-/** The name of a group to be looked up; there is none of another form, so the form is not looked at again. */
+/** The name of a group to look up. Its form is not checked: no group has a name of another form. */
 export const namedGroupSchema = z.string().max(256).normalize();
 
 function idSchema(what: string) {
@@ -28,22 +28,22 @@ const passwordSchema = z
   .max(1024, "a password has at most 1,024 characters");
 export const fileNameSchema = z.string().min(1).max(255);
 /**
- * Which of an account's machines a share belongs to: made at random for each client profile, and kept in it, so that it is the
- * same after a restart, when the device has another key.
+ * Identifies the machine that a share belongs to, among the account's machines: random, and stored in the client's profile, since
+ * the device has another key after a restart.
  */
 export const holderIdSchema = z.uuid();
-/** Most files of one call that compares a machine's shares with the trackers'. */
+/** Most files in one `checkShares` call. */
 export const MAX_SHARES_CHECKED = 100;
 const SHA1_IN_HEX = /^[0-9a-f]{40}$/;
 /** SHA-1 of a whole file as 40 lower-case hex digits. */
 export const sha1Schema = z.string().regex(SHA1_IN_HEX, "a SHA-1 has 40 hex digits");
 /** SHA-1 of an `info` dictionary (BEP 3), in the same form. */
 export const infoHashSchema = z.string().regex(SHA1_IN_HEX, "an info-hash has 40 hex digits");
-/** What every call that writes carries. */
+/** Fields of every call that writes. */
 export const writeAttemptSchema = z.object({
-  /** Made by the client once a command, the same when the command is tried again: a repeat does not apply twice. */
+  /** The client makes one for each command, and repeats it in retries, so that a command applies only once. */
   writeId: z.uuid(),
-  /** It is tried again, after a tracker that did not answer: what this call claims counts before what that one did. */
+  /** A retry, since another tracker did not answer. Names that this call claims win over those that the first call claimed. */
   isRetry: z.boolean().optional(),
 });
 export type WriteAttempt = z.infer<typeof writeAttemptSchema>;
@@ -55,15 +55,15 @@ export const portSchema = z.number().int().min(1).max(65535);
 
 export const credentialsSchema = z.object({ userId: userIdSchema, password: passwordSchema });
 
-/** Who a session belongs to; a client names a folder after the user id. `accountId` is the identity behind the name: it outlives nothing and is never reused. */
+/** The account of a session. A client names a folder after the user id. `accountId` identifies the account; it is never reused, unlike the user id. */
 export const accountSchema = z.object({ userId: userIdSchema, accountId: z.string().max(128) });
 export type Account = z.infer<typeof accountSchema>;
 
 /** Most entries that a page of a list may have; a tracker's have fewer (list-pages.ts). */
 const MAX_PAGE_ITEMS = 10_000;
 /**
- * A list of a call. It is read up to its first bad element: of all of them z.array makes issues and puts them into words, 700 ms
- * for 100,000.
+ * A list in a call. Checking stops at the first bad element: z.array formats an issue for each, which takes 700 ms for
+ * 100,000.
  */
 export function listOf<T extends z.ZodType>(item: T, most: number): z.ZodType<z.output<T>[], z.input<T>[]> {
   return z.custom<z.input<T>[]>(Array.isArray, "it is no list").transform((elements, context) => {
@@ -90,9 +90,9 @@ export function listOf<T extends z.ZodType>(item: T, most: number): z.ZodType<z.
 
 /** Where the next page begins; opaque to clients, which send it back unchanged. */
 const cursorSchema = z.string().max(1_024);
-/** The page of a list that a call asks for: the entries after that place, or from the beginning. */
+/** The page that a call requests: the entries after the cursor, or from the beginning. */
 export const pageRequestSchema = z.object({ after: cursorSchema.optional() });
-/** The same of a list that is sorted by name: only names that begin so. */
+/** The same for a list sorted by name; `prefix` selects names that begin with it. */
 export const namePageRequestSchema = pageRequestSchema.extend({
   prefix: z
     .string()
@@ -114,12 +114,12 @@ export const groupSummarySchema = z.object({
   groupId: z.string(),
   ownerId: z.string(),
   memberCount: z.number().int(),
-  /** How the asking user stands to the group; undefined: not at all. */
+  /** The requesting user's standing in the group; undefined: none. */
   standing: z.enum(["owner", "member", "requested"]).optional(),
 });
 export type GroupSummary = z.infer<typeof groupSummarySchema>;
 
-/** A group that the asking user is in or asked to join. */
+/** A group that the requesting user is in or asked to join. */
 export const ownGroupSchema = z.object({
   groupId: groupIdSchema,
   standing: z.enum(["owner", "member", "requested"]),
@@ -148,28 +148,28 @@ export const fileSummarySchema = z.object({
   lengthBytes: z.number().int(),
   sha1: sha1Schema,
   infoHash: infoHashSchema,
-  /** Empty: nobody shares all of it, but a member who is downloading it has parts. */
+  /** Empty if nobody shares the whole file any more, and only members who download it have parts. */
   sharedBy: z.string(),
   seedersOnline: z.number().int(),
   peersOnline: z.number().int(),
 });
 export type FileSummary = z.infer<typeof fileSummarySchema>;
 
-/** Files that are not shared as the asking machine believes: see `checkShares` in catalogue.ts. */
+/** Files whose shares differ from what the requesting machine has recorded: see `checkShares` in catalogue.ts. */
 export const shareDoubtsSchema = z.object({
   withdrawn: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
   unknown: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
 });
 
-/** Most members in a question about a file's standing. */
+/** Most members in one query about a file's standing. */
 export const MAX_STANDING_USERS = 20;
-/** How a file that somebody downloads stands in its group. */
+/** The state in its group of a file that is being downloaded. */
 export const fileStandingSchema = z.object({
   /** Whether the name means that content now: `other` content has it, or nobody shares anything under it. */
   content: z.enum(["same", "other", "none"]),
   /** The first sharer of what has the name now, if they are in the group. */
   sharedBy: z.string().optional(),
-  /** The users that were asked about, and the sharer. */
+  /** The users in the query, and the sharer. */
   members: z
     .array(z.object({ userId: z.string(), isMember: z.boolean(), isOnline: z.boolean() }))
     .max(MAX_STANDING_USERS + 1),
@@ -185,10 +185,10 @@ export const trackerKeysSchema = z.object({
 });
 export type TrackerKeys = z.infer<typeof trackerKeysSchema>;
 
-/** A group certificate for this client's device: what a peer shows and what it checks others by. */
+/** A certificate of the group for this client's device, and the CA to check other members' certificates with. */
 export const groupCertificateSchema = z.object({
   groupId: z.string(),
-  /** Which group of that name it is: one that was founded anew has another claim on the name, and another CA. */
+  /** Identifies the group: a later group of the same name has another claim and another CA. */
   groupClaimId: z.string().max(128),
   certificatePem: z.string(),
   authorityPem: z.string(),
@@ -206,16 +206,16 @@ export const MAX_GROUPS_TOGETHER = 500;
 export const revocationSchema = z.object({ groupId: groupIdSchema, membershipId: z.string().max(128) });
 export type Revocation = z.infer<typeof revocationSchema>;
 
-/** An IP address, perhaps with a zone: clients dial what trackers say here, and look no name up for it. */
+/** An IP address, perhaps with a zone. Names are refused: clients dial these addresses without a DNS look-up. */
 const ipSchema = z
   .string()
   .max(64)
   .refine((host) => isIP(host) !== 0, "it is no IP address");
 
-/** Most addresses that a client listens at beside the one that trackers see: some for each family. */
+/** Most addresses of a client beside the one that trackers see: a few for each address family. */
 export const MAX_OTHER_HOSTS = 4;
 
-/** Somebody who has (some of) a torrent and listens at an address. */
+/** A peer of a torrent that accepts connections. */
 export const peerAddressSchema = z.object({
   userId: z.string(),
   /** SHA-256 of the device's public key (SPKI, DER) in hex. */
@@ -234,11 +234,11 @@ export type AnnouncedTorrent = z.infer<typeof announcedTorrentSchema>;
 /** Most peers in one answer: all if there are fewer, otherwise a random sample (BEP 3 names 50 by default). */
 export const MOST_NAMED_PEERS = 100;
 
-/** Who else has a torrent, as `presence.update` answers for torrents that the client joins without having all of them. */
+/** The other peers of a torrent: the answer of `presence.update` for each torrent that the client starts to download. */
 export const torrentPeersSchema = z.object({ infoHash: infoHashSchema, peers: z.array(peerAddressSchema) });
 export type TorrentPeers = z.infer<typeof torrentPeersSchema>;
 
-/** Most torrents that a client may have a part in. */
+/** Most torrents that a client may announce. */
 const MAX_ANNOUNCED = 100_000;
 /** Most torrents in one update. */
 const MAX_PRESENCE_CHANGES = 10_000;
@@ -248,7 +248,7 @@ export const announceSchema = z.object({
   listensHere: z.boolean().optional(),
   /** Further addresses that it listens at; trackers name those that may be (listened-hosts.ts). */
   otherHosts: z.array(ipSchema).max(MAX_OTHER_HOSTS).optional(),
-  /** All the torrents this client has a part in now (packed-torrents.ts): what is not listed is over. */
+  /** All torrents that this client takes part in (packed-torrents.ts); others that it announced end. */
   seeding: packedHashesSchema(MAX_ANNOUNCED),
   downloading: packedHashesSchema(MAX_ANNOUNCED),
 });
@@ -258,7 +258,7 @@ export const presenceUpdateSchema = z.object({
   over: packedHashesSchema(MAX_PRESENCE_CHANGES),
 });
 
-/** Events that a tracker pushes to a client. Each is about the user who is logged in, or a torrent that the client announced. */
+/** Events that a tracker pushes to a client. Each concerns the logged-in user, or a torrent that the client announced. */
 export const trackerEventSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("join-requested"), groupId: z.string(), userId: z.string() }),
   z.object({ type: z.literal("request-accepted"), groupId: z.string() }),
@@ -272,7 +272,7 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
   /** The operator of the trackers has removed the account that is logged in here. */
   z.object({ type: z.literal("account-removed") }),
   z.object({ type: z.literal("became-owner"), groupId: z.string() }),
-  /** Another machine of the account ended the share that this holder has. */
+  /** Another machine of the account ended this holder's share. */
   z.object({
     type: z.literal("share-withdrawn"),
     groupId: z.string(),
@@ -287,7 +287,7 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     name: z.string(),
     /** The group whose file it is. */
     groupId: z.string().optional(),
-    /** The content that has the name of a file now: whoever has other content under it has lost the name. */
+    /** The content that the file's name stands for now. A client with other content under that name has lost it. */
     infoHash: infoHashSchema.optional(),
   }),
   /** Events were dropped: the client fetches the current state and announces all its torrents again. */

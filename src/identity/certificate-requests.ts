@@ -1,5 +1,5 @@
-// Certificate requests (PKCS #10, RFC 2986): how a client proves that it holds the key that a certificate is for,
-// without the key itself. A device's own key needs none: TLS shows it.
+// Certificate requests (PKCS #10, RFC 2986): a client proves that it holds the key that a certificate is to certify. For the
+// device's own key no request is needed, since TLS proves it.
 import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { CertificationRequest, CertificationRequestInfo } from "@peculiar/asn1-csr";
 import { AsnConvert } from "@peculiar/asn1-schema";
@@ -35,7 +35,7 @@ export function createCertificateRequest(): CertificateRequest {
 }
 
 /**
- * The public key of a request (SPKI, DER). The name that the request asks for does not matter: the issuer knows it.
+ * The public key of a request (SPKI, DER). The name in the request is ignored: the issuer knows the member.
  *
  * @throws MiniTorrentError INVALID_ARGUMENT if it is no request, or not signed with the P-256 key that it is for
  */

@@ -1,7 +1,6 @@
-// Keys and certificates: a device's identity, a group's authority (CA), a member's certificate of it. The form of a
-// member's certificate is libtorrent's for SSL torrents: subjectAltName DNS:*, issued by the CA in `ssl-cert`. It names
-// nobody to who is not in the group (member-names.ts).
-// Whether a certificate is genuine is TLS's to check (node:tls with the group's CA); here certificates are made and read.
+// Makes and reads certificates: a device's identity, a group's CA, members' certificates. A member's certificate has the form of
+// libtorrent's SSL torrents: subjectAltName DNS:*, issued by the CA in `ssl-cert`. The names in it are encrypted
+// (member-names.ts). It does not verify signatures: TLS does (node:tls with the group's CA).
 import {
   createHash,
   createPrivateKey,
@@ -42,10 +41,10 @@ import {
 const CLOCK_SKEW_ALLOWANCE_MS = 2 * ALLOWED_CLOCK_SKEW_MS;
 
 const YEAR_MS = 365.25 * 24 * 60 * 60 * 1000;
-/** A device's key is pinned, not certified: its certificate is only the envelope, and should never run out. */
+/** A device is known by its key; the certificate only carries the key, and should never expire. */
 const DEVICE_CERTIFICATE_LIFETIME_MS = 100 * YEAR_MS;
 const AUTHORITY_LIFETIME_MS = 20 * YEAR_MS;
-/** Members' certificates whose content is remembered: one member shows the same in every torrent, for an hour. */
+/** Parsed members' certificates to cache: a member shows the same one in every torrent, for an hour. */
 const MAX_READ_BEFORE = 1_024;
 
 /** CAs kept ready for signing. */
@@ -86,7 +85,7 @@ export interface MemberCertificateRequest {
   readonly nowMs: number;
 }
 
-/** Who a member's certificate speaks of. */
+/** The contents of a member's certificate. */
 export interface MemberIdentity {
   readonly userId: string;
   readonly membershipId: string;
@@ -112,7 +111,7 @@ export function createDeviceIdentity(): DeviceIdentity {
   return { privateKeyPem, publicKeySpki, deviceId: sha256Hex(publicKeySpki), certificatePem };
 }
 
-/** The identity whose two files are read back. */
+/** A device identity from its stored key and certificate. */
 export function restoreDeviceIdentity(privateKeyPem: string, certificatePem: string): DeviceIdentity {
   const publicKeySpki = spkiOf(new X509Certificate(certificatePem).raw);
   return { privateKeyPem, publicKeySpki, deviceId: sha256Hex(publicKeySpki), certificatePem };
@@ -137,7 +136,7 @@ export function createGroupAuthority(): GroupAuthority {
 }
 
 /**
- * A certificate of the group's CA that says which member's device has that key, for MEMBER_CERTIFICATE_LIFETIME_MS.
+ * Issues a certificate of the group's CA for the key of a member's device, valid for MEMBER_CERTIFICATE_LIFETIME_MS.
  *
  * @throws MiniTorrentError INVALID_ARGUMENT for a public key that is not P-256
  */
@@ -148,7 +147,7 @@ export function issueMemberCertificate(request: MemberCertificateRequest): {
   const { authority, userId, membershipId, nowMs } = request;
   const publicKeySpki = requireP256(request.publicKeySpki);
   const issuer = issuerOf(authority);
-  // Certificates count in whole seconds.
+  // Times in certificates are whole seconds.
   const validUntilMs = Math.floor((nowMs + MEMBER_CERTIFICATE_LIFETIME_MS) / 1000) * 1000;
   const certificatePem = signCertificate(
     {
@@ -172,11 +171,11 @@ interface Issuer {
   readonly name: Name;
   readonly privateKey: KeyObject;
   readonly namesKey: string;
-  /** What every certificate of it has. */
+  /** Extensions of every certificate that it issues. */
   readonly extensions: readonly Extension[];
 }
 
-/** By private key, since that is what signs. */
+/** By private key. */
 const readyIssuers = new BoundedMap<string, Issuer>(MAX_READY_ISSUERS);
 
 function issuerOf({ certificatePem, privateKeyPem }: GroupAuthority): Issuer {
@@ -200,13 +199,13 @@ function issuerOf({ certificatePem, privateKeyPem }: GroupAuthority): Issuer {
   return issuer;
 }
 
-/** By fingerprint and names key. Parsing costs 1.5 ms, more than the rest of a handshake. */
+/** By fingerprint and names key: parsing takes 1.5 ms, more than the rest of a handshake. */
 const readBefore = new BoundedMap<string, MemberIdentity>(MAX_READ_BEFORE);
 
 /**
- * Reads the certificate that a peer showed; TLS has checked already that the group's CA issued it.
+ * Reads a peer's certificate, which TLS has verified to be issued by the group's CA.
  *
- * @param der as `getPeerX509Certificate().raw` has it
+ * @param der from `getPeerX509Certificate().raw`
  * @param namesKey of the group, from `namesKeyOf`
  * @throws MiniTorrentError PEER_REFUSED if it is not of the form that trackers issue
  */
@@ -239,12 +238,12 @@ export function fingerprintOf(der: Uint8Array): string {
   return sha256Hex(der);
 }
 
-/** The fingerprint of a certificate that is at hand as PEM. */
+/** The fingerprint of a certificate in PEM. */
 export function fingerprintOfPem(certificatePem: string): string {
   return sha256Hex(new X509Certificate(certificatePem).raw);
 }
 
-/** Whose device a public key (SPKI, DER) is: its SHA-256, 64 hex digits. */
+/** The id of the device with that public key (SPKI, DER): its SHA-256, 64 hex digits. */
 export function deviceIdOfKey(publicKeySpki: Uint8Array): string {
   return sha256Hex(publicKeySpki);
 }

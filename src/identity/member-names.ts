@@ -12,7 +12,7 @@ export interface MemberNames {
 const CIPHER = "aes-256-gcm";
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** All names are padded to this, so that the length says nothing: 64 characters of 4 bytes, and a membership id of 32. */
+/** Names are padded to this length, so that it reveals nothing: 64 characters of 4 bytes, and a membership id of 32. */
 const PADDED_BYTES = 320;
 const KEY_BYTES = 32;
 const PURPOSE = "miniTorrent names of members";

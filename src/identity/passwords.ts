@@ -9,7 +9,7 @@ const PASSES = 2;
 const PARALLELISM = 1;
 const SALT_BYTES = 16;
 const TAG_BYTES = 32;
-/** What a stored hash may ask for: a registry row must not be able to exhaust the machine. */
+/** Bounds for a stored hash: a registry row must not be able to exhaust the machine. */
 const MAX_MEMORY_KIB = 1024 * 1024;
 const MAX_PASSES = 16;
 const MAX_PARALLELISM = 16;
@@ -61,13 +61,13 @@ export function verifyPassword(hash: string, password: string): boolean {
   return timingSafeEqual(tag, expected);
 }
 
-/** Spends what `verifyPassword` spends, so that a login's time does not say whether the user exists. */
+/** Takes as long as `verifyPassword`, so that a login's time does not reveal whether the user exists. */
 export function verifyNoOne(password: string): false {
   hashPassword(password);
   return false;
 }
 
-/** The same password typed on another system may be composed of other code points. */
+/** The same password may arrive as other code points from another system. */
 function canonical(password: string): Buffer {
   return Buffer.from(password.normalize("NFC"));
 }

@@ -1,6 +1,6 @@
-// Which certificate each tracker showed when it was first dialled, as SSH's known_hosts: trusted on first use, refused
-// when it changes. A fingerprint in tracker_info.txt overrides a pinned one. Also stores which keys of other trackers a
-// tracker vouched for (client/trackers/tracker-trust.ts decides what that is worth).
+// Pins the certificate that each tracker showed when it was first dialled, like SSH's known_hosts: trusted on first use, refused
+// when it changes. A fingerprint in tracker_info.txt overrides a pin. Also stores the keys of other trackers that a tracker
+// vouched for; client/trackers/tracker-trust.ts decides whether to trust them.
 import {
   chmodSync,
   closeSync,
@@ -73,7 +73,7 @@ export class PinStore {
   }
 
   /**
-   * Says whether a tracker may be who it should be. The first certificate seen at an address is stored.
+   * Checks the certificate that a tracker showed. The first one seen at an address is pinned.
    *
    * @param address host:port as in tracker_info.txt
    * @param fingerprint SHA-256 of the certificate that was shown, 64 hex digits

@@ -1,5 +1,5 @@
-// Certificates (X.509, RFC 5280) as this program makes them: with P-256 keys, signed with ECDSA and SHA-256. It assembles and
-// signs; what stands in which certificate is decided in certificates.ts.
+// Assembles and signs X.509 certificates (RFC 5280) with P-256 keys, ECDSA and SHA-256. certificates.ts decides what each
+// certificate contains.
 import { createPublicKey, type KeyObject, randomBytes, sign } from "node:crypto";
 import { AsnConvert, OctetString } from "@peculiar/asn1-schema";
 import {
@@ -31,9 +31,9 @@ import {
   Version,
 } from "@peculiar/asn1-x509";
 
-/** What an uncompressed point of P-256 has before it in its SubjectPublicKeyInfo (RFC 5480, section 2), 04 the last. */
+/** The DER of a SubjectPublicKeyInfo up to its uncompressed P-256 point (RFC 5480, section 2), including the 04. */
 const P256_SPKI_BEFORE_POINT = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
-/** 04, x and y of it. */
+/** 04, x and y. */
 const P256_POINT_BYTES = 65;
 const P256_IN_OPENSSL = "prime256v1";
 /** RFC 5480: a key on a named curve, and P-256 as the curve. */
@@ -105,7 +105,7 @@ export function subjectPublicKeyInfo(publicKeySpki: Uint8Array): SubjectPublicKe
   });
 }
 
-/** Values stand as they are: as text, a name with a comma or a leading '#' would mean something else. */
+/** Values are not parsed: in the text form of a name, a comma or a leading '#' would have a meaning. */
 export function nameOf(attributes: Record<string, string>): Name {
   return new Name(
     Object.entries(attributes).map(([type, value]) => {

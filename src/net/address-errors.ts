@@ -1,5 +1,5 @@
-// What a refusal of the operating system or of DNS means for an address that somebody typed, or that a tracker named: errno → a
-// sentence, whether the cause lies on this machine, and what to do. For listening and for dialling.
+// Maps errors of the operating system and of DNS, when listening or dialling, to a sentence for people: what is wrong, whether
+// the cause lies on this machine, and what to do.
 
 import { isIP } from "node:net";
 import { type Address, formatAddress } from "../api/addresses.ts";
@@ -15,14 +15,14 @@ export interface DialProblem {
   readonly isLocal: boolean;
 }
 
-/** Of a failure at several addresses in turn the one that says most: what came back from another machine, rather than from here. */
+/** The most informative error of a failure at several addresses: one from another machine, if there is one. */
 export function tellingError(failure: Error): Error {
   if (!(failure instanceof AggregateError)) return failure;
   const errors = failure.errors.filter((error) => error instanceof Error);
   return errors.find((error) => dialProblem(error)?.isLocal === false) ?? errors[0] ?? failure;
 }
 
-/** Why a connection could not be made; undefined for an error that is neither the operating system's nor DNS's. */
+/** Why a connection could not be made; undefined for an error of neither the operating system nor DNS. */
 export function dialProblem(failure: unknown): DialProblem | undefined {
   const error = failure instanceof Error ? tellingError(failure) : failure;
   const code = errnoOf(error);
@@ -69,7 +69,7 @@ export function dialProblem(failure: unknown): DialProblem | undefined {
   }
 }
 
-/** What to do, where that depends on who listens; without a full stop. */
+/** Advice that depends on the program that listens; without a full stop. */
 export interface ListenRemedies {
   /** Another program has the port. */
   readonly taken: string;
@@ -77,7 +77,7 @@ export interface ListenRemedies {
   readonly notOwn: string;
 }
 
-/** The error for an address that cannot be listened on. One that is ours already stays as it is. */
+/** The error for an address that cannot be listened on. A MiniTorrentError is returned unchanged. */
 export function listenError(
   error: unknown,
   address: Address,

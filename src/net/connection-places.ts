@@ -1,11 +1,11 @@
-// Places for connections in a process that may have only so many: each direction gets a part that the other cannot take, so
-// that neither those who come nor those who are dialled keep all of them. Files take turns at the places to dial from.
+// Divides the process's limited number of connections. Incoming and dialled connections each get a part that the other cannot
+// take. Files take turns at the places for dialled connections.
 
-/** Of the places, the most for one direction. */
+/** Largest part of the places for one direction. */
 const MOST_OF_DIRECTION = 3 / 4;
-/** Of the places for dialled connections, those for files that have none yet. */
+/** Part of the places for dialled connections that is reserved for files without a connection. */
 const SHARE_FOR_FIRST = 1 / 4;
-/** A file that has not asked for so long does not wait any more: it asks ten times a second, or once when nothing happens in it. */
+/** A file that has not asked for this long no longer waits. A running file asks ten times a second. */
 const WAITS_FOR_MS = 3_000;
 
 export type Direction = "in" | "out";
@@ -15,7 +15,7 @@ export class ConnectionPlaces {
   readonly #mostOfDirection: number;
   readonly #nowMs: () => number;
   readonly #taken = { in: 0, out: 0 };
-  /** Files that wait for a place, the longest first. */
+  /** Files that wait for a place, longest wait first. */
   readonly #waiting = new Map<string, { readonly askedMs: number; readonly isOfUse: boolean }>();
 
   constructor(most: number, nowMs: () => number) {
@@ -40,9 +40,9 @@ export class ConnectionPlaces {
   }
 
   /**
-   * Whether a file without a connection may dial; otherwise it waits, and whoever has waited longest is next.
+   * Whether a file without a connection may dial. If not, it waits; the file that has waited longest is next.
    *
-   * @param isOfUse it is to dial somebody who has all of it: such files go first
+   * @param isOfUse it would dial a seed; such files go first
    */
   hasForFirst(file: string, isOfUse: boolean): boolean {
     const nowMs = this.#nowMs();
@@ -61,17 +61,17 @@ export class ConnectionPlaces {
     return false;
   }
 
-  /** Whether that file waits for a place to dial its first peer from. */
+  /** Whether that file waits for a place for its first connection. */
   isWaiting(file: string): boolean {
     return this.#waiting.has(file);
   }
 
-  /** That file does not wait any more: it has a connection, or is gone. */
+  /** The file no longer waits: it has a connection, or is gone. */
   forget(file: string): void {
     this.#waiting.delete(file);
   }
 
-  /** Takes a place, which is given back once. Returns false if there is none. */
+  /** Takes a place; `give` returns it. Returns false if none is free. */
   take(direction: Direction): boolean {
     if (this.#free(direction) <= 0) return false;
     this.#taken[direction]++;

@@ -3,18 +3,18 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf } from "./errno.ts";
 
-/** For what is always open: measured 38 for a client and 37 for a tracker that run, 12 more for trackers being dialled, name look-ups and the log. */
+/** Descriptors that are always open: 38 measured in a running client, 37 in a tracker; 12 more for dialling trackers, name look-ups and the log. */
 const RESERVED = 52;
-/** A file has two at most: to give it its name, its folder is opened too. */
+/** Most descriptors of one file: its folder is opened as well when it gets its name. */
 const PER_FILE = 2;
-/** Of what is not reserved, files get this share; an open file is worth less than a connection, since it is soon opened again. */
+/** Files' share of the unreserved descriptors. It is small, since a closed file is quickly opened again, and a connection is not. */
 const SHARE_OF_FILES = 1 / 3;
 const MOST_FILES = 512;
 const LEAST_FILES = 4;
 const LEAST_CONNECTIONS = 8;
 /** The least with which a client, or a tracker, can do its work. */
 const LEAST_DESCRIPTORS = RESERVED + PER_FILE * LEAST_FILES + LEAST_CONNECTIONS;
-/** Where the system has no limit, or does not say. */
+/** Assumed where the system has no limit, or does not report it. */
 const UNKNOWN_LIMIT = 8_192;
 const RECOMMENDED = 4_096;
 

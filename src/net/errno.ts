@@ -1,4 +1,4 @@
-// The name of the system's error (errno) behind an error from Node.
+// The system's error name (errno) in an error from Node.
 
 /** `ENOSPC`, for instance; also the code of Node's own errors. Undefined if the error has none. */
 export function errnoOf(error: unknown): string | undefined {

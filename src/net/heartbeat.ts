@@ -1,11 +1,11 @@
-// Detects dead clients: a silent client is pinged, and dropped if it does not answer. One timer serves all, since a timer for
-// each client would be reset with each of its messages. It counts beats, not time: a tracker that was blocked itself has
-// counted one beat, however long that took, and reads waiting messages before the next one.
+// Detects dead clients: pings a silent client, and drops it if it does not answer. One timer serves all clients, since a timer
+// for each would be reset by each of its messages. It counts ticks, not time: a tracker that was blocked counts one tick,
+// however long that took, and reads waiting messages before the next one.
 
 export interface HeartbeatOptions<S> {
-  /** Beats of silence after which it is asked. */
+  /** Ticks of silence after which a client is pinged. */
   readonly pingAfterTicks: number;
-  /** Beats that it has to answer. */
+  /** Further ticks of silence after which it is dropped. */
   readonly pongWithinTicks: number;
   readonly ping: (socket: S) => void;
   readonly drop: (socket: S) => void;
@@ -19,7 +19,7 @@ export class Heartbeat<S> {
     this.#options = options;
   }
 
-  /** It is there: it came, or said something. */
+  /** The client has connected, or sent something. */
   heard(socket: S): void {
     this.#silentTicks.set(socket, 0);
   }
@@ -30,8 +30,8 @@ export class Heartbeat<S> {
 
   tick(): void {
     const { pingAfterTicks, pongWithinTicks, ping, drop } = this.#options;
-    for (const [socket, beats] of this.#silentTicks) {
-      const silent = beats + 1;
+    for (const [socket, ticks] of this.#silentTicks) {
+      const silent = ticks + 1;
       this.#silentTicks.set(socket, silent);
       if (silent === pingAfterTicks) ping(socket);
       else if (silent > pingAfterTicks + pongWithinTicks) drop(socket);

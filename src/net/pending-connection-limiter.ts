@@ -1,22 +1,22 @@
-// Connections that have not yet shown who they are: so many at once, so many of one network. When it is full the one that
-// has waited longest goes, of the network that has most of them: who comes to be let in takes milliseconds, who comes
-// to keep others out stays. Pure: it opens and closes nothing.
+// Bounds the connections that are not authenticated yet, in total and for each network. When it is full, it drops the connection
+// that has waited longest, in the network that has most: an honest client authenticates within milliseconds, while an
+// attacker's connection stays. Pure: it opens and closes nothing.
 import { networkOf } from "../api/addresses.ts";
 
 export interface PendingConnectionLimiterOptions<C> {
   readonly most: number;
   readonly mostOfNetwork: number;
-  /** Who has waited less is not turned away for one of a network that has as many; who comes then is. */
+  /** A connection that has waited less is not dropped for a newer one of a network that has as many; the newer one is dropped. */
   readonly leastWaitMs: number;
   readonly nowMs: () => number;
-  /** Somebody has to go, or is not let in at all. */
+  /** Closes a connection: one that waited, or the new one. */
   readonly drop: (connection: C) => void;
 }
 
 export class PendingConnectionLimiter<C> {
   readonly #options: PendingConnectionLimiterOptions<C>;
   readonly #networkOf = new Map<C, string>();
-  /** By network, who waits and since when, the longest first. */
+  /** By network: its connections and since when each waits, longest wait first. */
   readonly #networks = new Map<string, Map<C, number>>();
 
   constructor(options: PendingConnectionLimiterOptions<C>) {
@@ -29,7 +29,7 @@ export class PendingConnectionLimiter<C> {
 
   /**
    * @param host where the connection comes from, an IP address
-   * @returns false if there is no place, and the connection was turned away
+   * @returns false if there is no place; the connection was dropped
    */
   enter(connection: C, host: string): boolean {
     const { most, mostOfNetwork, leastWaitMs } = this.#options;

@@ -1,4 +1,4 @@
-// Work that nobody waits for: what goes wrong in it is logged, and never ends the process.
+// Runs work that nobody awaits: its failure is logged, and never ends the process.
 import type { Logger } from "pino";
 
 /** @param what the work, as the log names it when it fails */

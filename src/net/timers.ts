@@ -1,6 +1,6 @@
-// Timers, and work that nobody waits for, whose failure cannot end the process: an exception or a rejection is given to whoever
-// counts and logs it. A timer that repeats itself goes on. Within one connection use its guard instead (connection-guard.ts),
-// which also closes the connection.
+// Timers and background work whose failure cannot end the process: listeners get each exception and rejection, to count and log
+// it. A repeating timer continues after a failure. Within one connection use its guard instead (connection-guard.ts), which
+// also closes the connection.
 import { guardOf } from "./connection-guard.ts";
 
 type FaultListener = (error: unknown, where: string) => void;
@@ -8,16 +8,16 @@ type FaultListener = (error: unknown, where: string) => void;
 const listeners = new Set<FaultListener>();
 
 /**
- * Hears of each failure in this process.
+ * Calls the listener with each failure in this process.
  *
- * @returns ends it
+ * @returns removes the listener
  */
 export function onTimerFault(listener: FaultListener): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);
 }
 
-/** Reports the failure of work that nobody waits for. @param where names it in the log */
+/** Reports the failure of work that nobody awaits. @param where names it in the log */
 export function reportFault(error: unknown, where: string): void {
   if (listeners.size === 0) process.emitWarning(`${where} failed: ${String(error)}`);
   for (const listener of listeners) {
@@ -46,7 +46,7 @@ export function soon(where: string, work: () => unknown): NodeJS.Immediate {
   return setImmediate(guard(where, work));
 }
 
-/** Does the work for each of them; a failure is reported, and keeps it from none of the others. */
+/** Does the work for each item; a failure is reported, and the others still get theirs. */
 export function forEachGuarded<T>(where: string, all: Iterable<T>, work: (one: T) => void): void {
   for (const one of all) guard(where, work)(one);
 }

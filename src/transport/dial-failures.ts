@@ -27,7 +27,7 @@ const REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
   [/ALERT_HANDSHAKE_FAILURE|UNRECOGNIZED_NAME/, "it does not have that file, or has no certificate now."],
   [
     /UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|CERT_/,
-    "who answers there is not a member of this group: the address is old, or the group was founded anew.",
+    "the program that answers there is not a member of this group: the address is old, or the group was founded anew.",
   ],
 ];
 

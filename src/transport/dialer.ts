@@ -16,7 +16,7 @@ import { authenticateMember, checkHandshake, HANDSHAKE_TIMEOUT_MS } from "./peer
 import { PeerSocket } from "./peer-socket.ts";
 import { readOptions } from "./read-buffer.ts";
 
-/** A peer's address that has not answered then is left for its next one: TCP has repeated its question once (RFC 6298: after 1 s). */
+/** After this time the peer's next address is tried. TCP has sent its SYN twice by then (RFC 6298: again after 1 s). */
 const NEXT_ADDRESS_AFTER_MS = 2_000;
 
 export interface DialOptions extends Address {
@@ -33,7 +33,7 @@ export interface DialOptions extends Address {
   readonly log: Logger;
 }
 
-/** Of several addresses node:net tries one after the other (RFC 8305, without its overlap), as it does those of a name. */
+/** Connection options with which node:net tries the addresses one after the other (RFC 8305, without overlap), as for a name. */
 export function placeOf(hosts: readonly string[]): Partial<TcpNetConnectOpts> {
   const [host = ""] = hosts;
   if (hosts.length === 1) return { host };
@@ -72,7 +72,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
       refuse(reason, error, code);
     };
     const onClose = (): void => refuse(CLOSED_IN_HANDSHAKE);
-    /** Whatever an admission throws is a refusal. */
+    /** Any error of a step refuses the peer. */
     const attempt = (step: () => void): void => {
       try {
         step();
@@ -108,7 +108,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
       port,
       servername: infoHash,
       secureContext: secureContextOf(credentials),
-      // Every member's certificate is for DNS:*; who the peer is, authenticateMember reads. What counts is the CA.
+      // Every member's certificate is for DNS:*, and TLS verifies its CA; authenticateMember reads who the peer is.
       checkServerIdentity: () => undefined,
       rejectUnauthorized: true,
       noDelay: true,
@@ -116,7 +116,7 @@ export function dial(options: DialOptions): Promise<PeerSocket> {
     };
     const socket = connect(connection);
     socket.once("close", onClosed);
-    // node:tls would take the certificate apart for checkServerIdentity, which looks at nothing: a tenth of a handshake.
+    // node:tls would parse the certificate for checkServerIdentity, which ignores it: a tenth of a handshake.
     Reflect.set(socket, "getPeerCertificate", () => undefined);
     const timer = later("ending a dial", HANDSHAKE_TIMEOUT_MS, () => refuse(NO_ANSWER_IN_TIME));
     socket.on("error", onError).on("close", onClose).on("end", onClose);

@@ -1,14 +1,14 @@
-// What a device shows a group's members and checks them by: its certificate, its key, the group's authority. TLS 1.3
-// only, and no certificate counts but the authority's.
+// A device's credentials in a group, as a TLS context: its certificate and key, and the group's CA. TLS 1.3 only; no other CA
+// is trusted.
 import { constants } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { MiniTorrentError } from "../api/errors.ts";
 import { TLS_SIGNATURES } from "../identity/certificates.ts";
 
-/** AES-128-GCM first: with AES instructions it is the fastest, and enough. */
+/** AES-128-GCM first: it is the fastest on processors with AES instructions, and strong enough. */
 const CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
-/** Options of every TLS end here. Without tickets a session cannot be resumed: each connection shows certificates. */
+/** TLS options of both ends. Without tickets no session is resumed, so each connection presents certificates. */
 export const TLS_OPTIONS = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
@@ -17,7 +17,7 @@ export const TLS_OPTIONS = {
   secureOptions: constants.SSL_OP_NO_TICKET,
 } as const;
 
-/** One device's standing in one group. A renewed certificate is a new object; `isRevoked` answers as of now. */
+/** A renewed certificate is a new object; `isRevoked` gives the current answer. */
 export interface GroupCredentials {
   readonly certificatePem: string;
   /** PKCS #8. */
@@ -32,9 +32,9 @@ export interface GroupCredentials {
 const secureContexts = new WeakMap<GroupCredentials, SecureContext>();
 
 /**
- * The TLS context of those credentials, made once.
+ * The TLS context of those credentials; cached.
  *
- * @throws MiniTorrentError INTERNAL when certificate, key and CA are not what they should be
+ * @throws MiniTorrentError INTERNAL if OpenSSL does not accept certificate, key and CA
  */
 export function secureContextOf(credentials: GroupCredentials): SecureContext {
   const known = secureContexts.get(credentials);

@@ -1,8 +1,8 @@
-// The bytes that come in on a connection before anybody listens: first the handshake, then what a hasty peer sends
-// behind it. Says to stop reading as soon as the handshake is there, so that only what was under way already is kept.
+// Buffers the first bytes of a connection: the handshake, and what the peer sends right after it. Pauses reading once the
+// handshake is complete, so that it keeps only bytes that were already on their way.
 import { HANDSHAKE_BYTES } from "../wire/handshake.ts";
 
-/** Takes bytes that may change after the call. */
+/** Receives bytes in a buffer that is reused after the call. */
 export type Consumer = (chunk: Uint8Array, lengthBytes: number) => void;
 
 export class HandshakeBuffer {
@@ -16,7 +16,7 @@ export class HandshakeBuffer {
     this.#onHandshake = onHandshake;
   }
 
-  /** Takes the first bytes of `chunk`. Returns false when the socket is to be read no further for now. */
+  /** Takes the first `lengthBytes` of `chunk`. Returns false if reading must pause. */
   take(chunk: Uint8Array, lengthBytes: number): boolean {
     if (this.#consumer !== undefined) {
       this.#consumer(chunk, lengthBytes);
@@ -30,7 +30,7 @@ export class HandshakeBuffer {
     return this.#consumer !== undefined;
   }
 
-  /** What came behind the handshake goes to `consumer` now, and whatever follows. */
+  /** Passes the bytes after the handshake to `consumer`, and all that follow. */
   release(consumer: Consumer): void {
     this.#consumer = consumer;
     const early = this.#early.subarray(HANDSHAKE_BYTES, this.#earlyLength);

@@ -1,5 +1,6 @@
-// Where members connect to: one port for every torrent of every group, at each of the addresses that the user's stands for. The dialler's SNI names the torrent, and with it
-// the group whose certificates count (libtorrent's SSL torrents). Nobody else gets a byte of BitTorrent.
+// Accepts connections from members: one port for all torrents of all groups, at every address that the user's host stands for.
+// The dialling peer's SNI names the torrent, and so the group whose certificates are accepted (libtorrent's SSL torrents).
+// Only members get a byte of BitTorrent.
 
 import { lookup } from "node:dns/promises";
 import { createServer as createTcpServer, isIP, type Server, type Socket } from "node:net";
@@ -25,11 +26,11 @@ import { authenticateMember, checkHandshake, HANDSHAKE_TIMEOUT_MS } from "./peer
 import { PeerSocket } from "./peer-socket.ts";
 import { readAccepted } from "./read-buffer.ts";
 
-/** Connections whose handshakes are under way: a stranger costs a socket and one signature, no more of them than this. */
+/** Most connections in their handshake: each costs a socket and one signature, also from a stranger. */
 const MAX_PENDING = 512;
 const MAX_PENDING_OF_NETWORK = 64;
 const INFO_HASH = /^[0-9a-f]{40}$/;
-/** Where any port will do, and has to be free at two addresses. */
+/** Attempts to find a port that is free at both addresses, for port 0. */
 const MAX_PORTS_TRIED = 5;
 const LISTEN_REMEDIES: ListenRemedies = {
   taken: "stop it, or give another port; port 0 takes any that is free",
@@ -39,17 +40,17 @@ const LISTEN_REMEDIES: ListenRemedies = {
 export interface ListenerOptions extends Address {
   /** This client's, 20 bytes. */
   readonly peerId: Uint8Array;
-  /** The credentials for the group of that torrent (40 hex digits); undefined for one that this client has no part in. */
+  /** The credentials for the group of that torrent (40 hex digits); undefined if this client does not run it. */
   readonly credentialsFor: (infoHash: string) => GroupCredentials | undefined;
   readonly places: ConnectionPlaces;
-  /** A connection was refused for want of a place. */
+  /** A connection was refused, since no place was free. */
   readonly onNoPlace: () => void;
-  /** A member has connected. The socket waits for `start`. */
+  /** A member has connected. Its socket delivers nothing before `start`. */
   readonly onConnection: (socket: PeerSocket) => void;
   readonly log: Logger;
 }
 
-/** A connection that is not a member's yet. */
+/** A connection in its handshake. */
 interface PendingConnection {
   readonly socket: Socket;
   readonly timer: NodeJS.Timeout;
@@ -61,9 +62,9 @@ export class Listener {
   readonly #tlsServer: TlsServer;
   readonly #sockets = new Set<Socket>();
   readonly #peers = new Set<PeerSocket>();
-  /** Whose handshakes are under way. */
+  /** Connections in their handshake. */
   readonly #pending: PendingConnectionLimiter<PendingConnection>;
-  /** The same, by the other end's address and port. */
+  /** The same, by the peer's address and port. */
   readonly #pendingByAddress = new Map<string, PendingConnection>();
 
   private constructor(options: ListenerOptions) {
@@ -79,8 +80,8 @@ export class Listener {
         socket.destroy();
       },
     });
-    // This server does not listen: it is given the connections that passed the limits. Its own context has no
-    // certificate, so without SNI the handshake fails.
+    // This server does not listen: it gets the connections that passed the limits. Its own context has no certificate, so a
+    // handshake without SNI fails.
     this.#tlsServer = createTlsServer({
       ...TLS_OPTIONS,
       ca: [],
@@ -98,8 +99,8 @@ export class Listener {
   }
 
   /**
-   * Listens at all addresses that the host stands for: an unspecified one for both families, a name for all that it has. Of these
-   * only the unspecified one itself, and one of a name's, must be there.
+   * Listens at all addresses that the host stands for: at both families for an unspecified address, at each address of a name.
+   * The given unspecified address, or one address of the name, must succeed; the others may fail.
    *
    * @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE
    */
@@ -126,7 +127,7 @@ export class Listener {
     });
   }
 
-  /** Stops to listen and closes every connection that came in here. */
+  /** Stops listening, and closes every connection that it accepted. */
   async close(): Promise<void> {
     const closing = this.#tcpServers.map(closed);
     for (const peer of this.#peers) peer.close("this client stops listening");
@@ -151,7 +152,7 @@ export class Listener {
         }
       }
       if (this.#tcpServers.length === 0) throw failure;
-      // Any port was asked for, and the one that the first address got is another program's at the second.
+      // With port 0, the port that the first address got may be taken at the second.
       if (!isPortElsewhereTaken || attempt === MAX_PORTS_TRIED) return;
       await Promise.all(this.#tcpServers.map(closed));
       this.#tcpServers = [];
@@ -180,10 +181,10 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    // Each error is answered where the TLS socket above it reports it; here it must only not be fatal.
+    // The TLS socket reports the error as well, and it is handled there; this listener only keeps it from being fatal.
     socket.on("error", (error) => this.#options.log.debug({ err: error }, "connection failed"));
     const address = addressOf(socket);
-    // Gone already.
+    // Closed already.
     if (address.port === 0) {
       socket.destroy();
       return;
@@ -203,11 +204,11 @@ export class Listener {
     this.#pendingByAddress.set(key, pending);
     socket.on("close", () => this.#sockets.delete(socket));
     socket.on("close", () => this.#settle(key, pending));
-    // As node:tls documents it for connections that come from elsewhere.
+    // The documented way to give node:tls a connection that it did not accept itself.
     if (this.#pending.enter(pending, address.host)) this.#tlsServer.emit("connection", socket);
   }
 
-  /** The handshake is over, one way or the other. */
+  /** The handshake has succeeded or failed. */
   #settle(key: string, pending: PendingConnection | undefined): void {
     if (pending === undefined || this.#pendingByAddress.get(key) !== pending) return;
     clearTimeout(pending.timer);
@@ -236,7 +237,7 @@ export class Listener {
     return credentials;
   }
 
-  /** TLS is set up; the peer is to say the BitTorrent handshake now. */
+  /** The TLS handshake is complete; the BitTorrent handshake follows. */
   #greet(socket: TLSSocket): void {
     const guard = guardOf((error) => this.#refuse(socket, error));
     const onError = guard("error", (error: Error) => this.#refuse(socket, error));
@@ -276,7 +277,7 @@ export class Listener {
 
 interface Place {
   readonly host: string;
-  /** Without it nothing is listened on. */
+  /** If listening fails here, it fails as a whole. */
   readonly isRequired: boolean;
 }
 
@@ -306,7 +307,7 @@ function closed(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** Port 0 and no host when the connection is gone already. */
+/** Port 0 and an empty host if the connection is closed already. */
 function addressOf({ remoteAddress, remotePort }: Socket): Address {
   return { host: plainHost(remoteAddress ?? ""), port: remotePort ?? 0 };
 }

@@ -1,5 +1,5 @@
-// Peer authentication: what must hold, once TLS has checked that the group's CA issued the peer's certificate, before a byte
-// of BitTorrent is said to it. Both ends of a connection ask the same.
+// Authenticates a peer after the TLS handshake, which has verified that the group's CA issued its certificate, and before the
+// first byte of BitTorrent. Both ends of a connection make the same checks.
 import type { TLSSocket } from "node:tls";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type MemberIdentity, readMemberCertificate } from "../identity/certificates.ts";
@@ -9,7 +9,7 @@ import type { GroupCredentials } from "./group-credentials.ts";
 /** From the first packet to the end of the BitTorrent handshake. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** @throws MiniTorrentError PEER_REFUSED for a certificate that is missing, revoked, run out, or of another form */
+/** @throws MiniTorrentError PEER_REFUSED for a certificate that is missing, revoked, expired, or of another form */
 export function authenticateMember(
   socket: Pick<TLSSocket, "authorized" | "getPeerX509Certificate">,
   credentials: GroupCredentials,
@@ -29,7 +29,7 @@ export function authenticateMember(
 }
 
 /**
- * @param bytes the 68 bytes that the peer said first
+ * @param bytes the peer's first 68 bytes
  * @throws MiniTorrentError PEER_REFUSED for another torrent, or when the peer is this client itself; MALFORMED_MESSAGE
  */
 export function checkHandshake(bytes: Uint8Array, infoHash: string, ownPeerId: Uint8Array): Handshake {

@@ -1,5 +1,5 @@
-// A connection to a member over TLS that carries the wire protocol (BEP 3, 6, 10): bytes in through the decoder to a
-// listener, messages and blocks out in the order in which they were said. Decides nothing of the swarm.
+// A TLS connection to a member that carries the wire protocol (BEP 3, 6, 10): incoming bytes go through the decoder to a
+// listener, outgoing messages and blocks through the send queue. It makes no decisions about the swarm.
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { type Address, canonicalHost, formatAddress } from "../api/addresses.ts";
@@ -16,26 +16,28 @@ import type { PeerLink, PeerListener } from "../wire/messages.ts";
 import type { HandshakeBuffer } from "./handshake-buffer.ts";
 import { SendQueue } from "./send-queue.ts";
 
-/** How often idleness is looked at. */
+/** How often idle and stalled connections are checked. */
 const TICK_MS = 30_000;
 /** BEP 3: keep-alives are "generally sent once every two minutes". */
 const KEEP_ALIVE_TICKS = 4;
-/** Twice that without a byte: the peer is gone without having said so. */
+/** Twice as long without a byte: the peer is gone without having closed the connection. */
 const SILENCE_TICKS = 8;
-/** A write of at most 1 MiB, and to who was slow so far far less, that is under way at so many looks: the peer has stopped
- * reading for 30 s or longer, and the pieces that wait for it are kept from others. */
+/**
+ * A write still pending after this many ticks: the peer has not read for at least 30 s. Closing it frees the pieces that wait for
+ * it. A write has at most 1 MiB, and far less to a slow peer.
+ */
 const STALLED_TICKS = 2;
-/** How long a farewell may take to leave: a peer that still reads gets it in a round trip. */
+/** How long a farewell may take to be sent: a peer that still reads has it after one round trip. */
 const FAREWELL_MS = 1_000;
 /**
- * The kernel asks a quiet peer's kernel whether the connection is still there, and closes it after 10 + 5 · 2 s without an answer
- * (tcp(7), SO_KEEPALIVE). The peer's program need not do anything for it, so a slow or busy one is not taken for gone.
+ * TCP keep-alive (tcp(7), SO_KEEPALIVE): the kernel probes a quiet connection, and closes it after 10 + 5 · 2 s without an
+ * answer. The peer's kernel answers, so a slow or busy peer is not taken for a dead one.
  */
 const KEEP_ALIVE = { idleMs: 10_000, intervalMs: 2_000, count: 5 };
-/** setTimeout takes no more than that. */
+/** Longest delay of setTimeout. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** What is needed of the peer's TLS socket. */
+/** The part of TLSSocket that is used. */
 export interface PeerStream extends Duplex {
   readonly localAddress?: string | undefined;
   setKeepAlive(isOn: boolean, idleMs: number, intervalMs: number, count: number): unknown;
@@ -43,7 +45,7 @@ export interface PeerStream extends Duplex {
 
 export interface PeerSocketParts {
   readonly socket: PeerStream;
-  /** Where the socket's bytes go; they are read no further until `start`. */
+  /** Receives the socket's bytes; reading is paused until `start`. */
   readonly handshakeBuffer: HandshakeBuffer;
   readonly member: MemberIdentity;
   readonly handshake: Handshake;
@@ -65,7 +67,7 @@ export class PeerSocket implements PeerLink {
   readonly isDialled: boolean;
   readonly supportsFast: boolean;
   readonly supportsExtensions: boolean;
-  /** What the peer calls itself, 20 bytes. */
+  /** From the BitTorrent handshake, 20 bytes. */
   readonly peerId: Uint8Array;
   /** The address of this machine that the connection uses. */
   readonly localHost: string;
@@ -86,7 +88,7 @@ export class PeerSocket implements PeerLink {
   #ticksSinceReceived = 0;
   #receivedAtMs = performance.now();
   #ticksInWrite = 0;
-  /** Why it was closed, from the moment on that it is being closed. */
+  /** Set when closing begins. */
   #closeReason: string | undefined;
   #isGone = false;
   #isClosedTold = false;
@@ -139,10 +141,10 @@ export class PeerSocket implements PeerLink {
   }
 
   /**
-   * Begins to deliver what the peer says, and what it has said since the handshake, after this call has returned.
+   * Starts to deliver messages, beginning with those received since the handshake, after this call has returned.
    *
    * @param pieceCount of the torrent with that info-hash
-   * @param onGone called once, after the listener's `closed`: for whoever keeps count of connections
+   * @param onGone called once, after the listener's `closed`
    */
   start(listener: PeerListener, pieceCount: number, onGone: () => void = () => undefined): void {
     if (this.#listener !== undefined)
@@ -168,7 +170,7 @@ export class PeerSocket implements PeerLink {
     queueMicrotask(this.#guard("start", begin));
   }
 
-  /** Behind the blocks that wait: who is choked expects none (BEP 3). So are unchoke, which undoes it, and reject. */
+  /** Sent after the waiting blocks: a choked peer expects no blocks (BEP 3). `unchoke` and `reject` keep that order too. */
   choke(): void {
     this.#queue.messagesInOrder.choke();
   }
@@ -193,7 +195,7 @@ export class PeerSocket implements PeerLink {
     this.#queue.messages.bitfield(bytes);
   }
 
-  /** To a peer without the fast extension this is said as a bitfield. */
+  /** Sent as a bitfield to a peer without the fast extension. */
   haveAll(): void {
     if (this.supportsFast) {
       this.#queue.messages.haveAll();
@@ -202,12 +204,12 @@ export class PeerSocket implements PeerLink {
     }
   }
 
-  /** To a peer without the fast extension this goes without saying. */
+  /** Not sent to a peer without the fast extension: no bitfield means the same. */
   haveNone(): void {
     if (this.supportsFast) this.#queue.messages.haveNone();
   }
 
-  /** A peer without the fast extension has no word for it, and is told nothing. */
+  /** Not sent to a peer without the fast extension. */
   suggest(pieceIndex: number): void {
     if (this.supportsFast) this.#queue.messages.suggest(pieceIndex);
   }
@@ -220,7 +222,7 @@ export class PeerSocket implements PeerLink {
     this.#queue.messages.cancel(pieceIndex, offsetBytes, lengthBytes);
   }
 
-  /** A peer without the fast extension has no word for it, and is told nothing. */
+  /** Not sent to a peer without the fast extension. */
   reject(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
     if (this.supportsFast) this.#queue.messagesInOrder.reject(pieceIndex, offsetBytes, lengthBytes);
   }
@@ -233,7 +235,7 @@ export class PeerSocket implements PeerLink {
     return this.#queue.sendBlocks(frames, sent);
   }
 
-  /** How long nothing has come, not even a part of a message. */
+  /** Time since the last received byte. */
   get silentMs(): number {
     return performance.now() - this.#receivedAtMs;
   }
@@ -247,14 +249,14 @@ export class PeerSocket implements PeerLink {
     else this.#leave(farewell);
   }
 
-  /** For this side it is over at once; the socket is kept open until the farewell has arrived, or for a second. */
+  /** Closed at once for this side; the socket stays open until the farewell has arrived, at most a second. */
   #leave(farewell: Farewell): void {
     const socket = this.#socket;
     const encoder = new MessageEncoder();
     encoder.extended(EXTENSION_HANDSHAKE_ID, encodeFarewell(farewell));
     this.#queue.stop();
     socket.end(encoder.take());
-    // Reads and drops what still comes: closing with unread bytes would reset the connection, and the farewell with it.
+    // Reads and discards further input: closing a socket with unread bytes resets the connection and loses the farewell.
     const drop = (): void => {
       this.#handshakeBuffer.release(() => undefined);
       socket.resume();

@@ -1,14 +1,14 @@
-// How a socket's bytes are read: into one buffer, again and again, instead of into a new one for every TLS record with
-// the stream machinery behind each. Measured on loopback: half the receiver's processor time, twice the throughput.
+// Reads a socket into one reused buffer, instead of a new one for each TLS record through Node's streams. Measured on
+// loopback: half the receiver's processor time, twice the throughput.
 //
-// For sockets that are dialled this is the option `onread`. For accepted ones node:tls has no such option (it ignores
-// it where it wraps a socket), so the same fields are set here that the option sets (lib/net.js: kBuffer, kBufferCb,
-// useUserBuffer). Where this Node has them not, the bytes come by 'data' events: slower, and nothing else changes.
+// Dialled sockets have the option `onread` for this. For accepted sockets node:tls ignores it, so this file sets the fields
+// that the option sets (lib/net.js: kBuffer, kBufferCb, useUserBuffer). On a Node without these fields, the bytes come by 'data'
+// events: slower, and otherwise the same.
 import type { OnReadOpts } from "node:net";
 import type { Readable } from "node:stream";
 import type { HandshakeBuffer } from "./handshake-buffer.ts";
 
-/** node:tls gives one TLS record at a time, at most 16 KiB. */
+/** node:tls delivers one TLS record at a time, at most 16 KiB. */
 const READ_BUFFER_BYTES = 16 * 1024;
 
 /** The option `onread` for a socket that is to be dialled. */
@@ -20,9 +20,9 @@ export function readOptions(handshakeBuffer: HandshakeBuffer): OnReadOpts {
 }
 
 /**
- * Lets the bytes of a socket that was accepted go to `handshakeBuffer`, which has seen none of them yet.
+ * Reads an accepted socket, of which nothing was read yet, into `handshakeBuffer`.
  *
- * @returns whether they come by the one buffer
+ * @returns true if the reused buffer is in use
  */
 export function readAccepted(socket: Readable, handshakeBuffer: HandshakeBuffer): boolean {
   if (readIntoBuffer(socket, readOptions(handshakeBuffer))) return true;

@@ -4,10 +4,10 @@
 import type { Guard } from "../net/connection-guard.ts";
 import { MessageEncoder } from "../wire/encoder.ts";
 
-/** More bytes of blocks than this waiting make `sendBlocks` return false: a millisecond's worth at 1 GB/s. */
+/** With more waiting bytes of blocks, `sendBlocks` returns false: a millisecond's worth at 1 GB/s. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** Most bytes of messages that wait: who asks and asks and never reads is answered in memory. All that an honest peer is
- * told at once, its rejects and our pieces, is a tenth of it. */
+/** Most bytes of waiting messages: the answers to a peer that sends requests and never reads collect in memory. An honest
+ * peer gets at most a tenth of this at once, in rejects and haves. */
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
 interface Waiting {
@@ -21,22 +21,22 @@ export interface SendQueueOptions {
   readonly write: (bytes: Uint8Array, written: () => void) => void;
   /** The connection's guard, for deferred calls. */
   readonly guard: Guard;
-  /** There is room for blocks again, after `sendBlocks` returned false. */
+  /** There is room for blocks again after `sendBlocks` returned false. */
   readonly onRoom: () => void;
-  /** More messages wait than an honest peer lets wait: to be closed. */
+  /** More messages wait than an honest peer leaves unread; the connection must be closed. */
   readonly onFlooded: () => void;
 }
 
 export class SendQueue {
   readonly #options: SendQueueOptions;
-  /** Said before the blocks that wait... */
+  /** Messages that go out before the waiting blocks... */
   readonly #urgent = new MessageEncoder();
-  /** ...and behind them. */
+  /** ...and after them. */
   readonly #ordered = new MessageEncoder();
   readonly #waiting: Waiting[] = [];
   #current: Waiting | undefined;
   #blockBytes = 0;
-  /** Of messages that have left the encoder and are not written yet. */
+  /** Bytes of messages that have left the encoder and are not written yet. */
   #messageBytes = 0;
   #isFull = false;
   #isClosed = false;
@@ -46,13 +46,13 @@ export class SendQueue {
     this.#options = options;
   }
 
-  /** Where to say the next message; it goes out with all that are said until the event loop turns. */
+  /** The encoder for the next message. All messages of one turn of the event loop go out together. */
   get messages(): MessageEncoder {
     this.#willSpeak();
     return this.#urgent;
   }
 
-  /** As `messages`, for what must not come before blocks that were handed over earlier. */
+  /** As `messages`, for messages that must not overtake blocks handed over earlier. */
   get messagesInOrder(): MessageEncoder {
     this.#willSpeak();
     return this.#ordered;
@@ -66,7 +66,7 @@ export class SendQueue {
     return this.#urgent.lengthBytes + this.#ordered.lengthBytes;
   }
 
-  /** Blocks wait, or are being written. */
+  /** True while blocks wait or are being written. */
   get hasBlocks(): boolean {
     return this.#blockBytes > 0;
   }
@@ -85,7 +85,7 @@ export class SendQueue {
     return !this.#isFull;
   }
 
-  /** Nothing more is written; each `sent` of what waited is called. A write in progress continues, and its buffer is kept. */
+  /** Writes nothing more, and calls `sent` of all waiting blocks. A write in progress continues, and keeps its buffer. */
   stop(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -93,7 +93,7 @@ export class SendQueue {
     this.#drop(this.#waiting.splice(0));
   }
 
-  /** As `stop`, once the write in progress is over or cannot continue. */
+  /** As `stop`, once no write is in progress any more. */
   close(): void {
     this.stop();
     const current = this.#current;

@@ -1,6 +1,6 @@
-// The calls that come over one client's WebSocket, in tRPC's messages (JSON-RPC 2.0 in form): each is run by the router's
-// procedure, and answered. In place of tRPC's own adapter, which makes an AbortController and a dozen closures for each
-// connection and each call, and a chain of promises for each listener. It knows nothing of sockets (server.ts).
+// Runs the calls of one client's WebSocket: tRPC's messages (in the form of JSON-RPC 2.0), executed by the router's procedures.
+// It replaces tRPC's own adapter, which makes an AbortController and a dozen closures for each connection and each call, and a
+// chain of promises for each listener. client-socket.ts owns the socket.
 import { setTimeout as sleep } from "node:timers/promises";
 import { callTRPCProcedure, getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
 import { isObservable } from "@trpc/server/observable";
@@ -23,16 +23,16 @@ const BYTES_BY_UNREAD_CHARACTER = 2;
 /** Memory of a running call per character of its text: 120 bytes for each of an announcement's torrents, of 75 characters. */
 const BYTES_BY_RUNNING_CHARACTER = 2;
 /**
- * A longer message is one call, and is parsed when it is its caller's turn: it takes tens of milliseconds, and some megabytes
- * until it is answered, and may come again and again.
+ * A longer message must be a single call, and is parsed only in its caller's turn, since it takes tens of milliseconds, and some
+ * megabytes until it is answered.
  */
 const LONG_MESSAGE_CHARACTERS = 16 * 1024;
-/** How long a long message keeps others from its place at most: some writes at trackers under load. */
+/** Longest time that a long message keeps its slot: enough for some writes at trackers under load. */
 const LONGEST_PLACE_MS = 2_000;
 
 export interface ApiCallsOptions {
   readonly context: RouterContext;
-  /** Sends one message; what nobody can hear any more is dropped. */
+  /** Sends one message; drops it if the connection is closed. */
   readonly send: (text: string) => void;
   readonly onRefused: (error: TRPCError, path: string | undefined) => void;
   /** False while too many answers are unread to start another call; `resume` is called when that is over. */
@@ -47,15 +47,15 @@ export interface ApiCallsOptions {
 interface Waiting {
   readonly message: Message;
   readonly bytes: number;
-  /** It was answered, or will never be. */
+  /** Called when it was answered, or never will be. */
   readonly onEnded?: () => void;
 }
 
 export class ApiCalls {
   readonly #options: ApiCallsOptions;
-  /** What is told for as long as it is listened to: one or two. */
+  /** Running subscriptions; a client has one or two. */
   #subscriptions: { readonly id: CallId; end(): void }[] = [];
-  /** Messages that nobody has parsed: a long one that waits for its turn, and what came behind it. */
+  /** Messages that are not parsed yet: a long one that waits for its turn, and those after it. */
   readonly #unread: (string | undefined)[] = [];
   #unreadBytes = 0;
   readonly #waiting: Waiting[] = [];
@@ -69,12 +69,12 @@ export class ApiCalls {
     this.#options = options;
   }
 
-  /** Memory of the calls that are not answered. */
+  /** Memory held by unanswered calls. */
   get heldBytes(): number {
     return this.#unreadBytes + this.#waitingBytes + this.#underWayBytes;
   }
 
-  /** A message has come; undefined if it is not text. */
+  /** Takes a message; undefined if it is not text. */
   take(text: string | undefined): void {
     const length = text?.length ?? 0;
     if (this.#unread.length === 0 && length <= LONG_MESSAGE_CHARACTERS) {
@@ -101,7 +101,8 @@ export class ApiCalls {
   }
 
   /**
-   * Resolves when the first unread message has been parsed. What waits does not keep its text: that ends with the connection.
+   * Resolves when the first unread message has been parsed. The waiting closure does not hold its text, which is freed with the
+   * connection.
    *
    * @throws MiniTorrentError TRACKER_BUSY
    */
@@ -122,7 +123,7 @@ export class ApiCalls {
       const ended = Promise.withResolvers<void>();
       await takeTurn(ended.resolve);
       parsed.resolve();
-      // A client that does not read its answers must not keep others from this place.
+      // A client that does not read its answers must not keep the slot.
       await Promise.race([ended.promise, sleep(LONGEST_PLACE_MS, undefined, { ref: false })]);
     });
     answered.catch(parsed.reject);
@@ -186,7 +187,7 @@ export class ApiCalls {
     ended.catch((error: unknown) => this.#options.later(() => fail(error)));
   }
 
-  /** The connection is gone: nothing is told any more. */
+  /** The connection is closed; ends subscriptions and sends nothing more. */
   close(): void {
     this.#isClosed = true;
     const ended = this.#subscriptions;
@@ -256,7 +257,7 @@ export class ApiCalls {
     });
   }
 
-  /** Sends events whose JSON is shared by thousands of clients: only the envelope is made for this one. */
+  /** Sends events. Their JSON is shared by thousands of clients; only the envelope is made for this one. */
   #push(id: CallId, data: unknown): void {
     if (this.#isClosed) return;
     const events: readonly unknown[] = Array.isArray(data) ? data : [data];

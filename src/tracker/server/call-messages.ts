@@ -1,18 +1,18 @@
-// A client's message as the calls in it. What a megabyte of JSON costs depends on what is in it: before it is parsed, what
-// no client of ours says is refused, since 1 MB of brackets takes 300 ms of the event loop, and of names of fields 100 ms.
+// Parses a client's message into calls. Before JSON.parse it refuses messages that are more complex than any call, since 1 MB of
+// brackets takes 300 ms of the event loop to parse, and 1 MB of field names 100 ms.
 import { z } from "zod";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { MAX_API_MESSAGE_BYTES } from "../../api/file-limits.ts";
 
 /** Calls of one message; our clients send one. */
 const MAX_CALLS = 1_000;
-/** Objects and lists within each other; a call has five. */
+/** Depth of nested objects and lists; a call has five levels. */
 const MAX_DEPTH = 32;
-/** Fields of an object that stand between its beginning and the next bracket; a call has four. */
+/** Fields of one object; a call has four. */
 const MAX_FIELDS = 16;
-/** Values in lists and fields, together: a call for the revocations of 500 groups has 510. */
+/** Values in lists and fields together; a call for the revocations of 500 groups has 510. */
 const MAX_VALUES = 10_000;
-/** Of a call; it is said again in the answer. */
+/** Length of a call's id, which is repeated in the answer. */
 const MAX_ID_LENGTH = 64;
 
 const id = z.union([z.number(), z.string().max(MAX_ID_LENGTH)]);
@@ -45,11 +45,11 @@ export function readCalls(text: string | undefined): readonly Message[] {
     const sentence = `A message may have ${MAX_CALLS} calls; this one has ${calls.length}: send less at a time.`;
     throw new MiniTorrentError("LIMIT_REACHED", sentence);
   }
-  // One by one: of a list zod would put an issue for each bad element into words.
+  // One by one: for a list, zod would format an issue for each bad element.
   return calls.map((call) => callSchema.parse(call));
 }
 
-/** @throws MiniTorrentError LIMIT_REACHED for what is nested or counts more than any call; whether it is JSON is not its affair */
+/** @throws MiniTorrentError LIMIT_REACHED for text more complex than any call; does not check that it is JSON */
 function requireModest(text: string): void {
   let depth = 0;
   let values = 0;
@@ -85,7 +85,7 @@ function requireModest(text: string): void {
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/** Where the closing quote of the string is that begins there; the end of the text if there is none. */
+/** Position of the closing quote of the string that begins there; the end of the text if there is none. */
 function endOfString(text: string, begin: number): number {
   for (let at = text.indexOf('"', begin + 1); at >= 0; at = text.indexOf('"', at + 1)) {
     let backslashes = 0;

@@ -21,9 +21,9 @@ const RETRY_AFTER_MS = 1_000;
 const IDLE_CALLERS_KEPT = 1_000;
 
 export interface CallTurnsOptions {
-  /** A clock of the thread's processor time: time in which it does not run is nobody's. */
+  /** The thread's processor time, so that time in which it does not run is charged to nobody. */
   readonly nowMs: () => number;
-  /** Runs it in the next turn of the event loop; several, one after the other with nothing but promises in between. */
+  /** Runs it in the next turn of the event loop. Several run one after the other, with only promise callbacks in between. */
   readonly nextTurn: (run: () => void) => void;
 }
 
@@ -70,7 +70,7 @@ export class CallTurns {
   /**
    * Resolves when it is the call's turn; the time until it next yields to the event loop is charged to its key.
    *
-   * @param key whom the call belongs to
+   * @param key the account or network that the call belongs to
    * @throws MiniTorrentError TRACKER_BUSY
    */
   take(key: string): Promise<void> {
@@ -86,12 +86,12 @@ export class CallTurns {
     });
   }
 
-  /** Runs after each slice, in the same turn of the event loop: what its calls have left to do waits for no other turn. */
+  /** Calls the listener after each slice, in the same turn of the event loop. */
   onSliceEnd(listener: () => void): void {
     this.#onSliceEnd.push(listener);
   }
 
-  /** Time that a call of that key has taken outside of its turn. */
+  /** Charges time that a call of that key has taken outside its turn. */
   charge(key: string, ms: number): void {
     if (this.#waitingCount > 0) this.#callerOf(key).usedMs += ms;
   }

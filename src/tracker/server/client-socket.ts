@@ -31,14 +31,14 @@ const CLOSE_TRY_AGAIN_LATER = 1013;
 /** RFC 6455: "message too big". */
 const CLOSE_TOO_BIG = 1009;
 
-/** A client that the server has accepted. */
+/** A client that has passed the server's checks. */
 export interface AcceptedClient {
   /** The key that it has proved to hold, DER. */
   readonly publicKeySpki: Uint8Array;
   /** Its IP address. */
   readonly host: string;
   readonly tls: Socket;
-  /** True if a user is logged in on the connection. */
+  /** Called when a user logs in on the connection. */
   readonly onLogIn: () => void;
 }
 
@@ -148,12 +148,12 @@ export class ClientSocket {
     this.#guard("end", () => this.#socket.terminate())();
   }
 
-  /** Asks whether the client is there. */
+  /** Pings the client. */
   ping(): void {
     this.#guard("heartbeat", () => this.#socket.send("PING"))();
   }
 
-  /** While reading is paused, a client can show that it is alive only by taking data. */
+  /** Called at each tick: while reading is paused, only sent data shows that a client is alive. */
   checkProgress(): void {
     this.#guard("heartbeat", () => this.#checkProgress())();
   }

@@ -11,7 +11,7 @@ import { SuspendDetector } from "./suspend-detector.ts";
 import { WriteCoalescer } from "./write-coalescing.ts";
 
 const TICK_MS = 500;
-/** A client that is silent for this long is pinged, and has as long again to answer. */
+/** A client that is silent for this long is pinged, and must answer within the next 4 s. */
 const PING_AFTER_MS = 4_000;
 const PONG_WAIT_MS = 4_000;
 /**
@@ -59,7 +59,7 @@ export class ClientSockets {
   readonly #clock = new SleepClock();
   readonly #suspendDetector = new SuspendDetector(SUSPENDED_MS, () => this.#clock.nowMs());
   readonly #heartbeat = new Heartbeat<ClientSocket>({
-    // The first beat comes at once or late: one more, or it would ask beside a client that is about to (retry-policy.ts).
+    // One tick more, since the first may come at once: a client that is about to ping is not pinged (retry-policy.ts).
     pingAfterTicks: PING_AFTER_MS / TICK_MS + 1,
     pongWithinTicks: PONG_WAIT_MS / TICK_MS,
     ping: (client) => client.ping(),
@@ -86,7 +86,7 @@ export class ClientSockets {
     return this.webSockets.clients.size;
   }
 
-  /** A client's WebSocket is open. */
+  /** Takes a client whose WebSocket is open. */
   welcome(socket: WebSocket, accepted: AcceptedClient): void {
     socket.on("error", (error) =>
       this.#options.log.debug({ err: error, host: accepted.host }, "client's socket failed"),

@@ -1,4 +1,4 @@
-// The JSON of an event, made once however many clients receive it.
+// Caches the JSON of an event, so that it is made once for all clients that receive it.
 
 const texts = new WeakMap<object, string>();
 

@@ -1,6 +1,6 @@
-// Limits concurrent work, such as long messages, which take memory until they are answered. Further work waits. The key that
-// has had the fewest jobs goes next (as in call-turns.ts), and a key that asks now and then is one job ahead: it does not
-// wait for a hundred keys that ask all the time.
+// Limits concurrent work, such as long messages, which take memory until they are answered; further work waits. The key that has
+// had the fewest jobs is next (as in call-turns.ts, which counts time instead). A key that asks rarely is one job ahead, so it does
+// not wait for a hundred keys that ask all the time.
 import { MiniTorrentError } from "../../api/errors.ts";
 
 /** Most waiting jobs; each is a call that waits for its answer. */

@@ -1,5 +1,5 @@
-// Whose TLS handshake begins next, where more come than can be served at once: few in a turn of the event loop, the newest
-// first, network after network. Pure: it opens and closes nothing.
+// Decides which TLS handshake begins next when more connections arrive than can be served: a few in each turn of the event loop,
+// the newest of each network, one network after the other. Pure: it opens and closes nothing.
 import { networkOf } from "../../api/addresses.ts";
 
 export interface HandshakeQueueOptions<C> {
@@ -11,7 +11,7 @@ export interface HandshakeQueueOptions<C> {
   /** Runs it in the next turn of the event loop. */
   readonly nextTurn: (run: () => void) => void;
   readonly begin: (connection: C) => void;
-  /** Somebody has to go; nobody that has begun. */
+  /** Closes a connection that waits. */
   readonly drop: (connection: C) => void;
 }
 
@@ -22,11 +22,11 @@ interface Place {
 
 export class HandshakeQueue<C> {
   readonly #options: HandshakeQueueOptions<C>;
-  /** All who wait, the longest first. */
+  /** All waiting connections, longest wait first. */
   readonly #places = new Map<C, Place>();
   /** The same by network. */
   readonly #networks = new Map<string, C[]>();
-  /** A network for each that came; the last is next. Stands for nothing if the network was served in this round, or has left. */
+  /** A network for each connection that arrived; the last is next. Skipped if it was served in this round or has no connection left. */
   #order: string[] = [];
   /** Every network is served once before any of them is again. */
   readonly #servedInRound = new Set<string>();
@@ -42,7 +42,7 @@ export class HandshakeQueue<C> {
   }
 
   /**
-   * Begins with the connection at once if nobody waits.
+   * Begins its handshake at once if no connection waits.
    *
    * @param host where the connection comes from, an IP address
    */
@@ -112,7 +112,7 @@ export class HandshakeQueue<C> {
     for (;;) {
       const network = this.#order.pop();
       if (network === undefined) {
-        // Somebody waits, so there is a network: a round without any would never end.
+        // A connection waits, so at least one network has one; otherwise this loop would not end.
         const served = [...this.#servedInRound].reverse();
         this.#order = served.length > 0 ? served : [...this.#networks.keys()];
         this.#servedInRound.clear();

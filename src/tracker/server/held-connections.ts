@@ -1,29 +1,29 @@
-// TCP connections that wait until TLS begins on them (handshake-queue.ts says when): what they say meanwhile is kept, and who goes
-// meanwhile has cost no signature. It does not know what the server does with them afterwards.
+// Holds TCP connections until their TLS handshake may begin (handshake-queue.ts says when), and buffers what they send meanwhile.
+// A connection that closes while it waits costs no signature.
 import type { Server } from "node:https";
 import type { Socket } from "node:net";
 import { type Guard, guardOf } from "../../net/connection-guard.ts";
 import { HandshakeQueue } from "./handshake-queue.ts";
 
-/** Each costs some 10 KB. More than there are places for clients: who is turned away comes again, in the place of another. */
+/** Each costs some 10 KB. It is more than the places for clients, since a client that is dropped dials again. */
 const MAX_HELD = 16_384;
 const MAX_HELD_OF_NETWORK = 1_024;
-/** The most patient client has given up by then (retry-policy.ts of the client). */
+/** Every client has given up by then (retry-policy.ts of the client). */
 const LONGEST_WAIT_MS = 60_000;
-/** A handshake costs 1 to 2 ms: between two turns, what stands already is served. */
+/** A handshake costs 1 to 2 ms; established connections are served between two turns. */
 const BEGINS_PER_TURN = 4;
-/** A ClientHello has some 300 bytes, 1.5 KB with keys that quantum computers cannot break. */
+/** A ClientHello has some 300 bytes, 1.5 KB with a post-quantum key share. */
 const MAX_HELD_BYTES = 4 * 1024;
 
 export interface HeldConnections {
-  /** Of those that wait none begins any more. */
+  /** Closes all waiting connections. */
   close(): void;
 }
 
 /**
- * Puts a queue before the server's own beginning of TLS.
+ * Puts a queue in front of the server's TLS handshakes.
  *
- * @param mayBegin asked when it is a connection's turn; who may not is closed by whoever says so
+ * @param mayBegin called when it is a connection's turn; if it returns false, it has closed the connection
  * @param onFault called when a handler of the connection has failed and the connection was closed
  */
 export function holdConnections(
@@ -84,9 +84,9 @@ export function holdConnections(
   };
 }
 
-/** @returns puts what was received back, so that TLS reads it first */
+/** @returns gives the received bytes back to the socket, so that TLS reads them first */
 function hold(socket: Socket, gone: () => void): () => void {
-  // One buffer: kept as chunks of one byte, each byte would take a hundred.
+  // One buffer: as chunks of one byte, each byte would take a hundred.
   let received: Buffer = Buffer.alloc(0);
   const keep = (chunk: Buffer): void => {
     received = Buffer.concat([received, chunk]);

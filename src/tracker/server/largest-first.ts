@@ -1,4 +1,4 @@
-// A set whose largest element is known at any time, also while sizes change: a binary heap that knows where each element is.
+// A set that knows its largest element while sizes change: a binary heap with an index of positions.
 
 export class LargestFirst<K> {
   readonly #heap: { readonly key: K; size: number }[] = [];

@@ -1,22 +1,22 @@
 // Reads pages of long lists without delaying other clients: a page is assembled from slices, each in a turn of its reader on the
-// event loop (call-turns.ts). While others wait for theirs a page ends with its slice: what has been read of a thousand
-// unfinished pages must not fill the memory. The callers decide what is read, and who may.
+// event loop (call-turns.ts). If other calls wait, the page ends early, so that a thousand unfinished pages do not fill the
+// memory. The callers decide what is read and check permissions.
 import type { ListPage } from "../../api/schemas.ts";
 import type { KeyPage } from "../registry/registry.ts";
 
-/** Entries that a page looks at, and so the most that it can have; it has fewer where many of them are over. */
+/** Entries that a page examines, and so the most that it can have; entries that have ended are left out. */
 const PAGE_ENTRIES = 1_000;
 /** Entries of a slice: some 2 ms where each needs half a dozen look-ups. */
 const SLICE_ENTRIES = 50;
 
-/** Reads some of a list, from after a place in it, or from its beginning. */
+/** Reads a slice of a list, after a cursor or from the beginning. */
 export type ReadSlice<T> = (slice: KeyPage) => ListPage<T>;
 
 /**
- * One page of a list, from after that place. It begins in the turn that the caller has.
+ * Reads one page of a list, after that cursor. Begins in the current turn.
  *
- * @param hasTurnAgain resolves in the reader's next turn, or to false if the page shall end
- * @throws whatever `readSlice` throws: who may read is asked again for each slice; whatever `hasTurnAgain` throws
+ * @param hasTurnAgain resolves in the reader's next turn, to false if the page is to end
+ * @throws what `readSlice` throws (it checks permissions for each slice), or `hasTurnAgain`
  */
 export async function readPage<T>(
   hasTurnAgain: () => Promise<boolean>,

@@ -1,8 +1,8 @@
-// What a tracker counts, for Prometheus. Names say the unit; there is nothing in it about a person. docs/operations.md
-// lists them; a test holds both together.
+// A tracker's metrics for Prometheus. Names contain the unit; no metric is about a person. docs/operations.md lists them, and a
+// test compares the two.
 import { Counter, Gauge, Registry } from "prom-client";
 
-/** Asked for when somebody looks. */
+/** Read at each scrape. */
 export interface MetricSources {
   readonly clientsConnected: () => number;
   readonly linksConnected: () => number;

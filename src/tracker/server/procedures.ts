@@ -57,7 +57,7 @@ export interface RouterServices {
     certificateIssued(): void;
     handlerFailed(): void;
   };
-  /** For what the client is told of only as INTERNAL. */
+  /** Logs an error that the client sees only as INTERNAL. */
   readonly reportFault: (error: unknown, path: string) => void;
 }
 
@@ -83,10 +83,10 @@ export const t = initTRPC.context<RouterContext>().create({
   },
 });
 
-/** The account whose session this device carries: proved by its key in TLS, so that any tracker can tell. */
+/** The account that is logged in on this device. TLS proves the device's key, so every tracker recognises the session. */
 function sessionOf(ctx: RouterContext): Account {
   const { tracker, connection } = ctx;
-  // The rows that a session is made of: while no such row is written, nothing is read again for each call.
+  // A session depends on these rows only: while none is written, calls need no new look-up.
   const revision = tracker.registry.revision("device") + tracker.registry.revision("user");
   const known = connection.accountAt(revision);
   if (known !== undefined) return known;
@@ -130,10 +130,10 @@ export function callerOf({ account, host }: Connection): string {
   return account?.accountId ?? `network ${networkOf(host)}`;
 }
 
-/** A call of anybody's. It runs in a turn of its caller (api-calls.ts). */
+/** A procedure that needs no login. It runs in a turn of its caller (api-calls.ts). */
 export const open = t.procedure;
 
-/** One page of a list, each slice of it in a turn of the caller's. */
+/** Reads one page of a list, each slice in a turn of the caller. */
 export async function readPageOf<T>(
   { connection, tracker: { connections, turns } }: RouterContext,
   after: string | undefined,
@@ -198,7 +198,7 @@ export async function confirmedEndingCommand<T>(
   return await tracker.writeAndConfirm(writeId, work, isRetry);
 }
 
-/** The code and sentence that a client is told; what is not one of our errors is a fault of the tracker's. */
+/** The code and sentence for the client. Any error but a MiniTorrentError or a bad form is a fault of the tracker. */
 function describe(
   error: TRPCError,
 ): Pick<MiniTorrentError, "code" | "message"> & Partial<Pick<MiniTorrentError, "retryAfterMs">> {

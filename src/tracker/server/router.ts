@@ -1,6 +1,5 @@
-// What a client can ask of a tracker (tRPC 11 over one WebSocket, see api-calls.ts). Each procedure checks the form of what
-// came, and calls a rule; the rules are elsewhere. Whoever writes gives a writeId: the same one again is answered as the
-// first was.
+// The calls that a tracker offers its clients (tRPC 11 over one WebSocket, see api-calls.ts). Each procedure checks the form of
+// its input and calls a rule in tracker/rules/. Each write carries a writeId; a repeated one gets the first call's result.
 import { randomUUID } from "node:crypto";
 import { observable } from "@trpc/server/observable";
 import { z } from "zod";
@@ -89,11 +88,11 @@ import {
   t,
 } from "./procedures.ts";
 
-/** Torrents of one update whose peers are answered with it; of the others `presence.peers` tells. */
+/** Torrents of one update whose peers are in its answer; for others the client calls `presence.peers`. */
 const MAX_ANSWERED_TORRENTS = 20;
 
 const inGroup = z.object({ groupId: groupIdSchema });
-/** Without a request the certificate is for the key that the connection's device has shown in TLS. */
+/** Without a certificate request, the certificate is for the device's key, proved in TLS. */
 const forCertificate = inGroup.extend({ requestPem: certificateRequestSchema.optional() });
 /** A page of a list; the rules define its cursors. */
 const pageInGroup = inGroup.extend(pageRequestSchema.shape);
@@ -237,9 +236,9 @@ const groups = t.router({
 
 interface SharedAnswer {
   readonly infoHash: string;
-  /** Somebody shares it already. */
+  /** Others share it already. */
   readonly joinedSwarm: boolean;
-  /** The client is listed as one that has all of it. */
+  /** The client is listed as a seed. */
   readonly isAnnounced: boolean;
 }
 
@@ -295,7 +294,7 @@ const files = t.router({
       const { groupId, fileName, everywhere, holderId = ctx.connection.deviceId } = input;
       await endingCommand(ctx, input, (run) => stopShare(run, { groupId, fileName, holderId, everywhere }));
     }),
-  /** Asked at a connection, by a machine that may have missed that its shares ended. */
+  /** Called after connecting, by a machine that may have missed that its shares ended. */
   checkShares: loggedIn
     .input(
       inGroup.extend({
@@ -332,7 +331,7 @@ const presence = t.router({
   update: loggedIn.input(presenceUpdateSchema).mutation(async ({ ctx, input }): Promise<TorrentPeers[]> => {
     const { presence, peers } = ctx.tracker;
     await presence.update(ctx.connection.id, unpackTorrents(input), unpackHashes(input.over));
-    // Who lacks pieces would ask for them next.
+    // A client that lacks pieces would ask for peers next.
     return Iterator.from(unpackHashes(input.downloading))
       .take(MAX_ANSWERED_TORRENTS)
       .map((infoHash) => ({ infoHash, peers: peers.peersFor(ctx.connection, infoHash) }))

@@ -29,15 +29,15 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Clients at once: each costs a TLS session, some 50 KB. */
 const MAX_CONNECTIONS = 15_000;
 /**
- * Connections that the kernel keeps until they are taken. Past that it says nothing, and who dialled tries again after 1, 2,
- * 4 … 32 s: of 10,000 who came at once a thousand stood idle for a minute with Node's 511. What Linux gives at most if
- * not told otherwise (net.core.somaxconn).
+ * Connections that the kernel queues until they are accepted; it drops further ones, whose diallers retry after 1, 2, 4 … 32 s.
+ * With Node's default of 511, a thousand of 10,000 clients that connected at once waited for a minute. 4,096 is Linux's default
+ * maximum (net.core.somaxconn).
  */
 const LISTEN_BACKLOG = 4_096;
-/** Connections on which nobody is logged in, that are no tracker's, or ask for /health and /metrics: each costs some 60 KB. */
+/** Most connections without a login that are no other tracker's, such as requests for /health: each costs some 60 KB. */
 const MAX_WAITING = 2_048;
 const MAX_WAITING_OF_NETWORK = 1_024;
-/** When a tracker has died, its clients connect all at once: a connection being served is not closed for a later one. */
+/** A connection is not closed for a newer one before this time: when a tracker dies, all its clients connect here at once. */
 const LEAST_WAIT_MS = 3_000;
 /**
  * Most bytes of a connection until its TLS handshake is complete, and how often that is checked: OpenSSL buffers a handshake
@@ -48,7 +48,7 @@ const HANDSHAKES_CHECKED_EVERY_MS = 250;
 /** Bound for a request's headers, and for its body, which no client has reason to send. */
 const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_BODY_BYTES = 1024;
-/** From the first byte of a request's headers to the last; looked at every so often. */
+/** Longest time from the first to the last byte of a request's headers, and how often it is checked. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
 /**
@@ -66,7 +66,7 @@ export interface ServerOptions {
   readonly onEventPushed: () => void;
   /** False while clients should use another tracker. */
   readonly isServing: () => boolean;
-  /** Takes a link from another tracker, or says that it is none. */
+  /** Takes a link from another tracker. */
   readonly onSync: (socket: WebSocket, certificate: Uint8Array) => void;
   readonly maySync: (certificate: Uint8Array) => Promise<boolean>;
   readonly health: () => unknown;
@@ -94,7 +94,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       headersTimeout: REQUEST_TIMEOUT_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       connectionsCheckingInterval: TIMEOUTS_CHECKED_EVERY_MS,
-      // Nobody resumes a TLS session: tickets would be made for nothing.
+      // No client resumes TLS sessions, so tickets would be wasted work.
       secureOptions: constants.SSL_OP_NO_TICKET,
     },
     forceCloseConnections: true,
@@ -104,7 +104,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   });
   const limit = descriptorLimit();
   const mostConnections = Math.min(MAX_CONNECTIONS, connectionsOfTracker(limit));
-  // The TCP connections that come beyond are closed at once, with or without a login on those that stand.
+  // Further TCP connections are closed at once.
   app.server.maxConnections = connectionsOfTracker(limit);
   app.server.on("drop", () => log.warn(connectionsRefused(limit)));
   const pending = new Map<string, Socket>();
@@ -115,7 +115,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     nowMs: () => performance.now(),
     drop: (place) => pending.get(place)?.destroy(),
   });
-  /** Those of them in the TLS handshake. */
+  /** The pending connections that are in the TLS handshake. */
   const shakingHands = new Map<string, Socket>();
   const checking = every("checking handshakes", HANDSHAKES_CHECKED_EVERY_MS, () => {
     for (const socket of shakingHands.values()) if (socket.bytesRead > MAX_HANDSHAKE_BYTES) socket.destroy();
@@ -124,7 +124,6 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     waiting.leave(place);
     pending.delete(place);
   };
-  // The TCP connection, when TLS begins on it.
   const faultFrom = (error: unknown, where: string, host: string | undefined): void => {
     options.services.counters.handlerFailed();
     log.error({ err: error, where, host }, "a connection was closed: one of its handlers failed");
@@ -160,7 +159,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     isServing: options.isServing,
     onFault: faultFrom,
   });
-  // First, so that a client learns whether its clock is wrong before anything else.
+  // In the response to the upgrade, so that a client learns first whether its clock is wrong.
   clients.webSockets.on("headers", (headers) => {
     headers.push(`Date: ${new Date(options.services.nowMs()).toUTCString()}`);
   });
@@ -225,7 +224,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
   return {
     turnClientsAway: (reason) => clients.turnAway(reason),
     close: async () => {
-      // What a client's end sets going reads the registry: it must be over before that is closed.
+      // Closing a client's socket runs code that reads the registry, so it must be over before the registry is closed.
       const gone = [...clients.webSockets.clients, ...sync.clients].map((socket) => {
         const closed = once(socket, "close");
         socket.terminate();
@@ -235,7 +234,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       clients.close();
       clearInterval(checking);
       held.close();
-      // Node does not close one that has said nothing since its TLS handshake.
+      // Node does not close connections that have sent nothing since the TLS handshake.
       for (const socket of [...pending.values()]) socket.destroy();
       await app.close();
     },
@@ -257,7 +256,7 @@ function usableKeyOf(certificate: X509Certificate): Uint8Array | undefined {
   }
 }
 
-/** Names a connection while it lasts. */
+/** Identifies a connection while it lasts. */
 function placeOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

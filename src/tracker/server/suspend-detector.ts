@@ -1,5 +1,5 @@
-// Whether this process stood still until a moment ago: stopped, swapped out, suspended with its machine, or busy for
-// seconds. What it reads then has waited for so long that whoever sent it may have asked another tracker instead.
+// Detects that this process did not run for some seconds: stopped, swapped out, suspended with its machine, or busy. The
+// messages that it reads then have waited so long that their senders may have asked another tracker instead.
 
 export class SuspendDetector {
   readonly #limitMs: number;
@@ -8,8 +8,8 @@ export class SuspendDetector {
   #lastGapMs = 0;
 
   /**
-   * @param limitMs between two beats; `beat` is to be called several times in it
-   * @param nowMs of a clock that goes on while the machine sleeps
+   * @param limitMs a longer time between two ticks counts as a suspension; call `tick` several times in it
+   * @param nowMs a clock that runs while the machine sleeps
    */
   constructor(limitMs: number, nowMs: () => number) {
     this.#limitMs = limitMs;
@@ -17,7 +17,7 @@ export class SuspendDetector {
     this.#lastTickMs = nowMs();
   }
 
-  /** Returns for how long the process stood still, if this is the beat that ends it. */
+  /** Returns how long the process was suspended, if this is the first tick afterwards. */
   tick(): number | undefined {
     const nowMs = this.#nowMs();
     this.#lastGapMs = nowMs - this.#lastTickMs;
@@ -26,10 +26,10 @@ export class SuspendDetector {
   }
 
   /**
-   * Whether what is read now may have waited through a standstill: until the beat after the one that ends it, as what came
-   * meanwhile may be read on either side of that one.
+   * True if a message read now may have waited through a suspension. That holds until the second tick afterwards, since such
+   * messages may be read before or after the first.
    *
-   * @param openedMs when the connection that it comes on was opened, on the same clock
+   * @param openedMs when its connection was opened, on the same clock
    */
   mayBeStale(openedMs: number): boolean {
     if (this.#nowMs() - this.#lastTickMs >= this.#limitMs) return true;

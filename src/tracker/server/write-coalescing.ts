@@ -1,5 +1,5 @@
-// What is said to a client in one turn of the event loop goes out together: one TLS record and one call of the system,
-// where each answer and event would cost one of each. What it is does not matter here.
+// Sends all that is written to a client in one turn of the event loop together: one TLS record and one system call, instead of
+// one of each for every answer and event.
 
 import type { Writable } from "node:stream";
 import { soon } from "../../net/timers.ts";
@@ -7,14 +7,14 @@ import { soon } from "../../net/timers.ts";
 export class WriteCoalescer {
   #held: Writable[] = [];
 
-  /** What is written to that socket from now on waits for the end of this turn. */
+  /** Holds back writes to that socket until the end of this turn. */
   hold(socket: Writable): void {
     if (socket.writableCorked > 0) return;
     socket.cork();
     if (this.#held.push(socket) === 1) soon("sending what was held for a turn", () => this.release());
   }
 
-  /** Writes what is held at once. */
+  /** Sends what is held back. */
   release(): void {
     const held = this.#held;
     this.#held = [];
@@ -22,7 +22,7 @@ export class WriteCoalescer {
       try {
         socket.uncork();
       } catch (error) {
-        // A failure of this one; the others are still written to.
+        // This socket failed; the others are still released.
         socket.destroy(error instanceof Error ? error : new Error(String(error)));
       }
     }

@@ -101,7 +101,7 @@ test("each code of the system or of TLS has its reason, and the system's name be
         "ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE",
         "CERT_SIGNATURE_FAILURE",
       ],
-      /^who answers there is not a member of this group/,
+      /^the program that answers there is not a member of this group/,
     ],
     [["CERT_NOT_YET_VALID"], /^by this machine's clock .* not valid yet/, "CLOCK_WRONG"],
     [["CERT_HAS_EXPIRED"], /^by this machine's clock .* has expired/, "CLOCK_WRONG"],

@@ -3,6 +3,14 @@
 // also closes the connection.
 import { guardOf } from "./connection-guard.ts";
 
+/** Time for code that decides: the real one, or a virtual one in tests. */
+export interface Clock {
+  /** Milliseconds on a monotonic clock with an unspecified start, for durations only. */
+  nowMs(): number;
+  /** @returns cancels the timer */
+  setTimer(delayMs: number, callback: () => void): () => void;
+}
+
 type FaultListener = (error: unknown, where: string) => void;
 
 const listeners = new Set<FaultListener>();

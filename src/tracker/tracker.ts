@@ -13,7 +13,7 @@ import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.
 import { PinStore } from "../identity/pins.ts";
 import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
 import { freeBytes } from "../net/free-space.ts";
-import { later, onTimerFault, soon } from "../net/timers.ts";
+import { type Clock, later, onTimerFault, soon } from "../net/timers.ts";
 import {
   ATTEMPTS_FILE,
   CERTIFICATE_FILE,
@@ -32,14 +32,14 @@ import { PeerDirectory } from "./presence/peer-directory.ts";
 import { Presence } from "./presence/presence.ts";
 import { RegistryReactions } from "./presence/registry-reactions.ts";
 import { type ClockDoubt, ClockGuard } from "./registry/clock-guard.ts";
+import { ClockWatch } from "./registry/clock-watch.ts";
 import { openRegistry, reportLoss, suspect } from "./registry/damaged-registry.ts";
 import { type DiskTrouble, diskTroubleOf } from "./registry/disk-trouble.ts";
 import type { RegistryWriter, VersionVector } from "./registry/registry.ts";
 import type { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { stampMs } from "./registry/stamp.ts";
-import { ClockWatch } from "./replication/clock-watch.ts";
 import type { LinkState } from "./replication/replica-link.ts";
-import { type Clock, Replication } from "./replication/replication.ts";
+import { Replication } from "./replication/replication.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication/replication-lag.ts";
 import { SyncLinks } from "./replication/sync-links.ts";
 import { Collector } from "./rules/collector.ts";

@@ -1,16 +1,13 @@
 // Trackers' registries on a virtual network with a virtual clock: links that delay, break, or swallow what they carry.
 // Registries are real (SQLite, in memory unless told); time passes only in `run`.
 import pino from "pino";
+import type { Clock } from "../../src/net/timers.ts";
 import { ClockGuard } from "../../src/tracker/registry/clock-guard.ts";
+import { ClockWatch } from "../../src/tracker/registry/clock-watch.ts";
 import type { Anchors, Derivation, LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../src/tracker/registry/sqlite-registry.ts";
-import { ClockWatch } from "../../src/tracker/replication/clock-watch.ts";
-import {
-  type Clock,
-  type PresenceStore,
-  type ReplicaReceiver,
-  Replication,
-} from "../../src/tracker/replication/replication.ts";
+import type { PresenceStore, ReplicaReceiver } from "../../src/tracker/replication/replica-channel.ts";
+import { Replication } from "../../src/tracker/replication/replication.ts";
 
 const START_MS = 1_800_000_000_000;
 

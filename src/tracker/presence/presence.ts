@@ -4,7 +4,7 @@
 // learn of them.
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../../api/schemas.ts";
-import type { PresenceStore } from "../replication/replication.ts";
+import type { PresenceStore } from "../replication/replica-channel.ts";
 import {
   type AccountShare,
   DEFAULT_PRESENCE_BUDGET,

@@ -6,7 +6,7 @@ import { MAX_AHEAD_MS } from "./stamp.ts";
 
 /** Trackers' and clients' clocks may be 10 minutes off, so a smaller correction, such as by NTP, is not a jump. */
 const MAX_STEP_MS = 10 * 60 * 1000;
-/** How long a reading of another tracker's clock counts; beats come every second. */
+/** How long a reading of another tracker's clock counts; heartbeats come every second. */
 const READING_LIFETIME_MS = 15_000;
 /** A set clock is trusted after this time if another tracker that doubts its own clock has the same time: both were set. */
 const CONFIRM_MS = 60_000;

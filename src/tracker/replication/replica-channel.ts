@@ -1,5 +1,5 @@
-// What replication needs of the world around it: a channel to another tracker, a clock, and whoever keeps presence.
-// Interfaces alone: the server gives real ones, the tests virtual ones.
+// What replication needs from outside: a channel to another tracker, and the store of presence. Only interfaces: the tracker
+// provides real ones, the tests virtual ones.
 
 /** Ordered and reliable; messages are JSON text. */
 export interface ReplicaChannel {
@@ -7,20 +7,13 @@ export interface ReplicaChannel {
   close(reason: string): void;
 }
 
-/** What the carrier of a channel calls. After `closed`, nothing. */
+/** The transport of a channel calls it, and never after `closed`. */
 export interface ReplicaReceiver {
   message(text: string): void;
   closed(reason: string): void;
 }
 
-export interface Clock {
-  /** Milliseconds on a monotonic clock with an unspecified start, for durations only. */
-  nowMs(): number;
-  /** @returns takes the timer back */
-  setTimer(delayMs: number, callback: () => void): () => void;
-}
-
-/** Presence: opaque here, kept by whoever implements it. */
+/** Presence; its data is opaque to replication. */
 export interface PresenceStore {
   snapshot(): unknown;
   apply(trackerId: string, data: unknown, isWhole: boolean): void;

@@ -2,10 +2,11 @@
 // same code. It decides nothing about names, and clients learn nothing from it (see replication.ts).
 import type pino from "pino";
 import { asMiniTorrentError } from "../../api/errors.ts";
+import type { Clock } from "../../net/timers.ts";
 import type { ClockReading } from "../registry/clock-guard.ts";
 import { diskTroubleOf } from "../registry/disk-trouble.ts";
 import type { MergeResult, OriginId, Registry, RegistryRecord, VersionVector } from "../registry/registry.ts";
-import type { Clock, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
+import type { ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 import { REPLICA_PROTOCOL_VERSION, type ReplicaMessage, readReplicaMessage } from "./replica-messages.ts";
 
 const HEARTBEAT_INTERVAL_MS = 1000;

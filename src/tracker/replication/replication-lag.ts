@@ -1,7 +1,7 @@
-// For how long each other tracker has lacked rows: looked at every second, as the links' heartbeats come. Only rows that were here
-// at the look before count, so that a write on its way is no lag, however often a look finds one.
+// Measures how long each other tracker has lacked rows, by a sample every second. Only rows that were here at the sample before
+// count, so that a write in transit is no lag, however often a sample meets one.
 
-/** The heartbeat of a link (replica-link.ts): the other says no more often what it has. */
+/** The heartbeat interval of a link (replica-link.ts): more often there is no news of what the other tracker has. */
 export const LAG_SAMPLE_MS = 1_000;
 
 export interface LinkSample {
@@ -12,14 +12,14 @@ export interface LinkSample {
 }
 
 export class ReplicationLag {
-  /** Address of a tracker that is behind → since when, by the clock that is given. */
+  /** Address of a tracker that is behind → since when, by the caller's clock. */
   readonly #behindSince = new Map<string, number>();
-  /** The look before: when, and how many rows there were. */
+  /** The sample before: when it was taken, and how many rows there were. */
   #last = { atMs: 0, rows: 0 };
 
   /**
    * @param rows how many rows were ever written or merged here
-   * @param nowMs by a clock that nobody sets
+   * @param nowMs on a monotonic clock
    */
   sample(links: readonly LinkSample[], rows: number, nowMs: number): void {
     for (const { address, isConnected, lagRecords } of links) {
@@ -32,7 +32,7 @@ export class ReplicationLag {
     this.#last = { atMs: nowMs, rows };
   }
 
-  /** 0 for a tracker that, when it was looked at last, had all that was here a look before. */
+  /** 0 for a tracker that at the last sample had all rows of the sample before it. */
   secondsOf(address: string, nowMs: number): number {
     const since = this.#behindSince.get(address);
     return since === undefined ? 0 : Math.max(0, nowMs - since) / 1000;

@@ -1,8 +1,9 @@
-// Keeps this tracker's registry and the others' the same: a write is stored by every connected tracker before it
-// counts, what came while apart is made up for, and of two claims on one name the earlier stands. It knows neither
-// sockets nor what the rows mean.
+// Keeps this tracker's registry equal to the others': every connected tracker stores a write before it is acknowledged, a
+// tracker that was away catches up, and of two claims on one name the earlier one stands. It knows neither sockets nor the
+// meaning of rows.
 import type pino from "pino";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+import type { Clock } from "../../net/timers.ts";
 import type { ClockGuard } from "../registry/clock-guard.ts";
 import type {
   LostClaim,
@@ -14,10 +15,8 @@ import type {
   Stamp,
   VersionVector,
 } from "../registry/registry.ts";
-import type { Clock, PresenceStore, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
+import type { PresenceStore, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 import { type LinkOwner, type LinkState, ReplicaLink } from "./replica-link.ts";
-
-export type { Clock, PresenceStore, ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 
 export interface ReplicationOptions {
   readonly registry: Registry;
@@ -27,7 +26,7 @@ export interface ReplicationOptions {
   readonly log: pino.Logger;
   readonly presence: PresenceStore;
   /**
-   * Rows are new here: written here and acknowledged (`isLocal`), or heard from another tracker. `lostClaims`: claims
+   * Rows are new here: written here and acknowledged (`isLocal`), or received from another tracker. `lostClaims`: claims
    * that stood here until now and are beaten. Must not throw.
    */
   readonly onChanged: (
@@ -66,16 +65,16 @@ export class Replication {
   readonly #onChanged: ReplicationOptions["onChanged"];
   readonly #links = new Set<ReplicaLink>();
   readonly #linkOwner: LinkOwner;
-  /** Claims made here that nobody has been told of yet, and whether an earlier one has beaten them. */
+  /** Claims made here and not acknowledged to a client yet, and whether an earlier one has beaten them. */
   readonly #claimsInFlight = new Map<Stamp, { isLost: boolean }>();
-  /** Why a link to each tracker failed last: it comes again with every redial, and is said once. */
+  /** Why a link to each tracker failed last, so that a failure that recurs with every redial is logged once. */
   readonly #reported = new Map<string, MiniTorrentError["code"]>();
 
   /** False while the local disk refuses writes. */
   #isStoring = true;
   /** The highest vector heard from other trackers. */
   readonly #heard: Record<OriginId, number> = {};
-  /** Commands on their way, each until it is over, whatever came of it. */
+  /** Commands in progress, until they have succeeded or failed. */
   readonly #running = new Map<string, Promise<void>>();
 
   constructor({ registry, clock, clockGuard, log, presence, onChanged }: ReplicationOptions) {
@@ -98,7 +97,7 @@ export class Replication {
     };
   }
 
-  /** Speaks to another tracker over a fresh channel; the other end does the same. Two links to one tracker do no harm. */
+  /** Starts a link to another tracker over a new channel; the other end does the same. Two links to one tracker do no harm. */
   attach(channel: ReplicaChannel, name: string): ReplicaReceiver {
     const link = new ReplicaLink(this.#linkOwner, channel, name, this.#log);
     this.#links.add(link);
@@ -107,8 +106,8 @@ export class Replication {
   }
 
   /**
-   * Runs `work` as one transaction, and resolves with what it returned once every connected tracker has its rows on
-   * disk. Whether a command was here before is for `work` to ask (`hasWrite`).
+   * Runs `work` as one transaction, and resolves with its result once every connected tracker has its rows on disk. `work`
+   * itself checks whether the command was done before (`hasWrite`).
    *
    * @param isRetry the command was asked before, at a tracker that did not answer
    * @throws MiniTorrentError NAME_TAKEN_ELSEWHERE if it claimed a name that another tracker had given away earlier
@@ -124,7 +123,7 @@ export class Replication {
     work: (writer: RegistryWriter) => T,
     isRetry = false,
   ): Promise<Written<T>> {
-    // The same command tried again must not hear that its rows are here before it is sure that they stay.
+    // A retry of the same command must not be told that its rows are here before it is certain that they stay.
     const before = this.#running.get(writeId) ?? Promise.resolve();
     const written = before.then(() => this.#write(writeId, work, isRetry));
     const over = Promise.allSettled([written]).then(() => {
@@ -134,7 +133,7 @@ export class Replication {
     return written;
   }
 
-  /** Tells every connected tracker of a change of presence. */
+  /** Sends a change of presence to every connected tracker. */
   publish(data: unknown): void {
     for (const link of this.#links) link.publish(data);
   }
@@ -173,7 +172,7 @@ export class Replication {
     return Object.entries(vector).every(([origin, seq]) => (here[origin] ?? 0) >= seq);
   }
 
-  /** The local disk refuses writes: tells the others, which then do not wait for this tracker. Links stay open. */
+  /** The local disk refuses writes: the others are told, and no longer wait for this tracker. Links stay open. */
   stopStoring(): void {
     this.#isStoring = false;
     for (const link of this.#links) link.stopStoring();
@@ -186,12 +185,12 @@ export class Replication {
     for (const link of [...this.#links]) link.close("this tracker can write again");
   }
 
-  /** Resolves when no write is under way: after `close`, the registry can be closed. */
+  /** Resolves when no write is in progress: after `close`, the registry can be closed. */
   async settled(): Promise<void> {
     await Promise.all(this.#running.values());
   }
 
-  /** Closes every link. The registry stays open: it is not ours. */
+  /** Closes every link. The registry stays open; the caller closes it. */
   close(): void {
     for (const link of [...this.#links]) link.close("this tracker stops");
   }
@@ -203,13 +202,13 @@ export class Replication {
   ): Promise<Written<T>> {
     const { result, records } = await this.#registry.transact(writeId, work, isRetry);
     if (records.length === 0) {
-      // A retry after the tracker that wrote it died: clients connected here may not have been told by that tracker.
+      // A retry after the tracker that wrote it died: perhaps no client was told of its claims.
       const rows = this.#registry.rowsOfWrite(writeId);
       const doubtful = rows.map(({ claimId }) => claimId).filter((id) => this.#registry.isDoubtful(id));
       if (doubtful.length > 0) await this.#registry.confirm(doubtful);
       const byOrigin = Map.groupBy(rows, ({ origin }) => origin);
       const stored = await Promise.all([...byOrigin.values()].map((rows) => this.#push(rows)));
-      // Later writes may have replaced all its rows; a tracker that is up to date has had them.
+      // If later writes have replaced all of its rows, every tracker that is up to date has had them.
       const storedAt = stored.reduce(
         (both, names) => both.intersection(names),
         stored[0] ?? this.#upToDate(),
@@ -232,8 +231,8 @@ export class Replication {
   }
 
   /**
-   * Nobody waits for it: a tracker that dies at this very moment comes back with a claim in doubt that is none, and that
-   * matters only if another one on the name was given away meanwhile.
+   * Not awaited: a tracker that dies at this moment comes back with an acknowledged claim in doubt, which matters only if
+   * another claim on the name was acknowledged meanwhile.
    */
   #confirm(claims: readonly RegistryRecord[]): void {
     this.#registry.confirm(claims.map(({ claimId }) => claimId)).catch((error: unknown) => {
@@ -264,10 +263,10 @@ export class Replication {
     for (const lost of lostClaims) {
       const inFlight = this.#claimsInFlight.get(lost.claimId);
       if (inFlight === undefined) toTell.push(lost);
-      else inFlight.isLost = true; // its claimant is told by the failure of the write
+      else inFlight.isLost = true; // its write fails, which tells the client
     }
     if (changed.length > 0) this.#onChanged(changed, toTell, false);
-    for (const ending of endings) void this.#push([ending]); // never rejects; nobody waits for it
+    for (const ending of endings) void this.#push([ending]); // never rejects
     if (endings.length > 0) this.#onChanged(endings, [], true);
   }
 

@@ -1,6 +1,7 @@
 // The links between trackers: of two, the one with the higher number dials, again and again until it is there; the other
 // takes a link only from a key that it has itself seen at an address of tracker_info.txt. What is said over a link is
 // replication.ts's.
+
 import { connect as connectTcp } from "node:net";
 import { connect, TLSSocket } from "node:tls";
 import type { Logger } from "pino";
@@ -15,9 +16,10 @@ import {
 } from "../../identity/certificates.ts";
 import type { PinStore } from "../../identity/pins.ts";
 import { type Guard, guardOf } from "../../net/connection-guard.ts";
+import type { Clock } from "../../net/timers.ts";
 import { LinkRefused, linkClosed, linkTrouble, waitingFor } from "./link-trouble.ts";
+import type { ReplicaChannel, ReplicaReceiver } from "./replica-channel.ts";
 import { MAX_REPLICA_MESSAGE_BYTES } from "./replica-messages.ts";
-import type { Clock, ReplicaChannel, ReplicaReceiver } from "./replication.ts";
 
 /** A tracker that is back is found within a second, one that is gone costs a connect a second. */
 const FIRST_REDIAL_MS = 250;

@@ -9,8 +9,8 @@ import { MiniTorrentError } from "../../../../src/api/errors.ts";
 import { asDiskError } from "../../../../src/tracker/registry/disk-trouble.ts";
 import { type RegistryWriter, recordKey } from "../../../../src/tracker/registry/registry.ts";
 import { stampMs } from "../../../../src/tracker/registry/stamp.ts";
+import type { ReplicaChannel } from "../../../../src/tracker/replication/replica-channel.ts";
 import { REPLICA_PROTOCOL_VERSION } from "../../../../src/tracker/replication/replica-messages.ts";
-import type { ReplicaChannel } from "../../../../src/tracker/replication/replication.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../../../sim/replica-network.ts";
 import { allRows, testStamp } from "../registry/compliance.ts";
 

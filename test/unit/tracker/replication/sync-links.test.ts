@@ -21,7 +21,7 @@ import {
   fingerprintOfPem,
 } from "../../../../src/identity/certificates.ts";
 import { PinStore } from "../../../../src/identity/pins.ts";
-import type { ReplicaChannel } from "../../../../src/tracker/replication/replication.ts";
+import type { ReplicaChannel } from "../../../../src/tracker/replication/replica-channel.ts";
 import { SyncLinks, type SyncLinksOptions } from "../../../../src/tracker/replication/sync-links.ts";
 
 const DEADLINE_MS = 5_000;

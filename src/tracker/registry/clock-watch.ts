@@ -2,10 +2,10 @@
 // a clock that was far ahead is right again, the registry continues under a new origin.
 import type pino from "pino";
 import { formatClockDifference } from "../../api/clock-difference.ts";
-import type { ClockDoubt, ClockGuard } from "../registry/clock-guard.ts";
-import type { Registry } from "../registry/registry.ts";
-import { MAX_AHEAD_MS, stampMs } from "../registry/stamp.ts";
-import type { Clock } from "./replica-channel.ts";
+import type { Clock } from "../../net/timers.ts";
+import type { ClockDoubt, ClockGuard } from "./clock-guard.ts";
+import type { Registry } from "./registry.ts";
+import { MAX_AHEAD_MS, stampMs } from "./stamp.ts";
 
 const LOOK_INTERVAL_MS = 1_000;
 

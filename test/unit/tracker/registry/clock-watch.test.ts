@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import pino from "pino";
 import { ClockGuard } from "../../../../src/tracker/registry/clock-guard.ts";
-import { ClockWatch } from "../../../../src/tracker/replication/clock-watch.ts";
-import { testStamp } from "../registry/compliance.ts";
+import { ClockWatch } from "../../../../src/tracker/registry/clock-watch.ts";
+import { testStamp } from "./compliance.ts";
 
 const START_MS = 1_800_000_000_000;
 const HOUR_MS = 60 * 60 * 1000;

@@ -1,23 +1,26 @@
-// Gets the pieces: keeps requests outstanding with every peer that gives, hands whole pieces to storage. One guarded pump
-// per peer, whoever triggers it. Which piece of whom is the picker's decision, how many at once the request window's,
-// where blocks go arrivals', how long to wait for them patience's, whom to believe trust's.
-
-import type { MiniTorrentError } from "../api/errors.ts";
+// Downloads: keeps requests outstanding at every peer that serves us, takes the arriving blocks, and commits whole pieces. There
+// is one guarded pump per peer, whatever triggers it. The picker decides which piece, request-window.ts how many requests at
+// once, request-timeouts.ts how long to wait for them.
+import { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import type { CommitOutcome } from "../metainfo/piece-types.ts";
-import { BlockReceiver } from "./block-receiver.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
+import type { ArrivingBlock } from "./peer-requests.ts";
 import { Picker } from "./picker.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { RequestStealing } from "./request-stealing.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
 import { RequestTracker } from "./request-tracker.ts";
-import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 
-/** Who rejects so many requests in a row without having choked has not got what it says. */
+/** A peer that rejects this many consecutive requests while it does not choke us lacks pieces that it advertised. */
 const MAX_REJECTS_IN_A_ROW = 16;
+/** A peer that sends more blocks than this that were never requested is hostile or broken. */
+const MAX_STRAY_BLOCKS = 32;
+/** Where the blocks of probes go: nobody reads them, so all peers of a process share it. */
+const PROBE_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
 
 export interface DownloaderOptions {
   readonly geometry: Geometry;
@@ -26,7 +29,7 @@ export interface DownloaderOptions {
   readonly storage: PieceStorage;
   readonly nowMs: () => number;
   readonly random: () => number;
-  /** What may be asked for a second; undefined: anything. */
+  /** How much may be requested; undefined: anything. */
   readonly bucket: TokenBucket | undefined;
   readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastGiver: number) => void;
   readonly onPieceCorrupt: (pieceIndex: number, contributors: readonly number[]) => void;
@@ -39,68 +42,44 @@ export class Downloader {
   readonly picker: Picker;
   readonly #options: DownloaderOptions;
   readonly #requests: RequestTracker;
-  readonly #requestStealing: RequestStealing;
-  readonly #arrivals: BlockReceiver;
-  readonly #patience: RequestTimeouts;
+  readonly #stealing: RequestStealing;
+  readonly #timeouts: RequestTimeouts;
   /** By slot. */
   readonly #peers: (Peer | undefined)[] = [];
-  /** By slot: each peer's turn to be asked, while what may be asked for is limited. */
-  readonly #turns: (TokenWaiter | undefined)[] = [];
   #isActive = true;
   #isPumping = false;
   #mustPumpAll = false;
+  #lastArrivalMs = Number.NEGATIVE_INFINITY;
+  #duplicateBytes = 0;
   /** Of pieces that did not have their hash. */
   #corruptBytes = 0;
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
-    const { geometry, have, storage, bucket, nowMs, random, onBlock } = options;
-    const picker = new Picker({
-      geometry,
-      have,
-      reserve: (pieceIndex) => storage.reserve(pieceIndex),
-      random,
-    });
+    const { geometry, have, storage, bucket, nowMs, random } = options;
+    const reserve = (pieceIndex: number): Uint8Array | undefined => storage.reserve(pieceIndex);
+    const picker = new Picker({ geometry, have, reserve, random });
     const requests = new RequestTracker({ picker, storage, bucket });
     const peers = this.#peers;
     this.picker = picker;
     this.#requests = requests;
-    this.#requestStealing = new RequestStealing({
-      picker,
-      requests,
-      peers,
-      nowMs,
-      mayAsk: (peer) => this.#isAllowed(peer),
-    });
-    const onWhole = (piece: OpenPiece): void => this.#commit(piece);
-    this.#arrivals = new BlockReceiver({ geometry, picker, requests, nowMs, bucket, onBlock, onWhole });
-    const mayAsk = (peer: Peer): boolean => this.#mayAsk(peer);
-    this.#patience = new RequestTimeouts({
-      geometry,
-      have,
-      storage,
-      nowMs,
-      random,
-      picker,
-      requests,
-      peers,
-      mayAsk,
-    });
+    this.#stealing = new RequestStealing({ picker, requests, peers, nowMs });
+    this.#timeouts = new RequestTimeouts({ geometry, have, storage, nowMs, random, picker, requests, peers });
   }
 
   /** Bytes of blocks that were skipped when they arrived. */
   get duplicateBytes(): number {
-    return this.#arrivals.duplicateBytes;
+    return this.#duplicateBytes;
   }
 
-  /** Bytes that had been put in their place for nothing: the piece did not have its hash, or was given up. */
+  /** Bytes that were put in their place for nothing: the piece did not have its hash, or was given up. */
   get discardedBytes(): number {
     return this.#corruptBytes + this.#requests.discardedBytes + this.picker.discardedBytes;
   }
 
-  /** When the last block came. */
+  /** When the last block arrived. */
   get lastArrivalMs(): number {
-    return this.#arrivals.lastArrivalMs;
+    return this.#lastArrivalMs;
   }
 
   // Peers
@@ -108,7 +87,7 @@ export class Downloader {
   /** A peer has said what it has. */
   peerCame(peer: Peer): void {
     this.#peers[peer.slot] = peer;
-    this.#turns[peer.slot] = { resume: () => this.pump(peer) };
+    this.#requests.peerCame(peer, { resume: () => this.pump(peer) });
     this.picker.peerCame(peer);
   }
 
@@ -118,9 +97,7 @@ export class Downloader {
     if (this.#peers[peer.slot] === peer) {
       this.picker.peerLeft(peer);
       this.#peers[peer.slot] = undefined;
-      const turn = this.#turns[peer.slot];
-      if (turn !== undefined) this.#options.bucket?.forget(turn);
-      this.#turns[peer.slot] = undefined;
+      this.#requests.peerLeft(peer);
     }
     this.#requests.resetExclusive(peer);
     this.pumpAll();
@@ -142,32 +119,32 @@ export class Downloader {
     if (piece === undefined || !piece.isAskedOf(blockIndex, peer.slot)) return;
     this.#requests.forget(peer, piece, blockIndex, false);
     if (piece.ownerSlot === peer.slot && piece.isExclusive) this.#requests.resetExclusive(peer);
-    // Who rejects without having choked would be asked the same again at once: one at a time until it delivers.
+    // A peer that rejects without choking us would be asked the same again at once: one at a time until it delivers.
     if (!peer.isChokingUs) {
       peer.window.snub(this.#options.nowMs());
-      if (peer.requests.rejected() >= MAX_REJECTS_IN_A_ROW) this.#patience.rest(peer);
+      if (peer.requests.rejected() >= MAX_REJECTS_IN_A_ROW) this.#timeouts.rest(peer);
     }
     for (const other of this.#peers) if (other !== undefined && other !== peer) this.pump(other);
   }
 
-  /** The peer hints at a piece. */
+  /** BEP 6: the peer suggests a piece. */
   suggested(peer: Peer): void {
     this.picker.suggested(peer);
     this.pump(peer);
   }
 
-  // Asking
+  // Requests
 
-  /** Sends the requests that there is room for. */
+  /** Sends the requests that the peer's window has room for. */
   pump(peer: Peer): void {
-    if (!this.#mayAsk(peer) || peer.requests.outstanding > peer.window.refillAtBlocks) return;
+    if (!this.#mayRequest(peer) || peer.requests.outstanding > peer.window.refillAtBlocks) return;
     if (this.#isPumping) {
       this.#mustPumpAll = true;
       return;
     }
     this.#isPumping = true;
     try {
-      this.#askFreeBlocks(peer);
+      this.#requestBlocks(peer);
     } finally {
       this.#isPumping = false;
     }
@@ -183,44 +160,33 @@ export class Downloader {
     }
   }
 
-  /** Blocks, memory, or peers became usable. */
+  /** Storage has memory again. */
   roomAvailable(): void {
     this.picker.somethingFreed();
     this.pumpAll();
   }
 
-  #mayAsk(peer: Peer): boolean {
-    return this.#mayTry(peer) && !peer.window.isResting;
+  #mayRequest(peer: Peer): boolean {
+    return this.#isActive && peer.isOpenToRequests && !peer.window.isResting;
   }
 
-  #mayTry(peer: Peer): boolean {
-    return this.#isActive && peer.isConnected && peer.weAreInterested && !peer.isChokingUs;
-  }
-
-  #askFreeBlocks(peer: Peer): void {
+  #requestBlocks(peer: Peer): void {
     while (peer.requests.outstanding < peer.window.sizeBlocks) {
-      if (!this.#isAllowed(peer)) return;
+      if (!this.#requests.isAllowed(peer)) return;
       const piece = this.picker.pieceFor(peer);
       if (piece === undefined) {
-        this.#requestStealing.nothingFree(peer);
+        this.#stealing.stealInEndgame(peer);
         return;
       }
-      this.#requests.askFree(peer, piece);
+      this.#requests.requestFree(peer, piece);
     }
   }
 
-  /** False: the limit is reached, and the peer is asked when it is its turn. */
-  #isAllowed(peer: Peer): boolean {
-    const { bucket } = this.#options;
-    const turn = this.#turns[peer.slot];
-    return bucket === undefined || turn === undefined || bucket.allowance(turn) > 0;
-  }
-
-  // Blocks coming in
+  // Arriving blocks
 
   /**
-   * @returns where the block goes; undefined for one that is not waited for (any more)
-   * @throws MiniTorrentError MALFORMED_MESSAGE for a block that cannot be, or too many that nobody asked for
+   * @returns where the block goes; undefined for a block that was not requested, or no longer is
+   * @throws MiniTorrentError MALFORMED_MESSAGE for a block that cannot be, or too many that were never requested
    */
   blockBegins(
     peer: Peer,
@@ -228,12 +194,74 @@ export class Downloader {
     offsetBytes: number,
     lengthBytes: number,
   ): Uint8Array | undefined {
-    return this.#arrivals.blockBegins(peer, pieceIndex, offsetBytes, lengthBytes);
+    if (!this.#options.geometry.isRequestable(pieceIndex, offsetBytes, lengthBytes)) {
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        `A block of ${lengthBytes} bytes at ${offsetBytes} is not in piece ${pieceIndex}.`,
+      );
+    }
+    const piece = this.picker.openPiece(pieceIndex);
+    const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
+    if (
+      piece === undefined ||
+      !piece.isAskedOf(blockIndex, peer.slot) ||
+      lengthBytes !== piece.lengthOfBlockBytes(blockIndex)
+    ) {
+      return this.#unwantedBlockBegins(peer, pieceIndex, blockIndex, lengthBytes);
+    }
+    piece.begins(blockIndex);
+    peer.requests.blockBegins(piece, blockIndex);
+    return piece.place(blockIndex);
   }
 
+  #unwantedBlockBegins(
+    peer: Peer,
+    pieceIndex: number,
+    blockIndex: number,
+    lengthBytes: number,
+  ): Uint8Array | undefined {
+    this.#duplicateBytes += lengthBytes;
+    this.#options.bucket?.spend(lengthBytes);
+    const wasCancelled = peer.requests.answeredCancelled(pieceIndex, blockIndex);
+    // Late, or the answer to a probe: once it is whole, the peer counts as delivering again.
+    if (wasCancelled && peer.window.isSnubbed) {
+      peer.requests.probeBegins(lengthBytes);
+      return PROBE_BLOCK.subarray(0, lengthBytes);
+    }
+    if (!wasCancelled && peer.requests.strayBlock() > MAX_STRAY_BLOCKS) {
+      throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer sends blocks that it was not asked for.");
+    }
+    return undefined;
+  }
+
+  /** The block for which `blockBegins` returned a place is whole. */
   blockEnds(peer: Peer): void {
-    this.#arrivals.blockEnds(peer);
+    const { requests } = peer;
+    const probeBytes = requests.probeEnds();
+    if (probeBytes > 0) this.#delivered(peer, probeBytes);
+    else if (requests.arriving !== undefined) this.#blockArrived(peer, requests.arriving);
     this.pump(peer);
+  }
+
+  #blockArrived(peer: Peer, { piece, blockIndex }: ArrivingBlock): void {
+    const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
+    this.#lastArrivalMs = this.#options.nowMs();
+    peer.requests.blockEnds();
+    peer.requests.answered();
+    this.#delivered(peer, lengthBytes);
+    piece.ends(blockIndex, peer.sourceIndex);
+    if (piece.status === "abandoned") {
+      this.#duplicateBytes += lengthBytes;
+      this.#requests.release(piece);
+    } else {
+      this.#options.onBlock(peer, lengthBytes);
+      if (piece.isWhole) this.#commit(piece);
+    }
+  }
+
+  #delivered(peer: Peer, lengthBytes: number): void {
+    peer.requests.delivered();
+    peer.window.arrived(lengthBytes, this.#options.nowMs());
   }
 
   #commit(piece: OpenPiece): void {
@@ -260,27 +288,28 @@ export class Downloader {
     this.pumpAll();
   }
 
-  // Silence, the end
+  // Time, the end
 
   tick(): void {
     const nowMs = this.#options.nowMs();
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
       peer.window.adjust(nowMs, peer.requests.bytesPerSecond);
-      if (peer.requests.outstanding > 0) this.#patience.lookAfter(peer, nowMs);
-      else if (peer.window.isTryDue(nowMs) && this.#mayTry(peer)) this.#patience.tryAgain(peer, nowMs);
+      if (peer.requests.outstanding > 0) this.#timeouts.check(peer, nowMs);
+      else if (peer.window.isProbeDue(nowMs) && this.#isActive && peer.isOpenToRequests)
+        this.#timeouts.probe(peer, nowMs);
     }
-    this.#patience.giveUpStuckPieces(nowMs);
-    // Memory may have come back without a word.
+    this.#timeouts.giveUpStuckPieces(nowMs);
+    // Memory may have been freed without a call of roomAvailable.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
     this.pumpAll();
     for (const peer of this.#peers) {
-      if (peer === undefined || !this.#mayAsk(peer) || this.picker.pieceFor(peer) !== undefined) continue;
-      this.#requestStealing.stillNothingFree(peer);
+      if (peer === undefined || !this.#mayRequest(peer) || this.picker.pieceFor(peer) !== undefined) continue;
+      this.#stealing.stealFromSlow(peer);
     }
   }
 
-  /** Gives up what is asked for and begun, and asks for nothing any more. */
+  /** Cancels all requests, gives up begun pieces, and requests nothing from now on. */
   stop(): void {
     this.#isActive = false;
     for (const peer of this.#peers) if (peer !== undefined) this.#requests.cancelAll(peer, 0);

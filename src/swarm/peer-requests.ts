@@ -16,6 +16,11 @@ const MAX_CANCELLED = 4096;
 /** More than a piece has blocks. */
 const PIECE_KEY_STEP = 65_536;
 
+export interface ArrivingBlock {
+  readonly piece: OpenPiece;
+  readonly blockIndex: number;
+}
+
 export interface PeerRequestsOptions {
   readonly window: RequestWindow;
   /** BEP 6: every request is answered, by its block or a reject. */
@@ -31,7 +36,7 @@ export class PeerRequests {
   #outstanding = 0;
   /** By block, oldest first. Each may still be answered, and the block may have been requested again since. */
   readonly #cancelled = new Set<number>();
-  #arriving: { readonly piece: OpenPiece; readonly blockIndex: number } | undefined;
+  #arriving: ArrivingBlock | undefined;
   /** Length of the probe's block that is arriving; 0: none is. */
   #probeBytes = 0;
   #strayBlocks = 0;
@@ -102,7 +107,7 @@ export class PeerRequests {
 
   // Blocks
 
-  get arriving(): { readonly piece: OpenPiece; readonly blockIndex: number } | undefined {
+  get arriving(): ArrivingBlock | undefined {
     return this.#arriving;
   }
 

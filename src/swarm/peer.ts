@@ -169,6 +169,11 @@ export class Peer implements PickingPeer, ChokablePeer {
     return this.#weAreInterested;
   }
 
+  /** It serves requests, and has something that we lack. */
+  get isOpenToRequests(): boolean {
+    return this.#isConnected && this.#weAreInterested && !this.#peerChoking;
+  }
+
   /** Says whether we want something of the peer, if that has changed. */
   updateInterest(isDownloading: boolean): void {
     const isWanted = isDownloading && this.#wantedCount > 0;

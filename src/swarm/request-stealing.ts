@@ -1,5 +1,5 @@
-// Blocks that wait long at one peer are asked of another that has nothing else to do: in endgame soon, before it when the
-// wait is long. A block is asked of one peer at a time; it moves, and whom it was asked of is told.
+// Moves requests that wait long at one peer to another that has nothing else to do: in endgame soon, before it when the wait is
+// long. A block is requested of one peer at a time: the slower one gets a cancel.
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
@@ -15,7 +15,7 @@ const TAKE_OVER_SPEEDUP = 2;
 const TAKE_OVER_MIN_WAIT_MS = 2000;
 /** The first of what is asked of a peer is in its connection's buffers already and comes anyway. */
 const TAKE_OVER_MIN_BLOCKS = 24;
-/** Who says nothing for so long may have gone: an idle peer need not wait for the timeout to take over. */
+/** A peer that is silent for so long may be gone: an idle peer takes over before the timeout. */
 const SILENCE_MS = 1000;
 
 export interface RequestStealingOptions {
@@ -24,8 +24,6 @@ export interface RequestStealingOptions {
   /** By slot. */
   readonly peers: readonly (Peer | undefined)[];
   readonly nowMs: () => number;
-  /** False: a limit is reached. */
-  readonly mayAsk: (peer: Peer) => boolean;
 }
 
 export class RequestStealing {
@@ -35,26 +33,26 @@ export class RequestStealing {
     this.#options = options;
   }
 
-  /** There is no free block that the peer could give. In endgame it helps out at once. */
-  nothingFree(peer: Peer): void {
+  /** There is no free block that the peer could give: in endgame it helps out at once. */
+  stealInEndgame(peer: Peer): void {
     if (this.#options.picker.isEndgame) this.#relieve(peer, ENDGAME_MIN_WAIT_MS, 0);
   }
 
-  /** As `nothingFree`, now and then: it helps out where blocks wait long. */
-  stillNothingFree(peer: Peer): void {
-    // Who suggests has better things to send than what is on its way from others.
+  /** There is still no free block that the peer could give: it helps out where blocks wait long. Called on each tick. */
+  stealFromSlow(peer: Peer): void {
+    // A peer that suggests pieces has better things to send than what is on its way from others.
     if (!peer.isSuggesting) this.#relieve(peer, TAKE_OVER_MIN_WAIT_MS, TAKE_OVER_MIN_BLOCKS);
   }
 
   /**
-   * A peer with nothing to do relieves those on whom more waits than they deliver soon: everybody asks whoever has a
-   * piece first, and those who have it later stand idle. The block moves: whom it was asked of is told at once.
+   * A peer with nothing to do relieves those that have more open requests than they deliver soon: everybody requests a piece of
+   * the first peer that has it, and those that get it later stand idle.
    */
   #relieve(peer: Peer, leastWaitMs: number, leastBlocks: number): void {
     if (peer.window.isSnubbed) return;
-    const { picker, requests, peers, mayAsk } = this.#options;
+    const { picker, requests, peers } = this.#options;
     while (peer.requests.outstanding < peer.window.sizeBlocks) {
-      if (!mayAsk(peer)) return;
+      if (!requests.isAllowed(peer)) return;
       const minWaitMs = Math.max(leastWaitMs, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
       const busy = picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
       const slower = busy && peers[busy.askedSlot];
@@ -63,18 +61,18 @@ export class RequestStealing {
     }
   }
 
-  /** When a block asked of the peer now would be here; 0 for an idle peer whose speed is not known. */
+  /** How long a block requested now would take; 0 for an idle peer whose speed is not known. */
   #nextBlockMs(peer: Peer): number {
     const bytesPerSecond = peer.requests.bytesPerSecond;
     if (bytesPerSecond === 0) return peer.requests.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
     return ((peer.requests.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
 
-  /** How long what is asked of the peer takes, or it has been silent; 0 if that is not long enough to help. */
+  /** How long the peer needs for its open requests, or has been silent; 0 if that is not long enough to help. */
   #waitMs(slot: number, minWaitMs: number, minBlocks: number): number {
     const peer = this.#options.peers[slot];
     if (peer === undefined || peer.requests.outstanding === 0) return 0;
-    // BEP 6: who chokes us says of each request at once that it is dropped, or has sent the block.
+    // BEP 6: a peer that chokes us rejects each request at once, or has sent the block.
     if (peer.isChokingUs && peer.supportsFast) return 0;
     const silentMs = peer.window.silentForMs(this.#options.nowMs());
     if (silentMs > Math.max(SILENCE_MS, minWaitMs)) return Math.max(silentMs, peer.requests.queueMs);

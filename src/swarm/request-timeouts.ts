@@ -1,5 +1,5 @@
-// How long we bear it when nothing comes: of a silent peer, which is asked for less and then rests without any request
-// until it shows that it gives; of one that stops in the middle of a block; of begun pieces that nobody gives.
+// What happens when nothing arrives: a silent peer keeps one request, and then rests without any until it delivers; a peer that
+// stops in the middle of a block is closed; begun pieces that no peer delivers are given up.
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import type { OpenPiece } from "./open-piece.ts";
@@ -10,9 +10,9 @@ import type { RequestTracker } from "./request-tracker.ts";
 
 /** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed... */
 const MID_BLOCK_TIMEOUTS = 2;
-/** ...and after this time when that block is one of the last, and somebody else could give it: 5 KB/s is no help then. */
+/** ...and after this time when that block is one of the last, and another peer could deliver it: 5 KB/s is no help then. */
 const LAST_BLOCKS_MS = 3000;
-/** A begun piece that nobody gives keeps its memory for so long while others want it: who choked may unchoke. */
+/** A begun piece that no peer delivers keeps its memory for so long while others want it: a peer may unchoke us. */
 const STUCK_PIECE_MS = 10_000;
 
 export interface RequestTimeoutsOptions {
@@ -25,26 +25,24 @@ export interface RequestTimeoutsOptions {
   readonly requests: RequestTracker;
   /** By slot. */
   readonly peers: readonly (Peer | undefined)[];
-  /** The peer gives, and is not at rest. */
-  readonly mayAsk: (peer: Peer) => boolean;
 }
 
 export class RequestTimeouts {
   readonly #options: RequestTimeoutsOptions;
-  /** Begun pieces that nobody gives, and since when; kept while memory is scarce. */
+  /** Begun pieces that no peer delivers, and since when; kept while memory is scarce. */
   #stuckSinceMs = new Map<OpenPiece, number>();
 
   constructor(options: RequestTimeoutsOptions) {
     this.#options = options;
   }
 
-  /** Something is asked of the peer: sees whether it takes too long. */
-  lookAfter(peer: Peer, nowMs: number): void {
+  /** The peer has open requests: acts if it takes too long. */
+  check(peer: Peer, nowMs: number): void {
     if (peer.requests.arriving !== undefined) {
-      const patienceMs = this.#isMissedElsewhere(peer)
+      const timeoutMs = this.#isMissedElsewhere(peer)
         ? LAST_BLOCKS_MS
         : peer.window.timeoutMs * MID_BLOCK_TIMEOUTS;
-      if (peer.window.silentForMs(nowMs) > patienceMs) {
+      if (peer.window.silentForMs(nowMs) > timeoutMs) {
         peer.requests.stalled("stops in the middle of a block");
         peer.link.close("it stopped in the middle of a block");
       }
@@ -53,7 +51,7 @@ export class RequestTimeouts {
     }
   }
 
-  /** What is arriving from the peer is one of the last blocks, and somebody who has nothing else to do has it too. */
+  /** The arriving block is one of the last, and another peer that has nothing else to do has it too. */
   #isMissedElsewhere(peer: Peer): boolean {
     const piece = peer.requests.arriving?.piece;
     if (piece === undefined || !this.#options.picker.isEndgame) return false;
@@ -62,31 +60,31 @@ export class RequestTimeouts {
         other !== undefined &&
         other !== peer &&
         other.has.has(piece.pieceIndex) &&
-        this.#options.mayAsk(other) &&
+        other.isOpenToRequests &&
         !other.window.isSnubbed &&
         other.isHungry,
     );
   }
 
-  /** A silent peer: snubbed, and all but its oldest request is free for others; if that is not answered either, it rests. */
+  /** Snubs a silent peer: all but its oldest request are free for others. If that is not answered either, it rests. */
   #overdue(peer: Peer, nowMs: number): void {
-    const isStillAsked = !peer.isChokingUs;
-    if (isStillAsked && peer.window.isSnubbed) {
+    const mayStillRequest = !peer.isChokingUs;
+    if (mayStillRequest && peer.window.isSnubbed) {
       this.rest(peer);
       return;
     }
     peer.window.snub(nowMs);
-    this.#askLess(peer, isStillAsked ? 1 : 0);
+    this.#askLess(peer, mayStillRequest ? 1 : 0);
   }
 
-  /** Nothing more is asked of the peer that would hold memory, until it shows that it gives. */
+  /** Requests nothing of the peer that would hold memory, until it delivers. */
   rest(peer: Peer): void {
     peer.requests.stalled(peer.requests.hasRejected ? "rejects what it says it has" : "does not answer");
     peer.window.rest(this.#options.nowMs());
     this.#askLess(peer, 0);
   }
 
-  /** All but so many of its requests are free for others, and what belonged to it too. */
+  /** Frees all but so many of its requests for others, and the pieces that belonged to it. */
   #askLess(peer: Peer, keep: number): void {
     const { picker, requests } = this.#options;
     requests.cancelAll(peer, keep);
@@ -94,9 +92,9 @@ export class RequestTimeouts {
     requests.resetExclusive(peer);
   }
 
-  /** Asks a resting peer for a block that has no place, and is thrown away when it comes: it costs no memory to wait for. */
-  tryAgain(peer: Peer, nowMs: number): void {
-    peer.window.tried(nowMs);
+  /** Requests a block of a resting peer that is thrown away when it arrives: waiting for it costs no memory. */
+  probe(peer: Peer, nowMs: number): void {
+    peer.window.probed(nowMs);
     const { geometry, have, random } = this.#options;
     const start = Math.floor(random() * geometry.pieceCount);
     for (let step = 0; step < geometry.pieceCount; step++) {
@@ -110,13 +108,13 @@ export class RequestTimeouts {
     }
   }
 
-  /** While memory is scarce, pieces that no peer gives would keep it from whoever has a peer that gives. */
+  /** While memory is scarce, pieces that no peer delivers would keep it from torrents whose peers deliver. */
   giveUpStuckPieces(nowMs: number): void {
     const { storage, picker, requests, peers } = this.#options;
     const before = this.#stuckSinceMs;
     if (before.size > 0) this.#stuckSinceMs = new Map();
     for (const piece of [...picker.orphans()]) {
-      if (piece.status !== "filling" || this.#isGiven(piece)) continue;
+      if (piece.status !== "filling" || this.#isDeliverable(piece)) continue;
       // With nothing in it there is nothing to keep.
       if (piece.isQuiet && piece.arrivedCount === 0) requests.abandon(piece);
       if (piece.status !== "filling" || storage.isMemoryScarce !== true) continue;
@@ -130,8 +128,8 @@ export class RequestTimeouts {
     }
   }
 
-  /** Somebody could give what is missing of the piece now. */
-  #isGiven(piece: OpenPiece): boolean {
+  /** A peer could deliver the rest of the piece now. */
+  #isDeliverable(piece: OpenPiece): boolean {
     return this.#options.peers.some(
       (peer) =>
         peer !== undefined && !peer.isChokingUs && !peer.window.isSnubbed && peer.has.has(piece.pieceIndex),

@@ -1,11 +1,11 @@
-// Sends, moves, cancels and forgets requests, and gives up pieces with the blocks that had arrived for them. Which ones is
-// decided elsewhere (downloader.ts, request-timeouts.ts).
+// Sends, moves, cancels and forgets requests within the limit, and gives up pieces with the blocks that had arrived for them.
+// Which ones is decided elsewhere (downloader.ts, request-stealing.ts, request-timeouts.ts).
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
 import type { PieceStorage } from "./piece-storage.ts";
-import type { TokenBucket } from "./token-bucket.ts";
+import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 export interface RequestTrackerOptions {
   readonly picker: Picker;
@@ -18,6 +18,8 @@ export class RequestTracker {
   readonly #picker: Picker;
   readonly #storage: PieceStorage;
   readonly #bucket: TokenBucket | undefined;
+  /** By slot: the peer's turn to be asked, while the limit is reached. */
+  readonly #turns: TokenWaiter[] = [];
   #count = 0;
   #discardedBytes = 0;
 
@@ -32,19 +34,35 @@ export class RequestTracker {
     return this.#discardedBytes;
   }
 
-  /** Asks the peer for the first free block of the piece. */
-  askFree(peer: Peer, piece: OpenPiece): void {
-    this.#ask(peer, piece, piece.takeFree(peer.slot, ++this.#count));
+  /** @param turn resumed when the limit allows the peer more requests */
+  peerCame(peer: Peer, turn: TokenWaiter): void {
+    this.#turns[peer.slot] = turn;
+  }
+
+  peerLeft(peer: Peer): void {
+    const turn = this.#turns[peer.slot];
+    if (turn !== undefined) this.#bucket?.forget(turn);
+  }
+
+  /** False: the limit is reached, and the peer's turn is resumed later. */
+  isAllowed(peer: Peer): boolean {
+    const turn = this.#turns[peer.slot];
+    return this.#bucket === undefined || turn === undefined || this.#bucket.allowance(turn) > 0;
+  }
+
+  /** Requests the first free block of the piece. */
+  requestFree(peer: Peer, piece: OpenPiece): void {
+    this.#request(peer, piece, piece.takeFree(peer.slot, ++this.#count));
   }
 
   /** Requests a block of the peer instead of the slower one, which gets a cancel. */
   move(slower: Peer, peer: Peer, piece: OpenPiece, blockIndex: number): void {
     this.#cancel(slower, piece, blockIndex);
     piece.move(blockIndex, peer.slot, ++this.#count);
-    this.#ask(peer, piece, blockIndex);
+    this.#request(peer, piece, blockIndex);
   }
 
-  #ask(peer: Peer, piece: OpenPiece, blockIndex: number): void {
+  #request(peer: Peer, piece: OpenPiece, blockIndex: number): void {
     peer.requests.requested();
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     this.#bucket?.spend(lengthBytes);
@@ -85,7 +103,7 @@ export class RequestTracker {
       if (isArriving && !how.includingArriving) return;
       this.forget(peer, piece, blockIndex, how.mayStillCome);
       if (isArriving) peer.requests.blockEnds();
-      if (piece.status === "abandoned") this.giveBack(piece);
+      if (piece.status === "abandoned") this.release(piece);
     });
   }
 
@@ -130,11 +148,11 @@ export class RequestTracker {
       if (piece.isArrived(blockIndex)) this.#discardedBytes += piece.lengthOfBlockBytes(blockIndex);
     }
     piece.abandon();
-    this.giveBack(piece);
+    this.release(piece);
   }
 
   /** Frees the memory of a piece that was given up. */
-  giveBack(piece: OpenPiece): void {
+  release(piece: OpenPiece): void {
     if (piece.isBeingWritten) return;
     this.#storage.release(piece.pieceIndex);
     this.#picker.closed(piece.pieceIndex);

@@ -1,4 +1,4 @@
-// How many blocks are asked of one peer at once, and how long its silence is borne. Slow start as TCP's, then what the
+// How many requests are outstanding at one peer, and when its silence is a timeout. Slow start as TCP's, then what the
 // peer delivers in a quarter of a second, a round trip and a pause of its own; a timeout from mean and deviation (RFC 6298), and
 // a silent peer is snubbed to one request until it delivers, and rests without any when that is not answered either.
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
@@ -34,8 +34,8 @@ type Phase =
   | { readonly status: "slow-start"; roundEndsMs: number; roundBytes: number; lastRoundBytes: number }
   | { readonly status: "steady" }
   | { readonly status: "snubbed" }
-  /** Asked for nothing that would hold memory; tried now and then with a block that is thrown away. */
-  | { readonly status: "resting"; triedAtMs: number };
+  /** Asked for nothing that would hold memory; probed now and then with a block that is thrown away. */
+  | { readonly status: "resting"; probedAtMs: number };
 
 export class RequestWindow {
   readonly #ownLimitBlocks: number;
@@ -172,19 +172,19 @@ export class RequestWindow {
     this.#silentSinceMs = nowMs;
   }
 
-  /** Any phase -> resting. The first try is due after that pause. */
+  /** Any phase -> resting. The first probe is due after that pause. */
   rest(nowMs: number, pauseMs = this.timeoutMs): void {
     this.snub(nowMs);
-    this.#phase = { status: "resting", triedAtMs: nowMs + pauseMs - this.timeoutMs };
+    this.#phase = { status: "resting", probedAtMs: nowMs + pauseMs - this.timeoutMs };
   }
 
-  /** Whether it is time to see if a resting peer answers again. */
-  isTryDue(nowMs: number): boolean {
-    return this.#phase.status === "resting" && nowMs - this.#phase.triedAtMs >= this.timeoutMs;
+  /** It is time to see whether a resting peer answers again. */
+  isProbeDue(nowMs: number): boolean {
+    return this.#phase.status === "resting" && nowMs - this.#phase.probedAtMs >= this.timeoutMs;
   }
 
-  tried(nowMs: number): void {
-    if (this.#phase.status === "resting") this.#phase.triedAtMs = nowMs;
+  probed(nowMs: number): void {
+    if (this.#phase.status === "resting") this.#phase.probedAtMs = nowMs;
   }
 
   #learnGap(gapMs: number): void {

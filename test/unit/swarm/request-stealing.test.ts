@@ -9,16 +9,14 @@ import { partsFor, type TestPeer } from "./swarm-parts.ts";
 function open(blocksPerPiece = 64) {
   const parts = partsFor({ have: "********* ", blocksPerPiece });
   const { picker, requests, peers, nowMs } = parts;
-  const limit = { isReached: false };
-  const requestStealing = new RequestStealing({
+  const stealing = new RequestStealing({
     picker,
     requests,
     peers,
     nowMs,
-    mayAsk: () => !limit.isReached,
   });
   const [slow, idle] = [parts.addPeer(), parts.addPeer()];
-  return { ...parts, requestStealing, slow, idle, limit };
+  return { ...parts, stealing, slow, idle };
 }
 
 /** As far as rates tell, it gives so many blocks a second. */
@@ -35,11 +33,11 @@ function setPace({ peer }: TestPeer, blocksPerSecond: number): void {
 
 describe("a peer with nothing to do", () => {
   it("takes over in endgame what waits longer than 400 ms, the last of it first, until its window is full", () => {
-    const { ask, slow, idle, requestStealing, picker } = open();
+    const { ask, slow, idle, stealing, picker } = open();
     ask(slow, 64);
     setPace(slow, 100);
     setPace(idle, 1000);
-    requestStealing.nothingFree(idle.peer);
+    stealing.stealInEndgame(idle.peer);
     assert.equal(picker.isEndgame, true);
     const moved = idle.link.take();
     assert.equal(moved.length, idle.peer.window.sizeBlocks);
@@ -49,28 +47,28 @@ describe("a peer with nothing to do", () => {
   });
 
   it("takes over nothing that comes within 400 ms anyway", () => {
-    const { ask, slow, idle, requestStealing } = open();
+    const { ask, slow, idle, stealing } = open();
     ask(slow, 64);
     // 64 blocks take 399 ms.
     setPace(slow, 64 / 0.399);
     setPace(idle, 1000);
-    requestStealing.nothingFree(idle.peer);
+    stealing.stealInEndgame(idle.peer);
     assert.deepEqual(idle.link.take(), []);
     setPace(slow, 64 / 0.41);
-    requestStealing.nothingFree(idle.peer);
+    stealing.stealInEndgame(idle.peer);
     // The 62 that are left take less.
     assert.equal(idle.link.take().length, 2);
   });
 
   it("waits before the endgame until what is asked takes two seconds, and is 24 blocks or more", () => {
-    const { ask, slow, idle, requestStealing } = open();
+    const { ask, slow, idle, stealing } = open();
     ask(slow, 30);
     setPace(slow, 30 / 1.9);
     setPace(idle, 1000);
-    requestStealing.stillNothingFree(idle.peer);
+    stealing.stealFromSlow(idle.peer);
     assert.deepEqual(idle.link.take(), []);
     setPace(slow, 30 / 4);
-    requestStealing.stillNothingFree(idle.peer);
+    stealing.stealFromSlow(idle.peer);
     assert.equal(slow.peer.requests.outstanding, 23);
     assert.equal(idle.link.take().length, 7);
   });
@@ -78,48 +76,48 @@ describe("a peer with nothing to do", () => {
   it("does not help out of its own accord while something is free", () => {
     const parts = partsFor({ have: "********  ", blocksPerPiece: 64 });
     const { picker, requests, peers, nowMs, addPeer, ask } = parts;
-    const requestStealing = new RequestStealing({ picker, requests, peers, nowMs, mayAsk: () => true });
+    const stealing = new RequestStealing({ picker, requests, peers, nowMs });
     const [slow, idle] = [addPeer(), addPeer()];
     ask(slow, 64);
     setPace(slow, 10);
-    requestStealing.nothingFree(idle.peer);
+    stealing.stealInEndgame(idle.peer);
     assert.deepEqual(idle.link.take(), []);
   });
 
   it("takes over only what it would deliver in half the time", () => {
-    const { ask, slow, idle, requestStealing } = open();
+    const { ask, slow, idle, stealing } = open();
     ask(slow, 60);
     setPace(slow, 60 / 5);
     ask(idle, 4);
     // With its four blocks and one more it needs 2.6 s, twice which is more than five.
     setPace(idle, 5 / 2.6);
-    requestStealing.stillNothingFree(idle.peer);
+    stealing.stealFromSlow(idle.peer);
     assert.deepEqual(idle.link.take(), []);
     setPace(idle, 5 / 2.4);
-    requestStealing.stillNothingFree(idle.peer);
+    stealing.stealFromSlow(idle.peer);
     assert.deepEqual(idle.link.take(), ["request 9:59"]);
   });
 
   it("that has not shown how fast it is takes over one block, and no more before it has come", () => {
-    const { ask, slow, idle, requestStealing } = open();
+    const { ask, slow, idle, stealing } = open();
     ask(slow, 60);
     setPace(slow, 10);
-    requestStealing.stillNothingFree(idle.peer);
+    stealing.stealFromSlow(idle.peer);
     assert.deepEqual(idle.link.take(), ["request 9:59"]);
-    requestStealing.stillNothingFree(idle.peer);
+    stealing.stealFromSlow(idle.peer);
     assert.deepEqual(idle.link.take(), []);
   });
 
   it("takes over from a peer that has been silent for a second, however little it was asked for", () => {
-    const { ask, slow, idle, requestStealing, clock } = open();
+    const { ask, slow, idle, stealing, clock } = open();
     ask(slow, 64);
     setPace(slow, 1000);
     setPace(idle, 1000);
     clock.nowMs = 1000;
-    requestStealing.nothingFree(idle.peer);
+    stealing.stealInEndgame(idle.peer);
     assert.deepEqual(idle.link.take(), []);
     clock.nowMs = 1001;
-    requestStealing.nothingFree(idle.peer);
+    stealing.stealInEndgame(idle.peer);
     assert.equal(idle.link.take().length, idle.peer.window.sizeBlocks);
   });
 
@@ -127,26 +125,26 @@ describe("a peer with nothing to do", () => {
     const snubbed = open();
     snubbed.ask(snubbed.slow, 64);
     snubbed.idle.peer.window.snub(0);
-    snubbed.requestStealing.nothingFree(snubbed.idle.peer);
+    snubbed.stealing.stealInEndgame(snubbed.idle.peer);
     assert.deepEqual(snubbed.idle.link.take(), []);
 
     const onParole = open();
     onParole.ask(onParole.slow, 64);
     onParole.trust.pieceFailed(0, [onParole.idle.peer.sourceIndex, 99]);
-    onParole.requestStealing.nothingFree(onParole.idle.peer);
+    onParole.stealing.stealInEndgame(onParole.idle.peer);
     assert.deepEqual(onParole.idle.link.take(), []);
 
     const suggesting = open();
     suggesting.ask(suggesting.slow, 64);
     suggesting.clock.nowMs = 5000;
     suggesting.idle.peer.suggested(1);
-    suggesting.requestStealing.stillNothingFree(suggesting.idle.peer);
+    suggesting.stealing.stealFromSlow(suggesting.idle.peer);
     assert.deepEqual(suggesting.idle.link.take(), []);
 
     const limited = open();
     limited.ask(limited.slow, 64);
-    limited.limit.isReached = true;
-    limited.requestStealing.nothingFree(limited.idle.peer);
+    limited.bucket.isReached = true;
+    limited.stealing.stealInEndgame(limited.idle.peer);
     assert.deepEqual(limited.idle.link.take(), []);
   });
 
@@ -154,12 +152,12 @@ describe("a peer with nothing to do", () => {
     for (const supportsFast of [true, false]) {
       const parts = partsFor({ have: "********* ", blocksPerPiece: 64 });
       const { picker, requests, peers, nowMs, addPeer, ask, clock } = parts;
-      const requestStealing = new RequestStealing({ picker, requests, peers, nowMs, mayAsk: () => true });
+      const stealing = new RequestStealing({ picker, requests, peers, nowMs });
       const [slow, idle] = [addPeer({ supportsFast }), addPeer()];
       ask(slow, 64);
       slow.peer.chokedUs();
       clock.nowMs = 5000;
-      requestStealing.nothingFree(idle.peer);
+      stealing.stealInEndgame(idle.peer);
       assert.equal(idle.link.take().length > 0, !supportsFast);
     }
   });

@@ -105,13 +105,13 @@ describe("a request window", () => {
     window.rest(20_000);
     window.unchoked(25_000);
     assert.deepEqual([window.isSnubbed, window.isResting], [true, true]);
-    assert.deepEqual([window.isTryDue(29_999), window.isTryDue(30_000)], [false, true]);
-    window.tried(30_000);
-    assert.deepEqual([window.isTryDue(39_999), window.isTryDue(40_000)], [false, true]);
+    assert.deepEqual([window.isProbeDue(29_999), window.isProbeDue(30_000)], [false, true]);
+    window.probed(30_000);
+    assert.deepEqual([window.isProbeDue(39_999), window.isProbeDue(40_000)], [false, true]);
     window.arrived(BLOCK_LENGTH_BYTES, 41_000);
     assert.deepEqual([window.isSnubbed, window.isResting], [false, false]);
     window.rest(50_000, 0);
-    assert.equal(window.isTryDue(50_000), true);
+    assert.equal(window.isProbeDue(50_000), true);
   });
 
   it("waits longer for a peer that is slow by habit", () => {

@@ -14,9 +14,14 @@ import { UploadQueue } from "../../../src/swarm/upload-queue.ts";
 import { seededRandom } from "../../sim/virtual-clock.ts";
 import { RecordingLink } from "./recording-link.ts";
 
-/** A limit that only counts what it is charged. */
+/** A limit that counts what it is charged, and is reached when a test says so. */
 class CountingBucket extends TokenBucket {
   chargedBytes = 0;
+  isReached = false;
+
+  override allowance(): number {
+    return this.isReached ? 0 : Number.POSITIVE_INFINITY;
+  }
 
   override spend(bytes: number): void {
     this.chargedBytes += bytes;
@@ -103,6 +108,7 @@ export function partsFor(options: PartsOptions = {}) {
     if (!isChoking) peer.unchokedUs();
     peers.push(peer);
     picker.peerCame(peer);
+    requests.peerCame(peer, { resume: () => undefined });
     link.take();
     return { peer, link };
   };
@@ -110,7 +116,7 @@ export function partsFor(options: PartsOptions = {}) {
   const ask = ({ peer, link }: TestPeer, count: number): string[] => {
     for (let asked = 0; asked < count; asked++) {
       const piece = picker.pieceFor(peer);
-      if (piece !== undefined) requests.askFree(peer, piece);
+      if (piece !== undefined) requests.requestFree(peer, piece);
     }
     return link.take().map((said) => said.replace(/^request /, ""));
   };

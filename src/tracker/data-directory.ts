@@ -1,5 +1,5 @@
-// A tracker's data directory: for its owner alone, with the key that the tracker is known by. What is in the registry is
-// registry/sqlite-registry.ts's.
+// A tracker's data directory, private to its user, and the tracker's key in it. registry/sqlite-registry.ts owns the registry's
+// file.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -20,7 +20,7 @@ export const REGISTRY_FILE = "registry.sqlite";
 export const PINS_FILE = "pins.sqlite";
 export const ATTEMPTS_FILE = "attempts.sqlite";
 
-/** The registry has passwords' hashes and groups' keys: the folder is for this user alone. */
+/** The folder is private to this user, since the registry contains password hashes and the groups' keys. */
 export function makePrivateFolder(path: string): void {
   try {
     const made = mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -37,7 +37,7 @@ export function makePrivateFolder(path: string): void {
   }
 }
 
-/** Restricts files that other users may read, as a copy may be, and logs it. */
+/** Makes files private that other users may read, such as copies, and logs it. */
 export function makePrivateFiles(dataDir: string, log: Logger): void {
   if (process.platform === "win32") return;
   for (const name of [KEY_FILE, CERTIFICATE_FILE, REGISTRY_FILE, PINS_FILE, ATTEMPTS_FILE]) {

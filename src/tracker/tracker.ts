@@ -1,5 +1,5 @@
-// A tracker: its data directory, registry, links to the other trackers and server, put together. Rules, merging and
-// serving are elsewhere; here is what is connected to what.
+// A tracker: creates and connects its registry, links to the other trackers, presence and server, starts and stops them, and
+// decides when it may serve and write.
 
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -62,7 +62,7 @@ import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./tracker-limits.ts"
 
 /** How often a tracker that cannot write tries again. */
 const RETRY_WRITE_MS = 2_000;
-/** Below this much free space, a disk that was full still counts as full: the next writes would fill it again. */
+/** With less free space, a disk that was full still counts as full: the next writes would fill it again. */
 const LEAST_ROOM_BYTES = 1024 * 1024;
 /** Reasons caused by the registry's disk; cleared by a successful test write. */
 const DISK_REASONS = ["disk-full", "disk-read-only", "disk-failed"] as const satisfies readonly DiskTrouble[];
@@ -75,13 +75,13 @@ const MISSING_LOOK_MS = 200;
 const CHECK_INTERVAL_MS = 100;
 const CHECKED_ROWS = 50;
 const CHECK_REST_MS = 10 * 60 * 1000;
-/** Shares of former members that are taken out of the index of shares at a time: some 5 ms. */
+/** Shares of former members that are removed from the index of shares at a time, in some 5 ms. */
 const ANCHORED_DROPPED = 500;
 const DROP_INTERVAL_MS = 100;
 
 /**
- * Messages of more than 16 KiB that are worked on at a time, from the parsing to the answer. Each may take some megabytes:
- * of an announcement's torrents, or of a file's metainfo on its way to the disk and to the other trackers.
+ * Messages of more than 16 KiB that are processed at a time, from parsing to the answer. Each may take some megabytes: an
+ * announcement's torrents, or a file's metainfo on its way to the disk and to the other trackers.
  */
 const LONG_MESSAGES_AT_ONCE = 8;
 
@@ -113,7 +113,7 @@ export interface TrackerLinkStatus {
   readonly sinceMs: number;
 }
 
-/** A link as its operator sees it; `/health`, which answers anybody, leaves the trouble out. */
+/** A link in the operator's status. `/health`, which is public, leaves the trouble out. */
 export interface TrackerLinkReport extends TrackerLinkStatus {
   /** Why it is disconnected and what to do about it; undefined otherwise. */
   readonly trouble: string | undefined;
@@ -123,7 +123,7 @@ export interface TrackerStatus {
   readonly address: string;
   readonly fingerprint: string;
   readonly startedAtMs: number;
-  /** Of this incarnation of its registry. */
+  /** Identifies this incarnation of its registry. */
   readonly trackerId: string;
   readonly clientsOnline: number;
   readonly users: number;
@@ -298,7 +298,7 @@ export class Tracker {
         if (tracker !== undefined) tracker.#writeBlockEnded(options.log);
       },
     });
-    // First of all: it holds the lock on the directory.
+    // First, since it takes the lock on the directory.
     const others = trackers.filter((tracker) => tracker !== own);
     const registry = await openRegistry(
       { dataDir, others, log: options.log },
@@ -347,8 +347,8 @@ export class Tracker {
   }
 
   /**
-   * Makes a folder with a copy of the registry and of this tracker's key, while it serves: a data directory to start a
-   * tracker with. The folder is there once it is whole.
+   * Writes a backup while the tracker serves: a data directory with copies of the registry and of this tracker's key. The folder
+   * appears only once it is complete.
    *
    * @throws MiniTorrentError DESTINATION_UNUSABLE if there is such a folder or file, or it cannot be made
    * @throws MiniTorrentError DISK_FAILED, DISK_FULL
@@ -380,7 +380,7 @@ export class Tracker {
     this.#clockWatch?.accept();
   }
 
-  /** Lets go of clients, links, and the data directory; what was acknowledged is on disk before. */
+  /** Closes clients, links and the data directory. All acknowledged writes are on disk before. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#endFaults();
@@ -470,8 +470,8 @@ export class Tracker {
   }
 
   /**
-   * While this tracker cannot write, another one serves its clients. If none is reachable, it answers what it
-   * can from its registry, unless it has heard of rows that it lacks, since one may be a removal.
+   * While this tracker cannot write, another one serves its clients. If none is reachable, this one answers reads from its
+   * registry, unless it knows that it lacks rows, since one may be a removal.
    */
   get #isServing(): boolean {
     if (!this.#hasCaughtUp) return false;
@@ -481,8 +481,8 @@ export class Tracker {
   }
 
   /**
-   * All rows acknowledged by reachable trackers arrive before this one serves clients. Of the rows heard of while
-   * nothing could be stored, all must arrive, since one may be a removal.
+   * Gets all rows that reachable trackers have acknowledged before this one serves clients. All rows announced while nothing could
+   * be stored must arrive too, since one may be a removal.
    */
   async #catchUp(links: SyncLinks, log: Logger): Promise<void> {
     const hasCaughtUp = (name: string): boolean =>
@@ -500,7 +500,7 @@ export class Tracker {
     return this.#isClosed || this.#damaged.signal.aborted;
   }
 
-  /** A registry that replaces a lost one is complete only after all rows came from a tracker that lost none. */
+  /** A registry that replaces a lost one is complete only once a tracker that lost none has sent all its rows. */
   async #completeRegistry(log: Logger): Promise<void> {
     const { incomplete } = this.#registry;
     if (incomplete === undefined) return;
@@ -512,7 +512,7 @@ export class Tracker {
     reportLoss(incomplete, this.#registry.vector, log);
   }
 
-  /** Checks rows that are never read for damage; the registry reports it to its owner. */
+  /** Checks rows for damage in the background, also those that are never read; the registry reports what it finds. */
   #checkRows(): void {
     let delayMs = CHECK_INTERVAL_MS;
     try {
@@ -623,7 +623,7 @@ export class Tracker {
         return;
       }
     } catch {
-      // Reported already, and tried again.
+      // Reported already; the next attempt follows.
     }
     this.#retryLater();
   }
@@ -649,7 +649,7 @@ export class Tracker {
     this.#turnAwayUnlessServing(); // another tracker may be reachable by now
   }
 
-  /** A text that changes with each lost link; undefined while a tracker is not connected. */
+  /** Names the period since the last lost link (see the collector); undefined while a tracker is not connected. */
   #connectedEra(): string | undefined {
     const links = this.#linkStatus();
     if (!this.#isServing || links.some(({ state }) => state !== "connected")) return undefined;

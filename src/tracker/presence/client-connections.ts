@@ -1,18 +1,18 @@
-// The clients that are connected to this tracker: who each one is, and how to tell it something unasked.
+// The clients that are connected to this tracker: their devices and accounts, and how to push events to them.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { Account, TrackerEvent } from "../../api/schemas.ts";
 import type { Guard } from "../../net/connection-guard.ts";
 
-/** A client needs one; a few more may be about to end. */
+/** A client needs one listener; others may be about to end. */
 const MAX_LISTENERS = 4;
-/** Most events of one turn; a client with more is told to fetch the current state instead. */
+/** Most events of one turn of the event loop; with more, the client is told to fetch the current state instead. */
 const MAX_TOLD_IN_TURN = 2_000;
-/** In one message: at some 250 bytes each, 128 KB. */
+/** Events in one message: at some 250 bytes each, 128 KB. */
 const MAX_EVENTS_TOGETHER = 500;
 
 const LOOK_AGAIN: TrackerEvent = { type: "look-again" };
 
-/** What TLS and TCP say of a client, not what it says of itself. */
+/** Facts about a client from TLS and TCP, which it cannot forge. */
 export interface ConnectionFacts {
   readonly id: string;
   /** The address that the connection comes from. */
@@ -27,9 +27,9 @@ export interface ConnectionFacts {
 export interface ConnectionListeners {
   /** Wraps its handlers, so that a failure here does not affect the sender of an event. */
   readonly guard?: Guard;
-  /** For each event that somebody hears. */
+  /** Called for each event that is sent. */
   readonly onTell?: () => void;
-  /** It speaks for an account from now on. */
+  /** An account has logged in on it. */
   readonly onLogIn?: () => void;
 }
 
@@ -39,7 +39,7 @@ export class Connection implements ConnectionFacts {
   readonly deviceId: string;
   readonly publicKeySpki: Uint8Array;
   #listeners: ((events: readonly TrackerEvent[]) => void)[] = [];
-  /** In this turn. */
+  /** Events of this turn. */
   #told: TrackerEvent[] = [];
   readonly #holder: ConnectionListeners;
   #account: Account | undefined;
@@ -53,17 +53,17 @@ export class Connection implements ConnectionFacts {
     this.#holder = holder;
   }
 
-  /** Whom it speaks for. */
+  /** The account that is logged in on it. */
   get account(): Account | undefined {
     return this.#account;
   }
 
-  /** Whom it speaks for, if that was so when what sessions hang on stood at this revision. */
+  /** Its account, if that was confirmed at this revision of the rows that sessions depend on. */
   accountAt(revision: number): Account | undefined {
     return this.#accountRevision === revision ? this.#account : undefined;
   }
 
-  /** The account was found to be that one at this revision. */
+  /** The account was confirmed at this revision. */
   isStillOf(revision: number): void {
     this.#accountRevision = revision;
   }
@@ -90,10 +90,10 @@ export class Connection implements ConnectionFacts {
   }
 
   /**
-   * What is told from now on; what is told in one turn, together. No generator: it and what waits for it are some
-   * kilobytes for each client.
+   * Calls the listener with the events of each turn, from now on. It is not a generator, which would take some kilobytes for each
+   * client.
    *
-   * @returns ends the listening
+   * @returns removes the listener
    * @throws MiniTorrentError LIMIT_REACHED
    */
   listen(listener: (events: readonly TrackerEvent[]) => void): () => void {
@@ -148,7 +148,7 @@ export class Connections {
     return this.#all.get(id);
   }
 
-  /** False once it is closed; work begun for it is then useless. */
+  /** False once it is closed: work for it is then useless. */
   has(connection: Connection): boolean {
     return this.#all.has(connection.id);
   }
@@ -167,7 +167,7 @@ export class Connections {
     for (const { account, deviceId } of this.#all.values()) if (account !== undefined) yield deviceId;
   }
 
-  /** The connection speaks for that account from now on. */
+  /** Logs the account in on the connection. */
   logIn(connection: Connection, account: Account): void {
     this.logOut(connection);
     addTo(this.#ofAccount, account.accountId, connection);
@@ -181,7 +181,7 @@ export class Connections {
     takeFrom(this.#ofAccount, account.accountId, connection);
   }
 
-  /** Connections of that device, should it have several (one may be dying). */
+  /** Connections of that device; one of several may be about to close. */
   ofDevice(deviceId: string): readonly Connection[] {
     return [...(this.#ofDevice.get(deviceId) ?? [])];
   }

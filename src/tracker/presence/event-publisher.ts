@@ -1,6 +1,6 @@
-// What changed in the registry, told to whom it concerns among the clients of this tracker. The same rows reach every
-// tracker, written there or merged, so a notice reaches a client wherever it is connected. Nothing is kept for those
-// who are not: they read how things stand when they come.
+// Publishes changes of the registry as events to the clients of this tracker that they concern. Every tracker gets the same rows,
+// written there or merged, so an event reaches a client at whichever tracker it is connected. Nothing is kept for clients that are
+// not connected: they read the current state when they connect.
 import type { TrackerEvent } from "../../api/schemas.ts";
 import {
   type LostClaim,
@@ -26,12 +26,12 @@ type SetTimer = (delayMs: number, callback: () => void) => () => void;
 
 /** Window in which events of a group are counted together. */
 const WINDOW_MS = 1_000;
-/** New files of a group that are announced one by one in a window; of further ones only the number and first names. */
+/** New files of a group that are announced one by one in a window; further ones only as a number and the first names. */
 const FILES_TOLD_SINGLY = 10;
 const NAMES_TOLD = 10;
 /** Ended memberships of a group that are announced one by one in a window; past that, members are told to ask. */
 const ENDS_TOLD_SINGLY = 50;
-/** Members of a large group that are looked at in a step, to find those who are connected. */
+/** Members of a large group that are examined in a step, to find those who are connected. */
 const MEMBERS_PER_STEP = 20;
 /** Cost in steps (turn-slices.ts) of reading a page of members, and one of them, from the registry. */
 const PAGE_STEPS = 150;
@@ -40,7 +40,7 @@ const LOOKUP_STEPS = 5;
 /** Events of a group in the current window. */
 interface Window {
   filesTold: number;
-  /** Not told yet. */
+  /** Held back until the window ends. */
   filesHeld: number;
   fileNames: string[];
   /** The sharer of all held files, if it is one person. */
@@ -49,7 +49,7 @@ interface Window {
   hasEndsHeld: boolean;
 }
 
-/** By the claim of the group: the accounts that hear of what changes in it; "many": they are looked up in steps. */
+/** By group claim: the accounts that get its events; "many": they are looked up in steps. */
 type Listeners = Map<string, readonly string[] | "many">;
 
 export class EventPublisher {
@@ -75,12 +75,12 @@ export class EventPublisher {
     this.#slices.close();
   }
 
-  /** @param isLocal the rows were written here: a claim that one of them ends for it was told as lost */
+  /** @param isLocal the rows were written here, so the end of a lost claim has been published already */
   changed(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal = false): void {
-    // Nothing is written meanwhile, so who hears of a group is looked up once, not for each of its files: a tracker
-    // that catches up gets thousands of them at once.
+    // Nothing is written meanwhile, so the recipients of a group are looked up once, not for each file: a tracker that catches up
+    // gets thousands of files at once.
     const listeners: Listeners = new Map();
-    // A group that ended is named by its row alone.
+    // Only its row still has the name of a group that ended.
     const groupNames = new Map<string, string>();
     for (const { kind, key, claimId } of records) if (kind === "group") groupNames.set(claimId, key);
     /** Accounts whose membership of a group ended; each is told once for all requests that end with it. */
@@ -114,7 +114,7 @@ export class EventPublisher {
         this.#connections.tell(group.ownerAccountId, { type: "join-requested", groupId, userId });
         return;
       case "member":
-        // Who founds a group was accepted by nobody.
+        // A founder's membership was accepted by nobody.
         if (group.ownerAccountId === accountId) return;
         this.#connections.tell(accountId, { type: "request-accepted", groupId });
         return;
@@ -159,7 +159,7 @@ export class EventPublisher {
     this.#tellAll(groupClaimId, told, { type: "revoked", groupId, userId, membershipId });
   }
 
-  /** A share that another machine of its account ended: that account's machines are told, and the one that is meant gives it up. */
+  /** A share was ended by another machine of its account: all the account's machines get the event, and the sharing one stops. */
   #shareChanged({ key, value }: RegistryRecord): void {
     if ((value as ShareValue | undefined)?.withdrawnAtMs === undefined) return;
     const [fileClaimId = "", accountId = "", holderId = ""] = key.split("\u001f");
@@ -193,7 +193,7 @@ export class EventPublisher {
     }
     if (value === undefined) return;
     const { sharedByAccountId } = value as FileValue;
-    // Who shared it has the answer to that.
+    // The sharer has the answer of its call.
     const told = this.#listeners(groupClaimId, listeners);
     if (!hasOthers(told, sharedByAccountId)) return;
     const group = groupByClaim(this.#reader, groupClaimId);
@@ -248,7 +248,7 @@ export class EventPublisher {
   /**
    * Sends the event over several turns of the event loop if the group is large; the group's events stay in order.
    *
-   * @param except an account that is not told
+   * @param except an account that does not get the event
    */
   #tellAll(
     groupClaimId: string,
@@ -302,8 +302,8 @@ export class EventPublisher {
   }
 
   /**
-   * A claim that is beaten or ended for it when it is heard of: it may never have stood here, and those who have to do with
-   * it have come from the tracker where it did. Of one command's two claims neither has lost.
+   * A claim that has lost its name. It may never have stood here: the clients that it concerns may have come from the tracker where
+   * it did. If both claims are from one command, neither has lost.
    */
   #hasLost({ kind, key, claimId, value, writeId }: RegistryRecord): boolean {
     if (value === undefined) return writeId === lostWriteId(claimId);
@@ -312,10 +312,10 @@ export class EventPublisher {
   }
 
   /**
-   * The group is over, as another one had its name earlier: clients drop what they have of the name, so who is in that
-   * other one by now is not told.
+   * The group has ended, since another one claimed its name earlier. Clients drop everything under that name, so accounts that
+   * are in the other group by now do not get the event.
    *
-   * @param owner undefined if all that is known of it is that it is over
+   * @param owner undefined if only the end of the group is known
    */
   #groupLost(name: string, claimId: string, owner: string | undefined): void {
     const standing = this.#reader.claim("group", name);
@@ -334,8 +334,8 @@ export class EventPublisher {
   }
 
   /**
-   * A claim on a file's name lost to one of other content: all in the group who are here hear which content has the name,
-   * as who shares the other one, or fetches it, only they know.
+   * A claim on a file's name lost to a claim with other content. All connected members are told which content has the name, since
+   * only their clients know whether they share or download the other one.
    */
   #contentLost(name: string, listeners: Listeners): void {
     const [groupClaimId = "", fileName = ""] = name.split("\u001f");
@@ -359,7 +359,7 @@ export class EventPublisher {
       }
       case "file": {
         const standing = this.#reader.claim<FileValue>("file", name);
-        // The same content, shared at both sides: nobody lost anything (see adoptShares in catalogue.ts).
+        // Both trackers have the same content, so nobody lost anything (see adoptShares in catalogue.ts).
         if (standing?.value.infoHash === (value as FileValue).infoHash) return;
         this.#contentLost(name, listeners);
         return;
@@ -367,7 +367,7 @@ export class EventPublisher {
     }
   }
 
-  /** The group's members among those who are connected. @param known what was looked up for this change already */
+  /** The group's connected members. @param known looked up already for this change */
   #listeners(groupClaimId: string, known: Listeners): readonly string[] | "many" {
     const before = known.get(groupClaimId);
     if (before !== undefined) return before;

@@ -1,6 +1,5 @@
-// Who is in which group, and which group a torrent belongs to, remembered for as long as no row says otherwise: when
-// thousands of clients come at once, the same few rows would be read again for each pair of peers. A row that is written
-// invalidates only the entries that depend on it.
+// Caches the members of groups and the group of each torrent: when thousands of clients connect at once, the same few rows would
+// be read for each pair of peers. A written row invalidates only the entries that depend on it.
 
 import { BoundedMap } from "../../api/bounded-map.ts";
 import { type RecordKind, type RevisedReader, recordKey } from "../registry/registry.ts";
@@ -14,17 +13,17 @@ import {
 import { groupOfTorrent } from "../rules/torrents.ts";
 import type { GroupValue, RevocationValue } from "../rules/values.ts";
 
-/** Of each; some 200 bytes. A torrent's row has its metainfo in it, 100 KB to be parsed for its group's id. */
+/** Entries of each kind, some 200 bytes each. Without the cache, 100 KB of metainfo are parsed to find a torrent's group. */
 const MOST_REMEMBERED = 50_000;
-/** Members of a group that is read at once: some 5 ms. Those of a larger one are read a page at a time. */
+/** Largest group whose members are read at once, in some 5 ms; larger ones are read page by page. */
 const MOST_READ_AT_ONCE = 500;
 const MEMBERS_PER_STEP = 50;
-/** Rows that say who is a member (memberships.ts), and whether a group stands. */
+/** Kinds of rows that decide who is a member (membership-rows.ts), and whether a group stands. */
 const KINDS: readonly RecordKind[] = ["membership", "revocation", "user", "group"];
 
 interface Roster {
   readonly accounts: Set<string>;
-  /** Where reading goes on; undefined once all members are read. */
+  /** Position of the next page; undefined once all members are read. */
   readUpTo: string | undefined;
 }
 
@@ -33,7 +32,7 @@ export class KnownMembers {
   readonly #mostRemembered: number;
   /** For each of KINDS, the revision up to which rows were applied. */
   readonly #revisions = new Map<RecordKind, number>();
-  /** By account and group claim; undefined: not a member, for another reason than a lost name. */
+  /** By account and group claim; undefined: not a member (an account that lost its name is not cached). */
   readonly #members = new Map<string, Map<string, CurrentMember | undefined>>();
   #memberCount = 0;
   /** User id → the account that was found under it. */
@@ -55,7 +54,7 @@ export class KnownMembers {
     this.#groups = new BoundedMap(mostRemembered);
   }
 
-  /** The account as a member of that group; undefined if it is none. */
+  /** The account as a member of that group; undefined if it is not one. */
   member(groupClaimId: string, accountId: string): CurrentMember | undefined {
     this.#keepUp();
     const known = this.#members.get(accountId);
@@ -72,7 +71,7 @@ export class KnownMembers {
     return member;
   }
 
-  /** The accounts in that group, a live view: do not keep it. Undefined if there are many: `roster` reads them in steps. */
+  /** The accounts in that group, as a live view: do not store it. Undefined if there are many: use `roster`. */
   accountsIn(groupClaimId: string): ReadonlySet<string> | undefined {
     if (countMembers(this.#reader, groupClaimId) > MOST_READ_AT_ONCE) return undefined;
     const reading = this.roster(groupClaimId);
@@ -85,7 +84,7 @@ export class KnownMembers {
   /**
    * Reads the accounts in that group, in steps of a fraction of a millisecond.
    *
-   * @returns a live view: do not keep it; undefined if there are too many to be remembered
+   * @returns a live view: do not store it; undefined if there are too many to cache
    */
   *roster(groupClaimId: string): Generator<void, ReadonlySet<string> | undefined> {
     for (;;) {
@@ -97,7 +96,7 @@ export class KnownMembers {
         this.#rosters.set(groupClaimId, roster);
       }
       if (roster.readUpTo === undefined) return roster.accounts;
-      // What was written before this page is in it, and what is written later is applied to the roster.
+      // The page contains all earlier writes; later ones are applied to the roster.
       const page = { limit: MEMBERS_PER_STEP, after: roster.readUpTo };
       const { items, next } = membersPage(this.#reader, groupClaimId, page);
       const sizeBefore = roster.accounts.size;
@@ -116,7 +115,7 @@ export class KnownMembers {
     }
   }
 
-  /** The group that a torrent belongs to, while that stands. */
+  /** The group that a torrent belongs to; undefined if the group does not stand. */
   groupOf(infoHash: string): string | undefined {
     let groupClaimId = this.#groups.get(infoHash);
     if (groupClaimId === undefined) {

@@ -1,6 +1,6 @@
-// Decides who learns of which peer: a client that announced a torrent learns only of other members' clients that announced
-// it too. Membership is looked up for each question, so it ends everywhere at once. In a small swarm every client learns of
-// every other; in a large one each learns of a sample, as with BitTorrent's trackers (BEP 3).
+// Decides which peers a client learns of: a client that announced a torrent learns only of other members' clients that announced
+// it too. Membership is looked up for each query, so a removal takes effect at once. In a small swarm every client learns of every
+// other; in a large one each learns of a sample, as with BitTorrent's trackers (BEP 3).
 
 import { MOST_NAMED_PEERS, type PeerAddress } from "../../api/schemas.ts";
 import { forEachGuarded } from "../../net/timers.ts";
@@ -14,8 +14,8 @@ import type { Presence, PresentPeer } from "./presence.ts";
  */
 const SEEDS_TOLD_AFTER_MS = 500;
 /**
- * Most clients of this tracker that are told of one peer. Every client asks again within a minute, so this only speeds up first
- * contacts; telling all clients would cost n² events for a swarm of n.
+ * Most clients of this tracker that are told of one peer. Every client queries again within a minute, so this only speeds up
+ * first contacts; telling all clients would cost n² events for a swarm of n.
  */
 const MOST_TOLD = 50;
 /** Most peers queued to be announced to seeds, some 300 bytes each; past that they are announced at once. */
@@ -58,8 +58,8 @@ export class PeerDirectory {
   }
 
   /**
-   * The other peers of a torrent: all, if there are fewer than MOST_NAMED_PEERS, otherwise a sample of that many. Empty for
-   * a client that is not in its group or did not announce it.
+   * The other peers of a torrent: all, if there are fewer than MOST_NAMED_PEERS, otherwise a sample of that many. Empty for a
+   * client that is not in the group or did not announce the torrent.
    */
   peersFor(connection: Connection, infoHash: string): PeerAddress[] {
     const groupClaimId = this.#members.groupOf(infoHash);
@@ -77,7 +77,7 @@ export class PeerDirectory {
     );
   }
 
-  /** The torrent became known after the client asked: if it lacks pieces, sends it the peers that it would get now. */
+  /** The torrent became known after the client announced it: sends a client that lacks pieces the peers that it would get now. */
   tellPeers(connectionId: string, infoHash: string): void {
     const connection = this.#connections.byId(connectionId);
     if (connection === undefined || this.#presence.isSeed(connectionId, infoHash)) return;
@@ -86,7 +86,7 @@ export class PeerDirectory {
     }
   }
 
-  /** Number of members' devices that have (some of) the torrent. */
+  /** Number of members' devices that have the torrent or a part of it. */
   count(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
     return this.#presence.counts(groupClaimId, infoHash);
   }
@@ -102,10 +102,10 @@ export class PeerDirectory {
     for (const connection of announcers) {
       const isUntold = isNew || (this.#untold.get(key)?.connectionIds.delete(connection.id) ?? false);
       if (!isUntold || !this.#presence.isSeed(connection.id, infoHash)) toTell.push(connection);
-      // Neither of two seeds has a use for the other.
+      // Two seeds have no use for each other.
       else if (!peer.isSeed) this.#tellLater(key, infoHash, peer.deviceId, connection.id);
     }
-    // Who shares a file is mostly the only one: then nothing is looked up.
+    // Most shared files have no other peer: then nothing is looked up.
     const groupClaimId = toTell.length === 0 ? undefined : this.#members.groupOf(infoHash);
     const address = groupClaimId === undefined ? undefined : this.#address(groupClaimId, peer);
     if (groupClaimId === undefined || address === undefined) return announcers.length;
@@ -118,7 +118,7 @@ export class PeerDirectory {
     this.#cancelTelling?.();
   }
 
-  /** In a large swarm it is not known who was told of a device; its connections end, and clients forget it by age. */
+  /** In a large swarm it is not known which clients were told of a device; they notice the closed connection, or forget it by age. */
   peerOffline(infoHash: string, deviceId: string): void {
     const key = `${infoHash} ${deviceId}`;
     const untold = this.#untold.get(key)?.connectionIds;

@@ -1,5 +1,5 @@
-// Bounds the announced torrents that one tracker keeps in memory: for a client, an account, and in total, so that no product
-// of limits exhausts it. A client's part in a torrent takes about 200 bytes, a pending one about 250.
+// Bounds the announced torrents that one tracker keeps in memory: for each client, each account, and in total. One announced
+// torrent of a client takes about 200 bytes, a pending one about 250.
 import type { PresentClient } from "./swarm-peers.ts";
 
 export interface PresenceBudget {
@@ -7,7 +7,7 @@ export interface PresenceBudget {
   readonly perClient: number;
   /** Most torrents of all clients of an account at this tracker: enough for two that share a whole large group. */
   readonly perAccount: number;
-  /** From this total on, an account may have `perAccountWhenCrowded`, so that a few accounts keep nobody out. */
+  /** From this total on, an account may have only `perAccountWhenCrowded`, so that a few accounts do not use up the total. */
   readonly crowded: number;
   readonly perAccountWhenCrowded: number;
   /** Most in total, including those at other trackers: 10,000 clients with 100 each, twice, as in a failover. */

@@ -1,4 +1,4 @@
-// What trackers tell each other of who is online: the form of it, checked when it comes. What it means is presence.ts's.
+// The messages in which trackers report their clients to each other, and their validation. presence.ts applies them.
 import { z } from "zod";
 import { MiniTorrentError } from "../../api/errors.ts";
 import {
@@ -21,18 +21,18 @@ const messageSchema = z.discriminatedUnion("type", [
     connectionId: z.string().max(64),
     accountId: z.string().max(128),
     deviceId: z.string().regex(/^[0-9a-f]{64}$/),
-    /** Where it listens, the address that its tracker sees first; empty: nowhere that others can be told. */
+    /** Addresses that it listens at, the one that its tracker sees first; empty if none may be named to others. */
     hosts: z.array(z.string().max(64)).max(MAX_OTHER_HOSTS + 1),
     port: portSchema.optional(),
-    /** True: `add` begins the client's whole list, and torrents not on it end. */
+    /** True: `add` begins the client's complete list; torrents that are not on it end. */
     isWhole: z.boolean(),
-    /** False: more of the whole list follows. */
+    /** False: more of the complete list follows. */
     isEnd: z.boolean().optional(),
     add: z.array(announcedTorrentSchema).max(MAX_TORRENTS_IN_MESSAGE),
     remove: z.array(z.string().max(64)).max(MAX_TORRENTS_IN_MESSAGE),
   }),
   z.object({ type: z.literal("gone"), connectionId: z.string().max(64) }),
-  /** All clients of that tracker; others are gone. Their torrents follow. */
+  /** All clients of that tracker; any others are gone. Their torrents follow. */
   z.object({ type: z.literal("roll"), connectionIds: z.array(z.string().max(64)).max(MAX_CLIENTS_IN_ROLL) }),
 ]);
 const messagesSchema = z.array(messageSchema);

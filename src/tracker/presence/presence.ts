@@ -1,7 +1,6 @@
-// Who is online, at which address, with which torrents. Soft: never stored. Each tracker answers for the clients that are
-// connected to it, tells the others as that changes, and believes another tracker for as long as the link to it lasts,
-// and a grace. Only torrents that the registry knows, of the client's own groups, count. peer-directory.ts decides who may
-// learn of them.
+// Presence: which clients are online, at which addresses, with which torrents. It is never stored. Each tracker reports its own
+// clients to the others, and trusts another tracker's report while the link to it lasts, plus a grace period. Only torrents
+// that the registry knows, in the client's own groups, count. peer-directory.ts decides which clients learn of them.
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../../api/schemas.ts";
 import type { PresenceStore } from "../replication/replica-channel.ts";
@@ -21,9 +20,9 @@ import {
 import { type Part, type PresentClient, SwarmPeers } from "./swarm-peers.ts";
 import { STEPS_AT_A_TIME, TurnSlices } from "./turn-slices.ts";
 
-/** How long a tracker that is gone is believed: its clients need that long to be at the next one. */
+/** Grace period after a link was lost: its clients need that long to reach another tracker. */
 const LOST_LINK_GRACE_MS = 5_000;
-/** Most waiting announcements of one client; ours sends the next one only after the answer. */
+/** Most unanswered announcements of one client; ours sends the next one only after the answer. */
 const MAX_UNDER_WAY = 8;
 /** Cost in steps (turn-slices.ts) of reading a torrent's group from the registry. */
 const LOOKUP_STEPS = 10;
@@ -36,7 +35,7 @@ const RECHECK_MS = 250;
 /** Shortest time between requests to a client with dropped pending torrents to announce all again. */
 const ANNOUNCE_AGAIN_MS = 10_000;
 
-/** A device that has (some of) a torrent. */
+/** A device that has a torrent or a part of it. */
 export interface PresentPeer {
   readonly accountId: string;
   readonly deviceId: string;
@@ -50,7 +49,7 @@ export interface PresentPeer {
 type Whereabouts = Pick<PresentClient, "hosts" | "port">;
 
 export interface PresenceOptions {
-  /** Tells the other trackers. */
+  /** Sends messages to the other trackers. */
   readonly publish: (messages: readonly PresenceMessage[]) => void;
   /** The claim of the group that the torrent belongs to; undefined if this tracker does not know the torrent. */
   readonly groupOf: (infoHash: string) => string | undefined;
@@ -62,9 +61,9 @@ export interface PresenceOptions {
    */
   readonly onPeerOnline: (infoHash: string, peer: PresentPeer, isNew: boolean) => number;
   readonly onPeerOffline: (infoHash: string, deviceId: string) => void;
-  /** A pending announcement takes effect; the client has been told of no peer yet. */
+  /** A pending announcement took effect; the client has not been told of any peer yet. */
   readonly onPromoted?: (connectionId: string, infoHash: string) => void;
-  /** These clients announced more than is kept pending; the dropped torrents may be known by now. */
+  /** These clients announced more torrents than may be pending; the dropped ones may be known by now. */
   readonly onAnnounceAgain?: (connectionIds: readonly string[]) => void;
   readonly setTimer: (delayMs: number, callback: () => void) => () => void;
   /** Where it differs from the default. */
@@ -78,7 +77,7 @@ type Outcome = { readonly is: "changed" | "same" | "waiting" } | { readonly is: 
 
 interface RemoteTracker {
   readonly clients: Map<string, PresentClient>;
-  /** By client: torrents from before its whole list began that the list has not named yet. */
+  /** By client: torrents from before its complete list began that the list has not named yet. */
   readonly unconfirmed: Map<PresentClient, Set<string>>;
 }
 
@@ -136,7 +135,7 @@ export class Presence implements PresenceStore {
   /**
    * Replaces the client's torrents by the list. Resolves when the whole list is applied.
    *
-   * @param hosts where it listens, if that is not where it connects from
+   * @param hosts addresses that it listens at, if they differ from the one that it connects from
    * @throws MiniTorrentError LIMIT_REACHED, NOT_LOGGED_IN
    */
   async announce(
@@ -184,7 +183,7 @@ export class Presence implements PresenceStore {
     return this.#localPart(connectionId, infoHash)?.isSeed ?? false;
   }
 
-  /** Clients of this tracker with that torrent: all, or of more than `most` a sample of those with a use for such a peer. */
+  /** Clients of this tracker that announced the torrent: all, or if there are more than `most`, a sample of those that can use such a peer. */
   localAnnouncers(infoHash: string, most = MOST_NAMED_PEERS, isOfSeed = false): string[] {
     const parts = this.#swarms.get(infoHash)?.listeners(most, isOfSeed, this.#random) ?? [];
     return parts.map(({ client }) => client.connectionId);
@@ -194,7 +193,7 @@ export class Presence implements PresenceStore {
     return this.#swarms.get(infoHash)?.localCount ?? 0;
   }
 
-  /** Devices that have (some of) a torrent, each once, at its latest connection: all, or of more than `most` a random sample. */
+  /** Devices that announced the torrent, each once, at its latest connection: all, or if there are more than `most`, a random sample. */
   peersOf(infoHash: string, most = MOST_NAMED_PEERS, isForSeed = false): PresentPeer[] {
     const parts = this.#swarms.get(infoHash)?.sample(most, isForSeed, this.#random) ?? [];
     return parts.map((part) => asPeer(part)).filter((peer) => peer !== undefined);
@@ -207,7 +206,7 @@ export class Presence implements PresenceStore {
     return part && asPeer(part);
   }
 
-  /** Number of devices of that group's members that have (some of) the torrent. */
+  /** Number of devices of that group's members that announced the torrent. */
   counts(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
     const swarm = this.#swarms.get(infoHash);
     return swarm?.groupClaimId === groupClaimId ? { ...swarm.counts } : { seeders: 0, peers: 0 };
@@ -222,7 +221,7 @@ export class Presence implements PresenceStore {
     this.#slices.runBehind(`torrent ${infoHash}`, promote);
   }
 
-  /** Memberships may have begun. */
+  /** Memberships of these accounts may have begun. */
   membershipChanged(accountId: string): void {
     this.#announceAgainLater();
     if ((this.#accounts.get(accountId)?.waiting ?? 0) === 0) return;
@@ -242,7 +241,7 @@ export class Presence implements PresenceStore {
     }
   }
 
-  /** The start of a snapshot for another tracker: all clients of this one, and as many torrents as fit; the rest follows. */
+  /** The first part of a snapshot for another tracker: all clients of this one, and as many torrents as fit; the rest follows. */
   snapshot(): PresenceMessage[] {
     const connectionIds = [...this.#local.keys()];
     const messages: PresenceMessage[] = [{ type: "roll", connectionIds }];
@@ -273,13 +272,13 @@ export class Presence implements PresenceStore {
     this.#slices.runBehind(trackerKey(trackerId), this.#applySteps(trackerId, messages, isWhole));
   }
 
-  /** The tracker is back: what is known of its clients holds until it says otherwise. */
+  /** The tracker is connected again: its clients are kept until it reports otherwise. */
   linkUp(trackerId: string): void {
     this.#lostLinks.get(trackerId)?.();
     this.#lostLinks.delete(trackerId);
   }
 
-  /** The tracker is believed for a grace, then its clients are gone. */
+  /** The link was lost: the tracker's clients are removed after the grace period. */
   linkLost(trackerId: string): void {
     this.linkUp(trackerId);
     const cancel = this.#options.setTimer(LOST_LINK_GRACE_MS, () => {
@@ -306,11 +305,11 @@ export class Presence implements PresenceStore {
         `${MAX_UNDER_WAY} announcements of this client are unanswered; wait for the answers.`,
       );
     }
-    // A call has had its turn: a short announcement does not wait behind the long ones of others.
+    // The call has waited for its turn already: a short announcement does not wait for long ones of other clients.
     await this.#slices.run(keyOf(client), steps(client), STEPS_AT_A_TIME);
   }
 
-  /** @param remove undefined: what is not in `add` */
+  /** @param remove undefined: all that are not in `add` */
   *#changeSteps(
     client: PresentClient,
     where: Whereabouts | undefined,
@@ -408,7 +407,7 @@ export class Presence implements PresenceStore {
     }
   }
 
-  /** Sends the client's list in parts, each as it is when sent; changes meanwhile are sent too, in order. */
+  /** Sends the client's list in parts, each in its state when sent; changes in between are sent too, in order. */
   *#publishWholeSteps(client: PresentClient): Generator<void> {
     let add: AnnouncedTorrent[] = [];
     let isWhole = true;
@@ -486,7 +485,7 @@ export class Presence implements PresenceStore {
 
   *#forgetSteps(trackerId: string): Generator<void> {
     const { clients } = this.#remote.get(trackerId) ?? {};
-    // The tracker is back.
+    // The tracker is connected again.
     if (clients === undefined) return;
     for (const client of [...clients.values()]) yield* this.#dismissSteps(clients, client);
     this.#remote.delete(trackerId);

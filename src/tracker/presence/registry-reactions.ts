@@ -1,5 +1,5 @@
-// What follows here when rows are new in the registry, written at this tracker or at another: sessions that are over, who
-// is told, and what two trackers that were apart did twice is joined. The rows themselves are the registry's affair.
+// Reacts to new rows in the registry, written at this tracker or at another: ends sessions, publishes events, updates presence,
+// and joins what two trackers that were partitioned did twice.
 import type { Logger } from "pino";
 import {
   keptTwinOf,
@@ -37,15 +37,15 @@ export class RegistryReactions {
   }
 
   /**
-   * Must not throw: a notice that fails must not undo a write.
+   * Must not throw: a failing event must not undo a write.
    *
-   * @param isLocal written here, not heard from another tracker
+   * @param isLocal written here, not received from another tracker
    */
   happened(records: readonly RegistryRecord[], lostClaims: readonly LostClaim[], isLocal: boolean): void {
     const { connections, events, log } = this.#options;
     try {
       for (const record of records) this.#presenceFollows(record);
-      // Where nobody listens nothing is looked up: that is a third of the work of catching up.
+      // Without clients nothing is looked up, which saves a third of the work of catching up.
       if (connections.hasAccounts) events.changed(records, lostClaims, isLocal);
     } catch (error) {
       log.error({ err: error }, "clients could not be told of a change");
@@ -67,7 +67,7 @@ export class RegistryReactions {
     }
   }
 
-  /** Presence has only what members announced of torrents that are known. */
+  /** Presence has only known torrents, announced by members. */
   #presenceFollows(record: RegistryRecord): void {
     const { kind, key, value } = record;
     const { presence, members } = this.#options;
@@ -94,14 +94,14 @@ export class RegistryReactions {
     }
   }
 
-  /** There may be any number of rows: each transaction takes some of them, so that nobody waits for all. */
+  /** Several transactions, since there may be any number of rows: other writes do not wait for all of them. */
   async #adopt<P>(adoptSome: (writer: RegistryWriter, after: P | undefined) => P | undefined): Promise<void> {
     let after: P | undefined;
     do after = await this.#options.write((writer) => adoptSome(writer, after));
     while (after !== undefined);
   }
 
-  /** A device was logged out, or in as somebody else, perhaps at another tracker. */
+  /** A device was logged out, or logged in to another account, perhaps at another tracker. */
   #deviceChanged(deviceId: string): void {
     const { registry, connections, presence } = this.#options;
     const account = accountOfDevice(registry, deviceId);

@@ -8,21 +8,21 @@ export interface PresentClient {
   readonly connectionId: string;
   readonly accountId: string;
   readonly deviceId: string;
-  /** Where it listens, in the order in which to dial; empty: nowhere that others can be told. */
+  /** Addresses that it listens at, in the order in which to dial; empty if none may be named to others. */
   hosts: readonly string[];
-  /** undefined: it has not announced yet. */
+  /** undefined before its first announcement. */
   port: number | undefined;
   /** Its torrents, by group claim and info-hash. */
   readonly groups: Map<string, Map<string, Part>>;
   partCount: number;
-  /** Announced torrents that are unknown here, or of groups that it is not in as far as this tracker knows. */
+  /** Announced torrents that are unknown to this tracker, or whose group it is not in according to this tracker. */
   readonly waiting: Map<string, { readonly isSeed: boolean }>;
   isGone: boolean;
   /** Sequence number of its connection: a device's highest one is the live connection. */
   readonly connectionNumber: number;
 }
 
-/** One client's part in one torrent. */
+/** One client in the swarm of one torrent. */
 export interface Part {
   readonly client: PresentClient;
   readonly swarm: SwarmPeers;
@@ -37,7 +37,7 @@ const NOWHERE = -1;
 
 type Place = "listedAt" | "localAt";
 
-/** Seeds and those who lack pieces, apart. */
+/** Seeds and leechers, kept apart. */
 interface Sides {
   readonly seeds: Part[];
   readonly leechers: Part[];

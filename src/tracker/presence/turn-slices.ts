@@ -1,4 +1,4 @@
-// Cuts long work into slices, so that one client's 100,000 torrents, or another tracker's 10,000 clients, delay nobody: a
+// Cuts long work into slices, so that one client's 100,000 torrents, or another tracker's 10,000 clients, delay no other work: a
 // turn of the event loop runs a bounded number of steps. Jobs of one key run in order, and keys take turns.
 
 import { reportFault } from "../../net/timers.ts";
@@ -38,7 +38,7 @@ export class TurnSlices {
     return job.done.promise;
   }
 
-  /** As `run`, for work that nobody waits for: a failure is reported. */
+  /** As `run`, for work that nobody awaits: a failure is reported. */
   runBehind(key: string, steps: Iterator<unknown>): void {
     this.run(key, steps).catch((error: unknown) => reportFault(error, key));
   }

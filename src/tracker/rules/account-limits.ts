@@ -1,5 +1,5 @@
-// What one account may have, so that one bad client cannot fill every tracker's disk or take all its places. How often it may
-// ask is attempt-limits.ts's; how large a message may be is api/schemas.ts's and server.ts's.
+// Limits for one account, so that one bad client cannot fill the trackers' disks or use all their connections. attempt-limits.ts
+// limits rates; api/schemas.ts and server.ts limit the size of messages.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { Command } from "./rule-command.ts";
 import { accountTotals } from "./totals.ts";
@@ -32,8 +32,8 @@ export const DEFAULT_ACCOUNT_LIMITS: AccountLimits = {
 const MIB = 1024 * 1024;
 
 /**
- * Runs a rule; if the account then has more than it may, and more than it had, the rule's transaction fails.
- * What others do to it, such as handing it a group, is not refused, and what it has already stays.
+ * Runs a rule, and fails its transaction if the account then exceeds a limit and has more than before. What other accounts do
+ * to it, such as handing it a group, is not refused.
  *
  * @throws MiniTorrentError LIMIT_REACHED
  * @throws what `rule` throws

@@ -38,7 +38,7 @@ export function createUser(
   nowMs: number,
   networkId = "",
 ): void {
-  // The write may be here and its claim lost: then the name is somebody else's.
+  // The write may have been applied and its claim lost since: then the name belongs to another account.
   if (writer.hasWrite(writeId) && writer.claim("user", userId)?.writeId === writeId) return;
   requireFreeUserId(writer, userId);
   const user: UserValue = { createdAtMs: nowMs };
@@ -49,7 +49,7 @@ export function createUser(
 }
 
 /**
- * The account that user id and password belong to. Takes the same time whether or not there is such a user.
+ * The account with that user id and password. Takes the same time whether or not the user exists.
  *
  * @throws MiniTorrentError BAD_CREDENTIALS, TRACKER_BUSY
  */
@@ -75,7 +75,7 @@ export async function authenticate(
   return { userId, accountId };
 }
 
-/** The device is the account's from now on, whosever it was. */
+/** Logs the account in on the device, in place of any other account. */
 export function logIn(
   writer: RegistryWriter,
   deviceId: string,
@@ -93,7 +93,7 @@ export function logOut(writer: RegistryWriter, deviceId: string): void {
   if (writer.get("device", deviceId) !== undefined) writer.remove("device", deviceId);
 }
 
-/** Whose session the device carries. */
+/** The account that is logged in on the device. */
 export function accountOfDevice(reader: RegistryReader, deviceId: string): Account | undefined {
   const accountId = reader.get<DeviceValue>("device", deviceId)?.accountId;
   if (accountId === undefined) return undefined;

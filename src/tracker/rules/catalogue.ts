@@ -1,6 +1,6 @@
-// The files of groups: a name in a group belongs to one content as long as a member shares it. A share belongs to an account
-// and to one of its machines: it ends there, and the others' go on. It counts while the membership that it was made in lasts;
-// a file that nobody shares any more is over, whether or not its row is.
+// The files of groups: a name in a group stands for one content while a member shares it. A share belongs to one machine of an
+// account, and ends there without ending those of the account's other machines. It counts while the membership that it was made
+// in lasts. A file that nobody shares has ended, whether or not its row remains.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { FileSummary, ListPage } from "../../api/schemas.ts";
 import { decodeMetainfo } from "../../metainfo/metainfo.ts";
@@ -16,17 +16,17 @@ import type { Command } from "./rule-command.ts";
 import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
 import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
 
-/** Shares that are taken over in one transaction. */
+/** Shares moved to another claim in one transaction. */
 const ADOPTED_TOGETHER = 100;
-/** Shares that are read at a time to find one that counts: mostly the first does. */
+/** Shares read at a time to find one that counts; mostly the first does. */
 const SHARES_LOOKED_AT = 20;
 /**
- * Machines of one account that share a file at a time: past it, the one that has shared it longest gives way. More than a person
- * has; whoever makes up machines must not make a file whose sharers take long to look through.
+ * Most machines of one account that share a file; with more, the oldest share ends. It is more than a person has, and bounds the
+ * look-up of a file's sharers if a client invents machines.
  */
 const MAX_HOLDERS = 32;
 
-/** A file that somebody shares. */
+/** A file that a member shares. */
 export interface SharedFile {
   readonly groupId: string;
   readonly groupClaimId: string;
@@ -35,18 +35,18 @@ export interface SharedFile {
   readonly value: FileValue;
 }
 
-/** How many devices have (some of) a torrent, as far as the asker may know. */
+/** Number of online devices that have a torrent or a part of it, as far as the requesting account may know. */
 export type CountPeers = (infoHash: string) => { seeders: number; peers: number };
 
 export interface ShareRequest {
   readonly groupId: string;
-  /** Which of the account's machines holds the file: see `ShareValue`. */
+  /** The account's machine that has the file: see `ShareValue`. */
   readonly holderId: string;
   /** The bencoded info dictionary. */
   readonly info: Uint8Array;
   /** SHA-1 of the whole file, 40 hex digits. */
   readonly sha1: string;
-  /** Info-hash of other content that this machine shares under that name, and this one takes the place of. */
+  /** Info-hash of other content that this machine shares under that name, and that this share replaces. */
   readonly replaces?: string | undefined;
 }
 
@@ -54,13 +54,13 @@ export interface StopRequest {
   readonly groupId: string;
   readonly fileName: string;
   readonly holderId: string;
-  /** Also on the account's other machines, which need not be there any more. */
+  /** Also ends the shares of the account's other machines, which may no longer exist. */
   readonly everywhere?: boolean | undefined;
 }
 
 /**
- * The account offers a file under the name that its metainfo has; if the group has the same content under that name,
- * it joins those who do. Other content that is shared from this machine alone gives way, if the account says so.
+ * Shares a file under the name in its metainfo; if the group has the same content under that name, adds a share to it. Replaces
+ * other content that only this machine shares, if the request says so.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS
  */
@@ -137,8 +137,8 @@ export function shareFile(
 }
 
 /**
- * The account offers the file no longer from this machine, or from none of its machines. When the last share ends, the file is
- * over and its name free. The other machines' rows are kept, marked: a machine that is away hears of it when it returns.
+ * Ends the account's share of the file on this machine, or on all its machines. When the last share ends, the file ends and its
+ * name is free. Rows of other machines are kept and marked, so that a machine that is offline learns of it when it returns.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, NOT_SHARED
  */
@@ -174,16 +174,16 @@ export function stopShare(command: Command, request: StopRequest): void {
   writer.updateClaim("file", file.claimId, nobodys);
 }
 
-/** How a machine's shares stand, for those that do not stand as the machine believes. */
+/** Shares of a machine that are not as the machine has recorded. */
 export interface ShareDoubts {
-  /** Ended from another of the account's machines. */
+  /** Ended by another machine of the account. */
   readonly withdrawn: readonly string[];
   /** Not known here: sharing them again makes them known. */
   readonly unknown: readonly string[];
 }
 
 /**
- * Compares what a machine believes to share with what it is listed for.
+ * Compares the shares that a machine has recorded with those in the registry.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
  */
@@ -213,8 +213,8 @@ export function checkShares(
 }
 
 /**
- * Two claims on a file's name were made while trackers were apart, with the same content: those who share the later one
- * share the one that stands. Takes over the next of them.
+ * Two partitioned trackers made claims on a file's name with the same content: moves the shares of the losing claim to the one
+ * that stands, some in each call.
  *
  * @returns where to continue, in a transaction of its own; undefined at the end
  */
@@ -233,11 +233,11 @@ export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: str
 }
 
 /**
- * Some of what the group's members share, by name: of as many names as the page may look at, those that somebody shares or
- * is downloading.
+ * A slice of the group's files, by name: those that a member shares or is downloading, among as many names as the page may
+ * examine.
  *
  * @param page `after` a file name
- * @param namePrefix only names that begin so
+ * @param namePrefix only names that begin with it
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
  */
 export function listFiles(
@@ -258,10 +258,10 @@ export function listFiles(
   });
   const items: FileSummary[] = [];
   // A few people share most of a group's files: each is looked up once.
-  const isSharer = remembered((accountId, membershipId) =>
+  const isSharer = memoized((accountId, membershipId) =>
     isMemberBy(reader, group.claimId, accountId, membershipId),
   );
-  const nameOf = remembered((accountId) => userIdOf(reader, accountId) ?? "");
+  const nameOf = memoized((accountId) => userIdOf(reader, accountId) ?? "");
   for (const { name, claimId, value } of claims) {
     const sharer = firstSharer(
       reader,
@@ -271,7 +271,7 @@ export function listFiles(
       value.sharedByAccountId,
     );
     const { seeders, peers } = countPeers(value.infoHash);
-    // Nobody shares all of it any more, and somebody is downloading it: what they have can still be had.
+    // Nobody shares the whole file any more, but the members who download it still have parts.
     if (sharer === undefined && peers <= seeders) continue;
     items.push({
       fileName: name.slice(prefix.length),
@@ -295,7 +295,7 @@ export function listFiles(
 /**
  * The info dictionary of a file, base64.
  *
- * @param isHeld whether somebody online has parts of that torrent, so that it can be had although nobody shares it
+ * @param isHeld whether an online member has parts of that torrent, so that it is available although nobody shares it
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE
  */
 export function metainfoOf(
@@ -360,7 +360,7 @@ function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: str
   );
 }
 
-/** Whose shares of a file there are, as one machine of an account sees it. */
+/** The sharers of a file, from the point of view of one machine of an account. */
 type Sharers = "this-machine" | "own-machines" | "others";
 
 /** @param own account and machine; undefined if nobody shares the file */
@@ -382,7 +382,7 @@ function sharersOf(
   return isSharedBy(() => true) ? "this-machine" : undefined;
 }
 
-/** What to do about other content under a name, by who shares that. */
+/** Advice for a name that stands for other content, by the sharers of that content. */
 function remedyFor(sharers: Sharers, groupId: string, fileName: string): string {
   switch (sharers) {
     case "this-machine":
@@ -419,9 +419,9 @@ function isShareCounted(
 }
 
 /**
- * An account that shares the file: looks no further than the first share that counts, as a file may have thousands.
+ * An account that shares the file: the first found, since a file may have thousands.
  *
- * @param likely whom to look at before all others; empty for nobody
+ * @param likely the account to try first; empty for none
  */
 function firstSharer(
   reader: RegistryReader,
@@ -452,8 +452,8 @@ function firstSharer(
   }
 }
 
-/** The same answer again for the same two texts. */
-function remembered<T>(answer: (one: string, other: string) => T): (one: string, other: string) => T {
+/** Caches the function's results by its two arguments. */
+function memoized<T>(answer: (one: string, other: string) => T): (one: string, other: string) => T {
   const known = new Map<string, T>();
   return (one, other) => {
     const key = recordKey(one, other);

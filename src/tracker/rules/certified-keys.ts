@@ -1,5 +1,5 @@
-// Bounds the keys for which an account has valid certificates at this tracker, across its groups. Each device has one key and
-// each export one more; hundreds are useful only for exhausting peers' connections.
+// Bounds the number of keys for which an account has valid certificates of this tracker, in all its groups. Each device has one
+// key and each export one more; hundreds would serve only to exhaust peers' connections.
 import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { MEMBER_CERTIFICATE_LIFETIME_MS } from "../../identity/certificate-lifetimes.ts";

@@ -16,9 +16,9 @@ const COLLECT_AFTER_MS = 60 * 60 * 1000;
 const SESSION_IDLE_MS = 30 * 24 * 60 * 60 * 1000;
 /** Maximum age of a connected device's "last seen": one row a day for each device. */
 const SEEN_INTERVAL_MS = 24 * 60 * 60 * 1000;
-/** Between two looks. */
+/** Time between two steps. */
 const STEP_INTERVAL_MS = 500;
-/** Between the end of one round and the beginning of the next. */
+/** Time between two rounds. */
 const ROUND_INTERVAL_MS = 60 * 1000;
 /** Rows examined in a step: some 2 ms. A round over a million torrents takes three and a half hours. */
 const LOOKS_PER_STEP = 40;
@@ -35,7 +35,7 @@ export interface CollectorOptions {
   readonly registry: RegistryReader;
   /** A write of the tracker's own, resolved when every connected tracker has it. */
   readonly write: (work: (writer: RegistryWriter) => void) => Promise<unknown>;
-  /** A text that stays the same while all trackers are connected without a break; undefined while one is not. */
+  /** Names a period in which all trackers were connected without interruption; undefined while one is not. */
   readonly connectedEra: () => string | undefined;
   /** True if a client takes part in that torrent, at any tracker. */
   readonly isAnnounced: (infoHash: string) => boolean;

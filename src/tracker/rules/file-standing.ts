@@ -1,5 +1,5 @@
-// How a file that somebody downloads stands: whether its name means that content, and who of its former givers is in the
-// group and online. Bounded by the question, so it costs the same in a group of any size.
+// The state of a file that is being downloaded: whether its name still stands for that content, and which of its former sharers
+// are in the group and online. Its cost depends on the query, not on the size of the group.
 import type { FileStanding } from "../../api/schemas.ts";
 import { type RegistryReader, recordKey } from "../registry/registry.ts";
 import { isFileShared } from "./catalogue.ts";
@@ -10,7 +10,7 @@ export interface StandingRequest {
   readonly groupId: string;
   readonly fileName: string;
   readonly infoHash: string;
-  /** Members about whom the asker wants to know. */
+  /** Members that the query is about. */
   readonly userIds: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-// The rules of groups: who may found, ask, let in, refuse, remove, leave. Each mutation runs in one transaction.
+// The rules of groups: who may create, join, accept, reject, remove and leave. Each mutation runs in one transaction.
 import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { GroupSummary, JoinRequest, ListPage, Member, OwnGroup, Revocation } from "../../api/schemas.ts";
@@ -46,24 +46,24 @@ export function requireFreeGroupId(reader: RegistryReader, groupId: string): voi
 }
 
 /**
- * The id of what a command begins, a founder's membership or a request: the same when it is tried again at a tracker that has
- * not heard of it. The account is in it, so that nobody can choose the id of somebody else's.
+ * The id of the membership or request that a command creates: a retry at a tracker that does not know the first attempt gets the
+ * same id. It contains the account, so that no account can choose another account's id.
  */
 export function idOfCommand({ account, writeId }: Command): string {
   return idOf(account.accountId, writeId);
 }
 
 /**
- * The id of the membership that the account's next request to the group is for. It changes only when a membership of the
- * two ends: a request that is made again, or made at two trackers that are apart, has the rows of the first one. So the
- * number of rows between an account and a group does not grow with the number of its requests.
+ * The membership id of the account's next request to the group. It changes only when a membership ends: a request that is
+ * repeated, or made at two partitioned trackers, uses the rows of the first one. So the number of rows does not grow with the
+ * number of requests.
  */
 function requestedMembershipId(reader: RegistryReader, groupClaimId: string, accountId: string): string {
   let ended = reader.total(endedTotal(groupClaimId, accountId));
   for (;;) {
     const membershipId = idOf(groupClaimId, accountId, String(ended));
     if (!isRevoked(reader, groupClaimId, membershipId)) return membershipId;
-    ended++; // the end of an earlier one is yet to arrive from another tracker
+    ended++; // the end of an earlier membership has yet to arrive from another tracker
   }
 }
 
@@ -75,7 +75,7 @@ function idOf(...parts: readonly string[]): string {
 }
 
 /**
- * Founds a group that the account owns.
+ * Creates a group, owned by the account.
  *
  * @throws MiniTorrentError GROUP_EXISTS
  */
@@ -87,7 +87,7 @@ export function createGroup(
 ): void {
   const { writer, account, nowMs } = command;
   const standing = writer.claim<GroupValue>("group", groupId);
-  // The write may be here and its claim lost: then the name is somebody else's.
+  // The write may have been applied and its claim lost since: then the name belongs to another group.
   const isOwn = standing?.writeId === command.writeId || standing?.value.ownerAccountId === account.accountId;
   if (writer.hasWrite(command.writeId) && isOwn) return;
   requireFreeGroupId(writer, groupId);
@@ -164,20 +164,20 @@ export function removeMember(command: Command, groupId: string, userId: string):
 }
 
 export interface LeaveResult {
-  /** Who owns the group now, if it was the owner who left. */
+  /** The new owner, if the owner left. */
   readonly newOwnerId?: string;
-  /** True if nobody is left: the group is over, its name free. */
+  /** True if no member is left: the group has ended, and its name is free. */
   readonly groupEnded: boolean;
 }
 
 /**
- * Ends the account's membership. The owner hands the group to its member of longest standing.
+ * Ends the account's membership. An owner hands the group to its longest-standing member.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER
  */
 export function leaveGroup(command: Command, groupId: string): LeaveResult {
   const { writer, account, nowMs } = command;
-  if (writer.hasWrite(command.writeId)) return howItWasLeft(writer, groupId, account.accountId);
+  if (writer.hasWrite(command.writeId)) return earlierLeaveResult(writer, groupId, account.accountId);
   const group = requireGroup(writer, groupId);
   const { accountId } = requireMember(writer, group, account.accountId);
   // Two are enough to find the longest-standing other member.
@@ -223,9 +223,9 @@ export function expelAccount(command: Command, groupClaimId: string): void {
 }
 
 /**
- * One command founded the group twice, at trackers that did not hear of each other: who asked, or was let in, at the one
- * that is ended stands so to the one that is kept. Files do not: their metainfo names the CA of the one that is ended.
- * Moves the next rows of them, ended memberships first, so that nobody is a member again meanwhile.
+ * One command created the group twice, at partitioned trackers: moves members and requests of the losing group to the one that
+ * stands, some in each call. Files are not moved, since their metainfo contains the CA of the losing group. Ended memberships go
+ * first, so that no removed member is a member again in between.
  *
  * @returns where to continue, in a transaction of its own; undefined at the end
  */
@@ -251,7 +251,7 @@ export function adoptMembers(
   return kind === "revocation" ? { kind: "membership", key: prefix } : undefined;
 }
 
-/** A slice of all groups whose names begin so, by name, with the account's standing in each. */
+/** A slice of all groups whose names begin with the prefix, by name, with the account's standing in each. */
 export function listGroups(
   reader: RegistryReader,
   accountId: string,
@@ -381,7 +381,7 @@ export function listRevocations(
   return { items };
 }
 
-/** Of several requests that were made at trackers apart the first is answered, and the others are over. */
+/** Of several requests that partitioned trackers took, the first is answered; the others end. */
 function answerRequest(
   command: Command,
   groupId: string,
@@ -415,8 +415,8 @@ function payerOfMembership(
 }
 
 /**
- * Ends all that stands or stood between the account and the group, for good: also requests that were rejected or replaced
- * here, which a tracker apart may have accepted.
+ * Ends everything between the account and the group permanently, including requests that were rejected or replaced here: a
+ * partitioned tracker may have accepted them.
  */
 function revoke({ writer }: Command, groupClaimId: string, revocation: RevocationValue): void {
   const { accountId } = revocation;
@@ -458,7 +458,7 @@ function putMembership(
   command.writer.put("membership", recordKey(groupClaimId, accountId, membershipId), membership);
 }
 
-/** Requests that this one takes the place of wait no longer; a membership is ended only by `revoke`. */
+/** Marks the pending requests that this one replaces. Only `revoke` ends a membership. */
 function replaceOthers(command: Command, groupClaimId: string, accountId: string, keptId: string): void {
   const { writer, nowMs } = command;
   for (const { state, membershipId } of membershipsOf(writer, groupClaimId, accountId)) {
@@ -479,8 +479,8 @@ function standingIn(reader: RegistryReader, group: Group, accountId: string): Gr
   return membershipOf(reader, group.claimId, accountId)?.state === "requested" ? "requested" : undefined;
 }
 
-/** What `leaveGroup` answered when it was done. */
-function howItWasLeft(reader: RegistryReader, groupId: string, accountId: string): LeaveResult {
+/** The answer of the `leaveGroup` that was applied already. */
+function earlierLeaveResult(reader: RegistryReader, groupId: string, accountId: string): LeaveResult {
   const group = findGroup(reader, groupId);
   if (group === undefined) return { groupEnded: true };
   const ended = standingLists.endedOf(group.claimId, accountId);

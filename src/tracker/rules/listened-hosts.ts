@@ -1,10 +1,10 @@
-// The addresses at which a client says that it listens, as far as they may be named to others. The one that its connection comes
-// from is proved. Others are its word, and members dial them, again and again: so nothing is named that is not in a network of
-// the members' own, or a member could turn all others against anybody on the Internet.
+// Selects which of the addresses that a client claims to listen at may be named to other members. The address that its connection
+// comes from is proved. Others are unproved, and members dial them repeatedly, so only private addresses are named: otherwise
+// a member could direct all others against any host on the Internet.
 import { BlockList, isIP } from "node:net";
 import { canonicalHost } from "../../api/addresses.ts";
 
-/** Unicast addresses that lead nowhere on the Internet (IANA's special-purpose registries, RFC 6890), without loopback and link-local. */
+/** Unicast addresses that are not routed on the Internet (IANA's special-purpose registries, RFC 6890), without loopback and link-local. */
 const OF_OWN_NETWORKS = new BlockList();
 for (const [network, bits] of [
   ["10.0.0.0", 8],
@@ -36,8 +36,8 @@ export interface ListenClaim {
 }
 
 /**
- * Addresses to name, the proved one first; perhaps none. Loopback is named only for a client on the tracker's own machine, so
- * that nobody makes others dial their own machines.
+ * The addresses to name, the proved one first; may be empty. Loopback is named only for a client on the tracker's own machine, so
+ * that no member makes others dial themselves.
  *
  * @param observed where the client's connection comes from
  */

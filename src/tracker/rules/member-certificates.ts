@@ -1,4 +1,4 @@
-// The certificates that make membership real: issued to a member's device, for a short time, by the group's authority.
+// Issues members' certificates: short-lived, for a member's device, signed by the group's CA.
 import { BoundedMap } from "../../api/bounded-map.ts";
 import type { Account, GroupCertificate } from "../../api/schemas.ts";
 import { deviceIdOfKey, issueMemberCertificate } from "../../identity/certificates.ts";
@@ -8,9 +8,9 @@ import { CertifiedKeys } from "./certified-keys.ts";
 import { requireGroup, requireMember } from "./membership-rows.ts";
 import { authorityOf } from "./values.ts";
 
-/** A certificate is given again for so long: issuing costs 2 ms, and a client that has lost its tracker asks for all of them. */
+/** How long a certificate is returned again: issuing costs 2 ms, and a client that changes its tracker requests all of its own. */
 const REUSED_MS = 60_000;
-/** Certificates kept to be given again, at some 2 KB each. */
+/** Certificates cached for that, some 2 KB each. */
 const MOST_REUSED = 2_000;
 
 export class MemberCertificates {

@@ -22,7 +22,7 @@ export interface CurrentMember {
   readonly membershipId: string;
 }
 
-/** A group that stands, with who owns it now. */
+/** A group that stands, with its current owner. */
 export interface Group {
   readonly groupId: string;
   readonly claimId: string;
@@ -40,7 +40,7 @@ export function requireGroup(reader: RegistryReader, groupId: string): Group {
   );
 }
 
-/** The group of that name; undefined if there is none, or if nobody is in it any more. */
+/** The group of that name; undefined if there is none, or if it has no members. */
 export function findGroup(reader: RegistryReader, groupId: string): Group | undefined {
   return withOwner(reader, reader.claim<GroupValue>("group", groupId));
 }
@@ -59,7 +59,7 @@ function withOwner(reader: RegistryReader, claim: Claim<GroupValue> | undefined)
   return ownerAccountId === undefined ? undefined : { groupId, claimId, value, ownerAccountId };
 }
 
-/** How the account stands to the group: as a member, else as one who asked, else as one who was rejected. */
+/** The account's standing in the group: a membership, else a pending request, else a rejected one. */
 export function membershipOf(
   reader: RegistryReader,
   groupClaimId: string,
@@ -86,7 +86,7 @@ export function isMemberBy(
   );
 }
 
-/** The account as a member of that group; undefined if it is none. */
+/** The account as a member of that group; undefined if it is not one. */
 export function currentMember(
   reader: RegistryReader,
   groupClaimId: string,
@@ -97,12 +97,12 @@ export function currentMember(
   return withUserId(reader, accountId, membership);
 }
 
-/** All members, of longest standing first. Reads the whole group: not for a question about one member. */
+/** All members, of longest standing first. Reads the whole group: do not use it to look up one member. */
 export function currentMembers(reader: RegistryReader, groupClaimId: string): readonly CurrentMember[] {
   return membersPage(reader, groupClaimId, { limit: Number.POSITIVE_INFINITY }).items;
 }
 
-/** Number of members; maintained, not counted. */
+/** Number of members, read from a maintained total. */
 export function countMembers(reader: RegistryReader, groupClaimId: string): number {
   return reader.total(membersTotal(groupClaimId));
 }

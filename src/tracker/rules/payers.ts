@@ -11,7 +11,7 @@ import { type RegistryRecord, recordKey } from "../registry/registry.ts";
 const NETWORK_DIGITS = 6;
 
 export interface Payer {
-  /** Empty while the account is being created: its first row names it. */
+  /** Empty while the account is being created. */
   readonly accountId: string;
   /** From `networkIdOf`; empty for rows that a tracker writes by itself. */
   readonly networkId: string;

@@ -43,7 +43,7 @@ const NEW_USERS_PART = 0.75;
  */
 const SCARCE_PART = 0.25;
 const PART_OF_FREE = 1 / 16;
-/** Not for an account of some hundred rows. */
+/** An account with less, some hundred rows, may grow nevertheless. */
 const LITTLE_BYTES = 64 * 1024;
 /** A login writes a row, and a user at the limit must log in to remove something. */
 const LOGIN_PART = 1.1;

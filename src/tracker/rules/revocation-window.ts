@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { ALLOWED_CLOCK_SKEW_MS, REVOCATION_LISTED_MS } from "../../identity/certificate-lifetimes.ts";
 
-/** A tracker that does not come back must not make the list grow for good: take its line out of tracker_info.txt. */
+/** Bounds the list if a tracker never comes back; its line should then be removed from tracker_info.txt. */
 const LONGEST_APART_MS = 7 * 24 * 60 * 60 * 1000;
 
 const notesSchema = z.record(z.string(), z.number());
@@ -12,7 +12,7 @@ const notesSchema = z.record(z.string(), z.number());
 interface Other {
   /** When the two were last known to be connected, by the wall clock; undefined: they have been connected for long enough. */
   apartSinceMs: number | undefined;
-  /** How long they have been connected again. */
+  /** How long they have been connected since. */
   togetherMs: number;
 }
 
@@ -21,9 +21,9 @@ export interface RevocationWindowOptions {
   readonly others: readonly string[];
   /** The last text given to `save` in an earlier run; undefined if none. */
   readonly saved: string | undefined;
-  /** When this tracker was last known to run, by the wall clock: it has heard from no tracker since. */
+  /** When this tracker last ran, by the wall clock; it has received nothing from other trackers since. */
   readonly lastRanMs: number;
-  /** Keeps a text over a restart. */
+  /** Stores a text over a restart. */
   readonly save: (notes: string) => void;
 }
 
@@ -100,6 +100,6 @@ function readNotes(saved: string | undefined): Record<string, number> {
   try {
     return saved === undefined ? {} : notesSchema.parse(JSON.parse(saved));
   } catch {
-    return {}; // as if nothing had been kept: then the time of the last write counts
+    return {}; // as if nothing had been stored: then the time of the last write counts
   }
 }

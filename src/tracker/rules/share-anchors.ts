@@ -1,5 +1,5 @@
-// Shares hang on the membership that they were made in. When it ends they count for nothing, and the registry takes them out of
-// what it reads of a file's shares, so that nobody looks through the shares of thousands of former members.
+// A share depends on the membership that it was made in. When that ends, the registry removes the share from its index of the
+// file's shares, so that look-ups do not read the shares of thousands of former members.
 import type { Anchors } from "../registry/registry.ts";
 
 export const shareAnchors: Anchors = {

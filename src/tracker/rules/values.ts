@@ -1,6 +1,6 @@
-// What the values of the registry's rows look like, kind by kind, and where each row stands (see registry.ts for what a
-// claim is). A user's claim id is the account id. A row that depends on something that has ended counts for nothing:
-// the readers in membership-rows.ts and catalogue.ts see to it, so that ending something is one row, not thousands.
+// The value and the key of each kind of row in the registry (registry.ts explains claims). A user's claim id is the account id.
+// Rows that depend on something that has ended are ignored by the readers in membership-rows.ts and catalogue.ts, so that ending
+// something takes one row, not thousands.
 import { randomUUID } from "node:crypto";
 import type { GroupAuthority } from "../../identity/certificates.ts";
 

@@ -346,7 +346,7 @@ const trackers = t.router({
   keys: open.query(({ ctx }): TrackerKeys => ({ fingerprints: [...ctx.tracker.trackerKeys()] })),
 });
 
-/** Everything that is told unasked while the connection lasts, whoever is logged in on it. */
+/** Events for as long as the connection lasts, whichever account is logged in on it. */
 const events = open.subscription(({ ctx }) =>
   observable<readonly TrackerEvent[], unknown>((listener) =>
     ctx.connection.listen((told) => listener.next(told)),

@@ -4,6 +4,7 @@
 // 1999): a person's calls run at once, beside hundreds of accounts that call all the time over however many connections.
 // Between slices the event loop does its I/O.
 import { MiniTorrentError } from "../../api/errors.ts";
+import { Heap } from "./heap.ts";
 
 /** Length of a slice; then the event loop does its I/O. */
 const SLICE_MS = 5;
@@ -41,8 +42,8 @@ export class CallTurns {
   readonly #options: CallTurnsOptions;
   /** Callers with waiting calls, or that have used some of their credit or more while others wait. */
   readonly #callers = new Map<string, Caller>();
-  /** A binary heap of callers with waiting calls, least used time first. */
-  readonly #queue: Caller[] = [];
+  /** Callers with waiting calls, least used time first. */
+  readonly #queue = new Heap(isBefore);
   /** Virtual time: that of the served callers. A new caller starts MOST_CREDIT_MS before it. */
   #servedAtMs = 0;
   #waitingCount = 0;
@@ -165,41 +166,15 @@ export class CallTurns {
     caller.usedMs = Math.max(caller.usedMs, this.#earliestMs());
     caller.queuedAtMs = caller.usedMs;
     caller.order = ++this.#enqueued;
-    const queue = this.#queue;
-    let at = queue.push(caller) - 1;
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      if (!this.#swapIfBefore(at, above)) return;
-      at = above;
-    }
+    this.#queue.add(caller);
   }
 
   /** The caller with the least used time. */
   #dequeue(): Caller | undefined {
     for (;;) {
-      const first = this.#takeFirst();
+      const first = this.#queue.takeFirst();
       if (first === undefined || first.usedMs <= first.queuedAtMs) return first;
       this.#enqueue(first); // charged while it waited
-    }
-  }
-
-  #takeFirst(): Caller | undefined {
-    const queue = this.#queue;
-    const [first] = queue;
-    const last = queue.pop();
-    if (first === undefined || last === undefined || first === last) return first;
-    queue[0] = last;
-    this.#sink();
-    return first;
-  }
-
-  #sink(): void {
-    let at = 0;
-    for (;;) {
-      const [left, right] = [2 * at + 1, 2 * at + 2];
-      const least = this.#isBefore(right, left) ? right : left;
-      if (!this.#swapIfBefore(least, at)) return;
-      at = least;
     }
   }
 
@@ -210,19 +185,11 @@ export class CallTurns {
     // Twice as many before the next look, so that looking costs no more as callers grow.
     this.#mostCallers = 2 * this.#callers.size + IDLE_CALLERS_KEPT;
   }
+}
 
-  #swapIfBefore(lower: number, upper: number): boolean {
-    if (!this.#isBefore(lower, upper)) return false;
-    const queue = this.#queue;
-    const [one, other] = [queue[lower], queue[upper]];
-    if (one === undefined || other === undefined) return false;
-    [queue[upper], queue[lower]] = [one, other];
-    return true;
-  }
-
-  #isBefore(at: number, other: number): boolean {
-    const [one, two] = [this.#queue[at], this.#queue[other]];
-    if (one === undefined || two === undefined) return false;
-    return one.queuedAtMs < two.queuedAtMs || (one.queuedAtMs === two.queuedAtMs && one.order < two.order);
-  }
+function isBefore(caller: Caller, other: Caller): boolean {
+  return (
+    caller.queuedAtMs < other.queuedAtMs ||
+    (caller.queuedAtMs === other.queuedAtMs && caller.order < other.order)
+  );
 }

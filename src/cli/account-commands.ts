@@ -18,21 +18,21 @@ export const accountCommands: readonly Command[] = [
     name: "create_user",
     arguments: [userArgument("user-id"), passwordArgument],
     arity: [1, 2],
-    help: "Make an account. Without a password it is asked for.",
+    help: "Create an account. Asks for the password if it is not given.",
     needsNoLogin: true,
     run: async (context, userId: string, given?: string) => {
       const password = given ?? (await askNewPassword(context, "create_user"));
       await context.client.createUser(userId, password);
       const problem = given === undefined ? undefined : shortPassword(given);
       if (problem !== undefined) context.warn?.(problem);
-      return said(`The user ${userId} is made; login ${userId} is next.`, { userId });
+      return said(`User ${userId} was created; log in with: login ${userId}`, { userId });
     },
   },
   {
     name: "login",
     arguments: [userArgument("user-id"), passwordArgument],
     arity: [1, 2],
-    help: "Log in. Without a password it is asked for.",
+    help: "Log in. Asks for the password if it is not given.",
     needsNoLogin: true,
     run: async (context, userId: string, given?: string) => {
       const password = given ?? (await askerOf(context, "login")("Password: "));
@@ -56,7 +56,7 @@ export const accountCommands: readonly Command[] = [
     name: "whoami",
     arguments: [],
     arity: [0],
-    help: "Who is logged in, at which tracker, in which groups.",
+    help: "Show who is logged in, at which tracker and in which groups.",
     needsNoLogin: true,
     run: async ({ client }) => {
       // Right after the start, the first tracker may still be dialled.

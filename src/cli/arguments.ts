@@ -17,7 +17,7 @@ type UsageRows = readonly (readonly [typed: string, meaning: string])[];
 
 const TRACKER_INFO_ROW = [
   "<tracker_info.txt>",
-  "the trackers, one a line: IP:PORT, or IP PORT; the port may stand in the next line",
+  "the trackers, one a line: IP:PORT, or IP PORT; the port may be on the next line",
 ] as const;
 const CLIENT_USAGE: readonly (string | UsageRows)[] = [
   "Usage: ./client <IP>:<PORT> <tracker_info.txt> [options]",
@@ -30,19 +30,22 @@ const CLIENT_USAGE: readonly (string | UsageRows)[] = [
   ],
   "Options",
   [
-    ["--data-dir <folder>", "where trackers' keys, shares and downloads are remembered"],
+    ["--data-dir <folder>", "folder for trackers' keys, shares and downloads"],
     [
       "--password-file <f>",
-      "a file whose first line is the password wherever create_user or login is given none; nobody else may be able to read it",
+      "a file whose first line is the password for create_user and login without one; it must be readable by you alone",
     ],
     ["--json", "one JSON object a line for each answer and each event; no prompt"],
-    ["--timeout <seconds>", "in a script, longest that wait and the end of the input wait for downloads"],
-    ["--stay", "when piped input ends, go on sharing until a signal comes"],
+    [
+      "--timeout <seconds>",
+      "in a script, the longest time that the command wait, and the end of the input, wait for downloads",
+    ],
+    ["--stay", "keep sharing after the end of piped input, until SIGINT or SIGTERM"],
     [
       "--limit-up <rate>, --limit-down <rate>",
-      "most that is sent, or fetched, a second, such as 500kB/s or 5MB/s; the command limit changes it while the client runs",
+      "maximum upload or download rate, such as 500kB/s or 5MB/s; the command limit changes it while the client runs",
     ],
-    ["--memory <size>", "most memory for pieces on their way, such as 64MiB (96MiB)"],
+    ["--memory <size>", "maximum memory for pieces in transit, such as 64MiB (default 96MiB)"],
     [
       "--log-level <level>",
       `${LOG_LEVELS.join(", ")}; to stderr, or with a prompt to client.log in the data folder. Without it nothing is logged.`,
@@ -52,15 +55,15 @@ const CLIENT_USAGE: readonly (string | UsageRows)[] = [
 ];
 const TRACKER_USAGE: readonly (string | UsageRows)[] = [
   "Usage: ./tracker <tracker_info.txt> <tracker_no> [options]",
-  [TRACKER_INFO_ROW, ["<tracker_no>", "which of them this one is, counted from 1"]],
+  [TRACKER_INFO_ROW, ["<tracker_no>", "this tracker's number in the file, counted from 1"]],
   "Options",
   [
-    ["--data-dir <folder>", "where users, groups, files and this tracker's key are kept"],
+    ["--data-dir <folder>", "folder for users, groups, files and this tracker's key"],
     [
       "--limit <name>=<n>",
-      "what one account, or one address, may have or do; may be given several times. The names and what they are now stand in docs/operations.md.",
+      "what one account, or one address, may have or do; may be given several times. docs/operations.md lists names and defaults.",
     ],
-    ["--log-level <level>", `${LOG_LEVELS.join(", ")}; to stderr (info)`],
+    ["--log-level <level>", `${LOG_LEVELS.join(", ")}; to stderr (default info)`],
     ["--help, --version", ""],
   ],
 ];

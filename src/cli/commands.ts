@@ -13,7 +13,7 @@ const clientCommands: readonly Command[] = [
     aliases: ["?"],
     arguments: [{ name: "command", kind: "command" }],
     arity: [0, 1],
-    help: "What the commands are, or what one of them does.",
+    help: "List the commands, or explain one of them.",
     needsNoLogin: true,
     run: async (_context, name?: string) => {
       const shown = name === undefined ? commands : [findCommand(commands, name)];
@@ -31,7 +31,7 @@ const clientCommands: readonly Command[] = [
     aliases: ["exit"],
     arguments: [],
     arity: [0],
-    help: "Log out and end. In a script: once the running downloads are done.",
+    help: "Log out and quit; in a script, once the running downloads have ended.",
     needsNoLogin: true,
     run: async () => ({ result: {}, lines: () => [] }),
   },

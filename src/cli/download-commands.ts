@@ -50,7 +50,7 @@ export const downloadCommands: readonly Command[] = [
     help: "List downloads: [D] running, [C] complete, [P] paused, [F] failed. With all, also those completed before the last login.",
     run: async ({ client }, which?: string) => {
       if (which !== undefined && which !== "all" && which !== "--all") {
-        throw new MiniTorrentError("USAGE", `show_downloads takes all or nothing, but got '${which}'.`);
+        throw new MiniTorrentError("USAGE", `show_downloads takes no argument or all, but got '${which}'.`);
       }
       const downloads = which === undefined ? client.downloads() : client.downloadHistory();
       return { result: downloads, lines: (view) => renderDownloads(downloads, view) };
@@ -72,7 +72,7 @@ export const downloadCommands: readonly Command[] = [
     arguments: download,
     arity: [2],
     candidates: (client) => client.downloads().filter(isStopped),
-    help: "Go on with a download that is paused or failed.",
+    help: "Resume a download that is paused or failed.",
     run: async ({ client }, groupId: string, fileName: string) => {
       await client.resumeDownload(groupId, fileName);
       return said(`[D] [${groupId}] ${fileName}`, { groupId, fileName });
@@ -119,7 +119,7 @@ export const downloadCommands: readonly Command[] = [
     arguments: [groupArgument("my-group"), fileArgument("group-file")],
     arity: [2],
     candidates: active,
-    help: "Who gives and takes pieces of a file, and how fast.",
+    help: "List the peers of a file: what each has, sends and receives.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const peers = client.peers(groupId, fileName);
       return { result: peers, lines: (view) => renderPeers(peers, view) };
@@ -154,7 +154,7 @@ export const downloadCommands: readonly Command[] = [
     arguments: download,
     arity: [2],
     candidates: unfinished,
-    help: "Why a download does not move: what is missing, who had it, what is tried next.",
+    help: "Explain why a download is stalled: what is missing, who had it, what is tried next.",
     run: async ({ client }, groupId: string, fileName: string) => {
       const report = await client.why(groupId, fileName);
       return { result: report, lines: (view) => renderWhy(report, view) };
@@ -164,10 +164,7 @@ export const downloadCommands: readonly Command[] = [
 
 function directionOf(word: string): "up" | "down" {
   if (word === "up" || word === "down") return word;
-  throw new MiniTorrentError(
-    "INVALID_ARGUMENT",
-    `'${word}' is neither up, what is sent, nor down, what is fetched.`,
-  );
+  throw new MiniTorrentError("INVALID_ARGUMENT", `'${word}' is not a direction: write up or down.`);
 }
 
 /** JSON has no undefined. */

@@ -35,11 +35,11 @@ function describe(event: ClientEvent): Notice {
     case "group-key-refused":
       return { tone: "bad", text: event.reason };
     case "became-owner":
-      return { tone: "good", text: `You own ${event.groupId} now: you let people in.` };
+      return { tone: "good", text: `You own ${event.groupId} now: you decide who may join.` };
     case "name-taken-elsewhere":
       return {
         tone: "bad",
-        text: `The ${event.kind} name ${event.name} had been given away earlier at a tracker that was out of reach; the earlier claim stands, choose another name.`,
+        text: `The ${event.kind} name ${event.name} was taken earlier, at a tracker that could not be reached; choose another name.`,
       };
     case "file-shared":
       return { tone: "plain", text: `${event.userId} shares ${event.fileName} in ${event.groupId}.` };
@@ -61,7 +61,7 @@ function describe(event: ClientEvent): Notice {
     case "download-waiting":
       return { tone: "warn", text: `[D] [${event.groupId}] ${event.fileName}  ${event.reason}` };
     case "downloads-waiting":
-      return { tone: "warn", text: "More downloads wait; show_downloads says why of each." };
+      return { tone: "warn", text: "More downloads are waiting; show_downloads shows why." };
     case "profile-entry-set-aside":
       return {
         tone: "bad",
@@ -89,7 +89,7 @@ function describe(event: ClientEvent): Notice {
     case "peer-sent-bad-data":
       return {
         tone: "bad",
-        text: `[${event.groupId}] ${event.fileName}: ${event.userId} sent bad data in piece ${event.pieceIndex}; it was thrown away${event.isBanned ? " and nothing more is taken from them" : ""}.`,
+        text: `[${event.groupId}] ${event.fileName}: ${event.userId} sent bad data in piece ${event.pieceIndex}; it was discarded${event.isBanned ? ", and nothing more is taken from them" : ""}.`,
       };
     case "data-refused":
       return {

@@ -27,7 +27,7 @@ export const fileCommands: readonly Command[] = [
     name: "upload_file",
     arguments: [{ name: "file_path", kind: "path" }, groupArgument("my-group")],
     arity: [2],
-    help: "Share a file in a group, from where it lies.",
+    help: "Share a file in a group, without copying it.",
     run: async ({ client, signal, onHashing }, path: string, groupId: string) => {
       const share = await client.uploadFile(absolutePath(path), groupId, {
         onProgress: (progress) => onHashing(path, progress),
@@ -59,7 +59,7 @@ export const fileCommands: readonly Command[] = [
     arity: [2, 3],
     isEnding: true,
     candidates: (client) => client.shares(),
-    help: "Share a file no longer; it stays where it is. Your other machines go on sharing it, unless you add everywhere.",
+    help: "Stop sharing a file, which stays where it is. Your other machines keep sharing it unless you add everywhere.",
     run: async ({ client }, groupId: string, fileName: string, where?: string) => {
       if (where !== undefined && where !== "everywhere") {
         throw new MiniTorrentError(
@@ -74,7 +74,7 @@ export const fileCommands: readonly Command[] = [
       if (interrupted.length === 0) return said(ended, answer);
       const named = interrupted.slice(0, MAX_NAMED).join(", ");
       const others = interrupted.length > MAX_NAMED ? ` and ${interrupted.length - MAX_NAMED} more` : "";
-      const told = `${named}${others} had not all of it yet; upload_file shares it again.`;
+      const told = `${named}${others} did not have all of it yet; upload_file shares it again.`;
       return said(`${ended} ${told}`, { ...answer, interrupted });
     },
   },
@@ -93,7 +93,7 @@ export const fileCommands: readonly Command[] = [
     name: "export_certificate",
     arguments: [groupArgument("my-group"), { name: "out_path", kind: "path" }],
     arity: [2],
-    help: "Write your certificate for a group, with its key, for such a client. Good for an hour; keep it to yourself.",
+    help: "Write your certificate for a group and its key, for another BitTorrent client. Valid for an hour; keep it secret.",
     run: async ({ client }, groupId: string, out: string) => {
       const path = absolutePath(out);
       await client.exportCertificate(groupId, path);

@@ -19,17 +19,17 @@ export const groupCommands: readonly Command[] = [
     name: "create_group",
     arguments: [groupArgument("new-group")],
     arity: [1],
-    help: "Make a group and own it.",
+    help: "Create a group and own it. <group_id> is the name that you give it, such as films.",
     run: async ({ client }, groupId: string) => {
       await client.createGroup(groupId);
-      return said(`The group ${groupId} is made; you own it.`, { groupId });
+      return said(`Group ${groupId} was created; you own it.`, { groupId });
     },
   },
   {
     name: "join_group",
     arguments: [groupArgument("any-group")],
     arity: [1],
-    help: "Ask the owner of a group to let you in.",
+    help: "Ask to join a group; its owner decides.",
     run: async ({ client }, groupId: string) => {
       await client.joinGroup(groupId);
       return said(`You asked to join ${groupId}; its owner decides.`, { groupId });
@@ -40,7 +40,7 @@ export const groupCommands: readonly Command[] = [
     arguments: [groupArgument("my-group")],
     arity: [1],
     isEnding: true,
-    help: "Leave a group; if you own it, its longest-standing member does then.",
+    help: "Leave a group. If you own it, its longest-standing member becomes the owner.",
     run: async ({ client }, groupId: string) => {
       const { newOwnerId, groupEnded } = await client.leaveGroup(groupId);
       const heir = newOwnerId === undefined ? "" : ` ${newOwnerId} owns it now.`;
@@ -55,7 +55,7 @@ export const groupCommands: readonly Command[] = [
     name: "list_requests",
     arguments: [groupArgument("my-group")],
     arity: [1],
-    help: "Who waits to be let into a group of yours.",
+    help: "List pending requests to join a group of yours.",
     run: async ({ client }, groupId: string) => {
       const requests = await client.listRequests(groupId);
       return { result: requests, lines: (view) => renderRequests(requests, groupId, view) };
@@ -65,7 +65,7 @@ export const groupCommands: readonly Command[] = [
     name: "accept_request",
     arguments: [groupArgument("my-group"), userArgument("requester")],
     arity: [2],
-    help: "Let somebody into a group of yours.",
+    help: "Accept a request to join a group of yours.",
     run: async ({ client }, groupId: string, userId: string) => {
       await client.acceptRequest(groupId, userId);
       return said(`${userId} is a member of ${groupId} now.`, { groupId, userId });
@@ -76,7 +76,7 @@ export const groupCommands: readonly Command[] = [
     arguments: [groupArgument("my-group"), userArgument("requester")],
     arity: [2],
     isEnding: true,
-    help: "Turn down who asked to join a group of yours.",
+    help: "Reject a request to join a group of yours.",
     run: async ({ client }, groupId: string, userId: string) => {
       await client.rejectRequest(groupId, userId);
       return said(`The request of ${userId} to join ${groupId} is rejected.`, { groupId, userId });
@@ -87,7 +87,7 @@ export const groupCommands: readonly Command[] = [
     arguments: [groupArgument("my-group"), userArgument("member")],
     arity: [2],
     isEnding: true,
-    help: "Put somebody out of a group of yours; no peer gives them anything from then on.",
+    help: "Remove a member from a group of yours; peers send them nothing from then on.",
     run: async ({ client }, groupId: string, userId: string) => {
       const { unconfirmedTrackers } = await client.removeMember(groupId, userId);
       const sentence = `${userId} is no longer in ${groupId}.`;
@@ -103,7 +103,7 @@ export const groupCommands: readonly Command[] = [
     name: "list_members",
     arguments: [groupArgument("my-group")],
     arity: [1],
-    help: "Who is in a group, and who of them is online.",
+    help: "List a group's members, and which of them are online.",
     run: async ({ client }, groupId: string) => {
       const members = await client.listMembers(groupId);
       return { result: members, lines: (view) => renderMembers(members, view) };
@@ -113,7 +113,7 @@ export const groupCommands: readonly Command[] = [
     name: "list_groups",
     arguments: [],
     arity: [0],
-    help: "All groups, and how you stand to each.",
+    help: "List all groups, and your role in each.",
     run: async ({ client }) => {
       const groups = await client.listGroups();
       return { result: groups, lines: (view) => renderGroups(groups, view) };

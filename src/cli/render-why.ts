@@ -12,9 +12,9 @@ export function renderWhy(report: WhyReport, view: View): readonly string[] {
   if (missing.pieces > 0)
     lines.push(`Missing: ${missing.pieces} of ${countOf(pieceCount, "piece")}: ${named(missing)}.`);
   if (report.state === "downloading" && nobodyHas.pieces > 0 && nobodyHas.pieces < missing.pieces)
-    lines.push(`Nobody who is connected has ${nobodyHas.pieces} of them: ${named(nobodyHas)}.`);
+    lines.push(`No connected peer has ${nobodyHas.pieces} of them: ${named(nobodyHas)}.`);
   if (report.state === "downloading" && holders.length === 0 && missing.pieces > 0)
-    lines.push("Nobody who has them was seen since the download was begun here.");
+    lines.push("No peer that has them was seen since the download was started here.");
   const unused = report.notUsed.map(({ userId, address, words }) => {
     const place = address === null ? "" : ` (${address})`;
     return `Not used: ${userId}${place} ${words}.`;

@@ -207,7 +207,7 @@ export function renderPrompt(status: ClientStatus, view: View): string {
 
 /** The lines of `show_downloads`. */
 export function renderDownloads(downloads: readonly DownloadStatus[], view: View): readonly string[] {
-  if (downloads.length === 0) return ["There is no download; download_file begins one."];
+  if (downloads.length === 0) return ["There are no downloads; download_file starts one."];
   const width = Math.max(...downloads.map((download) => displayWidth(title(download))));
   return downloads.map((download) => renderDownload(download, view, width));
 }

@@ -20,8 +20,9 @@ export interface Subject {
 
 const HELP_INDENT = "  ";
 const OMITTED_HELP =
-  "If you are in one group alone, <group_id> may be left out. If one download alone fits, so may <group_id> and <file_name>; " +
-  "of what a command ends, <file_name> or <user_id> must be given.";
+  "A <group_id> is the name of a group (see list_groups), a <user_id> the name of a user. If you are in only one group, " +
+  "<group_id> may be left out; if only one download fits, so may <group_id> <file_name>. A command that ends something " +
+  "needs its <file_name> or <user_id>.";
 /** Example values for arguments. */
 const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   "user-id": "alice",

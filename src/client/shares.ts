@@ -497,7 +497,7 @@ export class Shares {
       // The name was given to another group since, or one command had founded the group twice: nobody looks for this one.
       throw new MiniTorrentError(
         "INVALID_ARGUMENT",
-        `it was shared in an earlier group ${stored.groupId}; upload_file ${stored.path} ${stored.groupId} shares it in the one of now.`,
+        `it was shared in an earlier group ${stored.groupId}; upload_file ${stored.path} ${stored.groupId} shares it in the present group.`,
       );
     }
     if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");

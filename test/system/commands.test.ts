@@ -175,7 +175,7 @@ test("a file that changed is shared in the place of what it was, and who downloa
   const shared = await alice.must(`upload_file ${path} g`);
   assert.partialDeepStrictEqual(shared, { replacesEarlier: true, joinedSwarm: false, sha1 });
   const failed = await bob.event((event) => event.event === "download-failed");
-  assert.match(JSON.stringify(failed), /FILE_CHANGED.*changed by who shares it.*cancel g a\.bin/);
+  assert.match(JSON.stringify(failed), /FILE_CHANGED.*changed by the member who shares it.*cancel g a\.bin/);
   await alice.must("limit up off");
   await bob.must("cancel g a.bin");
   await bob.must(`download_file g a.bin ${scene.path("bob")}/`);

@@ -90,14 +90,14 @@ test("a person at a terminal logs in unseen, lets somebody in while typing, and 
   using terminal = new Terminal(scene.path("tmux"), command);
   await terminal.shows(/not logged in/);
   terminal.type("create_user alice hunter2", "Enter");
-  await terminal.shows(/alice is made/);
+  await terminal.shows(/alice was created/);
   terminal.type("login alice", "Enter");
   await terminal.shows(/Password:/);
   terminal.type("hunter2", "Enter");
   const loggedIn = await terminal.shows(/Logged in as alice/);
   assert.equal(loggedIn.match(/hunter2/g)?.length, 1, "the password that was asked for was shown");
   terminal.type("create_group films", "Enter");
-  await terminal.shows(/films is made/);
+  await terminal.shows(/films was created/);
 
   terminal.type("accept_req");
   await bob.must("join_group films");

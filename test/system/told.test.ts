@@ -118,7 +118,7 @@ test("a source that changed: both ends are told what happened and what to do, an
   await alice.must("limit up off");
   await alice.must(`upload_file ${path} g`);
   const failed = await bob.event((event) => event.event === "download-failed");
-  assert.match(String(failed.reason), /cancel g a\.bin, then download_file fetches that/);
+  assert.match(String(failed.reason), /cancel g a\.bin, then download_file gets the new content/);
   await bob.must("cancel g a.bin");
   await bob.must(`download_file g a.bin ${scene.path("bob")}/`);
   await bob.must("wait g a.bin");
@@ -129,18 +129,20 @@ test("when the last seeder leaves, a script says so; --timeout ends its wait, an
   await shareSlowly(16 * MIB);
   using bob = await scriptOf("bob", "--timeout", "6");
   await alice.kill();
-  await bob.reads("notice: [D] [g] a.bin  Everybody who had it is gone: alice is offline.");
+  await bob.reads("notice: [D] [g] a.bin  Every member who had it has left: alice is offline.");
   bob.type("wait g a.bin");
-  await bob.reads("error TIMED_OUT: [D] [g] a.bin is not complete yet: Everybody who had it is gone: alice");
+  await bob.reads(
+    "error TIMED_OUT: [D] [g] a.bin is not complete yet: Every member who had it has left: alice",
+  );
   assert.equal(await bob.ends(), 1);
-  assert.match(bob.errors, /^error: \[g\] a\.bin is not complete: Everybody who had it is gone: alice/m);
+  assert.match(bob.errors, /^error: \[g\] a\.bin is not complete: Every member who had it has left: alice/m);
 });
 
 test("a seeder that logs out is named, and the script continues by itself when they are back", async () => {
   await shareSlowly(16 * MIB);
   using bob = await scriptOf("bob", "--timeout", "20");
   await alice.must("logout");
-  await bob.reads("Everybody who had it is gone: alice logged out.");
+  await bob.reads("Every member who had it has left: alice logged out.");
   await alice.must("login alice correct-horse");
   await alice.must("limit up off");
   assert.equal(await bob.ends(), 0, bob.errors);

@@ -253,7 +253,7 @@ export class Download {
     if (infoHash === this.infoHash || this.#report(undefined).nobodyHas.pieces === 0) return;
     await this.#giveUp(
       "FILE_CHANGED",
-      `The file was changed by who shares it: other content has the name now; cancel ${this.groupId} ${this.fileName}, then download_file fetches that.`,
+      `The file was changed by the member who shares it, so the name belongs to other content now: cancel ${this.groupId} ${this.fileName}, then download_file gets the new content.`,
     );
   }
 

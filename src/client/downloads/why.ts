@@ -153,7 +153,7 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
   // Of somebody who has just left the last blocks may have come a moment ago.
   if (waitingFor === undefined && peerCount > 0) {
     const from = peerCount === 1 ? "1 peer" : `${peerCount} peers`;
-    return `It moves, with ${from}.`;
+    return `It is downloading, from ${from}.`;
   }
   const isHadByNobody = peerCount > 0 && waitingFor === NOBODY_HAS_IT;
   if (waitingFor !== undefined && !isHadByNobody && (peerCount > 0 || waitingFor.startsWith("the check")))
@@ -163,7 +163,7 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
   if (standing?.content === "other") {
     const by = standing.sharedBy === undefined ? "" : `, shared by ${standing.sharedBy}`;
     const { groupId, fileName } = status;
-    return `Other content has the name now${by}: cancel ${groupId} ${fileName}, then download_file fetches that.`;
+    return `The name belongs to other content now${by}: cancel ${groupId} ${fileName}, then download_file gets the new content.`;
   }
   const useless = notUsed.filter(({ cause }) => cause !== "nothing-missing");
   if (isHadByNobody) {
@@ -189,7 +189,7 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
   const present = useless.filter(({ cause }) => cause !== "offline" && cause !== "unknown");
   if (present.length > 0) return namedWith(useless);
   const wasKnown = holders.length > 0;
-  const people = wasKnown ? "Everybody who had it is gone" : "No member who has it is online";
+  const people = wasKnown ? "Every member who had it has left" : "No member who has it is online";
   if (tracker === undefined) return `${people} as far as is known: ${noTracker(facts)}`;
   const absent = useless.filter(({ cause }) => cause === "offline");
   if (standing?.content === "none")
@@ -256,7 +256,7 @@ function stepsOf({
       inMs: undefined,
     });
   } else {
-    const says = `the tracker at ${tracker} says at once when somebody who has the file comes online`;
+    const says = `the tracker at ${tracker} reports at once when a member who has the file comes online`;
     steps.push({ what: `${says}; next query`, inMs: askedAgainInMs });
   }
   return steps;

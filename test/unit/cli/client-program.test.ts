@@ -92,7 +92,7 @@ test("a script's lines are run, answered on stdout, and the client is closed at 
   process.stdin.end("create_user alice correct-horse\nlogin alice correct-horse\n");
   assert.equal(await exitCode(), 0);
   assert.deepEqual(process.stdout.lines, [
-    "The user alice is made; login alice is next.",
+    "User alice was created; log in with: login alice",
     "Logged in as alice.",
   ]);
   assert.equal(process.stderr.text, "");

@@ -46,7 +46,7 @@ describe("commands of accounts", () => {
     const warn = (sentence: string): void => void warnings.push(sentence);
     const made = await answer("create_user alice pässword", new FakeClient(), { warn });
     assert.deepEqual(made.result, { userId: "alice" });
-    assert.deepEqual(made.lines, ["The user alice is made; login alice is next."]);
+    assert.deepEqual(made.lines, ["User alice was created; log in with: login alice"]);
     assert.deepEqual(made.calls, ["createUser alice pässword"]);
     assert.deepEqual(warnings, []);
     await answer("create_user alice pa\u0308sswor", new FakeClient(), { warn });
@@ -113,7 +113,7 @@ describe("commands of groups", () => {
       [
         "create_group films",
         "createGroup films",
-        "The group films is made; you own it.",
+        "Group films was created; you own it.",
         { groupId: "films" },
       ],
       [
@@ -211,7 +211,7 @@ describe("commands of files", () => {
     assert.deepEqual(progress, ["/b.mkv", 1]);
   });
 
-  it("stop a share here or everywhere, and name who had not all of it", async () => {
+  it("stop a share here or everywhere, and name the members who did not have all of it", async () => {
     const client = new FakeClient();
     assert.deepEqual(await answer("stop_share films a.mkv", client), {
       result: { groupId: "films", fileName: "a.mkv" },
@@ -224,16 +224,16 @@ describe("commands of files", () => {
       ...{ groupId: "films", fileName: "a.mkv", everywhere: true, interrupted: ["bob", "carol"] },
     });
     assert.deepEqual(everywhere.lines, [
-      "[films] a.mkv is no longer shared from any of your machines. bob, carol had not all of it yet; upload_file shares it again.",
+      "[films] a.mkv is no longer shared from any of your machines. bob, carol did not have all of it yet; upload_file shares it again.",
     ]);
     assert.equal(client.calls.at(-1), "stopShare films a.mkv everywhere");
     client.interrupted = Array.from({ length: 11 }, (_, at) => `u${at}`);
     assert.match(
       (await answer("stop_share films a.mkv", client)).lines[0] ?? "",
-      /u9 and 1 more had not all/,
+      /u9 and 1 more did not have all/,
     );
     client.interrupted = client.interrupted.slice(1);
-    assert.match((await answer("stop_share films a.mkv", client)).lines[0] ?? "", /u10 had not all/);
+    assert.match((await answer("stop_share films a.mkv", client)).lines[0] ?? "", /u10 did not have all/);
     assert.match(
       await failure("stop_share films a.mkv here", client),
       /^USAGE: stop_share takes everywhere .*'here'/,
@@ -291,7 +291,7 @@ describe("commands of downloads", () => {
       assert.equal((await answer(line, client)).lines.length, 2);
     assert.match(
       await failure("show_downloads most", client),
-      /^USAGE: show_downloads takes all or nothing.*'most'/,
+      /^USAGE: show_downloads takes no argument or all.*'most'/,
     );
   });
 
@@ -340,7 +340,7 @@ describe("commands of downloads", () => {
     ]);
     assert.match(
       await failure("limit sideways 5MB/s", client),
-      /^INVALID_ARGUMENT: 'sideways' is neither up/,
+      /^INVALID_ARGUMENT: 'sideways' is not a direction/,
     );
     assert.match(await failure("limit up fast", client), /^INVALID_ARGUMENT: 'fast' is not a rate/);
   });
@@ -364,7 +364,7 @@ describe("help and quit", () => {
     const [one] = (await answer("help login")).result as Record<string, string>[];
     assert.deepEqual(one, {
       ...{ name: "login", usage: "login <user_id> [<passwd>]" },
-      help: "Log in. Without a password it is asked for.",
+      help: "Log in. Asks for the password if it is not given.",
     });
     assert.match(await failure("help lgin"), /^USAGE: There is no command 'lgin'\. Nearest: login/);
     assert.deepEqual(await answer("quit"), { result: {}, lines: [], calls: [] });

@@ -33,7 +33,7 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
   [
     { type: "name-taken-elsewhere", kind: "group", name: "films" },
     "bad",
-    /^The group name films had been given away/,
+    /^The group name films was taken earlier/,
   ],
   [{ type: "file-shared", ...FILE, userId: "bob" }, "plain", /^bob shares a\.mkv in films\.$/],
   [
@@ -59,7 +59,7 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
     /^\[F\] \[films\] a\.mkv {2}why$/,
   ],
   [{ type: "download-waiting", ...FILE, reason: "why" }, "warn", /^\[D\] \[films\] a\.mkv {2}why$/],
-  [{ type: "downloads-waiting" }, "warn", /show_downloads says why/],
+  [{ type: "downloads-waiting" }, "warn", /show_downloads shows why/],
   [
     { type: "profile-entry-set-aside", kind: "share", ...FILE, reason: "why" },
     "bad",
@@ -81,12 +81,12 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
   [
     { type: "peer-sent-bad-data", ...FILE, userId: "bob", pieceIndex: 3, isBanned: false },
     "bad",
-    /bob sent bad data in piece 3; it was thrown away\.$/,
+    /bob sent bad data in piece 3; it was discarded\.$/,
   ],
   [
     { type: "peer-sent-bad-data", ...FILE, userId: "bob", pieceIndex: 3, isBanned: true },
     "bad",
-    /thrown away and nothing more is taken from them\.$/,
+    /discarded, and nothing more is taken from them\.$/,
   ],
   [
     { type: "data-refused", ...FILE, userId: "bob", pieceIndex: 3 },
@@ -120,7 +120,7 @@ for (const [event, tone, text] of said) {
 
 test("names in a notice are made harmless", () => {
   const { text } = noticeOf({ type: "became-owner", groupId: "a\u001b[2J\n" });
-  assert.equal(text, "You own a\\u{1b}[2J\\u{a} now: you let people in.");
+  assert.equal(text, "You own a\\u{1b}[2J\\u{a} now: you decide who may join.");
 });
 
 test("events that come before anybody listens are heard once, in order, and those after that at once", () => {

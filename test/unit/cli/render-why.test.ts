@@ -51,7 +51,7 @@ test("why names what is missing, who had it and when, and what is tried next; no
   assert.deepEqual(lines, [
     "[films] a.mkv: It waits: no peer has the missing pieces.",
     "Missing: 14 of 280 pieces: 3, 10-11, 20-21, 30-31, 40-41, 50-51, 60-61, 70-71 and 1 more range.",
-    "Nobody who is connected has 1 of them: 3.",
+    "No connected peer has 1 of them: 3.",
     "Not used: eve (127.0.0.1:5) cannot be reached: \\u{7} nothing.",
     "Not used: mallory sent bad data in piece 3.",
     "WHO             MISSING PIECES IT HAS  LAST SEEN         REMARKS",
@@ -75,7 +75,7 @@ test("why says of a download that nobody was ever seen for that it is so, and of
   assert.deepEqual(renderWhy({ ...lonely, nobodyHas: all }, view), [
     "[films] a.mkv: No member who has it is online.",
     "Missing: 280 of 280 pieces: 0-279.",
-    "Nobody who has them was seen since the download was begun here.",
+    "No peer that has them was seen since the download was started here.",
   ]);
   const done = {
     ...rest,

@@ -158,7 +158,7 @@ describe("renderDownloads", () => {
   });
 
   it("says that there is none", () => {
-    assert.deepEqual(renderDownloads([], view), ["There is no download; download_file begins one."]);
+    assert.deepEqual(renderDownloads([], view), ["There are no downloads; download_file starts one."]);
   });
 });
 

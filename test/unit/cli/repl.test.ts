@@ -144,7 +144,7 @@ describe("Repl", () => {
     assert.match(shown().join(" "), /INVALID_ARGUMENT: The password has 7 characters.*at least 8/);
     await type("create_user alice geheim", ENTER);
     assert.deepEqual(client.calls, ["createUser alice geheim"]);
-    assert.match(shown().join(" "), /The password has 6 characters.*The user alice is made/);
+    assert.match(shown().join(" "), /The password has 6 characters.*User alice was created/);
     await type("login alice", ENTER, "geheim", ENTER);
     assert.equal(client.calls.at(-1), "login alice geheim", "an account that exists cannot log in");
   });
@@ -183,7 +183,7 @@ describe("Repl", () => {
       `${PROMPT} login alice`,
       "Logged in as alice.",
       "alice@127.0.0.1:9001> create_group films",
-      "The group films is made; you own it.",
+      "Group films was created; you own it.",
       "alice@127.0.0.1:9001>",
     ]);
   });

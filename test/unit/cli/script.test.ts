@@ -94,9 +94,9 @@ describe("runScript", () => {
       "logout",
     ]);
     assert.deepEqual(out, [
-      "The user alice is made; login alice is next.",
+      "User alice was created; log in with: login alice",
       "Logged in as alice.",
-      "The group films is made; you own it.",
+      "Group films was created; you own it.",
     ]);
     assert.deepEqual(errors, []);
     assert.equal(exitCode, 0);

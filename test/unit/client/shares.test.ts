@@ -343,7 +343,7 @@ test("a share of an earlier group of that name is not served in the one of now",
   assert.deepEqual(states(scene), ["film unusable"]);
   assert.equal(
     ended(scene)[0],
-    `it was shared in an earlier group films; upload_file ${path} films shares it in the one of now.`,
+    `it was shared in an earlier group films; upload_file ${path} films shares it in the present group.`,
   );
   assert.deepEqual(kept(scene), ["film"]);
   await passLooking(scene, 10_000);

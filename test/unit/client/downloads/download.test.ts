@@ -390,7 +390,7 @@ test("other content under the name ends a download only if those who are connect
   assert.partialDeepStrictEqual(download.snapshot(), { state: "failed", code: "FILE_CHANGED" });
   assert.match(
     scene.eventsOf("download-failed")[0]?.reason ?? "",
-    /other content has the name now; cancel films film/,
+    /the name belongs to other content now: cancel films film/,
   );
 });
 
@@ -842,7 +842,7 @@ test("a tracker's word that comes late, or not at all, is not waited for", async
   torrent().torrent.holderList = [holder("alice", { isConnected: false, lastSeenAgoMs: 5 })];
   const word = { content: "other", sharedBy: "dave", members: [] };
   scene.tracker.answers.set("files.standing", () => word);
-  assert.match((await download.why()).reason, /^Other content has the name now, shared by dave/);
+  assert.match((await download.why()).reason, /^The name belongs to other content now, shared by dave/);
   const answer = scene.tracker.hold("files.standing");
   const late = download.why();
   let isAnswered = false;
@@ -852,16 +852,16 @@ test("a tracker's word that comes late, or not at all, is not waited for", async
   await scene.clock.pass(1_499);
   assert.equal(isAnswered, false);
   await scene.clock.pass(1);
-  assert.match((await soon(late, "why is answered")).reason, /^Everybody who had it is gone/);
+  assert.match((await soon(late, "why is answered")).reason, /^Every member who had it has left/);
   answer();
   scene.tracker.refuse("files.standing", "LIMIT_REACHED");
-  assert.match((await download.why()).reason, /^Everybody who had it is gone/);
+  assert.match((await download.why()).reason, /^Every member who had it has left/);
   assert.ok(scene.logged.some(({ msg }) => msg === "the file's standing is not known"));
   scene.tracker.take("files.standing");
   scene.tracker.address = undefined;
   scene.tracker.problem = "Its key has changed.";
   const report = await download.why();
-  assert.match(report.reason, /gone as far as is known: no tracker answers\. Its key has changed\.$/);
+  assert.match(report.reason, /has left as far as is known: no tracker answers\. Its key has changed\.$/);
   assert.equal(report.tracker, null);
   assert.deepEqual(scene.tracker.take("files.standing"), []);
 });

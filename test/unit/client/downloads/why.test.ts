@@ -77,7 +77,7 @@ test("says that a clock is wrong before it says that nobody can be reached", () 
     /none of them can be reached/,
     "others fail for another reason",
   );
-  assert.match(why(downloading({ peerCount: 1 }), { clockWarning }).reason, /^It moves/);
+  assert.match(why(downloading({ peerCount: 1 }), { clockWarning }).reason, /^It is downloading/);
 });
 
 test("says which pieces are missing, which of them nobody here has, and who had them when", () => {
@@ -111,7 +111,7 @@ test("tells nobody online from nobody reached, and both from trackers that are a
   assert.equal(why(lonely).reason, "No member who has it is online.");
   assert.equal(
     why(lonely, { holders: [holder("carol", bits(9), 5_000)] }).reason,
-    "Everybody who had it is gone.",
+    "Every member who had it has left.",
   );
   const away = why(lonely, { tracker: undefined });
   assert.match(away.reason, /as far as is known: no tracker answers/);
@@ -136,7 +136,7 @@ test("says what ends a pause, and when", () => {
 });
 
 test("of a download that moves it says that it does", () => {
-  assert.equal(why(downloading({ peerCount: 3 })).reason, "It moves, with 3 peers.");
+  assert.equal(why(downloading({ peerCount: 3 })).reason, "It is downloading, from 3 peers.");
   assert.equal(why(downloading({ peerCount: 0 })).reason, "No member who has it is online.");
 });
 
@@ -159,15 +159,15 @@ test("of who is online and does not share it any more it never says that they ar
   );
   assert.match(
     why(lonely, { holders: silent, standing: standing("same", false) }).reason,
-    /^Everybody who had it is gone: carol is offline; dave is offline\.$/,
+    /^Every member who had it has left: carol is offline; dave is offline\.$/,
   );
   assert.match(
     why(lonely, { holders: silent, standing: standing("none", false) }).reason,
-    /gone, and nobody shares it any more: ask for it to be shared again/,
+    /has left, and nobody shares it any more: ask for it to be shared again/,
   );
   assert.match(
     why(lonely, { standing: standing("other") }).reason,
-    /^Other content has the name now, shared by dave/,
+    /^The name belongs to other content now, shared by dave/,
   );
   const few = downloading({ waitingFor: "no peer has the missing pieces", peerCount: 1 });
   assert.match(
@@ -206,7 +206,7 @@ test("a pause that should have ended is over at once", () => {
 });
 
 test("a download that moves names how many give, and one that waits for something here names that", () => {
-  assert.equal(reasonOf(downloading({ peerCount: 1 })), "It moves, with 1 peer.");
+  assert.equal(reasonOf(downloading({ peerCount: 1 })), "It is downloading, from 1 peer.");
   const waits = downloading({ peerCount: 2, waitingFor: "waiting for the disk" });
   assert.equal(reasonOf(waits, { hasCertificate: false }), "It waits: waiting for the disk.");
   const checks = downloading({ peerCount: 0, waitingFor: "the check of what is on disk already" });
@@ -232,7 +232,7 @@ test("without a certificate it is told whether a tracker could give one", () => 
 test("other content is named without a sharer if nobody in the group shares it", () => {
   assert.equal(
     reasonOf(lonely, { standing: { content: "other", members: [] } }),
-    "Other content has the name now: cancel films a.mkv, then download_file fetches that.",
+    "The name belongs to other content now: cancel films a.mkv, then download_file gets the new content.",
   );
 });
 
@@ -368,7 +368,7 @@ test("what is done next: calls, trials, and when the tracker is asked again", ()
     { what: "bob is called at 127.0.0.1:5", inMs: 4_000 },
     { what: "carol is asked for a block now and then", inMs: undefined },
     {
-      what: "the tracker at 127.0.0.1:9001 says at once when somebody who has the file comes online; next query",
+      what: "the tracker at 127.0.0.1:9001 reports at once when a member who has the file comes online; next query",
       inMs: 2_000,
     },
   ]);

@@ -1,4 +1,4 @@
-// Bencoding (BEP 3) that came from a stranger: its form is checked, without recursion, before the library reads it.
+// Checks the form of untrusted bencoding (BEP 3), without recursion, before the library reads it.
 // The library alone would run in circles on a string of negative length, and overflow the stack on deep nesting.
 import bencode from "bencode";
 import { MiniTorrentError } from "../api/errors.ts";

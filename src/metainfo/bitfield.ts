@@ -1,4 +1,4 @@
-// Which pieces somebody has: one bit a piece, the high bit of the first byte is piece 0 (BEP 3).
+// A set of pieces, as a peer announces it: one bit a piece; the high bit of the first byte is piece 0 (BEP 3).
 // Keeps its count as it changes, so that asking how many is free.
 import { MiniTorrentError } from "../api/errors.ts";
 

@@ -16,7 +16,7 @@ export class Availability {
   /** No piece before this one is nowhere else. */
   #lowestNowhere = 0;
 
-  /** @param isFree true for the pieces that are to be had */
+  /** @param isFree true for the pieces that may be opened */
   constructor(pieceCount: number, isFree: (pieceIndex: number) => boolean, random: () => number) {
     this.#random = random;
     this.#counts = new Uint16Array(pieceCount);
@@ -91,7 +91,7 @@ export class Availability {
     if (pieceIndex < this.#lowestNowhere && this.rarity(pieceIndex) === 0) this.#lowestNowhere = pieceIndex;
   }
 
-  /** The piece is to be had (again). */
+  /** The piece may be opened (again). */
   free(pieceIndex: number): void {
     if (!this.#free.add(pieceIndex)) return;
     if (pieceIndex < this.#lowestFree) this.#lowestFree = pieceIndex;

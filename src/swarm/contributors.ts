@@ -6,7 +6,7 @@ interface Source {
   pieces: number;
   bytes: number;
   connections: number;
-  /** How the last connection kept from giving what it could give. */
+  /** How the last connection failed to deliver. */
   stall: string | undefined;
 }
 
@@ -38,7 +38,7 @@ export class Contributors {
     if (source !== undefined) source.connections++;
   }
 
-  /** @param stall how that connection kept from giving at its end, if it did */
+  /** @param stall how that connection failed to deliver at its end, if it did */
   disconnected(sourceIndex: number, stall: string | undefined): void {
     const source = this.#sources[sourceIndex];
     if (source === undefined) return;
@@ -60,7 +60,7 @@ export class Contributors {
     if (source !== undefined) source.pieces++;
   }
 
-  /** Those who gave something, or were to give and did not. */
+  /** Users who sent blocks, failed to deliver, or are banned. */
   snapshot(
     bytesPerSecond: (sourceIndex: number) => number,
     isBanned: (sourceIndex: number) => boolean,

@@ -1,4 +1,4 @@
-// Departed peers and the pieces they had, for the user who asks why nothing arrives. It decides nothing.
+// Departed peers and the pieces they had, for `why`. It decides nothing.
 import type { Farewell } from "../wire/farewell.ts";
 import type { PieceSet } from "./piece-set.ts";
 
@@ -31,7 +31,7 @@ export class DepartedPeers {
     return this.#farewells.get(deviceId);
   }
 
-  /** What the device says now counts. */
+  /** The device is back: what it says now counts. */
   cameBack(deviceId: string): void {
     this.#gone.delete(deviceId);
     this.#farewells.delete(deviceId);

@@ -31,7 +31,7 @@ export interface DownloaderOptions {
   readonly random: () => number;
   /** How much may be requested; undefined: anything. */
   readonly bucket: TokenBucket | undefined;
-  readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastGiver: number) => void;
+  readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastSender: number) => void;
   readonly onPieceCorrupt: (pieceIndex: number, contributors: readonly number[]) => void;
   readonly onStorageFailed: (error: MiniTorrentError) => void;
   /** A block was put in its place. */
@@ -275,7 +275,7 @@ export class Downloader {
     if (outcome === "verified") {
       this.#options.have.set(pieceIndex);
       this.picker.closed(pieceIndex);
-      this.#options.onPieceVerified(pieceIndex, piece.contributors(), piece.lastGiver);
+      this.#options.onPieceVerified(pieceIndex, piece.contributors(), piece.lastSender);
     } else {
       this.picker.closed(pieceIndex);
       if (outcome === "mismatch") {

@@ -1,10 +1,10 @@
-// A piece that is being put together: which of its blocks are free, asked for, arriving or here, and who gave them.
-// Its memory is reserved as long as it is open, so that every block that is asked for has a place to go to.
+// A piece that is being assembled: which of its blocks are free, requested, arriving or arrived, and which users sent them. Its
+// memory is reserved as long as it is open, so that every requested block has a place.
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 
 const FREE = 0;
 const REQUESTED = 1;
-/** The connection's decoder holds a view of the block's place: nobody else may write there, and it must not be freed. */
+/** The connection's decoder holds a view of the block's place: nothing else may write there, and it must not be freed. */
 const ARRIVING = 2;
 const ARRIVED = 3;
 
@@ -15,7 +15,7 @@ export type OpenPieceStatus = "filling" | "committing" | "abandoned";
 export class OpenPiece {
   readonly pieceIndex: number;
   readonly blockCount: number;
-  /** The piece belongs to this peer as long as it is fast enough; -1: to nobody. */
+  /** The peer that the piece belongs to, as long as it is fast enough; -1: none. */
   ownerSlot: number;
   #isExclusive: boolean;
   /** The pieces with free blocks, this one as long as it has some. */
@@ -23,18 +23,18 @@ export class OpenPiece {
   readonly #lengthBytes: number;
   readonly #bytes: Uint8Array;
   readonly #blocks: Uint8Array;
-  /** Slot + 1 of who is asked for the block, or gives it now; 0: nobody. Never two at once. */
+  /** Slot + 1 of the peer that the block is requested from, or that sends it now; 0: none. Never two at once. */
   readonly #asked: Uint16Array;
-  /** The how-many-eth of all requests it was. */
+  /** Sequence number of the block's request; higher is later. */
   readonly #orders: Float64Array;
-  /** Source index + 1 of who gave it. */
-  readonly #givers: Uint16Array;
+  /** Source index + 1 of the user who sent the block. */
+  readonly #senders: Uint16Array;
   #status: OpenPieceStatus = "filling";
   #freeCount: number;
   #arrivingCount = 0;
   #arrivedCount = 0;
   #lowestFree = 0;
-  #lastGiver = -1;
+  #lastSender = -1;
 
   constructor(
     geometry: Geometry,
@@ -56,7 +56,7 @@ export class OpenPiece {
     this.#blocks = new Uint8Array(this.blockCount);
     this.#asked = new Uint16Array(this.blockCount);
     this.#orders = new Float64Array(this.blockCount);
-    this.#givers = new Uint16Array(this.blockCount);
+    this.#senders = new Uint16Array(this.blockCount);
   }
 
   get status(): OpenPieceStatus {
@@ -68,7 +68,7 @@ export class OpenPiece {
     return this.#isExclusive;
   }
 
-  /** Blocks that nobody is asked for; none once the piece is not being filled. */
+  /** Blocks that are not requested; none once the piece is no longer being filled. */
   get freeCount(): number {
     return this.#status === "filling" ? this.#freeCount : 0;
   }
@@ -90,7 +90,7 @@ export class OpenPiece {
     return Math.min(BLOCK_LENGTH_BYTES, this.#lengthBytes - blockIndex * BLOCK_LENGTH_BYTES);
   }
 
-  /** Asks that peer for the first free block. Returns -1 if none is free. Free -> requested. */
+  /** Marks the first free block as requested from that peer. Returns -1 if none is free. Free -> requested. */
   takeFree(slot: number, order = 0): number {
     if (this.freeCount === 0) return -1;
     while (this.#blocks[this.#lowestFree] !== FREE) this.#lowestFree++;
@@ -101,22 +101,22 @@ export class OpenPiece {
     return blockIndex;
   }
 
-  /** True if the block is asked of somebody and has not begun to arrive. */
+  /** The block is requested and has not begun to arrive. */
   isMovable(blockIndex: number): boolean {
     return this.#status === "filling" && this.#blocks[blockIndex] === REQUESTED;
   }
 
-  /** Asks that peer instead of the one that was asked. The caller has looked that it is movable. */
+  /** The block is requested from that peer instead. It must be movable. */
   move(blockIndex: number, slot: number, order: number): void {
     this.#ask(blockIndex, slot, order);
   }
 
-  /** The peer that is asked for the block; -1: nobody. */
+  /** The peer that the block is requested from; -1: none. */
   askedSlot(blockIndex: number): number {
     return (this.#asked[blockIndex] ?? 0) - 1;
   }
 
-  /** Requests are counted; the higher, the later. */
+  /** Sequence number of the block's request; higher is later. */
   askedOrder(blockIndex: number): number {
     return this.#orders[blockIndex] ?? 0;
   }
@@ -129,7 +129,7 @@ export class OpenPiece {
     return this.#blocks[blockIndex] === ARRIVED;
   }
 
-  /** Nothing is asked of anybody now. */
+  /** No block is requested or arriving. */
   get isQuiet(): boolean {
     return this.#status === "filling" && this.#freeCount + this.#arrivedCount === this.blockCount;
   }
@@ -150,13 +150,13 @@ export class OpenPiece {
   ends(blockIndex: number, sourceIndex: number): void {
     this.#blocks[blockIndex] = ARRIVED;
     this.#asked[blockIndex] = 0;
-    this.#givers[blockIndex] = sourceIndex + 1;
-    this.#lastGiver = sourceIndex;
+    this.#senders[blockIndex] = sourceIndex + 1;
+    this.#lastSender = sourceIndex;
     this.#arrivingCount--;
     this.#arrivedCount++;
   }
 
-  /** Nobody is asked for the block any longer. Requested or arriving -> free. */
+  /** The block is no longer requested. Requested or arriving -> free. */
   forget(blockIndex: number): void {
     if (this.#blocks[blockIndex] === ARRIVING) this.#arrivingCount--;
     this.#asked[blockIndex] = 0;
@@ -166,22 +166,22 @@ export class OpenPiece {
     if (blockIndex < this.#lowestFree) this.#lowestFree = blockIndex;
   }
 
-  /** Source index of who gave the block that came last; -1: none came. */
-  get lastGiver(): number {
-    return this.#lastGiver;
+  /** Source index of the user who sent the block that arrived last; -1: none has. */
+  get lastSender(): number {
+    return this.#lastSender;
   }
 
-  /** Source indexes of those who gave blocks, each once. */
+  /** Source indexes of the users who sent blocks, each once. */
   contributors(): number[] {
     const sourceIndexes = new Set<number>();
-    for (const giver of this.#givers) {
-      if (giver !== 0) sourceIndexes.add(giver - 1);
+    for (const sender of this.#senders) {
+      if (sender !== 0) sourceIndexes.add(sender - 1);
     }
     return [...sourceIndexes];
   }
 
   /**
-   * Begins anew for a peer on parole, with what had come thrown away; only while nothing is asked of anybody.
+   * Starts over for a peer on parole: arrived blocks are thrown away. Only while no block is requested or arriving.
    *
    * @returns how many bytes were thrown away
    */
@@ -191,7 +191,7 @@ export class OpenPiece {
       if (this.isArrived(blockIndex)) discardedBytes += this.lengthOfBlockBytes(blockIndex);
     }
     this.#blocks.fill(FREE);
-    this.#givers.fill(0);
+    this.#senders.fill(0);
     this.#freeCount = this.blockCount;
     this.#withFree.add(this);
     this.#arrivedCount = 0;
@@ -206,7 +206,7 @@ export class OpenPiece {
     this.#status = "committing";
   }
 
-  /** Filling -> abandoned: its memory goes back as soon as no decoder writes into it. */
+  /** Filling -> abandoned: its memory is freed as soon as no decoder writes into it. */
   abandon(): void {
     this.#status = "abandoned";
     this.#withFree.delete(this);

@@ -1,5 +1,5 @@
-// One peer's conversation with one torrent: hears what the peer says and hands it to whom it concerns; says who we are and
-// what we have at its beginning, and ends it when both have everything. What we say later is others' to decide.
+// Takes one peer's messages and passes each to the downloader or the uploader. Sends the first messages, what we have and the
+// extension handshake, and closes the connection when both sides have everything. All later messages are sent elsewhere.
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import {
@@ -15,7 +15,7 @@ import type { Peer } from "./peer.ts";
 import { PieceSet } from "./piece-set.ts";
 import type { Uploader } from "./uploader.ts";
 
-/** The torrent that is spoken of. */
+/** What a message handler needs of its torrent. */
 export interface TorrentContext {
   /** Verified so far. */
   readonly have: Bitfield;
@@ -23,7 +23,7 @@ export interface TorrentContext {
   readonly uploader: Uploader;
   readonly departedPeers: DepartedPeers;
   readonly isDownloading: () => boolean;
-  /** The peer has more than was known. */
+  /** The peer has pieces that it did not have before. */
   readonly onGained: () => void;
   readonly onLeft: (peer: Peer) => void;
   /** The peer says why it is about to close the connection. */
@@ -40,16 +40,16 @@ interface Introduction {
 
 export class PeerMessageHandler implements PeerListener {
   readonly #peer: Peer;
-  readonly #topic: TorrentContext;
+  readonly #context: TorrentContext;
 
-  constructor(peer: Peer, topic: TorrentContext) {
+  constructor(peer: Peer, context: TorrentContext) {
     this.#peer = peer;
-    this.#topic = topic;
+    this.#context = context;
   }
 
   introduceOurselves({ clientName, listenPort, requestLimit }: Introduction): void {
     const { link, supportsFast } = this.#peer;
-    const { have } = this.#topic;
+    const { have } = this.#context;
     // BEP 6: with the fast extension exactly one of the three is the first message.
     if (supportsFast && have.isComplete) link.haveAll();
     else if (supportsFast && have.count === 0) link.haveNone();
@@ -60,33 +60,33 @@ export class PeerMessageHandler implements PeerListener {
 
   choke(): void {
     this.#peer.chokedUs();
-    this.#topic.downloader.peerChoked(this.#peer);
+    this.#context.downloader.peerChoked(this.#peer);
   }
 
   unchoke(): void {
     this.#peer.unchokedUs();
-    this.#topic.downloader.pump(this.#peer);
+    this.#context.downloader.pump(this.#peer);
   }
 
   interested(): void {
-    this.#topic.uploader.interestChanged(this.#peer, true);
+    this.#context.uploader.interestChanged(this.#peer, true);
   }
 
   notInterested(): void {
-    this.#topic.uploader.interestChanged(this.#peer, false);
+    this.#context.uploader.interestChanged(this.#peer, false);
   }
 
   /** @throws MiniTorrentError MALFORMED_MESSAGE for a piece that the file does not have */
   have(pieceIndex: number): void {
     const peer = this.#peer;
-    const { have, downloader, uploader, onGained } = this.#topic;
+    const { have, downloader, uploader, onGained } = this.#context;
     if (pieceIndex >= have.pieceCount) {
       throw new MiniTorrentError(
         "MALFORMED_MESSAGE",
         `The peer has piece ${pieceIndex}, which there is not.`,
       );
     }
-    // BEP 3: who has nothing may leave its bitfield out.
+    // BEP 3: a peer without pieces may leave its bitfield out.
     if (!peer.hasSaidWhatItHas) this.haveNone();
     if (!peer.gained(pieceIndex, !have.has(pieceIndex))) return;
     downloader.picker.peerGained(peer, pieceIndex);
@@ -96,43 +96,43 @@ export class PeerMessageHandler implements PeerListener {
       downloader.picker.peerBecameSeed(peer);
       peer.becameSeed();
     }
-    this.#goOn();
+    this.#piecesChanged();
   }
 
   bitfield(bytes: Uint8Array): void {
-    this.#saysItHas(PieceSet.of(Bitfield.fromBytes(this.#topic.have.pieceCount, bytes)));
+    this.#saysItHas(PieceSet.of(Bitfield.fromBytes(this.#context.have.pieceCount, bytes)));
   }
 
   haveAll(): void {
-    this.#saysItHas(PieceSet.full(this.#topic.have.pieceCount));
+    this.#saysItHas(PieceSet.full(this.#context.have.pieceCount));
   }
 
   haveNone(): void {
-    this.#saysItHas(new PieceSet(this.#topic.have.pieceCount));
+    this.#saysItHas(new PieceSet(this.#context.have.pieceCount));
   }
 
   suggest(pieceIndex: number): void {
     this.#peer.suggested(pieceIndex);
-    this.#topic.downloader.suggested(this.#peer);
+    this.#context.downloader.suggested(this.#peer);
   }
 
   request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
-    this.#topic.uploader.requested(this.#peer, { pieceIndex, offsetBytes, lengthBytes });
+    this.#context.uploader.requested(this.#peer, { pieceIndex, offsetBytes, lengthBytes });
   }
 
   cancel(pieceIndex: number, offsetBytes: number, lengthBytes: number): void {
-    this.#topic.uploader.cancelled(this.#peer, { pieceIndex, offsetBytes, lengthBytes });
+    this.#context.uploader.cancelled(this.#peer, { pieceIndex, offsetBytes, lengthBytes });
   }
 
   reject(pieceIndex: number, offsetBytes: number): void {
-    this.#topic.downloader.rejected(this.#peer, pieceIndex, offsetBytes);
+    this.#context.downloader.rejected(this.#peer, pieceIndex, offsetBytes);
   }
 
   extended(extensionId: number, payload: Uint8Array): void {
     if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
     const { clientName, listenPort, requestLimit, farewell } = decodeExtensionHandshake(payload);
     if (farewell !== undefined) {
-      this.#topic.onFarewell(this.#peer, farewell);
+      this.#context.onFarewell(this.#peer, farewell);
       return;
     }
     this.#peer.introducedItself(clientName, listenPort);
@@ -140,11 +140,11 @@ export class PeerMessageHandler implements PeerListener {
   }
 
   blockBegins(pieceIndex: number, offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
-    return this.#topic.downloader.blockBegins(this.#peer, pieceIndex, offsetBytes, lengthBytes);
+    return this.#context.downloader.blockBegins(this.#peer, pieceIndex, offsetBytes, lengthBytes);
   }
 
   blockEnds(): void {
-    this.#topic.downloader.blockEnds(this.#peer);
+    this.#context.downloader.blockEnds(this.#peer);
   }
 
   writable(): void {
@@ -152,7 +152,7 @@ export class PeerMessageHandler implements PeerListener {
   }
 
   closed(): void {
-    this.#topic.onLeft(this.#peer);
+    this.#context.onLeft(this.#peer);
   }
 
   /** @throws MiniTorrentError MALFORMED_MESSAGE when it had said so before: BEP 3 allows a bitfield at the start only */
@@ -161,24 +161,24 @@ export class PeerMessageHandler implements PeerListener {
     if (peer.hasSaidWhatItHas) {
       throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer says twice what it has.");
     }
-    const { have, downloader, departedPeers, onGained } = this.#topic;
+    const { have, downloader, departedPeers, onGained } = this.#context;
     peer.saysItHas(pieces, have);
     departedPeers.cameBack(peer.identity.deviceId);
     downloader.peerCame(peer);
     onGained();
-    this.#goOn();
+    this.#piecesChanged();
   }
 
-  /** Who has more may be of more use. */
-  #goOn(): void {
-    const { have, isDownloading, downloader } = this.#topic;
+  /** The peer has more pieces: it may be of more use. */
+  #piecesChanged(): void {
+    const { have, isDownloading, downloader } = this.#context;
     if (closeIfBothAreComplete(this.#peer, have)) return;
     this.#peer.updateInterest(isDownloading());
     downloader.pump(this.#peer);
   }
 }
 
-/** Two who have everything have nothing to say to each other. */
+/** Two peers that have everything need no connection. */
 export function closeIfBothAreComplete(peer: Peer, have: Bitfield): boolean {
   const areBothComplete = have.isComplete && peer.hasSaidWhatItHas && peer.has.isFull;
   if (areBothComplete) peer.link.close("both are complete");

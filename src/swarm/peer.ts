@@ -25,7 +25,7 @@ export interface PeerOptions {
   readonly supportsFast: boolean;
   readonly pieceCount: number;
   readonly requestsToPeer: number;
-  readonly trust: SmartBan;
+  readonly smartBan: SmartBan;
   readonly nowMs: number;
   readonly uploads: UploadQueue;
   /** What `uploads` sends. */
@@ -44,7 +44,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   readonly window: RequestWindow;
   readonly requests: PeerRequests;
   readonly uploads: UploadQueue;
-  readonly #trust: SmartBan;
+  readonly #smartBan: SmartBan;
   readonly #clock: () => number;
   #has: PieceSet;
   #hasSaidWhatItHas = false;
@@ -70,7 +70,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.identity = options.identity;
     this.link = options.link;
     this.supportsFast = options.supportsFast;
-    this.#trust = options.trust;
+    this.#smartBan = options.smartBan;
     this.#clock = options.clock;
     this.#has = new PieceSet(options.pieceCount);
     this.#chokedOrUnchokedAtMs = options.nowMs;
@@ -162,7 +162,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   }
 
   get isOnParole(): boolean {
-    return this.#trust.isOnParole(this.sourceIndex);
+    return this.#smartBan.isOnParole(this.sourceIndex);
   }
 
   get weAreInterested(): boolean {

@@ -1,21 +1,21 @@
-// Which piece to ask of whom next: one that is begun, or a new one (piece-choice.ts); what is begun goes before what is
-// new when too much is begun. It decides only: requests are sent by downloader.ts.
+// Picks the piece to request next from a peer: a begun one, or a new one (piece-choice.ts). Begun pieces go first when too many
+// are open. It decides only: downloader.ts sends the requests.
 //
-// A piece belongs to the peer it was opened for; others take of its blocks only when there is nothing else to ask them.
+// A piece belongs to the peer it was opened for; its blocks are requested from others only when nothing else is left for them.
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import { Availability } from "./availability.ts";
 import { OpenPiece } from "./open-piece.ts";
 import { HELD_BACK, type PickingPeer, PieceChoice } from "./piece-choice.ts";
 
-/** The first pieces are chosen without regard to rarity: the sooner there is something to give, the better (BitTorrent
+/** The first pieces are chosen without regard to rarity: the sooner there is something to upload, the better (BitTorrent
  * Economics Paper, 2003: "random first piece"). */
 const RANDOM_FIRST_PIECES = 4;
 /** With more open pieces than this a peer, begun ones go first (libtorrent: 1.5 times the peers; here a peer has a whole
  * window of pieces open). */
 const OPEN_BYTES_PER_PEER = 32 * 1024 * 1024;
 
-/** A block that is asked of somebody already. */
+/** A block that is requested from some peer already. */
 export interface BusyBlock {
   readonly piece: OpenPiece;
   readonly blockIndex: number;
@@ -38,21 +38,21 @@ export class Picker {
   readonly #choice: PieceChoice;
   /** In the order in which they were opened. */
   readonly #open = new Map<number, OpenPiece>();
-  /** Open pieces that belong to nobody. */
+  /** Open pieces that belong to no peer. */
   readonly #orphans = new Set<OpenPiece>();
-  /** Open pieces with blocks that nobody is asked for; they see to it themselves. */
+  /** Open pieces with blocks that are not requested; the pieces add and remove themselves. */
   readonly #withFree = new Set<OpenPiece>();
-  /** By slot: the piece whose blocks are being asked for. */
+  /** By slot: the piece whose blocks are being requested. */
   readonly #current: (OpenPiece | undefined)[] = [];
-  /** By slot: nothing was found for the peer at that stand of `#changes`. */
+  /** By slot: the value of `#changes` at which nothing was found for the peer. */
   readonly #dryAt: number[] = [];
-  /** Counts whatever could give a peer something to ask for. */
+  /** Counts changes that could make a block available to some peer. */
   #changes = 1;
   #leecherCount = 0;
   #isOutOfMemory = false;
   #discardedBytes = 0;
   #stepCount = 0;
-  /** The peer suggests what to ask it for, and has not suggested more yet. */
+  /** The peer suggests what to request, and its next suggestion is awaited. */
   #isHeldBack = false;
 
   constructor({ geometry, have, reserve, random }: PickerOptions) {
@@ -67,12 +67,12 @@ export class Picker {
     return this.#open.size;
   }
 
-  /** True if the last piece that was wanted could not be opened for want of memory. */
+  /** There was no memory to open the last piece that was wanted. */
   get isOutOfMemory(): boolean {
     return this.#isOutOfMemory;
   }
 
-  /** Bytes that had come of pieces that were begun anew. */
+  /** Bytes of blocks that had arrived for pieces that were started over. */
   get discardedBytes(): number {
     return this.#discardedBytes;
   }
@@ -82,7 +82,7 @@ export class Picker {
     return this.#stepCount + this.#choice.stepCount;
   }
 
-  /** Nothing is free that somebody has: what remains is asked for already. */
+  /** No peer has a free piece: all that remains is requested already. */
   get isEndgame(): boolean {
     const { availability } = this;
     if (availability.freeCount > 0 && availability.seedCount > 0) return false;
@@ -94,7 +94,7 @@ export class Picker {
     return this.#open.values();
   }
 
-  /** Open pieces that belong to nobody. */
+  /** Open pieces that belong to no peer. */
   orphans(): IterableIterator<OpenPiece> {
     return this.#orphans.values();
   }
@@ -142,7 +142,7 @@ export class Picker {
     this.#dryAt[peer.slot] = 0;
   }
 
-  /** With the last piece that came the peer is a seed from now on; it was counted piece by piece. */
+  /** With its last piece the peer is a seed from now on; until now it was counted piece by piece. */
   peerBecameSeed(peer: PickingPeer): void {
     this.#forEachPiece(peer, (pieceIndex) => this.availability.lost(pieceIndex));
     this.availability.seedCame();
@@ -150,7 +150,7 @@ export class Picker {
     this.#dryAt[peer.slot] = 0;
   }
 
-  /** What belongs to the peer belongs to nobody: it does not give now. */
+  /** The peer does not deliver now: its pieces belong to no peer any longer. */
   disown(peer: PickingPeer): void {
     this.#current[peer.slot] = undefined;
     this.#choice.runEnds(peer.slot);
@@ -162,14 +162,14 @@ export class Picker {
     this.#changes++;
   }
 
-  /** Blocks or memory became free, or a peer may be asked what it could not before. */
+  /** Blocks or memory became free, or a peer may be asked for something that it could not be asked for before. */
   somethingFreed(): void {
     this.#isOutOfMemory = false;
     this.#changes++;
   }
 
   /**
-   * The piece whose next free block to ask of that peer; undefined if there is nothing (now).
+   * The piece whose next free block to request from that peer; undefined if there is none now.
    * Its memory is reserved. The caller takes at least one block of it, or does not call again.
    */
   pieceFor(peer: PickingPeer): OpenPiece | undefined {
@@ -178,15 +178,15 @@ export class Picker {
     if (current !== undefined && current.freeCount > 0) return current;
     if (this.#dryAt[slot] === this.#changes) return undefined;
     this.#isHeldBack = false;
-    const piece = peer.isOnParole ? this.#pieceForParole(peer) : this.#pieceForTrusted(peer);
+    const piece = peer.isOnParole ? this.#pieceForParole(peer) : this.#pieceForOthers(peer);
     this.#current[slot] = piece;
     if (piece === undefined && !this.#isHeldBack) this.#dryAt[slot] = this.#changes;
     return piece;
   }
 
   /**
-   * The block that waits longest, by `waitMs` of the peer it is asked of, among those that the peer could give too; of
-   * that peer's blocks the one asked for last, which it has least likely begun to send. For endgame and take-over.
+   * The block that waits longest, by `waitMs` of the peer it is requested from, among those that `peer` has too; of the slower
+   * peer's blocks the one requested last, which it has least likely begun to send. For request-stealing.ts.
    */
   busiestBlock(peer: PickingPeer, waitMs: (slot: number) => number): BusyBlock | undefined {
     if (peer.isOnParole) return undefined;
@@ -219,7 +219,7 @@ export class Picker {
     this.somethingFreed();
   }
 
-  #pieceForTrusted(peer: PickingPeer): OpenPiece | undefined {
+  #pieceForOthers(peer: PickingPeer): OpenPiece | undefined {
     for (const orphan of this.#orphans) {
       this.#stepCount++;
       if (orphan.freeCount > 0 && !orphan.isExclusive && peer.has.has(orphan.pieceIndex)) {
@@ -242,7 +242,7 @@ export class Picker {
     }
     const piece = this.#openNew(peer, true);
     if (piece !== undefined) return piece;
-    // What others began and left may never be finished by them: it is begun anew rather than mixed.
+    // Pieces that others began and left may never be finished by them: they are started over rather than mixed.
     for (const orphan of this.#orphans) {
       if (!orphan.isQuiet || !peer.has.has(orphan.pieceIndex)) continue;
       this.#discardedBytes += orphan.restart(peer.slot);

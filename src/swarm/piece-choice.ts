@@ -1,5 +1,5 @@
-// Which new piece to ask a peer for: what it suggests, or rarest first, in random order inside a rarity, yet in runs for
-// the disks' sake. The cost of a choice does not grow with pieces or peers: a walk through the rarest pieces of bounded
+// Chooses the new piece to request from a peer: a suggested one, or rarest first, in random order within a rarity, yet in runs
+// for the disks' sake. The cost of a choice does not grow with pieces or peers: a walk through the rarest pieces of bounded
 // length, then a scan of the peer's bitfield that weighs a bounded number of candidates. It opens nothing (picker.ts).
 import type { Geometry } from "../metainfo/geometry.ts";
 import type { Availability } from "./availability.ts";
@@ -9,7 +9,7 @@ import type { PieceSet } from "./piece-set.ts";
 const MAX_WALK_PIECES = 192;
 /** Free pieces that a scan of the peer's bitfield weighs against each other. */
 const MAX_SCAN_CANDIDATES = 192;
-/** What is asked of one peer in a row is contiguous for so long (seeks of a disk, read-ahead). */
+/** Pieces requested one after the other from a peer are contiguous for this length (seeks of a disk, read-ahead). */
 const RUN_LENGTH_BYTES = 1024 * 1024;
 
 /** What the picker must know of a peer. */
@@ -18,17 +18,17 @@ export interface PickingPeer {
   readonly slot: number;
   readonly has: PieceSet;
   readonly isSeed: boolean;
-  /** Gets whole pieces that nobody else gives a block of. */
+  /** Whole pieces are requested from it alone. */
   readonly isOnParole: boolean;
-  /** Little is asked of it: soon it would have nothing to send. */
+  /** Few requests are open: soon it would have nothing to send. */
   readonly isHungry: boolean;
-  /** It says which pieces to ask it for, so that others ask it for others (BEP 6). */
+  /** It suggests pieces, so that different peers request different ones (BEP 6). */
   readonly isSuggesting: boolean;
   /** The next piece that it suggested, once. */
   takeSuggestion(): number | undefined;
 }
 
-/** The peer suggests what to ask it for, and has not suggested more yet. */
+/** The peer suggests what to request, and its next suggestion is awaited. */
 export const HELD_BACK = "held back";
 
 /** undefined: no free piece is there. */
@@ -67,15 +67,15 @@ export class PieceChoice {
   /**
    * A free piece that the peer has.
    *
-   * @param isFirst there is next to nothing to give yet
-   * @param isAlone nobody needs anything of us
+   * @param isFirst we have next to nothing to upload yet
+   * @param isAlone no peer needs anything of us
    */
   newPiece(peer: PickingPeer, isFirst: boolean, isAlone: boolean): NewPiece {
     const availability = this.#availability;
     if (availability.freeCount === 0) return undefined;
     const suggested = this.#suggested(peer);
     if (suggested !== undefined) return suggested;
-    // What others are getting from there: sent twice it delays the first whole copy.
+    // Others get these pieces from there: sent twice, they delay the first whole copy.
     if (peer.isSuggesting && !peer.isHungry) return HELD_BACK;
     // File order is best for disk and hashing.
     if (isAlone && peer.isSeed && !isFirst) return availability.lowestFree();

@@ -11,9 +11,9 @@ const MIN_BLOCKS = 2;
 const DEFAULT_PEER_LIMIT_BLOCKS = 250;
 /** What the peer delivers in that time is outstanding, beside a round trip's worth. libtorrent's request_queue_time is 3 s;
  * in a swarm that keeps up with its seeder, what was decided so long ago is out of date: many times the duplicates. All that
- * is asked for lies in the giver's socket, where no cancel reaches it and a new piece waits behind it. */
+ * is asked for lies in the sender's socket, where no cancel reaches it and a new piece waits behind it. */
 const QUEUE_SECONDS = 0.25;
-/** A block that comes makes room for itself and so many more: at 100 ms and 1 Gbit/s doubling lost a second (TCP goes on
+/** An arriving block makes room for itself and so many more: at 100 ms and 1 Gbit/s doubling lost a second (TCP goes on
  * from its own slow start meanwhile). */
 const GROWTH_BLOCKS = 2;
 /** Slow start compares one such span with the next. */
@@ -22,7 +22,7 @@ const SLOW_START_ROUND_MS = 500;
 const SLOW_START_GROWTH = 1.25;
 /** A tick of 100 ms leaves so much of the longest pause. */
 const GAP_DECAY = 0.98;
-/** A block that comes in makes room for one request; requests go out in bundles of up to this many, which fit one packet. */
+/** An arriving block makes room for one request; requests go out in bundles of up to this many, which fit one packet. */
 const MAX_BUNDLE_BLOCKS = 64;
 /** libtorrent: "timeouts should never be less than 2 seconds"; one more for a disk that syncs. */
 const MIN_TIMEOUT_MS = 3000;
@@ -110,13 +110,13 @@ export class RequestWindow {
     this.#timedAtMs = undefined;
   }
 
-  /** The peer may be asked (again): whatever was learnt of its speed is old. Snubbed and resting stay so. */
+  /** The peer unchoked us: what was learnt of its speed is old. Snubbed and resting stay so. */
   unchoked(nowMs: number): void {
     this.#silentSinceMs = nowMs;
     if (!this.isSnubbed) this.#phase = slowStart(nowMs);
   }
 
-  /** A block that was asked for is complete. Snubbed or resting -> slow start. */
+  /** A requested block is complete. Snubbed or resting -> slow start. */
   arrived(bytes: number, nowMs: number): void {
     if (this.#timedAtMs !== undefined && --this.#timedAnswers === 0) {
       this.#roundTripMs = Math.min(this.#roundTripMs ?? Number.POSITIVE_INFINITY, nowMs - this.#timedAtMs);
@@ -149,7 +149,7 @@ export class RequestWindow {
       }
     }
     if (this.#phase.status === "steady") {
-      // Who gives in bursts is to find enough for the next one, or it would get slower with every burst.
+      // A peer that sends in bursts needs enough requests for the next one, or it would get slower with every burst.
       const seconds = QUEUE_SECONDS + (this.roundTripMs + this.#longestGapMs * 1.5) / 1000;
       const wanted = Math.ceil((rateBytesPerSecond * seconds) / BLOCK_LENGTH_BYTES);
       this.#sizeBlocks = Math.min(this.#limitBlocks, Math.max(MIN_BLOCKS, wanted));

@@ -1,6 +1,7 @@
-// Whom to believe: a piece that fails its hash puts everybody who gave a block of it on parole, which is to give whole
-// pieces alone; who fails alone is proven to send bad data and banned (libtorrent does the same). Users are known by
-// their source index (see contributors.ts): a ban holds for every connection of that user in this torrent.
+// Finds the senders of bad data: a piece that fails its hash puts every user who sent a block of it on parole. On parole, whole
+// pieces are requested from the user alone; one that fails its hash proves who sent the bad data, and bans the user (libtorrent
+// does the same). Users are known by their source index (see contributors.ts): a ban holds for every connection of that user in
+// this torrent.
 
 type Standing = "trusted" | "on-parole" | "banned";
 
@@ -40,7 +41,7 @@ export class SmartBan {
     return [];
   }
 
-  /** A piece was good. Who gave all of it has passed: on parole -> trusted. */
+  /** A piece had its hash. Its only contributor has passed: on parole -> trusted. */
   pieceVerified(contributors: readonly number[]): void {
     const [first] = contributors;
     if (contributors.length === 1 && first !== undefined && this.isOnParole(first)) {

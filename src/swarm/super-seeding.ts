@@ -1,10 +1,10 @@
 // Until the swarm has a whole copy, its speed is that of the seeder's uplink, spent on what nobody has yet. So a seeder
 // promises each piece to one peer and suggests it there (BEP 6), as super-seeding does (BEP 16) without hiding what it
 // has; and serves such pieces first: a peer whose turn it is with a piece that others have, or are promised, waits as
-// long as somebody else waits for a new one. It waits a bounded time only: the new piece's connection may be the slow one.
+// long as another peer waits for a new one. It waits a bounded time only: the new piece's connection may be the slow one.
 import { Rate } from "./rate.ts";
 
-/** So many new pieces are suggested to a peer ahead of what it asks for... */
+/** So many new pieces are suggested to a peer ahead of its requests... */
 const FIRST_AHEAD_PIECES = 2;
 /** ...and twice as many each time that it has asked for all of them before the next suggestion reached it, */
 const MAX_AHEAD_PIECES = 32;
@@ -12,9 +12,9 @@ const MAX_AHEAD_PIECES = 32;
  * the end keeps the first whole copy waiting. */
 const LONG_AHEAD_MS = 300;
 const LEAST_AHEAD_PIECES = 1;
-/** So long a peer is put off; then it gets one run of blocks... */
+/** A peer waits this long; then it gets one run of blocks... */
 const MAX_WAIT_MS = 1000;
-/** ...and so long while new pieces leave about as fast as anything ever did: the uplink has nothing to spare. */
+/** ...and this long while new pieces leave about as fast as anything ever did: the uplink has nothing to spare. */
 const MAX_WAIT_BUSY_MS = 8000;
 const BUSY_SHARE = 0.5;
 /** What the uplink carried at best is forgotten by half in 10 s (ticks of 100 ms). */
@@ -37,7 +37,7 @@ export class SuperSeeding {
   readonly #isNowhereElse: (pieceIndex: number) => boolean;
   readonly #isOnlySeed: () => boolean;
   readonly #random: () => number;
-  /** By piece: slot + 1 of the peer that gets its first copy; 0: nobody. */
+  /** By piece: slot + 1 of the peer that gets its first copy; 0: none. */
   readonly #promisedTo: Uint16Array;
   /** By piece: 1 if it was suggested to that peer, which has not asked for it yet. */
   readonly #isAhead: Uint8Array;
@@ -57,7 +57,7 @@ export class SuperSeeding {
   /** Pieces whose promise broke. */
   readonly #givenBack: number[] = [];
   #mayHaveNew = true;
-  /** By slot: since when the peer is put off; 0: it is not. */
+  /** By slot: since when the peer waits; 0: it does not. */
   readonly #putOffSinceMs: number[] = [];
   readonly #sent = new Rate();
   readonly #sentNew = new Rate();
@@ -74,7 +74,7 @@ export class SuperSeeding {
     this.#isOpen = new Uint8Array(pieceCount);
   }
 
-  /** Nobody has the piece, and it is promised to nobody but that peer. */
+  /** No peer has the piece, and it is promised to no other peer. */
   isNewFor(slot: number, pieceIndex: number): boolean {
     const promisedTo = this.#promisedTo[pieceIndex] ?? 0;
     return (promisedTo === 0 || promisedTo === slot + 1) && this.#isNowhereElse(pieceIndex);
@@ -85,7 +85,7 @@ export class SuperSeeding {
     return this.#aheadCounts[slot] ?? 0;
   }
 
-  /** Some piece is not out yet, as far as is known: nobody was promised it, or who was has not got it. */
+  /** Some piece is not out yet, as far as is known: it is not promised, or the peer it is promised to has not got it. */
   get isSpreading(): boolean {
     return this.#mayHaveNew || this.#openCount > 0;
   }
@@ -114,7 +114,7 @@ export class SuperSeeding {
     return promised;
   }
 
-  /** The peer asks for a block of that piece: what nobody was promised, or has asked for yet, is promised to it. */
+  /** The peer requests a block of that piece: a piece that is not promised, or not requested yet, is promised to it. */
   requested(slot: number, pieceIndex: number, nowMs: number): void {
     const sinceMs = this.#aheadSinceMs.get(pieceIndex) ?? nowMs;
     const isLate = nowMs - sinceMs > LONG_AHEAD_MS && this.#promisedTo[pieceIndex] === slot + 1;
@@ -163,7 +163,7 @@ export class SuperSeeding {
     this.takeBack(slot);
   }
 
-  /** What the peer was promised and nobody has is new again: it left, or gets nothing now. */
+  /** The peer left, or gets nothing now: what it was promised and no peer has is new again. */
   takeBack(slot: number): void {
     this.#aheadCounts[slot] = 0;
     for (let pieceIndex = 0; pieceIndex < this.#pieceCount; pieceIndex++) {

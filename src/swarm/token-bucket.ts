@@ -1,9 +1,9 @@
 // A limit on bytes per second, for all torrents or for one of them: a token bucket (RFC 2697 has its form) that may have
-// a parent, whose tokens are spent with its own. Who finds none waits for a turn; turns go round the torrents, and
-// within a torrent round the peers, so that each gets the same whatever it asks. The owner has the clock.
+// a parent, whose tokens are spent with its own. A peer that finds none waits for a turn; turns go round the torrents, and
+// within a torrent round the peers, so that each gets the same however much it wants. The owner has the clock.
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 
-/** What may be saved up while nothing is asked for: more than the owner's pause between two ticks, and little enough for
+/** What may be saved up while nothing is spent: more than the owner's pause between two ticks, and little enough for
  * an average over 10 s that is right to 3 %. */
 const BURST_SECONDS = 0.25;
 /** Each turn is good for what comes in in this time, within bounds, whatever is left at that moment: of turns that end
@@ -11,7 +11,7 @@ const BURST_SECONDS = 0.25;
 const TURN_SECONDS = 0.1;
 const MAX_TURN_BYTES = 64 * 1024;
 
-/** Somebody who may have to wait for tokens: one direction of one peer. */
+/** One direction of one peer, which may have to wait for tokens. */
 export interface TokenWaiter {
   /** It is this one's turn: `allowance` may be asked now, and what is not spent before this returns is lost. */
   resume(): void;
@@ -26,7 +26,7 @@ export class TokenBucket {
   #filledAtMs: number;
   /** Those of this torrent that wait, the next one first. */
   readonly #waiters = new Set<TokenWaiter>();
-  /** Of the outermost bucket: the torrents that somebody waits in, the next one first. */
+  /** Of the outermost bucket: the torrents in which some peer waits, the next one first. */
   readonly #waitingIn = new Set<TokenBucket>();
   #turn: TokenWaiter | undefined;
 
@@ -54,7 +54,7 @@ export class TokenBucket {
     return this.#parent ?? this;
   }
 
-  /** Takes effect at once, also for those who wait. */
+  /** Takes effect at once, also for waiting peers. */
   limitTo(bytesPerSecond: number | undefined): void {
     this.#fill();
     this.#bytesPerSecond = bytesPerSecond;
@@ -98,7 +98,7 @@ export class TokenBucket {
     if (this.#waiters.size === 0) this.#outermost.#waitingIn.delete(this);
   }
 
-  /** Of the outermost bucket, called by the owner about every 100 ms: gives turns to those who wait. */
+  /** Of the outermost bucket, called by the owner about every 100 ms: gives turns to waiting peers. */
   tick(): void {
     if (this.#waitingIn.size > 0) this.#serve();
   }
@@ -139,7 +139,7 @@ export class TokenBucket {
   /** True if the turn was used. */
   #giveTurn(bucket: TokenBucket): boolean {
     const [waiter] = bucket.#waiters;
-    // Both go to the end of their rows; who wants more asks again.
+    // Both go to the end of their rows; a peer that wants more asks again.
     this.#waitingIn.delete(bucket);
     if (waiter === undefined) return false;
     bucket.#waiters.delete(waiter);

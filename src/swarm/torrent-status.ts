@@ -41,7 +41,7 @@ export type TorrentEvent =
   | { readonly type: "storage-failed"; readonly error: MiniTorrentError }
   /** The torrent's tick keeps failing: a bug, and nothing more can be expected of it. */
   | { readonly type: "tick-failed"; readonly error: MiniTorrentError }
-  /** A piece that somebody asked for could not be read. */
+  /** A piece that a peer requested could not be read. */
   | { readonly type: "read-failed"; readonly pieceIndex: number; readonly error: MiniTorrentError };
 
 export type TorrentState =
@@ -76,7 +76,7 @@ export interface PeerSnapshot {
   readonly isInterestedInUs: boolean;
   readonly isChokingUs: boolean;
   readonly weAreChoking: boolean;
-  /** `choked`, `snubbed`, `does not answer`, `on parole`: what keeps this peer from giving, if anything. */
+  /** `choked`, `snubbed`, `does not answer`, `on parole`: why this peer does not deliver, if it does not. */
   readonly remarks: readonly string[];
 }
 
@@ -98,14 +98,14 @@ export interface PieceHolder {
 /** One user's contribution over all connections to them; kept after they leave. */
 export interface SourceSnapshot {
   readonly userId: string;
-  /** Verified pieces of which this user gave the last block. */
+  /** Verified pieces of which this user sent the last block. */
   readonly pieces: number;
   /** Bytes of blocks accepted from them. */
   readonly bytes: number;
   readonly bytesPerSecond: number;
   readonly isConnected: boolean;
   readonly isBanned: boolean;
-  /** How the last connection that ended kept from giving what it could give; undefined if it did not. */
+  /** How the last connection that ended failed to deliver; undefined if it did not. */
   readonly stall: string | undefined;
 }
 

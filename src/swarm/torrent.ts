@@ -1,6 +1,6 @@
-// One torrent's swarm: joins downloader and uploader, knows its peers, and tells the owner what happened; what peers say
-// is heard in peer-message-handler.ts. It touches no socket, file, timer or clock: connections come in as PeerLinks (wire), disk as
-// PieceStorage, time with `tick`.
+// One torrent's swarm: connects downloader and uploader, knows its peers, and reports to its owner. Messages of peers arrive in
+// peer-message-handler.ts. It touches no socket, file, timer or clock: connections are PeerLinks (wire), the disk is a
+// PieceStorage, and time passes with `tick`.
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
@@ -32,17 +32,17 @@ const DEFAULT_LIMITS: TorrentLimits = {
   requestsFromPeer: 2000,
   // 16 MiB: 1 Gbit/s at a round trip of 100 ms needs 12.5 MB; each of these has memory reserved.
   requestsToPeer: 1024,
-  // Everybody, in a group of that size; more as long as the uplink is free (choker.ts).
+  // All peers, in a group of that size; more as long as the uplink is free (choker.ts).
   uploadSlots: 32,
 };
 
-/** Who is complete says so to others who are, and leaves the closing to them for so long: what was said just before a
- * connection is closed may not arrive, and who does not know that we have everything would call us again. */
+/** Once we are complete, we leave it to other complete peers for so long to close the connection: a message that is sent just
+ * before closing may not arrive, and a peer that does not know that we have everything would dial us again. */
 const LAST_WORD_MS = 1000;
 
-/** The owner is told that nothing arrives after so long, if no peer has a missing piece… */
+/** The owner is told after this time that nothing arrives, if no peer has a missing piece... */
 const STARVED_MS = 2_000;
-/** …and after so long if one has, which may take its time: in a crowd a peer is choked for some rounds of 10 s. */
+/** ...and after this time if a peer has one: in a crowd a peer is choked for some rounds of 10 s. */
 const WAITING_MS = 30_000;
 
 export interface TorrentOptions {
@@ -56,9 +56,9 @@ export interface TorrentOptions {
   readonly random: () => number;
   readonly onEvent: (event: TorrentEvent) => void;
   readonly limits?: Partial<TorrentLimits>;
-  /** What may be sent, and asked for, a second; without it there is no limit. */
+  /** Limits of what is sent and requested; without it there are none. */
   readonly bandwidth?: { readonly up: TokenBucket; readonly down: TokenBucket };
-  /** How many others have everything, as far as the owner knows; without it, some may. */
+  /** How many other members have everything, as far as the owner knows; unknown if it is missing. */
   readonly otherSeedCount?: () => number;
   readonly clientName?: string;
   /** Where this client listens for peers; told to them. */
@@ -71,12 +71,12 @@ export class Torrent {
   readonly #options: TorrentOptions;
   readonly #limits: TorrentLimits;
   readonly #have: Bitfield;
-  readonly #trust = new SmartBan();
-  readonly #sources = new Contributors();
+  readonly #smartBan = new SmartBan();
+  readonly #contributors = new Contributors();
   readonly #departedPeers = new DepartedPeers();
   readonly #downloader: Downloader;
   readonly #uploader: Uploader;
-  readonly #topic: TorrentContext;
+  readonly #context: TorrentContext;
   readonly #downloaded = new Rate();
   readonly #uploaded = new Rate();
   #peers: readonly Peer[] = [];
@@ -85,10 +85,10 @@ export class Torrent {
   #state: TorrentState;
   #lastTickMs: number;
   #isHeldByOthers = false;
-  /** When something arrived last, or the torrent began. */
+  /** When a block arrived last, or the torrent was made. */
   #movedAtMs: number;
   #isWaitingTold = false;
-  /** When the last piece came; undefined: it is missing, or everybody has been told for long. */
+  /** When the last piece was verified; undefined: not yet, or longer than `LAST_WORD_MS` ago. */
   #completedAtMs: number | undefined;
 
   constructor(options: TorrentOptions) {
@@ -106,14 +106,14 @@ export class Torrent {
       nowMs,
       random,
       bucket: options.bandwidth?.down,
-      onPieceVerified: (pieceIndex, contributors, lastGiver) =>
-        this.#pieceVerified(pieceIndex, contributors, lastGiver),
+      onPieceVerified: (pieceIndex, contributors, lastSender) =>
+        this.#pieceVerified(pieceIndex, contributors, lastSender),
       onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
       onStorageFailed: (error) => this.#storageFailed(error),
       onBlock: (peer, bytes) => {
         peer.gave(bytes);
         this.#downloaded.add(bytes);
-        this.#sources.gaveBlock(peer.sourceIndex, bytes);
+        this.#contributors.gaveBlock(peer.sourceIndex, bytes);
       },
     });
     this.#uploader = new Uploader({
@@ -132,7 +132,7 @@ export class Torrent {
       onSent: (bytes) => this.#uploaded.add(bytes),
       onReadFailed: (pieceIndex, error) => this.#emit({ type: "read-failed", pieceIndex, error }),
     });
-    this.#topic = {
+    this.#context = {
       have: this.#have,
       downloader: this.#downloader,
       uploader: this.#uploader,
@@ -144,7 +144,7 @@ export class Torrent {
     };
   }
 
-  /** What is verified. It is the torrent's own and changes as pieces come: to be read only. */
+  /** The verified pieces. It is the torrent's own, and grows: only read it. */
   get have(): Bitfield {
     return this.#have;
   }
@@ -157,7 +157,7 @@ export class Torrent {
     return this.#peers.length;
   }
 
-  /** Nothing changes with time alone: nobody is connected, nothing flows any more. A tick would find nothing to do. */
+  /** A tick would find nothing to do: no peer is connected, no piece is missing, and the rates are 0. */
   get isIdle(): boolean {
     return (
       this.#peers.length === 0 &&
@@ -170,11 +170,11 @@ export class Torrent {
   // The owner's side
 
   /**
-   * Takes up a conversation whose handshake is done: sends what we have and the extension handshake at once. The caller
-   * wires the listener that is returned to the connection. Who is banned is closed at once.
+   * Adds a connection whose handshake is done: sends what we have and the extension handshake at once. The caller passes the
+   * connection's messages to the returned listener. The connection of a banned user is closed at once.
    */
   connect(link: PeerLink, identity: PeerIdentity, supportsFast: boolean): PeerListener {
-    const sourceIndex = this.#sources.indexOf(identity.userId);
+    const sourceIndex = this.#contributors.indexOf(identity.userId);
     const { nowMs } = this.#options;
     const slot = this.#freeSlots.pop() ?? this.#slotCount++;
     const uploaded = new Rate();
@@ -186,7 +186,7 @@ export class Torrent {
       supportsFast,
       pieceCount: this.#have.pieceCount,
       requestsToPeer: this.#limits.requestsToPeer,
-      trust: this.#trust,
+      smartBan: this.#smartBan,
       nowMs: nowMs(),
       clock: nowMs,
       uploads: this.#uploader.makeQueue({ slot, link, supportsFast, uploaded }),
@@ -194,29 +194,29 @@ export class Torrent {
     });
     if (this.isIdle) this.#lastTickMs = nowMs();
     this.#peers = [...this.#peers, peer];
-    this.#sources.connected(sourceIndex);
-    const stall = this.#sources.stallOf(sourceIndex);
+    this.#contributors.connected(sourceIndex);
+    const stall = this.#contributors.stallOf(sourceIndex);
     if (stall !== undefined) {
-      // A new connection does not make a new peer: it is tried before memory is kept for it.
+      // A new connection does not make a new peer: it is probed before memory is reserved for its blocks.
       peer.requests.stalled(stall);
       peer.window.rest(nowMs(), 0);
     }
-    const conversation = new PeerMessageHandler(peer, this.#topic);
+    const handler = new PeerMessageHandler(peer, this.#context);
     if (this.#state.status === "closed") {
       link.close("that file is not shared any longer");
-    } else if (this.#trust.isBanned(sourceIndex)) {
+    } else if (this.#smartBan.isBanned(sourceIndex)) {
       link.close(
         `${identity.userId} is banned: sent data that is not in the file`,
         this.#banFarewell(sourceIndex),
       );
     } else {
-      conversation.introduceOurselves({
+      handler.introduceOurselves({
         clientName: this.#options.clientName,
         listenPort: this.#options.listenPort,
         requestLimit: this.#limits.requestsFromPeer,
       });
     }
-    return conversation;
+    return handler;
   }
 
   /** Called by the owner about every 100 ms: timeouts, choker rounds, rates. */
@@ -267,9 +267,9 @@ export class Torrent {
         peers,
       }),
       peers,
-      sources: this.#sources.snapshot(
+      sources: this.#contributors.snapshot(
         (sourceIndex) => this.#rateOf(sourceIndex),
-        (sourceIndex) => this.#trust.isBanned(sourceIndex),
+        (sourceIndex) => this.#smartBan.isBanned(sourceIndex),
       ),
     };
   }
@@ -290,7 +290,7 @@ export class Torrent {
     return [...here, ...gone];
   }
 
-  /** How long that device has owed us an answer to a request, and how long its habits explain; undefined while it owes none. */
+  /** How long our requests to that device have been unanswered, and its timeout; undefined if none is unanswered. */
   debtOf(deviceId: string): { readonly unansweredMs: number; readonly patienceMs: number } | undefined {
     const peer = this.#peers.find(({ identity }) => identity.deviceId === deviceId);
     const unansweredMs = peer?.requests.unansweredMs ?? 0;
@@ -298,15 +298,15 @@ export class Torrent {
     return { unansweredMs, patienceMs: peer.window.timeoutMs };
   }
 
-  /** That device had everything when it was last connected: two who are complete need not call each other. */
+  /** That device had everything when it was last connected: two complete peers need not dial each other. */
   wasComplete(deviceId: string): boolean {
     return this.#departedPeers.wasComplete(deviceId);
   }
 
-  /** The piece for which nothing more is taken from that user; undefined if they are not banned. */
+  /** The piece for which that user is banned; undefined if they are not. */
   bannedFor(userId: string): number | undefined {
-    const sourceIndex = this.#sources.knownIndexOf(userId);
-    return sourceIndex === undefined ? undefined : this.#trust.bannedFor(sourceIndex);
+    const sourceIndex = this.#contributors.knownIndexOf(userId);
+    return sourceIndex === undefined ? undefined : this.#smartBan.bannedFor(sourceIndex);
   }
 
   /** Why that device left, as it said; undefined if it did not, or is back. */
@@ -320,7 +320,7 @@ export class Torrent {
   }
 
   /**
-   * Any state -> closed: every connection is closed, memory is given back, nothing is reported any longer.
+   * Any state -> closed: closes every connection, frees memory, and reports nothing from now on.
    *
    * @param farewell what peers are told
    */
@@ -368,7 +368,7 @@ export class Torrent {
     this.#peers = this.#peers.filter((other) => other !== peer);
     this.#downloader.peerLeft(peer);
     this.#uploader.peerLeft(peer);
-    this.#sources.disconnected(peer.sourceIndex, peer.requests.stall);
+    this.#contributors.disconnected(peer.sourceIndex, peer.requests.stall);
     this.#freeSlots.push(peer.slot);
   }
 
@@ -381,15 +381,15 @@ export class Torrent {
   }
 
   #banFarewell(sourceIndex: number): Farewell {
-    const pieceIndex = this.#trust.bannedFor(sourceIndex);
+    const pieceIndex = this.#smartBan.bannedFor(sourceIndex);
     return { reason: "bad-data", ...(pieceIndex !== undefined && { pieceIndex }) };
   }
 
   // What happens to pieces
 
-  #pieceVerified(pieceIndex: number, contributors: readonly number[], lastGiver: number): void {
-    this.#trust.pieceVerified(contributors);
-    this.#sources.finishedPiece(lastGiver);
+  #pieceVerified(pieceIndex: number, contributors: readonly number[], lastSender: number): void {
+    this.#smartBan.pieceVerified(contributors);
+    this.#contributors.finishedPiece(lastSender);
     for (const peer of this.#peers) {
       peer.weGained(pieceIndex);
       this.#updateInterest(peer);
@@ -403,7 +403,7 @@ export class Torrent {
   }
 
   #pieceCorrupt(pieceIndex: number, contributors: readonly number[]): void {
-    const banned = this.#trust.pieceFailed(pieceIndex, contributors);
+    const banned = this.#smartBan.pieceFailed(pieceIndex, contributors);
     const bannedUserIds = this.#userIds(banned);
     this.#emit({
       type: "piece-corrupt",
@@ -440,7 +440,7 @@ export class Torrent {
   }
 
   #userIds(sourceIndexes: readonly number[]): string[] {
-    return sourceIndexes.map((sourceIndex) => this.#sources.userId(sourceIndex));
+    return sourceIndexes.map((sourceIndex) => this.#contributors.userId(sourceIndex));
   }
 
   #emit(event: TorrentEvent): void {

@@ -41,12 +41,12 @@ export class UploadParts {
     this.#options = options;
   }
 
-  /** The part that holds what is asked for; undefined: it is neither here nor being read. */
+  /** The part that contains the request; undefined: it is neither in memory nor being read. */
   find(request: UploadRequest): LoadedPart | undefined {
     return this.#loaded.find(({ range }) => isWithin(request, range));
   }
 
-  /** Gives back what nothing is in flight of. */
+  /** Frees the parts of which nothing is in flight. */
   keepInFlight(): void {
     this.#unloadAllBut(isInFlight);
   }
@@ -55,7 +55,7 @@ export class UploadParts {
     this.#unloadAllBut(nothing);
   }
 
-  /** Sees that the part of the first request, and the next part asked for, are in memory or being read. */
+  /** Reads the part of the first request and the next requested part, unless they are in memory. */
   readAhead(requests: readonly UploadRequest[], head: number): void {
     const wanted: PieceRange[] = [];
     for (let at = head; at < requests.length && wanted.length < MAX_LOADED_PARTS; at++) {
@@ -77,7 +77,7 @@ export class UploadParts {
     let from = offsetBytes - (offsetBytes % PART_BYTES);
     let to = from + PART_BYTES;
     if (end > to) {
-      // Not at the beginning of a block, as nobody asks, and on both sides of a cut: just the blocks it touches.
+      // An unusual request, unaligned and on both sides of a cut: just the blocks it touches.
       from = offsetBytes - (offsetBytes % BLOCK_LENGTH_BYTES);
       to = from + 2 * BLOCK_LENGTH_BYTES;
     }

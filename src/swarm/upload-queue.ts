@@ -1,5 +1,5 @@
-// What one peer has asked of us, in order, and the blocks on their way to it. Blocks of one piece that are asked for
-// one after the other leave as one run of the piece's frames, without a copy; what is asked for next is read ahead. Sending
+// One peer's requests in order, and the blocks on their way to it. Consecutive blocks of a piece leave as one run of the piece's
+// frames, without a copy; what is requested next is read ahead. Sending
 // stops when the connection has enough, until it is writable. Whom to upload to is the choker's decision.
 
 import type { MiniTorrentError } from "../api/errors.ts";
@@ -13,7 +13,7 @@ import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 import { isWithin, releaseIfDone, UploadParts, type UploadRequest } from "./upload-parts.ts";
 
 /** One run goes out as one write, which node:tls encrypts as a whole: with 1 MiB instead of 256 KiB, sender and receiver
- * take a twentieth less processor time. To who is slow it is shorter: `UNSENT_SECONDS`. */
+ * take a twentieth less processor time. To a slow peer it is shorter: `UNSENT_SECONDS`. */
 const MAX_RUN_BLOCKS = 64;
 /** What is handed to the connection can no longer be cancelled, nor choked: no more than goes out in that time... */
 const UNSENT_SECONDS = 0.2;
@@ -83,7 +83,7 @@ export class UploadQueue {
     return this.#requests.length - this.#head;
   }
 
-  /** The piece whose turn it is; undefined: nothing is asked for. */
+  /** The piece whose turn it is; undefined: nothing is requested. */
   get nextPiece(): number | undefined {
     return this.#requests[this.#head]?.pieceIndex;
   }
@@ -158,7 +158,7 @@ export class UploadQueue {
     this.pump();
   }
 
-  /** Called now and then: memory that nothing was asked of since the last call goes back. */
+  /** Called about every 100 ms: frees parts of which nothing was requested since the last call. */
   tick(): void {
     this.#heldTicks = this.#mustHold ? this.#heldTicks + 1 : 0;
     if (this.isStalled) this.#parts.keepInFlight();
@@ -172,7 +172,7 @@ export class UploadQueue {
     this.clear();
   }
 
-  /** Sends what it can when the requests that came together are all in the queue, so that they leave as one run. */
+  /** Sends what it can once all requests that arrived together are in the queue, so that they leave as one run. */
   pumpSoon(): void {
     if (this.#isPumpDue) return;
     this.#isPumpDue = true;
@@ -182,7 +182,7 @@ export class UploadQueue {
     });
   }
 
-  /** Sends what it can, whoever calls. */
+  /** Sends what it can; may be called from anywhere, also while it runs. */
   pump(): void {
     this.#mustPumpAgain = true;
     if (this.#isPumping) return;

@@ -35,7 +35,7 @@ export interface UploaderOptions {
   readonly peers: () => readonly Peer[];
   /** True if no other peer has that piece. */
   readonly isNowhereElse: (pieceIndex: number) => boolean;
-  /** True while nobody else has everything, as far as is known. */
+  /** True while no other peer has everything, as far as is known. */
   readonly isOnlySeed: () => boolean;
   /** Bytes of blocks, without their headers, were handed to a connection. */
   readonly onSent: (bytes: number) => void;
@@ -112,7 +112,7 @@ export class Uploader {
     if (!this.#options.geometry.isRequestable(pieceIndex, offsetBytes, lengthBytes)) {
       peer.link.close(`it asked for ${lengthBytes} bytes at ${offsetBytes} of piece ${pieceIndex}`);
     } else if (!peer.isUnchoked) {
-      // Without the fast extension a request that crossed our choke is dropped without a word (BEP 3).
+      // Without the fast extension a request that crossed our choke is dropped without an answer (BEP 3).
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     } else if (!this.#options.have.has(pieceIndex)) {
       this.#refuse(peer, request, "it asked for a piece that we lack");
@@ -125,7 +125,7 @@ export class Uploader {
     }
   }
 
-  /** A seeder sends what nobody has before what others have too. */
+  /** A seeder sends what no peer has before what some have. */
   #isUrgent(peer: Peer, pieceIndex: number): boolean {
     if (!this.#options.have.isComplete) return false;
     this.#superSeeding.requested(peer.slot, pieceIndex, this.#options.nowMs());
@@ -186,7 +186,7 @@ export class Uploader {
     return false;
   }
 
-  /** While we are alone in having all, different leechers are to ask for different pieces. */
+  /** While we are the only seeder, different leechers are to request different pieces. */
   #suggest(peer: Peer): void {
     if (peer.isUnchoked) this.#suggestTo(peer);
   }

@@ -64,7 +64,7 @@ export class MessageDecoder {
   #blockAt = 0;
   #pieceIndex = 0;
   #offsetBytes = 0;
-  /** Length of the bitfield or extended body that comes next; 0: none. */
+  /** Length of the bitfield or extended body that follows; 0: none. */
   #bodyLength = 0;
   #bodyId = 0;
   #body: Uint8Array | undefined;

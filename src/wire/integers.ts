@@ -1,6 +1,6 @@
 // The wire protocol's integers: unsigned, 32 bits, most significant byte first (BEP 3).
 
-/** The caller has looked that four bytes are there. */
+/** The caller has checked that four bytes are there. */
 export function readUint32(bytes: Uint8Array, at: number): number {
   return (
     (((bytes[at] ?? 0) << 24) |

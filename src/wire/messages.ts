@@ -1,5 +1,5 @@
 // The peer wire protocol's messages (BEP 3, BEP 6, BEP 10) as one interface: a method a message. The decoder calls it
-// on whoever listens; the encoder implements it for whoever speaks. A simulated link joins the two without bytes.
+// on a listener; the encoder implements it for a sender. A simulated link joins the two without bytes.
 import { PIECE_MESSAGE_ID } from "../metainfo/piece-header.ts";
 import type { Farewell } from "./farewell.ts";
 
@@ -29,11 +29,11 @@ export interface PeerMessages {
   interested(): void;
   notInterested(): void;
   have(pieceIndex: number): void;
-  /** The payload as it came or goes out; who keeps it copies it. */
+  /** The payload; a listener that keeps it copies it. */
   bitfield(bytes: Uint8Array): void;
   haveAll(): void;
   haveNone(): void;
-  /** BEP 6: a hint which piece to ask for next; who hears it may do otherwise. */
+  /** BEP 6: a hint which piece to request next; the receiver may do otherwise. */
   suggest(pieceIndex: number): void;
   request(pieceIndex: number, offsetBytes: number, lengthBytes: number): void;
   cancel(pieceIndex: number, offsetBytes: number, lengthBytes: number): void;
@@ -43,11 +43,11 @@ export interface PeerMessages {
   extended(extensionId: number, payload: Uint8Array): void;
 }
 
-/** Who listens to a connection: the messages, and the blocks as they arrive. */
+/** Receives a connection's messages, and the blocks as they arrive. */
 export interface PeerListener extends PeerMessages {
   /**
-   * A block begins. Returns where its bytes go: a view of exactly `lengthBytes`; or undefined for a block that nobody
-   * asked for (any more), whose bytes are then skipped.
+   * A block begins. Returns where its bytes go: a view of exactly `lengthBytes`; or undefined for a block that was
+   * not requested, or no longer is: its bytes are skipped.
    *
    * @throws MiniTorrentError MALFORMED_MESSAGE for a block that cannot be, which closes the connection
    */
@@ -60,7 +60,7 @@ export interface PeerListener extends PeerMessages {
   closed(reason: string): void;
 }
 
-/** Who speaks: the messages, and blocks. */
+/** Sends messages and blocks on a connection. */
 export interface PeerLink extends PeerMessages {
   /**
    * Sends bytes that are piece messages already, header and block one after the other (see `storage` for where they

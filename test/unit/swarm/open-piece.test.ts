@@ -108,13 +108,13 @@ test("a block that is forgotten while it arrives is free, and nobody writes ther
 
 test("those who gave blocks are named once each, and who gave the last one", () => {
   const { piece } = open();
-  assert.deepEqual([piece.contributors(), piece.lastGiver], [[], -1]);
+  assert.deepEqual([piece.contributors(), piece.lastSender], [[], -1]);
   for (let block = 0; block < BLOCKS; block++) piece.takeFree(7);
   arrive(piece, [0, 2], 0);
   arrive(piece, [1], 6);
   arrive(piece, [3], 0);
   assert.deepEqual(piece.contributors().sort(), [0, 6]);
-  assert.equal(piece.lastGiver, 0);
+  assert.equal(piece.lastSender, 0);
 });
 
 test("a piece is quiet while nothing of it is asked for", () => {

@@ -29,7 +29,7 @@ function open({ listenPort }: { listenPort?: number } = {}) {
     supportsFast: true,
     pieceCount: PIECES,
     requestsToPeer: 100,
-    trust,
+    smartBan: trust,
     nowMs: clock.nowMs,
     clock: () => clock.nowMs,
     uploads: uploads as unknown as UploadQueue,

@@ -95,7 +95,7 @@ export function partsFor(options: PartsOptions = {}) {
       supportsFast,
       pieceCount: have.length,
       requestsToPeer: shape.requestsToPeer ?? 1000,
-      trust,
+      smartBan: trust,
       nowMs: clock.nowMs,
       clock: nowMs,
       uploads: idleQueue(geometry, link),

@@ -1,4 +1,4 @@
-// What a torrent tells its owner, and what its owner may ask of it.
+// Events that a torrent reports, and what its owner may ask of it.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";

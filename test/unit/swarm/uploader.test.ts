@@ -1,4 +1,4 @@
-// What a torrent gives away: which requests are served, refused or put off, and what a seed suggests to whom.
+// Uploads of a torrent: which requests are served, refused or put off, and what a seed suggests to which peer.
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -13,7 +13,7 @@ const FRAME = PIECE_HEADER_BYTES + BLOCK;
 const ALL = "**********";
 
 /** A leecher that wants something and has its slot. */
-function take({ peer, link }: ReturnType<ReturnType<typeof open>["join"]>): void {
+function beServed({ peer, link }: ReturnType<ReturnType<typeof open>["join"]>): void {
   peer.haveNone();
   peer.interested();
   assert.ok(link.take().includes("unchoke"));
@@ -36,7 +36,7 @@ describe("a request", () => {
 
   it("that is cancelled is rejected, unless it has been served or the peer does not know rejects", () => {
     const fast = open({ has: ALL });
-    take(fast);
+    beServed(fast);
     fast.peer.request(4, 0, BLOCK);
     fast.runDue();
     fast.link.take();
@@ -99,7 +99,7 @@ describe("a request", () => {
     up.limitTo(BLOCK * 10);
     const opened = open({ has: ALL, bandwidth: { up, down }, nowMs: () => clock.nowMs });
     const { peer, link, torrent, runDue } = opened;
-    take(opened);
+    beServed(opened);
     for (const block of [0, 1, 2, 3]) peer.request(4, offset(block), BLOCK);
     runDue();
     assert.deepEqual(link.take(), []);
@@ -118,7 +118,7 @@ describe("a request", () => {
 describe("a slot", () => {
   it("is taken from who is no longer interested, and given at once to who is", () => {
     const opened = open({ has: ALL, uploadSlots: 1 });
-    take(opened);
+    beServed(opened);
     const carol = opened.join("carol");
     carol.peer.haveNone();
     carol.peer.interested();
@@ -141,7 +141,7 @@ describe("a slot", () => {
 describe("a peer that loses its slot", () => {
   it("is choked, and then what it waits for is rejected", () => {
     const opened = open({ has: ALL, uploadSlots: 1 });
-    take(opened);
+    beServed(opened);
     opened.link.hasRoom = false;
     for (const pieceIndex of [0, 1]) opened.peer.request(pieceIndex, 0, BLOCK);
     opened.runDue();
@@ -179,7 +179,7 @@ describe("a seed", () => {
 
   it("suggests nothing to who does not know suggestions, is choked, or wants nothing; nor while it lacks a piece", () => {
     const seed = open({ has: ALL, uploadSlots: 2 });
-    take(seed);
+    beServed(seed);
     const plain = seed.join("carol", "carol", false);
     plain.peer.interested();
     const choked = seed.join("dave");
@@ -191,7 +191,7 @@ describe("a seed", () => {
     assert.deepEqual([choked.link.take(), idle.link.take()], [[], []]);
     assert.ok(suggestionsIn(seed.link.take()).length > 0);
     const partial = open({ has: "*********" });
-    take(partial);
+    beServed(partial);
     const other = partial.join("carol");
     other.peer.haveNone();
     other.peer.interested();
@@ -202,9 +202,9 @@ describe("a seed", () => {
 
   it("suggests more when a peer asks for what was suggested", () => {
     const opened = open({ has: ALL, otherSeedCount: () => 0 });
-    take(opened);
+    beServed(opened);
     const carol = opened.join("carol");
-    take(carol);
+    beServed(carol);
     const [first, second] = suggestionsIn(opened.link.take());
     assert.ok(first !== undefined && second !== undefined);
     opened.peer.request(first, 0, BLOCK);
@@ -215,7 +215,7 @@ describe("a seed", () => {
   it("sends what nobody has before what others have too, and puts off who asks for that", () => {
     const opened = open({ has: ALL, requestsFromPeer: 100 });
     const { clock, torrent, runDue } = opened;
-    take(opened);
+    beServed(opened);
     const carol = opened.join("carol");
     carol.peer.bitfield(new Uint8Array([0b1000_0000, 0]));
     carol.peer.interested();
@@ -261,7 +261,7 @@ describe("a seed", () => {
   it("serves who was put off as soon as no new piece waits", () => {
     const opened = open({ has: ALL, requestsFromPeer: 100 });
     const { runDue } = opened;
-    take(opened);
+    beServed(opened);
     const carol = opened.join("carol");
     carol.peer.bitfield(new Uint8Array([0b1000_0000, 0]));
     carol.peer.interested();
@@ -281,7 +281,7 @@ describe("a seed", () => {
 
   it("puts nobody off for a connection that takes nothing for two seconds", () => {
     const opened = open({ has: ALL, requestsFromPeer: 100 });
-    take(opened);
+    beServed(opened);
     const carol = opened.join("carol");
     carol.peer.bitfield(new Uint8Array([0b1000_0000, 0]));
     carol.peer.interested();
@@ -300,9 +300,9 @@ describe("a seed", () => {
 
   it("promises what a choked peer was promised to somebody else", () => {
     const opened = open({ has: ALL, uploadSlots: 2, otherSeedCount: () => 0 });
-    take(opened);
+    beServed(opened);
     const carol = opened.join("carol");
-    take(carol);
+    beServed(carol);
     const [suggested = -1] = suggestionsIn(opened.link.take());
     carol.link.take();
     opened.peer.closed("gone");

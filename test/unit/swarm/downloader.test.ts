@@ -1,4 +1,4 @@
-// A whole download against links that record: who is asked for what, and what becomes of it when peers choke, leave,
+// A whole download against links that record: what is requested from which peer, and what follows when peers choke, leave,
 // reject, lie or fall silent.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -13,13 +13,16 @@ const BLOCK = BLOCK_LENGTH_BYTES;
 const TIMEOUT_MS = 10_000;
 
 /** Has everything, and gives. */
-function startGiving({ peer }: ReturnType<ReturnType<typeof open>["join"]>): void {
+function startDelivering({ peer }: ReturnType<ReturnType<typeof open>["join"]>): void {
   peer.haveAll();
   peer.unchoke();
 }
 
 /** Has one piece, and gives. */
-function startGivingPiece({ peer }: ReturnType<ReturnType<typeof open>["join"]>, pieceIndex: number): void {
+function startDeliveringPiece(
+  { peer }: ReturnType<ReturnType<typeof open>["join"]>,
+  pieceIndex: number,
+): void {
   peer.have(pieceIndex);
   peer.unchoke();
 }
@@ -28,7 +31,7 @@ describe("a download", () => {
   it("from one seed ends, tells of each piece and of the end, and is a seed then", () => {
     const opened = open();
     const { torrent, events } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     giveAll(opened);
     assert.equal(torrent.have.isComplete, true);
     assert.deepEqual(torrent.state, { status: "seeding" });
@@ -51,7 +54,7 @@ describe("a download", () => {
     const opened = open({ geometry: short, has: "*********" });
     const { torrent, peer } = opened;
     assert.equal(torrent.status().bytesVerified, 9 * geometry.pieceLengthBytes);
-    startGiving(opened);
+    startDelivering(opened);
     for (const block of [0, 1, 2]) {
       const lengthBytes = short.lengthOfBlockBytes(9, block);
       peer.blockBegins(9, offset(block), lengthBytes);
@@ -61,18 +64,18 @@ describe("a download", () => {
   });
 
   /** Bob has begun to give one piece; Carol has that too, and gives another. */
-  function twoGiving({ supportsFast = true } = {}) {
+  function twoDelivering({ supportsFast = true } = {}) {
     const opened = open({ has: "********  ", supportsFast });
-    startGivingPiece(opened, 8);
+    startDeliveringPiece(opened, 8);
     const carol = opened.join("carol");
     carol.peer.have(8);
-    startGivingPiece(carol, 9);
+    startDeliveringPiece(carol, 9);
     assert.equal(requestsIn(carol.link.take()).length, BLOCKS);
     return { ...opened, carol };
   }
 
   it("asks another peer at once for what one that leaves was asked for", () => {
-    const { torrent, reserved, peer, link, carol } = twoGiving();
+    const { torrent, reserved, peer, link, carol } = twoDelivering();
     giveBlocks(peer, [[8, 0]]);
     peer.closed("gone");
     assert.deepEqual(requestsIn(carol.link.take()), [
@@ -89,7 +92,7 @@ describe("a download", () => {
   });
 
   it("leaves requests with a peer that chokes, if it has the fast extension, until it rejects them", () => {
-    const { torrent, peer, carol } = twoGiving();
+    const { torrent, peer, carol } = twoDelivering();
     peer.choke();
     assert.deepEqual(requestsIn(carol.link.take()), []);
     peer.reject(8, offset(1), BLOCK);
@@ -99,7 +102,7 @@ describe("a download", () => {
   });
 
   it("asks another peer at once for what one without the fast extension forgets when it chokes", () => {
-    const { torrent, peer, carol } = twoGiving({ supportsFast: false });
+    const { torrent, peer, carol } = twoDelivering({ supportsFast: false });
     peer.choke();
     assert.equal(requestsIn(carol.link.take()).length, BLOCKS);
     assert.equal(torrent.status().peers[0]?.requestsOutstanding, 0);
@@ -195,7 +198,7 @@ describe("a download", () => {
   it("names those who gave of a corrupt piece, bans who gave all of it, and asks for it again", () => {
     const opened = open({ outcome: "mismatch" });
     const { torrent, events, peer } = opened;
-    startGivingPiece(opened, 2);
+    startDeliveringPiece(opened, 2);
     const carol = opened.join("carol");
     giveBlocks(
       peer,
@@ -206,7 +209,7 @@ describe("a download", () => {
     assert.deepEqual(events[1]?.type, "peer-banned");
     assert.match(events[1]?.type === "peer-banned" ? events[1].reason : "", /^piece 2, all of it/);
     peer.closed("banned");
-    startGivingPiece(carol, 2);
+    startDeliveringPiece(carol, 2);
     assert.equal(requestsIn(carol.link.take()).length, BLOCKS);
     assert.equal(torrent.status().wastedBytes, geometry.pieceLengthBytes);
     const bob = torrent.status().sources.find(({ userId }) => userId === "bob");
@@ -217,7 +220,7 @@ describe("a download", () => {
     const failure = new MiniTorrentError("DISK_FULL", "It is full.");
     const opened = open({ outcome: failure, has: "*" });
     const { torrent, events, link, peer, runDue, reserved } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     const asked = requestsIn(link.take());
     giveBlocks(peer, asked);
     assert.deepEqual(torrent.state, { status: "failed", error: failure });
@@ -239,7 +242,7 @@ describe("a download", () => {
   it("tells of the first failure of storage alone when several pieces fail", () => {
     const failure = new MiniTorrentError("DISK_FULL", "It is full.");
     const opened = open({ outcome: "later" });
-    startGiving(opened);
+    startDelivering(opened);
     giveBlocks(opened.peer, requestsIn(opened.link.take()));
     assert.equal(opened.commits.length, 2);
     for (const { done } of opened.commits) done(failure);
@@ -252,7 +255,7 @@ describe("a download", () => {
   it("asks a slow peer for no more than it gives in a quarter of a second, when that is known", () => {
     const opened = open();
     const { runTo, peer, link, torrent } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     runTo(3000, () => giveBlocks(peer, requestsIn(link.take()).slice(0, 1)));
     assert.ok((torrent.status().peers[0]?.requestWindow ?? 0) < 8);
   });
@@ -260,7 +263,7 @@ describe("a download", () => {
   it("is not asked for anything more after it was closed, and reports nothing", () => {
     const opened = open({ outcome: "later" });
     const { torrent, commits, events, link, peer, reserved } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     giveBlocks(peer, requestsIn(link.take()));
     assert.ok(commits.length > 0);
     torrent.close("paused", { reason: "paused" });
@@ -281,7 +284,7 @@ describe("a download", () => {
   it("begins no piece while there is no memory, and goes on when there is", () => {
     const opened = open({ memoryPieces: 1, outcome: "later" });
     const { torrent, link, peer, clock, commits } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     giveBlocks(peer, requestsIn(link.take()));
     clock.nowMs = 5000;
     assert.equal(torrent.status().waitingFor, "waiting for the disk");
@@ -320,8 +323,8 @@ describe("a download", () => {
   it("can be closed and ticked when a peer has left and another is there", () => {
     const opened = open();
     const carol = opened.join("carol");
-    startGiving(carol);
-    startGiving(opened);
+    startDelivering(carol);
+    startDelivering(opened);
     opened.peer.closed("gone");
     opened.torrent.tick();
     opened.torrent.roomAvailable();
@@ -359,9 +362,9 @@ describe("a download", () => {
   it("moves in endgame to another peer what waits at a silent one; what comes late has no place", () => {
     const opened = open({ has: "********* " });
     const { torrent, link, peer, runTo } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     const carol = opened.join("carol");
-    startGiving(carol);
+    startDelivering(carol);
     runTo(3000, () => giveBlocks(carol.peer, requestsIn(carol.link.take())));
     assert.equal(torrent.have.isComplete, true);
     assert.equal(cancelsIn(link.take()).length, BLOCKS);
@@ -436,9 +439,9 @@ describe("a download", () => {
 
   it("takes no block from a peer that another was asked for", () => {
     const opened = open();
-    startGiving(opened);
+    startDelivering(opened);
     const carol = opened.join("carol");
-    startGiving(carol);
+    startDelivering(carol);
     const [[pieceIndex] = [-1]] = requestsIn(opened.link.take());
     assert.equal(giveBlocks(carol.peer, [[pieceIndex, 0]]), 0);
     assert.equal(giveBlocks(opened.peer, [[pieceIndex, 0]]), 1);
@@ -460,7 +463,7 @@ describe("a limited download", () => {
   it("asks for no more than the limit, in turns when there are tokens", () => {
     const opened = limited();
     const { clock, down, link, torrent } = opened;
-    startGiving(opened);
+    startDelivering(opened);
     assert.equal(requestsIn(link.take()).length, 0);
     let asked = 0;
     for (clock.nowMs = 100; clock.nowMs <= 5000; clock.nowMs += 100) {
@@ -488,9 +491,9 @@ describe("a limited download", () => {
 
   it("gives no turn to a peer that is gone", () => {
     const opened = limited();
-    startGiving(opened);
+    startDelivering(opened);
     const carol = opened.join("carol");
-    startGiving(carol);
+    startDelivering(carol);
     opened.peer.closed("gone");
     opened.link.take();
     opened.clock.nowMs = 100;

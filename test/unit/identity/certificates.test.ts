@@ -137,7 +137,7 @@ test("a certificate of another group, a group of the same name and no certificat
   assert.deepEqual(greeted, []);
 });
 
-test("a member cannot issue certificates with his own", async (t) => {
+test("a member cannot issue certificates with their own", async (t) => {
   const authority = await createGroupAuthority();
   const { port } = await listen(t, authority, "alice");
   const bob = await member(authority, "bob");
@@ -171,7 +171,7 @@ test("names survive as they are, whatever they look like", async () => {
   }
 });
 
-test("who is not in the group reads no name in a member's certificate, and all of them are of one length", async () => {
+test("outsiders read no name in a member's certificate, and all names are of one length", async () => {
   const authority = await createGroupAuthority();
   const lengths = new Set<number>();
   for (const userId of ["alice", "\u{1F600}".repeat(64)]) {
@@ -189,7 +189,7 @@ test("who is not in the group reads no name in a member's certificate, and all o
   assert.equal(lengths.size, 1);
 });
 
-test("who has a torrent, with the group's CA certificate in it, reads no name either", async () => {
+test("a torrent, with the group's CA certificate in it, opens no name either", async () => {
   const authority = await createGroupAuthority();
   const { subject } = new X509Certificate(derOf((await member(authority, "alice")).cert));
   const sealed = Buffer.from(subject.split("dnQualifier=")[1]?.replaceAll("\\", "") ?? "", "base64");

@@ -28,7 +28,7 @@ test("no more places are taken than there are, and each direction leaves the oth
   );
 });
 
-test("files take turns at the places to dial from: who has waited longest is next", () => {
+test("files take turns at the places to dial from: the one that has waited longest is next", () => {
   let nowMs = 0;
   const places = new ConnectionPlaces(4, () => nowMs);
   for (const file of ["a", "b", "c"]) {
@@ -51,7 +51,7 @@ test("files take turns at the places to dial from: who has waited longest is nex
   assert.equal(places.hasForFirst("f", true), true);
 });
 
-test("files that are to dial somebody who has all of it go first", () => {
+test("files that are to dial a seed go first", () => {
   const places = new ConnectionPlaces(4, () => 0);
   for (let i = 0; i < 3; i++) places.take("out");
   assert.equal(places.hasForFirst("a", false), false);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Heartbeat } from "../../../src/net/heartbeat.ts";
 
-test("who is silent is asked, is let go if he does not answer, and stays if he does", () => {
+test("a silent client is pinged, dropped if it does not answer, and kept if it does", () => {
   const happened: string[] = [];
   const heartbeat = new Heartbeat<string>({
     pingAfterTicks: 3,

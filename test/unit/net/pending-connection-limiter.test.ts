@@ -39,7 +39,7 @@ test("when all places are taken, one of the network with most of them goes", () 
   assert.deepEqual(gone, ["a"]);
 });
 
-test("who has left takes no place, and is not turned away", () => {
+test("a connection that has left takes no place, and is not dropped", () => {
   const { gone, waiting } = room();
   for (const name of ["a", "b", "c"]) {
     waiting.enter(name, "192.0.2.1");
@@ -48,7 +48,7 @@ test("who has left takes no place, and is not turned away", () => {
   assert.deepEqual([gone, waiting.size], [[], 0]);
 });
 
-test("who has waited less than the least is not turned away: who comes is", () => {
+test("a connection that has waited less than the least is not dropped: the new one is", () => {
   const { gone, clock, waiting } = room(1000);
   waiting.enter("a", "192.0.2.1");
   waiting.enter("b", "192.0.2.1");
@@ -58,7 +58,7 @@ test("who has waited less than the least is not turned away: who comes is", () =
   assert.deepEqual(gone, ["c", "a"]);
 });
 
-test("who comes from a network of fewer takes a place of the network with most of them, however short its wait", () => {
+test("a connection of a smaller network takes a place of the largest one, however short the wait there", () => {
   const { gone, waiting } = room(1000);
   for (const [name, host] of [
     ["a", "192.0.2.66"],
@@ -74,7 +74,7 @@ test("who comes from a network of fewer takes a place of the network with most o
   assert.deepEqual(gone, ["a", "c", "f"]);
 });
 
-test("who is turned away is told once, and one that leaves after that changes nothing", () => {
+test("a connection is dropped once, and one that leaves after that changes nothing", () => {
   const { gone, waiting } = room();
   for (const name of ["a", "b", "c"]) waiting.enter(name, "192.0.2.1");
   assert.deepEqual([gone, waiting.size], [["a"], 2]);
@@ -88,7 +88,7 @@ test("who is turned away is told once, and one that leaves after that changes no
   assert.deepEqual(gone, ["a"]);
 });
 
-test("who has left its network leaves the place in it to the next, while others of it stay", () => {
+test("a connection that has left leaves its network's place to the next, while others of it stay", () => {
   const { gone, waiting } = room();
   waiting.enter("a", "192.0.2.1");
   waiting.enter("b", "192.0.2.1");

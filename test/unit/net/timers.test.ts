@@ -14,7 +14,7 @@ function faultsOf(t: TestContext): string[] {
   return faults;
 }
 
-test("work that throws or rejects is reported with its place, and a timer that repeats itself goes on", async (t) => {
+test("work that throws or rejects is reported with its place, and a repeating timer continues", async (t) => {
   const faults = faultsOf(t);
   let runs = 0;
   const done = Promise.withResolvers<void>();
@@ -75,7 +75,7 @@ test("a timer runs once, or again and again, when its time has come", (t) => {
   clearInterval(repeating);
 });
 
-test("who has stopped listening hears of no failure, and one that nobody hears of is a warning", (t) => {
+test("a removed listener gets no failure, and a failure without a listener is a warning", (t) => {
   const faults: string[] = [];
   const end = onTimerFault((error, where) => void faults.push(`${where}: ${String(error)}`));
   reportFault(new Error("first"), "work");

@@ -119,7 +119,7 @@ test("a removed account is in no group, has no session and no password, and its 
   );
 });
 
-test("a removed group is over for everybody in it, who are told, and its id is free", async (t) => {
+test("a removed group ends for all its members, who are told, and its id is free", async (t) => {
   const { here, operator, online, told, turn } = place(t);
   const { registry } = here;
   const [alice, bob] = [await online("alice"), await online("bob")];

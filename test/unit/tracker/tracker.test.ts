@@ -234,7 +234,7 @@ test("two people at different trackers found, join and share a group, and hear o
   assert.deepEqual(await alice.api.presence.peers.query({ infoHash }), []);
 });
 
-test("a session goes on at the other tracker by the device's key alone, and ends at both", async (t) => {
+test("a session continues at the other tracker by the device's key alone, and ends at both", async (t) => {
   const { net, first, second } = await twoTrackers(t);
   const device = await createDeviceIdentity();
   const before = await connect(t, first, device);
@@ -262,7 +262,7 @@ test("a session goes on at the other tracker by the device's key alone, and ends
   assert.deepEqual(back.events, []);
 });
 
-test("who removes a member is told which trackers have not confirmed it", async (t) => {
+test("a removal says which trackers have not confirmed it", async (t) => {
   const { net, first, second } = await twoTrackers(t);
   const alice = await connect(t, first);
   const bob = await connect(t, first);
@@ -442,7 +442,7 @@ test("the same content shared at both trackers while they were apart is one file
   assert.equal((await again.api.files.list.query({ groupId: "films" })).items.length, 1);
 });
 
-test("who founded a group whose name was taken is told at the tracker that he has come to since", async (t) => {
+test("the founder of a group that lost its name is told at the tracker that they have moved to", async (t) => {
   const { net, first, second } = await twoTrackers(t);
   const bobsDevice = await createDeviceIdentity();
   const alice = await connect(t, first);
@@ -468,7 +468,7 @@ test("who founded a group whose name was taken is told at the tracker that he ha
   assert.deepEqual([group?.ownerId, group?.standing], ["alice", undefined]);
 });
 
-test("who looked for peers of a file before this tracker had heard of it is told of them when it does", async (t) => {
+test("a client that looked for peers of a file before this tracker knew it is told of them once it does", async (t) => {
   const { net, first, second } = await twoTrackers(t);
   const [alicesDevice, bobsDevice] = [await createDeviceIdentity(), await createDeviceIdentity()];
   const alice = await connect(t, first, alicesDevice);
@@ -534,7 +534,7 @@ test("guessing passwords is slowed down, and the owner gets in from where nobody
   await assert.rejects(api.session.login.mutate(login), refusal("TOO_MANY_ATTEMPTS"));
 });
 
-test("what is malformed gets a sentence and a code, and the connection goes on", async (t) => {
+test("a malformed message gets a sentence and a code, and the connection stays open", async (t) => {
   const net = await trackers(t, 1);
   await net.start(1);
   const [address] = net.addresses;

@@ -66,7 +66,7 @@ test("each way in which a member cannot be dialled has its own sentence", async 
 
 const failed = (code: string, message = code): Error => Object.assign(new Error(message), { code });
 
-test("each code of the system or of TLS has its reason, and the system's name behind it", () => {
+test("each code of the system or of TLS has its reason, and the system's name after it", () => {
   const told: readonly (readonly [codes: readonly string[], reason: RegExp, code?: string])[] = [
     [["ECONNREFUSED"], /^nothing listens there: .* \(ECONNREFUSED\)\.$/],
     [["EHOSTUNREACH"], /^no machine answers at that address \(EHOSTUNREACH\)\.$/],

@@ -73,7 +73,7 @@ describe("the door", () => {
 
   const strangers: Record<string, (alice: Alice) => Promise<ConnectionOptions>> = {
     "without a certificate": async () => ({}),
-    "with a certificate that he signed himself, with the right names": async () => {
+    "with a certificate that they signed themselves, with the right names": async () => {
       const { certificatePem, privateKeyPem } = await createGroupAuthority();
       return { cert: certificatePem, key: privateKeyPem };
     },
@@ -130,7 +130,7 @@ describe("the door", () => {
     await assertServes(alice);
   });
 
-  it("says no word of BitTorrent to somebody who speaks without TLS", async () => {
+  it("says no word of BitTorrent to a client without TLS", async () => {
     await using alice = await Alice.listen();
     const socket = connectTcp(alice.listener.port, "127.0.0.1", () => socket.write(handshake()));
     const bytes = await bytesUntilClosed(socket);
@@ -186,7 +186,7 @@ describe("the door", () => {
     for (const socket of idle) socket.destroy();
   });
 
-  it("drops who does not finish the handshake in time", async () => {
+  it("drops a connection that does not finish the handshake in time", async () => {
     mock.timers.enable({ apis: ["setTimeout"] });
     try {
       await using alice = await Alice.listen();

@@ -9,13 +9,13 @@ function numbered(count: number, first = 0): Uint8Array {
   return Uint8Array.from({ length: count }, (_, at) => first + at);
 }
 
-function intakeWithHandshakes() {
+function bufferWithHandshakes() {
   const handshakes: Uint8Array[] = [];
   return { handshakes, handshakeBuffer: new HandshakeBuffer((bytes) => handshakes.push(bytes)) };
 }
 
 test("a handshake is told once, when its last byte is there, however its bytes come in", () => {
-  const { handshakes, handshakeBuffer } = intakeWithHandshakes();
+  const { handshakes, handshakeBuffer } = bufferWithHandshakes();
   const bytes = numbered(HANDSHAKE_BYTES);
   const buffer = new Uint8Array(16);
   for (let at = 0; at < HANDSHAKE_BYTES; at++) {
@@ -34,8 +34,8 @@ test("a handshake is told once, when its last byte is there, however its bytes c
   assert.equal(handshakes.length, 1);
 });
 
-test("what comes behind the handshake goes to the consumer, in order, and what follows goes there directly", () => {
-  const { handshakes, handshakeBuffer } = intakeWithHandshakes();
+test("bytes after the handshake go to the consumer in order, and later ones directly", () => {
+  const { handshakes, handshakeBuffer } = bufferWithHandshakes();
   handshakeBuffer.take(numbered(100), 100);
   handshakeBuffer.take(numbered(200, 100), 120);
   assert.deepEqual(handshakes, [numbered(HANDSHAKE_BYTES)]);
@@ -52,17 +52,17 @@ test("what comes behind the handshake goes to the consumer, in order, and what f
   assert.deepEqual(consumed.slice(-4), [1, 2, 3, 4]);
 });
 
-test("a consumer hears nothing where nothing has come behind the handshake", () => {
-  const { handshakeBuffer } = intakeWithHandshakes();
+test("a consumer gets nothing if nothing came after the handshake", () => {
+  const { handshakeBuffer } = bufferWithHandshakes();
   handshakeBuffer.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
   let count = 0;
   handshakeBuffer.release(() => count++);
   assert.equal(count, 0);
 });
 
-test("one byte behind the handshake is kept as well as many", () => {
+test("one byte after the handshake is kept as well as many", () => {
   for (const count of [1, 2, 67, 68, 69]) {
-    const { handshakeBuffer } = intakeWithHandshakes();
+    const { handshakeBuffer } = bufferWithHandshakes();
     handshakeBuffer.take(numbered(HANDSHAKE_BYTES), HANDSHAKE_BYTES);
     handshakeBuffer.take(numbered(count, 100), count);
     const consumed: number[] = [];
@@ -71,7 +71,7 @@ test("one byte behind the handshake is kept as well as many", () => {
   }
 });
 
-test("reading goes on where the handshake is answered at once by a consumer", () => {
+test("reading continues if the handshake is answered at once by a consumer", () => {
   const consumed: number[] = [];
   const handshakeBuffer: HandshakeBuffer = new HandshakeBuffer(() =>
     handshakeBuffer.release((chunk, lengthBytes) => consumed.push(...chunk.subarray(0, lengthBytes))),
@@ -81,7 +81,7 @@ test("reading goes on where the handshake is answered at once by a consumer", ()
 });
 
 test("the handshake that is told stays as it is, whatever comes after it", () => {
-  const { handshakes, handshakeBuffer } = intakeWithHandshakes();
+  const { handshakes, handshakeBuffer } = bufferWithHandshakes();
   const chunk = numbered(HANDSHAKE_BYTES);
   handshakeBuffer.take(chunk, HANDSHAKE_BYTES);
   chunk.fill(0);

@@ -57,7 +57,7 @@ test("strangers leave half of the places to members: of more the oldest goes", a
   assert.equal(idle.filter(({ destroyed }) => destroyed).length, 1);
 });
 
-test("who comes when all places are taken is refused, which is told; a place is free again once its connection ends", async () => {
+test("a connection is refused, and reported, when all places are taken; a place is free again once its connection ends", async () => {
   let refusedCount = 0;
   await using alice = await Alice.listen({
     places: new ConnectionPlaces(2, () => 0),
@@ -231,7 +231,7 @@ test("of strangers one of the network with most of them goes, not the oldest of 
   assert.equal(alone.destroyed, false);
 });
 
-test("a connection in whose arrival something fails is closed, and the next one is served", async (t) => {
+test("a connection whose first handler fails is closed, and the next one is served", async (t) => {
   const places = new ConnectionPlaces(8, () => 0);
   const take = t.mock.method(places, "take", () => {
     throw new Error("a fault");

@@ -103,7 +103,7 @@ async function started(t: TestContext, setting?: Setting) {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("a connection says who the peer is, at which address of this machine, and has the kernel watch it", (t) => {
+test("a connection knows its peer and this machine's address, and uses TCP keep-alive", (t) => {
   const { stream, peer } = connect(t);
   assert.deepEqual(
     [peer.userId, peer.membershipId, peer.deviceId, peer.certificateValidUntilMs],
@@ -328,7 +328,7 @@ test("what fails on the stream, or its end, is the reason that the listener hear
   }
 });
 
-test("whoever counts connections is told of the end after the listener, once, also if it starts only then", async (t) => {
+test("onGone is called after the listener's end, once, also if the connection starts only then", async (t) => {
   const { peer, listener } = connect(t);
   const order: string[] = [];
   listener.onClosed = () => order.push("listener");
@@ -393,7 +393,7 @@ test("a peer is silent from its last byte on, whole message or not", async (t) =
   assert.equal(peer.silentMs, 5);
 });
 
-test("messages overtake blocks that wait, but choke, unchoke and reject keep their place behind them", async (t) => {
+test("messages overtake blocks that wait, but choke, unchoke and reject keep their place after them", async (t) => {
   const { stream, peer } = await started(t);
   stream.isStuck = true;
   peer.sendBlocks(Uint8Array.of(0xaa), () => undefined);

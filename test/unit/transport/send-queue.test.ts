@@ -38,7 +38,7 @@ describe("send queue", () => {
     assert.equal(writes[1]?.bytes.toHex(), "00000001020000000103");
   });
 
-  it("lets messages go before the blocks that wait, but for those that belong behind them", async () => {
+  it("sends messages before the blocks that wait, but for those that must stay after them", async () => {
     const { queue, writes } = queueWithWrites();
     const blocks = [1, 2, 3].map((value) => new Uint8Array(10).fill(value));
     const [first = new Uint8Array(0), second = new Uint8Array(0), third = new Uint8Array(0)] = blocks;

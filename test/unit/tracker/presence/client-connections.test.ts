@@ -16,7 +16,7 @@ const event = (at: number): TrackerEvent => ({ type: "request-accepted", groupId
 const ALICE = { userId: "alice", accountId: "a1" };
 const BOB = { userId: "bob", accountId: "b1" };
 
-test("who is told of thousands of things in one turn is told to look again instead, and of the last ones", async () => {
+test("a client with thousands of events in one turn is told to look again instead, and gets the last ones", async () => {
   const connection = connect();
   const heard: TrackerEvent[] = [];
   connection.listen((events) => heard.push(...events));
@@ -56,7 +56,7 @@ test("events of one turn come together, some hundreds in a message, to each list
   }
 });
 
-test("an event that nobody hears is not kept, nor counted, and one who stops listening hears no more", async () => {
+test("an event without a listener is neither kept nor counted, and a removed listener gets no more", async () => {
   let told = 0;
   const connection = connect("c1", "d", { onTell: () => told++ });
   connection.tell(event(1));

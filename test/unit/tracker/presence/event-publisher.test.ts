@@ -148,7 +148,7 @@ test("a share that is ended from another machine is told to the account's client
   assert.deepEqual(heard(), [[], [event]]);
 });
 
-test("of many files that come at once, who hears of the group is looked up once", async (t) => {
+test("of many files that come at once, the group's recipients are looked up once", async (t) => {
   const { place, people, publisher, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob, dave] = people.map(({ account }) => account);
   assert.ok(alice && bob && dave);
@@ -177,11 +177,11 @@ test("of many files that come at once, who hears of the group is looked up once"
   const { claimId } = requireGroup(place.registry, "films");
   const lists = listed.mock.calls.map(({ arguments: [list] }) => list);
   assert.equal(lists.filter((list) => list === standingLists.membersOf(claimId)).length, 1);
-  // Dave is connected, in no group: nothing is read for him.
+  // Dave is connected, in no group: nothing is read for them.
   assert.ok(!lists.some((list) => list.includes(dave.accountId)));
 });
 
-test("who loses a name to an earlier claim is told, and so are the members of a group that goes with it", async (t) => {
+test("the owner of a claim that loses its name is told, and so are the members of a group that ends with it", async (t) => {
   const { place, people, publisher, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
@@ -325,7 +325,7 @@ test("peers are told to members who announced the torrent, of members who did, a
   arrive(alice, true);
   arrive(bob, false);
   arrive(carol, false, []);
-  // Dave is in no group: he may say that he has it, and is told nothing, and nobody is told of him.
+  // Dave is in no group: his client may announce the torrent, gets no event, and causes none.
   arrive(dave, true);
   assert.deepEqual([alice, bob, carol, dave].map(peersOf), [["bob"], ["alice"], [], []]);
   const told = () =>
@@ -340,7 +340,7 @@ test("peers are told to members who announced the torrent, of members who did, a
   void presence.update(carol.connection.id, [{ infoHash, isSeed: true }], []);
   tellSeeds();
   assert.deepEqual(told(), [[], ["carol", "carol"], [], []]);
-  // Bob is known to Alice as one who lacks some: that he has all of it now she has to hear, and Carol, who asked, too.
+  // Alice knows Bob as a leecher: she has to hear that he is a seed now, and Carol, who asked, too.
   void presence.update(bob.connection.id, [{ infoHash, isSeed: true }], []);
   assert.deepEqual(told(), [["bob"], [], ["bob"], []]);
   void presence.update(carol.connection.id, [], [infoHash]);

@@ -95,7 +95,7 @@ test("a row about one group makes nothing about another be read again", async (t
   assert.ok(claimReads.mock.callCount() <= 2, `${claimReads.mock.callCount()} claims read`);
 });
 
-test("who loses the name to an earlier claim is a member no more, and the torrents of a group that does are nobody's", async (t) => {
+test("an account that loses its name is no longer a member, and the torrents of a group that does are nobody's", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);

@@ -65,7 +65,7 @@ function swarm() {
   return { join, leave, told, answered };
 }
 
-test("each who joins a swarm of 300 has 50 others told of it, is named 100, and is told of by nobody when it goes", () => {
+test("each peer that joins a swarm of 300 is announced to 50 others, is told of 100, and leaves without an event", () => {
   const { join, leave, answered } = swarm();
   for (let at = 0; at < 300; at++) {
     const tells = join(at, at % 10 === 0);
@@ -83,7 +83,7 @@ test("in a swarm of up to 50 everybody hears of everybody, when they come and wh
   assert.equal(leave(7), 49);
 });
 
-test("with one seed among 300, each who lacks pieces is named it; and all are reached from one by who knows whom", () => {
+test("with one seed among 300, every leecher is told of it, and the graph of known peers is connected", () => {
   const { join, told, answered } = swarm();
   for (let at = 0; at < 300; at++) join(at, at === 150);
   const knows = new Map<string, Set<string>>();
@@ -221,13 +221,13 @@ test("peers are named to members who announced the torrent: others, of members, 
   assert.deepEqual(exchange.count("films", infoHash), { seeders: 1, peers: 2 });
 });
 
-test("a hundred peers are named, whether or not the asking client is among those who were looked at", () => {
+test("a hundred peers are named, whether or not the asking client is in the sample", () => {
   const elsewhere = Array.from({ length: 150 }, (_, at) => ({ at: at + 10, isSeed: false }));
   const { exchange, connectionOf } = scene([{ at: 1, isSeed: false }], elsewhere);
   assert.equal(exchange.peersFor(connectionOf(1), infoHash).length, 100);
 });
 
-test("who lacks pieces is told of a peer at once, a seed half a second later, and nobody of their own device", () => {
+test("a leecher is told of a peer at once, a seed half a second later, and no client of its own device", () => {
   const { online, heard, runTimers } = scene([
     { at: 1, isSeed: true },
     { at: 2, isSeed: false },

@@ -67,7 +67,7 @@ test("unknown torrents, thousands announced on each of 116 connections of one ac
   assert.deepEqual(told, []);
 });
 
-test("of known torrents a client, an account and all together have so many; who is refused is told so, and keeps what fits", async () => {
+test("known torrents are bounded for a client, an account and in total; a refused client is told so, and keeps what fits", async () => {
   const budget = { perClient: 30, perAccount: 50, crowded: 70, perAccountWhenCrowded: 5, total: 80 };
   const { presence, known, members, run, arrive } = scene({ budget });
   for (const { infoHash } of list(100)) known.add(infoHash);
@@ -146,7 +146,7 @@ test("a torrent that is known only later is taken part in from then on, here and
   assert.equal(presence.size.waiting, 0);
 });
 
-test("who becomes a member takes part with what was announced before; who is one no more does not, until let in again", async () => {
+test("a new member's earlier announcements take effect; a former member's do not, until they are let in again", async () => {
   const { presence, known, members, told, run, arrive } = scene();
   for (const { infoHash } of list(2)) known.add(infoHash);
   arrive("c1", "alice");
@@ -167,7 +167,7 @@ test("who becomes a member takes part with what was announced before; who is one
   assert.deepEqual(told.splice(0), ["0 alice", "1 alice"]);
 });
 
-test("who announced more than waits is asked to announce again once more is known", async () => {
+test("a client that announced more than may be pending is asked to announce again once more is known", async () => {
   const { presence, known, members, again, run, arrive } = scene({ budget: { waitingPerClient: 10 } });
   members.add("alice");
   arrive("c1", "alice");

@@ -57,7 +57,7 @@ test("at another address, its peers are told that, once", () => {
   assert.deepEqual(told, ["online at 1", "online at 2"]);
 });
 
-test("who does not come over is gone when the grace ends", () => {
+test("a client that does not reconnect is gone when the grace period ends", () => {
   const { told, graceEnds } = scene();
   graceEnds();
   assert.deepEqual(told, ["online at 1", "offline"]);

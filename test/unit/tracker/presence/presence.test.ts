@@ -88,7 +88,7 @@ test("a client's torrents come with its announce, change with updates, and go wi
 const torrent = (at: number) => ({ infoHash: at.toString(16).padStart(40, "0"), isSeed: true });
 const torrents = (count: number, first = 0) => Array.from({ length: count }, (_, at) => torrent(first + at));
 
-test("who has no session announces nothing, and nobody announces without end", async () => {
+test("a client without a session announces nothing, and unanswered announcements are bounded", async () => {
   const { subject, runUntil } = presence({ budget: { perClient: 1_000 } });
   await assert.rejects(subject.announce("c1", 1, []), { code: "NOT_LOGGED_IN" });
   subject.arrive("c1", "alice", device("a"), "::1");
@@ -220,7 +220,7 @@ test("presence of a wrong form is refused", () => {
   }
 });
 
-test("an update that waits behind a long announcement leaves the client where that one says that it is", async () => {
+test("an update that waits for a long announcement leaves the client at that announcement's addresses", async () => {
   const { subject, runUntil } = presence();
   subject.arrive("c1", "alice", device("a"), "fd00::1");
   void subject.announce("c1", 7001, [{ infoHash: film, isSeed: true }], ["10.0.0.1"]);
@@ -386,7 +386,7 @@ test("a membership that begins is looked at a quarter of a second later, once fo
   assert.deepEqual([happened.length, looks], [3, 1], "who was looked at before is not again");
 });
 
-test("who has more pending than is kept is asked to announce again, after ten seconds, once, while it is there", () => {
+test("a client with more pending torrents than are kept is asked to announce again, after ten seconds, once, while connected", () => {
   const again: string[][] = [];
   const { subject, runTimers, runBusy, timerCounts } = presence({
     groupOf: () => undefined,
@@ -479,7 +479,7 @@ test("long lists go out in messages of a thousand torrents, and the last one say
   assert.deepEqual(form(), [], "nothing has changed");
 });
 
-test("who goes in the middle of an announcement is told so, leaves nothing behind, and is not spoken of again", async () => {
+test("a client that leaves during its announcement gets an error, leaves nothing behind, and is not reported again", async () => {
   const { subject, published, happened, runBusy } = presence();
   subject.arrive("c1", "alice", device("a"), "::1");
   const announced = subject.announce("c1", 7001, torrents(3_000));
@@ -616,7 +616,7 @@ test("looking torrents up takes its share of a turn", () => {
   assert.ok(looks <= 250, `${looks} after one turn`);
 });
 
-test("a short announcement does not wait behind long ones of other clients", async () => {
+test("a short announcement does not wait for long ones of other clients", async () => {
   const { subject } = presence();
   for (let at = 0; at < 20; at++) {
     subject.arrive(`c${at}`, "alice", at.toString(16).padStart(64, "0"), "::1");
@@ -786,7 +786,7 @@ test("messages between trackers have bounds of their own", () => {
   assert.throws(() => subject.apply("there", [roll(20_001)], false), { code: "MALFORMED_MESSAGE" });
 });
 
-test("who goes after the last torrent of an announcement was applied is not spoken of", async () => {
+test("a client that leaves after the last torrent of its announcement was applied is not reported", async () => {
   const { subject, published, runBusy, runUntil } = presence({ onPeerOnline: () => 0 });
   for (const [id, letter] of [
     ["c1", "a"],
@@ -808,7 +808,7 @@ test("who goes after the last torrent of an announcement was applied is not spok
   assert.deepEqual(published, []);
 });
 
-test("who has ended all torrents of a group is asked again whether it is a member, at the next one", () => {
+test("after a client ended all torrents of a group, its membership is checked again at the next one", () => {
   let isMember = true;
   const { subject } = presence({ isMember: () => isMember });
   subject.arrive("c1", "alice", device("a"), "::1");

@@ -168,7 +168,7 @@ test("events are looked up only while somebody is logged in, and whether the row
   ]);
 });
 
-test("a notice that fails undoes nothing: it is logged, and what follows goes on", async (t) => {
+test("an event that fails undoes nothing: it is logged, and the other reactions continue", async (t) => {
   const { place, changes, connect, state, logged } = scene(t);
   const alice = await place.user("alice");
   connect("c1", DEVICE, alice);

@@ -19,7 +19,7 @@ function swarmOf(seeds: number, leechers: number): SwarmPeers {
 
 const seedsOf = (parts: readonly Part[]) => parts.filter(({ isSeed }) => isSeed).length;
 
-test("whatever comes and goes, the lists have just those who are there", () => {
+test("whatever comes and goes, the lists contain exactly the present devices", () => {
   const operation = fc.record({ at: fc.nat(20), what: fc.constantFrom("seed", "leecher", "gone") });
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
@@ -50,7 +50,7 @@ test("whatever comes and goes, the lists have just those who are there", () => {
   );
 });
 
-test("of a large swarm, who lacks pieces gets half seeds, all of them if they are few; a seed gets those who lack pieces", () => {
+test("of a large swarm, a leecher gets half seeds, all of them if they are few; a seed gets leechers", () => {
   const cases = [
     { seeds: 1, leechers: 9_999, expected: 1 },
     { seeds: 9_999, leechers: 1, expected: 99 },
@@ -66,7 +66,7 @@ test("of a large swarm, who lacks pieces gets half seeds, all of them if they ar
   assert.equal(seedsOf(swarmOf(60, 40).sample(100, true, Math.random)), 60, "of a small swarm all are named");
 });
 
-test("seeds of a large swarm are not told of seeds; of who lacks pieces both kinds are told", () => {
+test("seeds of a large swarm are not told of seeds; of a leecher both kinds are told", () => {
   const swarm = swarmOf(500, 500);
   assert.equal(seedsOf(swarm.listeners(50, true, Math.random)), 0);
   assert.equal(seedsOf(swarm.listeners(50, false, Math.random)), 25);

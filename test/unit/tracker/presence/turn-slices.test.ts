@@ -42,7 +42,7 @@ test("keys take turns with a bounded number of steps, and jobs of one key run in
   assert.deepEqual([taken.get("a"), taken.get("b")], [5_010, 5_000]);
 });
 
-test("a short job of a call that has had its turn does not wait behind long ones", async () => {
+test("a short job of a call that has had its turn does not wait for long ones", async () => {
   const { slices, steps, taken } = stage();
   for (let key = 0; key < 100; key++) void slices.run(`long ${key}`, steps(`long ${key}`, 100_000));
   void slices.run("later", steps("later", 10));

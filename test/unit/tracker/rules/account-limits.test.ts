@@ -52,7 +52,7 @@ test("an account owns as many groups as it may, no more, and others are not held
   await as(alice, limited(found("d")));
 });
 
-test("an owner's leaving may bring somebody over his limit, and is not refused", async (t) => {
+test("an owner's leaving may bring another member over their limit, and is not refused", async (t) => {
   const { as, group, alice, bob, limited } = await people(t, { groupsPerUser: 1 });
   await as(bob, limited(found("own")));
   await group("films", alice, bob);
@@ -73,7 +73,7 @@ test("requests count until they are answered", async (t) => {
   await as(bob, join("b"));
 });
 
-test("files count for who brought them, until they are offered no longer; joining others counts for nothing", async (t) => {
+test("files count for their first sharer, until nobody shares them; joining others counts for nothing", async (t) => {
   const { as, group, registry, alice, bob, limited } = await people(t, { filesPerUser: 1 });
   await group("films", alice, bob);
   await as(alice, limited(share("one", 1)));

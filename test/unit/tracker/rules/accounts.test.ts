@@ -32,7 +32,7 @@ test("an account is made once, and its password opens it alone", async (t) => {
   }
 });
 
-test("two who want one name at the same time do not both get it", async (t) => {
+test("two users who want one name at the same time do not both get it", async (t) => {
   const { registry, write } = town(t);
   const credential = await prepareUser(registry, passwords, "w", "alice", "secret");
   const create = () => write((writer) => createUser(writer, randomUUID(), "alice", credential, 1));

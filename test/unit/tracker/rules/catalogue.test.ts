@@ -220,7 +220,7 @@ test("sharing twice by the same command is answered as the first time", async (t
   }
 });
 
-test("who joins at one tracker while the last sharer stops at another shares it still", async (t) => {
+test("a member who joins at one tracker while the last sharer stops at another still shares the file", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);
@@ -320,7 +320,7 @@ test("made-up machines take a bounded number of rows", async (t) => {
   assert.deepEqual(names(place, bob), ["film"]);
 });
 
-test("one machine stops at a tracker while another shares at one that is apart: the file goes on", async (t) => {
+test("one machine stops at a tracker while another shares at a partitioned one: the file stays", async (t) => {
   const [here, there] = [town(t), town(t)];
   const alice = await here.user("alice");
   await here.group("films", alice);
@@ -395,7 +395,7 @@ test("what gives way leaves no share behind, and content that comes back is its 
   );
 });
 
-test("who joins a file whose metainfo is missing brings it; who joins another one does not write it again", async (t) => {
+test("a sharer who joins a file writes its metainfo only if it is missing", async (t) => {
   const place = town(t);
   const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
   await place.group("films", alice, bob, carol);

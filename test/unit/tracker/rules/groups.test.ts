@@ -66,7 +66,7 @@ function endMembership(writer: RegistryWriter, groupClaimId: string, accountId: 
   writer.put("revocation", recordKey(groupClaimId, membershipId), revocation);
 }
 
-test("who founds a group owns it, and its name is taken", async (t) => {
+test("the founder of a group owns it, and its name is taken", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice);
@@ -131,7 +131,7 @@ test("a request waits for the owner alone, who accepts or rejects it once", asyn
   await assert.rejects(ask(), { code: "ALREADY_A_MEMBER" });
 });
 
-test("who was removed or left may ask again, as a new membership; who was rejected, as the same", async (t) => {
+test("an account that was removed or left may ask again, as a new membership; a rejected one, as the same", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);
@@ -236,7 +236,7 @@ test("what cannot be decided about a user is refused with what to do", async (t)
   }
 });
 
-test("the owner who leaves hands the group to its member of longest standing", async (t) => {
+test("an owner who leaves hands the group to its longest-standing member", async (t) => {
   const place = town(t);
   const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
   await place.group("films", alice, carol, bob);
@@ -245,7 +245,7 @@ test("the owner who leaves hands the group to its member of longest standing", a
   assert.deepEqual(await leave(), { newOwnerId: "carol", groupEnded: false });
   assert.deepEqual(await leave(), { newOwnerId: "carol", groupEnded: false });
   assert.equal(findGroup(place.registry, "films")?.ownerAccountId, carol.accountId);
-  // Back in, he does not own it again.
+  // Back in, they do not own it again.
   await place.as(alice, (command) => requestToJoin(command, "films"));
   await place.as(carol, (command) => acceptRequest(command, "films", "alice"));
   assert.equal(findGroup(place.registry, "films")?.ownerAccountId, carol.accountId);
@@ -303,7 +303,7 @@ test("a command that comes twice is done once, and answered twice", async (t) =>
   await twice(alice, (command) => leaveGroup(command, "films"));
 });
 
-test("a member who was removed is not let in by what another tracker, apart, wrote later to his row", async (t) => {
+test("a removed member is not let in by what a partitioned tracker wrote later to their row", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice, bob);
@@ -325,7 +325,7 @@ test("a member who was removed is not let in by what another tracker, apart, wro
   assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
 });
 
-test("who was removed stays out, also by an earlier request of his that was rejected, or replaced, and accepted at a tracker apart", async (t) => {
+test("a removed member stays out, though a partitioned tracker accepted an earlier, rejected or replaced request of theirs", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice);
@@ -546,7 +546,7 @@ test("ids that look like one that is taken are refused, and that of a group that
   );
 });
 
-test("who has only asked cannot be removed, and how and when a membership ended is kept", async (t) => {
+test("an account that has only asked cannot be removed, and how and when a membership ended is kept", async (t) => {
   const place = town(t);
   const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
   await place.group("films", alice, bob, carol);

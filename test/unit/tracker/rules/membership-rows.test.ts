@@ -53,7 +53,11 @@ test("an account is a member by each membership that it has, two at trackers apa
   assert.equal(countMembers(registry, claimId), 1);
   await elsewhere.write((writer) => writer.endClaim("user", first.accountId));
   await hear(elsewhere);
-  assert.deepEqual([membershipId, "second"].map(by), [true, true], "his name and memberships are his again");
+  assert.deepEqual(
+    [membershipId, "second"].map(by),
+    [true, true],
+    "the name and memberships are theirs again",
+  );
   assert.deepEqual(
     currentMembers(registry, claimId).map(({ userId }) => userId),
     ["alice", "bob"],

@@ -172,7 +172,7 @@ for (const limitName of ["registryMebibytes", "mebibytesPerNetwork"] as const) {
   });
 }
 
-test("who rejects and removes pays nothing for it", async (t) => {
+test("rejecting and removing cost the owner nothing", async (t) => {
   const { place, user, grow, bytesOf } = limitedTown(t, {});
   const [alice, bob] = [await user("alice"), await user("bob")];
   await grow(bob, found("films"));
@@ -218,7 +218,7 @@ test("logins go a tenth past a quota, and no further", async (t) => {
   assert.ok(bytesOf(alice) > 109 * 1024 && bytesOf(alice) <= 110 * 1024);
 });
 
-test("accounts of one network have a quota together, whoever makes them, and other networks have theirs", async (t) => {
+test("accounts of one network share a quota, whoever makes them, and other networks have theirs", async (t) => {
   const { place, user, grow } = limitedTown(t, {
     mebibytesPerNetwork: 200 * KIB,
     mebibytesPerNewUser: 50 * KIB,

@@ -125,7 +125,7 @@ test("none begins while answers wait to be read, nor after the end", async () =>
   assert.equal(calls.heldBytes, 0);
 });
 
-test("a long message is parsed when it is its caller's turn, and what came behind it then", async () => {
+test("a long message is parsed in its caller's turn, and later messages after it", async () => {
   const waiting: (() => void)[] = [];
   const takeTurn = () => new Promise<void>((resolve) => waiting.push(resolve));
   const { calls, said } = callsWithGate(() => true, takeTurn);
@@ -188,7 +188,7 @@ test("a long message of several calls is refused: each would keep its place", as
   assert.match(JSON.stringify(said), /may have one call/);
 });
 
-test("empty messages behind a long one are counted", async () => {
+test("empty messages after a long one are counted", async () => {
   const { calls } = callsWithGate(
     () => true,
     () => new Promise(() => undefined),
@@ -373,7 +373,7 @@ test("a long message that has no call to wait for gives its place back at once, 
   assert.ok(await isFree(), "its call is answered");
 });
 
-test("a long message for which there is no room is refused, and what came behind it is read", async () => {
+test("a long message for which there is no room is refused, and the messages after it are read", async () => {
   const longMessages = new FairSlots(1, 0);
   void longMessages.run("other", () => new Promise(() => undefined));
   const { calls, said } = callsWithGate(

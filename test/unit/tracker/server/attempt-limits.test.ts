@@ -94,7 +94,7 @@ test("right ones among wrong ones are let in while the verdicts allow it", async
   assert.deepEqual(statuses, ["rejected", "rejected", "fulfilled", "fulfilled", "fulfilled", "fulfilled"]);
 });
 
-test("whoever has logged in from a network before is not kept out by the failures of its other users", async () => {
+test("a user who has logged in from a network before is not kept out by the failures of its other users", async () => {
   const limits = new AttemptLimits({ loginsPerAddress: 3 });
   const purposes: string[] = [];
   const login = async (purpose: string) => purposes.push(purpose);

@@ -46,7 +46,7 @@ test("of an account, of a network and of all together, the one that holds most g
   assert.equal(gone.length, 2);
 });
 
-test("who holds much with many small connections goes before who holds one that is larger", () => {
+test("an owner with many small connections is evicted before one with a single larger connection", () => {
   const { budget, gone } = budgetWithLog();
   budget.hold("alone", member(90, "alone", "x"));
   for (let connection = 0; connection < 20; connection++) {
@@ -71,7 +71,7 @@ test("what was held is replaced, moves to the account at login, and is given bac
   assert.deepEqual([budget.bytes, budget.placeCount], [0, 0]);
 });
 
-test("whatever is held, no bound is passed, and nobody is let go while none is", () => {
+test("whatever is held, no bound is passed, and no holder is evicted while none is", () => {
   const holding = fc.record({
     holder: fc.constantFrom(..."abcdefghijkl"),
     network: fc.constantFrom("n", "m", "o"),

@@ -101,7 +101,7 @@ test("each bound of a message lets through what is at it, and names itself beyon
   assert.throws(() => readCalls(undefined), { code: "INVALID_ARGUMENT" });
 });
 
-test("what stands in a text counts for nothing, also behind an escaped quote, and an unfinished text ends the message", () => {
+test("characters in a string do not count, also after an escaped quote, and an unfinished string ends the message", () => {
   const path = `"${"[".repeat(100)}\\"${"{".repeat(100)}`;
   const quoted = { ...call, params: { path, input: "" } };
   assert.deepEqual(readCalls(JSON.stringify(quoted)), [quoted]);

@@ -46,7 +46,7 @@ test("a call waits for the one that runs, however many accounts have expensive o
   assert.ok(served.indexOf("member", before) - before <= 1, `served ${served.indexOf("member") - before}th`);
 });
 
-test("who asks for little has some time in advance, and no more than that, however long it asked for nothing", async () => {
+test("a caller that asks for little has some credit, and no more than that, however long it asked for nothing", async () => {
   const { served, call, turn } = stage();
   for (let at = 0; at < 2_000; at++) call("early", 1);
   while (served.length < 1_000) await turn();
@@ -86,7 +86,7 @@ test("time that a call takes outside of its turn is its account's as well", asyn
   assert.ok(!served.slice(before + 2, before + 50).includes("writes"));
 });
 
-test("between slices of some milliseconds the event loop goes on", async () => {
+test("the event loop continues between slices of some milliseconds", async () => {
   const { served, call, turn, isIdle } = stage();
   for (let at = 0; at < 3_000; at++) call(`account${at % 7}`, 0.5);
   while (served.length < 1_500) assert.ok((await turn()) <= 16, "longer for those within their share");
@@ -154,7 +154,7 @@ test("a hundred thousand calls of all accounts wait at a time", async () => {
   await assert.rejects(turns.take("one more"), { code: "TRACKER_BUSY", retryAfterMs: 1_000 });
 });
 
-test("who waits for nothing is remembered while others wait only as long as it has had more than its share", async () => {
+test("an idle caller is remembered, while others wait, only as long as it has used more than its share", async () => {
   const { turns, served, call, turn, isIdle } = stage();
   turns.charge("idle", 10);
   assert.equal(turns.callerCount, 0);

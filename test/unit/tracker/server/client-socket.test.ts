@@ -301,7 +301,7 @@ test("a handler that fails closes that connection, and says where", () => {
   assert.deepEqual([socket.isTerminated, happened.faults], [true, ["message"]]);
 });
 
-test("an event whose telling fails closes the connection of who listens", async () => {
+test("an event that cannot be delivered closes the listener's connection", async () => {
   const { socket, connection, happened } = arrive();
   connection.listen(() => {
     throw new Error("a bug");
@@ -338,7 +338,7 @@ test("the server hears of a login on the connection", () => {
   assert.equal(happened.loggedIn, 1);
 });
 
-test("who holds too much is told so if that can be sent at once, and is cut off otherwise", () => {
+test("a client that holds too much gets the reason if it can be sent at once, and is cut off otherwise", () => {
   const modest = arrive();
   modest.socket.bufferedAmount = LOW_MARK;
   modest.client.evict();

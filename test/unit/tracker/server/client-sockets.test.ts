@@ -126,7 +126,7 @@ test("an event that cannot be told to one client is told to the others", async (
   for (const client of [first, second, asker]) client.terminate();
 });
 
-test("who is gone before its login is answered is not logged in for good", async (t) => {
+test("a client that leaves before its login is answered does not stay logged in", async (t) => {
   const { tracker, address } = await start(t);
   const account = { userId: "alice", password: "password of alice" };
   const first = await connect(address);
@@ -210,7 +210,7 @@ function fakes(t: TestContext, { hasSession = false } = {}) {
   return { sockets, happened, connections, arrive, beats, standStill };
 }
 
-test("a silent client is asked after four seconds, and let go when it has not answered for four more", (t) => {
+test("a silent client is pinged after four seconds, and dropped when it has not answered for four more", (t) => {
   const { arrive, beats } = fakes(t);
   const [silent, answers, gone] = [arrive().socket, arrive().socket, arrive().socket];
   beats(8);
@@ -226,7 +226,7 @@ test("a silent client is asked after four seconds, and let go when it has not an
   assert.equal(answers.sent.length, 2, "it is asked again");
 });
 
-test("what waited while the tracker stood still is not answered, on connections that were there", async (t) => {
+test("calls that waited while the tracker was suspended are not answered, on connections from before", async (t) => {
   const { arrive, beats, standStill, happened } = fakes(t);
   const call = Buffer.from('{"id":1,"method":"query","params":{"path":"x"}}');
   const [early, late] = [arrive().socket, arrive().socket];
@@ -245,7 +245,7 @@ test("what waited while the tracker stood still is not answered, on connections 
   assert.equal(next.isTerminated, false);
 });
 
-test("a client that takes nothing for half a minute is closed by a beat, though it is not silent", (t) => {
+test("a client that reads nothing for half a minute is closed by a tick, though it is not silent", (t) => {
   const { arrive, beats } = fakes(t, { hasSession: true });
   const { socket, tls } = arrive();
   const gone = arrive();
@@ -263,7 +263,7 @@ test("a client that takes nothing for half a minute is closed by a beat, though 
   assert.deepEqual([socket.isTerminated, gone.socket.isTerminated], [true, false]);
 });
 
-test("a client whose arrival fails is closed and forgotten", (t) => {
+test("a client that cannot be registered is closed and forgotten", (t) => {
   const { arrive, beats, connections, happened } = fakes(t);
   t.mock.method(connections, "add", failure, { times: 1 });
   const { socket } = arrive();

@@ -25,7 +25,7 @@ test("a key that comes late waits for one turn of each other key, however much t
   assert.deepEqual([1, 2, 3, 4].map(() => queue.shift()).indexOf("late"), 3);
 });
 
-test("when it is full, whoever has the most waiting loses its newest, and others get in", () => {
+test("when it is full, the key with most waiting items loses its newest, and others get in", () => {
   const queue = new FairQueue<string>(3);
   assert.equal(queue.push(["a", "x"], "ax1"), undefined);
   queue.push(["a", "x"], "ax2");

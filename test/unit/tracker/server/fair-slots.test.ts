@@ -46,7 +46,7 @@ test("more than may wait is refused with the time to wait, and the slot of what 
   assert.equal(await slots.run("a", async () => "fourth"), "fourth");
 });
 
-test("who asks now and then does not wait for all those who ask all the time", async () => {
+test("a key that asks rarely does not wait for all those that ask all the time", async () => {
   const slots = new FairSlots(1);
   const begun: string[] = [];
   const ends: (() => void)[] = [];

@@ -33,7 +33,7 @@ function queue() {
   return { handshakes, begun, gone, clock, turns, comeFrom, turn, fill };
 }
 
-test("where nobody waits a visitor begins at once, some in a turn", () => {
+test("without waiting connections a handshake begins at once, some in a turn", () => {
   const { handshakes, begun, comeFrom, turn, turns } = queue();
   comeFrom("192.0.2.1", "a", "b", "c");
   assert.deepEqual(begun, ["a", "b"]);
@@ -57,7 +57,7 @@ test("the newest begins first, of all networks and within one", () => {
   assert.deepEqual(turn(), ["a1"]);
 });
 
-test("a network that goes on coming is served once in a round, and does not keep another out", () => {
+test("a network that keeps connecting is served once in a round, and does not keep another out", () => {
   const { comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "member");
@@ -98,7 +98,7 @@ test("when all places are taken, the one that has waited longest of the largest 
   assert.equal(handshakes.size, MOST);
 });
 
-test("who has left begins no more, and takes no place", () => {
+test("a connection that has left never begins, and takes no place", () => {
   const { handshakes, gone, comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "a", "b", "c");
@@ -109,7 +109,7 @@ test("who has left begins no more, and takes no place", () => {
   assert.deepEqual([gone, handshakes.size], [[], 1]);
 });
 
-test("who has waited longer than anybody has patience goes", () => {
+test("a connection that has waited longer than any client does is dropped", () => {
   const { gone, clock, comeFrom, turn, fill } = queue();
   fill();
   comeFrom("192.0.2.1", "old");
@@ -134,7 +134,7 @@ test("thousands that come and go leave the others in their order", () => {
   assert.deepEqual(turn(), ["a"]);
 });
 
-test("those that begin at once count for the turn, and whoever comes while somebody waits is not before them", () => {
+test("handshakes that begin at once count for the turn, and a new connection does not overtake a waiting one", () => {
   const { begun, comeFrom, turn } = queue();
   comeFrom("192.0.2.1", "a", "b", "c", "d", "e");
   assert.deepEqual(begun, ["a", "b"]);
@@ -204,7 +204,7 @@ test("a network that was served in this round has its turn in the next one, howe
   assert.deepEqual(turn(), ["a1"]);
 });
 
-test("a queue that is empty starts a new round for whoever comes next", () => {
+test("an empty queue starts a new round with the next connection", () => {
   const { comeFrom, turn, fill, begun } = queue();
   fill();
   comeFrom("192.0.2.1", "a1");

@@ -109,7 +109,7 @@ test("once TLS has begun, how the connection ends and what it says is not the qu
   assert.equal(socket.destroyCalls, 0);
 });
 
-test("who may not begin does not, nor who has gone by then", () => {
+test("a connection that may not begin does not, nor one that has closed by then", () => {
   const asked: unknown[] = [];
   const { begun, fill, arrive, turn } = hold((socket) => asked.push(socket) > AT_ONCE + 1);
   fill();
@@ -174,7 +174,7 @@ test("a failure at the beginning of TLS, or on arrival, ends that connection alo
   assert.deepEqual(faults, ["beginning of TLS", "arrival"]);
 });
 
-test("who has waited for a minute is closed", (t) => {
+test("a connection that has waited for a minute is closed", (t) => {
   let nowMs = 1_000;
   t.mock.method(performance, "now", () => nowMs);
   const { fill, arrive, turn } = hold();
@@ -207,7 +207,7 @@ test("of one network 1,024 connections wait, and of all together 16,384", () => 
   assert.equal(turnedAway(of(16_387, (at) => `10.1.0.${at % 20}`)), 3);
 });
 
-test("closing closes who waits, and nobody on whom TLS has begun", () => {
+test("closing closes waiting connections, and none on which TLS has begun", () => {
   const { held, fill, arrive, turn } = hold();
   const first = fill();
   const waiting = arrive();

@@ -46,7 +46,7 @@ async function connectTo(address: Address): Promise<ApiClient> {
   return await ApiClient.connect({ ...address, identity: await createDeviceIdentity() });
 }
 
-test("a message that is too long is refused with a code, and the connection goes on", async () => {
+test("a message that is too long is refused with a code, and the connection stays open", async () => {
   const client = await connect();
   await client.signUp("alice");
   const userId = "x".repeat(MAX_API_MESSAGE_BYTES);

@@ -32,7 +32,7 @@ test("the thread hashes and verifies as this one does, and says so of a hash tha
   await assert.rejects(passwords.verify("plain", "secret"), { code: "INTERNAL" });
 });
 
-test("who comes after a flood from elsewhere is second, and a login does not wait behind new accounts of its own address", async (t) => {
+test("a caller after a flood from elsewhere is second, and a login does not wait for new accounts of its own address", async (t) => {
   const hasher = hasherOf(t);
   const order: string[] = [];
   const ask = (name: string, from: PasswordCaller) =>
@@ -69,7 +69,7 @@ test("an IPv6 network is one, whatever address of it is used", async (t) => {
   await Promise.all(flood);
 });
 
-test("more than may wait is refused with the time to wait, the newest of whoever has most", async (t) => {
+test("more than may wait is refused with the time to wait, the newest of the key with most", async (t) => {
   const hasher = hasherOf(t, { mostWaiting: 5 });
   const flood = Array.from({ length: 20 }, () => hasher.passwordsFor(caller("192.0.2.1")).verify(CHEAP, "x"));
   const other = hasher.passwordsFor(caller("198.51.100.1")).verify(CHEAP, "x");

@@ -305,7 +305,7 @@ test("logins are limited by account and network, and each that is refused is cou
   );
 });
 
-test("a device logs out on all its connections, and who has no session writes nothing by logging out", async (t) => {
+test("a device logs out on all its connections, and a logout without a session writes nothing", async (t) => {
   const desk = frontDesk(t);
   const { api, connection, account } = await desk.signedUp("alice");
   const second = desk.client("a");

@@ -384,7 +384,7 @@ test("clients that are turned away are told to try elsewhere", async (t) => {
   assert.deepEqual([code, String(reason)], [1013, "the disk is full"]);
 });
 
-test("closing ends clients, links and whoever waits, and is over when all are gone", async (t) => {
+test("closing ends clients, links and waiting connections, and resolves when all are closed", async (t) => {
   const { upgrade, dial, close, happened, connections, port } = await start(t);
   const [client, link] = [await upgrade(), await upgrade("/sync")];
   const idle = dial();

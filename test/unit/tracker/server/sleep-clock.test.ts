@@ -49,7 +49,7 @@ test("counts what passes and what is slept, and not what the clock is set by", (
   assert.equal(machine.clock.nowMs() - startMs, DAY_MS + 1_520);
 });
 
-test("a clock that is set, ahead or back, is no standstill, and hides none", () => {
+test("a clock that is set, ahead or back, is no suspension, and hides none", () => {
   const machine = new Machine();
   const suspendDetector = new SuspendDetector(2_500, () => machine.clock.nowMs());
   for (const setMs of [DAY_MS, -DAY_MS]) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SuspendDetector } from "../../../../src/tracker/server/suspend-detector.ts";
 
-test("a standstill is noticed before and after the beat that ends it, and is forgotten with the next", () => {
+test("a suspension is noticed before and after the first tick that follows, and forgotten at the second", () => {
   let nowMs = 1_000;
   const suspendDetector = new SuspendDetector(2_500, () => nowMs);
   const after = (ms: number): boolean => {
@@ -24,7 +24,7 @@ test("a standstill is noticed before and after the beat that ends it, and is for
   assert.equal(after(0), false);
 });
 
-test("a clock that is set back is no standstill", () => {
+test("a clock that is set back is no suspension", () => {
   let nowMs = 1_000_000;
   const suspendDetector = new SuspendDetector(2_500, () => nowMs);
   nowMs -= 600_000;

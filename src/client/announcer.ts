@@ -1,5 +1,5 @@
-// Tells the tracker which torrents this client has a part in: all of them on a fresh connection, changes as they come,
-// those of one turn in one message.
+// Announces this client's torrents to the tracker: all of them on a fresh connection, then changes, one message per turn
+// of the event loop.
 import type { Logger } from "pino";
 import { z } from "zod";
 import { packHashes, packTorrents } from "../api/packed-torrents.ts";
@@ -20,7 +20,7 @@ export class Announcer {
   readonly #link: Pick<TrackerLink, "ask">;
   readonly #log: Logger;
   readonly #announced = new Map<string, AnnouncedTorrent>();
-  /** To be told, and who waits for it. */
+  /** Changes that are not announced yet, with the promises of their callers. */
   readonly #changed = new Map<string, PromiseWithResolvers<readonly PeerAddress[] | undefined>>();
   #isSending = false;
 
@@ -45,7 +45,7 @@ export class Announcer {
       }
     } catch (error) {
       if (asRefusal(error).code !== "LIMIT_REACHED") throw error;
-      // Sharing with part of the files unannounced is better than having no tracker.
+      // To share with some files unannounced is better than to have no tracker.
       this.#log.warn({ err: error }, "the tracker does not take note of all that is shared here");
     }
   }
@@ -56,16 +56,16 @@ export class Announcer {
   }
 
   /**
-   * Resolves when the tracker knows, or could not be told: a fresh connection tells it all.
+   * Resolves when the tracker knows, or could not be reached: a fresh connection announces everything again.
    *
-   * @returns who else has it, if it is no seed that was told; undefined if the tracker did not say: it can be asked
+   * @returns the other peers, unless a seed was announced; undefined if the tracker did not name them: it can be asked
    */
   add(torrent: AnnouncedTorrent): Promise<readonly PeerAddress[] | undefined> {
     this.#announced.set(torrent.infoHash, torrent);
     return this.#change(torrent.infoHash);
   }
 
-  /** The tracker has heard already that this client has all of it. */
+  /** The tracker knows already that this client has all of it. */
   told(infoHash: string): void {
     this.#announced.set(infoHash, { infoHash, isSeed: true });
   }

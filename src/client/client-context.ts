@@ -1,4 +1,4 @@
-// What shares and downloads work with, handed to both by client.ts.
+// What shares and downloads need of the client; login.ts makes it.
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
 import type { WriteAttempt } from "../api/schemas.ts";
@@ -10,7 +10,7 @@ import type { Profile } from "./profile.ts";
 import type { ClientEvent } from "./status.ts";
 import type { TrackerApi } from "./trackers/api-channel.ts";
 
-/** What downloads and shares see of a torrent that runs. `ActiveTorrent` fits it. */
+/** What downloads and shares see of a running torrent. `ActiveTorrent` fits it. */
 export interface RunningTorrent {
   readonly torrent: Pick<ActiveTorrent["torrent"], "have" | "isStarved" | "holders" | "bannedFor" | "status">;
   readonly connections: Pick<
@@ -31,14 +31,14 @@ export interface ClientContext {
   readonly announcer: Pick<Announcer, "add" | "told" | "remove">;
   readonly storage: StorageResources;
   readonly log: Logger;
-  /** The profile of who is logged in. @throws MiniTorrentError NOT_LOGGED_IN */
+  /** The profile of the account that is logged in. @throws MiniTorrentError NOT_LOGGED_IN */
   readonly profile: () => Profile;
   readonly onEvent: (event: ClientEvent) => void;
   /** The connected tracker, or why none is. */
   readonly tracker: () => { readonly address: string | undefined; readonly problem: string | undefined };
   /** The warning about this machine's clock, by the tracker's time; undefined if the clock is right. */
   readonly clockWarning: () => string | undefined;
-  /** Asks a tracker, once more at another one if need be, and known as the same. See `TrackerLink.ask`. */
+  /** Calls a tracker; a call that is repeated at another tracker has the same write id. See `TrackerLink.ask`. */
   readonly ask: <T>(
     answer: ZodType<T>,
     question: (api: TrackerApi, write: WriteAttempt) => Promise<unknown>,

@@ -65,7 +65,7 @@ import type { AskForPage } from "./trackers/whole-lists.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
 const nothing = z.unknown();
-/** A limit of the system is met again and again; the user is told once in so long. */
+/** The system's limit is reached again and again; the user is told at most once in this time. */
 const CONNECTIONS_TAKEN_TOLD_EVERY_MS = 3_600_000;
 
 export interface ClientOptions {
@@ -226,7 +226,7 @@ export class Client {
   }
 
   /**
-   * Logs in, and takes up again what this account shared and downloaded.
+   * Logs in, and resumes what this account shared and downloaded.
    *
    * @throws MiniTorrentError ALREADY_LOGGED_IN, BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, TRACKERS_UNREACHABLE
    */
@@ -244,7 +244,7 @@ export class Client {
     try {
       await this.#login.begin(account);
     } catch (error) {
-      // Not logged in here, so not there either.
+      // The login failed here, so it is undone at the trackers.
       await this.#login
         .ask(nothing, (api, write) => api.session.logout.mutate(write))
         .catch((failure: unknown) =>
@@ -258,14 +258,14 @@ export class Client {
     return account;
   }
 
-  /** Stops sharing, pauses downloads; the next login takes both up again. */
+  /** Stops sharing and pauses downloads; the next login resumes both. */
   async logout(): Promise<void> {
     const { account } = this.#login.require();
     await this.#login.end();
     try {
       await this.#login.ask(nothing, (api, write) => api.session.logout.mutate(write));
     } catch (error) {
-      // Here it is done; the trackers forget the device when they hear of it, or with the connection.
+      // Done on this side; the trackers forget the device when they learn of it, or when the connection ends.
       this.#options.log.warn({ err: error, user: account.userId }, "logout not told to a tracker");
     }
   }
@@ -415,12 +415,12 @@ export class Client {
     return this.#login.downloads.history();
   }
 
-  /** How each stands, or the one that is meant. */
+  /** The status of all downloads, or of the one named. */
   downloads(which?: { groupId: string; fileName: string }): readonly DownloadStatus[] {
     return this.#login.downloads.statuses(which);
   }
 
-  /** Why a download does not move, or how it does. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
+  /** Explains why a download is stalled, or that it is not. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
   async why(groupId: string, fileName: string): Promise<WhyReport> {
     this.#login.require();
     return await this.#login.downloads.get({ groupId, fileName }).why();
@@ -462,7 +462,7 @@ export class Client {
     return peerStatuses(this.#active(groupId, fileName).torrent.status());
   }
 
-  /** What this client allows itself to send and to fetch. */
+  /** The upload and download limits. */
   limits(): LimitsStatus {
     const files = [...this.#session.all()].map(({ groupId, metainfo: { fileName, infoHash } }) => ({
       groupId,
@@ -517,7 +517,7 @@ export class Client {
     await writeNewFile(path, encodeCertificateFile({ certificatePem, privateKeyPem, authorityPem }));
   }
 
-  /** Saves what a restart needs, closes everything. Who is logged in is logged out only by `logout`. */
+  /** Saves what a restart needs and closes everything. The trackers' session ends only with `logout`. */
   async close(): Promise<void> {
     this.#endFaults();
     this.#ownAddresses.close();

@@ -5,7 +5,7 @@ import type { GroupCertificate } from "../api/schemas.ts";
 import { fingerprintOfPem } from "../identity/certificates.ts";
 
 export interface KnownAuthority {
-  /** Which group had that name: one that is founded anew has another claim on it. */
+  /** Identifies the group that has the name: a group founded again under the same name has another claim. */
   readonly groupClaimId: string;
   /** SHA-256 of the CA's certificate. */
   readonly fingerprint: string;
@@ -21,7 +21,7 @@ export interface GroupAuthoritiesOptions {
   readonly store: AuthorityStore;
   /** The name belongs to another group than before. */
   readonly onFoundedAnew: (groupId: string) => void;
-  /** Another CA was refused: told once for each, since certificates are asked for again and again. */
+  /** Another CA was refused; reported once for each, since certificates are requested repeatedly. */
   readonly onRefused: (groupId: string, reason: string) => void;
 }
 

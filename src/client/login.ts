@@ -37,7 +37,7 @@ type LoginState =
   | { readonly status: "logged-out" }
   | { readonly status: "logged-in"; readonly account: Account; readonly profile: Profile };
 
-/** What the login needs of the line to the trackers. */
+/** What the login needs of the link to the trackers. */
 export type LoginLink = Pick<
   TrackerLink,
   "ask" | "clockAheadMs" | "clockWarning" | "prepareAgain" | "problem" | "tracker"
@@ -112,7 +112,7 @@ export class Login {
     );
   }
 
-  /** Asks a tracker; a command that is asked again at another one is known as the same. See `TrackerLink.ask`. */
+  /** Calls a tracker; a command that is repeated at another one has the same write id. See `TrackerLink.ask`. */
   ask<T>(
     answer: ZodType<T>,
     question: (api: TrackerApi, write: WriteAttempt) => Promise<unknown>,
@@ -135,8 +135,8 @@ export class Login {
   }
 
   /**
-   * logged-out -> logged-in: what this account shared and downloaded is taken up again. A tracker that is lost on the way
-   * does not undo the login, since the next connection catches up; nor does a share or download that cannot be resumed.
+   * logged-out -> logged-in: resumes what this account shared and downloaded. The login stands even if the tracker is lost
+   * meanwhile, since the next connection catches up, or if a share or download cannot be resumed.
    *
    * @throws MiniTorrentError DATA_DIR_IN_USE, DISK_FAILED if the profile cannot be opened; the login is undone then
    */
@@ -210,7 +210,7 @@ export class Login {
     return groups;
   }
 
-  /** The member is out of that group: nothing of it is shared or downloaded any more. */
+  /** The user is no longer in that group: nothing of it is shared or downloaded any more. */
   async dropGroup(groupId: string, how: MembershipEnd): Promise<void> {
     this.#noteChange(groupId);
     this.#groupIds.delete(groupId);
@@ -220,7 +220,7 @@ export class Login {
   }
 
   /**
-   * A fresh connection to a tracker: the login is taken up there by this device's key; presence and events follow.
+   * Prepares a fresh connection to a tracker: resumes the session there by this device's key, then presence and events.
    *
    * @param localHost the address of this machine that the connection uses
    */
@@ -234,13 +234,13 @@ export class Login {
       await this.#sessionEnded("The trackers ended the session; log in again.");
       return;
     }
-    // Events first: what happens from now on is heard, and what happened before is asked for.
+    // Events first: later changes then arrive as events, and earlier ones are asked for.
     await this.#subscribe(api, lost);
     this.#announced = this.#listenPlace();
     await this.#announcer.announceAll(api, this.#announced);
   }
 
-  /** This machine's addresses have changed: peers are told where it listens now, if that is different. */
+  /** This machine's addresses have changed: if the client is reachable elsewhere now, it announces again. */
   ownAddressesChanged(): void {
     if (this.#state.status !== "logged-in") return;
     const place = this.#listenPlace();
@@ -254,7 +254,7 @@ export class Login {
     return { listenPort: session.port, ...listenClaim(session.hosts, this.#localHost, ownHosts()) };
   }
 
-  /** A connection is ready: what could not be told or asked without one is told and asked now. */
+  /** A connection is ready: catches up on what was missed without one. */
   connected(): void {
     if (this.#state.status !== "logged-in") return;
     const { log } = this.#options;
@@ -263,7 +263,7 @@ export class Login {
     runInBackground(log, "sharing again", this.shares.retryWaiting());
   }
 
-  /** What may have happened while no tracker was connected: groups that ended, memberships that were revoked. */
+  /** Learns of groups that ended and memberships that were revoked while no tracker was connected. */
   async #catchUp(): Promise<void> {
     const groups = await this.syncGroups(() =>
       this.askForAll(ownGroupSchema, (api, from) => api.groups.mine.query(from)),
@@ -275,7 +275,7 @@ export class Login {
     for (const changed of this.#changedWhileRead) changed.add(groupId);
   }
 
-  /** A subscription that ends by itself takes its connection with it: without events no revocation would be heard. */
+  /** If the subscription ends by itself, the connection is dropped: without events, revocations would be missed. */
   #subscribe(api: TrackerApi, lost: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       const ended = (cause: unknown) => {
@@ -292,14 +292,14 @@ export class Login {
     });
   }
 
-  /** The old one last: its end must find that it is not the one that counts any more. */
+  /** Unsubscribes the old one last: its end must see that it is no longer the current one. */
   #replaceEvents(subscription: { unsubscribe(): void } | undefined): void {
     const before = this.#events;
     this.#events = subscription;
     before?.unsubscribe();
   }
 
-  /** What a tracker says unasked comes from the network: what is not of the form is dropped, and logged. */
+  /** Events come from the network: one of the wrong form is dropped and logged. */
   #onTrackerEvents(data: unknown): void {
     for (const event of Array.isArray(data) ? data : [data]) {
       const parsed = trackerEventSchema.safeParse(event);
@@ -378,7 +378,7 @@ export class Login {
     }).unref();
   }
 
-  /** The user is no longer in the group, and no event said how that came: the tracker knows whether the group still exists. */
+  /** The user is no longer in the group, and no event said why: asks the tracker whether the group still exists. */
   async #groupLost(groupId: string): Promise<void> {
     const code = await this.ask(z.unknown(), (api) => api.groups.members.query({ groupId })).then(
       () => undefined,
@@ -393,11 +393,11 @@ export class Login {
     if (isNews) this.#options.onEvent({ type: "membership-ended", groupId, how });
   }
 
-  /** What hangs on a name that was given away earlier elsewhere goes with it. */
+  /** Ends whatever depends on a name that another tracker had given away earlier. */
   async #nameLost(event: Extract<TrackerEvent, { type: "name-taken-elsewhere" }>): Promise<void> {
     const { kind, name, groupId, infoHash } = event;
     if (kind === "file") {
-      // All in the group are told: whether it is about something that is here shows here.
+      // All members get this event; only this client knows whether it shares or downloads that file.
       if (groupId === undefined || infoHash === undefined) return;
       const file = { groupId, fileName: name };
       const wasShared = await this.shares.nameLost(file, infoHash);

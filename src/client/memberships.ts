@@ -25,7 +25,7 @@ import { wholeList } from "./trackers/whole-lists.ts";
 const RENEWAL_RETRY_MS = 30_000;
 /** Between two attempts to get a certificate that is missing. */
 const OBTAIN_PAUSE_MS = 2_000;
-/** A certificate this close to its end is not offered to a peer any more. */
+/** A certificate this close to its expiry is no longer shown to peers. */
 const EXPIRY_MARGIN_MS = 5_000;
 
 interface Held {

@@ -59,7 +59,7 @@ export interface StoredLimit {
 const MAX_FINISHED = 1_000;
 /** Files shared in groups that the user has left, which can be shared again after the next acceptance. */
 const MAX_FORMER_SHARES = 10_000;
-/** Members of whom is kept what they gave of an unfinished download: those who gave most. */
+/** Senders remembered per unfinished download: those that sent the most. */
 const MAX_SOURCES = 100;
 const directionSchema = z.enum(["up", "down"]);
 const sourcesSchema: z.ZodType<DownloadSource[]> = z.array(
@@ -284,7 +284,7 @@ export class Profile {
     });
   }
 
-  /** Who gave what of an unfinished download. */
+  /** What each member sent of an unfinished download. */
   sources(groupId: string, fileName: string): readonly DownloadSource[] {
     let sources: readonly DownloadSource[] = [];
     this.#attempt(() => {
@@ -422,8 +422,8 @@ export class Profile {
   }
 
   /**
-   * All of it or nothing. A disk that is full, or fails, must not stop what goes on in memory: it is logged, and the next
-   * change is written if it can be.
+   * Writes all or nothing. A full or failing disk must not stop what runs in memory: it is logged, and the next change is
+   * written if possible.
    */
   #attempt(work: () => unknown): void {
     try {
@@ -457,7 +457,7 @@ function openOrBegin(path: string, log: Logger): DatabaseSync | undefined {
   }
 }
 
-/** The lock goes with the process, also when it is killed: the operating system lets go of it. */
+/** The operating system releases the lock when the process ends, even if it is killed. */
 function openExclusively(path: string): DatabaseSync | undefined {
   let database: DatabaseSync | undefined;
   try {

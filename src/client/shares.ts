@@ -1,5 +1,5 @@
-// The files that this member shares in full from this machine: hashed in place, offered to the swarm, taken up again after the
-// next login, given up when they change on disk.
+// The complete files that this user shares from this machine: hashed in place, announced to the swarm, resumed after the
+// next login, withdrawn when they change on disk.
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Logger } from "pino";
@@ -26,7 +26,7 @@ const MAX_PATHS_TOLD = 10;
 /** Users whose claims of bad data are checked, for each share. */
 const MAX_REFUSALS = 100;
 
-/** What a tracker says of a share that is over already. */
+/** A tracker's refusals to end a share that mean it has ended already. */
 const OVER_ALREADY: ReadonlySet<ErrorCode> = new Set([
   "NOT_SHARED",
   "UNKNOWN_FILE",
@@ -34,11 +34,11 @@ const OVER_ALREADY: ReadonlySet<ErrorCode> = new Set([
   "NOT_A_MEMBER",
 ]);
 
-/** Shared files are looked at one by one, at most four a second, so that one that vanishes is noticed although nobody asks for it. */
+/** Shared files are checked one by one, at most four a second, so that a missing file is noticed even if nobody requests it. */
 const LOOK_PAUSE_MS = 250;
-/** With few files each is looked at no more often: a look costs a hundredth of a millisecond. */
+/** Least time between two checks of the same file: with few files, more would be pointless. */
 const LEAST_ROUND_MS = 5_000;
-/** The file is not there, or not as it was; or nothing more could be opened. */
+/** Problems that may pass: the file is missing or changed, or no further file could be opened. */
 const MAY_RETURN: ReadonlySet<ErrorCode> = new Set(["FILE_NOT_FOUND", "FILE_CHANGED", "LIMIT_REACHED"]);
 
 const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
@@ -64,7 +64,7 @@ export class Shares {
   readonly #shares = new Map<string, Share>();
   /** Shares that are about to be served. */
   readonly #beingServed = new Set<string>();
-  /** Counts logins: work that was begun in one is not carried on in the next. */
+  /** Counts logins: work begun in one is not continued in the next. */
   #logins = 0;
   #looking: SlowRound<Share> | undefined;
 
@@ -92,7 +92,7 @@ export class Shares {
     const absolutePath = resolve(path);
     const fileName = basename(absolutePath).normalize();
     checkFileName(fileName);
-    // Before the long work: whoever may not share there hears so at once.
+    // Before hashing: a user who may not share there learns so at once.
     const { authorityPem } = await memberships.obtain(groupId);
     const hashed = await hashFile(absolutePath, { ...storage, ...options });
     const metainfo = encodeMetainfo({ fileName, authorityPem, ...hashed });
@@ -111,8 +111,8 @@ export class Shares {
   }
 
   /**
-   * What is shared here under that name, if it is other content that is over: the file at that path has changed, or the
-   * one that was shared is gone. A file that can still be had is not replaced by one that only has its name.
+   * The share under that name, if its content no longer exists: the file at that path has changed, or the one that was shared
+   * is gone. A share whose file is still intact is not replaced by another file of the same name.
    */
   async #replacedBy(
     { fileName, infoHash }: Metainfo,
@@ -160,7 +160,7 @@ export class Shares {
       return joinedSwarm;
     }
     const login = this.#logins;
-    // The earlier content cannot be had any more, whatever the tracker answers: who is connected for it is told so first.
+    // The earlier content no longer exists, whatever the tracker answers: its connected peers are told first.
     if (replaced?.state.status === "served") {
       const { store } = replaced.state;
       replaced.state = { status: "unusable", reason: `${path} changed`, mayReturn: false };
@@ -228,7 +228,7 @@ export class Shares {
     await this.retryWaiting();
   }
 
-  /** Withdraws a share whose file is not as it was, and takes it up again when it is. */
+  /** Withdraws a share whose file has changed, and resumes it when the file is as it was. */
   async #look(share: Share): Promise<void> {
     const { stored, metainfo } = share;
     const { state } = share;
@@ -239,7 +239,7 @@ export class Shares {
     const isStill = share.state === state && this.#shares.get(fileKey(stored)) === share;
     if (login !== this.#logins || !isStill) return;
     try {
-      // Others, such as EIO of a network's file system, may pass; a read that fails for them ends the share.
+      // Other errors, such as EIO of a network file system, may pass; if they do not, a failing read ends the share.
       const isToEnd = problem !== undefined && MAY_RETURN.has(problem.code);
       if (state.status === "served" && isToEnd) await this.failed(stored, problem);
       if (state.status !== "unusable" || problem !== undefined) return;
@@ -251,11 +251,11 @@ export class Shares {
     }
   }
 
-  /** A tracker can be asked again: what could not be offered for want of one is offered now. */
+  /** A tracker is connected again: announces the shares that wait for one. */
   async retryWaiting(): Promise<void> {
     const login = this.#logins;
     for (const share of [...this.#shares.values()]) {
-      // Logged out meanwhile: the rest is the next login's.
+      // Logged out meanwhile: the next login does the rest.
       if (login !== this.#logins) return;
       if (share.state.status === "served" && !share.stored.isRegistered) {
         await this.#registerLater(share.stored, share.metainfo);
@@ -285,7 +285,7 @@ export class Shares {
     }));
   }
 
-  /** The share of that name, as it stands on disk. */
+  /** The share of that name, as stored in the profile. */
   find(file: FileId): { path: string; metainfo: Metainfo } | undefined {
     const share = this.#shares.get(fileKey(file));
     return share && { path: share.stored.path, metainfo: share.metainfo };
@@ -324,7 +324,7 @@ export class Shares {
         api.files.stopShare.mutate({ groupId, fileName, holderId, everywhere, ...write }),
       );
     } catch (error) {
-      // The trackers list it no longer: what is served here all the same ends too.
+      // The trackers no longer list it, so serving it here ends too.
       if (share === undefined || !OVER_ALREADY.has(asMiniTorrentError(error).code)) throw error;
     }
     if (share !== undefined) await this.#forget(share, "no longer shared", { reason: "not-shared" });
@@ -345,8 +345,8 @@ export class Shares {
   }
 
   /**
-   * Asks the trackers whether they list what this client believes to share: a share may have been ended elsewhere while this
-   * client was away, or be unknown where a tracker lost rows. The latter is registered again.
+   * Asks the trackers whether they list the shares of this client: one may have been ended elsewhere while this client was
+   * offline, or be unknown because a tracker lost rows; the latter is registered again.
    */
   async #compareWithTrackers(): Promise<void> {
     const login = this.#logins;
@@ -378,7 +378,7 @@ export class Shares {
       if (withdrawn.includes(fileName)) await this.#endWithdrawn({ groupId, fileName });
       if (!unknown.includes(fileName)) continue;
       const refusal = await this.#registerLater(share.stored, share.metainfo);
-      // Nobody could be told of this machine's content any more.
+      // The trackers would not name this machine to anybody.
       if (refusal?.code === "FILE_EXISTS") await this.#end(share, refusal.message);
     }
   }
@@ -389,7 +389,7 @@ export class Shares {
     this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
-  /** The user is out of that group: nothing of it is shared any more. */
+  /** The user is no longer in that group: nothing of it is shared any more. */
   async groupEnded(groupId: string): Promise<void> {
     for (const share of [...this.#shares.values()]) {
       if (share.stored.groupId !== groupId) continue;
@@ -413,7 +413,7 @@ export class Shares {
   }
 
   /**
-   * The name belongs to that content, claimed earlier at a tracker that was apart: a share of other content is over.
+   * The name belongs to that content, claimed earlier at a partitioned tracker: a share of other content ends.
    *
    * @returns whether there was one
    */
@@ -424,7 +424,7 @@ export class Shares {
     return true;
   }
 
-  /** Reading a shared file failed: it is not what was shared any more. */
+  /** Reading a shared file failed: it is no longer what was shared. */
   async failed(file: FileId, error: MiniTorrentError): Promise<void> {
     const share = this.#shares.get(fileKey(file));
     if (share?.state.status === "served") {
@@ -455,14 +455,14 @@ export class Shares {
     const reason = `${userId} received bad data from here, and piece ${pieceIndex} of ${path} is not what was shared: check the disk and restore the file; upload_file ${path} ${groupId} then shares it again.`;
     this.#log.warn({ groupId, fileName, pieceIndex, user: userId }, "a shared file's bytes changed");
     share.state = { status: "unusable", reason, mayReturn: false };
-    // Size and time look as they did: without this the next login would share it again.
+    // Size and time are unchanged: without this, the next login would share it again.
     share.stored = { ...share.stored, facts: { ...facts, mtimeMs: 0 } };
     this.#context.profile().saveShare(share.stored);
     await this.#withdraw(share, store, reason, { reason: "changed" });
     this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
-  /** Between logout and login nothing is shared; the profile keeps what is to be shared again. */
+  /** Logout: nothing is shared until the next login; the profile keeps the list. */
   async suspendAll(): Promise<void> {
     this.#logins++;
     this.#looking?.close();
@@ -494,7 +494,7 @@ export class Shares {
     const { authorityPem } = await memberships.obtain(stored.groupId);
     if (this.#shares.get(key) !== before) return;
     if (authorityPem.trim() !== metainfo.authorityPem.trim()) {
-      // The name was given to another group since, or one command had founded the group twice: nobody looks for this one.
+      // The name belongs to another group now, or one command had founded the group twice: nobody looks for this torrent.
       throw new MiniTorrentError(
         "INVALID_ARGUMENT",
         `it was shared in an earlier group ${stored.groupId}; upload_file ${stored.path} ${stored.groupId} shares it in the present group.`,
@@ -512,7 +512,7 @@ export class Shares {
     this.#announce(metainfo.infoHash, false);
   }
 
-  /** From now on peers that ask for the file are answered. The store is closed by whoever ends that. */
+  /** Serves the file to peers from now on. `#withdraw` closes the store. */
   async #join(stored: StoredShare, metainfo: Metainfo): Promise<PieceStore> {
     const { session, storage, onEvent } = this.#context;
     const { groupId, fileName, path, facts } = stored;
@@ -555,7 +555,7 @@ export class Shares {
     throw new MiniTorrentError("NOT_LOGGED_IN", "You logged out meanwhile; it was not shared.");
   }
 
-  /** @param isServed peers may be told at once that this client has it */
+  /** @param isServed the tracker may name this client to peers at once */
   async #register(
     { groupId }: StoredShare,
     { info, infoHash, sha1 }: Metainfo,
@@ -573,7 +573,7 @@ export class Shares {
     return shared;
   }
 
-  /** Tells the tracker whether it is served here, as that stands by now. */
+  /** Announces to the tracker whether the file is served here now. */
   #announce(infoHash: string, isKnown: boolean): void {
     const { announcer, session } = this.#context;
     if (session.get(infoHash) === undefined)

@@ -1,15 +1,15 @@
-// What a client tells whoever drives it (the command line today, a web page some day): the state of its downloads and
-// peers, and the events it reports unasked. Plain data, no behaviour.
+// What a client reports to its user interface (today the command line): the state of its downloads and peers, and events.
+// Plain data, no behaviour.
 
 import type { ErrorCode } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import type { BandwidthLimits } from "../engine/bandwidth.ts";
 
-/** From whom a download's bytes came. */
+/** A member that sent bytes of a download. */
 export interface DownloadSource {
   readonly userId: string;
   readonly isConnected: boolean;
-  /** Pieces of which this member gave the last block, or all of them. */
+  /** Pieces of which this member sent the last block, or all blocks. */
   readonly pieces: number;
   readonly bytes: number;
   readonly rateBytesPerSecond: number;
@@ -23,7 +23,7 @@ interface DownloadFacts {
   readonly pieceCount: number;
   readonly piecesVerified: number;
   readonly bytesVerified: number;
-  /** Bytes of blocks that came twice, or when nobody waited for them any longer. */
+  /** Bytes of blocks that arrived twice, or after their request was cancelled. */
   readonly duplicateBytes: number;
   readonly sources: readonly DownloadSource[];
 }
@@ -79,7 +79,7 @@ export type NameList =
   | { readonly kind: "groups" }
   | { readonly kind: "files" | "requests" | "members"; readonly groupId: string };
 
-/** How the client stands: what `whoami` shows and the prompt is made of. */
+/** The client's state, for `whoami` and the prompt. */
 export interface ClientStatus {
   readonly account: Account | undefined;
   /** host:port that peers reach this client at. */
@@ -98,7 +98,7 @@ export interface ClientStatus {
 export interface LimitsStatus {
   /** On everything together. */
   readonly all: BandwidthLimits;
-  /** The files that have one of their own beside it. */
+  /** The files with a limit of their own. */
   readonly files: readonly (BandwidthLimits & { readonly groupId: string; readonly fileName: string })[];
 }
 
@@ -111,7 +111,7 @@ export interface ShareResult {
   readonly sha1: string;
   /** True if the group had this content under this name already, so that its swarm was joined. */
   readonly joinedSwarm: boolean;
-  /** It takes the place of other content that was shared here under that name, and is over. */
+  /** It replaces other content that was shared here under that name and no longer exists. */
   readonly replacesEarlier: boolean;
 }
 
@@ -120,10 +120,10 @@ export interface HashProgress {
   readonly lengthBytes: number;
 }
 
-/** How somebody came out of a group. */
+/** How a membership ended. */
 export type MembershipEnd = "removed" | "left" | "group-ended" | "account-removed";
 
-/** What happens without being asked. */
+/** Events that the client reports. */
 export type ClientEvent =
   | { readonly type: "join-requested"; readonly groupId: string; readonly userId: string }
   | { readonly type: "request-accepted"; readonly groupId: string }
@@ -176,14 +176,14 @@ export type ClientEvent =
       readonly code: ErrorCode;
       readonly reason: string;
     }
-  /** Nothing arrives, and why: told when it begins, and when the cause changes. */
+  /** Nothing arrives, and why: reported when it begins, and when the cause changes. */
   | {
       readonly type: "download-waiting";
       readonly groupId: string;
       readonly fileName: string;
       readonly reason: string;
     }
-  /** More downloads wait than are told one by one. */
+  /** More downloads wait than are reported individually. */
   | { readonly type: "downloads-waiting" }
   /** A profile entry is damaged; the other entries are used. */
   | {
@@ -201,12 +201,12 @@ export type ClientEvent =
       /** The first of them. */
       readonly paths: readonly string[];
     }
-  /** The others who are connected together have every piece of what we share. */
+  /** The other connected members together have every piece of what we share. */
   | {
       readonly type: "held-by-others";
       readonly groupId: string;
       readonly fileName: string;
-      /** What was sent until then: the file's length if no piece was sent twice. */
+      /** Bytes sent until then: the file's length if no piece was sent twice. */
       readonly uploadedBytes: number;
     }
   | {
@@ -235,7 +235,7 @@ export type ClientEvent =
   /** The first tracker ever used: only a person's comparison can tell whether its key is right. */
   | { readonly type: "tracker-trusted"; readonly tracker: string; readonly fingerprint: string }
   | { readonly type: "trackers-unreachable"; readonly reason: string }
-  /** All connections that the system allows are taken, and others wait. */
+  /** All connections that the system allows are in use, and others wait. */
   | { readonly type: "connections-taken"; readonly reason: string }
   /** This machine's clock differs too much from the tracker's. */
   | { readonly type: "clock-wrong"; readonly reason: string }

@@ -3,7 +3,7 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import { TokenBucket } from "../swarm/token-bucket.ts";
 
-/** One block a second: with less, a peer's patience ends before its block comes. */
+/** One block a second: at a lower rate, requests time out before their block arrives. */
 const LEAST_BYTES_PER_SECOND = 16 * 1024;
 
 /** Bytes a second; undefined: no limit. */
@@ -38,7 +38,7 @@ export class Bandwidth {
     return buckets;
   }
 
-  /** The torrent runs no longer; a limit of its own is remembered. */
+  /** The torrent has ended; its own limit is kept. */
   ended(infoHash: string): void {
     const buckets = this.#ofTorrents.get(infoHash);
     if (buckets !== undefined && !isLimited(limitsOf(buckets))) this.#ofTorrents.delete(infoHash);

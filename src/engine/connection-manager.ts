@@ -1,5 +1,5 @@
-// Who to be connected to in one torrent: dials the members that trackers name, keeps one connection a device, tries
-// again with growing pauses, and replaces a connection over which nothing comes any more. Trackers name a random sample of a
+// The connections of one torrent: dials the members that trackers name, keeps one connection per device, tries
+// again with growing pauses, and replaces a connection that has fallen silent. Trackers name a random sample of a
 // large swarm each time; the peers named are remembered for a while. It opens sockets through `dial` and hands them on; it never reads them.
 import type { Logger } from "pino";
 import { type Address, formatAddress } from "../api/addresses.ts";
@@ -7,9 +7,9 @@ import { asMiniTorrentError, type ErrorCode } from "../api/errors.ts";
 import { MOST_NAMED_PEERS, type PeerAddress } from "../api/schemas.ts";
 import type { Farewell } from "../wire/farewell.ts";
 
-/** TLS handshakes at once a torrent: each costs about a millisecond of both ends' time. */
+/** Simultaneous TLS handshakes per torrent: each costs both ends about a millisecond. */
 const MAX_DIALS = 8;
-/** Connections a torrent; past it nobody is dialled. libtorrent's default per torrent is of that order. */
+/** Connections per torrent beyond which no peer is dialled. libtorrent's default is of the same order. */
 const MAX_CONNECTIONS = 100;
 /**
  * Connections per torrent past which incoming ones are refused too: a seed of a swarm of thousands is named to all of
@@ -17,11 +17,11 @@ const MAX_CONNECTIONS = 100;
  */
 const MAX_ADMITTED = 150;
 /**
- * Connections of one member to a torrent, whoever dialled: some machines of theirs. A member can have certificates for many
- * keys, and must not take with them the places of all others.
+ * Connections of one member to a torrent, in both directions: enough for several machines. A member can get certificates for
+ * many keys, and must not take everybody else's places with them.
  */
 const MAX_CONNECTIONS_OF_MEMBER = 4;
-/** Of those that are remembered; without it a member with many keys would displace everybody else. */
+/** Remembered peers per member: without this limit a member with many keys would displace everybody else. */
 const MAX_KNOWN_OF_MEMBER = 20;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
@@ -35,15 +35,15 @@ const MAX_KNOWN = 400;
 /** A peer of a large swarm that was not named for this long is forgotten: three of PeerSearch's longest pauses. */
 const FORGET_AFTER_MS = 180_000;
 /**
- * A connection that owes blocks and has not brought a byte for so long gets a second one dialled beside it, which takes its place
- * once it stands: a path that is dead, such as after a change of address, says nothing, and TCP would retry for a quarter of an
- * hour. Long enough for TCP to repair a lost packet three times over (RFC 6298: 1, 2 s); a peer whose blocks have come with
- * longer pauses is given those.
+ * When requests are unanswered and a connection has been silent for this long, a second one is dialled, which replaces it once
+ * established: a dead path, such as after a change of address, reports nothing, and TCP would retry for a quarter of an hour.
+ * Long enough for TCP to repair a lost packet three times over (RFC 6298: 1, 2 s). A peer whose blocks have come with longer
+ * pauses is allowed those.
  */
 const MUTE_MS = 5_000;
 /** The same, if trackers name another address for the device than the connection has. */
 const MUTE_AT_OLD_ADDRESS_MS = 1_000;
-/** A replacement that fell silent itself was no help: each further one within this time waits twice as long. */
+/** If a replacement also falls silent within this time, the next one waits twice as long. */
 const REPLACED_OFTEN_MS = 300_000;
 const MAX_DOUBLINGS = 5;
 /**
@@ -51,7 +51,7 @@ const MAX_DOUBLINGS = 5;
  * (HANDSHAKE_TIMEOUT_MS) a second one means that the other end has lost the first.
  */
 const DIALLED_AT_ONCE_MS = 10_000;
-/** Of two that could dial each other one waits this long for the other to do it: one handshake, not two. */
+/** When either end could dial, one waits this long for the other, so that there is one handshake, not two. */
 const COURTESY_MS = 1_500;
 
 /** What `ConnectionManager` needs of a connection; `transport/peer-socket.ts` fits it. */
@@ -68,7 +68,7 @@ export interface Connection {
   close(reason: string, farewell?: Farewell): void;
 }
 
-/** Why a peer that could be dialled is not. */
+/** Why a known peer is not dialled. */
 export type DialObstacle =
   /** Nothing is taken from that user any more. */
   | "banned"
@@ -93,7 +93,7 @@ interface Known {
   farewell: Farewell | undefined;
 }
 
-/** A connection that stands. */
+/** An established connection. */
 interface Standing<C> {
   readonly socket: C;
   readonly sinceMs: number;
@@ -121,18 +121,18 @@ export interface ConnectionManagerOptions<C extends Connection> {
   readonly ownDeviceId: string;
   readonly nowMs: () => number;
   readonly log: Logger;
-  /** Whether this side has every piece: then it is for those who lack some to dial. */
+  /** Whether this side has every piece: then peers that lack some are the ones to dial. */
   readonly isComplete: () => boolean;
   /** False while connections to that kind of peer have no use: paused, or both have everything. */
   readonly wants: (peer: PeerAddress) => boolean;
   /** Why `wants` says no; undefined if it says yes. Asked for people, and changes nothing. */
   readonly obstacleTo?: (peer: PeerAddress) => DialObstacle | undefined;
-  /** What the device owes us: see `Torrent.debtOf`. */
+  /** Unanswered requests to the device: see `Torrent.debtOf`. */
   readonly debtOf: (
     deviceId: string,
   ) => { readonly unansweredMs: number; readonly patienceMs: number } | undefined;
   readonly dial: (peer: PeerAddress, signal: AbortSignal) => Promise<C>;
-  /** A dialled connection that stands; the caller offers it to `admit`. */
+  /** A dialled connection is established; the caller offers it to `admit`. */
   readonly onDialled: (socket: C) => void;
 }
 
@@ -148,7 +148,7 @@ export class ConnectionManager<C extends Connection> {
     this.#options = options;
   }
 
-  /** Those whom trackers name and who are not connected. */
+  /** Peers that trackers name and that are not connected. */
   contacts(): Contact[] {
     const nowMs = this.#options.nowMs();
     const places = this.#placesOfMembers();
@@ -185,14 +185,14 @@ export class ConnectionManager<C extends Connection> {
     return this.#knowsSample;
   }
 
-  /** How many of those whom trackers name have everything. */
+  /** How many of the peers that trackers name are seeds. */
   get seedCount(): number {
     let count = 0;
     for (const { address } of this.#known.values()) if (address.isSeed) count++;
     return count;
   }
 
-  /** The connections that stand. */
+  /** The established connections. */
   *connected(): Iterable<C> {
     for (const { socket } of this.#connected.values()) yield socket;
   }
@@ -213,7 +213,7 @@ export class ConnectionManager<C extends Connection> {
    * The tracker's list. With fewer than MOST_NAMED_PEERS entries it is complete: other peers are no longer dialled. Otherwise it is
    * a sample: peers that are not on it are forgotten only after a time.
    *
-   * @param askedAtMs when it was asked for, by this manager's clock: who was named since then may have come too late for it
+   * @param askedAtMs when it was requested, by this manager's clock: a peer named since then may be too new to be on it
    */
   peersOnline(addresses: readonly PeerAddress[], askedAtMs: number): void {
     this.#knowsSample = addresses.length >= MOST_NAMED_PEERS;
@@ -228,9 +228,9 @@ export class ConnectionManager<C extends Connection> {
   }
 
   /**
-   * Takes a connection in, or refuses it as a second one to the same device. Both ends decide alike: of two that were dialled
-   * at once, from both ends, the one that the lower device id dialled stays; otherwise the newer one, since whoever dials
-   * has lost the older, which may be dead unnoticed here.
+   * Accepts a connection, or refuses it as a second one to the same device. Both ends decide alike: of two that were dialled
+   * from both ends at once, the one dialled by the lower device id stays; otherwise the newer one, since the end that dialled
+   * it has lost the older one, even if this end has not noticed.
    */
   admit(socket: C): boolean {
     const { ownDeviceId } = this.#options;
@@ -256,7 +256,7 @@ export class ConnectionManager<C extends Connection> {
     return true;
   }
 
-  /** What a connection that `admit` has refused is told. */
+  /** The farewell for a connection that `admit` has refused. */
   farewellTo(socket: C): Farewell | undefined {
     if (this.#connected.has(socket.deviceId)) return undefined;
     if (this.#isMemberFull(socket.userId)) return { reason: "user-full" };
@@ -281,12 +281,12 @@ export class ConnectionManager<C extends Connection> {
     for (const { socket } of [...this.#connected.values()]) if (isMeant(socket)) socket.close(reason);
   }
 
-  /** This machine's addresses have changed: what failed before is tried at once, and dials that began before are begun anew. */
+  /** This machine's addresses have changed: failed dials are retried at once, and dials in progress are restarted. */
   ownAddressChanged(): void {
     for (const known of this.#known.values()) dialAnew(known);
   }
 
-  /** Dials who is due. */
+  /** Dials the peers that are due. */
   tick(): void {
     if (this.#known.size === 0) return;
     const nowMs = this.#options.nowMs();
@@ -299,7 +299,7 @@ export class ConnectionManager<C extends Connection> {
       const standing = this.#connected.get(deviceId);
       if (standing !== undefined) {
         if (!this.#isMute(standing) || !this.#options.wants(known.address)) continue;
-        // It takes the place of one that stands, so there is room for it.
+        // It replaces an established connection, so there is room for it.
         dialling++;
         void this.#dial(known);
         continue;
@@ -323,7 +323,7 @@ export class ConnectionManager<C extends Connection> {
     for (const { socket } of [...this.#connected.values()]) socket.close(reason, farewell);
   }
 
-  /** Nothing comes over the connection any more, although something is owed. */
+  /** True if requests are unanswered and nothing arrives any more. */
   #isMute({ socket, replacements }: Standing<C>): boolean {
     const { silentMs, deviceId } = socket;
     if (silentMs < MUTE_AT_OLD_ADDRESS_MS || this.#options.isComplete()) return false;
@@ -341,7 +341,7 @@ export class ConnectionManager<C extends Connection> {
     return count >= MAX_CONNECTIONS_OF_MEMBER;
   }
 
-  /** User id → connections that stand or are being dialled. */
+  /** User id → connections that are established or being dialled. */
   #placesOfMembers(): Map<string, number> {
     const places = new Map<string, number>();
     const count = (userId: string) => places.set(userId, (places.get(userId) ?? 0) + 1);
@@ -442,7 +442,7 @@ export class ConnectionManager<C extends Connection> {
   }
 }
 
-/** What was learnt of reaching it is out of date. */
+/** Forgets earlier failures to reach it. */
 function dialAnew(known: Known): void {
   known.dialling?.abort();
   known.dialling = undefined;

@@ -8,7 +8,7 @@ import { every } from "../net/timers.ts";
 /** Reading them takes some 50 µs. */
 const INTERVAL_MS = 1_000;
 
-/** What is different; link-local addresses, which come and go with virtual interfaces, are not told. */
+/** The difference, without link-local addresses, which come and go with virtual interfaces. */
 export interface AddressChange {
   readonly lost: ReadonlySet<string>;
   readonly gained: ReadonlySet<string>;

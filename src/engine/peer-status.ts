@@ -1,5 +1,5 @@
-// The peers of a torrent, as `peers` shows them: those who are connected, and those who went after they had sent bad
-// data, or not given what they had been asked for. Pure.
+// The peers of a torrent, as `peers` shows them: those that are connected, and those that left after they had sent bad
+// data or not answered requests. Pure.
 import type { TorrentStatus } from "../swarm/torrent-status.ts";
 
 /** One peer of one torrent, as `peers` shows it. */
@@ -12,7 +12,7 @@ export interface PeerStatus {
   readonly uploadBytesPerSecond: number;
   readonly downloadedBytes: number;
   readonly uploadedBytes: number;
-  /** `choked`, `snubbed`, `on parole`, `banned: …`: what keeps this peer from giving, if anything. */
+  /** `choked`, `snubbed`, `on parole`, `banned: …`: why this peer sends nothing, if it does not. */
   readonly remarks: readonly string[];
 }
 

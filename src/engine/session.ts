@@ -23,17 +23,17 @@ import type { AddressChange } from "./own-addresses.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
 const TICK_MS = 100;
-/** Torrents in which nothing happens are looked at once in so many ticks: somebody may share thousands that nobody asks for. */
+/** Idle torrents are visited once in this many ticks: a user may share thousands of files that nobody requests. */
 const TICKS_PER_ROUND = 10;
 /** Ticks in a row that may fail before a torrent is given up: a second. */
 const MOST_FAILED_TICKS = 10;
 /**
- * When there are no places for connections, those over which nothing flows are closed for others: files whose peers have nothing
- * must not keep the rest from theirs for good. A connection is given this long to be of use; what flows pauses for less.
+ * When all places for connections are taken, idle connections are closed for waiting ones: files whose peers have nothing to send
+ * must not block the others for good. A connection that is idle for this long is idle; an active one pauses for less.
  */
 const USELESS_AFTER_MS = 10_000;
 const LOOK_FOR_USELESS_MS = 3_000;
-/** Of the places for those who come, how many are freed at once. */
+/** The share of places for incoming connections that is freed at once. */
 const FREED_FOR_INCOMING = 1 / 4;
 
 export interface ActiveTorrent {
@@ -59,16 +59,16 @@ export interface SessionOptions {
   readonly onConnectionsTaken: () => void;
   /** This device's credentials for a group; undefined while it has none. */
   readonly credentials: (groupId: string) => GroupCredentials | undefined;
-  /** Called before dialling when there are none: to fetch them behind. */
+  /** Called before dialling without credentials, to fetch them in the background. */
   readonly credentialsMissing: (groupId: string) => void;
 }
 
 export class Session {
   readonly #options: SessionOptions;
   readonly #active = new Map<string, Running>();
-  /** Those in which something happens. */
+  /** Torrents that are active. */
   readonly #awake = new Set<Running>();
-  /** Where the round of all the others is. */
+  /** Position in the round of idle torrents. */
   #round = this.#active.values();
   readonly #peerId: Uint8Array;
   readonly #listener: Listener;
@@ -124,7 +124,7 @@ export class Session {
     return this.#active.get(infoHash);
   }
 
-  /** Joins a swarm: from now on its peers are dialled and answered. */
+  /** Joins a swarm: from now on its peers are dialled and accepted. */
   add(parts: {
     groupId: string;
     metainfo: Metainfo;
@@ -199,7 +199,7 @@ export class Session {
     return undefined;
   }
 
-  /** Storage has memory again: torrents that waited for it go on. */
+  /** Storage has memory again: torrents that waited for it continue. */
   roomAvailable(): void {
     forEachGuarded("going on with memory", this.#active.values(), ({ torrent }) => torrent.roomAvailable());
   }
@@ -223,7 +223,7 @@ export class Session {
     }
   }
 
-  /** A membership ended: whoever is connected by it is dropped, in every torrent of the group. */
+  /** A membership ended: peers connected by it are disconnected, in every torrent of the group. */
   revoke(groupId: string, membershipId: string): void {
     for (const active of this.#active.values()) {
       if (active.groupId !== groupId) continue;
@@ -234,13 +234,13 @@ export class Session {
     }
   }
 
-  /** Credentials by which a peer that asks for that torrent is answered. */
+  /** Credentials for accepting a peer of that torrent. */
   credentialsFor(infoHash: string): GroupCredentials | undefined {
     const active = this.#active.get(infoHash);
     return active && this.#credentialsOf(active);
   }
 
-  /** A torrent names its group's CA, for good: by no other is anybody let in to it. */
+  /** A torrent's metainfo names its group's CA, permanently: certificates of no other CA are accepted. */
   #credentialsOf({
     groupId,
     metainfo,
@@ -250,7 +250,7 @@ export class Session {
     return isOfGroup ? credentials : undefined;
   }
 
-  /** A connection stands, dialled or accepted: both handshakes are done. */
+  /** A connection is established, dialled or accepted: both handshakes are done. */
   connected(socket: PeerSocket): void {
     const active = this.#active.get(socket.infoHash);
     // A revocation may have come between TLS, where it was checked, and the end of the handshakes.
@@ -274,7 +274,7 @@ export class Session {
     });
   }
 
-  /** There is no place for a connection of that direction. */
+  /** All places for connections in that direction are taken. */
   noPlace(direction: Direction): void {
     this.#options.onConnectionsTaken();
     const nowMs = performance.now();
@@ -344,7 +344,7 @@ export class Session {
     return hasPlace;
   }
 
-  /** Connections over which nothing flows, those of members with many of them first. */
+  /** Idle connections, those of members with many of them first. */
   #uselessConnections(isDialled: boolean, nowMs: number): PeerSocket[] {
     const ofMembers = new Map<string, PeerSocket[]>();
     for (const { torrent, connections } of this.#active.values()) {
@@ -382,7 +382,7 @@ export class Session {
     }
   }
 
-  /** A torrent whose tick fails stops no other; one whose tick keeps failing is given up, and its owner is told. */
+  /** A torrent whose tick fails does not stop others; one whose tick keeps failing is dropped, and its owner notified. */
   #tickOf(active: Running): void {
     const { torrent, connections } = active;
     try {

@@ -34,7 +34,7 @@ const { seats } = await fillWithPeople(
 const accountId = seats[0]?.accountId ?? "";
 const claimId = registry.claim("group", "group0")?.claimId ?? "";
 await fillWithFiles(registry, fileCount, [claimId], accountId);
-const [member] = registry.list<{ membershipId: string }>("membership", recordKey(claimId, accountId, ""));
+const [member] = registry.list("membership", recordKey(claimId, accountId, ""));
 const CHUNK = 20_000;
 let after: string | undefined;
 do {

@@ -68,7 +68,7 @@ async function measure(recordCount: number): Promise<Result> {
     // So that the lists have something in them: a tenth of the files is offered.
     const membershipIds = new Map<string, string>();
     for (const claimId of claimIds) {
-      const [member] = writer.list<{ membershipId: string }>("membership", recordKey(claimId, accountId, ""));
+      const [member] = writer.list("membership", recordKey(claimId, accountId, ""));
       membershipIds.set(claimId, member?.value.membershipId ?? "");
     }
     for (const claimId of claimIds.slice(0, 100)) {

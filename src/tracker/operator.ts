@@ -2,12 +2,12 @@
 // so it replicates to every tracker, which ends sessions and tells clients (registry-reactions.ts, event-publisher.ts).
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MiniTorrentError } from "../api/errors.ts";
+import { operatorWriteId } from "./registry/record-values.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
 import { expelAccount } from "./rules/groups.ts";
 import { countMembers, groupByClaim, nextOf, userIdOf } from "./rules/membership-rows.ts";
 import { standingLists } from "./rules/standings.ts";
 import { accountTotals } from "./rules/totals.ts";
-import { type GroupValue, operatorWriteId, type UserValue } from "./rules/values.ts";
 
 /** Groups that an account is removed from in one transaction: some 10 ms. */
 const EXPELLED_TOGETHER = 10;
@@ -144,7 +144,7 @@ export class Operator {
   }
 
   #accountOf(userId: string): AccountUsage | undefined {
-    const claim = this.#registry.claim<UserValue>("user", userId);
+    const claim = this.#registry.claim("user", userId);
     if (claim === undefined) return undefined;
     const { claimId: accountId, value } = claim;
     const total = (of: (accountId: string) => string): number => this.#registry.total(of(accountId));
@@ -158,7 +158,7 @@ export class Operator {
   }
 
   #groupOf(groupId: string): GroupUsage | undefined {
-    const claim = this.#registry.claim<GroupValue>("group", groupId);
+    const claim = this.#registry.claim("group", groupId);
     if (claim === undefined) return undefined;
     const { claimId } = claim;
     const owner = groupByClaim(this.#registry, claimId)?.ownerAccountId;

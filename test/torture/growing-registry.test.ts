@@ -10,6 +10,11 @@ import { Operator } from "../../src/tracker/operator.ts";
 import { Connection, Connections } from "../../src/tracker/presence/client-connections.ts";
 import { EventPublisher } from "../../src/tracker/presence/event-publisher.ts";
 import { KnownMembers } from "../../src/tracker/presence/known-members.ts";
+import {
+  type FileValue,
+  type GroupValue,
+  operatorWriteId,
+} from "../../src/tracker/registry/record-values.ts";
 import { type RecordKind, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
 import { accountOfDevice, createUser, logIn, logOut } from "../../src/tracker/rules/accounts.ts";
 import {
@@ -46,7 +51,6 @@ import {
 } from "../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
 import { membersTotal } from "../../src/tracker/rules/standings.ts";
-import { type FileValue, type GroupValue, operatorWriteId } from "../../src/tracker/rules/values.ts";
 import { authority, holderId, metainfoFor, type Town, town } from "../unit/tracker/fixture.ts";
 
 const ROWS = Number(process.env.GROWTH_ROWS ?? 6_000);
@@ -192,8 +196,7 @@ async function crowd(t: TestContext, rows: number): Promise<Crowd> {
   for (const name of names) await place.as(hub, (command) => share(command, name));
   // The only one who shared them and is a member: whoever looks for another one looks through all who were.
   for (const name of names.slice(1)) await place.as(hub, (command) => stop(command, name));
-  const fileOf = (name: string) =>
-    place.registry.claim<FileValue>("file", recordKey(films, name))?.claimId ?? "";
+  const fileOf = (name: string) => place.registry.claim("file", recordKey(films, name))?.claimId ?? "";
   const hubs = membershipOf(place.registry, films, hub.accountId)?.membershipId ?? "";
   const filesOfMany = { live: fileOf("shared by many"), former: fileOf("shared by former members") };
   await place.registry.merge(markedRows(films, filesOfMany, hub, hubs));
@@ -424,7 +427,7 @@ const works: Readonly<Record<string, Work>> = {
     run: ({ place, films }) =>
       place.write((writer) => {
         const name = recordKey(films, "shared by many");
-        const { claimId = "", value } = writer.claim<FileValue>("file", name) ?? {};
+        const { claimId = "", value } = writer.claim("file", name) ?? {};
         adoptShares(writer, { kind: "file", name, claimId, value });
       }),
   },
@@ -454,7 +457,7 @@ function tellOf(kind: "file" | "revocation" | "group"): Work["run"] {
       claimId: "",
     } as const;
     const name = recordKey(films, "shared by many");
-    const file = place.registry.claim<FileValue>("file", name);
+    const file = place.registry.claim("file", name);
     const ended = { accountId: hub.accountId, how: "left", endedAtMs: 1 };
     const records: Record<typeof kind, RegistryRecord> = {
       file: { ...row, kind, key: name, claimId: file?.claimId ?? "", value: { ...file?.value } },

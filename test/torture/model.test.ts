@@ -5,6 +5,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../src/api/errors.ts";
+import type {
+  FileValue,
+  MembershipValue,
+  RevocationValue,
+  ShareValue,
+} from "../../src/tracker/registry/record-values.ts";
 import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
 import { stampMs } from "../../src/tracker/registry/stamp.ts";
 import { createUser } from "../../src/tracker/rules/accounts.ts";
@@ -27,13 +33,6 @@ import {
 } from "../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
 import { readTorrentKey } from "../../src/tracker/rules/torrents.ts";
-import type {
-  FileValue,
-  GroupValue,
-  MembershipValue,
-  RevocationValue,
-  ShareValue,
-} from "../../src/tracker/rules/values.ts";
 import { metainfoFor } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";
 import {
@@ -416,7 +415,7 @@ class Model {
 
   /** Where an ended membership is known of, nobody is in by it. */
   #checkNoneReturns(reader: RegistryReader): void {
-    for (const { key, value } of reader.list<RevocationValue>("revocation", "")) {
+    for (const { key, value } of reader.list("revocation", "")) {
       const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
       const member = currentMember(reader, groupClaimId, value.accountId);
       assert.notEqual(member?.membershipId, membershipId, "nobody is in by a membership that ended");
@@ -499,7 +498,7 @@ class Model {
     for (const row of this.#promisedRows()) {
       if (this.#excused.has(row.stamp)) continue;
       const [groupClaimId = "", second = "", membershipId = ""] = row.key.split("\u001f");
-      const group = reader.claimById<GroupValue>("group", groupClaimId);
+      const group = reader.claimById("group", groupClaimId);
       if (group === undefined) continue;
       if (row.kind === "revocation" && row.value !== undefined) {
         const { accountId } = row.value as RevocationValue;
@@ -558,7 +557,7 @@ class Model {
       const now = findRow(reader, "share", row.key)?.value as ShareValue | undefined;
       if (now === undefined || now.withdrawnAtMs !== undefined) continue; // stopped, there or at another machine
       const { infoHash } = file.value as FileValue;
-      const standing = reader.claim<FileValue>("file", file.key);
+      const standing = reader.claim("file", file.key);
       if (standing !== undefined && standing.value.infoHash !== infoHash) continue;
       const listed = listFiles(
         reader,

@@ -2,22 +2,16 @@
 // written there or merged, so an event reaches a client at whichever tracker it is connected. Nothing is kept for clients that are
 // not connected: they read the current state when they connect.
 import type { TrackerEvent } from "../../api/schemas.ts";
+import { isOperatorWrite } from "../registry/record-values.ts";
 import {
   type LostClaim,
   lostWriteId,
   type RegistryReader,
   type RegistryRecord,
   recordKey,
+  valueOfKind,
 } from "../registry/registry.ts";
 import { currentMember, groupByClaim, membershipBy, userIdOf } from "../rules/membership-rows.ts";
-import {
-  type FileValue,
-  type GroupValue,
-  isOperatorWrite,
-  type MembershipValue,
-  type RevocationValue,
-  type ShareValue,
-} from "../rules/values.ts";
 import type { Connections } from "./client-connections.ts";
 import type { KnownMembers } from "./known-members.ts";
 import { TurnSlices } from "./turn-slices.ts";
@@ -99,9 +93,9 @@ export class EventPublisher {
     for (const claim of lostClaims) this.#claimLost(claim, listeners);
   }
 
-  #membershipChanged({ key, value }: RegistryRecord): void {
-    const [groupClaimId = "", accountId = "", membershipId = ""] = key.split("\u001f");
-    const membership = value as MembershipValue | undefined;
+  #membershipChanged(record: RegistryRecord): void {
+    const [groupClaimId = "", accountId = "", membershipId = ""] = record.key.split("\u001f");
+    const membership = valueOfKind("membership", record);
     const group = groupByClaim(this.#reader, groupClaimId);
     const userId = userIdOf(this.#reader, accountId);
     if (membership === undefined || group === undefined || userId === undefined) return;
@@ -127,13 +121,13 @@ export class EventPublisher {
   }
 
   #membershipEnded(
-    { key, value, writeId }: RegistryRecord,
+    record: RegistryRecord,
     groupNames: ReadonlyMap<string, string>,
     listeners: Listeners,
     toldAsEnded: Set<string>,
   ): void {
-    const [groupClaimId = "", membershipId = ""] = key.split("\u001f");
-    const revocation = value as RevocationValue | undefined;
+    const [groupClaimId = "", membershipId = ""] = record.key.split("\u001f");
+    const revocation = valueOfKind("revocation", record);
     if (revocation === undefined) return;
     const { accountId, how } = revocation;
     const groupId = groupByClaim(this.#reader, groupClaimId)?.groupId ?? groupNames.get(groupClaimId);
@@ -145,7 +139,7 @@ export class EventPublisher {
     // The row may arrive late, when the user is a member again.
     if (!isTold && currentMember(this.#reader, groupClaimId, accountId) === undefined) {
       // The only membership that an operator ends by itself is that of an account being removed.
-      const told = isOperatorWrite(writeId) ? "account-removed" : how;
+      const told = isOperatorWrite(record.writeId) ? "account-removed" : how;
       this.#connections.tell(accountId, { type: "membership-ended", groupId, how: told });
     }
     const told = this.#listeners(groupClaimId, listeners);
@@ -160,9 +154,9 @@ export class EventPublisher {
   }
 
   /** A share was ended by another machine of its account: all the account's machines get the event, and the sharing one stops. */
-  #shareChanged({ key, value }: RegistryRecord): void {
-    if ((value as ShareValue | undefined)?.withdrawnAtMs === undefined) return;
-    const [fileClaimId = "", accountId = "", holderId = ""] = key.split("\u001f");
+  #shareChanged(record: RegistryRecord): void {
+    if (valueOfKind("share", record)?.withdrawnAtMs === undefined) return;
+    const [fileClaimId = "", accountId = "", holderId = ""] = record.key.split("\u001f");
     if (this.#connections.countOf(accountId) === 0) return;
     const [groupClaimId = "", fileName = ""] =
       this.#reader.claimById("file", fileClaimId)?.name.split("\u001f") ?? [];
@@ -172,27 +166,30 @@ export class EventPublisher {
     this.#connections.tell(accountId, { type: "share-withdrawn", groupId, fileName, holderId });
   }
 
-  #groupChanged({ key, claimId, stamp, value, writeId }: RegistryRecord, hasLost: boolean): void {
+  #groupChanged(record: RegistryRecord, hasLost: boolean): void {
+    const { key, claimId, stamp, writeId } = record;
+    const group = valueOfKind("group", record);
     // Only an operator can end a group that has members.
-    const isRemoved = value === undefined && isOperatorWrite(writeId);
+    const isRemoved = group === undefined && isOperatorWrite(writeId);
     if (hasLost || isRemoved) {
-      this.#groupLost(key, claimId, (value as GroupValue | undefined)?.ownerAccountId);
+      this.#groupLost(key, claimId, group?.ownerAccountId);
       return;
     }
     const isNew = stamp === claimId;
-    if (isNew || value === undefined) return;
-    const { ownerAccountId } = value as GroupValue;
-    this.#connections.tell(ownerAccountId, { type: "became-owner", groupId: key });
+    if (isNew || group === undefined) return;
+    this.#connections.tell(group.ownerAccountId, { type: "became-owner", groupId: key });
   }
 
-  #fileChanged({ key, claimId, value }: RegistryRecord, hasLost: boolean, listeners: Listeners): void {
+  #fileChanged(record: RegistryRecord, hasLost: boolean, listeners: Listeners): void {
+    const { key, claimId } = record;
     const [groupClaimId = "", fileName = ""] = key.split("\u001f");
     if (hasLost) {
       this.#contentLost(key, listeners);
       return;
     }
-    if (value === undefined) return;
-    const { sharedByAccountId } = value as FileValue;
+    const file = valueOfKind("file", record);
+    if (file === undefined) return;
+    const { sharedByAccountId } = file;
     // The sharer has the answer of its call.
     const told = this.#listeners(groupClaimId, listeners);
     if (!hasOthers(told, sharedByAccountId)) return;
@@ -340,7 +337,7 @@ export class EventPublisher {
   #contentLost(name: string, listeners: Listeners): void {
     const [groupClaimId = "", fileName = ""] = name.split("\u001f");
     const group = groupByClaim(this.#reader, groupClaimId);
-    const standing = this.#reader.claim<FileValue>("file", name);
+    const standing = this.#reader.claim("file", name);
     if (group === undefined || standing === undefined) return;
     const { groupId } = group;
     const { infoHash } = standing.value;
@@ -348,19 +345,20 @@ export class EventPublisher {
     this.#tellAll(groupClaimId, this.#listeners(groupClaimId, listeners), event);
   }
 
-  #claimLost({ kind, name, claimId, value }: LostClaim, listeners: Listeners): void {
+  #claimLost(lost: LostClaim, listeners: Listeners): void {
+    const { kind, name, claimId } = lost;
     switch (kind) {
       case "user":
         this.#connections.tell(claimId, { type: "name-taken-elsewhere", kind, name });
         return;
       case "group": {
-        this.#groupLost(name, claimId, (value as GroupValue).ownerAccountId);
+        this.#groupLost(name, claimId, valueOfKind("group", lost)?.ownerAccountId);
         return;
       }
       case "file": {
-        const standing = this.#reader.claim<FileValue>("file", name);
+        const standing = this.#reader.claim("file", name);
         // Both trackers have the same content, so nobody lost anything (see adoptShares in catalogue.ts).
-        if (standing?.value.infoHash === (value as FileValue).infoHash) return;
+        if (standing?.value.infoHash === valueOfKind("file", lost)?.infoHash) return;
         this.#contentLost(name, listeners);
         return;
       }

@@ -11,7 +11,6 @@ import {
   userIdOf,
 } from "../rules/membership-rows.ts";
 import { groupOfTorrent } from "../rules/torrents.ts";
-import type { GroupValue, RevocationValue } from "../rules/values.ts";
 
 /** Entries of each kind, some 200 bytes each. Without the cache, 100 KB of metainfo are parsed to find a torrent's group. */
 const MOST_REMEMBERED = 50_000;
@@ -129,7 +128,7 @@ export class KnownMembers {
   #stands(groupClaimId: string): boolean {
     this.#keepUp();
     if (this.#standingNames.has(groupClaimId)) return true;
-    const claim = this.#reader.claimById<GroupValue>("group", groupClaimId);
+    const claim = this.#reader.claimById("group", groupClaimId);
     // Not cached: a losing claim stands again when the winning one ends.
     if (claim === undefined) return false;
     const [, forgotten = ""] = this.#standing.set(claim.name, groupClaimId) ?? [];
@@ -168,7 +167,7 @@ export class KnownMembers {
     const accountId =
       kind === "membership"
         ? second
-        : this.#reader.get<RevocationValue>("revocation", recordKey(groupClaimId, second))?.accountId;
+        : this.#reader.get("revocation", recordKey(groupClaimId, second))?.accountId;
     if (accountId === undefined) return;
     const groups = this.#members.get(accountId);
     if (groups?.delete(groupClaimId)) this.#memberCount--;

@@ -1,18 +1,19 @@
 // Reacts to new rows in the registry, written at this tracker or at another: ends sessions, publishes events, updates presence,
 // and joins what two trackers that were partitioned did twice.
 import type { Logger } from "pino";
+import { isOperatorWrite } from "../registry/record-values.ts";
 import {
   keptTwinOf,
   type LostClaim,
   type RegistryReader,
   type RegistryRecord,
   type RegistryWriter,
+  valueOfKind,
 } from "../registry/registry.ts";
 import { accountOfDevice } from "../rules/accounts.ts";
 import { adoptShares } from "../rules/catalogue.ts";
 import { type AdoptedUpTo, adoptMembers } from "../rules/groups.ts";
 import { readTorrentKey } from "../rules/torrents.ts";
-import { isOperatorWrite, type RevocationValue } from "../rules/values.ts";
 import type { Connections } from "./client-connections.ts";
 import type { EventPublisher } from "./event-publisher.ts";
 import type { KnownMembers } from "./known-members.ts";
@@ -70,6 +71,7 @@ export class RegistryReactions {
   /** Presence has only known torrents, announced by members. */
   #presenceFollows(record: RegistryRecord): void {
     const { kind, key, value } = record;
+    const revocation = valueOfKind("revocation", record);
     const { presence, members } = this.#options;
     const [groupClaimId = "", accountId = ""] = key.split("\u001f");
     if (kind === "device") this.#deviceChanged(key);
@@ -77,8 +79,8 @@ export class RegistryReactions {
     else if (kind === "torrent" && value !== undefined) {
       presence.torrentKnown(readTorrentKey(key).infoHash);
     } else if (kind === "membership") presence.membershipChanged(accountId);
-    else if (kind === "revocation" && value !== undefined) {
-      const { accountId: whose } = value as RevocationValue;
+    else if (revocation !== undefined) {
+      const { accountId: whose } = revocation;
       if (members.member(groupClaimId, whose) === undefined) presence.membershipEnded(groupClaimId, whose);
     }
   }

@@ -1,8 +1,10 @@
 // The registry's rows in SQLite: every read is an index lookup, whatever the number of rows. Keeps the digest and the
 // version vector as rows come and go. It begins and ends no transaction (see sqlite-registry.ts).
+
 import { hash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
+import type { RecordValues } from "./record-values.ts";
 import {
   type AlikeOf,
   type Anchors,
@@ -155,21 +157,29 @@ export class RecordTable implements RevisedReader, DerivationReader {
     }
   }
 
-  get<V>(kind: RecordKind, key: string): V | undefined {
+  get<K extends RecordKind>(kind: K, key: string): RecordValues[K] | undefined {
     const row = this.#statements.place.get(kind, key, "");
     return typeof row?.value === "string" ? parse(row.value) : undefined;
   }
 
-  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
+  list<K extends RecordKind>(
+    kind: K,
+    prefix: string,
+    page?: KeyPage,
+  ): readonly { key: string; value: RecordValues[K] }[] {
     const rows = this.#statements.list.all(kind, ...keyRange(prefix, page));
-    return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
+    return rows.map((row) => ({ key: text(row.key), value: parse<RecordValues[K]>(text(row.value)) }));
   }
 
   /** All live rows in a registry whose rows have no anchors. */
-  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
+  anchored<K extends RecordKind>(
+    kind: K,
+    prefix: string,
+    page: KeyPage,
+  ): readonly { key: string; value: RecordValues[K] }[] {
     if (this.#anchors === undefined) return this.list(kind, prefix, page);
     const rows = this.#statements.anchored.all(kind, ...keyRange(prefix, page));
-    return rows.map((row) => ({ key: text(row.key), value: parse<V>(text(row.value)) }));
+    return rows.map((row) => ({ key: text(row.key), value: parse<RecordValues[K]>(text(row.value)) }));
   }
 
   get hasAnchoredLeft(): boolean {
@@ -199,12 +209,12 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return rows.map((row) => text(row.key));
   }
 
-  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
-    const standing = this.rival<V>(kind, name);
+  claim<K extends RecordKind>(kind: K, name: string): Claim<RecordValues[K]> | undefined {
+    const standing = this.rival(kind, name);
     return standing?.name === name ? standing : undefined;
   }
 
-  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+  rival<K extends RecordKind>(kind: K, name: string): Claim<RecordValues[K]> | undefined {
     const alike = this.#alikeOf(kind, name);
     return asClaim(
       alike === "" ? this.#statements.claim.get(kind, name) : this.#statements.claimAlike.get(kind, alike),
@@ -216,14 +226,14 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return recordKey(kind, this.#alikeOf(kind, name) || name);
   }
 
-  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
+  claimById<K extends RecordKind>(kind: K, claimId: Stamp): Claim<RecordValues[K]> | undefined {
     return asClaim(this.#statements.claimById.get(kind, claimId));
   }
 
-  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
-    const found: Claim<V>[] = [];
+  claims<K extends RecordKind>(kind: K, prefix: string, page?: KeyPage): readonly Claim<RecordValues[K]>[] {
+    const found: Claim<RecordValues[K]>[] = [];
     for (const row of this.#statements.claims.iterate(kind, ...keyRange(prefix, page))) {
-      const claim = asClaim<V>(row);
+      const claim = asClaim<RecordValues[K]>(row);
       if (claim !== undefined) found.push(claim);
     }
     return found;

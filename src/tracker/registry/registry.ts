@@ -7,6 +7,7 @@
 // never overwrite each other; the claim that stands is the live one with the lowest claimId, of all claims on names that
 // count as the same (`AlikeOf`). What belongs to a claimed
 // thing carries the claimId in its key, not the name: it can never fall to somebody who gets the name later.
+import type { RecordValues } from "./record-values.ts";
 
 /** Kinds of row, and how a name is held in each. */
 export const recordKinds = {
@@ -48,6 +49,14 @@ export interface RegistryRecord {
   readonly isRetry?: true | undefined;
   /** The payer whose quota the row counts for, tombstone or not; opaque here (see totals.ts). Absent: no payer. */
   readonly paidBy?: string | undefined;
+}
+
+/** The value of a row if the row is of that kind; undefined for another kind and for a tombstone. */
+export function valueOfKind<K extends RecordKind>(
+  kind: K,
+  row: Pick<RegistryRecord, "kind" | "value">,
+): RecordValues[K] | undefined {
+  return row.kind === kind ? (row.value as RecordValues[K] | undefined) : undefined;
 }
 
 /** Parts of a key joined so that they sort and can be searched by prefix; U+001F cannot be in a name. */
@@ -158,24 +167,32 @@ export interface KeyPage {
   readonly limit: number;
 }
 
-/** What can be read of a registry. Values are as they were written: the caller knows the type of each kind. */
+/** What can be read of a registry. Values are as they were written; the kind gives their type. */
 export interface RegistryReader {
   /** The value of a `latest` row; undefined if there is none or it is deleted. */
-  get<V>(kind: RecordKind, key: string): V | undefined;
+  get<K extends RecordKind>(kind: K, key: string): RecordValues[K] | undefined;
   /** Live `latest` rows whose key begins with `prefix`, in key order. */
-  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[];
+  list<K extends RecordKind>(
+    kind: K,
+    prefix: string,
+    page?: KeyPage,
+  ): readonly { key: string; value: RecordValues[K] }[];
   /** Like `list`, without rows that have no anchor; those whose anchor ended may be in it for some seconds. */
-  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[];
+  anchored<K extends RecordKind>(
+    kind: K,
+    prefix: string,
+    page: KeyPage,
+  ): readonly { key: string; value: RecordValues[K] }[];
   /** The claim on exactly that name, if it is live and stands. */
-  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined;
+  claim<K extends RecordKind>(kind: K, name: string): Claim<RecordValues[K]> | undefined;
   /** The claim that stands on that name or on one that counts as the same: the live one with the lowest claimId. */
-  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined;
+  rival<K extends RecordKind>(kind: K, name: string): Claim<RecordValues[K]> | undefined;
   /** Keys of live rows (for claims: names, once each) that begin with `prefix`, in order, without reading values. */
   keys(kind: RecordKind, prefix: string, page: KeyPage): readonly string[];
   /** The claim with that id, if it is live and stands. */
-  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined;
+  claimById<K extends RecordKind>(kind: K, claimId: Stamp): Claim<RecordValues[K]> | undefined;
   /** Claims that stand whose name begins with `prefix`, in name order. */
-  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[];
+  claims<K extends RecordKind>(kind: K, prefix: string, page?: KeyPage): readonly Claim<RecordValues[K]>[];
   /** The derived value of that place (see `Derivation`); undefined if there is none. */
   derived<V>(place: string): V | undefined;
   /** Derived entries of that list, in order of their sort keys. */

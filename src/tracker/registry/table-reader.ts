@@ -1,5 +1,7 @@
 // What can be read of a registry, for everything that reads its table: a registry between commits, a transaction within one.
+
 import type { RecordTable } from "./record-table.ts";
+import type { RecordValues } from "./record-values.ts";
 import type { Claim, KeyPage, Page, RecordKind, RegistryReader, Stamp } from "./registry.ts";
 
 export abstract class TableReader implements RegistryReader {
@@ -14,11 +16,15 @@ export abstract class TableReader implements RegistryReader {
     return read();
   }
 
-  get<V>(kind: RecordKind, key: string): V | undefined {
+  get<K extends RecordKind>(kind: K, key: string): RecordValues[K] | undefined {
     return this.read(() => this.table.get(kind, key));
   }
 
-  list<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly { key: string; value: V }[] {
+  list<K extends RecordKind>(
+    kind: K,
+    prefix: string,
+    page?: KeyPage,
+  ): readonly { key: string; value: RecordValues[K] }[] {
     return this.read(() => this.table.list(kind, prefix, page));
   }
 
@@ -26,23 +32,27 @@ export abstract class TableReader implements RegistryReader {
     return this.read(() => this.table.keys(kind, prefix, page));
   }
 
-  anchored<V>(kind: RecordKind, prefix: string, page: KeyPage): readonly { key: string; value: V }[] {
+  anchored<K extends RecordKind>(
+    kind: K,
+    prefix: string,
+    page: KeyPage,
+  ): readonly { key: string; value: RecordValues[K] }[] {
     return this.read(() => this.table.anchored(kind, prefix, page));
   }
 
-  claim<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+  claim<K extends RecordKind>(kind: K, name: string): Claim<RecordValues[K]> | undefined {
     return this.read(() => this.table.claim(kind, name));
   }
 
-  rival<V>(kind: RecordKind, name: string): Claim<V> | undefined {
+  rival<K extends RecordKind>(kind: K, name: string): Claim<RecordValues[K]> | undefined {
     return this.read(() => this.table.rival(kind, name));
   }
 
-  claimById<V>(kind: RecordKind, claimId: Stamp): Claim<V> | undefined {
+  claimById<K extends RecordKind>(kind: K, claimId: Stamp): Claim<RecordValues[K]> | undefined {
     return this.read(() => this.table.claimById(kind, claimId));
   }
 
-  claims<V>(kind: RecordKind, prefix: string, page?: KeyPage): readonly Claim<V>[] {
+  claims<K extends RecordKind>(kind: K, prefix: string, page?: KeyPage): readonly Claim<RecordValues[K]>[] {
     return this.read(() => this.table.claims(kind, prefix, page));
   }
 

@@ -2,10 +2,10 @@
 // handshake, stands for the account at every tracker until it logs out. Passwords are hashed before a transaction begins.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { Account } from "../../api/schemas.ts";
+import type { CredentialValue, DeviceValue, UserValue } from "../registry/record-values.ts";
 import type { RegistryReader, RegistryWriter } from "../registry/registry.ts";
 import { takenSentence } from "./look-alikes.ts";
 import { type Payer, paidBy } from "./payers.ts";
-import type { CredentialValue, DeviceValue, UserValue } from "./values.ts";
 
 /** The functions of identity/passwords.ts, run in worker threads. */
 export interface Passwords {
@@ -59,9 +59,8 @@ export async function authenticate(
   userId: string,
   password: string,
 ): Promise<Account> {
-  const accountId = reader.claim<UserValue>("user", userId)?.claimId;
-  const credential =
-    accountId === undefined ? undefined : reader.get<CredentialValue>("credential", accountId);
+  const accountId = reader.claim("user", userId)?.claimId;
+  const credential = accountId === undefined ? undefined : reader.get("credential", accountId);
   const matches =
     credential === undefined
       ? await passwords.verifyNoOne(password)
@@ -85,7 +84,7 @@ export function logIn(
 ): void {
   const payer: Payer = { accountId: account.accountId, networkId };
   const device: DeviceValue = { accountId: account.accountId, seenAtMs: nowMs };
-  if (writer.get<DeviceValue>("device", deviceId)?.accountId === device.accountId) return;
+  if (writer.get("device", deviceId)?.accountId === device.accountId) return;
   writer.put("device", deviceId, device, paidBy(payer));
 }
 
@@ -95,9 +94,9 @@ export function logOut(writer: RegistryWriter, deviceId: string): void {
 
 /** The account that is logged in on the device. */
 export function accountOfDevice(reader: RegistryReader, deviceId: string): Account | undefined {
-  const accountId = reader.get<DeviceValue>("device", deviceId)?.accountId;
+  const accountId = reader.get("device", deviceId)?.accountId;
   if (accountId === undefined) return undefined;
-  const userId = reader.claimById<UserValue>("user", accountId)?.name;
+  const userId = reader.claimById("user", accountId)?.name;
   return userId === undefined ? undefined : { userId, accountId };
 }
 

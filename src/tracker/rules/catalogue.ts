@@ -4,17 +4,18 @@
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { FileSummary, ListPage } from "../../api/schemas.ts";
 import { decodeMetainfo } from "../../metainfo/metainfo.ts";
+import type { FileValue, ShareValue, TorrentValue } from "../registry/record-values.ts";
 import {
   type LostClaim,
   type Page,
   type RegistryReader,
   type RegistryWriter,
   recordKey,
+  valueOfKind,
 } from "../registry/registry.ts";
 import { isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
 import type { Command } from "./rule-command.ts";
 import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
-import type { FileValue, ShareValue, TorrentValue } from "./values.ts";
 
 /** Shares moved to another claim in one transaction. */
 const ADOPTED_TOGETHER = 100;
@@ -83,7 +84,7 @@ export function shareFile(
     );
   }
   const name = recordKey(group.claimId, fileName);
-  const standing = writer.claim<FileValue>("file", name);
+  const standing = writer.claim("file", name);
   const own = recordKey(account.accountId, request.holderId);
   const sharers =
     standing === undefined || standing.value.infoHash === infoHash
@@ -124,7 +125,7 @@ export function shareFile(
     putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, command.writeId, torrent);
   }
   const key = recordKey(claimId, own);
-  const before = writer.get<ShareValue>("share", key);
+  const before = writer.get("share", key);
   const counts =
     before !== undefined &&
     isShareCounted(writer, group.claimId, { accountId: account.accountId, value: before });
@@ -152,7 +153,7 @@ export function stopShare(command: Command, request: StopRequest): void {
   const isCounted = (value: ShareValue): boolean =>
     isShareCounted(writer, file.groupClaimId, { accountId: account.accountId, value });
   const shares = writer
-    .list<ShareValue>("share", ofAccount)
+    .list("share", ofAccount)
     .filter(({ key, value }) => isCounted(value) || (key === own && value.withdrawnAtMs === undefined));
   const ended = everywhere ? shares : shares.filter(({ key }) => key === own);
   if (ended.length === 0) {
@@ -199,10 +200,10 @@ export function checkShares(
   const withdrawn: string[] = [];
   const unknown: string[] = [];
   for (const { fileName, infoHash } of believed) {
-    const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+    const claim = reader.claim("file", recordKey(group.claimId, fileName));
     const value =
       claim?.value.infoHash === infoHash
-        ? reader.get<ShareValue>("share", recordKey(claim.claimId, accountId, holderId))
+        ? reader.get("share", recordKey(claim.claimId, accountId, holderId))
         : undefined;
     if (value?.withdrawnAtMs !== undefined) withdrawn.push(fileName);
     else if (value === undefined || !isShareCounted(reader, group.claimId, { accountId, value })) {
@@ -219,10 +220,11 @@ export function checkShares(
  * @returns where to continue, in a transaction of its own; undefined at the end
  */
 export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: string): string | undefined {
-  const standing = writer.claim<FileValue>("file", lost.name);
-  if (standing?.value.infoHash !== (lost.value as FileValue).infoHash) return undefined;
+  const standing = writer.claim("file", lost.name);
+  const file = valueOfKind("file", lost);
+  if (file === undefined || standing?.value.infoHash !== file.infoHash) return undefined;
   const prefix = recordKey(lost.claimId, "");
-  const rows = writer.list<ShareValue>("share", prefix, { after, limit: ADOPTED_TOGETHER });
+  const rows = writer.list("share", prefix, { after, limit: ADOPTED_TOGETHER });
   for (const { key, value } of rows) {
     const place = recordKey(standing.claimId, key.slice(prefix.length));
     if (writer.get("share", place) === undefined) {
@@ -252,7 +254,7 @@ export function listFiles(
   requireMember(reader, group, accountId);
   const prefix = recordKey(group.claimId, "");
   const { after, limit } = page;
-  const claims = reader.claims<FileValue>("file", prefix + namePrefix, {
+  const claims = reader.claims("file", prefix + namePrefix, {
     limit,
     ...(after === undefined ? {} : { after: prefix + after }),
   });
@@ -307,7 +309,7 @@ export function metainfoOf(
 ): string {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
-  const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+  const claim = reader.claim("file", recordKey(group.claimId, fileName));
   const isHad = claim !== undefined && isHeld(group.claimId, claim.value.infoHash);
   const { value } = isHad ? claim : requireFile(reader, accountId, groupId, fileName);
   const info = infoOfTorrent(reader, value.infoHash);
@@ -337,7 +339,7 @@ function findFile(
   groupClaimId: string,
   fileName: string,
 ): SharedFile | undefined {
-  const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
+  const claim = reader.claim("file", recordKey(groupClaimId, fileName));
   if (claim === undefined || !hasShare(reader, groupClaimId, claim.claimId)) return undefined;
   return { groupId, groupClaimId, fileName, claimId: claim.claimId, value: claim.value };
 }
@@ -350,7 +352,7 @@ export function isFileShared(
   infoHash: string,
 ): boolean {
   if (reader.claimById("group", groupClaimId) === undefined) return false;
-  const claim = reader.claim<FileValue>("file", recordKey(groupClaimId, fileName));
+  const claim = reader.claim("file", recordKey(groupClaimId, fileName));
   return claim?.value.infoHash === infoHash && hasShare(reader, groupClaimId, claim.claimId);
 }
 
@@ -396,7 +398,7 @@ function remedyFor(sharers: Sharers, groupId: string, fileName: string): string 
 
 /** Removes the oldest of an account's shares of a file, if it has as many as it may. @param prefix of the account's rows */
 function makeRoomForHolder(writer: RegistryWriter, prefix: string): void {
-  const rows = writer.list<ShareValue>("share", prefix);
+  const rows = writer.list("share", prefix);
   if (rows.length < MAX_HOLDERS) return;
   const [oldest] = rows.toSorted((one, other) => one.value.sinceMs - other.value.sinceMs);
   if (oldest !== undefined) writer.remove("share", oldest.key);
@@ -439,12 +441,12 @@ function firstSharer(
   };
   if (likely !== "") {
     const page = { limit: MAX_HOLDERS };
-    const found = findIn(reader.list<ShareValue>("share", recordKey(fileClaimId, likely, ""), page));
+    const found = findIn(reader.list("share", recordKey(fileClaimId, likely, ""), page));
     if (found !== undefined) return found;
   }
   let after: string | undefined;
   for (;;) {
-    const rows = reader.anchored<ShareValue>("share", prefix, { after, limit: SHARES_LOOKED_AT });
+    const rows = reader.anchored("share", prefix, { after, limit: SHARES_LOOKED_AT });
     const found = findIn(rows);
     if (found !== undefined) return found;
     if (rows.length < SHARES_LOOKED_AT) return undefined;

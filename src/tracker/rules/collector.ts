@@ -5,10 +5,10 @@
 // every tracker has long known it to be unused, so no command anywhere can depend on it: a later share writes a row of its
 // own (torrents.ts). Nothing is removed while a tracker is away.
 import type { Logger } from "pino";
+import type { DeviceValue } from "../registry/record-values.ts";
 import type { RecordKind, RegistryReader, RegistryWriter } from "../registry/registry.ts";
 import { isFileShared } from "./catalogue.ts";
 import { readTorrentKey } from "./torrents.ts";
-import type { DeviceValue } from "./values.ts";
 
 /** Far longer than replication takes. */
 const COLLECT_AFTER_MS = 60 * 60 * 1000;
@@ -174,7 +174,7 @@ export class Collector {
 
   #isUnused(reader: RegistryReader, kind: RecordKind, key: string): boolean {
     if (kind === "device") {
-      const device = reader.get<DeviceValue>("device", key);
+      const device = reader.get("device", key);
       if (device === undefined) return false;
       if (reader.claimById("user", device.accountId) === undefined) return true;
       return device.seenAtMs < this.#options.nowMs() - SESSION_IDLE_MS;
@@ -193,13 +193,13 @@ export class Collector {
       const { value: deviceId, done } = devices.next();
       isOver = done === true;
       if (isOver) break;
-      const device = registry.get<DeviceValue>("device", deviceId);
+      const device = registry.get("device", deviceId);
       if (device !== undefined && isLongAgo(device)) stale.push(deviceId);
     }
     if (stale.length > 0) {
       await write((writer) => {
         for (const deviceId of stale) {
-          const device = writer.get<DeviceValue>("device", deviceId);
+          const device = writer.get("device", deviceId);
           if (device !== undefined) writer.put("device", deviceId, { ...device, seenAtMs: nowMs() });
         }
       });

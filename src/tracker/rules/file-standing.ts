@@ -4,7 +4,6 @@ import type { FileStanding } from "../../api/schemas.ts";
 import { type RegistryReader, recordKey } from "../registry/registry.ts";
 import { isFileShared } from "./catalogue.ts";
 import { currentMember, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
-import type { FileValue, UserValue } from "./values.ts";
 
 export interface StandingRequest {
   readonly groupId: string;
@@ -23,7 +22,7 @@ export function fileStanding(
 ): FileStanding {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
-  const claim = reader.claim<FileValue>("file", recordKey(group.claimId, fileName));
+  const claim = reader.claim("file", recordKey(group.claimId, fileName));
   const isShared = claim !== undefined && isFileShared(reader, group.claimId, fileName, claim.value.infoHash);
   const sharedBy = isShared ? userIdOf(reader, claim.value.sharedByAccountId) : undefined;
   const asked = new Set(sharedBy === undefined ? userIds : [...userIds, sharedBy]);
@@ -31,7 +30,7 @@ export function fileStanding(
     content: !isShared ? "none" : claim.value.infoHash === infoHash ? "same" : "other",
     sharedBy,
     members: [...asked].map((userId) => {
-      const member = reader.claim<UserValue>("user", userId);
+      const member = reader.claim("user", userId);
       const isMember =
         member !== undefined && currentMember(reader, group.claimId, member.claimId) !== undefined;
       return { userId, isMember, isOnline: isMember && isOnline(member.claimId) };

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { GroupSummary, JoinRequest, ListPage, Member, OwnGroup, Revocation } from "../../api/schemas.ts";
 import type { GroupAuthority } from "../../identity/certificates.ts";
+import type { GroupValue, MembershipValue, RevocationValue } from "../registry/record-values.ts";
 import { type Page, type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";
 import { takenSentence } from "./look-alikes.ts";
 import {
@@ -32,7 +33,6 @@ import {
   standingLists,
   timeKey,
 } from "./standings.ts";
-import type { GroupValue, MembershipValue, RevocationValue } from "./values.ts";
 
 /** Rows moved in one transaction; ten times as many would block others for some 50 ms. */
 const ADOPTED_TOGETHER = 100;
@@ -86,7 +86,7 @@ export function createGroup(
   membershipId: string,
 ): void {
   const { writer, account, nowMs } = command;
-  const standing = writer.claim<GroupValue>("group", groupId);
+  const standing = writer.claim("group", groupId);
   // The write may have been applied and its claim lost since: then the name belongs to another group.
   const isOwn = standing?.writeId === command.writeId || standing?.value.ownerAccountId === account.accountId;
   if (writer.hasWrite(command.writeId) && isOwn) return;
@@ -215,7 +215,7 @@ export function expelAccount(command: Command, groupClaimId: string): void {
   const { accountId } = account;
   const isOwner = groupByClaim(writer, groupClaimId)?.ownerAccountId === accountId;
   revoke(command, groupClaimId, { accountId, how: "removed", endedAtMs: nowMs });
-  const claim = writer.claimById<GroupValue>("group", groupClaimId);
+  const claim = writer.claimById("group", groupClaimId);
   if (claim === undefined) return;
   const next = groupByClaim(writer, groupClaimId)?.ownerAccountId;
   if (next === undefined) writer.endClaim("group", groupClaimId);
@@ -239,7 +239,7 @@ export function adoptMembers(
   const { kind, key: afterKey } = after ?? { kind: "revocation", key: undefined };
   const prefix = recordKey(endedClaimId, "");
   const page = { after: afterKey, limit: ADOPTED_TOGETHER };
-  const rows = writer.list<MembershipValue | RevocationValue>(kind, prefix, page);
+  const rows = writer.list(kind, prefix, page);
   for (const { key, value } of rows) {
     const place = recordKey(keptClaimId, key.slice(prefix.length));
     const isOver = "membershipId" in value && isRevoked(writer, keptClaimId, value.membershipId);
@@ -258,7 +258,7 @@ export function listGroups(
   page: Page,
   namePrefix = "",
 ): ListPage<GroupSummary> {
-  const claims = reader.claims<GroupValue>("group", namePrefix, page);
+  const claims = reader.claims("group", namePrefix, page);
   const items = claims
     .map(({ claimId }) => groupByClaim(reader, claimId))
     .filter((group) => group !== undefined)

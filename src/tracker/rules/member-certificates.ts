@@ -3,10 +3,10 @@ import { BoundedMap } from "../../api/bounded-map.ts";
 import type { Account, GroupCertificate } from "../../api/schemas.ts";
 import { deviceIdOfKey, issueMemberCertificate } from "../../identity/certificates.ts";
 import { namesKeyOf } from "../../identity/member-names.ts";
+import { authorityOf } from "../registry/record-values.ts";
 import type { RegistryReader } from "../registry/registry.ts";
 import { CertifiedKeys } from "./certified-keys.ts";
 import { requireGroup, requireMember } from "./membership-rows.ts";
-import { authorityOf } from "./values.ts";
 
 /** How long a certificate is returned again: issuing costs 2 ms, and a client that changes its tracker requests all of its own. */
 const REUSED_MS = 60_000;

@@ -2,6 +2,7 @@
 // change them.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { ListPage } from "../../api/schemas.ts";
+import type { GroupValue } from "../registry/record-values.ts";
 import type { Claim, Page, RegistryReader } from "../registry/registry.ts";
 import {
   lastPart,
@@ -11,7 +12,6 @@ import {
   standingLists,
   standingPlace,
 } from "./standings.ts";
-import type { GroupValue, UserValue } from "./values.ts";
 
 export { answerKey, membershipBy } from "./standings.ts";
 
@@ -42,11 +42,11 @@ export function requireGroup(reader: RegistryReader, groupId: string): Group {
 
 /** The group of that name; undefined if there is none, or if it has no members. */
 export function findGroup(reader: RegistryReader, groupId: string): Group | undefined {
-  return withOwner(reader, reader.claim<GroupValue>("group", groupId));
+  return withOwner(reader, reader.claim("group", groupId));
 }
 
 export function groupByClaim(reader: RegistryReader, groupClaimId: string): Group | undefined {
-  return withOwner(reader, reader.claimById<GroupValue>("group", groupClaimId));
+  return withOwner(reader, reader.claimById("group", groupClaimId));
 }
 
 function withOwner(reader: RegistryReader, claim: Claim<GroupValue> | undefined): Group | undefined {
@@ -150,7 +150,7 @@ export function requireOwner(reader: RegistryReader, group: Group, accountId: st
 
 /** The name of an account; undefined if its claim on the name lost. */
 export function userIdOf(reader: RegistryReader, accountId: string): string | undefined {
-  return reader.claimById<UserValue>("user", accountId)?.name;
+  return reader.claimById("user", accountId)?.name;
 }
 
 function peoplePage(reader: RegistryReader, list: string, page: Page): ListPage<CurrentMember> {

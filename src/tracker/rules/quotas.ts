@@ -4,7 +4,6 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import type { RegistryReader } from "../registry/registry.ts";
 import type { Payer } from "./payers.ts";
 import { accountTotals, networkTotals, registryTotals } from "./totals.ts";
-import type { UserValue } from "./values.ts";
 
 export interface QuotaLimits {
   /** All rows of a registry, in MiB on disk. */
@@ -101,7 +100,7 @@ function isNew(
   { accountId }: Payer,
   nowMs: number,
 ): boolean {
-  const user = accountId === "" ? undefined : reader.claimById<UserValue>("user", accountId);
+  const user = accountId === "" ? undefined : reader.claimById("user", accountId);
   return user === undefined ? newUserDays > 0 : user.value.createdAtMs > nowMs - newUserDays * DAY_MS;
 }
 

@@ -1,6 +1,8 @@
 // Accounts' standings in groups and ended memberships, derived from the rows (see `Derivation` in registry/registry.ts): one
 // entry for each pair of account and group, in lists by account, by group and by time, and a member count for each group.
 // So a query about one of them does not read the others. The rules are in groups.ts.
+
+import type { MembershipValue, RevocationValue } from "../registry/record-values.ts";
 import {
   type Derivation,
   type DerivationReader,
@@ -9,7 +11,6 @@ import {
   type RegistryRecord,
   recordKey,
 } from "../registry/registry.ts";
-import type { MembershipValue, RevocationValue } from "./values.ts";
 
 /** Increase it when entries are derived differently. */
 const DERIVATION_VERSION = 2;

@@ -1,8 +1,9 @@
 // The metainfo of torrents. Sharing a file that nobody shares writes its metainfo anew, under a key of its own. So removing a
 // row that has long been unused at one tracker cannot break a share that begins at another one at the same moment (see
 // collector.ts).
+
+import type { TorrentValue } from "../registry/record-values.ts";
 import { type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";
-import type { TorrentValue } from "./values.ts";
 
 /** The parts of a torrent row's key. */
 export interface TorrentPlace {
@@ -25,7 +26,7 @@ export function groupOfTorrent(reader: RegistryReader, infoHash: string): string
 /** The info dictionary, base64. */
 export function infoOfTorrent(reader: RegistryReader, infoHash: string): string | undefined {
   const [key] = reader.keys("torrent", recordKey(infoHash, ""), { limit: 1 });
-  return key === undefined ? undefined : reader.get<TorrentValue>("torrent", key)?.info;
+  return key === undefined ? undefined : reader.get("torrent", key)?.info;
 }
 
 /**

@@ -1,9 +1,9 @@
 // What a tracker's registry keeps count of: for status, and for the limits of accounts (account-limits.ts). The kinds
-// of rows and their values are in values.ts.
+// of rows and their values are in registry/record-values.ts.
 
+import type { FileValue, GroupValue, MembershipValue, TorrentValue } from "../registry/record-values.ts";
 import type { RecordKind, TotalsOf } from "../registry/registry.ts";
 import { payerOf } from "./payers.ts";
-import type { FileValue, GroupValue, MembershipValue, TorrentValue } from "./values.ts";
 
 /** Claims that are live. One that lost its name counts until the tracker that made it has ended it. */
 export const claimTotals = { user: "users", group: "groups", file: "files" } as const;

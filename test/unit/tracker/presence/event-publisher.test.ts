@@ -7,6 +7,7 @@ import { EventPublisher } from "../../../../src/tracker/presence/event-publisher
 import { KnownMembers } from "../../../../src/tracker/presence/known-members.ts";
 import { PeerDirectory } from "../../../../src/tracker/presence/peer-directory.ts";
 import { Presence } from "../../../../src/tracker/presence/presence.ts";
+import { operatorWriteId } from "../../../../src/tracker/registry/record-values.ts";
 import { type LostClaim, type RegistryRecord, recordKey } from "../../../../src/tracker/registry/registry.ts";
 import { adoptShares, shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
 import {
@@ -20,7 +21,6 @@ import {
 import { membershipOf, requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
 import { answerKey, standingLists } from "../../../../src/tracker/rules/standings.ts";
-import { type FileValue, operatorWriteId } from "../../../../src/tracker/rules/values.ts";
 import { authority, holderId, metainfoFor, type Town, town } from "../fixture.ts";
 
 interface Person {
@@ -271,7 +271,7 @@ test("shares of a claim that lost to one of the same content go to that one, of 
   await place.as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   const { claimId } = requireGroup(place.registry, "films");
   const name = `${claimId}\u001ffilm`;
-  const bobs = place.registry.list<{ membershipId: string }>("membership", claimId);
+  const bobs = place.registry.list("membership", claimId);
   const membershipId = bobs.find(({ key }) => key.endsWith(bob.accountId))?.value.membershipId;
   await place.write((writer) => {
     writer.put("share", `lost\u001f${bob.accountId}\u001f${holderId}`, { sinceMs: 1, membershipId });
@@ -523,7 +523,7 @@ test("a file's claim that does not stand, or whose sharer has no name, is told t
   const { info, sha1 } = metainfoFor("film");
   await as(alice, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
   heard();
-  const [claim] = place.registry.claims<FileValue>("file", "");
+  const [claim] = place.registry.claims("file", "");
   assert.ok(claim);
   const file = {
     kind: "file",

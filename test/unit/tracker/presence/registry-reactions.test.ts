@@ -8,6 +8,7 @@ import type { EventPublisher } from "../../../../src/tracker/presence/event-publ
 import { KnownMembers } from "../../../../src/tracker/presence/known-members.ts";
 import type { Presence } from "../../../../src/tracker/presence/presence.ts";
 import { RegistryReactions } from "../../../../src/tracker/presence/registry-reactions.ts";
+import { operatorWriteId } from "../../../../src/tracker/registry/record-values.ts";
 import {
   type LostClaim,
   lostWriteId,
@@ -20,7 +21,6 @@ import { shareFile } from "../../../../src/tracker/rules/catalogue.ts";
 import { acceptRequest, removeMember, requestToJoin } from "../../../../src/tracker/rules/groups.ts";
 import { currentMember, requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
-import { operatorWriteId } from "../../../../src/tracker/rules/values.ts";
 import { holderId, metainfoFor, town } from "../fixture.ts";
 
 const DEVICE = "d".repeat(64);

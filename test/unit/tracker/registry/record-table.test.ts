@@ -267,7 +267,7 @@ function derivation(version = 1): Derivation & { asked: string[] } {
       typeof value === "object" && value !== null && "also" in value ? [key, String(value.also)] : [key],
     entryOf: (reader: RegistryReader, place) => {
       asked.push(place);
-      const value = reader.get<{ n: number; list: string; hidden?: string }>("share", place);
+      const value = reader.get("share", place) as { n: number; list: string } | undefined;
       if (value === undefined) return undefined;
       const lists = { [value.list]: String(value.n).padStart(3, "0") };
       return { value: { n: value.n, version }, lists, totals: { [`sum of ${value.list}`]: value.n } };

@@ -9,7 +9,6 @@ import {
   logOut,
   prepareUser,
 } from "../../../../src/tracker/rules/accounts.ts";
-import type { DeviceValue } from "../../../../src/tracker/rules/values.ts";
 import { passwordsHere as passwords, town } from "../fixture.ts";
 
 test("an account is made once, and its password opens it alone", async (t) => {
@@ -98,7 +97,7 @@ test("a login notes when it was; another of the same account, and a logout of no
   assert.equal(await rows((writer) => logOut(writer, "device")), 0);
   assert.equal(await rows((writer) => logIn(writer, "device", alice, 7_000)), 1);
   assert.equal(await rows((writer) => logIn(writer, "device", alice, 8_000)), 0);
-  assert.deepEqual(place.registry.get<DeviceValue>("device", "device"), {
+  assert.deepEqual(place.registry.get("device", "device"), {
     accountId: alice.accountId,
     seenAtMs: 7_000,
   });

@@ -19,7 +19,6 @@ import {
   requestToJoin,
 } from "../../../../src/tracker/rules/groups.ts";
 import { accountTotals } from "../../../../src/tracker/rules/totals.ts";
-import type { ShareValue } from "../../../../src/tracker/rules/values.ts";
 import { holderId, metainfoFor, type Town, town } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
@@ -353,7 +352,7 @@ test("shares of a membership that ended are not looked through any more: some at
   await share(place, alice, metainfoFor("film0"));
   const lookedAt = () => place.registry.anchored("share", "", { limit: 1_000 }).length;
   assert.equal(lookedAt(), count + 1);
-  const [late] = place.registry.list<ShareValue>("share", "");
+  const [late] = place.registry.list("share", "");
   assert.ok(late);
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   assert.deepEqual(names(place, alice), ["film0"]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
+import type { RevocationValue } from "../../../../src/tracker/registry/record-values.ts";
 import {
   keptTwinOf,
   type RegistryRecord,
@@ -33,7 +34,6 @@ import {
 import { RevocationWindow } from "../../../../src/tracker/rules/revocation-window.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
 import { registryTotals } from "../../../../src/tracker/rules/totals.ts";
-import type { GroupValue, RevocationValue } from "../../../../src/tracker/rules/values.ts";
 import { authority, type Town, town } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
@@ -539,7 +539,7 @@ test("ids that look like one that is taken are refused, and that of a group that
   await found();
   assert.equal(place.registry.claimById("group", claimId), undefined, "the claim of nobody's group stands");
   const { authorityCertificatePem, authorityPrivateKeyPem, ownerAccountId } =
-    place.registry.claim<GroupValue>("group", "films")?.value ?? assert.fail();
+    place.registry.claim("group", "films")?.value ?? assert.fail();
   assert.deepEqual(
     [authorityCertificatePem, authorityPrivateKeyPem, ownerAccountId],
     [authority.certificatePem, authority.privateKeyPem, bob.accountId],
@@ -561,7 +561,7 @@ test("an account that has only asked cannot be removed, and how and when a membe
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   place.nowMs = 8_000_000;
   await place.as(alice, (command) => leaveGroup(command, "films"));
-  const ends = place.registry.list<RevocationValue>("revocation", recordKey(claimId, ""));
+  const ends = place.registry.list("revocation", recordKey(claimId, ""));
   assert.deepEqual(
     ends.map(({ value }) => value).sort((one, other) => one.endedAtMs - other.endedAtMs),
     [
@@ -740,7 +740,7 @@ test("of a group that was founded twice more members are joined than one transac
   } while (after !== undefined);
   // The ends, and then the members but for those of two who left and one who is there.
   assert.deepEqual(pages, [1, 97, 100, 51]);
-  const rows = place.registry.list<{ sinceMs: number }>("membership", recordKey(kept, ""));
+  const rows = place.registry.list("membership", recordKey(kept, ""));
   assert.equal(rows.length, 249);
   assert.equal(
     place.registry.row("membership", recordKey(kept, "account 004", id(4)), "")?.paidBy,

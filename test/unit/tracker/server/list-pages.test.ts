@@ -120,7 +120,7 @@ test("a group of thousands of files, most of them over, is listed in short turns
   const { claimId } = requireGroup(place.registry, "films");
   const COUNT = 5_000;
   await place.write((writer) => {
-    const [member] = writer.list<{ membershipId: string }>("membership", recordKey(claimId, ""));
+    const [member] = writer.list("membership", recordKey(claimId, ""));
     for (let index = 0; index < COUNT; index++) {
       const hash = index.toString(16).padStart(40, "0");
       const value = { infoHash: hash, sha1: hash, lengthBytes: index, sharedByAccountId: alice.accountId };

@@ -4,6 +4,19 @@
 import { randomUUID } from "node:crypto";
 import type { GroupAuthority } from "../../identity/certificates.ts";
 
+/** The type of the value of each kind of row. */
+export interface RecordValues {
+  readonly user: UserValue;
+  readonly group: GroupValue;
+  readonly file: FileValue;
+  readonly credential: CredentialValue;
+  readonly device: DeviceValue;
+  readonly membership: MembershipValue;
+  readonly revocation: RevocationValue;
+  readonly share: ShareValue;
+  readonly torrent: TorrentValue;
+}
+
 /** `user`: claim on the user id. */
 export interface UserValue {
   readonly createdAtMs: number;

@@ -35,7 +35,7 @@ export function parseAddress(text: string, allowAnyPort = false): Address {
     }
     throw new MiniTorrentError(
       "INVALID_ADDRESS",
-      `'${text}' is not an address: IP:PORT is expected, as 127.0.0.1:9000 or [::1]:9000.`,
+      `'${text}' is not an address; write IP:PORT, such as 127.0.0.1:9000 or [::1]:9000.`,
     );
   }
   const host = match.groups.v6 ?? match.groups.host ?? "";

@@ -66,7 +66,7 @@ const MAX_PAGE_ITEMS = 10_000;
  * 100,000.
  */
 export function listOf<T extends z.ZodType>(item: T, most: number): z.ZodType<z.output<T>[], z.input<T>[]> {
-  return z.custom<z.input<T>[]>(Array.isArray, "it is no list").transform((elements, context) => {
+  return z.custom<z.input<T>[]>(Array.isArray, "it must be a list").transform((elements, context) => {
     const list: z.output<T>[] = [];
     if (elements.length > most) {
       context.addIssue({ code: "custom", message: `it has more than ${most} elements` });
@@ -210,7 +210,7 @@ export type Revocation = z.infer<typeof revocationSchema>;
 const ipSchema = z
   .string()
   .max(64)
-  .refine((host) => isIP(host) !== 0, "it is no IP address");
+  .refine((host) => isIP(host) !== 0, "it must be an IP address");
 
 /** Most addresses of a client beside the one that trackers see: a few for each address family. */
 export const MAX_OTHER_HOSTS = 4;

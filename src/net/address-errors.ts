@@ -100,7 +100,7 @@ export function listenError(
     case "EINVAL":
     case "ENODEV":
       return unusable(
-        `${where} cannot be listened on (${code}); a link-local address needs its zone, as fe80::1%eth0.`,
+        `${where} cannot be listened on (${code}); a link-local address needs its zone, such as fe80::1%eth0.`,
       );
     case "EAFNOSUPPORT":
     case "EPROTONOSUPPORT":

@@ -60,16 +60,16 @@ export function connectionsRefused(limit: number): string {
 
 /** For a notice to the user. */
 export function connectionsTaken({ limit, connections }: Descriptors): string {
-  return `All ${connections} connections to peers are taken that the system's limit of ${limit} open files leaves room for, so others wait: ${remedy()}.`;
+  return `All ${connections} connections to peers that the system's limit of ${limit} open files allows are in use, so other peers wait: ${remedy()}.`;
 }
 
 /** Why a file or connection cannot be opened, with the remedy, as the end of a sentence; undefined for other errors. */
 export function descriptorProblem(error: unknown): string | undefined {
   switch (errnoOf(error)) {
     case "EMFILE":
-      return `this program has as many files and connections open as the system lets it: ${remedy()}`;
+      return `this program has as many files and connections open as the system allows: ${remedy()}`;
     case "ENFILE":
-      return "the machine has as many files and connections open as it can: close programs, then try again";
+      return "the machine has as many files and connections open as it allows: close programs, then try again";
     default:
       return undefined;
   }

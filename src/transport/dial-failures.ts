@@ -10,7 +10,7 @@ export interface DialFailure {
 }
 
 export const CLOSED_IN_HANDSHAKE =
-  "it closed the connection during the handshake: it does not take this account for a member, its clock is wrong, or it is overloaded.";
+  "it closed the connection during the handshake: it does not accept this account as a member, its clock is wrong, or it is overloaded.";
 export const NO_ANSWER_IN_TIME =
   "it did not answer in time: a firewall drops the connection, or the address is old.";
 
@@ -22,12 +22,12 @@ const REASONS: readonly (readonly [codes: RegExp, reason: string])[] = [
   [/WRONG_VERSION_NUMBER|PACKET_LENGTH|HTTP_REQUEST/, "another program listens there: the address is old."],
   [
     /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE/,
-    "it speaks another version of TLS: the other program is too old, or another one.",
+    "it speaks another version of TLS: the other program is too old, or not a miniTorrent client.",
   ],
   [/ALERT_HANDSHAKE_FAILURE|UNRECOGNIZED_NAME/, "it does not have that file, or has no certificate now."],
   [
     /UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|ALERT_UNKNOWN_CA|ALERT_BAD_CERTIFICATE|CERT_/,
-    "the program that answers there is not a member of this group: the address is old, or the group was founded anew.",
+    "the program that answers there is not a member of this group: the address is old, or the group was created again.",
   ],
 ];
 

@@ -230,7 +230,7 @@ describe("listOf", () => {
   });
 
   it("refuses what is no list, and a longer one without a look at its elements", () => {
-    assert.equal(list.safeParse({ length: 1 }).error?.issues[0]?.message, "it is no list");
+    assert.equal(list.safeParse({ length: 1 }).error?.issues[0]?.message, "it must be a list");
     assert.equal(list.safeParse("abc").success, false);
     const messages = list.safeParse(["a", "b", "c", "d"]).error?.issues.map(({ message }) => message);
     assert.deepEqual(messages, ["it has more than 3 elements"]);

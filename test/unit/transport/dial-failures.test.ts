@@ -58,7 +58,7 @@ test("each way in which a member cannot be dialled has its own sentence", async 
     [await refusal(to(await portOf(closing))), /closed the connection during the handshake/],
     [
       await refusal(alice.dial(await member(alice.authority, "carol"))),
-      /does not take this account for a member/,
+      /does not accept this account as a member/,
     ],
   ] as const;
   for (const [sentence, pattern] of said) assert.match(sentence, pattern);
@@ -86,7 +86,7 @@ test("each code of the system or of TLS has its reason, and the system's name af
         "ERR_SSL_UNSUPPORTED_PROTOCOL",
         "ERR_SSL_NO_PROTOCOLS_AVAILABLE",
       ],
-      /another version of TLS: .*another one\.$/,
+      /another version of TLS: .*not a miniTorrent client\.$/,
     ],
     [
       ["ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", "ERR_SSL_TLSV1_UNRECOGNIZED_NAME"],

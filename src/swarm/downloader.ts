@@ -100,7 +100,7 @@ export class Downloader {
       this.#requests.peerLeft(peer);
     }
     this.#requests.resetExclusive(peer);
-    this.pumpAll();
+    this.#pumpAll();
   }
 
   peerChoked(peer: Peer): void {
@@ -108,7 +108,7 @@ export class Downloader {
     if (!peer.supportsFast) this.#requests.forgetAll(peer, { mayStillCome: true, includingArriving: false });
     this.picker.disown(peer);
     this.#requests.resetExclusive(peer);
-    this.pumpAll();
+    this.#pumpAll();
   }
 
   rejected(peer: Peer, pieceIndex: number, offsetBytes: number): void {
@@ -150,11 +150,11 @@ export class Downloader {
     }
     if (this.#mustPumpAll) {
       this.#mustPumpAll = false;
-      this.pumpAll();
+      this.#pumpAll();
     }
   }
 
-  pumpAll(): void {
+  #pumpAll(): void {
     for (const peer of this.#peers) {
       if (peer !== undefined) this.pump(peer);
     }
@@ -163,7 +163,7 @@ export class Downloader {
   /** Storage has memory again. */
   roomAvailable(): void {
     this.picker.somethingFreed();
-    this.pumpAll();
+    this.#pumpAll();
   }
 
   #mayRequest(peer: Peer): boolean {
@@ -285,7 +285,7 @@ export class Downloader {
         this.#options.onStorageFailed(outcome);
       }
     }
-    this.pumpAll();
+    this.#pumpAll();
   }
 
   // Time, the end
@@ -302,7 +302,7 @@ export class Downloader {
     this.#timeouts.giveUpStuckPieces(nowMs);
     // Memory may have been freed without a call of roomAvailable.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
-    this.pumpAll();
+    this.#pumpAll();
     for (const peer of this.#peers) {
       if (peer === undefined || !this.#mayRequest(peer) || this.picker.pieceFor(peer) !== undefined) continue;
       this.#stealing.stealFromSlow(peer);

@@ -17,12 +17,56 @@ export interface UploadRequest {
   readonly lengthBytes: number;
 }
 
-/** In memory for this peer: reading -> readable; its frames go back when it is unwanted and nothing is in flight. */
-export interface LoadedPart {
+/** A part for one peer: reading -> readable; its frames are released when it is unwanted and nothing is in flight. */
+export class LoadedPart {
   readonly range: PieceRange;
-  frames: PieceFrames | undefined;
-  runsInFlight: number;
-  isWanted: boolean;
+  #frames: PieceFrames | undefined;
+  #runsInFlight = 0;
+  #isWanted = true;
+
+  constructor(range: PieceRange) {
+    this.range = range;
+  }
+
+  /** In wire form; undefined while it is being read. */
+  get bytes(): Uint8Array | undefined {
+    return this.#frames?.bytes;
+  }
+
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
+  get isInFlight(): boolean {
+    return this.#runsInFlight > 0;
+  }
+
+  wasRead(frames: PieceFrames): void {
+    this.#frames = frames;
+    this.#releaseIfDone();
+  }
+
+  /** A run of its blocks is handed to the connection. */
+  runBegins(): void {
+    this.#runsInFlight++;
+  }
+
+  /** The connection needs the run's bytes no longer. */
+  runEnds(): void {
+    this.#runsInFlight--;
+    this.#releaseIfDone();
+  }
+
+  unwanted(): void {
+    this.#isWanted = false;
+    this.#releaseIfDone();
+  }
+
+  #releaseIfDone(): void {
+    if (this.#isWanted || this.isInFlight) return;
+    this.#frames?.release();
+    this.#frames = undefined;
+  }
 }
 
 export interface UploadPartsOptions {
@@ -48,11 +92,11 @@ export class UploadParts {
 
   /** Frees the parts of which nothing is in flight. */
   keepInFlight(): void {
-    this.#unloadAllBut(isInFlight);
+    this.#unloadAllBut((part) => part.isInFlight);
   }
 
   clear(): void {
-    this.#unloadAllBut(nothing);
+    this.#unloadAllBut(() => false);
   }
 
   /** Reads the part of the first request and the next requested part, unless they are in memory. */
@@ -85,7 +129,7 @@ export class UploadParts {
   }
 
   #load(range: PieceRange): void {
-    const part: LoadedPart = { range, frames: undefined, runsInFlight: 0, isWanted: true };
+    const part = new LoadedPart(range);
     this.#loaded.push(part);
     this.#options.storage.read(range, (result) => {
       if (result instanceof Error) {
@@ -94,9 +138,8 @@ export class UploadParts {
         this.#options.onReadFailed(range.pieceIndex, result);
         return;
       }
-      part.frames = result;
+      part.wasRead(result);
       if (part.isWanted) this.#options.onReadable();
-      else releaseIfDone(part);
     });
   }
 
@@ -109,17 +152,8 @@ export class UploadParts {
 
   #unload(part: LoadedPart): void {
     this.#loaded.splice(this.#loaded.indexOf(part), 1);
-    part.isWanted = false;
-    releaseIfDone(part);
+    part.unwanted();
   }
-}
-
-function isInFlight({ runsInFlight }: LoadedPart): boolean {
-  return runsInFlight > 0;
-}
-
-function nothing(): boolean {
-  return false;
 }
 
 export function isWithin(
@@ -139,11 +173,4 @@ function isSameRange(one: PieceRange, other: PieceRange): boolean {
     one.offsetBytes === other.offsetBytes &&
     one.lengthBytes === other.lengthBytes
   );
-}
-
-/** Its frames go back when it is unwanted and nothing is in flight. */
-export function releaseIfDone(part: LoadedPart): void {
-  if (part.isWanted || part.runsInFlight > 0) return;
-  part.frames?.release();
-  part.frames = undefined;
 }

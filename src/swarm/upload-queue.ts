@@ -10,7 +10,7 @@ import type { PeerLink } from "../wire/messages.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import type { Rate } from "./rate.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
-import { isWithin, releaseIfDone, UploadParts, type UploadRequest } from "./upload-parts.ts";
+import { isWithin, UploadParts, type UploadRequest } from "./upload-parts.ts";
 
 /** One run goes out as one write, which node:tls encrypts as a whole: with 1 MiB instead of 256 KiB, sender and receiver
  * take a twentieth less processor time. To a slow peer it is shorter: `UNSENT_SECONDS`. */
@@ -220,7 +220,7 @@ export class UploadQueue {
     const first = this.#requests[this.#head];
     if (first === undefined) return false;
     const part = this.#parts.find(first);
-    if (part?.frames === undefined) return false;
+    if (part?.bytes === undefined) return false;
     if (!this.#options.mayServe(first.pieceIndex)) return false;
     const allowedBytes = this.#options.bucket?.allowance(this.#turn) ?? Number.POSITIVE_INFINITY;
     if (allowedBytes === 0) return false;
@@ -238,9 +238,9 @@ export class UploadQueue {
       }
       const start = ((first.offsetBytes - part.range.offsetBytes) / BLOCK_LENGTH_BYTES) * FRAME_LENGTH_BYTES;
       const framesBytes = runBytes + (runEnd - this.#head) * PIECE_HEADER_BYTES;
-      frames = part.frames.bytes.subarray(start, start + framesBytes);
+      frames = part.bytes.subarray(start, start + framesBytes);
     } else {
-      frames = cutFrame(part.frames.bytes, part.range.offsetBytes, first);
+      frames = cutFrame(part.bytes, part.range.offsetBytes, first);
     }
     this.#head = runEnd;
     // The served part is cut off when it is the larger one: each request is moved at most once on average.
@@ -249,15 +249,14 @@ export class UploadQueue {
       this.#urgentEnd -= this.#head;
       this.#head = 0;
     }
-    part.runsInFlight++;
+    part.runBegins();
     this.#unsentBytes += runBytes;
     this.#options.bucket?.spend(runBytes);
     this.#options.rate.add(runBytes);
     this.#options.onSent(first.pieceIndex, runBytes);
     const hasRoom = this.#options.link.sendBlocks(frames, () => {
       this.#heldTicks = 0;
-      part.runsInFlight--;
-      releaseIfDone(part);
+      part.runEnds();
       this.#unsentBytes -= runBytes;
       this.#takenBytes += runBytes;
       if (this.length > 0 && !this.#mustHold) this.pumpSoon();

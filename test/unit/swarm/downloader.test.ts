@@ -403,7 +403,7 @@ describe("a download", () => {
     assert.equal(torrent.holders()[0]?.isTried, true);
     link.take();
     const [[pieceIndex, block] = [-1, -1]] = asked;
-    // What was taken back comes late.
+    // What was cancelled arrives late.
     const place = peer.blockBegins(pieceIndex, offset(block), BLOCK);
     assert.equal(place?.length, BLOCK, "it has a place, of which nothing is kept");
     assert.equal(torrent.holders()[0]?.isTried, true, "not before it is whole");

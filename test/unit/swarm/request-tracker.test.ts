@@ -7,7 +7,7 @@ import { beginBlock, giveBlock, partsFor } from "./swarm-parts.ts";
 const BLOCK = BLOCK_LENGTH_BYTES;
 
 describe("requests", () => {
-  it("charge the limit for what is asked, and no longer once it is taken back", () => {
+  it("charge the limit when they are sent, and no longer once they are cancelled", () => {
     const { addPeer, ask, bucket, requests } = partsFor();
     const bob = addPeer();
     ask(bob, 6);
@@ -32,7 +32,7 @@ describe("requests", () => {
     assert.equal(bucket.chargedBytes, 0);
   });
 
-  it("that are taken back are the newest, but for what is arriving, and others may be asked for them", () => {
+  it("that are cancelled are the newest, except the arriving one, and may be sent to other peers", () => {
     const { addPeer, ask, picker, requests } = partsFor();
     const bob = addPeer({ has: "x         " });
     assert.deepEqual(ask(bob, 4), ["0:0", "0:1", "0:2", "0:3"]);
@@ -98,7 +98,7 @@ describe("requests", () => {
     assert.equal(new Set(orders).size, 3);
   });
 
-  it("of one piece are taken back from all peers, but for what is arriving", () => {
+  it("of one piece are cancelled at all peers, except the arriving one", () => {
     const { addPeer, ask, picker, requests, peers } = partsFor();
     const [bob, carol] = [addPeer({ has: "x         " }), addPeer({ has: "x         " })];
     ask(bob, 2);

@@ -54,7 +54,7 @@ describe("a request window", () => {
     assert.equal(window.roundTripMs, 0);
     window.arrived(BLOCK_LENGTH_BYTES, 200);
     assert.equal(window.roundTripMs, 200);
-    // One that was taken back is not waited for.
+    // One that was cancelled is not waited for.
     window.asked(1, 300);
     window.lostCount();
     window.asked(1, 400);

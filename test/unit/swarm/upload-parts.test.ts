@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
 import type { PieceFrames, PieceRange } from "../../../src/metainfo/piece-types.ts";
-import { releaseIfDone, UploadParts, type UploadRequest } from "../../../src/swarm/upload-parts.ts";
+import { UploadParts, type UploadRequest } from "../../../src/swarm/upload-parts.ts";
 
 const MIB = 1024 * 1024;
 const BLOCK = BLOCK_LENGTH_BYTES;
@@ -90,10 +90,10 @@ describe("parts that are read for a peer", () => {
       reads.map(({ range }) => nameOf(range)),
       [`0: ${MIB} +${MIB}`, `0: 0 +${MIB}`],
     );
-    assert.equal(parts.find(requestOf(0, MIB + 5, 7))?.frames, undefined);
+    assert.equal(parts.find(requestOf(0, MIB + 5, 7))?.bytes, undefined);
     reads[0]?.end();
     assert.equal(readableCount(), 1);
-    assert.notEqual(parts.find(requestOf(0, MIB + 5, 7))?.frames, undefined);
+    assert.notEqual(parts.find(requestOf(0, MIB + 5, 7))?.bytes, undefined);
     assert.equal(parts.find(requestOf(1, 0)), undefined);
     assert.equal(parts.find(requestOf(0, MIB - 5, 10)), undefined, "it is in neither of the two");
   });
@@ -104,15 +104,14 @@ describe("parts that are read for a peer", () => {
     for (const read of reads) read.end();
     const first = parts.find(requestOf(0, 0));
     assert.ok(first);
-    first.runsInFlight++;
+    first.runBegins();
+    first.runBegins();
     parts.readAhead([requestOf(1, 0)], 0);
     assert.deepEqual(held, [`0: 0 +${MIB}`]);
     assert.equal(parts.find(requestOf(0, 0)), undefined);
-    releaseIfDone(first);
+    first.runEnds();
     assert.deepEqual(held, [`0: 0 +${MIB}`]);
-    first.runsInFlight--;
-    releaseIfDone(first);
-    releaseIfDone(first);
+    first.runEnds();
     assert.deepEqual(held, []);
   });
 
@@ -130,14 +129,13 @@ describe("parts that are read for a peer", () => {
     for (const read of reads) read.end();
     const second = parts.find(requestOf(0, MIB));
     assert.ok(second);
-    second.runsInFlight++;
+    second.runBegins();
     parts.keepInFlight();
     assert.deepEqual(held, [`0: ${MIB} +${MIB}`]);
     assert.notEqual(parts.find(requestOf(0, MIB)), undefined);
     parts.clear();
     assert.equal(parts.find(requestOf(0, MIB)), undefined);
-    second.runsInFlight--;
-    releaseIfDone(second);
+    second.runEnds();
     assert.deepEqual(held, []);
   });
 

@@ -89,7 +89,7 @@ export class ProgressBoard {
     return `${head}  pieces from ${from === "" ? "nobody yet" : from}  ${rate}`;
   }
 
-  /** Each letter is the member from whom that share of the pieces came. */
+  /** Each letter is the member that sent that share of the pieces. */
   #bar({ sources, pieceCount }: Download): string {
     let bar = "";
     let width = 0;

@@ -1,4 +1,4 @@
-// Commands about who is at this client: accounts, login, and how it stands. The whole table is commands.ts.
+// Commands about the user: account, login, logout and status. The whole table is commands.ts.
 import { MiniTorrentError } from "../api/errors.ts";
 import { userArgument } from "./command-arguments.ts";
 import { type Argument, type Command, type CommandContext, said } from "./command-types.ts";

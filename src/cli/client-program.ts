@@ -32,7 +32,7 @@ import { isInteractive, wantsColor } from "./terminal.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
 
 const STDERR = 2;
-/** Lines with one sentence in a minute: a client logs only where somebody asked for it, and its file has a bound. */
+/** Lines per message and minute: more than a tracker's, since a client logs only on request and its file is bounded. */
 const MOST_LINES_IN_INTERVAL = 100;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -125,7 +125,7 @@ async function run(program: ClientProgram, given: ClientArguments): Promise<numb
     return 0;
   } finally {
     await client.close();
-    // What is left of the input must not keep a client alive that is done.
+    // Unread input must not keep a finished client alive.
     process.stdin.destroy();
   }
 }
@@ -178,7 +178,7 @@ async function script(
   return isReaderGone ? EXIT_FAILED : exitCode;
 }
 
-/** Lines for a program, those of one turn of the event loop in one write: each wakes who reads them. */
+/** Lines for a program; those of one turn of the event loop go out in one write, since each write wakes the reader. */
 function writerByTurn(write: (text: string) => void): (line: string) => void {
   let lines: string[] = [];
   return (line) => {

@@ -21,10 +21,10 @@ export interface SplitLine {
   readonly endsInWord: boolean;
 }
 
-/** What a backslash takes the meaning from; before anything else it stands for itself, so that C:\x and p\w survive. */
+/** The characters that a backslash escapes; before any other it is literal, so that C:\x and p\w survive. */
 const ESCAPABLE = /[\s\\'"#]/;
 
-/** Splits a line at its spaces. Never fails: an open quote is told of. */
+/** Splits a line at its spaces. Never fails: an open quote is reported in the result. */
 export function splitLine(line: string): SplitLine {
   const words: Word[] = [];
   let word: { value: string; start: number } | undefined;

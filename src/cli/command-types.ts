@@ -70,9 +70,9 @@ export interface Command {
   /** How many arguments there may be: each of these counts is a form of the command. */
   readonly arity: readonly number[];
   readonly help: string;
-  /** It ends something: what it ends has to be named, also where one thing alone fits. */
+  /** It ends or removes something, so its argument must be given even if only one thing fits. */
   readonly isEnding?: true;
-  /** Files that it may be about, where the group is not typed, and the file is or is not. */
+  /** The files it may refer to when the group, and perhaps the file, is left out. */
   readonly candidates?: (client: ClientCommands, isFileTyped: boolean) => readonly FileOfGroup[];
   /** It also works while nobody is logged in. */
   readonly needsNoLogin?: true;

@@ -1,5 +1,5 @@
 // The one table of commands: name, arguments, help line, action. The terminal, the pipe and tab completion all read it.
-// An action calls the client and says the answer twice: as data for --json and as lines for a person.
+// An action calls the client and returns the answer twice: as data for --json and as lines for a person.
 import { accountCommands } from "./account-commands.ts";
 import type { Command } from "./command-types.ts";
 import { downloadCommands } from "./download-commands.ts";

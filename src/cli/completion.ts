@@ -19,7 +19,7 @@ interface Candidate {
   readonly isWhole: boolean;
 }
 
-/** Offers for the end of `line`. Never fails: who cannot be asked in time offers nothing. */
+/** Candidates for the end of `line`. Never fails: if a list does not come in time, nothing is offered. */
 export async function completeLine(
   table: readonly Command[],
   client: ClientCommands,

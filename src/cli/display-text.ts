@@ -4,7 +4,7 @@ import { styleText } from "node:util";
 /** Width of a terminal that does not say its own (VT100), and the widest that is read with ease. */
 export const DEFAULT_COLUMNS = 80;
 
-/** For whom text is made. */
+/** The terminal that text is made for. */
 export interface View {
   /** Width of the terminal; undefined: nothing is cut. */
   readonly columns: number | undefined;

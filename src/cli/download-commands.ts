@@ -1,4 +1,4 @@
-// Commands about downloads: what is fetched, from whom, how fast, and why not. The whole table is commands.ts.
+// Commands about downloads: start, list, pause, limit and explain them. The whole table is commands.ts.
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import type { DownloadStatus } from "../client/status.ts";
 import type { BandwidthLimits } from "../engine/bandwidth.ts";

@@ -1,5 +1,5 @@
-// How a program is told to end: by a signal of the system or Ctrl-C at its prompt. The first time it ends in good order, the
-// second time at once.
+// How a program is ended: by a signal of the system or Ctrl-C at its prompt. The first one shuts it down cleanly, the
+// second one at once.
 
 /** As a shell reports a process that Ctrl-C ended: 128 + SIGINT. */
 export const EXIT_FORCED = 130;

@@ -1,5 +1,5 @@
-// Brings a client's events to whoever shows them. A client reports from the moment it opens, before anybody listens: what
-// came until then is kept and handed over in order.
+// Passes a client's events to a listener. A client emits events from the moment it opens, before there is a listener:
+// earlier events are kept and delivered in order.
 import type { ClientEvent } from "../client/status.ts";
 
 export class EventFeed {

@@ -1,4 +1,4 @@
-// What happens unasked, as one line for a person. Pure.
+// An event as one line for a person. Pure.
 import type { ClientEvent, MembershipEnd } from "../client/status.ts";
 import { harmless, type Tone } from "./display-text.ts";
 import { noTrackerAnswers, renderCompletion } from "./render.ts";

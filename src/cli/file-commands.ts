@@ -1,5 +1,5 @@
-// Commands about the files of a group: what there is, what is shared from here, what other programs get of it. The whole table
-// is commands.ts.
+// Commands about the files of a group: list, share, stop sharing, and export for other clients. The whole table is
+// commands.ts.
 
 import { formatBytes } from "../api/byte-units.ts";
 import { MiniTorrentError } from "../api/errors.ts";

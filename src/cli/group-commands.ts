@@ -1,4 +1,4 @@
-// Commands about groups: who founds, asks, lets in and puts out. The whole table is commands.ts.
+// Commands about groups: create, join and leave them, decide on requests, remove members. The whole table is commands.ts.
 
 import { groupArgument, userArgument } from "./command-arguments.ts";
 import { type Command, said } from "./command-types.ts";

@@ -5,10 +5,10 @@ import { type Logger, type LoggerOptions, pino } from "pino";
 import { MiniTorrentError } from "../api/errors.ts";
 import { later } from "../net/timers.ts";
 
-/** A sentence is written so many times in an interval; the others of it are counted, and the count is written at its end. */
+/** A message is written this many times in an interval; further ones are counted, and the count is written at its end. */
 const MOST_IN_INTERVAL = 5;
 const INTERVAL_MS = 60_000;
-/** Sentences that are told apart; the program has some hundred. */
+/** Messages that are counted separately; the program has some hundred. */
 const MAX_SENTENCES = 1_000;
 
 export interface ProgramLogOptions {

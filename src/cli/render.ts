@@ -33,7 +33,7 @@ const SHA1_DIGITS_SHOWN = 12;
 const MAX_SOURCES_NAMED = 4;
 /** Groups named in the prompt; more are counted. */
 const MAX_GROUPS_NAMED = 2;
-/** Of a long name in a line of progress this much stays, whatever else would have to be cut. */
+/** Least columns of a long name in a line of progress, whatever else is cut. */
 const LEAST_NAME_COLUMNS = 20;
 const PROMPT_END = "> ";
 

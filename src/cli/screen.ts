@@ -72,7 +72,7 @@ export class Screen {
   #paintedCount = 0;
   /** While painting: what is to be written in one go, so that nothing flickers. */
   #batch: string | undefined;
-  /** The question that stands instead of the prompt while a password is typed unseen. */
+  /** The question that replaces the prompt while a password is typed without echo. */
   #question: string | undefined;
   /** Texts that the editor wrote since it was last looked after. */
   #textsWritten = 0;

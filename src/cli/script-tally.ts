@@ -16,7 +16,7 @@ export class ScriptTally {
   #hasFailedCommand = false;
   /** Begun by this script, and not complete as far as is known. */
   readonly #open = new Set<string>();
-  /** Failed or stopped by trouble, whoever began them. */
+  /** Failed or stopped by an error, whether or not this script began them. */
   readonly #troubled = new Set<string>();
   /** Completed while the present command ran: its answer may come after the news. */
   readonly #justCompleted = new Set<string>();

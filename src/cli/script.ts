@@ -18,7 +18,7 @@ import { renderDownload, renderHashing } from "./render.ts";
 import { ScriptTally } from "./script-tally.ts";
 import { commandNameOf, commandOf } from "./usage.ts";
 
-/** Somebody who looks at a script's stderr wants to know that it lives, not to scroll. */
+/** On stderr, progress is a sign of life; more lines would only scroll. */
 const PROGRESS_PERIOD_MS = 5000;
 /** A program draws a bar. */
 const PROGRESS_EVENT_PERIOD_MS = 1000;
@@ -90,7 +90,7 @@ class Script {
       this.#sayUnfinished();
       const isInterrupted = signal.aborted;
       if (isInterrupted) this.#sayInterrupted();
-      // After a failed login there is nothing to share: whoever started this client has to know.
+      // After a failed login there is nothing to share, and the exit code has to say so.
       if (isStaying && !hasQuit && !this.#isLoginMissing) await aborted(signal);
       if (this.#client.status().account !== undefined) {
         await this.#attempt("logout", () => this.#client.logout());
@@ -179,7 +179,7 @@ class Script {
     }
   }
 
-  /** A program that waits for the answer to each line gets one; a person has been told once. */
+  /** With --json every line gets an answer; a person is told once. */
   #skip(line: string): void {
     const error = new MiniTorrentError("NOT_LOGGED_IN", "It was skipped, since the login before it failed.");
     if (this.#options.isJson) this.#sayError(commandNameOf(line), error);

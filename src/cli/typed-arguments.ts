@@ -5,12 +5,12 @@ import { quoteText } from "./command-line.ts";
 import type { ArgumentKind, ClientCommands, Command, FileOfGroup } from "./command-types.ts";
 import { countOf, harmless } from "./display-text.ts";
 
-/** Of what would fit an error names so many. */
+/** Most candidates that an error names. */
 const MAX_NAMED = 5;
 
 export type Filled =
   | { readonly kind: "filled"; readonly values: readonly string[] }
-  /** Nothing, or more than one thing, fits: said behind "but got none". */
+  /** Nothing, or more than one thing, fits: `why` follows "but got none" in the error. */
   | { readonly kind: "unclear"; readonly why: string };
 
 /**

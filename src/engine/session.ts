@@ -29,7 +29,7 @@ const TICKS_PER_ROUND = 10;
 const MOST_FAILED_TICKS = 10;
 /**
  * When all places for connections are taken, idle connections are closed for waiting ones: files whose peers have nothing to send
- * must not block the others for good. A connection that is idle for this long is idle; an active one pauses for less.
+ * must not block the others for good. A connection counts as idle after this time; the pauses of an active one are shorter.
  */
 const USELESS_AFTER_MS = 10_000;
 const LOOK_FOR_USELESS_MS = 3_000;

@@ -1,5 +1,5 @@
-// What comes before the first request of a download: may it be had from this group, is it there already, and what of
-// its part file is still good.
+// What precedes the first request of a download: checks that the file is the group's, whether it is there already, and which
+// pieces of its part file are still right.
 import { createHash } from "node:crypto";
 import type { Stats } from "node:fs";
 import { lstat, stat } from "node:fs/promises";

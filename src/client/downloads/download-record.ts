@@ -52,12 +52,12 @@ export class DownloadRecord {
     this.#sources = stored === undefined ? [] : profile().sources(groupId, metainfo.fileName);
   }
 
-  /** Who gave what each time that it ran; without the present one. */
+  /** What each member sent in earlier runs, without the present one. */
   get sources(): readonly DownloadSource[] {
     return this.#sources;
   }
 
-  /** It does not run any more: notes what came while it did. */
+  /** The torrent has ended: adds what came in this run. */
   gave(arrived: Arrived): void {
     this.#sources = together(this.#sources, arrived).sources.map((source) => ({
       ...source,
@@ -118,12 +118,12 @@ export class DownloadRecord {
   opened(have: Bitfield, store: PieceStore): void {
     this.#partId = store.opened?.fileId;
     this.#have = have;
-    if (have.count === 0) this.#sources = []; // of what they gave nothing is there any more
+    if (have.count === 0) this.#sources = []; // nothing that they sent is left
     this.#isDoubted = false;
   }
 
   /**
-   * Notes how it stands before the first piece comes.
+   * Saves the state before the first piece arrives.
    *
    * @throws MiniTorrentError as `save`
    */
@@ -135,7 +135,7 @@ export class DownloadRecord {
   }
 
   /**
-   * Notes soon what the store has by then.
+   * Saves within SAVE_DELAY_MS the pieces that the store has by then.
    *
    * @param onTrouble the part file is not what it was: what is written to it will never be seen again
    */

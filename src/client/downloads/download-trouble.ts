@@ -1,10 +1,10 @@
-// Trouble of a download that may pass: after which errors it is tried again by itself and when, and what the user is told.
+// Errors of a download that may pass: which ones are retried, after how long, and what the user is told.
 import type { ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import { noRoom, roomBytes } from "../../storage/disk-room.ts";
 
 /** A look at whether there is room, or a folder, costs nothing. */
 const CHEAP_RETRY_MS = 2_000;
-/** The rest is tried after the first of these, then twice as late each time, up to the last. */
+/** Other errors are retried after the first of these times, doubled each time up to the last. */
 const FIRST_RETRY_MS = 5_000;
 const LAST_RETRY_MS = 60_000;
 const CHEAP_TO_RETRY: ReadonlySet<ErrorCode> = new Set([
@@ -19,7 +19,7 @@ export class DownloadTrouble {
   #attempts = 0;
   #told: string | undefined;
 
-  /** When to try again, in ms from now; undefined for what the user has to see to. */
+  /** When to retry, in ms from now; undefined if the user has to act. */
   retryInMs({ code }: MiniTorrentError): number | undefined {
     if (CHEAP_TO_RETRY.has(code)) return CHEAP_RETRY_MS;
     if (!DEAR_TO_RETRY.has(code)) return undefined;
@@ -33,7 +33,7 @@ export class DownloadTrouble {
     return !wasTold;
   }
 
-  /** The download gets on again. */
+  /** The download makes progress again. */
   isOver(): void {
     this.#attempts = 0;
     this.#told = undefined;

@@ -34,7 +34,7 @@ import { type WhyReport, whyReport } from "./why.ts";
 
 /** Users whose claims of bad data are checked. */
 const MAX_REFUSALS = 100;
-/** `why` waits this long for the tracker's word on who is online; without it, it answers from memory. */
+/** `why` waits this long for the tracker to say who is online; after that it answers from memory. */
 const STANDING_TIMEOUT_MS = 1_500;
 
 export interface DownloadOptions {
@@ -45,7 +45,7 @@ export interface DownloadOptions {
   readonly stored?: StoredDownload;
   /** Called whenever the state changes. */
   readonly onChange: () => void;
-  /** Nothing arrives, or for another cause than before. */
+  /** Nothing arrives, or the cause has changed. */
   readonly onWaiting: (reason: string) => void;
   /** What other downloads are still to write to the disk of that path. */
   readonly promisedBytes: (path: string) => Promise<number>;
@@ -121,7 +121,7 @@ export class Download {
     return this.#state.status;
   }
 
-  /** Nothing more happens by itself now: complete, paused, failed, or let go of. */
+  /** True if nothing more happens by itself: complete, paused, failed or ended. */
   get isSettled(): boolean {
     return SETTLED.has(this.#state.status);
   }
@@ -246,8 +246,8 @@ export class Download {
   }
 
   /**
-   * any -> failed: whoever shared it shares other content under the name by now. While the others who are here have all that
-   * is missing it goes on.
+   * any -> failed: the member that shared it shares other content under the name now. As long as the connected peers have
+   * every missing piece, the download continues.
    */
   async sourceChanged(infoHash: string): Promise<void> {
     if (infoHash === this.infoHash || this.#report(undefined).nobodyHas.pieces === 0) return;
@@ -261,22 +261,22 @@ export class Download {
   async #giveUp(code: ErrorCode, reason: string): Promise<void> {
     if (this.#state.status === "complete" || this.#state.status === "failed") return;
     const left = this.#leaveSwarm({ status: "failed", code, reason }, reason);
-    // Before who waits for downloads goes on.
+    // Before `settled` resolves.
     this.#context.onEvent({ type: "download-failed", ...this.#id(), code, reason });
     await left;
   }
 
-  /** Asks the tracker again who has the file: after a connection was lost, somebody may have come meanwhile. */
+  /** Asks the tracker again who has the file: peers may have come online while no tracker was connected. */
   async findPeers(): Promise<void> {
     if (this.#state.status === "running") await this.#state.search.look();
   }
 
-  /** Why it does not move, or how it does; asks the tracker who of its former givers is online. */
+  /** Explains why it is stalled, or that it is not; asks the tracker which earlier peers are online. */
   async why(): Promise<WhyReport> {
     return this.#report(await this.#standing());
   }
 
-  /** Tells the user once for each cause. While somebody is about to be called, the cause is not known yet. */
+  /** Tells the user once for each cause. While a peer is about to be dialled, the cause is not known yet. */
   async #sayWhyItWaits(): Promise<void> {
     const state = this.#state;
     if (!this.#isWaiting || this.#isAskingWhy || state.status !== "running") return;
@@ -292,7 +292,7 @@ export class Download {
     }
   }
 
-  /** What the tracker says of the file and those who gave it; undefined if it does not answer soon. */
+  /** The tracker's view of the file and its earlier peers; undefined if it does not answer soon. */
   async #standing(): Promise<FileStanding | undefined> {
     if (this.#state.status !== "running" || this.#context.tracker().address === undefined) return undefined;
     const gone = this.#state.active.torrent.holders().filter(({ isConnected }) => !isConnected);
@@ -406,7 +406,7 @@ export class Download {
         return;
       case "read-failed":
         this.#log.warn({ err: event.error }, "a verified piece could not be read");
-        // After completion the same torrent goes on as a share.
+        // After completion the same torrent continues as a share.
         if (this.#state.status === "running")
           this.#runInBackground("checking a download", this.#readFailed(event.error));
         else this.#runInBackground("ending a share", this.#shares.failed(this.#id(), event.error));
@@ -441,7 +441,7 @@ export class Download {
       facts = await store.finish(this.destinationPath);
     } catch (error) {
       const failure = asMiniTorrentError(error);
-      // What is wrong on disk is no longer counted as there: it need not all be hashed again to know.
+      // The store no longer counts the wrong pieces, so the file need not be hashed again.
       if (failure.code === "CORRUPT_FILE" && !store.have.isComplete) {
         this.#log.warn({ err: failure, right: store.have.count }, "pieces were not as they had been written");
         await this.#fetchAgain();
@@ -543,7 +543,7 @@ export class Download {
     }
   }
 
-  /** What is still in its way leads to paused again, and was told before. */
+  /** If the cause persists, the download is paused again, without another event. */
   async #retry(error: MiniTorrentError): Promise<void> {
     const paused = this.#state;
     const still = await explained(error, this.destinationPath, this.#missingBytes);
@@ -559,7 +559,7 @@ export class Download {
     }
   }
 
-  /** Whatever comes next, the torrent ends here; what is verified is noted. */
+  /** Ends the torrent, whatever the next state, and saves which pieces are verified. */
   async #leaveSwarm(next: DownloadState, reason: string, farewell?: Farewell): Promise<void> {
     const state = this.#state;
     if (state.status === "paused") clearTimeout(state.retry?.timer);
@@ -578,7 +578,7 @@ export class Download {
     runInBackground(this.#log, what, work);
   }
 
-  /** Whether nothing has happened since that state was entered: asked after every wait. */
+  /** Whether the state is still that one: to be checked after every await. */
   #isStill(state: DownloadState): boolean {
     return this.#state === state;
   }

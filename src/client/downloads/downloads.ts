@@ -15,7 +15,7 @@ import { fetchMetainfo } from "./fetch-metainfo.ts";
 
 const FINISHED: ReadonlySet<Download["status"]> = new Set(["complete", "failed", "ended"]);
 
-/** Waiting downloads that are told one by one within the window. */
+/** Waiting downloads that are reported individually within the window. */
 const WAITING_TOLD_SINGLY = 10;
 const WAITING_WINDOW_MS = 60_000;
 
@@ -23,13 +23,13 @@ export class Downloads {
   readonly #context: ClientContext;
   readonly #shares: Shares;
   readonly #downloads = new Map<string, Download>();
-  /** Those of them that are neither complete nor failed: a script may have thousands behind it. */
+  /** The downloads that are neither complete nor failed: a script may have thousands of finished ones. */
   readonly #unfinished = new Map<string, Download>();
   #changed = Promise.withResolvers<void>();
   #waitingSinceMs = Number.NEGATIVE_INFINITY;
   #waitingTold = 0;
   #suspendedFor = "";
-  /** Counts logins: work that was begun in one is not carried on in the next. */
+  /** Counts logins: work begun in one is not continued in the next. */
   #logins = 0;
 
   constructor(context: ClientContext, shares: Shares) {
@@ -41,7 +41,7 @@ export class Downloads {
     return [...this.#unfinished.values()].filter((download) => !download.isSettled).length;
   }
 
-  /** How each stands, or the one that is meant; none if it is not there. */
+  /** The status of all downloads, or of the one named; empty if there is none of that name. */
   statuses(file?: FileId): DownloadStatus[] {
     return this.#meant(file).map((download) => download.snapshot());
   }
@@ -102,7 +102,7 @@ export class Downloads {
     return stopped.snapshot();
   }
 
-  /** After a login: what was running goes on, what the user had paused stays so. */
+  /** After a login: resumes what was running; what the user had paused stays paused. */
   async resumeAll(): Promise<void> {
     const login = this.#logins;
     for (const stored of this.#context.profile().downloads()) {
@@ -134,7 +134,7 @@ export class Downloads {
     }
   }
 
-  /** A tracker can be asked again: running downloads learn who came meanwhile. */
+  /** A tracker is connected again: running downloads ask it for peers. */
   async findPeers(): Promise<void> {
     await Promise.all([...this.#downloads.values()].map((download) => download.findPeers()));
   }
@@ -165,13 +165,13 @@ export class Downloads {
       if (download.groupId === groupId) await download.groupEnded(how);
   }
 
-  /** The name belongs to that content, claimed earlier at a tracker that was apart: nobody offers other content any more. */
+  /** The name belongs to that content, claimed earlier at a partitioned tracker: other content is no longer offered. */
   async nameLost(file: FileId, infoHash: string): Promise<void> {
     const download = this.#downloads.get(fileKey(file));
     if (download !== undefined && download.infoHash !== infoHash) await download.nameLost();
   }
 
-  /** Somebody shares those files: where one of them is under way, its content may be another one by now. */
+  /** A member shares those files: a download of one of them may now be of outdated content. */
   async filesShared(groupId: string, fileNames: readonly string[]): Promise<void> {
     for (const fileName of fileNames) {
       const download = this.#unfinished.get(fileKey({ groupId, fileName }));
@@ -185,7 +185,7 @@ export class Downloads {
     }
   }
 
-  /** Logout: everything stops where it is; the profile knows it. @param reason for who waits for downloads */
+  /** Logout: stops all downloads; the profile has their state. @param reason reported to callers of `settled` */
   async suspendAll(reason = "You logged out."): Promise<void> {
     this.#logins++;
     this.#suspendedFor = reason;
@@ -284,7 +284,7 @@ export class Downloads {
     this.#wake();
   }
 
-  /** What each download is told by all of them. */
+  /** The callbacks that all downloads share. */
   #common({ groupId, fileName }: FileId): Pick<DownloadOptions, "onChange" | "onWaiting" | "promisedBytes"> {
     const key = fileKey({ groupId, fileName });
     return {
@@ -294,7 +294,7 @@ export class Downloads {
     };
   }
 
-  /** A few each minute are told one by one: of thousands that wait for the same person, nobody reads a line each. */
+  /** Reports a few each minute individually: nobody reads thousands of lines about downloads that wait for the same member. */
   #tellWaiting(event: ClientEvent): void {
     const nowMs = performance.now();
     if (nowMs - this.#waitingSinceMs >= WAITING_WINDOW_MS) {

@@ -1,5 +1,5 @@
-// Why a member gives nothing to a download: one sentence for each cause, with what to do where somebody can do something.
-// Pure; the tracker's word on who is online comes in.
+// Why a member sends nothing to a download: one sentence for each cause, with a remedy where there is one.
+// Pure; which members are online is passed in.
 import type { FileStanding } from "../../api/schemas.ts";
 import type { Contact } from "../../engine/connection-manager.ts";
 import type { PieceHolder } from "../../swarm/torrent-status.ts";
@@ -26,10 +26,10 @@ export type NotUsedCause =
   | "chokes"
   | "silent";
 
-/** A member's device, or a member, that gives nothing now. */
+/** A member, or a member's device, that sends nothing now. */
 export interface NotUsed {
   readonly userId: string;
-  /** host:port where it is called; null for who is not, or is connected. */
+  /** host:port that is dialled; null if it is connected, or not dialled. */
   readonly address: string | null;
   readonly cause: NotUsedCause;
   /** Follows the user id: `alice is online, but …`. */
@@ -38,7 +38,7 @@ export interface NotUsed {
 
 type Cause = Pick<NotUsed, "cause" | "words">;
 
-/** Whom trackers name, and who is not connected. @param bannedFor the piece for which nothing more is taken from that user */
+/** For a peer that trackers name and that is not connected. @param bannedFor the piece for which that user is banned */
 export function notUsedContact(
   contact: Contact,
   bannedFor: (userId: string) => number | undefined,
@@ -81,7 +81,7 @@ export function notUsedContact(
     : said("not-called-yet", "has not been called yet");
 }
 
-/** Who is connected and gives nothing. @param missingPiecesHad how many of the missing pieces it has */
+/** For a connected peer that sends nothing. @param missingPiecesHad how many of the missing pieces it has */
 export function notUsedPeer({ userId, remarks }: PieceHolder, missingPiecesHad: number): NotUsed | undefined {
   const said = (cause: NotUsedCause, words: string): NotUsed => ({ userId, address: null, cause, words });
   if (missingPiecesHad === 0)
@@ -93,7 +93,7 @@ export function notUsedPeer({ userId, remarks }: PieceHolder, missingPiecesHad: 
   return undefined;
 }
 
-/** Who was connected, and is not named by the tracker any more. */
+/** For a peer that was connected and that the tracker no longer names. */
 export function notUsedAnyMore(
   { userId, farewell }: Pick<PieceHolder, "userId" | "farewell">,
   standing: FileStanding | undefined,
@@ -129,7 +129,7 @@ function bannedCause(pieceIndex: number | undefined): Cause {
   };
 }
 
-/** What the other end said as it left. */
+/** For the reason that the other end gave when it closed the connection. */
 function farewellCause({ reason, pieceIndex }: Farewell): Cause {
   switch (reason) {
     case "bad-data":
@@ -159,7 +159,7 @@ function farewellCause({ reason, pieceIndex }: Farewell): Cause {
   }
 }
 
-/** The sentence as part of another one. */
+/** The sentence without its full stop, to be part of another one. */
 export function withoutStop(sentence: string): string {
   return sentence.replace(/\.\s*$/, "");
 }

@@ -1,4 +1,4 @@
-// Why a download does not move, or how it does: which pieces are missing, who has or had them, what is tried next. Pure.
+// Why a download is stalled, or that it is not: which pieces are missing, who has or had them, what is tried next. Pure.
 import type { FileStanding } from "../../api/schemas.ts";
 import type { Contact } from "../../engine/connection-manager.ts";
 import type { Bitfield } from "../../metainfo/bitfield.ts";
@@ -7,7 +7,7 @@ import { NOBODY_HAS_IT } from "../../swarm/torrent-status.ts";
 import type { DownloadStatus } from "../status.ts";
 import { type NotUsed, notUsedAnyMore, notUsedContact, notUsedPeer, withoutStop } from "./not-used.ts";
 
-/** Ranges of pieces that are told; of more only how many there are. */
+/** Ranges of pieces that are listed; further ones are counted. */
 const MAX_RANGES = 50;
 /** Members that the reason names; all are in `notUsed`. */
 const MAX_NAMED = 3;
@@ -31,7 +31,7 @@ export interface Holder {
   readonly isConnected: boolean;
   /** How many of the missing pieces it has, or had when it was last seen. */
   readonly missingPiecesHad: number;
-  /** Milliseconds since 1970; now for who is connected. */
+  /** Milliseconds since 1970; the present time for a connected peer. */
   readonly lastSeenMs: number;
   readonly remarks: readonly string[];
 }
@@ -50,7 +50,7 @@ export interface WhyReport {
   readonly reason: string;
   readonly pieceCount: number;
   readonly missing: PieceRanges;
-  /** Of these nobody who is connected has a copy. */
+  /** Missing pieces that no connected peer has. */
   readonly nobodyHas: PieceRanges;
   readonly holders: readonly Holder[];
   /** Members who have or had the file, and why nothing comes from each. */
@@ -63,17 +63,17 @@ export interface WhyReport {
 export interface WhyFacts {
   readonly status: DownloadStatus;
   readonly have: Bitfield;
-  /** Who is in the swarm, or was when it was left last. */
+  /** The peers in the swarm, or those when it was last left. */
   readonly holders: readonly PieceHolder[];
-  /** Whom trackers named, and how it stands with calling them. */
+  /** Peers that trackers named, and the state of dialling each. */
   readonly contacts: readonly Contact[];
-  /** The piece for which nothing more is taken from that user; undefined if they are not banned. */
+  /** The piece for which that user is banned; undefined if they are not. */
   readonly bannedFor: (userId: string) => number | undefined;
-  /** What the tracker says of the file and its former givers; undefined if it was not asked, or did not answer. */
+  /** The tracker's view of the file and its earlier peers; undefined if it was not asked, or did not answer. */
   readonly standing: FileStanding | undefined;
-  /** Until the tracker is asked again who has the file; undefined while the download does not run. */
+  /** Time until the tracker is asked for peers again; undefined while the download does not run. */
   readonly askedAgainInMs: number | undefined;
-  /** Of a pause that ends by itself, milliseconds since 1970. */
+  /** When a pause ends by itself, in milliseconds since 1970. */
   readonly retryAtMs: number | undefined;
   readonly hasCertificate: boolean;
   /** The warning about this machine's clock; undefined if there is none. */
@@ -115,7 +115,7 @@ export function whyReport(facts: WhyFacts): WhyReport {
   };
 }
 
-/** A device that is named or connected speaks for itself; of those who are gone, one sentence for each member. */
+/** One entry for each device that is named or connected, and one for each member whose devices have left. */
 function notUsedIn({ have, holders, contacts, bannedFor, standing }: WhyFacts): NotUsed[] {
   const isHere = new Set(contacts.map(({ deviceId }) => deviceId));
   const named = contacts.map((contact) => notUsedContact(contact, bannedFor));
@@ -150,7 +150,7 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
       break;
   }
   const { waitingFor, peerCount } = status;
-  // Of somebody who has just left the last blocks may have come a moment ago.
+  // Without a peer, the last blocks may have come from one that has just left.
   if (waitingFor === undefined && peerCount > 0) {
     const from = peerCount === 1 ? "1 peer" : `${peerCount} peers`;
     return `It is downloading, from ${from}.`;

@@ -8,7 +8,7 @@ import type { Guard } from "../../net/connection-guard.ts";
 import type { AppRouter } from "../../tracker/server/router.ts";
 import { LEAST_TOLD_WAIT_MS, LONGEST_TOLD_WAIT_MS, LONGEST_WAIT_IN_ALL_MS } from "./retry-policy.ts";
 
-/** What a tracker says: answers, never a request of its own. */
+/** A tracker's messages: answers, never a request of its own. */
 const idSchema = z.union([z.number(), z.string(), z.null()]).optional();
 const answerSchema = z.union([
   z.object({
@@ -52,7 +52,7 @@ export type TrackerApi = TRPCClient<AppRouter>;
 /** What of tRPC's listeners is called. */
 interface EventListener {
   onStarted?(): void;
-  /** Whoever listens checks the form of what is told. */
+  /** The listener checks the form of the data. */
   onData?(event: unknown): void;
   onError?(error: unknown): void;
   onComplete?(): void;
@@ -62,7 +62,7 @@ export class ApiChannel {
   readonly #send: (text: string) => void;
   readonly #guard: Guard;
   readonly #calls = new Map<number, Call>();
-  /** The calls that were told to wait, by id. */
+  /** Calls that the tracker has asked to repeat later, by id. */
   readonly #waiting = new Map<number, NodeJS.Timeout>();
   /** To be sent at the end of this turn. */
   #outgoing: string[] = [];
@@ -77,7 +77,7 @@ export class ApiChannel {
     this.#guard = guard;
   }
 
-  /** What can be asked of the tracker: as of tRPC's client, without its observables behind each call. */
+  /** The tracker's procedures, as in tRPC's client, but without an observable for each call. */
   readonly api = createTRPCRecursiveProxy<TrackerApi>(({ path, args: [input, listener] }) => {
     const name = path.slice(0, -1).join(".");
     // The caller's types are checked against TrackerApi: only a subscription has a listener.
@@ -115,7 +115,7 @@ export class ApiChannel {
     return true;
   }
 
-  /** The connection is gone: whatever waits for an answer is told so. */
+  /** The connection is gone: every pending call fails. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -1,21 +1,21 @@
-// How patient a client is with trackers. Ten thousand clients whose tracker dies are all at the next one in the same
-// second, and each handshake costs it a millisecond: who gave up and came again too early would keep it from ever getting
-// through them.
+// Timeouts and retry pauses towards trackers. When a tracker dies, its ten thousand clients all dial the next one in the
+// same second, and each handshake costs that one a millisecond: clients that gave up and dialled again too early would keep
+// it from ever finishing.
 
-/** A tracker that says nothing for that long may be frozen, or have a long queue: the next one is dialled beside it. */
+/** A tracker that is silent for this long may be frozen or have a long queue: the next one is dialled as well. */
 export const STAGGER_MS = 1_500;
-/** How long it is waited for all the same; by then it has served, or turned away, who came first. */
+/** A dial is given up after this time; by then the tracker has served or refused the clients ahead in its queue. */
 export const DIAL_TIMEOUT_MS = 60_000;
-/** Before a tracker that refused is dialled again, half as much more or less by chance; each time twice as long, up to the longest. */
+/** Pause before dialling again after a refusal, varied at random by half; doubled each time up to the longest. */
 export const FIRST_PAUSE_MS = 500;
 export const LONGEST_PAUSE_MS = 2_000;
-/** So many times the pause while another one has not answered yet: a dial costs this side more than it is likely to bring. */
+/** Pauses are this many times longer while another dial is in progress, which is more likely to succeed. */
 export const WAITING_FACTOR = 4;
-/** A tracker that owes an answer and has been silent that long is asked whether it is there. */
+/** With a call unanswered, a tracker that has been silent for this long is pinged. */
 export const HEARTBEAT_ASKED_MS = 1_500;
-/** And one that owes none; before the tracker itself would ask (server.ts, PING_AFTER_MS): one question serves both ways. */
+/** With no call unanswered. Shorter than the tracker's own PING_AFTER_MS, so that one ping serves both directions. */
 export const HEARTBEAT_IDLE_MS = 3_500;
-/** Given up, without an answer to that. */
+/** A tracker that does not answer a ping within this time is given up. */
 export const HEARTBEAT_TIMEOUT_MS = 1_500;
 /** Longest refusal that the client waits out by itself; a longer one is reported to the user. */
 export const LONGEST_TOLD_WAIT_MS = 30_000;

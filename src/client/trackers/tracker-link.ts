@@ -1,5 +1,5 @@
-// The client's line to the trackers: connected to one of them, at the next one as soon as that one is gone, and a
-// command that was in flight is tried again there once. It knows nothing of what is said over it.
+// The client's link to the trackers: connected to one of them, and to the next one as soon as that one is lost. A command
+// that was in flight is repeated there once. The link does not know what is sent over it.
 
 import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
@@ -20,9 +20,9 @@ import { connectError, openTrackerSocket, type TrackerSocket } from "./tracker-s
 import { aheadOfTrackerMs, clockWarning, type TrackerTime } from "./tracker-time.ts";
 import { TrackerTrust } from "./tracker-trust.ts";
 
-/** A few small calls; a tracker that takes longer is as good as none. */
+/** Preparation takes a few small calls; a tracker that needs longer than this is given up. */
 const PREPARATION_TIMEOUT_MS = 5_000;
-/** How long a command waits for a connection before it says that there is none: a failover takes less. */
+/** How long a command waits for a connection before it fails; a failover takes less. */
 const CONNECTION_WAIT_MS = 3_000;
 /** Pause before asking again, until the tracker vouches for every tracker's key: one may not have been up yet. */
 const FIRST_KEYS_PAUSE_MS = 250;
@@ -130,8 +130,8 @@ export class TrackerLink {
   }
 
   /**
-   * Asks the tracker something, and checks the form of its answer. If the connection goes while it is asked, it is
-   * asked once more at the next tracker: whatever writes must carry a write id.
+   * Calls the tracker, and checks the form of its answer. If the connection is lost meanwhile, the call is repeated once at
+   * the next tracker, so a call that writes must carry a write id.
    *
    * @throws MiniTorrentError the tracker's refusal; TRACKERS_UNREACHABLE; TRACKER_KEY_CHANGED, _UNKNOWN; MALFORMED_MESSAGE
    */
@@ -159,7 +159,7 @@ export class TrackerLink {
   }
 
   /**
-   * What a connection is prepared with has changed: prepares the one that stands anew, or else the next.
+   * The state that connections are prepared with has changed: prepares the present connection again, or else the next.
    *
    * @throws MiniTorrentError TRACKERS_UNREACHABLE; the next connection will be prepared all the same
    */
@@ -174,7 +174,7 @@ export class TrackerLink {
     }
   }
 
-  /** This machine's addresses have changed: a connection from one that is lost is dead. */
+  /** This machine's addresses have changed: a connection from a lost address is dead. */
   ownAddressesChanged({ lost }: AddressChange): void {
     const state = this.#state;
     if (state.status === "connected" && lost.has(state.connection.socket.localHost)) {
@@ -214,8 +214,8 @@ export class TrackerLink {
   }
 
   /**
-   * Once each has been dialled in vain, the answer is known, and no command waits for more. Only at the very start
-   * the trackers are given the time that they take to start too.
+   * Once every tracker has been dialled without success, commands fail at once. Only right after the client's start do they
+   * wait, since the trackers may be starting too.
    */
   #mayJustBeStarting(problem: MiniTorrentError): boolean {
     const isAtStart = !this.#hasBeenConnected && performance.now() - this.#startedMs < CONNECTION_WAIT_MS;
@@ -262,7 +262,7 @@ export class TrackerLink {
         const tracker = trackers[index];
         this.#log.info({ err: error, tracker: tracker && formatAddress(tracker) }, "tracker not reached");
         problems.set(index, error instanceof MiniTorrentError ? error : unreachable(error));
-        // Commands have been told that nobody answers: they hear at once if a key is why.
+        // Commands have failed because no tracker answers: if a refused key is the reason, later ones report that.
         if (this.#state.status === "searching" && this.#state.problem !== undefined)
           this.#become({ status: "searching", problem: problemOf(problems) });
       },
@@ -383,8 +383,8 @@ function unreachable(cause: unknown): MiniTorrentError {
 }
 
 /**
- * Dials by the first plan that works. A further one is tried only if the one before could not be carried out from here, or nobody
- * listens there: whoever is only slow keeps this client's place in its queue.
+ * Dials by the first plan that works. The next plan is tried only if this one could not be carried out from here, or nothing
+ * listens there: with a tracker that is merely slow, this client keeps its place in the queue.
  */
 async function firstOf<S>(plans: readonly DialPlan[], dial: (plan: DialPlan) => Promise<S>): Promise<S> {
   const [plan, ...others] = plans;
@@ -411,7 +411,7 @@ async function planned(
   }
 }
 
-/** Where this machine could not even try any of them, what it lacks is the news. */
+/** If this machine could not dial any of them, for example for lack of a network, that is the error to report. */
 function unreachableFromHere(said: readonly MiniTorrentError[]): MiniTorrentError | undefined {
   const reasons = said
     .map(({ cause }) => dialProblem(cause))
@@ -435,7 +435,7 @@ function isForAnotherTracker(error: unknown): boolean {
   return asRefusal(error).code === "TRACKER_CANNOT_WRITE";
 }
 
-/** What a tracker's refusal, or the loss of it, is to a person. */
+/** The error for a tracker's refusal, or for a lost connection. */
 export function asRefusal(error: unknown): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   if (isLostConnection(error)) return unreachable(error);

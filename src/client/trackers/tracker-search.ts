@@ -1,7 +1,7 @@
-// Looks for a tracker that answers: dials one, a moment later the next one beside it, and so on; the first that stands is
-// taken. Who was dialled and says nothing is not given up for that: a tracker to which thousands come at once answers
-// each in its turn, and whoever dials anew begins at the end of the queue. It opens sockets through `open`, and knows
-// nothing of what is said over them.
+// Looks for a tracker that answers: dials one, a moment later also the next one, and so on, and takes the first that is
+// connected. A silent tracker is not given up at once: one that thousands dial at the same time answers them in turn, and a
+// client that dials again starts at the end of the queue. Sockets are opened through `open`; what is sent over them is not
+// known here.
 import { later } from "../../net/timers.ts";
 import {
   DIAL_TIMEOUT_MS,
@@ -18,11 +18,11 @@ export interface TrackerSearchOptions<S> {
   readonly first: number;
   /** Dials it, for as long as `signal` lasts. */
   readonly open: (index: number, signal: AbortSignal) => Promise<S>;
-  /** Makes a socket that stands ready for use; one after the other. Closes it if it fails. */
+  /** Prepares a connected socket for use, one at a time. Closes it if that fails. */
   readonly prepare: (socket: S, index: number) => Promise<void>;
   readonly close: (socket: S) => void;
   readonly onFailure: (index: number, error: unknown) => void;
-  /** Each was dialled, and has failed or said nothing for a while. Told once; the search goes on. */
+  /** Every tracker has failed or been silent for a while. Called once; the search continues. */
   readonly onNobody: () => void;
   /** Ends the search. */
   readonly signal: AbortSignal;
@@ -32,7 +32,7 @@ export interface TrackerSearchOptions<S> {
   readonly wait?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** @returns the first that stands, prepared; undefined if the search was ended */
+/** @returns the first connected socket, prepared; undefined if the search was ended */
 export async function findTracker<S>(
   options: TrackerSearchOptions<S>,
 ): Promise<{ socket: S; index: number } | undefined> {

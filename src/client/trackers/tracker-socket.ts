@@ -1,5 +1,5 @@
 // One WebSocket to one tracker: TLS 1.3 with this device's certificate, and the tracker's key checked against the one
-// that is pinned before anything is said. api-channel.ts speaks over it. It does not reconnect: tracker-link.ts does.
+// that is pinned before anything is sent. api-channel.ts makes calls over it. It does not reconnect: tracker-link.ts does.
 
 import type { IncomingMessage } from "node:http";
 import type { TcpNetConnectOpts } from "node:net";
@@ -80,7 +80,7 @@ export function openTrackerSocket(options: TrackerSocketOptions): Promise<Tracke
       options.log.error({ err: error, where, tracker: address }, "the connection to a tracker failed inside");
     });
     const channel = new ApiChannel((text) => socket.send(text), guard);
-    /** Whoever closes has no more to say; ws would wait 30 s for a tracker that may be frozen to close its side. */
+    /** Closes at once: ws would wait 30 s for a tracker that may be frozen to close its side. */
     const close = () => {
       clearTimeout(silence);
       signal.removeEventListener("abort", giveUp);

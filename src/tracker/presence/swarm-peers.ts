@@ -1,5 +1,5 @@
 // The peers of one torrent, with random access, so that the cost of a sample depends on its size and not on the swarm's. Each
-// device is listed once, however many connections it has. peer-directory.ts decides who may learn of them.
+// device is listed once, however many connections it has. peer-directory.ts decides which clients learn of them.
 
 /** A client of this tracker, or of another one that reported it. */
 export interface PresentClient {

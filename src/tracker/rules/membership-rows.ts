@@ -52,7 +52,7 @@ export function groupByClaim(reader: RegistryReader, groupClaimId: string): Grou
 function withOwner(reader: RegistryReader, claim: Claim<GroupValue> | undefined): Group | undefined {
   if (claim === undefined) return undefined;
   const { name: groupId, claimId, value } = claim;
-  // Only partitioned trackers can name a member who has left; the group then passes on as if that member had handed it over.
+  // Only partitioned trackers can name a member who has left; the group then passes to the next, as if that member had handed it over.
   const ownerAccountId =
     currentMember(reader, claimId, value.ownerAccountId)?.accountId ??
     membersPage(reader, claimId, { limit: 1 }).items[0]?.accountId;

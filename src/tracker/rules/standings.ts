@@ -84,9 +84,9 @@ export function isRevoked(reader: RegistryReader, groupClaimId: string, membersh
 }
 
 /**
- * The membership with that id; undefined if there is none or it has ended. The owner's answer counts before the request, so
- * that a request made again at a tracker that has not heard of the answer does not undo it. A rejection answers one request
- * only: one that was made later stands.
+ * The membership with that id; undefined if there is none or it has ended. The owner's answer wins over the request, so that a
+ * repeated request at a tracker that does not know the answer yet does not undo it. A rejection answers one request only: a later
+ * request stands.
  */
 export function membershipBy(
   reader: RegistryReader,

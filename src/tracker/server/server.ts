@@ -1,5 +1,5 @@
-// The tracker's one address: HTTPS (TLS 1.3) with the clients' API and the link to other trackers as WebSockets on it,
-// /health and /metrics beside them. Certificates are asked for and pinned, not chained: a key is who somebody is.
+// The tracker's one port: HTTPS (TLS 1.3) with the clients' API and the links of other trackers as WebSockets, /health and
+// /metrics. Certificates are requested but not verified against a CA: the key identifies the client or tracker.
 
 import { constants, type X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";

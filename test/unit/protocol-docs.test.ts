@@ -1,4 +1,5 @@
-// docs/protocol.md and the code say the same: procedures, events, messages, kinds of records, and figures.
+// docs/protocol.md and the code say the same: procedures, events, messages, kinds of records, and figures. Also the figures
+// of docs/operations.md that are not in its tables.
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +12,9 @@ const ROOT = join(import.meta.dirname, "../..");
 const SOURCES = globSync("src/**/*.ts", { cwd: ROOT }).map((path) => readFileSync(join(ROOT, path), "utf8"));
 const docs = readFileSync(join(ROOT, "docs/protocol.md"), "utf8");
 /** On one line, without marks of code and emphasis, so that line breaks do not matter. */
-const prose = docs.replaceAll(/[`_]/g, "").replaceAll(/\s+/g, " ");
+const proseOf = (text: string): string => text.replaceAll(/[`_]/g, "").replaceAll(/\s+/g, " ");
+const prose = proseOf(docs);
+const operations = proseOf(readFileSync(join(ROOT, "docs/operations.md"), "utf8"));
 
 /** Names in the first column of the table whose heading row begins so. */
 function namesIn(heading: string): string[] {
@@ -125,5 +128,32 @@ for (const [name, unit, sentence] of FIGURES) {
     const written = sentence.exec(prose)?.[1];
     assert.ok(written !== undefined, `docs/protocol.md has no sentence like ${sentence}`);
     assert.equal(Number(written.replaceAll(",", "")), constant(name) / unit, `docs/protocol.md: ${sentence}`);
+  });
+}
+
+const OPERATIONS: readonly (readonly [name: string, unit: number, sentence: RegExp])[] = [
+  ["MAX_API_MESSAGE_BYTES", MIB, /Messages\*\*: (\d+) MiB for a client's message/],
+  ["MAX_READ_BYTES", MIB, /one of more than (\d+) MiB closes the connection with 1009/],
+  ["MAX_HELD", 1, /([\d,]+) connections whose TLS handshake has not begun/],
+  ["MAX_HELD_OF_NETWORK", 1, /has not begun, ([\d,]+) of them from one address/],
+  ["MAX_ADMITTED", 1, /and accepts further ones up to (\d+)/],
+  ["MAX_CONNECTIONS_OF_MEMBER", 1, /at most (\d+) of them are of one member/],
+  ["LEAST_ROUND_MS", 1_000, /each at most every (\d+) s/],
+  ["USELESS_AFTER_MS", 1_000, /those over which nothing has flowed for (\d+) s are closed/],
+  ["LEAST_DESCRIPTORS", 1, /A client needs at least (\d+), and refuses to start/],
+  ["SESSION_IDLE_MS", 24 * 3_600_000, /sessions of devices that have not been connected for (\d+) days/],
+  ["LONGEST_APART_MS", 24 * 3_600_000, /A? ?partitioned for more than (\d+) days/],
+  ["LISTEN_BACKLOG", 1, /listen backlog is ([\d,]+) connections/],
+];
+
+for (const [name, unit, sentence] of OPERATIONS) {
+  test(`docs/operations.md has the value of ${name}`, () => {
+    const written = sentence.exec(operations)?.[1];
+    assert.ok(written !== undefined, `docs/operations.md has no sentence like ${sentence}`);
+    assert.equal(
+      Number(written.replaceAll(",", "")),
+      constant(name) / unit,
+      `docs/operations.md: ${sentence}`,
+    );
   });
 }

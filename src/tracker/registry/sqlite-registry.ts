@@ -47,6 +47,8 @@ const CACHE_KIB = 16 * 1024;
 const CHECKPOINT_PAGES = 4_000;
 /** Pages that a backup copies at a time, while which no write goes on: a millisecond. */
 const BACKUP_PAGES = 256;
+/** One backup in fifty met a transaction under steady writes, so that many attempts never fail by chance. */
+const MAX_BACKUP_ATTEMPTS = 20;
 /** Largest file whose pages and indexes SQLite checks at start: measured below a second. */
 const MAX_QUICK_CHECK_BYTES = 64 * 1024 * 1024;
 /** Default time for checking rows at start; the rest is checked while serving. */
@@ -300,9 +302,25 @@ export class SqliteRegistry extends TableReader implements Registry {
   async backUp(path: string): Promise<void> {
     try {
       closeSync(openSync(path, "wx", FILE_MODE));
-      await backup(this.#database, path, { rate: BACKUP_PAGES });
+      await this.#copyTo(path);
     } catch (error) {
       throw asDiskError(error, path);
+    }
+  }
+
+  /**
+   * Node fails a backup with the code 0 ("not an error") if its first step meets an open transaction. Nothing is copied by
+   * then, so it is tried again.
+   */
+  async #copyTo(path: string): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await backup(this.#database, path, { rate: BACKUP_PAGES });
+        return;
+      } catch (error) {
+        const isLocked = error instanceof Error && "errcode" in error && error.errcode === 0;
+        if (!isLocked || attempt === MAX_BACKUP_ATTEMPTS) throw error;
+      }
     }
   }
 

@@ -435,6 +435,21 @@ describe("SqliteRegistry on a disk", () => {
     assert.equal(restored.get("share", "a"), 1);
   });
 
+  it("is backed up although the backup begins while a transaction is open", async (context) => {
+    const folder = temporaryFolder(context);
+    const registry = openAt(context, join(folder, "registry.db"));
+    await write(registry, (writer) => writer.put("share", "a", 1));
+    const backups: Promise<void>[] = [];
+    await write(registry, (writer) => {
+      writer.put("share", "b", 1);
+      backups.push(registry.backUp(join(folder, "copy.db")));
+      // The backup's thread meets the transaction meanwhile.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    });
+    await Promise.all(backups);
+    assert.equal(openAt(context, join(folder, "copy.db")).get("share", "a"), 1);
+  });
+
   it("is made private if it is not, and closes once", (context) => {
     const folder = temporaryFolder(context);
     const path = join(folder, "registry.db");

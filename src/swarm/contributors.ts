@@ -50,7 +50,7 @@ export class Contributors {
     return this.#sources[sourceIndex]?.stall;
   }
 
-  gaveBlock(sourceIndex: number, bytes: number): void {
+  receivedBlock(sourceIndex: number, bytes: number): void {
     const source = this.#sources[sourceIndex];
     if (source !== undefined) source.bytes += bytes;
   }

@@ -198,7 +198,7 @@ export class Peer implements PickingPeer, ChokablePeer {
   }
 
   /** Bytes of a block from it were put in their place. */
-  gave(bytes: number): void {
+  received(bytes: number): void {
     this.downloaded.add(bytes);
     this.requests.received(bytes);
   }

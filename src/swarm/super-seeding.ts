@@ -160,11 +160,11 @@ export class SuperSeeding {
   peerLeft(slot: number): void {
     this.#putOffSinceMs[slot] = 0;
     this.#wantedAhead[slot] = FIRST_AHEAD_PIECES;
-    this.takeBack(slot);
+    this.breakPromises(slot);
   }
 
   /** The peer left, or gets nothing now: what it was promised and no peer has is new again. */
-  takeBack(slot: number): void {
+  breakPromises(slot: number): void {
     this.#aheadCounts[slot] = 0;
     for (let pieceIndex = 0; pieceIndex < this.#pieceCount; pieceIndex++) {
       if (this.#promisedTo[pieceIndex] !== slot + 1) continue;

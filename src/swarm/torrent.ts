@@ -111,9 +111,9 @@ export class Torrent {
       onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
       onStorageFailed: (error) => this.#storageFailed(error),
       onBlock: (peer, bytes) => {
-        peer.gave(bytes);
+        peer.received(bytes);
         this.#downloaded.add(bytes);
-        this.#contributors.gaveBlock(peer.sourceIndex, bytes);
+        this.#contributors.receivedBlock(peer.sourceIndex, bytes);
       },
     });
     this.#uploader = new Uploader({

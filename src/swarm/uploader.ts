@@ -147,7 +147,7 @@ export class Uploader {
   #choke(peer: Peer): void {
     peer.choke();
     // BEP 6: what waited is rejected.
-    this.#superSeeding.takeBack(peer.slot);
+    this.#superSeeding.breakPromises(peer.slot);
     for (const { pieceIndex, offsetBytes, lengthBytes } of peer.uploads.clear()) {
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
     }

@@ -23,8 +23,8 @@ test("what a user gave is counted over all connections, and kept when they are g
   const bob = sources.indexOf("bob");
   sources.connected(bob);
   sources.connected(bob);
-  sources.gaveBlock(bob, 10);
-  sources.gaveBlock(bob, 5);
+  sources.receivedBlock(bob, 10);
+  sources.receivedBlock(bob, 5);
   sources.finishedPiece(bob);
   const given = { userId: "bob", pieces: 1, bytes: 15, bytesPerSecond: 1000 + bob, isBanned: false };
   assert.deepEqual(snapshotOf(sources), [{ ...given, isConnected: true, stall: undefined }]);

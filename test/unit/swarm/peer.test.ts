@@ -175,7 +175,7 @@ describe("a peer", () => {
     peer.unchoke();
     peer.interestChanged(true);
     peer.requests.requested();
-    peer.gave(1000);
+    peer.received(1000);
     peer.uploaded.add(500);
     peer.advance(100);
     const { downloadBytesPerSecond, uploadBytesPerSecond, ...rest } = peer.snapshot();

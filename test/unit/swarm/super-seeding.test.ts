@@ -111,7 +111,7 @@ describe("first copies", () => {
     const superSeeding = firstCopiesOf(2);
     const promised = superSeeding.promises(0, 1, 0);
     assert.equal(superSeeding.aheadOf(0), promised.length);
-    superSeeding.takeBack(0);
+    superSeeding.breakPromises(0);
     assert.equal(superSeeding.aheadOf(0), 0);
     const [again = -1] = superSeeding.promises(1, 1, 0);
     assert.ok(promised.includes(again));
@@ -119,7 +119,7 @@ describe("first copies", () => {
     superSeeding.requested(1, again, 0);
     assert.equal(superSeeding.aheadOf(1), ahead - 1);
     assert.equal(superSeeding.aheadOf(0), 0);
-    superSeeding.takeBack(1);
+    superSeeding.breakPromises(1);
     superSeeding.requested(1, again, 0);
     assert.deepEqual([superSeeding.aheadOf(0), superSeeding.aheadOf(1)], [0, 0]);
   });
@@ -145,7 +145,7 @@ describe("first copies", () => {
     outOf(promised[1] ?? -1);
     outOf(promised[1] ?? -1);
     assert.equal(superSeeding.isSpreading, false);
-    superSeeding.takeBack(0);
+    superSeeding.breakPromises(0);
     assert.equal(superSeeding.isSpreading, false, "what is out need not be promised again");
   });
 

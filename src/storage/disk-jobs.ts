@@ -34,7 +34,7 @@ export type DigestJob =
   /** `cutBytes` > 0: begins anew after every so many bytes, as the hashes of pieces do. 0: one hash over everything. */
   | { readonly kind: "digest-open"; readonly digestId: number; readonly cutBytes: number }
   | { readonly kind: "digest-memory"; readonly digestId: number; readonly parts: readonly SharedBytes[] }
-  /** With `into`, what was read stays there for somebody else. */
+  /** With `into`, the bytes that were read stay there for another job. */
   | ({
       readonly kind: "digest-file";
       readonly digestId: number;

@@ -35,7 +35,7 @@ interface Entry {
 export class FrameCache {
   readonly limitBytes: number;
   readonly #entries = new Map<object, Map<number, Entry>>();
-  /** Loaded and used by nobody, the one that was used longest ago first. */
+  /** Loaded entries without users, least recently used first. */
   readonly #idle = new Set<Entry>();
   readonly #free = new Map<number, Uint8Array[]>();
   /** Requests that no buffer could be had for, in order. */
@@ -136,7 +136,7 @@ export class FrameCache {
     };
   }
 
-  /** With nobody using it an entry waits for its next user, or goes. */
+  /** An entry without users waits for its next user, or is removed. */
   #putAside(entry: Entry): void {
     if (entry.userCount > 0 || entry.waiting !== undefined) return;
     if (entry.isForgotten) this.#drop(entry);

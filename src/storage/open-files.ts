@@ -12,7 +12,7 @@ const LONG_SHARE = 1 / 4;
 const EXHAUSTED_PAUSE_MS = 200;
 const EXHAUSTED_ATTEMPTS = 25;
 
-/** An open file that the set may close while nobody uses it. */
+/** An open file that the set may close while it is unused. */
 export interface IdleFile {
   /** Closes the handle; from the call on, the file has no place. */
   closeHandle(): Promise<void>;
@@ -51,7 +51,7 @@ export class OpenFiles {
     return this.#taken;
   }
 
-  /** Somebody waits: also the uses of a file that is open wait their turn behind them. */
+  /** Others wait for a place: uses of a file that is open queue behind them too. */
   get isContended(): boolean {
     return this.#waiting.length > 0;
   }
@@ -72,7 +72,7 @@ export class OpenFiles {
     this.#idle.delete(file);
   }
 
-  /** Nobody uses the open file any more. */
+  /** The open file is unused from now on. */
   mayClose(file: IdleFile): void {
     this.#idle.add(file);
     this.#admitNext();

@@ -84,7 +84,7 @@ export class PieceMemory {
     return slot;
   }
 
-  /** Returns a slot. Whoever does must not touch its bytes any more. */
+  /** Returns a slot. The caller must not touch its bytes any more. */
   give(slot: PieceSlot): void {
     if (!this.#inUse.delete(slot)) throw new RangeError("This piece memory is free already.");
     this.#usedBytes -= slot.bytes.length;
@@ -101,7 +101,7 @@ export class PieceMemory {
     return () => this.#roomListeners.delete(listener);
   }
 
-  /** Calls `reclaim` before anybody is refused: it gives what it only keeps for speed. @returns what ends that */
+  /** Calls `reclaim` before a refusal: it returns memory that is only kept for speed. @returns unsubscribes */
   onScarcity(reclaim: () => void): () => void {
     this.#reclaimers.add(reclaim);
     return () => this.#reclaimers.delete(reclaim);

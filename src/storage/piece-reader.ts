@@ -28,7 +28,7 @@ export interface PieceReaderOptions {
   hasPiece(pieceIndex: number): boolean;
   /** True once it is no longer the verified file. */
   onLost(pieceIndex: number): void;
-  /** How the file is to be; undefined while it is still being written. */
+  /** How the file must be; undefined while it is still being written. */
   expected(): FileFacts | undefined;
 }
 
@@ -132,7 +132,7 @@ export class PieceReader {
     throw new MiniTorrentError("FILE_CHANGED", changedOnDisk(file.path, 1));
   }
 
-  /** The file is to be closed: what is cached of it goes, and who waits for a buffer is told. */
+  /** The file is about to be closed: drops its cached parts, and rejects reads that wait for a buffer. */
   close(): void {
     const { file, cache } = this.#options;
     if (file.refusal !== undefined) cache.forget(this, file.refusal);

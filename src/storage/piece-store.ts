@@ -178,7 +178,7 @@ export class PieceStore {
     return this.#have.clone();
   }
 
-  /** Somebody was refused memory to assemble a piece in, and waits for it. */
+  /** A download was refused memory to assemble a piece in, and waits for it. */
   get isMemoryScarce(): boolean {
     return this.#resources.memory.isScarce;
   }

@@ -298,7 +298,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
     return rows.map((row) => text(row.claim_id));
   }
 
-  /** Claims that were made here and of which nobody is known to have been told. */
+  /** Claims that were made here and may never have been acknowledged to a client. */
   pendingClaims(): Stamp[] {
     return this.#statements.pendingClaims.all().map((row) => text(row.claim_id));
   }

@@ -122,7 +122,7 @@ export class SqliteRegistry extends TableReader implements Registry {
     try {
       if (options.path !== ":memory:") makePrivate(options.path);
       database = new DatabaseSync(options.path);
-      // One process alone, known at once: nobody reads a registry behind its tracker's back.
+      // One process alone: a second one fails at once.
       database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       database.exec(`PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       database.exec("BEGIN IMMEDIATE");

@@ -25,7 +25,7 @@ export class HybridClock {
 
   /**
    * @param nowMs the wall clock, milliseconds since 1970
-   * @param origin who reads this clock: 1 to 32 lower-case letters and digits, unlike anybody else's
+   * @param origin whose clock it is: 1 to 32 lower-case letters and digits, unique
    * @param latest the highest stamp that this replica has made or seen before, if any
    */
   constructor(nowMs: () => number, origin: OriginId, latest?: Stamp) {

@@ -1,11 +1,11 @@
-// What trackers say to each other, as JSON: zod schemas, so that whatever comes is checked before anybody looks at it.
+// The messages between trackers, as JSON: zod schemas, so that every message is checked before it is used.
 import { z } from "zod";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type RecordKind, type RegistryRecord, recordKinds } from "../registry/registry.ts";
 import { isStamp } from "../registry/stamp.ts";
 
 export const REPLICA_PROTOCOL_VERSION = 8;
-/** Most bytes that a message may have; a chunk of rows has 1 MiB of values and one row more. For who carries them. */
+/** Longest message, for the transport; a chunk of rows has 1 MiB of values and one row more. */
 export const MAX_REPLICA_MESSAGE_BYTES = 16 * 1024 * 1024;
 const MAX_KEY_LENGTH = 4096;
 
@@ -60,7 +60,7 @@ const messageSchema = z.discriminatedUnion("type", [
     type: z.literal("rows"),
     records: recordsSchema,
     upTo: vectorSchema.optional(),
-    /** Those of the claims among them that nobody may have been told of (see Registry.isDoubtful). */
+    /** The claims among them that are in doubt (see Registry.isDoubtful). */
     doubtful: z.array(stampSchema).optional(),
   }),
   z.object({ type: z.literal("got") }),
@@ -77,7 +77,7 @@ const messageSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("stored"), id: seqSchema, earlier: recordsSchema }),
   /** Rows are missing here: send all that a replica with that vector lacks. */
   z.object({ type: z.literal("want"), vector: vectorSchema }),
-  /** The sender can store nothing, so nobody should wait for it. Holds until the next link. */
+  /** The sender can store nothing, so no write should wait for it. Holds until the next link. */
   z.object({ type: z.literal("cannot-store") }),
   /** Every second: still here, and this is what I have. */
   z.object({

@@ -67,9 +67,9 @@ interface Peer {
   redialMs: number;
   cancelRedial: () => void;
   downSinceMs: number;
-  /** A look at its key that is under way: one serves all who ask meanwhile. */
+  /** A look at its key in progress: all callers share it. */
   looking: Promise<void> | undefined;
-  /** It was dialled, or its address was looked at, and there was nobody. */
+  /** It was dialled or probed, and did not answer. */
   isMissing: boolean;
   /** The address presents the key of this tracker, or of an earlier line, so it is not dialled again. */
   isAlias: boolean;
@@ -164,7 +164,7 @@ export class SyncLinks {
     await Promise.all(unseen.map((peer) => this.#look(peer)));
     if (this.#peerOf(certificate) !== undefined) return true;
     const fingerprint = fingerprintOf(certificate);
-    // Who is refused dials again every second: said once.
+    // A refused tracker dials again every second; it is logged once.
     if (fingerprint !== this.#refused) {
       this.#options.log.warn(
         { fingerprint },
@@ -186,7 +186,7 @@ export class SyncLinks {
     void this.#look(peer);
   }
 
-  /** Takes a link that another tracker dialled, and lets go of an older one from it. */
+  /** Accepts a link that another tracker dialled, and closes an older one from it. */
   accept(socket: WebSocket, certificate: Uint8Array): void {
     const peer = this.#peerOf(certificate);
     if (peer === undefined || this.#isClosed) {
@@ -341,7 +341,7 @@ export class SyncLinks {
     if (!peer.isMissing) await this.#look(peer);
   }
 
-  /** Whether anybody is there. */
+  /** Whether the address answers. */
   #probe(peer: Peer): Promise<void> {
     const { host, port } = peer.tracker;
     return new Promise((resolve) => {

@@ -67,15 +67,17 @@ class Demo implements AsyncDisposable {
       await this.#client(name).must(`create_user ${name} ${PASSWORD}`);
       await this.#client(name).must(`login ${name} ${PASSWORD}`);
     }
-    say("alice, bob, carol and dave have made accounts and logged in");
+    say("alice, bob, carol and dave have created accounts and logged in");
   }
 
   async #letPeopleIn(): Promise<void> {
-    heading(`A group with a door: alice makes the group ${GROUP}, the others ask to be let in`);
+    heading(`A private group: alice creates the group ${GROUP}, the others ask to join`);
     const alice = this.#client("alice");
     await alice.must(`create_group ${GROUP}`);
     const refused = await this.#client("carol").run(`list_files ${GROUP}`);
-    say(`carol tries to look before she is in: ${styleText("yellow", `${refused.code}`)}: ${refused.error}`);
+    say(
+      `carol tries to list the files before she is a member: ${styleText("yellow", `${refused.code}`)}: ${refused.error}`,
+    );
     for (const name of MEMBERS.slice(1)) {
       await this.#client(name).must(`join_group ${GROUP}`);
       await alice.event((event) => event.event === "join-requested" && event.userId === name);
@@ -87,7 +89,7 @@ class Demo implements AsyncDisposable {
   }
 
   async #shareFile(): Promise<string> {
-    heading(`alice and bob share ${FILE_NAME}, 256 MiB, from where it lies`);
+    heading(`alice and bob share ${FILE_NAME}, 256 MiB, in place`);
     const path = join(this.#folder, "alice", FILE_NAME);
     const sha1 = writeRandomFile(path, FILE_BYTES);
     await copyFile(path, join(this.#folder, "bob", FILE_NAME));
@@ -95,7 +97,7 @@ class Demo implements AsyncDisposable {
       const startedMs = performance.now();
       await this.#client(name).must(`upload_file ${join(this.#folder, name, FILE_NAME)} ${GROUP}`);
       const seconds = (performance.now() - startedMs) / 1000;
-      say(`${name} has hashed and shares it (${seconds.toFixed(1)} s; nothing was copied or uploaded)`);
+      say(`${name} has hashed it and shares it (${seconds.toFixed(1)} s; nothing was copied or uploaded)`);
     }
     return sha1;
   }
@@ -131,16 +133,16 @@ class Demo implements AsyncDisposable {
     );
     await carol.must(`list_files ${GROUP}`);
     say(
-      `The tracker ${lost} was stopped in the middle. carol was at ${failover.tracker} a moment later, without`,
+      `The tracker ${lost} was killed midway. A moment later carol was connected to ${failover.tracker}, without`,
     );
-    say("a password, and asks it for the list of files now: nobody had to notice.");
+    say("a password, and now lists the files there: no user had to do anything.");
   }
 
-  /** Stops the tracker that this member hangs on. */
+  /** Kills the tracker that this member uses. */
   async #stopTrackerOf(name: MemberName, board: ProgressBoard): Promise<string> {
     const status = await this.#client(name).must("whoami");
     const address = String((status as { tracker: unknown }).tracker);
-    board.note(`now the tracker ${address}, which ${name} hangs on, is killed`);
+    board.note(`now the tracker ${address}, which ${name} uses, is killed`);
     await this.#trackers[this.#addresses.indexOf(address)]?.kill();
     return address;
   }
@@ -178,9 +180,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 try {
   await demo.run();
-  heading(
-    `Done in ${((performance.now() - startedMs) / 1000).toFixed(1)} s: everybody who should has the file.`,
-  );
+  heading(`Done in ${((performance.now() - startedMs) / 1000).toFixed(1)} s: every member has the file.`);
 } catch (error) {
   const reason = error instanceof Error ? error.message : String(error);
   if (!isStopped) console.error(styleText("red", `The demo failed: ${reason}`));

@@ -163,7 +163,7 @@ test("a tracker's console shows log lines as words above what is typed, which st
   const changed = await terminal.shows(/ERROR tracker not reached/);
   assert.doesNotMatch(changed, /^ *at /m, "a stack was shown");
   terminal.type("us", "Enter");
-  await terminal.shows(/disconnected.*it was.*before: somebody.*impersonating.*trust anew/s);
+  await terminal.shows(/disconnected.*it was.*before: somebody.*impersonating.*trust\s+anew/s);
   terminal.type("quit", "Enter");
   await terminal.ends();
   assert.equal(readFileSync(scene.path("end"), "utf8"), "ended with 0\n");

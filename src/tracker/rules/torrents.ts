@@ -30,7 +30,8 @@ export function infoOfTorrent(reader: RegistryReader, infoHash: string): string 
 }
 
 /**
- * Writes a torrent's row, and removes the earlier ones.
+ * Writes a torrent's row, and removes its earlier ones. Another group's row of the same torrent stays: it goes when nobody
+ * shares the file there.
  *
  * @param writeId of the command: a retry at another tracker writes the same key
  */
@@ -41,7 +42,7 @@ export function putTorrent(
   torrent: TorrentValue,
 ): void {
   const place = recordKey(infoHash, groupClaimId, fileName, writeId);
-  const others = writer.keys("torrent", recordKey(infoHash, ""), { limit: MOST_PLACES });
+  const others = writer.keys("torrent", recordKey(infoHash, groupClaimId, ""), { limit: MOST_PLACES });
   writer.put("torrent", place, torrent);
   for (const key of others) if (key !== place) writer.remove("torrent", key);
 }

@@ -18,6 +18,8 @@ import {
   removeMember,
   requestToJoin,
 } from "../../../../src/tracker/rules/groups.ts";
+import { requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
+import { readTorrentKey } from "../../../../src/tracker/rules/torrents.ts";
 import { accountTotals } from "../../../../src/tracker/rules/totals.ts";
 import { holderId, metainfoFor, type Town, town } from "../fixture.ts";
 
@@ -548,4 +550,20 @@ test("a list of files looks each sharer up once, and at the first sharer before 
   assert.equal(names(place, alice).length, 20);
   const counts = [derived, anchored, claims].map(({ mock }) => mock.callCount());
   assert.ok((counts[0] ?? 0) < 10 && counts[1] === 0 && (counts[2] ?? 0) < 10, counts.join());
+});
+
+test("content that is shared in another group too keeps its metainfo in both", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  const metainfo = metainfoFor("a.mkv");
+  const { info, sha1, infoHash } = metainfo;
+  for (const groupId of ["films", "more-films"]) {
+    await place.group(groupId, alice);
+    await place.as(alice, (command) => shareFile(command, { groupId, holderId, info, sha1 }));
+  }
+  const groups = place.registry.keys("torrent", recordKey(infoHash, ""), { limit: 10 }).map((key) => readTorrentKey(key));
+  assert.deepEqual(
+    new Set(groups.map(({ groupClaimId }) => groupClaimId)),
+    new Set(["films", "more-films"].map((groupId) => requireGroup(place.registry, groupId).claimId)),
+  );
 });

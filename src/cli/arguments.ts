@@ -36,10 +36,7 @@ const CLIENT_USAGE: readonly (string | UsageRows)[] = [
       "a file whose first line is the password for create_user and login without one; it must be readable by you alone",
     ],
     ["--json", "one JSON object a line for each answer and each event; no prompt"],
-    [
-      "--timeout <seconds>",
-      "in a script, the longest time that the command wait, and the end of the input, wait for downloads",
-    ],
+    ["--timeout <seconds>", "in a script: how long `wait`, and the wait at the end of input, may last"],
     ["--stay", "keep sharing after the end of piped input, until SIGINT or SIGTERM"],
     [
       "--limit-up <rate>, --limit-down <rate>",

@@ -17,7 +17,7 @@ export const fileCommands: readonly Command[] = [
     name: "list_files",
     arguments: [groupArgument("my-group")],
     arity: [1],
-    help: "List the files of a group, and how many members' devices online have all of each (seeders) or download it (leechers).",
+    help: "List the files of a group and, for each, how many online devices have all of it (seeders) or are downloading it (leechers).",
     run: async ({ client }, groupId: string) => {
       const files = await client.listFiles(groupId);
       return { result: files, lines: (view) => renderFiles(files, groupId, view) };

@@ -63,6 +63,11 @@ export class PendingConnectionLimiter<C> {
     if (waiting?.size === 0) this.#networks.delete(network);
   }
 
+  /** Networks with a connection that waits. */
+  get networkCount(): number {
+    return this.#networks.size;
+  }
+
   #makeRoom(waiting: ReadonlyMap<C, number>, leastWaitMs: number): boolean {
     const [longest] = waiting;
     if (longest === undefined) return false;

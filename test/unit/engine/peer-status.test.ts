@@ -1,10 +1,8 @@
 // What `peers` shows of a torrent, and what is logged of work that nobody waits for.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pino } from "pino";
 import { fileKey } from "../../../src/client/file-key.ts";
 import { peerStatuses } from "../../../src/engine/peer-status.ts";
-import { runInBackground } from "../../../src/net/run-in-background.ts";
 import type { PeerSnapshot, SourceSnapshot, TorrentStatus } from "../../../src/swarm/torrent-status.ts";
 
 const peer: PeerSnapshot = {
@@ -79,18 +77,6 @@ test("of those who have gone only the banned are shown, and who did not give wha
       remarks: ["gone: did not answer"],
     },
   ]);
-});
-
-test("work that nobody waits for is logged when it fails, with what it was, and ends nothing", async () => {
-  const logged: { level: number; msg: string; err?: { message: string } }[] = [];
-  const log = pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) });
-  runInBackground(log, "telling the tracker", Promise.reject(new Error("no route")));
-  runInBackground(log, "looking for peers", Promise.resolve());
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(
-    logged.map(({ level, msg, err }) => [level, msg, err?.message]),
-    [[50, "telling the tracker failed", "no route"]],
-  );
 });
 
 test("files of two groups have two keys, whatever their names", () => {

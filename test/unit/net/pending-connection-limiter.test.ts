@@ -46,16 +46,21 @@ test("a connection that has left takes no place, and is not dropped", () => {
     waiting.leave(name);
   }
   assert.deepEqual([gone, waiting.size], [[], 0]);
+  assert.equal(waiting.networkCount, 0, "nothing is kept of a network whose connections have left");
+  waiting.leave("never entered");
 });
 
 test("a connection that has waited less than the least is not dropped: the new one is", () => {
   const { gone, clock, waiting } = room(1000);
+  clock.nowMs = 5000;
   waiting.enter("a", "192.0.2.1");
   waiting.enter("b", "192.0.2.1");
   assert.equal(waiting.enter("c", "192.0.2.1"), false);
-  clock.nowMs = 1000;
+  clock.nowMs = 5999;
+  assert.equal(waiting.enter("c", "192.0.2.1"), false);
+  clock.nowMs = 6000;
   assert.ok(waiting.enter("d", "192.0.2.1"));
-  assert.deepEqual(gone, ["c", "a"]);
+  assert.deepEqual(gone, ["c", "c", "a"]);
 });
 
 test("a connection of a smaller network takes a place of the largest one, however short the wait there", () => {

@@ -561,7 +561,9 @@ test("content that is shared in another group too keeps its metainfo in both", a
     await place.group(groupId, alice);
     await place.as(alice, (command) => shareFile(command, { groupId, holderId, info, sha1 }));
   }
-  const groups = place.registry.keys("torrent", recordKey(infoHash, ""), { limit: 10 }).map((key) => readTorrentKey(key));
+  const groups = place.registry
+    .keys("torrent", recordKey(infoHash, ""), { limit: 10 })
+    .map((key) => readTorrentKey(key));
   assert.deepEqual(
     new Set(groups.map(({ groupClaimId }) => groupClaimId)),
     new Set(["films", "more-films"].map((groupId) => requireGroup(place.registry, groupId).claimId)),

@@ -36,12 +36,12 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** New accounts leave a quarter of the shared quotas to older ones, so that a crowd of strangers does not block members. */
 const NEW_USERS_PART = 0.75;
 /**
- * Once less than a quarter of a shared quota is free, an account grows only while it has less than a sixteenth of what is free.
+ * Once less than a quarter of a shared quota is free, an account grows only while it has less than a sixty-fourth of what is free.
  * However many accounts fill a quota, that leaves room to those that have little: the sum of what they take nears the quota,
  * and never reaches it (dynamic thresholds, Choudhury and Hahne 1998).
  */
 const SCARCE_PART = 0.25;
-const PART_OF_FREE = 1 / 16;
+const PART_OF_FREE = 1 / 64;
 /** An account with less, some hundred rows, may grow nevertheless. */
 const LITTLE_BYTES = 64 * 1024;
 /** A login writes a row, and a user at the limit must log in to remove something. */

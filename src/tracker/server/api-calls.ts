@@ -11,7 +11,7 @@ import { callerOf, type RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";
 
 /** Most calls of a connection that run at a time: their answers are buffered until the client reads them. */
-const MAX_UNDER_WAY = 16;
+const MAX_UNDER_WAY = 8;
 /** Most calls of a connection that start in one turn of the event loop, so that other connections get their turn. */
 const MAX_BEGUN_IN_TURN = 16;
 /** Memory of a waiting call per character of its text: small JSON objects in V8. */

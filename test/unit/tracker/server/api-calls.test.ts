@@ -63,17 +63,17 @@ async function turns(count: number): Promise<void> {
   for (let at = 0; at < count; at++) await turn();
 }
 
-test("sixteen calls of a connection are under way, the others wait in their order, and all are answered", async () => {
+test("eight calls of a connection are under way, the others wait in their order, and all are answered", async () => {
   const { calls, said, gates, asked } = callsWithGate();
   calls.take(createUsers(100));
   await turns(10);
-  assert.equal(asked(), 16);
+  assert.equal(asked(), 8);
   assert.ok(calls.heldBytes > 0);
   for (let round = 0; said.length < 100; round++) {
     assert.ok(round < 100, "it goes on");
     for (const open of gates.splice(0)) open();
     await turns(2);
-    assert.ok(gates.length <= 16);
+    assert.ok(gates.length <= 8);
   }
   assert.deepEqual(
     said.map(({ id }) => id),
@@ -119,7 +119,7 @@ test("none begins while answers wait to be read, nor after the end", async () =>
   calls.close();
   for (const open of gates.splice(0)) open();
   await turns(5);
-  assert.ok(asked() <= 16);
+  assert.ok(asked() <= 11);
   for (const open of gates.splice(0)) open();
   await turns(5);
   assert.equal(calls.heldBytes, 0);

@@ -5,6 +5,7 @@ import { spawnSync } from "node:child_process";
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { isolationOf, unitGroups } from "./unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const least = Number(process.argv[2] ?? 0);
@@ -16,16 +17,16 @@ for (const file of globSync("src/**/*.ts", { cwd: ROOT }).sort()) {
   const count = readFileSync(join(ROOT, file), "utf8").split("\n").length - 1;
   hits.set(file, new Map(Array.from({ length: count }, (_, index) => [index + 1, false])));
 }
-for (const folder of new Set(
-  globSync("test/unit/**/*.test.ts", { cwd: ROOT }).map((file) => dirname(file)),
-)) {
+for (const group of unitGroups(ROOT)) {
   const lcov = join(place, "lcov.info");
   const coverage = ["--experimental-test-coverage", "--test-coverage-include=src/**"];
   const reporter = ["--test-reporter=lcov", `--test-reporter-destination=${lcov}`];
-  const files = globSync(`${folder}/*.test.ts`, { cwd: ROOT });
-  spawnSync(process.execPath, ["--test", "--test-isolation=none", ...coverage, ...reporter, ...files], {
-    cwd: ROOT,
-  });
+  const options = ["--test", ...isolationOf(group), ...coverage, ...reporter];
+  const { status } = spawnSync(process.execPath, [...options, ...group.files], { cwd: ROOT });
+  if (status !== 0) {
+    console.error(`Tests of ${group.name} failed; npm run test:unit says which.`);
+    process.exitCode = 1;
+  }
   let lines: Map<number, boolean> | undefined;
   for (const line of readFileSync(lcov, "utf8").split("\n")) {
     if (line.startsWith("SF:")) lines = hits.get(line.slice(3));

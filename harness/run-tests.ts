@@ -4,10 +4,11 @@
 //   bin/node harness/run-tests.ts [unit]
 //
 // Prints what failed and was skipped as it happens, and in the end `N passed, N failed`.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { isolationOf, type TestGroup, unitGroups } from "./unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 /** Types are stripped once for all processes, which saves a tenth of the processor time. */
@@ -26,27 +27,17 @@ const LONG: ReadonlySet<string> = new Set([
   "test/unit/storage",
 ]);
 
-interface Group {
-  readonly name: string;
-  readonly files: readonly string[];
-}
-
 interface Tally {
   passed: number;
   failed: number;
   skipped: number;
 }
 
-function unitGroups(): Group[] {
-  const byFolder = new Map<string, string[]>();
-  for (const file of globSync("test/unit/**/*.test.ts", { cwd: ROOT }).sort()) {
-    byFolder.set(dirname(file), [...(byFolder.get(dirname(file)) ?? []), file]);
-  }
-  const groups = [...byFolder].map(([name, files]) => ({ name, files }));
-  return groups.sort((one, other) => Number(LONG.has(other.name)) - Number(LONG.has(one.name)));
+function longestFirst(groups: readonly TestGroup[]): TestGroup[] {
+  return groups.toSorted((one, other) => Number(LONG.has(other.name)) - Number(LONG.has(one.name)));
 }
 
-function otherGroups(): Group[] {
+function otherGroups(): TestGroup[] {
   const files = globSync("test/**/*.test.ts", { cwd: ROOT }).filter((file) => !file.startsWith("test/unit/"));
   const rank = (file: string) => FIRST.findIndex((folder) => file.startsWith(folder));
   return files
@@ -55,22 +46,22 @@ function otherGroups(): Group[] {
 }
 
 /** The process's output is kept until it ends, so that groups do not mix. */
-async function run({ name, files }: Group, tally: Tally): Promise<void> {
-  const isolation = files.length > 1 ? ["--test-isolation=none"] : [];
-  const options = ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`, ...isolation];
+async function run(group: TestGroup, tally: Tally): Promise<void> {
+  const { name, files } = group;
+  const options = ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`, ...isolationOf(group)];
   const startedMs = performance.now();
   const child = spawn(process.execPath, [...options, ...files], {
     cwd: ROOT,
     env: { NODE_COMPILE_CACHE: COMPILED, ...process.env },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  running.add(child.pid ?? 0);
+  running.add(child);
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     output += text;
   });
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
-  running.delete(child.pid ?? 0);
+  running.delete(child);
   const count = (what: string) => Number(new RegExp(`^ℹ ${what} (\\d+)$`, "m").exec(output)?.[1] ?? 0);
   const failed = count("fail") + count("cancelled");
   tally.passed += count("pass");
@@ -83,17 +74,17 @@ async function run({ name, files }: Group, tally: Tally): Promise<void> {
   if (code !== 0) console.log(output.slice(Math.max(0, output.indexOf("✖ failing tests:"))));
 }
 
-const running = new Set<number>();
+const running = new Set<ChildProcess>();
+const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+const isUnitOnly = process.argv[2] === "unit";
+const queue = [...(isUnitOnly ? [] : otherGroups()), ...longestFirst(unitGroups(ROOT))];
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
-    for (const pid of running) process.kill(pid, signal);
+    queue.length = 0;
+    for (const child of running) child.kill(signal);
     process.exitCode = 130;
   });
 }
-
-const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
-const isUnitOnly = process.argv[2] === "unit";
-const queue = isUnitOnly ? unitGroups() : [...otherGroups(), ...unitGroups()];
 const startedMs = performance.now();
 await Promise.all(
   Array.from({ length: PROCESSES }, async () => {
@@ -102,4 +93,4 @@ await Promise.all(
 );
 console.log(`\n${((performance.now() - startedMs) / 1000).toFixed(0)} s, ${tally.skipped} skipped`);
 console.log(`${tally.passed} passed, ${tally.failed} failed`);
-if (tally.failed > 0) process.exitCode = 1;
+if (tally.failed > 0) process.exitCode ??= 1;

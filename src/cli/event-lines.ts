@@ -1,6 +1,6 @@
 // An event as one line for a person. Pure.
 import type { ClientEvent, MembershipEnd } from "../client/status.ts";
-import { harmless, type Tone } from "./display-text.ts";
+import { countOf, harmless, type Tone } from "./display-text.ts";
 import { noTrackerAnswers, renderCompletion } from "./render.ts";
 
 export interface Notice {
@@ -50,6 +50,34 @@ function describe(event: ClientEvent): Notice {
       const verb = event.userId === undefined ? "share" : "shares";
       return { tone: "plain", text: `${userId} ${verb} ${count} files in ${groupId}: ${named}${others}.` };
     }
+    case "share-updated": {
+      const { userId, groupId, fileName, isFollowed } = event;
+      const how = isFollowed
+        ? "it is being fetched"
+        : `download_file ${groupId} ${fileName} <destination_path> fetches it, and follow ${groupId} ${fileName} also fetches those to come`;
+      return {
+        tone: "accent",
+        text: `${userId} published a new version of ${fileName} in ${groupId}; ${how}.`,
+      };
+    }
+    case "changed-files-kept":
+      return {
+        tone: "warn",
+        text: `[${event.groupId}] ${event.fileName}: ${countOf(event.count, "file")} that you changed ${event.count === 1 ? "is" : "are"} kept beside the new version: ${namedOf(event)}.`,
+      };
+    case "shared-files-changed": {
+      const { groupId, fileName, count } = event;
+      const [are, they] = count === 1 ? ["is", "it is as it was"] : ["are", "they are as they were"];
+      return {
+        tone: "warn",
+        text: `[${groupId}] ${fileName}: ${countOf(count, "file")} changed or ${are} gone, and ${are} not shared until ${they}: ${namedOf(event)}. update_share ${groupId} ${fileName} shares the folder as it is now.`,
+      };
+    }
+    case "shared-files-back":
+      return {
+        tone: "dim",
+        text: `[${event.groupId}] ${event.fileName}: all of its files are as they were shared again.`,
+      };
     case "folder-made":
       return { tone: "warn", text: `The folder ${event.path} did not exist; it was created.` };
     case "download-complete":
@@ -113,6 +141,12 @@ function describe(event: ClientEvent): Notice {
     case "session-ended":
       return { tone: "bad", text: `You are logged out: ${event.reason}` };
   }
+}
+
+/** `a, b and 3 more` */
+function namedOf({ count, paths }: { readonly count: number; readonly paths: readonly string[] }): string {
+  const others = count > paths.length ? ` and ${count - paths.length} more` : "";
+  return `${paths.join(", ")}${others}`;
 }
 
 function ended(groupId: string, how: MembershipEnd): string {

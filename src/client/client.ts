@@ -52,6 +52,7 @@ import type {
   ClientEvent,
   ClientStatus,
   DownloadStatus,
+  FileChoice,
   HashProgress,
   LimitsStatus,
   NameList,
@@ -397,10 +398,42 @@ export class Client {
     return [...new Set(interrupted.map(({ userId }) => userId))].sort();
   }
 
-  /** Resolves when the download has begun, or the file was there already; it continues in the background. See `Downloads.start`. */
-  async downloadFile(groupId: string, fileName: string, destinationPath: string): Promise<DownloadStatus> {
+  /**
+   * Resolves when the download has begun, or the file was there already; it continues in the background. See `Downloads.start`.
+   *
+   * @param choice which files of a folder; all of them if it is left out
+   */
+  async downloadFile(
+    groupId: string,
+    fileName: string,
+    destinationPath: string,
+    choice: FileChoice = {},
+  ): Promise<DownloadStatus> {
     this.#login.require();
-    return this.#login.downloads.start({ groupId, fileName }, destinationPath);
+    return this.#login.downloads.start({ groupId, fileName }, destinationPath, choice);
+  }
+
+  /**
+   * Chooses other files of a folder that is downloaded, or was: what is missing of them is fetched in place.
+   *
+   * @param choice empty: all files
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, INVALID_ARGUMENT (no file fits, or it is a single file), NOT_LOGGED_IN
+   */
+  async select(groupId: string, fileName: string, choice: FileChoice): Promise<DownloadStatus> {
+    this.#login.require();
+    return this.#login.downloads.select({ groupId, fileName }, choice);
+  }
+
+  /** Fetches new versions of a share that was downloaded here, now and from now on. @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
+  async follow(groupId: string, fileName: string): Promise<void> {
+    this.#login.require();
+    await this.#login.downloads.follow({ groupId, fileName });
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN */
+  async unfollow(groupId: string, fileName: string): Promise<void> {
+    this.#login.require();
+    await this.#login.downloads.unfollow({ groupId, fileName });
   }
 
   /** What is shared from here. @throws MiniTorrentError NOT_LOGGED_IN */

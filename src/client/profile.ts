@@ -82,7 +82,7 @@ const finishedSchema: z.ZodType<FinishedDownload> = z.object({
   duplicateBytes: z.number(),
   sources: sourcesSchema,
   state: z.literal("complete"),
-  sha1: z.string(),
+  sha1: z.string().optional(),
   finishedAtMs: z.number(),
   averageBytesPerSecond: z.number().optional(),
 });

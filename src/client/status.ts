@@ -15,10 +15,34 @@ export interface DownloadSource {
   readonly rateBytesPerSecond: number;
 }
 
+/**
+ * Files of a folder, chosen by globs of their paths (`path.matchesGlob`): those that fit one of `only`, or all if there is none,
+ * except those that fit one of `except`.
+ */
+export interface FileChoice {
+  readonly only?: readonly string[] | undefined;
+  readonly except?: readonly string[] | undefined;
+}
+
+/** How far a download of a folder is, in files. */
+export interface FolderProgress {
+  readonly fileCount: number;
+  readonly chosenFiles: number;
+  /** Chosen files that are complete. */
+  readonly completeFiles: number;
+  /** undefined: all files are chosen. */
+  readonly choice?: FileChoice | undefined;
+  /** New versions are fetched without being asked for. */
+  readonly isFollowed: boolean;
+}
+
 interface DownloadFacts {
   readonly groupId: string;
+  /** The name of the share: of a file or a folder. */
   readonly fileName: string;
   readonly destinationPath: string;
+  /** undefined: it is a single file. The lengths and pieces beside it are those of the chosen files. */
+  readonly folder?: FolderProgress | undefined;
   readonly lengthBytes: number;
   readonly pieceCount: number;
   readonly piecesVerified: number;
@@ -44,7 +68,8 @@ export type DownloadStatus = DownloadFacts &
     | { readonly state: "verifying" }
     | {
         readonly state: "complete";
-        readonly sha1: string;
+        /** Of a single file; each file of a folder has its own. */
+        readonly sha1?: string | undefined;
         /** Milliseconds since 1970. */
         readonly finishedAtMs?: number | undefined;
         /** Average since it was last started or resumed; undefined if nothing had to be fetched. */
@@ -59,13 +84,18 @@ export type FinishedDownload = Extract<DownloadStatus, { state: "complete" }> & 
   readonly finishedAtMs: number;
 };
 
-/** A file that this client shares or wants to share, as shown by `list_shares`. */
+/** A file or folder that this client shares or wants to share, as shown by `list_shares`. */
 export interface ShareStatus {
   readonly groupId: string;
   readonly fileName: string;
   readonly path: string;
   readonly lengthBytes: number;
-  readonly sha1: string;
+  /** Of a single file. */
+  readonly sha1?: string | undefined;
+  /** Of a folder. */
+  readonly fileCount?: number | undefined;
+  /** Files of a folder that are not as they were shared, and are not served; undefined: none. */
+  readonly changedFiles?: number | undefined;
   /** `waiting`: for a tracker; `unusable`: the file is not as it was shared. */
   readonly state: "served" | "waiting" | "unusable";
   /** Why it is unusable. */
@@ -102,17 +132,30 @@ export interface LimitsStatus {
   readonly files: readonly (BandwidthLimits & { readonly groupId: string; readonly fileName: string })[];
 }
 
-/** What `upload_file` did. */
+/** What `upload_file` and `update_share` did. */
 export interface ShareResult {
   readonly groupId: string;
   readonly fileName: string;
   readonly lengthBytes: number;
   readonly pieceCount: number;
-  readonly sha1: string;
+  /** Of a single file. */
+  readonly sha1?: string | undefined;
+  /** Of a folder. */
+  readonly fileCount?: number | undefined;
+  /** What of a folder is not shared; undefined: all of it is. */
+  readonly skipped?: SkippedFiles | undefined;
   /** True if the group had this content under this name already, so that its swarm was joined. */
   readonly joinedSwarm: boolean;
   /** It replaces other content that was shared here under that name and no longer exists. */
   readonly replacesEarlier: boolean;
+}
+
+/** What a folder has that is not shared. */
+export interface SkippedFiles {
+  /** By the ignore rules: files, and folders with all that is in them. */
+  readonly ignored: number;
+  /** FIFOs, sockets and devices. */
+  readonly special: number;
 }
 
 export interface HashProgress {
@@ -154,6 +197,35 @@ export type ClientEvent =
       /** undefined: several people. */
       readonly userId?: string | undefined;
     }
+  /** Somebody published a new version of what this client has, or downloads. */
+  | {
+      readonly type: "share-updated";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly userId: string;
+      /** It is fetched without being asked for. */
+      readonly isFollowed: boolean;
+    }
+  /** Files that were changed here are kept beside those of the new version. */
+  | {
+      readonly type: "changed-files-kept";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly count: number;
+      /** The first of them, as they are called now. */
+      readonly paths: readonly string[];
+    }
+  /** Files of a shared folder are not as they were shared: they are not served, and the others are. */
+  | {
+      readonly type: "shared-files-changed";
+      readonly groupId: string;
+      readonly fileName: string;
+      readonly count: number;
+      /** The first of them, relative to the folder. */
+      readonly paths: readonly string[];
+    }
+  /** All files of a shared folder are as they were shared again. */
+  | { readonly type: "shared-files-back"; readonly groupId: string; readonly fileName: string }
   /** The folder of a download's destination was missing. */
   | { readonly type: "folder-made"; readonly path: string }
   | {
@@ -161,7 +233,8 @@ export type ClientEvent =
       readonly groupId: string;
       readonly fileName: string;
       readonly destinationPath: string;
-      readonly sha1: string;
+      /** Of a single file. */
+      readonly sha1?: string | undefined;
     }
   | {
       readonly type: "download-paused";

@@ -9,7 +9,7 @@ import type { ClientContext } from "../client-context.ts";
 import { type FileId, fileKey } from "../file-key.ts";
 import type { StoredDownload } from "../profile.ts";
 import type { Shares } from "../shares.ts";
-import type { ClientEvent, DownloadStatus, MembershipEnd } from "../status.ts";
+import type { ClientEvent, DownloadStatus, FileChoice, MembershipEnd } from "../status.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
 
@@ -60,7 +60,7 @@ export class Downloads {
    * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, DOWNLOAD_EXISTS, FILE_EXISTS,
    * DESTINATION_UNUSABLE, DISK_FULL, TRACKERS_UNREACHABLE
    */
-  async start(file: FileId, destination: string): Promise<DownloadStatus> {
+  async start(file: FileId, destination: string, _choice: FileChoice = {}): Promise<DownloadStatus> {
     this.#refuseRunning(file, undefined);
     const metainfo = await fetchMetainfo(this.#context.ask, file);
     const { path: destinationPath, madeFolder } = await destinationOf(destination, metainfo.fileName);
@@ -87,6 +87,22 @@ export class Downloads {
       throw error;
     }
     return download.snapshot();
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, INVALID_ARGUMENT */
+  async select(file: FileId, _choice: FileChoice): Promise<DownloadStatus> {
+    this.get(file);
+    throw new MiniTorrentError("INVALID_ARGUMENT", `${file.fileName} is a single file: all of it is chosen.`);
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD */
+  async follow(file: FileId): Promise<void> {
+    this.get(file);
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD */
+  async unfollow(file: FileId): Promise<void> {
+    this.get(file);
   }
 
   /** Resumes a stopped download with its pieces, also at another destination. */

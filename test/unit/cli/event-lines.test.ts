@@ -46,6 +46,41 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
     "plain",
     /^Several people share 2 files in films: a, b\.$/,
   ],
+  [
+    { type: "share-updated", ...FILE, userId: "bob", isFollowed: false },
+    "accent",
+    /^bob published a new version of a\.mkv in films; download_file films a\.mkv <destination_path> fetches it, and follow films a\.mkv also fetches those to come\.$/,
+  ],
+  [
+    { type: "share-updated", ...FILE, userId: "bob", isFollowed: true },
+    "accent",
+    /^bob published a new version of a\.mkv in films; it is being fetched\.$/,
+  ],
+  [
+    { type: "changed-files-kept", ...FILE, count: 3, paths: ["x/a", "b"] },
+    "warn",
+    /^\[films\] a\.mkv: 3 files that you changed are kept beside the new version: x\/a, b and 1 more\.$/,
+  ],
+  [
+    { type: "changed-files-kept", ...FILE, count: 1, paths: ["x/a"] },
+    "warn",
+    /^\[films\] a\.mkv: 1 file that you changed is kept beside the new version: x\/a\.$/,
+  ],
+  [
+    { type: "shared-files-changed", ...FILE, count: 12, paths: ["x/a", "b"] },
+    "warn",
+    /^\[films\] a\.mkv: 12 files changed or are gone, and are not shared until they are as they were: x\/a, b and 10 more\. update_share films a\.mkv shares the folder as it is now\.$/,
+  ],
+  [
+    { type: "shared-files-changed", ...FILE, count: 1, paths: ["b"] },
+    "warn",
+    /^\[films\] a\.mkv: 1 file changed or is gone, and is not shared until it is as it was: b\. /,
+  ],
+  [
+    { type: "shared-files-back", ...FILE },
+    "dim",
+    /^\[films\] a\.mkv: all of its files are as they were shared again\.$/,
+  ],
   [{ type: "folder-made", path: "/x" }, "warn", /^The folder \/x did not exist; it was created\.$/],
   [
     { type: "download-complete", ...FILE, destinationPath: "/x", sha1: "" },

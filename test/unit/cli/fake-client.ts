@@ -7,6 +7,7 @@ import type { WhyReport } from "../../../src/client/downloads/why.ts";
 import type {
   ClientStatus,
   DownloadStatus,
+  FileChoice,
   HashProgress,
   LimitsStatus,
   NameList,
@@ -168,11 +169,21 @@ export class FakeClient implements ClientCommands {
     await this.#call("stopShare", groupId, fileName, ...(everywhere ? ["everywhere"] : []));
     return this.interrupted;
   }
-  async downloadFile(groupId: string, fileName: string, destinationPath: string) {
-    await this.#call("downloadFile", groupId, fileName, destinationPath);
+  async downloadFile(groupId: string, fileName: string, destinationPath: string, choice: FileChoice = {}) {
+    await this.#call("downloadFile", groupId, fileName, destinationPath, ...inWords(choice));
     const status = this.onDownload(groupId, fileName, destinationPath);
     this.current.push(status);
     return status;
+  }
+  async select(groupId: string, fileName: string, choice: FileChoice) {
+    await this.#call("select", groupId, fileName, ...inWords(choice));
+    return downloading({ groupId, fileName });
+  }
+  follow(groupId: string, fileName: string): Promise<void> {
+    return this.#call("follow", groupId, fileName);
+  }
+  unfollow(groupId: string, fileName: string): Promise<void> {
+    return this.#call("unfollow", groupId, fileName);
   }
   shares(): readonly ShareStatus[] {
     return this.shareList;
@@ -236,6 +247,10 @@ export class FakeClient implements ClientCommands {
         files: [{ ...which, up: undefined, down: undefined, [direction]: bytesPerSecond }],
       };
   }
+}
+
+function inWords({ only = [], except = [] }: FileChoice): readonly string[] {
+  return [...only.map((glob) => `only:${glob}`), ...except.map((glob) => `except:${glob}`)];
 }
 
 type Downloading = Extract<DownloadStatus, { state: "downloading" }>;

@@ -12,15 +12,13 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
+import { CERTIFICATE_FILE, KEY_FILE, openIdentity } from "../identity/stored-identity.ts";
 import { freeBytes } from "../net/free-space.ts";
 import { type Clock, later, onTimerFault, soon } from "../net/timers.ts";
 import {
   ATTEMPTS_FILE,
-  CERTIFICATE_FILE,
-  KEY_FILE,
   makePrivateFiles,
   makePrivateFolder,
-  openIdentity,
   PINS_FILE,
   REGISTRY_FILE,
 } from "./data-directory.ts";
@@ -84,6 +82,11 @@ const DROP_INTERVAL_MS = 100;
  * announcement's torrents, or a file's metainfo on its way to the disk and to the other trackers.
  */
 const LONG_MESSAGES_AT_ONCE = 8;
+
+const KEY_OWNER = {
+  name: "This tracker",
+  newKey: ", and give everybody a tracker_info.txt with its fingerprint.",
+};
 
 /** Name of the registry's note about partitioned trackers. */
 const APART_NOTE = "apart";
@@ -309,7 +312,7 @@ export class Tracker {
     );
     let pins: PinStore | undefined;
     try {
-      const identity = await openIdentity(dataDir);
+      const identity = openIdentity(dataDir, KEY_OWNER);
       pins = new PinStore(join(dataDir, PINS_FILE));
       tracker = new Tracker(options, own, registry, pins, identity, writeBlocks, clockGuard);
       await tracker.#start(options, own, identity);

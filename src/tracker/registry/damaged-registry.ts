@@ -9,7 +9,8 @@ import { z } from "zod";
 import { formatAddress, type TrackerAddress } from "../../api/addresses.ts";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { renameDurably, writePrivate } from "../../identity/private-files.ts";
-import { hasIdentity, REGISTRY_FILE } from "../data-directory.ts";
+import { hasIdentity } from "../../identity/stored-identity.ts";
+import { REGISTRY_FILE } from "../data-directory.ts";
 import type { VersionVector } from "./registry.ts";
 import { SqliteRegistry, type SqliteRegistryOptions } from "./sqlite-registry.ts";
 

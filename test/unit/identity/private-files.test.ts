@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { renameDurably, syncFolder, writePrivate } from "../../../src/identity/private-files.ts";
-import { openIdentity } from "../../../src/tracker/data-directory.ts";
+import { openIdentity } from "../../../src/identity/stored-identity.ts";
 
 /** Paths in the order in which they are renamed to, and synced. */
 function watched(t: TestContext, folder: string): string[] {
@@ -42,7 +42,7 @@ test("a name is on disk before anything that relies on it is written", {
 }, async (t) => {
   const folder = temporaryFolder(t);
   const seen = watched(t, folder);
-  await openIdentity(folder);
+  openIdentity(folder, { name: "This device", newKey: "." });
   assert.deepEqual(
     seen.filter((step) => !step.endsWith(".new")),
     ["name ./identity-key.pem", "sync .", "name ./identity-certificate.pem", "sync ."],

@@ -1,29 +1,16 @@
-// A tracker's data directory: for its owner alone. The files that say who it is: whatever is wrong with them is one sentence,
-// and they are left as they are.
+// A tracker's data directory: for its owner alone.
 import assert from "node:assert/strict";
-import fs, {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import fs, { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
+import { CERTIFICATE_FILE, KEY_FILE } from "../../../src/identity/stored-identity.ts";
 import {
   ATTEMPTS_FILE,
-  CERTIFICATE_FILE,
-  hasIdentity,
-  KEY_FILE,
   makePrivateFiles,
   makePrivateFolder,
-  openIdentity,
   PINS_FILE,
   REGISTRY_FILE,
 } from "../../../src/tracker/data-directory.ts";
@@ -37,48 +24,6 @@ function temporaryFolder(t: TestContext): string {
 }
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
-
-test("a key or certificate that is empty, damaged, missing or another's is refused with its path and the remedy", async (t) => {
-  const [own, other] = [temporaryFolder(t), temporaryFolder(t)];
-  const identity = await openIdentity(own);
-  await openIdentity(other);
-  const whole: Record<string, string> = {};
-  for (const name of [KEY_FILE, CERTIFICATE_FILE]) whole[name] = readFileSync(join(own, name), "utf8");
-  const damages: [string, string | undefined, string?][] = [
-    [KEY_FILE, "", "it is empty"],
-    [KEY_FILE, "  \n", "it is empty"],
-    [KEY_FILE, undefined, "ENOENT"],
-    [KEY_FILE, (whole[KEY_FILE] ?? "").slice(0, 80)],
-    [KEY_FILE, readFileSync(join(other, KEY_FILE), "utf8"), "it is not the certificate's key"],
-    [CERTIFICATE_FILE, "", "it is empty"],
-    [CERTIFICATE_FILE, (whole[CERTIFICATE_FILE] ?? "").slice(0, 80)],
-    [CERTIFICATE_FILE, "not a certificate"],
-  ];
-  for (const [name, text, reason = ""] of damages) {
-    const path = join(own, name);
-    if (text === undefined) rmSync(path);
-    else writeFileSync(path, text);
-    await assert.rejects(openIdentity(own), (error: Error & { code?: string }) => {
-      assert.equal(error.code, "DISK_FAILED");
-      assert.match(error.message, /backup, or remove both/);
-      assert.ok(error.message.includes(reason), error.message);
-      return error.message.includes(path);
-    });
-    writeFileSync(path, whole[name] ?? "");
-  }
-  assert.deepEqual(await openIdentity(own), identity);
-});
-
-test("the certificate is written last, so that a crash in between leaves no key without its certificate", async (t) => {
-  const folder = temporaryFolder(t);
-  mkdirSync(join(folder, `${CERTIFICATE_FILE}.new`));
-  await assert.rejects(openIdentity(folder), { code: "DISK_FAILED", message: /key cannot be written to/ });
-  assert.deepEqual([existsSync(join(folder, KEY_FILE)), hasIdentity(folder)], [true, false]);
-  rmSync(join(folder, `${CERTIFICATE_FILE}.new`), { recursive: true });
-  const identity = await openIdentity(folder);
-  assert.equal(hasIdentity(folder), true);
-  assert.deepEqual(await openIdentity(folder), identity);
-});
 
 test("a data directory is made, with its parents, for its owner alone, also one that was open to others", (t) => {
   const folder = temporaryFolder(t);

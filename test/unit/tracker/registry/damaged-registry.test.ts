@@ -20,7 +20,8 @@ import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import type { TrackerAddress } from "../../../../src/api/addresses.ts";
 import { createDeviceIdentity } from "../../../../src/identity/certificates.ts";
-import { CERTIFICATE_FILE, REGISTRY_FILE } from "../../../../src/tracker/data-directory.ts";
+import { CERTIFICATE_FILE } from "../../../../src/identity/stored-identity.ts";
+import { REGISTRY_FILE } from "../../../../src/tracker/data-directory.ts";
 import { openRegistry, reportLoss, suspect } from "../../../../src/tracker/registry/damaged-registry.ts";
 import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
 

@@ -50,7 +50,7 @@ async function downloadNew(client: Client): Promise<void> {
     else if (download.groupId === groupId) namesUnderWay.add(download.fileName);
   }
 
-  for (const { fileName, sha1, seedersOnline } of await client.listFiles(groupId)) {
+  for (const { fileName, sha1 = "", seedersOnline } of await client.listFiles(groupId)) {
     if (knownContents.has(sha1) || namesUnderWay.has(fileName) || seedersOnline === 0) continue;
     try {
       await client.downloadFile(groupId, fileName, `${folder}/`);

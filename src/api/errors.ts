@@ -34,6 +34,11 @@ export const errorCodes = {
   FILE_CHANGED: "The file changed since it was shared; share it again.",
   FILE_UNREADABLE: "The file, or its folder, may not be read; change the permissions.",
   NOT_A_FILE: "The path is not a regular file; share a file, and pack a folder first.",
+  METAINFO_MISSING: "The tracker lacks parts of the metainfo; the client sends them, then shares again.",
+  NOT_THE_SHARER:
+    "Only the first sharer and the group's owner may publish a new version; ask one of them, or use another name.",
+  NEWER_VERSION:
+    "The share has a newer version than the one to be replaced; download that one, then publish yours.",
   NOT_SHARED: "This client does not share that file; list_shares shows what it shares.",
   UNKNOWN_DOWNLOAD: "There is no such download; show_downloads lists those that exist.",
   DOWNLOAD_PAUSED:

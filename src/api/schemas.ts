@@ -2,7 +2,7 @@
 // They check form only, and decide nothing. Error codes are in errors.ts.
 import { isIP } from "node:net";
 import { z } from "zod";
-import { MAX_INFO_LENGTH } from "./file-limits.ts";
+import { INFO_PART_BYTES, MAX_INFO_PARTS, MAX_INLINE_INFO_LENGTH } from "./file-limits.ts";
 import { idProblem } from "./ids.ts";
 import { packedHashesSchema } from "./packed-torrents.ts";
 
@@ -47,8 +47,34 @@ export const writeAttemptSchema = z.object({
   isRetry: z.boolean().optional(),
 });
 export type WriteAttempt = z.infer<typeof writeAttemptSchema>;
-/** A bencoded `info` dictionary (BEP 3), base64. */
-export const infoSchema = z.base64().max(MAX_INFO_LENGTH);
+/** A bencoded `info` dictionary (BEP 3), base64, that travels whole. */
+export const infoSchema = z.base64().max(MAX_INLINE_INFO_LENGTH);
+const infoPartCountSchema = z.number().int().min(1).max(MAX_INFO_PARTS);
+/** One part of an `info` dictionary, base64. Cut by `cutInfo`. */
+const infoPartSchema = z.base64().max(Math.ceil(INFO_PART_BYTES / 3) * 4);
+/** Names one sending of all parts of an `info` dictionary: a random UUID that the client makes before the first part. */
+export const uploadIdSchema = z.uuid();
+/** A part of an `info` dictionary on its way to a tracker. */
+export const sentInfoPartSchema = z.object({
+  infoHash: infoHashSchema,
+  uploadId: uploadIdSchema,
+  partIndex: z
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_INFO_PARTS - 1),
+  partCount: infoPartCountSchema,
+  part: infoPartSchema,
+});
+/** The answer of `files.infoPart`. */
+export const infoPartAnswerSchema = z.object({ part: infoPartSchema });
+export type InfoPartAnswer = z.infer<typeof infoPartAnswerSchema>;
+/** The answer of `files.metainfo`: the `info` dictionary, or how many parts `files.infoPart` gives of it. */
+export const metainfoAnswerSchema = z.union([
+  z.object({ info: infoSchema }),
+  z.object({ infoHash: infoHashSchema, partCount: infoPartCountSchema }),
+]);
+export type MetainfoAnswer = z.infer<typeof metainfoAnswerSchema>;
 /** A certificate request (PKCS #10), PEM: one for a P-256 key has less than 1 KB. */
 export const certificateRequestSchema = z.string().max(4096);
 export const portSchema = z.number().int().min(1).max(65535);
@@ -145,8 +171,12 @@ export type JoinRequest = z.infer<typeof joinRequestSchema>;
 
 export const fileSummarySchema = z.object({
   fileName: z.string(),
+  /** Of the content; of a folder without padding. */
   lengthBytes: z.number().int(),
-  sha1: sha1Schema,
+  /** Of the whole file; undefined for a folder. */
+  sha1: sha1Schema.optional(),
+  /** Files and links in a folder; undefined for a single file. */
+  fileCount: z.number().int().optional(),
   infoHash: infoHashSchema,
   /** Empty if nobody shares the whole file any more, and only members who download it have parts. */
   sharedBy: z.string(),
@@ -155,18 +185,43 @@ export const fileSummarySchema = z.object({
 });
 export type FileSummary = z.infer<typeof fileSummarySchema>;
 
+/** A file or link in a shared folder. */
+export const insideFileSchema = z.object({
+  /** Relative to the folder; components are joined by "/". */
+  path: z.string(),
+  lengthBytes: z.number().int(),
+  /** Of the file; undefined for a link. */
+  sha1: sha1Schema.optional(),
+  isExecutable: z.boolean(),
+  /** Set for a symbolic link. */
+  linkTarget: z.string().optional(),
+});
+export type InsideFile = z.infer<typeof insideFileSchema>;
+
+/** A share that has a newer version than the one that the requesting machine has. */
+const updatedShareSchema = z.object({
+  fileName: fileNameSchema,
+  /** Of the newest version. */
+  infoHash: infoHashSchema,
+  /** Who published it; undefined if they are not in the group any more. */
+  userId: z.string().optional(),
+});
+
 /** Files whose shares differ from what the requesting machine has recorded: see `checkShares` in catalogue.ts. */
 export const shareDoubtsSchema = z.object({
   withdrawn: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
   unknown: z.array(fileNameSchema).max(MAX_SHARES_CHECKED),
+  /** The machine shares an earlier version. */
+  updated: z.array(updatedShareSchema).max(MAX_SHARES_CHECKED),
 });
+export type ShareDoubts = z.infer<typeof shareDoubtsSchema>;
 
 /** Most members in one query about a file's standing. */
 export const MAX_STANDING_USERS = 20;
 /** The state in its group of a file that is being downloaded. */
 export const fileStandingSchema = z.object({
-  /** Whether the name means that content now: `other` content has it, or nobody shares anything under it. */
-  content: z.enum(["same", "other", "none"]),
+  /** Whether the name means that content now: a `newer` version or `other` content has it, or nobody shares anything under it. */
+  content: z.enum(["same", "newer", "other", "none"]),
   /** The first sharer of what has the name now, if they are in the group. */
   sharedBy: z.string().optional(),
   /** The users in the query, and the sharer. */
@@ -278,6 +333,16 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
     groupId: z.string(),
     fileName: z.string(),
     holderId: z.string(),
+  }),
+  /** A share that this client has, in whole or in part, has a new version. */
+  z.object({
+    type: z.literal("share-updated"),
+    groupId: z.string(),
+    fileName: z.string(),
+    /** Of the new version. */
+    infoHash: infoHashSchema,
+    /** Who published it. */
+    userId: z.string(),
   }),
   /** Another member's membership ended: drop that member and refuse certificates of the membership. */
   z.object({ type: z.literal("revoked"), groupId: z.string(), userId: z.string(), membershipId: z.string() }),

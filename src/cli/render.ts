@@ -96,7 +96,7 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
       String(file.seedersOnline),
       String(Math.max(0, file.peersOnline - file.seedersOnline)),
       file.sharedBy === "" ? "nobody: parts only" : file.sharedBy,
-      file.sha1.slice(0, SHA1_DIGITS_SHOWN),
+      file.sha1?.slice(0, SHA1_DIGITS_SHOWN) ?? "",
     ]),
     view,
   );

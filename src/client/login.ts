@@ -327,6 +327,8 @@ export class Login {
       case "look-again":
         this.#lookAgainSoon();
         return;
+      case "share-updated":
+        return; // versions are not followed yet
       case "share-withdrawn":
         runInBackground(this.#options.log, "ending a share", this.shares.withdrawn(event, event.holderId));
         return;

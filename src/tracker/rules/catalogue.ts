@@ -2,7 +2,7 @@
 // account, and ends there without ending those of the account's other machines. It counts while the membership that it was made
 // in lasts. A file that nobody shares has ended, whether or not its row remains.
 import { MiniTorrentError } from "../../api/errors.ts";
-import type { FileSummary, ListPage } from "../../api/schemas.ts";
+import type { FileSummary, ListPage, ShareDoubts } from "../../api/schemas.ts";
 import { decodeMetainfo } from "../../metainfo/metainfo.ts";
 import type { FileValue, ShareValue, TorrentValue } from "../registry/record-values.ts";
 import {
@@ -175,14 +175,6 @@ export function stopShare(command: Command, request: StopRequest): void {
   writer.updateClaim("file", file.claimId, nobodys);
 }
 
-/** Shares of a machine that are not as the machine has recorded. */
-export interface ShareDoubts {
-  /** Ended by another machine of the account. */
-  readonly withdrawn: readonly string[];
-  /** Not known here: sharing them again makes them known. */
-  readonly unknown: readonly string[];
-}
-
 /**
  * Compares the shares that a machine has recorded with those in the registry.
  *
@@ -210,7 +202,7 @@ export function checkShares(
       unknown.push(fileName);
     }
   }
-  return { withdrawn, unknown };
+  return { withdrawn, unknown, updated: [] };
 }
 
 /**

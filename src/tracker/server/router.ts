@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { observable } from "@trpc/server/observable";
 import { z } from "zod";
-import { MiniTorrentError } from "../../api/errors.ts";
+import { type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import { unpackHashes, unpackTorrents } from "../../api/packed-torrents.ts";
 import {
   type Account,
@@ -17,6 +17,8 @@ import {
   type GroupSummary,
   groupIdSchema,
   holderIdSchema,
+  type InfoPartAnswer,
+  type InsideFile,
   infoHashSchema,
   infoSchema,
   type JoinRequest,
@@ -26,6 +28,7 @@ import {
   MAX_SHARES_CHECKED,
   MAX_STANDING_USERS,
   type Member,
+  type MetainfoAnswer,
   namedGroupSchema,
   namePageRequestSchema,
   type OwnGroup,
@@ -34,10 +37,13 @@ import {
   presenceUpdateSchema,
   type Removal,
   type Revocation,
+  type ShareDoubts,
+  sentInfoPartSchema,
   sha1Schema,
   type TorrentPeers,
   type TrackerEvent,
   type TrackerKeys,
+  uploadIdSchema,
   userIdSchema,
   writeAttemptSchema,
 } from "../../api/schemas.ts";
@@ -45,14 +51,7 @@ import { readCertificateRequest } from "../../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../../identity/certificates.ts";
 import type { RegistryWriter } from "../registry/registry.ts";
 import { authenticate, createUser, logIn, logOut, prepareUser } from "../rules/accounts.ts";
-import {
-  checkShares,
-  listFiles,
-  metainfoOf,
-  type ShareDoubts,
-  shareFile,
-  stopShare,
-} from "../rules/catalogue.ts";
+import { checkShares, listFiles, metainfoOf, shareFile, stopShare } from "../rules/catalogue.ts";
 import { fileStanding } from "../rules/file-standing.ts";
 import {
   acceptRequest,
@@ -252,6 +251,20 @@ const aboutStanding = aFile.extend({
   userIds: listOf(userIdSchema, MAX_STANDING_USERS),
 });
 
+/** Either `info`, or `infoHash`: with `uploadId` if its parts were sent for this share, without if it is shared already. */
+const contentToShare = z.object({
+  info: infoSchema.optional(),
+  infoHash: infoHashSchema.optional(),
+  uploadId: uploadIdSchema.optional(),
+  /** Of the whole file, for a single one. */
+  sha1: sha1Schema.optional(),
+});
+
+const partOfInfo = inGroup.extend({
+  infoHash: infoHashSchema,
+  partIndex: sentInfoPartSchema.shape.partIndex,
+});
+
 const files = t.router({
   list: loggedIn
     .input(inGroup.extend(namePageRequestSchema.shape))
@@ -267,13 +280,17 @@ const files = t.router({
     .input(
       writeInGroup.extend({
         ...ofHolder.shape,
-        info: infoSchema,
-        sha1: sha1Schema,
+        ...contentToShare.shape,
         isServed: z.boolean().optional(),
         replaces: infoHashSchema.optional(),
+        /** Publishes a new version of the share, in place of the one that `replaces` names. */
+        isUpdate: z.boolean().optional(),
       }),
     )
     .mutation(async ({ ctx, input }): Promise<SharedAnswer> => {
+      if (input.isUpdate === true)
+        throw notYet(input.replaces === undefined ? "NOT_THE_SHARER" : "NEWER_VERSION");
+      if (input.info === undefined || input.sha1 === undefined) throw notYet("METAINFO_MISSING");
       const info = Buffer.from(input.info, "base64");
       const { groupId, sha1, replaces, holderId = ctx.connection.deviceId } = input;
       const share = (run: Command) => shareFile(run, { groupId, holderId, info, sha1, replaces });
@@ -285,6 +302,19 @@ const files = t.router({
       const isAnnounced =
         input.isServed === true && (await ctx.tracker.presence.addSeed(ctx.connection.id, shared.infoHash));
       return { ...shared, isAnnounced };
+    }),
+  putInfoPart: loggedIn
+    .input(writeInGroup.extend(sentInfoPartSchema.shape))
+    .mutation(async (): Promise<void> => {
+      throw notYet();
+    }),
+  infoPart: loggedIn.input(partOfInfo).query((): InfoPartAnswer => {
+    throw notYet();
+  }),
+  listInside: loggedIn
+    .input(aFile.extend(pageRequestSchema.shape))
+    .query(async (): Promise<ListPage<InsideFile>> => {
+      throw notYet();
     }),
   stopShare: loggedIn
     .input(
@@ -311,7 +341,7 @@ const files = t.router({
     const isOnline = (accountId: string) => presence.isOnline(accountId);
     return fileStanding(registry, ctx.account.accountId, input, isOnline);
   }),
-  metainfo: loggedIn.input(aFile).query(({ ctx, input }): { info: string } => {
+  metainfo: loggedIn.input(aFile).query(({ ctx, input }): MetainfoAnswer => {
     const { registry, peers } = ctx.tracker;
     const { groupId, fileName } = input;
     const isHeld = (groupClaimId: string, infoHash: string) => {
@@ -321,6 +351,10 @@ const files = t.router({
     return { info: metainfoOf(registry, ctx.account.accountId, groupId, fileName, isHeld) };
   }),
 });
+
+function notYet(code: ErrorCode = "INTERNAL"): MiniTorrentError {
+  return new MiniTorrentError(code, "This tracker does not keep folders yet.");
+}
 
 const presence = t.router({
   announce: loggedIn.input(announceSchema).mutation(async ({ ctx, input }): Promise<void> => {

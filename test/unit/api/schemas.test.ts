@@ -94,10 +94,18 @@ const cases: Record<string, { schema: z.ZodType; good: unknown[]; bad: unknown[]
   },
   "doubts about shares": {
     schema: schemas.shareDoubtsSchema,
-    good: [{ withdrawn: new Array(100).fill("a"), unknown: new Array(100).fill("a") }],
+    good: [
+      {
+        withdrawn: new Array(100).fill("a"),
+        unknown: new Array(100).fill("a"),
+        updated: new Array(100).fill({ fileName: "a", infoHash: HASH }),
+      },
+    ],
     bad: [
-      { withdrawn: new Array(101).fill("a"), unknown: [] },
-      { withdrawn: [], unknown: new Array(101).fill("a") },
+      { withdrawn: new Array(101).fill("a"), unknown: [], updated: [] },
+      { withdrawn: [], unknown: new Array(101).fill("a"), updated: [] },
+      { withdrawn: [], unknown: [], updated: new Array(101).fill({ fileName: "a", infoHash: HASH }) },
+      { withdrawn: [], unknown: [], updated: [{ fileName: "a", infoHash: "g" }] },
     ],
   },
   "a file's standing": { schema: schemas.fileStandingSchema, good: [standing(21)], bad: [standing(22)] },

@@ -46,7 +46,7 @@ async function stage(t: TestContext, changes: Partial<ClientOptions> = {}, ahead
     fake.answer(path, () => undefined);
   }
   fake.answer("session.login", ({ userId }: { userId: string }) => ({ ...alice, userId }));
-  fake.answer("files.checkShares", () => ({ withdrawn: [], unknown: [] }));
+  fake.answer("files.checkShares", () => ({ withdrawn: [], unknown: [], updated: [] }));
   const { log, said } = readableLog();
   const events: ClientEvent[] = [];
   const client = await Client.open({

@@ -189,7 +189,7 @@ class FakeTracker {
     ["files.metainfo", ({ groupId, fileName }) => this.#metainfo(`${groupId}/${fileName}`)],
     ["files.share", () => ({ infoHash: "", joinedSwarm: false, isAnnounced: true })],
     ["files.stopShare", () => ({})],
-    ["files.checkShares", () => ({ withdrawn: [], unknown: [] })],
+    ["files.checkShares", () => ({ withdrawn: [], unknown: [], updated: [] })],
     ["files.standing", () => ({ content: "same", members: [] })],
     ["presence.peers", () => []],
   ]);

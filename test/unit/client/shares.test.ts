@@ -638,7 +638,11 @@ test("on a fresh connection what the trackers do not list is listed again, and w
   const { scene, metainfo } = await shared(t);
   const other = await shareIn(scene, "other");
   await shareIn(scene, "third");
-  scene.tracker.answers.set("files.checkShares", () => ({ withdrawn: ["other"], unknown: ["film"] }));
+  scene.tracker.answers.set("files.checkShares", () => ({
+    withdrawn: ["other"],
+    unknown: ["film"],
+    updated: [],
+  }));
   scene.tracker.take("files.share");
   await scene.shares.retryWaiting();
   const [asked] = scene.tracker.take("files.checkShares");
@@ -660,7 +664,7 @@ const film = ({ fileName, infoHash }: Metainfo) => ({ fileName, infoHash });
 
 test("a share that the trackers have forgotten, and whose name is taken by now, ends with the reason", async (t) => {
   const { scene } = await shared(t);
-  scene.tracker.answers.set("files.checkShares", () => ({ withdrawn: [], unknown: ["film"] }));
+  scene.tracker.answers.set("files.checkShares", () => ({ withdrawn: [], unknown: ["film"], updated: [] }));
   scene.tracker.refuse("files.share", "LIMIT_REACHED");
   await scene.shares.retryWaiting();
   assert.deepEqual(states(scene), ["film served"], "another refusal may pass");

@@ -290,12 +290,12 @@ test("shares are ended everywhere at once, and each machine can learn of it", as
   await share(place, bob, film, undefined, "laptop");
   const check = (account: Account, machine: string, fileName = "film") =>
     checkShares(place.registry, account.accountId, "films", machine, [{ fileName, infoHash: film.infoHash }]);
-  const asBelieved = { withdrawn: [], unknown: [] };
+  const asBelieved = { withdrawn: [], unknown: [], updated: [] };
   assert.deepEqual(check(alice, "tower"), asBelieved);
-  assert.deepEqual(check(alice, "phone"), { withdrawn: [], unknown: ["film"] });
-  assert.deepEqual(check(alice, "tower", "other"), { withdrawn: [], unknown: ["other"] });
+  assert.deepEqual(check(alice, "phone"), { withdrawn: [], unknown: ["film"], updated: [] });
+  assert.deepEqual(check(alice, "tower", "other"), { withdrawn: [], unknown: ["other"], updated: [] });
   await stop(place, alice, "film", "phone", true);
-  assert.deepEqual(check(alice, "tower"), { withdrawn: ["film"], unknown: [] });
+  assert.deepEqual(check(alice, "tower"), { withdrawn: ["film"], unknown: [], updated: [] });
   assert.deepEqual(check(bob, "laptop"), asBelieved);
   assert.deepEqual(names(place, alice), ["film"]);
   await assert.rejects(stop(place, alice, "film", "tower", true), { code: "NOT_SHARED" });
@@ -452,13 +452,13 @@ test("a machine's shares are checked for members alone; those of other content, 
   await share(place, bob, film);
   const check = (infoHash = film.infoHash) =>
     checkShares(place.registry, bob.accountId, "films", holderId, [{ fileName: "film", infoHash }]);
-  assert.deepEqual(check(), { withdrawn: [], unknown: [] });
-  assert.deepEqual(check("0".repeat(40)), { withdrawn: [], unknown: ["film"] });
+  assert.deepEqual(check(), { withdrawn: [], unknown: [], updated: [] });
+  assert.deepEqual(check("0".repeat(40)), { withdrawn: [], unknown: ["film"], updated: [] });
   await place.as(alice, (command) => removeMember(command, "films", "bob"));
   assert.throws(() => check(), { code: "NOT_A_MEMBER" });
   await place.as(bob, (command) => requestToJoin(command, "films"));
   await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
-  assert.deepEqual(check(), { withdrawn: [], unknown: ["film"] });
+  assert.deepEqual(check(), { withdrawn: [], unknown: ["film"], updated: [] });
   await stop(place, bob, "film").catch((error) => assert.equal(error.code, "UNKNOWN_FILE"));
 });
 

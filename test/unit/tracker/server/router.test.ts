@@ -446,7 +446,7 @@ test("a share is announced if the client serves it, belongs to the machine it na
     ...{ groupId: "films", holderId },
     files: [{ fileName: "film", infoHash: film.infoHash }],
   });
-  assert.deepEqual(doubts, { withdrawn: [], unknown: [] });
+  assert.deepEqual(doubts, { withdrawn: [], unknown: [], updated: [] });
   await api.files.stopShare({ ...write(), fileName: "film" });
   assert.equal((await api.files.list({ groupId: "films" })).items.length, 1);
   await api.files.stopShare({ ...write(), fileName: "film", everywhere: true });
@@ -458,8 +458,8 @@ test("a share is announced if the client serves it, belongs to the machine it na
   // A seed alone is one who stopped sharing; one who lacks some of it has what can still be had.
   await assert.rejects(api.files.metainfo({ groupId: "films", fileName: "film" }), refusal("UNKNOWN_FILE"));
   await api.presence.update({ seeding: "", downloading: film.infoHash, over: "" });
-  const { info } = await api.files.metainfo({ groupId: "films", fileName: "film" });
-  assert.equal(info, film.input().info);
+  const answer = await api.files.metainfo({ groupId: "films", fileName: "film" });
+  assert.deepEqual(answer, { info: film.input().info });
 });
 
 test("where a client listens is named as far as it may be, and an update answers who has what it is downloading", async (t) => {

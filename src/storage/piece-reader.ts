@@ -2,16 +2,13 @@
 // changed or removed is detected before any of it is sent; from then on nothing of it is read. A part file changes with every
 // written piece, so each of its pieces is verified before it is read.
 
-import type { Stats } from "node:fs";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
 import type { FramesCallback, PieceRange } from "../metainfo/piece-types.ts";
-import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
-import type { DiskPool } from "./disk-pool.ts";
-import { type FileFacts, factsOf, isSameFacts } from "./file-facts.ts";
+import type { Content } from "./content.ts";
+import { changedOnDisk, readError } from "./disk-errors.ts";
 import type { FrameCache } from "./frame-cache.ts";
-import { framesLengthBytes, readFrames } from "./piece-frames.ts";
-import type { RefCountedFile } from "./ref-counted-file.ts";
+import { framesLengthBytes } from "./piece-frames.ts";
 
 /**
  * A piece is not verified again for this long after it was verified or written: most pieces are sent on right after they arrive,
@@ -20,22 +17,17 @@ import type { RefCountedFile } from "./ref-counted-file.ts";
 const TRUSTED_MS = 5_000;
 
 export interface PieceReaderOptions {
-  readonly file: RefCountedFile;
+  readonly content: Content;
   readonly metainfo: Metainfo;
-  readonly disk: DiskPool;
   readonly cache: FrameCache;
   /** It is verified and written. */
   hasPiece(pieceIndex: number): boolean;
-  /** True once it is no longer the verified file. */
+  /** What is on disk is no longer the piece that was verified. */
   onLost(pieceIndex: number): void;
-  /** How the file must be; undefined while it is still being written. */
-  expected(): FileFacts | undefined;
 }
 
 export class PieceReader {
   readonly #options: PieceReaderOptions;
-  /** Why the file is not read any more. */
-  #broken: MiniTorrentError | undefined;
   /** Recently verified pieces of a part file → expiry on performance.now()'s clock, earliest first. */
   readonly #trustedUntilMs = new Map<number, number>();
 
@@ -45,46 +37,44 @@ export class PieceReader {
 
   /** See `PieceStore.read`. */
   read(range: PieceRange, done: FramesCallback): void {
-    const { file, cache, metainfo } = this.#options;
-    const { geometry } = metainfo;
+    const { content, cache, metainfo } = this.#options;
+    const { root } = content;
     const { pieceIndex, offsetBytes, lengthBytes } = range;
     const refusal = this.#whyNotReadable(pieceIndex);
     if (refusal !== undefined) {
       queueMicrotask(() => done(refusal));
       return;
     }
-    file.begin();
-    const positionBytes = geometry.pieceOffsetBytes(pieceIndex) + offsetBytes;
+    root.begin();
     const request = {
       owner: this,
-      positionBytes,
+      positionBytes: metainfo.geometry.pieceOffsetBytes(pieceIndex) + offsetBytes,
       framesLengthBytes: framesLengthBytes(lengthBytes),
       // A shorter one at the end of a file fits in it, and the buffer is used again.
       bufferLengthBytes: framesLengthBytes(roundedUp(lengthBytes)),
       load: (bytes: Uint8Array, loaded: (error: MiniTorrentError | undefined) => void) => {
-        const isRead = file.whileOpen(async ({ fd }) => {
-          if (!this.#isTrusted(pieceIndex)) await this.#compare(pieceIndex, fd);
-          await readFrames(fd, positionBytes, bytes, range);
-        });
-        isRead.then(
+        const verify = this.#isTrusted(pieceIndex)
+          ? undefined
+          : (sha1: Uint8Array) => this.#compare(pieceIndex, sha1);
+        content.readFrames(range, bytes, verify).then(
           () => loaded(undefined),
-          (error: unknown) => loaded(readError(error, file.path)),
+          (error: unknown) => loaded(readError(error, root.path)),
         );
       },
     };
     cache.read(request, (frames) => {
       if (frames instanceof MiniTorrentError) {
-        file.end(() => done(frames));
+        root.end(() => done(frames));
         return;
       }
       // After the read, so that no byte of a change that came during it gets out; also for what was cached, so that the
       // user hears of the change.
-      this.#look().then((broken) => {
+      content.look(range).then((broken) => {
         if (broken !== undefined) {
           frames.release();
           cache.forget(this, broken);
         }
-        file.end(() => done(broken ?? frames));
+        root.end(() => done(broken ?? frames));
       });
     });
   }
@@ -100,62 +90,38 @@ export class PieceReader {
     }
   }
 
+  /** The file is about to be closed: drops its cached parts, and rejects reads that wait for a buffer. */
+  close(): void {
+    const { content, cache } = this.#options;
+    const { refusal } = content.root;
+    if (refusal !== undefined) cache.forget(this, refusal);
+  }
+
   #isTrusted(pieceIndex: number): boolean {
-    if (this.#options.expected() !== undefined) return true;
+    if (this.#options.content.isOnlyRead) return true;
     return (this.#trustedUntilMs.get(pieceIndex) ?? 0) > performance.now();
   }
 
-  /** Looks whether it is still the file that it was. @returns why it is not read any more */
-  async #look(): Promise<MiniTorrentError | undefined> {
-    const { file } = this.#options;
-    try {
-      const stats = await file.whileOpen((handle) => handle.stat());
-      this.#broken ??= this.#whatChanged(stats);
-    } catch (error) {
-      this.#broken ??= readError(error, file.path);
+  /** @throws MiniTorrentError FILE_CHANGED if the piece on disk has changed */
+  #compare(pieceIndex: number, sha1: Uint8Array): void {
+    const { content, metainfo, onLost } = this.#options;
+    if (Buffer.compare(sha1, pieceHash(metainfo, pieceIndex)) === 0) {
+      this.written(pieceIndex);
+      return;
     }
-    return this.#broken;
-  }
-
-  /** @throws MiniTorrentError FILE_CHANGED if the piece on disk has changed; DISK_FAILED */
-  async #compare(pieceIndex: number, fd: number): Promise<void> {
-    const { file, metainfo, disk, onLost } = this.#options;
-    const { geometry } = metainfo;
-    const sha1 = await disk.hashRange({
-      fd,
-      path: file.path,
-      positionBytes: geometry.pieceOffsetBytes(pieceIndex),
-      lengthBytes: geometry.lengthOfPieceBytes(pieceIndex),
-    });
-    if (Buffer.compare(sha1, pieceHash(metainfo, pieceIndex)) === 0) return this.written(pieceIndex);
     onLost(pieceIndex);
-    throw new MiniTorrentError("FILE_CHANGED", changedOnDisk(file.path, 1));
-  }
-
-  /** The file is about to be closed: drops its cached parts, and rejects reads that wait for a buffer. */
-  close(): void {
-    const { file, cache } = this.#options;
-    if (file.refusal !== undefined) cache.forget(this, file.refusal);
+    throw new MiniTorrentError("FILE_CHANGED", changedOnDisk(content.root.path, 1));
   }
 
   #whyNotReadable(pieceIndex: number): MiniTorrentError | undefined {
-    const { file, hasPiece } = this.#options;
-    const refusal = file.refusal ?? this.#broken;
+    const { content, hasPiece } = this.#options;
+    const refusal = content.root.refusal ?? content.whyBroken(pieceIndex);
     if (refusal !== undefined) return refusal;
     if (hasPiece(pieceIndex)) return undefined;
-    return new MiniTorrentError("INTERNAL", `Piece ${pieceIndex} of ${file.path} is not there to be read.`);
-  }
-
-  #whatChanged(stats: Stats): MiniTorrentError | undefined {
-    const { file, expected } = this.#options;
-    if (stats.nlink === 0) {
-      return new MiniTorrentError(
-        "FILE_NOT_FOUND",
-        `${file.path} was removed: share it again if it is back.`,
-      );
-    }
-    const facts = expected();
-    return facts === undefined || isSameFacts(factsOf(stats), facts) ? undefined : fileChanged(file.path);
+    return new MiniTorrentError(
+      "INTERNAL",
+      `Piece ${pieceIndex} of ${content.root.path} is not there to be read.`,
+    );
   }
 }
 

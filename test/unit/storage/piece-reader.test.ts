@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { appendFile, open as openFile, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import type { PieceFrames, PieceRange } from "../../../src/metainfo/piece-types.ts";
+import { FileContent } from "../../../src/storage/file-content.ts";
 import { type FileFacts, factsOf } from "../../../src/storage/file-facts.ts";
 import { FrameCache } from "../../../src/storage/frame-cache.ts";
 import { PieceReader } from "../../../src/storage/piece-reader.ts";
-import { RefCountedFile } from "../../../src/storage/ref-counted-file.ts";
 import { content, metainfoOf, PIECE_BYTES, workplaceFor } from "./workplace.ts";
 
 const BLOCK = 16 * 1024;
@@ -21,14 +22,14 @@ async function open(t: TestContext, { isPart = false, cache = new FrameCache() }
   await writeFile(place.path, bytes);
   const clock = { nowMs: 1000 };
   t.mock.method(performance, "now", () => clock.nowMs);
-  const file = new RefCountedFile(
-    place.files,
-    await place.files.openInPlace(() => openFile(place.path, "r+")),
-    place.path,
-    () => assert.fail("it was closed"),
+  const handle = await place.files.openInPlace(() => openFile(place.path, "r+"));
+  const expected: FileFacts | undefined = isPart ? undefined : factsOf(await handle.stat());
+  const fileContent = new FileContent(
+    { ...place, metainfo, have: new Bitfield(metainfo.geometry.pieceCount) },
+    { handle, path: place.path, fileId: "of no other", found: undefined, opened: undefined, expected },
   );
-  t.after(() => (file.refusal === undefined ? file.close() : undefined));
-  const expected: FileFacts | undefined = isPart ? undefined : factsOf(await stat(place.path));
+  const file = fileContent.root;
+  t.after(() => (file.refusal === undefined ? fileContent.close() : undefined));
   const missing = new Set<number>();
   const verified: number[] = [];
   const { hashRange } = place.disk;
@@ -38,13 +39,11 @@ async function open(t: TestContext, { isPart = false, cache = new FrameCache() }
   });
   const lost: number[] = [];
   const reader = new PieceReader({
-    file,
+    content: fileContent,
     metainfo,
-    disk: place.disk,
     cache,
     hasPiece: (pieceIndex) => !missing.has(pieceIndex),
     onLost: (pieceIndex) => void lost.push(pieceIndex),
-    expected: () => expected,
   });
   const read = (range: Partial<PieceRange>): Promise<PieceFrames | MiniTorrentError> =>
     new Promise((resolve) =>

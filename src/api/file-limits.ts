@@ -3,7 +3,8 @@
 
 /** A piece is assembled in memory. The smallest `--memory`, 32 MiB, has room for one piece beside those being sent. */
 export const MAX_PIECE_LENGTH_BYTES = 16 * 1024 * 1024;
-/** 2 TiB. Its metainfo has 2.6 MB, which each tracker stores and sends to the other trackers and to every downloader. */
+/** 2 TiB, of a file or of a folder with its padding. A file's metainfo then has 2.6 MB, which each tracker stores and sends to
+ * the other trackers and to every downloader. */
 export const MAX_FILE_LENGTH_BYTES = 2 ** 41;
 /** Bytes of the SHA-1 of a piece (BEP 3). */
 const PIECE_HASH_BYTES = 20;
@@ -15,9 +16,16 @@ const MAX_INLINE_INFO_BYTES =
 export const MAX_INLINE_INFO_LENGTH = Math.ceil(MAX_INLINE_INFO_BYTES / 3) * 4;
 /** Longest part of an `info` dictionary. A longer dictionary travels, and is stored, in such parts. */
 export const INFO_PART_BYTES = 64 * 1024;
-/** Longest `info` dictionary: that of a folder of 200,000 files. */
-const MAX_INFO_BYTES = 32 * 1024 * 1024;
+/** Longest `info` dictionary: that of a folder of 200,000 files with paths of 90 bytes, or of 100,000 with paths of 250. */
+export const MAX_INFO_BYTES = 32 * 1024 * 1024;
 /** Parts are cut between the entries of two files: of two parts that follow each other, one is at least half full. */
 export const MAX_INFO_PARTS = (2 * MAX_INFO_BYTES) / INFO_PART_BYTES;
 /** Longest message between client and tracker: one metainfo that travels whole, and the calls in the same frame. */
 export const MAX_API_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** Files and links of a folder, without padding. */
+export const MAX_FOLDER_FILES = 200_000;
+/** Longest path inside a folder, in bytes of UTF-8, with its separators: PATH_MAX of Linux. */
+export const MAX_PATH_BYTES = 4096;
+/** Most components of a path inside a folder: more than any tool makes, few enough to open one by one. */
+export const MAX_PATH_COMPONENTS = 128;

@@ -7,7 +7,8 @@ import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { MAX_SHARES_CHECKED, shareDoubtsSchema } from "../api/schemas.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
-import { checkFileName, decodeMetainfo, encodeMetainfo, type Metainfo } from "../metainfo/metainfo.ts";
+import { checkFileName } from "../metainfo/file-name.ts";
+import { decodeMetainfo, encodeMetainfo, type Metainfo, requireSingleFile } from "../metainfo/metainfo.ts";
 import { runInBackground } from "../net/run-in-background.ts";
 import { readError } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf, isSameFacts } from "../storage/file-facts.ts";
@@ -278,7 +279,7 @@ export class Shares {
       fileName: stored.fileName,
       path: stored.path,
       lengthBytes: metainfo.geometry.lengthBytes,
-      sha1: metainfo.sha1,
+      sha1: requireSingleFile(metainfo).sha1,
       state: state.status,
       reason: state.status === "unusable" ? state.reason : undefined,
       peerCount: this.#context.session.get(metainfo.infoHash)?.connections.connectedCount ?? 0,
@@ -558,11 +559,12 @@ export class Shares {
   /** @param isServed the tracker may name this client to peers at once */
   async #register(
     { groupId }: StoredShare,
-    { info, infoHash, sha1 }: Metainfo,
+    metainfo: Metainfo,
     isServed: boolean,
     replaces?: string,
   ): Promise<z.infer<typeof sharedSchema>> {
     const { holderId } = this.#context.profile();
+    const { info, infoHash, sha1 } = requireSingleFile(metainfo);
     const text = Buffer.from(info).toString("base64");
     const request = { groupId, holderId, info: text, sha1, isServed, replaces };
     const shared = await this.#context.ask(sharedSchema, (api, write) =>

@@ -3,27 +3,39 @@
 import { createHash } from "node:crypto";
 import bencode from "bencode";
 import { MiniTorrentError } from "../api/errors.ts";
-import { MAX_FILE_LENGTH_BYTES } from "../api/file-limits.ts";
+import { MAX_FILE_LENGTH_BYTES, MAX_INFO_BYTES } from "../api/file-limits.ts";
 import { decodeDictionary } from "./bencoding.ts";
+import type { FileLayout } from "./file-layout.ts";
+import { checkFileName } from "./file-name.ts";
 import { Geometry } from "./geometry.ts";
 
 const SHA1_BYTES = 20;
-const MAX_FILE_NAME_BYTES = 255;
-const RESERVED_ON_WINDOWS = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
 
-export interface Metainfo {
+export type Metainfo = FileMetainfo | FolderMetainfo;
+
+interface CommonMetainfo {
+  /** Name of the file or folder. */
   readonly fileName: string;
   readonly geometry: Geometry;
   /** SHA-1 of every piece, 20 bytes each, one after the other. */
   readonly pieceHashes: Uint8Array;
-  /** SHA-1 of the whole file, 40 hex digits. */
-  readonly sha1: string;
   /** The CA of the group that the file belongs to, PEM. */
   readonly authorityPem: string;
   /** The bencoded dictionary itself. */
   readonly info: Uint8Array;
   /** SHA-1 of `info`, 40 hex digits. */
   readonly infoHash: string;
+}
+
+export interface FileMetainfo extends CommonMetainfo {
+  readonly kind: "file";
+  /** SHA-1 of the whole file, 40 hex digits. */
+  readonly sha1: string;
+}
+
+export interface FolderMetainfo extends CommonMetainfo {
+  readonly kind: "folder";
+  readonly layout: FileLayout;
 }
 
 export interface MetainfoParts {
@@ -36,34 +48,11 @@ export interface MetainfoParts {
 }
 
 /**
- * Says whether a file may carry that name in a group: it must not be able to leave the folder it is saved to,
- * whatever the system (separators, `..`, NUL, control characters, names reserved on Windows).
- *
- * @throws MiniTorrentError INVALID_ARGUMENT with the reason
- */
-export function checkFileName(fileName: string): void {
-  const refuse = (reason: string): never => {
-    throw new MiniTorrentError("INVALID_ARGUMENT", `A file cannot be shared under that name: it ${reason}.`);
-  };
-  // Windows takes dots and spaces off a name's end: of these nothing, or a folder, would be left.
-  if (/^[. ]*$/.test(fileName)) refuse("is no file name");
-  if (Buffer.byteLength(fileName) > MAX_FILE_NAME_BYTES)
-    refuse(`is longer than ${MAX_FILE_NAME_BYTES} bytes`);
-  if (/[/\\]/.test(fileName)) refuse("has a path separator");
-  // Programs that read lines may end them at U+2028 and U+2029: a name in a script must not become a second command.
-  if (/[\p{Cc}\p{Zl}\p{Zp}]/u.test(fileName)) refuse("has a control character, or a line's end");
-  if (RESERVED_ON_WINDOWS.test(fileName)) refuse("is reserved on Windows");
-  if (!fileName.isWellFormed()) refuse("is not well-formed Unicode");
-  // Otherwise two names could look the same, and be one on some file systems.
-  if (fileName.normalize() !== fileName) refuse("is not in Unicode normal form C");
-}
-
-/**
  * Makes the dictionary. The same content under the same name in the same group always gives the same info-hash.
  *
  * @throws MiniTorrentError INVALID_ARGUMENT for a name that is refused
  */
-export function encodeMetainfo(parts: MetainfoParts): Metainfo {
+export function encodeMetainfo(parts: MetainfoParts): FileMetainfo {
   checkFileName(parts.fileName);
   // bencode sorts the keys, as BEP 3 asks.
   const info = bencode.encode({
@@ -75,7 +64,7 @@ export function encodeMetainfo(parts: MetainfoParts): Metainfo {
     sha1: Buffer.from(parts.sha1, "hex"),
     "ssl-cert": parts.authorityPem,
   });
-  return decodeMetainfo(info);
+  return decodeFile(info);
 }
 
 /**
@@ -84,6 +73,24 @@ export function encodeMetainfo(parts: MetainfoParts): Metainfo {
  * @throws MiniTorrentError MALFORMED_MESSAGE, with what is wrong
  */
 export function decodeMetainfo(info: Uint8Array): Metainfo {
+  return decodeFile(info);
+}
+
+/**
+ * For what works with single files alone.
+ *
+ * @throws MiniTorrentError NOT_A_FILE
+ */
+export function requireSingleFile(metainfo: Metainfo): FileMetainfo {
+  if (metainfo.kind === "file") return metainfo;
+  throw new MiniTorrentError(
+    "NOT_A_FILE",
+    `${metainfo.fileName} is a folder: this works with single files alone.`,
+  );
+}
+
+function decodeFile(info: Uint8Array): FileMetainfo {
+  if (info.length > MAX_INFO_BYTES) refuse(`it is longer than ${MAX_INFO_BYTES} bytes`);
   const dictionary = decodeDictionary(info);
   const lengthBytes = wholeNumber(dictionary, "length");
   if (lengthBytes > MAX_FILE_LENGTH_BYTES)
@@ -103,6 +110,7 @@ export function decodeMetainfo(info: Uint8Array): Metainfo {
     refuse("its name is not a file name", error);
   }
   return {
+    kind: "file",
     fileName,
     geometry,
     pieceHashes,

@@ -3,7 +3,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
-import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
+import { type Metainfo, pieceHash, requireSingleFile } from "../metainfo/metainfo.ts";
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { Content, FinishOutcome } from "./content.ts";
 import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
@@ -244,7 +244,7 @@ export class FileContent implements Content {
   /** Every piece on disk is right. @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED */
   async #requireWholeSha1(): Promise<void> {
     const prefix = this.#prefix;
-    const expected = this.#options.metainfo.sha1;
+    const expected = requireSingleFile(this.#options.metainfo).sha1;
     let sha1 = this.#onlyPieceSha1 ?? (await prefix?.whole());
     if (sha1 !== expected && this.#onlyPieceSha1 === undefined) {
       // The running hash may have read a piece while another program had changed it.

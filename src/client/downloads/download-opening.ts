@@ -6,7 +6,7 @@ import { lstat, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { Bitfield } from "../../metainfo/bitfield.ts";
-import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { type Metainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
 import { errnoOf } from "../../net/errno.ts";
 import { writeError } from "../../storage/disk-errors.ts";
 import { type FileFacts, fileIdOf, isSameFacts } from "../../storage/file-facts.ts";
@@ -122,7 +122,8 @@ async function factsIfThere(
   if (present === undefined) return undefined;
   if (present.isFile() && present.size === metainfo.geometry.lengthBytes) {
     const hashed = await hashFile(destinationPath, context.storage);
-    if (hashed.sha1 === metainfo.sha1) return { lengthBytes: hashed.lengthBytes, mtimeMs: hashed.mtimeMs };
+    if (hashed.sha1 === requireSingleFile(metainfo).sha1)
+      return { lengthBytes: hashed.lengthBytes, mtimeMs: hashed.mtimeMs };
   }
   throw new MiniTorrentError(
     "FILE_EXISTS",

@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../../api/errors.ts";
 import { Bitfield } from "../../metainfo/bitfield.ts";
 import type { Geometry } from "../../metainfo/geometry.ts";
-import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { type Metainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
 import type { TorrentStatus } from "../../swarm/torrent-status.ts";
 import type { RunningTorrent } from "../client-context.ts";
@@ -86,7 +86,7 @@ export function statusOf(
   noted: Bitfield,
   before: readonly DownloadSource[],
 ): DownloadStatus {
-  const { geometry, sha1, fileName } = metainfo;
+  const { geometry, fileName } = metainfo;
   const { lengthBytes, pieceCount } = geometry;
   const facts = { groupId, fileName, destinationPath, lengthBytes, pieceCount };
   switch (state.status) {
@@ -109,6 +109,7 @@ export function statusOf(
       };
     case "complete": {
       const { finishedAtMs, averageBytesPerSecond } = state;
+      const { sha1 } = requireSingleFile(metainfo);
       const times = { finishedAtMs, averageBytesPerSecond };
       return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1, ...times };
     }

@@ -5,7 +5,7 @@
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../../api/schemas.ts";
-import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { type Metainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
 import { later } from "../../net/timers.ts";
 import { fileChanged } from "../../storage/disk-errors.ts";
@@ -505,7 +505,7 @@ export class Download {
     if (finished.state === "complete") this.#context.profile().saveFinished({ ...finished, finishedAtMs });
     if (isAnswered) return;
     const { destinationPath } = this;
-    const { sha1 } = this.#metainfo;
+    const { sha1 } = requireSingleFile(this.#metainfo);
     this.#context.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });
   }
 

@@ -3,7 +3,7 @@
 // in lasts. A file that nobody shares has ended, whether or not its row remains.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { FileSummary, ListPage, ShareDoubts } from "../../api/schemas.ts";
-import { decodeMetainfo } from "../../metainfo/metainfo.ts";
+import { decodeMetainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
 import type { FileValue, ShareValue, TorrentValue } from "../registry/record-values.ts";
 import {
   type LostClaim,
@@ -72,7 +72,7 @@ export function shareFile(
   const { writer, account, nowMs } = command;
   const group = requireGroup(writer, request.groupId);
   const { membershipId } = requireMember(writer, group, account.accountId);
-  const metainfo = decodeMetainfo(request.info);
+  const metainfo = requireSingleFile(decodeMetainfo(request.info));
   const { fileName, infoHash, sha1 } = metainfo;
   if (sha1 !== request.sha1) {
     throw new MiniTorrentError("INVALID_ARGUMENT", "The SHA-1 is not the one in the metainfo; share again.");

@@ -22,7 +22,7 @@ import type { ClientEvent } from "../../../src/client/status.ts";
 import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
 import type { Contact } from "../../../src/engine/connection-manager.ts";
 import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
-import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { CommitOutcome } from "../../../src/metainfo/piece-types.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { createStorageResources } from "../../../src/storage/storage-resources.ts";
@@ -184,7 +184,7 @@ class FakeTracker {
   /** `files.share`, with what was asked. */
   readonly asked: { readonly call: string; readonly input: Input }[] = [];
   /** Content by `group/name`. */
-  readonly files = new Map<string, Metainfo>();
+  readonly files = new Map<string, FileMetainfo>();
   readonly answers = new Map<string, Answer>([
     ["files.metainfo", ({ groupId, fileName }) => this.#metainfo(`${groupId}/${fileName}`)],
     ["files.share", () => ({ infoHash: "", joinedSwarm: false, isAnnounced: true })],
@@ -354,7 +354,7 @@ class FakeSwarms implements Swarms {
   }
 
   /** The torrent that runs. */
-  of({ infoHash, fileName }: Metainfo): FakeTorrent {
+  of({ infoHash, fileName }: FileMetainfo): FakeTorrent {
     return this.#running.get(infoHash) ?? assert.fail(`the torrent of ${fileName} does not run`);
   }
 
@@ -415,7 +415,7 @@ class FakeMemberships {
 
 export interface Film {
   readonly bytes: Uint8Array;
-  readonly metainfo: Metainfo;
+  readonly metainfo: FileMetainfo;
 }
 
 export interface FilmOptions {

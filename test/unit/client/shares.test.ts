@@ -5,7 +5,7 @@ import { mkdir, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import { Shares } from "../../../src/client/shares.ts";
-import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { factsOf } from "../../../src/storage/file-facts.ts";
 import {
   type Film,
@@ -660,7 +660,7 @@ function filesOf(asked: { readonly files?: unknown } | undefined): { fileName: s
   return asked?.files as { fileName: string; infoHash: string }[];
 }
 
-const film = ({ fileName, infoHash }: Metainfo) => ({ fileName, infoHash });
+const film = ({ fileName, infoHash }: FileMetainfo) => ({ fileName, infoHash });
 
 test("a share that the trackers have forgotten, and whose name is taken by now, ends with the reason", async (t) => {
   const { scene } = await shared(t);
@@ -679,7 +679,7 @@ test("shares are compared group by group, a hundred a call; one that fails keeps
   const options = { lengthBytes: 100, authorityPem: "-- the CA of books --" };
   const path = await scene.file("file", filmOf("book", options).bytes);
   const facts = factsOf(statSync(path));
-  const note = (groupId: string, { fileName, info }: Metainfo) =>
+  const note = (groupId: string, { fileName, info }: FileMetainfo) =>
     scene.profile.saveShare({ groupId, fileName, path, info, facts, isRegistered: true });
   for (let i = 0; i < 101; i++) note(GROUP, filmOf(`film ${i}`, { lengthBytes: 100 }).metainfo);
   note("books", filmOf("book", options).metainfo);

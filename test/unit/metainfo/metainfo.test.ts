@@ -4,7 +4,13 @@ import { test } from "node:test";
 import bencode from "bencode";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import { checkFileName, decodeMetainfo, encodeMetainfo, pieceHash } from "../../../src/metainfo/metainfo.ts";
+import { checkFileName } from "../../../src/metainfo/file-name.ts";
+import {
+  decodeMetainfo,
+  encodeMetainfo,
+  pieceHash,
+  requireSingleFile,
+} from "../../../src/metainfo/metainfo.ts";
 
 const parts = {
   fileName: "film.mkv",
@@ -21,7 +27,7 @@ test("metainfo comes back as it was made, and its info-hash is the SHA-1 of its 
   assert.equal(read.infoHash, createHash("sha1").update(made.info).digest("hex"));
   assert.equal(read.fileName, parts.fileName);
   assert.equal(read.geometry.lengthBytes, parts.lengthBytes);
-  assert.equal(read.sha1, parts.sha1);
+  assert.equal(requireSingleFile(read).sha1, parts.sha1);
   assert.equal(read.authorityPem, parts.authorityPem);
   assert.deepEqual([...pieceHash(read, 1)], [...parts.pieceHashes.subarray(20)]);
 });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { MiniTorrentError } from "../../../src/api/errors.ts";
-import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { CommitOutcome, PieceFrames } from "../../../src/metainfo/piece-types.ts";
 import { DiskPool, type DiskPoolOptions } from "../../../src/storage/disk-pool.ts";
 import { FrameCache } from "../../../src/storage/frame-cache.ts";
@@ -32,7 +32,7 @@ export function sha1Hex(bytes: Uint8Array): string {
   return createHash("sha1").update(bytes).digest("hex");
 }
 
-export function metainfoOf(bytes: Uint8Array, pieceLengthBytes = PIECE_BYTES, sha1?: string): Metainfo {
+export function metainfoOf(bytes: Uint8Array, pieceLengthBytes = PIECE_BYTES, sha1?: string): FileMetainfo {
   const hashes: Buffer[] = [];
   for (let start = 0; start < bytes.length; start += pieceLengthBytes) {
     hashes.push(

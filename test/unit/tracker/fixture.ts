@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
 import { hashPassword, verifyNoOne, verifyPassword } from "../../../src/identity/passwords.ts";
-import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
+import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import type { Passwords } from "../../../src/tracker/rules/accounts.ts";
@@ -81,7 +81,7 @@ export function metainfoFor(
   fileName: string,
   content = 1,
   authorityPem = authority.certificatePem,
-): Metainfo {
+): FileMetainfo {
   return encodeMetainfo({
     fileName,
     lengthBytes: 10,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import type { Account } from "../../../../src/api/schemas.ts";
-import type { Metainfo } from "../../../../src/metainfo/metainfo.ts";
+import type { FileMetainfo } from "../../../../src/metainfo/metainfo.ts";
 import { recordKey } from "../../../../src/tracker/registry/registry.ts";
 import {
   adoptShares,
@@ -27,7 +27,7 @@ const ALL = { limit: Number.POSITIVE_INFINITY };
 const share = (
   place: Town,
   account: Account,
-  { info, sha1 }: Metainfo,
+  { info, sha1 }: FileMetainfo,
   writeId?: string,
   machine = holderId,
 ) =>

@@ -1,0 +1,392 @@
+// Where the files of a shared folder lie in its torrent: a range of the torrent is cut into spans of files. Pure arithmetic on
+// packed arrays: no object per file is kept, so that 100,000 files take few megabytes.
+//
+// The order and the padding (BEP 47) follow from the files alone: files stand in byte order of their path; a file of at least
+// one piece begins on a piece boundary, behind padding if it must; nothing else is padded. So small files share pieces, and
+// padding is always the end of a piece.
+import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_FILE_LENGTH_BYTES, MAX_FOLDER_FILES } from "../api/file-limits.ts";
+import { foldName, pathProblem } from "./file-name.ts";
+
+const SHA1_BYTES = 20;
+const EMPTY_SHA1 = Buffer.from("da39a3ee5e6b4b0d3255bfef95601890afd80709", "hex");
+const EXECUTABLE = 1;
+/** `fileIndex` of a span of padding. */
+export const PADDING = -1;
+
+/** One file or symbolic link of a folder. */
+export interface FolderEntry {
+  /** Relative to the shared folder, components joined by "/". */
+  readonly path: string;
+  /** 0 for a link. */
+  readonly lengthBytes: number;
+  /** 20 bytes; of a link undefined. */
+  readonly sha1: Uint8Array | undefined;
+  readonly isExecutable: boolean;
+  /** What a symbolic link points to, as a path relative to the shared folder (BEP 47). */
+  readonly linkTarget?: string | undefined;
+}
+
+/** A part of one file, or of padding. */
+export interface FileSpan {
+  /** PADDING (-1) for padding. */
+  readonly fileIndex: number;
+  /** Where it begins in the file. */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+interface PackedEntries {
+  readonly paths: Uint8Array;
+  /** Where each path ends in `paths`. */
+  readonly pathEnds: Uint32Array;
+  readonly lengths: Float64Array;
+  /** Where each file begins in the torrent. */
+  readonly offsets: Float64Array;
+  readonly sha1s: Uint8Array;
+  readonly flags: Uint8Array;
+  readonly linkTargets: ReadonlyMap<number, string>;
+}
+
+/** Files are numbered from 0 in the order of their paths; padding has no number. */
+export class FileLayout {
+  /** Files and links. */
+  readonly fileCount: number;
+  readonly pieceLengthBytes: number;
+  /** Length of the torrent, with padding. */
+  readonly lengthBytes: number;
+  /** Length of all files, without padding. */
+  readonly contentBytes: number;
+  readonly #entries: PackedEntries;
+
+  /** From FileLayoutBuilder, which has checked the entries. */
+  constructor(entries: PackedEntries, pieceLengthBytes: number) {
+    this.#entries = entries;
+    this.pieceLengthBytes = pieceLengthBytes;
+    this.fileCount = entries.lengths.length;
+    this.lengthBytes = this.#endOf(this.fileCount - 1);
+    this.contentBytes = entries.lengths.reduce((sum, length) => sum + length, 0);
+  }
+
+  /** Relative to the shared folder, components joined by "/". */
+  pathOf(fileIndex: number): string {
+    const { paths, pathEnds } = this.#entries;
+    const begin = fileIndex === 0 ? 0 : at(pathEnds, fileIndex - 1);
+    return Buffer.from(paths.buffer, paths.byteOffset + begin, at(pathEnds, fileIndex) - begin).toString();
+  }
+
+  /** The file with that path; undefined if there is none. */
+  indexOf(path: string): number | undefined {
+    const sought = Buffer.from(path);
+    const { paths, pathEnds } = this.#entries;
+    let low = 0;
+    let high = this.fileCount;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const begin = middle === 0 ? 0 : at(pathEnds, middle - 1);
+      const order = Buffer.compare(paths.subarray(begin, at(pathEnds, middle)), sought);
+      if (order === 0) return middle;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return undefined;
+  }
+
+  lengthOf(fileIndex: number): number {
+    return at(this.#entries.lengths, fileIndex);
+  }
+
+  /** Where the file begins in the torrent. */
+  offsetOf(fileIndex: number): number {
+    return at(this.#entries.offsets, fileIndex);
+  }
+
+  /** 20 bytes; zeros for a link. */
+  sha1Of(fileIndex: number): Uint8Array {
+    return this.#entries.sha1s.subarray(fileIndex * SHA1_BYTES, (fileIndex + 1) * SHA1_BYTES);
+  }
+
+  isExecutable(fileIndex: number): boolean {
+    return (at(this.#entries.flags, fileIndex) & EXECUTABLE) !== 0;
+  }
+
+  /** What a symbolic link points to, as a path relative to the shared folder; undefined for a file. */
+  linkTargetOf(fileIndex: number): string | undefined {
+    return this.#entries.linkTargets.get(fileIndex);
+  }
+
+  entryOf(fileIndex: number): FolderEntry {
+    const linkTarget = this.linkTargetOf(fileIndex);
+    return {
+      path: this.pathOf(fileIndex),
+      lengthBytes: this.lengthOf(fileIndex),
+      sha1: linkTarget === undefined ? this.sha1Of(fileIndex) : undefined,
+      isExecutable: this.isExecutable(fileIndex),
+      linkTarget,
+    };
+  }
+
+  /** The first piece that the file touches. */
+  firstPieceOf(fileIndex: number): number {
+    return Math.floor(this.offsetOf(fileIndex) / this.pieceLengthBytes);
+  }
+
+  /** The piece behind the last one that the file touches; `firstPieceOf` if the file is empty. */
+  endPieceOf(fileIndex: number): number {
+    if (this.lengthOf(fileIndex) === 0) return this.firstPieceOf(fileIndex);
+    return Math.ceil(this.#endOf(fileIndex) / this.pieceLengthBytes);
+  }
+
+  /** Files that have bytes in that piece, in order. */
+  filesIn(pieceIndex: number): number[] {
+    return this.spansOf(pieceIndex * this.pieceLengthBytes, this.pieceLengthBytes)
+      .map(({ fileIndex }) => fileIndex)
+      .filter((fileIndex) => fileIndex !== PADDING);
+  }
+
+  /** That range of the torrent, span by span: every byte once, in order; what is outside the torrent is left out. */
+  spansOf(positionBytes: number, lengthBytes: number): FileSpan[] {
+    const spans: FileSpan[] = [];
+    const end = Math.min(positionBytes + lengthBytes, this.lengthBytes);
+    let position = Math.max(positionBytes, 0);
+    let fileIndex = this.#fileAt(position);
+    while (position < end) {
+      const fileEnd = this.#endOf(fileIndex);
+      if (position < fileEnd) {
+        const spanBytes = Math.min(end, fileEnd) - position;
+        spans.push({ fileIndex, offsetBytes: position - this.offsetOf(fileIndex), lengthBytes: spanBytes });
+        position += spanBytes;
+        continue;
+      }
+      fileIndex++;
+      const spanBytes = Math.min(end, this.offsetOf(fileIndex)) - position;
+      if (spanBytes <= 0) continue;
+      spans.push({ fileIndex: PADDING, offsetBytes: position - fileEnd, lengthBytes: spanBytes });
+      position += spanBytes;
+    }
+    return spans;
+  }
+
+  /** Bytes of padding at the end of each piece, for Geometry; undefined if there is none at all. */
+  paddingOfPieces(): Uint32Array | undefined {
+    let padding: Uint32Array | undefined;
+    for (let fileIndex = 1; fileIndex < this.fileCount; fileIndex++) {
+      const paddingBytes = this.paddingBefore(fileIndex);
+      if (paddingBytes === 0) continue;
+      padding ??= new Uint32Array(Math.ceil(this.lengthBytes / this.pieceLengthBytes));
+      padding[this.firstPieceOf(fileIndex) - 1] = paddingBytes;
+    }
+    return padding;
+  }
+
+  /** Bytes of padding between that file and the one before it. */
+  paddingBefore(fileIndex: number): number {
+    return this.offsetOf(fileIndex) - this.#endOf(fileIndex - 1);
+  }
+
+  /** Where the file ends in the torrent; 0 for the one before the first. */
+  #endOf(fileIndex: number): number {
+    return fileIndex < 0 ? 0 : this.offsetOf(fileIndex) + this.lengthOf(fileIndex);
+  }
+
+  /** The last file that begins at or before that place. */
+  #fileAt(positionBytes: number): number {
+    const { offsets } = this.#entries;
+    let low = 0;
+    let high = this.fileCount;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (at(offsets, middle) <= positionBytes) low = middle + 1;
+      else high = middle;
+    }
+    return Math.max(low - 1, 0);
+  }
+}
+
+function at(numbers: ArrayLike<number>, index: number): number {
+  const value = numbers[index];
+  if (value === undefined) throw new RangeError(`There is no file ${index}.`);
+  return value;
+}
+
+/**
+ * Padding before a file.
+ *
+ * @param endBytes where the file before it ends
+ */
+function paddingBytesBefore(endBytes: number, lengthBytes: number, pieceLengthBytes: number): number {
+  if (lengthBytes < pieceLengthBytes) return 0;
+  return (pieceLengthBytes - (endBytes % pieceLengthBytes)) % pieceLengthBytes;
+}
+
+/** The names in one folder while its entries are added, by their folded form. */
+interface OpenFolder {
+  readonly name: string;
+  readonly names: Map<string, string>;
+}
+
+/** Makes a layout from entries in byte order of their path, and checks each. */
+export class FileLayoutBuilder {
+  readonly #pieceLengthBytes: number;
+  readonly #linkTargets = new Map<number, string>();
+  /** The shared folder, and the folders down to the last entry: all entries of a folder stand together. */
+  readonly #folders: OpenFolder[] = [{ name: "", names: new Map() }];
+  #capacity = 0;
+  #paths = Buffer.alloc(0);
+  #pathEnds = new Uint32Array(0);
+  #lengths = new Float64Array(0);
+  #offsets = new Float64Array(0);
+  #sha1s = new Uint8Array(0);
+  #flags = new Uint8Array(0);
+  #count = 0;
+  #pathsEnd = 0;
+  #lastPathBegin = 0;
+  #endBytes = 0;
+
+  constructor(pieceLengthBytes: number) {
+    this.#pieceLengthBytes = pieceLengthBytes;
+  }
+
+  /** Where the last file ends in the torrent. */
+  get endBytes(): number {
+    return this.#endBytes;
+  }
+
+  /**
+   * @throws MiniTorrentError INVALID_ARGUMENT, with the paths, for one that is refused, is out of order, or collides with
+   * another; LIMIT_REACHED for too many files, or too many bytes
+   */
+  add(entry: FolderEntry): void {
+    const { path, lengthBytes, sha1, isExecutable, linkTarget } = entry;
+    if (this.#count === MAX_FOLDER_FILES) {
+      throw new MiniTorrentError(
+        "LIMIT_REACHED",
+        `A shared folder has at most ${MAX_FOLDER_FILES} files: share its folders one by one, or pack some of them.`,
+      );
+    }
+    const problem = pathProblem(path);
+    if (problem !== undefined) refuse(path, `it ${problem}`);
+    checkContent(entry);
+    const index = this.#count;
+    const pathBegin = this.#pathsEnd;
+    this.#reserve(path);
+    this.#pathsEnd += this.#paths.write(path, pathBegin);
+    this.#checkOrder(path, pathBegin);
+    this.#checkCollision(path);
+
+    const offset = this.#endBytes + paddingBytesBefore(this.#endBytes, lengthBytes, this.#pieceLengthBytes);
+    if (offset + lengthBytes > MAX_FILE_LENGTH_BYTES) {
+      throw new MiniTorrentError(
+        "LIMIT_REACHED",
+        `A shared folder has at most ${MAX_FILE_LENGTH_BYTES} bytes (2 TiB): share its folders one by one.`,
+      );
+    }
+    this.#pathEnds[index] = this.#pathsEnd;
+    this.#lengths[index] = lengthBytes;
+    this.#offsets[index] = offset;
+    if (sha1 !== undefined) this.#sha1s.set(sha1, index * SHA1_BYTES);
+    this.#flags[index] = isExecutable ? EXECUTABLE : 0;
+    if (linkTarget !== undefined) this.#linkTargets.set(index, linkTarget);
+    this.#endBytes = offset + lengthBytes;
+    this.#lastPathBegin = pathBegin;
+    this.#count++;
+  }
+
+  finish(): FileLayout {
+    const count = this.#count;
+    return new FileLayout(
+      {
+        paths: new Uint8Array(this.#paths.subarray(0, this.#pathsEnd)),
+        pathEnds: this.#pathEnds.slice(0, count),
+        lengths: this.#lengths.slice(0, count),
+        offsets: this.#offsets.slice(0, count),
+        sha1s: this.#sha1s.slice(0, count * SHA1_BYTES),
+        flags: this.#flags.slice(0, count),
+        linkTargets: this.#linkTargets,
+      },
+      this.#pieceLengthBytes,
+    );
+  }
+
+  #checkOrder(path: string, pathBegin: number): void {
+    if (this.#count === 0) return;
+    const last = this.#paths.subarray(this.#lastPathBegin, pathBegin);
+    const order = Buffer.compare(last, this.#paths.subarray(pathBegin, this.#pathsEnd));
+    if (order === 0) refuse(path, "there are two entries for it");
+    if (order > 0)
+      refuse(path, `it stands behind ${JSON.stringify(last.toString())}, which is not the order of bytes`);
+  }
+
+  /** No two names of one folder may be one on some file system, and no file's name may be a folder's. */
+  #checkCollision(path: string): void {
+    const components = path.split("/");
+    const folders = this.#folders;
+    let depth = 1;
+    while (depth < components.length && folders[depth]?.name === components[depth - 1]) depth++;
+    folders.length = depth;
+    for (let index = depth - 1; index < components.length; index++) {
+      const name = components[index] ?? "";
+      const names = folders[index]?.names;
+      const folded = foldName(name);
+      const other = names?.get(folded);
+      if (other !== undefined) {
+        const otherPath = [...components.slice(0, index), other].join("/");
+        refuse(
+          path,
+          other === name
+            ? `${JSON.stringify(otherPath)} is a file already`
+            : `on some systems its name is the same as that of ${JSON.stringify(otherPath)}`,
+        );
+      }
+      names?.set(folded, name);
+      if (index < components.length - 1) folders.push({ name, names: new Map() });
+    }
+  }
+
+  #reserve(path: string): void {
+    const neededBytes = this.#pathsEnd + path.length * 3;
+    if (neededBytes > this.#paths.length) {
+      const paths = Buffer.alloc(Math.max(neededBytes, this.#paths.length * 2, 4096));
+      paths.set(this.#paths);
+      this.#paths = paths;
+    }
+    if (this.#count < this.#capacity) return;
+    this.#capacity = Math.max(64, this.#capacity * 2);
+    this.#pathEnds = grown(this.#pathEnds, new Uint32Array(this.#capacity));
+    this.#lengths = grown(this.#lengths, new Float64Array(this.#capacity));
+    this.#offsets = grown(this.#offsets, new Float64Array(this.#capacity));
+    this.#sha1s = grown(this.#sha1s, new Uint8Array(this.#capacity * SHA1_BYTES));
+    this.#flags = grown(this.#flags, new Uint8Array(this.#capacity));
+  }
+}
+
+function checkContent({ path, lengthBytes, sha1, isExecutable, linkTarget }: FolderEntry): void {
+  if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0)
+    refuse(path, `it cannot have ${lengthBytes} bytes`);
+  if (linkTarget === undefined) {
+    if (sha1?.length !== SHA1_BYTES) refuse(path, "its sha1 has not 20 bytes");
+    else if (lengthBytes === 0 && Buffer.compare(sha1, EMPTY_SHA1) !== 0) {
+      refuse(path, "its sha1 is not that of an empty file");
+    }
+    return;
+  }
+  if (lengthBytes !== 0 || sha1 !== undefined || isExecutable)
+    refuse(path, "a link has no content of its own");
+  const problem = pathProblem(linkTarget);
+  if (problem !== undefined)
+    refuse(path, `it is a link to ${JSON.stringify(linkTarget)}, and that ${problem}`);
+}
+
+function grown<Numbers extends Uint8Array | Uint32Array | Float64Array>(from: Numbers, to: Numbers): Numbers {
+  to.set(from);
+  return to;
+}
+
+/** The path is a stranger's: quoted, it cannot alter the line around it. */
+function refuse(path: string, reason: string): never {
+  const shown = path.length > 300 ? `${path.slice(0, 300)}...` : path;
+  throw new MiniTorrentError(
+    "INVALID_ARGUMENT",
+    `${JSON.stringify(shown)} cannot be in a shared folder: ${reason}.`,
+  );
+}

@@ -1,6 +1,7 @@
 // What a command is: its arguments, its action, and what an action gets and gives. The table of them is commands.ts.
 import type { Client } from "../client/client.ts";
 import type { DownloadStatus, HashProgress } from "../client/status.ts";
+import type { CommandOption, GivenOptions } from "./command-options.ts";
 import { harmless, type View } from "./display-text.ts";
 
 /** What the commands need of a client. */
@@ -34,6 +35,8 @@ export interface CommandContext {
   readonly client: ClientCommands;
   /** Aborted when the person gives up waiting. */
   readonly signal: AbortSignal;
+  /** The options typed with the command. */
+  readonly options?: GivenOptions | undefined;
   /** Asks at the terminal, without echo; undefined where nobody can be asked. */
   readonly askPassword: ((question: string) => Promise<string>) | undefined;
   /** Longest time that `wait` waits; undefined: no limit. */
@@ -69,7 +72,10 @@ export interface Command {
   readonly arguments: readonly Argument[];
   /** How many arguments there may be: each of these counts is a form of the command. */
   readonly arity: readonly number[];
+  readonly options?: readonly CommandOption[];
   readonly help: string;
+  /** What help shows as an example, without the command's name; undefined: an example value for each argument. */
+  readonly example?: string;
   /** It ends or removes something, so its argument must be given even if only one thing fits. */
   readonly isEnding?: true;
   /** The files it may refer to when the group, and perhaps the file, is left out. */

@@ -4,8 +4,10 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { later } from "../net/timers.ts";
 import { expandHome, quoteText, splitLine } from "./command-line.ts";
+import { splitOptions } from "./command-options.ts";
 import type { ArgumentKind, ClientCommands, Command } from "./command-types.ts";
 import { harmless } from "./display-text.ts";
+import { commandOf } from "./usage.ts";
 
 /** A person who pressed Tab looks at the screen: past this, nothing is offered rather than something late. */
 const COMPLETION_TIMEOUT_MS = 1000;
@@ -62,9 +64,15 @@ async function candidatesFor(
   before: readonly string[],
   typed: string,
 ): Promise<readonly Candidate[]> {
-  const [name, ...values] = before;
+  const [name, ...words] = before;
   if (name === undefined) return whole(table.map((command) => command.name));
-  const kind = table.find((command) => command.name === name)?.arguments[values.length]?.kind;
+  const command = commandOf(table, name);
+  const known = command?.options ?? [];
+  // Behind an option that needs a value comes the value, which is anything.
+  if (known.some((option) => option.value !== undefined && option.name === words.at(-1))) return [];
+  if (typed.startsWith("-") && known.length > 0) return whole(known.map((option) => option.name));
+  const { values } = splitOptions(known, words);
+  const kind = command?.arguments[values.length]?.kind;
   if (kind === undefined) return [];
   if (kind === "path") return paths(typed);
   if (kind === "command") return whole(table.map((command) => command.name));

@@ -1,10 +1,12 @@
 // Commands about downloads: start, list, pause, limit and explain them. The whole table is commands.ts.
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
-import type { DownloadStatus } from "../client/status.ts";
+import { fileKey } from "../client/file-key.ts";
+import type { DownloadStatus, FileChoice } from "../client/status.ts";
 import type { BandwidthLimits } from "../engine/bandwidth.ts";
 import { parseRate } from "./byte-amounts.ts";
-import { fileArgument, groupArgument } from "./command-arguments.ts";
+import { fileArgument, groupArgument, shareArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
+import type { CommandOption, GivenOptions } from "./command-options.ts";
 import {
   type ClientCommands,
   type Command,
@@ -17,8 +19,14 @@ import { renderWhy } from "./render-why.ts";
 
 const download = [groupArgument("download-group"), fileArgument("download-file")];
 
+const CHOICE_OPTIONS: readonly CommandOption[] = [
+  { name: "--only", value: "glob", isRepeatable: true },
+  { name: "--except", value: "glob", isRepeatable: true },
+];
+
 const isRunning = ({ state }: DownloadStatus): boolean => state === "downloading" || state === "verifying";
 const isStopped = ({ state }: DownloadStatus): boolean => state === "paused" || state === "failed";
+const isFolder = ({ folder }: DownloadStatus): boolean => folder !== undefined;
 const unfinished = (client: ClientCommands): readonly FileOfGroup[] =>
   client.downloads().filter(({ state }) => state !== "complete");
 
@@ -26,6 +34,12 @@ const unfinished = (client: ClientCommands): readonly FileOfGroup[] =>
 function active(client: ClientCommands, isFileTyped: boolean): readonly FileOfGroup[] {
   const running = client.downloads().filter(isRunning);
   return running.length > 0 && !isFileTyped ? running : [...running, ...client.shares()];
+}
+
+/** What a new version can be of: downloads, and what is shared, as a finished download is. */
+function downloadedOrShared(client: ClientCommands): readonly FileOfGroup[] {
+  const found = [...client.downloads(), ...client.shares()];
+  return [...new Map(found.map((file) => [fileKey(file), file])).values()];
 }
 
 export const downloadCommands: readonly Command[] = [
@@ -37,10 +51,59 @@ export const downloadCommands: readonly Command[] = [
       { name: "destination_path", kind: "path" },
     ],
     arity: [3],
-    help: "Download a file into a folder or to a path, in the background.",
-    run: async ({ client }, groupId: string, fileName: string, destination: string) => {
-      const status = await client.downloadFile(groupId, fileName, absolutePath(destination));
+    options: CHOICE_OPTIONS,
+    help: "Download a file or a folder into a folder or to a path, in the background. With --only, only files of the folder that fit one of the patterns; with --except, none that fits one.",
+    example: 'films holiday ~/Videos/ --only "*.mkv"',
+    run: async ({ client, options }, groupId: string, fileName: string, destination: string) => {
+      const choice = choiceIn(options);
+      const status = await client.downloadFile(groupId, fileName, absolutePath(destination), choice);
       return { result: status, lines: (view) => [renderDownload(status, view)] };
+    },
+  },
+  {
+    name: "select",
+    arguments: [groupArgument("download-group"), shareArgument("download-file")],
+    arity: [2],
+    options: [...CHOICE_OPTIONS, { name: "--all" }],
+    candidates: (client) => client.downloads().filter(isFolder),
+    help: "Choose other files of a folder that is being downloaded, or was: those that fit --only and not --except, or --all. Files that are here already are kept.",
+    example: 'films holiday --only "*.mkv" --except "raw/**"',
+    run: async ({ client, options }, groupId: string, fileName: string) => {
+      const choice = choiceIn(options);
+      const isOfAll = options?.has("--all") === true;
+      if (isOfAll === (choice !== undefined)) {
+        const what = isOfAll
+          ? "--all goes without --only and --except"
+          : "select needs --only, --except or --all";
+        throw new MiniTorrentError("USAGE", `${what}: select ${groupId} ${fileName} --only "*.jpg"`);
+      }
+      const status = await client.select(groupId, fileName, choice ?? {});
+      return { result: status, lines: (view) => [renderDownload(status, view)] };
+    },
+  },
+  {
+    name: "follow",
+    arguments: [groupArgument("my-group"), shareArgument("group-file")],
+    arity: [2],
+    candidates: downloadedOrShared,
+    help: "Fetch the new version of a share that you downloaded, and each later one as soon as it is published.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      await client.follow(groupId, fileName);
+      return said(`New versions of [${groupId}] ${fileName} are fetched from now on.`, { groupId, fileName });
+    },
+  },
+  {
+    name: "unfollow",
+    arguments: [groupArgument("my-group"), shareArgument("group-file")],
+    arity: [2],
+    candidates: downloadedOrShared,
+    help: "Fetch no more new versions of a share by itself; you are still told of them.",
+    run: async ({ client }, groupId: string, fileName: string) => {
+      await client.unfollow(groupId, fileName);
+      return said(`New versions of [${groupId}] ${fileName} are no longer fetched by themselves.`, {
+        groupId,
+        fileName,
+      });
     },
   },
   {
@@ -161,6 +224,14 @@ export const downloadCommands: readonly Command[] = [
     },
   },
 ];
+
+/** undefined: no option says which files. */
+function choiceIn(options: GivenOptions | undefined): FileChoice | undefined {
+  const only = options?.get("--only");
+  const except = options?.get("--except");
+  if (only === undefined && except === undefined) return undefined;
+  return { ...(only && { only }), ...(except && { except }) };
+}
 
 function directionOf(word: string): "up" | "down" {
   if (word === "up" || word === "down") return word;

@@ -36,12 +36,12 @@ export async function execute(
     signal.throwIfAborted();
     signal.addEventListener("abort", onAbort);
     parsed = parseCommand(table, line, context.client);
-    const { command, values } = parsed;
-    const answer = await Promise.race([command.run(context, ...values), abandoned]);
+    const { command, values, options } = parsed;
+    const answer = await Promise.race([command.run({ ...context, options }, ...values), abandoned]);
     return { kind: "answered", command, values, answer };
   } catch (error) {
     if (signal.aborted) return { kind: "abandoned", commandName };
-    const hint = parsed && otherOrder(parsed.command, parsed.values, context.client);
+    const hint = parsed && otherOrder(parsed.command, parsed.values, context.client, parsed.options);
     return {
       kind: "failed",
       commandName,

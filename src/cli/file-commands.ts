@@ -1,13 +1,11 @@
 // Commands about the files of a group: list, share, stop sharing, and export for other clients. The whole table is
 // commands.ts.
 
-import { formatBytes } from "../api/byte-units.ts";
 import { MiniTorrentError } from "../api/errors.ts";
-import { fileArgument, groupArgument } from "./command-arguments.ts";
+import { fileArgument, groupArgument, shareArgument } from "./command-arguments.ts";
 import { absolutePath } from "./command-line.ts";
 import { type Command, said } from "./command-types.ts";
-import { countOf } from "./display-text.ts";
-import { renderFiles, renderShares } from "./render.ts";
+import { renderFiles, renderShared, renderShares } from "./render.ts";
 
 /** Members that a sentence names; the others are counted. */
 const MAX_NAMED = 10;
@@ -25,9 +23,10 @@ export const fileCommands: readonly Command[] = [
   },
   {
     name: "upload_file",
+    aliases: ["upload_folder"],
     arguments: [{ name: "file_path", kind: "path" }, groupArgument("my-group")],
     arity: [2],
-    help: "Share a file in a group, without copying it.",
+    help: "Share a file or a folder in a group, without copying it. A .minitorrentignore in the folder says what is left out (the syntax is that of .gitignore).",
     run: async ({ client, signal, onHashing }, path: string, groupId: string) => {
       const share = await client.uploadFile(absolutePath(path), groupId, {
         onProgress: (progress) => onHashing(path, progress),
@@ -35,8 +34,28 @@ export const fileCommands: readonly Command[] = [
       });
       const anew = share.replacesEarlier ? "is shared in the place of its earlier content" : "is shared";
       const how = share.joinedSwarm ? "is in the group already: you share it too" : anew;
-      const facts = `${formatBytes(share.lengthBytes)}, ${countOf(share.pieceCount, "piece")}, SHA-1 ${share.sha1}`;
-      return said(`[${share.groupId}] ${share.fileName} ${how}: ${facts}.`, share);
+      return { result: share, lines: () => renderShared(share, how) };
+    },
+  },
+  {
+    name: "update_share",
+    arguments: [groupArgument("my-group"), shareArgument("group-file"), { name: "path", kind: "path" }],
+    arity: [2, 3],
+    isEnding: true,
+    candidates: (client) => client.shares(),
+    help: "Publish a new version of a share: the file or folder as it is now, or the one at another path. The first sharer and the group's owner may do that; members who have the share are told.",
+    example: "films holiday",
+    run: async ({ client, signal, onHashing }, groupId: string, fileName: string, path?: string) => {
+      const share = await client.updateShare(
+        groupId,
+        fileName,
+        path === undefined ? undefined : absolutePath(path),
+        {
+          onProgress: (progress) => onHashing(path ?? fileName, progress),
+          signal,
+        },
+      );
+      return { result: share, lines: () => renderShared(share, "has a new version") };
     },
   },
   {

@@ -7,9 +7,12 @@ import type {
   ClientStatus,
   DownloadSource,
   DownloadStatus,
+  FolderProgress,
   HashProgress,
   LimitsStatus,
+  ShareResult,
   ShareStatus,
+  SkippedFiles,
 } from "../client/status.ts";
 import type { BandwidthLimits } from "../engine/bandwidth.ts";
 import type { PeerStatus } from "../engine/peer-status.ts";
@@ -25,7 +28,7 @@ import {
   truncate,
   type View,
 } from "./display-text.ts";
-import { formatTable } from "./table.ts";
+import { type Column, formatTable } from "./table.ts";
 
 /** Hex digits of a SHA-1 that a table shows; the whole of it is in `--json`, and in the answer to `upload_file`. */
 const SHA1_DIGITS_SHOWN = 12;
@@ -102,13 +105,40 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
   );
 }
 
+/** `[films] holiday is shared: 2,000 files, 33 MB, 16 pieces.` and what of a folder is not shared. */
+export function renderShared(share: ShareResult, how: string): readonly string[] {
+  const { groupId, fileName, fileCount, sha1, skipped } = share;
+  const facts = [
+    ...(fileCount === undefined ? [] : [countOf(fileCount, "file")]),
+    formatBytes(share.lengthBytes),
+    countOf(share.pieceCount, "piece"),
+    ...(sha1 === undefined ? [] : [`SHA-1 ${sha1}`]),
+  ];
+  const notShared = skipped === undefined ? "" : skippedText(skipped);
+  const lines = [`[${groupId}] ${fileName} ${how}: ${facts.join(", ")}.`];
+  if (notShared !== "") lines.push(`Not shared: ${notShared}.`);
+  return lines.map(harmless);
+}
+
+function skippedText({ ignored, special }: SkippedFiles): string {
+  const parts = [
+    ignored === 0 ? "" : `${ignored} ignored`,
+    special === 0
+      ? ""
+      : `${special} that ${special === 1 ? "is a FIFO, socket or device" : "are FIFOs, sockets or devices"}`,
+  ];
+  return parts.filter((part) => part !== "").join(", ");
+}
+
 export function renderShares(shares: readonly ShareStatus[], view: View): readonly string[] {
   if (shares.length === 0)
     return ["You share nothing from this machine; upload_file <file_path> <group_id> shares a file."];
+  const hasFolder = shares.some(({ fileCount }) => fileCount !== undefined);
   return formatTable(
     [
       { title: "GROUP" },
       { title: "FILE" },
+      ...filesColumn(hasFolder),
       { title: "SIZE", isNumber: true },
       { title: "PEERS", isNumber: true },
       { title: "STATE" },
@@ -117,6 +147,7 @@ export function renderShares(shares: readonly ShareStatus[], view: View): readon
     shares.map((share) => [
       share.groupId,
       share.fileName,
+      ...(hasFolder ? [filesCell(share)] : []),
       formatBytes(share.lengthBytes),
       String(share.peerCount),
       shareState(share),
@@ -126,7 +157,18 @@ export function renderShares(shares: readonly ShareStatus[], view: View): readon
   );
 }
 
-function shareState({ state, reason }: ShareStatus): string {
+/** A column that only a list with a folder has. */
+function filesColumn(hasFolder: boolean): readonly Column[] {
+  return hasFolder ? [{ title: "FILES", isNumber: true }] : [];
+}
+
+function filesCell({ fileCount }: { readonly fileCount?: number | undefined }): string {
+  return fileCount === undefined ? "-" : String(fileCount);
+}
+
+function shareState({ state, reason, changedFiles = 0 }: ShareStatus): string {
+  if (state === "served" && changedFiles > 0)
+    return `shared, except ${countOf(changedFiles, "changed file")}`;
   if (state === "served") return "shared";
   return state === "waiting" ? "waits for a tracker" : `not shared: ${reason}`;
 }
@@ -270,6 +312,9 @@ function describe(download: DownloadStatus, view: View): [Tone, ...string[]] {
   const progress = [
     `${percentOf(download.bytesVerified, download.lengthBytes)}%`,
     `${download.piecesVerified}/${download.pieceCount} pieces`,
+    download.folder === undefined
+      ? ""
+      : `${download.folder.completeFiles}/${download.folder.chosenFiles} files`,
   ];
   switch (download.state) {
     case "downloading": {
@@ -284,7 +329,7 @@ function describe(download: DownloadStatus, view: View): [Tone, ...string[]] {
       return [
         "good",
         formatBytes(download.lengthBytes),
-        `SHA-1 ${download.sha1}`,
+        download.sha1 === undefined ? filesText(download.folder) : `SHA-1 ${download.sha1}`,
         sourcesText(download.sources, false),
         download.destinationPath,
         download.finishedAtMs === undefined ? "" : formatTime(download.finishedAtMs, view),
@@ -300,6 +345,15 @@ function describe(download: DownloadStatus, view: View): [Tone, ...string[]] {
     case "failed":
       return ["bad", ...progress, sourcesText(download.sources, false), download.reason];
   }
+}
+
+/** `2000 files`, `12 of 2000 files` */
+function filesText(folder: FolderProgress | undefined): string {
+  if (folder === undefined) return "";
+  const { chosenFiles, fileCount } = folder;
+  return chosenFiles === fileCount
+    ? countOf(fileCount, "file")
+    : `${chosenFiles} of ${countOf(fileCount, "file")}`;
 }
 
 /** `from alice 140, bob 138`: pieces that each gave, the most first. */

@@ -30,7 +30,7 @@ interface ProgressEvent {
   readonly fileName?: string;
 }
 /** Commands after which a download is to run; their first arguments name it. */
-const DOWNLOAD_STARTS: ReadonlySet<string> = new Set(["download_file", "resume"]);
+const DOWNLOAD_STARTS: ReadonlySet<string> = new Set(["download_file", "resume", "select"]);
 
 export interface ScriptOptions {
   readonly client: ClientCommands;
@@ -189,6 +189,7 @@ class Script {
     switch (command.name) {
       case "download_file":
       case "resume":
+      case "select":
         this.#tally.downloadBegun(groupId, fileName);
         this.#tally.settle(this.#client.downloads({ groupId, fileName }));
         return;

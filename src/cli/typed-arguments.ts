@@ -2,6 +2,7 @@
 // at what the client knows, and asks no tracker.
 
 import { quoteText } from "./command-line.ts";
+import { type GivenOptions, optionWords } from "./command-options.ts";
 import type { ArgumentKind, ClientCommands, Command, FileOfGroup } from "./command-types.ts";
 import { countOf, harmless } from "./display-text.ts";
 
@@ -84,11 +85,13 @@ export function otherOrder(
   command: Command,
   values: readonly string[],
   client: ClientCommands,
+  options: GivenOptions = new Map(),
 ): string | undefined {
   const kinds = command.arguments.slice(0, values.length).map(({ kind }) => kind);
   const ordered = withPathLast(withGroupInPlace(withLimitFirst(values, kinds), kinds, client), kinds);
   if (ordered.every((value, index) => value === values[index])) return undefined;
-  const line = [command.name, ...ordered.map((value) => quoteText(value, undefined))].join(" ");
+  const typed = [...ordered, ...optionWords(options)].map((word) => quoteText(word, undefined));
+  const line = [command.name, ...typed].join(" ");
   const names = kinds.map((_, index) => `<${command.arguments[index]?.name}>`).join(" ");
   return `The arguments of ${command.name} are ${names}, in this order. Type: ${harmless(line)}`;
 }

@@ -2,6 +2,7 @@
 import { distance } from "fastest-levenshtein";
 import { MiniTorrentError } from "../api/errors.ts";
 import { parseWords, splitLine } from "./command-line.ts";
+import { type GivenOptions, optionUsage, splitOptions, unknownOption } from "./command-options.ts";
 import type { ArgumentKind, ClientCommands, Command } from "./command-types.ts";
 import { DEFAULT_COLUMNS, harmless, paint, type View, wrapWords } from "./display-text.ts";
 import { meantCommands } from "./meant-commands.ts";
@@ -10,6 +11,7 @@ import { withOmitted } from "./typed-arguments.ts";
 export interface ParsedCommand {
   readonly command: Command;
   readonly values: readonly string[];
+  readonly options: GivenOptions;
 }
 
 /** A heading of the help, and its commands. */
@@ -22,7 +24,8 @@ const HELP_INDENT = "  ";
 const OMITTED_HELP =
   "A <group_id> is the name of a group (see list_groups), a <user_id> the name of a user. If you are in only one group, " +
   "<group_id> may be left out; if only one download fits, so may <group_id> <file_name>. A command that ends something " +
-  "needs its <file_name> or <user_id>.";
+  "needs its <file_name> or <user_id>. A <file_name> or <share> is the name of a file or folder in a group. A <glob> is a " +
+  "pattern of paths in a folder, such as *.jpg, raw/** or **/*.txt.";
 /** Example values for arguments. */
 const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   "user-id": "alice",
@@ -58,13 +61,21 @@ export function parseCommand(
   line: string,
   client?: ClientCommands,
 ): ParsedCommand {
-  const [name = "", ...values] = parseWords(line);
+  const [name = "", ...words] = parseWords(line);
   const command = findCommand(table, name);
-  if (command.arity.includes(values.length)) return { command, values };
+  const known = command.options ?? [];
+  const { values, options } = splitOptions(known, words);
+  if (command.arity.includes(values.length)) return { command, values, options };
   const filled = client === undefined ? undefined : withOmitted(command, values, client);
-  if (filled?.kind === "filled") return { command, values: filled.values };
+  if (filled?.kind === "filled") return { command, values: filled.values, options };
   const found = values.length === 0 ? "none" : String(values.length);
-  const why = filled === undefined ? "" : `, and ${filled.why}`;
+  const unknown = unknownOption(known, values);
+  const why =
+    filled !== undefined
+      ? `, and ${filled.why}`
+      : unknown === undefined
+        ? ""
+        : `, and has no option '${harmless(nameShown(unknown))}'`;
   throw new MiniTorrentError(
     "USAGE",
     `${command.name} takes ${countsOf(command.arity)}, but got ${found}${why}. Usage: ${usageOf(command)}`,
@@ -103,7 +114,8 @@ export function usageOf(command: Command): string {
     optional = part === "" ? "" : `[${part}]`;
   }
   const required = names.slice(0, command.arity[0]);
-  return [command.name, ...required, ...(optional === "" ? [] : [optional])].join(" ");
+  const options = (command.options ?? []).map(optionUsage);
+  return [command.name, ...required, ...(optional === "" ? [] : [optional]), ...options].join(" ");
 }
 
 /** Name of the command that a line gives, as far as it may be repeated; empty if there is none. */
@@ -149,8 +161,8 @@ export function renderHelp(subjects: readonly Subject[], view: View): readonly s
 
 /** One command, with an example. */
 export function renderCommandHelp(command: Command, view: View): readonly string[] {
-  const words = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
-  const example = `Example: ${[command.name, ...words].join(" ")}`;
+  const ofArguments = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
+  const example = `Example: ${command.name} ${command.example ?? ofArguments.join(" ")}`.trimEnd();
   const columns = view.columns ?? DEFAULT_COLUMNS;
   return [...renderCommand(command, view, ""), ...wrapWords(example, columns, "", "    ")];
 }

@@ -53,9 +53,9 @@ import type {
   ClientStatus,
   DownloadStatus,
   FileChoice,
-  HashProgress,
   LimitsStatus,
   NameList,
+  ShareOptions,
   ShareResult,
   ShareStatus,
 } from "./status.ts";
@@ -374,14 +374,25 @@ export class Client {
     return this.#listLoggedIn(fileSummarySchema, (api, from) => api.files.list.query({ groupId, ...from }));
   }
 
-  /** Shares a file in place. @throws MiniTorrentError see `Shares.share`; NOT_LOGGED_IN; DOWNLOAD_EXISTS */
-  async uploadFile(
-    path: string,
-    groupId: string,
-    options: { onProgress?: (progress: HashProgress) => void; signal?: AbortSignal } = {},
-  ): Promise<ShareResult> {
+  /** Shares a file or a folder in place. @throws MiniTorrentError see `Shares.share`; NOT_LOGGED_IN; DOWNLOAD_EXISTS */
+  async uploadFile(path: string, groupId: string, options: ShareOptions = {}): Promise<ShareResult> {
     this.#login.require();
     return this.#login.shares.share(path, groupId, options);
+  }
+
+  /**
+   * Publishes a new version of a share: what is at its path now, or at another one. See `Shares.update`.
+   *
+   * @throws MiniTorrentError NOT_SHARED (without a path), NOT_THE_SHARER, UNKNOWN_FILE; see `uploadFile`
+   */
+  async updateShare(
+    groupId: string,
+    fileName: string,
+    path?: string,
+    options: ShareOptions = {},
+  ): Promise<ShareResult> {
+    this.#login.require();
+    return this.#login.shares.update({ groupId, fileName }, path, options);
   }
 
   /**

@@ -20,7 +20,7 @@ import type { ClientContext } from "./client-context.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { StoredShare } from "./profile.ts";
 import { SlowRound } from "./slow-round.ts";
-import type { HashProgress, ShareResult, ShareStatus } from "./status.ts";
+import type { ShareOptions, ShareResult, ShareStatus } from "./status.ts";
 
 /** Paths named in one event; further ones are counted. */
 const MAX_PATHS_TOLD = 10;
@@ -84,11 +84,7 @@ export class Shares {
    * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, FILE_CHANGED, INVALID_ARGUMENT (the name), FILE_EXISTS,
    * NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE
    */
-  async share(
-    path: string,
-    groupId: string,
-    options: { onProgress?: (progress: HashProgress) => void; signal?: AbortSignal } = {},
-  ): Promise<ShareResult> {
+  async share(path: string, groupId: string, options: ShareOptions = {}): Promise<ShareResult> {
     const { memberships, storage } = this.#context;
     const absolutePath = resolve(path);
     const fileName = basename(absolutePath).normalize();
@@ -109,6 +105,10 @@ export class Shares {
       joinedSwarm,
       replacesEarlier: replaced !== undefined,
     };
+  }
+
+  async update(file: FileId, path: string | undefined, _options: ShareOptions): Promise<ShareResult> {
+    throw new MiniTorrentError("NOT_SHARED", `not yet ${path} ${file.fileName}`);
   }
 
   /**

@@ -163,6 +163,12 @@ export interface HashProgress {
   readonly lengthBytes: number;
 }
 
+/** Of `upload_file` and `update_share`. */
+export interface ShareOptions {
+  readonly onProgress?: (progress: HashProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** How a membership ended. */
 export type MembershipEnd = "removed" | "left" | "group-ended" | "account-removed";
 

@@ -11,6 +11,7 @@ import type {
   HashProgress,
   LimitsStatus,
   NameList,
+  ShareOptions,
   ShareResult,
   ShareStatus,
 } from "../../../src/client/status.ts";
@@ -147,11 +148,7 @@ export class FakeClient implements ClientCommands {
     await this.#call("listFiles", groupId);
     return this.files;
   }
-  async uploadFile(
-    path: string,
-    groupId: string,
-    options: { onProgress?: (progress: HashProgress) => void; signal?: AbortSignal } = {},
-  ): Promise<ShareResult> {
+  async uploadFile(path: string, groupId: string, options: ShareOptions = {}): Promise<ShareResult> {
     await this.#call("uploadFile", path, groupId);
     await this.onUpload(options.onProgress ?? (() => {}), options.signal);
     return {
@@ -162,6 +159,20 @@ export class FakeClient implements ClientCommands {
       sha1: SHA1,
       joinedSwarm: false,
       replacesEarlier: false,
+      ...this.shareChanges,
+    };
+  }
+  async updateShare(
+    groupId: string,
+    fileName: string,
+    path?: string,
+    options: ShareOptions = {},
+  ): Promise<ShareResult> {
+    await this.#call("updateShare", groupId, fileName, ...(path === undefined ? [] : [path]));
+    await this.onUpload(options.onProgress ?? (() => {}), options.signal);
+    return {
+      ...{ groupId, fileName, lengthBytes: 1_000_000, pieceCount: 4 },
+      ...{ joinedSwarm: false, replacesEarlier: true },
       ...this.shareChanges,
     };
   }

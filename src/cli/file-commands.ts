@@ -3,9 +3,10 @@
 
 import { MiniTorrentError } from "../api/errors.ts";
 import { fileArgument, groupArgument, shareArgument } from "./command-arguments.ts";
-import { absolutePath } from "./command-line.ts";
+import { absolutePath, quoteText } from "./command-line.ts";
 import { type Command, said } from "./command-types.ts";
-import { renderFiles, renderShared, renderShares } from "./render.ts";
+import { harmless } from "./display-text.ts";
+import { renderFiles, renderInside, renderShared, renderShares } from "./render.ts";
 
 /** Members that a sentence names; the others are counted. */
 const MAX_NAMED = 10;
@@ -13,12 +14,30 @@ const MAX_NAMED = 10;
 export const fileCommands: readonly Command[] = [
   {
     name: "list_files",
-    arguments: [groupArgument("my-group")],
-    arity: [1],
-    help: "List the files of a group and, for each, how many online devices have all of it (seeders) or are downloading it (leechers).",
-    run: async ({ client }, groupId: string) => {
-      const files = await client.listFiles(groupId);
-      return { result: files, lines: (view) => renderFiles(files, groupId, view) };
+    arguments: [groupArgument("my-group"), shareArgument("group-file")],
+    arity: [1, 2],
+    options: [{ name: "--after", value: "place" }],
+    help: "List the files and folders of a group and, for each, how many online devices have all of it (seeders) or are downloading it (leechers); or a page of the files in a folder: --after lists the next one.",
+    example: "films",
+    run: async ({ client, options }, groupId: string, fileName?: string) => {
+      const after = options?.get("--after")?.[0];
+      if (fileName === undefined) {
+        if (after !== undefined)
+          throw new MiniTorrentError("USAGE", "--after is for the files in a folder: name the folder, too.");
+        const files = await client.listFiles(groupId);
+        return { result: files, lines: (view) => renderFiles(files, groupId, view) };
+      }
+      const { items, next } = await client.listInside(groupId, fileName, after);
+      const rest =
+        next === undefined
+          ? []
+          : [
+              `More: ${["list_files", groupId, fileName, "--after", next].map((word) => quoteText(word, undefined)).join(" ")}`,
+            ];
+      return {
+        result: { files: items, next: next ?? null },
+        lines: (view) => [...renderInside(items, fileName, view), ...rest.map(harmless)],
+      };
     },
   },
   {

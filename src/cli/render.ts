@@ -2,7 +2,7 @@
 // a download. Pure; every name in it may come from somebody else and is made harmless.
 
 import { formatBytes, formatRate } from "../api/byte-units.ts";
-import type { FileSummary, GroupSummary, JoinRequest, Member } from "../api/schemas.ts";
+import type { FileSummary, GroupSummary, InsideFile, JoinRequest, Member } from "../api/schemas.ts";
 import type {
   ClientStatus,
   DownloadSource,
@@ -84,9 +84,11 @@ export function renderRequests(
 export function renderFiles(files: readonly FileSummary[], groupId: string, view: View): readonly string[] {
   if (files.length === 0)
     return [`${harmless(groupId)} has no file yet; upload_file <file_path> ${harmless(groupId)} shares one.`];
+  const hasFolder = files.some(({ fileCount }) => fileCount !== undefined);
   return formatTable(
     [
       { title: "FILE" },
+      ...filesColumn(hasFolder),
       { title: "SIZE", isNumber: true },
       { title: "SEEDERS", isNumber: true },
       { title: "LEECHERS", isNumber: true },
@@ -95,11 +97,32 @@ export function renderFiles(files: readonly FileSummary[], groupId: string, view
     ],
     files.map((file) => [
       file.fileName,
+      ...(hasFolder ? [filesCell(file)] : []),
       formatBytes(file.lengthBytes),
       String(file.seedersOnline),
       String(Math.max(0, file.peersOnline - file.seedersOnline)),
       file.sharedBy === "" ? "nobody: parts only" : file.sharedBy,
-      file.sha1?.slice(0, SHA1_DIGITS_SHOWN) ?? "",
+      file.sha1?.slice(0, SHA1_DIGITS_SHOWN) ?? "-",
+    ]),
+    view,
+  );
+}
+
+/** A page of the files in a folder. */
+export function renderInside(files: readonly InsideFile[], fileName: string, view: View): readonly string[] {
+  if (files.length === 0) return [`There are no more files in ${harmless(fileName)}.`];
+  return formatTable(
+    [
+      { title: "PATH" },
+      { title: "SIZE", isNumber: true },
+      { title: "SHA-1", isWhole: true },
+      { title: "REMARKS" },
+    ],
+    files.map(({ path, lengthBytes, sha1, isExecutable, linkTarget }) => [
+      path,
+      linkTarget === undefined ? formatBytes(lengthBytes) : "-",
+      sha1?.slice(0, SHA1_DIGITS_SHOWN) ?? "-",
+      linkTarget === undefined ? (isExecutable ? "executable" : "") : `link to ${linkTarget}`,
     ]),
     view,
   );

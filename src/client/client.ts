@@ -14,8 +14,11 @@ import {
   type GroupSummary,
   groupCertificateSchema,
   groupSummarySchema,
+  type InsideFile,
+  insideFileSchema,
   type JoinRequest,
   joinRequestSchema,
+  type ListPage,
   type Member,
   memberSchema,
   type Removal,
@@ -372,6 +375,21 @@ export class Client {
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */
   listFiles(groupId: string): Promise<readonly FileSummary[]> {
     return this.#listLoggedIn(fileSummarySchema, (api, from) => api.files.list.query({ groupId, ...from }));
+  }
+
+  /**
+   * A page of the files in a shared folder, by path.
+   *
+   * @param after `next` of the page before
+   * @throws MiniTorrentError UNKNOWN_GROUP, UNKNOWN_FILE, NOT_A_MEMBER, NOT_LOGGED_IN
+   */
+  async listInside(groupId: string, fileName: string, after?: string): Promise<ListPage<InsideFile>> {
+    this.#login.require();
+    return this.#login.askForPage(
+      insideFileSchema,
+      (api, from) => api.files.listInside.query({ groupId, fileName, ...from }),
+      after,
+    );
   }
 
   /** Shares a file or a folder in place. @throws MiniTorrentError see `Shares.share`; NOT_LOGGED_IN; DOWNLOAD_EXISTS */

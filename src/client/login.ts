@@ -8,6 +8,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import {
   type Account,
   type GroupSummary,
+  type ListPage,
   ownGroupSchema,
   type TrackerEvent,
   trackerEventSchema,
@@ -28,7 +29,7 @@ import type { ClientEvent, MembershipEnd } from "./status.ts";
 import type { TrackerApi } from "./trackers/api-channel.ts";
 import { listenClaim } from "./trackers/reachability.ts";
 import { asRefusal, type TrackerLink } from "./trackers/tracker-link.ts";
-import { type AskForPage, firstPage, wholeList } from "./trackers/whole-lists.ts";
+import { type AskForPage, firstPage, nextPage, wholeList } from "./trackers/whole-lists.ts";
 
 /** Short, since revocations may be among the missed events. */
 const LOOK_AGAIN_WITHIN_MS = 3_000;
@@ -127,6 +128,11 @@ export class Login {
   /** Reads a whole list, which trackers answer page by page. */
   askForAll<T>(item: ZodType<T>, askForPage: AskForPage): Promise<T[]> {
     return wholeList(item, (answer, question) => this.ask(answer, question), askForPage);
+  }
+
+  /** Reads the page of such a list after that place, or the first one. */
+  askForPage<T>(item: ZodType<T>, askForPage: AskForPage, after: string | undefined): Promise<ListPage<T>> {
+    return nextPage(item, (answer, question) => this.ask(answer, question), askForPage, after);
   }
 
   /** Reads the first page of such a list. */

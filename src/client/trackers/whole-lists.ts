@@ -28,6 +28,27 @@ export async function firstPage<T>(
 }
 
 /**
+ * Reads the page after that place, or the first one, going past empty pages.
+ *
+ * @throws MiniTorrentError MALFORMED_MESSAGE for empty pages without an end; whatever `ask` throws
+ */
+export async function nextPage<T>(
+  item: ZodType<T>,
+  ask: Ask<T>,
+  askForPage: AskForPage,
+  after: string | undefined,
+): Promise<ListPage<T>> {
+  let from: { after?: string } = after === undefined ? {} : { after };
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const answer = await ask(pageSchema(item), (api) => askForPage(api, from));
+    if (answer.items.length > 0 || answer.next === undefined) return answer;
+    if (answer.next === from.after) break;
+    from = { after: answer.next };
+  }
+  throw withoutEnd();
+}
+
+/**
  * Reads a whole list.
  *
  * @param ask asks a tracker; each page may come from another one
@@ -44,7 +65,11 @@ export async function wholeList<T>(item: ZodType<T>, ask: Ask<T>, askForPage: As
     if (next === after || all.length > MAX_ITEMS) break;
     after = next;
   }
-  throw new MiniTorrentError(
+  throw withoutEnd();
+}
+
+function withoutEnd(): MiniTorrentError {
+  return new MiniTorrentError(
     "MALFORMED_MESSAGE",
     "The tracker's list is longer than any real list; use another tracker.",
   );

@@ -81,7 +81,7 @@ describe("parseCommand", () => {
     assert.throws(
       () => parse("download_file films"),
       usage(
-        "download_file takes 3 arguments, but got 1. Usage: download_file <group_id> <file_name> <destination_path>",
+        "download_file takes 3 arguments, but got 1. Usage: download_file <group_id> <file_name> <destination_path> [--only <glob>]... [--except <glob>]...",
       ),
     );
     assert.throws(
@@ -98,9 +98,9 @@ describe("parseCommand", () => {
     ["lst_groups", "list_groups"],
     ["uplod_file x y", "upload_file <file_path> <group_id>"],
     ["LOGIN a b", "login <user_id> [<passwd>]"],
-    ["list-files films", "list_files <group_id>"],
+    ["list-files films", "list_files <group_id> [<share>] [--after <place>]"],
     ["delete_file films a.mkv", "stop_share <group_id> <file_name> [<everywhere>]"],
-    ["ls", "list_files <group_id>"],
+    ["ls", "list_files <group_id> [<share>] [--after <place>]"],
   ];
   for (const [line, shown] of nearest) {
     it(`answers '${line}' with the usage of the nearest command`, () => {
@@ -112,9 +112,42 @@ describe("parseCommand", () => {
     });
   }
 
+  it("takes options from anywhere behind the name, and only where a command has them", () => {
+    const words = (line: string) => {
+      const { values, options } = parse(line);
+      return [values, Object.fromEntries(options)];
+    };
+    const choice = { "--only": ["*.jpg", "a b/**"], "--except": ["raw/*"] };
+    assert.deepEqual(words("download_file --only *.jpg films 'x y' --except=raw/* . --only 'a b/**'"), [
+      ["films", "x y", "."],
+      choice,
+    ]);
+    assert.deepEqual(words("select films x --all"), [["films", "x"], { "--all": [""] }]);
+    assert.deepEqual(words("download_file -- films --only -"), [["films", "--only", "-"], {}]);
+    assert.deepEqual(words("download_file films --onlyx --x"), [["films", "--onlyx", "--x"], {}]);
+    assert.deepEqual(words("pause films --only"), [["films", "--only"], {}]);
+    assert.deepEqual(words("upload_file -- films"), [["--", "films"], {}]);
+  });
+
+  it("says what is wrong with an option", () => {
+    const wrong: [string, RegExp][] = [
+      ["download_file a b c --only", /^--only needs a <glob>: write it behind --only\.$/],
+      ["download_file a b c --only=", /^--only needs a <glob>/],
+      ["select a b --all --all", /^--all is given twice\.$/],
+      ["select a b --all=yes", /^--all takes no value: write it alone\.$/],
+      [
+        "download_file a b c --onyl *.jpg",
+        /^download_file takes 3 arguments, but got 5, and has no option '--onyl'\. Usage: /,
+      ],
+      ["create_group --a --b", /^create_group takes 1 argument, but got 2\. Usage: /],
+    ];
+    for (const [line, message] of wrong) assert.throws(() => parse(line), { code: "USAGE", message }, line);
+  });
+
   it("knows exit and ? by their other names", () => {
     assert.equal(parse("exit").command.name, "quit");
     assert.equal(parse("? login").command.name, "help");
+    assert.equal(parse("upload_folder pictures films").command.name, "upload_file");
   });
 
   it("runs no line that was not UTF-8", () => {
@@ -156,13 +189,17 @@ describe("the table of commands", () => {
       "remove_member <group_id> <user_id>",
       "list_members <group_id>",
       "list_groups",
-      "list_files <group_id>",
+      "list_files <group_id> [<share>] [--after <place>]",
       "upload_file <file_path> <group_id>",
+      "update_share <group_id> <share> [<path>]",
       "list_shares",
       "stop_share <group_id> <file_name> [<everywhere>]",
       "export_torrent <group_id> <file_name> <out_path>",
       "export_certificate <group_id> <out_path>",
-      "download_file <group_id> <file_name> <destination_path>",
+      "download_file <group_id> <file_name> <destination_path> [--only <glob>]... [--except <glob>]...",
+      "select <group_id> <share> [--only <glob>]... [--except <glob>]... [--all]",
+      "follow <group_id> <share>",
+      "unfollow <group_id> <share>",
       "show_downloads [<all>]",
       "pause <group_id> <file_name>",
       "resume <group_id> <file_name>",

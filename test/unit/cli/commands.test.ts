@@ -196,6 +196,59 @@ describe("commands of files", () => {
     assert.deepEqual(client.calls[0], "uploadFile /a/b.mkv films");
   });
 
+  it("share a folder, and say how many files it has and what is not shared", async () => {
+    const client = new FakeClient();
+    const folder = { sha1: undefined, fileCount: 2000 };
+    const said = async (line: string): Promise<readonly string[]> => (await answer(line, client)).lines;
+    client.shareChanges = folder;
+    assert.deepEqual(await said("upload_folder /a/pictures films"), [
+      "[films] pictures is shared: 2000 files, 1 MB, 4 pieces.",
+    ]);
+    client.shareChanges = { ...folder, fileCount: 1, skipped: { ignored: 3, special: 1 } };
+    assert.deepEqual(await said("upload_file /a/pictures films"), [
+      "[films] pictures is shared: 1 file, 1 MB, 4 pieces.",
+      "Not shared: 3 ignored, 1 that is a FIFO, socket or device.",
+    ]);
+    client.shareChanges = { ...folder, skipped: { ignored: 0, special: 2 } };
+    assert.equal(
+      (await said("upload_file /a/pictures films"))[1],
+      "Not shared: 2 that are FIFOs, sockets or devices.",
+    );
+    client.shareChanges = { ...folder, skipped: { ignored: 0, special: 0 } };
+    assert.equal((await said("upload_file /a/pictures films")).length, 1);
+    assert.deepEqual(new Set(client.calls), new Set(["uploadFile /a/pictures films"]));
+  });
+
+  it("publish a new version, of what lies where it did or elsewhere", async () => {
+    const client = new FakeClient();
+    const progress: unknown[] = [];
+    const onHashing = (path: string): void => void progress.push(path);
+    client.onUpload = async (report) => report({ hashedBytes: 1, lengthBytes: 2 });
+    client.shareChanges = { fileCount: 7 };
+    const updated = await answer("update_share films pictures", client, { onHashing });
+    assert.deepEqual(updated.lines, ["[films] pictures has a new version: 7 files, 1 MB, 4 pieces."]);
+    assert.partialDeepStrictEqual(updated.result, { fileName: "pictures", fileCount: 7 });
+    await answer("update_share films pictures /b/new", client, { onHashing });
+    assert.deepEqual(client.calls, ["updateShare films pictures", "updateShare films pictures /b/new"]);
+    assert.deepEqual(progress, ["pictures", "/b/new"]);
+  });
+
+  it("list a page of the files in a folder, and say how the next one is listed", async () => {
+    const client = new FakeClient();
+    const file = { path: "a.jpg", lengthBytes: 1000, sha1: SHA1, isExecutable: false };
+    client.inside = { items: [file], next: "it's" };
+    const page = await answer("list_files films pictures", client);
+    assert.deepEqual(page.result, { files: [file], next: "it's" });
+    assert.equal(page.lines.length, 3);
+    assert.equal(page.lines[2], "More: list_files films pictures --after it\\'s");
+    client.inside = { items: [] };
+    const last = await answer(page.lines[2]?.slice("More: ".length) ?? "", client);
+    assert.deepEqual(last.result, { files: [], next: null });
+    assert.deepEqual(last.lines, ["There are no more files in pictures."]);
+    assert.deepEqual(client.calls, ["listInside films pictures", "listInside films pictures it's"]);
+    assert.match(await failure("list_files films --after x"), /^USAGE: --after is for the files in a folder/);
+  });
+
   it("tell how far hashing is, and stop it when the person gives up", async () => {
     const client = new FakeClient();
     const progress: unknown[] = [];
@@ -280,6 +333,54 @@ describe("commands of downloads", () => {
       ...["downloadFile films a.mkv /x/", "pauseDownload films a.mkv", "resumeDownload films a.mkv"],
       ...["cancelDownload films a.mkv", "cancelDownload films a.mkv"],
     ]);
+  });
+
+  it("choose the files of a folder, before a download and while it runs", async () => {
+    const client = new FakeClient();
+    await answer("download_file films pictures /x/ --only *.jpg --only *.png --except raw/**", client);
+    await answer("select films pictures --except *.png", client);
+    const all = await answer("select films pictures --all", client);
+    assert.partialDeepStrictEqual(all.result, { state: "downloading", fileName: "pictures" });
+    assert.match(all.lines[0] ?? "", /^\[D\] \[films\] pictures/);
+    assert.deepEqual(client.calls, [
+      "downloadFile films pictures /x/ only:*.jpg only:*.png except:raw/**",
+      "select films pictures except:*.png",
+      "select films pictures",
+    ]);
+    assert.equal(
+      await failure("select films pictures"),
+      'USAGE: select needs --only, --except or --all: select films pictures --only "*.jpg"',
+    );
+    assert.match(await failure("select films pictures --all --only x"), /^USAGE: --all goes without --only/);
+  });
+
+  it("choose the one folder that is downloaded, if it is not named", async () => {
+    const client = loggedIn();
+    const folder = { fileCount: 3, chosenFiles: 2, completeFiles: 1, isFollowed: false };
+    client.current = [downloading(), downloading({ fileName: "pictures", folder })];
+    await answer("select --all", client);
+    assert.deepEqual(client.calls, ["select films pictures"]);
+  });
+
+  it("follow the new versions of a share, and no longer", async () => {
+    const client = new FakeClient();
+    assert.deepEqual((await answer("follow films pictures", client)).lines, [
+      "New versions of [films] pictures are fetched from now on.",
+    ]);
+    assert.deepEqual((await answer("unfollow films pictures", client)).lines, [
+      "New versions of [films] pictures are no longer fetched by themselves.",
+    ]);
+    assert.deepEqual(client.calls, ["follow films pictures", "unfollow films pictures"]);
+  });
+
+  it("follow what is downloaded and shared, which is one thing and not two", async () => {
+    const client = loggedIn();
+    client.current = [complete("films", "pictures")];
+    client.shareList = [
+      { groupId: "films", fileName: "pictures", path: "/x", lengthBytes: 1, state: "served", peerCount: 0 },
+    ];
+    await answer("follow", client);
+    assert.deepEqual(client.calls, ["follow films pictures"]);
   });
 
   it("list downloads, with all also those of before", async () => {
@@ -426,6 +527,16 @@ describe("execute", () => {
     assert.deepEqual(outcome.values, ["films", "/a.mkv"]);
     const unread = await run("login 'x", client);
     assert.ok(unread.kind === "failed" && unread.values === undefined && unread.commandName === "login");
+  });
+
+  it("keeps the options in what it says of the order", async () => {
+    const client = loggedIn();
+    client.groups = [{ groupId: "films", ownerId: "alice", memberCount: 1, standing: "owner" }];
+    client.failures.set("downloadFile", new MiniTorrentError("UNKNOWN_GROUP", "No."));
+    assert.match(
+      await failure("download_file x films . --only 'a b' --except c", client),
+      /Type: download_file films x \. --only a\\ b --except c$/,
+    );
   });
 
   it("leaves no listener behind on a signal that lives longer than the command", async () => {

@@ -1,7 +1,14 @@
 // A client that remembers what it was told and answers what a test has laid out.
 
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import type { FileSummary, GroupSummary, JoinRequest, Member } from "../../../src/api/schemas.ts";
+import type {
+  FileSummary,
+  GroupSummary,
+  InsideFile,
+  JoinRequest,
+  ListPage,
+  Member,
+} from "../../../src/api/schemas.ts";
 import type { ClientCommands } from "../../../src/cli/command-types.ts";
 import type { WhyReport } from "../../../src/client/downloads/why.ts";
 import type {
@@ -29,6 +36,7 @@ export class FakeClient implements ClientCommands {
   members: Member[] = [];
   requests: JoinRequest[] = [];
   files: FileSummary[] = [];
+  inside: ListPage<InsideFile> = { items: [] };
   unconfirmedTrackers: string[] = [];
   current: DownloadStatus[] = [];
   completed: DownloadStatus[] = [];
@@ -147,6 +155,10 @@ export class FakeClient implements ClientCommands {
   async listFiles(groupId: string) {
     await this.#call("listFiles", groupId);
     return this.files;
+  }
+  async listInside(groupId: string, fileName: string, after?: string): Promise<ListPage<InsideFile>> {
+    await this.#call("listInside", groupId, fileName, ...(after === undefined ? [] : [after]));
+    return this.inside;
   }
   async uploadFile(path: string, groupId: string, options: ShareOptions = {}): Promise<ShareResult> {
     await this.#call("uploadFile", path, groupId);

@@ -27,6 +27,11 @@ test("names of other programs lead to the command that does that here", () => {
     list_peers: ["peers"],
     list_users: ["list_members"],
     unpause: ["resume"],
+    share_folder: ["upload_file"],
+    publish_share: ["update_share"],
+    update: ["update_share"],
+    subscribe: ["follow"],
+    choose_files: ["select"],
     stop: ["pause", "stop_share"],
     delete: ["stop_share", "cancel", "remove_member"],
   };

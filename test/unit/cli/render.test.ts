@@ -19,6 +19,7 @@ import {
   renderFiles,
   renderGroups,
   renderHashing,
+  renderInside,
   renderMembers,
   renderPeers,
   renderProgress,
@@ -45,6 +46,23 @@ describe("renderDownload", () => {
     assert.equal(
       renderDownload(downloading(), view),
       "[D] [films] a.mkv  42%  118/280 pieces  96 MB/s  3 peers  0:12 left",
+    );
+  });
+
+  it("shows the files of a folder beside its pieces, and what is chosen of it at the end", () => {
+    const folder = { fileCount: 2000, chosenFiles: 1200, completeFiles: 7, isFollowed: false };
+    assert.equal(
+      renderDownload(downloading({ fileName: "pictures", folder }), view),
+      "[D] [films] pictures  42%  118/280 pieces  7/1200 files  96 MB/s  3 peers  0:12 left",
+    );
+    const done = { ...complete("films", "pictures"), sha1: undefined };
+    assert.equal(
+      renderDownload({ ...done, folder: { ...folder, completeFiles: 1200 } }, view),
+      "[C] [films] pictures  280 MB  1200 of 2000 files  /tmp/a.mkv",
+    );
+    assert.equal(
+      renderDownload({ ...done, folder: { ...folder, chosenFiles: 2000 } }, view),
+      "[C] [films] pictures  280 MB  2000 files  /tmp/a.mkv",
     );
   });
 
@@ -236,6 +254,29 @@ describe("tables", () => {
     ]);
   });
 
+  it("shows folders in one row each, with a column for their files", () => {
+    const folder = { ...file, fileName: "pictures", sha1: undefined, fileCount: 100_000 };
+    assert.deepEqual(renderFiles([file, folder], "films", view), [
+      "FILE                        FILES     SIZE  SEEDERS  LEECHERS  SHARED BY  SHA-1",
+      "a long name of a film.mkv       -  1.07 GB        2        11  alice      da39a3ee5e6b",
+      "pictures                   100000  1.07 GB        2        11  alice      -",
+    ]);
+  });
+
+  it("shows what is in a folder", () => {
+    const plain = { path: "sub/a.jpg", lengthBytes: 16_000, sha1: SHA1, isExecutable: false };
+    const link = { path: "up", lengthBytes: 0, isExecutable: false, linkTarget: "sub/\u202e" };
+    assert.deepEqual(
+      renderInside([plain, { ...plain, path: "run", isExecutable: true }, link], "pictures", view),
+      [
+        "PATH        SIZE  SHA-1         REMARKS",
+        "sub/a.jpg  16 kB  da39a3ee5e6b",
+        "run        16 kB  da39a3ee5e6b  executable",
+        "up             -  -             link to sub/\\u{202e}",
+      ],
+    );
+  });
+
   it("cuts the widest text to fit the terminal", () => {
     assert.deepEqual(renderFiles([file], "films", { ...view, columns: 63 }), [
       "FILE           SIZE  SEEDERS  LEECHERS  SHARED BY  SHA-1",
@@ -419,6 +460,21 @@ describe("renderShares", () => {
       "films  b.mkv  1 MB      2  waits for a tracker     /a",
       "films  c.mkv  1 MB      2  not shared: it changed  /a",
     ]);
+    const folder = { ...share, fileName: "pictures", fileCount: 7, changedFiles: 1 };
+    assert.deepEqual(
+      renderShares(
+        [
+          { ...share, fileName: "a.mkv", state: "served" },
+          { ...folder, state: "served" },
+        ],
+        view,
+      ),
+      [
+        "GROUP  FILE      FILES  SIZE  PEERS  STATE                          PATH",
+        "films  a.mkv         -  1 MB      2  shared                         /a",
+        "films  pictures      7  1 MB      2  shared, except 1 changed file  /a",
+      ],
+    );
     assert.match(renderShares([], { columns: undefined, isColored: false })[0] ?? "", /^You share nothing/);
   });
 });

@@ -323,9 +323,13 @@ describe("runScript", () => {
   });
 
   it("names the download that could not begin or continue, in its error and nowhere else", async () => {
-    for (const command of ["download_file films a.mkv /tmp", "resume films a.mkv"]) {
+    for (const command of [
+      "download_file films a.mkv /tmp",
+      "resume films a.mkv",
+      "select films a.mkv --all",
+    ]) {
       const client = new FakeClient();
-      for (const method of ["downloadFile", "resumeDownload"])
+      for (const method of ["downloadFile", "resumeDownload", "select"])
         client.failures.set(method, new MiniTorrentError("DISK_FULL", "No room."));
       const text = await run(["login alice secret", command], { client });
       assert.deepEqual(text.errors, ["error DISK_FULL: [films] a.mkv: No room."]);

@@ -26,6 +26,11 @@ describe("arguments that are left out", () => {
   const filled: [line: string, values: string[]][] = [
     ["list_files", ["films"]],
     ["list_members", ["films"]],
+    ["upload_folder /x/pictures", ["/x/pictures", "films"]],
+    ["update_share pictures", ["films", "pictures"]],
+    ["update_share films pictures", ["films", "pictures"]],
+    ["follow pictures", ["films", "pictures"]],
+    ["download_file --only *.jpg pictures ./", ["films", "pictures", "./"]],
     ["list_requests", ["films"]],
     ["upload_file /x/a.mkv", ["/x/a.mkv", "films"]],
     ["accept_request bob", ["films", "bob"]],
@@ -89,9 +94,9 @@ describe("arguments that are left out", () => {
 
   it("says what would fit where that is unclear", () => {
     const many = clientIn("a", "b", "c", "d", "e", "f", "g");
-    assert.throws(() => read(many, "list_files"), {
+    assert.throws(() => read(many, "list_members"), {
       message:
-        "list_files takes 1 argument, but got none, and you are in 7 groups: a, b, c, d, e and 2 more. Usage: list_files <group_id>",
+        "list_members takes 1 argument, but got none, and you are in 7 groups: a, b, c, d, e and 2 more. Usage: list_members <group_id>",
     });
     assert.throws(
       () => read(clientIn(), "upload_file x"),
@@ -108,7 +113,7 @@ describe("arguments that are left out", () => {
   it("fills in nothing while nobody is logged in", () => {
     const client = clientIn("films");
     client.userId = undefined;
-    assert.throws(() => read(client, "list_files"), /takes 1 argument, but got none\. Usage/);
+    assert.throws(() => read(client, "list_members"), /takes 1 argument, but got none\. Usage/);
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { z } from "zod";
-import { wholeList } from "../../../../src/client/trackers/whole-lists.ts";
+import { nextPage, wholeList } from "../../../../src/client/trackers/whole-lists.ts";
 import { FakeTracker } from "../session-fixture.ts";
 
 const ENDLESS = { code: "MALFORMED_MESSAGE", message: /longer than any real list/ };
@@ -55,6 +55,27 @@ test("a million entries are a list still", async () => {
     return { items, ...(at < 99 ? { next: String(at + 1) } : {}) };
   });
   assert.equal((await list).length, 1_000_000);
+});
+
+test("the next page is the first one that is not empty, or the last", async () => {
+  const pages = [
+    { items: [1], next: "1" },
+    { items: [], next: "2" },
+    { items: [3], next: "3" },
+    { items: [] },
+  ];
+  const { api } = new FakeTracker();
+  const after = (place: string | undefined, answers: typeof pages = pages) =>
+    nextPage(
+      z.number(),
+      async (form, question) => form.parse(await question(api)),
+      async (_api, from) => answers[Number(from.after ?? 0)],
+      place,
+    );
+  assert.deepEqual(await after(undefined), { items: [1], next: "1" });
+  assert.deepEqual(await after("1"), { items: [3], next: "3" });
+  assert.deepEqual(await after("3"), { items: [] });
+  await assert.rejects(after("0", [{ items: [], next: "0" }]), ENDLESS);
 });
 
 test("each entry of a page must have its form", async () => {

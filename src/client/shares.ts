@@ -108,7 +108,7 @@ export class Shares {
   }
 
   async update(file: FileId, path: string | undefined, _options: ShareOptions): Promise<ShareResult> {
-    throw new MiniTorrentError("NOT_SHARED", `not yet ${path} ${file.fileName}`);
+    throw new MiniTorrentError("NOT_SHARED", `${file.fileName} cannot be updated yet (${path ?? "here"}).`);
   }
 
   /**

@@ -3,6 +3,7 @@
 //   node bench/picker.ts
 import { Bitfield } from "../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../src/metainfo/geometry.ts";
+import { OwnPieces } from "../src/swarm/own-pieces.ts";
 import { Picker } from "../src/swarm/picker.ts";
 import type { PickingPeer } from "../src/swarm/piece-choice.ts";
 import { PieceSet } from "../src/swarm/piece-set.ts";
@@ -18,9 +19,10 @@ export interface CrowdedPicker {
 /** Peers that have anything from nearly all down to 20 pieces, which a scan finds last. */
 export function crowdedPicker(pieceCount: number, peerCount: number): CrowdedPicker {
   const random = lehmer(3);
+  const geometry = new Geometry(pieceCount * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES);
   const picker = new Picker({
-    geometry: new Geometry(pieceCount * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES),
-    have: new Bitfield(pieceCount),
+    geometry,
+    pieces: new OwnPieces({ geometry, have: new Bitfield(pieceCount) }),
     reserve: () => new Uint8Array(0),
     random,
   });

@@ -415,14 +415,13 @@ export class Client {
 
   /**
    * @param everywhere also from the account's other machines
-   * @returns members who are downloading it from here at the moment, and have not all of it
+   * @returns members who are downloading it from here at the moment, and have not all they want of it
    * @throws MiniTorrentError NOT_SHARED, NOT_LOGGED_IN
    */
   async stopShare(groupId: string, fileName: string, everywhere = false): Promise<readonly string[]> {
     this.#login.require();
-    const torrent = this.#session.find(groupId, fileName)?.torrent;
-    const peers = torrent === undefined ? [] : peerStatuses(torrent.status());
-    const interrupted = peers.filter(({ piecesHad, pieceCount }) => piecesHad < pieceCount);
+    const peers = this.#session.find(groupId, fileName)?.torrent.status().peers ?? [];
+    const interrupted = peers.filter(({ needsNothing }) => !needsNothing);
     await this.#login.shares.stop({ groupId, fileName }, everywhere);
     return [...new Set(interrupted.map(({ userId }) => userId))].sort();
   }

@@ -121,7 +121,7 @@ export interface ConnectionManagerOptions<C extends Connection> {
   readonly ownDeviceId: string;
   readonly nowMs: () => number;
   readonly log: Logger;
-  /** Whether this side has every piece: then the peers that lack some do the dialling. */
+  /** Whether this side has every piece, as trackers tell others: then the peers that lack some do the dialling. */
   readonly isComplete: () => boolean;
   /** False while connections to that kind of peer have no use: paused, or both have everything. */
   readonly wants: (peer: PeerAddress) => boolean;

@@ -129,6 +129,8 @@ export class Session {
     groupId: string;
     metainfo: Metainfo;
     have: Bitfield;
+    /** The pieces to fetch; all if it is left out. See `Torrent.want`. */
+    wanted?: Bitfield;
     storage: PieceStorage;
     onEvent: (event: TorrentEvent) => void;
   }): ActiveTorrent {
@@ -139,6 +141,7 @@ export class Session {
     const torrent = new Torrent({
       geometry: metainfo.geometry,
       have: parts.have,
+      wanted: parts.wanted,
       storage: parts.storage,
       nowMs: () => performance.now(),
       random: Math.random,
@@ -197,6 +200,15 @@ export class Session {
       if (active.groupId === groupId && active.metainfo.fileName === fileName) return active;
     }
     return undefined;
+  }
+
+  /** Fetches those pieces of a running torrent from now on, and no others: see `Torrent.want`. */
+  want(infoHash: string, wanted: Bitfield): void {
+    const active = this.#active.get(infoHash);
+    if (active === undefined) return;
+    active.torrent.want(wanted);
+    this.#awake.add(active);
+    active.connections.tick();
   }
 
   /** Storage has memory again: torrents that waited for it continue. */
@@ -331,7 +343,7 @@ export class Session {
 
   #obstacleTo(active: ActiveTorrent, peer: PeerAddress): DialObstacle | undefined {
     const { torrent } = active;
-    if (torrent.have.isComplete && (peer.isSeed || torrent.wasComplete(peer.deviceId))) return "not-needed";
+    if (torrent.hasAllWanted && (peer.isSeed || torrent.neededNothing(peer.deviceId))) return "not-needed";
     if (torrent.bannedFor(peer.userId) !== undefined) return "banned";
     return this.#credentialsOf(active) === undefined ? "no-certificate" : undefined;
   }

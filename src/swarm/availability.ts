@@ -16,15 +16,13 @@ export class Availability {
   /** No piece before this one is nowhere else. */
   #lowestNowhere = 0;
 
-  /** @param isFree true for the pieces that may be opened */
-  constructor(pieceCount: number, isFree: (pieceIndex: number) => boolean, random: () => number) {
+  /** @param free the pieces that may be opened; copied */
+  constructor(pieceCount: number, free: PieceSet, random: () => number) {
     this.#random = random;
     this.#counts = new Uint16Array(pieceCount);
     this.#places = new Int32Array(pieceCount).fill(-1);
     this.#free = new PieceSet(pieceCount);
-    for (let pieceIndex = 0; pieceIndex < pieceCount; pieceIndex++) {
-      if (isFree(pieceIndex)) this.free(pieceIndex);
-    }
+    for (let piece = free.next(0); piece !== -1; piece = free.next(piece + 1)) this.free(piece);
   }
 
   get freeCount(): number {

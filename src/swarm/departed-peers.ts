@@ -9,6 +9,8 @@ export interface DepartedPeer {
   readonly userId: string;
   readonly deviceId: string;
   readonly has: PieceSet;
+  /** It had everything, or all that it wanted. */
+  readonly neededNothing: boolean;
   readonly leftAtMs: number;
 }
 
@@ -37,9 +39,9 @@ export class DepartedPeers {
     this.#farewells.delete(deviceId);
   }
 
-  /** The device had everything when it left. */
-  wasComplete(deviceId: string): boolean {
-    return this.#gone.get(deviceId)?.has.isFull ?? false;
+  /** The device had everything, or all that it wanted, when it left. */
+  neededNothing(deviceId: string): boolean {
+    return this.#gone.get(deviceId)?.neededNothing ?? false;
   }
 
   gone(): IterableIterator<DepartedPeer> {

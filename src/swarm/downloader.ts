@@ -2,10 +2,10 @@
 // is one guarded pump per peer, whatever triggers it. The picker decides which piece, request-window.ts how many requests at
 // once, request-timeouts.ts how long to wait for them.
 import { MiniTorrentError } from "../api/errors.ts";
-import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import type { CommitOutcome } from "../metainfo/piece-types.ts";
 import type { OpenPiece } from "./open-piece.ts";
+import type { OwnPieces, WantedChange } from "./own-pieces.ts";
 import type { Peer } from "./peer.ts";
 import type { ArrivingBlock } from "./peer-requests.ts";
 import { Picker } from "./picker.ts";
@@ -22,16 +22,25 @@ const MAX_STRAY_BLOCKS = 32;
 /** Where the blocks of probes go: nobody reads them, so all peers of a process share it. */
 const PROBE_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
 
+/** Users are known by their source index (contributors.ts). */
+export interface VerifiedPiece {
+  readonly pieceIndex: number;
+  /** It was missing: not so when it was dropped while it was on its way to the disk. */
+  readonly wasMissing: boolean;
+  readonly contributors: readonly number[];
+  /** Who sent the block that arrived last. */
+  readonly lastSender: number;
+}
+
 export interface DownloaderOptions {
   readonly geometry: Geometry;
-  /** Grows as pieces are verified. */
-  readonly have: Bitfield;
+  readonly pieces: OwnPieces;
   readonly storage: PieceStorage;
   readonly nowMs: () => number;
   readonly random: () => number;
   /** How much may be requested; undefined: anything. */
   readonly bucket: TokenBucket | undefined;
-  readonly onPieceVerified: (pieceIndex: number, contributors: readonly number[], lastSender: number) => void;
+  readonly onPieceVerified: (verified: VerifiedPiece) => void;
   readonly onPieceCorrupt: (pieceIndex: number, contributors: readonly number[]) => void;
   readonly onStorageFailed: (error: MiniTorrentError) => void;
   /** A block was put in its place. */
@@ -56,15 +65,24 @@ export class Downloader {
 
   constructor(options: DownloaderOptions) {
     this.#options = options;
-    const { geometry, have, storage, bucket, nowMs, random } = options;
+    const { geometry, pieces, storage, bucket, nowMs, random } = options;
     const reserve = (pieceIndex: number): Uint8Array | undefined => storage.reserve(pieceIndex);
-    const picker = new Picker({ geometry, have, reserve, random });
+    const picker = new Picker({ geometry, pieces, reserve, random });
     const requests = new RequestTracker({ picker, storage, bucket });
     const peers = this.#peers;
     this.picker = picker;
     this.#requests = requests;
     this.#stealing = new RequestStealing({ picker, requests, peers, nowMs });
-    this.#timeouts = new RequestTimeouts({ geometry, have, storage, nowMs, random, picker, requests, peers });
+    this.#timeouts = new RequestTimeouts({
+      geometry,
+      pieces,
+      storage,
+      nowMs,
+      random,
+      picker,
+      requests,
+      peers,
+    });
   }
 
   /** Bytes of blocks that were skipped when they arrived. */
@@ -100,7 +118,7 @@ export class Downloader {
       this.#requests.peerLeft(peer);
     }
     this.#requests.resetExclusive(peer);
-    this.#pumpAll();
+    this.pumpAll();
   }
 
   peerChoked(peer: Peer): void {
@@ -108,7 +126,7 @@ export class Downloader {
     if (!peer.supportsFast) this.#requests.forgetAll(peer, { mayStillCome: true, includingArriving: false });
     this.picker.disown(peer);
     this.#requests.resetExclusive(peer);
-    this.#pumpAll();
+    this.pumpAll();
   }
 
   rejected(peer: Peer, pieceIndex: number, offsetBytes: number): void {
@@ -150,11 +168,12 @@ export class Downloader {
     }
     if (this.#mustPumpAll) {
       this.#mustPumpAll = false;
-      this.#pumpAll();
+      this.pumpAll();
     }
   }
 
-  #pumpAll(): void {
+  /** The same for all peers. */
+  pumpAll(): void {
     for (const peer of this.#peers) {
       if (peer !== undefined) this.pump(peer);
     }
@@ -163,7 +182,7 @@ export class Downloader {
   /** Storage has memory again. */
   roomAvailable(): void {
     this.picker.somethingFreed();
-    this.#pumpAll();
+    this.pumpAll();
   }
 
   #mayRequest(peer: Peer): boolean {
@@ -273,9 +292,15 @@ export class Downloader {
   #committed(piece: OpenPiece, outcome: CommitOutcome): void {
     const { pieceIndex } = piece;
     if (outcome === "verified") {
-      this.#options.have.set(pieceIndex);
+      const wasMissing = this.#options.pieces.verified(pieceIndex);
       this.picker.closed(pieceIndex);
-      this.#options.onPieceVerified(pieceIndex, piece.contributors(), piece.lastSender);
+      const { lastSender } = piece;
+      this.#options.onPieceVerified({
+        pieceIndex,
+        wasMissing,
+        contributors: piece.contributors(),
+        lastSender,
+      });
     } else {
       this.picker.closed(pieceIndex);
       if (outcome === "mismatch") {
@@ -285,7 +310,19 @@ export class Downloader {
         this.#options.onStorageFailed(outcome);
       }
     }
-    this.#pumpAll();
+    this.pumpAll();
+  }
+
+  // What is wanted
+
+  /** Other pieces are wanted: begun ones that no longer are get cancelled; those on their way to the disk still get there. */
+  wantedChanged(change: WantedChange): void {
+    for (const piece of [...this.picker.openPieces()]) {
+      if (piece.status !== "filling" || !change.dropped.has(piece.pieceIndex)) continue;
+      this.#requests.cancelPiece(piece, this.#peers);
+      this.#requests.abandon(piece);
+    }
+    this.picker.wantedChanged(change);
   }
 
   // Time, the end
@@ -302,7 +339,7 @@ export class Downloader {
     this.#timeouts.giveUpStuckPieces(nowMs);
     // Memory may have been freed without a call of roomAvailable.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
-    this.#pumpAll();
+    this.pumpAll();
     for (const peer of this.#peers) {
       if (peer === undefined || !this.#mayRequest(peer) || this.picker.pieceFor(peer) !== undefined) continue;
       this.#stealing.stealFromSlow(peer);

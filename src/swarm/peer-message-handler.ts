@@ -1,5 +1,5 @@
 // Takes one peer's messages and passes each to the downloader or the uploader. Sends the first messages, what we have and the
-// extension handshake, and closes the connection when both sides have everything. All later messages are sent elsewhere.
+// extension handshake, and closes the connection when both sides have all they want. All later messages are sent elsewhere.
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
 import {
@@ -11,14 +11,14 @@ import type { Farewell } from "../wire/farewell.ts";
 import type { PeerListener } from "../wire/messages.ts";
 import type { DepartedPeers } from "./departed-peers.ts";
 import type { Downloader } from "./downloader.ts";
+import type { OwnPieces } from "./own-pieces.ts";
 import type { Peer } from "./peer.ts";
 import { PieceSet } from "./piece-set.ts";
 import type { Uploader } from "./uploader.ts";
 
 /** What a message handler needs of its torrent. */
 export interface TorrentContext {
-  /** Verified so far. */
-  readonly have: Bitfield;
+  readonly pieces: OwnPieces;
   readonly downloader: Downloader;
   readonly uploader: Uploader;
   readonly departedPeers: DepartedPeers;
@@ -49,12 +49,14 @@ export class PeerMessageHandler implements PeerListener {
 
   introduceOurselves({ clientName, listenPort, requestLimit }: Introduction): void {
     const { link, supportsFast } = this.#peer;
-    const { have } = this.#context;
+    const { have, isSatisfied } = this.#context.pieces;
     // BEP 6: with the fast extension exactly one of the three is the first message.
     if (supportsFast && have.isComplete) link.haveAll();
     else if (supportsFast && have.count === 0) link.haveNone();
     else if (have.count > 0) link.bitfield(have.toBytes());
-    const handshake = { extensionIds: new Map(), listenPort, requestLimit, clientName };
+    // Of a seed the bitfield says so.
+    const isUploadOnly = isSatisfied && !have.isComplete ? true : undefined;
+    const handshake = { extensionIds: new Map(), listenPort, requestLimit, clientName, isUploadOnly };
     link.extended(EXTENSION_HANDSHAKE_ID, encodeExtensionHandshake(handshake));
   }
 
@@ -79,8 +81,8 @@ export class PeerMessageHandler implements PeerListener {
   /** @throws MiniTorrentError MALFORMED_MESSAGE for a piece that the file does not have */
   have(pieceIndex: number): void {
     const peer = this.#peer;
-    const { have, downloader, uploader, onGained } = this.#context;
-    if (pieceIndex >= have.pieceCount) {
+    const { pieces, downloader, uploader, onGained } = this.#context;
+    if (pieceIndex >= pieces.have.pieceCount) {
       throw new MiniTorrentError(
         "MALFORMED_MESSAGE",
         `The peer has piece ${pieceIndex}, which there is not.`,
@@ -88,7 +90,7 @@ export class PeerMessageHandler implements PeerListener {
     }
     // BEP 3: a peer without pieces may leave its bitfield out.
     if (!peer.hasSaidWhatItHas) this.haveNone();
-    if (!peer.gained(pieceIndex, !have.has(pieceIndex))) return;
+    if (!peer.gained(pieceIndex, pieces.isMissing(pieceIndex))) return;
     downloader.picker.peerGained(peer, pieceIndex);
     uploader.gained(pieceIndex);
     onGained();
@@ -100,15 +102,15 @@ export class PeerMessageHandler implements PeerListener {
   }
 
   bitfield(bytes: Uint8Array): void {
-    this.#saysItHas(PieceSet.of(Bitfield.fromBytes(this.#context.have.pieceCount, bytes)));
+    this.#saysItHas(PieceSet.of(Bitfield.fromBytes(this.#context.pieces.have.pieceCount, bytes)));
   }
 
   haveAll(): void {
-    this.#saysItHas(PieceSet.full(this.#context.have.pieceCount));
+    this.#saysItHas(PieceSet.full(this.#context.pieces.have.pieceCount));
   }
 
   haveNone(): void {
-    this.#saysItHas(new PieceSet(this.#context.have.pieceCount));
+    this.#saysItHas(new PieceSet(this.#context.pieces.have.pieceCount));
   }
 
   suggest(pieceIndex: number): void {
@@ -130,13 +132,17 @@ export class PeerMessageHandler implements PeerListener {
 
   extended(extensionId: number, payload: Uint8Array): void {
     if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
-    const { clientName, listenPort, requestLimit, farewell } = decodeExtensionHandshake(payload);
+    const { clientName, listenPort, requestLimit, isUploadOnly, farewell } =
+      decodeExtensionHandshake(payload);
     if (farewell !== undefined) {
       this.#context.onFarewell(this.#peer, farewell);
       return;
     }
     this.#peer.introducedItself(clientName, listenPort);
     if (requestLimit !== undefined) this.#peer.window.peerAllows(requestLimit);
+    if (isUploadOnly === undefined) return;
+    this.#peer.saysIfUploadOnly(isUploadOnly);
+    closeIfNeitherNeedsAnything(this.#peer, this.#context.pieces);
   }
 
   blockBegins(pieceIndex: number, offsetBytes: number, lengthBytes: number): Uint8Array | undefined {
@@ -161,8 +167,8 @@ export class PeerMessageHandler implements PeerListener {
     if (peer.hasSaidWhatItHas) {
       throw new MiniTorrentError("MALFORMED_MESSAGE", "The peer says twice what it has.");
     }
-    const { have, downloader, departedPeers, onGained } = this.#context;
-    peer.saysItHas(pieces, have);
+    const { pieces: own, downloader, departedPeers, onGained } = this.#context;
+    peer.saysItHas(pieces, own.missing);
     departedPeers.cameBack(peer.identity.deviceId);
     downloader.peerCame(peer);
     onGained();
@@ -171,16 +177,16 @@ export class PeerMessageHandler implements PeerListener {
 
   /** The peer has more pieces: it may be of more use. */
   #piecesChanged(): void {
-    const { have, isDownloading, downloader } = this.#context;
-    if (closeIfBothAreComplete(this.#peer, have)) return;
+    const { pieces, isDownloading, downloader } = this.#context;
+    if (closeIfNeitherNeedsAnything(this.#peer, pieces)) return;
     this.#peer.updateInterest(isDownloading());
     downloader.pump(this.#peer);
   }
 }
 
-/** Two peers that have everything need no connection. */
-export function closeIfBothAreComplete(peer: Peer, have: Bitfield): boolean {
-  const areBothComplete = have.isComplete && peer.hasSaidWhatItHas && peer.has.isFull;
+/** Two peers that have all they want need no connection. */
+export function closeIfNeitherNeedsAnything(peer: Peer, pieces: OwnPieces): boolean {
+  const areBothComplete = pieces.isSatisfied && peer.needsNothing;
   if (areBothComplete) peer.link.close("both are complete");
   return areBothComplete;
 }

@@ -1,6 +1,5 @@
 // The state of one connection: whose it is, what the peer has, choking and interest in both directions. Our requests to it are
 // in peer-requests.ts. Each transition is a method; the decisions are elsewhere (downloader.ts, choker.ts, torrent.ts).
-import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { PeerLink } from "../wire/messages.ts";
 import type { ChokablePeer } from "./choker.ts";
 import { PeerRequests } from "./peer-requests.ts";
@@ -56,8 +55,9 @@ export class Peer implements PickingPeer, ChokablePeer {
   #chokedOrUnchokedAtMs: number;
   #isInterestedInUs = false;
   #excessRequests = 0;
-  /** Pieces that the peer has and we lack. */
+  /** Pieces that the peer has and that are missing here. */
   #wantedCount = 0;
+  #isUploadOnly = false;
   #weAreInterested = false;
   readonly #suggestions: number[] = [];
   #suggestedAtMs = Number.NEGATIVE_INFINITY;
@@ -115,19 +115,19 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#isConnected = false;
   }
 
-  /** The peer's bitfield, have-all or have-none. `have`: what we have. */
-  saysItHas(pieces: PieceSet, have: Bitfield): void {
+  /** The peer's bitfield, have-all or have-none. `missing`: what we want and lack. */
+  saysItHas(pieces: PieceSet, missing: PieceSet): void {
     this.#has = pieces;
     this.#hasSaidWhatItHas = true;
     this.#isSeed = pieces.isFull;
-    this.#wantedCount = pieces.countMissingIn(have);
+    this.#wantedCount = pieces.countInBoth(missing);
   }
 
   /** Returns false if it was known. */
-  gained(pieceIndex: number, weLackIt: boolean): boolean {
+  gained(pieceIndex: number, isMissingHere: boolean): boolean {
     this.#hasSaidWhatItHas = true;
     if (!this.#has.add(pieceIndex)) return false;
-    if (weLackIt) this.#wantedCount++;
+    if (isMissingHere) this.#wantedCount++;
     return true;
   }
 
@@ -135,7 +135,22 @@ export class Peer implements PickingPeer, ChokablePeer {
     this.#isSeed = true;
   }
 
-  /** We have the piece now. */
+  /** Other pieces are missing here than before. */
+  missingChanged(missing: PieceSet): void {
+    this.#wantedCount = this.#has.countInBoth(missing);
+  }
+
+  /** It has everything, or says that it has all it wants (BEP 21). */
+  get needsNothing(): boolean {
+    return this.#hasSaidWhatItHas && (this.#isUploadOnly || this.#has.isFull);
+  }
+
+  /** BEP 21. */
+  saysIfUploadOnly(isUploadOnly: boolean): void {
+    this.#isUploadOnly = isUploadOnly;
+  }
+
+  /** We have a piece that was missing. */
   weGained(pieceIndex: number): void {
     if (this.#has.has(pieceIndex)) this.#wantedCount--;
   }
@@ -169,7 +184,7 @@ export class Peer implements PickingPeer, ChokablePeer {
     return this.#weAreInterested;
   }
 
-  /** It serves requests, and has something that we lack. */
+  /** It serves requests, and has something that is missing here. */
   get isOpenToRequests(): boolean {
     return this.#isConnected && this.#weAreInterested && !this.#peerChoking;
   }
@@ -263,7 +278,8 @@ export class Peer implements PickingPeer, ChokablePeer {
   // What it says of itself
 
   introducedItself(clientName: string | undefined, listenPort: number | undefined): void {
-    this.#clientName = clientName;
+    // A later handshake may say less than the first.
+    this.#clientName = clientName ?? this.#clientName;
     this.#listenPort ??= listenPort;
   }
 
@@ -282,6 +298,7 @@ export class Peer implements PickingPeer, ChokablePeer {
       piecesHad: this.#has.count,
       pieceCount: this.#has.pieceCount,
       isSeed: this.#isSeed,
+      needsNothing: this.needsNothing,
       downloadBytesPerSecond: this.downloadBytesPerSecond,
       uploadBytesPerSecond: this.uploadBytesPerSecond,
       downloadedBytes: this.downloaded.totalBytes,

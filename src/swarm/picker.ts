@@ -2,10 +2,10 @@
 // are open. It decides only: downloader.ts sends the requests.
 //
 // A piece belongs to the peer it was opened for; its blocks are requested from others only when nothing else is left for them.
-import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import { Availability } from "./availability.ts";
 import { OpenPiece } from "./open-piece.ts";
+import type { OwnPieces, WantedChange } from "./own-pieces.ts";
 import { HELD_BACK, type PickingPeer, PieceChoice } from "./piece-choice.ts";
 
 /** The first pieces are chosen without regard to rarity: the sooner there is something to upload, the better (BitTorrent
@@ -24,7 +24,7 @@ export interface BusyBlock {
 
 export interface PickerOptions {
   readonly geometry: Geometry;
-  readonly have: Bitfield;
+  readonly pieces: OwnPieces;
   /** Memory to put the piece together in; undefined: there is none now. */
   readonly reserve: (pieceIndex: number) => Uint8Array | undefined;
   readonly random: () => number;
@@ -33,7 +33,7 @@ export interface PickerOptions {
 export class Picker {
   readonly availability: Availability;
   readonly #geometry: Geometry;
-  readonly #have: Bitfield;
+  readonly #pieces: OwnPieces;
   readonly #reserve: (pieceIndex: number) => Uint8Array | undefined;
   readonly #choice: PieceChoice;
   /** In the order in which they were opened. */
@@ -55,11 +55,11 @@ export class Picker {
   /** The peer suggests what to request, and its next suggestion is awaited. */
   #isHeldBack = false;
 
-  constructor({ geometry, have, reserve, random }: PickerOptions) {
+  constructor({ geometry, pieces, reserve, random }: PickerOptions) {
     this.#geometry = geometry;
-    this.#have = have;
+    this.#pieces = pieces;
     this.#reserve = reserve;
-    this.availability = new Availability(geometry.pieceCount, (pieceIndex) => !have.has(pieceIndex), random);
+    this.availability = new Availability(geometry.pieceCount, pieces.missing, random);
     this.#choice = new PieceChoice(geometry, this.availability, random);
   }
 
@@ -162,6 +162,16 @@ export class Picker {
     this.#changes++;
   }
 
+  /** Other pieces are wanted from now on. The caller gives up open pieces that no longer are. */
+  wantedChanged({ added, dropped }: WantedChange): void {
+    for (let piece = dropped.next(0); piece !== -1; piece = dropped.next(piece + 1))
+      this.availability.take(piece);
+    for (let piece = added.next(0); piece !== -1; piece = added.next(piece + 1)) {
+      if (!this.#open.has(piece)) this.availability.free(piece);
+    }
+    this.somethingFreed();
+  }
+
   /** Blocks or memory became free, or a peer may be asked for something that it could not be asked for before. */
   somethingFreed(): void {
     this.#isOutOfMemory = false;
@@ -215,7 +225,7 @@ export class Picker {
     const piece = this.#open.get(pieceIndex);
     if (piece !== undefined) this.#orphans.delete(piece);
     this.#open.delete(pieceIndex);
-    if (!this.#have.has(pieceIndex)) this.availability.free(pieceIndex);
+    if (this.#pieces.isMissing(pieceIndex)) this.availability.free(pieceIndex);
     this.somethingFreed();
   }
 
@@ -275,7 +285,7 @@ export class Picker {
 
   #openNew(peer: PickingPeer, isExclusive: boolean): OpenPiece | undefined {
     if (this.#isOutOfMemory) return undefined;
-    const isFirst = this.#have.count + this.#open.size < RANDOM_FIRST_PIECES;
+    const isFirst = this.#pieces.have.count + this.#open.size < RANDOM_FIRST_PIECES;
     const pieceIndex = this.#choice.newPiece(peer, isFirst, this.#leecherCount === 0);
     this.#isHeldBack = pieceIndex === HELD_BACK;
     if (pieceIndex === undefined || pieceIndex === HELD_BACK) return undefined;
@@ -293,8 +303,7 @@ export class Picker {
   }
 
   #forEachPiece(peer: PickingPeer, visit: (pieceIndex: number) => void): void {
-    for (let pieceIndex = 0; pieceIndex < this.#geometry.pieceCount; pieceIndex++) {
-      if (peer.has.has(pieceIndex)) visit(pieceIndex);
-    }
+    const { has } = peer;
+    for (let piece = has.next(0); piece !== -1; piece = has.next(piece + 1)) visit(piece);
   }
 }

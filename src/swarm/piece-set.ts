@@ -15,11 +15,20 @@ export class PieceSet {
     this.#summary = new Uint32Array(Math.ceil(this.#words.length / 32));
   }
 
+  /** A peer may send a bitfield of a million pieces in one message: it is read 32 pieces at a time. */
   static of(bitfield: Bitfield): PieceSet {
     const set = new PieceSet(bitfield.pieceCount);
-    for (let pieceIndex = 0; pieceIndex < bitfield.pieceCount; pieceIndex++) {
-      if (bitfield.has(pieceIndex)) set.add(pieceIndex);
+    const bytes = bitfield.toBytes();
+    for (let word = 0; word < set.#words.length; word++) {
+      const at = word * 4;
+      const highFirst =
+        ((bytes[at] ?? 0) << 24) |
+        ((bytes[at + 1] ?? 0) << 16) |
+        ((bytes[at + 2] ?? 0) << 8) |
+        (bytes[at + 3] ?? 0);
+      set.#setWord(word, reversed(highFirst));
     }
+    set.#count = bitfield.count;
     return set;
   }
 
@@ -52,14 +61,33 @@ export class PieceSet {
   /** Returns false if it was not there. */
   remove(pieceIndex: number): boolean {
     if (!this.has(pieceIndex)) return false;
-    const word = (this.#words[pieceIndex >>> 5] ?? 0) & ~(1 << (pieceIndex & 31));
-    this.#words[pieceIndex >>> 5] = word;
-    if (word === 0) {
-      this.#summary[pieceIndex >>> 10] =
-        (this.#summary[pieceIndex >>> 10] ?? 0) & ~(1 << ((pieceIndex >>> 5) & 31));
-    }
+    const word = pieceIndex >>> 5;
+    this.#setWord(word, (this.#words[word] ?? 0) & ~(1 << (pieceIndex & 31)));
     this.#count--;
     return true;
+  }
+
+  /** The first piece from that index on; -1: none. */
+  next(from: number): number {
+    return this.nextInBoth(this, from);
+  }
+
+  /** The pieces that this set has and the other lacks. */
+  without(other: PieceSet): PieceSet {
+    const rest = new PieceSet(this.pieceCount);
+    for (let word = 0; word < this.#words.length; word++) {
+      const bits = (this.#words[word] ?? 0) & ~(other.#words[word] ?? 0);
+      rest.#setWord(word, bits);
+      rest.#count += bitCount(bits);
+    }
+    return rest;
+  }
+
+  /** How many pieces both sets have. */
+  countInBoth(other: PieceSet): number {
+    let count = 0;
+    for (let word = 0; word < this.#words.length; word++) count += bitCount(this.#wordInBoth(other, word));
+    return count;
   }
 
   /** The first piece from that index on that both sets have; -1: none. */
@@ -83,6 +111,13 @@ export class PieceSet {
     return missing;
   }
 
+  #setWord(word: number, bits: number): void {
+    this.#words[word] = bits;
+    const bit = 1 << (word & 31);
+    const summary = this.#summary[word >>> 5] ?? 0;
+    this.#summary[word >>> 5] = bits === 0 ? summary & ~bit : summary | bit;
+  }
+
   #wordInBoth(other: PieceSet, word: number): number {
     return (this.#words[word] ?? 0) & (other.#words[word] ?? 0);
   }
@@ -101,6 +136,21 @@ export class PieceSet {
   #summaryInBoth(other: PieceSet, at: number): number {
     return (this.#summary[at] ?? 0) & (other.#summary[at] ?? 0);
   }
+}
+
+function bitCount(bits: number): number {
+  const pairs = bits - ((bits >>> 1) & 0x55555555);
+  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
+  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+/** The lowest bit becomes the highest. */
+function reversed(bits: number): number {
+  const ones = ((bits >>> 1) & 0x55555555) | ((bits & 0x55555555) << 1);
+  const pairs = ((ones >>> 2) & 0x33333333) | ((ones & 0x33333333) << 2);
+  const fours = ((pairs >>> 4) & 0x0f0f0f0f) | ((pairs & 0x0f0f0f0f) << 4);
+  const bytes = ((fours >>> 8) & 0x00ff00ff) | ((fours & 0x00ff00ff) << 8);
+  return (bytes >>> 16) | (bytes << 16);
 }
 
 function lowestBit(bits: number): number {

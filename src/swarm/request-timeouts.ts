@@ -1,8 +1,8 @@
 // What happens when nothing arrives: a silent peer keeps one request, and then rests without any until it delivers; a peer that
 // stops in the middle of a block is closed; begun pieces that no peer delivers are given up.
-import type { Bitfield } from "../metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import type { OpenPiece } from "./open-piece.ts";
+import type { OwnPieces } from "./own-pieces.ts";
 import type { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
 import type { PieceStorage } from "./piece-storage.ts";
@@ -17,7 +17,7 @@ const STUCK_PIECE_MS = 10_000;
 
 export interface RequestTimeoutsOptions {
   readonly geometry: Geometry;
-  readonly have: Bitfield;
+  readonly pieces: OwnPieces;
   readonly storage: PieceStorage;
   readonly nowMs: () => number;
   readonly random: () => number;
@@ -95,17 +95,15 @@ export class RequestTimeouts {
   /** Requests a block of a resting peer that is thrown away when it arrives: waiting for it costs no memory. */
   probe(peer: Peer, nowMs: number): void {
     peer.window.probed(nowMs);
-    const { geometry, have, random } = this.#options;
+    const { geometry, pieces, random } = this.#options;
     const start = Math.floor(random() * geometry.pieceCount);
-    for (let step = 0; step < geometry.pieceCount; step++) {
-      const pieceIndex = (start + step) % geometry.pieceCount;
-      if (have.has(pieceIndex) || !peer.has.has(pieceIndex)) continue;
-      const blockIndex = Math.floor(random() * geometry.blockCount(pieceIndex));
-      if (!peer.requests.probe(pieceIndex, blockIndex)) return;
-      const lengthBytes = geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
-      peer.link.request(pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
-      return;
-    }
+    let pieceIndex = pieces.missing.nextInBoth(peer.has, start);
+    if (pieceIndex === -1) pieceIndex = pieces.missing.nextInBoth(peer.has, 0);
+    if (pieceIndex === -1) return;
+    const blockIndex = Math.floor(random() * geometry.blockCount(pieceIndex));
+    if (!peer.requests.probe(pieceIndex, blockIndex)) return;
+    const lengthBytes = geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
+    peer.link.request(pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
   }
 
   /** While memory is scarce, pieces that no peer delivers would keep it from torrents whose peers deliver. */

@@ -6,7 +6,7 @@ import type { PieceSet } from "./piece-set.ts";
 /** Blocks arrive more often than this while a download moves at all. */
 const NOTHING_ARRIVES_MS = 2000;
 
-/** Peers are connected, and none of them has anything that we lack. */
+/** Peers are connected, and none of them has anything that is missing here. */
 export const NOBODY_HAS_IT = "no peer has the missing pieces";
 
 /** Who is at the other end of a connection, as its certificate says. */
@@ -22,6 +22,7 @@ export interface PeerIdentity {
 export type TorrentEvent =
   /** Verified and on disk. `userIds`: the users who sent blocks of it. */
   | { readonly type: "piece-verified"; readonly pieceIndex: number; readonly userIds: readonly string[] }
+  /** Every wanted piece is verified; told again after more was wanted. */
   | { readonly type: "all-verified" }
   /** We have everything, and for the first time the peers together have too. `uploadedBytes`: what we sent until then. */
   | { readonly type: "held-by-others"; readonly uploadedBytes: number }
@@ -46,6 +47,7 @@ export type TorrentEvent =
 
 export type TorrentState =
   | { readonly status: "downloading" }
+  /** Every wanted piece is here. */
   | { readonly status: "seeding" }
   /** Storage failed: nothing is asked for, what is there is still served; another Torrent tries again. */
   | { readonly status: "failed"; readonly error: MiniTorrentError }
@@ -63,6 +65,8 @@ export interface PeerSnapshot {
   readonly piecesHad: number;
   readonly pieceCount: number;
   readonly isSeed: boolean;
+  /** It has everything, or says that it has all it wants. */
+  readonly needsNothing: boolean;
   readonly downloadBytesPerSecond: number;
   readonly uploadBytesPerSecond: number;
   readonly downloadedBytes: number;
@@ -71,7 +75,7 @@ export interface PeerSnapshot {
   readonly requestsOutstanding: number;
   /** Most blocks that may be asked for at once now. */
   readonly requestWindow: number;
-  /** The peer has something that we lack. */
+  /** The peer has something that is missing here. */
   readonly weAreInterested: boolean;
   readonly isInterestedInUs: boolean;
   readonly isChokingUs: boolean;
@@ -110,9 +114,13 @@ export interface SourceSnapshot {
 }
 
 export interface TorrentStatus {
+  /** Of the wanted pieces. */
   readonly piecesVerified: number;
+  readonly piecesWanted: number;
   readonly pieceCount: number;
+  /** Of the wanted pieces, without padding. */
   readonly bytesVerified: number;
+  readonly bytesWanted: number;
   readonly downloadBytesPerSecond: number;
   readonly uploadBytesPerSecond: number;
   /** Bytes of blocks that were put into pieces. */

@@ -4,13 +4,20 @@
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
+import { EXTENSION_HANDSHAKE_ID, encodeExtensionHandshake } from "../wire/extensions.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
 import { Contributors } from "./contributors.ts";
 import { DepartedPeers } from "./departed-peers.ts";
-import { Downloader } from "./downloader.ts";
+import { Downloader, type VerifiedPiece } from "./downloader.ts";
+import { OwnPieces } from "./own-pieces.ts";
 import { Peer } from "./peer.ts";
-import { closeIfBothAreComplete, PeerMessageHandler, type TorrentContext } from "./peer-message-handler.ts";
+import {
+  closeIfNeitherNeedsAnything,
+  PeerMessageHandler,
+  type TorrentContext,
+} from "./peer-message-handler.ts";
+import type { PieceSet } from "./piece-set.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
 import { SmartBan } from "./smart-ban.ts";
@@ -49,6 +56,8 @@ export interface TorrentOptions {
   readonly geometry: Geometry;
   /** Verified so far; copied. */
   readonly have: Bitfield;
+  /** The pieces to fetch; all if it is left out. See `want`. */
+  readonly wanted?: Bitfield | undefined;
   readonly storage: PieceStorage;
   /** Milliseconds on a clock that never goes back. */
   readonly nowMs: () => number;
@@ -70,7 +79,7 @@ export interface TorrentOptions {
 export class Torrent {
   readonly #options: TorrentOptions;
   readonly #limits: TorrentLimits;
-  readonly #have: Bitfield;
+  readonly #pieces: OwnPieces;
   readonly #smartBan = new SmartBan();
   readonly #contributors = new Contributors();
   readonly #departedPeers = new DepartedPeers();
@@ -95,19 +104,19 @@ export class Torrent {
     const { geometry, storage, nowMs, random } = options;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.#have = options.have.clone();
+    const pieces = new OwnPieces({ geometry, have: options.have.clone(), wanted: options.wanted });
+    this.#pieces = pieces;
     this.#lastTickMs = nowMs();
     this.#movedAtMs = this.#lastTickMs;
-    this.#state = { status: this.#have.isComplete ? "seeding" : "downloading" };
+    this.#state = { status: pieces.isSatisfied ? "seeding" : "downloading" };
     this.#downloader = new Downloader({
       geometry,
-      have: this.#have,
+      pieces,
       storage,
       nowMs,
       random,
       bucket: options.bandwidth?.down,
-      onPieceVerified: (pieceIndex, contributors, lastSender) =>
-        this.#pieceVerified(pieceIndex, contributors, lastSender),
+      onPieceVerified: (verified) => this.#pieceVerified(verified),
       onPieceCorrupt: (pieceIndex, contributors) => this.#pieceCorrupt(pieceIndex, contributors),
       onStorageFailed: (error) => this.#storageFailed(error),
       onBlock: (peer, bytes) => {
@@ -118,7 +127,7 @@ export class Torrent {
     });
     this.#uploader = new Uploader({
       geometry,
-      have: this.#have,
+      pieces,
       storage,
       nowMs,
       random,
@@ -133,7 +142,7 @@ export class Torrent {
       onReadFailed: (pieceIndex, error) => this.#emit({ type: "read-failed", pieceIndex, error }),
     });
     this.#context = {
-      have: this.#have,
+      pieces,
       downloader: this.#downloader,
       uploader: this.#uploader,
       departedPeers: this.#departedPeers,
@@ -146,7 +155,17 @@ export class Torrent {
 
   /** The verified pieces. It is the torrent's own, and grows: only read it. */
   get have(): Bitfield {
-    return this.#have;
+    return this.#pieces.have;
+  }
+
+  /** Every wanted piece is verified. */
+  get hasAllWanted(): boolean {
+    return this.#pieces.isSatisfied;
+  }
+
+  /** The wanted pieces that are not verified. Only read it; it is another set after `want`. */
+  get missing(): PieceSet {
+    return this.#pieces.missing;
   }
 
   get state(): TorrentState {
@@ -184,7 +203,7 @@ export class Torrent {
       identity,
       link,
       supportsFast,
-      pieceCount: this.#have.pieceCount,
+      pieceCount: this.have.pieceCount,
       requestsToPeer: this.#limits.requestsToPeer,
       smartBan: this.#smartBan,
       nowMs: nowMs(),
@@ -233,7 +252,7 @@ export class Torrent {
     this.#noteIfWaiting(nowMs);
     if (this.#completedAtMs === undefined || nowMs - this.#completedAtMs < LAST_WORD_MS) return;
     this.#completedAtMs = undefined;
-    for (const peer of this.#peers) closeIfBothAreComplete(peer, this.#have);
+    for (const peer of this.#peers) closeIfNeitherNeedsAnything(peer, this.#pieces);
   }
 
   /** Closes the connections to that device, or those for which the predicate holds. */
@@ -245,14 +264,15 @@ export class Torrent {
   }
 
   status(): TorrentStatus {
-    const { geometry } = this.#options;
-    const have = this.#have;
+    const pieces = this.#pieces;
     const peers = this.#peers.map((peer) => peer.snapshot());
     const { duplicateBytes } = this.#downloader;
     return {
-      piecesVerified: have.count,
-      pieceCount: have.pieceCount,
-      bytesVerified: geometry.bytesOf(have),
+      piecesVerified: pieces.wantedCount - pieces.missing.count,
+      piecesWanted: pieces.wantedCount,
+      pieceCount: pieces.have.pieceCount,
+      bytesVerified: pieces.verifiedBytes,
+      bytesWanted: pieces.wantedBytes,
       downloadBytesPerSecond: this.#downloaded.bytesPerSecond,
       uploadBytesPerSecond: this.#uploaded.bytesPerSecond,
       downloadedBytes: this.#downloaded.totalBytes,
@@ -298,9 +318,9 @@ export class Torrent {
     return { unansweredMs, patienceMs: peer.window.timeoutMs };
   }
 
-  /** That device had everything when it was last connected: two complete peers need not dial each other. */
-  wasComplete(deviceId: string): boolean {
-    return this.#departedPeers.wasComplete(deviceId);
+  /** That device had all it wanted when it was last connected: two such peers need not dial each other. */
+  neededNothing(deviceId: string): boolean {
+    return this.#departedPeers.neededNothing(deviceId);
   }
 
   /** The piece for which that user is banned; undefined if they are not. */
@@ -312,6 +332,35 @@ export class Torrent {
   /** Why that device left, as it said; undefined if it did not, or is back. */
   farewellOf(deviceId: string): Farewell | undefined {
     return this.#departedPeers.farewellOf(deviceId);
+  }
+
+  /**
+   * From now on these pieces are fetched, and no others. What is under way of pieces that are not wanted any longer is cancelled;
+   * what is verified stays and is offered to others. Reports `all-verified` when nothing is missing any longer.
+   * downloading <-> seeding.
+   */
+  want(wanted: Bitfield): void {
+    if (this.#state.status === "closed") return;
+    const wasSatisfied = this.#pieces.isSatisfied;
+    const change = this.#pieces.want(wanted);
+    if (change.added.count + change.dropped.count === 0) return;
+    if (this.#state.status === "seeding") this.#resumes();
+    this.#downloader.wantedChanged(change);
+    for (const peer of this.#peers) {
+      peer.missingChanged(this.#pieces.missing);
+      this.#updateInterest(peer);
+    }
+    this.#downloader.pumpAll();
+    if (this.#pieces.isSatisfied) this.#allVerified();
+    else if (wasSatisfied) this.#sayIfUploadOnly();
+  }
+
+  /** Seeding -> downloading. */
+  #resumes(): void {
+    this.#state = { status: "downloading" };
+    this.#lastTickMs = this.#options.nowMs();
+    this.#movedAtMs = this.#lastTickMs;
+    this.#isWaitingTold = false;
   }
 
   /** Storage has memory again. */
@@ -352,7 +401,7 @@ export class Torrent {
   }
 
   #noteIfHeldByOthers(): void {
-    if (this.#isHeldByOthers || !this.#have.isComplete) return;
+    if (this.#isHeldByOthers || !this.have.isComplete) return;
     if (!this.#downloader.picker.availability.isWholeElsewhere()) return;
     this.#isHeldByOthers = true;
     this.#emit({ type: "held-by-others", uploadedBytes: this.#uploaded.totalBytes });
@@ -362,8 +411,9 @@ export class Torrent {
     if (!peer.isConnected) return;
     peer.left();
     if (peer.hasSaidWhatItHas) {
-      const { userId, deviceId } = peer.identity;
-      this.#departedPeers.left({ userId, deviceId, has: peer.has, leftAtMs: this.#options.nowMs() });
+      const { identity, has, needsNothing: neededNothing } = peer;
+      const { userId, deviceId } = identity;
+      this.#departedPeers.left({ userId, deviceId, has, neededNothing, leftAtMs: this.#options.nowMs() });
     }
     this.#peers = this.#peers.filter((other) => other !== peer);
     this.#downloader.peerLeft(peer);
@@ -387,19 +437,36 @@ export class Torrent {
 
   // What happens to pieces
 
-  #pieceVerified(pieceIndex: number, contributors: readonly number[], lastSender: number): void {
+  #pieceVerified({ pieceIndex, wasMissing, contributors, lastSender }: VerifiedPiece): void {
     this.#smartBan.pieceVerified(contributors);
     this.#contributors.finishedPiece(lastSender);
     for (const peer of this.#peers) {
-      peer.weGained(pieceIndex);
+      if (wasMissing) peer.weGained(pieceIndex);
       this.#updateInterest(peer);
       peer.link.have(pieceIndex);
     }
     this.#emit({ type: "piece-verified", pieceIndex, userIds: this.#userIds(contributors) });
-    if (!this.#have.isComplete) return;
+    if (wasMissing && this.#pieces.isSatisfied) this.#allVerified();
+  }
+
+  #allVerified(): void {
     if (this.#state.status === "downloading") this.#state = { status: "seeding" };
+    this.#sayIfUploadOnly();
     this.#emit({ type: "all-verified" });
     this.#completedAtMs = this.#options.nowMs();
+  }
+
+  /** BEP 21: that everything is here is known from our `have`s; that we want no more than a part is said. */
+  #sayIfUploadOnly(): void {
+    if (this.have.isComplete) return;
+    const payload = encodeExtensionHandshake({
+      extensionIds: new Map(),
+      listenPort: undefined,
+      requestLimit: undefined,
+      clientName: undefined,
+      isUploadOnly: this.#pieces.isSatisfied,
+    });
+    for (const peer of this.#peers) peer.link.extended(EXTENSION_HANDSHAKE_ID, payload);
   }
 
   #pieceCorrupt(pieceIndex: number, contributors: readonly number[]): void {

@@ -1,9 +1,9 @@
 // Uploads: takes peers' requests, chokes and unchokes them, and answers the requests that are not served.
 import type { MiniTorrentError } from "../api/errors.ts";
-import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
 import type { PeerLink } from "../wire/messages.ts";
 import { Choker } from "./choker.ts";
+import type { OwnPieces } from "./own-pieces.ts";
 import type { Peer } from "./peer.ts";
 import type { PieceStorage } from "./piece-storage.ts";
 import type { Rate } from "./rate.ts";
@@ -23,7 +23,7 @@ const MAX_EXCESS_REQUESTS = 10_000;
 
 export interface UploaderOptions {
   readonly geometry: Geometry;
-  readonly have: Bitfield;
+  readonly pieces: OwnPieces;
   readonly storage: Pick<PieceStorage, "read">;
   readonly nowMs: () => number;
   readonly random: () => number;
@@ -66,8 +66,10 @@ export class Uploader {
     this.#superSeeding = new SuperSeeding({
       pieceCount,
       runPieces: Math.max(1, RUN_LENGTH_BYTES / pieceLengthBytes),
-      isNowhereElse: options.isNowhereElse,
-      isOnlySeed: options.isOnlySeed,
+      // A member who has all it wants may lack some pieces.
+      isNowhereElse: (pieceIndex) => options.pieces.have.has(pieceIndex) && options.isNowhereElse(pieceIndex),
+      // The only one that has everything goes in file order; several with the same part must not.
+      isOnlySeed: () => options.pieces.have.isComplete && options.isOnlySeed(),
       random: options.random,
     });
     this.#choker = new Choker({
@@ -114,7 +116,7 @@ export class Uploader {
     } else if (!peer.isUnchoked) {
       // Without the fast extension a request that crossed our choke is dropped without an answer (BEP 3).
       if (peer.supportsFast) peer.link.reject(pieceIndex, offsetBytes, lengthBytes);
-    } else if (!this.#options.have.has(pieceIndex)) {
+    } else if (!this.#options.pieces.have.has(pieceIndex)) {
       this.#refuse(peer, request, "it asked for a piece that we lack");
     } else if (!peer.uploads.push(pieceIndex, offsetBytes, lengthBytes, this.#isUrgent(peer, pieceIndex))) {
       const reason = "it asked for more at once than was agreed";
@@ -125,9 +127,14 @@ export class Uploader {
     }
   }
 
+  /** Nothing is missing here: what we have is for others. */
+  get #isSeeder(): boolean {
+    return this.#options.pieces.isSatisfied;
+  }
+
   /** A seeder sends what no peer has before what some have. */
   #isUrgent(peer: Peer, pieceIndex: number): boolean {
-    if (!this.#options.have.isComplete) return false;
+    if (!this.#isSeeder) return false;
     this.#superSeeding.requested(peer.slot, pieceIndex, this.#options.nowMs());
     this.#suggest(peer);
     return this.#superSeeding.isNewFor(peer.slot, pieceIndex);
@@ -168,7 +175,7 @@ export class Uploader {
   tick(elapsedMs: number): void {
     this.#superSeeding.tick(elapsedMs);
     // A peer that was promised a new piece gets it.
-    const isSettled = this.#options.have.isComplete && this.#superSeeding.isSpreading;
+    const isSettled = this.#isSeeder && this.#superSeeding.isSpreading;
     const { choke, unchoke } = this.#choker.choose(this.#options.nowMs(), this.#options.peers(), isSettled);
     for (const peer of choke) this.#choke(peer);
     for (const peer of unchoke) this.#unchoke(peer);
@@ -179,7 +186,7 @@ export class Uploader {
 
   #mayServe(slot: number, pieceIndex: number): boolean {
     // A leecher knows too little of what is new to the swarm.
-    if (!this.#options.have.isComplete || this.#superSeeding.isNewFor(slot, pieceIndex)) return true;
+    if (!this.#isSeeder || this.#superSeeding.isNewFor(slot, pieceIndex)) return true;
     if (!this.#isNewPieceWaiting()) return true;
     if (!this.#superSeeding.mustWait(slot, this.#options.nowMs())) return true;
     this.#isSomebodyPutOff = true;
@@ -192,7 +199,7 @@ export class Uploader {
   }
 
   #suggestTo(peer: Peer): void {
-    if (!this.#options.have.isComplete || !peer.supportsFast || !peer.isInterestedInUs) return;
+    if (!this.#isSeeder || !peer.supportsFast || !peer.isInterestedInUs) return;
     if (this.#interestedCount < 2) return;
     for (const pieceIndex of this.#superSeeding.promises(
       peer.slot,
@@ -215,7 +222,7 @@ export class Uploader {
 
   #fillFreeSlots(): void {
     const peers = this.#options.peers();
-    const isSeeder = this.#options.have.isComplete;
+    const isSeeder = this.#isSeeder;
     if (isSeeder) this.#interestedCount = peers.filter((peer) => peer.isInterestedInUs).length;
     for (const peer of this.#choker.chooseForFreeSlots(peers)) this.#unchoke(peer);
     if (isSeeder) for (const peer of peers) this.#suggest(peer);

@@ -22,6 +22,8 @@ export interface ExtensionHandshake {
   readonly requestLimit: number | undefined;
   /** `v`: client and version, without control characters. */
   readonly clientName: string | undefined;
+  /** `upload_only` (BEP 21): the sender has all it wants, which may be a part; undefined if it does not say. */
+  readonly isUploadOnly?: boolean | undefined;
   /** `bye`: the sender is about to close the connection, for that reason. */
   readonly farewell?: Farewell;
 }
@@ -31,6 +33,7 @@ export function encodeExtensionHandshake(handshake: ExtensionHandshake): Uint8Ar
     m: Object.fromEntries(handshake.extensionIds),
     ...(handshake.listenPort !== undefined && { p: handshake.listenPort }),
     ...(handshake.requestLimit !== undefined && { reqq: handshake.requestLimit }),
+    ...(handshake.isUploadOnly !== undefined && { upload_only: handshake.isUploadOnly ? 1 : 0 }),
     ...(handshake.clientName !== undefined && { v: handshake.clientName }),
   });
 }
@@ -40,11 +43,13 @@ export function decodeExtensionHandshake(payload: Uint8Array): ExtensionHandshak
   if (payload.length > MAX_HANDSHAKE_BYTES) refuse(`it has ${payload.length} bytes`);
   const dictionary = decodeDictionary(payload);
   const farewell = readFarewell(field(dictionary, "bye"));
+  const uploadOnly = field(dictionary, "upload_only");
   return {
     extensionIds: readExtensionIds(field(dictionary, "m")),
     listenPort: readNumber("p", field(dictionary, "p"), 65535),
     requestLimit: readNumber("reqq", field(dictionary, "reqq"), Number.MAX_SAFE_INTEGER),
     clientName: readClientName(field(dictionary, "v")),
+    ...(typeof uploadOnly === "number" && { isUploadOnly: uploadOnly !== 0 }),
     ...(farewell !== undefined && { farewell }),
   };
 }

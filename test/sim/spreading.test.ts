@@ -176,7 +176,7 @@ describe("spreading a file", () => {
     for (const host of hosts) {
       assert.equal(host.torrent.peerCount, 0);
       for (const other of hosts) {
-        if (other !== host) assert.ok(host.torrent.wasComplete(`device of ${other.userId}`));
+        if (other !== host) assert.ok(host.torrent.neededNothing(`device of ${other.userId}`));
       }
     }
   });

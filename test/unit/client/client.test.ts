@@ -400,8 +400,8 @@ test("who stops a share hears which members have not all of it yet, each once", 
   const active = sessions[0]?.find("films", "a.txt");
   assert.ok(active);
   const status = active.torrent.status();
-  const peer = (userId: string, piecesHad: number) => ({ userId, piecesHad, pieceCount: 1, remarks: [] });
-  const peers = [peer("carol", 0), peer("bob", 0), peer("bob", 0), peer("dave", 1)];
+  const peer = (userId: string, needsNothing: boolean) => ({ userId, needsNothing, remarks: [] });
+  const peers = [peer("carol", false), peer("bob", false), peer("bob", false), peer("dave", true)];
   t.mock.method(active.torrent, "status", () => ({ ...status, peers }));
   assert.deepEqual(
     client.peers("films", "a.txt").map(({ userId }) => userId),

@@ -283,6 +283,7 @@ export class FakeTorrent implements RunningTorrent {
           if (this.have.has(i)) bytesVerified += geometry.lengthOfPieceBytes(i);
         return {
           ...{ piecesVerified: this.have.count, pieceCount: geometry.pieceCount, bytesVerified },
+          ...{ piecesWanted: geometry.pieceCount, bytesWanted: geometry.lengthBytes },
           ...{ downloadBytesPerSecond: 0, uploadBytesPerSecond: 0, downloadedBytes: 0, uploadedBytes: 0 },
           ...{
             wastedBytes: 0,

@@ -7,7 +7,14 @@ import type { PeerSnapshot, SourceSnapshot, TorrentStatus } from "../../../src/s
 
 const peer: PeerSnapshot = {
   ...{ userId: "alice", deviceId: "a1", address: "192.0.2.7:7000", listenPort: 7000, clientName: "x" },
-  ...{ piecesHad: 3, pieceCount: 10, isSeed: false, requestsOutstanding: 1, requestWindow: 8 },
+  ...{
+    piecesHad: 3,
+    pieceCount: 10,
+    isSeed: false,
+    needsNothing: false,
+    requestsOutstanding: 1,
+    requestWindow: 8,
+  },
   ...{ downloadBytesPerSecond: 11, uploadBytesPerSecond: 12, downloadedBytes: 13, uploadedBytes: 14 },
   ...{
     weAreInterested: true,
@@ -32,8 +39,10 @@ const source = (userId: string, changes: Partial<SourceSnapshot>): SourceSnapsho
 const swarm = (peers: readonly PeerSnapshot[], sources: readonly SourceSnapshot[]): TorrentStatus => ({
   ...{
     piecesVerified: 0,
+    piecesWanted: 10,
     pieceCount: 10,
     bytesVerified: 0,
+    bytesWanted: 100,
     downloadedBytes: 0,
     uploadedBytes: 0,
     wastedBytes: 0,

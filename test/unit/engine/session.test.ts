@@ -51,8 +51,12 @@ async function stage(t: TestContext, { connections = 100, userId = "alice" } = {
   });
   t.after(() => session.close());
   const events: TorrentEvent[] = [];
-  const join = (fileName: string, { isComplete = false, groupId = "films", ca = authority } = {}) =>
+  const join = (
+    fileName: string,
+    { isComplete = false, groupId = "films", ca = authority, wanted = Bitfield.full(PIECE_COUNT) } = {},
+  ) =>
     session.add({
+      wanted,
       ...{ groupId, storage, onEvent: (event: TorrentEvent) => events.push(event) },
       have: isComplete ? Bitfield.full(PIECE_COUNT) : new Bitfield(PIECE_COUNT),
       metainfo: encodeMetainfo({
@@ -327,11 +331,27 @@ test("who has nothing that is missing, or was banned, is not dialled", async (t)
   assert.deepEqual(missing, []);
   session.peerOnline(leecher.metainfo.infoHash, peerOf("good"));
   assert.deepEqual([obstacle(leecher, "bad"), obstacle(leecher, "good")], ["banned", "tried"]);
-  t.mock.method(seed.torrent, "wasComplete", (deviceId: string) => deviceId === "finished");
+  t.mock.method(seed.torrent, "neededNothing", (deviceId: string) => deviceId === "finished");
   session.peerOnline(seed.metainfo.infoHash, peerOf("finished", { isSeed: false }));
   session.peerOnline(seed.metainfo.infoHash, peerOf("unfinished", { isSeed: false }));
   assert.equal(obstacle(seed, "finished"), "not-needed");
   assert.equal(obstacle(seed, "unfinished"), "due", "who lacks pieces dials first");
+});
+
+test("who has all it wants dials no seed, until more is wanted: then at once", async (t) => {
+  const { session, join } = await stage(t);
+  const part = join("a", { wanted: new Bitfield(PIECE_COUNT) });
+  const { infoHash } = part.metainfo;
+  session.peerOnline(infoHash, peerOf("seed"));
+  assert.equal(obstacle(part, "seed"), "not-needed");
+  const ticks = t.mock.method(part.torrent, "tick");
+  await until("the torrent is idle", () => part.torrent.isIdle);
+  session.want("f".repeat(40), Bitfield.full(PIECE_COUNT));
+  assert.equal(part.torrent.hasAllWanted, true);
+  session.want(infoHash, Bitfield.full(PIECE_COUNT));
+  assert.equal(part.torrent.hasAllWanted, false);
+  assert.equal(obstacle(part, "seed"), "tried");
+  await until("it ticks again", () => ticks.mock.callCount() > 0);
 });
 
 test("without a certificate nobody is dialled, and one is asked for; a peer that goes offline is forgotten", async (t) => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Availability } from "../../../src/swarm/availability.ts";
+import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import { seededRandom } from "../../sim/virtual-clock.ts";
 
 const PIECE_COUNT = 12;
@@ -21,11 +22,9 @@ describe("availability", () => {
         fc.array(fc.boolean(), { minLength: PIECE_COUNT, maxLength: PIECE_COUNT }),
         fc.array(step, { maxLength: 80 }),
         (isFreeAtFirst, steps) => {
-          const availability = new Availability(
-            PIECE_COUNT,
-            (piece) => isFreeAtFirst[piece] === true,
-            seededRandom(3),
-          );
+          const freeAtFirst = new PieceSet(PIECE_COUNT);
+          for (const [piece, isFree] of isFreeAtFirst.entries()) if (isFree) freeAtFirst.add(piece);
+          const availability = new Availability(PIECE_COUNT, freeAtFirst, seededRandom(3));
           const counts = Array.from({ length: PIECE_COUNT }, () => 0);
           const free = new Set(counts.keys().filter((piece) => isFreeAtFirst[piece]));
           let seeds = 0;
@@ -85,7 +84,7 @@ describe("availability", () => {
     const firsts = new Set<number>();
     const lasts = new Set<number>();
     for (let seed = 0; seed < 60; seed++) {
-      const availability = new Availability(4, () => true, seededRandom(seed));
+      const availability = new Availability(4, PieceSet.full(4), seededRandom(seed));
       const bucket = availability.buckets[0] ?? [];
       firsts.add(bucket[0] ?? -1);
       lasts.add(bucket.at(-1) ?? -1);

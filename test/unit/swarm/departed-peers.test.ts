@@ -7,7 +7,7 @@ import { PieceSet } from "../../../src/swarm/piece-set.ts";
 const MOST_REMEMBERED = 200;
 
 function leaves(departedPeers: DepartedPeers, deviceId: string, has = new PieceSet(8), leftAtMs = 0): void {
-  departedPeers.left({ userId: "bob", deviceId, has, leftAtMs });
+  departedPeers.left({ userId: "bob", deviceId, has, neededNothing: has.isFull, leftAtMs });
 }
 
 const devicesOf = (departedPeers: DepartedPeers): string[] =>
@@ -19,12 +19,12 @@ test("a departed device is remembered with what it had and when it left, until i
   leaves(departedPeers, "b0b", full, 5000);
   assert.deepEqual(
     [...departedPeers.gone()],
-    [{ userId: "bob", deviceId: "b0b", has: full, leftAtMs: 5000 }],
+    [{ userId: "bob", deviceId: "b0b", has: full, neededNothing: true, leftAtMs: 5000 }],
   );
-  assert.equal(departedPeers.wasComplete("b0b"), true);
+  assert.equal(departedPeers.neededNothing("b0b"), true);
   departedPeers.cameBack("b0b");
   assert.deepEqual(devicesOf(departedPeers), []);
-  assert.equal(departedPeers.wasComplete("b0b"), false);
+  assert.equal(departedPeers.neededNothing("b0b"), false);
 });
 
 test("a device that lacked a piece, or was never here, was not complete", () => {
@@ -32,8 +32,8 @@ test("a device that lacked a piece, or was never here, was not complete", () => 
   const all = PieceSet.full(8);
   all.remove(3);
   leaves(departedPeers, "b0b", all);
-  assert.equal(departedPeers.wasComplete("b0b"), false);
-  assert.equal(departedPeers.wasComplete("ca201"), false);
+  assert.equal(departedPeers.neededNothing("b0b"), false);
+  assert.equal(departedPeers.neededNothing("ca201"), false);
 });
 
 test("a farewell is remembered, also from a device that never said what it has, until it comes back", () => {

@@ -16,6 +16,8 @@ export const offset = (block: number): number => block * BLOCK_LENGTH_BYTES;
 export interface OpenOptions extends Partial<ConstructorParameters<typeof Torrent>[0]> {
   /** A sign for each piece: `*` is one that we have. */
   readonly has?: string;
+  /** A sign for each piece: `w` is one that is wanted; all if it is left out. */
+  readonly wants?: string;
   readonly supportsFast?: boolean;
   readonly uploadSlots?: number;
   /** Requests that a peer may have waiting with us. */
@@ -59,12 +61,13 @@ export function open(options: OpenOptions = {}) {
       done(framesOf(pieceIndex, offsetBytes, lengthBytes, () => void framesOut--));
     },
   };
-  const have = new Bitfield(shape.pieceCount);
-  for (const [pieceIndex, sign] of [...has].entries()) if (sign === "*") have.set(pieceIndex);
+  const have = bitfieldOf(has.padEnd(shape.pieceCount), "*");
+  const wanted = options.wants === undefined ? undefined : bitfieldOf(options.wants, "w");
   const due: (() => void)[] = [];
   const torrent = new Torrent({
     geometry,
     have,
+    wanted,
     storage,
     nowMs: () => clock.nowMs,
     random: () => 0.5,
@@ -105,6 +108,13 @@ export function open(options: OpenOptions = {}) {
     events,
     framesOut: () => framesOut,
   };
+}
+
+/** A sign for each piece: those with the given sign. */
+export function bitfieldOf(picture: string, sign: string): Bitfield {
+  const bitfield = new Bitfield(picture.length);
+  for (const [pieceIndex, own] of [...picture].entries()) if (own === sign) bitfield.set(pieceIndex);
+  return bitfield;
 }
 
 /** A part of a piece in wire form; each block is filled with its number, from 1. */

@@ -1,7 +1,6 @@
 // The state of one connection: what it has, how it stands to us and we to it, and what is told of it.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { Peer } from "../../../src/swarm/peer.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
 import { Rate } from "../../../src/swarm/rate.ts";
@@ -43,18 +42,15 @@ const setOf = (...pieces: number[]): PieceSet => {
   for (const pieceIndex of pieces) set.add(pieceIndex);
   return set;
 };
-const haveOf = (...pieces: number[]): Bitfield => {
-  const have = new Bitfield(PIECES);
-  for (const pieceIndex of pieces) have.set(pieceIndex);
-  return have;
-};
+/** What is missing when we have those pieces. */
+const missingBut = (...pieces: number[]): PieceSet => PieceSet.full(PIECES).without(setOf(...pieces));
 
 describe("a peer", () => {
   it("is of interest as long as it has a piece that we lack, and is told of each change once", () => {
     const { link, peer } = open();
     peer.updateInterest(true);
     assert.deepEqual(link.take(), []);
-    peer.saysItHas(setOf(1, 2), haveOf(2));
+    peer.saysItHas(setOf(1, 2), missingBut(2));
     peer.updateInterest(true);
     peer.updateInterest(true);
     assert.deepEqual([link.take(), peer.weAreInterested], [["interested"], true]);
@@ -81,7 +77,7 @@ describe("a peer", () => {
   it("says what it has with a bitfield or with its first piece, and is a seed when it has all", () => {
     const bitfield = open().peer;
     assert.deepEqual([bitfield.hasSaidWhatItHas, bitfield.isSeed], [false, false]);
-    bitfield.saysItHas(PieceSet.full(PIECES), haveOf());
+    bitfield.saysItHas(PieceSet.full(PIECES), missingBut());
     assert.deepEqual([bitfield.hasSaidWhatItHas, bitfield.isSeed, bitfield.piecesHad], [true, true, PIECES]);
     const one = open().peer;
     one.gained(1, true);
@@ -141,7 +137,7 @@ describe("a peer", () => {
   it("is remarked upon for each thing that keeps it from giving", () => {
     const { clock, peer, trust } = open();
     assert.deepEqual(peer.snapshot().remarks, []);
-    peer.saysItHas(setOf(1), haveOf());
+    peer.saysItHas(setOf(1), missingBut());
     peer.updateInterest(true);
     assert.deepEqual(peer.snapshot().remarks, ["choked"]);
     peer.unchokedUs();
@@ -169,7 +165,7 @@ describe("a peer", () => {
 
   it("is shown with its rates, totals, requests and states", () => {
     const { peer, uploads } = open();
-    peer.saysItHas(setOf(1, 2, 3), haveOf());
+    peer.saysItHas(setOf(1, 2, 3), missingBut());
     peer.updateInterest(true);
     peer.unchokedUs();
     peer.unchoke();
@@ -190,6 +186,7 @@ describe("a peer", () => {
       piecesHad: 3,
       pieceCount: PIECES,
       isSeed: false,
+      needsNothing: false,
       downloadedBytes: 1000,
       uploadedBytes: 500,
       requestsOutstanding: 1,

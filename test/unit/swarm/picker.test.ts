@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { type CrowdedPicker, crowdedPicker } from "../../../bench/picker.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
+import { OwnPieces } from "../../../src/swarm/own-pieces.ts";
 import { Picker } from "../../../src/swarm/picker.ts";
 import type { PickingPeer } from "../../../src/swarm/piece-choice.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
@@ -60,12 +61,13 @@ function pickerFor({
   const bitfield = new Bitfield(have.length);
   for (const [pieceIndex, sign] of [...have].entries()) if (sign === "*") bitfield.set(pieceIndex);
   let reserved = 0;
+  const geometry = new Geometry(
+    have.length * BLOCKS_PER_PIECE * BLOCK_LENGTH_BYTES,
+    BLOCKS_PER_PIECE * BLOCK_LENGTH_BYTES,
+  );
   const picker = new Picker({
-    geometry: new Geometry(
-      have.length * BLOCKS_PER_PIECE * BLOCK_LENGTH_BYTES,
-      BLOCKS_PER_PIECE * BLOCK_LENGTH_BYTES,
-    ),
-    have: bitfield,
+    geometry,
+    pieces: new OwnPieces({ geometry, have: bitfield }),
     reserve: () => (reserved++ < memoryPieces ? new Uint8Array(0) : undefined),
     random: seededRandom(7),
   });
@@ -121,9 +123,10 @@ describe("the picker", () => {
   it("takes the first pieces without regard to rarity from a peer that is no seed", () => {
     const firsts = new Set<number>();
     for (let seed = 0; seed < 40; seed++) {
+      const geometry = new Geometry(8 * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES);
       const picker = new Picker({
-        geometry: new Geometry(8 * BLOCK_LENGTH_BYTES, BLOCK_LENGTH_BYTES),
-        have: new Bitfield(8),
+        geometry,
+        pieces: new OwnPieces({ geometry, have: new Bitfield(8) }),
         reserve: () => new Uint8Array(0),
         random: seededRandom(seed),
       });

@@ -35,7 +35,7 @@ function peerOf(pieceCount: number, { slot = 0, pieces = [...Array(pieceCount).k
 function open({ pieceCount = 64, pieceKib = 256, seed = 1 } = {}) {
   const geometry = new Geometry(pieceCount * pieceKib * KIB, pieceKib * KIB);
   const random = seededRandom(seed);
-  const availability = new Availability(pieceCount, () => true, random);
+  const availability = new Availability(pieceCount, PieceSet.full(pieceCount), random);
   const choice = new PieceChoice(geometry, availability, random);
   /** Opens so many new pieces for the peer, as the picker does. */
   const pick = (peer: PickingPeer, count: number, { isFirst = false, isAlone = false } = {}): unknown[] => {

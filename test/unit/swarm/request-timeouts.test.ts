@@ -10,11 +10,11 @@ const TIMEOUT_MS = 10_000;
 
 function open(options: PartsOptions = {}) {
   const parts = partsFor(options);
-  const { geometry, have, storage, nowMs, picker, requests, peers } = parts;
+  const { geometry, pieces, storage, nowMs, picker, requests, peers } = parts;
   const dice = { value: 0 };
   const timeouts = new RequestTimeouts({
     geometry,
-    have,
+    pieces,
     storage,
     nowMs,
     random: () => dice.value,

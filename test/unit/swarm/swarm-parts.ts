@@ -2,6 +2,7 @@
 // that counts, and peers on links that record.
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
+import { OwnPieces } from "../../../src/swarm/own-pieces.ts";
 import { Peer } from "../../../src/swarm/peer.ts";
 import { Picker } from "../../../src/swarm/picker.ts";
 import { PieceSet } from "../../../src/swarm/piece-set.ts";
@@ -73,9 +74,10 @@ export function partsFor(options: PartsOptions = {}) {
     read: () => undefined,
   };
   const random = seededRandom(1);
+  const pieces = new OwnPieces({ geometry, have: bitfield });
   const picker = new Picker({
     geometry,
-    have: bitfield,
+    pieces,
     reserve: (piece) => storage.reserve(piece),
     random,
   });
@@ -101,9 +103,9 @@ export function partsFor(options: PartsOptions = {}) {
       uploads: idleQueue(geometry, link),
       uploaded: new Rate(),
     });
-    const pieces = new PieceSet(have.length);
-    for (const [pieceIndex, sign] of [...has].entries()) if (sign === "x") pieces.add(pieceIndex);
-    peer.saysItHas(pieces, bitfield);
+    const theirs = new PieceSet(have.length);
+    for (const [pieceIndex, sign] of [...has].entries()) if (sign === "x") theirs.add(pieceIndex);
+    peer.saysItHas(theirs, pieces.missing);
     peer.updateInterest(true);
     if (!isChoking) peer.unchokedUs();
     peers.push(peer);
@@ -125,7 +127,7 @@ export function partsFor(options: PartsOptions = {}) {
     clock,
     nowMs,
     random,
-    have: bitfield,
+    pieces,
     reserved,
     storage,
     picker,

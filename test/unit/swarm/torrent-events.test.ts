@@ -125,7 +125,7 @@ describe("who is asked about peers", () => {
         pieces: 10,
       },
     ]);
-    assert.deepEqual([torrent.wasComplete("ca201"), torrent.wasComplete("b0b")], [true, false]);
+    assert.deepEqual([torrent.neededNothing("ca201"), torrent.neededNothing("b0b")], [true, false]);
   });
 
   it("says how long a device has owed an answer, and how much its habits explain", () => {

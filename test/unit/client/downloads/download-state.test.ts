@@ -31,6 +31,7 @@ const source = (userId: string, changes: Partial<DownloadSource> = {}): Download
 
 const swarm = (changes: Partial<TorrentStatus> = {}): TorrentStatus => ({
   ...{ piecesVerified: 1, pieceCount: 3, bytesVerified: PIECE_BYTES, downloadedBytes: 0, uploadedBytes: 0 },
+  ...{ piecesWanted: 3, bytesWanted: geometry.lengthBytes },
   ...{ wastedBytes: 50, downloadBytesPerSecond: 0, uploadBytesPerSecond: 99, duplicateBytes: 4 },
   ...{ waitingFor: undefined, peers: [], sources: [] },
   ...changes,

@@ -227,7 +227,9 @@ export class Tracker {
       setTimer,
     });
     this.#peers = new PeerDirectory(members, this.#presence, this.#connections, setTimer);
-    this.#eventPublisher = new EventPublisher(registry, members, this.#connections, setTimer);
+    const announcersOf = (infoHash: string) =>
+      this.#presence.localAnnouncers(infoHash, Number.POSITIVE_INFINITY);
+    this.#eventPublisher = new EventPublisher(registry, members, this.#connections, announcersOf, setTimer);
     this.#registryReactions = new RegistryReactions({
       ...{ registry, log, members },
       connections: this.#connections,

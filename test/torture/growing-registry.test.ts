@@ -447,6 +447,7 @@ function tellOf(kind: "file" | "revocation" | "group"): Work["run"] {
       place.registry,
       new KnownMembers(place.registry),
       connections,
+      () => [],
       () => () => {},
     );
     const row = {

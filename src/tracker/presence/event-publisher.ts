@@ -12,10 +12,13 @@ import {
   valueOfKind,
 } from "../registry/registry.ts";
 import { currentMember, groupByClaim, membershipBy, userIdOf } from "../rules/membership-rows.ts";
+import { hasVersion, newestVersion, versionsOf } from "../rules/versions.ts";
 import type { Connections } from "./client-connections.ts";
 import type { KnownMembers } from "./known-members.ts";
 import { TurnSlices } from "./turn-slices.ts";
 
+/** Connections of this tracker's clients that announced the torrent. */
+type AnnouncersOf = (infoHash: string) => readonly string[];
 type SetTimer = (delayMs: number, callback: () => void) => () => void;
 
 /** Window in which events of a group are counted together. */
@@ -50,16 +53,24 @@ export class EventPublisher {
   readonly #reader: RegistryReader;
   readonly #members: KnownMembers;
   readonly #connections: Connections;
+  readonly #announcersOf: AnnouncersOf;
   readonly #setTimer: SetTimer;
   readonly #slices: TurnSlices;
   /** By group claim. */
   readonly #windows = new Map<string, Window>();
   readonly #cancels = new Set<() => void>();
 
-  constructor(reader: RegistryReader, members: KnownMembers, connections: Connections, setTimer: SetTimer) {
+  constructor(
+    reader: RegistryReader,
+    members: KnownMembers,
+    connections: Connections,
+    announcersOf: AnnouncersOf,
+    setTimer: SetTimer,
+  ) {
     this.#reader = reader;
     this.#members = members;
     this.#connections = connections;
+    this.#announcersOf = announcersOf;
     this.#setTimer = setTimer;
     this.#slices = new TurnSlices(setTimer);
   }
@@ -86,6 +97,7 @@ export class EventPublisher {
       else if (record.kind === "revocation")
         this.#membershipEnded(record, groupNames, listeners, toldAsEnded);
       else if (record.kind === "share") this.#shareChanged(record);
+      else if (record.kind === "version") this.#versionPublished(record);
       else if (record.kind === "group") this.#groupChanged(record, isUntold && this.#hasLost(record));
       else if (record.kind === "file")
         this.#fileChanged(record, isUntold && this.#hasLost(record), listeners);
@@ -164,6 +176,35 @@ export class EventPublisher {
     if (group === undefined) return;
     const { groupId } = group;
     this.#connections.tell(accountId, { type: "share-withdrawn", groupId, fileName, holderId });
+  }
+
+  /** Clients that have an earlier version, or one that lost to another of the same number, are told of the newest. */
+  #versionPublished(record: RegistryRecord): void {
+    const published = valueOfKind("version", record);
+    if (published === undefined) return;
+    const [fileClaimId = ""] = record.key.split("\u001f");
+    const claim = this.#reader.claimById("file", fileClaimId);
+    if (claim === undefined) return;
+    const [groupClaimId = "", fileName = ""] = claim.name.split("\u001f");
+    const group = groupByClaim(this.#reader, groupClaimId);
+    const [newest, ...earlier] = versionsOf(this.#reader, claim);
+    const userId = userIdOf(this.#reader, newest.publishedByAccountId);
+    if (group === undefined || userId === undefined) return;
+    const { infoHash } = newest;
+    const isNewest = infoHash === published.infoHash;
+    const outdated = new Set(isNewest ? earlier.map((version) => version.infoHash) : [published.infoHash]);
+    outdated.delete(infoHash);
+    const event = { type: "share-updated", groupId: group.groupId, fileName, infoHash, userId } as const;
+    this.#slices.runBehind(groupClaimId, this.#toAnnouncers([...outdated], event));
+  }
+
+  *#toAnnouncers(infoHashes: readonly string[], event: TrackerEvent): Generator<void> {
+    for (const infoHash of infoHashes) {
+      for (const connectionId of this.#announcersOf(infoHash)) {
+        this.#connections.byId(connectionId)?.tell(event);
+        yield;
+      }
+    }
   }
 
   #groupChanged(record: RegistryRecord, hasLost: boolean): void {
@@ -340,7 +381,7 @@ export class EventPublisher {
     const standing = this.#reader.claim("file", name);
     if (group === undefined || standing === undefined) return;
     const { groupId } = group;
-    const { infoHash } = standing.value;
+    const { infoHash } = newestVersion(this.#reader, standing);
     const event = { type: "name-taken-elsewhere", kind: "file", name: fileName, groupId, infoHash } as const;
     this.#tellAll(groupClaimId, this.#listeners(groupClaimId, listeners), event);
   }
@@ -357,8 +398,15 @@ export class EventPublisher {
       }
       case "file": {
         const standing = this.#reader.claim("file", name);
+        const file = valueOfKind("file", lost);
         // Both trackers have the same content, so nobody lost anything (see adoptShares in catalogue.ts).
-        if (standing?.value.infoHash === valueOfKind("file", lost)?.infoHash) return;
+        if (
+          standing !== undefined &&
+          file !== undefined &&
+          hasVersion(this.#reader, standing, file.infoHash)
+        ) {
+          return;
+        }
         this.#contentLost(name, listeners);
         return;
       }

@@ -9,6 +9,7 @@ export interface RecordValues {
   readonly user: UserValue;
   readonly group: GroupValue;
   readonly file: FileValue;
+  readonly version: VersionValue;
   readonly credential: CredentialValue;
   readonly device: DeviceValue;
   readonly membership: MembershipValue;
@@ -76,17 +77,31 @@ export interface RevocationValue {
   readonly successorAccountId?: string;
 }
 
-/** `file`: claim on (group claim, file name). */
-export interface FileValue {
+/** A file or folder as it is shared: one version of it. */
+export interface SharedContent {
   readonly infoHash: string;
-  /** Of the whole file, 40 hex digits. */
-  readonly sha1: string;
+  /** Of the whole file, 40 hex digits; absent for a folder. */
+  readonly sha1?: string;
+  /** Of the content: of a folder without padding. */
   readonly lengthBytes: number;
+  /** Files and links in a folder; absent for a single file. */
+  readonly fileCount?: number;
+}
+
+/** `file`: claim on (group claim, file name). Its content is the share's first version. */
+export interface FileValue extends SharedContent {
   /**
    * The first sharer; empty once the last sharer stopped. The claim is kept then, since a member may have joined at another
    * tracker at that moment, whose share depends on it. It ends when other content takes the name.
    */
   readonly sharedByAccountId: string;
+}
+
+/** `version`: latest, key (file claim, write id of the share): a later version of a share (versions.ts). */
+export interface VersionValue extends SharedContent {
+  /** One more than that of the version that it replaced; the claim's own has 0. */
+  readonly number: number;
+  readonly publishedByAccountId: string;
 }
 
 /**
@@ -107,6 +122,8 @@ export interface TorrentValue {
 export interface ShareValue {
   readonly sinceMs: number;
   readonly membershipId: string;
+  /** The version that the machine has; absent for the first. */
+  readonly infoHash?: string;
   /** Set when another machine of the account ended it; the holder may not have heard of it yet. */
   readonly withdrawnAtMs?: number;
 }

@@ -18,6 +18,7 @@ export const recordKinds = {
   device: "latest",
   membership: "latest",
   revocation: "latest",
+  version: "latest",
   share: "latest",
   torrent: "latest",
 } as const;

@@ -1,11 +1,13 @@
-// The files of groups: a name in a group stands for one content while a member shares it. A share belongs to one machine of an
-// account, and ends there without ending those of the account's other machines. It counts while the membership that it was made
-// in lasts. A file that nobody shares has ended, whether or not its row remains.
+// The files and folders of groups: a name in a group stands for one content while a member shares it, until a new version is
+// published (versions.ts). A share belongs to one machine of an account, and ends there without ending those of the account's other
+// machines. It counts while the membership that it was made in lasts, whichever version it is of. A file that nobody shares has
+// ended, whether or not its row remains.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { FileSummary, ListPage, ShareDoubts } from "../../api/schemas.ts";
 import { decodeMetainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
-import type { FileValue, ShareValue, TorrentValue } from "../registry/record-values.ts";
+import type { FileValue, SharedContent, ShareValue, TorrentValue } from "../registry/record-values.ts";
 import {
+  type Claim,
   type LostClaim,
   type Page,
   type RegistryReader,
@@ -13,9 +15,17 @@ import {
   recordKey,
   valueOfKind,
 } from "../registry/registry.ts";
-import { isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
+import { type Group, isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
 import type { Command } from "./rule-command.ts";
 import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
+import {
+  type FileClaim,
+  hasPublished,
+  hasVersion,
+  moveVersions,
+  newestVersion,
+  publishVersion,
+} from "./versions.ts";
 
 /** Shares moved to another claim in one transaction. */
 const ADOPTED_TOGETHER = 100;
@@ -47,8 +57,13 @@ export interface ShareRequest {
   readonly info: Uint8Array;
   /** SHA-1 of the whole file, 40 hex digits. */
   readonly sha1: string;
-  /** Info-hash of other content that this machine shares under that name, and that this share replaces. */
+  /**
+   * Info-hash of other content that this machine shares under that name, and that this share replaces; of the newest version, if
+   * this is an update.
+   */
   readonly replaces?: string | undefined;
+  /** Publishes a new version. */
+  readonly isUpdate?: boolean | undefined;
 }
 
 export interface StopRequest {
@@ -60,16 +75,17 @@ export interface StopRequest {
 }
 
 /**
- * Shares a file under the name in its metainfo; if the group has the same content under that name, adds a share to it. Replaces
- * other content that only this machine shares, if the request says so.
+ * Shares a file or folder under the name in its metainfo; if the group has the same content under that name, adds a share to it.
+ * Replaces other content that only this machine shares, or publishes a new version, if the request says so.
  *
- * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS
+ * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS, UNKNOWN_FILE,
+ * NOT_THE_SHARER, NEWER_VERSION
  */
 export function shareFile(
   command: Command,
   request: ShareRequest,
 ): { infoHash: string; joinedSwarm: boolean } {
-  const { writer, account, nowMs } = command;
+  const { writer, account, nowMs, writeId } = command;
   const group = requireGroup(writer, request.groupId);
   const { membershipId } = requireMember(writer, group, account.accountId);
   const metainfo = requireSingleFile(decodeMetainfo(request.info));
@@ -83,58 +99,127 @@ export function shareFile(
       `The metainfo was not made for group '${request.groupId}' as it is now; share the file again.`,
     );
   }
+  const content: SharedContent = { infoHash, sha1, lengthBytes: metainfo.geometry.lengthBytes };
   const name = recordKey(group.claimId, fileName);
   const standing = writer.claim("file", name);
   const own = recordKey(account.accountId, request.holderId);
-  const sharers =
-    standing === undefined || standing.value.infoHash === infoHash
-      ? undefined
-      : sharersOf(writer, group.claimId, standing.claimId, own);
-  const givesWay = sharers === "this-machine" && request.replaces === standing?.value.infoHash;
-  const isShared = standing !== undefined && !givesWay && hasShare(writer, group.claimId, standing.claimId);
-  if (isShared && sharers !== undefined) {
-    throw new MiniTorrentError(
-      "FILE_EXISTS",
-      `Group '${request.groupId}' has other content under the name '${fileName}', ${remedyFor(sharers, request.groupId, fileName)}; or rename the file, then share it.`,
-    );
+  const kind = kindOfShare(command, request, group, { fileName, infoHash, standing });
+  if (writer.hasWrite(writeId)) {
+    const isOfThisWrite =
+      standing?.writeId === writeId ||
+      (standing !== undefined && hasPublished(writer, standing.claimId, writeId));
+    return { infoHash, joinedSwarm: !isOfThisWrite };
   }
-  if (writer.hasWrite(command.writeId)) {
-    return { infoHash, joinedSwarm: standing?.writeId !== command.writeId };
+  if (kind === "replacement" && standing !== undefined) {
+    writer.remove("share", recordKey(standing.claimId, own));
   }
-  if (givesWay && standing !== undefined) writer.remove("share", recordKey(standing.claimId, own));
-  let claimId = standing?.claimId;
-  if (claimId === undefined || !isShared) {
-    const file: FileValue = {
-      infoHash,
-      sha1,
-      lengthBytes: metainfo.geometry.lengthBytes,
-      sharedByAccountId: account.accountId,
-    };
-    if (claimId !== undefined && standing?.value.infoHash === infoHash) {
-      writer.updateClaim("file", claimId, file);
-    } else {
-      if (claimId !== undefined) writer.endClaim("file", claimId);
-      claimId = writer.makeClaim("file", name, file);
-    }
+  const isNamed = standing !== undefined && (kind === "further" || kind === "update");
+  const claim = isNamed ? standing : claimName(writer, name, standing, content, account.accountId);
+  if (kind === "update") {
+    publishVersion(writer, claim, writeId, { ...content, publishedByAccountId: account.accountId });
   }
-  if (!isShared || groupOfTorrent(writer, infoHash) === undefined) {
+  if (kind !== "further" || groupOfTorrent(writer, infoHash) === undefined) {
     const torrent: TorrentValue = {
       info: Buffer.from(request.info).toString("base64"),
       broughtByAccountId: account.accountId,
     };
-    putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, command.writeId, torrent);
+    putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, writeId, torrent);
   }
-  const key = recordKey(claimId, own);
+  const key = recordKey(claim.claimId, own);
   const before = writer.get("share", key);
   const counts =
     before !== undefined &&
+    infoHashOf(before, claim.value) === infoHash &&
     isShareCounted(writer, group.claimId, { accountId: account.accountId, value: before });
   if (!counts) {
-    if (before === undefined) makeRoomForHolder(writer, recordKey(claimId, account.accountId, ""));
-    const share: ShareValue = { sinceMs: nowMs, membershipId };
+    if (before === undefined) makeRoomForHolder(writer, recordKey(claim.claimId, account.accountId, ""));
+    const version = infoHash === claim.value.infoHash ? {} : { infoHash };
+    const share: ShareValue = { sinceMs: nowMs, membershipId, ...version };
     writer.put("share", key, share);
   }
-  return { infoHash, joinedSwarm: isShared };
+  return { infoHash, joinedSwarm: kind === "further" };
+}
+
+/**
+ * What a share is to its name: its `first` one; a `further` one of content that it has, in the newest version or an earlier one;
+ * a `replacement` of content that this machine alone shares; an `update`, which is a new version.
+ */
+type KindOfShare = "first" | "further" | "replacement" | "update";
+
+/** @throws MiniTorrentError FILE_EXISTS, UNKNOWN_FILE, NOT_THE_SHARER, NEWER_VERSION */
+function kindOfShare(
+  { writer, account }: Command,
+  { groupId, holderId, replaces, isUpdate = false }: ShareRequest,
+  group: Group,
+  offered: { fileName: string; infoHash: string; standing: Claim<FileValue> | undefined },
+): KindOfShare {
+  const { fileName, infoHash, standing } = offered;
+  if (standing === undefined) {
+    if (isUpdate) throw unknownFile(groupId, fileName);
+    return "first";
+  }
+  const newest = newestVersion(writer, standing);
+  if (isUpdate && newest.infoHash !== infoHash) {
+    if (!hasShare(writer, group.claimId, standing.claimId)) throw unknownFile(groupId, fileName);
+    requirePublisher(writer, group, standing, account.accountId, fileName);
+    if (newest.infoHash === replaces) return "update";
+    throw new MiniTorrentError(
+      "NEWER_VERSION",
+      `'${fileName}' in group '${groupId}' is not the version that you would replace; download the newest one, then publish yours.`,
+    );
+  }
+  if (hasVersion(writer, standing, infoHash)) {
+    return hasShare(writer, group.claimId, standing.claimId) ? "further" : "first";
+  }
+  const sharers = sharersOf(writer, group.claimId, standing.claimId, recordKey(account.accountId, holderId));
+  if (sharers === undefined) return "first";
+  if (sharers === "this-machine" && newest.infoHash === replaces) return "replacement";
+  throw new MiniTorrentError(
+    "FILE_EXISTS",
+    `Group '${groupId}' has other content under the name '${fileName}', ${remedyFor(sharers, groupId, fileName)}; or rename the file, then share it.`,
+  );
+}
+
+/** Makes the name stand for that content, first shared by that account. */
+function claimName(
+  writer: RegistryWriter,
+  name: string,
+  standing: FileClaim | undefined,
+  content: SharedContent,
+  sharedByAccountId: string,
+): FileClaim {
+  if (standing !== undefined && newestVersion(writer, standing).infoHash === content.infoHash) {
+    const value: FileValue = { ...standing.value, sharedByAccountId };
+    writer.updateClaim("file", standing.claimId, value);
+    return { claimId: standing.claimId, value };
+  }
+  if (standing !== undefined) writer.endClaim("file", standing.claimId);
+  const value: FileValue = { ...content, sharedByAccountId };
+  return { claimId: writer.makeClaim("file", name, value), value };
+}
+
+/** @throws MiniTorrentError NOT_THE_SHARER */
+function requirePublisher(
+  reader: RegistryReader,
+  group: Group,
+  { value }: Claim<FileValue>,
+  accountId: string,
+  fileName: string,
+): void {
+  if (accountId === value.sharedByAccountId || accountId === group.ownerAccountId) return;
+  const names = [value.sharedByAccountId, group.ownerAccountId]
+    .map((publisher) => userIdOf(reader, publisher))
+    .filter((userId) => userId !== undefined);
+  throw new MiniTorrentError(
+    "NOT_THE_SHARER",
+    `Only the first sharer of '${fileName}' and the owner of group '${group.groupId}' may publish a new version; ` +
+      `ask ${[...new Set(names)].join(" or ")}, or share yours under another name.`,
+  );
+}
+
+/** The version that a share is of. */
+function infoHashOf(share: ShareValue, file: FileValue): string {
+  return share.infoHash ?? file.infoHash;
 }
 
 /**
@@ -189,38 +274,52 @@ export function checkShares(
 ): ShareDoubts {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
-  const withdrawn: string[] = [];
-  const unknown: string[] = [];
+  const doubts: ShareDoubts = { withdrawn: [], unknown: [], updated: [] };
   for (const { fileName, infoHash } of believed) {
     const claim = reader.claim("file", recordKey(group.claimId, fileName));
-    const value =
-      claim?.value.infoHash === infoHash
-        ? reader.get("share", recordKey(claim.claimId, accountId, holderId))
-        : undefined;
-    if (value?.withdrawnAtMs !== undefined) withdrawn.push(fileName);
-    else if (value === undefined || !isShareCounted(reader, group.claimId, { accountId, value })) {
-      unknown.push(fileName);
+    const value = claim && reader.get("share", recordKey(claim.claimId, accountId, holderId));
+    // A machine that was away for long may have a version that is not remembered.
+    const isOfClaim =
+      claim !== undefined &&
+      (hasVersion(reader, claim, infoHash) ||
+        (value !== undefined && infoHashOf(value, claim.value) === infoHash));
+    if (!isOfClaim) {
+      doubts.unknown.push(fileName);
+      continue;
+    }
+    const newest = newestVersion(reader, claim);
+    if (value?.withdrawnAtMs !== undefined) doubts.withdrawn.push(fileName);
+    else if (newest.infoHash !== infoHash) {
+      const userId = userIdOf(reader, newest.publishedByAccountId);
+      doubts.updated.push({ fileName, infoHash: newest.infoHash, userId });
+    } else if (value === undefined || !isShareCounted(reader, group.claimId, { accountId, value })) {
+      doubts.unknown.push(fileName);
     }
   }
-  return { withdrawn, unknown, updated: [] };
+  return doubts;
 }
 
 /**
- * Two partitioned trackers made claims on a file's name with the same content: moves the shares of the losing claim to the one
- * that stands, some in each call.
+ * Two partitioned trackers made claims on a file's name with the same content: moves the versions and shares of the losing claim to
+ * the one that stands, some shares in each call.
  *
  * @returns where to continue, in a transaction of its own; undefined at the end
  */
 export function adoptShares(writer: RegistryWriter, lost: LostClaim, after?: string): string | undefined {
   const standing = writer.claim("file", lost.name);
   const file = valueOfKind("file", lost);
-  if (file === undefined || standing?.value.infoHash !== file.infoHash) return undefined;
+  if (file === undefined || standing === undefined) return undefined;
+  if (!hasVersion(writer, standing, file.infoHash)) return undefined;
+  if (after === undefined) moveVersions(writer, lost.claimId, standing.claimId);
   const prefix = recordKey(lost.claimId, "");
   const rows = writer.list("share", prefix, { after, limit: ADOPTED_TOGETHER });
   for (const { key, value } of rows) {
     const place = recordKey(standing.claimId, key.slice(prefix.length));
     if (writer.get("share", place) === undefined) {
-      writer.put("share", place, value, writer.payerOf("share", key));
+      const infoHash = infoHashOf(value, file);
+      const { infoHash: _, ...share } = value;
+      const moved = infoHash === standing.value.infoHash ? share : { ...share, infoHash };
+      writer.put("share", place, moved, writer.payerOf("share", key));
     }
   }
   return rows.length < ADOPTED_TOGETHER ? undefined : rows.at(-1)?.key;
@@ -256,23 +355,25 @@ export function listFiles(
     isMemberBy(reader, group.claimId, accountId, membershipId),
   );
   const nameOf = memoized((accountId) => userIdOf(reader, accountId) ?? "");
-  for (const { name, claimId, value } of claims) {
+  for (const claim of claims) {
+    const { name, claimId } = claim;
+    const { infoHash, sha1, lengthBytes, fileCount, publishedByAccountId } = newestVersion(reader, claim);
     const sharer = firstSharer(
       reader,
       claimId,
       (share) =>
         share.value.withdrawnAtMs === undefined && isSharer(share.accountId, share.value.membershipId),
-      value.sharedByAccountId,
+      publishedByAccountId,
     );
-    const { seeders, peers } = countPeers(value.infoHash);
+    const { seeders, peers } = countPeers(infoHash);
     // Nobody shares the whole file any more, but the members who download it still have parts.
     if (sharer === undefined && peers <= seeders) continue;
     items.push({
       fileName: name.slice(prefix.length),
-      lengthBytes: value.lengthBytes,
-      sha1: value.sha1,
-      infoHash: value.infoHash,
-      sharedBy: sharer === undefined ? "" : nameOf(value.sharedByAccountId || sharer, ""),
+      ...{ lengthBytes, infoHash },
+      ...(sha1 === undefined ? {} : { sha1 }),
+      ...(fileCount === undefined ? {} : { fileCount }),
+      sharedBy: sharer === undefined ? "" : nameOf(publishedByAccountId || sharer, ""),
       seedersOnline: seeders,
       peersOnline: peers,
     });
@@ -302,9 +403,9 @@ export function metainfoOf(
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
   const claim = reader.claim("file", recordKey(group.claimId, fileName));
-  const isHad = claim !== undefined && isHeld(group.claimId, claim.value.infoHash);
-  const { value } = isHad ? claim : requireFile(reader, accountId, groupId, fileName);
-  const info = infoOfTorrent(reader, value.infoHash);
+  const isHad = claim !== undefined && isHeld(group.claimId, newestVersion(reader, claim).infoHash);
+  const file = isHad ? claim : requireFile(reader, accountId, groupId, fileName);
+  const info = infoOfTorrent(reader, newestVersion(reader, file).infoHash);
   if (info !== undefined) return info;
   throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
 }
@@ -319,13 +420,18 @@ function requireFile(
   requireMember(reader, group, accountId);
   const file = findFile(reader, groupId, group.claimId, fileName);
   if (file !== undefined) return file;
-  throw new MiniTorrentError(
+  throw unknownFile(groupId, fileName);
+}
+
+function unknownFile(groupId: string, fileName: string): MiniTorrentError {
+  return new MiniTorrentError(
     "UNKNOWN_FILE",
     `Group '${groupId}' has no file '${fileName}'; list_files ${groupId} shows those it has.`,
   );
 }
 
-function findFile(
+/** The file of that name; undefined if nobody shares it. */
+export function findFile(
   reader: RegistryReader,
   groupId: string,
   groupClaimId: string,
@@ -336,7 +442,7 @@ function findFile(
   return { groupId, groupClaimId, fileName, claimId: claim.claimId, value: claim.value };
 }
 
-/** True if the group has that content under that name, and a member shares it. */
+/** True if the newest version under that name has that content, and a member shares some version of it. */
 export function isFileShared(
   reader: RegistryReader,
   groupClaimId: string,
@@ -345,7 +451,11 @@ export function isFileShared(
 ): boolean {
   if (reader.claimById("group", groupClaimId) === undefined) return false;
   const claim = reader.claim("file", recordKey(groupClaimId, fileName));
-  return claim?.value.infoHash === infoHash && hasShare(reader, groupClaimId, claim.claimId);
+  return (
+    claim !== undefined &&
+    newestVersion(reader, claim).infoHash === infoHash &&
+    hasShare(reader, groupClaimId, claim.claimId)
+  );
 }
 
 function hasShare(reader: RegistryReader, groupClaimId: string, fileClaimId: string): boolean {

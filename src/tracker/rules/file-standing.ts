@@ -1,9 +1,10 @@
 // The state of a file that is being downloaded: whether its name still stands for that content, and which of its former sharers
 // are in the group and online. Its cost depends on the query, not on the size of the group.
 import type { FileStanding } from "../../api/schemas.ts";
-import { type RegistryReader, recordKey } from "../registry/registry.ts";
-import { isFileShared } from "./catalogue.ts";
+import type { RegistryReader } from "../registry/registry.ts";
+import { findFile, type SharedFile } from "./catalogue.ts";
 import { currentMember, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
+import { hasVersion, newestVersion } from "./versions.ts";
 
 export interface StandingRequest {
   readonly groupId: string;
@@ -22,12 +23,12 @@ export function fileStanding(
 ): FileStanding {
   const group = requireGroup(reader, groupId);
   requireMember(reader, group, accountId);
-  const claim = reader.claim("file", recordKey(group.claimId, fileName));
-  const isShared = claim !== undefined && isFileShared(reader, group.claimId, fileName, claim.value.infoHash);
-  const sharedBy = isShared ? userIdOf(reader, claim.value.sharedByAccountId) : undefined;
+  const file = findFile(reader, groupId, group.claimId, fileName);
+  const newest = file && newestVersion(reader, file);
+  const sharedBy = newest && userIdOf(reader, newest.publishedByAccountId);
   const asked = new Set(sharedBy === undefined ? userIds : [...userIds, sharedBy]);
   return {
-    content: !isShared ? "none" : claim.value.infoHash === infoHash ? "same" : "other",
+    content: file === undefined ? "none" : contentOf(reader, file, infoHash),
     sharedBy,
     members: [...asked].map((userId) => {
       const member = reader.claim("user", userId);
@@ -36,4 +37,9 @@ export function fileStanding(
       return { userId, isMember, isOnline: isMember && isOnline(member.claimId) };
     }),
   };
+}
+
+function contentOf(reader: RegistryReader, file: SharedFile, infoHash: string): FileStanding["content"] {
+  if (newestVersion(reader, file).infoHash === infoHash) return "same";
+  return hasVersion(reader, file, infoHash) ? "newer" : "other";
 }

@@ -292,8 +292,8 @@ const files = t.router({
         throw notYet(input.replaces === undefined ? "NOT_THE_SHARER" : "NEWER_VERSION");
       if (input.info === undefined || input.sha1 === undefined) throw notYet("METAINFO_MISSING");
       const info = Buffer.from(input.info, "base64");
-      const { groupId, sha1, replaces, holderId = ctx.connection.deviceId } = input;
-      const share = (run: Command) => shareFile(run, { groupId, holderId, info, sha1, replaces });
+      const { groupId, sha1, replaces, isUpdate, holderId = ctx.connection.deviceId } = input;
+      const share = (run: Command) => shareFile(run, { groupId, holderId, info, sha1, replaces, isUpdate });
       const shared = await command(ctx, input, share).catch((error: unknown) => {
         // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
         if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;

@@ -34,10 +34,16 @@ function place(t: TestContext) {
   const changes = new RegistryReactions({
     ...{ registry: here.registry, connections, members },
     presence: { ...ignored, depart: (id: string) => departed.push(id) } as never,
-    events: new EventPublisher(here.registry, members, connections, (_delayMs, callback) => {
-      const soon = setImmediate(callback);
-      return () => clearImmediate(soon);
-    }),
+    events: new EventPublisher(
+      here.registry,
+      members,
+      connections,
+      () => [],
+      (_delayMs, callback) => {
+        const soon = setImmediate(callback);
+        return () => clearImmediate(soon);
+      },
+    ),
     write: async (work) => (await here.registry.transact("of its own", work)).result,
     log: { error: ({ err }: { err: Error }) => assert.fail(err) } as never,
   });

@@ -58,10 +58,13 @@ async function village(t: TestContext, ...userIds: string[]) {
   const aSecondLater = () => {
     for (const callback of [...timers.keys()]) if (timers.delete(callback)) callback();
   };
+  /** Info-hash → connections that announced it. */
+  const announcers = new Map<string, string[]>();
   const publisher = new EventPublisher(
     place.registry,
     new KnownMembers(place.registry),
     connections,
+    (infoHash) => announcers.get(infoHash) ?? [],
     setTimer,
   );
   const people: Person[] = [];
@@ -78,7 +81,7 @@ async function village(t: TestContext, ...userIds: string[]) {
     publisher.changed(records, []);
   };
   const heard = () => people.map(({ told }) => told.splice(0));
-  return { place, connections, publisher, people, as, heard, aSecondLater, delays };
+  return { place, connections, announcers, publisher, people, as, heard, aSecondLater, delays };
 }
 
 test("each change of membership is told to whom it concerns, and to nobody else", async (t) => {
@@ -146,6 +149,71 @@ test("a share that is ended from another machine is told to the account's client
   await as(bob, (command) => stopShare(command, { ...stop, everywhere: true }));
   const event = { type: "share-withdrawn", groupId: "films", fileName: "film", holderId: "tower" };
   assert.deepEqual(heard(), [[], [event]]);
+});
+
+test("a new version is told to the clients that have an earlier one, wherever they are, and to nobody else", async (t) => {
+  const { place, people, announcers, as, heard } = await village(t, "alice", "bob", "carol");
+  const [alice, bob, carol] = people;
+  assert.ok(alice && bob && carol);
+  await place.group("films", alice.account, bob.account, carol.account);
+  const versions = [1, 2, 3].map((content) => metainfoFor("film", content));
+  const share = (person: Person, number: number, replaced?: number) => {
+    const { info, sha1 } = versions[number] ?? assert.fail();
+    const replaces = replaced === undefined ? undefined : versions[replaced]?.infoHash;
+    const isUpdate = replaced !== undefined;
+    return as(person.account, (command) =>
+      shareFile(command, { groupId: "films", holderId, info, sha1, replaces, isUpdate }),
+    );
+  };
+  const [first, second, third] = versions.map(({ infoHash }) => infoHash);
+  assert.ok(first !== undefined && second !== undefined && third !== undefined);
+  await share(alice, 0);
+  heard();
+  announcers.set(first, [bob.connection.id]);
+  await share(alice, 1, 0);
+  const updated = (infoHash: string) => [
+    { ...{ type: "share-updated", groupId: "films", fileName: "film" }, infoHash, userId: "alice" },
+  ];
+  assert.deepEqual(heard(), [[], updated(second), []]);
+  announcers.set(second, [carol.connection.id, "a connection that is gone"]);
+  await share(alice, 2, 1);
+  assert.deepEqual(heard(), [[], updated(third), updated(third)]);
+});
+
+test("clients that have a version which lost to another of the same number are told of that one", async (t) => {
+  const { place, people, announcers, publisher, as, heard } = await village(t, "alice", "bob", "carol");
+  const [alice, bob, carol] = people;
+  assert.ok(alice && bob && carol);
+  await place.group("films", alice.account, bob.account, carol.account);
+  const { info, sha1, infoHash: first } = metainfoFor("film", 1);
+  await as(alice.account, (command) => shareFile(command, { groupId: "films", holderId, info, sha1 }));
+  heard();
+  const { claimId: groupClaimId } = requireGroup(place.registry, "films");
+  const { claimId } = place.registry.claim("file", recordKey(groupClaimId, "film")) ?? assert.fail();
+  const [winner, loser] = [metainfoFor("film", 2).infoHash, metainfoFor("film", 3).infoHash];
+  announcers.set(first, [alice.connection.id]);
+  announcers.set(winner, [bob.connection.id]);
+  announcers.set(loser, [carol.connection.id]);
+  const publish = async (key: string, infoHash: string, publisher_: Person) => {
+    const value = {
+      ...{ infoHash, lengthBytes: 10, number: 1 },
+      publishedByAccountId: publisher_.account.accountId,
+    };
+    return (
+      await place.registry.transact(key, (writer) => writer.put("version", recordKey(claimId, key), value))
+    ).records;
+  };
+  publisher.changed(await publish("b", winner, bob), []);
+  const event = {
+    type: "share-updated",
+    groupId: "films",
+    fileName: "film",
+    infoHash: winner,
+    userId: "bob",
+  };
+  assert.deepEqual(heard(), [[event], [], []]);
+  publisher.changed(await publish("a", loser, carol), []);
+  assert.deepEqual(heard(), [[], [], [event]]);
 });
 
 test("of many files that come at once, the group's recipients are looked up once", async (t) => {
@@ -574,10 +642,16 @@ test("of a group that is too large to be remembered those who are connected and 
     member: (_group: string, accountId: string) => (isMember(accountId) ? {} : undefined),
   } as unknown as KnownMembers;
   const timers: (() => void)[] = [];
-  const publisher = new EventPublisher(place.registry, members, connections, (delayMs, callback) => {
-    if (delayMs === 0) timers.push(callback);
-    return () => {};
-  });
+  const publisher = new EventPublisher(
+    place.registry,
+    members,
+    connections,
+    () => [],
+    (delayMs, callback) => {
+      if (delayMs === 0) timers.push(callback);
+      return () => {};
+    },
+  );
   const counts = () => people.map(({ told }) => told.splice(0).length);
   const end = rowOf({
     ...{ kind: "revocation", key: recordKey(claimId, "m") },

@@ -96,6 +96,31 @@ test("so is that of content that was replaced, of a member who left or was remov
   assert.equal(torrents(), 0);
 });
 
+test("the metainfo of an earlier version stays while a client takes part in it, whoever shares it, and goes an hour later", async (t) => {
+  const { here, alice, bob, share, collect, torrents, state } = await place(t);
+  const { infoHash: replaces } = await here.as(alice, share("name", 1));
+  await here.as(bob, share("name", 1));
+  const next = metainfoFor("name", 2);
+  await here.as(alice, (command) =>
+    shareFile(command, {
+      groupId: "films",
+      holderId,
+      info: next.info,
+      sha1: next.sha1,
+      replaces,
+      isUpdate: true,
+    }),
+  );
+  state.announced.add(replaces);
+  await collect();
+  assert.equal(torrents(), 2);
+  state.announced.clear();
+  await collect();
+  assert.equal(torrents(), 1);
+  const info = metainfoOf(here.registry, alice.accountId, "films", "name");
+  assert.equal(info, Buffer.from(next.info).toString("base64"));
+});
+
 test("a share that comes back meanwhile keeps it; one that comes back later brings it again", async (t) => {
   const { here, alice, share, stop, round, collect, torrents, state } = await place(t);
   await here.as(alice, share("name", 1));

@@ -167,6 +167,17 @@ export class FileLayout {
     return spans;
   }
 
+  /**
+   * The same files with those hashes, which are known only once the files were read.
+   *
+   * @param sha1s 20 bytes for each file and link, in order
+   */
+  withSha1s(sha1s: Uint8Array): FileLayout {
+    if (sha1s.length !== this.fileCount * SHA1_BYTES)
+      throw new RangeError("It needs 20 bytes for each file.");
+    return new FileLayout({ ...this.#entries, sha1s }, this.pieceLengthBytes);
+  }
+
   /** Bytes of padding at the end of each piece, for Geometry; undefined if there is none at all. */
   paddingOfPieces(): Uint32Array | undefined {
     let padding: Uint32Array | undefined;
@@ -227,7 +238,6 @@ interface OpenFolder {
 
 /** Makes a layout from entries in byte order of their path, and checks each. */
 export class FileLayoutBuilder {
-  readonly #pieceLengthBytes: number;
   readonly #linkTargets = new Map<number, string>();
   /** The shared folder, and the folders down to the last entry: all entries of a folder stand together. */
   readonly #folders: OpenFolder[] = [{ name: "", names: new Map() }];
@@ -235,26 +245,21 @@ export class FileLayoutBuilder {
   #paths = Buffer.alloc(0);
   #pathEnds = new Uint32Array(0);
   #lengths = new Float64Array(0);
-  #offsets = new Float64Array(0);
   #sha1s = new Uint8Array(0);
   #flags = new Uint8Array(0);
+  #lastFolderPath = "";
   #count = 0;
   #pathsEnd = 0;
   #lastPathBegin = 0;
-  #endBytes = 0;
 
-  constructor(pieceLengthBytes: number) {
-    this.#pieceLengthBytes = pieceLengthBytes;
-  }
-
-  /** Where the last file ends in the torrent. */
-  get endBytes(): number {
-    return this.#endBytes;
+  /** Files and links so far. */
+  get count(): number {
+    return this.#count;
   }
 
   /**
    * @throws MiniTorrentError INVALID_ARGUMENT, with the paths, for one that is refused, is out of order, or collides with
-   * another; LIMIT_REACHED for too many files, or too many bytes
+   * another; LIMIT_REACHED for too many files
    */
   add(entry: FolderEntry): void {
     const { path, lengthBytes, sha1, isExecutable, linkTarget } = entry;
@@ -273,38 +278,42 @@ export class FileLayoutBuilder {
     this.#pathsEnd += this.#paths.write(path, pathBegin);
     this.#checkOrder(path, pathBegin);
     this.#checkCollision(path);
+    this.#pathEnds[index] = this.#pathsEnd;
+    this.#lengths[index] = lengthBytes;
+    if (sha1 !== undefined) this.#sha1s.set(sha1, index * SHA1_BYTES);
+    this.#flags[index] = isExecutable ? EXECUTABLE : 0;
+    if (linkTarget !== undefined) this.#linkTargets.set(index, linkTarget);
+    this.#lastPathBegin = pathBegin;
+    this.#count++;
+  }
 
-    const offset = this.#endBytes + paddingBytesBefore(this.#endBytes, lengthBytes, this.#pieceLengthBytes);
-    if (offset + lengthBytes > MAX_FILE_LENGTH_BYTES) {
+  /** @throws MiniTorrentError LIMIT_REACHED for too many bytes */
+  finish(pieceLengthBytes: number): FileLayout {
+    const count = this.#count;
+    const lengths = this.#lengths.slice(0, count);
+    const offsets = new Float64Array(count);
+    let endBytes = 0;
+    for (const [index, lengthBytes] of lengths.entries()) {
+      const offset = endBytes + paddingBytesBefore(endBytes, lengthBytes, pieceLengthBytes);
+      offsets[index] = offset;
+      endBytes = offset + lengthBytes;
+      if (endBytes <= MAX_FILE_LENGTH_BYTES) continue;
       throw new MiniTorrentError(
         "LIMIT_REACHED",
         `A shared folder has at most ${MAX_FILE_LENGTH_BYTES} bytes (2 TiB): share its folders one by one.`,
       );
     }
-    this.#pathEnds[index] = this.#pathsEnd;
-    this.#lengths[index] = lengthBytes;
-    this.#offsets[index] = offset;
-    if (sha1 !== undefined) this.#sha1s.set(sha1, index * SHA1_BYTES);
-    this.#flags[index] = isExecutable ? EXECUTABLE : 0;
-    if (linkTarget !== undefined) this.#linkTargets.set(index, linkTarget);
-    this.#endBytes = offset + lengthBytes;
-    this.#lastPathBegin = pathBegin;
-    this.#count++;
-  }
-
-  finish(): FileLayout {
-    const count = this.#count;
     return new FileLayout(
       {
         paths: new Uint8Array(this.#paths.subarray(0, this.#pathsEnd)),
         pathEnds: this.#pathEnds.slice(0, count),
-        lengths: this.#lengths.slice(0, count),
-        offsets: this.#offsets.slice(0, count),
+        lengths,
+        offsets,
         sha1s: this.#sha1s.slice(0, count * SHA1_BYTES),
         flags: this.#flags.slice(0, count),
         linkTargets: this.#linkTargets,
       },
-      this.#pieceLengthBytes,
+      pieceLengthBytes,
     );
   }
 
@@ -319,28 +328,40 @@ export class FileLayoutBuilder {
 
   /** No two names of one folder may be one on some file system, and no file's name may be a folder's. */
   #checkCollision(path: string): void {
-    const components = path.split("/");
+    const slashAt = path.lastIndexOf("/");
+    const folderPath = path.slice(0, Math.max(slashAt, 0));
+    if (folderPath !== this.#lastFolderPath) this.#enter(folderPath);
+    this.#addName(path, path.slice(slashAt + 1), this.#folders.length - 1);
+    this.#lastFolderPath = folderPath;
+  }
+
+  /** All entries of a folder stand together: what was left is not entered again. */
+  #enter(folderPath: string): void {
+    const components = folderPath === "" ? [] : folderPath.split("/");
     const folders = this.#folders;
-    let depth = 1;
-    while (depth < components.length && folders[depth]?.name === components[depth - 1]) depth++;
-    folders.length = depth;
-    for (let index = depth - 1; index < components.length; index++) {
-      const name = components[index] ?? "";
-      const names = folders[index]?.names;
-      const folded = foldName(name);
-      const other = names?.get(folded);
-      if (other !== undefined) {
-        const otherPath = [...components.slice(0, index), other].join("/");
-        refuse(
-          path,
-          other === name
-            ? `${JSON.stringify(otherPath)} is a file already`
-            : `on some systems its name is the same as that of ${JSON.stringify(otherPath)}`,
-        );
-      }
-      names?.set(folded, name);
-      if (index < components.length - 1) folders.push({ name, names: new Map() });
+    let depth = 0;
+    while (depth < components.length && folders[depth + 1]?.name === components[depth]) depth++;
+    folders.length = depth + 1;
+    for (const name of components.slice(depth)) {
+      this.#addName(folderPath, name, folders.length - 1);
+      folders.push({ name, names: new Map() });
     }
+  }
+
+  /** @param depth of the folder that the name is in */
+  #addName(path: string, name: string, depth: number): void {
+    const names = this.#folders[depth]?.names;
+    const folded = foldName(name);
+    const other = names?.get(folded);
+    names?.set(folded, name);
+    if (other === undefined) return;
+    const otherPath = [...path.split("/").slice(0, depth), other].join("/");
+    refuse(
+      path,
+      other === name
+        ? "it is both a file and a folder"
+        : `on some systems its name is the same as that of ${JSON.stringify(otherPath)}`,
+    );
   }
 
   #reserve(path: string): void {
@@ -354,7 +375,6 @@ export class FileLayoutBuilder {
     this.#capacity = Math.max(64, this.#capacity * 2);
     this.#pathEnds = grown(this.#pathEnds, new Uint32Array(this.#capacity));
     this.#lengths = grown(this.#lengths, new Float64Array(this.#capacity));
-    this.#offsets = grown(this.#offsets, new Float64Array(this.#capacity));
     this.#sha1s = grown(this.#sha1s, new Uint8Array(this.#capacity * SHA1_BYTES));
     this.#flags = grown(this.#flags, new Uint8Array(this.#capacity));
   }

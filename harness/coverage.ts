@@ -2,14 +2,13 @@
 //
 //   bin/node harness/coverage.ts [LEAST_PERCENT]
 import { spawnSync } from "node:child_process";
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { isolationOf, unitGroups } from "./unit-groups.ts";
+import { isolationOf, makeTemporaryFolder, unitGroups } from "./unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const least = Number(process.argv[2] ?? 0);
-const place = mkdtempSync(join(tmpdir(), "minitorrent-coverage-"));
+const place = makeTemporaryFolder();
 
 /** Lines that ran, by file. Comments and blank lines count as run, as Node reports them. */
 const hits = new Map<string, Map<number, boolean>>();
@@ -22,7 +21,10 @@ for (const group of unitGroups(ROOT)) {
   const coverage = ["--experimental-test-coverage", "--test-coverage-include=src/**"];
   const reporter = ["--test-reporter=lcov", `--test-reporter-destination=${lcov}`];
   const options = ["--test", ...isolationOf(group), ...coverage, ...reporter];
-  const { status } = spawnSync(process.execPath, [...options, ...group.files], { cwd: ROOT });
+  const { status } = spawnSync(process.execPath, [...options, ...group.files], {
+    cwd: ROOT,
+    env: { ...process.env, TMPDIR: place },
+  });
   if (status !== 0) {
     console.error(`Tests of ${group.name} failed; npm run test:unit says which.`);
     process.exitCode = 1;

@@ -1,14 +1,14 @@
 // Runs the tests: several processes at a time, since most system tests wait and most unit tests are over before a process has
-// started. The unit tests of a folder share one process, every other test file has its own.
+// started. The unit tests of a folder share one process (unit-groups.ts), every other test file has its own.
 //
 //   bin/node harness/run-tests.ts [unit]
 //
 // Prints what failed and was skipped as it happens, and in the end `N passed, N failed`.
 import { type ChildProcess, spawn } from "node:child_process";
-import { globSync } from "node:fs";
+import { globSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { isolationOf, type TestGroup, unitGroups } from "./unit-groups.ts";
+import { isolationOf, makeTemporaryFolder, type TestGroup, unitGroups } from "./unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 /** Types are stripped once for all processes, which saves a tenth of the processor time. */
@@ -23,8 +23,8 @@ const FIRST = ["test/torture/", "test/sim/", "test/interop/", "test/system/", "t
 const LONG: ReadonlySet<string> = new Set([
   "test/unit/tracker",
   "test/unit/tracker/server",
-  "test/unit/cli",
-  "test/unit/storage",
+  "test/unit/client",
+  "test/unit/tracker/registry and others",
 ]);
 
 interface Tally {
@@ -52,7 +52,7 @@ async function run(group: TestGroup, tally: Tally): Promise<void> {
   const startedMs = performance.now();
   const child = spawn(process.execPath, [...options, ...files], {
     cwd: ROOT,
-    env: { NODE_COMPILE_CACHE: COMPILED, ...process.env },
+    env: { NODE_COMPILE_CACHE: COMPILED, ...process.env, ...(isUnit(group) && { TMPDIR: temporaryFolder }) },
     stdio: ["ignore", "pipe", "inherit"],
   });
   running.add(child);
@@ -74,6 +74,12 @@ async function run(group: TestGroup, tally: Tally): Promise<void> {
   if (code !== 0) console.log(output.slice(Math.max(0, output.indexOf("✖ failing tests:"))));
 }
 
+function isUnit({ name }: TestGroup): boolean {
+  return name.startsWith("test/unit/");
+}
+
+const temporaryFolder = makeTemporaryFolder();
+process.once("exit", () => rmSync(temporaryFolder, { recursive: true, force: true }));
 const running = new Set<ChildProcess>();
 const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
 const isUnitOnly = process.argv[2] === "unit";

@@ -432,10 +432,10 @@ describe("the picker", () => {
   });
 
   it("costs the same however many pieces and peers there are, in pieces looked at", () => {
-    const few = stepsPerPick(crowdedPicker(10_000, 20));
-    const manyPieces = stepsPerPick(crowdedPicker(100_000, 20));
-    const manyPeers = stepsPerPick(crowdedPicker(10_000, 200));
-    const both = stepsPerPick(crowdedPicker(100_000, 200));
+    const few = stepsPerPick(crowdedPicker(3_000, 20));
+    const manyPieces = stepsPerPick(crowdedPicker(30_000, 20));
+    const manyPeers = stepsPerPick(crowdedPicker(3_000, 100));
+    const both = stepsPerPick(crowdedPicker(30_000, 100));
     for (const steps of [few, manyPieces, manyPeers, both]) {
       assert.ok(steps < 200, `${[few, manyPieces, manyPeers, both]} steps a pick`);
     }

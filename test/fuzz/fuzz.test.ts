@@ -30,6 +30,7 @@ import { namesKeyOf } from "../../src/identity/member-names.ts";
 import { decodeDictionary } from "../../src/metainfo/bencoding.ts";
 import { Bitfield } from "../../src/metainfo/bitfield.ts";
 import { Geometry } from "../../src/metainfo/geometry.ts";
+import { cutInfo, readPartEntries } from "../../src/metainfo/info-parts.ts";
 import { decodeMetainfo, encodeMetainfo } from "../../src/metainfo/metainfo.ts";
 import { writePieceHeader } from "../../src/metainfo/piece-header.ts";
 import { Torrent } from "../../src/swarm/torrent.ts";
@@ -41,6 +42,7 @@ import { MessageEncoder } from "../../src/wire/encoder.ts";
 import { decodeExtensionHandshake, encodeExtensionHandshake } from "../../src/wire/extensions.ts";
 import { decodeHandshake, encodeHandshake } from "../../src/wire/handshake.ts";
 import type { PeerLink } from "../../src/wire/messages.ts";
+import { fileEntry, folderOf, linkEntry } from "../unit/metainfo/folders.ts";
 import { RecordingListener } from "../unit/wire/recording.ts";
 import { corpusOf, hostile, keep } from "./mutations.ts";
 
@@ -274,6 +276,26 @@ test("metainfo", () =>
     }),
     decodeMetainfo,
   ));
+
+test("metainfo of folders, and its parts", async () => {
+  const folders = await Promise.all([
+    folderOf([
+      fileEntry("a", 5),
+      { ...fileEntry("bin/run", 70_000), isExecutable: true },
+      linkEntry("l", "a"),
+    ]),
+    folderOf(Array.from({ length: 30 }, (_, index) => fileEntry(`d/${index + 10}`, index * 1000))),
+  ]);
+  return fuzz("folder-metainfo", 0.1, fc.constantFrom(...folders.map(({ info }) => info)), (bytes) => {
+    for (const read of [cutInfo, decodeMetainfo, (part: Buffer) => readPartEntries(part, true)]) {
+      try {
+        read(bytes);
+      } catch (error) {
+        refusesWell(error);
+      }
+    }
+  });
+});
 
 test("tracker_info.txt", () =>
   fuzz(

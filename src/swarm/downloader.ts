@@ -304,7 +304,7 @@ export class Downloader {
     } else {
       this.picker.closed(pieceIndex);
       if (outcome === "mismatch") {
-        this.#corruptBytes += this.#options.geometry.lengthOfPieceBytes(pieceIndex);
+        this.#corruptBytes += this.#options.geometry.neededLengthOfPieceBytes(pieceIndex);
         this.#options.onPieceCorrupt(pieceIndex, piece.contributors());
       } else {
         this.#options.onStorageFailed(outcome);

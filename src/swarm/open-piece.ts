@@ -20,6 +20,7 @@ export class OpenPiece {
   #isExclusive: boolean;
   /** The pieces with free blocks, this one as long as it has some. */
   readonly #withFree: Set<OpenPiece>;
+  /** Without padding. */
   readonly #lengthBytes: number;
   readonly #bytes: Uint8Array;
   readonly #blocks: Uint8Array;
@@ -50,7 +51,9 @@ export class OpenPiece {
     this.ownerSlot = ownerSlot;
     this.#isExclusive = isExclusive;
     this.#bytes = bytes;
-    this.#lengthBytes = geometry.lengthOfPieceBytes(pieceIndex);
+    this.#lengthBytes = geometry.neededLengthOfPieceBytes(pieceIndex);
+    // Padding is hashed but never requested: it is zeros (BEP 47), and the memory is not.
+    bytes.fill(0, this.#lengthBytes);
     this.blockCount = geometry.blockCount(pieceIndex);
     this.#freeCount = this.blockCount;
     this.#blocks = new Uint8Array(this.blockCount);

@@ -58,7 +58,8 @@ export class OwnPieces {
 
   /** Length of the wanted pieces, without padding. */
   get wantedBytes(): number {
-    this.#wantedBytes ??= this.#bytesOf(this.#wanted ?? PieceSet.full(this.have.pieceCount));
+    this.#wantedBytes ??=
+      this.#wanted === undefined ? this.#geometry.contentBytes : this.#bytesOf(this.#wanted);
     return this.#wantedBytes;
   }
 
@@ -73,7 +74,7 @@ export class OwnPieces {
     this.have.set(pieceIndex);
     const wasMissing = this.#missing.remove(pieceIndex);
     if (wasMissing && this.#missingBytes !== undefined)
-      this.#missingBytes -= this.#geometry.lengthOfPieceBytes(pieceIndex);
+      this.#missingBytes -= this.#geometry.neededLengthOfPieceBytes(pieceIndex);
     return wasMissing;
   }
 
@@ -96,7 +97,7 @@ export class OwnPieces {
   #bytesOf(pieces: PieceSet): number {
     let bytes = 0;
     for (let pieceIndex = pieces.next(0); pieceIndex !== -1; pieceIndex = pieces.next(pieceIndex + 1)) {
-      bytes += this.#geometry.lengthOfPieceBytes(pieceIndex);
+      bytes += this.#geometry.neededLengthOfPieceBytes(pieceIndex);
     }
     return bytes;
   }

@@ -265,10 +265,11 @@ export class UploadQueue {
     return true;
   }
 
+  /** Whole as it is read, with padding: of a padded block peers like us request less. */
   #isWholeBlock({ pieceIndex, offsetBytes, lengthBytes }: UploadRequest): boolean {
     if (offsetBytes % BLOCK_LENGTH_BYTES !== 0) return false;
-    const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
-    return lengthBytes === this.#options.geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
+    const restBytes = this.#options.geometry.lengthOfPieceBytes(pieceIndex) - offsetBytes;
+    return lengthBytes === Math.min(BLOCK_LENGTH_BYTES, restBytes);
   }
 
   /** True if the request at that place is the whole block after the one before it, and in the range too. */

@@ -146,9 +146,10 @@ export class SimulatedStorage implements PieceStorage {
     const blockBytes = PIECE_HEADER_BYTES + BLOCK_LENGTH_BYTES;
     const mostBlocks = this.#geometry.pieceLengthBytes / BLOCK_LENGTH_BYTES;
     const frames = this.#framesPool.pop() ?? new Uint8Array(mostBlocks * blockBytes);
-    for (let blockIndex = 0; blockIndex < this.#geometry.blockCount(pieceIndex); blockIndex++) {
-      const lengthBytes = this.#geometry.lengthOfBlockBytes(pieceIndex, blockIndex);
+    const pieceBytes = this.#geometry.lengthOfPieceBytes(pieceIndex);
+    for (let blockIndex = 0; blockIndex * BLOCK_LENGTH_BYTES < pieceBytes; blockIndex++) {
       const offsetBytes = blockIndex * BLOCK_LENGTH_BYTES;
+      const lengthBytes = Math.min(BLOCK_LENGTH_BYTES, pieceBytes - offsetBytes);
       const at = writePieceHeader(frames, blockIndex * blockBytes, pieceIndex, offsetBytes, lengthBytes);
       frames[at] = this.faults.isCorrupt?.(pieceIndex, blockIndex) ? CORRUPT_BLOCK : GOOD_BLOCK;
     }

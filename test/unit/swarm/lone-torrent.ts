@@ -43,7 +43,8 @@ export function open(options: OpenOptions = {}) {
     isMemoryScarce: false,
     reserve: (pieceIndex) => {
       if (reserved.size >= memoryPieces) return undefined;
-      const bytes = new Uint8Array(shape.lengthOfPieceBytes(pieceIndex));
+      // As it was left by another piece.
+      const bytes = new Uint8Array(shape.lengthOfPieceBytes(pieceIndex)).fill(0xee);
       reserved.set(pieceIndex, bytes);
       return bytes;
     },

@@ -10,8 +10,9 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type Account, holderIdSchema } from "../api/schemas.ts";
 import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
+import { type FileId, fileKey } from "./file-key.ts";
 import type { KnownAuthority } from "./group-authorities.ts";
-import type { DownloadSource, FinishedDownload } from "./status.ts";
+import type { DownloadSource, FileChoice, FinishedDownload } from "./status.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
@@ -46,6 +47,27 @@ export interface StoredDownload {
   readonly partId: string | undefined;
   /** True if the user paused it: it then does not go on by itself. */
   readonly isPaused: boolean;
+  /** Which files of a folder; undefined: all of them. */
+  readonly choice?: FileChoice | undefined;
+}
+
+/** A version of a share, as it was when it was complete. */
+export interface StoredVersion {
+  readonly groupId: string;
+  readonly fileName: string;
+  readonly path: string;
+  readonly info: Uint8Array;
+  /** Time of the last write of each file; NaN: it was not there. */
+  readonly mtimesMs: Float64Array;
+}
+
+/**
+ * The version that a download replaces, and how far that is: `fetching`, it is in its place; `naming`, it is moved to
+ * `asidePath` and the new one takes its name; `merging`, what was changed in it is moved to the new one.
+ */
+export interface ReplacedVersion extends StoredVersion {
+  readonly stage: "fetching" | "naming" | "merging";
+  readonly asidePath: string;
 }
 
 /** A limit that the user set; without an info-hash it is the total. */
@@ -59,9 +81,19 @@ export interface StoredLimit {
 const MAX_FINISHED = 1_000;
 /** Files shared in groups that the user has left, which can be shared again after the next acceptance. */
 const MAX_FORMER_SHARES = 10_000;
+/** A longer dictionary is not written again with each note of what was verified. */
+const MAX_INLINE_INFO_BYTES = 64 * 1024;
 /** Senders remembered per unfinished download: those that sent the most. */
 const MAX_SOURCES = 100;
 const directionSchema = z.enum(["up", "down"]);
+const choiceSchema: z.ZodType<FileChoice> = z.object({
+  only: z.array(z.string()).optional(),
+  except: z.array(z.string()).optional(),
+});
+const replacedSchema = z.object({
+  stage: z.enum(["fetching", "naming", "merging"]),
+  aside_path: z.string(),
+});
 const sourcesSchema: z.ZodType<DownloadSource[]> = z.array(
   z.object({
     userId: z.string(),
@@ -101,6 +133,22 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS download_sources (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, sources TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS download_info (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, info BLOB NOT NULL, PRIMARY KEY (group_id, file_name)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS download_choice (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, choice TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS followed_share (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS replaced_version (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, path TEXT NOT NULL, info BLOB NOT NULL, mtimes_ms BLOB NOT NULL,
+    stage TEXT NOT NULL, aside_path TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS former_version (
+    path TEXT PRIMARY KEY, group_id TEXT NOT NULL, file_name TEXT NOT NULL, info BLOB NOT NULL, mtimes_ms BLOB NOT NULL
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS finished (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, finished_at_ms INTEGER NOT NULL, status TEXT NOT NULL
   ) STRICT;
@@ -127,6 +175,20 @@ const STATEMENTS = {
   removeShare: "DELETE FROM share WHERE group_id = ? AND file_name = ?",
   saveDownload: "INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
   removeDownload: "DELETE FROM download WHERE group_id = ? AND file_name = ?",
+  saveInfo: "INSERT OR REPLACE INTO download_info VALUES (?, ?, ?)",
+  infoOf: "SELECT info FROM download_info WHERE group_id = ? AND file_name = ?",
+  removeInfo: "DELETE FROM download_info WHERE group_id = ? AND file_name = ?",
+  saveChoice: "INSERT OR REPLACE INTO download_choice VALUES (?, ?, ?)",
+  choiceOf: "SELECT choice FROM download_choice WHERE group_id = ? AND file_name = ?",
+  removeChoice: "DELETE FROM download_choice WHERE group_id = ? AND file_name = ?",
+  follow: "INSERT OR IGNORE INTO followed_share VALUES (?, ?)",
+  unfollow: "DELETE FROM followed_share WHERE group_id = ? AND file_name = ?",
+  saveReplaced: "INSERT OR REPLACE INTO replaced_version VALUES (?, ?, ?, ?, ?, ?, ?)",
+  replacedBy: "SELECT * FROM replaced_version WHERE group_id = ? AND file_name = ?",
+  noteStage: "UPDATE replaced_version SET stage = ? WHERE group_id = ? AND file_name = ?",
+  removeReplaced: "DELETE FROM replaced_version WHERE group_id = ? AND file_name = ?",
+  saveFormerVersion: "INSERT OR REPLACE INTO former_version VALUES (?, ?, ?, ?, ?)",
+  removeFormerVersion: "DELETE FROM former_version WHERE path = ?",
   saveSources: "INSERT OR REPLACE INTO download_sources VALUES (?, ?, ?)",
   sourcesOf: "SELECT sources FROM download_sources WHERE group_id = ? AND file_name = ?",
   removeSources: "DELETE FROM download_sources WHERE group_id = ? AND file_name = ?",
@@ -153,6 +215,14 @@ interface ShareRow {
   is_registered: number;
 }
 
+interface VersionRow {
+  group_id: string;
+  file_name: string;
+  path: string;
+  info: Uint8Array;
+  mtimes_ms: Uint8Array;
+}
+
 interface DownloadRow {
   group_id: string;
   file_name: string;
@@ -165,9 +235,13 @@ interface DownloadRow {
   is_paused: number;
 }
 
+type ReadTable = "share" | "download" | "finished" | "bandwidth" | "followed_share" | "former_version";
+
 export class Profile {
   readonly #database: DatabaseSync;
   readonly #log: Logger;
+  /** Long dictionaries that are in their table, by group and name. */
+  readonly #savedInfos = new Map<string, Uint8Array>();
   /** Prepared once: that costs as much as running them. */
   readonly #statements: Readonly<Record<keyof typeof STATEMENTS, StatementSync>>;
 
@@ -185,6 +259,20 @@ export class Profile {
       removeShare: database.prepare(STATEMENTS.removeShare),
       saveDownload: database.prepare(STATEMENTS.saveDownload),
       removeDownload: database.prepare(STATEMENTS.removeDownload),
+      saveInfo: database.prepare(STATEMENTS.saveInfo),
+      infoOf: database.prepare(STATEMENTS.infoOf),
+      removeInfo: database.prepare(STATEMENTS.removeInfo),
+      saveChoice: database.prepare(STATEMENTS.saveChoice),
+      choiceOf: database.prepare(STATEMENTS.choiceOf),
+      removeChoice: database.prepare(STATEMENTS.removeChoice),
+      follow: database.prepare(STATEMENTS.follow),
+      unfollow: database.prepare(STATEMENTS.unfollow),
+      saveReplaced: database.prepare(STATEMENTS.saveReplaced),
+      replacedBy: database.prepare(STATEMENTS.replacedBy),
+      noteStage: database.prepare(STATEMENTS.noteStage),
+      removeReplaced: database.prepare(STATEMENTS.removeReplaced),
+      saveFormerVersion: database.prepare(STATEMENTS.saveFormerVersion),
+      removeFormerVersion: database.prepare(STATEMENTS.removeFormerVersion),
       saveSources: database.prepare(STATEMENTS.saveSources),
       sourcesOf: database.prepare(STATEMENTS.sourcesOf),
       removeSources: database.prepare(STATEMENTS.removeSources),
@@ -249,7 +337,11 @@ export class Profile {
   }
 
   removeShare(groupId: string, fileName: string): void {
-    this.#attempt(() => this.#statements.removeShare.run(groupId, fileName));
+    this.#attempt(() => this.#removeShare(groupId, fileName));
+  }
+
+  #removeShare(groupId: string, fileName: string): void {
+    this.#statements.removeShare.run(groupId, fileName);
   }
 
   downloads(): StoredDownload[] {
@@ -257,7 +349,7 @@ export class Profile {
       groupId: row.group_id,
       fileName: row.file_name,
       destinationPath: row.destination_path,
-      info: row.info,
+      info: row.info.length > 0 ? row.info : this.#longInfo(row.group_id, row.file_name),
       have: row.have,
       facts:
         row.length_bytes === null || row.mtime_ms === null
@@ -265,16 +357,34 @@ export class Profile {
           : { lengthBytes: row.length_bytes, mtimeMs: row.mtime_ms },
       partId: row.part_id ?? undefined,
       isPaused: row.is_paused === 1,
+      ...this.#choiceOf(row.group_id, row.file_name),
     }));
   }
 
+  #longInfo(groupId: string, fileName: string): Uint8Array {
+    const info = this.#statements.infoOf.get(groupId, fileName)?.info;
+    return info instanceof Uint8Array ? info : new Uint8Array(0);
+  }
+
+  #choiceOf(groupId: string, fileName: string): { choice?: FileChoice } {
+    const choice = this.#statements.choiceOf.get(groupId, fileName)?.choice;
+    return choice === undefined ? {} : { choice: choiceSchema.parse(JSON.parse(String(choice))) };
+  }
+
   saveDownload(download: StoredDownload): void {
+    const { groupId, fileName, info } = download;
+    const key = fileKey(download);
+    const isLong = info.length > MAX_INLINE_INFO_BYTES;
     this.#attempt(() => {
+      if (isLong && this.#savedInfos.get(key) !== info) {
+        this.#statements.saveInfo.run(groupId, fileName, info);
+        this.#savedInfos.set(key, info);
+      }
       this.#statements.saveDownload.run(
-        download.groupId,
-        download.fileName,
+        groupId,
+        fileName,
         download.destinationPath,
-        download.info,
+        isLong ? new Uint8Array(0) : info,
         download.have,
         download.facts?.lengthBytes ?? null,
         download.facts?.mtimeMs ?? null,
@@ -282,6 +392,71 @@ export class Profile {
         download.isPaused ? 1 : 0,
       );
     });
+  }
+
+  /** @param choice undefined: all files */
+  saveChoice({ groupId, fileName }: FileId, choice: FileChoice | undefined): void {
+    this.#attempt(() => {
+      if (choice === undefined) this.#statements.removeChoice.run(groupId, fileName);
+      else this.#statements.saveChoice.run(groupId, fileName, JSON.stringify(choice));
+    });
+  }
+
+  /** @param isFollowed new versions are fetched without being asked for */
+  saveFollowed({ groupId, fileName }: FileId, isFollowed: boolean): void {
+    this.#attempt(() => this.#statements[isFollowed ? "follow" : "unfollow"].run(groupId, fileName));
+  }
+
+  followed(): FileId[] {
+    return this.#read<{ group_id: string; file_name: string }, FileId>("followed_share", (row) => ({
+      groupId: row.group_id,
+      fileName: row.file_name,
+    }));
+  }
+
+  /** A download of that share is a new version of one that is here. */
+  saveReplaced(version: ReplacedVersion): void {
+    const { groupId, fileName, path, info, mtimesMs, stage, asidePath } = version;
+    this.#attempt(() =>
+      this.#statements.saveReplaced.run(groupId, fileName, path, info, bytesOf(mtimesMs), stage, asidePath),
+    );
+  }
+
+  /** The version that a download of that share replaces. */
+  replacedBy({ groupId, fileName }: FileId): ReplacedVersion | undefined {
+    let found: ReplacedVersion | undefined;
+    this.#attempt(() => {
+      const row = this.#statements.replacedBy.get(groupId, fileName);
+      if (row === undefined) return;
+      const { stage, aside_path } = replacedSchema.parse(row);
+      found = { ...versionOf(row as unknown as VersionRow), stage, asidePath: aside_path };
+    });
+    return found;
+  }
+
+  /** The old version is about to be moved aside: it is no share any more, and is served from where it will be. */
+  beginNaming({ groupId, fileName, info, mtimesMs, asidePath }: ReplacedVersion, isServed: boolean): void {
+    this.#attempt(() => {
+      this.#statements.begin.run();
+      this.#statements.noteStage.run("naming", groupId, fileName);
+      this.#removeShare(groupId, fileName);
+      if (isServed)
+        this.#statements.saveFormerVersion.run(asidePath, groupId, fileName, info, bytesOf(mtimesMs));
+      this.#statements.commit.run();
+    });
+  }
+
+  noteMerging({ groupId, fileName }: FileId): void {
+    this.#attempt(() => this.#statements.noteStage.run("merging", groupId, fileName));
+  }
+
+  /** Versions that were replaced, and are served while somebody is in the middle of them. */
+  formerVersions(): StoredVersion[] {
+    return this.#read<VersionRow, StoredVersion>("former_version", versionOf);
+  }
+
+  removeFormerVersion(path: string): void {
+    this.#attempt(() => this.#statements.removeFormerVersion.run(path));
   }
 
   /** What each member sent of an unfinished download. */
@@ -304,7 +479,11 @@ export class Profile {
   }
 
   #removeDownload(groupId: string, fileName: string): void {
+    this.#savedInfos.delete(fileKey({ groupId, fileName }));
     this.#statements.removeDownload.run(groupId, fileName);
+    this.#statements.removeInfo.run(groupId, fileName);
+    this.#statements.removeChoice.run(groupId, fileName);
+    this.#statements.removeReplaced.run(groupId, fileName);
     this.#statements.removeSources.run(groupId, fileName);
   }
 
@@ -409,7 +588,7 @@ export class Profile {
   }
 
   /** The rows up to the first damaged page of the file; later ones are lost. */
-  #read<R, T>(table: "share" | "download" | "finished" | "bandwidth", asEntry: (row: R) => T): T[] {
+  #read<R, T>(table: ReadTable, asEntry: (row: R) => T): T[] {
     const found: T[] = [];
     try {
       for (const row of this.#database.prepare(`SELECT * FROM ${table} ORDER BY rowid`).iterate()) {
@@ -478,6 +657,21 @@ function openExclusively(path: string): DatabaseSync | undefined {
     if (errcodeOf(error) === SQLITE_BUSY) return undefined;
     throw error;
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function versionOf(row: VersionRow): StoredVersion {
+  return {
+    groupId: row.group_id,
+    fileName: row.file_name,
+    path: row.path,
+    info: row.info,
+    // A copy: it need not be aligned in the row's bytes.
+    mtimesMs: new Float64Array(row.mtimes_ms.slice().buffer),
+  };
 }
 
 class ProfileDamage extends Error {}

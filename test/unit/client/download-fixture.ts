@@ -458,6 +458,41 @@ export function filmOf(fileName: string, options: FilmOptions = {}): Film {
   return { bytes, metainfo };
 }
 
+export interface Folder {
+  /** Of the torrent, with padding. */
+  readonly bytes: Uint8Array;
+  readonly metainfo: FolderMetainfo;
+}
+
+/**
+ * A folder that somebody shares.
+ *
+ * @param files path → content, or how many bytes of made-up content
+ */
+export async function folderOf(
+  fileName: string,
+  files: Readonly<Record<string, string | number | Uint8Array>>,
+  pieceBytes = PIECE_BYTES,
+): Promise<Folder> {
+  const paths = Object.keys(files).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const contents = paths.map((path, index) => {
+    const file = files[path] ?? "";
+    return typeof file === "number" ? content(file, index + 1) : Buffer.from(file);
+  });
+  const builder = new FileLayoutBuilder();
+  for (const [index, path] of paths.entries()) {
+    const of = contents[index] ?? new Uint8Array();
+    builder.add({ path, lengthBytes: of.length, sha1: sha1Of(of), isExecutable: false });
+  }
+  const layout = builder.finish(pieceBytes);
+  const bytes = new Uint8Array(layout.lengthBytes);
+  for (const [index, of] of contents.entries()) bytes.set(of, layout.offsetOf(index));
+  const hashes: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += pieceBytes) hashes.push(sha1Of(bytes.subarray(at, at + pieceBytes)));
+  const parts = { fileName, layout, pieceHashes: Buffer.concat(hashes), authorityPem: AUTHORITY };
+  return { bytes, metainfo: await encodeFolderMetainfo(parts, async () => undefined) };
+}
+
 /** A client's downloads and shares. Everything of it is closed and removed when the test ends. */
 export class Scene {
   readonly clock: FakeClock;

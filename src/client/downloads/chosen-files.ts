@@ -26,7 +26,7 @@ export interface ChosenFiles {
 }
 
 /** True if the choice has no pattern, and means all files. */
-export function isOfAll({ only = [], except = [] }: FileChoice): boolean {
+function isOfAll({ only = [], except = [] }: FileChoice): boolean {
   return only.length + except.length === 0;
 }
 

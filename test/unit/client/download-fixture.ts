@@ -22,7 +22,13 @@ import type { ClientEvent } from "../../../src/client/status.ts";
 import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
 import type { Contact } from "../../../src/engine/connection-manager.ts";
 import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
-import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { FileLayoutBuilder } from "../../../src/metainfo/file-layout.ts";
+import {
+  encodeFolderMetainfo,
+  encodeMetainfo,
+  type FileMetainfo,
+  type FolderMetainfo,
+} from "../../../src/metainfo/metainfo.ts";
 import type { CommitOutcome } from "../../../src/metainfo/piece-types.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { createStorageResources } from "../../../src/storage/storage-resources.ts";
@@ -488,7 +494,8 @@ export async function folderOf(
   const bytes = new Uint8Array(layout.lengthBytes);
   for (const [index, of] of contents.entries()) bytes.set(of, layout.offsetOf(index));
   const hashes: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += pieceBytes) hashes.push(sha1Of(bytes.subarray(at, at + pieceBytes)));
+  for (let at = 0; at < bytes.length; at += pieceBytes)
+    hashes.push(sha1Of(bytes.subarray(at, at + pieceBytes)));
   const parts = { fileName, layout, pieceHashes: Buffer.concat(hashes), authorityPem: AUTHORITY };
   return { bytes, metainfo: await encodeFolderMetainfo(parts, async () => undefined) };
 }

@@ -22,8 +22,13 @@ async function chosen(choice: FileChoice, of: FolderMetainfo = metainfo) {
   const found = await chooseFiles(of, id, choice);
   assert.ok(found);
   const { files, pieces, contentBytes } = found;
-  const paths = Array(of.layout.fileCount).keys().filter((i) => files.has(i)).map((i) => of.layout.pathOf(i));
-  const indices = Array(pieces.pieceCount).keys().filter((i) => pieces.has(i));
+  const paths = Array(of.layout.fileCount)
+    .keys()
+    .filter((i) => files.has(i))
+    .map((i) => of.layout.pathOf(i));
+  const indices = Array(pieces.pieceCount)
+    .keys()
+    .filter((i) => pieces.has(i));
   return { paths: [...paths], pieces: [...indices], contentBytes };
 }
 
@@ -31,7 +36,10 @@ test("chosen is what fits one of the patterns, without what fits one of the exce
   const all = ["a.jpg", "b/one.txt", "b/two.raw", "c.txt", "d.txt"];
   assert.deepEqual((await chosen({})).paths, all);
   assert.deepEqual((await chosen({ only: ["**/*.txt"] })).paths, ["b/one.txt", "c.txt", "d.txt"]);
-  assert.deepEqual((await chosen({ only: ["b/", "a.*"], except: ["**/*.raw"] })).paths, ["a.jpg", "b/one.txt"]);
+  assert.deepEqual((await chosen({ only: ["b/", "a.*"], except: ["**/*.raw"] })).paths, [
+    "a.jpg",
+    "b/one.txt",
+  ]);
   assert.deepEqual((await chosen({ except: ["b/", "d.txt"] })).paths, ["a.jpg", "c.txt"]);
 });
 
@@ -76,7 +84,11 @@ test("a chosen file is complete with all its pieces, and what is not chosen does
   const ofTxt = await chooseFiles(metainfo, id, { only: ["**/*.txt"] });
   const all = allFiles(metainfo);
   assert.ok(ofTxt);
-  assert.deepEqual([countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)], [1, 1], "the empty one");
+  assert.deepEqual(
+    [countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)],
+    [1, 1],
+    "the empty one",
+  );
   have.set(2);
   assert.deepEqual([countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)], [2, 2]);
   have.set(0);

@@ -1,12 +1,27 @@
 // What was changed or added in a version that is replaced is kept beside the new one, under names that say so.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, type TestContext, test } from "node:test";
-import { type AsideVersion, keepLocalChanges, withNote } from "../../../../src/client/downloads/local-changes.ts";
+import {
+  type AsideVersion,
+  keepLocalChanges,
+  withNote,
+} from "../../../../src/client/downloads/local-changes.ts";
 import { Geometry } from "../../../../src/metainfo/geometry.ts";
 import type { Metainfo } from "../../../../src/metainfo/metainfo.ts";
 import { createStorageResources } from "../../../../src/storage/storage-resources.ts";
@@ -33,7 +48,10 @@ async function stage(t: TestContext, oldFiles: Record<string, string> = OLD_FILE
   const { metainfo } = await folderOf("place", oldFiles);
   const { layout } = metainfo;
   for (const [path, text] of Object.entries(oldFiles)) put(join(aside, path), text);
-  const times = Array.from({ length: layout.fileCount }, (_, i) => statSync(join(aside, layout.pathOf(i))).mtimeMs);
+  const times = Array.from(
+    { length: layout.fileCount },
+    (_, i) => statSync(join(aside, layout.pathOf(i))).mtimeMs,
+  );
   const version: AsideVersion = { path: aside, metainfo, mtimeMsOf: (index) => times[index] };
   const change = (path: string, text: string): void => {
     put(join(aside, path), text);
@@ -63,7 +81,10 @@ test("a changed file is kept beside the new one under a name with the time of th
   change("docs/b.txt", "my b");
   const expected = [`a (${NOTE}).txt`, `docs/b (${NOTE}).txt`];
   assert.deepEqual(await keep(), expected);
-  assert.deepEqual(expected.map((path) => readFileSync(join(place, path), "utf8")), ["my a", "my b"]);
+  assert.deepEqual(
+    expected.map((path) => readFileSync(join(place, path), "utf8")),
+    ["my a", "my b"],
+  );
   assert.equal(readFileSync(join(place, "a.txt"), "utf8"), "new a");
   assert.deepEqual(filesIn(aside), ["docs/c.txt", "gone"]);
 });
@@ -146,7 +167,12 @@ test("a single file that was changed is kept beside the new version; one that wa
   const [aside, place] = [join(root, ".aside"), join(root, "film.mkv")];
   writeFileSync(aside, "the film");
   const metainfo: Metainfo = {
-    ...{ kind: "file", fileName: "film.mkv", geometry: new Geometry(8, PIECE_BYTES), pieceHashes: new Uint8Array(20) },
+    ...{
+      kind: "file",
+      fileName: "film.mkv",
+      geometry: new Geometry(8, PIECE_BYTES),
+      pieceHashes: new Uint8Array(20),
+    },
     ...{ sha1: createHash("sha1").update("the film").digest("hex"), authorityPem: "" },
     ...{ info: new Uint8Array(), infoHash: "" },
   };

@@ -52,7 +52,7 @@ import { AttemptStore } from "./server/attempt-store.ts";
 import { CallTurns } from "./server/call-turns.ts";
 import { FairSlots } from "./server/fair-slots.ts";
 import { Metrics } from "./server/metrics.ts";
-import { PasswordHasher } from "./server/password-hasher.ts";
+import { PasswordHasher, type PasswordHasherOptions } from "./server/password-hasher.ts";
 import type { ConfirmedWrite } from "./server/procedures.ts";
 import { listen, type TrackerServer } from "./server/server.ts";
 import { type WriteBlock, WriteBlocks } from "./server/write-block.ts";
@@ -102,6 +102,8 @@ export interface TrackerOptions {
   readonly limits?: Partial<TrackerLimits>;
   /** The wall clock, milliseconds since 1970. */
   readonly nowMs?: () => number;
+  /** @default argon2id in threads */
+  readonly passwords?: PasswordHasherOptions;
 }
 
 export interface TrackerLinkStatus {
@@ -161,7 +163,7 @@ export class Tracker {
   readonly #replication: Replication;
   readonly #metrics: Metrics;
   readonly #lag = new ReplicationLag();
-  readonly #passwords = new PasswordHasher();
+  readonly #passwords: PasswordHasher;
   readonly #attemptStore: AttemptStore;
   readonly #attemptLimits: AttemptLimits;
   readonly #collector: Collector;
@@ -181,7 +183,7 @@ export class Tracker {
   readonly #endFaults: () => void;
 
   private constructor(
-    { log, dataDir, limits, trackers }: TrackerOptions,
+    { log, dataDir, limits, trackers, passwords }: TrackerOptions,
     own: TrackerAddress,
     registry: SqliteRegistry,
     pins: PinStore,
@@ -195,6 +197,7 @@ export class Tracker {
     this.#registry = registry;
     this.#pins = pins;
     this.#writeBlocks = writeBlocks;
+    this.#passwords = new PasswordHasher(passwords);
     const nowMs = () => clockGuard.nowMs();
     this.#attemptStore = new AttemptStore(join(dataDir, ATTEMPTS_FILE), log, nowMs);
     this.#attemptLimits = new AttemptLimits(limits, this.#attemptStore);

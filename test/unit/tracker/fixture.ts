@@ -3,11 +3,9 @@
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
-import { hashPassword, verifyNoOne, verifyPassword } from "../../../src/identity/passwords.ts";
 import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
-import type { Passwords } from "../../../src/tracker/rules/accounts.ts";
 import { createUser } from "../../../src/tracker/rules/accounts.ts";
 import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/rules/groups.ts";
 import { alikeOf } from "../../../src/tracker/rules/look-alikes.ts";
@@ -33,13 +31,6 @@ export const holderId = "66d0a6a5-5b3e-4b57-8f0c-3a9a2f0c7d11";
 
 /** Not a certificate: rules only compare it. */
 export const authority = { certificatePem: "the CA of films", privateKeyPem: "its key" };
-
-/** Hashed by the thread that asks. */
-export const passwordsHere: Passwords = {
-  hash: async (password) => hashPassword(password),
-  verify: async (hash, password) => verifyPassword(hash, password),
-  verifyNoOne: async (password) => verifyNoOne(password),
-};
 
 /** @param stampMs the clock of the registry's stamps */
 export function town(t: TestContext, stampMs: () => number = Date.now): Town {

@@ -16,8 +16,10 @@ import type { TrackerEvent } from "../../../src/api/schemas.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { soon } from "../../../src/net/timers.ts";
+import type { PasswordHasherOptions } from "../../../src/tracker/server/password-hasher.ts";
 import type { AppRouter } from "../../../src/tracker/server/router.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
+import { cheapHashing } from "./cheap-passwords.ts";
 
 const log = pino({ level: process.env.LOG_LEVEL ?? "silent" });
 const DEADLINE_MS = 10_000;
@@ -30,10 +32,11 @@ async function trackers(t: TestContext, count: number) {
   const running = new Map<number, Tracker>();
   const dataDir = (number: number) => join(folder, String(number));
   /** @param aheadMs of its clock */
-  const start = async (number: number, aheadMs: () => number = () => 0) => {
+  const start = async (number: number, aheadMs: () => number = () => 0, passwords = cheapHashing) => {
     const tracker = await Tracker.open({
       trackers: addresses,
       nowMs: () => Date.now() + aheadMs(),
+      passwords,
       trackerNumber: number,
       dataDir: dataDir(number),
       log: log.child({ number }),
@@ -68,11 +71,11 @@ function isConnected(tracker: Tracker): boolean {
   return tracker.status().links.every(({ state }) => state === "connected");
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+async function until(holds: () => boolean | Promise<boolean>, everyMs = 10): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (!(await holds())) {
     assert.ok(Date.now() < deadline, "it did not come about in time");
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }
 
@@ -385,7 +388,7 @@ test("that a connected device was seen is written after a day", async (t) => {
   await net.start(1, () => 25 * 60 * 60 * 1000);
   const { api } = await connect(t, address, device);
   await api.session.resume.mutate();
-  await until(async () => (await metricsOf(address)).writes_total === 1);
+  await untilMetrics(address, (metrics) => metrics.writes_total === 1);
 });
 
 test("a tracker that was down catches up, and both are equal then", async (t) => {
@@ -515,7 +518,8 @@ test("a tracker that is back has what the other acknowledged meanwhile before it
 
 test("guessing passwords is slowed down, and the owner gets in from where nobody guesses", async (t) => {
   const net = await trackers(t, 1);
-  await net.start(1);
+  const argon2: PasswordHasherOptions = {};
+  await net.start(1, undefined, argon2);
   const [address] = net.addresses;
   assert.ok(address);
   const client = await connect(t, address);
@@ -526,7 +530,7 @@ test("guessing passwords is slowed down, and the owner gets in from where nobody
   await assert.rejects(guess(), refusal("TOO_MANY_ATTEMPTS"));
   await signUp(client, "bob");
   await net.stop(1);
-  await net.start(1);
+  await net.start(1, undefined, argon2);
   const { api } = await connect(t, address);
   const login = { writeId: randomUUID(), userId: "alice", password: "alice's password" };
   await assert.rejects(api.session.login.mutate(login), refusal("TOO_MANY_ATTEMPTS"));
@@ -677,8 +681,8 @@ test("each metric counts what it says", async (t) => {
     ...{ replication_lag_rows: 0, replication_lag_seconds: 0, cannot_write: 0, timer_faults_total: 0 },
   };
   // The lag is looked at every so often: it may still be that of before they met.
-  await until(async () => (await metricsOf(first)).replication_lag_seconds === 0);
-  await until(async () => (await metricsOf(second)).replication_lag_seconds === 0);
+  await untilMetrics(first, (metrics) => metrics.replication_lag_seconds === 0);
+  await untilMetrics(second, (metrics) => metrics.replication_lag_seconds === 0);
   assert.deepEqual(await metricsOf(first), nothing);
   const alice = await connect(t, first);
   const bob = await connect(t, second);
@@ -706,22 +710,22 @@ test("each metric counts what it says", async (t) => {
 
   await bob.close();
   await net.stop(2);
-  await until(async () => (await metricsOf(first)).links_connected === 0);
+  await untilMetrics(first, (metrics) => metrics.links_connected === 0);
   await alice.api.groups.create.mutate(write("books"));
-  await until(async () => Number((await metricsOf(first)).replication_lag_seconds) > 0);
+  await untilMetrics(first, ({ replication_lag_seconds }) => Number(replication_lag_seconds) > 0);
   await net.start(2);
   await net.connected();
-  const caughtUp = async () => {
-    const { links_connected, replication_lag_rows, replication_lag_seconds } = await metricsOf(first);
-    return links_connected === 1 && replication_lag_rows === 0 && replication_lag_seconds === 0;
-  };
-  await until(caughtUp);
+  await untilMetrics(
+    first,
+    ({ links_connected, replication_lag_rows, replication_lag_seconds }) =>
+      links_connected === 1 && replication_lag_rows === 0 && replication_lag_seconds === 0,
+  );
   // All that it had before was on its disk.
   assert.equal((await metricsOf(second)).merged_rows_total, 2);
   soon("a test", () => {
     throw new Error("a bug");
   });
-  await until(async () => (await metricsOf(first)).timer_faults_total === 1);
+  await untilMetrics(first, (metrics) => metrics.timer_faults_total === 1);
 });
 
 /** What the tracker there answers to that path. */
@@ -739,6 +743,14 @@ function read({ host, port }: TrackerAddress, path: string): Promise<string> {
 }
 
 /** By their names without what all have in front. */
+/** Looks less often than `until`: each look is a TLS connection. */
+function untilMetrics(
+  tracker: TrackerAddress,
+  hold: (metrics: Record<string, number>) => boolean,
+): Promise<void> {
+  return until(async () => hold(await metricsOf(tracker)), 100);
+}
+
 async function metricsOf(tracker: TrackerAddress): Promise<Record<string, number>> {
   const lines = (await read(tracker, "/metrics")).matchAll(/^minitorrent_tracker_(\w+) (\S+)$/gm);
   return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]));

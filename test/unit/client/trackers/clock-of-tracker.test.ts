@@ -9,6 +9,7 @@ import { freePorts } from "../../../../harness/processes.ts";
 import { Client } from "../../../../src/client/client.ts";
 import type { ClientEvent } from "../../../../src/client/status.ts";
 import { Tracker } from "../../../../src/tracker/tracker.ts";
+import { cheapHashing } from "../../tracker/cheap-passwords.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const log = pino({ level: "silent" });
@@ -20,7 +21,8 @@ for (const aheadMs of [-3 * HOUR_MS, 3 * HOUR_MS]) {
     const trackers = [{ host: "127.0.0.1", port }];
     const nowMs = () => Date.now() - aheadMs;
     const dataDir = join(folder, "tracker");
-    const tracker = await Tracker.open({ trackers, trackerNumber: 1, dataDir, log, nowMs });
+    const options = { trackers, trackerNumber: 1, dataDir, log, nowMs, passwords: cheapHashing };
+    const tracker = await Tracker.open(options);
     const events: ClientEvent[] = [];
     const client = await Client.open({
       ...{ trackers, log, dataDir: join(folder, "client"), listen: { host: "127.0.0.1", port: 0 } },

@@ -9,7 +9,8 @@ import {
   logOut,
   prepareUser,
 } from "../../../../src/tracker/rules/accounts.ts";
-import { passwordsHere as passwords, town } from "../fixture.ts";
+import { cheapPasswords as passwords } from "../cheap-passwords.ts";
+import { town } from "../fixture.ts";
 
 test("an account is made once, and its password opens it alone", async (t) => {
   const { registry, write } = town(t);

@@ -5,7 +5,8 @@ import { describe, it } from "node:test";
 import { authenticate, createUser, prepareUser } from "../../../../src/tracker/rules/accounts.ts";
 import { listGroups, removeMember, requestToJoin } from "../../../../src/tracker/rules/groups.ts";
 import { alikeOf, lookAlikeKey, takenSentence } from "../../../../src/tracker/rules/look-alikes.ts";
-import { passwordsHere as passwords, town } from "../fixture.ts";
+import { cheapPasswords as passwords } from "../cheap-passwords.ts";
+import { town } from "../fixture.ts";
 
 const SAME: readonly (readonly string[])[] = [
   ["bob", "Bob", "BOB", "b0b", "bOb"],

@@ -21,6 +21,7 @@ import { Replication } from "../../../../src/tracker/replication/replication.ts"
 import { ApiCalls } from "../../../../src/tracker/server/api-calls.ts";
 import { ClientSockets } from "../../../../src/tracker/server/client-sockets.ts";
 import { Tracker } from "../../../../src/tracker/tracker.ts";
+import { cheapHashing } from "../cheap-passwords.ts";
 import { FakeWebSocket } from "../fake-web-socket.ts";
 
 async function start(t: TestContext): Promise<{ tracker: Tracker; address: Address }> {
@@ -28,7 +29,13 @@ async function start(t: TestContext): Promise<{ tracker: Tracker; address: Addre
   const [port = 0] = await freePorts(1);
   const address = { host: "127.0.0.1", port };
   const log = pino({ level: "silent" });
-  const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log });
+  const tracker = await Tracker.open({
+    trackers: [address],
+    trackerNumber: 1,
+    dataDir,
+    log,
+    passwords: cheapHashing,
+  });
   t.after(async () => {
     await tracker.close();
     rmSync(dataDir, { recursive: true });

@@ -17,6 +17,7 @@ import { choosePieceLengthBytes } from "../../../../src/metainfo/geometry.ts";
 import { encodeMetainfo } from "../../../../src/metainfo/metainfo.ts";
 import { Tracker } from "../../../../src/tracker/tracker.ts";
 import type { TrackerLimits } from "../../../../src/tracker/tracker-limits.ts";
+import { cheapHashing } from "../cheap-passwords.ts";
 
 /** @param onEnd is given what ends it */
 async function start(
@@ -27,7 +28,8 @@ async function start(
   const [port = 0] = await freePorts(1);
   const address = { host: "127.0.0.1", port };
   const log = pino({ level: "silent" });
-  const tracker = await Tracker.open({ trackers: [address], trackerNumber: 1, dataDir, log, limits });
+  const options = { trackers: [address], trackerNumber: 1, dataDir, log, limits, passwords: cheapHashing };
+  const tracker = await Tracker.open(options);
   onEnd(async () => {
     await tracker.close();
     rmSync(dataDir, { recursive: true });

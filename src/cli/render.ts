@@ -308,14 +308,15 @@ export function renderProgress(download: DownloadStatus, view: View): string {
   return paint(cut.slice(0, 3), describe(download, view)[0], view) + cut.slice(3);
 }
 
-/** `Hashing film.mkv  42%  450 MB of 1.07 GB`; a long name gives way, not how far it is. */
+/** `Hashing film.mkv  42%  450 MB of 1.07 GB`, `Listing pictures  50%  5 MB of 10 MB`; a long name gives way, not how far it is. */
 export function renderHashing(path: string, progress: HashProgress, view: View): string {
-  const { hashedBytes, lengthBytes } = progress;
+  const { hashedBytes, lengthBytes, isListing } = progress;
+  const doing = isListing === true ? "Listing " : "Hashing ";
   const name = harmless(path.slice(path.lastIndexOf("/") + 1));
   const rest = `  ${percentOf(hashedBytes, lengthBytes)}%  ${formatBytes(hashedBytes)} of ${formatBytes(lengthBytes)}`;
   const columns = (view.columns ?? Number.POSITIVE_INFINITY) - 1;
-  const room = columns - "Hashing ".length - displayWidth(rest);
-  return truncate(`Hashing ${truncate(name, Math.max(room, LEAST_NAME_COLUMNS))}${rest}`, columns);
+  const room = columns - doing.length - displayWidth(rest);
+  return truncate(`${doing}${truncate(name, Math.max(room, LEAST_NAME_COLUMNS))}${rest}`, columns);
 }
 
 /** The line that tells of a completion: `[C] [group] file`. */

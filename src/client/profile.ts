@@ -29,7 +29,10 @@ export interface StoredShare {
   readonly fileName: string;
   readonly path: string;
   readonly info: Uint8Array;
+  /** Of a folder its length, and no time. */
   readonly facts: FileFacts;
+  /** Of a folder: when each of its files was changed last, in the order of the layout, in milliseconds since 1970. */
+  readonly folderTimesMs?: Float64Array | undefined;
   /** False until a tracker has confirmed that it lists this member among those who share the file. */
   readonly isRegistered: boolean;
 }
@@ -125,6 +128,9 @@ const SCHEMA = `
     length_bytes INTEGER NOT NULL, mtime_ms REAL NOT NULL, is_registered INTEGER NOT NULL,
     PRIMARY KEY (group_id, file_name)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS share_folder (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, times_ms BLOB NOT NULL, PRIMARY KEY (group_id, file_name)
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS download (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, destination_path TEXT NOT NULL, info BLOB NOT NULL,
     have BLOB NOT NULL, length_bytes INTEGER, mtime_ms REAL, part_id TEXT, is_paused INTEGER NOT NULL,
@@ -172,6 +178,11 @@ const STATEMENTS = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
   saveShare: "INSERT OR REPLACE INTO share VALUES (?, ?, ?, ?, ?, ?, ?)",
+  updateShare:
+    "UPDATE share SET path = ?, length_bytes = ?, mtime_ms = ?, is_registered = ? WHERE group_id = ? AND file_name = ?",
+  saveShareFolder: "INSERT OR REPLACE INTO share_folder VALUES (?, ?, ?)",
+  shareFolderOf: "SELECT times_ms FROM share_folder WHERE group_id = ? AND file_name = ?",
+  removeShareFolder: "DELETE FROM share_folder WHERE group_id = ? AND file_name = ?",
   removeShare: "DELETE FROM share WHERE group_id = ? AND file_name = ?",
   saveDownload: "INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
   removeDownload: "DELETE FROM download WHERE group_id = ? AND file_name = ?",
@@ -256,6 +267,10 @@ export class Profile {
       begin: database.prepare(STATEMENTS.begin),
       commit: database.prepare(STATEMENTS.commit),
       saveShare: database.prepare(STATEMENTS.saveShare),
+      updateShare: database.prepare(STATEMENTS.updateShare),
+      saveShareFolder: database.prepare(STATEMENTS.saveShareFolder),
+      shareFolderOf: database.prepare(STATEMENTS.shareFolderOf),
+      removeShareFolder: database.prepare(STATEMENTS.removeShareFolder),
       removeShare: database.prepare(STATEMENTS.removeShare),
       saveDownload: database.prepare(STATEMENTS.saveDownload),
       removeDownload: database.prepare(STATEMENTS.removeDownload),
@@ -316,15 +331,42 @@ export class Profile {
       path: row.path,
       info: row.info,
       facts: { lengthBytes: row.length_bytes, mtimeMs: row.mtime_ms },
+      ...this.#folderTimes(row),
       isRegistered: row.is_registered === 1,
     }));
   }
 
+  #folderTimes({ group_id, file_name }: ShareRow): Pick<StoredShare, "folderTimesMs"> {
+    const row = this.#statements.shareFolderOf.get(group_id, file_name);
+    if (row === undefined) return {};
+    // A copy begins where a number may.
+    const bytes = Uint8Array.from(row.times_ms as Uint8Array);
+    return { folderTimesMs: new Float64Array(bytes.buffer, 0, Math.floor(bytes.length / 8)) };
+  }
+
   saveShare(share: StoredShare): void {
-    this.#attempt(() => this.#saveShare(share));
+    this.#inOneStep(() => this.#saveShare(share));
+  }
+
+  /** Saves what may change of a share while its metainfo, which may be long, stays. */
+  updateShare(share: StoredShare): void {
+    this.#inOneStep(() => {
+      const { groupId, fileName, path, facts } = share;
+      const isRegistered = share.isRegistered ? 1 : 0;
+      this.#statements.updateShare.run(
+        path,
+        facts.lengthBytes,
+        facts.mtimeMs,
+        isRegistered,
+        groupId,
+        fileName,
+      );
+      this.#saveFolderTimes(share);
+    });
   }
 
   #saveShare(share: StoredShare): void {
+    this.#saveFolderTimes(share);
     this.#statements.saveShare.run(
       share.groupId,
       share.fileName,
@@ -336,12 +378,18 @@ export class Profile {
     );
   }
 
+  #saveFolderTimes({ groupId, fileName, folderTimesMs }: StoredShare): void {
+    if (folderTimesMs === undefined) this.#statements.removeShareFolder.run(groupId, fileName);
+    else this.#statements.saveShareFolder.run(groupId, fileName, bytesOf(folderTimesMs));
+  }
+
   removeShare(groupId: string, fileName: string): void {
-    this.#attempt(() => this.#removeShare(groupId, fileName));
+    this.#inOneStep(() => this.#removeShare(groupId, fileName));
   }
 
   #removeShare(groupId: string, fileName: string): void {
     this.#statements.removeShare.run(groupId, fileName);
+    this.#statements.removeShareFolder.run(groupId, fileName);
   }
 
   downloads(): StoredDownload[] {
@@ -498,21 +546,18 @@ export class Profile {
       { kind, groupId, fileName, reason },
       "an entry of the profile is damaged; it was set aside",
     );
-    this.#attempt(() => {
-      this.#statements.begin.run();
+    this.#inOneStep(() => {
       this.#statements.setAside.run(kind, groupId, fileName, reason, asText(entry));
-      this.#statements[kind === "share" ? "removeShare" : "removeDownload"].run(groupId, fileName);
-      this.#statements.commit.run();
+      if (kind === "share") this.#removeShare(groupId, fileName);
+      else this.#statements.removeDownload.run(groupId, fileName);
     });
   }
 
   /** A download that is complete is a share from now on: in one step, so that a crash leaves one or the other. */
   completeDownload(share: StoredShare): void {
-    this.#attempt(() => {
-      this.#statements.begin.run();
+    this.#inOneStep(() => {
       this.#removeDownload(share.groupId, share.fileName);
       this.#saveShare(share);
-      this.#statements.commit.run();
     });
   }
 
@@ -600,6 +645,15 @@ export class Profile {
     return found;
   }
 
+  /** All of it, or nothing after a crash. */
+  #inOneStep(work: () => void): void {
+    this.#attempt(() => {
+      this.#statements.begin.run();
+      work();
+      this.#statements.commit.run();
+    });
+  }
+
   /**
    * Writes all or nothing. A full or failing disk must not stop what runs in memory: it is logged, and the next change is
    * written if possible.
@@ -659,10 +713,6 @@ function openExclusively(path: string): DatabaseSync | undefined {
   }
 }
 
-function bytesOf({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
 function versionOf(row: VersionRow): StoredVersion {
   return {
     groupId: row.group_id,
@@ -713,6 +763,12 @@ function unusable(path: string, error: unknown): MiniTorrentError {
 /** All of an entry as JSON, bytes as base64. */
 function asText(entry: StoredShare | StoredDownload): string {
   return JSON.stringify(entry, (_key, value: unknown) =>
-    value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value,
+    value instanceof Uint8Array || value instanceof Float64Array
+      ? Buffer.from(bytesOf(value)).toString("base64")
+      : value,
   );
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array | Float64Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -18,6 +18,7 @@ import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import type { ClientContext } from "./client-context.ts";
 import { type FileId, fileKey } from "./file-key.ts";
+import { type Listed, type Listing, listShare } from "./list-share.ts";
 import type { StoredShare } from "./profile.ts";
 import { SlowRound } from "./slow-round.ts";
 import type { ShareOptions, ShareResult, ShareStatus } from "./status.ts";
@@ -41,8 +42,6 @@ const LOOK_PAUSE_MS = 250;
 const LEAST_ROUND_MS = 5_000;
 /** Problems that may pass: the file is missing or changed, or no further file could be opened. */
 const MAY_RETURN: ReadonlySet<ErrorCode> = new Set(["FILE_NOT_FOUND", "FILE_CHANGED", "LIMIT_REACHED"]);
-
-const sharedSchema = z.object({ infoHash: z.string(), joinedSwarm: z.boolean(), isAnnounced: z.boolean() });
 
 /** A share is served, or known but not served: its group cannot be reached yet, or its file is not as it was. */
 type ShareState =
@@ -156,7 +155,7 @@ export class Shares {
     const { fileName, info } = metainfo;
     const stored = { groupId, fileName, path, info, facts, isRegistered: true };
     if (isShared) {
-      const { joinedSwarm } = await this.#register(stored, metainfo, false);
+      const { joinedSwarm } = await this.#register(stored, metainfo, { isServed: false });
       await this.#serve(stored, metainfo);
       return joinedSwarm;
     }
@@ -170,7 +169,10 @@ export class Shares {
     // Served first, so that the tracker can name this client among the peers in the same step.
     const store = await this.#join(stored, metainfo);
     try {
-      const { joinedSwarm } = await this.#register(stored, metainfo, true, replaced?.metainfo.infoHash);
+      const { joinedSwarm } = await this.#register(stored, metainfo, {
+        isServed: true,
+        replaces: replaced?.metainfo.infoHash,
+      });
       this.#refuseAfterLogout(login);
       this.#served(stored, metainfo, store);
       return joinedSwarm;
@@ -556,23 +558,19 @@ export class Shares {
     throw new MiniTorrentError("NOT_LOGGED_IN", "You logged out meanwhile; it was not shared.");
   }
 
-  /** @param isServed the tracker may name this client to peers at once */
+  /** Lists it at the trackers. @param how see `Listing` */
   async #register(
     { groupId }: StoredShare,
     metainfo: Metainfo,
-    isServed: boolean,
-    replaces?: string,
-  ): Promise<z.infer<typeof sharedSchema>> {
-    const { holderId } = this.#context.profile();
-    const { info, infoHash, sha1 } = requireSingleFile(metainfo);
-    const text = Buffer.from(info).toString("base64");
-    const request = { groupId, holderId, info: text, sha1, isServed, replaces };
-    const shared = await this.#context.ask(sharedSchema, (api, write) =>
-      api.files.share.mutate({ ...request, ...write }),
-    );
-    if (shared.isAnnounced) this.#context.announcer.told(infoHash);
-    if (isServed) this.#announce(infoHash, shared.isAnnounced);
-    return shared;
+    how: Pick<Listing, "isServed" | "replaces" | "isUpdate">,
+    options?: ShareOptions,
+  ): Promise<Listed> {
+    const { ask, announcer, profile } = this.#context;
+    const listing = { groupId, holderId: profile().holderId, ...how };
+    const listed = await listShare(ask, metainfo, listing, options);
+    if (listed.isAnnounced) announcer.told(metainfo.infoHash);
+    if (how.isServed) this.#announce(metainfo.infoHash, listed.isAnnounced);
+    return listed;
   }
 
   /** Announces to the tracker whether the file is served here now. */
@@ -588,7 +586,7 @@ export class Shares {
   async #registerLater(stored: StoredShare, metainfo: Metainfo): Promise<MiniTorrentError | undefined> {
     const login = this.#logins;
     try {
-      await this.#register(stored, metainfo, true);
+      await this.#register(stored, metainfo, { isServed: true });
     } catch (error) {
       this.#announce(metainfo.infoHash, false);
       this.#log.info(

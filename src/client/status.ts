@@ -161,6 +161,8 @@ export interface SkippedFiles {
 export interface HashProgress {
   readonly hashedBytes: number;
   readonly lengthBytes: number;
+  /** What is counted is no longer the hashed bytes of a folder, but those of its list of files that trackers have. */
+  readonly isListing?: true;
 }
 
 /** Of `upload_file` and `update_share`. */

@@ -315,6 +315,55 @@ test("a download that is complete is a share and no download any more", () => {
   again.close();
 });
 
+const folder: StoredShare = {
+  ...share,
+  fileName: "pictures",
+  info: new Uint8Array(300).fill(7),
+  folderTimesMs: Float64Array.of(1234.5678, 0, Number.NaN),
+};
+
+test("a shared folder is there again with when each of its files was changed, until it is not shared any more", () => {
+  const profile = Profile.open(dataDir, alice, log);
+  profile.saveShare(folder);
+  profile.saveShare(share);
+  profile.close();
+  const again = Profile.open(dataDir, alice, log);
+  assert.deepEqual(again.shares(), [folder, share]);
+  again.saveShare({ ...folder, folderTimesMs: undefined });
+  assert.equal("folderTimesMs" in (again.shares()[1] ?? {}), false, "a file has the name now");
+  again.saveShare(folder);
+  again.removeShare("g", "pictures");
+  again.saveShare({ ...share, fileName: "pictures" });
+  assert.deepEqual(again.shares(), [share, { ...share, fileName: "pictures" }]);
+  again.close();
+});
+
+test("what changes of a share is saved without its metainfo", () => {
+  const profile = Profile.open(dataDir, alice, log);
+  profile.saveShare(folder);
+  const folderTimesMs = Float64Array.of(5, 6);
+  const changed = { path: "/new", facts: { lengthBytes: 1, mtimeMs: 2 }, folderTimesMs, isRegistered: true };
+  profile.updateShare({ ...folder, ...changed, info: Uint8Array.of(9) });
+  assert.deepEqual(profile.shares(), [{ ...folder, ...changed }]);
+  profile.updateShare({ ...share, fileName: "unknown" });
+  assert.equal(profile.shares().length, 1);
+  profile.close();
+});
+
+test("of a folder that is set aside the times are kept as bytes, and nothing of it is left", () => {
+  const profile = Profile.open(dataDir, alice, readableLog().log);
+  profile.saveShare(folder);
+  profile.setAside("share", folder, "its metainfo is damaged");
+  profile.close();
+  const database = new DatabaseSync(pathOf());
+  const [kept] = database.prepare("SELECT entry FROM set_aside").all();
+  const left = database.prepare("SELECT count(*) AS left FROM share_folder").get();
+  database.close();
+  const times = Buffer.from(folder.folderTimesMs?.buffer ?? new ArrayBuffer()).toString("base64");
+  assert.equal(JSON.parse(String(kept?.entry)).folderTimesMs, times);
+  assert.equal(left?.left, 0);
+});
+
 test("a second client of the same account gets a profile of its own, and other accounts theirs", () => {
   const first = Profile.open(dataDir, alice, log);
   const second = Profile.open(dataDir, alice, log);

@@ -22,9 +22,9 @@ const FIRST = ["test/torture/", "test/sim/", "test/interop/", "test/system/", "t
 /** Of the unit tests. */
 const LONG: ReadonlySet<string> = new Set([
   "test/unit/tracker",
-  "test/unit/tracker/server",
-  "test/unit/client",
   "test/unit/tracker/registry and others",
+  "test/unit/swarm and others",
+  "test/unit/client",
 ]);
 
 interface Tally {

@@ -6,13 +6,17 @@
 // Texts are not mutated (StringLiteral): most are messages and names of log fields. A mutant in code that no unit test of
 // its folder runs counts as survived ("no cov").
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { delimiter, join } from "node:path";
+import { makeTemporaryFolder } from "../harness/unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const STRYKER = join(import.meta.dirname, "node_modules/@stryker-mutator/core/bin/stryker.js");
 const TAP_RUNNER = join(import.meta.dirname, "node_modules/@stryker-mutator/tap-runner/dist/src/index.js");
+
+/** Each mutant is a few processes: what they compile is kept. */
+const COMPILED = join(ROOT, "node_modules/.cache/compiled");
 
 interface Area {
   readonly mutate: readonly string[];
@@ -51,7 +55,7 @@ function areaOf(asked: string): Area {
 
 function run(name: string, { mutate, tests }: Area): void {
   console.log(`\n# ${name}: ${mutate.join(" ")}`);
-  const place = mkdtempSync(join(tmpdir(), "minitorrent-mutants-"));
+  const place = makeTemporaryFolder();
   const config = join(place, "stryker.config.json");
   const nodeArgs = [
     "--test-reporter=tap",
@@ -83,7 +87,7 @@ function run(name: string, { mutate, tests }: Area): void {
   const path = [join(ROOT, "bin"), process.env.PATH].join(delimiter);
   const { status } = spawnSync(process.execPath, [STRYKER, "run", config], {
     cwd: ROOT,
-    env: { ...process.env, PATH: path },
+    env: { ...process.env, PATH: path, NODE_COMPILE_CACHE: COMPILED, TMPDIR: place },
     stdio: "inherit",
   });
   rmSync(place, { recursive: true, force: true });

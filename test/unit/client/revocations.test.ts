@@ -25,9 +25,9 @@ test("an ended membership is refused for 100 minutes after it was heard of last,
 
 test("no tracker can fill the memory with ended memberships: of too many the oldest go", () => {
   const revocations = new Revocations(() => 0);
-  for (let index = 0; index < 150_000; index++) revocations.add(`m${index}`);
+  for (let index = 0; index < 100_010; index++) revocations.add(`m${index}`);
   assert.equal(revocations.size, 100_000);
-  assert.deepEqual([revocations.has("m49999"), revocations.has("m50000")], [false, true]);
+  assert.deepEqual([revocations.has("m9"), revocations.has("m10")], [false, true]);
 });
 
 test("who is heard of again is no longer the oldest", () => {

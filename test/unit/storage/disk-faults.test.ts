@@ -96,7 +96,7 @@ test("a file that cannot be read is not hashed", async (t) => {
 });
 
 test("a pool that is closed waits for its jobs, and refuses new ones", async (t) => {
-  const place = await workplaceFor(t);
+  const place = await workplaceFor(t, {});
   await writeFile(place.path, content(8 * PIECE_BYTES));
   const file = await open(place.path);
   t.after(() => file.close());

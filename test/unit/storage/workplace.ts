@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
+import { after, type TestContext } from "node:test";
 import type { MiniTorrentError } from "../../../src/api/errors.ts";
 import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import type { CommitOutcome, PieceFrames } from "../../../src/metainfo/piece-types.ts";
@@ -63,11 +63,18 @@ export interface Workplace extends StorageResources {
   readonly path: string;
 }
 
-/** Everything of it is closed when the test ends. */
+/** Of all tests whose disk does not fail: starting its threads takes longer than most of these tests. */
+const usualDisk = new DiskPool();
+after(() => usualDisk.close());
+
+/** Everything of it is closed when the test ends. With options, even none, it has a disk of its own. */
 export async function workplaceFor(t: TestContext, diskOptions?: DiskPoolOptions): Promise<Workplace> {
   const folder = await folderFor(t);
-  const disk = new DiskPool(diskOptions);
-  t.after(() => disk.close());
+  let disk = usualDisk;
+  if (diskOptions !== undefined) {
+    disk = new DiskPool(diskOptions);
+    t.after(() => disk.close());
+  }
   return {
     folder,
     path: join(folder, "film"),

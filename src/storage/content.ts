@@ -4,9 +4,9 @@ import type { MiniTorrentError } from "../api/errors.ts";
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import type { FileFacts } from "./file-facts.ts";
+import type { HeldPath } from "./held-path.ts";
 import type { OpenPart } from "./part-file.ts";
 import type { PieceSlot } from "./piece-memory.ts";
-import type { RefCountedFile } from "./ref-counted-file.ts";
 
 /** The end of a download: it has its name, or some pieces on disk are not what was verified. */
 export type FinishOutcome =
@@ -15,7 +15,7 @@ export type FinishOutcome =
 
 export interface Content {
   /** The file, or the folder that holds the files. Every call below is made within a job of it. */
-  readonly root: RefCountedFile;
+  readonly root: HeldPath;
   /** How it was found when it was opened; undefined if it was made then. */
   readonly found: FileFacts | undefined;
   /** The part file when it had been opened; undefined for a content that is only read. */

@@ -2,76 +2,30 @@
 // open files of the process have a place for it. Opened again, it must be the same file. It takes no new jobs from the moment
 // it is to be closed, and is closed when the last that runs is over. Knows nothing of pieces.
 import type { FileHandle } from "node:fs/promises";
-import { MiniTorrentError } from "../api/errors.ts";
 import { readError } from "./disk-errors.ts";
 import type { FilePlace } from "./disk-jobs.ts";
+import { HeldPath } from "./held-path.ts";
 import type { OpenFiles } from "./open-files.ts";
 
 /** Opens the file of that path, if it is still the same one. @throws MiniTorrentError if it is not; errors of the system */
 export type OpenAgain = (path: string) => Promise<FileHandle>;
 
-export class RefCountedFile {
+export class RefCountedFile extends HeldPath {
   readonly #files: OpenFiles;
   readonly #openAgain: OpenAgain;
-  #path: string;
   /** While it has a place: its handle, or the opening that is under way. */
   #opened: Promise<FileHandle> | undefined;
   #handle: FileHandle | undefined;
   #useCount = 0;
-  #runningJobs = 0;
-  #isClosing = false;
-  #whenIdle: (() => void) | undefined;
 
   /** @param handle open, in a place of `files`; both are this file's from now on */
   constructor(files: OpenFiles, handle: FileHandle, path: string, openAgain: OpenAgain) {
+    super(path);
     this.#files = files;
     this.#openAgain = openAgain;
-    this.#path = path;
     this.#handle = handle;
     this.#opened = Promise.resolve(handle);
     files.mayClose(this);
-  }
-
-  /** Where the file is now. */
-  get path(): string {
-    return this.#path;
-  }
-
-  /** The same file has another name. */
-  renamed(path: string): void {
-    this.#path = path;
-  }
-
-  /** Why no job may begin; undefined while it may. */
-  get refusal(): MiniTorrentError | undefined {
-    return this.#isClosing ? new MiniTorrentError("INTERNAL", `${this.#path} is closed.`) : undefined;
-  }
-
-  /** A job begins that is over with `end`. There is no `refusal`. */
-  begin(): void {
-    this.#runningJobs++;
-  }
-
-  /** A job is over once its caller has been told. */
-  end(tell: () => void): void {
-    try {
-      tell();
-    } finally {
-      this.#runningJobs--;
-      if (this.#runningJobs === 0) this.#whenIdle?.();
-    }
-  }
-
-  /** @throws MiniTorrentError INTERNAL if it is to be closed; what `work` throws */
-  async whileHeld<T>(work: () => Promise<T>): Promise<T> {
-    const { refusal } = this;
-    if (refusal !== undefined) throw refusal;
-    this.begin();
-    try {
-      return await work();
-    } finally {
-      this.end(() => undefined);
-    }
   }
 
   /**
@@ -84,12 +38,12 @@ export class RefCountedFile {
     try {
       const handle = await this.#use();
       try {
-        return await use(handle, this.#path);
+        return await use(handle, this.path);
       } finally {
         this.#used();
       }
     } catch (error) {
-      throw error instanceof Error && "errno" in error ? readError(error, this.#path) : error;
+      throw error instanceof Error && "errno" in error ? readError(error, this.path) : error;
     }
   }
 
@@ -100,12 +54,7 @@ export class RefCountedFile {
 
   /** Called once. */
   async close(): Promise<void> {
-    this.#isClosing = true;
-    if (this.#runningJobs > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-    }
+    await this.endJobs();
     if (this.#handle === undefined) return;
     this.#files.keep(this);
     try {
@@ -164,7 +113,7 @@ export class RefCountedFile {
 
   async #openedAgain(): Promise<FileHandle> {
     try {
-      this.#handle = await this.#files.open(() => this.#openAgain(this.#path));
+      this.#handle = await this.#files.open(() => this.#openAgain(this.path));
       return this.#handle;
     } catch (error) {
       this.#opened = undefined;

@@ -1,6 +1,7 @@
 // What a piece store does to the disk, as an interface: to one file (file-content.ts), or to the files of a folder
 // (folder-content.ts). A content knows which bytes a piece has on disk, and no peers, requests or memory bounds.
 import type { MiniTorrentError } from "../api/errors.ts";
+import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import type { FileFacts } from "./file-facts.ts";
@@ -22,6 +23,10 @@ export interface Content {
   readonly opened: Pick<OpenPart, "facts" | "fileId"> | undefined;
   /** It is as it was shared, or as it was finished: a read need not verify the piece. */
   readonly isOnlyRead: boolean;
+  /** Pieces that are needed for the chosen files; of a single file all. */
+  readonly wanted: Bitfield;
+  /** All of those are there. */
+  readonly isComplete: boolean;
 
   /**
    * Hashes the piece, and writes it if its hash is right.
@@ -35,7 +40,9 @@ export interface Content {
    * @returns true if the memory is kept for a while, to hash whole files
    */
   pieceWritten(pieceIndex: number, slot: PieceSlot): boolean;
-  /** The SHA-1 of the piece as it is on disk, 20 bytes. */
+  /** The store counts the piece no longer as there: what is on disk is not what was verified. */
+  pieceLost(pieceIndex: number): void;
+  /** The SHA-1 of the piece as it is on disk: 20 bytes, or none if it is not all there. */
   hashPiece(pieceIndex: number): Promise<Uint8Array>;
 
   /** Why that piece is not read any more. */

@@ -6,6 +6,19 @@ import { errnoOf } from "../net/errno.ts";
 /** The worker's own code for a file that ended before it should. */
 export const SHORT_READ = "SHORT_READ";
 
+/** What a file system without hard links (exFAT, some network shares) says to `link`. */
+export const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
+/** What a file system says that cannot sync a folder: its names are as safe as it makes them. */
+export const NO_FOLDER_SYNC = new Set([
+  "EINVAL",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "EPERM",
+  "EACCES",
+  "EISDIR",
+  "EBADF",
+]);
+
 /** True if this process, or the machine, may not have one more file or socket open. */
 export function isOutOfDescriptors(error: unknown): boolean {
   const { cause } = error instanceof MiniTorrentError ? error : { cause: error };
@@ -111,6 +124,33 @@ export function sizeUntrue(path: string, cause?: unknown): MiniTorrentError {
     "NOT_A_FILE",
     `${path} does not have the size that the system says, as the files of /proc: copy it (cat ${path} > copy), then share the copy.`,
     { cause },
+  );
+}
+
+/** For a folder in which something else has the name of a file, or of a folder on the way. */
+export function nameTaken(path: string, cause: unknown): MiniTorrentError {
+  return new MiniTorrentError(
+    "DESTINATION_UNUSABLE",
+    `${path} cannot be written: a symbolic link, or a file, is in its place or in that of a folder on the way. Remove it, then resume.`,
+    { cause },
+  );
+}
+
+/** For a file of a folder whose pieces are right. */
+export function wrongDescription(path: string, cause?: unknown): MiniTorrentError {
+  return new MiniTorrentError(
+    "CORRUPT_FILE",
+    `${path} has another SHA-1 than its metainfo says, although every piece is right: ` +
+      "it was shared with a wrong description. Ask for it to be shared again.",
+    { cause },
+  );
+}
+
+/** For a folder that is served. */
+export function folderReplaced(path: string): MiniTorrentError {
+  return new MiniTorrentError(
+    "FILE_CHANGED",
+    `${path} was removed, moved or replaced by another folder: share it again.`,
   );
 }
 

@@ -1,5 +1,7 @@
 // What the disk pool and its workers say to each other. Memory is shared, so no file byte is ever copied between them.
 
+import type { FolderFileRange, FolderJob } from "./folder-jobs.ts";
+
 /** A view of memory that threads share: it is sent without its bytes. */
 export type SharedBytes = Uint8Array<SharedArrayBuffer>;
 
@@ -40,24 +42,30 @@ export type DigestJob =
       readonly digestId: number;
       readonly into: SharedBytes | undefined;
     } & FileRange)
+  | ({ readonly kind: "digest-folder-file"; readonly digestId: number } & FolderFileRange)
   /** Gives the last hash, and forgets the digest. */
   | { readonly kind: "digest-close"; readonly digestId: number };
 
-export type DiskJob = WriteJob | HashRangeJob | DigestJob;
+export type DiskJob = WriteJob | HashRangeJob | DigestJob | FolderJob;
 
 export interface DiskRequest {
   readonly jobId: number;
   readonly job: DiskJob;
 }
 
-/** Bytes are the hashes that became whole, 20 bytes each. */
-export type DiskResult = boolean | Uint8Array;
+/** Bytes are the hashes that became whole, 20 bytes each; numbers are said at the job. */
+export type DiskResult = boolean | Uint8Array | Float64Array;
 
 export type DiskAnswer =
   | { readonly jobId: number; readonly result: DiskResult }
   | {
       readonly jobId: number;
-      readonly failure: { readonly code: string | undefined; readonly message: string };
+      readonly failure: {
+        readonly code: string | undefined;
+        readonly message: string;
+        /** Which of the job's files it is about, if it has several. */
+        readonly at?: number;
+      };
     };
 
 /** What a worker says first. */

@@ -4,6 +4,7 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import { readError, writeError } from "./disk-errors.ts";
 import type { DiskJob, DiskResult, FilePlace, NamedFileRange, SharedBytes } from "./disk-jobs.ts";
+import type { FolderJob } from "./folder-jobs.ts";
 import {
   bytesOf,
   Digest,
@@ -79,6 +80,15 @@ export class DiskPool {
     const { fd, positionBytes, lengthBytes, path } = range;
     const job: DiskJob = { kind: "hash-range", fd, positionBytes, lengthBytes };
     return bytesOf(await this.#submit(undefined, job, (error) => readError(error, path)));
+  }
+
+  /**
+   * A job on the files of a folder; see folder-jobs.ts for what each gives.
+   *
+   * @param explain turns the worker's error into one for people; `at` says which of the job's files it is about
+   */
+  inFolder(job: FolderJob, explain: (error: unknown) => MiniTorrentError): Promise<DiskResult> {
+    return this.#submit(undefined, job, explain);
   }
 
   /**

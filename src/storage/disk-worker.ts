@@ -1,5 +1,5 @@
-// The thread of a disk pool: hashes, compares, reads and writes, one job after the other, synchronously. It opens and
-// closes no file: descriptors belong to the main thread, which closes none while a job uses it.
+// The thread of a disk pool: hashes, compares, reads and writes, one job after the other, synchronously. A descriptor in a job
+// belongs to the main thread, which closes none while a job uses it; files of folders are opened in the job (folder-worker.ts).
 import { createHash, type Hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { errnoOf } from "../net/errno.ts";
@@ -15,6 +15,7 @@ import {
   type SharedBytes,
   type WriteJob,
 } from "./disk-jobs.ts";
+import { performInFolder, readFolderFile } from "./folder-worker.ts";
 
 /** Read and hash in steps that stay in the core's own cache: 256 KiB is as fast as 1 MiB, 4 MiB is a quarter slower. */
 const STEP_BYTES = 256 * 1024;
@@ -36,7 +37,8 @@ parentPort?.on("message", ({ jobId, job }: DiskRequest) => {
     answer = { jobId, result: perform(job) };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    answer = { jobId, failure: { code: errnoOf(error), message } };
+    const at = error instanceof Error && "at" in error ? Number(error.at) : undefined;
+    answer = { jobId, failure: { code: errnoOf(error), message, ...(at === undefined ? {} : { at }) } };
   }
   parentPort?.postMessage(answer);
 });
@@ -70,11 +72,19 @@ function perform(job: DiskJob): DiskResult {
       readSteps(job, job.into, (step) => hashes.push(feed(target, step)));
       return concat(hashes);
     }
+    case "digest-folder-file": {
+      const hashes: Uint8Array[] = [];
+      const target = digest(job.digestId);
+      readFolderFile(job, io, (step) => hashes.push(feed(target, step)));
+      return concat(hashes);
+    }
     case "digest-close": {
       const { hash, cutBytes, bytesSinceCut } = digest(job.digestId);
       digests.delete(job.digestId);
       return cutBytes === 0 || bytesSinceCut > 0 ? new Uint8Array(hash.digest()) : NOTHING;
     }
+    default:
+      return performInFolder(job, io);
   }
 }
 

@@ -2,8 +2,8 @@
 // once that is right; or a file that is shared in place.
 import type { FileHandle } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { Bitfield } from "../metainfo/bitfield.ts";
-import { type Metainfo, pieceHash, requireSingleFile } from "../metainfo/metainfo.ts";
+import { Bitfield } from "../metainfo/bitfield.ts";
+import { type FileMetainfo, pieceHash } from "../metainfo/metainfo.ts";
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { Content, FinishOutcome } from "./content.ts";
 import { changedOnDisk, fileChanged, readError } from "./disk-errors.ts";
@@ -25,9 +25,9 @@ import { RefCountedFile } from "./ref-counted-file.ts";
 import type { StorageResources } from "./storage-resources.ts";
 
 export interface FileContentOptions extends StorageResources {
-  readonly metainfo: Metainfo;
+  readonly metainfo: FileMetainfo;
   /** Pieces that are verified and written: the store's own, to look at. */
-  readonly have: Pick<Bitfield, "has">;
+  readonly have: Pick<Bitfield, "has" | "isComplete">;
 }
 
 interface OpenedContent {
@@ -82,6 +82,7 @@ export class FileContent implements Content {
   readonly root: RefCountedFile;
   readonly found: FileFacts | undefined;
   readonly opened: Pick<OpenPart, "facts" | "fileId"> | undefined;
+  readonly wanted: Bitfield;
   readonly #options: FileContentOptions;
   #expected: FileFacts | undefined;
   /** Why the file is not read any more. */
@@ -94,6 +95,7 @@ export class FileContent implements Content {
 
   constructor(options: FileContentOptions, file: OpenedContent) {
     this.#options = options;
+    this.wanted = Bitfield.full(options.metainfo.geometry.pieceCount);
     this.found = file.found;
     this.opened = file.opened;
     this.#expected = file.expected;
@@ -107,6 +109,10 @@ export class FileContent implements Content {
 
   get isOnlyRead(): boolean {
     return this.#expected !== undefined;
+  }
+
+  get isComplete(): boolean {
+    return this.#options.have.isComplete;
   }
 
   writePiece(pieceIndex: number, bytes: SharedBytes): Promise<boolean> {
@@ -123,6 +129,10 @@ export class FileContent implements Content {
       return false;
     }
     return this.#prefix?.offer(pieceIndex, slot, memory.isScarce) === true;
+  }
+
+  pieceLost(): void {
+    // Every piece is verified again before the file gets its name.
   }
 
   hashPiece(pieceIndex: number): Promise<Uint8Array> {
@@ -244,7 +254,7 @@ export class FileContent implements Content {
   /** Every piece on disk is right. @throws MiniTorrentError CORRUPT_FILE, DISK_FAILED */
   async #requireWholeSha1(): Promise<void> {
     const prefix = this.#prefix;
-    const expected = requireSingleFile(this.#options.metainfo).sha1;
+    const expected = this.#options.metainfo.sha1;
     let sha1 = this.#onlyPieceSha1 ?? (await prefix?.whole());
     if (sha1 !== expected && this.#onlyPieceSha1 === undefined) {
       // The running hash may have read a piece while another program had changed it.

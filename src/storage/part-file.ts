@@ -7,14 +7,10 @@ import { copyFile, type FileHandle, link, lstat, open, rename, rm, unlink } from
 import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf } from "../net/errno.ts";
-import { partLost, writeError, writtenTo } from "./disk-errors.ts";
+import { NO_FOLDER_SYNC, NO_LINKS, partLost, writeError, writtenTo } from "./disk-errors.ts";
 import { noRoom, roomBytes } from "./disk-room.ts";
 import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf, isSameFacts } from "./file-facts.ts";
 
-/** What a file system without hard links (exFAT, some network shares) says to `link`. */
-const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
-/** What a file system says that cannot sync a folder: its names are as safe as it makes them. */
-const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EISDIR", "EBADF"]);
 /** What the system says to the opening of a name that is nobody's, or something else's than a file's. */
 const NOT_THAT_FILE = new Set(["ENOENT", "ENOTDIR", "ELOOP", "EISDIR", "ENXIO", "ENODEV"]);
 /** To read and write what has that very name; without waiting, should that be a named pipe by now. */
@@ -89,10 +85,10 @@ export function unnamedPathOf(partPath: string, token: string): string {
   return join(dirname(partPath), `.${token}${UNNAMED_SUFFIX}`);
 }
 
-/** Removes what a crash during creation left. @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED */
+/** Removes the file, or the folder, that a crash during creation left. @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED */
 export async function removeUnnamed(unnamedPath: string): Promise<void> {
   try {
-    await rm(unnamedPath, { force: true });
+    await rm(unnamedPath, { recursive: true, force: true });
   } catch (error) {
     throw writeError(error, unnamedPath);
   }
@@ -292,7 +288,8 @@ async function renameOntoClaim(
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Makes the names in a folder durable. */
+export async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, "r");
     try {
@@ -305,7 +302,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function lstatIfThere(path: string): Promise<Stats | undefined> {
+export async function lstatIfThere(path: string): Promise<Stats | undefined> {
   try {
     return await lstat(path);
   } catch (error) {
@@ -321,7 +318,8 @@ function isSameFile(a: FileNumbers, b: FileNumbers): boolean {
   return BigInt(a.dev) === BigInt(b.dev) && BigInt(a.ino) === BigInt(b.ino);
 }
 
-function taken(path: string, cause: unknown): MiniTorrentError {
+/** FILE_EXISTS, for the final name. */
+export function taken(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "FILE_EXISTS",
     `${path} is there already: remove it or choose another name, then resume.`,
@@ -329,7 +327,8 @@ function taken(path: string, cause: unknown): MiniTorrentError {
   );
 }
 
-function notOurs(path: string, cause?: unknown): MiniTorrentError {
+/** FILE_EXISTS, for the name of a part file. */
+export function notOurs(path: string, cause?: unknown): MiniTorrentError {
   return new MiniTorrentError(
     "FILE_EXISTS",
     `${path} exists already and belongs to no known download; remove it or choose another destination.`,

@@ -64,6 +64,16 @@ export function readFrames(
   });
 }
 
+/** Puts bytes that were read into wire form. @param bytes of `range.lengthBytes` */
+export function frameBytes(bytes: Uint8Array, frames: Uint8Array, range: PieceRange): void {
+  writeFrameHeaders(frames, range);
+  let position = 0;
+  for (const view of blockViews(frames, range.lengthBytes)) {
+    view.set(bytes.subarray(position, position + view.length));
+    position += view.length;
+  }
+}
+
 /** What is left of the views once their first `lengthBytes` are full. */
 function viewsAfter(views: readonly Uint8Array[], lengthBytes: number): Uint8Array[] {
   let skip = lengthBytes;

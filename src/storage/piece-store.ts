@@ -1,13 +1,16 @@
 // One torrent's pieces: they are assembled in memory, then verified and written to the torrent's content, which is one file
-// (file-content.ts). A complete content gets its final name; from then on, as one shared in place, it is only read
+// (file-content.ts) or a folder of files (folder-content.ts). A complete content gets its final name; from then on, as one shared in place, it is only read
 // (piece-reader.ts). It does not decide which piece is fetched when.
 import { MiniTorrentError } from "../api/errors.ts";
 import { Bitfield } from "../metainfo/bitfield.ts";
+import { EVERY_FILE, type FileSelection, piecesOf } from "../metainfo/file-selection.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { CommitOutcome, FramesCallback, PieceRange } from "../metainfo/piece-types.ts";
 import type { Content } from "./content.ts";
 import { openFileForDownload, openFileForSeeding } from "./file-content.ts";
 import type { FileFacts } from "./file-facts.ts";
+import { FolderContent, type OnLost, openFolderForDownload, openFolderForSeeding } from "./folder-content.ts";
+import { FolderFacts } from "./folder-facts.ts";
 import type { PartFileOptions } from "./part-file.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
@@ -17,24 +20,36 @@ import type { StorageResources } from "./storage-resources.ts";
 export interface DownloadStoreOptions extends StorageResources {
   readonly metainfo: Metainfo;
   readonly partPath: string;
-  /** Pieces that were verified before; of a file that is no longer there, or too short, they are forgotten. */
+  /** Pieces that were verified before; of what is no longer there, or too short, they are forgotten. */
   readonly have?: Bitfield;
-  /** The part file may be there already, because the profile knows this download. @default false: FILE_EXISTS */
+  /** The part file, or folder, may be there already, because the profile knows this download. @default false: FILE_EXISTS */
   readonly resume?: boolean;
-  /** Which file it is then: see `PartFileOptions`. */
+  /** Which file, or folder, it is then: see `PartFileOptions`. */
   readonly ownFileId?: PartFileOptions["ownFileId"];
   /** What other downloads are still to write to that disk: it is not promised twice. @default 0 */
   readonly promisedBytes?: number;
   /** Temporary name of a part file, and the callback that records it before it gets its name (see `openPart`). */
   readonly unnamedPath?: PartFileOptions["unnamedPath"];
   readonly onMade?: PartFileOptions["onMade"];
+  /** Files of a folder that are wanted. @default all */
+  readonly chosen?: FileSelection;
+  /** How a folder's files were when `have` was noted: the others are to be rechecked (see `doubted`). */
+  readonly notedFacts?: FolderFacts;
+  /** `partPath` is a folder that has its final name already, and more of its files are chosen now. @default false */
+  readonly isFinished?: boolean;
+  /** See `OnLost`: for a folder, once it is complete. */
+  readonly onLost?: OnLost;
 }
 
 export interface SeedStoreOptions extends StorageResources {
   readonly metainfo: Metainfo;
   readonly path: string;
-  /** How the file was when it was hashed. */
-  readonly expected: FileFacts;
+  /** How the file, or the folder's files, were when they were hashed. */
+  readonly expected: FileFacts | FolderFacts;
+  /** Pieces of a folder that are there. @default all */
+  readonly have?: Bitfield;
+  /** See `OnLost`: for a folder. */
+  readonly onLost?: OnLost;
 }
 
 type Status = "downloading" | "rechecking" | "finishing" | "seeding" | "closed";
@@ -67,50 +82,65 @@ export class PieceStore {
       cache,
       metainfo,
       hasPiece: (pieceIndex) => have.has(pieceIndex),
-      onLost: (pieceIndex) => have.clear(pieceIndex),
+      onLost: (pieceIndex) => this.#lost(pieceIndex),
     });
   }
 
   /**
-   * Makes or opens the part file, at its full length (sparse).
+   * Makes or opens the part file, at its full length (sparse); or the part folder, whose files come when they are written to.
    *
-   * @throws MiniTorrentError FILE_EXISTS if the part file is there and not to be resumed; DISK_FULL if what is missing
+   * @throws MiniTorrentError FILE_EXISTS if it is there and not to be resumed; DISK_FULL if what is missing
    * cannot fit; DESTINATION_UNUSABLE, DISK_FAILED
    */
   static async openForDownload(options: DownloadStoreOptions): Promise<PieceStore> {
     const { metainfo, partPath, resume = false, ownFileId, promisedBytes, unnamedPath, onMade } = options;
-    const { geometry } = metainfo;
-    const have = options.have?.clone() ?? new Bitfield(geometry.pieceCount);
-    let missingBytes = 0;
-    for (let i = 0; i < geometry.pieceCount; i++) {
-      if (!have.has(i)) missingBytes += geometry.lengthOfPieceBytes(i);
-    }
-    const content = await openFileForDownload(
-      { ...options, have },
-      {
-        path: partPath,
-        isOwn: resume,
-        missingBytes,
-        ...(promisedBytes === undefined ? {} : { promisedBytes }),
-        ...(ownFileId === undefined ? {} : { ownFileId }),
-        ...(unnamedPath === undefined ? {} : { unnamedPath }),
-        ...(onMade === undefined ? {} : { onMade }),
-      },
-    );
+    const { chosen, notedFacts, isFinished = false } = options;
+    const have = options.have?.clone() ?? new Bitfield(metainfo.geometry.pieceCount);
+    const part = {
+      path: partPath,
+      isOwn: resume,
+      missingBytes: missingBytes(metainfo, have, chosen),
+      ...(promisedBytes === undefined ? {} : { promisedBytes }),
+      ...(ownFileId === undefined ? {} : { ownFileId }),
+      ...(unnamedPath === undefined ? {} : { unnamedPath }),
+      ...(onMade === undefined ? {} : { onMade }),
+    };
+    const content =
+      metainfo.kind === "file"
+        ? await openFileForDownload({ ...options, metainfo, have }, part)
+        : await openFolderForDownload({ ...options, metainfo, have }, part, {
+            isFinished,
+            ...(chosen === undefined ? {} : { chosen }),
+            ...(notedFacts === undefined ? {} : { notedFacts }),
+          });
     options.disk.prepare();
     return new PieceStore(options, content, have);
   }
 
   /**
-   * Opens a complete file, to read only.
+   * Opens a complete file, or a folder, to read only.
    *
-   * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, DISK_FAILED; FILE_CHANGED if it is not as expected
+   * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, DISK_FAILED; FILE_CHANGED if the file is not as expected. Files of a
+   * folder that are not as expected are not served: `have` lacks their pieces
    */
   static async openForSeeding(options: SeedStoreOptions): Promise<PieceStore> {
     const { metainfo, path, expected } = options;
-    const have = Bitfield.full(metainfo.geometry.pieceCount);
-    const content = await openFileForSeeding({ ...options, have }, path, expected);
-    return new PieceStore(options, content, have);
+    const have = options.have?.clone() ?? Bitfield.full(metainfo.geometry.pieceCount);
+    if (metainfo.kind === "folder" && expected instanceof FolderFacts) {
+      return new PieceStore(
+        options,
+        await openFolderForSeeding({ ...options, metainfo, have }, path, expected),
+        have,
+      );
+    }
+    if (metainfo.kind === "folder" || expected instanceof FolderFacts) {
+      throw new MiniTorrentError("INTERNAL", `What is known of ${path} is not of its kind.`);
+    }
+    return new PieceStore(
+      options,
+      await openFileForSeeding({ ...options, metainfo, have }, path, expected),
+      have,
+    );
   }
 
   /** How the part file was found when it was opened; undefined if it was made then. */
@@ -130,6 +160,33 @@ export class PieceStore {
 
   get status(): Status {
     return this.#status;
+  }
+
+  /** How a folder's files are, for the profile: a copy; undefined for a single file. */
+  get folderFacts(): FolderFacts | undefined {
+    return this.#content instanceof FolderContent ? this.#content.files.facts.clone() : undefined;
+  }
+
+  /** Pieces of a folder's files that were not as noted. They count as missing until they are rechecked. */
+  get doubted(): readonly number[] {
+    return this.#content instanceof FolderContent ? [...this.#content.doubted] : [];
+  }
+
+  /** Paths of files that somebody changed in a folder that has its final name. */
+  get changedPaths(): readonly string[] {
+    if (!(this.#content instanceof FolderContent)) return [];
+    const { files } = this.#content;
+    return [...files.changed].map((fileIndex) => files.layout.pathOf(fileIndex));
+  }
+
+  /** Pieces that the chosen files need; a copy. */
+  get wanted(): Bitfield {
+    return this.#content.wanted.clone();
+  }
+
+  /** All wanted pieces are there. */
+  get isComplete(): boolean {
+    return this.#content.isComplete;
   }
 
   /** Pieces that are verified and written; a copy. */
@@ -171,7 +228,10 @@ export class PieceStore {
     this.#assembling.delete(pieceIndex);
     this.#content.root.begin();
     this.#runningCommits++;
-    const bytes = slot.bytes.subarray(0, this.metainfo.geometry.lengthOfPieceBytes(pieceIndex));
+    const { geometry } = this.metainfo;
+    const bytes = slot.bytes.subarray(0, geometry.lengthOfPieceBytes(pieceIndex));
+    // Padding is hashed, but nobody sends it.
+    bytes.fill(0, geometry.neededLengthOfPieceBytes(pieceIndex));
     this.#content.writePiece(pieceIndex, bytes).then(
       (isRight) => this.#committed(pieceIndex, slot, isRight ? "verified" : "mismatch", done),
       (error: MiniTorrentError) => this.#committed(pieceIndex, slot, error, done),
@@ -204,7 +264,7 @@ export class PieceStore {
    * FILE_CHANGED, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED. The download is as it was, and can be finished again.
    */
   async finish(destinationPath: string): Promise<FileFacts> {
-    if (this.#status !== "downloading" || !this.#have.isComplete) {
+    if (this.#status !== "downloading" || !this.isComplete) {
       throw new MiniTorrentError("INTERNAL", `${this.path} is not a complete download.`);
     }
     this.#status = "finishing";
@@ -215,7 +275,7 @@ export class PieceStore {
           this.#leave("finishing", "seeding");
           return outcome.facts;
         }
-        for (const pieceIndex of outcome.pieces) this.#have.clear(pieceIndex);
+        for (const pieceIndex of outcome.pieces) this.#lost(pieceIndex);
         throw outcome.error;
       } finally {
         this.#leave("finishing", "downloading");
@@ -223,7 +283,24 @@ export class PieceStore {
     });
   }
 
-  /** How the file is now, for the profile. @throws MiniTorrentError DISK_FAILED */
+  /**
+   * Chooses which files of a folder are wanted, from now on; also after it was finished: then the others are fetched into the
+   * folder that has its name already.
+   *
+   * @returns the pieces that they need
+   * @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED; FILE_EXISTS
+   */
+  async choose(chosen: FileSelection): Promise<Bitfield> {
+    const content = this.#content;
+    if (!(content instanceof FolderContent) || !["downloading", "seeding"].includes(this.#status)) {
+      throw new MiniTorrentError("INTERNAL", `Files of ${this.path} cannot be chosen now.`);
+    }
+    await content.root.whileHeld(() => content.choose(chosen));
+    if (!content.isOnlyRead) this.#leave("seeding", "downloading");
+    return this.wanted;
+  }
+
+  /** How the file is now, for the profile; of a folder, `folderFacts` tells more. @throws MiniTorrentError DISK_FAILED */
   async facts(): Promise<FileFacts> {
     return this.#content.root.whileHeld(() => this.#content.facts());
   }
@@ -251,7 +328,7 @@ export class PieceStore {
         const found = await right;
         for (const pieceIndex of checked) {
           if (found.has(pieceIndex)) this.#have.set(pieceIndex);
-          else this.#have.clear(pieceIndex);
+          else this.#lost(pieceIndex);
         }
         return found;
       } finally {
@@ -299,6 +376,11 @@ export class PieceStore {
     this.#content.root.end(() => done(outcome));
   }
 
+  #lost(pieceIndex: number): void {
+    this.#have.clear(pieceIndex);
+    this.#content.pieceLost(pieceIndex);
+  }
+
   /** Returns true if the memory is kept, to hash the whole file. */
   #written(pieceIndex: number, slot: PieceSlot): boolean {
     this.#have.set(pieceIndex);
@@ -313,4 +395,15 @@ export class PieceStore {
     const indices = [...new Set(asked)].filter((i) => Number.isInteger(i) && i >= 0 && i < pieceCount);
     return [indices, recheckPieces(indices, this.metainfo, (i) => this.#content.hashPiece(i), options)];
   }
+}
+
+/** Bytes that are still to be written. */
+function missingBytes(metainfo: Metainfo, have: Bitfield, chosen: FileSelection = EVERY_FILE): number {
+  const { geometry } = metainfo;
+  const wanted = metainfo.kind === "folder" ? piecesOf(metainfo.layout, chosen) : undefined;
+  let bytes = 0;
+  for (let i = 0; i < geometry.pieceCount; i++) {
+    if (!have.has(i) && wanted?.has(i) !== false) bytes += geometry.neededLengthOfPieceBytes(i);
+  }
+  return bytes;
 }

@@ -2,9 +2,7 @@
 // itself; the caller says how a piece is hashed.
 import { Bitfield } from "../metainfo/bitfield.ts";
 import { type Metainfo, pieceHash } from "../metainfo/metainfo.ts";
-
-/** One that runs and one that waits for each of two workers. */
-const PIECES_AT_ONCE = 4;
+import { inLanes } from "./lanes.ts";
 
 export interface RecheckProgress {
   readonly hashedBytes: number;
@@ -27,27 +25,12 @@ export async function recheckPieces(
   const right = new Bitfield(geometry.pieceCount);
   const lengthBytes = pieceIndices.reduce((sum, i) => sum + geometry.lengthOfPieceBytes(i), 0);
   let hashedBytes = 0;
-  let hasFailed = false;
-  const remaining = pieceIndices.values();
-  const lane = async (): Promise<void> => {
-    for (const pieceIndex of remaining) {
-      if (hasFailed) return;
-      signal?.throwIfAborted();
-      const sha1 = await hash(pieceIndex);
-      if (Buffer.compare(sha1, pieceHash(metainfo, pieceIndex)) === 0) right.set(pieceIndex);
-      hashedBytes += geometry.lengthOfPieceBytes(pieceIndex);
-      onProgress?.({ hashedBytes, lengthBytes });
-    }
-  };
-  const lanes = Array.from({ length: PIECES_AT_ONCE }, async () => {
-    try {
-      await lane();
-    } catch (error) {
-      hasFailed = true;
-      throw error;
-    }
+  await inLanes(pieceIndices, async (pieceIndex) => {
+    signal?.throwIfAborted();
+    const sha1 = await hash(pieceIndex);
+    if (Buffer.compare(sha1, pieceHash(metainfo, pieceIndex)) === 0) right.set(pieceIndex);
+    hashedBytes += geometry.lengthOfPieceBytes(pieceIndex);
+    onProgress?.({ hashedBytes, lengthBytes });
   });
-  await Promise.allSettled(lanes);
-  await Promise.all(lanes);
   return right;
 }

@@ -1,6 +1,7 @@
 // A slot for one disk thread, with the thread's jobs and the digests that live in it. The thread starts with the first job,
 // and again with the first job after its death. The slot decides which waiting job is next; disk-pool.ts decides which slot
 // a job is for.
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { MiniTorrentError } from "../api/errors.ts";
 import { readError } from "./disk-errors.ts";
@@ -15,6 +16,7 @@ import {
   READY,
   type SharedBytes,
 } from "./disk-jobs.ts";
+import type { FolderFileRange } from "./folder-jobs.ts";
 
 /** Jobs that a worker has at once, so that it never waits for the next one: two are 20 % slower with pieces of 256 KiB. */
 const JOBS_PER_WORKER = 4;
@@ -143,12 +145,12 @@ export class WorkerSlot {
    */
   #next(): PendingJob | undefined {
     const { shared } = this.#options;
-    const isReadBack = this.#bound[0]?.job.kind === "digest-file";
+    const isReadBack = isReadingBack(this.#bound[0]);
     const mayShare = this.#digestCount === 0 || this.#running.size < SHARED_JOBS_BESIDE_DIGESTS;
     const isSharedTurn = isReadBack && this.#hasJustReadBack && shared.length > 0;
     const bound = isSharedTurn ? undefined : this.#bound.shift();
     const next = bound ?? (mayShare || isSharedTurn ? shared.shift() : undefined);
-    if (next !== undefined) this.#hasJustReadBack = next.job.kind === "digest-file";
+    if (next !== undefined) this.#hasJustReadBack = isReadingBack(next);
     return next;
   }
 
@@ -177,8 +179,8 @@ export class WorkerSlot {
     this.#running.delete(answer.jobId);
     this.dispatch();
     if ("failure" in answer) {
-      const { code, message } = answer.failure;
-      pending.reject(pending.explain(Object.assign(new Error(message), { code })));
+      const { message, ...details } = answer.failure;
+      pending.reject(pending.explain(Object.assign(new Error(message), details)));
     } else {
       pending.resolve(answer.result);
     }
@@ -198,6 +200,10 @@ export class WorkerSlot {
     for (const job of lost) job.reject(reason());
     this.#options.onDied(wasReady, reason);
   }
+}
+
+function isReadingBack(pending: PendingJob | undefined): boolean {
+  return pending?.job.kind === "digest-file" || pending?.job.kind === "digest-folder-file";
 }
 
 /** Submits a job to a digest's worker. @param explain turns the worker's error into one for people */
@@ -258,6 +264,13 @@ export class Digest {
     );
   }
 
+  /** As `updateFromFile`, of a file in a folder. */
+  async updateFromFolder(range: FolderFileRange): Promise<Uint8Array> {
+    return this.#feed({ kind: "digest-folder-file", digestId: this.#digestId, ...range }, (error) =>
+      readError(error, join(range.place.path, range.path)),
+    );
+  }
+
   /** Ends it. @returns the hash of the bytes since the last cut, 20 bytes; empty if there are none and it has cuts */
   async finish(): Promise<Uint8Array> {
     const result = this.#feed({ kind: "digest-close", digestId: this.#digestId }, explainInside);
@@ -281,6 +294,6 @@ function explainInside(error: unknown): MiniTorrentError {
 
 /** @throws MiniTorrentError INTERNAL if the job gave no hashes */
 export function bytesOf(result: DiskResult): Uint8Array {
-  if (typeof result === "boolean") throw new MiniTorrentError("INTERNAL", "A hash was expected of the disk.");
-  return result;
+  if (result instanceof Uint8Array) return result;
+  throw new MiniTorrentError("INTERNAL", "A hash was expected of the disk.");
 }

@@ -62,6 +62,7 @@ export const errorCodes = {
   REGISTRY_DAMAGED:
     "A tracker's registry is damaged, and no other tracker can supply a copy; restore a backup.",
   DATA_DIR_IN_USE: "Another process uses that data directory; stop it, or give another one.",
+  DAEMON_UNREACHABLE: "No daemon of this user answers; start it: minitorrent daemon.",
   CLOCK_WRONG:
     "This machine's clock differs too much from the tracker's for certificates to be valid; set it.",
   PEER_REFUSED: "A peer was refused, or refused this client; why says what to do.",

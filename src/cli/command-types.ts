@@ -1,11 +1,15 @@
 // What a command is: its arguments, its action, and what an action gets and gives. The table of them is commands.ts.
 import type { Client } from "../client/client.ts";
 import type { DownloadStatus, HashProgress } from "../client/status.ts";
+import type { PeerStatus } from "../engine/peer-status.ts";
 import type { CommandOption, GivenOptions } from "./command-options.ts";
 import { harmless, type View } from "./display-text.ts";
 
-/** What the commands need of a client. */
-export type ClientCommands = Omit<Client, "close">;
+/** What the commands need of a client: one in this process, or the daemon's. */
+export type ClientCommands = Omit<Client, "close" | "resume" | "limit" | "peers"> & {
+  limit(...given: Parameters<Client["limit"]>): void | Promise<void>;
+  peers(...given: Parameters<Client["peers"]>): readonly PeerStatus[] | Promise<readonly PeerStatus[]>;
+};
 
 /** What an argument is: tab completion offers accordingly. */
 export type ArgumentKind =

@@ -184,7 +184,7 @@ export const downloadCommands: readonly Command[] = [
     candidates: active,
     help: "List the peers of a file: what each has, sends and receives.",
     run: async ({ client }, groupId: string, fileName: string) => {
-      const peers = client.peers(groupId, fileName);
+      const peers = await client.peers(groupId, fileName);
       return { result: peers, lines: (view) => renderPeers(peers, view) };
     },
   },
@@ -202,7 +202,7 @@ export const downloadCommands: readonly Command[] = [
     run: async ({ client }, direction?: string, rate = "", groupId?: string, fileName?: string) => {
       if (direction !== undefined) {
         const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
-        client.limit(directionOf(direction), parseRate(rate), which);
+        await client.limit(directionOf(direction), parseRate(rate), which);
       }
       const limits = client.limits();
       const result = {

@@ -2,7 +2,9 @@
 // again after Ctrl-Z and fg.
 
 import { createInterface, type Interface } from "node:readline";
+import { Writable } from "node:stream";
 import { styleText } from "node:util";
+import { MiniTorrentError } from "../api/errors.ts";
 import { soon } from "../net/timers.ts";
 import type { Completion } from "./completion.ts";
 import type { ProgramProcess } from "./program-process.ts";
@@ -20,6 +22,29 @@ export function isInteractive({ stdin, stdout, env }: ProgramProcess): boolean {
 /** NO_COLOR, FORCE_COLOR and the terminal's own word, as node:util knows them. */
 export function wantsColor(stream: NodeJS.WritableStream): boolean {
   return styleText("red", "x", { stream }) !== "x";
+}
+
+/**
+ * Asks a question on stderr and reads the answer without echo.
+ *
+ * @throws MiniTorrentError USAGE if the input ends, or Ctrl-C is typed
+ */
+export async function readSecret({ stdin, stderr }: ProgramProcess, question: string): Promise<string> {
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const editor = createInterface({ input: stdin, output: silent, terminal: true });
+  stderr.write(question);
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      const givenUp = (): void =>
+        reject(new MiniTorrentError("USAGE", "No password was given; nothing was done."));
+      editor.once("SIGINT", givenUp);
+      editor.once("close", givenUp);
+      editor.question("", resolve);
+    });
+  } finally {
+    editor.close();
+    stderr.write("\n");
+  }
 }
 
 /** A line editor that `screen` paints. */

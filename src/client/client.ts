@@ -35,7 +35,7 @@ import type { PeerStatus } from "../engine/peer-status.ts";
 import { peerStatuses } from "../engine/peer-status.ts";
 import { type ActiveTorrent, Session } from "../engine/session.ts";
 import { createCertificateRequest } from "../identity/certificate-requests.ts";
-import { createDeviceIdentity } from "../identity/certificates.ts";
+import { createDeviceIdentity, type DeviceIdentity } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
 import {
   connectionsTaken,
@@ -84,6 +84,8 @@ export interface ClientOptions {
   readonly memoryBytes?: number;
   /** Bytes a second; no limit where it is left out. */
   readonly limits?: { readonly up?: number | undefined; readonly down?: number | undefined };
+  /** The device's key; a new one otherwise. With a kept one, `resume` continues the session of an earlier process. */
+  readonly identity?: DeviceIdentity;
   /** This machine's addresses now; those of node:os unless a test says otherwise. */
   readonly readAddresses?: () => ReadonlySet<string>;
   /** Called for everything that happens unasked. */
@@ -140,7 +142,7 @@ export class Client {
     descriptors: Descriptors,
   ): Promise<Client> {
     const { log, onEvent, trackers } = options;
-    const identity = createDeviceIdentity();
+    const { identity = createDeviceIdentity() } = options;
     const link = new TrackerLink({
       ...{ trackers, identity, pins, log: log.child({ part: "tracker-link" }) },
       firstTracker: options.firstTracker ?? Math.floor(Math.random() * trackers.length),
@@ -235,13 +237,7 @@ export class Client {
    * @throws MiniTorrentError ALREADY_LOGGED_IN, BAD_CREDENTIALS, TOO_MANY_ATTEMPTS, TRACKERS_UNREACHABLE
    */
   async login(userId: string, password: string): Promise<Account> {
-    const present = this.#login.account;
-    if (present !== undefined) {
-      throw new MiniTorrentError(
-        "ALREADY_LOGGED_IN",
-        `You are logged in as ${present.userId}; logout first.`,
-      );
-    }
+    this.#requireLoggedOut();
     const account = await this.#login.ask(accountSchema, (api, write) =>
       api.session.login.mutate({ ...write, userId, password }),
     );
@@ -260,6 +256,17 @@ export class Client {
     const reason = this.#link.clockWarning;
     if (reason !== undefined) this.#options.onEvent({ type: "clock-wrong", reason });
     return account;
+  }
+
+  /**
+   * Continues a session that this device's key has at the trackers, without a password, also while no tracker answers. If the
+   * trackers have ended the session, the event "session-ended" says so.
+   *
+   * @throws MiniTorrentError ALREADY_LOGGED_IN, DATA_DIR_IN_USE, DISK_FAILED
+   */
+  async resume(account: Account): Promise<void> {
+    this.#requireLoggedOut();
+    await this.#login.begin(account);
   }
 
   /** Stops sharing and pauses downloads; the next login resumes both. */
@@ -587,6 +594,12 @@ export class Client {
     await this.#session.close();
     await this.#storage.disk.close();
     this.#pins.close();
+  }
+
+  #requireLoggedOut(): void {
+    const present = this.#login.account;
+    if (present === undefined) return;
+    throw new MiniTorrentError("ALREADY_LOGGED_IN", `You are logged in as ${present.userId}; logout first.`);
   }
 
   /** The account's stored limits, except those given at the client's start. */

@@ -1,7 +1,8 @@
 // Writes files atomically and durably, readable by their owner alone. A name is on disk only after its folder was synced
 // (fsync(2)), so durable renames go through here.
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { MiniTorrentError } from "../api/errors.ts";
 
 export const PRIVATE_FILE_MODE = 0o600;
 /** Errors of file systems that cannot sync a folder: some network and user-space ones. */
@@ -30,5 +31,26 @@ export function syncFolder(path: string): void {
     if (!(error instanceof Error && "code" in error && NO_FOLDER_SYNC.has(error.code))) throw error;
   } finally {
     closeSync(folder);
+  }
+}
+
+/**
+ * Makes a data directory, with its parents, that only this user can read; one that is there becomes private.
+ *
+ * @throws MiniTorrentError DISK_FAILED
+ */
+export function makePrivateFolder(path: string): void {
+  try {
+    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (made !== undefined) syncFolder(dirname(resolve(made)));
+    chmodSync(path, 0o700);
+  } catch (error) {
+    throw new MiniTorrentError(
+      "DISK_FAILED",
+      `The data directory ${path} cannot be used: ${String(error)}.`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -1,10 +1,9 @@
 // A tracker's data directory, private to its user. registry/sqlite-registry.ts owns the registry's file,
 // identity/stored-identity.ts the tracker's key.
-import { chmodSync, mkdirSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { chmodSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { Logger } from "pino";
-import { MiniTorrentError } from "../api/errors.ts";
-import { PRIVATE_FILE_MODE, syncFolder } from "../identity/private-files.ts";
+import { PRIVATE_FILE_MODE } from "../identity/private-files.ts";
 import { CERTIFICATE_FILE, KEY_FILE } from "../identity/stored-identity.ts";
 
 /** Mode bits of group and others. */
@@ -12,23 +11,6 @@ const OTHERS_MAY = 0o077;
 export const REGISTRY_FILE = "registry.sqlite";
 export const PINS_FILE = "pins.sqlite";
 export const ATTEMPTS_FILE = "attempts.sqlite";
-
-/** The folder is private to this user, since the registry contains password hashes and the groups' keys. */
-export function makePrivateFolder(path: string): void {
-  try {
-    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
-    if (made !== undefined) syncFolder(dirname(resolve(made)));
-    chmodSync(path, 0o700);
-  } catch (error) {
-    throw new MiniTorrentError(
-      "DISK_FAILED",
-      `The data directory ${path} cannot be used: ${String(error)}.`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
 
 /** Makes files private that other users may read, such as copies, and logs it. */
 export function makePrivateFiles(dataDir: string, log: Logger): void {

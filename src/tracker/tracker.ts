@@ -11,17 +11,11 @@ import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
-import { renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
+import { makePrivateFolder, renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
 import { CERTIFICATE_FILE, KEY_FILE, openIdentity } from "../identity/stored-identity.ts";
 import { freeBytes } from "../net/free-space.ts";
 import { type Clock, later, onTimerFault, soon } from "../net/timers.ts";
-import {
-  ATTEMPTS_FILE,
-  makePrivateFiles,
-  makePrivateFolder,
-  PINS_FILE,
-  REGISTRY_FILE,
-} from "./data-directory.ts";
+import { ATTEMPTS_FILE, makePrivateFiles, PINS_FILE, REGISTRY_FILE } from "./data-directory.ts";
 import { Operator } from "./operator.ts";
 import { Connections } from "./presence/client-connections.ts";
 import { EventPublisher } from "./presence/event-publisher.ts";

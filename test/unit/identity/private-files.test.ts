@@ -1,11 +1,25 @@
 // What is written must be there after a power cut: which files and folders are synced, and when.
 import assert from "node:assert/strict";
-import fs, { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import fs, {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { renameDurably, syncFolder, writePrivate } from "../../../src/identity/private-files.ts";
+import {
+  makePrivateFolder,
+  renameDurably,
+  syncFolder,
+  writePrivate,
+} from "../../../src/identity/private-files.ts";
 import { openIdentity } from "../../../src/identity/stored-identity.ts";
 
 /** Paths in the order in which they are renamed to, and synced. */
@@ -103,4 +117,46 @@ test("a file system that cannot sync folders is borne, a disk that fails is not,
   for (code of ["EIO", "ENOSPC"]) assert.throws(() => syncFolder(folder), { code });
   assert.throws(() => syncFolder(join(folder, "none")), { code: "ENOENT" });
   assert.equal(openCount(), before);
+});
+
+const modeOf = (path: string): number => statSync(path).mode & 0o777;
+
+test("a data directory is made, with its parents, for its owner alone, also one that was open to others", (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "a", "b");
+  makePrivateFolder(path);
+  assert.deepEqual([modeOf(path), modeOf(join(folder, "a"))], [0o700, 0o700]);
+  chmodSync(path, 0o755);
+  makePrivateFolder(path);
+  assert.equal(modeOf(path), 0o700);
+  writeFileSync(join(folder, "file"), "");
+  assert.throws(() => makePrivateFolder(join(folder, "file", "x")), {
+    code: "DISK_FAILED",
+    message: /^The data directory .*x cannot be used: /,
+  });
+});
+
+test("the name of a data directory that is made is on the disk before anything is in it", (t) => {
+  const folder = temporaryFolder(t);
+  const synced: unknown[] = [];
+  const opened = new Map<number, unknown>();
+  const { openSync, fsyncSync } = fs;
+  t.mock.method(fs, "openSync", (...given: Parameters<typeof openSync>) => {
+    const descriptor = openSync(...given);
+    opened.set(descriptor, given[0]);
+    return descriptor;
+  });
+  t.mock.method(fs, "fsyncSync", (descriptor: number) => {
+    synced.push(opened.get(descriptor));
+    fsyncSync(descriptor);
+  });
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  makePrivateFolder(join(folder, "a", "b"));
+  assert.deepEqual(synced, [folder], "the folder that has the first new name");
+  makePrivateFolder(join(folder, "a", "b"));
+  assert.equal(synced.length, 1);
 });

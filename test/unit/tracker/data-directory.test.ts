@@ -1,7 +1,6 @@
 // A tracker's data directory: for its owner alone.
 import assert from "node:assert/strict";
-import fs, { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -10,7 +9,6 @@ import { CERTIFICATE_FILE, KEY_FILE } from "../../../src/identity/stored-identit
 import {
   ATTEMPTS_FILE,
   makePrivateFiles,
-  makePrivateFolder,
   PINS_FILE,
   REGISTRY_FILE,
 } from "../../../src/tracker/data-directory.ts";
@@ -24,46 +22,6 @@ function temporaryFolder(t: TestContext): string {
 }
 
 const modeOf = (path: string): number => statSync(path).mode & 0o777;
-
-test("a data directory is made, with its parents, for its owner alone, also one that was open to others", (t) => {
-  const folder = temporaryFolder(t);
-  const path = join(folder, "a", "b");
-  makePrivateFolder(path);
-  assert.deepEqual([modeOf(path), modeOf(join(folder, "a"))], [0o700, 0o700]);
-  chmodSync(path, 0o755);
-  makePrivateFolder(path);
-  assert.equal(modeOf(path), 0o700);
-  writeFileSync(join(folder, "file"), "");
-  assert.throws(() => makePrivateFolder(join(folder, "file", "x")), {
-    code: "DISK_FAILED",
-    message: /^The data directory .*x cannot be used: /,
-  });
-});
-
-test("the name of a data directory that is made is on the disk before anything is in it", (t) => {
-  const folder = temporaryFolder(t);
-  const synced: unknown[] = [];
-  const opened = new Map<number, unknown>();
-  const { openSync, fsyncSync } = fs;
-  t.mock.method(fs, "openSync", (...given: Parameters<typeof openSync>) => {
-    const descriptor = openSync(...given);
-    opened.set(descriptor, given[0]);
-    return descriptor;
-  });
-  t.mock.method(fs, "fsyncSync", (descriptor: number) => {
-    synced.push(opened.get(descriptor));
-    fsyncSync(descriptor);
-  });
-  syncBuiltinESMExports();
-  t.after(() => {
-    t.mock.restoreAll();
-    syncBuiltinESMExports();
-  });
-  makePrivateFolder(join(folder, "a", "b"));
-  assert.deepEqual(synced, [folder], "the folder that has the first new name");
-  makePrivateFolder(join(folder, "a", "b"));
-  assert.equal(synced.length, 1);
-});
 
 test("files that other users could read, or write, are made private, and that is said once for each", (t) => {
   const folder = temporaryFolder(t);

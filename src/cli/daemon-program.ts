@@ -1,0 +1,141 @@
+// `minitorrent daemon`: the daemon in this process, or started by this one in the background.
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { formatAddress } from "../api/addresses.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { Client } from "../client/client.ts";
+import { ApiClient } from "../daemon/api-client.ts";
+import { Daemon } from "../daemon/daemon.ts";
+import { socketPathOf } from "../daemon/socket-path.ts";
+import { versionText } from "./arguments.ts";
+import { type DaemonSettings, daemonSettings, type GivenSettings } from "./daemon-settings.ts";
+import { onEndSignals, programEnd } from "./end-signals.ts";
+import { LogStream } from "./log-stream.ts";
+import { programLog } from "./program-log.ts";
+import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
+import { readTrackerInfo } from "./tracker-info.ts";
+
+const STDERR = 2;
+const MOST_LINES_IN_INTERVAL = 100;
+/** How long a daemon in the background may take until it answers: it opens its profile, and checks its files. */
+const START_TIMEOUT_MS = 60_000;
+const START_PAUSE_MS = 50;
+
+/** Runs until a signal ends it, or `minitorrent stop`. */
+export async function runDaemon(
+  process: ProgramProcess,
+  console: ProgramConsole,
+  flags: GivenSettings,
+): Promise<number> {
+  const settings = daemonSettings(flags, process.env);
+  const trackers = readTrackerInfo(settings.trackers);
+  const ending = new AbortController();
+  onEndSignals(process, programEnd({ ending, exit: (code) => process.exit(code) }));
+  const log = programLog({
+    level: settings.logLevel,
+    to: new LogStream(STDERR),
+    mostInInterval: MOST_LINES_IN_INTERVAL,
+  });
+  const daemon = await Daemon.start({
+    dataDir: settings.dataDir,
+    version: versionText(),
+    env: process.env,
+    log,
+    onStop: () => ending.abort(),
+    openClient: (options) =>
+      Client.open({
+        ...options,
+        listen: settings.listen,
+        trackers,
+        limits: settings.limits,
+        ...(settings.memoryBytes === undefined ? {} : { memoryBytes: settings.memoryBytes }),
+      }),
+  });
+  const { userId } = daemon.account ?? {};
+  console.log(
+    `The daemon answers at ${daemon.socketPath}; trackers: ${trackers.map(formatAddress).join(", ")}; ` +
+      (userId === undefined ? "log in with: minitorrent login <user_id>" : `logged in as ${userId}.`),
+  );
+  if (!ending.signal.aborted) {
+    await new Promise((resolve) => ending.signal.addEventListener("abort", resolve, { once: true }));
+  }
+  await daemon.close();
+  return 0;
+}
+
+/**
+ * Starts a daemon that outlives this process, and waits until it answers.
+ *
+ * @param command the program and its arguments that run the daemon in the foreground
+ * @throws MiniTorrentError DATA_DIR_IN_USE if one runs already; what the daemon says if it ends
+ */
+export async function startInBackground(
+  process: ProgramProcess,
+  console: ProgramConsole,
+  flags: GivenSettings,
+  command: readonly [string, ...string[]],
+): Promise<number> {
+  const settings = daemonSettings(flags, process.env);
+  const api = new ApiClient({ socketPath: socketPathOf(settings.dataDir, process.env) });
+  const running = await api.call("status", {}).catch(() => undefined);
+  if (running !== undefined) {
+    throw new MiniTorrentError(
+      "DATA_DIR_IN_USE",
+      `The daemon of ${settings.dataDir} runs already, with process id ${running.daemon.pid}; minitorrent stop ends it.`,
+    );
+  }
+  // Wrong settings are said here, not in a log.
+  readTrackerInfo(settings.trackers);
+  mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
+  const logPath = join(settings.dataDir, "daemon.log");
+  const child = spawnDetached(command, process.env, logPath);
+  const status = await untilItAnswers(api, child, logPath, settings);
+  child.unref();
+  console.log(
+    `The daemon runs in the background, with process id ${status.daemon.pid}; it logs to ${logPath}. ` +
+      (status.account === undefined
+        ? "Log in with: minitorrent login <user_id>"
+        : `Logged in as ${status.account.userId}.`),
+  );
+  return 0;
+}
+
+function spawnDetached(
+  [program, ...given]: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv,
+  logPath: string,
+): ChildProcess {
+  const log = openSync(logPath, "a", 0o600);
+  try {
+    return spawn(program, given, { detached: true, stdio: ["ignore", "ignore", log], env });
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function untilItAnswers(
+  api: ApiClient,
+  child: ChildProcess,
+  logPath: string,
+  settings: DaemonSettings,
+) {
+  const untilMs = performance.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const status = await api.call("status", {}).catch(asMiniTorrentError);
+    if (!(status instanceof MiniTorrentError)) return status;
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new MiniTorrentError(
+        "DAEMON_UNREACHABLE",
+        `The daemon ended as it started; ${logPath} says why.`,
+      );
+    }
+    if (performance.now() > untilMs) {
+      throw new MiniTorrentError(
+        "DAEMON_UNREACHABLE",
+        `The daemon of ${settings.dataDir} does not answer after ${START_TIMEOUT_MS / 1_000} s; ${logPath} says more.`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, START_PAUSE_MS));
+  }
+}

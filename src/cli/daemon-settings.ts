@@ -1,0 +1,140 @@
+// How a daemon is set up: a flag counts before an environment variable, that before the config file, that before the default.
+// Flags are `--name`, variables MINITORRENT_NAME, and the file has `name = value` lines, in $XDG_CONFIG_HOME/minitorrent/daemon.conf.
+import { readFileSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import { type Address, parseAddress } from "../api/addresses.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { errnoOf } from "../net/errno.ts";
+import { LOG_LEVELS, type LogLevel } from "./arguments.ts";
+import { parseRate, parseSize } from "./byte-amounts.ts";
+import { expandHome, homeFolder } from "./command-line.ts";
+import { defaultDataDir } from "./data-dir.ts";
+
+/** Where peers reach the client, if nothing says otherwise: all addresses of this machine, any free port. */
+const DEFAULT_LISTEN: Address = { host: "0.0.0.0", port: 0 };
+
+/** The names of settings, as flags have them, and what each is. */
+export const DAEMON_SETTINGS = {
+  listen: "where to listen for peers, such as 192.0.2.7:6881; default: any free port of all addresses",
+  trackers: "the file with the trackers' addresses, tracker_info.txt",
+  "data-dir": "folder for keys, shares and downloads",
+  memory: "maximum memory for pieces in transit, such as 64MiB (default 96MiB)",
+  "limit-up": "maximum upload rate, such as 5MB/s",
+  "limit-down": "maximum download rate",
+  "log-level": `${LOG_LEVELS.join(", ")} (default info)`,
+} as const;
+
+export type SettingName = keyof typeof DAEMON_SETTINGS;
+export type GivenSettings = Partial<Record<SettingName, string>>;
+
+export interface DaemonSettings {
+  readonly listen: Address;
+  /** Path of tracker_info.txt. */
+  readonly trackers: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly memoryBytes: number | undefined;
+  readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
+  readonly logLevel: LogLevel;
+}
+
+/** The data directory alone, which is all that a command needs to find its daemon. Absolute. */
+export function dataDirFrom(flags: GivenSettings, env: NodeJS.ProcessEnv, home = homeFolder): string {
+  const given = valuesFrom(flags, env, home)["data-dir"];
+  return given === undefined ? defaultDataDir("daemon", env, home) : resolve(expandHome(given.value, home()));
+}
+
+/**
+ * @throws MiniTorrentError USAGE, INVALID_ARGUMENT, INVALID_ADDRESS: which setting is wrong, and where it was given
+ */
+export function daemonSettings(
+  flags: GivenSettings,
+  env: NodeJS.ProcessEnv,
+  home = homeFolder,
+): DaemonSettings {
+  const values = valuesFrom(flags, env, home);
+  const read = <T>(name: SettingName, parse: (text: string) => T): T | undefined => {
+    const given = values[name];
+    if (given === undefined) return undefined;
+    try {
+      return parse(given.value);
+    } catch (error) {
+      const { code, message } = asMiniTorrentError(error);
+      throw new MiniTorrentError(code, `${given.source}: ${message}`, { cause: error });
+    }
+  };
+  const trackers = read("trackers", (path) => resolve(expandHome(path, home())));
+  if (trackers === undefined) {
+    throw new MiniTorrentError(
+      "USAGE",
+      "The daemon does not know the trackers: give --trackers tracker_info.txt, or set MINITORRENT_TRACKERS.",
+    );
+  }
+  return {
+    listen: read("listen", (text) => parseAddress(text, true)) ?? DEFAULT_LISTEN,
+    trackers,
+    dataDir: dataDirFrom(flags, env, home),
+    memoryBytes: read("memory", parseSize),
+    limits: { up: read("limit-up", parseRate), down: read("limit-down", parseRate) },
+    logLevel: read("log-level", logLevelOf) ?? "info",
+  };
+}
+
+interface Given {
+  readonly value: string;
+  /** Where it stands, for error messages. */
+  readonly source: string;
+}
+
+function valuesFrom(
+  flags: GivenSettings,
+  env: NodeJS.ProcessEnv,
+  home: () => string,
+): Partial<Record<SettingName, Given>> {
+  const file = configFile(env, home);
+  const values: Partial<Record<SettingName, Given>> = {};
+  for (const name of Object.keys(DAEMON_SETTINGS) as SettingName[]) {
+    const variable = `MINITORRENT_${name.toUpperCase().replaceAll("-", "_")}`;
+    const [flag, fromEnv] = [flags[name], env[variable]];
+    if (flag !== undefined) values[name] = { value: flag, source: `--${name}` };
+    else if (fromEnv !== undefined && fromEnv !== "") values[name] = { value: fromEnv, source: variable };
+    else if (file[name] !== undefined) values[name] = file[name];
+  }
+  return values;
+}
+
+/** @throws MiniTorrentError INVALID_ARGUMENT, which names the line */
+function configFile(env: NodeJS.ProcessEnv, home: () => string): Partial<Record<SettingName, Given>> {
+  const base = env.XDG_CONFIG_HOME ?? "";
+  const path = join(isAbsolute(base) ? base : join(home(), ".config"), "minitorrent", "daemon.conf");
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return {};
+    throw new MiniTorrentError("INVALID_ARGUMENT", `${path} cannot be read: ${String(error)}.`, {
+      cause: error,
+    });
+  }
+  const values: Partial<Record<SettingName, Given>> = {};
+  for (const [index, line] of text.split("\n").entries()) {
+    if (/^\s*(#|$)/.test(line)) continue;
+    const [, name, value] = /^\s*([a-z-]+)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+    const source = `${path}, line ${index + 1}`;
+    if (name === undefined || value === undefined || !Object.hasOwn(DAEMON_SETTINGS, name)) {
+      const names = Object.keys(DAEMON_SETTINGS).join(", ");
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `${source}: expected is name = value, with one of ${names}.`,
+      );
+    }
+    values[name as SettingName] = { value, source };
+  }
+  return values;
+}
+
+function logLevelOf(text: string): LogLevel {
+  const level = LOG_LEVELS.find((candidate) => candidate === text);
+  if (level !== undefined) return level;
+  throw new MiniTorrentError("USAGE", `'${text}' is not a log level: ${LOG_LEVELS.join(", ")}.`);
+}

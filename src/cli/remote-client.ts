@@ -1,0 +1,278 @@
+// The daemon's client as the commands see one: each method is a call of the local API. What commands read without waiting (the
+// status, downloads, shares, limits) is fetched once, before the command runs.
+import { z } from "zod";
+import type { DownloadStatus, FileChoice, LimitsStatus, NameList, ShareOptions } from "../client/status.ts";
+import type { ApiClient } from "../daemon/api-client.ts";
+import type { AnswerOf } from "../daemon/endpoints.ts";
+import { downloadSchema } from "../daemon/status-schemas.ts";
+import type { Direction } from "../engine/bandwidth.ts";
+import type { ClientCommands, FileOfGroup } from "./command-types.ts";
+
+/** What was so when the command began. */
+interface Fetched {
+  readonly status: AnswerOf<"status">;
+  readonly downloads: AnswerOf<"downloads">;
+  readonly history: AnswerOf<"downloads">;
+  readonly shares: AnswerOf<"shares">;
+  readonly limits: AnswerOf<"limits">;
+}
+
+export class RemoteClient implements ClientCommands {
+  readonly #api: ApiClient;
+  readonly #fetched: Fetched;
+  #limits: LimitsStatus;
+
+  /** @throws MiniTorrentError DAEMON_UNREACHABLE */
+  static async connect(api: ApiClient): Promise<RemoteClient> {
+    const [status, downloads, limits] = await Promise.all([
+      api.call("status", {}),
+      api.call("downloads", {}),
+      api.call("limits", {}),
+    ]);
+    const isLoggedIn = status.account !== undefined;
+    const [shares, history] = isLoggedIn
+      ? await Promise.all([api.call("shares", {}), api.call("downloads", { history: true })])
+      : [[], []];
+    return new RemoteClient(api, { status, downloads, history, shares, limits });
+  }
+
+  private constructor(api: ApiClient, fetched: Fetched) {
+    this.#api = api;
+    this.#fetched = fetched;
+    this.#limits = fetched.limits;
+  }
+
+  trackerKnown(): Promise<void> {
+    // The daemon has waited for it before it said its status.
+    return Promise.resolve();
+  }
+
+  status(): AnswerOf<"status"> {
+    return this.#fetched.status;
+  }
+
+  shares(): AnswerOf<"shares"> {
+    return this.#fetched.shares;
+  }
+
+  downloads(which?: FileOfGroup): AnswerOf<"downloads"> {
+    return this.#fetched.downloads.filter((download) => which === undefined || isOf(download, which));
+  }
+
+  downloadHistory(): AnswerOf<"downloads"> {
+    return this.#fetched.history;
+  }
+
+  limits(): LimitsStatus {
+    return this.#limits;
+  }
+
+  async createUser(userId: string, password: string): Promise<void> {
+    await this.#api.call("createUser", { userId, password });
+  }
+
+  login(userId: string, password: string): Promise<AnswerOf<"login">> {
+    return this.#api.call("login", { userId, password });
+  }
+
+  async logout(): Promise<void> {
+    await this.#api.call("logout", {});
+  }
+
+  async createGroup(groupId: string): Promise<void> {
+    await this.#api.call("createGroup", { groupId });
+  }
+
+  async joinGroup(groupId: string): Promise<void> {
+    await this.#api.call("joinGroup", { groupId });
+  }
+
+  async leaveGroup(groupId: string): Promise<{ newOwnerId: string | undefined; groupEnded: boolean }> {
+    const { newOwnerId, groupEnded } = await this.#api.call("leaveGroup", { groupId });
+    return { newOwnerId, groupEnded };
+  }
+
+  listGroups(): Promise<AnswerOf<"listGroups">> {
+    return this.#api.call("listGroups", {});
+  }
+
+  listMembers(groupId: string): Promise<AnswerOf<"listMembers">> {
+    return this.#api.call("listMembers", { groupId });
+  }
+
+  removeMember(groupId: string, userId: string): Promise<AnswerOf<"removeMember">> {
+    return this.#api.call("removeMember", { groupId, userId });
+  }
+
+  listRequests(groupId: string): Promise<AnswerOf<"listRequests">> {
+    return this.#api.call("listRequests", { groupId });
+  }
+
+  async acceptRequest(groupId: string, userId: string): Promise<void> {
+    await this.#api.call("acceptRequest", { groupId, userId });
+  }
+
+  async rejectRequest(groupId: string, userId: string): Promise<void> {
+    await this.#api.call("rejectRequest", { groupId, userId });
+  }
+
+  listFiles(groupId: string): Promise<AnswerOf<"listFiles">> {
+    return this.#api.call("listFiles", { groupId });
+  }
+
+  listInside(groupId: string, fileName: string, after?: string): Promise<AnswerOf<"listInside">> {
+    return this.#api.call("listInside", { groupId, fileName, ...(after === undefined ? {} : { after }) });
+  }
+
+  /** Progress is told by events, which are followed meanwhile. */
+  uploadFile(path: string, groupId: string, options: ShareOptions = {}): Promise<AnswerOf<"uploadFile">> {
+    return this.#hashing(options, path, (signal) =>
+      this.#api.call("uploadFile", { path, groupId }, { signal }),
+    );
+  }
+
+  updateShare(
+    groupId: string,
+    fileName: string,
+    path?: string,
+    options: ShareOptions = {},
+  ): Promise<AnswerOf<"updateShare">> {
+    const input = { groupId, fileName, ...(path === undefined ? {} : { path }) };
+    return this.#hashing(options, path, (signal) => this.#api.call("updateShare", input, { signal }));
+  }
+
+  async stopShare(groupId: string, fileName: string, everywhere = false): Promise<readonly string[]> {
+    return (await this.#api.call("stopShare", { groupId, fileName, everywhere })).interrupted;
+  }
+
+  downloadFile(
+    groupId: string,
+    fileName: string,
+    destinationPath: string,
+    choice: FileChoice = {},
+  ): Promise<AnswerOf<"downloadFile">> {
+    return this.#api.call("downloadFile", { groupId, fileName, destinationPath, ...listsOf(choice) });
+  }
+
+  select(groupId: string, fileName: string, choice: FileChoice): Promise<AnswerOf<"select">> {
+    return this.#api.call("select", { groupId, fileName, ...listsOf(choice) });
+  }
+
+  async follow(groupId: string, fileName: string): Promise<void> {
+    await this.#api.call("follow", { groupId, fileName });
+  }
+
+  async unfollow(groupId: string, fileName: string): Promise<void> {
+    await this.#api.call("unfollow", { groupId, fileName });
+  }
+
+  async pauseDownload(groupId: string, fileName: string): Promise<void> {
+    await this.#api.call("pauseDownload", { groupId, fileName });
+  }
+
+  async resumeDownload(groupId: string, fileName: string): Promise<void> {
+    await this.#api.call("resumeDownload", { groupId, fileName });
+  }
+
+  async cancelDownload(groupId: string, fileName: string): Promise<string | undefined> {
+    return (await this.#api.call("cancelDownload", { groupId, fileName })).keptPath;
+  }
+
+  why(groupId: string, fileName: string): Promise<AnswerOf<"why">> {
+    return this.#api.call("why", { groupId, fileName });
+  }
+
+  peers(groupId: string, fileName: string): Promise<AnswerOf<"peers">> {
+    return this.#api.call("peers", { groupId, fileName });
+  }
+
+  async limit(direction: Direction, bytesPerSecond: number | undefined, which?: FileOfGroup): Promise<void> {
+    this.#limits = await this.#api.call("limit", {
+      direction,
+      bytesPerSecond: bytesPerSecond ?? null,
+      ...which,
+    });
+  }
+
+  namesOf(list: NameList, prefix: string): Promise<readonly string[]> {
+    return this.#api.call("namesOf", { ...list, prefix });
+  }
+
+  async exportTorrent(groupId: string, fileName: string, path: string): Promise<void> {
+    await this.#api.call("exportTorrent", { groupId, fileName, path });
+  }
+
+  async exportCertificate(groupId: string, path: string): Promise<void> {
+    await this.#api.call("exportCertificate", { groupId, path });
+  }
+
+  /** Follows the daemon's events until the downloads have ended. */
+  async waitForDownloads(
+    which?: FileOfGroup,
+    signal: AbortSignal = new AbortController().signal,
+    onProgress: (download: DownloadStatus) => void = () => undefined,
+  ): Promise<readonly DownloadStatus[]> {
+    const known = new Map<string, DownloadStatus>();
+    const waitedFor = new Set<string>();
+    const ended = new AbortController();
+    for await (const { type, data } of this.#api.events(AbortSignal.any([signal, ended.signal]))) {
+      if (type !== "snapshot" && type !== "changed") continue;
+      for (const download of downloadsIn(data)) {
+        const name = JSON.stringify([download.groupId, download.fileName]);
+        if (which !== undefined && !isOf(download, which)) continue;
+        known.set(name, download);
+        if (type === "snapshot" && (which !== undefined || isRunning(download))) waitedFor.add(name);
+        if (isRunning(download)) onProgress(download);
+      }
+      if ([...waitedFor].every((name) => !isRunning(known.get(name)))) ended.abort();
+    }
+    return [...waitedFor].map((name) => known.get(name)).filter((download) => download !== undefined);
+  }
+
+  async #hashing<T>(
+    { onProgress, signal }: ShareOptions,
+    path: string | undefined,
+    share: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const ended = new AbortController();
+    const whole = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
+    const followed = onProgress === undefined ? undefined : this.#followHashing(whole, path, onProgress);
+    try {
+      return await share(signal ?? new AbortController().signal);
+    } finally {
+      ended.abort();
+      await followed?.catch(() => undefined);
+    }
+  }
+
+  async #followHashing(
+    signal: AbortSignal,
+    path: string | undefined,
+    onProgress: NonNullable<ShareOptions["onProgress"]>,
+  ): Promise<void> {
+    for await (const { type, data } of this.#api.events(signal)) {
+      if (type !== "hash-progress") continue;
+      const progress = hashProgressSchema.safeParse(data).data;
+      if (progress !== undefined && (path === undefined || progress.path === path)) onProgress(progress);
+    }
+  }
+}
+
+const hashProgressSchema = z.object({ path: z.string(), hashedBytes: z.number(), lengthBytes: z.number() });
+const downloadsSchema = z.object({ downloads: z.array(downloadSchema).optional() });
+
+function downloadsIn(data: unknown): readonly DownloadStatus[] {
+  return downloadsSchema.parse(data).downloads ?? [];
+}
+
+function isOf({ groupId, fileName }: FileOfGroup, which: FileOfGroup): boolean {
+  return groupId === which.groupId && fileName === which.fileName;
+}
+
+function isRunning(download: DownloadStatus | undefined): boolean {
+  return download?.state === "downloading" || download?.state === "verifying";
+}
+
+function listsOf({ only, except }: FileChoice): { only?: string[]; except?: string[] } {
+  return { ...(only && { only: [...only] }), ...(except && { except: [...except] }) };
+}

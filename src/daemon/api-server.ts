@@ -1,0 +1,205 @@
+// The daemon's HTTP server: serves the table of endpoints, events and the OpenAPI document with Fastify. Who may call is decided by
+// a guard; on the Unix socket, which only its owner can open, there is none.
+import type { IncomingMessage } from "node:http";
+import swagger from "@fastify/swagger";
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from "fastify";
+import {
+  hasZodFastifySchemaValidationErrors,
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+} from "fastify-type-provider-zod";
+import type { Logger } from "pino";
+import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { API_PREFIX, type Endpoint, type EndpointName, endpoints, type Scope } from "./endpoints.ts";
+import type { EventStream } from "./event-stream.ts";
+import { type HandlerContext, handlers } from "./handlers.ts";
+
+/** A path, a name and a password fit many times. */
+const MOST_BODY_BYTES = 64 * 1024;
+/** A name in a path: 1,024 characters of three bytes, each written as %XX. */
+const MOST_PARAMETER_CHARACTERS = 9 * 1_024;
+const MOST_HEADER_BYTES = 16 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** HTTP status (RFC 9110) of an error code; 422 for the others: understood, and refused. */
+const STATUS_OF: Partial<Record<ErrorCode, number>> = {
+  USAGE: 400,
+  INVALID_ARGUMENT: 400,
+  INVALID_ADDRESS: 400,
+  MALFORMED_MESSAGE: 400,
+  BAD_CREDENTIALS: 403,
+  NOT_A_MEMBER: 403,
+  NOT_THE_OWNER: 403,
+  UNKNOWN_GROUP: 404,
+  UNKNOWN_USER: 404,
+  UNKNOWN_FILE: 404,
+  UNKNOWN_DOWNLOAD: 404,
+  NO_SUCH_REQUEST: 404,
+  NOT_SHARED: 404,
+  FILE_NOT_FOUND: 404,
+  NOT_LOGGED_IN: 409,
+  ALREADY_LOGGED_IN: 409,
+  ALREADY_A_MEMBER: 409,
+  ALREADY_REQUESTED: 409,
+  USER_EXISTS: 409,
+  GROUP_EXISTS: 409,
+  FILE_EXISTS: 409,
+  DOWNLOAD_EXISTS: 409,
+  TOO_MANY_ATTEMPTS: 429,
+  TRACKERS_UNREACHABLE: 503,
+  TRACKER_BUSY: 503,
+  TRACKER_CANNOT_WRITE: 503,
+  DISK_FULL: 507,
+  INTERNAL: 500,
+};
+
+/** Decides whether a request is answered. */
+export interface Guard {
+  /** @throws HttpRefusal if it is not */
+  check(request: IncomingMessage, scope: Scope): void;
+}
+
+/** A refusal that has an HTTP status of its own. */
+class HttpRefusal extends MiniTorrentError {
+  readonly status: number;
+
+  constructor(status: number, code: ErrorCode, sentence: string) {
+    super(code, sentence);
+    this.status = status;
+  }
+}
+
+export interface ApiOptions extends Pick<HandlerContext, "client" | "daemon" | "session" | "onStop"> {
+  readonly events: EventStream;
+  readonly log: Logger;
+  readonly version: string;
+  /** undefined where every caller may do everything. */
+  readonly guard?: Guard;
+}
+
+/** The server, which does not listen yet. */
+export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
+  const { guard, log, version } = options;
+  const server = fastify({
+    bodyLimit: MOST_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: true,
+    http: { maxHeaderSize: MOST_HEADER_BYTES },
+    routerOptions: { maxParamLength: MOST_PARAMETER_CHARACTERS },
+  });
+  // A form of another page can send text/plain without asking; JSON it cannot.
+  server.removeContentTypeParser("text/plain");
+  server.setValidatorCompiler(validatorCompiler);
+  server.setSerializerCompiler(serializerCompiler);
+  server.setErrorHandler((error: FastifyError, _request, reply) => answerError(error, reply, log));
+  server.setNotFoundHandler((request, reply) =>
+    reply.code(404).send({
+      code: "USAGE",
+      error: `There is no ${request.method} ${request.url.split("?")[0]}; GET ${API_PREFIX}/openapi.json lists the calls.`,
+    }),
+  );
+  await server.register(swagger, {
+    openapi: { openapi: "3.1.0", info: { title: "miniTorrent", version } },
+    transform: jsonSchemaTransform,
+  });
+  await server.register(
+    async (api) => {
+      for (const name of Object.keys(endpoints) as EndpointName[]) addEndpoint(api, name, options);
+      api.get("/events", { onRequest: guarded(guard, "read"), schema: { hide: true } }, (request, reply) =>
+        watch(options.events, request, reply),
+      );
+      api.get("/openapi.json", { onRequest: guarded(guard, "read"), schema: { hide: true } }, () =>
+        server.swagger(),
+      );
+      // For those who watch over the process; it says nothing that they could not see anyway.
+      api.get("/health", { schema: { hide: true } }, () => ({ ok: true }));
+    },
+    { prefix: API_PREFIX },
+  );
+  return server;
+}
+
+function guarded(guard: Guard | undefined, scope: Scope) {
+  return async (request: FastifyRequest): Promise<void> => guard?.check(request.raw, scope);
+}
+
+function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptions): void {
+  const { method, path, scope, summary, answer, params, query, body }: Endpoint = endpoints[name];
+  const { client, daemon, session, events, onStop } = options;
+  // Which name goes with which input, the compiler cannot follow; the schemas of the same entry have checked it.
+  const handle = handlers[name] as (context: HandlerContext, input: object) => unknown;
+  api.route({
+    method,
+    url: path,
+    onRequest: guarded(options.guard, scope),
+    schema: {
+      operationId: name,
+      summary,
+      ...(params && { params }),
+      ...(query && { querystring: query }),
+      ...(body && { body }),
+      response: { 200: answer },
+    },
+    handler: async (request, reply) => {
+      const gone = new AbortController();
+      reply.raw.once("close", () => gone.abort());
+      const input = { ...asObject(request.params), ...asObject(request.query), ...asObject(request.body) };
+      const context: HandlerContext = {
+        client,
+        daemon,
+        session,
+        onStop,
+        onHashing: (hashed, progress) => events.progressed("hash-progress", { path: hashed, ...progress }),
+        signal: gone.signal,
+      };
+      return await handle(context, input);
+    },
+  });
+}
+
+function asObject(value: unknown): object {
+  return typeof value === "object" && value !== null ? value : {};
+}
+
+function watch(events: EventStream, request: FastifyRequest, reply: FastifyReply): void {
+  if (events.isFull)
+    throw new HttpRefusal(503, "LIMIT_REACHED", "Too many watch this daemon already; close one.");
+  const { raw } = reply;
+  reply.hijack();
+  raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+  const lastEventId = request.headers["last-event-id"];
+  raw.once("close", () => events.leave(raw));
+  events.join(raw, typeof lastEventId === "string" ? lastEventId : undefined);
+}
+
+function answerError(error: FastifyError, reply: FastifyReply, log: Logger): void {
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const [first] = error.validation;
+    const where =
+      first === undefined
+        ? ""
+        : `${first.instancePath.slice(1).replaceAll("/", ".") || error.validationContext}: `;
+    void reply
+      .code(400)
+      .send({ code: "INVALID_ARGUMENT", error: `${where}${first?.message ?? "wrong form"}` });
+    return;
+  }
+  // Fastify's own refusals: a body that is too large, no JSON, or of another type.
+  if (error.code?.startsWith("FST_") && error.statusCode !== undefined && error.statusCode < 500) {
+    void reply.code(error.statusCode).send({ code: "MALFORMED_MESSAGE", error: `${error.message}.` });
+    return;
+  }
+  const known = asMiniTorrentError(error);
+  const status = known instanceof HttpRefusal ? known.status : (STATUS_OF[known.code] ?? 422);
+  if (known.code === "INTERNAL") log.error({ err: error }, "a call failed");
+  if (known.retryAfterMs !== undefined)
+    void reply.header("retry-after", Math.ceil(known.retryAfterMs / 1_000));
+  void reply.code(status).send({ code: known.code, error: known.message });
+}

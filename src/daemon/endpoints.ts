@@ -1,0 +1,357 @@
+// Every call of the local API, /api/v1: method, path, what goes in, what comes out, and what a token must allow. The server, the
+// typed client and the OpenAPI document are made from this one table. Names and units are those of `--json`.
+import { z } from "zod";
+import {
+  accountSchema,
+  fileSummarySchema,
+  groupSummarySchema,
+  insideFileSchema,
+  joinRequestSchema,
+  memberSchema,
+  pageSchema,
+  removalSchema,
+} from "../api/schemas.ts";
+import {
+  clientStatusSchema,
+  downloadSchema,
+  limitsSchema,
+  peerSchema,
+  shareResultSchema,
+  shareSchema,
+  whySchema,
+} from "./status-schemas.ts";
+
+export const API_PREFIX = "/api/v1";
+
+/** What a caller may do: look, or also change things. */
+export type Scope = "read" | "control";
+
+export interface Endpoint {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** Below /api/v1, with `:name` for parameters. */
+  readonly path: string;
+  readonly scope: Scope;
+  /** One line for the OpenAPI document. */
+  readonly summary: string;
+  readonly params?: z.ZodObject;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodObject;
+  readonly answer: z.ZodType;
+}
+
+/** Keeps the literal types of an entry. */
+const endpoint = <const E extends Endpoint>(one: E): E => one;
+
+const nothing = z.object({});
+const name = z.string().min(1).max(1_024);
+const inGroup = z.object({ groupId: name });
+const ofUser = inGroup.extend({ userId: name });
+const ofShare = inGroup.extend({ fileName: name });
+/** Globs of paths in a folder, see `FileChoice`. */
+const globs = z.array(z.string().min(1).max(4_096)).max(100).optional();
+/** An absolute path on the daemon's machine. */
+const path = z.string().min(1).max(4_096);
+const credentials = z.object({ userId: name, password: z.string().min(1).max(1_024) });
+const bytesPerSecond = z.number().int().positive().nullable();
+
+export const endpoints = {
+  status: endpoint({
+    method: "GET",
+    path: "/status",
+    scope: "read",
+    summary: "Who is logged in, at which tracker, and the daemon's process.",
+    answer: clientStatusSchema,
+  }),
+  createUser: endpoint({
+    method: "POST",
+    path: "/accounts",
+    scope: "control",
+    summary: "Create an account at the trackers.",
+    body: credentials,
+    answer: nothing,
+  }),
+  login: endpoint({
+    method: "POST",
+    path: "/session",
+    scope: "control",
+    summary: "Log in; the session outlives a restart of the daemon.",
+    body: credentials,
+    answer: accountSchema,
+  }),
+  logout: endpoint({
+    method: "DELETE",
+    path: "/session",
+    scope: "control",
+    summary: "Log out: sharing and downloads pause until the next login.",
+    answer: nothing,
+  }),
+  listGroups: endpoint({
+    method: "GET",
+    path: "/groups",
+    scope: "read",
+    summary: "All groups, and the user's standing in each.",
+    answer: z.array(groupSummarySchema),
+  }),
+  createGroup: endpoint({
+    method: "POST",
+    path: "/groups",
+    scope: "control",
+    summary: "Create a group and own it.",
+    body: inGroup,
+    answer: nothing,
+  }),
+  joinGroup: endpoint({
+    method: "POST",
+    path: "/groups/:groupId/join",
+    scope: "control",
+    summary: "Ask to join a group.",
+    params: inGroup,
+    answer: nothing,
+  }),
+  leaveGroup: endpoint({
+    method: "POST",
+    path: "/groups/:groupId/leave",
+    scope: "control",
+    summary: "Leave a group.",
+    params: inGroup,
+    answer: z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() }),
+  }),
+  listMembers: endpoint({
+    method: "GET",
+    path: "/groups/:groupId/members",
+    scope: "read",
+    summary: "A group's members, and which of them are online.",
+    params: inGroup,
+    answer: z.array(memberSchema),
+  }),
+  removeMember: endpoint({
+    method: "DELETE",
+    path: "/groups/:groupId/members/:userId",
+    scope: "control",
+    summary: "Remove a member from a group.",
+    params: ofUser,
+    answer: removalSchema,
+  }),
+  listRequests: endpoint({
+    method: "GET",
+    path: "/groups/:groupId/requests",
+    scope: "read",
+    summary: "Pending requests to join a group.",
+    params: inGroup,
+    answer: z.array(joinRequestSchema),
+  }),
+  acceptRequest: endpoint({
+    method: "POST",
+    path: "/groups/:groupId/requests/:userId/accept",
+    scope: "control",
+    summary: "Accept a request to join.",
+    params: ofUser,
+    answer: nothing,
+  }),
+  rejectRequest: endpoint({
+    method: "POST",
+    path: "/groups/:groupId/requests/:userId/reject",
+    scope: "control",
+    summary: "Reject a request to join.",
+    params: ofUser,
+    answer: nothing,
+  }),
+  listFiles: endpoint({
+    method: "GET",
+    path: "/groups/:groupId/shares",
+    scope: "read",
+    summary: "The shares of a group.",
+    params: inGroup,
+    answer: z.array(fileSummarySchema),
+  }),
+  listInside: endpoint({
+    method: "GET",
+    path: "/groups/:groupId/shares/:fileName/files",
+    scope: "read",
+    summary: "A page of the files in a shared folder; next says where the following one begins.",
+    params: ofShare,
+    query: z.object({ after: z.string().max(1_024).optional() }),
+    answer: pageSchema(insideFileSchema),
+  }),
+  shares: endpoint({
+    method: "GET",
+    path: "/shares",
+    scope: "read",
+    summary: "What this machine shares.",
+    answer: z.array(shareSchema),
+  }),
+  uploadFile: endpoint({
+    method: "POST",
+    path: "/shares",
+    scope: "control",
+    summary:
+      "Share a file or folder of the daemon's machine in a group, in place. Progress arrives as events.",
+    body: z.object({ groupId: name, path }),
+    answer: shareResultSchema,
+  }),
+  updateShare: endpoint({
+    method: "POST",
+    path: "/shares/:groupId/:fileName/version",
+    scope: "control",
+    summary: "Publish a new version of a share: what is at its path now, or at another one.",
+    params: ofShare,
+    body: z.object({ path: path.optional() }),
+    answer: shareResultSchema,
+  }),
+  stopShare: endpoint({
+    method: "DELETE",
+    path: "/shares/:groupId/:fileName",
+    scope: "control",
+    summary: "Stop sharing; with everywhere=true also from the account's other machines.",
+    params: ofShare,
+    query: z.object({ everywhere: z.stringbool().optional() }),
+    answer: z.object({ interrupted: z.array(z.string()) }),
+  }),
+  downloads: endpoint({
+    method: "GET",
+    path: "/downloads",
+    scope: "read",
+    summary: "Downloads; with history=true also those completed before the last login.",
+    query: z.object({ history: z.stringbool().optional() }),
+    answer: z.array(downloadSchema),
+  }),
+  downloadFile: endpoint({
+    method: "POST",
+    path: "/downloads",
+    scope: "control",
+    summary: "Download a share into a folder or to a path of the daemon's machine.",
+    body: ofShare.extend({ destinationPath: path, only: globs, except: globs }),
+    answer: downloadSchema,
+  }),
+  select: endpoint({
+    method: "PUT",
+    path: "/downloads/:groupId/:fileName/choice",
+    scope: "control",
+    summary: "Choose other files of a folder, by globs; without any, all of them.",
+    params: ofShare,
+    body: z.object({ only: globs, except: globs }),
+    answer: downloadSchema,
+  }),
+  follow: endpoint({
+    method: "PUT",
+    path: "/downloads/:groupId/:fileName/follow",
+    scope: "control",
+    summary: "Fetch the new version of a share, and each later one.",
+    params: ofShare,
+    answer: nothing,
+  }),
+  unfollow: endpoint({
+    method: "DELETE",
+    path: "/downloads/:groupId/:fileName/follow",
+    scope: "control",
+    summary: "Fetch no more new versions of a share by itself.",
+    params: ofShare,
+    answer: nothing,
+  }),
+  pauseDownload: endpoint({
+    method: "POST",
+    path: "/downloads/:groupId/:fileName/pause",
+    scope: "control",
+    summary: "Pause a download.",
+    params: ofShare,
+    answer: nothing,
+  }),
+  resumeDownload: endpoint({
+    method: "POST",
+    path: "/downloads/:groupId/:fileName/resume",
+    scope: "control",
+    summary: "Resume a download that is paused or failed.",
+    params: ofShare,
+    answer: nothing,
+  }),
+  cancelDownload: endpoint({
+    method: "DELETE",
+    path: "/downloads/:groupId/:fileName",
+    scope: "control",
+    summary:
+      "Cancel a download and remove its part file; one that holds the whole file is kept, and its path returned.",
+    params: ofShare,
+    answer: z.object({ keptPath: z.string().optional() }),
+  }),
+  why: endpoint({
+    method: "GET",
+    path: "/downloads/:groupId/:fileName/why",
+    scope: "read",
+    summary: "Why a download is stalled: what is missing, who had it, what is tried next.",
+    params: ofShare,
+    answer: whySchema,
+  }),
+  peers: endpoint({
+    method: "GET",
+    path: "/torrents/:groupId/:fileName/peers",
+    scope: "read",
+    summary: "The peers of a share or download: what each has, sends and receives.",
+    params: ofShare,
+    answer: z.array(peerSchema),
+  }),
+  limits: endpoint({
+    method: "GET",
+    path: "/limits",
+    scope: "read",
+    summary: "Upload and download limits, in bytes a second.",
+    answer: limitsSchema,
+  }),
+  limit: endpoint({
+    method: "PUT",
+    path: "/limits",
+    scope: "control",
+    summary: "Set a limit, in total or of one share or download; null removes it.",
+    body: z.object({
+      direction: z.enum(["up", "down"]),
+      bytesPerSecond,
+      groupId: name.optional(),
+      fileName: name.optional(),
+    }),
+    answer: limitsSchema,
+  }),
+  namesOf: endpoint({
+    method: "GET",
+    path: "/names",
+    scope: "read",
+    summary: "At most a page of names that begin with a prefix, for completion.",
+    query: z.object({
+      kind: z.enum(["groups", "files", "requests", "members"]),
+      groupId: name.optional(),
+      prefix: z.string().max(1_024).optional(),
+    }),
+    answer: z.array(z.string()),
+  }),
+  exportTorrent: endpoint({
+    method: "POST",
+    path: "/exports/torrent",
+    scope: "control",
+    summary: "Write a .torrent file for another BitTorrent client.",
+    body: ofShare.extend({ path }),
+    answer: nothing,
+  }),
+  exportCertificate: endpoint({
+    method: "POST",
+    path: "/exports/certificate",
+    scope: "control",
+    summary: "Write the user's certificate for a group and its key; secret.",
+    body: z.object({ groupId: name, path }),
+    answer: nothing,
+  }),
+  stop: endpoint({
+    method: "POST",
+    path: "/stop",
+    scope: "control",
+    summary: "End the daemon; its session stays for the next start.",
+    answer: nothing,
+  }),
+} as const satisfies Record<string, Endpoint>;
+
+export type EndpointName = keyof typeof endpoints;
+type PartOf<N extends EndpointName, K extends "params" | "query" | "body"> = (typeof endpoints)[N] extends {
+  readonly [key in K]: infer S extends z.ZodObject;
+}
+  ? z.output<S>
+  : unknown;
+/** Parameters, query and body of a call in one object: their names do not overlap. */
+export type InputOf<N extends EndpointName> = PartOf<N, "params"> & PartOf<N, "query"> & PartOf<N, "body">;
+export type AnswerOf<N extends EndpointName> = z.output<(typeof endpoints)[N]["answer"]>;

@@ -1,0 +1,120 @@
+// What each call of the local API does with the client. No logic of its own: a call is one method of the client.
+
+import { MiniTorrentError } from "../api/errors.ts";
+import type { Account } from "../api/schemas.ts";
+import type { Client } from "../client/client.ts";
+import type { NameList } from "../client/status.ts";
+import type { AnswerOf, EndpointName, InputOf } from "./endpoints.ts";
+import type { DaemonStatus } from "./status-schemas.ts";
+
+/** What the handlers need of a client. */
+export type ServedClient = Omit<Client, "close" | "resume">;
+
+export interface HandlerContext {
+  readonly client: ServedClient;
+  readonly daemon: DaemonStatus["daemon"];
+  /** Notes for the next start who is logged in. */
+  readonly session: { begun(account: Account): void; ended(): void };
+  /** Reports how far a path is hashed, while it is about to be shared. */
+  readonly onHashing: (path: string, progress: { hashedBytes: number; lengthBytes: number }) => void;
+  /** Ends the daemon soon. */
+  readonly onStop: () => void;
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal;
+}
+
+type Handlers = {
+  readonly [N in EndpointName]: (
+    context: HandlerContext,
+    input: InputOf<N>,
+  ) => AnswerOf<N> | Promise<AnswerOf<N>>;
+};
+
+/** Of a call without an answer. */
+const done = (): Record<string, never> => ({});
+
+export const handlers: Handlers = {
+  status: async ({ client, daemon }) => {
+    // Right after the start, the first tracker may still be dialled.
+    await client.trackerKnown();
+    return { ...client.status(), daemon };
+  },
+  createUser: ({ client }, { userId, password }) => client.createUser(userId, password).then(done),
+  login: async ({ client, session }, { userId, password }) => {
+    const account = await client.login(userId, password);
+    session.begun(account);
+    return account;
+  },
+  logout: async ({ client, session }) => {
+    await client.logout();
+    session.ended();
+    return {};
+  },
+  listGroups: async ({ client }) => [...(await client.listGroups())],
+  createGroup: ({ client }, { groupId }) => client.createGroup(groupId).then(done),
+  joinGroup: ({ client }, { groupId }) => client.joinGroup(groupId).then(done),
+  leaveGroup: ({ client }, { groupId }) => client.leaveGroup(groupId),
+  listMembers: async ({ client }, { groupId }) => [...(await client.listMembers(groupId))],
+  removeMember: ({ client }, { groupId, userId }) => client.removeMember(groupId, userId),
+  listRequests: async ({ client }, { groupId }) => [...(await client.listRequests(groupId))],
+  acceptRequest: ({ client }, { groupId, userId }) => client.acceptRequest(groupId, userId).then(done),
+  rejectRequest: ({ client }, { groupId, userId }) => client.rejectRequest(groupId, userId).then(done),
+  listFiles: async ({ client }, { groupId }) => [...(await client.listFiles(groupId))],
+  listInside: async ({ client }, { groupId, fileName, after }) => {
+    const { items, next } = await client.listInside(groupId, fileName, after);
+    return { items: [...items], next };
+  },
+  shares: ({ client }) => [...client.shares()],
+  uploadFile: ({ client, onHashing, signal }, { path, groupId }) =>
+    client.uploadFile(path, groupId, { onProgress: (progress) => onHashing(path, progress), signal }),
+  updateShare: ({ client, onHashing, signal }, { groupId, fileName, path }) =>
+    client.updateShare(groupId, fileName, path, {
+      onProgress: (progress) => onHashing(path ?? fileName, progress),
+      signal,
+    }),
+  stopShare: async ({ client }, { groupId, fileName, everywhere }) => ({
+    interrupted: [...(await client.stopShare(groupId, fileName, everywhere))],
+  }),
+  downloads: ({ client }, { history }) => [
+    ...(history === true ? client.downloadHistory() : client.downloads()),
+  ],
+  downloadFile: ({ client }, { groupId, fileName, destinationPath, only, except }) =>
+    client.downloadFile(groupId, fileName, destinationPath, { only, except }),
+  select: ({ client }, { groupId, fileName, only, except }) =>
+    client.select(groupId, fileName, { only, except }),
+  follow: ({ client }, { groupId, fileName }) => client.follow(groupId, fileName).then(done),
+  unfollow: ({ client }, { groupId, fileName }) => client.unfollow(groupId, fileName).then(done),
+  pauseDownload: ({ client }, { groupId, fileName }) => client.pauseDownload(groupId, fileName).then(done),
+  resumeDownload: ({ client }, { groupId, fileName }) => client.resumeDownload(groupId, fileName).then(done),
+  cancelDownload: async ({ client }, { groupId, fileName }) => {
+    const keptPath = await client.cancelDownload(groupId, fileName);
+    return keptPath === undefined ? {} : { keptPath };
+  },
+  why: ({ client }, { groupId, fileName }) => client.why(groupId, fileName),
+  peers: ({ client }, { groupId, fileName }) => [...client.peers(groupId, fileName)],
+  limits: ({ client }) => client.limits(),
+  limit: ({ client }, { direction, bytesPerSecond, groupId, fileName }) => {
+    if ((groupId === undefined) !== (fileName === undefined)) {
+      throw new MiniTorrentError("INVALID_ARGUMENT", "A limit of one share needs groupId and fileName.");
+    }
+    const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
+    client.limit(direction, bytesPerSecond ?? undefined, which);
+    return client.limits();
+  },
+  namesOf: async ({ client }, { kind, groupId, prefix = "" }) => [
+    ...(await client.namesOf(nameList(kind, groupId), prefix)),
+  ],
+  exportTorrent: ({ client }, { groupId, fileName, path }) =>
+    client.exportTorrent(groupId, fileName, path).then(done),
+  exportCertificate: ({ client }, { groupId, path }) => client.exportCertificate(groupId, path).then(done),
+  stop: ({ onStop }) => {
+    onStop();
+    return {};
+  },
+};
+
+function nameList(kind: NameList["kind"], groupId: string | undefined): NameList {
+  if (kind === "groups") return { kind };
+  if (groupId !== undefined) return { kind, groupId };
+  throw new MiniTorrentError("INVALID_ARGUMENT", `Names of ${kind} need groupId.`);
+}

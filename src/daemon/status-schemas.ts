@@ -1,0 +1,149 @@
+// Zod schemas of what the daemon reports about its client, for the OpenAPI document and to check answers at the other end. The
+// types are the client's own (client/status.ts); fields that a newer daemon adds pass through.
+import { z } from "zod";
+import type { WhyReport } from "../client/downloads/why.ts";
+import type {
+  ClientStatus,
+  DownloadStatus,
+  LimitsStatus,
+  ShareResult,
+  ShareStatus,
+} from "../client/status.ts";
+import type { PeerStatus } from "../engine/peer-status.ts";
+
+/** The daemon's process, beside its client's state. */
+export interface DaemonStatus extends ClientStatus {
+  readonly daemon: {
+    readonly pid: number;
+    readonly version: string;
+    readonly dataDir: string;
+    /** Milliseconds since 1970. */
+    readonly startedAtMs: number;
+  };
+}
+
+const count = z.number().int().nonnegative();
+const bytes = z.number().int().nonnegative();
+const rate = z.number().nonnegative();
+/** Milliseconds since 1970. */
+const time = z.number();
+const ofShare = { groupId: z.string(), fileName: z.string() };
+
+/** A schema for values that have a type already. It checks the fields that it names. */
+function schemaOf<T>(shape: z.ZodType): z.ZodType<T> {
+  return shape as z.ZodType<T>;
+}
+
+export const clientStatusSchema = schemaOf<DaemonStatus>(
+  z.looseObject({
+    account: z.object({ userId: z.string(), accountId: z.string() }).optional(),
+    listeningOn: z.string(),
+    tracker: z.string().optional(),
+    trackerProblem: z.string().optional(),
+    groupIds: z.array(z.string()),
+    sharedFiles: count,
+    runningDownloads: count,
+    daemon: z.object({ pid: count, version: z.string(), dataDir: z.string(), startedAtMs: time }),
+  }),
+);
+
+const source = z.looseObject({
+  userId: z.string(),
+  isConnected: z.boolean(),
+  pieces: count,
+  bytes,
+  rateBytesPerSecond: rate,
+});
+
+export const downloadSchema = schemaOf<DownloadStatus>(
+  z.looseObject({
+    ...ofShare,
+    destinationPath: z.string(),
+    lengthBytes: bytes,
+    pieceCount: count,
+    piecesVerified: count,
+    bytesVerified: bytes,
+    duplicateBytes: bytes,
+    sources: z.array(source),
+    state: z.enum(["downloading", "verifying", "complete", "paused", "failed"]),
+    rateBytesPerSecond: rate.optional(),
+    peerCount: count.optional(),
+    secondsLeft: z.number().optional(),
+    waitingFor: z.string().optional(),
+    sha1: z.string().optional(),
+    finishedAtMs: time.optional(),
+    averageBytesPerSecond: rate.optional(),
+    reason: z.string().optional(),
+    code: z.string().optional(),
+  }),
+);
+
+export const shareSchema = schemaOf<ShareStatus>(
+  z.looseObject({
+    ...ofShare,
+    path: z.string(),
+    lengthBytes: bytes,
+    sha1: z.string().optional(),
+    state: z.enum(["served", "waiting", "unusable"]),
+    reason: z.string().optional(),
+    peerCount: count,
+  }),
+);
+
+export const shareResultSchema = schemaOf<ShareResult>(
+  z.looseObject({
+    ...ofShare,
+    lengthBytes: bytes,
+    pieceCount: count,
+    sha1: z.string().optional(),
+    joinedSwarm: z.boolean(),
+    replacesEarlier: z.boolean(),
+  }),
+);
+
+export const peerSchema = schemaOf<PeerStatus>(
+  z.looseObject({
+    userId: z.string(),
+    address: z.string(),
+    piecesHad: count,
+    pieceCount: count,
+    downloadBytesPerSecond: rate,
+    uploadBytesPerSecond: rate,
+    downloadedBytes: bytes,
+    uploadedBytes: bytes,
+    remarks: z.array(z.string()),
+  }),
+);
+
+const limit = { up: rate.optional(), down: rate.optional() };
+export const limitsSchema = schemaOf<LimitsStatus>(
+  z.looseObject({ all: z.object(limit), files: z.array(z.object({ ...ofShare, ...limit })) }),
+);
+
+const pieceRanges = z.object({
+  pieces: count,
+  ranges: z.array(z.object({ first: count, last: count })),
+  rangeCount: count,
+});
+export const whySchema = schemaOf<WhyReport>(
+  z.looseObject({
+    ...ofShare,
+    state: z.string(),
+    reason: z.string(),
+    pieceCount: count,
+    missing: pieceRanges,
+    nobodyHas: pieceRanges,
+    holders: z.array(
+      z.looseObject({
+        userId: z.string(),
+        isConnected: z.boolean(),
+        missingPiecesHad: count,
+        lastSeenMs: time,
+        remarks: z.array(z.string()),
+      }),
+    ),
+    notUsed: z.array(z.looseObject({ userId: z.string() })),
+    next: z.array(z.object({ what: z.string(), inMs: z.number().optional() })),
+    tracker: z.string().nullable(),
+  }),
+);

@@ -1,0 +1,121 @@
+// A daemon over a client that answers from memory: its socket, its folder, and what it was asked.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { pino } from "pino";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import type { Account } from "../../../src/api/schemas.ts";
+import type { Client, ClientOptions } from "../../../src/client/client.ts";
+import type { ClientEvent, DownloadStatus } from "../../../src/client/status.ts";
+import { ApiClient } from "../../../src/daemon/api-client.ts";
+import { Daemon } from "../../../src/daemon/daemon.ts";
+
+export function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "daemon-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+export const download = (changes: Partial<DownloadStatus> = {}): DownloadStatus =>
+  ({
+    groupId: "films",
+    fileName: "dune",
+    destinationPath: "/films/dune",
+    lengthBytes: 100,
+    pieceCount: 4,
+    piecesVerified: 1,
+    bytesVerified: 25,
+    duplicateBytes: 0,
+    sources: [],
+    state: "downloading",
+    rateBytesPerSecond: 5,
+    peerCount: 1,
+    secondsLeft: 15,
+    waitingFor: undefined,
+    ...changes,
+  }) as DownloadStatus;
+
+/** The calls that daemons make of their client; a test replaces what it is about. */
+export class FakeClient {
+  readonly calls: unknown[][] = [];
+  account: Account | undefined;
+  downloadList: DownloadStatus[] = [];
+  isClosed = false;
+  onEvent: (event: ClientEvent) => void = () => undefined;
+  identity: unknown;
+
+  trackerKnown = async (): Promise<void> => undefined;
+  status = () => ({
+    account: this.account,
+    listeningOn: "127.0.0.1:1",
+    tracker: "127.0.0.1:2",
+    groupIds: [],
+    sharedFiles: 0,
+    runningDownloads: 0,
+  });
+  login = async (userId: string, password: string): Promise<Account> => {
+    this.calls.push(["login", userId, password]);
+    if (password === "wrong")
+      throw new MiniTorrentError("BAD_CREDENTIALS", "Wrong.", { retryAfterMs: 1_500 });
+    this.account = { userId, accountId: "a1" };
+    return this.account;
+  };
+  resume = async (account: Account): Promise<void> => {
+    this.calls.push(["resume", account]);
+    this.account = account;
+  };
+  logout = async (): Promise<void> => {
+    this.account = undefined;
+  };
+  listFiles = async (groupId: string) => {
+    this.calls.push(["listFiles", groupId]);
+    return [];
+  };
+  stopShare = async (...given: unknown[]) => {
+    this.calls.push(["stopShare", ...given]);
+    return ["bob"];
+  };
+  limit = (...given: unknown[]): void => void this.calls.push(["limit", ...given]);
+  limits = () => ({ all: { up: undefined, down: 7 }, files: [] });
+  downloads = () => this.downloadList;
+  shares = () => [];
+  uploadFile = async (_path: string, _groupId: string, options: { signal: AbortSignal }): Promise<never> => {
+    this.calls.push(["uploadFile"]);
+    return new Promise((_, reject) => {
+      options.signal.addEventListener("abort", () => {
+        this.calls.push(["abandoned"]);
+        reject(options.signal.reason);
+      });
+    });
+  };
+  close = async (): Promise<void> => {
+    this.isClosed = true;
+  };
+}
+
+export interface Running {
+  readonly daemon: Daemon;
+  readonly client: FakeClient;
+  readonly api: ApiClient;
+  readonly stops: number[];
+}
+
+/** Started in a folder of its own, or in one that another daemon had. */
+export async function startDaemon(t: TestContext, dataDir = temporaryFolder(t)): Promise<Running> {
+  const client = new FakeClient();
+  const stops: number[] = [];
+  const daemon = await Daemon.start({
+    dataDir,
+    version: "miniTorrent 9",
+    log: pino({ level: "silent" }),
+    env: {},
+    onStop: () => void stops.push(1),
+    openClient: async ({ onEvent, identity }: Pick<ClientOptions, "identity" | "onEvent">) => {
+      Object.assign(client, { onEvent, identity });
+      return client as unknown as Client;
+    },
+  });
+  t.after(() => daemon.close());
+  return { daemon, client, api: new ApiClient({ socketPath: daemon.socketPath }), stops };
+}

@@ -22,19 +22,13 @@ import {
   readMemberCertificate,
 } from "../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
+import { proceduresOf } from "../../src/tracker/server/procedure-builder.ts";
 import { appRouter } from "../../src/tracker/server/router.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../src/tracker/tracker-limits.ts";
 
 const TOO_LONG = "x".repeat(10 * 1024 * 1024);
 const INFO_HASH = "ab".repeat(20);
-
-const procedureSchema = z.object({
-  _def: z.object({
-    type: z.enum(["query", "mutation", "subscription"]),
-    inputs: z.array(z.unknown()).default([]),
-  }),
-});
 
 interface Procedure {
   readonly path: string;
@@ -86,14 +80,8 @@ const CHOICES = ["isRetry", "isServed", "everywhere", "listensHere"];
 const PACKED = ["seeding", "downloading", "over"];
 const OPTIONAL = ["requestPem", "after", "prefix", "replaces", "holderId", "otherHosts", ...CHOICES];
 
-const procedures: Procedure[] = Object.entries(appRouter._def.procedures).map(([path, procedure]) => {
-  // tRPC's procedures are functions that carry their definition.
-  const { type, inputs } = procedureSchema.parse({ _def: Reflect.get(procedure, "_def") })._def;
-  const shapes = inputs.map((input) => {
-    assert.ok(input instanceof z.ZodObject, `${path}: its input is no object`);
-    return Object.keys(input.shape);
-  });
-  const fields = shapes.flat();
+const procedures: Procedure[] = [...proceduresOf(appRouter)].map(([path, { kind: type, input }]) => {
+  const fields = input instanceof z.ZodObject ? Object.keys(input.shape) : [];
   for (const field of fields) assert.ok(field in SAMPLES, `${path}: SAMPLES has no ${field}; add one`);
   const sample = () =>
     fields.length === 0 ? undefined : Object.fromEntries(fields.map((field) => [field, SAMPLES[field]?.()]));

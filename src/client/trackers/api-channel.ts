@@ -1,10 +1,9 @@
 // The calls that a client makes over one WebSocket to a tracker, in tRPC's messages (JSON-RPC 2.0 in form). What is asked
-// in one turn of the event loop goes out as one frame at its end; tRPC's own wsLink waits for a timer instead, a
-// millisecond a call. It does not connect: tracker-socket.ts does.
-import { type TRPCClient, TRPCClientError } from "@trpc/client";
-import { createTRPCRecursiveProxy } from "@trpc/server";
+// in one turn of the event loop goes out as one frame at its end. It does not connect: tracker-socket.ts does.
 import { z } from "zod";
+import { isErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import type { Guard } from "../../net/connection-guard.ts";
+import type { ApiOf, EventListener } from "../../tracker/server/procedure-builder.ts";
 import type { AppRouter } from "../../tracker/server/router.ts";
 import { LEAST_TOLD_WAIT_MS, LONGEST_TOLD_WAIT_MS, LONGEST_WAIT_IN_ALL_MS } from "./retry-policy.ts";
 
@@ -44,19 +43,16 @@ interface Call {
   /** Total time that the tracker has made it wait. */
   waitedMs: number;
   next(result: { type?: "started" | "stopped" | "data" | undefined; data?: unknown }): void;
-  fail(error: Error | Refusal): void;
+  fail(error: Error): void;
 }
 
-export type TrackerApi = TRPCClient<AppRouter>;
+export type TrackerApi = ApiOf<AppRouter>;
 
-/** What of tRPC's listeners is called. */
-interface EventListener {
-  onStarted?(): void;
-  /** The listener checks the form of the data. */
-  onData?(event: unknown): void;
-  onError?(error: unknown): void;
-  onComplete?(): void;
-}
+const KINDS = { query: "query", mutate: "mutation", subscribe: "subscription" } as const;
+type Kind = (typeof KINDS)[keyof typeof KINDS];
+
+/** A call was not answered, since the connection to the tracker is gone. */
+export class ConnectionLost extends Error {}
 
 export class ApiChannel {
   readonly #send: (text: string) => void;
@@ -77,13 +73,10 @@ export class ApiChannel {
     this.#guard = guard;
   }
 
-  /** The tracker's procedures, as in tRPC's client, but without an observable for each call. */
-  readonly api = createTRPCRecursiveProxy<TrackerApi>(({ path, args: [input, listener] }) => {
-    const name = path.slice(0, -1).join(".");
-    // The caller's types are checked against TrackerApi: only a subscription has a listener.
-    if (path.at(-1) === "subscribe") return this.#listen(name, input, listener as EventListener);
-    return this.#ask(path.at(-1) === "query" ? "query" : "mutation", name, input);
-  });
+  /** The tracker's procedures. A call fails with the tracker's refusal (MiniTorrentError) or ConnectionLost. */
+  readonly api = apiOf((kind, path, input, listener) =>
+    kind === "subscription" ? this.#listen(path, input, listener) : this.#ask(kind, path, input),
+  );
 
   /** Whether something was asked that is not answered yet. */
   get isAsked(): boolean {
@@ -107,7 +100,7 @@ export class ApiChannel {
     if (!("result" in answer)) {
       if (this.#waitsAsTold(id, call, answer)) return true;
       this.#calls.delete(id);
-      call.fail(answer);
+      call.fail(refusalOf(answer.error));
       return true;
     }
     this.#calls.delete(id);
@@ -126,7 +119,7 @@ export class ApiChannel {
     this.#calls.clear();
     // One guard per call, so that a handler that throws does not keep the other calls from being failed.
     const end = this.#guard("end of calls", (call: Call) => {
-      call.fail(new Error("The connection to the tracker was closed."));
+      call.fail(new ConnectionLost("The connection to the tracker was closed."));
     });
     for (const call of calls) end(call);
   }
@@ -147,17 +140,17 @@ export class ApiChannel {
     return true;
   }
 
-  #ask(method: "query" | "mutation", path: string, input: unknown): Promise<unknown> {
+  #ask(method: Exclude<Kind, "subscription">, path: string, input: unknown): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.#begin(method, path, input, {
         isSubscription: false,
         next: ({ data }) => resolve(data),
-        fail: (error) => reject(TRPCClientError.from(error)),
+        fail: reject,
       });
     });
   }
 
-  #listen(path: string, input: unknown, listener: EventListener): { unsubscribe(): void } {
+  #listen(path: string, input: unknown, listener: EventListener<unknown>): { unsubscribe(): void } {
     const id = this.#begin("subscription", path, input, {
       isSubscription: true,
       next: ({ type, data }) => {
@@ -165,7 +158,7 @@ export class ApiChannel {
         else if (type === "stopped") listener.onComplete?.();
         else listener.onData?.(data);
       },
-      fail: (error) => listener.onError?.(TRPCClientError.from(error)),
+      fail: (error) => listener.onError?.(error),
     });
     return {
       unsubscribe: () => {
@@ -177,7 +170,7 @@ export class ApiChannel {
   }
 
   #begin(
-    method: string,
+    method: Kind,
     path: string,
     input: unknown,
     taken: Pick<Call, "isSubscription" | "next" | "fail">,
@@ -185,7 +178,7 @@ export class ApiChannel {
     const id = ++this.#lastId;
     const call = { ...taken, message: { id, method, params: { path, input } }, waitedMs: 0 };
     if (this.#isClosed) {
-      call.fail(new Error("The connection to the tracker is closed."));
+      call.fail(new ConnectionLost("The connection to the tracker is closed."));
       return id;
     }
     this.#calls.set(id, call);
@@ -219,4 +212,24 @@ function readAnswer(text: string): Answer | undefined {
   } catch {
     return undefined; // not JSON: said as such by who called
   }
+}
+
+/** The error for a tracker's refusal; INTERNAL for a code that this client does not know. */
+export function refusalOf(error: Refusal["error"]): MiniTorrentError {
+  const code = z.object({ minitorrentCode: z.unknown() }).safeParse(error.data).data?.minitorrentCode;
+  return new MiniTorrentError(isErrorCode(code) ? code : "INTERNAL", error.message);
+}
+
+/** `api.groups.list.query(input)` calls `call("query", "groups.list", input)`. */
+export function apiOf(
+  call: (kind: Kind, path: string, input: unknown, listener: EventListener<unknown>) => unknown,
+): TrackerApi {
+  const at = (path: readonly string[]): unknown =>
+    new Proxy(() => undefined, {
+      // Of a promise's result `then` is read: the API is not one.
+      get: (_, name) => (typeof name === "string" && name !== "then" ? at([...path, name]) : undefined),
+      apply: (_, _this, [input, listener]) =>
+        call(KINDS[path.at(-1) as keyof typeof KINDS], path.slice(0, -1).join("."), input, listener),
+    });
+  return at([]) as TrackerApi;
 }

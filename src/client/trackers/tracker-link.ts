@@ -1,11 +1,10 @@
 // The client's link to the trackers: connected to one of them, and to the next one as soon as that one is lost. A command
 // that was in flight is repeated there once. The link does not know what is sent over it.
 
-import { TRPCClientError } from "@trpc/client";
 import type { Logger } from "pino";
 import type { ZodType } from "zod";
 import { formatAddress, type TrackerAddress } from "../../api/addresses.ts";
-import { asMiniTorrentError, isErrorCode, MiniTorrentError } from "../../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 import { trackerKeysSchema } from "../../api/schemas.ts";
 import type { AddressChange } from "../../engine/own-addresses.ts";
 import type { DeviceIdentity } from "../../identity/certificates.ts";
@@ -13,7 +12,7 @@ import type { PinStore } from "../../identity/pins.ts";
 import { dialProblem } from "../../net/address-errors.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
 import { later } from "../../net/timers.ts";
-import type { TrackerApi } from "./api-channel.ts";
+import { ConnectionLost, type TrackerApi } from "./api-channel.ts";
 import type { DialPlan } from "./reachability.ts";
 import { findTracker } from "./tracker-search.ts";
 import { connectError, openTrackerSocket, type TrackerSocket } from "./tracker-socket.ts";
@@ -141,7 +140,7 @@ export class TrackerLink {
     try {
       given = await question(first.socket.api);
     } catch (error) {
-      if (!isLostConnection(error) && !isForAnotherTracker(error)) throw asRefusal(error);
+      if (!(error instanceof ConnectionLost) && !isForAnotherTracker(error)) throw asRefusal(error);
       this.#lose(first);
       const second = await this.#connection();
       this.#log.info({ from: first.tracker, to: second.tracker }, "asking again at another tracker");
@@ -425,11 +424,6 @@ function unreachableFromHere(said: readonly MiniTorrentError[]): MiniTorrentErro
   );
 }
 
-/** A tracker that refuses says so with one of our codes; anything else means that it did not answer. */
-function isLostConnection(error: unknown): boolean {
-  return error instanceof TRPCClientError && error.data === undefined && error.shape === undefined;
-}
-
 /** True if the tracker cannot write; another one may be able to. */
 function isForAnotherTracker(error: unknown): boolean {
   return asRefusal(error).code === "TRACKER_CANNOT_WRITE";
@@ -438,11 +432,7 @@ function isForAnotherTracker(error: unknown): boolean {
 /** The error for a tracker's refusal, or for a lost connection. */
 export function asRefusal(error: unknown): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
-  if (isLostConnection(error)) return unreachable(error);
-  if (error instanceof TRPCClientError) {
-    const code: unknown = error.data?.minitorrentCode;
-    return new MiniTorrentError(isErrorCode(code) ? code : "INTERNAL", error.message, { cause: error });
-  }
+  if (error instanceof ConnectionLost) return unreachable(error);
   return new MiniTorrentError("INTERNAL", `The tracker could not be asked: ${String(error)}`, {
     cause: error,
   });

@@ -1,12 +1,11 @@
-// Runs the calls of one client's WebSocket: tRPC's messages (in the form of JSON-RPC 2.0), executed by the router's procedures.
-// It replaces tRPC's own adapter, which makes an AbortController and a dozen closures for each connection and each call, and a
-// chain of promises for each listener. client-socket.ts owns the socket.
+// Runs the calls of one client's WebSocket: tRPC's messages (in the form of JSON-RPC 2.0), executed by the router's procedures,
+// each in its caller's turn and within bounds of number and memory. client-socket.ts owns the socket.
 import { setTimeout as sleep } from "node:timers/promises";
-import { callTRPCProcedure, getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
-import { isObservable } from "@trpc/server/observable";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type Call, type CallId, type Message, readCalls } from "./call-messages.ts";
+import { refusalOf, UnknownProcedure } from "./call-refusals.ts";
 import { eventText } from "./event-text.ts";
+import { proceduresOf, type Subscribe } from "./procedure-builder.ts";
 import { callerOf, type RouterContext } from "./procedures.ts";
 import { appRouter } from "./router.ts";
 
@@ -30,11 +29,13 @@ const LONG_MESSAGE_CHARACTERS = 16 * 1024;
 /** Longest time that a long message keeps its slot: enough for some writes at trackers under load. */
 const LONGEST_PLACE_MS = 2_000;
 
+const procedures = proceduresOf(appRouter);
+
 export interface ApiCallsOptions {
   readonly context: RouterContext;
   /** Sends one message; drops it if the connection is closed. */
   readonly send: (text: string) => void;
-  readonly onRefused: (error: TRPCError, path: string | undefined) => void;
+  readonly onRefused: (error: unknown, path: string | undefined) => void;
   /** False while too many answers are unread to start another call; `resume` is called when that is over. */
   readonly mayBegin: () => boolean;
   /** A call has ended: `heldBytes` is less. */
@@ -94,7 +95,7 @@ export class ApiCalls {
         busy = error;
       });
       if (this.#isClosed) return;
-      if (busy !== undefined) this.#refuse(null, getTRPCErrorFromUnknown(busy));
+      if (busy !== undefined) this.#refuse(null, busy);
       this.#unreadBytes -= bytes;
       this.#unread.shift();
     }
@@ -137,7 +138,7 @@ export class ApiCalls {
       calls = readCalls(text);
       if (onEnded !== undefined && calls.length > 1) throw tooManyCalls();
     } catch (error) {
-      this.#refuse(null, new TRPCError({ code: "PARSE_ERROR", cause: error }));
+      this.#refuse(null, error, { isRead: false });
       onEnded?.();
       return;
     }
@@ -207,34 +208,26 @@ export class ApiCalls {
       // Before anything is made for the call: thousands may wait for their turn.
       await tracker.turns.take(callerOf(connection));
       if (this.#isClosed) return;
-      const result: unknown = await callTRPCProcedure({
-        router: appRouter,
-        path: params.path,
-        type: method,
-        getRawInput: async () => params.input,
-        ctx: this.#options.context,
-        signal: undefined,
-        batchIndex: 0,
-      });
-      if (method === "subscription") this.#listen(id, result);
+      const procedure = procedures.get(params.path);
+      if (procedure?.kind !== method) {
+        throw new UnknownProcedure(`No "${method}"-procedure on path "${params.path}"`);
+      }
+      const result = await procedure.run(this.#options.context, params.input);
+      if (method === "subscription") this.#listen(id, result as Subscribe<unknown>);
       else this.#send({ id, result: { type: "data", data: result } });
     } catch (error) {
-      this.#refuse(id, getTRPCErrorFromUnknown(error), call);
+      this.#refuse(id, error, { path: params.path });
     }
   }
 
   /** @throws MiniTorrentError INVALID_ARGUMENT for an id that is listened under, or what the subscription throws */
-  #listen(id: CallId, told: unknown): void {
+  #listen(id: CallId, subscribe: Subscribe<unknown>): void {
     if (this.#isClosed) return;
-    if (!isObservable(told)) throw new MiniTorrentError("INTERNAL", "The subscription tells nothing.");
     if (this.#subscriptions.some((listener) => listener.id === id)) {
       throw new MiniTorrentError("INVALID_ARGUMENT", `Something is listened to under the id ${id} already.`);
     }
     this.#send({ id, result: { type: "started" } });
-    const { unsubscribe } = told.subscribe({
-      next: (data) => this.#push(id, data),
-    });
-    this.#subscriptions.push({ id, end: unsubscribe });
+    this.#subscriptions.push({ id, end: subscribe((data) => this.#push(id, data)) });
   }
 
   #stop(id: CallId): void {
@@ -245,16 +238,13 @@ export class ApiCalls {
     this.#send({ id, result: { type: "stopped" } });
   }
 
-  #refuse(id: CallId | null, error: TRPCError, call?: Call): void {
-    const { context: ctx, onRefused } = this.#options;
-    const path = call?.params.path;
+  /** @param isRead false if the message could not be read */
+  #refuse(id: CallId | null, error: unknown, { path = "", isRead = true } = {}): void {
+    const { context, onRefused } = this.#options;
     onRefused(error, path);
-    const config = appRouter._def._config;
-    const type = call?.method ?? "unknown";
-    this.#send({
-      id,
-      error: getTRPCErrorShape({ config, error, type, path, input: call?.params.input, ctx }),
-    });
+    const refusal = refusalOf(error, isRead);
+    if (refusal.data.minitorrentCode === "INTERNAL") context.tracker.reportFault(error, path);
+    this.#send({ id, error: refusal });
   }
 
   /** Sends events. Their JSON is shared by thousands of clients; only the envelope is made for this one. */

@@ -1,7 +1,4 @@
 // The common start of the router's procedures: the caller's device and account, rate limits, and one transaction for a write.
-// Also maps errors to answers.
-import { initTRPC, type TRPCError } from "@trpc/server";
-import { ZodError } from "zod";
 import { networkOf } from "../../api/addresses.ts";
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { Account, ListPage, WriteAttempt } from "../../api/schemas.ts";
@@ -20,6 +17,7 @@ import type { CallTurns } from "./call-turns.ts";
 import type { FairSlots } from "./fair-slots.ts";
 import { type ReadSlice, readPage } from "./list-pages.ts";
 import type { PasswordHasher } from "./password-hasher.ts";
+import { procedure } from "./procedure-builder.ts";
 
 /** The result of a write, and the other trackers of tracker_info.txt that have not confirmed it. */
 export interface ConfirmedWrite<T> {
@@ -67,21 +65,6 @@ export interface RouterContext {
 }
 
 type CommandContext = RouterContext & { readonly account: Account };
-
-export const t = initTRPC.context<RouterContext>().create({
-  errorFormatter({ shape, error, path, ctx }) {
-    const { code, message, retryAfterMs } = describe(error);
-    if (code === "INTERNAL") ctx?.tracker.reportFault(error.cause ?? error, path ?? "");
-    return {
-      ...shape,
-      message,
-      data: {
-        ...{ code: shape.data.code, httpStatus: shape.data.httpStatus, minitorrentCode: code },
-        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      },
-    };
-  },
-});
 
 /** The account that is logged in on this device. TLS proves the device's key, so every tracker recognises the session. */
 function sessionOf(ctx: RouterContext): Account {
@@ -131,7 +114,7 @@ export function callerOf({ account, host }: Connection): string {
 }
 
 /** A procedure that needs no login. It runs in a turn of its caller (api-calls.ts). */
-export const open = t.procedure;
+export const open = procedure((ctx: RouterContext) => ctx);
 
 /** Reads one page of a list, each slice in a turn of the caller. */
 export async function readPageOf<T>(
@@ -147,10 +130,10 @@ export async function readPageOf<T>(
   return await readPage(hasTurnAgain, after, readSlice);
 }
 
-export const loggedIn = open.use(async ({ ctx, next }) => {
+export const loggedIn = procedure((ctx: RouterContext): CommandContext => {
   const account = sessionOf(ctx);
   ctx.tracker.limits.call(account.accountId);
-  return await next({ ctx: { account } });
+  return { ...ctx, account };
 });
 
 /** Runs a rule that adds something, as the calling account, in one transaction. */
@@ -196,20 +179,4 @@ export async function confirmedEndingCommand<T>(
     }
   };
   return await tracker.writeAndConfirm(writeId, work, isRetry);
-}
-
-/** The code and sentence for the client. Any error but a MiniTorrentError or a bad form is a fault of the tracker. */
-function describe(
-  error: TRPCError,
-): Pick<MiniTorrentError, "code" | "message"> & Partial<Pick<MiniTorrentError, "retryAfterMs">> {
-  const { cause } = error;
-  if (cause instanceof MiniTorrentError) return cause;
-  if (cause instanceof ZodError) {
-    const [issue] = cause.issues;
-    const field = issue?.path.join(".") ?? "";
-    const message = `${field === "" ? "The request" : field} is refused: ${issue?.message ?? "wrong form"}.`;
-    return { code: "INVALID_ARGUMENT", message };
-  }
-  if (error.code !== "INTERNAL_SERVER_ERROR") return { code: "INVALID_ARGUMENT", message: error.message };
-  return { code: "INTERNAL", message: "Something went wrong inside the tracker; its log says more." };
 }

@@ -1,7 +1,6 @@
-// The calls that a tracker offers its clients (tRPC 11 over one WebSocket, see api-calls.ts). Each procedure checks the form of
+// The calls that a tracker offers its clients (see api-calls.ts). Each procedure checks the form of
 // its input and calls a rule in tracker/rules/. Each write carries a writeId; a repeated one gets the first call's result.
 import { randomUUID } from "node:crypto";
-import { observable } from "@trpc/server/observable";
 import { z } from "zod";
 import { type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import { unpackHashes, unpackTorrents } from "../../api/packed-torrents.ts";
@@ -84,7 +83,6 @@ import {
   open,
   readPageOf,
   requireRoom,
-  t,
 } from "./procedures.ts";
 
 /** Torrents of one update whose peers are in its answer; for others the client calls `presence.peers`. */
@@ -98,7 +96,7 @@ const pageInGroup = inGroup.extend(pageRequestSchema.shape);
 const writeInGroup = inGroup.extend(writeAttemptSchema.shape);
 const writeAboutUser = writeInGroup.extend({ userId: userIdSchema });
 
-const session = t.router({
+const session = {
   createUser: open
     .input(credentialsSchema.extend(writeAttemptSchema.shape))
     .mutation(async ({ ctx, input }): Promise<void> => {
@@ -156,9 +154,9 @@ const session = t.router({
     }
     for (const other of tracker.connections.ofDevice(connection.deviceId)) detach(tracker, other);
   }),
-});
+};
 
-const groups = t.router({
+const groups = {
   create: loggedIn.input(writeInGroup).mutation(async ({ ctx, input }): Promise<void> => {
     const { registry } = ctx.tracker;
     if (!registry.hasWrite(input.writeId)) requireFreeGroupId(registry, input.groupId);
@@ -231,7 +229,7 @@ const groups = t.router({
     tracker.counters.certificateIssued();
     return certificate;
   }),
-});
+};
 
 interface SharedAnswer {
   readonly infoHash: string;
@@ -265,7 +263,7 @@ const partOfInfo = inGroup.extend({
   partIndex: sentInfoPartSchema.shape.partIndex,
 });
 
-const files = t.router({
+const files = {
   list: loggedIn
     .input(inGroup.extend(namePageRequestSchema.shape))
     .query(({ ctx, input }): Promise<ListPage<FileSummary>> => {
@@ -350,13 +348,13 @@ const files = t.router({
     };
     return { info: metainfoOf(registry, ctx.account.accountId, groupId, fileName, isHeld) };
   }),
-});
+};
 
 function notYet(code: ErrorCode = "INTERNAL"): MiniTorrentError {
   return new MiniTorrentError(code, "This tracker does not keep folders yet.");
 }
 
-const presence = t.router({
+const presence = {
   announce: loggedIn.input(announceSchema).mutation(async ({ ctx, input }): Promise<void> => {
     const { connection, tracker } = ctx;
     const hosts = listenedHosts(connection.host, input);
@@ -374,18 +372,18 @@ const presence = t.router({
   peers: loggedIn.input(z.object({ infoHash: infoHashSchema })).query(({ ctx, input }): PeerAddress[] => {
     return ctx.tracker.peers.peersFor(ctx.connection, input.infoHash);
   }),
-});
+};
 
-const trackers = t.router({
+const trackers = {
   keys: open.query(({ ctx }): TrackerKeys => ({ fingerprints: [...ctx.tracker.trackerKeys()] })),
-});
+};
 
 /** Events for as long as the connection lasts, whichever account is logged in on it. */
-const events = open.subscription(({ ctx }) =>
-  observable<readonly TrackerEvent[], unknown>((listener) =>
-    ctx.connection.listen((told) => listener.next(told)),
-  ),
+const events = open.subscription(
+  ({ ctx }) =>
+    (tell: (events: readonly TrackerEvent[]) => void) =>
+      ctx.connection.listen(tell),
 );
 
-export const appRouter = t.router({ session, groups, files, presence, trackers, events });
+export const appRouter = { session, groups, files, presence, trackers, events };
 export type AppRouter = typeof appRouter;

@@ -10,7 +10,6 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext } from "node:test";
-import { createTRPCRecursiveProxy } from "@trpc/server";
 import { pino } from "pino";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { AnnouncedTorrent, PeerAddress } from "../../../src/api/schemas.ts";
@@ -19,7 +18,7 @@ import { Downloads } from "../../../src/client/downloads/downloads.ts";
 import { Profile } from "../../../src/client/profile.ts";
 import { Shares } from "../../../src/client/shares.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
-import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
+import { apiOf } from "../../../src/client/trackers/api-channel.ts";
 import type { Contact } from "../../../src/engine/connection-manager.ts";
 import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { FileLayoutBuilder } from "../../../src/metainfo/file-layout.ts";
@@ -199,8 +198,7 @@ class FakeTracker {
     ["files.standing", () => ({ content: "same", members: [] })],
     ["presence.peers", () => []],
   ]);
-  readonly #api = createTRPCRecursiveProxy<TrackerApi>(async ({ path, args: [input] }) => {
-    const call = path.slice(0, -1).join(".");
+  readonly #api = apiOf(async (_kind, call, input) => {
     this.asked.push({ call, input: (input ?? {}) as Input });
     return await this.answers.get(call)?.((input ?? {}) as Input);
   });

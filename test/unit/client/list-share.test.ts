@@ -1,13 +1,12 @@
 // What a client tells trackers of a share: its metainfo whole, or in parts that may have to be sent again.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createTRPCRecursiveProxy } from "@trpc/server";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import { INFO_PART_BYTES } from "../../../src/api/file-limits.ts";
 import type { ClientContext } from "../../../src/client/client-context.ts";
 import { listShare } from "../../../src/client/list-share.ts";
 import type { HashProgress } from "../../../src/client/status.ts";
-import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
+import { apiOf } from "../../../src/client/trackers/api-channel.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { fileEntry, folderOf } from "../metainfo/folders.ts";
 
@@ -30,8 +29,8 @@ class PartKeeper {
   mostAtOnce = 0;
 
   readonly ask: ClientContext["ask"] = async (answer, question) => {
-    const api = createTRPCRecursiveProxy<TrackerApi>(async ({ path, args: [input] }) => {
-      const call = { name: path.slice(0, -1).join("."), input: input as Call["input"] };
+    const api = apiOf(async (_kind, name, input) => {
+      const call = { name, input: input as Call["input"] };
       this.calls.push(call);
       this.mostAtOnce = Math.max(this.mostAtOnce, ++this.running);
       try {

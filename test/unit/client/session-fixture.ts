@@ -5,13 +5,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { TRPCClientError } from "@trpc/client";
-import { createTRPCRecursiveProxy } from "@trpc/server";
 import { pino } from "pino";
 import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import type { GroupCertificate, OwnGroup } from "../../../src/api/schemas.ts";
 import type { LoginLink } from "../../../src/client/login.ts";
-import type { TrackerApi } from "../../../src/client/trackers/api-channel.ts";
+import { apiOf, ConnectionLost, refusalOf } from "../../../src/client/trackers/api-channel.ts";
 import {
   createDeviceIdentity,
   createGroupAuthority,
@@ -139,14 +137,12 @@ export function refusal(code: ErrorCode): MiniTorrentError {
 
 /** What a call fails with whose connection goes. */
 export function lostConnection(): Error {
-  return TRPCClientError.from(new Error("The connection to the tracker was closed."));
+  return new ConnectionLost("The connection to the tracker was closed.");
 }
 
 /** What a call fails with that a tracker refuses. */
 export function refusedCall(code: string): Error {
-  return TRPCClientError.from({
-    error: { code: -32_603, message: `Refused: ${code}.`, data: { minitorrentCode: code } },
-  });
+  return refusalOf({ code: -32_603, message: `Refused: ${code}.`, data: { minitorrentCode: code } });
 }
 
 interface Subscription {
@@ -208,9 +204,8 @@ export class FakeTracker {
     return await answer(input as never);
   }
 
-  readonly api = createTRPCRecursiveProxy<TrackerApi>(({ path, args: [input, listener] }) => {
-    const name = path.slice(0, -1).join(".");
-    if (path.at(-1) !== "subscribe") return this.call(name, input);
+  readonly api = apiOf((kind, name, input, listener) => {
+    if (kind !== "subscription") return this.call(name, input);
     const listening: Listening = { listener: listener as Subscription, isEnded: false };
     this.asked.push({ path: name, input });
     this.listening.push(listening);

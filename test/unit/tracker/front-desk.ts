@@ -11,8 +11,13 @@ import { AttemptLimits } from "../../../src/tracker/server/attempt-limits.ts";
 import { CallTurns } from "../../../src/tracker/server/call-turns.ts";
 import { FairSlots } from "../../../src/tracker/server/fair-slots.ts";
 import type { PasswordCaller } from "../../../src/tracker/server/password-hasher.ts";
-import type { RouterServices } from "../../../src/tracker/server/procedures.ts";
-import { appRouter } from "../../../src/tracker/server/router.ts";
+import {
+  type Procedure,
+  type ProcedureKind,
+  proceduresOf,
+} from "../../../src/tracker/server/procedure-builder.ts";
+import type { RouterContext, RouterServices } from "../../../src/tracker/server/procedures.ts";
+import { type AppRouter, appRouter } from "../../../src/tracker/server/router.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "../../../src/tracker/tracker-limits.ts";
 import { town } from "./fixture.ts";
 
@@ -105,7 +110,7 @@ export function frontDesk(
       publicKeySpki: DEVICE_KEY,
     });
     connections.add(connection);
-    return { connection, api: appRouter.createCaller({ connection, tracker: services }) };
+    return { connection, api: callsOf({ connection, tracker: services }) };
   };
   /** Such a connection, with an account of that name. */
   const signedUp = async (userId: string, letter = userId.charAt(0), host?: string) => {
@@ -129,6 +134,25 @@ export function frontDesk(
   };
 }
 
+/** A router's procedures as functions of their input. */
+type Calls<R> = {
+  readonly [Name in keyof R]: R[Name] extends Procedure<never, ProcedureKind, infer Input, infer Output>
+    ? (input: Input) => Promise<Output>
+    : Calls<R[Name]>;
+};
+
+/** The procedures as a connection calls them, without messages. */
+export function callsOf(context: RouterContext): Calls<AppRouter> {
+  const calls: Record<string, unknown> = {};
+  for (const [path, procedure] of proceduresOf(appRouter)) {
+    const [group = "", name] = path.split(".");
+    const call = (input: unknown) => procedure.run(context, input);
+    if (name === undefined) calls[group] = call;
+    else calls[group] = { ...(calls[group] as object | undefined), [name]: call };
+  }
+  return calls as Calls<AppRouter>;
+}
+
 /** Passwords that are their own hashes. */
 function plainPasswords(onHash: (password: string) => void): Passwords {
   const hash = async (password: string): Promise<string> => {
@@ -147,9 +171,6 @@ function plainPasswords(onHash: (password: string) => void): Passwords {
 
 /** For `assert.rejects`: the refusal has that code, and its sentence matches. */
 export function refusal(code: string, sentence = /./): (error: unknown) => boolean {
-  return (error) => {
-    if (!(error instanceof Error)) return false;
-    const { cause } = error;
-    return cause instanceof Error && "code" in cause && cause.code === code && sentence.test(cause.message);
-  };
+  return (error) =>
+    error instanceof Error && "code" in error && error.code === code && sentence.test(error.message);
 }

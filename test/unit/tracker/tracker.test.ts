@@ -7,17 +7,18 @@ import { connect as connectTcp, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { createTRPCClient, createWSClient, type TRPCClient, TRPCClientError, wsLink } from "@trpc/client";
 import { pino } from "pino";
 import { WebSocket } from "ws";
 import { freePorts } from "../../../harness/processes.ts";
 import type { TrackerAddress } from "../../../src/api/addresses.ts";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { TrackerEvent } from "../../../src/api/schemas.ts";
+import { ApiChannel, type TrackerApi } from "../../../src/client/trackers/api-channel.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity/certificates.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { guardOf } from "../../../src/net/connection-guard.ts";
 import { soon } from "../../../src/net/timers.ts";
 import type { PasswordHasherOptions } from "../../../src/tracker/server/password-hasher.ts";
-import type { AppRouter } from "../../../src/tracker/server/router.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 import { cheapHashing } from "./cheap-passwords.ts";
 
@@ -80,7 +81,7 @@ async function until(holds: () => boolean | Promise<boolean>, everyMs = 10): Pro
 }
 
 interface TestClient {
-  readonly api: TRPCClient<AppRouter>;
+  readonly api: TrackerApi;
   readonly events: TrackerEvent[];
   close(): Promise<void>;
 }
@@ -92,23 +93,24 @@ async function connect(
   device?: DeviceIdentity,
 ): Promise<TestClient> {
   const identity = device ?? (await createDeviceIdentity());
-  class DeviceSocket extends WebSocket {
-    constructor(url: string | URL) {
-      super(url, {
-        key: identity.privateKeyPem,
-        cert: identity.certificatePem,
-        rejectUnauthorized: false,
-      });
-    }
-  }
-  const client = createWSClient({
-    url: `wss://${host}:${port}/api`,
-    WebSocket: DeviceSocket as unknown as typeof globalThis.WebSocket,
-    // Never comes back by itself: closed at the first sign, before tRPC begins to wait for another try.
-    onError: () => void client.close(),
-    onClose: () => void client.close(),
+  const socket = new WebSocket(`wss://${host}:${port}/api`, {
+    key: identity.privateKeyPem,
+    cert: identity.certificatePem,
+    rejectUnauthorized: false,
   });
-  const api = createTRPCClient<AppRouter>({ links: [wsLink({ client })] });
+  const channel = new ApiChannel(
+    (text) => socket.send(text),
+    guardOf((error) => socket.emit("error", error)),
+  );
+  const { api } = channel;
+  const gone = once(socket, "close");
+  socket.on("message", (data) => {
+    if (String(data) === "PING") socket.send("PONG");
+    else channel.take(String(data));
+  });
+  socket.on("close", () => channel.close());
+  socket.on("error", () => undefined); // `close` follows
+  await Promise.race([once(socket, "open"), gone]);
   const events: TrackerEvent[] = [];
   await new Promise<void>((resolve, reject) => {
     const subscription = api.events.subscribe(undefined, {
@@ -118,7 +120,10 @@ async function connect(
     });
     t.after(() => subscription.unsubscribe());
   });
-  const close = () => client.close();
+  const close = async () => {
+    socket.close();
+    await gone;
+  };
   t.after(close);
   return { api, events, close };
 }
@@ -141,7 +146,7 @@ async function foundFilms(alice: TestClient, bob: TestClient): Promise<void> {
 const write = (groupId: string) => ({ writeId: randomUUID(), groupId });
 
 function refusal(code: string): (error: unknown) => boolean {
-  return (error) => error instanceof TRPCClientError && error.data?.minitorrentCode === code;
+  return (error) => error instanceof MiniTorrentError && error.code === code;
 }
 
 function eventOf(client: TestClient, type: TrackerEvent["type"]): Promise<TrackerEvent> {

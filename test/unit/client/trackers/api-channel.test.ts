@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { TRPCClientError } from "@trpc/client";
-import { ApiChannel } from "../../../../src/client/trackers/api-channel.ts";
+import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import { ApiChannel, ConnectionLost } from "../../../../src/client/trackers/api-channel.ts";
 import { guardOf } from "../../../../src/net/connection-guard.ts";
 import { soon, virtualTime } from "../session-fixture.ts";
 
@@ -60,13 +60,12 @@ test("a refusal has its code; a connection that goes has none, now and later", a
   const refusal = { code: -32603, message: "No.", data: { minitorrentCode: "NOT_LOGGED_IN" } };
   channel.take(JSON.stringify({ id: 1, error: refusal }));
   await assert.rejects(call, (error) => {
-    assert.ok(error instanceof TRPCClientError);
-    return error.message === "No." && error.data.minitorrentCode === "NOT_LOGGED_IN";
+    assert.ok(error instanceof MiniTorrentError);
+    return error.message === "No." && error.code === "NOT_LOGGED_IN";
   });
   channel.close();
-  const isLoss = (error: unknown) => error instanceof TRPCClientError && error.shape === undefined;
-  await soon("the call fails", assert.rejects(waiting, isLoss));
-  await soon("a later one too", assert.rejects(api.groups.list.query({}), isLoss));
+  await soon("the call fails", assert.rejects(waiting, ConnectionLost));
+  await soon("a later one too", assert.rejects(api.groups.list.query({}), ConnectionLost));
 });
 
 test("events are told until nobody listens any more, and the tracker hears of that", async () => {
@@ -169,7 +168,7 @@ test("a call that waits is lost with its connection, and a subscription that wai
   await turn();
   assert.equal(sent.length, 1);
   channel.close();
-  const lost = assert.rejects(call, (error) => error instanceof TRPCClientError && error.shape === undefined);
+  const lost = assert.rejects(call, ConnectionLost);
   await soon("the call ends", lost);
 });
 
@@ -195,7 +194,7 @@ test("who listens hears the beginning and the end, and nothing after that", asyn
     onStarted: () => heard.push(`${name} started`),
     onData: () => heard.push(`${name} data`),
     onComplete: () => heard.push(`${name} complete`),
-    onError: (error: unknown) => heard.push(`${name} ${error instanceof TRPCClientError && error.message}`),
+    onError: (error: unknown) => heard.push(`${name} ${error instanceof MiniTorrentError && error.message}`),
   });
   const one = api.events.subscribe(undefined, listener("one"));
   const two = api.events.subscribe(undefined, listener("two"));

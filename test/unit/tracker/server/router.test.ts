@@ -16,6 +16,7 @@ import { Connection } from "../../../../src/tracker/presence/client-connections.
 import type { RegistryRecord } from "../../../../src/tracker/registry/registry.ts";
 import { networkIdOf, paidBy } from "../../../../src/tracker/rules/payers.ts";
 import { accountTotals, networkTotals, registryTotals } from "../../../../src/tracker/rules/totals.ts";
+import { proceduresOf } from "../../../../src/tracker/server/procedure-builder.ts";
 import { callerOf } from "../../../../src/tracker/server/procedures.ts";
 import { appRouter } from "../../../../src/tracker/server/router.ts";
 import { metainfoFor } from "../fixture.ts";
@@ -42,7 +43,7 @@ async function shareable(
 
 /** Calls every procedure that needs a session, with nothing. */
 function callEach(api: object, check: (call: Promise<unknown>, path: string) => Promise<void>) {
-  const paths = Object.keys(appRouter._def.procedures).filter((path) => !OPEN_TO_ALL.includes(path));
+  const paths = [...proceduresOf(appRouter).keys()].filter((path) => !OPEN_TO_ALL.includes(path));
   assert.ok(paths.length > 20, "there are fewer procedures than there were");
   return Promise.all(
     paths.map((path) => {

@@ -11,9 +11,9 @@ import { AttemptLimits } from "../../../../src/tracker/server/attempt-limits.ts"
 import { CallTurns } from "../../../../src/tracker/server/call-turns.ts";
 import { FairSlots } from "../../../../src/tracker/server/fair-slots.ts";
 import { PasswordHasher } from "../../../../src/tracker/server/password-hasher.ts";
-import { appRouter } from "../../../../src/tracker/server/router.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../../../src/tracker/tracker-limits.ts";
 import { town } from "../fixture.ts";
+import { callsOf } from "../front-desk.ts";
 
 test("a session is not read again for each call, and is over with its row, or when its user id is somebody else's", async (t) => {
   const later = town(t, () => 2_000_000);
@@ -38,7 +38,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       return typeof value === "function" ? value.bind(of) : value;
     },
   });
-  const { session } = appRouter.createCaller({
+  const { session } = callsOf({
     connection,
     tracker: {
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
@@ -56,7 +56,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       reportFault: () => {},
     },
   });
-  const over = ({ cause }: { cause?: { code?: string } }) => cause?.code === "NOT_LOGGED_IN";
+  const over = { code: "NOT_LOGGED_IN" };
   await assert.rejects(session.resume(), over);
   const alice = await later.user("alice");
   await write((writer) => logIn(writer, deviceId, alice, 1));

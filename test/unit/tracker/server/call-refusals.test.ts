@@ -1,0 +1,48 @@
+// What a client is told about a call that failed: numbers, code, sentence.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { z } from "zod";
+import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import { refusalOf, UnknownProcedure } from "../../../../src/tracker/server/call-refusals.ts";
+
+function told(error: unknown, isRead = true) {
+  const { code, message, data } = refusalOf(error, isRead);
+  return [code, data.code, data.httpStatus, data.minitorrentCode, message];
+}
+
+const badForm = z.object({ groupId: z.string("must be text") }).safeParse({ groupId: 7 }).error;
+const full = new MiniTorrentError("LIMIT_REACHED", "It is full.");
+
+test("a refusal has the numbers of JSON-RPC and HTTP, our code and a sentence", () => {
+  assert.deepEqual(told(full), [-32_603, "INTERNAL_SERVER_ERROR", 500, "LIMIT_REACHED", "It is full."]);
+  assert.deepEqual(told(badForm), [
+    ...[-32_600, "BAD_REQUEST", 400],
+    ...["INVALID_ARGUMENT", "groupId is refused: must be text."],
+  ]);
+  const unknown = new UnknownProcedure("There is no such call.");
+  assert.deepEqual(told(unknown), [
+    ...[-32_004, "NOT_FOUND", 404],
+    ...["INVALID_ARGUMENT", "There is no such call."],
+  ]);
+});
+
+test("of a message that cannot be read the client learns why", () => {
+  assert.deepEqual(told(full, false), [-32_700, "PARSE_ERROR", 400, "LIMIT_REACHED", "It is full."]);
+  const notJson = new SyntaxError("Unexpected end of JSON input");
+  assert.deepEqual(told(notJson, false).slice(3), ["INVALID_ARGUMENT", "Unexpected end of JSON input"]);
+});
+
+test("of a fault of the tracker the client learns nothing but that its log says more", () => {
+  for (const fault of [new TypeError("secret of the tracker"), "a string"]) {
+    assert.deepEqual(told(fault).slice(3), [
+      "INTERNAL",
+      "Something went wrong inside the tracker; its log says more.",
+    ]);
+  }
+});
+
+test("a refusal that waiting resolves says for how long, others have no such field", () => {
+  const busy = new MiniTorrentError("TRACKER_BUSY", "Later.", { retryAfterMs: 250 });
+  assert.equal(refusalOf(busy, true).data.retryAfterMs, 250);
+  assert.equal("retryAfterMs" in refusalOf(full, true).data, false);
+});

@@ -88,7 +88,7 @@ const requests: Readonly<Record<string, readonly [bytes: string, answer: RegExp]
   TRACE: [`TRACE /health HTTP/1.1\r\n${HOST}\r\n`, /^HTTP\/1.1 404/],
   "an absolute address": [`GET http://other/health HTTP/1.1\r\n${HOST}\r\n`, /^HTTP\/1.1 200/],
   "an absolute address to upgrade": [upgradeTo("https://x/api"), /^HTTP\/1.1 404/],
-  "a path that is none": [`GET /%ff%zz/%00 HTTP/1.1\r\n${HOST}\r\n`, /^HTTP\/1.1 400/],
+  "a path that is none": [`GET /%ff%zz/%00 HTTP/1.1\r\n${HOST}\r\n`, /^HTTP\/1.1 404/],
   "an unknown expectation": [`GET /health HTTP/1.1\r\n${HOST}Expect: something\r\n\r\n`, /^HTTP\/1.1 417/],
   "a body that is expected and never comes": [
     `POST /health HTTP/1.1\r\n${HOST}Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n`,

@@ -4,12 +4,11 @@
 import { constants, type X509Certificate } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
-import type { IncomingMessage } from "node:http";
-import type { Server } from "node:https";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import Fastify from "fastify";
 import type { Logger } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type Address, plainHost } from "../../api/addresses.ts";
@@ -45,9 +44,8 @@ const LEAST_WAIT_MS = 3_000;
  */
 const MAX_HANDSHAKE_BYTES = 32 * 1024;
 const HANDSHAKES_CHECKED_EVERY_MS = 250;
-/** Bound for a request's headers, and for its body, which no client has reason to send. */
+/** Bound for a request's headers. Bodies are not read. */
 const MAX_HEADER_BYTES = 8 * 1024;
-const MAX_BODY_BYTES = 1024;
 /** Longest time from the first to the last byte of a request's headers, and how often it is checked. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const TIMEOUTS_CHECKED_EVERY_MS = 2_000;
@@ -82,31 +80,27 @@ export interface TrackerServer {
 /** @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE */
 export async function listen(options: ServerOptions): Promise<TrackerServer> {
   const { identity, log } = options;
-  const app = Fastify<Server>({
-    https: {
-      key: identity.privateKeyPem,
-      cert: identity.certificatePem,
-      minVersion: "TLSv1.3",
-      sigalgs: TLS_SIGNATURES,
-      requestCert: true,
-      rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      connectionsCheckingInterval: TIMEOUTS_CHECKED_EVERY_MS,
-      // No client resumes TLS sessions, so tickets would be wasted work.
-      secureOptions: constants.SSL_OP_NO_TICKET,
-    },
-    forceCloseConnections: true,
+  const server = createServer({
+    key: identity.privateKeyPem,
+    cert: identity.certificatePem,
+    minVersion: "TLSv1.3",
+    sigalgs: TLS_SIGNATURES,
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    bodyLimit: MAX_BODY_BYTES,
-    maxRequestsPerSocket: MAX_REQUESTS_PER_CONNECTION,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    connectionsCheckingInterval: TIMEOUTS_CHECKED_EVERY_MS,
+    // No client resumes TLS sessions, so tickets would be wasted work.
+    secureOptions: constants.SSL_OP_NO_TICKET,
   });
+  server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
   const limit = descriptorLimit();
   const mostConnections = Math.min(MAX_CONNECTIONS, connectionsOfTracker(limit));
   // Further TCP connections are closed at once.
-  app.server.maxConnections = connectionsOfTracker(limit);
-  app.server.on("drop", () => log.warn(connectionsRefused(limit)));
+  server.maxConnections = connectionsOfTracker(limit);
+  server.on("drop", () => log.warn(connectionsRefused(limit)));
   const pending = new Map<string, Socket>();
   const waiting = new PendingConnectionLimiter<string>({
     most: MAX_WAITING,
@@ -129,7 +123,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     log.error({ err: error, where, host }, "a connection was closed: one of its handlers failed");
   };
   const held = holdConnections(
-    app.server,
+    server,
     (socket) => {
       const place = placeOf(socket);
       pending.set(place, socket);
@@ -142,18 +136,15 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     },
     (error, where, socket) => faultFrom(error, where, socket.remoteAddress),
   );
-  app.server.on("secureConnection", (socket) => shakingHands.delete(placeOf(socket)));
-  app.server.on("dropRequest", (_request, socket) => socket.destroy());
-  // Node sends this header by itself after the last request, but closes the connection only if it is set here; before Fastify,
-  // which answers some requests, such as those for no proper path, without its hooks.
-  app.server.prependListener("request", (_request, response) => response.setHeader("Connection", "close"));
-  app.server.on("checkExpectation", (_request, response) => {
-    response.writeHead(417, { Connection: "close" }).end();
+  server.on("secureConnection", (socket) => shakingHands.delete(placeOf(socket)));
+  server.on("dropRequest", (_request, socket) => socket.destroy());
+  server.on("request", (request, response) => {
+    guardOf((error) => {
+      faultFrom(error, "request", request.socket.remoteAddress);
+      answer(response, 500);
+    })("request", answerRequest)(options, request, response);
   });
-  app.get("/health", async () => options.health());
-  app.get("/metrics", async (_request, reply) => {
-    return reply.type(options.metrics.contentType).send(await options.metrics.expose());
-  });
+  server.on("checkExpectation", (_request, response) => answer(response, 417));
   const clients = new ClientSockets({
     ...{ services: options.services, log, onEventPushed: options.onEventPushed },
     isServing: options.isServing,
@@ -164,7 +155,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     headers.push(`Date: ${new Date(options.services.nowMs()).toUTCString()}`);
   });
   const sync = new WebSocketServer({ noServer: true, maxPayload: MAX_REPLICA_MESSAGE_BYTES });
-  app.server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
+  server.on("tlsClientError", (error) => log.debug({ err: error }, "TLS handshake failed"));
   // Created here, since in the listener below it would keep each client's request for as long as the client is connected.
   const socketFailed = (error: Error): void => log.debug({ err: error }, "socket failed");
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
@@ -202,7 +193,7 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
         refuse(socket, "404 Not Found");
     }
   };
-  app.server.on("upgrade", (request, socket, head) => {
+  server.on("upgrade", (request, socket, head) => {
     socket.on("error", socketFailed);
     const guard = guardOf((error, where) => {
       socket.destroy();
@@ -211,11 +202,11 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
     guard("upgrade", upgrade)(request, socket, head);
   });
   try {
-    // By its number: for `localhost` Fastify would open a second server, with none of the bounds above.
     const { address: host } = await lookup(options.address.host, { order: "ipv4first" });
-    await app.listen({ host, port: options.address.port, backlog: LISTEN_BACKLOG });
+    server.listen({ host, port: options.address.port, backlog: LISTEN_BACKLOG });
+    await once(server, "listening");
   } catch (error) {
-    await app.close();
+    server.close();
     throw listenError(error, options.address, {
       taken: "stop it, or give this tracker another port in its line of tracker_info.txt",
       notOwn: "check the tracker's number, and that its line of tracker_info.txt has this machine's address",
@@ -236,9 +227,31 @@ export async function listen(options: ServerOptions): Promise<TrackerServer> {
       held.close();
       // Node does not close connections that have sent nothing since the TLS handshake.
       for (const socket of [...pending.values()]) socket.destroy();
-      await app.close();
+      const closed = once(server, "close");
+      server.close();
+      server.closeAllConnections();
+      await closed;
     },
   };
+}
+
+/** Answers a request for /health or /metrics. */
+async function answerRequest(
+  { health, metrics }: ServerOptions,
+  { method, url = "" }: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = url.replace(/^https?:\/\/[^/]+/, "").split("?")[0];
+  if (method !== "GET" && method !== "HEAD") answer(response, 404);
+  else if (path === "/health") answer(response, 200, JSON.stringify(health()), "application/json");
+  else if (path === "/metrics") answer(response, 200, await metrics.expose(), metrics.contentType);
+  else answer(response, 404);
+}
+
+/** Closes the connection too: Node would only say that it does so. */
+function answer(response: ServerResponse, status: number, text = "", contentType = "text/plain"): void {
+  const headers = { "Content-Type": contentType, "Content-Length": Buffer.byteLength(text) };
+  response.writeHead(status, { ...headers, Connection: "close" }).end(text);
 }
 
 /** The certificate whose key the other side has proved to hold. */

@@ -279,6 +279,32 @@ test("a failure while somebody is let in closes that connection, is counted and 
   await upgrade();
 });
 
+test("a request is for a path, whatever stands before and after it, and is answered without a body for HEAD", async (t) => {
+  const { ask } = await start(t);
+  for (const url of ["/health?x=/other", "http://elsewhere/health"]) {
+    assert.equal(statusOf(await ask(get(url))), 200, url);
+  }
+  const head = await ask(get("/health").replace("GET", "HEAD"));
+  assert.match(head, /^HTTP\/1\.1 200 .*content-length: 18\r\n.*\r\n\r\n$/is);
+  for (const method of ["POST", "DELETE", "OPTIONS"]) {
+    assert.equal(statusOf(await ask(get("/health").replace("GET", method))), 404, method);
+  }
+});
+
+test("a failure behind /health or /metrics is answered with 500, counted and logged", async (t) => {
+  const fail = () => {
+    throw new Error("a bug");
+  };
+  const metrics = { contentType: "text/plain", expose: async () => fail() };
+  const { ask, happened } = await start(t, { health: fail, metrics });
+  for (const path of ["/health", "/metrics"]) {
+    const answer = await ask(get(path));
+    assert.ok(statusOf(answer) === 500 && !answer.includes("a bug"), answer);
+  }
+  assert.equal(happened.faults, 2);
+  assert.match(happened.logged[1] ?? "", /one of its handlers failed/);
+});
+
 /** The waiting rooms that are entered, which is one, and what it lets in. */
 function watchRoom(t: TestContext) {
   const rooms: PendingConnectionLimiter<string>[] = [];

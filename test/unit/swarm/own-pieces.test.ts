@@ -94,13 +94,16 @@ describe("our own pieces", () => {
 describe("a million pieces", () => {
   it("are told apart in a moment: a bitfield is read, and what is missing counted, 32 pieces at a time", () => {
     const pieceCount = 1_000_000;
-    const startMs = performance.now();
-    const theirs = PieceSet.of(Bitfield.full(pieceCount));
-    const missing = theirs.without(PieceSet.full(pieceCount));
-    const common = theirs.countInBoth(theirs);
-    const elapsedMs = performance.now() - startMs;
-    assert.deepEqual([theirs.count, missing.count, common], [pieceCount, 0, pieceCount]);
-    // It takes 10 ms; piece by piece it took 120.
-    assert.ok(elapsedMs < 60, `${elapsedMs} ms`);
+    const timesMs = Array.from({ length: 5 }, () => {
+      const startMs = performance.now();
+      const theirs = PieceSet.of(Bitfield.full(pieceCount));
+      const missing = theirs.without(PieceSet.full(pieceCount));
+      const common = theirs.countInBoth(theirs);
+      const elapsedMs = performance.now() - startMs;
+      assert.deepEqual([theirs.count, missing.count, common], [pieceCount, 0, pieceCount]);
+      return elapsedMs;
+    });
+    // It takes 10 ms, more while other programs run; piece by piece it took 120.
+    assert.ok(Math.min(...timesMs) < 60, `${timesMs} ms`);
   });
 });

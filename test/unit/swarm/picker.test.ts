@@ -161,6 +161,16 @@ describe("the picker", () => {
     assert.equal(pickAll(picker, staying)[0], begun);
   });
 
+  it("asks a peer that had nothing for what it gains", () => {
+    const picker = pickerFor({ have: "****  ", availability: "000011" });
+    const peer = peerWith(0, "xx    ");
+    picker.peerCame(peer);
+    assert.deepEqual(pickAll(picker, peer), []);
+    peer.has.add(5);
+    picker.peerGained(peer, 5);
+    assert.deepEqual(pickAll(picker, peer), [5]);
+  });
+
   it("opens nothing when there is no memory, and goes on when there is", () => {
     const picker = pickerFor({ have: "****      ", availability: "0000111111", memoryPieces: 2 });
     const peer = peerWith(0, "xxxxxxxxxx");

@@ -91,6 +91,33 @@ describe("first copies", () => {
     assert.deepEqual(counts, [2, 4, 8, 1]);
   });
 
+  it("are promised one less ahead for each that lay for more than 300 ms", () => {
+    const superSeeding = firstCopiesOf(1000);
+    const next = (): readonly number[] => superSeeding.promises(0, 2, 0);
+    for (const pieceIndex of next()) superSeeding.requested(0, pieceIndex, 300);
+    const [late = -1, ...others] = next();
+    assert.equal(1 + others.length, 4, "300 ms are not too long");
+    superSeeding.requested(0, late, 301);
+    for (const pieceIndex of others) superSeeding.gained(pieceIndex);
+    assert.equal(next().length, 3);
+  });
+
+  it("that lay with one peer make another that asks for them none the slower", () => {
+    const superSeeding = firstCopiesOf(1000);
+    const [first = -1] = superSeeding.promises(0, 2, 0);
+    superSeeding.requested(1, first, 1000);
+    assert.equal(superSeeding.promises(1, 2, 1000).length, 4);
+  });
+
+  it("are promised to a peer in the slot of one that left as to any new one", () => {
+    const superSeeding = firstCopiesOf(1000);
+    for (const pieceIndex of superSeeding.promises(0, 2, 0)) superSeeding.requested(0, pieceIndex, 0);
+    superSeeding.mustWait(0, 100);
+    superSeeding.peerLeft(0);
+    assert.equal(superSeeding.promises(0, 2, 0).length, 2);
+    assert.equal(superSeeding.mustWait(0, 1200), true);
+  });
+
   it("belong to who asks for them first, whoever they were suggested to", () => {
     const superSeeding = firstCopiesOf(100);
     const [first = -1] = superSeeding.promises(0, 2, 0);
@@ -147,6 +174,14 @@ describe("first copies", () => {
     assert.equal(superSeeding.isSpreading, false);
     superSeeding.breakPromises(0);
     assert.equal(superSeeding.isSpreading, false, "what is out need not be promised again");
+  });
+
+  it("are not being spread because somebody asks for what others have", () => {
+    const superSeeding = firstCopiesOf(1, new Set([0]));
+    assert.deepEqual(superSeeding.promises(0, 1, 0), []);
+    assert.equal(superSeeding.isSpreading, false);
+    superSeeding.requested(0, 0, 0);
+    assert.equal(superSeeding.isSpreading, false);
   });
 
   it("that were asked for and are gained leave what else is ahead of the peer as it was", () => {
@@ -211,5 +246,29 @@ describe("first copies", () => {
     superSeeding.tick(100);
     assert.equal(superSeeding.mustWait(2, 2103), true);
     assert.equal(superSeeding.mustWait(2, 9103), false);
+  });
+
+  it("put nobody off for longer because the uplink is full of what others have", () => {
+    const superSeeding = firstCopiesOf(5, new Set([4]));
+    assert.equal(superSeeding.mustWait(2, 100), true);
+    superSeeding.sent(1, 4, 100_000);
+    superSeeding.tick(100);
+    assert.equal(superSeeding.mustWait(2, 1101), false);
+  });
+
+  it("fill the uplink when they leave at more than half of the best speed of late", () => {
+    const superSeeding = firstCopiesOf(5);
+    const isFullAfter = (seconds: number, bytesPerTick: number): boolean => {
+      for (let tick = 0; tick < 10 * seconds; tick++) {
+        superSeeding.sent(2, 4, bytesPerTick);
+        superSeeding.tick(100);
+      }
+      superSeeding.mustWait(2, 100);
+      return superSeeding.mustWait(2, 2000);
+    };
+    assert.equal(isFullAfter(1, 100_000), true);
+    assert.equal(isFullAfter(5, 30_000), false);
+    // By now the best speed is forgotten by more than half.
+    assert.equal(isFullAfter(10, 30_000), true);
   });
 });

@@ -6,7 +6,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import { PIECE_HEADER_BYTES } from "../../../src/metainfo/piece-header.ts";
 import { TokenBucket } from "../../../src/swarm/token-bucket.ts";
-import { offset, open } from "./lone-torrent.ts";
+import { BLOCKS, offset, open } from "./lone-torrent.ts";
 
 const BLOCK = BLOCK_LENGTH_BYTES;
 const FRAME = PIECE_HEADER_BYTES + BLOCK;
@@ -277,6 +277,28 @@ describe("a seed", () => {
     carol.peer.writable();
     runDue();
     assert.deepEqual(blocksOf(), [`blocks 0:0 ${FRAME}`]);
+  });
+
+  it("puts a peer off for more than a second while new pieces fill the uplink", () => {
+    const opened = open({ has: ALL, requestsFromPeer: 100 });
+    beServed(opened);
+    const carol = opened.join("carol");
+    carol.peer.bitfield(new Uint8Array([0b1000_0000, 0]));
+    carol.peer.interested();
+    opened.link.take();
+    carol.link.hasRoom = false;
+    for (let piece = 1; piece < 10; piece++) {
+      for (let block = 0; block < BLOCKS; block++) carol.peer.request(piece, offset(block), BLOCK);
+    }
+    opened.runDue();
+    opened.peer.request(0, 0, BLOCK);
+    const servedAtMs: number[] = [];
+    opened.runTo(3000, () => {
+      for (const { done } of carol.link.sent.splice(0)) done();
+      if (opened.clock.nowMs % 200 === 0) carol.peer.writable();
+      if (opened.link.take().some((said) => said.startsWith("blocks"))) servedAtMs.push(opened.clock.nowMs);
+    });
+    assert.deepEqual(servedAtMs, [1700], "when Carol has been sent the last of them");
   });
 
   it("puts nobody off for a connection that takes nothing for two seconds", () => {

@@ -5,6 +5,8 @@ import { errnoOf } from "../net/errno.ts";
 
 /** The worker's own code for a file that ended before it should. */
 export const SHORT_READ = "SHORT_READ";
+/** The worker's own code for a file that is not as it was: another length or time, or no regular file. */
+export const FILE_DIFFERS = "FILE_DIFFERS";
 
 /** What a file system without hard links (exFAT, some network shares) says to `link`. */
 export const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
@@ -108,7 +110,7 @@ export function readProblem(error: unknown): string | undefined {
 export function readError(error: unknown, path: string): MiniTorrentError {
   if (error instanceof MiniTorrentError) return error;
   const errno = errnoOf(error) ?? "";
-  if (errno === SHORT_READ) return fileChanged(path, error);
+  if (errno === SHORT_READ || errno === FILE_DIFFERS) return fileChanged(path, error);
   const problem = READ_PROBLEMS[errno] ?? descriptorsSpent(error);
   if (problem === undefined) return diskFailed(error, `read ${path}`);
   return new MiniTorrentError(problem.code, `${path} cannot be read: ${problem.remedy}.`, { cause: error });

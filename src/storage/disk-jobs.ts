@@ -75,6 +75,7 @@ export const READY = "ready";
 export interface DiskIo {
   readSync(fd: number, into: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): number;
   writeSync(fd: number, from: Uint8Array, offset: number, lengthBytes: number, positionBytes: number): number;
+  linkSync(oldPath: string, path: string): void;
 }
 
 export interface DiskWorkerData {

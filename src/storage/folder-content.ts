@@ -16,8 +16,8 @@ import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
 import type { FileFacts } from "./file-facts.ts";
 import type { FolderFacts } from "./folder-facts.ts";
-import { FolderFiles, inBatches, numbersOf } from "./folder-files.ts";
-import type { FolderWriteJob } from "./folder-jobs.ts";
+import { FolderFiles, inBatches, type LinkedFile, numbersOf } from "./folder-files.ts";
+import type { FolderPlace, FolderWriteJob } from "./folder-jobs.ts";
 import { HeldPath } from "./held-path.ts";
 import { inLanes } from "./lanes.ts";
 import type { PartFileOptions } from "./part-file.ts";
@@ -262,6 +262,25 @@ export class FolderContent implements Content {
       }
       return true;
     });
+  }
+
+  /** Takes over whole files that are chosen and not there (see `FolderFiles.link`). */
+  async link(from: FolderPlace, files: readonly LinkedFile[]): Promise<void> {
+    await this.#gate.alone(() =>
+      this.files.link(
+        from,
+        files.filter(({ fileIndex }) => this.files.chosen.has(fileIndex) && !this.files.isThere(fileIndex)),
+      ),
+    );
+  }
+
+  /** Missing pieces all of whose files are there and verified. */
+  coveredPieces(): number[] {
+    const { have } = this.#options;
+    const isVerified = (fileIndex: number): boolean => this.files.verified.has(fileIndex);
+    return [...Array(have.pieceCount).keys()].filter(
+      (pieceIndex) => !have.has(pieceIndex) && this.#layout.filesIn(pieceIndex).every(isVerified),
+    );
   }
 
   /** Files are hashed at the end. */

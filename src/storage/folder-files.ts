@@ -8,7 +8,6 @@ import { type FileLayout, type FileSpan, PADDING } from "../metainfo/file-layout
 import { EVERY_FILE, type FileSelection } from "../metainfo/file-selection.ts";
 import { errnoOf } from "../net/errno.ts";
 import {
-  fileChanged,
   folderReplaced,
   nameTaken,
   partLost,
@@ -19,10 +18,10 @@ import {
 import type { DiskResult } from "./disk-jobs.ts";
 import { FolderFacts } from "./folder-facts.ts";
 import {
-  FILE_DIFFERS,
   FOLDER_REPLACED,
   type FolderJob,
   type FolderPair,
+  type FolderPlace,
   type SpanToRead,
   WRONG_FILE_SHA1,
 } from "./folder-jobs.ts";
@@ -33,6 +32,14 @@ import type { StorageResources } from "./storage-resources.ts";
 
 /** Paths of one job: enough that messages cost little, few enough that a piece does not wait long behind it. */
 const FILES_PER_JOB = 512;
+
+/** A file to take over from another folder. */
+export interface LinkedFile {
+  readonly fileIndex: number;
+  readonly oldPath: string;
+  /** Its time when it was verified. */
+  readonly mtimeMs: number;
+}
 
 export interface FolderFilesOptions extends Pick<StorageResources, "disk" | "files"> {
   readonly layout: FileLayout;
@@ -112,21 +119,8 @@ export class FolderFiles {
 
   /** @param expectsFacts the files must be as they were last */
   spansToRead(spans: readonly FileSpan[], expectsFacts: boolean): SpanToRead[] {
-    let positionBytes = 0;
-    return spans.map(({ fileIndex, offsetBytes, lengthBytes }) => {
-      const isPadding = fileIndex === PADDING;
-      const span = {
-        path: isPadding ? "" : this.layout.pathOf(fileIndex),
-        isInRest: !isPadding && this.isInRest(fileIndex),
-        fileBytes: isPadding ? 0 : this.layout.lengthOf(fileIndex),
-        offsetBytes,
-        lengthBytes,
-        positionBytes,
-        mtimeMs: expectsFacts && !isPadding ? this.facts.mtimesMs[fileIndex] : undefined,
-      };
-      positionBytes += lengthBytes;
-      return span;
-    });
+    const mtimeMsOf = (fileIndex: number) => (expectsFacts ? this.facts.mtimesMs[fileIndex] : undefined);
+    return spansToRead(this.layout, spans, { isInRest: (fileIndex) => this.isInRest(fileIndex), mtimeMsOf });
   }
 
   /**
@@ -195,6 +189,32 @@ export class FolderFiles {
     return doubted.sort((a, b) => a - b);
   }
 
+  /**
+   * Takes over whole files from another folder, whose SHA-1 is known to be right. One that is linked shares its bytes with
+   * the old one: nothing is written to it here, since a file with two names is copied before that, and a change that somebody
+   * makes under the old name shows in its time.
+   */
+  async link(from: FolderPlace, files: readonly LinkedFile[]): Promise<void> {
+    const { tree } = this.pair;
+    await inLanes(inBatches(files), async (batch) => {
+      const jobFiles = batch.map(({ fileIndex, oldPath, mtimeMs }) => ({
+        oldPath,
+        path: this.layout.pathOf(fileIndex),
+        fileBytes: this.layout.lengthOf(fileIndex),
+        mtimeMs,
+      }));
+      const job = { kind: "folder-link", from, to: tree, files: jobFiles } as const;
+      const fileIndices = batch.map(({ fileIndex }) => fileIndex);
+      const mtimesMs = numbersOf(await this.run(job, fileIndices));
+      for (const [index, fileIndex] of fileIndices.entries()) {
+        const mtimeMs = mtimesMs[index] ?? Number.NaN;
+        if (Number.isNaN(mtimeMs)) continue;
+        this.written(fileIndex, mtimeMs);
+        this.verified.set(fileIndex);
+      }
+    });
+  }
+
   /** Files that are not ours may have those names in the tree. */
   async lookForOthers(fileIndices: Iterable<number>): Promise<void> {
     await this.look(fileIndices, false, (fileIndex, mtimeMs) => {
@@ -224,12 +244,39 @@ export class FolderFiles {
     const code = errnoOf(error) ?? "";
     const isReading = job.kind === "folder-read" || job.kind === "folder-hash" || job.kind === "folder-stat";
     if (code === FOLDER_REPLACED) return isReading ? folderReplaced(root.path) : partLost(root.path);
-    if (code === FILE_DIFFERS) return fileChanged(path, error);
     if (isReading) return readError(error, path);
     if (code === WRONG_FILE_SHA1) return wrongDescription(path, error);
     if (code === "EEXIST") return taken(path, error);
     return code === "ENOTDIR" || code === "ELOOP" ? nameTaken(path, error) : writeError(error, path);
   }
+}
+
+/** The spans, one behind the other in memory. @param mtimeMsOf the time that the file must have, if it must */
+export function spansToRead(
+  layout: FileLayout,
+  spans: readonly FileSpan[],
+  {
+    isInRest,
+    mtimeMsOf,
+  }: {
+    readonly isInRest: (fileIndex: number) => boolean;
+    readonly mtimeMsOf: (fileIndex: number) => number | undefined;
+  },
+): SpanToRead[] {
+  let positionBytes = 0;
+  return spans.map(({ fileIndex, offsetBytes, lengthBytes }) => {
+    const place = { offsetBytes, lengthBytes, positionBytes };
+    positionBytes += lengthBytes;
+    if (fileIndex === PADDING)
+      return { path: "", isInRest: false, fileBytes: 0, mtimeMs: undefined, ...place };
+    return {
+      path: layout.pathOf(fileIndex),
+      isInRest: isInRest(fileIndex),
+      fileBytes: layout.lengthOf(fileIndex),
+      mtimeMs: mtimeMsOf(fileIndex),
+      ...place,
+    };
+  });
 }
 
 /** So many at once as one job has. */

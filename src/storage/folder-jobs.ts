@@ -6,8 +6,6 @@ type SharedBytes = PieceSlot["bytes"];
 
 /** The folder is gone, or another one has its name. */
 export const FOLDER_REPLACED = "FOLDER_REPLACED";
-/** A file is not as it was: another length or time. */
-export const FILE_DIFFERS = "FILE_DIFFERS";
 /** A verified piece contains a whole file whose SHA-1 is not the one in the metainfo. */
 export const WRONG_FILE_SHA1 = "WRONG_FILE_SHA1";
 
@@ -116,7 +114,10 @@ export interface FileToLink {
   readonly mtimeMs: number;
 }
 
-/** Gives files a second name in another folder (hard links). Gives the time of each; NaN where that was not possible. */
+/**
+ * Gives files a second name in another folder (hard links), or copies short ones where the file system has no such links.
+ * Gives the time of each; NaN for a file that is not as it was, or whose name is taken.
+ */
 export interface FolderLinkJob {
   readonly kind: "folder-link";
   readonly from: FolderPlace;

@@ -9,7 +9,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  linkSync,
   lstatSync,
   openSync,
   readlinkSync,
@@ -20,10 +19,9 @@ import {
 } from "node:fs";
 import { dirname, posix } from "node:path";
 import { errnoOf } from "../net/errno.ts";
-import { NO_FOLDER_SYNC, NO_LINKS, SHORT_READ } from "./disk-errors.ts";
+import { FILE_DIFFERS, NO_FOLDER_SYNC, NO_LINKS, SHORT_READ } from "./disk-errors.ts";
 import type { DiskIo, DiskResult } from "./disk-jobs.ts";
 import {
-  FILE_DIFFERS,
   type FileToSync,
   type FolderFileRange,
   type FolderFinishJob,
@@ -49,17 +47,10 @@ const READ_FLAGS = constants.O_RDONLY | NO_FOLLOW;
 const WRITE_FLAGS = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW;
 /** Everyone who may read the file may execute it. */
 const EXECUTABLE_BITS = 0o111;
+/** A longer file is copied piece by piece, so that no job takes long. */
+const MAX_COPY_BYTES = 4 * 1024 * 1024;
 /** What is said of a file that is not there, or not a file of ours. */
-const MISSING = new Set([
-  "ENOENT",
-  "ENOTDIR",
-  "ELOOP",
-  "EISDIR",
-  "ENXIO",
-  "ENODEV",
-  SHORT_READ,
-  FILE_DIFFERS,
-]);
+const MISSING = new Set(["ENOENT", "ENOTDIR", "ELOOP", "EISDIR", "ENXIO", "ENODEV", SHORT_READ]);
 
 const stepBuffer = new Uint8Array(STEP_BYTES);
 
@@ -80,7 +71,7 @@ export function performInFolder(job: FolderJob, io: DiskIo): DiskResult {
     case "folder-move":
       return move(job);
     case "folder-link":
-      return linkFiles(job);
+      return linkFiles(job, io);
   }
 }
 
@@ -365,31 +356,42 @@ function move({ from, to, paths }: FolderMoveJob): Uint8Array {
   return moved;
 }
 
-function linkFiles({ from, to, files }: FolderLinkJob): DiskResult {
+function linkFiles({ from, to, files }: FolderLinkJob, io: DiskIo): DiskResult {
   using source = new OpenFolder(from);
-  using target = new OpenFolder(to, true);
+  using target = new OpenFolder(to);
   return eachOf(files, ({ oldPath, path, fileBytes, mtimeMs }) => {
     const isAsItWas = (stats: Stats | undefined): boolean =>
       stats?.isFile() === true && stats.size === fileBytes && stats.mtimeMs === mtimeMs;
     if (!isAsItWas(statIfThere(source, oldPath))) return Number.NaN;
     const name = target.at(path, true);
-    if (!isLinked(source.at(oldPath), name)) return Number.NaN;
-    // The file may have been replaced, or changed, before it had its second name.
-    if (isAsItWas(lstatSync(name))) return mtimeMs;
-    unlinkSync(name);
+    const made = linkOrCopy(source.at(oldPath), name, fileBytes, io);
+    // The file may have been replaced, or changed, meanwhile.
+    const isRight = made === "link" ? isAsItWas(lstatSync(name)) : isAsItWas(statIfThere(source, oldPath));
+    if (made !== undefined && isRight) return lstatSync(name).mtimeMs;
+    if (made !== undefined) unlinkSync(name);
     return Number.NaN;
   });
 }
 
-function isLinked(oldPath: string, path: string): boolean {
+function linkOrCopy(
+  oldPath: string,
+  path: string,
+  fileBytes: number,
+  io: DiskIo,
+): "link" | "copy" | undefined {
   try {
-    linkSync(oldPath, path);
-    return true;
+    io.linkSync(oldPath, path);
+    return "link";
   } catch (error) {
     const code = errnoOf(error) ?? "";
-    if (NO_LINKS.has(code) || code === "EXDEV" || code === "EEXIST") return false;
-    throw error;
+    if (code === "EEXIST") return undefined;
+    if (!NO_LINKS.has(code) && code !== "EXDEV") throw error;
   }
+  if (fileBytes > MAX_COPY_BYTES) return undefined;
+  copyFileSync(oldPath, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  using copy = openFile(path, READ_FLAGS);
+  fsyncSync(copy.fd);
+  return "copy";
 }
 
 /** An error says which of them it is about. */

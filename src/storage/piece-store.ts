@@ -7,10 +7,13 @@ import { EVERY_FILE, type FileSelection, piecesOf } from "../metainfo/file-selec
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import type { CommitOutcome, FramesCallback, PieceRange } from "../metainfo/piece-types.ts";
 import type { Content } from "./content.ts";
+import type { SharedBytes } from "./disk-jobs.ts";
 import { openFileForDownload, openFileForSeeding } from "./file-content.ts";
 import type { FileFacts } from "./file-facts.ts";
 import { FolderContent, type OnLost, openFolderForDownload, openFolderForSeeding } from "./folder-content.ts";
 import { FolderFacts } from "./folder-facts.ts";
+import type { LinkedFile } from "./folder-files.ts";
+import type { FolderPlace } from "./folder-jobs.ts";
 import type { PartFileOptions } from "./part-file.ts";
 import type { PieceSlot } from "./piece-memory.ts";
 import { PieceReader } from "./piece-reader.ts";
@@ -204,7 +207,7 @@ export class PieceStore {
    * `PieceMemory.onRoom`), or the store takes no pieces in its state. Asked again before `commit` or `release`, it
    * gives the same memory. Nothing may be written there after `commit` or `release`.
    */
-  reserve(pieceIndex: number): Uint8Array | undefined {
+  reserve(pieceIndex: number): SharedBytes | undefined {
     const { geometry } = this.metainfo;
     const lengthBytes = geometry.lengthOfPieceBytes(pieceIndex);
     if (this.#status !== "downloading" || lengthBytes === 0) return undefined;
@@ -298,6 +301,32 @@ export class PieceStore {
     await content.root.whileHeld(() => content.choose(chosen));
     if (!content.isOnlyRead) this.#leave("seeding", "downloading");
     return this.wanted;
+  }
+
+  /**
+   * Takes over whole files of another folder that have the SHA-1 of a file here, and counts the pieces as there that these
+   * files fill. Files that are not as they were are left out, and come as the others do.
+   *
+   * @param isKnown says of a piece that its hash is one of the old version's: it need not be hashed
+   * @throws MiniTorrentError DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+   */
+  async linkFiles(
+    from: FolderPlace,
+    files: readonly LinkedFile[],
+    isKnown: (pieceIndex: number) => boolean,
+  ): Promise<void> {
+    const content = this.#content;
+    if (!(content instanceof FolderContent) || this.#status !== "downloading") {
+      throw new MiniTorrentError("INTERNAL", `Files for ${this.path} cannot be taken over now.`);
+    }
+    await content.root.whileHeld(async () => {
+      await content.link(from, files);
+      const covered = content.coveredPieces();
+      const unknown = covered.filter((pieceIndex) => !isKnown(pieceIndex));
+      const [, hashed] = this.#hashPieces(unknown, {});
+      const right = await hashed;
+      for (const i of covered) if (isKnown(i) || right.has(i)) this.#have.set(i);
+    });
   }
 
   /** How the file is now, for the profile; of a folder, `folderFacts` tells more. @throws MiniTorrentError DISK_FAILED */

@@ -1,6 +1,7 @@
 // A file system that fails on purpose, put into a disk worker. What fails is said in the URL: `?write=ENOSPC` makes every
 // write fail, `&after=2` only those after the second, `?read=EIO` every read; `?write=DEATH` ends the thread in the middle
-// of the first write of each thread that finds `&once=<path>` not yet there; `?write=NOTHING` takes no byte of a write.
+// of the first write of each thread that finds `&once=<path>` not yet there; `?write=NOTHING` takes no byte of a write;
+// `?link=EXDEV` makes every link fail.
 import fs from "node:fs";
 import type { DiskIo } from "../../../src/storage/disk-jobs.ts";
 
@@ -28,4 +29,9 @@ export const writeSync: DiskIo["writeSync"] = (fd, from, offset, lengthBytes, po
   if (asked.get("write") === "NOTHING") return 0;
   // A short write, as a disk that is nearly full gives.
   return fs.writeSync(fd, from, offset, Math.min(lengthBytes, 10_000), positionBytes);
+};
+
+export const linkSync: DiskIo["linkSync"] = (oldPath, path) => {
+  fail(asked.get("link"));
+  fs.linkSync(oldPath, path);
 };

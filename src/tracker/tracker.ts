@@ -82,6 +82,9 @@ const KEY_OWNER = {
   newKey: ", and give everybody a tracker_info.txt with its fingerprint.",
 };
 
+/** Info dictionaries sent in parts that are read at a time: each may take 32 MiB, and as much for the list of files. */
+const INFO_CHECKS_AT_ONCE = 1;
+
 /** Name of the registry's note about partitioned trackers. */
 const APART_NOTE = "apart";
 
@@ -427,6 +430,7 @@ export class Tracker {
         passwords: this.#passwords,
         turns,
         longMessages: new FairSlots(LONG_MESSAGES_AT_ONCE),
+        infoChecks: new FairSlots(INFO_CHECKS_AT_ONCE),
         accountLimits: limits,
         certificates: new MemberCertificates(limits.keysPerUser),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),

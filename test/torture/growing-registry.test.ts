@@ -22,7 +22,6 @@ import {
   checkShares,
   isFileShared,
   listFiles,
-  metainfoOf,
   shareFile,
   stopShare,
 } from "../../src/tracker/rules/catalogue.ts";
@@ -51,7 +50,7 @@ import {
 } from "../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
 import { membersTotal } from "../../src/tracker/rules/standings.ts";
-import { authority, holderId, metainfoFor, type Town, town } from "../unit/tracker/fixture.ts";
+import { authority, holderId, metainfoFor, type Town, town, wholeInfoOf } from "../unit/tracker/fixture.ts";
 
 const ROWS = Number(process.env.GROWTH_ROWS ?? 6_000);
 /** More members than are read at once. */
@@ -347,7 +346,7 @@ const works: Readonly<Record<string, Work>> = {
     before: ({ place, hub }) => place.as(hub, (command) => stop(command, "of many contents")).catch(() => {}),
   },
   "files.metainfo": {
-    run: ({ place, hub }) => metainfoOf(place.registry, hub.accountId, "films", "shared by many"),
+    run: ({ place, hub }) => wholeInfoOf(place.registry, hub.accountId, "films", "shared by many"),
   },
   "files.checkShares": {
     run: ({ place, hub }) =>

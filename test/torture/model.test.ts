@@ -14,7 +14,7 @@ import type {
 import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
 import { stampMs } from "../../src/tracker/registry/stamp.ts";
 import { createUser } from "../../src/tracker/rules/accounts.ts";
-import { listFiles, metainfoOf, shareFile, stopShare } from "../../src/tracker/rules/catalogue.ts";
+import { listFiles, shareFile, stopShare } from "../../src/tracker/rules/catalogue.ts";
 import {
   acceptRequest,
   createGroup,
@@ -33,7 +33,7 @@ import {
 } from "../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
 import { readTorrentKey } from "../../src/tracker/rules/torrents.ts";
-import { metainfoFor } from "../unit/tracker/fixture.ts";
+import { metainfoFor, wholeInfoOf } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";
 import {
   type Asked,
@@ -588,7 +588,7 @@ class Model {
           used.add(infoHash);
           if (this.#hasOldDisk) continue; // it may have had a share of what the others had collected
           assert.ok(
-            metainfoOf(registry, member.accountId, groupId, fileName),
+            wholeInfoOf(registry, member.accountId, groupId, fileName),
             `${fileName} has its metainfo`,
           );
         }

@@ -16,6 +16,8 @@ export interface RecordValues {
   readonly revocation: RevocationValue;
   readonly share: ShareValue;
   readonly torrent: TorrentValue;
+  readonly infoUpload: InfoUploadValue;
+  readonly infoPart: InfoPartValue;
 }
 
 /** `user`: claim on the user id. */
@@ -109,10 +111,26 @@ export interface VersionValue extends SharedContent {
  * the info dictionary alone (its `ssl-cert` is the group's), so it is true wherever and whenever it is written.
  */
 export interface TorrentValue {
-  /** The info dictionary, base64. */
-  readonly info: string;
+  /** The info dictionary, base64; absent if it is in parts. */
+  readonly info?: string;
+  /** The upload by `broughtByAccountId` that its parts came with. */
+  readonly parts?: { readonly uploadId: string; readonly partCount: number };
   /** Whose limits it counts for: the account that shared it first, as this tracker saw it. */
   readonly broughtByAccountId: string;
+}
+
+/** `infoUpload`: latest, key (account, upload id). Parts of an info dictionary that a share is to follow (info-uploads.ts). */
+export interface InfoUploadValue {
+  readonly infoHash: string;
+  readonly groupClaimId: string;
+  readonly partCount: number;
+  readonly beganAtMs: number;
+}
+
+/** `infoPart`: latest, key (info-hash, account, upload id, index in 4 digits). Written once. */
+export interface InfoPartValue {
+  /** Base64. */
+  readonly part: string;
 }
 
 /**

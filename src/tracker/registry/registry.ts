@@ -21,6 +21,8 @@ export const recordKinds = {
   version: "latest",
   share: "latest",
   torrent: "latest",
+  infoUpload: "latest",
+  infoPart: "latest",
 } as const;
 export type RecordKind = keyof typeof recordKinds;
 

@@ -4,10 +4,8 @@
 // ended, whether or not its row remains.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { FileSummary, ListPage, ShareDoubts } from "../../api/schemas.ts";
-import { decodeMetainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
-import type { FileValue, SharedContent, ShareValue, TorrentValue } from "../registry/record-values.ts";
+import type { FileValue, SharedContent, ShareValue } from "../registry/record-values.ts";
 import {
-  type Claim,
   type LostClaim,
   type Page,
   type RegistryReader,
@@ -15,9 +13,11 @@ import {
   recordKey,
   valueOfKind,
 } from "../registry/registry.ts";
+import { endUpload } from "./info-uploads.ts";
 import { type Group, isMemberBy, nextOf, requireGroup, requireMember, userIdOf } from "./membership-rows.ts";
+import { type Offer, type OfferedInfo, readOffer, requireBrought } from "./offered-info.ts";
 import type { Command } from "./rule-command.ts";
-import { groupOfTorrent, infoOfTorrent, putTorrent } from "./torrents.ts";
+import { groupOfTorrent, putTorrent } from "./torrents.ts";
 import {
   type FileClaim,
   hasPublished,
@@ -49,14 +49,10 @@ export interface SharedFile {
 /** Number of online devices that have a torrent or a part of it, as far as the requesting account may know. */
 export type CountPeers = (infoHash: string) => { seeders: number; peers: number };
 
-export interface ShareRequest {
+interface ShareTerms {
   readonly groupId: string;
   /** The account's machine that has the file: see `ShareValue`. */
   readonly holderId: string;
-  /** The bencoded info dictionary. */
-  readonly info: Uint8Array;
-  /** SHA-1 of the whole file, 40 hex digits. */
-  readonly sha1: string;
   /**
    * Info-hash of other content that this machine shares under that name, and that this share replaces; of the newest version, if
    * this is an update.
@@ -65,6 +61,8 @@ export interface ShareRequest {
   /** Publishes a new version. */
   readonly isUpdate?: boolean | undefined;
 }
+
+export type ShareRequest = ShareTerms & OfferedInfo;
 
 export interface StopRequest {
   readonly groupId: string;
@@ -79,7 +77,7 @@ export interface StopRequest {
  * Replaces other content that only this machine shares, or publishes a new version, if the request says so.
  *
  * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, MALFORMED_MESSAGE, INVALID_ARGUMENT, FILE_EXISTS, UNKNOWN_FILE,
- * NOT_THE_SHARER, NEWER_VERSION
+ * NOT_THE_SHARER, NEWER_VERSION, METAINFO_MISSING
  */
 export function shareFile(
   command: Command,
@@ -88,43 +86,24 @@ export function shareFile(
   const { writer, account, nowMs, writeId } = command;
   const group = requireGroup(writer, request.groupId);
   const { membershipId } = requireMember(writer, group, account.accountId);
-  const metainfo = requireSingleFile(decodeMetainfo(request.info));
-  const { fileName, infoHash, sha1 } = metainfo;
-  if (sha1 !== request.sha1) {
-    throw new MiniTorrentError("INVALID_ARGUMENT", "The SHA-1 is not the one in the metainfo; share again.");
-  }
-  if (metainfo.authorityPem !== group.value.authorityCertificatePem) {
-    throw new MiniTorrentError(
-      "INVALID_ARGUMENT",
-      `The metainfo was not made for group '${request.groupId}' as it is now; share the file again.`,
-    );
-  }
-  const content: SharedContent = { infoHash, sha1, lengthBytes: metainfo.geometry.lengthBytes };
+  const offer = readOffer(writer, group, request, account.accountId, nowMs);
+  const { fileName, infoHash } = offer;
   const name = recordKey(group.claimId, fileName);
   const standing = writer.claim("file", name);
-  const own = recordKey(account.accountId, request.holderId);
-  const kind = kindOfShare(command, request, group, { fileName, infoHash, standing });
+  const found = relationToName(command, request, group, offer, standing);
   if (writer.hasWrite(writeId)) {
     const isOfThisWrite =
       standing?.writeId === writeId ||
       (standing !== undefined && hasPublished(writer, standing.claimId, writeId));
     return { infoHash, joinedSwarm: !isOfThisWrite };
   }
-  if (kind === "replacement" && standing !== undefined) {
-    writer.remove("share", recordKey(standing.claimId, own));
-  }
-  const isNamed = standing !== undefined && (kind === "further" || kind === "update");
-  const claim = isNamed ? standing : claimName(writer, name, standing, content, account.accountId);
-  if (kind === "update") {
-    publishVersion(writer, claim, writeId, { ...content, publishedByAccountId: account.accountId });
-  }
-  if (kind !== "further" || groupOfTorrent(writer, infoHash) === undefined) {
-    const torrent: TorrentValue = {
-      info: Buffer.from(request.info).toString("base64"),
-      broughtByAccountId: account.accountId,
-    };
+  const own = recordKey(account.accountId, request.holderId);
+  const claim = found.is === "further" ? found.claim : bringContent(command, found, offer, name, own);
+  if (found.is !== "further" || groupOfTorrent(writer, infoHash) === undefined) {
+    const torrent = requireBrought(offer).torrent();
     putTorrent(writer, { infoHash, groupClaimId: group.claimId, fileName }, writeId, torrent);
   }
+  if ("upload" in request) endUpload(writer, request.upload);
   const key = recordKey(claim.claimId, own);
   const before = writer.get("share", key);
   const counts =
@@ -137,47 +116,71 @@ export function shareFile(
     const share: ShareValue = { sinceMs: nowMs, membershipId, ...version };
     writer.put("share", key, share);
   }
-  return { infoHash, joinedSwarm: kind === "further" };
+  return { infoHash, joinedSwarm: found.is === "further" };
 }
 
 /**
- * What a share is to its name: its `first` one; a `further` one of content that it has, in the newest version or an earlier one;
- * a `replacement` of content that this machine alone shares; an `update`, which is a new version.
+ * What a share is to its name: its `first` one, where others may have ended; a `further` one of content that the name has, in the
+ * newest version or an earlier one; a `replacement` of content that this machine alone shares; an `update`, which is a new version.
  */
-type KindOfShare = "first" | "further" | "replacement" | "update";
+type Relation =
+  | { readonly is: "first"; readonly claim: FileClaim | undefined }
+  | { readonly is: "further" | "replacement" | "update"; readonly claim: FileClaim };
 
 /** @throws MiniTorrentError FILE_EXISTS, UNKNOWN_FILE, NOT_THE_SHARER, NEWER_VERSION */
-function kindOfShare(
+function relationToName(
   { writer, account }: Command,
-  { groupId, holderId, replaces, isUpdate = false }: ShareRequest,
+  { groupId, holderId, replaces, isUpdate = false }: ShareTerms,
   group: Group,
-  offered: { fileName: string; infoHash: string; standing: Claim<FileValue> | undefined },
-): KindOfShare {
-  const { fileName, infoHash, standing } = offered;
-  if (standing === undefined) {
+  { fileName, infoHash }: Offer,
+  claim: FileClaim | undefined,
+): Relation {
+  if (claim === undefined) {
     if (isUpdate) throw unknownFile(groupId, fileName);
-    return "first";
+    return { is: "first", claim };
   }
-  const newest = newestVersion(writer, standing);
+  const newest = newestVersion(writer, claim);
   if (isUpdate && newest.infoHash !== infoHash) {
-    if (!hasShare(writer, group.claimId, standing.claimId)) throw unknownFile(groupId, fileName);
-    requirePublisher(writer, group, standing, account.accountId, fileName);
-    if (newest.infoHash === replaces) return "update";
+    if (!hasShare(writer, group.claimId, claim.claimId)) throw unknownFile(groupId, fileName);
+    requirePublisher(writer, group, claim, account.accountId, fileName);
+    if (newest.infoHash === replaces) return { is: "update", claim };
     throw new MiniTorrentError(
       "NEWER_VERSION",
       `'${fileName}' in group '${groupId}' is not the version that you would replace; download the newest one, then publish yours.`,
     );
   }
-  if (hasVersion(writer, standing, infoHash)) {
-    return hasShare(writer, group.claimId, standing.claimId) ? "further" : "first";
+  if (hasVersion(writer, claim, infoHash)) {
+    return { is: hasShare(writer, group.claimId, claim.claimId) ? "further" : "first", claim };
   }
-  const sharers = sharersOf(writer, group.claimId, standing.claimId, recordKey(account.accountId, holderId));
-  if (sharers === undefined) return "first";
-  if (sharers === "this-machine" && newest.infoHash === replaces) return "replacement";
+  const sharers = sharersOf(writer, group.claimId, claim.claimId, recordKey(account.accountId, holderId));
+  if (sharers === undefined) return { is: "first", claim };
+  if (sharers === "this-machine" && newest.infoHash === replaces) return { is: "replacement", claim };
   throw new MiniTorrentError(
     "FILE_EXISTS",
     `Group '${groupId}' has other content under the name '${fileName}', ${remedyFor(sharers, groupId, fileName)}; or rename the file, then share it.`,
   );
+}
+
+/**
+ * The name stands for what is brought.
+ *
+ * @throws MiniTorrentError METAINFO_MISSING if only the info-hash is given
+ */
+function bringContent(
+  { writer, writeId, account }: Command,
+  found: Relation,
+  offer: Offer,
+  name: string,
+  own: string,
+): FileClaim {
+  const { content } = requireBrought(offer);
+  const { accountId } = account;
+  if (found.is === "update") {
+    publishVersion(writer, found.claim, writeId, { ...content, publishedByAccountId: accountId });
+    return found.claim;
+  }
+  if (found.is === "replacement") writer.remove("share", recordKey(found.claim.claimId, own));
+  return claimName(writer, name, found.claim, content, accountId);
 }
 
 /** Makes the name stand for that content, first shared by that account. */
@@ -202,7 +205,7 @@ function claimName(
 function requirePublisher(
   reader: RegistryReader,
   group: Group,
-  { value }: Claim<FileValue>,
+  { value }: FileClaim,
   accountId: string,
   fileName: string,
 ): void {
@@ -387,30 +390,8 @@ export function listFiles(
   };
 }
 
-/**
- * The info dictionary of a file, base64.
- *
- * @param isHeld whether an online member has parts of that torrent, so that it is available although nobody shares it
- * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE
- */
-export function metainfoOf(
-  reader: RegistryReader,
-  accountId: string,
-  groupId: string,
-  fileName: string,
-  isHeld: (groupClaimId: string, infoHash: string) => boolean = () => false,
-): string {
-  const group = requireGroup(reader, groupId);
-  requireMember(reader, group, accountId);
-  const claim = reader.claim("file", recordKey(group.claimId, fileName));
-  const isHad = claim !== undefined && isHeld(group.claimId, newestVersion(reader, claim).infoHash);
-  const file = isHad ? claim : requireFile(reader, accountId, groupId, fileName);
-  const info = infoOfTorrent(reader, newestVersion(reader, file).infoHash);
-  if (info !== undefined) return info;
-  throw new MiniTorrentError("INTERNAL", `The metainfo of '${fileName}' is not here yet; try again.`);
-}
-
-function requireFile(
+/** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE */
+export function requireFile(
   reader: RegistryReader,
   accountId: string,
   groupId: string,

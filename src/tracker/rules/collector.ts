@@ -1,5 +1,5 @@
-// Garbage collector of the registry: removes metainfo of files that nobody shares, and sessions of devices that have been away
-// for long or whose account is gone. It examines a few rows at a time, in endless rounds.
+// Garbage collector of the registry: removes metainfo of files that nobody shares, parts of metainfo that no share followed, and
+// sessions of devices that have been away for long or whose account is gone. It examines a few rows at a time, in endless rounds.
 //
 // A row is removed once every look for COLLECT_AFTER_MS has found it unused, with all trackers connected throughout. By then
 // every tracker has long known it to be unused, so no command anywhere can depend on it: a later share writes a row of its
@@ -8,7 +8,8 @@ import type { Logger } from "pino";
 import type { DeviceValue } from "../registry/record-values.ts";
 import type { RecordKind, RegistryReader, RegistryWriter } from "../registry/registry.ts";
 import { isFileShared } from "./catalogue.ts";
-import { readTorrentKey } from "./torrents.ts";
+import { isUnderWay, isUploadOver, readPartKey } from "./info-uploads.ts";
+import { needsParts, readTorrentKey } from "./torrents.ts";
 
 /** Far longer than replication takes. */
 const COLLECT_AFTER_MS = 60 * 60 * 1000;
@@ -29,7 +30,7 @@ const SEEN_PER_STEP = 40;
 /** Most unused rows remembered, some 300 bytes each; others wait for a later round. */
 const MOST_CANDIDATES = 20_000;
 
-const COLLECTED_KINDS: readonly RecordKind[] = ["torrent", "device"];
+const COLLECTED_KINDS: readonly RecordKind[] = ["torrent", "infoUpload", "infoPart", "device"];
 
 export interface CollectorOptions {
   readonly registry: RegistryReader;
@@ -178,6 +179,14 @@ export class Collector {
       if (device === undefined) return false;
       if (reader.claimById("user", device.accountId) === undefined) return true;
       return device.seenAtMs < this.#options.nowMs() - SESSION_IDLE_MS;
+    }
+    if (kind === "infoUpload") {
+      const upload = reader.get("infoUpload", key);
+      return upload !== undefined && isUploadOver(upload, this.#options.nowMs());
+    }
+    if (kind === "infoPart") {
+      const upload = readPartKey(key);
+      return !isUnderWay(reader, upload) && !needsParts(reader, upload);
     }
     const { infoHash, groupClaimId, fileName } = readTorrentKey(key);
     if (this.#options.isAnnounced(infoHash)) return false;

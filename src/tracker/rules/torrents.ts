@@ -4,6 +4,10 @@
 
 import type { TorrentValue } from "../registry/record-values.ts";
 import { type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";
+import type { InfoUpload } from "./info-uploads.ts";
+
+/** Most rows of one torrent to look at; only partitioned trackers produce several. */
+const MOST_PLACES = 10;
 
 /** The parts of a torrent row's key. */
 export interface TorrentPlace {
@@ -17,21 +21,42 @@ export function readTorrentKey(key: string): TorrentPlace {
   return { infoHash, groupClaimId, fileName };
 }
 
-/** The group of a torrent, whether or not its claim stands; undefined for an unknown torrent. */
-export function groupOfTorrent(reader: RegistryReader, infoHash: string): string | undefined {
+/** The group and name of a torrent, whether or not the claims on them stand; undefined for an unknown torrent. */
+export function placeOfTorrent(reader: RegistryReader, infoHash: string): TorrentPlace | undefined {
   const [key] = reader.keys("torrent", recordKey(infoHash, ""), { limit: 1 });
-  return key === undefined ? undefined : readTorrentKey(key).groupClaimId;
+  return key === undefined ? undefined : readTorrentKey(key);
 }
 
-/** The info dictionary, base64. */
-export function infoOfTorrent(reader: RegistryReader, infoHash: string): string | undefined {
+/** The group of a torrent, whether or not its claim stands; undefined for an unknown torrent. */
+export function groupOfTorrent(reader: RegistryReader, infoHash: string): string | undefined {
+  return placeOfTorrent(reader, infoHash)?.groupClaimId;
+}
+
+/** Where a torrent's info dictionary is: in its row, or in parts. */
+export type StoredInfo =
+  | { readonly info: string }
+  | { readonly partsOf: InfoUpload; readonly partCount: number };
+
+/** Undefined for an unknown torrent. */
+export function infoOfTorrent(reader: RegistryReader, infoHash: string): StoredInfo | undefined {
   const [key] = reader.keys("torrent", recordKey(infoHash, ""), { limit: 1 });
-  return key === undefined ? undefined : reader.get("torrent", key)?.info;
+  const torrent = key === undefined ? undefined : reader.get("torrent", key);
+  if (torrent === undefined) return undefined;
+  const { info = "", parts, broughtByAccountId: accountId } = torrent;
+  if (parts === undefined) return { info };
+  return { partsOf: { infoHash, accountId, uploadId: parts.uploadId }, partCount: parts.partCount };
+}
+
+/** True if a torrent's info dictionary is in those parts. */
+export function needsParts(reader: RegistryReader, { infoHash, accountId, uploadId }: InfoUpload): boolean {
+  return reader
+    .list("torrent", recordKey(infoHash, ""), { limit: MOST_PLACES })
+    .some(({ value }) => value.broughtByAccountId === accountId && value.parts?.uploadId === uploadId);
 }
 
 /**
  * Writes a torrent's row, and removes its earlier ones. Another group's row of the same torrent stays: it goes when nobody
- * shares the file there.
+ * shares the file there. The collector removes what this does not.
  *
  * @param writeId of the command: a retry at another tracker writes the same key
  */
@@ -46,6 +71,3 @@ export function putTorrent(
   writer.put("torrent", place, torrent);
   for (const key of others) if (key !== place) writer.remove("torrent", key);
 }
-
-/** Most rows of one torrent to remove; only partitioned trackers produce several. The collector removes the rest. */
-const MOST_PLACES = 10;

@@ -1,7 +1,13 @@
 // What a tracker's registry keeps count of: for status, and for the limits of accounts (account-limits.ts). The kinds
 // of rows and their values are in registry/record-values.ts.
 
-import type { FileValue, GroupValue, MembershipValue, TorrentValue } from "../registry/record-values.ts";
+import type {
+  FileValue,
+  GroupValue,
+  InfoPartValue,
+  MembershipValue,
+  TorrentValue,
+} from "../registry/record-values.ts";
 import type { RecordKind, TotalsOf } from "../registry/registry.ts";
 import { payerOf } from "./payers.ts";
 
@@ -16,7 +22,7 @@ export const accountTotals = {
   files: (accountId: string) => `files of ${accountId}`,
   /** Requests to join that wait for an owner. */
   requests: (accountId: string) => `requests of ${accountId}`,
-  /** Characters of the info dictionaries that it wrote, while their rows are kept. */
+  /** Characters of the info dictionaries and their parts that it wrote, while their rows are kept. */
   metainfo: (accountId: string) => `metainfo of ${accountId}`,
   /** Bytes of its rows on disk, tombstones included. */
   bytes: (accountId: string) => `bytes of ${accountId}`,
@@ -59,6 +65,9 @@ const byKind: Partial<Record<RecordKind, (value: object, key: string) => Record<
     state === "requested" ? { [accountTotals.requests(key.split("\u001f")[1] ?? "")]: 1 } : {},
   torrent: ({ info, broughtByAccountId }: Partial<TorrentValue>) => ({
     [accountTotals.metainfo(broughtByAccountId ?? "")]: typeof info === "string" ? info.length : 0,
+  }),
+  infoPart: ({ part }: Partial<InfoPartValue>, key) => ({
+    [accountTotals.metainfo(key.split("\u001f")[1] ?? "")]: typeof part === "string" ? part.length : 0,
   }),
 };
 

@@ -43,6 +43,8 @@ export interface RouterServices {
   readonly passwords: Pick<PasswordHasher, "passwordsFor">;
   readonly turns: CallTurns;
   readonly longMessages: FairSlots;
+  /** Reading info dictionaries that were sent in parts. */
+  readonly infoChecks: FairSlots;
   readonly accountLimits: AccountLimits & QuotaLimits;
   readonly certificates: MemberCertificates;
   /** Memberships that ended after this time are listed to members, since their certificates may still be valid. */
@@ -64,7 +66,7 @@ export interface RouterContext {
   readonly connection: Connection;
 }
 
-type CommandContext = RouterContext & { readonly account: Account };
+export type CommandContext = RouterContext & { readonly account: Account };
 
 /** The account that is logged in on this device. TLS proves the device's key, so every tracker recognises the session. */
 function sessionOf(ctx: RouterContext): Account {
@@ -116,16 +118,20 @@ export function callerOf({ account, host }: Connection): string {
 /** A procedure that needs no login. It runs in a turn of its caller (api-calls.ts). */
 export const open = procedure((ctx: RouterContext) => ctx);
 
+/** Resolves in the caller's next turn, to false if nobody waits for the answer any more. */
+export async function takeTurn({ connection, tracker }: RouterContext): Promise<boolean> {
+  await tracker.turns.take(callerOf(connection));
+  return tracker.connections.byId(connection.id) !== undefined;
+}
+
 /** Reads one page of a list, each slice in a turn of the caller. */
 export async function readPageOf<T>(
-  { connection, tracker: { connections, turns } }: RouterContext,
+  ctx: RouterContext,
   after: string | undefined,
   readSlice: ReadSlice<T>,
 ): Promise<ListPage<T>> {
   const hasTurnAgain = async (): Promise<boolean> => {
-    if (turns.waitingCount > 0) return false;
-    await turns.take(callerOf(connection));
-    return connections.byId(connection.id) !== undefined;
+    return ctx.tracker.turns.waitingCount === 0 && (await takeTurn(ctx));
   };
   return await readPage(hasTurnAgain, after, readSlice);
 }

@@ -2,7 +2,7 @@
 // its input and calls a rule in tracker/rules/. Each write carries a writeId; a repeated one gets the first call's result.
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
+import { MiniTorrentError } from "../../api/errors.ts";
 import { unpackHashes, unpackTorrents } from "../../api/packed-torrents.ts";
 import {
   type Account,
@@ -48,9 +48,10 @@ import {
 } from "../../api/schemas.ts";
 import { readCertificateRequest } from "../../identity/certificate-requests.ts";
 import { createGroupAuthority } from "../../identity/certificates.ts";
+import type { PeerDirectory } from "../presence/peer-directory.ts";
 import type { RegistryWriter } from "../registry/registry.ts";
 import { authenticate, createUser, logIn, logOut, prepareUser } from "../rules/accounts.ts";
-import { checkShares, listFiles, metainfoOf, shareFile, stopShare } from "../rules/catalogue.ts";
+import { checkShares, listFiles, shareFile, stopShare } from "../rules/catalogue.ts";
 import { fileStanding } from "../rules/file-standing.ts";
 import {
   acceptRequest,
@@ -68,13 +69,18 @@ import {
   requestToJoin,
   requireFreeGroupId,
 } from "../rules/groups.ts";
+import { putInfoPart } from "../rules/info-uploads.ts";
 import { listenedHosts } from "../rules/listened-hosts.ts";
-import { requireGroup } from "../rules/membership-rows.ts";
+import { requireGroup, requireMember } from "../rules/membership-rows.ts";
+import { type IsHeld, infoPartOf, listInside, metainfoOf } from "../rules/metainfo-answers.ts";
+import type { OfferedInfo } from "../rules/offered-info.ts";
 import { networkIdOf } from "../rules/payers.ts";
 import { withinQuotas } from "../rules/quotas.ts";
 import type { Command } from "../rules/rule-command.ts";
+import { checkInfo } from "./info-check.ts";
 import {
   attach,
+  type CommandContext,
   command,
   confirmedEndingCommand,
   detach,
@@ -83,6 +89,7 @@ import {
   open,
   readPageOf,
   requireRoom,
+  takeTurn,
 } from "./procedures.ts";
 
 /** Torrents of one update whose peers are in its answer; for others the client calls `presence.peers`. */
@@ -276,22 +283,25 @@ const files = {
     }),
   share: loggedIn
     .input(
-      writeInGroup.extend({
-        ...ofHolder.shape,
-        ...contentToShare.shape,
-        isServed: z.boolean().optional(),
-        replaces: infoHashSchema.optional(),
-        /** Publishes a new version of the share, in place of the one that `replaces` names. */
-        isUpdate: z.boolean().optional(),
-      }),
+      writeInGroup
+        .extend({
+          ...ofHolder.shape,
+          ...contentToShare.shape,
+          isServed: z.boolean().optional(),
+          replaces: infoHashSchema.optional(),
+          /** Publishes a new version of the share, in place of the one that `replaces` names. */
+          isUpdate: z.boolean().optional(),
+        })
+        .refine(
+          ({ info, infoHash }) => (info === undefined) !== (infoHash === undefined),
+          "it needs either info or infoHash",
+        ),
     )
     .mutation(async ({ ctx, input }): Promise<SharedAnswer> => {
-      if (input.isUpdate === true)
-        throw notYet(input.replaces === undefined ? "NOT_THE_SHARER" : "NEWER_VERSION");
-      if (input.info === undefined || input.sha1 === undefined) throw notYet("METAINFO_MISSING");
-      const info = Buffer.from(input.info, "base64");
-      const { groupId, sha1, replaces, isUpdate, holderId = ctx.connection.deviceId } = input;
-      const share = (run: Command) => shareFile(run, { groupId, holderId, info, sha1, replaces, isUpdate });
+      const { groupId, replaces, isUpdate, holderId = ctx.connection.deviceId } = input;
+      const offered = await offerOf(ctx, input);
+      const share = (run: Command) =>
+        shareFile(run, { ...{ groupId, holderId, replaces, isUpdate }, ...offered });
       const shared = await command(ctx, input, share).catch((error: unknown) => {
         // Somebody shared under that name at another tracker in the same moment: perhaps the same content.
         if (!(error instanceof MiniTorrentError && error.code === "NAME_TAKEN_ELSEWHERE")) throw error;
@@ -303,16 +313,17 @@ const files = {
     }),
   putInfoPart: loggedIn
     .input(writeInGroup.extend(sentInfoPartSchema.shape))
-    .mutation(async (): Promise<void> => {
-      throw notYet();
+    .mutation(async ({ ctx, input }): Promise<void> => {
+      await command(ctx, input, (run) => putInfoPart(run, input));
     }),
-  infoPart: loggedIn.input(partOfInfo).query((): InfoPartAnswer => {
-    throw notYet();
+  infoPart: loggedIn.input(partOfInfo).query(({ ctx, input }): InfoPartAnswer => {
+    return infoPartOf(ctx.tracker.registry, ctx.account.accountId, input);
   }),
   listInside: loggedIn
     .input(aFile.extend(pageRequestSchema.shape))
-    .query(async (): Promise<ListPage<InsideFile>> => {
-      throw notYet();
+    .query(({ ctx, input }): ListPage<InsideFile> => {
+      const { registry, peers } = ctx.tracker;
+      return listInside(registry, ctx.account.accountId, input, input.after, isHeldAt(peers));
     }),
   stopShare: loggedIn
     .input(
@@ -341,17 +352,40 @@ const files = {
   }),
   metainfo: loggedIn.input(aFile).query(({ ctx, input }): MetainfoAnswer => {
     const { registry, peers } = ctx.tracker;
-    const { groupId, fileName } = input;
-    const isHeld = (groupClaimId: string, infoHash: string) => {
-      const count = peers.count(groupClaimId, infoHash);
-      return count.peers > count.seeders;
-    };
-    return { info: metainfoOf(registry, ctx.account.accountId, groupId, fileName, isHeld) };
+    return metainfoOf(registry, ctx.account.accountId, input, isHeldAt(peers));
   }),
 };
 
-function notYet(code: ErrorCode = "INTERNAL"): MiniTorrentError {
-  return new MiniTorrentError(code, "This tracker does not keep folders yet.");
+/** Whether a member who lacks pieces of a torrent is online: a seeder alone has stopped sharing it. */
+function isHeldAt(peers: PeerDirectory): IsHeld {
+  return (groupClaimId, infoHash) => {
+    const count = peers.count(groupClaimId, infoHash);
+    return count.peers > count.seeders;
+  };
+}
+
+/** @throws MiniTorrentError what `checkInfo` throws; NOT_LOGGED_IN if the client is gone */
+async function offerOf(
+  ctx: CommandContext,
+  input: z.infer<typeof contentToShare> & { groupId: string; writeId: string },
+): Promise<OfferedInfo> {
+  const { tracker, account } = ctx;
+  const { registry, infoChecks } = tracker;
+  const { info, sha1, infoHash = "", uploadId, groupId } = input;
+  if (info !== undefined) return { info: Buffer.from(info, "base64"), sha1 };
+  // Its parts were read before the first answer was lost.
+  if (uploadId === undefined || registry.hasWrite(input.writeId)) return { infoHash };
+  const { accountId } = account;
+  const group = requireGroup(registry, groupId);
+  requireMember(registry, group, accountId);
+  const yieldTurn = async (): Promise<void> => {
+    if (!(await takeTurn(ctx))) throw new MiniTorrentError("NOT_LOGGED_IN", "The client is gone.");
+  };
+  const check = {
+    ...{ registry, sha1, yieldTurn },
+    ...{ upload: { accountId, infoHash, uploadId }, groupClaimId: group.claimId, nowMs: tracker.nowMs() },
+  };
+  return await infoChecks.run(accountId, () => checkInfo(check));
 }
 
 const presence = {

@@ -1,18 +1,31 @@
 // A registry in memory with people in it, for the tests of rules: what a command would do, without trackers.
 
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { Account } from "../../../src/api/schemas.ts";
-import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
-import type { RegistryWriter } from "../../../src/tracker/registry/registry.ts";
+import { FileLayoutBuilder } from "../../../src/metainfo/file-layout.ts";
+import { cutInfo } from "../../../src/metainfo/info-parts.ts";
+import {
+  encodeFolderMetainfo,
+  encodeMetainfo,
+  type FileMetainfo,
+  type FolderMetainfo,
+} from "../../../src/metainfo/metainfo.ts";
+import type { RegistryReader, RegistryWriter } from "../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import { createUser } from "../../../src/tracker/rules/accounts.ts";
+import { shareFile } from "../../../src/tracker/rules/catalogue.ts";
 import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/rules/groups.ts";
+import { putInfoPart } from "../../../src/tracker/rules/info-uploads.ts";
 import { alikeOf } from "../../../src/tracker/rules/look-alikes.ts";
+import { requireGroup } from "../../../src/tracker/rules/membership-rows.ts";
+import { type IsHeld, metainfoOf } from "../../../src/tracker/rules/metainfo-answers.ts";
 import type { Command } from "../../../src/tracker/rules/rule-command.ts";
 import { shareAnchors } from "../../../src/tracker/rules/share-anchors.ts";
 import { standingsDerivation } from "../../../src/tracker/rules/standings.ts";
 import { totalsOf } from "../../../src/tracker/rules/totals.ts";
+import { checkInfo } from "../../../src/tracker/server/info-check.ts";
 
 export interface Town {
   readonly registry: SqliteRegistry;
@@ -67,6 +80,18 @@ export function town(t: TestContext, stampMs: () => number = Date.now): Town {
   return town;
 }
 
+/** The info dictionary of a file whose metainfo travels whole, base64. */
+export function wholeInfoOf(
+  reader: RegistryReader,
+  accountId: string,
+  groupId: string,
+  fileName: string,
+  isHeld?: IsHeld,
+): string {
+  const answer = metainfoOf(reader, accountId, { groupId, fileName }, isHeld);
+  return "info" in answer ? answer.info : assert.fail("it travels in parts");
+}
+
 /** A file's metainfo; `content` makes it another one. */
 export function metainfoFor(
   fileName: string,
@@ -81,4 +106,50 @@ export function metainfoFor(
     sha1: content.toString(16).padStart(40, "0"),
     authorityPem,
   });
+}
+
+/** A folder's metainfo: some 100 bytes a file, in parts of 64 KiB. `content` makes it another one. */
+export async function folderFor(
+  fileName: string,
+  fileCount: number,
+  content = 1,
+  authorityPem = authority.certificatePem,
+): Promise<FolderMetainfo> {
+  const builder = new FileLayoutBuilder();
+  const sha1 = new Uint8Array(20).fill(content);
+  for (let index = 0; index < fileCount; index++) {
+    const path = `set/picture-${String(index).padStart(6, "0")}.jpeg`;
+    builder.add({ path, lengthBytes: 10, sha1, isExecutable: index % 2 === 1 });
+  }
+  const layout = builder.finish(256 * 1024);
+  const pieceCount = Math.ceil(layout.lengthBytes / layout.pieceLengthBytes);
+  const pieceHashes = new Uint8Array(20 * pieceCount).fill(content);
+  return await encodeFolderMetainfo({ fileName, layout, pieceHashes, authorityPem }, async () => {});
+}
+
+/** Sends the folder's metainfo in parts, has it read as a tracker does, and shares it. @param replaces for an update */
+export async function shareInParts(
+  place: Town,
+  account: Account,
+  groupId: string,
+  { info, infoHash }: FolderMetainfo,
+  replaces?: string,
+): Promise<{ infoHash: string; joinedSwarm: boolean }> {
+  const uploadId = randomUUID();
+  const parts = cutInfo(info);
+  for (const [partIndex, part] of parts.entries()) {
+    const request = { groupId, infoHash, uploadId, partIndex, partCount: parts.length };
+    await place.as(account, (command) =>
+      putInfoPart(command, { ...request, part: Buffer.from(part).toString("base64") }),
+    );
+  }
+  const checked = await checkInfo({
+    ...{ registry: place.registry, sha1: undefined, nowMs: place.nowMs, yieldTurn: async () => {} },
+    upload: { accountId: account.accountId, infoHash, uploadId },
+    groupClaimId: requireGroup(place.registry, groupId).claimId,
+  });
+  const isUpdate = replaces !== undefined;
+  return await place.as(account, (command) =>
+    shareFile(command, { ...{ groupId, holderId, replaces, isUpdate }, ...checked }),
+  );
 }

@@ -89,6 +89,7 @@ export function frontDesk(
     },
     turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
     longMessages: new FairSlots(1),
+    infoChecks: new FairSlots(1),
     accountLimits: limits,
     certificates: new MemberCertificates(limits.keysPerUser),
     revocationsSinceMs: () => 0,

@@ -8,7 +8,6 @@ import {
   adoptShares,
   checkShares,
   listFiles,
-  metainfoOf,
   shareFile,
   stopShare,
 } from "../../../../src/tracker/rules/catalogue.ts";
@@ -21,7 +20,7 @@ import {
 import { requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import { readTorrentKey } from "../../../../src/tracker/rules/torrents.ts";
 import { accountTotals } from "../../../../src/tracker/rules/totals.ts";
-import { holderId, metainfoFor, type Town, town } from "../fixture.ts";
+import { holderId, metainfoFor, type Town, town, wholeInfoOf } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
 const share = (
@@ -88,14 +87,14 @@ test("a file is listed with who shared it and who has it, to members alone", asy
       },
     ],
   );
-  const info = metainfoOf(place.registry, alice.accountId, "films", "a film.mkv");
+  const info = wholeInfoOf(place.registry, alice.accountId, "films", "a film.mkv");
   assert.deepEqual(new Uint8Array(Buffer.from(info, "base64")), new Uint8Array(metainfo.info));
   assert.throws(() => names(place, bob), { code: "NOT_A_MEMBER" });
-  assert.throws(() => metainfoOf(place.registry, bob.accountId, "films", "a film.mkv"), {
+  assert.throws(() => wholeInfoOf(place.registry, bob.accountId, "films", "a film.mkv"), {
     code: "NOT_A_MEMBER",
   });
-  assert.throws(() => metainfoOf(place.registry, alice.accountId, "films", "b"), { code: "UNKNOWN_FILE" });
-  assert.throws(() => metainfoOf(place.registry, alice.accountId, "books", "b"), { code: "UNKNOWN_GROUP" });
+  assert.throws(() => wholeInfoOf(place.registry, alice.accountId, "films", "b"), { code: "UNKNOWN_FILE" });
+  assert.throws(() => wholeInfoOf(place.registry, alice.accountId, "books", "b"), { code: "UNKNOWN_GROUP" });
   await assert.rejects(share(place, bob, metainfo), { code: "NOT_A_MEMBER" });
 });
 
@@ -161,7 +160,7 @@ test("what nobody shares any more stays listed, and can be fetched, while somebo
   assert.deepEqual(listed(0, 0), []);
   assert.deepEqual(listed(1, 1), [], "who stopped sharing may still be announced for a moment");
   const info = (isHeld: boolean) =>
-    metainfoOf(place.registry, alice.accountId, "films", "film", () => isHeld);
+    wholeInfoOf(place.registry, alice.accountId, "films", "film", () => isHeld);
   assert.equal(info(true), Buffer.from(metainfo.info).toString("base64"));
   assert.throws(() => info(false), { code: "UNKNOWN_FILE" });
 });
@@ -409,7 +408,7 @@ test("a sharer who joins a file writes its metainfo only if it is missing", asyn
   await place.write((writer) => writer.remove("torrent", first));
   await share(place, carol, film);
   assert.equal(torrent().length, 1);
-  assert.ok(metainfoOf(place.registry, bob.accountId, "films", "film").length > 0);
+  assert.ok(wholeInfoOf(place.registry, bob.accountId, "films", "film").length > 0);
 });
 
 test("of too many machines the one that has shared for longest gives way", async (t) => {
@@ -529,7 +528,7 @@ test("what somebody online has parts of is fetched by members alone", async (t) 
   await place.group("films", alice);
   await share(place, alice, metainfoFor("film"));
   const fetch = (account: Account) =>
-    metainfoOf(place.registry, account.accountId, "films", "film", () => true);
+    wholeInfoOf(place.registry, account.accountId, "films", "film", () => true);
   assert.ok(fetch(alice).length > 0);
   assert.throws(() => fetch(bob), { code: "NOT_A_MEMBER" });
   const [torrent = ""] = place.registry.keys("torrent", "", { limit: 1 });

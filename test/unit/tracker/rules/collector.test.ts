@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { logIn } from "../../../../src/tracker/rules/accounts.ts";
-import { metainfoOf, shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
+import { shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
 import { Collector, type CollectorOptions } from "../../../../src/tracker/rules/collector.ts";
 import { leaveGroup, removeMember } from "../../../../src/tracker/rules/groups.ts";
+import { putInfoPart } from "../../../../src/tracker/rules/info-uploads.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
 import { accountTotals, registryTotals } from "../../../../src/tracker/rules/totals.ts";
-import { holderId, metainfoFor, town } from "../fixture.ts";
+import { folderFor, holderId, metainfoFor, shareInParts, town, wholeInfoOf } from "../fixture.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
@@ -75,7 +76,7 @@ test("metainfo of a file that nobody shares any more is removed after an hour, a
   await collect();
   assert.equal(torrents(), 2);
   assert.ok(bytes() < before);
-  const kept = ["kept", "joined"].map((name) => metainfoOf(here.registry, alice.accountId, "films", name));
+  const kept = ["kept", "joined"].map((name) => wholeInfoOf(here.registry, alice.accountId, "films", name));
   assert.equal(metainfo(), kept.join("").length);
 });
 
@@ -117,8 +118,41 @@ test("the metainfo of an earlier version stays while a client takes part in it, 
   state.announced.clear();
   await collect();
   assert.equal(torrents(), 1);
-  const info = metainfoOf(here.registry, alice.accountId, "films", "name");
+  const info = wholeInfoOf(here.registry, alice.accountId, "films", "name");
   assert.equal(info, Buffer.from(next.info).toString("base64"));
+});
+
+test("parts of metainfo go with the last share that needs them; those that no share followed, some hours after they came", async (t) => {
+  const { here, alice, stop, collect, state } = await place(t);
+  const count = (kind: "infoUpload" | "infoPart") => here.registry.keys(kind, "", { limit: 1_000 }).length;
+  const folder = await folderFor("folder", 1_000);
+  await shareInParts(here, alice, "films", folder);
+  const partCount = count("infoPart");
+  assert.ok(partCount > 1);
+  const uploadId = "11111111-1111-4111-8111-111111111111";
+  await here.as(alice, (command) =>
+    putInfoPart(command, {
+      ...{ groupId: "films", infoHash: folder.infoHash, uploadId, partIndex: 0, partCount: 2 },
+      part: Buffer.from("a part").toString("base64"),
+    }),
+  );
+  await collect();
+  assert.deepEqual([count("infoUpload"), count("infoPart")], [1, partCount + 1]);
+  here.nowMs += 2 * HOUR_MS + 1;
+  await collect();
+  assert.deepEqual([count("infoUpload"), count("infoPart")], [0, partCount + 1]);
+  await collect();
+  assert.deepEqual([count("infoUpload"), count("infoPart")], [0, partCount]);
+  await here.as(alice, stop("folder"));
+  state.announced.add(folder.infoHash);
+  await collect();
+  await collect();
+  assert.equal(count("infoPart"), partCount, "a client still takes part in it");
+  state.announced.clear();
+  await collect();
+  await collect();
+  assert.equal(count("infoPart"), 0);
+  assert.equal(here.registry.total(accountTotals.metainfo(alice.accountId)), 0);
 });
 
 test("a share that comes back meanwhile keeps it; one that comes back later brings it again", async (t) => {
@@ -132,12 +166,12 @@ test("a share that comes back meanwhile keeps it; one that comes back later brin
   state.uptimeMs += HOUR_MS;
   await round();
   await round();
-  assert.ok(metainfoOf(here.registry, alice.accountId, "films", "name").length > 0);
+  assert.ok(wholeInfoOf(here.registry, alice.accountId, "films", "name").length > 0);
   await here.as(alice, stop("name"));
   await collect();
   assert.equal(torrents(), 0);
   await here.as(alice, share("name", 1));
-  assert.ok(metainfoOf(here.registry, alice.accountId, "films", "name").length > 0);
+  assert.ok(wholeInfoOf(here.registry, alice.accountId, "films", "name").length > 0);
 });
 
 test("while a tracker is away nothing is removed, and the hour begins anew when it is back", async (t) => {
@@ -358,9 +392,10 @@ test("it takes a step every half second and rests for a minute after each round,
   };
   here.collector.start();
   const delays: number[] = [];
-  for (let steps = 0; steps < 10; steps++) delays.push(await next());
-  // The torrents, the devices, and then who is connected.
-  assert.deepEqual(delays, [500, 500, 500, 500, 60_000, 500, 500, 500, 60_000, 500]);
+  for (let steps = 0; steps < 14; steps++) delays.push(await next());
+  // The torrents, uploads, parts and devices, and then who is connected.
+  const round = [500, 500, 500, 500, 500];
+  assert.deepEqual(delays, [500, ...round, 60_000, ...round, 60_000, 500]);
   const { run } = due ?? assert.fail();
   here.collector.close();
   assert.equal(due, undefined);

@@ -37,7 +37,12 @@ test("each kind of row counts for what it is, and a tombstone for its size alone
     ...size,
     "metainfo of a": 4,
   });
-  for (const kind of ["user", "group", "file", "membership", "torrent", "share"] as const) {
+  const partOf = recordKey("f".repeat(40), "a", "upload", "0000");
+  assert.deepEqual(totals("infoPart", { part: "12345678" }, { key: partOf }), {
+    ...size,
+    "metainfo of a": 8,
+  });
+  for (const kind of ["user", "group", "file", "membership", "torrent", "infoPart", "share"] as const) {
     assert.deepEqual(totals(kind, undefined, { key }), kind === "user" ? size : size, kind);
   }
 });
@@ -48,6 +53,7 @@ test("a row of a wrong form counts by its size, and breaks nothing", () => {
     ...size,
     "metainfo of a": 0,
   });
+  assert.deepEqual(totals("infoPart", { part: [5_000] }), { ...size, "metainfo of ": 0 });
 });
 
 test("a row counts for the account and the network that paid for it", () => {
@@ -114,5 +120,5 @@ test("a torrent's row replaces those before it, which trackers apart may have wr
   ]);
   assert.deepEqual(readTorrentKey(keys[1] ?? ""), at);
   assert.equal(groupOfTorrent(place.registry, infoHash), "g");
-  assert.equal(infoOfTorrent(place.registry, infoHash), torrent.info);
+  assert.deepEqual(infoOfTorrent(place.registry, infoHash), { info: torrent.info });
 });

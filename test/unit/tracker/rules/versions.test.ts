@@ -7,7 +7,6 @@ import {
   adoptShares,
   checkShares,
   listFiles,
-  metainfoOf,
   shareFile,
   stopShare,
 } from "../../../../src/tracker/rules/catalogue.ts";
@@ -15,7 +14,7 @@ import { fileStanding } from "../../../../src/tracker/rules/file-standing.ts";
 import { requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import { groupOfTorrent } from "../../../../src/tracker/rules/torrents.ts";
 import { newestVersion, publishVersion, versionsOf } from "../../../../src/tracker/rules/versions.ts";
-import { holderId, metainfoFor, town } from "../fixture.ts";
+import { holderId, metainfoFor, town, wholeInfoOf } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
 const nobody = () => ({ seeders: 0, peers: 0 });
@@ -67,7 +66,7 @@ test("a new version takes the name, and the earlier one's torrent stays known", 
   await share(bob, 0);
   assert.deepEqual(await share(alice, 1, { replaces: 0 }), { infoHash: hashOf(1), joinedSwarm: false });
   assert.deepEqual(listed(), [[1, "alice"]]);
-  const info = metainfoOf(place.registry, bob.accountId, "films", "film");
+  const info = wholeInfoOf(place.registry, bob.accountId, "films", "film");
   assert.equal(info, Buffer.from(versionNumbered(1).info).toString("base64"));
   for (const number of [0, 1]) assert.equal(groupOfTorrent(place.registry, hashOf(number)), groupClaimId);
 });
@@ -123,7 +122,7 @@ test("a version published twice by one command is one version", async (t) => {
 });
 
 test("who has an earlier version keeps sharing it, and is told of the newer one", async (t) => {
-  const { place, alice, bob, share, hashOf, listed, check } = await scene(t);
+  const { place, alice, bob, share, hashOf, listed, check, claim } = await scene(t);
   await share(bob, 0);
   await share(alice, 1, { replaces: 0 });
   const updated = [{ fileName: "film", infoHash: hashOf(1), userId: "alice" }];
@@ -143,6 +142,8 @@ test("who has an earlier version keeps sharing it, and is told of the newer one"
   assert.deepEqual(listed(), [[1, "alice"]], "the name is theirs while somebody shares any version");
   await share(bob, 1);
   assert.deepEqual(check(bob, 1), { withdrawn: [], unknown: [], updated: [] });
+  const key = recordKey(claim().claimId, bob.accountId, holderId);
+  assert.equal(place.registry.get("share", key)?.infoHash, hashOf(1));
 });
 
 test("other content is refused under the name whichever version members share", async (t) => {

@@ -12,6 +12,7 @@ import {
   deviceIdOfKey,
   readMemberCertificate,
 } from "../../../../src/identity/certificates.ts";
+import { cutInfo } from "../../../../src/metainfo/info-parts.ts";
 import { Connection } from "../../../../src/tracker/presence/client-connections.ts";
 import type { RegistryRecord } from "../../../../src/tracker/registry/registry.ts";
 import { networkIdOf, paidBy } from "../../../../src/tracker/rules/payers.ts";
@@ -19,7 +20,7 @@ import { accountTotals, networkTotals, registryTotals } from "../../../../src/tr
 import { proceduresOf } from "../../../../src/tracker/server/procedure-builder.ts";
 import { callerOf } from "../../../../src/tracker/server/procedures.ts";
 import { appRouter } from "../../../../src/tracker/server/router.ts";
-import { metainfoFor } from "../fixture.ts";
+import { folderFor, metainfoFor } from "../fixture.ts";
 import { frontDesk, refusal } from "../front-desk.ts";
 
 const MIB = 1024 * 1024;
@@ -461,6 +462,117 @@ test("a share is announced if the client serves it, belongs to the machine it na
   await api.presence.update({ seeding: "", downloading: film.infoHash, over: "" });
   const answer = await api.files.metainfo({ groupId: "films", fileName: "film" });
   assert.deepEqual(answer, { info: film.input().info });
+});
+
+/** A folder of that founder's group, and how it is sent. */
+async function folderToSend(
+  api: ReturnType<ReturnType<typeof frontDesk>["client"]>["api"],
+  fileCount: number,
+  content = 1,
+) {
+  const { authorityPem } = await api.groups.certificate({ groupId: "films" });
+  const { info, infoHash } = await folderFor("folder", fileCount, content, authorityPem);
+  const parts = cutInfo(info).map((part) => Buffer.from(part).toString("base64"));
+  const uploadId = randomUUID();
+  const send = async () => {
+    for (const [partIndex, part] of parts.entries()) {
+      await api.files.putInfoPart({
+        ...write(),
+        infoHash,
+        uploadId,
+        partIndex,
+        partCount: parts.length,
+        part,
+      });
+    }
+  };
+  return { info, infoHash, parts, uploadId, send };
+}
+
+test("a folder's metainfo goes in parts, and others join with its info-hash alone", async (t) => {
+  const desk = frontDesk(t);
+  const [alice, bob] = [await desk.signedUp("alice"), await desk.signedUp("bob")];
+  await alice.api.groups.create(write());
+  await bob.api.groups.join(write());
+  await alice.api.groups.accept({ ...write(), userId: "bob" });
+  const { infoHash, parts, uploadId, send } = await folderToSend(alice.api, 2_000);
+  const missing = refusal("METAINFO_MISSING");
+  await assert.rejects(alice.api.files.share({ ...write(), infoHash }), missing);
+  await assert.rejects(alice.api.files.share({ ...write(), infoHash, uploadId }), missing);
+  await send();
+  await assert.rejects(bob.api.files.share({ ...write(), infoHash, uploadId }), missing);
+  const share = { ...write(), infoHash, uploadId };
+  const answer = { infoHash, joinedSwarm: false, isAnnounced: false };
+  assert.deepEqual(await alice.api.files.share(share), answer);
+  assert.deepEqual(await alice.api.files.share(share), answer, "the answer was lost, and it asks again");
+  const joined = await bob.api.files.share({ ...write(), infoHash });
+  assert.deepEqual(joined, { ...answer, joinedSwarm: true });
+  const [summary] = (await bob.api.files.list({ groupId: "films" })).items;
+  assert.deepEqual([summary?.fileName, summary?.fileCount, summary?.lengthBytes], ["folder", 2_000, 20_000]);
+  assert.equal(summary?.sha1, undefined);
+  const inFolder = { groupId: "films", fileName: "folder" };
+  assert.deepEqual(await bob.api.files.metainfo(inFolder), { infoHash, partCount: parts.length });
+  const part = await bob.api.files.infoPart({ groupId: "films", infoHash, partIndex: 1 });
+  assert.deepEqual(part, { part: parts[1] });
+  const page = await bob.api.files.listInside(inFolder);
+  const next = await bob.api.files.listInside({ ...inFolder, after: page.next });
+  assert.equal(next.items[0]?.path, `set/picture-${String(page.items.length).padStart(6, "0")}.jpeg`);
+});
+
+test("a share has the metainfo or its info-hash, one of the two", async (t) => {
+  const { api } = await frontDesk(t).signedUp("alice");
+  await api.groups.create(write());
+  const { input, infoHash } = await shareable(api, "film");
+  for (const wrong of [{ ...input(), infoHash }, { ...write() }, { ...write(), uploadId: randomUUID() }]) {
+    await assert.rejects(api.files.share(wrong), /either info or infoHash/);
+  }
+});
+
+test("a folder in parts that was named at another tracker in the same moment joins what is there", async (t) => {
+  let isTaken = true;
+  const desk = frontDesk(
+    t,
+    {},
+    {
+      writeAndConfirm: async (writeId, work) => {
+        const result = await desk.place.write(work, writeId);
+        // The write stands, without the claim that was taken back.
+        const wasTaken = isTaken && desk.place.registry.keys("share", "", { limit: 1 }).length > 0;
+        if (wasTaken) isTaken = false;
+        if (wasTaken) throw new MiniTorrentError("NAME_TAKEN_ELSEWHERE", "at another tracker");
+        return { result, unconfirmedAt: [] };
+      },
+    },
+  );
+  const { api } = await desk.signedUp("alice");
+  await api.groups.create(write());
+  const { infoHash, uploadId, send } = await folderToSend(api, 1_000);
+  await send();
+  const shared = await api.files.share({ ...write(), infoHash, uploadId });
+  assert.deepEqual([isTaken, shared.infoHash], [false, infoHash]);
+});
+
+test("a new version of a folder is shared by its parts, by those who may, and read while its sender is connected", async (t) => {
+  const desk = frontDesk(t);
+  const { api, connection } = await desk.signedUp("alice");
+  await api.groups.create(write());
+  const first = await folderToSend(api, 1_000);
+  await first.send();
+  await api.files.share({ ...write(), infoHash: first.infoHash, uploadId: first.uploadId });
+  const second = await folderToSend(api, 1_000, 2);
+  await second.send();
+  const { infoHash, uploadId } = second;
+  const update = { infoHash, uploadId, isUpdate: true, replaces: first.infoHash };
+  const wrong = { ...update, replaces: infoHash };
+  await assert.rejects(api.files.share({ ...write(), ...wrong }), refusal("NEWER_VERSION"));
+  assert.equal((await api.files.share({ ...write(), ...update })).joinedSwarm, false);
+  const [summary] = (await api.files.list({ groupId: "films" })).items;
+  assert.equal(summary?.infoHash, infoHash);
+  const third = await folderToSend(api, 1_000, 3);
+  await third.send();
+  const sharing = api.files.share({ ...write(), infoHash: third.infoHash, uploadId: third.uploadId });
+  desk.connections.remove(connection);
+  await assert.rejects(sharing, refusal("NOT_LOGGED_IN", /gone/));
 });
 
 test("where a client listens is named as far as it may be, and an update answers who has what it is downloading", async (t) => {

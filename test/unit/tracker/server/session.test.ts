@@ -44,6 +44,7 @@ test("a session is not read again for each call, and is over with its row, or wh
       ...{ registry: counted, connections, presence, limits: new AttemptLimits(), nowMs: Date.now },
       passwords: new PasswordHasher(),
       longMessages: new FairSlots(1),
+      infoChecks: new FairSlots(1),
       turns: new CallTurns({ nowMs: () => performance.now(), nextTurn: (run) => setImmediate(run) }),
       write: (_writeId, work) => write(work),
       writeAndConfirm: async (_writeId, work) => ({ result: await write(work), unconfirmedAt: [] }),

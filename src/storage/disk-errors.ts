@@ -1,4 +1,5 @@
 // What a refusal of the operating system means to a person: errno → code, what happened, where, and what to do.
+import { join } from "node:path";
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { descriptorProblem } from "../net/descriptors.ts";
 import { errnoOf } from "../net/errno.ts";
@@ -114,6 +115,15 @@ export function readError(error: unknown, path: string): MiniTorrentError {
   const problem = READ_PROBLEMS[errno] ?? descriptorsSpent(error);
   if (problem === undefined) return diskFailed(error, `read ${path}`);
   return new MiniTorrentError(problem.code, `${path} cannot be read: ${problem.remedy}.`, { cause: error });
+}
+
+/** For a job on several files of a folder: the error says which of them it is about. */
+export function errorInFolder(
+  error: unknown,
+  { folderPath, paths }: { readonly folderPath: string; readonly paths: readonly string[] },
+): MiniTorrentError {
+  const at = error instanceof Error && "at" in error ? Number(error.at) : 0;
+  return readError(error, join(folderPath, paths[at] ?? ""));
 }
 
 export function fileChanged(path: string, cause?: unknown): MiniTorrentError {

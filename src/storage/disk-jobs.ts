@@ -1,6 +1,7 @@
 // What the disk pool and its workers say to each other. Memory is shared, so no file byte is ever copied between them.
 
 import type { FolderFileRange, FolderJob } from "./folder-jobs.ts";
+import type { FilesToHash, ScanJob } from "./scan-jobs.ts";
 
 /** A view of memory that threads share: it is sent without its bytes. */
 export type SharedBytes = Uint8Array<SharedArrayBuffer>;
@@ -31,6 +32,13 @@ export interface WriteJob {
 /** Gives the SHA-1 of a range of the file, 20 bytes. */
 export type HashRangeJob = { readonly kind: "hash-range" } & FileRange;
 
+/** Gives the SHA-1 of each part of the memory, 20 bytes each. */
+export interface HashPartsJob {
+  readonly kind: "hash-parts";
+  readonly bytes: SharedBytes;
+  readonly lengths: Uint32Array;
+}
+
 /** A digest is a running SHA-1 that lives in one worker. */
 export type DigestJob =
   /** `cutBytes` > 0: begins anew after every so many bytes, as the hashes of pieces do. 0: one hash over everything. */
@@ -43,10 +51,12 @@ export type DigestJob =
       readonly into: SharedBytes | undefined;
     } & FileRange)
   | ({ readonly kind: "digest-folder-file"; readonly digestId: number } & FolderFileRange)
+  /** Reads the files into memory, one behind the other, then hashes that. A failure is about one of them: nothing is hashed. */
+  | ({ readonly kind: "digest-files"; readonly digestId: number; readonly into: SharedBytes } & FilesToHash)
   /** Gives the last hash, and forgets the digest. */
   | { readonly kind: "digest-close"; readonly digestId: number };
 
-export type DiskJob = WriteJob | HashRangeJob | DigestJob | FolderJob;
+export type DiskJob = WriteJob | HashRangeJob | HashPartsJob | DigestJob | FolderJob | ScanJob;
 
 export interface DiskRequest {
   readonly jobId: number;

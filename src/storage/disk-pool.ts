@@ -2,7 +2,7 @@
 // next job, preferably one without digests; a digest's jobs go to the worker it lives in. A worker that dies is replaced,
 // and its jobs fail rather than hang.
 import { MiniTorrentError } from "../api/errors.ts";
-import { readError, writeError } from "./disk-errors.ts";
+import { errorInFolder, readError, writeError } from "./disk-errors.ts";
 import type { DiskJob, DiskResult, FilePlace, NamedFileRange, SharedBytes } from "./disk-jobs.ts";
 import type { FolderJob } from "./folder-jobs.ts";
 import {
@@ -80,6 +80,32 @@ export class DiskPool {
     const { fd, positionBytes, lengthBytes, path } = range;
     const job: DiskJob = { kind: "hash-range", fd, positionBytes, lengthBytes };
     return bytesOf(await this.#submit(undefined, job, (error) => readError(error, path)));
+  }
+
+  /** SHA-1 of each part of that memory, 20 bytes each. */
+  async hashParts(bytes: SharedBytes, lengths: Uint32Array): Promise<Uint8Array> {
+    const job: DiskJob = { kind: "hash-parts", bytes, lengths };
+    return bytesOf(await this.#submit(undefined, job, (error) => readError(error, "memory")));
+  }
+
+  /**
+   * @returns the names in a folder with their kinds; see `ListFolderJob`
+   * @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, DISK_FAILED
+   */
+  async listFolder(path: string): Promise<Uint8Array> {
+    const job: DiskJob = { kind: "list-folder", path };
+    return bytesOf(await this.#submit(undefined, job, (error) => readError(error, path)));
+  }
+
+  /**
+   * @returns what each file of a folder is; see `StatFilesJob`
+   * @throws MiniTorrentError FILE_UNREADABLE, DISK_FAILED
+   */
+  async statFiles(folderPath: string, paths: readonly string[]): Promise<Float64Array> {
+    const job: DiskJob = { kind: "stat-files", folderPath, paths };
+    const stats = await this.#submit(undefined, job, (error) => errorInFolder(error, { folderPath, paths }));
+    if (stats instanceof Float64Array) return stats;
+    throw new MiniTorrentError("INTERNAL", "Numbers were expected of the disk.");
   }
 
   /**

@@ -1,5 +1,5 @@
 // The thread of a disk pool: hashes, compares, reads and writes, one job after the other, synchronously. A descriptor in a job
-// belongs to the main thread, which closes none while a job uses it; files of folders are opened in the job (folder-worker.ts).
+// belongs to the main thread, which closes none while a job uses it; files of folders are opened in the job (folder-worker.ts, scan-worker.ts).
 import { createHash, type Hash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { errnoOf } from "../net/errno.ts";
@@ -16,6 +16,7 @@ import {
   type WriteJob,
 } from "./disk-jobs.ts";
 import { performInFolder, readFolderFile } from "./folder-worker.ts";
+import { hashParts, listFolder, readFiles, statFiles } from "./scan-worker.ts";
 
 /** Read and hash in steps that stay in the core's own cache: 256 KiB is as fast as 1 MiB, 4 MiB is a quarter slower. */
 const STEP_BYTES = 256 * 1024;
@@ -78,6 +79,14 @@ function perform(job: DiskJob): DiskResult {
       readFolderFile(job, io, (step) => hashes.push(feed(target, step)));
       return concat(hashes);
     }
+    case "digest-files":
+      return feed(digest(job.digestId), readFiles(job, io));
+    case "hash-parts":
+      return hashParts(job);
+    case "list-folder":
+      return listFolder(job);
+    case "stat-files":
+      return statFiles(job);
     case "digest-close": {
       const { hash, cutBytes, bytesSinceCut } = digest(job.digestId);
       digests.delete(job.digestId);

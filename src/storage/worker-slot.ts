@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { MiniTorrentError } from "../api/errors.ts";
-import { readError } from "./disk-errors.ts";
+import { errorInFolder, readError } from "./disk-errors.ts";
 import {
   type DigestJob,
   type DiskAnswer,
@@ -17,6 +17,7 @@ import {
   type SharedBytes,
 } from "./disk-jobs.ts";
 import type { FolderFileRange } from "./folder-jobs.ts";
+import type { FilesToHash } from "./scan-jobs.ts";
 
 /** Jobs that a worker has at once, so that it never waits for the next one: two are 20 % slower with pieces of 256 KiB. */
 const JOBS_PER_WORKER = 4;
@@ -268,6 +269,19 @@ export class Digest {
   async updateFromFolder(range: FolderFileRange): Promise<Uint8Array> {
     return this.#feed({ kind: "digest-folder-file", digestId: this.#digestId, ...range }, (error) =>
       readError(error, join(range.place.path, range.path)),
+    );
+  }
+
+  /**
+   * Hashes whole small files one after the other.
+   *
+   * @param into receives their bytes; at least as long as all of them and one byte
+   * @returns the hashes that were completed, 20 bytes each
+   * @throws MiniTorrentError FILE_CHANGED for a file that is not as expected; FILE_NOT_FOUND, FILE_UNREADABLE, DISK_FAILED
+   */
+  async updateFromFiles(files: FilesToHash, into: SharedBytes): Promise<Uint8Array> {
+    return this.#feed({ kind: "digest-files", digestId: this.#digestId, ...files, into }, (error) =>
+      errorInFolder(error, files),
     );
   }
 

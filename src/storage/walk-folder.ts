@@ -1,0 +1,248 @@
+// Finds what of a folder is shared: files and symbolic links, in byte order of their paths, with how they are now. What cannot
+// be shared is counted (pipes, sockets, devices) or refused with its path (a link that leaves the folder, a name that another
+// system cannot hold). Nothing is read but the rules of what to ignore.
+import { isUtf8 } from "node:buffer";
+import { lstat, readFile, readlink } from "node:fs/promises";
+import { join, posix } from "node:path";
+import { MiniTorrentError } from "../api/errors.ts";
+import { MAX_FOLDER_FILES } from "../api/file-limits.ts";
+import { pathProblem } from "../metainfo/file-name.ts";
+import { fileChanged, readError } from "./disk-errors.ts";
+import type { DiskPool } from "./disk-pool.ts";
+import { fileIdOf } from "./file-facts.ts";
+import { IGNORE_FILE_NAME, IgnoreRules, isIgnored } from "./ignore-rules.ts";
+import { PathKind, STAT_NUMBERS } from "./scan-jobs.ts";
+
+/** Paths of one job: a millisecond of a worker. */
+const PATHS_AT_ONCE = 256;
+/** Jobs under way, so that the worker need not wait for the next one. */
+const BATCHES_AT_ONCE = 2;
+/** Names of one folder that are looked at before others have their turn: about a millisecond. */
+const NAMES_PER_TURN = 500;
+const OWNER_MAY_EXECUTE = 0o100;
+
+export interface FoundFile {
+  /** Relative to the shared folder, components joined by "/". */
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly mtimeMs: number;
+  readonly isExecutable: boolean;
+  /** Of a symbolic link: what it points to, relative to the shared folder. */
+  readonly linkTarget: string | undefined;
+}
+
+/** What was found and is not shared. */
+export interface LeftOut {
+  readonly fifos: number;
+  readonly sockets: number;
+  readonly devices: number;
+  /** Files and folders that the rules leave out. */
+  readonly ignored: number;
+  /** Folders with nothing in them: a list of files cannot say that they exist. */
+  readonly emptyFolders: number;
+}
+
+export interface WalkOptions {
+  readonly disk: Pick<DiskPool, "listFolder" | "statFiles">;
+  readonly signal?: AbortSignal | undefined;
+  /** Lets others have their turn. */
+  readonly yieldTurn: () => Promise<unknown>;
+}
+
+interface NamedEntry {
+  readonly name: string;
+  readonly kind: number;
+}
+
+interface FoundPath {
+  readonly path: string;
+  readonly isLink: boolean;
+}
+
+/**
+ * @param found called for each file and link in byte order of the paths
+ * @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, FILE_CHANGED, DISK_FAILED, each with the path; INVALID_ARGUMENT for a
+ * path that cannot be shared; LIMIT_REACHED for too many files; whatever `found` throws; the signal's reason when it is aborted
+ */
+export async function walkFolder(
+  folderPath: string,
+  options: WalkOptions,
+  found: (file: FoundFile) => void,
+): Promise<LeftOut> {
+  const walk = new FolderWalk(folderPath, options, found);
+  return await walk.run();
+}
+
+class FolderWalk {
+  readonly #root: string;
+  readonly #options: WalkOptions;
+  readonly #found: (file: FoundFile) => void;
+  readonly #leftOut = { fifos: 0, sockets: 0, devices: 0, ignored: 0, emptyFolders: 0 };
+  #batch: FoundPath[] = [];
+  #count = 0;
+  /** Batches that are examined, oldest first: they are told in order. */
+  #examined: Promise<void> = Promise.resolve();
+  readonly #underWay: Promise<void>[] = [];
+
+  constructor(root: string, options: WalkOptions, found: (file: FoundFile) => void) {
+    this.#root = root;
+    this.#options = options;
+    this.#found = found;
+  }
+
+  async run(): Promise<LeftOut> {
+    try {
+      await this.#enter("", undefined);
+      await this.#flush();
+      await this.#examined;
+    } finally {
+      // Of those that failed, the first one's error is thrown already.
+      await Promise.allSettled(this.#underWay);
+    }
+    return this.#leftOut;
+  }
+
+  /** @param path relative to the root; "" for that */
+  async #enter(path: string, rulesAbove: IgnoreRules | undefined): Promise<void> {
+    this.#options.signal?.throwIfAborted();
+    const entries = await this.#list(path);
+    const rules = entries.some(({ name }) => name === IGNORE_FILE_NAME)
+      ? new IgnoreRules(await this.#readRules(path), path, rulesAbove)
+      : rulesAbove;
+    if (entries.length === 0) this.#leftOut.emptyFolders++;
+    for (const [index, { name, kind }] of entries.entries()) {
+      if (index % NAMES_PER_TURN === NAMES_PER_TURN - 1) await this.#options.yieldTurn();
+      const entryPath = path === "" ? name : `${path}/${name}`;
+      const isFolder = kind === PathKind.FOLDER;
+      if (isIgnored(rules, entryPath, name, isFolder)) {
+        if (name !== IGNORE_FILE_NAME) this.#leftOut.ignored++;
+      } else await this.#visit(entryPath, kind, rules);
+    }
+  }
+
+  async #visit(path: string, kind: number, rules: IgnoreRules | undefined): Promise<void> {
+    if (kind === PathKind.FIFO) this.#leftOut.fifos++;
+    else if (kind === PathKind.SOCKET) this.#leftOut.sockets++;
+    else if (kind === PathKind.DEVICE) this.#leftOut.devices++;
+    else {
+      const problem = pathProblem(path);
+      if (problem !== undefined) throw cannotShare(path, `it ${problem}`);
+      await (kind === PathKind.FOLDER ? this.#enter(path, rules) : this.#add(path, kind === PathKind.LINK));
+    }
+  }
+
+  /** The names in a folder, so that what is in each folder, one after the other, is in byte order of the paths. */
+  async #list(path: string): Promise<NamedEntry[]> {
+    const listed = Buffer.from(await this.#options.disk.listFolder(join(this.#root, path)));
+    const entries: NamedEntry[] = [];
+    for (let at = 0; at < listed.length; ) {
+      const end = listed.indexOf(0, at + 1);
+      const bytes = listed.subarray(at + 1, end);
+      const listedName = bytes.toString();
+      if (!isUtf8(bytes)) throw cannotShare(posix.join(path, listedName), "its name is not UTF-8");
+      const isNormal = listedName.normalize() === listedName;
+      const name = isNormal ? listedName : await this.#inNormalForm(path, listedName);
+      entries.push({ name, kind: listed[at] ?? PathKind.DEVICE });
+      at = end + 1;
+    }
+    return entries.sort(inByteOrder);
+  }
+
+  /** The name in normal form C, if the file system finds the same file by it, as that of macOS does. */
+  async #inNormalForm(folderPath: string, name: string): Promise<string> {
+    const idOf = async (candidate: string): Promise<string> =>
+      fileIdOf(await lstat(join(this.#root, folderPath, candidate), { bigint: true }));
+    const normal = name.normalize();
+    const isSame = await Promise.all([idOf(name), idOf(normal)]).then(
+      ([id, normalId]) => id === normalId,
+      () => false,
+    );
+    return isSame ? normal : name;
+  }
+
+  async #readRules(path: string): Promise<string> {
+    const rulesPath = join(this.#root, path, IGNORE_FILE_NAME);
+    try {
+      return await readFile(rulesPath, "utf8");
+    } catch (error) {
+      throw readError(error, rulesPath);
+    }
+  }
+
+  async #add(path: string, isLink: boolean): Promise<void> {
+    if (++this.#count > MAX_FOLDER_FILES) {
+      throw new MiniTorrentError(
+        "LIMIT_REACHED",
+        `${this.#root} has more than ${MAX_FOLDER_FILES} files, and a shared folder at most that many: share its folders one by one, or pack some of them.`,
+      );
+    }
+    this.#batch.push({ path, isLink });
+    if (this.#batch.length === PATHS_AT_ONCE) await this.#flush();
+  }
+
+  /** Examines the batch, while the next one is put together. */
+  async #flush(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = [];
+    const paths = batch.map(({ path }) => path);
+    const stats = this.#options.disk.statFiles(this.#root, paths);
+    // It is awaited behind the batches before it; until then a failure is not an unhandled one.
+    stats.catch(() => undefined);
+    const before = this.#examined;
+    this.#examined = before.then(async () => this.#tell(batch, await stats));
+    this.#examined.catch(() => undefined);
+    this.#underWay.push(this.#examined);
+    if (this.#underWay.length > BATCHES_AT_ONCE) await this.#underWay.shift();
+  }
+
+  async #tell(batch: readonly FoundPath[], stats: Float64Array): Promise<void> {
+    for (const [index, { path, isLink }] of batch.entries()) {
+      const [kind, lengthBytes = 0, mtimeMs = 0, mode = 0] = stats.subarray(
+        index * STAT_NUMBERS,
+        (index + 1) * STAT_NUMBERS,
+      );
+      const diskPath = join(this.#root, path);
+      if (kind !== (isLink ? PathKind.LINK : PathKind.FILE)) throw fileChanged(diskPath);
+      const isExecutable = !isLink && (mode & OWNER_MAY_EXECUTE) !== 0;
+      const linkTarget = isLink ? await readTarget(diskPath, path) : undefined;
+      this.#found({ path, lengthBytes: isLink ? 0 : lengthBytes, mtimeMs, isExecutable, linkTarget });
+    }
+  }
+}
+
+/** A folder's place among its neighbours is that of the paths in it, which go on with a separator. */
+function inByteOrder(a: NamedEntry, b: NamedEntry): number {
+  const [first, second] = [sortKey(a), sortKey(b)];
+  // Beyond U+D7FF the order of JavaScript's strings is another one than that of the bytes of UTF-8.
+  if (/[\ud800-\uffff]/.test(first + second)) return Buffer.compare(Buffer.from(first), Buffer.from(second));
+  return first < second ? -1 : first > second ? 1 : 0;
+}
+
+function sortKey({ name, kind }: NamedEntry): string {
+  return kind === PathKind.FOLDER ? `${name}/` : name;
+}
+
+/** @returns what the link points to, relative to the shared folder */
+async function readTarget(diskPath: string, path: string): Promise<string> {
+  const bytes = await readlink(diskPath, "buffer").catch((error: unknown) => {
+    throw readError(error, diskPath);
+  });
+  const text = bytes.toString();
+  const refuse = (reason: string) => cannotShare(path, `it is a link to ${JSON.stringify(text)}, ${reason}`);
+  if (!isUtf8(bytes)) throw refuse("which is not UTF-8");
+  if (posix.isAbsolute(text)) throw refuse("an absolute path, which leaves the folder");
+  const target = posix.join(posix.dirname(path), text).replace(/\/$/, "");
+  if (target === ".." || target.startsWith("../")) throw refuse("which leaves the folder");
+  if (target === ".") throw refuse("which is the shared folder itself");
+  return target;
+}
+
+/** @param path relative to the shared folder */
+function cannotShare(path: string, reason: string): MiniTorrentError {
+  return new MiniTorrentError(
+    "INVALID_ARGUMENT",
+    `${JSON.stringify(path)} cannot be in a shared folder: ${reason}. ${REMEDY}`,
+  );
+}
+
+export const REMEDY = `Change it, or leave it out with a line in ${IGNORE_FILE_NAME}.`;

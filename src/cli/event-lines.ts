@@ -51,7 +51,7 @@ function describe(event: ClientEvent): Notice {
       return { tone: "plain", text: `${userId} ${verb} ${count} files in ${groupId}: ${named}${others}.` };
     }
     case "share-updated": {
-      const { userId, groupId, fileName, isFollowed } = event;
+      const { userId = "A former member", groupId, fileName, isFollowed } = event;
       const how = isFollowed
         ? "it is being fetched"
         : `download_file ${groupId} ${fileName} <destination_path> fetches it, and follow ${groupId} ${fileName} also fetches those to come`;

@@ -74,7 +74,8 @@ export const fileCommands: readonly Command[] = [
           signal,
         },
       );
-      return { result: share, lines: () => renderShared(share, "has a new version") };
+      const how = share.replacesEarlier ? "has a new version" : "is as it was, and has no new version";
+      return { result: share, lines: () => renderShared(share, how) };
     },
   },
   {

@@ -427,7 +427,7 @@ export class Client {
    */
   async stopShare(groupId: string, fileName: string, everywhere = false): Promise<readonly string[]> {
     this.#login.require();
-    const peers = this.#session.find(groupId, fileName)?.torrent.status().peers ?? [];
+    const peers = this.#running(groupId, fileName)?.torrent.status().peers ?? [];
     const interrupted = peers.filter(({ needsNothing }) => !needsNothing);
     await this.#login.shares.stop({ groupId, fileName }, everywhere);
     return [...new Set(interrupted.map(({ userId }) => userId))].sort();
@@ -616,9 +616,20 @@ export class Client {
 
   #active(groupId: string, fileName: string): ActiveTorrent {
     this.#login.require();
-    const active = this.#session.find(groupId, fileName);
+    const active = this.#running(groupId, fileName);
     if (active !== undefined) return active;
     throw new MiniTorrentError("NOT_SHARED", `You neither share nor download ${fileName} in ${groupId}.`);
+  }
+
+  /** The torrent that is downloaded or shared under that name: earlier versions of it may run too. */
+  #running(groupId: string, fileName: string): ActiveTorrent | undefined {
+    const { downloads, shares } = this.#login;
+    const file = { groupId, fileName };
+    for (const infoHash of [downloads.infoHashOf(file), shares.find(file)?.metainfo.infoHash]) {
+      const active = infoHash === undefined ? undefined : this.#session.get(infoHash);
+      if (active !== undefined) return active;
+    }
+    return undefined;
   }
 
   async #listLoggedIn<T>(item: ZodType<T>, askForPage: AskForPage): Promise<T[]> {

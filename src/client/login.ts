@@ -4,6 +4,7 @@
 import { randomUUID } from "node:crypto";
 import type { Logger } from "pino";
 import { type ZodType, z } from "zod";
+import { BoundedMap } from "../api/bounded-map.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
   type Account,
@@ -21,16 +22,19 @@ import type { StorageResources } from "../storage/storage-resources.ts";
 import { Announcer, type ListenPlace } from "./announcer.ts";
 import type { ClientContext } from "./client-context.ts";
 import { Downloads } from "./downloads/downloads.ts";
+import { fileKey } from "./file-key.ts";
 import { GroupAuthorities } from "./group-authorities.ts";
 import type { Memberships } from "./memberships.ts";
 import { Profile } from "./profile.ts";
-import { Shares } from "./shares.ts";
+import { type NewVersion, Shares } from "./shares.ts";
 import type { ClientEvent, MembershipEnd } from "./status.ts";
 import type { TrackerApi } from "./trackers/api-channel.ts";
 import { listenClaim } from "./trackers/reachability.ts";
 import { asRefusal, type TrackerLink } from "./trackers/tracker-link.ts";
 import { type AskForPage, firstPage, nextPage, wholeList } from "./trackers/whole-lists.ts";
 
+/** Shares whose newest version is remembered, so that the user is told of it once. */
+const MAX_VERSIONS_TOLD = 1_000;
 /** Short, since revocations may be among the missed events. */
 const LOOK_AGAIN_WITHIN_MS = 3_000;
 
@@ -73,6 +77,8 @@ export class Login {
   #announced: ListenPlace | undefined;
   #events: { unsubscribe(): void } | undefined;
   #lookingAgain: NodeJS.Timeout | undefined;
+  /** Share → info-hash of the newest version that was noticed. */
+  readonly #versionsTold = new BoundedMap<string, string>(MAX_VERSIONS_TOLD);
 
   constructor(options: LoginOptions) {
     this.#options = options;
@@ -167,7 +173,7 @@ export class Login {
       log.warn({ err: error }, "logged in, but no tracker answers now");
     }
     const failed = (error: unknown): void => log.error({ err: error }, "not all was taken up again");
-    if (this.#state === begun) await this.shares.resumeAll().catch(failed);
+    if (this.#state === begun) await this.#shareAgain(() => this.shares.resumeAll()).catch(failed);
     if (this.#state === begun) await this.downloads.resumeAll().catch(failed);
   }
 
@@ -266,7 +272,11 @@ export class Login {
     const { log } = this.#options;
     runInBackground(log, "catching up", this.#catchUp());
     runInBackground(log, "looking for peers", this.downloads.findPeers());
-    runInBackground(log, "sharing again", this.shares.retryWaiting());
+    runInBackground(
+      log,
+      "sharing again",
+      this.#shareAgain(() => this.shares.retryWaiting()),
+    );
   }
 
   /** Learns of groups that ended and memberships that were revoked while no tracker was connected. */
@@ -334,7 +344,8 @@ export class Login {
         this.#lookAgainSoon();
         return;
       case "share-updated":
-        return; // versions are not followed yet
+        this.#shareUpdated(event);
+        return;
       case "share-withdrawn":
         runInBackground(this.#options.log, "ending a share", this.shares.withdrawn(event, event.holderId));
         return;
@@ -372,6 +383,20 @@ export class Login {
       default:
         this.#options.onEvent(event);
     }
+  }
+
+  async #shareAgain(share: () => Promise<readonly NewVersion[]>): Promise<void> {
+    for (const version of await share()) this.#shareUpdated(version);
+  }
+
+  /** There is a newer version of what is shared or downloaded here. Each connection may say so again. */
+  #shareUpdated(version: NewVersion): void {
+    const key = fileKey(version);
+    const isTold = this.#versionsTold.get(key) === version.infoHash;
+    if (isTold && !this.downloads.isFollowed(version)) return;
+    this.#versionsTold.set(key, version.infoHash);
+    const looking = this.downloads.versionPublished(version);
+    runInBackground(this.#options.log, "looking at a new version", looking);
   }
 
   /** Thousands of clients may get this event at once: each asks after a random delay, once for all events until then. */

@@ -1,25 +1,30 @@
-// The complete files that this user shares from this machine: hashed in place, announced to the swarm, resumed after the
-// next login, withdrawn when they change on disk.
+// What this user shares from this machine, files and folders: hashed in place, announced to the swarm, resumed after the next
+// login, withdrawn when it changes on disk, replaced by new versions. How one of them is served: serving.ts.
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
-import { MAX_SHARES_CHECKED, shareDoubtsSchema } from "../api/schemas.ts";
-import { Bitfield } from "../metainfo/bitfield.ts";
+import { MAX_SHARES_CHECKED, metainfoAnswerSchema, shareDoubtsSchema } from "../api/schemas.ts";
 import { checkFileName } from "../metainfo/file-name.ts";
-import { decodeMetainfo, encodeMetainfo, type Metainfo, requireSingleFile } from "../metainfo/metainfo.ts";
+import {
+  decodeMetainfo,
+  decodeMetainfoInSlices,
+  encodeMetainfo,
+  type Metainfo,
+} from "../metainfo/metainfo.ts";
 import { runInBackground } from "../net/run-in-background.ts";
-import { readError } from "../storage/disk-errors.ts";
-import { type FileFacts, factsOf, isSameFacts } from "../storage/file-facts.ts";
+import type { FileFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
-import { PieceStore } from "../storage/piece-store.ts";
+import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import type { ClientContext } from "./client-context.ts";
+import { EarlierVersions } from "./earlier-versions.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import { type Listed, type Listing, listShare } from "./list-share.ts";
 import type { StoredShare } from "./profile.ts";
+import { type ServedContent, Serving, whyNotAsShared } from "./serving.ts";
 import { SlowRound } from "./slow-round.ts";
 import type { ShareOptions, ShareResult, ShareStatus } from "./status.ts";
 
@@ -40,12 +45,24 @@ const OVER_ALREADY: ReadonlySet<ErrorCode> = new Set([
 const LOOK_PAUSE_MS = 250;
 /** Least time between two checks of the same file: with few files, more would be pointless. */
 const LEAST_ROUND_MS = 5_000;
+/** Longer metainfo, of a folder with thousands of files, is decoded in slices, and its files are looked at after all others. */
+const MAX_DECODED_AT_ONCE_BYTES = 64 * 1024;
+/** Problems that of a folder may concern some files only. */
+const OF_SOME_FILES: ReadonlySet<ErrorCode> = new Set([
+  "FILE_CHANGED",
+  "FILE_NOT_FOUND",
+  "FILE_UNREADABLE",
+  "NOT_A_FILE",
+]);
 /** Problems that may pass: the file is missing or changed, or no further file could be opened. */
 const MAY_RETURN: ReadonlySet<ErrorCode> = new Set(["FILE_NOT_FOUND", "FILE_CHANGED", "LIMIT_REACHED"]);
 
+/** Looks that find other files of a folder changed, or back, are acted upon and told at most once in this time. */
+const FOLDER_QUIET_MS = 60_000;
+
 /** A share is served, or known but not served: its group cannot be reached yet, or its file is not as it was. */
 type ShareState =
-  | { readonly status: "served"; readonly store: PieceStore }
+  | { readonly status: "served"; readonly serving: Serving }
   | { readonly status: "waiting" }
   /** `mayReturn`: it is served again once the file is as it was. */
   | { readonly status: "unusable"; readonly reason: string; readonly mayReturn: boolean };
@@ -56,6 +73,34 @@ interface Share {
   state: ShareState;
   /** Users who refused a piece that is right here. */
   readonly refusedBy: Set<string>;
+  /** On performance.now()'s clock: see FOLDER_QUIET_MS. */
+  quietUntilMs: number;
+}
+
+/** Content with what is known of it where it lies. */
+type Found = Pick<StoredShare, "facts" | "folderTimesMs">;
+
+/** What the trackers are told of a share that is offered. */
+interface Offer {
+  /** The share of other content that it takes the place of. */
+  readonly replaced?: Share | undefined;
+  /** It is a new version of the content with that info-hash. */
+  readonly updates?: string | undefined;
+}
+
+/** What is shared under a name, and where it lies. */
+export interface PresentShare {
+  readonly path: string;
+  readonly metainfo: Metainfo;
+  /** When the file was changed last, or each file of the folder. */
+  readonly mtimesMs: Float64Array;
+}
+
+/** A version that is newer than the one that is shared or downloaded here. */
+export interface NewVersion extends FileId {
+  readonly infoHash: string;
+  /** Who published it; undefined if they are not in the group any more. */
+  readonly userId?: string | undefined;
 }
 
 export class Shares {
@@ -64,13 +109,15 @@ export class Shares {
   readonly #shares = new Map<string, Share>();
   /** Shares that are about to be served. */
   readonly #beingServed = new Set<string>();
+  readonly #earlier: EarlierVersions;
   /** Counts logins: work begun in one is not continued in the next. */
   #logins = 0;
-  #looking: SlowRound<Share> | undefined;
+  #looking: SlowRound<() => Promise<void>> | undefined;
 
   constructor(context: ClientContext) {
     this.#context = context;
     this.#log = context.log;
+    this.#earlier = new EarlierVersions(context);
   }
 
   get count(): number {
@@ -84,30 +131,59 @@ export class Shares {
    * NOT_A_MEMBER, UNKNOWN_GROUP, TRACKERS_UNREACHABLE
    */
   async share(path: string, groupId: string, options: ShareOptions = {}): Promise<ShareResult> {
-    const { memberships, storage } = this.#context;
     const absolutePath = resolve(path);
     const fileName = basename(absolutePath).normalize();
+    const { metainfo, found } = await this.#hash(absolutePath, { groupId, fileName }, options);
+    const replaced = await this.#replacedBy(metainfo, groupId, absolutePath);
+    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, found, { replaced }, options);
+    return resultOf(groupId, metainfo, { joinedSwarm, replacesEarlier: replaced !== undefined });
+  }
+
+  /**
+   * Publishes a new version of a share: what lies at its path now, or at another one. Members who have an earlier version are
+   * told. The earlier one is served on while somebody is in the middle of it, as far as it is still there.
+   *
+   * @param path undefined: where the share of this machine lies
+   * @throws MiniTorrentError NOT_SHARED (without a path), UNKNOWN_FILE, NOT_THE_SHARER, NEWER_VERSION; see `share`
+   */
+  async update(file: FileId, path: string | undefined, options: ShareOptions = {}): Promise<ShareResult> {
+    const { groupId, fileName } = file;
+    const present = this.#shares.get(fileKey(file));
+    const sharedPath = path ?? present?.stored.path;
+    if (sharedPath === undefined) {
+      throw new MiniTorrentError(
+        "NOT_SHARED",
+        `You do not share ${fileName} in ${groupId} from this machine, so say where its new version lies: update_share ${groupId} ${fileName} <path>.`,
+      );
+    }
+    const absolutePath = resolve(sharedPath);
+    const { metainfo, found } = await this.#hash(absolutePath, file, options);
+    const updates = present?.metainfo.infoHash ?? (await this.#newestVersion(file));
+    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, found, { updates }, options);
+    return resultOf(groupId, metainfo, { joinedSwarm, replacesEarlier: metainfo.infoHash !== updates });
+  }
+
+  /** Info-hash of what has the name now. */
+  async #newestVersion(file: FileId): Promise<string> {
+    const answer = await this.#context.ask(metainfoAnswerSchema, (api) => api.files.metainfo.query(file));
+    if ("infoHash" in answer) return answer.infoHash;
+    return decodeMetainfo(Buffer.from(answer.info, "base64")).infoHash;
+  }
+
+  /** Hashes a file or folder, as content of that name in the group. */
+  async #hash(
+    path: string,
+    { groupId, fileName }: FileId,
+    options: ShareOptions,
+  ): Promise<{ metainfo: Metainfo; found: Found }> {
+    const { memberships, storage } = this.#context;
     checkFileName(fileName);
     // Before hashing: a user who may not share there learns so at once.
     const { authorityPem } = await memberships.obtain(groupId);
-    const hashed = await hashFile(absolutePath, { ...storage, ...options });
+    const hashed = await hashFile(path, { ...storage, ...options });
+    const { lengthBytes, mtimeMs } = hashed;
     const metainfo = encodeMetainfo({ fileName, authorityPem, ...hashed });
-    const replaced = await this.#replacedBy(metainfo, groupId, absolutePath);
-    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, hashed, replaced);
-    const { lengthBytes, pieceCount } = metainfo.geometry;
-    return {
-      groupId,
-      fileName,
-      lengthBytes,
-      pieceCount,
-      sha1: metainfo.sha1,
-      joinedSwarm,
-      replacesEarlier: replaced !== undefined,
-    };
-  }
-
-  async update(file: FileId, path: string | undefined, _options: ShareOptions): Promise<ShareResult> {
-    throw new MiniTorrentError("NOT_SHARED", `${file.fileName} cannot be updated yet (${path ?? "here"}).`);
+    return { metainfo, found: { facts: { lengthBytes, mtimeMs } } };
   }
 
   /**
@@ -121,8 +197,8 @@ export class Shares {
   ): Promise<Share | undefined> {
     const share = this.#shares.get(fileKey({ groupId, fileName }));
     if (share === undefined || share.metainfo.infoHash === infoHash) return undefined;
-    const { path: sharedPath, facts } = share.stored;
-    const isOver = sharedPath === path || (await whyNotAsShared(sharedPath, facts)) !== undefined;
+    const sharedPath = share.stored.path;
+    const isOver = sharedPath === path || (await whyNotAsShared(contentOf(share))) !== undefined;
     if (isOver) return share;
     throw new MiniTorrentError(
       "FILE_EXISTS",
@@ -130,9 +206,9 @@ export class Shares {
     );
   }
 
-  /** A file whose content is known to be that of the metainfo, wherever it lies and whatever it is called there. */
-  async shareAs(path: string, groupId: string, metainfo: Metainfo, found: FileFacts): Promise<void> {
-    await this.#offer(groupId, metainfo, path, found);
+  /** Content that is known to be that of the metainfo, wherever it lies and whatever it is called there. */
+  async shareAs(path: string, groupId: string, metainfo: Metainfo, found: FileFacts | Found): Promise<void> {
+    await this.#offer(groupId, metainfo, path, "facts" in found ? found : { facts: found });
   }
 
   /** Returns whether the group had it already. */
@@ -140,46 +216,51 @@ export class Shares {
     groupId: string,
     metainfo: Metainfo,
     path: string,
-    found: FileFacts,
-    replaced?: Share,
+    { facts, folderTimesMs }: Found,
+    { replaced, updates }: Offer = {},
+    options: ShareOptions = {},
   ): Promise<boolean> {
-    const present = this.#shares.get(fileKey({ groupId, fileName: metainfo.fileName }));
-    const isShared = present?.state.status === "served" && replaced === undefined;
-    if (!isShared && this.#context.session.get(metainfo.infoHash) !== undefined) {
+    const { fileName, info, infoHash } = metainfo;
+    const present = this.#shares.get(fileKey({ groupId, fileName }));
+    const isShared = present?.state.status === "served" && present.metainfo.infoHash === infoHash;
+    // An earlier version is the newest one again.
+    if (!isShared) await this.#earlier.end(infoHash, "shared anew");
+    if (!isShared && this.#context.session.get(infoHash) !== undefined) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
-        `${metainfo.fileName} is being downloaded here, and is shared when it is complete; or cancel that first.`,
+        `${fileName} is being downloaded here, and is shared when it is complete; or cancel that first.`,
       );
     }
-    const facts = { lengthBytes: found.lengthBytes, mtimeMs: found.mtimeMs };
-    const { fileName, info } = metainfo;
-    const stored = { groupId, fileName, path, info, facts, isRegistered: true };
+    const kept = { lengthBytes: facts.lengthBytes, mtimeMs: facts.mtimeMs };
+    const stored: StoredShare = {
+      ...{ groupId, fileName, path, info, facts: kept, isRegistered: true },
+      ...(folderTimesMs === undefined ? {} : { folderTimesMs }),
+    };
     if (isShared) {
-      const { joinedSwarm } = await this.#register(stored, metainfo, { isServed: false });
+      const { joinedSwarm } = await this.#register(stored, metainfo, { isServed: false }, options);
       await this.#serve(stored, metainfo);
       return joinedSwarm;
     }
     const login = this.#logins;
     // The earlier content no longer exists, whatever the tracker answers: its connected peers are told first.
     if (replaced?.state.status === "served") {
-      const { store } = replaced.state;
+      const { serving } = replaced.state;
       replaced.state = { status: "unusable", reason: `${path} changed`, mayReturn: false };
-      await this.#withdraw(replaced, store, "its content was replaced", { reason: "changed" });
+      await serving.end("its content was replaced", { reason: "changed" });
     }
     // Served first, so that the tracker can name this client among the peers in the same step.
-    const store = await this.#join(stored, metainfo);
+    const serving = await this.#begin(stored, metainfo);
     try {
-      const { joinedSwarm } = await this.#register(stored, metainfo, {
-        isServed: true,
-        replaces: replaced?.metainfo.infoHash,
-      });
+      const how =
+        updates === undefined
+          ? { replaces: replaced?.metainfo.infoHash }
+          : { replaces: updates, isUpdate: updates !== infoHash };
+      const { joinedSwarm } = await this.#register(stored, metainfo, { isServed: true, ...how }, options);
       this.#refuseAfterLogout(login);
-      this.#served(stored, metainfo, store);
+      this.#served(stored, metainfo, serving);
       return joinedSwarm;
     } catch (error) {
-      this.#context.session.remove(metainfo.infoHash, "it could not be shared");
-      this.#announce(metainfo.infoHash, false);
-      await store.close();
+      await serving.end("it could not be shared");
       throw error;
     }
   }
@@ -192,86 +273,170 @@ export class Shares {
 
   /** A download is complete, and its torrent runs already: from now on it is a share. */
   adopt(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
-    this.#shares.set(fileKey(stored), {
-      stored,
-      metainfo,
-      state: { status: "served", store },
-      refusedBy: new Set(),
-    });
+    const content = contentOf({ stored, metainfo });
+    const serving = Serving.adopted(this.#context, content, this.#listener(stored, metainfo), store);
+    this.#put(stored, metainfo, serving);
     this.#context.profile().completeDownload(stored);
-    if (!stored.isRegistered) this.#runInBackground("listing a share", this.#registerLater(stored, metainfo));
+    if (!stored.isRegistered && serving.isComplete)
+      this.#runInBackground("listing a share", this.#registerLater(stored, metainfo));
   }
 
-  /** After a login: everything that was shared is shared again, unless it changed meanwhile. */
-  async resumeAll(): Promise<void> {
-    const { profile, onEvent } = this.#context;
-    for (const stored of profile().shares()) {
+  /**
+   * After a login: everything that was shared is shared again, unless it changed meanwhile. Large folders are taken up behind the
+   * others, and not waited for.
+   */
+  async resumeAll(): Promise<readonly NewVersion[]> {
+    const login = this.#logins;
+    const largeFolders: StoredShare[] = [];
+    for (const stored of this.#context.profile().shares()) {
       if (this.#shares.has(fileKey(stored))) continue;
-      const { groupId, fileName } = stored;
-      try {
-        const metainfo = decodeMetainfo(stored.info);
-        this.#shares.set(fileKey(stored), {
-          stored,
-          metainfo,
-          state: { status: "waiting" },
-          refusedBy: new Set(),
-        });
-      } catch (error) {
-        const reason = asMiniTorrentError(error).message;
-        profile().setAside("share", stored, reason);
-        onEvent({ type: "profile-entry-set-aside", kind: "share", groupId, fileName, reason });
-      }
+      if (stored.info.length > MAX_DECODED_AT_ONCE_BYTES) largeFolders.push(stored);
+      else this.#wait(stored, decode(stored.info));
     }
     this.#looking ??= new SlowRound({
-      all: () => this.#shares.values(),
-      look: (share) => this.#look(share),
+      all: () => this.#looks(),
+      look: (look) => look(),
       pauseMs: LOOK_PAUSE_MS,
       leastRoundMs: LEAST_ROUND_MS,
     });
-    await this.retryWaiting();
+    const newer = await this.retryWaiting();
+    if (largeFolders.length > 0 && login === this.#logins)
+      this.#runInBackground("taking up folders", this.#resumeFolders(largeFolders));
+    return newer;
+  }
+
+  async #resumeFolders(folders: readonly StoredShare[]): Promise<void> {
+    const login = this.#logins;
+    for (const stored of folders) {
+      const metainfo = await decodeMetainfoInSlices(stored.info, nextTurn).catch(asMiniTorrentError);
+      if (login !== this.#logins) return;
+      if (this.#shares.has(fileKey(stored))) continue;
+      const share = this.#wait(stored, metainfo);
+      if (share !== undefined) await this.#retry(share);
+    }
+  }
+
+  /** A share of the profile waits to be served; if its metainfo is damaged, it is set aside. */
+  #wait(stored: StoredShare, metainfo: Metainfo | MiniTorrentError): Share | undefined {
+    const { profile, onEvent } = this.#context;
+    const { groupId, fileName } = stored;
+    if (metainfo instanceof MiniTorrentError) {
+      const reason = metainfo.message;
+      profile().setAside("share", stored, reason);
+      onEvent({ type: "profile-entry-set-aside", kind: "share", groupId, fileName, reason });
+      return undefined;
+    }
+    const share: Share = {
+      ...{ stored, metainfo, state: { status: "waiting" }, refusedBy: new Set(), quietUntilMs: 0 },
+    };
+    this.#shares.set(fileKey(stored), share);
+    return share;
+  }
+
+  /** What there is to look at, one after the other. */
+  *#looks(): Iterable<() => Promise<void>> {
+    for (const share of this.#shares.values()) yield () => this.#look(share);
+    for (const infoHash of this.#earlier.all()) yield () => this.#earlier.look(infoHash);
   }
 
   /** Withdraws a share whose file has changed, and resumes it when the file is as it was. */
   async #look(share: Share): Promise<void> {
-    const { stored, metainfo } = share;
-    const { state } = share;
+    const { stored, metainfo, state } = share;
     const isIdle = state.status === "waiting" || (state.status === "unusable" && !state.mayReturn);
     if (isIdle) return;
     const login = this.#logins;
-    const problem = await whyNotAsShared(stored.path, stored.facts);
-    const isStill = share.state === state && this.#shares.get(fileKey(stored)) === share;
-    if (login !== this.#logins || !isStill) return;
+    const problem = await whyNotAsShared(contentOf(share));
+    if (!this.#isStill(share, state, login)) return;
     try {
       // Other errors, such as EIO of a network file system, may pass; if they do not, a failing read ends the share.
       const isToEnd = problem !== undefined && MAY_RETURN.has(problem.code);
       if (state.status === "served" && isToEnd) await this.failed(stored, problem);
+      else if (state.status === "served" && problem === undefined)
+        await this.#lookInside(share, state.serving);
       if (state.status !== "unusable" || problem !== undefined) return;
+      if (metainfo.kind === "folder" && performance.now() < share.quietUntilMs) return;
+      share.quietUntilMs = performance.now() + FOLDER_QUIET_MS;
       share.state = { status: "waiting" };
       await this.#serve(stored, metainfo);
       this.#log.info({ groupId: stored.groupId, fileName: stored.fileName }, "a shared file is back");
+    } catch (error) {
+      if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error), state);
+    }
+  }
+
+  /** Nothing happened to the share meanwhile, and nobody logged out. */
+  #isStill(share: Share, state: ShareState, login: number): boolean {
+    return (
+      login === this.#logins && share.state === state && this.#shares.get(fileKey(share.stored)) === share
+    );
+  }
+
+  /** Compares some files of a folder with how they were shared. */
+  async #lookInside(share: Share, serving: Serving): Promise<void> {
+    if (performance.now() < share.quietUntilMs) return;
+    if (await serving.lookInside()) await this.#serveRest(share, serving);
+  }
+
+  /** Other files of a folder have changed, or are back: what is as it was is served from now on, and the user is told. */
+  async #serveRest(share: Share, serving: Serving): Promise<void> {
+    const { state } = share;
+    if (state.status !== "served" || state.serving !== serving || !this.#isStill(share, state, this.#logins))
+      return;
+    share.quietUntilMs = performance.now() + FOLDER_QUIET_MS;
+    const login = this.#logins;
+    try {
+      await serving.again();
+    } catch (error) {
+      if (!this.#isStill(share, state, login)) return;
+      this.#couldNotServe(share, asMiniTorrentError(error));
+      await serving.end("its files changed", { reason: "changed" });
+      return;
+    }
+    if (this.#isStill(share, state, login)) this.#tellOfFiles(share, serving);
+  }
+
+  #tellOfFiles({ stored: { groupId, fileName } }: Share, serving: Serving): void {
+    const count = serving.changedCount;
+    this.#log.info({ groupId, fileName, changedFiles: count }, "other files of a shared folder have changed");
+    const paths = serving.changedPaths(MAX_PATHS_TOLD);
+    if (count === 0) this.#context.onEvent({ type: "shared-files-back", groupId, fileName });
+    else this.#context.onEvent({ type: "shared-files-changed", groupId, fileName, count, paths });
+  }
+
+  /**
+   * A tracker is connected again: announces the shares that wait for one.
+   *
+   * @returns shares that have newer versions than those that are served here
+   */
+  async retryWaiting(): Promise<readonly NewVersion[]> {
+    const login = this.#logins;
+    // Large folders come last: what is found out about their files takes seconds.
+    const isLarge = ({ metainfo: { info } }: Share): number =>
+      info.length > MAX_DECODED_AT_ONCE_BYTES ? 1 : 0;
+    for (const share of [...this.#shares.values()].sort((a, b) => isLarge(a) - isLarge(b))) {
+      // Logged out meanwhile: the next login does the rest.
+      if (login !== this.#logins) return [];
+      await this.#retry(share);
+    }
+    return await this.#compareWithTrackers();
+  }
+
+  async #retry(share: Share): Promise<void> {
+    const login = this.#logins;
+    if (share.state.status === "served") await this.#listLater(share, share.state.serving);
+    if (share.state.status !== "waiting") return;
+    try {
+      await this.#serve(share.stored, share.metainfo);
+      const now = this.#shares.get(fileKey(share.stored));
+      if (now?.state.status === "served") await this.#listLater(now, now.state.serving);
     } catch (error) {
       if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
     }
   }
 
-  /** A tracker is connected again: announces the shares that wait for one. */
-  async retryWaiting(): Promise<void> {
-    const login = this.#logins;
-    for (const share of [...this.#shares.values()]) {
-      // Logged out meanwhile: the next login does the rest.
-      if (login !== this.#logins) return;
-      if (share.state.status === "served" && !share.stored.isRegistered) {
-        await this.#registerLater(share.stored, share.metainfo);
-      }
-      if (share.state.status !== "waiting") continue;
-      try {
-        await this.#serve(share.stored, share.metainfo);
-        if (!share.stored.isRegistered) await this.#registerLater(share.stored, share.metainfo);
-      } catch (error) {
-        if (login === this.#logins) this.#couldNotServe(share, asMiniTorrentError(error));
-      }
-    }
-    await this.#compareWithTrackers();
+  /** Whoever has all of it is listed as a sharer. */
+  async #listLater({ stored, metainfo }: Share, serving: Serving): Promise<void> {
+    if (!stored.isRegistered && serving.isComplete) await this.#registerLater(stored, metainfo);
   }
 
   /** All current shares, and those that wait. */
@@ -280,8 +445,8 @@ export class Shares {
       groupId: stored.groupId,
       fileName: stored.fileName,
       path: stored.path,
-      lengthBytes: metainfo.geometry.lengthBytes,
-      sha1: requireSingleFile(metainfo).sha1,
+      ...factsOfContent(metainfo),
+      ...changedIn(state),
       state: state.status,
       reason: state.status === "unusable" ? state.reason : undefined,
       peerCount: this.#context.session.get(metainfo.infoHash)?.connections.connectedCount ?? 0,
@@ -289,9 +454,19 @@ export class Shares {
   }
 
   /** The share of that name, as stored in the profile. */
-  find(file: FileId): { path: string; metainfo: Metainfo } | undefined {
+  find(file: FileId): PresentShare | undefined {
     const share = this.#shares.get(fileKey(file));
-    return share && { path: share.stored.path, metainfo: share.metainfo };
+    if (share === undefined) return undefined;
+    const { path, facts, folderTimesMs } = share.stored;
+    return { path, metainfo: share.metainfo, mtimesMs: folderTimesMs ?? Float64Array.of(facts.mtimeMs) };
+  }
+
+  /** A new version is about to take the place of the share: it is no longer served from there. The profile is the caller's. */
+  async release(file: FileId): Promise<void> {
+    const share = this.#shares.get(fileKey(file));
+    if (share === undefined) return;
+    this.#shares.delete(fileKey(file));
+    if (share.state.status === "served") await share.state.serving.end("a newer version is here");
   }
 
   /**
@@ -301,8 +476,7 @@ export class Shares {
   async endIfGone(file: FileId): Promise<void> {
     const share = this.#shares.get(fileKey(file));
     if (share === undefined) return;
-    const { path, facts } = share.stored;
-    const problem = await whyNotAsShared(path, facts);
+    const problem = await whyNotAsShared(contentOf(share));
     if (problem === undefined) return;
     await this.#end(share, problem.message);
   }
@@ -330,7 +504,9 @@ export class Shares {
       // The trackers no longer list it, so serving it here ends too.
       if (share === undefined || !OVER_ALREADY.has(asMiniTorrentError(error).code)) throw error;
     }
-    if (share !== undefined) await this.#forget(share, "no longer shared", { reason: "not-shared" });
+    const farewell = { reason: "not-shared" } as const;
+    await this.#earlier.endAll(file, "no longer shared", farewell);
+    if (share !== undefined) await this.#forget(share, "no longer shared", farewell);
   }
 
   /** Another machine of the account ended the share of the holder with that id. */
@@ -350,29 +526,33 @@ export class Shares {
   /**
    * Asks the trackers whether they list the shares of this client: one may have been ended elsewhere while this client was
    * offline, or be unknown because a tracker lost rows; the latter is registered again.
+   *
+   * @returns shares that have newer versions
    */
-  async #compareWithTrackers(): Promise<void> {
+  async #compareWithTrackers(): Promise<readonly NewVersion[]> {
     const login = this.#logins;
+    const newer: NewVersion[] = [];
     const listed = [...this.#shares.values()].filter(
       ({ stored, state }) => stored.isRegistered && state.status === "served",
     );
     for (const [groupId, shares] of Map.groupBy(listed, ({ stored }) => stored.groupId)) {
       for (let at = 0; at < shares.length; at += MAX_SHARES_CHECKED) {
-        if (login !== this.#logins) return;
+        if (login !== this.#logins) return [];
         try {
-          await this.#compareSome(groupId, shares.slice(at, at + MAX_SHARES_CHECKED));
+          newer.push(...(await this.#compareSome(groupId, shares.slice(at, at + MAX_SHARES_CHECKED))));
         } catch (error) {
           this.#log.info({ err: error, groupId }, "shares not compared; the next connection tries again");
           break;
         }
       }
     }
+    return newer;
   }
 
-  async #compareSome(groupId: string, shares: readonly Share[]): Promise<void> {
+  async #compareSome(groupId: string, shares: readonly Share[]): Promise<readonly NewVersion[]> {
     const { holderId } = this.#context.profile();
     const files = shares.map(({ metainfo: { fileName, infoHash } }) => ({ fileName, infoHash }));
-    const { withdrawn, unknown } = await this.#context.ask(shareDoubtsSchema, (api) =>
+    const { withdrawn, unknown, updated } = await this.#context.ask(shareDoubtsSchema, (api) =>
       api.files.checkShares.query({ groupId, holderId, files }),
     );
     for (const share of shares) {
@@ -384,6 +564,7 @@ export class Shares {
       // The trackers would not name this machine to anybody.
       if (refusal?.code === "FILE_EXISTS") await this.#end(share, refusal.message);
     }
+    return updated.map((version) => ({ groupId, ...version }));
   }
 
   async #end(share: Share, reason: string): Promise<void> {
@@ -396,16 +577,24 @@ export class Shares {
   async groupEnded(groupId: string): Promise<void> {
     for (const share of [...this.#shares.values()]) {
       if (share.stored.groupId !== groupId) continue;
-      this.#context.profile().saveFormerShare(groupId, share.stored.path);
+      const { metainfo, stored } = share;
+      // A folder's path is told apart by its end.
+      this.#context
+        .profile()
+        .saveFormerShare(groupId, metainfo.kind === "folder" ? `${stored.path}/` : stored.path);
       await this.#forget(share, "no longer in the group");
     }
+    await this.#earlier.endAll({ groupId }, "no longer in the group");
   }
 
   /** The user is a member again: reports files that they shared in the group before, and still have. */
   async acceptedAgain(groupId: string): Promise<void> {
     const former = this.#context.profile().takeFormerShares(groupId);
     const paths: string[] = [];
-    for (const path of former) if ((await stat(path).catch(() => undefined))?.isFile()) paths.push(path);
+    for (const path of former) {
+      const stats = await stat(path).catch(() => undefined);
+      if (path.endsWith("/") ? stats?.isDirectory() : stats?.isFile()) paths.push(path);
+    }
     if (paths.length === 0) return;
     this.#context.onEvent({
       type: "may-share-again",
@@ -421,20 +610,44 @@ export class Shares {
    * @returns whether there was one
    */
   async nameLost(file: FileId, infoHash: string): Promise<boolean> {
+    await this.#earlier.endAll(file, "the name is taken by other content", { reason: "not-shared" });
     const share = this.#shares.get(fileKey(file));
     if (share === undefined || share.metainfo.infoHash === infoHash) return false;
     await this.#forget(share, "the name is taken by other content", { reason: "not-shared" });
     return true;
   }
 
-  /** Reading a shared file failed: it is no longer what was shared. */
-  async failed(file: FileId, error: MiniTorrentError): Promise<void> {
+  /**
+   * Reading what is shared failed: it is no longer what was shared. Of a folder that may concern some files only.
+   *
+   * @param where the piece, and the version if it need not be the newest
+   */
+  async failed(
+    file: FileId,
+    error: MiniTorrentError,
+    where: { readonly pieceIndex?: number | undefined; readonly infoHash?: string } = {},
+  ): Promise<void> {
     const share = this.#shares.get(fileKey(file));
-    if (share?.state.status === "served") {
-      const { store } = share.state;
+    const infoHash = where.infoHash ?? share?.metainfo.infoHash;
+    if (infoHash !== undefined && share?.metainfo.infoHash !== infoHash)
+      await this.#earlier.compare(infoHash);
+    else if (share?.state.status === "served") {
+      const { serving } = share.state;
+      const isOfFolder = share.metainfo.kind === "folder" && OF_SOME_FILES.has(error.code);
+      if (isOfFolder && (await this.#concernsSomeFiles(share, serving, where.pieceIndex))) return;
+      if (share.state.status !== "served" || share.state.serving !== serving) return;
       this.#couldNotServe(share, error);
-      await this.#withdraw(share, store, error.message, { reason: "changed" });
+      await serving.end(error.message, { reason: "changed" });
     }
+  }
+
+  /** A folder that is there goes on being served, without the files that are not as they were. */
+  async #concernsSomeFiles(share: Share, serving: Serving, pieceIndex: number | undefined): Promise<boolean> {
+    if ((await serving.whyNotAsShared()) !== undefined) return false;
+    const isQuiet = performance.now() < share.quietUntilMs;
+    const hasChanged = pieceIndex === undefined || (await serving.lookAtPiece(pieceIndex));
+    if (hasChanged && !isQuiet) await this.#serveRest(share, serving);
+    return true;
   }
 
   /**
@@ -446,8 +659,8 @@ export class Shares {
     if (share?.state.status !== "served" || share.refusedBy.has(userId)) return;
     if (pieceIndex >= share.metainfo.geometry.pieceCount || share.refusedBy.size >= MAX_REFUSALS) return;
     share.refusedBy.add(userId);
-    const { store } = share.state;
-    const isRight = await store.isRightOnDisk(pieceIndex);
+    const { serving } = share.state;
+    const isRight = await serving.store.isRightOnDisk(pieceIndex);
     if (this.#shares.get(fileKey(file)) !== share || share.state.status !== "served") return;
     const { groupId, fileName } = file;
     const { path, facts } = share.stored;
@@ -457,12 +670,30 @@ export class Shares {
     }
     const reason = `${userId} received bad data from here, and piece ${pieceIndex} of ${path} is not what was shared: check the disk and restore the file; upload_file ${path} ${groupId} then shares it again.`;
     this.#log.warn({ groupId, fileName, pieceIndex, user: userId }, "a shared file's bytes changed");
+    if (share.metainfo.kind === "folder") {
+      await this.#distrustFiles(share, share.metainfo.layout.filesIn(pieceIndex));
+      return;
+    }
     share.state = { status: "unusable", reason, mayReturn: false };
     // Size and time are unchanged: without this, the next login would share it again.
     share.stored = { ...share.stored, facts: { ...facts, mtimeMs: 0 } };
-    this.#context.profile().saveShare(share.stored);
-    await this.#withdraw(share, store, reason, { reason: "changed" });
+    this.#context.profile().updateShare(share.stored);
+    await serving.end(reason, { reason: "changed" });
     this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
+  }
+
+  /** Those files are not served any more although they look as they were, also after the next login. */
+  async #distrustFiles(share: Share, files: readonly number[]): Promise<void> {
+    const folderTimesMs = share.stored.folderTimesMs?.slice();
+    for (const fileIndex of files) if (folderTimesMs !== undefined) folderTimesMs[fileIndex] = Number.NaN;
+    share.stored = { ...share.stored, folderTimesMs };
+    this.#context.profile().updateShare(share.stored);
+    const { stored, metainfo } = share;
+    try {
+      await this.#serve(stored, metainfo);
+    } catch (error) {
+      this.#couldNotServe(share, asMiniTorrentError(error));
+    }
   }
 
   /** Logout: nothing is shared until the next login; the profile keeps the list. */
@@ -472,10 +703,10 @@ export class Shares {
     this.#looking = undefined;
     const shares = [...this.#shares.values()];
     this.#shares.clear();
-    for (const share of shares) {
-      if (share.state.status === "served")
-        await this.#withdraw(share, share.state.store, "sharing is paused", { reason: "offline" });
+    for (const { state } of shares) {
+      if (state.status === "served") await state.serving.end("sharing is paused", { reason: "offline" });
     }
+    await this.#earlier.endAll({}, "sharing is paused", { reason: "offline" });
   }
 
   /** One attempt at a time; given up if the share is stopped meanwhile. */
@@ -491,7 +722,7 @@ export class Shares {
   }
 
   async #serveNow(stored: StoredShare, metainfo: Metainfo): Promise<void> {
-    const { memberships, session } = this.#context;
+    const { memberships } = this.#context;
     const key = fileKey(stored);
     const before = this.#shares.get(key);
     const { authorityPem } = await memberships.obtain(stored.groupId);
@@ -503,54 +734,62 @@ export class Shares {
         `it was shared in an earlier group ${stored.groupId}; upload_file ${stored.path} ${stored.groupId} shares it in the present group.`,
       );
     }
-    if (before?.state.status === "served") await this.#withdraw(before, before.state.store, "shared anew");
+    const isSame = before?.metainfo.infoHash === metainfo.infoHash;
+    if (before?.state.status === "served" && isSame) await before.state.serving.end("shared anew");
     const known = this.#shares.get(key);
-    const store = await this.#join(stored, metainfo);
+    const serving = await this.#begin(stored, metainfo);
     if (this.#shares.get(key) !== known) {
-      session.remove(metainfo.infoHash, "no longer shared");
-      await store.close();
+      await serving.end("no longer shared");
       return;
     }
-    this.#served(stored, metainfo, store);
-    this.#announce(metainfo.infoHash, false);
+    this.#served(stored, metainfo, serving);
+    serving.announce();
   }
 
-  /** Serves the file to peers from now on. `#withdraw` closes the store. */
-  async #join(stored: StoredShare, metainfo: Metainfo): Promise<PieceStore> {
-    const { session, storage, onEvent } = this.#context;
-    const { groupId, fileName, path, facts } = stored;
+  /** Serves it to peers from now on, but announces nothing yet. */
+  #begin(stored: StoredShare, metainfo: Metainfo): Promise<Serving> {
     const login = this.#logins;
-    const store = await PieceStore.openForSeeding({ metainfo, path, expected: facts, ...storage });
-    try {
-      this.#refuseAfterLogout(login);
-      session.add({
-        groupId,
-        metainfo,
-        have: Bitfield.full(metainfo.geometry.pieceCount),
-        storage: store,
-        onEvent: (event) => {
-          if (event.type === "read-failed" || event.type === "tick-failed")
-            this.#runInBackground("ending a share", this.failed(stored, event.error));
-          if (event.type === "peer-left") this.peerLeft(stored, event);
-          if (event.type !== "held-by-others") return;
-          onEvent({ type: event.type, groupId, fileName, uploadedBytes: event.uploadedBytes });
-        },
-      });
-      return store;
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+    const content = contentOf({ stored, metainfo });
+    return Serving.begin(this.#context, content, this.#listener(stored, metainfo), () =>
+      this.#refuseAfterLogout(login),
+    );
   }
 
-  #served(stored: StoredShare, metainfo: Metainfo, store: PieceStore): void {
-    this.#shares.set(fileKey(stored), {
-      stored,
-      metainfo,
-      state: { status: "served", store },
-      refusedBy: new Set(),
-    });
-    this.#context.profile().saveShare(stored);
+  #listener(file: FileId, { infoHash }: Metainfo): (event: TorrentEvent) => void {
+    const { groupId, fileName } = file;
+    return (event) => {
+      if (event.type === "read-failed" || event.type === "tick-failed") {
+        const pieceIndex = event.type === "read-failed" ? event.pieceIndex : undefined;
+        const where = { infoHash, pieceIndex };
+        this.#runInBackground("ending a share", this.failed({ groupId, fileName }, event.error, where));
+      }
+      if (event.type === "peer-left") this.peerLeft({ groupId, fileName }, event);
+      if (event.type !== "held-by-others") return;
+      this.#context.onEvent({ type: event.type, groupId, fileName, uploadedBytes: event.uploadedBytes });
+    };
+  }
+
+  #served(stored: StoredShare, metainfo: Metainfo, serving: Serving): void {
+    const before = this.#shares.get(fileKey(stored));
+    const isKept = before?.stored.info === stored.info;
+    this.#put(stored, metainfo, serving);
+    this.#context.profile()[isKept ? "updateShare" : "saveShare"](stored);
+  }
+
+  /** It is what is shared under that name from now on. */
+  #put(stored: StoredShare, metainfo: Metainfo, serving: Serving): void {
+    const key = fileKey(stored);
+    const before = this.#shares.get(key);
+    const share: Share = {
+      ...{ stored, metainfo, state: { status: "served", serving }, refusedBy: new Set(), quietUntilMs: 0 },
+    };
+    this.#shares.set(key, share);
+    if (before?.state.status === "served" && before.metainfo.infoHash !== metainfo.infoHash)
+      this.#runInBackground("serving an earlier version", this.#earlier.keep(before.state.serving));
+    if (serving.changedCount > 0) {
+      share.quietUntilMs = performance.now() + FOLDER_QUIET_MS;
+      this.#tellOfFiles(share, serving);
+    }
   }
 
   #refuseAfterLogout(login: number): void {
@@ -598,11 +837,12 @@ export class Shares {
     const share = this.#shares.get(fileKey(stored));
     if (share === undefined || login !== this.#logins) return undefined;
     share.stored = { ...share.stored, isRegistered: true };
-    this.#context.profile().saveShare(share.stored);
+    this.#context.profile().updateShare(share.stored);
     return undefined;
   }
 
-  #couldNotServe(share: Share, error: MiniTorrentError): void {
+  /** @param before the state in which it was looked at: what is known of it is not told again */
+  #couldNotServe(share: Share, error: MiniTorrentError, before?: ShareState): void {
     const { groupId, fileName } = share.stored;
     if (error.code === "TRACKERS_UNREACHABLE") return;
     if (error.code === "NOT_A_MEMBER" || error.code === "UNKNOWN_GROUP") {
@@ -611,42 +851,66 @@ export class Shares {
     } else {
       share.state = { status: "unusable", reason: error.message, mayReturn: MAY_RETURN.has(error.code) };
     }
+    if (before?.status === "unusable" && before.reason === error.message) return;
     this.#log.warn({ err: error, groupId, fileName }, "share not served");
     const reason =
-      error.code === "FILE_CHANGED"
-        ? `${share.stored.path} changed; upload_file ${share.stored.path} ${groupId} shares it as it is now, or stop_share ${groupId} ${fileName} gives it up.`
-        : error.code === "FILE_NOT_FOUND"
-          ? `${error.message} It is shared again when it is back there.`
-          : error.message;
+      error.code === "FILE_CHANGED" && share.metainfo.kind === "folder"
+        ? `${share.stored.path} is not what it was when it was shared; update_share ${groupId} ${fileName} shares it as it is now, or stop_share ${groupId} ${fileName} gives it up.`
+        : error.code === "FILE_CHANGED"
+          ? `${share.stored.path} changed; upload_file ${share.stored.path} ${groupId} shares it as it is now, or stop_share ${groupId} ${fileName} gives it up.`
+          : error.code === "FILE_NOT_FOUND"
+            ? `${error.message} It is shared again when it is back there.`
+            : error.message;
     this.#context.onEvent({ type: "share-ended", groupId, fileName, reason });
   }
 
   async #forget(share: Share, reason: string, farewell?: Farewell): Promise<void> {
     this.#shares.delete(fileKey(share.stored));
     this.#context.profile().removeShare(share.stored.groupId, share.stored.fileName);
-    if (share.state.status === "served") await this.#withdraw(share, share.state.store, reason, farewell);
+    if (share.state.status === "served") await share.state.serving.end(reason, farewell);
   }
 
   #runInBackground(what: string, work: Promise<unknown>): void {
     runInBackground(this.#log, what, work);
   }
+}
 
-  /** @param farewell what connected peers are told */
-  async #withdraw(share: Share, store: PieceStore, reason: string, farewell?: Farewell): Promise<void> {
-    const { infoHash } = share.metainfo;
-    this.#context.session.remove(infoHash, reason, farewell);
-    this.#announce(infoHash, false);
-    await store.close();
+/** What is served of a share. */
+function contentOf({ stored, metainfo }: Pick<Share, "stored" | "metainfo">): ServedContent {
+  const { groupId, path, facts, folderTimesMs } = stored;
+  return { groupId, metainfo, path, facts, folderTimesMs };
+}
+
+/** The metainfo in the profile; an error if it is damaged. */
+function decode(info: Uint8Array): Metainfo | MiniTorrentError {
+  try {
+    return decodeMetainfo(info);
+  } catch (error) {
+    return asMiniTorrentError(error);
   }
 }
 
-/** Why the file is no longer as it was shared; undefined while it is. */
-async function whyNotAsShared(path: string, facts: FileFacts): Promise<MiniTorrentError | undefined> {
-  try {
-    const stats = await stat(path);
-    if (stats.isFile() && isSameFacts(factsOf(stats), facts)) return undefined;
-    return new MiniTorrentError("FILE_CHANGED", `${path} changed since it was shared.`);
-  } catch (error) {
-    return readError(error, path);
-  }
+/** What people are told of it. */
+function factsOfContent(metainfo: Metainfo): Pick<ShareStatus, "lengthBytes" | "sha1" | "fileCount"> {
+  if (metainfo.kind === "file") return { lengthBytes: metainfo.geometry.lengthBytes, sha1: metainfo.sha1 };
+  const { contentBytes, fileCount } = metainfo.layout;
+  return { lengthBytes: contentBytes, fileCount };
+}
+
+function changedIn(state: ShareState): Pick<ShareStatus, "changedFiles"> {
+  const changedFiles = state.status === "served" ? state.serving.changedCount : 0;
+  return changedFiles === 0 ? {} : { changedFiles };
+}
+
+function resultOf(
+  groupId: string,
+  metainfo: Metainfo,
+  outcome: Pick<ShareResult, "joinedSwarm" | "replacesEarlier" | "skipped">,
+): ShareResult {
+  const { fileName, geometry } = metainfo;
+  return { groupId, fileName, ...factsOfContent(metainfo), pieceCount: geometry.pieceCount, ...outcome };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

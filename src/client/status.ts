@@ -210,7 +210,8 @@ export type ClientEvent =
       readonly type: "share-updated";
       readonly groupId: string;
       readonly fileName: string;
-      readonly userId: string;
+      /** undefined: they are not in the group any more. */
+      readonly userId: string | undefined;
       /** It is fetched without being asked for. */
       readonly isFollowed: boolean;
     }

@@ -8,7 +8,7 @@ import { writeError } from "../../storage/disk-errors.ts";
 import type { ClientContext } from "../client-context.ts";
 import { type FileId, fileKey } from "../file-key.ts";
 import type { StoredDownload } from "../profile.ts";
-import type { Shares } from "../shares.ts";
+import type { NewVersion, Shares } from "../shares.ts";
 import type { ClientEvent, DownloadStatus, FileChoice, MembershipEnd } from "../status.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
@@ -103,6 +103,22 @@ export class Downloads {
   /** @throws MiniTorrentError UNKNOWN_DOWNLOAD */
   async unfollow(file: FileId): Promise<void> {
     this.get(file);
+  }
+
+  /** Of a download that is neither complete nor failed. */
+  infoHashOf(file: FileId): string | undefined {
+    return this.#unfinished.get(fileKey(file))?.infoHash;
+  }
+
+  isFollowed(_file: FileId): boolean {
+    return false;
+  }
+
+  /** A version was published of what is here, or is being downloaded: the user is told. */
+  async versionPublished({ groupId, fileName, infoHash, userId }: NewVersion): Promise<void> {
+    const present = this.#shares.find({ groupId, fileName });
+    if (present === undefined || present.metainfo.infoHash === infoHash) return;
+    this.#context.onEvent({ type: "share-updated", groupId, fileName, userId, isFollowed: false });
   }
 
   /** Resumes a stopped download with its pieces, also at another destination. */

@@ -228,7 +228,11 @@ describe("commands of files", () => {
     const updated = await answer("update_share films pictures", client, { onHashing });
     assert.deepEqual(updated.lines, ["[films] pictures has a new version: 7 files, 1 MB, 4 pieces."]);
     assert.partialDeepStrictEqual(updated.result, { fileName: "pictures", fileCount: 7 });
-    await answer("update_share films pictures /b/new", client, { onHashing });
+    client.shareChanges = { fileCount: 7, replacesEarlier: false };
+    const same = await answer("update_share films pictures /b/new", client, { onHashing });
+    assert.deepEqual(same.lines, [
+      "[films] pictures is as it was, and has no new version: 7 files, 1 MB, 4 pieces.",
+    ]);
     assert.deepEqual(client.calls, ["updateShare films pictures", "updateShare films pictures /b/new"]);
     assert.deepEqual(progress, ["pictures", "/b/new"]);
   });

@@ -57,6 +57,11 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
     /^bob published a new version of a\.mkv in films; it is being fetched\.$/,
   ],
   [
+    { type: "share-updated", ...FILE, userId: undefined, isFollowed: true },
+    "accent",
+    /^A former member published a new version of a\.mkv in films; it is being fetched\.$/,
+  ],
+  [
     { type: "changed-files-kept", ...FILE, count: 3, paths: ["x/a", "b"] },
     "warn",
     /^\[films\] a\.mkv: 3 files that you changed are kept beside the new version: x\/a, b and 1 more\.$/,

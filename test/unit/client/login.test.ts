@@ -70,7 +70,7 @@ async function stage(t: TestContext) {
   const spy = <K extends string>(
     on: Record<K, (...given: never[]) => unknown>,
     name: K,
-    answer?: unknown,
+    answer: unknown = [],
   ) => {
     const calls: unknown[][] = [];
     t.mock.method(

@@ -121,7 +121,7 @@ test("a shared file is described, served, listed at the tracker and noted in the
     },
   ]);
   assert.equal(scene.shares.count, 1);
-  assert.deepEqual(scene.shares.find(id), { path, metainfo });
+  assert.deepEqual(scene.shares.find(id), { path, metainfo, mtimesMs: Float64Array.of(mtimeMs) });
   assert.equal(scene.shares.find({ ...id, groupId: "books" }), undefined);
 });
 

@@ -1,7 +1,7 @@
 // Trackers' registries on a virtual network with a virtual clock: links that delay, break, or swallow what they carry.
 // Registries are real (SQLite, in memory unless told); time passes only in `run`.
 import pino from "pino";
-import type { Clock } from "../../src/net/timers.ts";
+import { VirtualClock } from "../../harness/virtual-clock.ts";
 import { ClockGuard } from "../../src/tracker/registry/clock-guard.ts";
 import { ClockWatch } from "../../src/tracker/registry/clock-watch.ts";
 import type { Anchors, Derivation, LostClaim, RegistryRecord } from "../../src/tracker/registry/registry.ts";
@@ -10,58 +10,6 @@ import type { PresenceStore, ReplicaReceiver } from "../../src/tracker/replicati
 import { Replication } from "../../src/tracker/replication/replication.ts";
 
 const START_MS = 1_800_000_000_000;
-
-interface Timer {
-  readonly dueMs: number;
-  readonly order: number;
-  readonly callback: () => void;
-}
-
-/** Time that passes only when told to, and waits for all that happens at one moment before it goes on. */
-class VirtualClock implements Clock {
-  #nowMs = START_MS;
-  #order = 0;
-  readonly #timers = new Set<Timer>();
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  setTimer(delayMs: number, callback: () => void): () => void {
-    const timer = { dueMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, callback };
-    this.#timers.add(timer);
-    return () => this.#timers.delete(timer);
-  }
-
-  async run(durationMs: number): Promise<void> {
-    const endMs = this.#nowMs + durationMs;
-    await settle();
-    for (let next = this.#next(endMs); next !== undefined; next = this.#next(endMs)) {
-      const momentMs = Math.max(this.#nowMs, next.dueMs);
-      this.#nowMs = momentMs;
-      for (let due = this.#next(momentMs); due !== undefined; due = this.#next(momentMs)) {
-        this.#timers.delete(due);
-        due.callback();
-      }
-      await settle();
-    }
-    this.#nowMs = endMs;
-  }
-
-  #next(untilMs: number): Timer | undefined {
-    let first: Timer | undefined;
-    for (const timer of this.#timers) {
-      if (timer.dueMs > untilMs) continue;
-      if (
-        first === undefined ||
-        timer.dueMs < first.dueMs ||
-        (timer.dueMs === first.dueMs && timer.order < first.order)
-      )
-        first = timer;
-    }
-    return first;
-  }
-}
 
 /** A commit waits for one turn of the event loop, and may lead to the next one: waits until none is asked for any more. */
 async function settle(): Promise<void> {
@@ -97,7 +45,7 @@ export interface VirtualLink {
 }
 
 export class ReplicaNetwork {
-  readonly clock = new VirtualClock();
+  readonly clock = new VirtualClock(START_MS);
   readonly #replicas: Replica[] = [];
 
   /**
@@ -216,7 +164,7 @@ export class ReplicaNetwork {
 
   /** Lets that much virtual time pass. */
   run(durationMs: number): Promise<void> {
-    return this.clock.run(durationMs);
+    return this.clock.passSettled(durationMs, settle);
   }
 
   /** Takes a replica away as a crash would, its registry closed. */

@@ -2,6 +2,7 @@
 // written there or merged, so an event reaches a client at whichever tracker it is connected. Nothing is kept for clients that are
 // not connected: they read the current state when they connect.
 import type { TrackerEvent } from "../../api/schemas.ts";
+import type { Clock } from "../../net/timers.ts";
 import { isOperatorWrite } from "../registry/record-values.ts";
 import {
   type LostClaim,
@@ -19,8 +20,6 @@ import { TurnSlices } from "./turn-slices.ts";
 
 /** Connections of this tracker's clients that announced the torrent. */
 type AnnouncersOf = (infoHash: string) => readonly string[];
-type SetTimer = (delayMs: number, callback: () => void) => () => void;
-
 /** Window in which events of a group are counted together. */
 const WINDOW_MS = 1_000;
 /** New files of a group that are announced one by one in a window; further ones only as a number and the first names. */
@@ -54,7 +53,7 @@ export class EventPublisher {
   readonly #members: KnownMembers;
   readonly #connections: Connections;
   readonly #announcersOf: AnnouncersOf;
-  readonly #setTimer: SetTimer;
+  readonly #setTimer: Clock["setTimer"];
   readonly #slices: TurnSlices;
   /** By group claim. */
   readonly #windows = new Map<string, Window>();
@@ -65,7 +64,7 @@ export class EventPublisher {
     members: KnownMembers,
     connections: Connections,
     announcersOf: AnnouncersOf,
-    setTimer: SetTimer,
+    setTimer: Clock["setTimer"],
   ) {
     this.#reader = reader;
     this.#members = members;

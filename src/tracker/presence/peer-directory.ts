@@ -3,7 +3,7 @@
 // other; in a large one each learns of a sample, as with BitTorrent's trackers (BEP 3).
 
 import { MOST_NAMED_PEERS, type PeerAddress } from "../../api/schemas.ts";
-import { forEachGuarded } from "../../net/timers.ts";
+import { type Clock, forEachGuarded } from "../../net/timers.ts";
 import type { Connection, Connections } from "./client-connections.ts";
 import type { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
@@ -41,7 +41,7 @@ export class PeerDirectory {
   readonly #members: MembersReader;
   readonly #presence: PresenceReader;
   readonly #connections: Connections;
-  readonly #setTimer: (delayMs: number, callback: () => void) => () => void;
+  readonly #setTimer: Clock["setTimer"];
   readonly #untold = new Map<string, Untold>();
   #cancelTelling: (() => void) | undefined;
 
@@ -49,7 +49,7 @@ export class PeerDirectory {
     members: MembersReader,
     presence: PresenceReader,
     connections: Connections,
-    setTimer: (delayMs: number, callback: () => void) => () => void,
+    setTimer: Clock["setTimer"],
   ) {
     this.#setTimer = setTimer;
     this.#members = members;

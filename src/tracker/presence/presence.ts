@@ -1,8 +1,10 @@
 // Presence: which clients are online, at which addresses, with which torrents. It is never stored. Each tracker reports its own
 // clients to the others, and trusts another tracker's report while the link to it lasts, plus a grace period. Only torrents
 // that the registry knows, in the client's own groups, count. peer-directory.ts decides which clients learn of them.
+
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../../api/schemas.ts";
+import type { Clock } from "../../net/timers.ts";
 import type { PresenceStore } from "../replication/replica-channel.ts";
 import {
   type AccountShare,
@@ -65,7 +67,7 @@ export interface PresenceOptions {
   readonly onPromoted?: (connectionId: string, infoHash: string) => void;
   /** These clients announced more torrents than may be pending; the dropped ones may be known by now. */
   readonly onAnnounceAgain?: (connectionIds: readonly string[]) => void;
-  readonly setTimer: (delayMs: number, callback: () => void) => () => void;
+  readonly setTimer: Clock["setTimer"];
   /** Where it differs from the default. */
   readonly budget?: Partial<PresenceBudget>;
   /** From 0 to 1, as Math.random. */

@@ -1,7 +1,7 @@
 // Cuts long work into slices, so that one client's 100,000 torrents, or another tracker's 10,000 clients, delay no other work: a
 // turn of the event loop runs a bounded number of steps. Jobs of one key run in order, and keys take turns.
 
-import { reportFault } from "../../net/timers.ts";
+import { type Clock, reportFault } from "../../net/timers.ts";
 
 /** About 3 µs each, so some milliseconds a turn. */
 const STEPS_PER_TURN = 1_000;
@@ -14,12 +14,12 @@ interface Job {
 }
 
 export class TurnSlices {
-  readonly #setTimer: (delayMs: number, callback: () => void) => () => void;
+  readonly #setTimer: Clock["setTimer"];
   readonly #queues = new Map<string, Job[]>();
   #stepsLeft = STEPS_PER_TURN;
   #cancelTurn: (() => void) | undefined;
 
-  constructor(setTimer: (delayMs: number, callback: () => void) => () => void) {
+  constructor(setTimer: Clock["setTimer"]) {
     this.#setTimer = setTimer;
   }
 

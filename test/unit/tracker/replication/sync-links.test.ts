@@ -12,6 +12,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { pino } from "pino";
 import { type WebSocket, WebSocketServer } from "ws";
+import { VirtualClock } from "../../../../harness/virtual-clock.ts";
 import { until as untilWithin, within } from "../../../../harness/within.ts";
 import { formatAddress, type TrackerAddress } from "../../../../src/api/addresses.ts";
 import {
@@ -30,33 +31,6 @@ const [KEY, OTHER_KEY] = [new Uint8Array([1, 2, 3]), new Uint8Array([4, 5, 6])];
 const MIB = 1024 * 1024;
 
 const until = (holds: () => boolean, awaited: string) => untilWithin(holds, awaited, DEADLINE_MS);
-
-class VirtualClock {
-  #nowMs = 9_000;
-  readonly timers: { readonly delayMs: number; readonly dueMs: number; readonly callback: () => void }[] = [];
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  setTimer(delayMs: number, callback: () => void): () => void {
-    const timer = { delayMs, dueMs: this.#nowMs + delayMs, callback };
-    this.timers.push(timer);
-    return () => {
-      const at = this.timers.indexOf(timer);
-      if (at >= 0) this.timers.splice(at, 1);
-    };
-  }
-
-  pass(ms: number): void {
-    this.#nowMs += ms;
-    for (const timer of [...this.timers]) {
-      if (timer.dueMs > this.#nowMs || !this.timers.includes(timer)) continue;
-      this.timers.splice(this.timers.indexOf(timer), 1);
-      timer.callback();
-    }
-  }
-}
 
 class FakeSocket extends EventEmitter {
   bufferedAmount = 0;
@@ -137,7 +111,7 @@ function place(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), "links-"));
   const pins = new PinStore(join(folder, "pins.sqlite"));
   const identity = createDeviceIdentity();
-  const clock = new VirtualClock();
+  const clock = new VirtualClock(9_000);
   const logged: { level: number; msg: string }[] = [];
   const channels: { channel: ReplicaChannel; name: string; heard: string[]; closed: string[] }[] = [];
   const faults: string[] = [];

@@ -110,7 +110,7 @@ export const downloadCommands: readonly Command[] = [
     name: "show_downloads",
     arguments: [{ name: "all", kind: "all" }],
     arity: [0, 1],
-    help: "List downloads: [D] running, [C] complete, [P] paused, [F] failed. With all, also those completed before the last login.",
+    help: "List downloads: [D] running, [C] complete, [P] paused, [F] failed. With all, also the last 1,000 completed before this login.",
     run: async ({ client }, which?: string) => {
       if (which !== undefined && which !== "all" && which !== "--all") {
         throw new MiniTorrentError("USAGE", `show_downloads takes no argument or all, but got '${which}'.`);

@@ -82,7 +82,7 @@ export const fileCommands: readonly Command[] = [
     name: "list_shares",
     arguments: [],
     arity: [0],
-    help: "List your shares on this machine: path, and number of connected devices.",
+    help: "List your shares on this machine: state, path, and number of connected peers.",
     run: async ({ client }) => {
       const shares = client.shares();
       return { result: shares, lines: (view) => renderShares(shares, view) };

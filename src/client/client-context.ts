@@ -20,7 +20,7 @@ export interface RunningTorrent {
 }
 
 /** Where torrents run. `Session` fits it. */
-export interface Swarms extends Pick<Session, "remove"> {
+export interface Swarms extends Pick<Session, "remove" | "want"> {
   add(parts: Parameters<Session["add"]>[0]): RunningTorrent;
   get(infoHash: string): RunningTorrent | undefined;
 }

@@ -22,6 +22,7 @@ import type { StorageResources } from "../storage/storage-resources.ts";
 import { Announcer, type ListenPlace } from "./announcer.ts";
 import type { ClientContext } from "./client-context.ts";
 import { Downloads } from "./downloads/downloads.ts";
+import { FormerVersions } from "./downloads/former-versions.ts";
 import { fileKey } from "./file-key.ts";
 import { GroupAuthorities } from "./group-authorities.ts";
 import type { Memberships } from "./memberships.ts";
@@ -67,6 +68,7 @@ export class Login {
   readonly memberships: Memberships;
   readonly shares: Shares;
   readonly downloads: Downloads;
+  readonly formerVersions: FormerVersions;
   readonly #announcer: Announcer;
   readonly #groupIds = new Set<string>();
   /** For each list of groups being read, the groups that changed since reading began. */
@@ -98,7 +100,8 @@ export class Login {
       ask: this.ask.bind(this),
     };
     this.shares = new Shares(context);
-    this.downloads = new Downloads(context, this.shares);
+    this.formerVersions = new FormerVersions(context);
+    this.downloads = new Downloads(context, this.shares, this.formerVersions);
   }
 
   get account(): Account | undefined {
@@ -174,6 +177,7 @@ export class Login {
     }
     const failed = (error: unknown): void => log.error({ err: error }, "not all was taken up again");
     if (this.#state === begun) await this.#shareAgain(() => this.shares.resumeAll()).catch(failed);
+    if (this.#state === begun) await this.formerVersions.resumeAll().catch(failed);
     if (this.#state === begun) await this.downloads.resumeAll().catch(failed);
   }
 
@@ -181,7 +185,11 @@ export class Login {
   async end(reason?: string): Promise<void> {
     const { profile } = this.require();
     this.#replaceEvents(undefined);
-    const ended = await Promise.allSettled([this.downloads.suspendAll(reason), this.shares.suspendAll()]);
+    const ended = await Promise.allSettled([
+      this.downloads.suspendAll(reason),
+      this.shares.suspendAll(),
+      this.formerVersions.suspendAll(),
+    ]);
     for (const outcome of ended) {
       if (outcome.status === "rejected")
         this.#options.log.error({ err: outcome.reason }, "not all was ended well");
@@ -228,6 +236,7 @@ export class Login {
     this.#groupIds.delete(groupId);
     await this.downloads.groupEnded(groupId, how);
     await this.shares.groupEnded(groupId);
+    await this.formerVersions.groupEnded(groupId);
     this.memberships.forget(groupId);
   }
 

@@ -12,7 +12,7 @@ import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { KnownAuthority } from "./group-authorities.ts";
-import type { DownloadSource, FileChoice, FinishedDownload } from "./status.ts";
+import type { DownloadSource, FileChoice, FinishedDownload, FolderProgress } from "./status.ts";
 
 /** How many clients of one account may run on one machine, each with a profile of its own. */
 const MAX_PROFILES = 16;
@@ -52,25 +52,29 @@ export interface StoredDownload {
   readonly isPaused: boolean;
   /** Which files of a folder; undefined: all of them. */
   readonly choice?: FileChoice | undefined;
+  /** How the files of a folder were when that was saved last (see `FolderFacts`). */
+  readonly folderFacts?: Uint8Array | undefined;
 }
 
-/** A version of a share, as it was when it was complete. */
-export interface StoredVersion {
+/** A version of a share that is replaced by a newer one, as it was when it was complete. */
+export interface FormerVersion {
   readonly groupId: string;
   readonly fileName: string;
+  /** Its place, which the newer one gets. */
   readonly path: string;
+  /** Where it is moved to then. */
+  readonly asidePath: string;
   readonly info: Uint8Array;
-  /** Time of the last write of each file; NaN: it was not there. */
+  /** Time of the last write of each file; 0: it was not there. */
   readonly mtimesMs: Float64Array;
 }
 
 /**
- * The version that a download replaces, and how far that is: `fetching`, it is in its place; `naming`, it is moved to
- * `asidePath` and the new one takes its name; `merging`, what was changed in it is moved to the new one.
+ * The version that a download replaces, and how far that is: `fetching`, it is in its place; `naming`, it is moved aside and
+ * the new one takes its name; `merging`, what was changed in it is moved to the new one.
  */
-export interface ReplacedVersion extends StoredVersion {
+export interface ReplacedVersion extends FormerVersion {
   readonly stage: "fetching" | "naming" | "merging";
-  readonly asidePath: string;
 }
 
 /** A limit that the user set; without an info-hash it is the total. */
@@ -93,10 +97,14 @@ const choiceSchema: z.ZodType<FileChoice> = z.object({
   only: z.array(z.string()).optional(),
   except: z.array(z.string()).optional(),
 });
-const replacedSchema = z.object({
-  stage: z.enum(["fetching", "naming", "merging"]),
-  aside_path: z.string(),
+const folderProgressSchema: z.ZodType<FolderProgress> = z.object({
+  fileCount: z.number(),
+  chosenFiles: z.number(),
+  completeFiles: z.number(),
+  choice: choiceSchema.optional(),
+  isFollowed: z.boolean(),
 });
+const stageSchema = z.enum(["fetching", "naming", "merging"]);
 const sourcesSchema: z.ZodType<DownloadSource[]> = z.array(
   z.object({
     userId: z.string(),
@@ -118,6 +126,7 @@ const finishedSchema: z.ZodType<FinishedDownload> = z.object({
   sources: sourcesSchema,
   state: z.literal("complete"),
   sha1: z.string().optional(),
+  folder: folderProgressSchema.optional(),
   finishedAtMs: z.number(),
   averageBytesPerSecond: z.number().optional(),
 });
@@ -145,15 +154,19 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS download_choice (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, choice TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS download_folder (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (group_id, file_name)
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS followed_share (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
   CREATE TABLE IF NOT EXISTS replaced_version (
-    group_id TEXT NOT NULL, file_name TEXT NOT NULL, path TEXT NOT NULL, info BLOB NOT NULL, mtimes_ms BLOB NOT NULL,
-    stage TEXT NOT NULL, aside_path TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, path TEXT NOT NULL, aside_path TEXT NOT NULL,
+    info BLOB NOT NULL, mtimes_ms BLOB NOT NULL, stage TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
   CREATE TABLE IF NOT EXISTS former_version (
-    path TEXT PRIMARY KEY, group_id TEXT NOT NULL, file_name TEXT NOT NULL, info BLOB NOT NULL, mtimes_ms BLOB NOT NULL
+    aside_path TEXT PRIMARY KEY, group_id TEXT NOT NULL, file_name TEXT NOT NULL, path TEXT NOT NULL,
+    info BLOB NOT NULL, mtimes_ms BLOB NOT NULL
   ) STRICT;
   CREATE TABLE IF NOT EXISTS finished (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, finished_at_ms INTEGER NOT NULL, status TEXT NOT NULL
@@ -192,14 +205,17 @@ const STATEMENTS = {
   saveChoice: "INSERT OR REPLACE INTO download_choice VALUES (?, ?, ?)",
   choiceOf: "SELECT choice FROM download_choice WHERE group_id = ? AND file_name = ?",
   removeChoice: "DELETE FROM download_choice WHERE group_id = ? AND file_name = ?",
+  saveFolderFacts: "INSERT OR REPLACE INTO download_folder VALUES (?, ?, ?)",
+  folderFactsOf: "SELECT facts FROM download_folder WHERE group_id = ? AND file_name = ?",
+  removeFolderFacts: "DELETE FROM download_folder WHERE group_id = ? AND file_name = ?",
   follow: "INSERT OR IGNORE INTO followed_share VALUES (?, ?)",
   unfollow: "DELETE FROM followed_share WHERE group_id = ? AND file_name = ?",
   saveReplaced: "INSERT OR REPLACE INTO replaced_version VALUES (?, ?, ?, ?, ?, ?, ?)",
   replacedBy: "SELECT * FROM replaced_version WHERE group_id = ? AND file_name = ?",
   noteStage: "UPDATE replaced_version SET stage = ? WHERE group_id = ? AND file_name = ?",
   removeReplaced: "DELETE FROM replaced_version WHERE group_id = ? AND file_name = ?",
-  saveFormerVersion: "INSERT OR REPLACE INTO former_version VALUES (?, ?, ?, ?, ?)",
-  removeFormerVersion: "DELETE FROM former_version WHERE path = ?",
+  saveFormerVersion: "INSERT OR REPLACE INTO former_version VALUES (?, ?, ?, ?, ?, ?)",
+  removeFormerVersion: "DELETE FROM former_version WHERE aside_path = ?",
   saveSources: "INSERT OR REPLACE INTO download_sources VALUES (?, ?, ?)",
   sourcesOf: "SELECT sources FROM download_sources WHERE group_id = ? AND file_name = ?",
   removeSources: "DELETE FROM download_sources WHERE group_id = ? AND file_name = ?",
@@ -230,6 +246,7 @@ interface VersionRow {
   group_id: string;
   file_name: string;
   path: string;
+  aside_path: string;
   info: Uint8Array;
   mtimes_ms: Uint8Array;
 }
@@ -280,6 +297,9 @@ export class Profile {
       saveChoice: database.prepare(STATEMENTS.saveChoice),
       choiceOf: database.prepare(STATEMENTS.choiceOf),
       removeChoice: database.prepare(STATEMENTS.removeChoice),
+      saveFolderFacts: database.prepare(STATEMENTS.saveFolderFacts),
+      folderFactsOf: database.prepare(STATEMENTS.folderFactsOf),
+      removeFolderFacts: database.prepare(STATEMENTS.removeFolderFacts),
       follow: database.prepare(STATEMENTS.follow),
       unfollow: database.prepare(STATEMENTS.unfollow),
       saveReplaced: database.prepare(STATEMENTS.saveReplaced),
@@ -406,12 +426,18 @@ export class Profile {
       partId: row.part_id ?? undefined,
       isPaused: row.is_paused === 1,
       ...this.#choiceOf(row.group_id, row.file_name),
+      ...this.#folderFactsOf(row.group_id, row.file_name),
     }));
   }
 
   #longInfo(groupId: string, fileName: string): Uint8Array {
     const info = this.#statements.infoOf.get(groupId, fileName)?.info;
     return info instanceof Uint8Array ? info : new Uint8Array(0);
+  }
+
+  #folderFactsOf(groupId: string, fileName: string): { folderFacts?: Uint8Array } {
+    const facts = this.#statements.folderFactsOf.get(groupId, fileName)?.facts;
+    return facts instanceof Uint8Array ? { folderFacts: facts } : {};
   }
 
   #choiceOf(groupId: string, fileName: string): { choice?: FileChoice } {
@@ -442,6 +468,11 @@ export class Profile {
     });
   }
 
+  /** How the files of a folder are that is being downloaded. */
+  saveFolderFacts({ groupId, fileName }: FileId, facts: Uint8Array): void {
+    this.#attempt(() => this.#statements.saveFolderFacts.run(groupId, fileName, facts));
+  }
+
   /** @param choice undefined: all files */
   saveChoice({ groupId, fileName }: FileId, choice: FileChoice | undefined): void {
     this.#attempt(() => {
@@ -464,9 +495,9 @@ export class Profile {
 
   /** A download of that share is a new version of one that is here. */
   saveReplaced(version: ReplacedVersion): void {
-    const { groupId, fileName, path, info, mtimesMs, stage, asidePath } = version;
+    const { groupId, fileName, path, asidePath, info, mtimesMs, stage } = version;
     this.#attempt(() =>
-      this.#statements.saveReplaced.run(groupId, fileName, path, info, bytesOf(mtimesMs), stage, asidePath),
+      this.#statements.saveReplaced.run(groupId, fileName, path, asidePath, info, bytesOf(mtimesMs), stage),
     );
   }
 
@@ -476,21 +507,18 @@ export class Profile {
     this.#attempt(() => {
       const row = this.#statements.replacedBy.get(groupId, fileName);
       if (row === undefined) return;
-      const { stage, aside_path } = replacedSchema.parse(row);
-      found = { ...versionOf(row as unknown as VersionRow), stage, asidePath: aside_path };
+      const stage = stageSchema.parse(row.stage);
+      found = { ...versionOf(row as unknown as VersionRow), stage };
     });
     return found;
   }
 
   /** The old version is about to be moved aside: it is no share any more, and is served from where it will be. */
-  beginNaming({ groupId, fileName, info, mtimesMs, asidePath }: ReplacedVersion, isServed: boolean): void {
-    this.#attempt(() => {
-      this.#statements.begin.run();
+  beginNaming({ groupId, fileName, path, asidePath, info, mtimesMs }: FormerVersion): void {
+    this.#inOneStep(() => {
       this.#statements.noteStage.run("naming", groupId, fileName);
       this.#removeShare(groupId, fileName);
-      if (isServed)
-        this.#statements.saveFormerVersion.run(asidePath, groupId, fileName, info, bytesOf(mtimesMs));
-      this.#statements.commit.run();
+      this.#statements.saveFormerVersion.run(asidePath, groupId, fileName, path, info, bytesOf(mtimesMs));
     });
   }
 
@@ -499,12 +527,12 @@ export class Profile {
   }
 
   /** Versions that were replaced, and are served while somebody is in the middle of them. */
-  formerVersions(): StoredVersion[] {
-    return this.#read<VersionRow, StoredVersion>("former_version", versionOf);
+  formerVersions(): FormerVersion[] {
+    return this.#read<VersionRow, FormerVersion>("former_version", versionOf);
   }
 
-  removeFormerVersion(path: string): void {
-    this.#attempt(() => this.#statements.removeFormerVersion.run(path));
+  removeFormerVersion(asidePath: string): void {
+    this.#attempt(() => this.#statements.removeFormerVersion.run(asidePath));
   }
 
   /** What each member sent of an unfinished download. */
@@ -531,6 +559,7 @@ export class Profile {
     this.#statements.removeDownload.run(groupId, fileName);
     this.#statements.removeInfo.run(groupId, fileName);
     this.#statements.removeChoice.run(groupId, fileName);
+    this.#statements.removeFolderFacts.run(groupId, fileName);
     this.#statements.removeReplaced.run(groupId, fileName);
     this.#statements.removeSources.run(groupId, fileName);
   }
@@ -713,11 +742,12 @@ function openExclusively(path: string): DatabaseSync | undefined {
   }
 }
 
-function versionOf(row: VersionRow): StoredVersion {
+function versionOf(row: VersionRow): FormerVersion {
   return {
     groupId: row.group_id,
     fileName: row.file_name,
     path: row.path,
+    asidePath: row.aside_path,
     info: row.info,
     // A copy: it need not be aligned in the row's bytes.
     mtimesMs: new Float64Array(row.mtimes_ms.slice().buffer),

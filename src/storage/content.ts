@@ -62,8 +62,12 @@ export interface Content {
 
   /** How it is now, for the profile. */
   facts(): Promise<FileFacts>;
-  /** Verifies what is on disk, makes it durable, and gives it its name. */
-  finish(destinationPath: string): Promise<FinishOutcome>;
+  /**
+   * Verifies what is on disk, makes it durable, and gives it its name.
+   *
+   * @param beforeNaming called when all is verified: it may make the name free
+   */
+  finish(destinationPath: string, beforeNaming: () => Promise<void>): Promise<FinishOutcome>;
   /** Forgets running hashes of whole files: what is on disk may not be what was written. Ends with `resumeHashing`. */
   pauseHashing(): Promise<void>;
   resumeHashing(): void;

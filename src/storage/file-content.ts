@@ -176,10 +176,11 @@ export class FileContent implements Content {
   }
 
   /** The SHA-1 of the whole file must be the metainfo's, and every piece on disk right. */
-  async finish(destinationPath: string): Promise<FinishOutcome> {
+  async finish(destinationPath: string, beforeNaming: () => Promise<void>): Promise<FinishOutcome> {
     const verified = await this.#verifyAllOnDisk();
     if (typeof verified !== "string") return verified;
     await this.#requireWholeSha1();
+    await beforeNaming();
     const facts = await this.root.whileOpen((handle, partPath) =>
       takeName(handle, { partPath, destinationPath, change: verified }),
     );

@@ -357,12 +357,13 @@ export class FolderContent implements Content {
     return { lengthBytes: this.#layout.contentBytes, mtimeMs: 0 };
   }
 
-  async finish(destinationPath: string): Promise<FinishOutcome> {
+  async finish(destinationPath: string, beforeNaming: () => Promise<void>): Promise<FinishOutcome> {
     await this.#setAside();
     const corrupt = await this.#verify();
     if (corrupt !== undefined) return corrupt;
     await this.#closeServed();
     await this.#makeLinks();
+    await beforeNaming();
     const partPath = this.root.path;
     await takeFolderName({ folderId: this.#folderId, partPath, destinationPath });
     const restPath = this.files.pair.rest.path;

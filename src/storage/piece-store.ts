@@ -261,19 +261,23 @@ export class PieceStore {
    * Finishes a complete download: verifies every piece on disk and the whole file's SHA-1, makes the file durable, and
    * gives it its name. Reads stay possible.
    *
+   * @param beforeNaming called when all is verified: it may make the name free
    * @returns how the file is, for the profile
    * @throws MiniTorrentError CORRUPT_FILE if the SHA-1 is not the metainfo's, or the disk does not return what was
    * verified; FILE_EXISTS if the name is taken;
    * FILE_CHANGED, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED. The download is as it was, and can be finished again.
    */
-  async finish(destinationPath: string): Promise<FileFacts> {
+  async finish(
+    destinationPath: string,
+    beforeNaming: () => Promise<void> = async () => undefined,
+  ): Promise<FileFacts> {
     if (this.#status !== "downloading" || !this.isComplete) {
       throw new MiniTorrentError("INTERNAL", `${this.path} is not a complete download.`);
     }
     this.#status = "finishing";
     return this.#content.root.whileHeld(async () => {
       try {
-        const outcome = await this.#content.finish(destinationPath);
+        const outcome = await this.#content.finish(destinationPath, beforeNaming);
         if (outcome.kind === "finished") {
           this.#leave("finishing", "seeding");
           return outcome.facts;

@@ -3,8 +3,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { Bitfield } from "../../metainfo/bitfield.ts";
-import type { FileLayout } from "../../metainfo/file-layout.ts";
-import type { FolderMetainfo, Metainfo } from "../../metainfo/metainfo.ts";
+import { piecesOf } from "../../metainfo/file-selection.ts";
+import type { FileMetainfo, FolderMetainfo, Metainfo } from "../../metainfo/metainfo.ts";
 import type { FileId } from "../file-key.ts";
 import type { FileChoice } from "../status.ts";
 import { type Glob, parseGlob } from "./globs.ts";
@@ -21,32 +21,74 @@ export interface ChosenFiles {
   readonly files: Bitfield;
   /** Pieces with bytes of these files. */
   readonly pieces: Bitfield;
-  /** Length of these files. */
-  readonly contentBytes: number;
+  /** What is fetched for them: the length of these pieces, without padding. */
+  readonly neededBytes: number;
+}
+
+/** What is downloaded: a single file, or some files of a folder. */
+export type Wanted =
+  | { readonly kind: "file"; readonly metainfo: FileMetainfo }
+  | { readonly kind: "folder"; readonly metainfo: FolderMetainfo; readonly chosen: ChosenFiles };
+
+/** What has to be fetched of it altogether. */
+export function sizeOf(wanted: Wanted): { readonly lengthBytes: number; readonly pieceCount: number } {
+  if (wanted.kind === "folder") {
+    const { neededBytes, pieces } = wanted.chosen;
+    return { lengthBytes: neededBytes, pieceCount: pieces.count };
+  }
+  const { lengthBytes, pieceCount } = wanted.metainfo.geometry;
+  return { lengthBytes, pieceCount };
+}
+
+/** The wanted ones among those pieces. */
+export function wantedAmong(wanted: Wanted, pieces: Bitfield): Bitfield {
+  if (wanted.kind === "file" || wanted.chosen.choice === undefined) return pieces;
+  const both = new Bitfield(pieces.pieceCount);
+  for (let i = 0; i < pieces.pieceCount; i++) if (pieces.has(i) && wanted.chosen.pieces.has(i)) both.set(i);
+  return both;
+}
+
+/** Pieces that are there, or not wanted. */
+export function notMissing(wanted: Wanted, have: Bitfield): Bitfield {
+  if (wanted.kind === "file" || wanted.chosen.choice === undefined) return have;
+  const either = have.clone();
+  for (let i = 0; i < have.pieceCount; i++) if (!wanted.chosen.pieces.has(i)) either.set(i);
+  return either;
+}
+
+/** All wanted pieces are there. */
+export function hasAll(wanted: Wanted, have: Bitfield): boolean {
+  return notMissing(wanted, have).isComplete;
+}
+
+/** A part of the folder is chosen. */
+export function isPartial(wanted: Wanted): boolean {
+  return wanted.kind === "folder" && wanted.chosen.choice !== undefined;
 }
 
 /** True if the choice has no pattern, and means all files. */
-function isOfAll({ only = [], except = [] }: FileChoice): boolean {
+export function isOfAll({ only = [], except = [] }: FileChoice): boolean {
   return only.length + except.length === 0;
 }
 
 /**
- * @returns undefined for a single file, of which there is nothing to choose
+ * What is downloaded of a share by that choice.
+ *
  * @throws MiniTorrentError INVALID_ARGUMENT: no file fits, a pattern is not one, or patterns were given for a single file
  */
 export async function chooseFiles(
   metainfo: Metainfo,
   { groupId, fileName }: FileId,
   choice: FileChoice,
-): Promise<ChosenFiles | undefined> {
+): Promise<Wanted> {
   if (metainfo.kind === "file") {
-    if (isOfAll(choice)) return undefined;
+    if (isOfAll(choice)) return { kind: "file", metainfo };
     throw new MiniTorrentError(
       "INVALID_ARGUMENT",
       `${fileName} is a single file: leave --only and --except out.`,
     );
   }
-  if (isOfAll(choice)) return allFiles(metainfo);
+  if (isOfAll(choice)) return allOf(metainfo);
   const { layout } = metainfo;
   const isChosen = testOf(choice);
   const files = new Bitfield(layout.fileCount);
@@ -54,27 +96,28 @@ export async function chooseFiles(
     if (index % FILES_AT_ONCE === FILES_AT_ONCE - 1) await turn();
     if (isChosen(layout.pathOf(index))) files.set(index);
   }
-  if (files.count > 0) return ofFiles(layout, files, choice);
+  if (files.isComplete) return allOf(metainfo);
+  if (files.count > 0) return { kind: "folder", metainfo, chosen: ofFiles(metainfo, files, choice) };
   throw new MiniTorrentError(
     "INVALID_ARGUMENT",
     `No file in ${fileName} fits; list_files ${groupId} ${fileName} shows its files, by the paths that patterns are compared with.`,
   );
 }
 
-export function allFiles({ layout }: FolderMetainfo): ChosenFiles {
-  return ofFiles(layout, Bitfield.full(layout.fileCount), undefined);
+/** All that the share has. */
+export function allOf(metainfo: Metainfo): Wanted {
+  if (metainfo.kind === "file") return { kind: "file", metainfo };
+  const files = Bitfield.full(metainfo.layout.fileCount);
+  return { kind: "folder", metainfo, chosen: ofFiles(metainfo, files, undefined) };
 }
 
-function ofFiles(layout: FileLayout, files: Bitfield, choice: FileChoice | undefined): ChosenFiles {
-  const pieces = new Bitfield(Math.ceil(layout.lengthBytes / layout.pieceLengthBytes));
-  let contentBytes = 0;
-  for (let index = 0; index < layout.fileCount; index++) {
-    if (!files.has(index)) continue;
-    contentBytes += layout.lengthOf(index);
-    const end = layout.endPieceOf(index);
-    for (let piece = layout.firstPieceOf(index); piece < end; piece++) pieces.set(piece);
-  }
-  return { choice, files, pieces, contentBytes };
+function ofFiles(
+  { layout, geometry }: FolderMetainfo,
+  files: Bitfield,
+  choice: FileChoice | undefined,
+): ChosenFiles {
+  const pieces = piecesOf(layout, files);
+  return { choice, files, pieces, neededBytes: geometry.contentBytesOf(pieces) };
 }
 
 /** How many of the chosen files have all their pieces. */

@@ -6,14 +6,16 @@ import { lstat, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { Bitfield } from "../../metainfo/bitfield.ts";
-import { type Metainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
+import type { FolderMetainfo } from "../../metainfo/metainfo.ts";
 import { errnoOf } from "../../net/errno.ts";
 import { writeError } from "../../storage/disk-errors.ts";
 import { type FileFacts, fileIdOf, isSameFacts } from "../../storage/file-facts.ts";
+import { FolderFacts } from "../../storage/folder-facts.ts";
 import { hashFile } from "../../storage/hash-file.ts";
 import { removeUnnamed, unnamedPathOf } from "../../storage/part-file.ts";
 import { PieceStore } from "../../storage/piece-store.ts";
 import type { ClientContext } from "../client-context.ts";
+import type { Wanted } from "./chosen-files.ts";
 
 const PART_SUFFIX = ".part";
 /** Of a file's name, on nearly every file system. */
@@ -21,8 +23,10 @@ const MAX_NAME_BYTES = 255;
 
 export interface DownloadToOpen {
   readonly groupId: string;
-  readonly metainfo: Metainfo;
+  readonly wanted: Wanted;
   readonly destinationPath: string;
+  /** What is at the destination is the version that this one replaces. */
+  readonly isUpdate: boolean;
   /** What was verified, and how the part file was when that was noted; undefined before there is a part file. */
   readonly known: KnownPart | undefined;
   /** What other downloads are still to write to the same disk. */
@@ -38,11 +42,19 @@ export interface KnownPart {
   readonly facts: FileFacts | undefined;
   /** Which file it was: another one of that name is not touched. */
   readonly partId: string;
+  /** It is a folder that has its final name, and may get more of its files there. */
+  readonly isFinished: boolean;
+  /** How the files of a folder were. */
+  readonly folderFacts: FolderFacts | undefined;
 }
 
 export type Opened =
-  /** The content is at the destination; `facts`: how the file was when it was hashed. */
-  | { readonly kind: "there-already"; readonly facts: FileFacts }
+  /** The content is at the destination; `facts`: how the file was when it was hashed; of a folder, its files. */
+  | {
+      readonly kind: "there-already";
+      readonly facts: FileFacts;
+      readonly folderFacts?: FolderFacts;
+    }
   | {
       readonly kind: "store";
       readonly store: PieceStore;
@@ -73,12 +85,15 @@ export function partPathOf(destinationPath: string): string {
  * DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
  */
 export async function openDownload(context: ClientContext, download: DownloadToOpen): Promise<Opened> {
-  const { metainfo, destinationPath, known } = download;
+  const { wanted, destinationPath, known, isUpdate } = download;
+  const { metainfo } = wanted;
   await checkAuthority(context, download);
-  const facts = await factsIfThere(context, download);
-  if (facts !== undefined) return { kind: "there-already", facts };
-  const partPath = partPathOf(destinationPath);
+  const isFinished = known?.isFinished === true;
+  const partPath = isFinished ? destinationPath : partPathOf(destinationPath);
   const isOwn = known !== undefined && (await partIdOf(partPath)) === known.partId;
+  const mayBeThere = isFinished ? !isOwn : !isUpdate;
+  const there = mayBeThere ? await factsIfThere(context, download) : undefined;
+  if (there !== undefined) return { kind: "there-already", ...there };
   const unnamedPath = isOwn ? undefined : unnamedPathOf(partPath, download.making());
   // Left by a crash during creation.
   if (unnamedPath !== undefined) await removeUnnamed(unnamedPath);
@@ -87,7 +102,9 @@ export async function openDownload(context: ClientContext, download: DownloadToO
     partPath,
     have: isOwn ? known.have : new Bitfield(metainfo.geometry.pieceCount),
     resume: isOwn,
-    ...(isOwn ? { ownFileId: known.partId } : {}),
+    ...(isOwn ? { ownFileId: known.partId, isFinished } : {}),
+    ...(isOwn && known.folderFacts !== undefined ? { notedFacts: known.folderFacts } : {}),
+    ...(wanted.kind === "folder" ? { chosen: wanted.chosen.files } : {}),
     promisedBytes: download.promisedBytes,
     ...(unnamedPath === undefined ? {} : { unnamedPath, onMade: download.made }),
     ...context.storage,
@@ -101,7 +118,10 @@ export async function openDownload(context: ClientContext, download: DownloadToO
 }
 
 /** The group's CA is part of the metainfo: a tracker cannot pass off another group's file. */
-async function checkAuthority(context: ClientContext, { groupId, metainfo }: DownloadToOpen): Promise<void> {
+async function checkAuthority(
+  context: ClientContext,
+  { groupId, wanted: { metainfo } }: DownloadToOpen,
+): Promise<void> {
   const { authorityPem } = await context.memberships.obtain(groupId);
   if (authorityPem.trim() === metainfo.authorityPem.trim()) return;
   throw new MiniTorrentError(
@@ -111,24 +131,50 @@ async function checkAuthority(context: ClientContext, { groupId, metainfo }: Dow
 }
 
 /**
- * How the file at the destination was when it was hashed, if it has the content: from before, or from a crash between naming the
- * file and noting it.
+ * How the file, or the folder, at the destination was when it was hashed, if it has the content: from before, or from a crash
+ * between naming it and noting that.
  */
 async function factsIfThere(
   context: ClientContext,
-  { metainfo, destinationPath }: DownloadToOpen,
-): Promise<FileFacts | undefined> {
+  { wanted: { metainfo }, destinationPath }: DownloadToOpen,
+): Promise<{ facts: FileFacts; folderFacts?: FolderFacts } | undefined> {
   const present = await lookAt(destinationPath);
   if (present === undefined) return undefined;
-  if (present.isFile() && present.size === metainfo.geometry.lengthBytes) {
-    const hashed = await hashFile(destinationPath, context.storage);
-    if (hashed.sha1 === requireSingleFile(metainfo).sha1)
-      return { lengthBytes: hashed.lengthBytes, mtimeMs: hashed.mtimeMs };
+  if (metainfo.kind === "folder" && present.isDirectory()) {
+    const folderFacts = await factsOfFolder(context, metainfo, destinationPath);
+    if (folderFacts !== undefined)
+      return { facts: { lengthBytes: metainfo.layout.contentBytes, mtimeMs: 0 }, folderFacts };
+  }
+  if (metainfo.kind === "file" && present.isFile() && present.size === metainfo.geometry.lengthBytes) {
+    const { sha1, lengthBytes, mtimeMs } = await hashFile(destinationPath, context.storage);
+    if (sha1 === metainfo.sha1) return { facts: { lengthBytes, mtimeMs } };
   }
   throw new MiniTorrentError(
     "FILE_EXISTS",
     `${destinationPath} is there already, with other content; choose another destination.`,
   );
+}
+
+/** How the files of that folder are, if they have the content. Their lengths are compared before anything is read. */
+async function factsOfFolder(
+  { storage }: ClientContext,
+  metainfo: FolderMetainfo,
+  path: string,
+): Promise<FolderFacts | undefined> {
+  const { layout } = metainfo;
+  const facts = FolderFacts.none(layout.fileCount);
+  for (let index = 0; index < layout.fileCount; index++) {
+    if (layout.linkTargetOf(index) !== undefined) continue;
+    const stats = await lstat(join(path, layout.pathOf(index))).catch(() => undefined);
+    if (stats?.isFile() !== true || stats.size !== layout.lengthOf(index)) return undefined;
+    facts.mtimesMs[index] = stats.mtimeMs;
+  }
+  const store = await PieceStore.openForSeeding({ metainfo, path, expected: facts, ...storage });
+  try {
+    return (await store.recheck("all")).isComplete ? facts : undefined;
+  } finally {
+    await store.close();
+  }
 }
 
 /**
@@ -161,9 +207,14 @@ async function isLink(path: string): Promise<boolean> {
   }
 }
 
-/** What was noted as verified counts only while the part file is as it was then; otherwise all of it is hashed. */
+/** What was noted as verified counts only while it is as it was then; otherwise it is hashed: of a folder, what touches such files. */
 async function intactPieces(store: PieceStore, noted: FileFacts | undefined): Promise<Bitfield> {
   const { found } = store;
-  if (found === undefined || (noted !== undefined && isSameFacts(found, noted))) return store.have;
+  if (found === undefined) return store.have;
+  if (store.metainfo.kind === "folder") {
+    if (store.doubted.length > 0) await store.recheck(store.doubted);
+    return store.have;
+  }
+  if (noted !== undefined && isSameFacts(found, noted)) return store.have;
   return store.recheck("all");
 }

@@ -9,10 +9,13 @@ import type { Metainfo } from "../../metainfo/metainfo.ts";
 import { later } from "../../net/timers.ts";
 import { partLost } from "../../storage/disk-errors.ts";
 import { type FileFacts, factsOf } from "../../storage/file-facts.ts";
+import { FolderFacts } from "../../storage/folder-facts.ts";
 import { movePart } from "../../storage/part-file.ts";
+import { movePartFolder, removePartFolder, removeRest, restPathOf } from "../../storage/part-folder.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
 import type { Profile, StoredDownload } from "../profile.ts";
 import type { DownloadSource } from "../status.ts";
+import { hasAll, type Wanted } from "./chosen-files.ts";
 import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
 import { type Arrived, together } from "./download-state.ts";
 
@@ -21,10 +24,20 @@ const SAVE_DELAY_MS = 500;
 /** Prefix in place of a part file's id while the file is being created; a token follows. */
 const BEING_MADE = "new:";
 const TOKEN_BYTES = 8;
+/** Prefix of the id of a folder that has its final name, and may get more of its files there. */
+const FINISHED = "done:";
+/** The facts of a folder's files are saved at most once in this time for each 10,000 of them: 80 KB are written. */
+const FOLDER_FACTS_MS = 500;
+const FILES_PER_SAVE = 10_000;
 
 export class DownloadRecord {
   readonly #profile: () => Profile;
   readonly #download: { readonly groupId: string; readonly metainfo: Metainfo };
+  #wanted: Wanted;
+  /** The folder has its final name. */
+  #isFinished: boolean;
+  #folderFacts: FolderFacts | undefined;
+  #folderFactsSavedMs = Number.NEGATIVE_INFINITY;
   #destinationPath: string;
   #have: Bitfield;
   #isPausedByUser: boolean;
@@ -36,19 +49,24 @@ export class DownloadRecord {
 
   constructor(
     profile: () => Profile,
-    download: { groupId: string; metainfo: Metainfo; destinationPath: string },
+    download: { groupId: string; wanted: Wanted; destinationPath: string },
     stored: StoredDownload | undefined,
   ) {
     this.#profile = profile;
-    this.#download = download;
+    const { groupId, wanted } = download;
+    const { metainfo } = wanted;
+    this.#download = { groupId, metainfo };
+    this.#wanted = wanted;
     this.#destinationPath = download.destinationPath;
-    const { pieceCount } = download.metainfo.geometry;
+    const { pieceCount } = metainfo.geometry;
     this.#have =
       stored === undefined ? new Bitfield(pieceCount) : Bitfield.fromBytes(pieceCount, stored.have);
     this.#facts = stored?.facts;
     this.#isPausedByUser = stored?.isPaused ?? false;
-    this.#partId = stored?.partId;
-    const { groupId, metainfo } = download;
+    this.#isFinished = stored?.partId?.startsWith(FINISHED) === true;
+    this.#partId = this.#isFinished ? stored?.partId?.slice(FINISHED.length) : stored?.partId;
+    if (stored?.folderFacts !== undefined && metainfo.kind === "folder")
+      this.#folderFacts = FolderFacts.fromBytes(stored.folderFacts, metainfo.layout.fileCount);
     this.#sources = stored === undefined ? [] : profile().sources(groupId, metainfo.fileName);
   }
 
@@ -73,6 +91,22 @@ export class DownloadRecord {
     return this.#have;
   }
 
+  /** The part file, or folder; the destination itself once it has its name. */
+  get path(): string {
+    return this.#isFinished ? this.#destinationPath : partPathOf(this.#destinationPath);
+  }
+
+  /** The folder has its final name, and may get more of its files there. */
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  /** Other files of the folder are wanted. */
+  choose(wanted: Wanted): void {
+    this.#wanted = wanted;
+    if (wanted.kind === "folder") this.#profile().saveChoice(this.#id, wanted.chosen.choice);
+  }
+
   /** What the user wants of it; noted with what is noted next. */
   wishedFor(state: "running" | "paused"): void {
     this.#isPausedByUser = state === "paused";
@@ -89,7 +123,10 @@ export class DownloadRecord {
     const facts = this.#isDoubted ? undefined : this.#facts;
     return partId === undefined || partId.startsWith(BEING_MADE)
       ? undefined
-      : { have: this.#have, facts, partId };
+      : {
+          ...{ have: this.#have, facts, partId, isFinished: this.#isFinished },
+          folderFacts: this.#isDoubted ? undefined : this.#folderFacts,
+        };
   }
 
   /**
@@ -111,7 +148,9 @@ export class DownloadRecord {
     this.#partId = fileId;
     this.#facts = facts;
     this.#have = new Bitfield(this.#download.metainfo.geometry.pieceCount);
+    this.#folderFacts = undefined;
     this.store();
+    if (this.#wanted.kind === "folder") this.#profile().saveChoice(this.#id, this.#wanted.chosen.choice);
   }
 
   /** The part file is open, and those pieces of it are right. */
@@ -158,13 +197,36 @@ export class DownloadRecord {
    */
   async save(store: PieceStore): Promise<void> {
     if (store.status !== "downloading") return;
-    const partPath = partPathOf(this.#destinationPath);
-    const [facts, partId] = await Promise.all([store.facts(), partIdOf(partPath)]);
+    const { path } = this;
+    const [facts, partId] = await Promise.all([store.facts(), partIdOf(path)]);
     if (store.status !== "downloading") return;
-    if (partId !== this.#partId) throw partLost(partPath);
+    if (partId !== this.#partId) throw partLost(path);
     this.#facts = facts;
+    // The files first, as with the facts: of what is written in between they differ.
+    this.#saveFolder(store, false);
     this.#have = store.have;
     this.store();
+  }
+
+  /** A folder with some of its files has its final name: it is a share of what it has, and may get more. */
+  finished(store: PieceStore): void {
+    this.stopSaving();
+    this.#isFinished = true;
+    this.#saveFolder(store, true);
+    this.#have = store.have;
+    this.store();
+  }
+
+  #saveFolder(store: PieceStore, isLast: boolean): void {
+    if (this.#download.metainfo.kind === "file") return;
+    const nowMs = performance.now();
+    const pauseMs = (FOLDER_FACTS_MS * this.#download.metainfo.layout.fileCount) / FILES_PER_SAVE;
+    if (!isLast && nowMs - this.#folderFactsSavedMs < pauseMs) return;
+    const facts = store.folderFacts;
+    if (facts === undefined) return;
+    this.#folderFactsSavedMs = nowMs;
+    this.#folderFacts = facts;
+    this.#profile().saveFolderFacts(this.#id, facts.toBytes());
   }
 
   /** Closes the store, and notes all that it has written. */
@@ -172,47 +234,58 @@ export class DownloadRecord {
     this.stopSaving();
     await store.close();
     this.#have = store.have;
+    this.#saveFolder(store, true);
     // A finished file has its name by now: then there is no part file, and the next start finds the file itself.
     // What has the part file's name now may be somebody else's.
-    const partPath = partPathOf(this.#destinationPath);
-    const isOwn = (await partIdOf(partPath)) === this.#partId;
-    const found = isOwn ? await stat(partPath).catch(() => undefined) : undefined;
+    const { path } = this;
+    const isOwn = (await partIdOf(path)) === this.#partId;
+    const found = isOwn ? await stat(path).catch(() => undefined) : undefined;
     this.#facts = found && factsOf(found);
     this.store();
   }
 
   /**
-   * Forgets the download and removes its part file. A file of another origin under that name stays, and so does a part file with
-   * all pieces, which may be the only copy.
+   * Forgets the download and removes its part file, or folder. One of another origin under that name stays, and so does one with
+   * all that was wanted, which may be the only copy.
    *
    * @returns the path of the part file if it was kept
    */
   async discard(): Promise<string | undefined> {
     const { groupId, metainfo } = this.#download;
-    this.#profile().removeDownload(groupId, metainfo.fileName);
-    const partPath = partPathOf(this.#destinationPath);
-    if (this.#partId === undefined || (await partIdOf(partPath)) !== this.#partId) return undefined;
-    if (this.#have.isComplete && metainfo.geometry.pieceCount > 0) return partPath;
-    await rm(partPath);
+    const { fileName } = metainfo;
+    this.#profile().removeDownload(groupId, fileName);
+    const { path } = this;
+    if (this.#partId === undefined || (await partIdOf(path)) !== this.#partId) return undefined;
+    if (this.#isFinished) await removeRest(restPathOf(path, fileName, this.#partId));
+    else if (metainfo.geometry.pieceCount > 0 && hasAll(this.#wanted, this.#have)) return path;
+    else if (metainfo.kind === "folder") await removePartFolder(path, fileName, this.#partId);
+    else await rm(path);
     return undefined;
   }
 
   /**
-   * Renames the part file for another destination.
+   * Renames the part file, or folder, for another destination.
    *
    * @throws MiniTorrentError FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FULL, DISK_FAILED; it then stays where it is
    */
   async moveTo(destinationPath: string): Promise<void> {
-    const [oldPath, newPath] = [partPathOf(this.#destinationPath), partPathOf(destinationPath)];
+    const { path: oldPath } = this;
+    const newPath = partPathOf(destinationPath);
     const isThere = this.#partId !== undefined && (await partIdOf(oldPath)) === this.#partId;
     if (isThere && oldPath !== newPath) {
-      await movePart(oldPath, newPath);
+      const { metainfo } = this.#download;
+      if (metainfo.kind === "folder") await movePartFolder(oldPath, newPath, metainfo.fileName);
+      else await movePart(oldPath, newPath);
       // A move to another file system has made it a new file.
       this.#partId = await partIdOf(newPath);
       this.doubt();
     }
     this.#destinationPath = destinationPath;
     this.store();
+  }
+
+  get #id(): { groupId: string; fileName: string } {
+    return { groupId: this.#download.groupId, fileName: this.#download.metainfo.fileName };
   }
 
   store(): void {
@@ -224,7 +297,7 @@ export class DownloadRecord {
       info: metainfo.info,
       have: this.#have.toBytes(),
       facts: this.#facts,
-      partId: this.#partId,
+      partId: this.#isFinished && this.#partId !== undefined ? FINISHED + this.#partId : this.#partId,
       isPaused: this.#isPausedByUser,
     });
   }

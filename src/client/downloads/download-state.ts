@@ -1,12 +1,12 @@
 // The states of a download, and the status that each one shows. Pure: download.ts makes the transitions.
 import type { ErrorCode } from "../../api/errors.ts";
 import { Bitfield } from "../../metainfo/bitfield.ts";
-import type { Geometry } from "../../metainfo/geometry.ts";
-import { type Metainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
+import type { Metainfo } from "../../metainfo/metainfo.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
 import type { TorrentStatus } from "../../swarm/torrent-status.ts";
 import type { RunningTorrent } from "../client-context.ts";
 import type { DownloadSource, DownloadStatus } from "../status.ts";
+import { countComplete, sizeOf, type Wanted, wantedAmong } from "./chosen-files.ts";
 import type { PeerSearch } from "./download-swarm.ts";
 
 type Progress = Pick<DownloadStatus, "piecesVerified" | "bytesVerified" | "duplicateBytes" | "sources">;
@@ -45,6 +45,8 @@ export type DownloadState =
       readonly arrived: Arrived;
       readonly finishedAtMs: number;
       readonly averageBytesPerSecond: number | undefined;
+      /** Some files of a folder are complete, and are offered to others from here; more can be chosen. */
+      readonly held: (Running & { readonly search: PeerSearch }) | undefined;
     }
   | {
       readonly status: "paused";
@@ -58,8 +60,10 @@ export type DownloadState =
 /** What stays the same in every state. */
 interface DownloadFacts {
   readonly groupId: string;
-  readonly metainfo: Metainfo;
+  readonly wanted: Wanted;
   readonly destinationPath: string;
+  /** New versions are fetched without being asked for. */
+  readonly isFollowed: boolean;
 }
 
 /**
@@ -73,7 +77,8 @@ export function haveIn(
   noted: Bitfield,
 ): Bitfield {
   if (state.status === "running" || state.status === "verifying") return state.active.torrent.have;
-  return state.status === "complete" ? Bitfield.full(pieceCount) : noted;
+  if (state.status !== "complete") return noted;
+  return state.held === undefined ? Bitfield.full(pieceCount) : state.held.active.torrent.have;
 }
 
 /**
@@ -82,41 +87,43 @@ export function haveIn(
  */
 export function statusOf(
   state: DownloadState,
-  { groupId, metainfo, destinationPath }: DownloadFacts,
+  { groupId, wanted, destinationPath, isFollowed }: DownloadFacts,
   noted: Bitfield,
   before: readonly DownloadSource[],
 ): DownloadStatus {
-  const { geometry, fileName } = metainfo;
-  const { lengthBytes, pieceCount } = geometry;
-  const facts = { groupId, fileName, destinationPath, lengthBytes, pieceCount };
+  const { metainfo } = wanted;
+  const facts = {
+    ...{ groupId, fileName: metainfo.fileName, destinationPath, ...sizeOf(wanted) },
+    ...folderProgress(wanted, haveIn(state, metainfo.geometry, noted), isFollowed),
+  };
   switch (state.status) {
     case "opening":
       return {
         ...facts,
-        ...progress(noted, geometry, before),
+        ...progress(noted, wanted, before),
         ...waiting("the check of what is on disk already"),
       };
     case "running":
       return {
         ...facts,
-        ...running(state.active.torrent.status(), geometry, state.active.connections.connectedCount, before),
+        ...running(state.active.torrent.status(), wanted, state.active.connections.connectedCount, before),
       };
     case "verifying":
       return {
         ...facts,
-        ...complete(together(before, arrivedIn(state.active.torrent.status())), geometry),
+        ...complete(together(before, arrivedIn(state.active.torrent.status())), wanted),
         state: "verifying",
       };
     case "complete": {
       const { finishedAtMs, averageBytesPerSecond } = state;
-      const { sha1 } = requireSingleFile(metainfo);
       const times = { finishedAtMs, averageBytesPerSecond };
-      return { ...facts, ...complete(state.arrived, geometry), state: "complete", sha1, ...times };
+      const sha1 = metainfo.kind === "file" ? { sha1: metainfo.sha1 } : {};
+      return { ...facts, ...complete(state.arrived, wanted), state: "complete", ...sha1, ...times };
     }
     case "failed":
       return {
         ...facts,
-        ...progress(noted, geometry, before),
+        ...progress(noted, wanted, before),
         state: "failed",
         code: state.code,
         reason: state.reason,
@@ -124,9 +131,23 @@ export function statusOf(
     case "paused":
     case "ended": {
       const reason = state.status === "paused" ? state.reason : "logged out";
-      return { ...facts, ...progress(noted, geometry, before), state: "paused", reason };
+      return { ...facts, ...progress(noted, wanted, before), state: "paused", reason };
     }
   }
+}
+
+function folderProgress(wanted: Wanted, have: Bitfield, isFollowed: boolean): Pick<DownloadStatus, "folder"> {
+  if (wanted.kind === "file") return {};
+  const { metainfo, chosen } = wanted;
+  return {
+    folder: {
+      fileCount: metainfo.layout.fileCount,
+      chosenFiles: chosen.files.count,
+      completeFiles: countComplete(metainfo, chosen, have),
+      choice: chosen.choice,
+      isFollowed,
+    },
+  };
 }
 
 /** Adds what came since to what came before, member by member. */
@@ -140,17 +161,21 @@ export function together(before: readonly DownloadSource[], since: Arrived): Arr
 }
 
 /** The numbers of a download that does not run. */
-export function progress(
-  have: Bitfield,
-  geometry: Geometry,
-  sources: readonly DownloadSource[] = [],
-): Progress {
-  return { piecesVerified: have.count, bytesVerified: geometry.bytesOf(have), duplicateBytes: 0, sources };
+export function progress(have: Bitfield, wanted: Wanted, sources: readonly DownloadSource[] = []): Progress {
+  const there = wantedAmong(wanted, have);
+  const { geometry } = wanted.metainfo;
+  return {
+    piecesVerified: there.count,
+    bytesVerified: geometry.contentBytesOf(there),
+    duplicateBytes: 0,
+    sources,
+  };
 }
 
-/** The numbers of a download that has every piece. */
-export function complete(arrived: Arrived, geometry: Geometry): Progress {
-  return { piecesVerified: geometry.pieceCount, bytesVerified: geometry.lengthBytes, ...arrived };
+/** The numbers of a download that has every piece that it needs. */
+export function complete(arrived: Arrived, wanted: Wanted): Progress {
+  const { pieceCount, lengthBytes } = sizeOf(wanted);
+  return { piecesVerified: pieceCount, bytesVerified: lengthBytes, ...arrived };
 }
 
 export function waiting(waitingFor: string): Downloading {
@@ -159,12 +184,12 @@ export function waiting(waitingFor: string): Downloading {
 
 export function running(
   swarm: TorrentStatus,
-  geometry: Geometry,
+  wanted: Wanted,
   peerCount: number,
   before: readonly DownloadSource[],
 ): Progress & Downloading {
   const rateBytesPerSecond = swarm.downloadBytesPerSecond;
-  const missingBytes = geometry.lengthBytes - swarm.bytesVerified;
+  const missingBytes = sizeOf(wanted).lengthBytes - swarm.bytesVerified;
   return {
     state: "downloading",
     piecesVerified: swarm.piecesVerified,

@@ -109,6 +109,8 @@ export class PeerSearch {
 export interface DownloadSwarmOptions {
   readonly groupId: string;
   readonly metainfo: Metainfo;
+  /** The pieces to fetch; undefined: all. */
+  readonly wantedPieces: () => Bitfield | undefined;
   readonly log: Logger;
   readonly onEvent: (event: TorrentEvent) => void;
   /** Called each time the tracker has been asked for peers. */
@@ -134,9 +136,19 @@ export class DownloadSwarm {
 
   /** Runs the torrent, without looking for peers yet. */
   join(store: PieceStore, have: Bitfield): Joined {
-    const { groupId, metainfo, log, onEvent, onAsked } = this.#options;
-    const active = this.#context.session.add({ groupId, metainfo, have, storage: store, onEvent });
-    const search = new PeerSearch({
+    const { groupId, metainfo, wantedPieces, onEvent } = this.#options;
+    const wanted = wantedPieces();
+    const active = this.#context.session.add({
+      ...{ groupId, metainfo, have, storage: store, onEvent },
+      ...(wanted === undefined ? {} : { wanted }),
+    });
+    return { active, search: this.searchFor(active) };
+  }
+
+  /** A search for peers of that torrent, which has not begun. */
+  searchFor(active: RunningTorrent): PeerSearch {
+    const { metainfo, log, onAsked } = this.#options;
+    return new PeerSearch({
       infoHash: metainfo.infoHash,
       contacts: active.connections,
       ask: this.#context.ask,
@@ -144,11 +156,15 @@ export class DownloadSwarm {
       nowMs: () => performance.now(),
       log,
     });
-    return { active, search };
+  }
+
+  /** Other pieces are fetched from now on. */
+  want(pieces: Bitfield): void {
+    this.#context.session.want(this.#options.metainfo.infoHash, pieces);
   }
 
   /** Announces the download to the tracker, whose answer names peers. */
-  lookForPeers({ search }: Joined): void {
+  lookForPeers({ search }: Pick<Joined, "search">): void {
     const { metainfo, log } = this.#options;
     const announced = this.#context.announcer.add({ infoHash: metainfo.infoHash, isSeed: false });
     runInBackground(log, "looking for peers", search.begin(announced));

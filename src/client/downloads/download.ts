@@ -5,7 +5,7 @@
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../../api/schemas.ts";
-import { type Metainfo, requireSingleFile } from "../../metainfo/metainfo.ts";
+import type { Metainfo } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
 import { later } from "../../net/timers.ts";
 import { fileChanged } from "../../storage/disk-errors.ts";
@@ -14,9 +14,18 @@ import type { PieceStore } from "../../storage/piece-store.ts";
 import type { TorrentEvent } from "../../swarm/torrent.ts";
 import type { Farewell } from "../../wire/farewell.ts";
 import type { ClientContext } from "../client-context.ts";
-import type { StoredDownload } from "../profile.ts";
+import type { FormerVersion, StoredDownload } from "../profile.ts";
 import type { Shares } from "../shares.ts";
-import type { DownloadStatus, MembershipEnd } from "../status.ts";
+import type { DownloadStatus, FileChoice, MembershipEnd } from "../status.ts";
+import {
+  chooseFiles,
+  hasAll,
+  isPartial,
+  notMissing,
+  sizeOf,
+  type Wanted,
+  wantedAmong,
+} from "./chosen-files.ts";
 import { type Opened, openDownload } from "./download-opening.ts";
 import { DownloadRecord } from "./download-record.ts";
 import {
@@ -30,8 +39,11 @@ import {
 } from "./download-state.ts";
 import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
+import type { PresentVersion, VersionUpdate } from "./version-update.ts";
 import { type WhyReport, whyReport } from "./why.ts";
 
+/** Paths named in one event; further ones are counted. */
+const MAX_PATHS_TOLD = 10;
 /** Users whose claims of bad data are checked. */
 const MAX_REFUSALS = 100;
 /** `why` waits this long for the tracker to say who is online; after that it answers from memory. */
@@ -39,8 +51,14 @@ const STANDING_TIMEOUT_MS = 1_500;
 
 export interface DownloadOptions {
   readonly groupId: string;
-  readonly metainfo: Metainfo;
+  readonly wanted: Wanted;
   readonly destinationPath: string;
+  /** The version of the share that this one replaces. */
+  readonly replaces?: VersionUpdate | undefined;
+  /** New versions are fetched without being asked for. */
+  readonly isFollowed: () => boolean;
+  /** A version was replaced, and is where it was moved aside to. */
+  readonly onReplaced: (version: FormerVersion) => void;
   /** What the profile knows of it from before. */
   readonly stored?: StoredDownload;
   /** Called whenever the state changes. */
@@ -56,6 +74,10 @@ export class Download {
   readonly fileName: string;
   #destinationPath: string;
   readonly #metainfo: Metainfo;
+  #wanted: Wanted;
+  readonly #replaces: VersionUpdate | undefined;
+  readonly #isFollowed: () => boolean;
+  readonly #onReplaced: (version: FormerVersion) => void;
   readonly #context: ClientContext;
   readonly #shares: Shares;
   readonly #log: Logger;
@@ -79,11 +101,16 @@ export class Download {
   readonly #onWaiting: (reason: string) => void;
 
   constructor(context: ClientContext, shares: Shares, options: DownloadOptions) {
-    const { metainfo, stored } = options;
+    const { wanted, stored } = options;
+    const { metainfo } = wanted;
     this.groupId = options.groupId;
     this.fileName = metainfo.fileName;
     this.#destinationPath = options.destinationPath;
     this.#metainfo = metainfo;
+    this.#wanted = wanted;
+    this.#replaces = options.replaces;
+    this.#isFollowed = options.isFollowed;
+    this.#onReplaced = options.onReplaced;
     this.#context = context;
     this.#shares = shares;
     this.#log = context.log.child({ group: this.groupId, file: this.fileName });
@@ -91,10 +118,12 @@ export class Download {
     this.#promisedBytes = options.promisedBytes;
     this.#onWaiting = options.onWaiting;
     const { groupId, destinationPath } = options;
-    this.#record = new DownloadRecord(context.profile, { groupId, metainfo, destinationPath }, stored);
+    this.#record = new DownloadRecord(context.profile, { groupId, wanted, destinationPath }, stored);
     this.#swarm = new DownloadSwarm(context, {
       groupId,
       metainfo,
+      wantedPieces: () =>
+        this.#wanted.kind === "folder" && isPartial(this.#wanted) ? this.#wanted.chosen.pieces : undefined,
       log: this.#log,
       onEvent: (event) => this.#onTorrentEvent(event),
       onAsked: () => this.#runInBackground("saying why a download waits", this.#sayWhyItWaits()),
@@ -110,7 +139,19 @@ export class Download {
   /** What it is still to write while it runs. */
   get promisedBytes(): number {
     if (this.#state.status !== "running") return 0;
-    return this.#metainfo.geometry.lengthBytes - this.#state.active.torrent.status().bytesVerified;
+    return sizeOf(this.#wanted).lengthBytes - this.#state.active.torrent.status().bytesVerified;
+  }
+
+  /** Some files of a folder are complete, and are offered from here; `select` fetches more of them. */
+  get isHeld(): boolean {
+    return this.#state.status === "complete" && this.#state.held !== undefined;
+  }
+
+  /** How the files are that are complete, as a version that a newer one replaces; undefined while there are none. */
+  get held(): PresentVersion | undefined {
+    if (this.#state.status !== "complete") return undefined;
+    const mtimesMs = this.#state.held?.store.folderFacts?.mtimesMs;
+    return mtimesMs && { path: this.destinationPath, metainfo: this.#metainfo, mtimesMs };
   }
 
   get infoHash(): string {
@@ -154,16 +195,21 @@ export class Download {
     try {
       opened = await openDownload(this.#context, {
         groupId: this.groupId,
-        metainfo: this.#metainfo,
+        wanted: this.#wanted,
         destinationPath: this.destinationPath,
+        isUpdate: this.#replaces !== undefined && !(await this.#replaces.mayBeNamed()),
         known: this.#record.ofPart,
         promisedBytes: await this.#promisedBytes(this.destinationPath),
         making: () => this.#record.making(),
         made: (part) => this.#record.made(part),
       });
       if (opened.kind === "there-already" && this.#isStill(opening)) {
-        await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo, opened.facts);
+        await this.#mergeOld();
+        const { facts, folderFacts } = opened;
+        const found = folderFacts === undefined ? facts : { facts, folderTimesMs: folderFacts.mtimesMs };
+        await this.#shares.shareAs(this.destinationPath, this.groupId, this.#metainfo, found);
       }
+      if (opened.kind === "store") await this.#reuseOld(opened.store, opening);
     } catch (error) {
       if (!this.#isStill(opening)) return;
       this.#stopFor(asMiniTorrentError(error), isAnswered);
@@ -175,9 +221,81 @@ export class Download {
       this.#complete({ duplicateBytes: 0, sources: [] }, isAnswered);
       return;
     }
-    this.#record.opened(opened.have, opened.store);
+    this.#record.opened(opened.store.have, opened.store);
     if (this.#isStill(opening)) await this.#run(opened.store);
     else await opened.store.close();
+  }
+
+  /** Copies what the version that is here has of this one. */
+  async #reuseOld(store: PieceStore, opening: DownloadState): Promise<void> {
+    if (this.#replaces === undefined) return;
+    const wanted = this.#wanted.kind === "folder" ? this.#wanted.chosen.pieces : undefined;
+    const all = Array(this.#metainfo.geometry.pieceCount).keys();
+    const pieces = wanted === undefined ? all : all.filter((pieceIndex) => wanted.has(pieceIndex));
+    const isOver = () => !this.#isStill(opening);
+    try {
+      const reused = await this.#replaces.reuse(store, this.#metainfo, pieces, isOver);
+      this.#log.info({ reused }, "pieces of the old version were used");
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  /** The new version has its name: files that were changed here are moved to it, and the user is told. */
+  async #mergeOld(): Promise<void> {
+    if (this.#replaces === undefined) return;
+    const kept = await this.#replaces.merge();
+    if (kept.length > 0) {
+      const paths = kept.slice(0, MAX_PATHS_TOLD);
+      this.#context.onEvent({ type: "changed-files-kept", ...this.#id(), count: kept.length, paths });
+    }
+    this.#onReplaced(this.#replaces.version);
+  }
+
+  /**
+   * Chooses other files of the folder, in any state: what is missing of them is fetched in place, what is there stays.
+   * complete -> running, if something is missing.
+   *
+   * @throws MiniTorrentError INVALID_ARGUMENT; FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FAILED, and the choice is as it was
+   */
+  async select(choice: FileChoice): Promise<void> {
+    const wanted = await chooseFiles(this.#metainfo, this.#id(), choice);
+    if (wanted.kind === "file")
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `${this.fileName} is a single file: all of it is chosen.`,
+      );
+    const state = this.#state;
+    if (state.status === "verifying" || state.status === "opening")
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `${this.fileName} is being checked: try again in a moment.`,
+      );
+    // All of it is here, and shared.
+    if (state.status === "ended" || (state.status === "complete" && state.held === undefined)) return;
+    const running = state.status === "complete" ? state.held : state;
+    if (running !== undefined && "store" in running) {
+      await running.store.choose(wanted.chosen.files);
+      if (!this.#isStill(state)) return;
+    }
+    this.#wanted = wanted;
+    this.#record.choose(wanted);
+    if (running === undefined || !("store" in running)) return;
+    if (state.status === "complete") this.#resumeHeld(running);
+    this.#swarm.want(wanted.chosen.pieces);
+    this.#onChange();
+  }
+
+  /** complete -> running: more files of the folder are wanted. */
+  #resumeHeld({
+    active,
+    store,
+  }: Pick<Extract<DownloadState, { status: "running" }>, "active" | "store">): void {
+    const search = this.#swarm.searchFor(active);
+    this.#ranSinceMs = performance.now();
+    this.#become({ status: "running", active, store, search });
+    this.#swarm.lookForPeers({ search });
   }
 
   /**
@@ -219,7 +337,7 @@ export class Download {
    * @returns the path of the part file if it was kept
    */
   async cancel(): Promise<string | undefined> {
-    const isComplete = this.#state.status === "complete";
+    const isComplete = this.#state.status === "complete" && !this.isHeld;
     await this.#leaveSwarm({ status: "ended" }, "cancelled", { reason: "paused" });
     await this.#opening;
     return isComplete ? undefined : await this.#record.discard();
@@ -318,7 +436,7 @@ export class Download {
     const tracker = this.#context.tracker();
     return whyReport({
       status: this.#plainStatus(),
-      have: haveIn(this.#state, this.#metainfo.geometry, this.#record.have),
+      have: notMissing(this.#wanted, haveIn(this.#state, this.#metainfo.geometry, this.#record.have)),
       holders: active?.torrent.holders() ?? this.#swarm.holdersBefore(),
       contacts: active?.connections.contacts() ?? [],
       bannedFor: (userId) => active?.torrent.bannedFor(userId),
@@ -345,7 +463,7 @@ export class Download {
     const { groupId, destinationPath } = this;
     return statusOf(
       this.#state,
-      { groupId, destinationPath, metainfo: this.#metainfo },
+      { groupId, destinationPath, wanted: this.#wanted, isFollowed: this.#isFollowed() },
       this.#record.have,
       this.#record.sources,
     );
@@ -361,14 +479,15 @@ export class Download {
     this.#waitingReason = undefined;
     this.#become(running);
     // While the beginning is noted.
-    if (!active.torrent.have.isComplete) this.#swarm.lookForPeers(joined);
+    const hasAllWanted = hasAll(this.#wanted, active.torrent.have);
+    if (!hasAllWanted || this.#record.isFinished) this.#swarm.lookForPeers(joined);
     try {
       await this.#record.begin(store);
     } catch (error) {
       await this.#pauseFor(asMiniTorrentError(error));
     }
     if (!this.#isStill(running)) return;
-    if (active.torrent.have.isComplete) await this.#finish();
+    if (hasAllWanted) await this.#finish();
   }
 
   #onTorrentEvent(event: TorrentEvent): void {
@@ -399,6 +518,7 @@ export class Download {
       case "tick-failed":
         if (this.#state.status === "running")
           this.#runInBackground("stopping a download", this.#pauseFor(event.error));
+        else if (this.isHeld) this.#runInBackground("ending a share", this.#letGo(event.error));
         else this.#runInBackground("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
       case "storage-failed":
@@ -409,6 +529,7 @@ export class Download {
         // After completion the same torrent continues as a share.
         if (this.#state.status === "running")
           this.#runInBackground("checking a download", this.#readFailed(event.error));
+        else if (this.isHeld) this.#runInBackground("ending a share", this.#letGo(event.error));
         else this.#runInBackground("ending a share", this.#shares.failed(this.#id(), event.error));
         return;
       case "waiting":
@@ -422,7 +543,7 @@ export class Download {
         }
         if (this.#state.status === "running")
           this.#runInBackground("checking a piece", this.#dataRefused(this.#state.store, event));
-        else this.#shares.peerLeft(this.#id(), event);
+        else if (!this.isHeld) this.#shares.peerLeft(this.#id(), event);
         return;
       case "peer-banned":
         this.#log.warn({ user: event.userId, reason: event.reason }, "peer banned");
@@ -433,16 +554,17 @@ export class Download {
   /** running -> verifying -> complete | failed | paused */
   async #finish(): Promise<void> {
     if (this.#state.status !== "running") return;
-    const { active, store } = this.#state;
+    const { active, store, search } = this.#state;
     const verifying = { status: "verifying", active, store } as const;
     this.#become(verifying);
     let facts: FileFacts;
     try {
-      facts = await store.finish(this.destinationPath);
+      facts = await store.finish(this.destinationPath, () => this.#makeWay());
+      await this.#mergeOld();
     } catch (error) {
       const failure = asMiniTorrentError(error);
       // The store no longer counts the wrong pieces, so the file need not be hashed again.
-      if (failure.code === "CORRUPT_FILE" && !store.have.isComplete) {
+      if (failure.code === "CORRUPT_FILE" && !hasAll(this.#wanted, store.have)) {
         this.#log.warn({ err: failure, right: store.have.count }, "pieces were not as they had been written");
         await this.#fetchAgain();
       } else await this.#pauseFor(failure);
@@ -451,10 +573,36 @@ export class Download {
     if (!this.#isStill(verifying)) return;
     this.#record.stopSaving();
     const arrived = arrivedIn(active.torrent.status());
-    const { info } = this.#metainfo;
-    const stored = { ...this.#id(), path: this.destinationPath, info, facts, isRegistered: false };
-    this.#shares.adopt(stored, this.#metainfo, store);
-    this.#complete(arrived);
+    if (store.have.isComplete) {
+      const { info } = this.#metainfo;
+      const folder = store.folderFacts;
+      const folderTimes = folder === undefined ? {} : { folderTimesMs: folder.mtimesMs };
+      const stored = { ...this.#id(), path: this.destinationPath, info, facts, ...folderTimes };
+      this.#shares.adopt({ ...stored, isRegistered: false }, this.#metainfo, store);
+      this.#complete(arrived);
+    } else {
+      const isNews = !this.#record.isFinished || arrived.sources.length > 0;
+      this.#record.finished(store);
+      this.#complete(arrived, !isNews, { active, store, search });
+    }
+  }
+
+  /** The new version is about to get the name of the old one. */
+  async #makeWay(): Promise<void> {
+    if (this.#replaces === undefined) return;
+    await this.#shares.release(this.#id());
+    await this.#replaces.moveAside();
+  }
+
+  /** complete: files of the folder are not what they were, and are offered no longer; the next login looks again. */
+  async #letGo(error: MiniTorrentError): Promise<void> {
+    const state = this.#state;
+    if (state.status !== "complete" || state.held === undefined) return;
+    this.#log.warn({ err: error }, "a part of a folder is not offered any more");
+    const { active, store } = state.held;
+    this.#become({ ...state, held: undefined });
+    this.#swarm.leave(active, error.message, { reason: "changed" });
+    await store.close();
   }
 
   /** running -> opening | paused: pieces that changed on disk are fetched again; other disk trouble pauses the download. */
@@ -493,20 +641,25 @@ export class Download {
   }
 
   /** verifying | opening -> complete */
-  #complete(arrived: Arrived, isAnswered = false): void {
+  #complete(
+    arrived: Arrived,
+    isAnswered = false,
+    held: Extract<DownloadState, { status: "complete" }>["held"] = undefined,
+  ): void {
     const finishedAtMs = Date.now();
     const fetchedBytes = arrived.sources.reduce((sum, { bytes }) => sum + bytes, 0);
     const seconds = (performance.now() - this.#ranSinceMs) / 1000;
     const averageBytesPerSecond =
       fetchedBytes > 0 && seconds > 0 ? Math.round(fetchedBytes / seconds) : undefined;
     const all = together(this.#record.sources, arrived);
-    this.#become({ status: "complete", arrived: all, finishedAtMs, averageBytesPerSecond });
+    this.#become({ status: "complete", arrived: all, finishedAtMs, averageBytesPerSecond, held });
+    if (held !== undefined && isAnswered) return;
     const finished = this.snapshot();
     if (finished.state === "complete") this.#context.profile().saveFinished({ ...finished, finishedAtMs });
     if (isAnswered) return;
     const { destinationPath } = this;
-    const { sha1 } = requireSingleFile(this.#metainfo);
-    this.#context.onEvent({ type: "download-complete", ...this.#id(), destinationPath, sha1 });
+    const sha1 = this.#metainfo.kind === "file" ? { sha1: this.#metainfo.sha1 } : {};
+    this.#context.onEvent({ type: "download-complete", ...this.#id(), destinationPath, ...sha1 });
   }
 
   /** running | verifying -> paused | failed, for a reason that is not the user's */
@@ -523,7 +676,8 @@ export class Download {
   /** Bytes that are still to be written, as far as it has been noted. */
   get #missingBytes(): number {
     const { geometry } = this.#metainfo;
-    return geometry.lengthBytes - geometry.bytesOf(this.#record.have);
+    const there = wantedAmong(this.#wanted, this.#record.have);
+    return sizeOf(this.#wanted).lengthBytes - geometry.contentBytesOf(there);
   }
 
   /** opening | paused -> paused | failed: trouble that may pass is tried again by itself, the rest is for the user. */
@@ -569,6 +723,9 @@ export class Download {
     if (state.status === "running" || state.status === "verifying") {
       this.#swarm.leave(state.active, reason, farewell);
       await this.#record.close(state.store);
+    } else if (state.status === "complete" && state.held !== undefined) {
+      this.#swarm.leave(state.held.active, reason, farewell);
+      await this.#record.close(state.held.store);
     } else if (state.status !== "complete" && state.status !== "ended") {
       this.#record.store();
     }
@@ -588,7 +745,9 @@ export class Download {
   }
 
   #become(state: DownloadState): void {
-    if (this.#state.status === "running") this.#state.search.close();
+    const before = this.#state;
+    if (before.status === "running") before.search.close();
+    if (before.status === "complete" && state.status !== "complete") before.held?.search.close();
     this.#state = state;
     this.#onChange();
   }

@@ -1,17 +1,23 @@
 // All downloads of the account that is logged in: starts them, finds them by name, takes them up after a login, and
 // tells when they have settled. What happens inside one is download.ts's.
 import { mkdir, stat } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
-import { decodeMetainfo, type Metainfo } from "../../metainfo/metainfo.ts";
+import { decodeMetainfoInSlices, type Metainfo } from "../../metainfo/metainfo.ts";
+import { runInBackground } from "../../net/run-in-background.ts";
 import { writeError } from "../../storage/disk-errors.ts";
 import type { ClientContext } from "../client-context.ts";
 import { type FileId, fileKey } from "../file-key.ts";
 import type { StoredDownload } from "../profile.ts";
 import type { NewVersion, Shares } from "../shares.ts";
 import type { ClientEvent, DownloadStatus, FileChoice, MembershipEnd } from "../status.ts";
+import { allOf, chooseFiles, isOfAll, type Wanted } from "./chosen-files.ts";
 import { Download, type DownloadOptions } from "./download.ts";
+import { partPathOf } from "./download-opening.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
+import type { FormerVersions } from "./former-versions.ts";
+import { type PresentVersion, VersionUpdate } from "./version-update.ts";
 
 const FINISHED: ReadonlySet<Download["status"]> = new Set(["complete", "failed", "ended"]);
 
@@ -22,6 +28,9 @@ const WAITING_WINDOW_MS = 60_000;
 export class Downloads {
   readonly #context: ClientContext;
   readonly #shares: Shares;
+  readonly #formers: FormerVersions;
+  /** Shares whose new versions are fetched without being asked for; undefined until they are read from the profile. */
+  #followed: Set<string> | undefined;
   readonly #downloads = new Map<string, Download>();
   /** The downloads that are neither complete nor failed: a script may have thousands of finished ones. */
   readonly #unfinished = new Map<string, Download>();
@@ -32,9 +41,10 @@ export class Downloads {
   /** Counts logins: work begun in one is not continued in the next. */
   #logins = 0;
 
-  constructor(context: ClientContext, shares: Shares) {
+  constructor(context: ClientContext, shares: Shares, formers: FormerVersions) {
     this.#context = context;
     this.#shares = shares;
+    this.#formers = formers;
   }
 
   get runningCount(): number {
@@ -54,30 +64,41 @@ export class Downloads {
   }
 
   /**
-   * Starts a download. A folder as destination keeps the file's name. Resolves when it has begun; if the content is at
-   * the destination already, it is shared from there and the download is complete.
+   * Starts a download. A folder as destination keeps the share's name. Resolves when it has begun; if the content is at
+   * the destination already, it is shared from there and the download is complete. An earlier version that is at the destination
+   * is replaced once the new one is complete.
    *
-   * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, DOWNLOAD_EXISTS, FILE_EXISTS,
-   * DESTINATION_UNUSABLE, DISK_FULL, TRACKERS_UNREACHABLE
+   * @param choice which files of a folder; all of them if it is empty, or those of the version that is replaced
+   * @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, UNKNOWN_FILE, DOWNLOAD_EXISTS, FILE_EXISTS, INVALID_ARGUMENT (no
+   * file fits), DESTINATION_UNUSABLE, DISK_FULL, TRACKERS_UNREACHABLE
    */
-  async start(file: FileId, destination: string, _choice: FileChoice = {}): Promise<DownloadStatus> {
+  async start(file: FileId, destination: string, choice: FileChoice = {}): Promise<DownloadStatus> {
     this.#refuseRunning(file, undefined);
     const metainfo = await fetchMetainfo(this.#context.ask, file);
-    const { path: destinationPath, madeFolder } = await destinationOf(destination, metainfo.fileName);
+    const present = this.#presentOf(file);
+    const { path: destinationPath, madeFolder } = await destinationOf(
+      destination,
+      metainfo.fileName,
+      present?.path,
+    );
     if (madeFolder !== undefined) this.#context.onEvent({ type: "folder-made", path: madeFolder });
     this.#refuseRunning(file, destinationPath);
     const stopped = this.#downloads.get(fileKey(file));
     if (stopped?.status === "failed" || stopped?.status === "paused") {
-      this.#refusePathInUse(destinationPath);
-      return this.#goOn(stopped, metainfo, destinationPath);
+      this.#refusePathInUse(file, destinationPath);
+      return this.#goOn(stopped, metainfo, destinationPath, choice);
     }
+    const isReplaced = present?.path === destinationPath && present.metainfo.infoHash !== metainfo.infoHash;
+    if (stopped?.isHeld === true && !isReplaced) return this.#selectHeld(stopped, destinationPath, choice);
     // The record may be outdated: the file may have been moved or removed.
-    await this.#shares.endIfGone(file);
+    if (!isReplaced) await this.#shares.endIfGone(file);
+    const wanted = await chooseFiles(metainfo, file, this.#choiceFor(stopped, choice));
     // Another command may have begun one meanwhile.
     this.#refuseRunning(file, destinationPath);
-    this.#refusePathInUse(destinationPath);
+    this.#refusePathInUse(file, destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
-    const download = this.#put(file, metainfo, destinationPath);
+    const replaces = isReplaced ? await this.#replace(file.groupId, present, stopped) : undefined;
+    const download = this.#put(file, wanted, destinationPath, replaces);
     try {
       await download.begin(true);
     } catch (error) {
@@ -89,20 +110,106 @@ export class Downloads {
     return download.snapshot();
   }
 
-  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD, INVALID_ARGUMENT */
-  async select(file: FileId, _choice: FileChoice): Promise<DownloadStatus> {
-    this.get(file);
-    throw new MiniTorrentError("INVALID_ARGUMENT", `${file.fileName} is a single file: all of it is chosen.`);
+  /** What of that share is complete on this machine: shared, or some files of a folder that were downloaded. */
+  #presentOf(file: FileId): PresentVersion | undefined {
+    return this.#downloads.get(fileKey(file))?.held ?? this.#shares.find(file);
   }
 
-  /** @throws MiniTorrentError UNKNOWN_DOWNLOAD */
+  /** A new version gets the files that were chosen of the old one, unless others are chosen. */
+  #choiceFor(held: Download | undefined, choice: FileChoice): FileChoice {
+    return isOfAll(choice) && held?.isHeld === true ? (held.snapshot().folder?.choice ?? {}) : choice;
+  }
+
+  async #selectHeld(held: Download, destinationPath: string, choice: FileChoice): Promise<DownloadStatus> {
+    if (held.destinationPath !== destinationPath) {
+      throw new MiniTorrentError(
+        "FILE_EXISTS",
+        `A part of ${held.fileName} is on this machine already, at ${held.destinationPath}; select chooses more of it.`,
+      );
+    }
+    await held.select(choice);
+    return held.snapshot();
+  }
+
+  /** @param held its download, if only some files of it are here */
+  async #replace(
+    groupId: string,
+    present: PresentVersion,
+    held: Download | undefined,
+  ): Promise<VersionUpdate> {
+    // Its row in the profile becomes that of the new version.
+    if (held?.isHeld === true) {
+      this.#downloads.delete(fileKey({ groupId, fileName: held.fileName }));
+      await held.suspend();
+    }
+    return VersionUpdate.begin(this.#context, groupId, present);
+  }
+
+  /**
+   * Chooses other files of a folder: see `Download.select`.
+   *
+   * @param choice empty: all files
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, INVALID_ARGUMENT
+   */
+  async select(file: FileId, choice: FileChoice): Promise<DownloadStatus> {
+    const download = this.get(file);
+    await download.select(choice);
+    return download.snapshot();
+  }
+
+  /**
+   * Fetches new versions of a share that is here, or is being downloaded, from now on; at once if there is one.
+   *
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD
+   */
   async follow(file: FileId): Promise<void> {
-    this.get(file);
+    const present = this.#presentOf(file);
+    if (present === undefined) this.get(file);
+    this.#setFollowed(file, true);
+    if (present === undefined) return;
+    const { infoHash } = await fetchMetainfo(this.#context.ask, file);
+    if (infoHash !== present.metainfo.infoHash) await this.#update(file, present);
   }
 
   /** @throws MiniTorrentError UNKNOWN_DOWNLOAD */
   async unfollow(file: FileId): Promise<void> {
-    this.get(file);
+    if (!this.isFollowed(file)) this.get(file);
+    this.#setFollowed(file, false);
+  }
+
+  isFollowed(file: FileId): boolean {
+    this.#followed ??= new Set(this.#context.profile().followed().map(fileKey));
+    return this.#followed.has(fileKey(file));
+  }
+
+  #setFollowed(file: FileId, isFollowed: boolean): void {
+    this.#context.profile().saveFollowed(file, isFollowed);
+    if (this.isFollowed(file) === isFollowed) return;
+    if (isFollowed) this.#followed?.add(fileKey(file));
+    else this.#followed?.delete(fileKey(file));
+  }
+
+  /** A version was published of what is here, or is being downloaded: the user is told, and it is fetched if it is followed. */
+  async versionPublished({ groupId, fileName, infoHash, userId }: NewVersion): Promise<void> {
+    const file = { groupId, fileName };
+    const present = this.#presentOf(file);
+    const download = this.#downloads.get(fileKey(file));
+    const isKnown = present?.metainfo.infoHash === infoHash || download?.infoHash === infoHash;
+    if (isKnown || (present === undefined && download === undefined)) return;
+    const isFollowed = this.isFollowed(file);
+    this.#context.onEvent({ type: "share-updated", groupId, fileName, userId, isFollowed });
+    if (isFollowed && present !== undefined && !this.#unfinished.has(fileKey(file)))
+      await this.#update(file, present);
+  }
+
+  async #update(file: FileId, present: PresentVersion): Promise<void> {
+    try {
+      await this.start(file, present.path);
+    } catch (error) {
+      const { code, message: reason } = asMiniTorrentError(error);
+      this.#context.log.warn({ err: error, ...file }, "a new version could not be fetched");
+      this.#context.onEvent({ type: "download-failed", ...file, code, reason });
+    }
   }
 
   /** Of a download that is neither complete nor failed. */
@@ -110,19 +217,13 @@ export class Downloads {
     return this.#unfinished.get(fileKey(file))?.infoHash;
   }
 
-  isFollowed(_file: FileId): boolean {
-    return false;
-  }
-
-  /** A version was published of what is here, or is being downloaded: the user is told. */
-  async versionPublished({ groupId, fileName, infoHash, userId }: NewVersion): Promise<void> {
-    const present = this.#shares.find({ groupId, fileName });
-    if (present === undefined || present.metainfo.infoHash === infoHash) return;
-    this.#context.onEvent({ type: "share-updated", groupId, fileName, userId, isFollowed: false });
-  }
-
   /** Resumes a stopped download with its pieces, also at another destination. */
-  async #goOn(stopped: Download, { infoHash }: Metainfo, destinationPath: string): Promise<DownloadStatus> {
+  async #goOn(
+    stopped: Download,
+    { infoHash }: Metainfo,
+    destinationPath: string,
+    choice: FileChoice,
+  ): Promise<DownloadStatus> {
     if (stopped.infoHash !== infoHash) {
       throw new MiniTorrentError(
         "DOWNLOAD_EXISTS",
@@ -130,6 +231,7 @@ export class Downloads {
       );
     }
     if (stopped.destinationPath !== destinationPath) await stopped.moveTo(destinationPath);
+    if (!isOfAll(choice)) await stopped.select(choice);
     await stopped.begin(true);
     return stopped.snapshot();
   }
@@ -141,21 +243,26 @@ export class Downloads {
       // Logged out meanwhile: the rest is the next login's.
       if (login !== this.#logins) return;
       if (this.#downloads.has(fileKey(stored))) continue;
-      const download = this.#restore(stored);
-      if (download === undefined) continue;
+      const download = await this.#restore(stored);
+      if (login !== this.#logins) return;
+      if (download === undefined || this.#downloads.has(fileKey(stored))) continue;
       this.#keep(fileKey(stored), download);
       if (!stored.isPaused) await this.#beginQuietly(download);
     }
   }
 
   /** The download from the profile's entry; undefined if the entry is damaged. */
-  #restore(stored: StoredDownload): Download | undefined {
+  async #restore(stored: StoredDownload): Promise<Download | undefined> {
     const { profile, onEvent } = this.#context;
     const { groupId, fileName, destinationPath } = stored;
     try {
-      const metainfo = decodeMetainfo(stored.info);
+      const metainfo = await decodeMetainfoInSlices(stored.info, () => setImmediate());
+      const wanted =
+        stored.choice === undefined ? allOf(metainfo) : await chooseFiles(metainfo, stored, stored.choice);
+      const replaced = profile().replacedBy(stored);
+      const replaces = replaced && new VersionUpdate(this.#context, replaced);
       return new Download(this.#context, this.#shares, {
-        ...{ groupId, metainfo, destinationPath, stored },
+        ...{ groupId, wanted, destinationPath, stored, replaces },
         ...this.#common(stored),
       });
     } catch (error) {
@@ -224,6 +331,7 @@ export class Downloads {
     const downloads = [...this.#downloads.values()];
     this.#downloads.clear();
     this.#unfinished.clear();
+    this.#followed = undefined;
     await Promise.allSettled(downloads.map((download) => download.suspend()));
     this.#wake();
   }
@@ -275,10 +383,19 @@ export class Downloads {
     );
   }
 
-  #refusePathInUse(destinationPath: string): void {
-    for (const { destinationPath: taken } of this.#unfinished.values()) {
+  /** No two downloads write to one path, nor one inside the folder of another. */
+  #refusePathInUse(file: FileId, destinationPath: string): void {
+    for (const [key, { destinationPath: taken }] of this.#unfinished) {
       if (taken === destinationPath) {
+        if (key === fileKey(file)) continue;
         throw new MiniTorrentError("FILE_EXISTS", `Another download writes to ${destinationPath} already.`);
+      }
+      const isInside = [taken, partPathOf(taken)].some((folder) => isBelow(destinationPath, folder));
+      if (isInside || isBelow(taken, destinationPath) || isBelow(taken, partPathOf(destinationPath))) {
+        throw new MiniTorrentError(
+          "FILE_EXISTS",
+          `Another download writes to ${taken}: choose a destination that is not inside it, and that it is not inside.`,
+        );
       }
     }
   }
@@ -293,11 +410,9 @@ export class Downloads {
     );
   }
 
-  #put(file: FileId, metainfo: Metainfo, destinationPath: string): Download {
+  #put(file: FileId, wanted: Wanted, destinationPath: string, replaces: VersionUpdate | undefined): Download {
     const download = new Download(this.#context, this.#shares, {
-      groupId: file.groupId,
-      metainfo,
-      destinationPath,
+      ...{ groupId: file.groupId, wanted, destinationPath, replaces },
       ...this.#common(file),
     });
     this.#keep(fileKey(file), download);
@@ -317,12 +432,21 @@ export class Downloads {
   }
 
   /** The callbacks that all downloads share. */
-  #common({ groupId, fileName }: FileId): Pick<DownloadOptions, "onChange" | "onWaiting" | "promisedBytes"> {
+  #common({
+    groupId,
+    fileName,
+  }: FileId): Pick<
+    DownloadOptions,
+    "isFollowed" | "onChange" | "onReplaced" | "onWaiting" | "promisedBytes"
+  > {
     const key = fileKey({ groupId, fileName });
     return {
       onChange: () => this.#changedAt(key),
       onWaiting: (reason) => this.#tellWaiting({ type: "download-waiting", groupId, fileName, reason }),
       promisedBytes: (path) => this.#promisedBytes(key, path),
+      isFollowed: () => this.isFollowed({ groupId, fileName }),
+      onReplaced: (version) =>
+        runInBackground(this.#context.log, "serving a former version", this.#formers.serve(version)),
     };
   }
 
@@ -370,12 +494,21 @@ async function diskOf(path: string): Promise<number | undefined> {
   return (await stat(dirname(path)).catch(() => undefined))?.dev;
 }
 
-/** The path the file will have. A folder, or what ends like one, keeps the file's name; missing folders are made. */
+function isBelow(path: string, folder: string): boolean {
+  return path.startsWith(folder + sep);
+}
+
+/**
+ * The path that the file or folder will have. A folder as destination, or what ends like one, keeps the share's name, unless it is
+ * the place of an earlier version; missing folders are made.
+ */
 async function destinationOf(
   destination: string,
   fileName: string,
+  presentPath: string | undefined,
 ): Promise<{ path: string; madeFolder: string | undefined }> {
   const absolute = resolve(destination);
+  if (absolute === presentPath) return { path: absolute, madeFolder: undefined };
   const endsLikeFolder = /[/\\]$/.test(destination);
   const isFolder =
     endsLikeFolder ||

@@ -15,18 +15,20 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { AnnouncedTorrent, PeerAddress } from "../../../src/api/schemas.ts";
 import type { ClientContext, RunningTorrent, Swarms } from "../../../src/client/client-context.ts";
 import { Downloads } from "../../../src/client/downloads/downloads.ts";
+import { FormerVersions } from "../../../src/client/downloads/former-versions.ts";
 import { Profile } from "../../../src/client/profile.ts";
 import { Shares } from "../../../src/client/shares.ts";
 import type { ClientEvent } from "../../../src/client/status.ts";
 import { apiOf } from "../../../src/client/trackers/api-channel.ts";
 import type { Contact } from "../../../src/engine/connection-manager.ts";
-import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { FileLayoutBuilder } from "../../../src/metainfo/file-layout.ts";
 import {
   encodeFolderMetainfo,
   encodeMetainfo,
   type FileMetainfo,
   type FolderMetainfo,
+  type Metainfo,
 } from "../../../src/metainfo/metainfo.ts";
 import type { CommitOutcome } from "../../../src/metainfo/piece-types.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
@@ -189,7 +191,7 @@ class FakeTracker {
   /** `files.share`, with what was asked. */
   readonly asked: { readonly call: string; readonly input: Input }[] = [];
   /** Content by `group/name`. */
-  readonly files = new Map<string, FileMetainfo>();
+  readonly files = new Map<string, Metainfo>();
   readonly answers = new Map<string, Answer>([
     ["files.metainfo", ({ groupId, fileName }) => this.#metainfo(`${groupId}/${fileName}`)],
     ["files.share", () => ({ infoHash: "", joinedSwarm: false, isAnnounced: true })],
@@ -244,6 +246,7 @@ class FakeTracker {
 /** A torrent whose pieces come when a test says so. */
 export class FakeTorrent implements RunningTorrent {
   readonly parts: Parameters<Swarms["add"]>[0];
+  wanted: Bitfield;
   readonly torrent: RunningTorrent["torrent"] & {
     isStarved: boolean;
     have: Bitfield;
@@ -269,6 +272,8 @@ export class FakeTorrent implements RunningTorrent {
     this.parts = parts;
     const sources = this.#sources;
     const { geometry } = parts.metainfo;
+    this.wanted = parts.wanted ?? Bitfield.full(geometry.pieceCount);
+    const wanted = () => this.wanted;
     this.torrent = {
       have: parts.have.clone(),
       isStarved: false,
@@ -282,12 +287,16 @@ export class FakeTorrent implements RunningTorrent {
         return this.banned.get(userId);
       },
       status(): TorrentStatus {
+        let piecesVerified = 0;
         let bytesVerified = 0;
-        for (let i = 0; i < geometry.pieceCount; i++)
-          if (this.have.has(i)) bytesVerified += geometry.lengthOfPieceBytes(i);
+        for (let i = 0; i < geometry.pieceCount; i++) {
+          if (!this.have.has(i) || !wanted().has(i)) continue;
+          piecesVerified++;
+          bytesVerified += geometry.neededLengthOfPieceBytes(i);
+        }
         return {
-          ...{ piecesVerified: this.have.count, pieceCount: geometry.pieceCount, bytesVerified },
-          ...{ piecesWanted: geometry.pieceCount, bytesWanted: geometry.lengthBytes },
+          ...{ piecesVerified, pieceCount: geometry.pieceCount, bytesVerified },
+          ...{ piecesWanted: wanted().count, bytesWanted: geometry.contentBytesOf(wanted()) },
           ...{ downloadBytesPerSecond: 0, uploadBytesPerSecond: 0, downloadedBytes: 0, uploadedBytes: 0 },
           ...{
             wastedBytes: 0,
@@ -308,6 +317,7 @@ export class FakeTorrent implements RunningTorrent {
     const { geometry } = metainfo;
     for (const pieceIndex of pieces === "all" ? Array(geometry.pieceCount).keys() : pieces) {
       if (this.torrent.have.has(pieceIndex)) continue;
+      if (pieces === "all" && !this.wanted.has(pieceIndex)) continue;
       const place = storage.reserve(pieceIndex);
       assert.ok(place, `no memory for piece ${pieceIndex}`);
       const offsetBytes = geometry.pieceOffsetBytes(pieceIndex);
@@ -322,7 +332,18 @@ export class FakeTorrent implements RunningTorrent {
       });
       onEvent({ type: "piece-verified", pieceIndex, userIds: [userId] });
     }
-    if (this.torrent.have.isComplete) onEvent({ type: "all-verified" });
+    if (this.#hasAllWanted) onEvent({ type: "all-verified" });
+  }
+
+  want(wanted: Bitfield): void {
+    this.wanted = wanted;
+    if (this.#hasAllWanted) this.parts.onEvent({ type: "all-verified" });
+  }
+
+  get #hasAllWanted(): boolean {
+    return Array(this.wanted.pieceCount)
+      .keys()
+      .every((i) => this.torrent.have.has(i) || !this.wanted.has(i));
   }
 
   leave(userId: string, farewell: Farewell): void {
@@ -358,8 +379,12 @@ class FakeSwarms implements Swarms {
     this.left.push(`${torrent.parts.metainfo.fileName}: ${reason}${told}`);
   }
 
+  want(infoHash: string, wanted: Bitfield): void {
+    this.#running.get(infoHash)?.want(wanted);
+  }
+
   /** The torrent that runs. */
-  of({ infoHash, fileName }: FileMetainfo): FakeTorrent {
+  of({ infoHash, fileName }: Metainfo): FakeTorrent {
     return this.#running.get(infoHash) ?? assert.fail(`the torrent of ${fileName} does not run`);
   }
 
@@ -513,6 +538,7 @@ export class Scene {
   readonly context: ClientContext;
   readonly shares: Shares;
   readonly downloads: Downloads;
+  readonly formerVersions: FormerVersions;
   clockWarning: string | undefined;
 
   private constructor(t: TestContext, folder: string) {
@@ -537,7 +563,8 @@ export class Scene {
       ask: this.tracker.ask,
     };
     this.shares = new Shares(this.context);
-    this.downloads = new Downloads(this.context, this.shares);
+    this.formerVersions = new FormerVersions(this.context);
+    this.downloads = new Downloads(this.context, this.shares, this.formerVersions);
   }
 
   static async open(t: TestContext): Promise<Scene> {
@@ -555,6 +582,17 @@ export class Scene {
     const film = filmOf(fileName, options);
     this.tracker.files.set(`${options.groupId ?? GROUP}/${fileName}`, film.metainfo);
     return film;
+  }
+
+  /** A folder that somebody shares in the group. */
+  async sharedFolder(
+    fileName: string,
+    files: Readonly<Record<string, string | number | Uint8Array>>,
+    pieceBytes = PIECE_BYTES,
+  ): Promise<Folder> {
+    const folder = await folderOf(fileName, files, pieceBytes);
+    this.tracker.files.set(`${GROUP}/${fileName}`, folder.metainfo);
+    return folder;
   }
 
   /** A file on this machine. */
@@ -586,6 +624,7 @@ export class Scene {
   async #close(): Promise<void> {
     await this.downloads.suspendAll();
     await this.shares.suspendAll();
+    await this.formerVersions.suspendAll();
     const openTimers = --this.clock.sceneCount > 0 ? 0 : this.clock.openTimers;
     this.profile.close();
     await rm(this.folder, { recursive: true, force: true });

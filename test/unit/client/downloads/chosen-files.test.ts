@@ -1,7 +1,7 @@
 // Which files a choice means, and which pieces they need.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { allFiles, chooseFiles, countComplete } from "../../../../src/client/downloads/chosen-files.ts";
+import { allOf, chooseFiles, countComplete, sizeOf } from "../../../../src/client/downloads/chosen-files.ts";
 import type { FileChoice } from "../../../../src/client/status.ts";
 import { Bitfield } from "../../../../src/metainfo/bitfield.ts";
 import type { FolderMetainfo } from "../../../../src/metainfo/metainfo.ts";
@@ -20,8 +20,8 @@ const { metainfo } = await folderOf("photos", {
 
 async function chosen(choice: FileChoice, of: FolderMetainfo = metainfo) {
   const found = await chooseFiles(of, id, choice);
-  assert.ok(found);
-  const { files, pieces, contentBytes } = found;
+  assert.ok(found.kind === "folder");
+  const { files, pieces } = found.chosen;
   const paths = Array(of.layout.fileCount)
     .keys()
     .filter((i) => files.has(i))
@@ -29,7 +29,7 @@ async function chosen(choice: FileChoice, of: FolderMetainfo = metainfo) {
   const indices = Array(pieces.pieceCount)
     .keys()
     .filter((i) => pieces.has(i));
-  return { paths: [...paths], pieces: [...indices], contentBytes };
+  return { paths: [...paths], pieces: [...indices], ...sizeOf(found) };
 }
 
 test("chosen is what fits one of the patterns, without what fits one of the exceptions", async () => {
@@ -43,12 +43,16 @@ test("chosen is what fits one of the patterns, without what fits one of the exce
   assert.deepEqual((await chosen({ except: ["b/", "d.txt"] })).paths, ["a.jpg", "c.txt"]);
 });
 
-test("a choice needs the pieces that its files touch, and has the length of its files alone", async () => {
-  assert.deepEqual(await chosen({ only: ["a.jpg"] }), { paths: ["a.jpg"], pieces: [0], contentBytes: 100 });
+test("a choice needs the pieces that its files touch, and has their length without padding", async () => {
+  assert.deepEqual(await chosen({ only: ["a.jpg"] }), {
+    ...{ paths: ["a.jpg"], pieces: [0], pieceCount: 1, lengthBytes: 300 },
+  });
   assert.deepEqual((await chosen({ only: ["b/two.raw"] })).pieces, [1, 2]);
-  assert.deepEqual(await chosen({ only: ["c.txt"] }), { paths: ["c.txt"], pieces: [2], contentBytes: 30 });
+  assert.deepEqual(await chosen({ only: ["c.txt"] }), {
+    ...{ paths: ["c.txt"], pieces: [2], pieceCount: 1, lengthBytes: 40 },
+  });
   assert.deepEqual((await chosen({ only: ["d.txt"] })).pieces, [], "an empty file needs none");
-  assert.deepEqual((await chosen({})).contentBytes, PIECE_BYTES + 340);
+  assert.deepEqual((await chosen({})).lengthBytes, PIECE_BYTES + 340);
 });
 
 test("a choice that no file fits is refused with what shows the files", async () => {
@@ -62,7 +66,7 @@ test("a choice that no file fits is refused with what shows the files", async ()
 
 test("of a single file there is nothing to choose", async () => {
   const { metainfo: film } = filmOf("film");
-  assert.equal(await chooseFiles(film, id, {}), undefined);
+  assert.equal((await chooseFiles(film, id, {})).kind, "file");
   await assert.rejects(chooseFiles(film, id, { only: ["*"] }), {
     code: "INVALID_ARGUMENT",
     message: /is a single file: leave --only and --except out/,
@@ -82,17 +86,26 @@ test("patterns of a large folder let other work have its turn", async (t) => {
 test("a chosen file is complete with all its pieces, and what is not chosen does not count", async () => {
   const have = new Bitfield(3);
   const ofTxt = await chooseFiles(metainfo, id, { only: ["**/*.txt"] });
-  const all = allFiles(metainfo);
-  assert.ok(ofTxt);
+  const all = allOf(metainfo);
+  assert.ok(ofTxt.kind === "folder" && all.kind === "folder");
   assert.deepEqual(
-    [countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)],
+    [countComplete(metainfo, all.chosen, have), countComplete(metainfo, ofTxt.chosen, have)],
     [1, 1],
     "the empty one",
   );
   have.set(2);
-  assert.deepEqual([countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)], [2, 2]);
+  assert.deepEqual(
+    [countComplete(metainfo, all.chosen, have), countComplete(metainfo, ofTxt.chosen, have)],
+    [2, 2],
+  );
   have.set(0);
-  assert.deepEqual([countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)], [4, 3]);
+  assert.deepEqual(
+    [countComplete(metainfo, all.chosen, have), countComplete(metainfo, ofTxt.chosen, have)],
+    [4, 3],
+  );
   have.set(1);
-  assert.deepEqual([countComplete(metainfo, all, have), countComplete(metainfo, ofTxt, have)], [5, 3]);
+  assert.deepEqual(
+    [countComplete(metainfo, all.chosen, have), countComplete(metainfo, ofTxt.chosen, have)],
+    [5, 3],
+  );
 });

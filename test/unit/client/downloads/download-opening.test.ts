@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from "no
 import { mkdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { allOf } from "../../../../src/client/downloads/chosen-files.ts";
 import {
   type DownloadToOpen,
   type KnownPart,
@@ -40,7 +41,8 @@ async function opening(t: TestContext) {
   let makings = 0;
   const open = (known?: KnownPart, changes: Partial<DownloadToOpen> = {}) =>
     openDownload(scene.context, {
-      ...{ groupId: GROUP, metainfo: film.metainfo, destinationPath: path, known, promisedBytes: 0 },
+      ...{ groupId: GROUP, wanted: allOf(film.metainfo), destinationPath: path, known, promisedBytes: 0 },
+      isUpdate: false,
       making: () => {
         makings++;
         return "token";
@@ -64,7 +66,8 @@ async function opening(t: TestContext) {
     const partId = await partIdOf(`${path}.part`);
     assert.ok(partId);
     made.length = 0;
-    return { have, facts: factsOf(statSync(`${path}.part`)), partId };
+    const facts = factsOf(statSync(`${path}.part`));
+    return { have, facts, partId, isFinished: false, folderFacts: undefined };
   };
   return { scene, ...film, path, open, part, made, makings: () => makings };
 }
@@ -172,7 +175,7 @@ test("whatever else is at the destination stays, and is named", async (t) => {
   await mkdir(path);
   await assert.rejects(open(), other, "a folder");
   const { metainfo } = scene.film("film", { lengthBytes: statSync(path).size });
-  await assert.rejects(open(undefined, { metainfo }), other, "a folder of the file's size");
+  await assert.rejects(open(undefined, { wanted: allOf(metainfo) }), other, "a folder of the file's size");
   await rm(path, { recursive: true });
   symlinkSync(scene.path("nowhere"), path);
   await assert.rejects(open(), {

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { type TestContext, test } from "node:test";
 import type { MiniTorrentError } from "../../../../src/api/errors.ts";
+import { allOf } from "../../../../src/client/downloads/chosen-files.ts";
 import { partIdOf } from "../../../../src/client/downloads/download-opening.ts";
 import { DownloadRecord } from "../../../../src/client/downloads/download-record.ts";
 import type { StoredDownload } from "../../../../src/client/profile.ts";
@@ -30,7 +31,7 @@ async function stage(t: TestContext, stored?: Partial<StoredDownload>) {
     ...{ facts: undefined, partId: undefined, isPaused: false },
     ...stored,
   };
-  const download = { groupId: GROUP, metainfo, destinationPath: path };
+  const download = { groupId: GROUP, wanted: allOf(metainfo), destinationPath: path };
   const record = new DownloadRecord(() => scene.profile, download, entry);
   const open = async (resume = false): Promise<PieceStore> => {
     const store = await PieceStore.openForDownload({ metainfo, partPath, resume, ...scene.storage });
@@ -57,8 +58,14 @@ test("what members gave before is read from the profile of that download alone",
   const { scene, metainfo } = await stage(t);
   const given = { userId: "alice", isConnected: false, pieces: 1, bytes: 5, rateBytesPerSecond: 0 };
   scene.profile.saveSources(GROUP, "film", [given]);
-  const download = { groupId: GROUP, metainfo, destinationPath: scene.path("film") };
-  const entry = { ...download, fileName: "film", info: metainfo.info, have: Uint8Array.of(0) };
+  const download = { groupId: GROUP, wanted: allOf(metainfo), destinationPath: scene.path("film") };
+  const entry = {
+    groupId: GROUP,
+    destinationPath: scene.path("film"),
+    fileName: "film",
+    info: metainfo.info,
+    have: Uint8Array.of(0),
+  };
   const stored = { ...entry, facts: undefined, partId: undefined, isPaused: false };
   assert.deepEqual(new DownloadRecord(() => scene.profile, download, stored).sources, [given]);
   assert.deepEqual(new DownloadRecord(() => scene.profile, download, undefined).sources, [], "begun anew");
@@ -274,7 +281,7 @@ test("the part file of an empty file, which has no pieces, is removed", async (t
   const scene = await Scene.open(t);
   const { metainfo } = scene.film("empty", { lengthBytes: 0 });
   const path = scene.path("empty");
-  const download = { groupId: GROUP, metainfo, destinationPath: path };
+  const download = { groupId: GROUP, wanted: allOf(metainfo), destinationPath: path };
   const record = new DownloadRecord(() => scene.profile, download, undefined);
   const store = await PieceStore.openForDownload({ metainfo, partPath: `${path}.part`, ...scene.storage });
   record.opened(store.have, store);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ErrorCode, MiniTorrentError } from "../../../../src/api/errors.ts";
+import { allOf } from "../../../../src/client/downloads/chosen-files.ts";
 import {
   arrivedIn,
   complete,
@@ -16,13 +17,16 @@ import {
 import { DownloadTrouble, explained } from "../../../../src/client/downloads/download-trouble.ts";
 import type { DownloadSource } from "../../../../src/client/status.ts";
 import { Bitfield } from "../../../../src/metainfo/bitfield.ts";
-import { Geometry } from "../../../../src/metainfo/geometry.ts";
 import type { TorrentStatus } from "../../../../src/swarm/torrent-status.ts";
 import { filmOf, leaveRoom } from "../download-fixture.ts";
 
 const PIECE_BYTES = 16 * 1024;
 const LAST_BYTES = 100;
-const geometry = new Geometry(2 * PIECE_BYTES + LAST_BYTES, PIECE_BYTES);
+const { metainfo: ofThree } = filmOf("film", {
+  ...{ lengthBytes: 2 * PIECE_BYTES + LAST_BYTES, pieceBytes: PIECE_BYTES },
+});
+const { geometry } = ofThree;
+const wanted = allOf(ofThree);
 
 const source = (userId: string, changes: Partial<DownloadSource> = {}): DownloadSource => ({
   ...{ userId, isConnected: true, pieces: 1, bytes: 10, rateBytesPerSecond: 7 },
@@ -44,12 +48,12 @@ function bits(...pieces: number[]): Bitfield {
 }
 
 test("of a download that stands still the bytes are counted to the last, shorter piece", () => {
-  const bytesOf = (...pieces: number[]) => progress(bits(...pieces), geometry).bytesVerified;
+  const bytesOf = (...pieces: number[]) => progress(bits(...pieces), wanted).bytesVerified;
   assert.equal(bytesOf(), 0);
   assert.equal(bytesOf(0), PIECE_BYTES);
   assert.equal(bytesOf(2), LAST_BYTES);
   assert.equal(bytesOf(0, 1, 2), geometry.lengthBytes);
-  assert.deepEqual(progress(bits(1, 2), geometry, [source("alice")]), {
+  assert.deepEqual(progress(bits(1, 2), wanted, [source("alice")]), {
     ...{
       piecesVerified: 2,
       bytesVerified: PIECE_BYTES + LAST_BYTES,
@@ -57,8 +61,8 @@ test("of a download that stands still the bytes are counted to the last, shorter
       sources: [source("alice")],
     },
   });
-  const empty = new Geometry(0, PIECE_BYTES);
-  assert.deepEqual(progress(new Bitfield(0), empty), {
+  const empty = filmOf("empty", { lengthBytes: 0 }).metainfo;
+  assert.deepEqual(progress(new Bitfield(0), allOf(empty)), {
     ...{ piecesVerified: 0, bytesVerified: 0, duplicateBytes: 0, sources: [] },
   });
 });
@@ -89,13 +93,13 @@ test("only those from whom something came are named as sources", () => {
 });
 
 test("the time that is left is of the missing bytes at the rate of now, and unknown while nothing comes", () => {
-  const moving = running(swarm({ downloadBytesPerSecond: 100 }), geometry, 3, [source("carol")]);
+  const moving = running(swarm({ downloadBytesPerSecond: 100 }), wanted, 3, [source("carol")]);
   assert.deepEqual(moving, {
     ...{ state: "downloading", piecesVerified: 1, bytesVerified: PIECE_BYTES, duplicateBytes: 4 },
     ...{ sources: [source("carol")], rateBytesPerSecond: 100, peerCount: 3, waitingFor: undefined },
     secondsLeft: (PIECE_BYTES + LAST_BYTES) / 100,
   });
-  const still = running(swarm({ waitingFor: "waiting for a peer" }), geometry, 0, []);
+  const still = running(swarm({ waitingFor: "waiting for a peer" }), wanted, 0, []);
   assert.deepEqual([still.secondsLeft, still.waitingFor], [undefined, "waiting for a peer"]);
   assert.deepEqual(waiting("the disk"), {
     ...{
@@ -106,7 +110,7 @@ test("the time that is left is of the missing bytes at the rate of now, and unkn
       waitingFor: "the disk",
     },
   });
-  assert.deepEqual(complete({ duplicateBytes: 1, sources: [] }, geometry), {
+  assert.deepEqual(complete({ duplicateBytes: 1, sources: [] }, wanted), {
     ...{ piecesVerified: 3, bytesVerified: geometry.lengthBytes, duplicateBytes: 1, sources: [] },
   });
 });
@@ -120,11 +124,13 @@ test("what stands still shows what was noted; what is complete has every piece",
   const { pieceCount, lengthBytes } = metainfo.geometry;
   const noted = new Bitfield(pieceCount);
   noted.set(3);
-  const facts = { groupId: "films", metainfo, destinationPath: "/a/film" };
+  const facts = {
+    ...{ groupId: "films", wanted: allOf(metainfo), destinationPath: "/a/film", isFollowed: false },
+  };
   const paused = { status: "paused", reason: "enough", retry: undefined } as const;
   const done = {
     ...({ status: "complete", arrived: { duplicateBytes: 2, sources: [source("dave")] } } as const),
-    ...{ finishedAtMs: 5, averageBytesPerSecond: 6 },
+    ...{ finishedAtMs: 5, averageBytesPerSecond: 6, held: undefined },
   };
   const before = [source("alice")];
   assert.equal(haveIn(paused, metainfo.geometry, noted), noted);

@@ -1,6 +1,6 @@
 // A file as an ordinary torrent, for the clients that are measured beside ours: no certificates, no encryption.
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, statSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import bencode from "bencode";
 import { choosePieceLengthBytes } from "../src/metainfo/geometry.ts";
@@ -21,6 +21,17 @@ export function writePlainTorrent(path: string, torrentPath: string, announceUrl
   };
   const announce = announceUrl === undefined ? {} : { announce: announceUrl };
   writeFileSync(torrentPath, bencode.encode({ ...announce, info }));
+}
+
+/**
+ * Writes the plain torrent of what one of ours describes: the same files, padding and pieces, without the group's certificate.
+ *
+ * @param ourPath as `export_torrent` writes it
+ */
+export function writeWithoutCertificate(ourPath: string, torrentPath: string): void {
+  const { info } = bencode.decode(readFileSync(ourPath)) as { info: Record<string, unknown> };
+  const { "ssl-cert": _certificate, private: _private, ...plain } = info;
+  writeFileSync(torrentPath, bencode.encode({ info: plain }));
 }
 
 function pieceHashes(path: string, lengthBytes: number, pieceLengthBytes: number): Buffer {

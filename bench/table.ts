@@ -11,11 +11,15 @@ import { writePlot } from "./plot.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
 import { decisions } from "./rows/decisions.ts";
 import { equalHosts } from "./rows/equal-hosts.ts";
+import { folderOfLargeFiles } from "./rows/folder-of-large-files.ts";
+import { folderOfSmallFiles } from "./rows/folder-of-small-files.ts";
 import { hashing } from "./rows/hashing.ts";
 import { largeFile } from "./rows/large-file.ts";
+import { largeFolder } from "./rows/large-folder.ts";
 import { longWire } from "./rows/long-wire.ts";
 import { loopback } from "./rows/loopback.ts";
 import { manyProcesses } from "./rows/many-processes.ts";
+import { newVersion } from "./rows/new-version.ts";
 import { otherSwarms } from "./rows/other-swarms.ts";
 import { smallFiles } from "./rows/small-files.ts";
 
@@ -29,6 +33,10 @@ const ROWS: readonly Row[] = [
   hashing,
   longWire,
   smallFiles,
+  folderOfSmallFiles,
+  folderOfLargeFiles,
+  largeFolder,
+  newVersion,
 ];
 const RUNS = 5;
 const QUICK_RUNS = 3;

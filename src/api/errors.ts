@@ -63,6 +63,8 @@ export const errorCodes = {
     "A tracker's registry is damaged, and no other tracker can supply a copy; restore a backup.",
   DATA_DIR_IN_USE: "Another process uses that data directory; stop it, or give another one.",
   DAEMON_UNREACHABLE: "No daemon of this user answers; start it: minitorrent daemon.",
+  TOKEN_NEEDED: "The local API refuses the call; give a token that allows it, from the daemon's own address.",
+  PATH_REFUSED: "The path is outside the folders that may be used over the local API; name one inside.",
   CLOCK_WRONG:
     "This machine's clock differs too much from the tracker's for certificates to be valid; set it.",
   PEER_REFUSED: "A peer was refused, or refused this client; why says what to do.",

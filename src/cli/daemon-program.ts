@@ -42,6 +42,7 @@ export async function runDaemon(
     version: versionText(),
     env: process.env,
     log,
+    ...(settings.web === undefined ? {} : { web: settings.web }),
     onStop: () => ending.abort(),
     openClient: (options) =>
       Client.open({

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { type Address, parseAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import type { WebOptions } from "../daemon/daemon.ts";
 import { errnoOf } from "../net/errno.ts";
 import { LOG_LEVELS, type LogLevel } from "./arguments.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
@@ -18,6 +19,10 @@ export const DAEMON_SETTINGS = {
   listen: "where to listen for peers, such as 192.0.2.7:6881; default: any free port of all addresses",
   trackers: "the file with the trackers' addresses, tracker_info.txt",
   "data-dir": "folder for keys, shares and downloads",
+  web: "loopback address of the API over TCP, such as 127.0.0.1:7411; without it only the Unix socket answers",
+  "web-hosts": "further names of this machine that a browser may use, separated by commas",
+  roots:
+    "folders that calls over TCP may name paths in, separated by commas; default: the home folder, without what is hidden",
   memory: "maximum memory for pieces in transit, such as 64MiB (default 96MiB)",
   "limit-up": "maximum upload rate, such as 5MB/s",
   "limit-down": "maximum download rate",
@@ -33,6 +38,7 @@ export interface DaemonSettings {
   readonly trackers: string;
   /** Absolute. */
   readonly dataDir: string;
+  readonly web: WebOptions | undefined;
   readonly memoryBytes: number | undefined;
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
   readonly logLevel: LogLevel;
@@ -74,10 +80,34 @@ export function daemonSettings(
     listen: read("listen", (text) => parseAddress(text, true)) ?? DEFAULT_LISTEN,
     trackers,
     dataDir: dataDirFrom(flags, env, home),
+    web: webOf(
+      read("web", (text) => parseAddress(text, true)),
+      read("web-hosts", listOf) ?? [],
+      read("roots", listOf),
+      home(),
+    ),
     memoryBytes: read("memory", parseSize),
     limits: { up: read("limit-up", parseRate), down: read("limit-down", parseRate) },
     logLevel: read("log-level", logLevelOf) ?? "info",
   };
+}
+
+function webOf(
+  address: Address | undefined,
+  hostNames: readonly string[],
+  roots: readonly string[] | undefined,
+  home: string,
+): WebOptions | undefined {
+  if (address === undefined) return undefined;
+  const given = roots?.map((path) => resolve(expandHome(path, home)));
+  return { address, hostNames, roots: given ?? (home === "" ? [] : [home]) };
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
 }
 
 interface Given {

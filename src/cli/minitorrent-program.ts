@@ -9,7 +9,7 @@ import { quoteText } from "./command-line.ts";
 import type { Command } from "./command-types.ts";
 import { commands } from "./commands.ts";
 import { DAEMON_SETTINGS, dataDirFrom, type GivenSettings, type SettingName } from "./daemon-settings.ts";
-import { DEFAULT_COLUMNS, harmless, type View, wrapWords } from "./display-text.ts";
+import { DEFAULT_COLUMNS, formatTime, harmless, type View, wrapWords } from "./display-text.ts";
 import { onEndSignals, programEnd } from "./end-signals.ts";
 import { execute } from "./execute.ts";
 import { readPasswordFile } from "./password-file.ts";
@@ -66,6 +66,8 @@ export async function runMinitorrent(program: MinitorrentProgram, argv: readonly
         return 0;
       case "daemon":
         return await daemonCommand(program, words);
+      case "token":
+        return await tokenCommand(program, words);
       case "stop":
         return await stopCommand(program, words);
       default:
@@ -115,6 +117,38 @@ async function stopCommand(
   const api = apiOf(process, values["data-dir"]);
   await api.call("stop", {});
   console.log("The daemon ends; its session, shares and downloads continue when it is started again.");
+  return 0;
+}
+
+const TOKEN_USAGE = "token list, token create <name> [--read], or token revoke <name>";
+
+async function tokenCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+): Promise<number> {
+  const options = { "data-dir": { type: "string" }, read: { type: "boolean" } } as const;
+  const { values, positionals } = understood(() =>
+    parseArgs({ args: [...words], allowPositionals: true, options }),
+  );
+  const api = apiOf(process, values["data-dir"]);
+  const [action, name, ...others] = positionals;
+  if (action === "list" && name === undefined) {
+    for (const { name, scope, createdAtMs } of await api.call("tokens", {})) {
+      console.log(
+        `${harmless(name)}  ${scope}  since ${formatTime(createdAtMs, { columns: undefined, isColored: false })}`,
+      );
+    }
+  } else if (action === "create" && name !== undefined && others.length === 0) {
+    const { token } = await api.call("createToken", {
+      name,
+      scope: values.read === true ? "read" : "control",
+    });
+    console.error("Keep it secret; it is shown only now, and minitorrent token revoke ends it:");
+    console.log(token);
+  } else if (action === "revoke" && name !== undefined && others.length === 0) {
+    await api.call("revokeToken", { name });
+    console.log(`The token '${harmless(name)}' is revoked.`);
+  } else throw new MiniTorrentError("USAGE", `Usage: minitorrent ${TOKEN_USAGE}`);
   return 0;
 }
 
@@ -302,6 +336,7 @@ function helpText(about: string | undefined, columns = DEFAULT_COLUMNS): string 
     "",
     "Commands",
     "  daemon, stop",
+    `  ${TOKEN_USAGE}`,
     ...wrapWords(oneShotCommands.map(({ name }) => name).join(", "), columns, "  "),
     ...wrapWords(
       `Short names: ${Object.entries(SHORT_NAMES)

@@ -20,6 +20,7 @@ import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/err
 import { API_PREFIX, type Endpoint, type EndpointName, endpoints, type Scope } from "./endpoints.ts";
 import type { EventStream } from "./event-stream.ts";
 import { type HandlerContext, handlers } from "./handlers.ts";
+import type { Roots } from "./roots.ts";
 
 /** A path, a name and a password fit many times. */
 const MOST_BODY_BYTES = 64 * 1024;
@@ -35,6 +36,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   INVALID_ADDRESS: 400,
   MALFORMED_MESSAGE: 400,
   BAD_CREDENTIALS: 403,
+  PATH_REFUSED: 403,
   NOT_A_MEMBER: 403,
   NOT_THE_OWNER: 403,
   UNKNOWN_GROUP: 404,
@@ -67,7 +69,7 @@ export interface Guard {
 }
 
 /** A refusal that has an HTTP status of its own. */
-class HttpRefusal extends MiniTorrentError {
+export class HttpRefusal extends MiniTorrentError {
   readonly status: number;
 
   constructor(status: number, code: ErrorCode, sentence: string) {
@@ -76,12 +78,15 @@ class HttpRefusal extends MiniTorrentError {
   }
 }
 
-export interface ApiOptions extends Pick<HandlerContext, "client" | "daemon" | "session" | "onStop"> {
+export interface ApiOptions
+  extends Pick<HandlerContext, "client" | "daemon" | "session" | "tokens" | "onStop"> {
   readonly events: EventStream;
   readonly log: Logger;
   readonly version: string;
-  /** undefined where every caller may do everything. */
+  /** undefined where every caller may do everything: on the Unix socket. */
   readonly guard?: Guard;
+  /** Where callers may name paths; undefined: everywhere. */
+  readonly roots?: Pick<Roots, "check">;
 }
 
 /** The server, which does not listen yet. */
@@ -132,7 +137,7 @@ function guarded(guard: Guard | undefined, scope: Scope) {
 
 function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptions): void {
   const { method, path, scope, summary, answer, params, query, body }: Endpoint = endpoints[name];
-  const { client, daemon, session, events, onStop } = options;
+  const { client, daemon, session, tokens, events, onStop } = options;
   // Which name goes with which input, the compiler cannot follow; the schemas of the same entry have checked it.
   const handle = handlers[name] as (context: HandlerContext, input: object) => unknown;
   api.route({
@@ -150,11 +155,18 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
     handler: async (request, reply) => {
       const gone = new AbortController();
       reply.raw.once("close", () => gone.abort());
-      const input = { ...asObject(request.params), ...asObject(request.query), ...asObject(request.body) };
+      const input: Inputs = {
+        ...asObject(request.params),
+        ...asObject(request.query),
+        ...asObject(request.body),
+      };
+      for (const path of [input.path, input.destinationPath])
+        if (path !== undefined) options.roots?.check(path);
       const context: HandlerContext = {
         client,
         daemon,
         session,
+        tokens,
         onStop,
         onHashing: (hashed, progress) => events.progressed("hash-progress", { path: hashed, ...progress }),
         signal: gone.signal,
@@ -162,6 +174,12 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
       return await handle(context, input);
     },
   });
+}
+
+/** The inputs of all calls; those that are paths of this machine have one of these names. */
+interface Inputs {
+  readonly path?: string;
+  readonly destinationPath?: string;
 }
 
 function asObject(value: unknown): object {

@@ -1,6 +1,6 @@
 // What a daemon keeps in its data directory beside the profiles: who is logged in, and the access tokens, as hashes. The file is
 // locked while the daemon runs, so that one process at a time uses the directory; a second one learns which.
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -14,6 +14,8 @@ const STORE_FILE = "daemon.sqlite";
 const PID_FILE = "daemon.pid";
 /** https://sqlite.org/rescode.html#busy */
 const SQLITE_BUSY = 5;
+/** Of a token, or of a link. */
+const SECRET_BYTES = 32;
 /** Tokens at a time: each is compared with each attempt. */
 const MOST_TOKENS = 100;
 
@@ -140,6 +142,11 @@ export class DaemonStore {
       .array(tokenRow)
       .parse(this.#database.prepare("SELECT * FROM token ORDER BY created_at_ms").all());
   }
+}
+
+/** 256 random bits, as text for a header or a link. */
+export function newSecret(): string {
+  return randomBytes(SECRET_BYTES).toString("base64url");
 }
 
 function hashOf(secret: string): Buffer {

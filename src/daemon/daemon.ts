@@ -1,18 +1,24 @@
 // The daemon: one client that runs in the background and is reached over a Unix socket. It keeps its device's key, so that its
 // session at the trackers outlives a restart, and nobody has to type a password again.
 import { chmodSync, rmSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
+import { type Address, formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import type { Client, ClientOptions } from "../client/client.ts";
 import type { ClientEvent } from "../client/status.ts";
+import { isLoopback } from "../client/trackers/reachability.ts";
 import { makePrivateFolder, PRIVATE_FILE_MODE } from "../identity/private-files.ts";
 import { openIdentity } from "../identity/stored-identity.ts";
-import { createApi } from "./api-server.ts";
+import { listenError } from "../net/address-errors.ts";
+import { Access } from "./access.ts";
+import { type ApiOptions, createApi } from "./api-server.ts";
 import { DaemonStore } from "./daemon-store.ts";
 import { EventStream, type Snapshot } from "./event-stream.ts";
+import { Roots } from "./roots.ts";
 import { socketPathOf } from "./socket-path.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
 
@@ -22,6 +28,8 @@ export interface DaemonOptions {
   readonly version: string;
   readonly log: Logger;
   readonly env?: NodeJS.ProcessEnv;
+  /** undefined: the API is not to be had over TCP. */
+  readonly web?: WebOptions;
   /** Somebody asks for the daemon's end. */
   readonly onStop: () => void;
   /** `Client.open` with the options that the daemon does not decide. */
@@ -30,12 +38,22 @@ export interface DaemonOptions {
   ) => Promise<Client>;
 }
 
+/** The API over TCP, for which every call needs a token. */
+export interface WebOptions {
+  /** A loopback address: what is sent is not encrypted. */
+  readonly address: Address;
+  /** Further names that a browser may know this machine by, such as "nas.lan". */
+  readonly hostNames: readonly string[];
+  /** Folders that paths in calls may lie in. Absolute. */
+  readonly roots: readonly string[];
+}
+
 export class Daemon {
   readonly socketPath: string;
   readonly #client: Client;
   readonly #store: DaemonStore;
   readonly #events: EventStream;
-  readonly #server: { close(): Promise<unknown> };
+  readonly #servers: readonly FastifyInstance[];
   #closed: Promise<void> | undefined;
 
   /**
@@ -67,10 +85,17 @@ export class Daemon {
         begun: (account: Account) => store.saveAccount(account),
         ended: () => store.forgetAccount(),
       };
-      const api = await createApi({ client, session, daemon: facts, events, log, version, onStop });
-      closers.unshift(() => api.close());
-      await listen(api, socketPath);
-      return new Daemon(socketPath, client, store, events, api);
+      const served = { client, session, daemon: facts, events, tokens: store, log, version, onStop };
+      const local = await createApi(served);
+      closers.unshift(() => local.close());
+      await listenOnSocket(local, socketPath);
+      const servers = [local];
+      if (options.web !== undefined) {
+        const web = await openWeb(options.web, store, served);
+        closers.unshift(() => web.close());
+        servers.push(web);
+      }
+      return new Daemon(socketPath, client, store, events, servers);
     } catch (error) {
       for (const close of closers) await close();
       throw error;
@@ -82,13 +107,13 @@ export class Daemon {
     client: Client,
     store: DaemonStore,
     events: EventStream,
-    server: { close(): Promise<unknown> },
+    servers: readonly FastifyInstance[],
   ) {
     this.socketPath = socketPath;
     this.#client = client;
     this.#store = store;
     this.#events = events;
-    this.#server = server;
+    this.#servers = servers;
   }
 
   get account(): Account | undefined {
@@ -103,7 +128,7 @@ export class Daemon {
 
   async #close(): Promise<void> {
     this.#events.close();
-    await this.#server.close();
+    await Promise.all(this.#servers.map((server) => server.close()));
     rmSync(this.socketPath, { force: true });
     await this.#client.close();
     this.#store.close();
@@ -117,7 +142,7 @@ function snapshotOf(client: Client, daemon: DaemonStatus["daemon"]): Snapshot {
 }
 
 /** Only its owner can open the socket: the folder and the socket are private. What a crash left of it is removed. */
-async function listen(api: FastifyInstance, socketPath: string): Promise<void> {
+async function listenOnSocket(api: FastifyInstance, socketPath: string): Promise<void> {
   makePrivateFolder(dirname(socketPath));
   // The store's lock says that no other daemon of this directory runs.
   rmSync(socketPath, { force: true });
@@ -133,4 +158,32 @@ async function listen(api: FastifyInstance, socketPath: string): Promise<void> {
       },
     );
   }
+}
+
+/**
+ * @throws MiniTorrentError INVALID_ARGUMENT for an address that other machines can reach; ADDRESS_IN_USE, ADDRESS_UNUSABLE
+ */
+async function openWeb(web: WebOptions, store: DaemonStore, served: ApiOptions): Promise<FastifyInstance> {
+  const { address, hostNames, roots } = web;
+  if (!isLoopback(address.host)) {
+    throw new MiniTorrentError(
+      "INVALID_ARGUMENT",
+      `${formatAddress(address)} can be reached from other machines, and the API is not encrypted: give a loopback address, such as 127.0.0.1:7411, and reach it through SSH.`,
+    );
+  }
+  const hosts = new Set<string>();
+  const guard = new Access({ store, hosts: () => hosts, nowMs: Date.now });
+  const api = await createApi({ ...served, guard, roots: new Roots(roots) });
+  try {
+    await api.listen(address);
+  } catch (error) {
+    throw listenError(error, address, {
+      taken: "give --web another port",
+      notOwn: "give a loopback address",
+    });
+  }
+  const { port } = api.server.address() as AddressInfo;
+  for (const name of ["127.0.0.1", "[::1]", "localhost", ...hostNames])
+    hosts.add(`${name.toLowerCase()}:${port}`);
+  return api;
 }

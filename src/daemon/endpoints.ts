@@ -54,6 +54,12 @@ const path = z.string().min(1).max(4_096);
 const credentials = z.object({ userId: name, password: z.string().min(1).max(1_024) });
 const bytesPerSecond = z.number().int().positive().nullable();
 
+const tokenSchema = z.object({
+  name: z.string(),
+  scope: z.enum(["read", "control"]),
+  createdAtMs: z.number(),
+});
+
 export const endpoints = {
   status: endpoint({
     method: "GET",
@@ -335,6 +341,29 @@ export const endpoints = {
     scope: "control",
     summary: "Write the user's certificate for a group and its key; secret.",
     body: z.object({ groupId: name, path }),
+    answer: nothing,
+  }),
+  tokens: endpoint({
+    method: "GET",
+    path: "/tokens",
+    scope: "control",
+    summary: "The names and scopes of access tokens.",
+    answer: z.array(tokenSchema),
+  }),
+  createToken: endpoint({
+    method: "POST",
+    path: "/tokens",
+    scope: "control",
+    summary: "Make an access token for calls over TCP. Its secret is in this answer alone.",
+    body: z.object({ name, scope: z.enum(["read", "control"]) }),
+    answer: z.object({ token: z.string() }),
+  }),
+  revokeToken: endpoint({
+    method: "DELETE",
+    path: "/tokens/:name",
+    scope: "control",
+    summary: "Revoke an access token: the next call with it is refused.",
+    params: z.object({ name }),
     answer: nothing,
   }),
   stop: endpoint({

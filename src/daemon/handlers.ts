@@ -4,6 +4,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import type { Client } from "../client/client.ts";
 import type { NameList } from "../client/status.ts";
+import { type DaemonStore, newSecret } from "./daemon-store.ts";
 import type { AnswerOf, EndpointName, InputOf } from "./endpoints.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
 
@@ -17,6 +18,7 @@ export interface HandlerContext {
   readonly session: { begun(account: Account): void; ended(): void };
   /** Reports how far a path is hashed, while it is about to be shared. */
   readonly onHashing: (path: string, progress: { hashedBytes: number; lengthBytes: number }) => void;
+  readonly tokens: Pick<DaemonStore, "addToken" | "revokeToken" | "tokens">;
   /** Ends the daemon soon. */
   readonly onStop: () => void;
   /** Aborted when the caller has gone. */
@@ -107,6 +109,16 @@ export const handlers: Handlers = {
   exportTorrent: ({ client }, { groupId, fileName, path }) =>
     client.exportTorrent(groupId, fileName, path).then(done),
   exportCertificate: ({ client }, { groupId, path }) => client.exportCertificate(groupId, path).then(done),
+  tokens: ({ tokens }) => [...tokens.tokens()],
+  createToken: ({ tokens }, { name, scope }) => {
+    const token = newSecret();
+    tokens.addToken(name, token, scope, Date.now());
+    return { token };
+  },
+  revokeToken: ({ tokens }, { name }) => {
+    tokens.revokeToken(name);
+    return {};
+  },
   stop: ({ onStop }) => {
     onStop();
     return {};

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { request } from "node:http";
 import { test } from "node:test";
+import { freePorts } from "../../../harness/processes.ts";
 import { until } from "../../../harness/within.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
 import { API_PREFIX, endpoints } from "../../../src/daemon/endpoints.ts";
-import { startDaemon } from "./fixture.ts";
+import { startDaemon, temporaryFolder } from "./fixture.ts";
 
 interface Raw {
   readonly status: number;
@@ -129,4 +130,38 @@ test("a stop is answered before it happens", async (t) => {
   const { api, stops } = await startDaemon(t);
   await api.call("stop", {});
   assert.equal(stops.length, 1);
+});
+
+test("over TCP every call needs a token, names its host, and names paths below the roots alone", async (t) => {
+  const root = temporaryFolder(t);
+  const [port = 0] = await freePorts(1);
+  const web = { address: { host: "127.0.0.1", port }, hostNames: ["NAS.lan"], roots: [root] };
+  const { api, client } = await startDaemon(t, temporaryFolder(t), web);
+  const { token } = await api.call("createToken", { name: "script", scope: "control" });
+  const over = (secret: string) => new ApiClient({ host: "127.0.0.1", port, token: secret });
+  await assert.rejects(over("guess").call("status", {}), { code: "TOKEN_NEEDED" });
+  await assert.rejects(over("guess").call("stop", {}), { code: "TOKEN_NEEDED" });
+  assert.equal((await over(token).call("status", {})).daemon.pid, process.pid);
+  await assert.rejects(over(token).call("uploadFile", { groupId: "films", path: "/etc/passwd" }), {
+    code: "PATH_REFUSED",
+  });
+  const named = await fetch(`http://127.0.0.1:${port}/api/v1/health`);
+  assert.deepEqual(await named.json(), { ok: true });
+  await assert.rejects(
+    async () => {
+      for await (const _event of over("guess").events(AbortSignal.timeout(5_000))) break;
+    },
+    { code: "TOKEN_NEEDED" },
+  );
+  await api.call("revokeToken", { name: "script" });
+  await assert.rejects(over(token).call("status", {}), { code: "TOKEN_NEEDED" });
+  assert.deepEqual(client.calls, []);
+});
+
+test("the API is not served where other machines could reach it unencrypted", async (t) => {
+  const web = { address: { host: "0.0.0.0", port: 0 }, hostNames: [], roots: [] };
+  await assert.rejects(startDaemon(t, temporaryFolder(t), web), {
+    code: "INVALID_ARGUMENT",
+    message: /through SSH/,
+  });
 });

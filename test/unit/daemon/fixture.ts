@@ -9,7 +9,7 @@ import type { Account } from "../../../src/api/schemas.ts";
 import type { Client, ClientOptions } from "../../../src/client/client.ts";
 import type { ClientEvent, DownloadStatus } from "../../../src/client/status.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
-import { Daemon } from "../../../src/daemon/daemon.ts";
+import { Daemon, type WebOptions } from "../../../src/daemon/daemon.ts";
 
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "daemon-"));
@@ -102,7 +102,11 @@ export interface Running {
 }
 
 /** Started in a folder of its own, or in one that another daemon had. */
-export async function startDaemon(t: TestContext, dataDir = temporaryFolder(t)): Promise<Running> {
+export async function startDaemon(
+  t: TestContext,
+  dataDir = temporaryFolder(t),
+  web?: WebOptions,
+): Promise<Running> {
   const client = new FakeClient();
   const stops: number[] = [];
   const daemon = await Daemon.start({
@@ -110,6 +114,7 @@ export async function startDaemon(t: TestContext, dataDir = temporaryFolder(t)):
     version: "miniTorrent 9",
     log: pino({ level: "silent" }),
     env: {},
+    ...(web && { web }),
     onStop: () => void stops.push(1),
     openClient: async ({ onEvent, identity }: Pick<ClientOptions, "identity" | "onEvent">) => {
       Object.assign(client, { onEvent, identity });

@@ -143,14 +143,19 @@ export function renderShared(share: ShareResult, how: string): readonly string[]
   return lines.map(harmless);
 }
 
-function skippedText({ ignored, special }: SkippedFiles): string {
-  const parts = [
-    ignored === 0 ? "" : `${ignored} ignored`,
-    special === 0
-      ? ""
-      : `${special} that ${special === 1 ? "is a FIFO, socket or device" : "are FIFOs, sockets or devices"}`,
-  ];
-  return parts.filter((part) => part !== "").join(", ");
+/** `3 ignored, 1 FIFO, 2 empty folders`; empty if all is shared. */
+function skippedText({ ignored, fifos, sockets, devices, emptyFolders }: SkippedFiles): string {
+  const counts = [
+    [ignored, `${ignored} ignored`],
+    [fifos, countOf(fifos, "FIFO")],
+    [sockets, countOf(sockets, "socket")],
+    [devices, countOf(devices, "device")],
+    [emptyFolders, countOf(emptyFolders, "empty folder")],
+  ] as const;
+  return counts
+    .filter(([count]) => count > 0)
+    .map(([, text]) => text)
+    .join(", ");
 }
 
 export function renderShares(shares: readonly ShareStatus[], view: View): readonly string[] {

@@ -72,9 +72,8 @@ export class EarlierVersions {
       return;
     }
     const { serving } = version;
-    const isFolder = serving.content.metainfo.kind === "folder";
-    if (isFolder ? await serving.lookInside() : (await serving.whyNotAsShared()) !== undefined)
-      await this.compare(infoHash);
+    const isGone = (await serving.whyNotAsShared()) !== undefined;
+    if (isGone || (await serving.lookInside())) await this.compare(infoHash);
   }
 
   async end(infoHash: string, reason: string, farewell?: Farewell): Promise<void> {

@@ -1,13 +1,12 @@
 // One content that is served to peers from where it lies, a file or a folder: its store, its torrent, and whether it is still as
 // it was shared. Of a folder the files that are as they were go on being served, whatever became of the others.
-import { lstat, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { stat } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { FolderMetainfo, Metainfo } from "../metainfo/metainfo.ts";
-import { errnoOf } from "../net/errno.ts";
 import { runInBackground } from "../net/run-in-background.ts";
 import { readError } from "../storage/disk-errors.ts";
 import { type FileFacts, factsOf, isSameFacts } from "../storage/file-facts.ts";
+import { changedFiles } from "../storage/folder-changes.ts";
 import { FolderFacts } from "../storage/folder-facts.ts";
 import { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent-status.ts";
@@ -51,7 +50,7 @@ export class Serving {
     this.content = content;
     this.#onEvent = onEvent;
     this.#store = store;
-    this.#changed = changedFiles(content, store);
+    this.#changed = changedIn(content, store);
   }
 
   /**
@@ -167,7 +166,7 @@ export class Serving {
     }
     const before = this.#store;
     this.#store = store;
-    this.#changed = changedFiles(this.content, store);
+    this.#changed = changedIn(this.content, store);
     this.#context.session.remove(this.infoHash, "some of its files changed, or are back");
     this.#join();
     this.announce();
@@ -201,18 +200,23 @@ export class Serving {
     files: ReadonlySet<number>,
     timesMs: Float64Array,
   ): Promise<boolean> {
-    const looks = [...files].map(async (fileIndex) => {
-      const timeMs = timesMs[fileIndex];
-      const lengthBytes = metainfo.layout.lengthOf(fileIndex);
-      // Empty files and links are in no piece.
-      if (timeMs === 0 || lengthBytes === 0) return false;
-      const path = join(this.content.path, metainfo.layout.pathOf(fileIndex));
-      const found = await factsAt(path);
-      if (found === "unknown") return false;
-      const isAsShared = found?.lengthBytes === lengthBytes && found.mtimeMs === timeMs;
-      return isAsShared === this.#changed.has(fileIndex);
-    });
-    return (await Promise.all(looks)).includes(true);
+    const { disk } = this.#context.storage;
+    const { layout } = metainfo;
+    const state = { layout, facts: new FolderFacts(timesMs) };
+    let found: ReadonlySet<number>;
+    try {
+      const inOrder = [...files].sort((a, b) => a - b);
+      found = new Set(await changedFiles(disk, this.content.path, state, { files: inOrder }));
+    } catch (error) {
+      // It may pass; if it does not, reading the files fails, too.
+      this.#context.log.info(
+        { err: error, path: this.content.path },
+        "a shared folder cannot be looked at now",
+      );
+      return false;
+    }
+    // Empty files and links are in no piece.
+    return [...files].some((i) => layout.lengthOf(i) > 0 && found.has(i) !== this.#changed.has(i));
   }
 }
 
@@ -251,7 +255,7 @@ async function openStore({ storage }: ServingContext, content: ServedContent): P
 }
 
 /** Files whose time or length is another than when they were shared, or that are gone. */
-function changedFiles({ metainfo, folderTimesMs }: ServedContent, store: PieceStore): ReadonlySet<number> {
+function changedIn({ metainfo, folderTimesMs }: ServedContent, store: PieceStore): ReadonlySet<number> {
   const found = store.folderFacts?.mtimesMs;
   const files = new Set<number>();
   if (metainfo.kind === "file" || found === undefined) return files;
@@ -260,16 +264,6 @@ function changedFiles({ metainfo, folderTimesMs }: ServedContent, store: PieceSt
     if (found[fileIndex] !== timeMs) files.add(fileIndex);
   }
   return files;
-}
-
-/** undefined: it is no file, or not there. `unknown`: it cannot be told now. */
-async function factsAt(path: string): Promise<FileFacts | undefined | "unknown"> {
-  try {
-    const stats = await lstat(path);
-    return stats.isFile() ? factsOf(stats) : undefined;
-  } catch (error) {
-    return ["ENOENT", "ENOTDIR", "ELOOP"].includes(errnoOf(error) ?? "") ? undefined : "unknown";
-  }
 }
 
 function changed(path: string): MiniTorrentError {

@@ -1,6 +1,6 @@
 // What this user shares from this machine, files and folders: hashed in place, announced to the swarm, resumed after the next
 // login, withdrawn when it changes on disk, replaced by new versions. How one of them is served: serving.ts.
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import type { Logger } from "pino";
 import { z } from "zod";
@@ -10,12 +10,14 @@ import { checkFileName } from "../metainfo/file-name.ts";
 import {
   decodeMetainfo,
   decodeMetainfoInSlices,
+  encodeFolderMetainfo,
   encodeMetainfo,
   type Metainfo,
 } from "../metainfo/metainfo.ts";
 import { runInBackground } from "../net/run-in-background.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
 import { hashFile } from "../storage/hash-file.ts";
+import { hashFolder } from "../storage/hash-folder.ts";
 import type { PieceStore } from "../storage/piece-store.ts";
 import type { TorrentEvent } from "../swarm/torrent.ts";
 import type { Farewell } from "../wire/farewell.ts";
@@ -26,7 +28,7 @@ import { type Listed, type Listing, listShare } from "./list-share.ts";
 import type { StoredShare } from "./profile.ts";
 import { type ServedContent, Serving, whyNotAsShared } from "./serving.ts";
 import { SlowRound } from "./slow-round.ts";
-import type { ShareOptions, ShareResult, ShareStatus } from "./status.ts";
+import type { ShareOptions, ShareResult, ShareStatus, SkippedFiles } from "./status.ts";
 
 /** Paths named in one event; further ones are counted. */
 const MAX_PATHS_TOLD = 10;
@@ -79,6 +81,15 @@ interface Share {
 
 /** Content with what is known of it where it lies. */
 type Found = Pick<StoredShare, "facts" | "folderTimesMs">;
+
+/** What is to be shared, hashed. */
+interface Hashed {
+  readonly path: string;
+  readonly metainfo: Metainfo;
+  readonly found: Found;
+  /** Of a folder. */
+  readonly skipped?: SkippedFiles;
+}
 
 /** What the trackers are told of a share that is offered. */
 interface Offer {
@@ -133,10 +144,18 @@ export class Shares {
   async share(path: string, groupId: string, options: ShareOptions = {}): Promise<ShareResult> {
     const absolutePath = resolve(path);
     const fileName = basename(absolutePath).normalize();
-    const { metainfo, found } = await this.#hash(absolutePath, { groupId, fileName }, options);
-    const replaced = await this.#replacedBy(metainfo, groupId, absolutePath);
-    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, found, { replaced }, options);
-    return resultOf(groupId, metainfo, { joinedSwarm, replacesEarlier: replaced !== undefined });
+    const hashed = await this.#hash(absolutePath, { groupId, fileName }, options);
+    const { metainfo } = hashed;
+    const replaced = await this.#replacedBy(metainfo, groupId, hashed.path);
+    const joinedSwarm = await this.#offer(
+      groupId,
+      metainfo,
+      hashed.path,
+      hashed.found,
+      { replaced },
+      options,
+    );
+    return resultOf(groupId, hashed, { joinedSwarm, replacesEarlier: replaced !== undefined });
   }
 
   /**
@@ -157,10 +176,11 @@ export class Shares {
       );
     }
     const absolutePath = resolve(sharedPath);
-    const { metainfo, found } = await this.#hash(absolutePath, file, options);
+    const hashed = await this.#hash(absolutePath, file, options);
+    const { metainfo } = hashed;
     const updates = present?.metainfo.infoHash ?? (await this.#newestVersion(file));
-    const joinedSwarm = await this.#offer(groupId, metainfo, absolutePath, found, { updates }, options);
-    return resultOf(groupId, metainfo, { joinedSwarm, replacesEarlier: metainfo.infoHash !== updates });
+    const joinedSwarm = await this.#offer(groupId, metainfo, hashed.path, hashed.found, { updates }, options);
+    return resultOf(groupId, hashed, { joinedSwarm, replacesEarlier: metainfo.infoHash !== updates });
   }
 
   /** Info-hash of what has the name now. */
@@ -171,19 +191,25 @@ export class Shares {
   }
 
   /** Hashes a file or folder, as content of that name in the group. */
-  async #hash(
-    path: string,
-    { groupId, fileName }: FileId,
-    options: ShareOptions,
-  ): Promise<{ metainfo: Metainfo; found: Found }> {
+  async #hash(path: string, { groupId, fileName }: FileId, options: ShareOptions): Promise<Hashed> {
     const { memberships, storage } = this.#context;
     checkFileName(fileName);
     // Before hashing: a user who may not share there learns so at once.
     const { authorityPem } = await memberships.obtain(groupId);
+    const stats = await stat(path).catch(() => undefined);
+    if (stats?.isDirectory()) {
+      // No link is followed inside a folder, nor to it: what lies behind the path is what is shared.
+      const folderPath = await realpath(path);
+      const { facts, leftOut, ...hashes } = await hashFolder(folderPath, { ...storage, ...options });
+      const metainfo = await encodeFolderMetainfo({ fileName, authorityPem, ...hashes }, nextTurn);
+      const { contentBytes } = metainfo.layout;
+      const found = { facts: { lengthBytes: contentBytes, mtimeMs: 0 }, folderTimesMs: facts.mtimesMs };
+      return { path: folderPath, metainfo, found, skipped: leftOut };
+    }
     const hashed = await hashFile(path, { ...storage, ...options });
     const { lengthBytes, mtimeMs } = hashed;
     const metainfo = encodeMetainfo({ fileName, authorityPem, ...hashed });
-    return { metainfo, found: { facts: { lengthBytes, mtimeMs } } };
+    return { path, metainfo, found: { facts: { lengthBytes, mtimeMs } } };
   }
 
   /**
@@ -904,11 +930,12 @@ function changedIn(state: ShareState): Pick<ShareStatus, "changedFiles"> {
 
 function resultOf(
   groupId: string,
-  metainfo: Metainfo,
-  outcome: Pick<ShareResult, "joinedSwarm" | "replacesEarlier" | "skipped">,
+  { metainfo, skipped }: Hashed,
+  outcome: Pick<ShareResult, "joinedSwarm" | "replacesEarlier">,
 ): ShareResult {
   const { fileName, geometry } = metainfo;
-  return { groupId, fileName, ...factsOfContent(metainfo), pieceCount: geometry.pieceCount, ...outcome };
+  const facts = { ...factsOfContent(metainfo), pieceCount: geometry.pieceCount };
+  return { groupId, fileName, ...facts, ...(skipped && { skipped }), ...outcome };
 }
 
 function nextTurn(): Promise<void> {

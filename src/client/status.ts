@@ -142,7 +142,7 @@ export interface ShareResult {
   readonly sha1?: string | undefined;
   /** Of a folder. */
   readonly fileCount?: number | undefined;
-  /** What of a folder is not shared; undefined: all of it is. */
+  /** What of a folder is not shared. */
   readonly skipped?: SkippedFiles | undefined;
   /** True if the group had this content under this name already, so that its swarm was joined. */
   readonly joinedSwarm: boolean;
@@ -154,8 +154,10 @@ export interface ShareResult {
 export interface SkippedFiles {
   /** By the ignore rules: files, and folders with all that is in them. */
   readonly ignored: number;
-  /** FIFOs, sockets and devices. */
-  readonly special: number;
+  readonly fifos: number;
+  readonly sockets: number;
+  readonly devices: number;
+  readonly emptyFolders: number;
 }
 
 export interface HashProgress {

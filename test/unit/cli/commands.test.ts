@@ -199,22 +199,24 @@ describe("commands of files", () => {
   it("share a folder, and say how many files it has and what is not shared", async () => {
     const client = new FakeClient();
     const folder = { sha1: undefined, fileCount: 2000 };
+    const nothing = { ignored: 0, fifos: 0, sockets: 0, devices: 0, emptyFolders: 0 };
     const said = async (line: string): Promise<readonly string[]> => (await answer(line, client)).lines;
     client.shareChanges = folder;
     assert.deepEqual(await said("upload_folder /a/pictures films"), [
       "[films] pictures is shared: 2000 files, 1 MB, 4 pieces.",
     ]);
-    client.shareChanges = { ...folder, fileCount: 1, skipped: { ignored: 3, special: 1 } };
+    client.shareChanges = {
+      ...folder,
+      fileCount: 1,
+      skipped: { ...nothing, ignored: 3, fifos: 1, emptyFolders: 2 },
+    };
     assert.deepEqual(await said("upload_file /a/pictures films"), [
       "[films] pictures is shared: 1 file, 1 MB, 4 pieces.",
-      "Not shared: 3 ignored, 1 that is a FIFO, socket or device.",
+      "Not shared: 3 ignored, 1 FIFO, 2 empty folders.",
     ]);
-    client.shareChanges = { ...folder, skipped: { ignored: 0, special: 2 } };
-    assert.equal(
-      (await said("upload_file /a/pictures films"))[1],
-      "Not shared: 2 that are FIFOs, sockets or devices.",
-    );
-    client.shareChanges = { ...folder, skipped: { ignored: 0, special: 0 } };
+    client.shareChanges = { ...folder, skipped: { ...nothing, sockets: 2, devices: 1 } };
+    assert.equal((await said("upload_file /a/pictures films"))[1], "Not shared: 2 sockets, 1 device.");
+    client.shareChanges = { ...folder, skipped: nothing };
     assert.equal((await said("upload_file /a/pictures films")).length, 1);
     assert.deepEqual(new Set(client.calls), new Set(["uploadFile /a/pictures films"]));
   });

@@ -1,10 +1,11 @@
 // Shared folders: what of them is served when files change, are gone, and come back; who is told; what the next login knows.
 import assert from "node:assert/strict";
-import { mkdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, rename, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
-import type { FolderMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { decodeMetainfo, type FolderMetainfo } from "../../../src/metainfo/metainfo.ts";
 import {
   type FakeTorrent,
   folderOf,
@@ -336,4 +337,69 @@ test("a folder of a group that one is in again can be shared again; a file in it
   await writeFile(path, "");
   await scene.shares.acceptedAgain(GROUP);
   assert.equal(scene.eventsOf("may-share-again").length, 1);
+});
+
+test("a folder is hashed in place and described with its files, without what the rules leave out", async (t) => {
+  const scene = await Scene.open(t);
+  const path = scene.path("pictures");
+  await mkdir(join(path, "sub"), { recursive: true });
+  await writeFile(join(path, "sub/a.jpg"), "a picture");
+  await writeFile(join(path, "b.jpg"), "another");
+  await writeFile(join(path, "b.tmp"), "left out");
+  await writeFile(join(path, ".minitorrentignore"), "*.tmp\n");
+  execFileSync("mkfifo", [join(path, "pipe")]);
+  await symlink(path, scene.path("link"));
+  const progress: number[] = [];
+  const result = await scene.shares.share(scene.path("link"), GROUP, {
+    onProgress: ({ hashedBytes, lengthBytes }) => progress.push(hashedBytes / lengthBytes),
+  });
+  assert.partialDeepStrictEqual(result, {
+    ...{ groupId: GROUP, fileName: "link", joinedSwarm: false, replacesEarlier: false },
+    skipped: { ignored: 1, fifos: 1, sockets: 0, devices: 0, emptyFolders: 0 },
+  });
+  assert.equal("sha1" in result, false);
+  assert.equal(progress.at(-1), 1);
+  const [asked] = scene.tracker.take("files.share");
+  const described = decodeMetainfo(Buffer.from(String(asked?.info), "base64"));
+  assert.ok(described.kind === "folder");
+  const { layout } = described;
+  const paths = [...Array(layout.fileCount).keys()].map((i) => layout.pathOf(i));
+  assert.ok(paths.includes("sub/a.jpg") && paths.includes("b.jpg"), paths.join());
+  assert.ok(!paths.includes("b.tmp") && !paths.includes("pipe"), paths.join());
+  assert.equal(result.fileCount, paths.length);
+  assert.equal(scene.shares.statuses()[0]?.path, path, "what lies behind a link is shared");
+  await loginAgain(scene);
+  assert.equal(
+    scene.swarms.get(described.infoHash)?.parts.have.isComplete,
+    true,
+    "it is found as it was hashed",
+  );
+  assert.deepEqual(scene.eventsOf("shared-files-changed"), []);
+});
+
+test("a new version of a folder leaves of the one before what has not changed", async (t) => {
+  // Each has a piece of its own in the pieces that the client chooses.
+  const folder = await folderIn(await Scene.open(t), { "a.jpg": 300_000, "d.jpg": 300_000 });
+  const { scene, path } = folder;
+  await scene.shares.share(path, GROUP);
+  const before = scene.shares.find(id)?.metainfo ?? assert.fail();
+  await writeFile(join(path, "a.jpg"), "a new picture");
+  await writeFile(join(path, "new.jpg"), "one more");
+  const result = await scene.shares.update(id, undefined);
+  assert.partialDeepStrictEqual(result, { fileCount: 3, replacesEarlier: true });
+  const asked = scene.tracker.take("files.share").at(-1);
+  assert.partialDeepStrictEqual(asked, { replaces: before.infoHash, isUpdate: true });
+  await until(() => scene.swarms.left.length > 0, "the version before is offered anew");
+  const old = scene.swarms.get(before.infoHash)?.parts ?? assert.fail("it is served");
+  assert.equal(old.have.isComplete, false);
+  assert.ok(old.have.count > 0);
+  assert.equal(scene.announcer.announced.get(before.infoHash), "downloader");
+  assert.deepEqual(told(folder), [], "that is no trouble of the user's");
+  assert.equal(scene.shares.statuses().length, 1);
+  const metainfo = scene.shares.find(id)?.metainfo ?? assert.fail();
+  assert.equal(scene.swarms.get(metainfo.infoHash)?.parts.have.isComplete, true);
+  await rm(path, { recursive: true });
+  await scene.shares.resumeAll();
+  await passLooking(scene, 12_000);
+  await until(() => scene.swarms.runningNames.length === 0, "both are withdrawn");
 });

@@ -230,17 +230,17 @@ function paddingBytesBefore(endBytes: number, lengthBytes: number, pieceLengthBy
   return (pieceLengthBytes - (endBytes % pieceLengthBytes)) % pieceLengthBytes;
 }
 
-/** The names in one folder while its entries are added, by their folded form. */
+/** The folded names in one folder while its entries are added. */
 interface OpenFolder {
   readonly name: string;
-  readonly names: Map<string, string>;
+  readonly names: Set<string>;
 }
 
 /** Makes a layout from entries in byte order of their path, and checks each. */
 export class FileLayoutBuilder {
   readonly #linkTargets = new Map<number, string>();
   /** The shared folder, and the folders down to the last entry: all entries of a folder stand together. */
-  readonly #folders: OpenFolder[] = [{ name: "", names: new Map() }];
+  readonly #folders: OpenFolder[] = [{ name: "", names: new Set() }];
   #capacity = 0;
   #paths = Buffer.alloc(0);
   #pathEnds = new Uint32Array(0);
@@ -344,7 +344,7 @@ export class FileLayoutBuilder {
     folders.length = depth + 1;
     for (const name of components.slice(depth)) {
       this.#addName(folderPath, name, folders.length - 1);
-      folders.push({ name, names: new Map() });
+      folders.push({ name, names: new Set() });
     }
   }
 
@@ -352,16 +352,32 @@ export class FileLayoutBuilder {
   #addName(path: string, name: string, depth: number): void {
     const names = this.#folders[depth]?.names;
     const folded = foldName(name);
-    const other = names?.get(folded);
-    names?.set(folded, name);
-    if (other === undefined) return;
-    const otherPath = [...path.split("/").slice(0, depth), other].join("/");
+    if (names?.has(folded) !== true) {
+      names?.add(folded);
+      return;
+    }
+    const folderPath = path.split("/").slice(0, depth).join("/");
+    const other = this.#nameIn(folderPath, folded);
+    const otherPath = folderPath === "" ? other : `${folderPath}/${other}`;
     refuse(
       path,
       other === name
         ? "it is both a file and a folder"
         : `on some systems its name is the same as that of ${JSON.stringify(otherPath)}`,
     );
+  }
+
+  /** The first name in that folder with that folded form. */
+  #nameIn(folderPath: string, folded: string): string {
+    const prefix = folderPath === "" ? "" : `${folderPath}/`;
+    for (let index = 0, begin = 0; index < this.#count; index++) {
+      const end = this.#pathEnds[index] ?? begin;
+      const path = this.#paths.toString("utf8", begin, end);
+      const [name = ""] = path.startsWith(prefix) ? path.slice(prefix.length).split("/") : [];
+      if (name !== "" && foldName(name) === folded) return name;
+      begin = end;
+    }
+    return folded;
   }
 
   #reserve(path: string): void {

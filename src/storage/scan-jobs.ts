@@ -8,9 +8,21 @@ export const PathKind = { GONE: 0, FILE: 1, LINK: 2, FOLDER: 3, FIFO: 4, SOCKET:
 /** Numbers for each path in the result of a StatFilesJob. */
 export const STAT_NUMBERS = 4;
 
+/** A name in a folder. */
+export interface NamedEntry {
+  readonly name: string;
+  /** Of PathKind. */
+  readonly kind: number;
+}
+
+/** A folder's place among its neighbours is that of the paths in it, which go on with a separator. */
+export function sortKey({ name, kind }: NamedEntry): string {
+  return kind === PathKind.FOLDER ? `${name}/` : name;
+}
+
 /**
- * Gives the names in a folder, in any order: for each the kind (a byte of PathKind), the bytes of the name, and a zero. A link
- * is not followed.
+ * Gives the names in a folder in byte order of the paths: for each the kind (a byte of PathKind), the bytes of the name, and a
+ * zero. A link is not followed.
  */
 export interface ListFolderJob {
   readonly kind: "list-folder";

@@ -20,6 +20,7 @@ import {
   PathKind,
   STAT_NUMBERS,
   type StatFilesJob,
+  sortKey,
 } from "./scan-jobs.ts";
 
 const SHA1_BYTES = 20;
@@ -29,18 +30,21 @@ const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
 const GONE = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
 export function listFolder({ path }: ListFolderJob): Uint8Array {
-  const parts: Uint8Array[] = [];
-  for (const entry of readdirSync(path, { withFileTypes: true, encoding: "buffer" })) {
-    const separator = Buffer.from("/");
+  // In Latin-1 a name has a character for each byte: so the order of strings is that of bytes, and any bytes are kept.
+  const listed = readdirSync(path, { withFileTypes: true, encoding: "latin1" }).map((entry) => {
     const kind =
-      kindOf(entry) ?? kindOf(lstatSync(Buffer.concat([Buffer.from(path), separator, entry.name])));
-    parts.push(Uint8Array.of(kind ?? PathKind.DEVICE), entry.name, Uint8Array.of(0));
-  }
-  return new Uint8Array(Buffer.concat(parts));
+      kindOf(entry) ??
+      kindOf(lstatSync(Buffer.from(`${Buffer.from(path).toString("latin1")}/${entry.name}`, "latin1")));
+    return { name: entry.name, kind: kind ?? PathKind.DEVICE };
+  });
+  listed.sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
+  return new Uint8Array(
+    Buffer.from(listed.map(({ name, kind }) => `${String.fromCharCode(kind)}${name}\0`).join(""), "latin1"),
+  );
 }
 
 /** undefined for an entry whose kind the file system does not tell. */
-function kindOf(entry: Dirent<Buffer> | Stats): number | undefined {
+function kindOf(entry: Dirent | Stats): number | undefined {
   if (entry.isFile()) return PathKind.FILE;
   if (entry.isDirectory()) return PathKind.FOLDER;
   if (entry.isSymbolicLink()) return PathKind.LINK;

@@ -11,7 +11,7 @@ import { fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { fileIdOf } from "./file-facts.ts";
 import { IGNORE_FILE_NAME, IgnoreRules, isIgnored } from "./ignore-rules.ts";
-import { PathKind, STAT_NUMBERS } from "./scan-jobs.ts";
+import { type NamedEntry, PathKind, STAT_NUMBERS, sortKey } from "./scan-jobs.ts";
 
 /** Paths of one job: a millisecond of a worker. */
 const PATHS_AT_ONCE = 256;
@@ -19,6 +19,8 @@ const PATHS_AT_ONCE = 256;
 const BATCHES_AT_ONCE = 2;
 /** Names of one folder that are looked at before others have their turn: about a millisecond. */
 const NAMES_PER_TURN = 500;
+/** In what `listFolder` gives. */
+const HAS_RULES = new RegExp(`(?:^|\\0).${IGNORE_FILE_NAME.replace(".", "\\.")}\\0`, "s");
 const OWNER_MAY_EXECUTE = 0o100;
 
 export interface FoundFile {
@@ -47,11 +49,6 @@ export interface WalkOptions {
   readonly signal?: AbortSignal | undefined;
   /** Lets others have their turn. */
   readonly yieldTurn: () => Promise<unknown>;
-}
-
-interface NamedEntry {
-  readonly name: string;
-  readonly kind: number;
 }
 
 interface FoundPath {
@@ -105,13 +102,17 @@ class FolderWalk {
   /** @param path relative to the root; "" for that */
   async #enter(path: string, rulesAbove: IgnoreRules | undefined): Promise<void> {
     this.#options.signal?.throwIfAborted();
-    const entries = await this.#list(path);
-    const rules = entries.some(({ name }) => name === IGNORE_FILE_NAME)
+    const listed = Buffer.from(await this.#options.disk.listFolder(join(this.#root, path)));
+    if (!isUtf8(listed)) throw cannotShare(posix.join(path, firstNotUtf8(listed)), "its name is not UTF-8");
+    const text = listed.toString();
+    if (text === "") this.#leftOut.emptyFolders++;
+    const rules = HAS_RULES.test(text)
       ? new IgnoreRules(await this.#readRules(path), path, rulesAbove)
       : rulesAbove;
-    if (entries.length === 0) this.#leftOut.emptyFolders++;
-    for (const [index, { name, kind }] of entries.entries()) {
-      if (index % NAMES_PER_TURN === NAMES_PER_TURN - 1) await this.#options.yieldTurn();
+    const entries = text.normalize() === text ? entriesIn(text) : await this.#inNormalForm(path, text);
+    let count = 0;
+    for (const { name, kind } of entries) {
+      if (++count % NAMES_PER_TURN === 0) await this.#options.yieldTurn();
       const entryPath = path === "" ? name : `${path}/${name}`;
       const isFolder = kind === PathKind.FOLDER;
       if (isIgnored(rules, entryPath, name, isFolder)) {
@@ -131,33 +132,17 @@ class FolderWalk {
     }
   }
 
-  /** The names in a folder, so that what is in each folder, one after the other, is in byte order of the paths. */
-  async #list(path: string): Promise<NamedEntry[]> {
-    const listed = Buffer.from(await this.#options.disk.listFolder(join(this.#root, path)));
+  /** Names in normal form C, where the file system finds the same file by that, as macOS does. */
+  async #inNormalForm(folderPath: string, text: string): Promise<NamedEntry[]> {
+    const idOf = async (name: string): Promise<string> =>
+      fileIdOf(await lstat(join(this.#root, folderPath, name), { bigint: true }));
     const entries: NamedEntry[] = [];
-    for (let at = 0; at < listed.length; ) {
-      const end = listed.indexOf(0, at + 1);
-      const bytes = listed.subarray(at + 1, end);
-      const listedName = bytes.toString();
-      if (!isUtf8(bytes)) throw cannotShare(posix.join(path, listedName), "its name is not UTF-8");
-      const isNormal = listedName.normalize() === listedName;
-      const name = isNormal ? listedName : await this.#inNormalForm(path, listedName);
-      entries.push({ name, kind: listed[at] ?? PathKind.DEVICE });
-      at = end + 1;
+    for (const { name, kind } of entriesIn(text)) {
+      const normal = name.normalize();
+      const isSame = normal === name || (await idOf(name)) === (await idOf(normal).catch(() => undefined));
+      entries.push({ name: isSame ? normal : name, kind });
     }
-    return entries.sort(inByteOrder);
-  }
-
-  /** The name in normal form C, if the file system finds the same file by it, as that of macOS does. */
-  async #inNormalForm(folderPath: string, name: string): Promise<string> {
-    const idOf = async (candidate: string): Promise<string> =>
-      fileIdOf(await lstat(join(this.#root, folderPath, candidate), { bigint: true }));
-    const normal = name.normalize();
-    const isSame = await Promise.all([idOf(name), idOf(normal)]).then(
-      ([id, normalId]) => id === normalId,
-      () => false,
-    );
-    return isSame ? normal : name;
+    return entries.sort((a, b) => Buffer.compare(Buffer.from(sortKey(a)), Buffer.from(sortKey(b))));
   }
 
   async #readRules(path: string): Promise<string> {
@@ -210,16 +195,18 @@ class FolderWalk {
   }
 }
 
-/** A folder's place among its neighbours is that of the paths in it, which go on with a separator. */
-function inByteOrder(a: NamedEntry, b: NamedEntry): number {
-  const [first, second] = [sortKey(a), sortKey(b)];
-  // Beyond U+D7FF the order of JavaScript's strings is another one than that of the bytes of UTF-8.
-  if (/[\ud800-\uffff]/.test(first + second)) return Buffer.compare(Buffer.from(first), Buffer.from(second));
-  return first < second ? -1 : first > second ? 1 : 0;
+/** The names of a listed folder one after the other: so that a large one is never a large array. */
+function* entriesIn(text: string): Generator<NamedEntry> {
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf("\0", at + 1);
+    yield { kind: text.charCodeAt(at), name: text.slice(at + 1, end) };
+    at = end + 1;
+  }
 }
 
-function sortKey({ name, kind }: NamedEntry): string {
-  return kind === PathKind.FOLDER ? `${name}/` : name;
+function firstNotUtf8(listed: Buffer): string {
+  const names = [...entriesIn(listed.toString("latin1"))].map(({ name }) => Buffer.from(name, "latin1"));
+  return (names.find((name) => !isUtf8(name)) ?? "").toString();
 }
 
 /** @returns what the link points to, relative to the shared folder */

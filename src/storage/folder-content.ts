@@ -3,7 +3,7 @@
 // from, all files that they touch, in one job of a disk thread; a file in the shared folder that has changed makes only the
 // pieces that touch it unreadable.
 import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { open, realpath } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import { type FileLayout, type FileSpan, PADDING } from "../metainfo/file-layout.ts";
@@ -11,7 +11,7 @@ import { EVERY_FILE, type FileSelection, piecesOf } from "../metainfo/file-selec
 import { type FolderMetainfo, pieceHash } from "../metainfo/metainfo.ts";
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { Content, FinishOutcome } from "./content.ts";
-import { changedOnDisk, fileChanged, readError, wrongDescription } from "./disk-errors.ts";
+import { changedOnDisk, fileChanged, folderReplaced, readError, wrongDescription } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
 import type { FileFacts } from "./file-facts.ts";
@@ -21,7 +21,14 @@ import type { FolderPlace, FolderWriteJob } from "./folder-jobs.ts";
 import { HeldPath } from "./held-path.ts";
 import { inLanes } from "./lanes.ts";
 import type { PartFileOptions } from "./part-file.ts";
-import { folderAt, type OpenedFolder, openPartFolder, removeRest, takeFolderName } from "./part-folder.ts";
+import {
+  folderAt,
+  type OpenedFolder,
+  openPartFolder,
+  removeRest,
+  syncName,
+  takeFolderName,
+} from "./part-folder.ts";
 import { frameBytes, readFrames } from "./piece-frames.ts";
 import { recheckPieces } from "./recheck.ts";
 import { RefCountedFile } from "./ref-counted-file.ts";
@@ -84,7 +91,7 @@ export async function openFolderForDownload(
 /**
  * Files that are not as they were are not served; the others are.
  *
- * @throws MiniTorrentError FILE_NOT_FOUND, NOT_A_FILE, DISK_FAILED
+ * @throws MiniTorrentError FILE_NOT_FOUND, FILE_CHANGED if it is no folder any more; DISK_FAILED
  */
 export async function openFolderForSeeding(
   options: FolderContentOptions,
@@ -92,15 +99,16 @@ export async function openFolderForSeeding(
   expected: FolderFacts,
 ): Promise<FolderContent> {
   let folder: OpenedFolder | undefined;
+  let realPath = path;
   try {
-    folder = await folderAt(path);
+    // The user may have named the folder by way of a link; below it none is followed.
+    realPath = await realpath(path);
+    folder = await folderAt(realPath);
   } catch (error) {
-    throw readError(error, path);
+    throw error instanceof MiniTorrentError ? folderReplaced(path) : readError(error, path);
   }
-  if (folder === undefined) {
-    throw new MiniTorrentError("FILE_NOT_FOUND", `${path} cannot be read: there is no folder of that name.`);
-  }
-  const content = new FolderContent(options, path, folder, { isOnlyRead: true, isFinished: true });
+  if (folder === undefined) throw folderReplaced(path);
+  const content = new FolderContent(options, realPath, folder, { isOnlyRead: true, isFinished: true });
   const doubted = await content.files.survey(expected, () => true);
   for (const fileIndex of doubted) content.lose(fileIndex, fileChanged(content.files.pathOf(fileIndex)));
   content.forgetMissing();
@@ -366,11 +374,11 @@ export class FolderContent implements Content {
     await beforeNaming();
     const partPath = this.root.path;
     await takeFolderName({ folderId: this.#folderId, partPath, destinationPath });
-    const restPath = this.files.pair.rest.path;
     this.root.renamed(destinationPath);
+    await syncName(destinationPath);
     this.#isOnlyRead = true;
     this.#isFinished = true;
-    if (this.#options.have.isComplete) await removeRest(restPath);
+    if (this.#options.have.isComplete) await removeRest(this.files.pair.rest.path);
     return { kind: "finished", facts: await this.facts() };
   }
 

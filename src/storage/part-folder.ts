@@ -98,7 +98,7 @@ export interface FolderNaming {
 }
 
 /**
- * Gives the folder its name, if nothing else has it, and makes the name durable.
+ * Gives the folder its name, if nothing else has it. The name is durable once `syncName` is over.
  *
  * @throws MiniTorrentError FILE_EXISTS; FILE_CHANGED if the folder is no longer the one that was written to;
  * DESTINATION_UNUSABLE, DISK_FAILED
@@ -106,13 +106,20 @@ export interface FolderNaming {
 export async function takeFolderName({ folderId, partPath, destinationPath }: FolderNaming): Promise<void> {
   try {
     const isNamed = (await folderAt(destinationPath).catch(() => undefined))?.folderId === folderId;
-    if (!isNamed) {
-      if ((await folderAt(partPath))?.folderId !== folderId) throw partLost(partPath);
-      await renameWithoutReplacing(partPath, destinationPath, taken);
-    }
-    await syncFolder(dirname(destinationPath));
+    if (isNamed) return;
+    if ((await folderAt(partPath))?.folderId !== folderId) throw partLost(partPath);
+    await renameWithoutReplacing(partPath, destinationPath, taken);
   } catch (error) {
     throw writeError(error, destinationPath);
+  }
+}
+
+/** @throws MiniTorrentError DISK_FAILED */
+export async function syncName(path: string): Promise<void> {
+  try {
+    await syncFolder(dirname(path));
+  } catch (error) {
+    throw writeError(error, path);
   }
 }
 

@@ -246,7 +246,7 @@ describe("a hostile client", () => {
     assert.equal(tracker.status().digest, digest);
   });
 
-  it("who repeats another's calls, write ids and all, changes nothing and gains nothing", async () => {
+  it("a client that repeats another's calls, write ids included, changes nothing and gains nothing", async () => {
     const writeId = randomUUID();
     await write(alice, "groups.create", { groupId: "books", writeId });
     const { digest } = tracker.status();
@@ -299,7 +299,7 @@ describe("a hostile client", () => {
     });
   });
 
-  it("gets certificates for no key but his connection's, or one that he shows to hold", async () => {
+  it("gets certificates for no key but its connection's, or one that it proves to hold", async () => {
     const issued = groupCertificateSchema.parse(await bob.query("groups.certificate", { groupId: "films" }));
     const certificate = new X509Certificate(issued.certificatePem);
     assert.equal(readMemberCertificate(certificate.raw, issued.namesKey).userId, "bob");
@@ -354,7 +354,7 @@ describe("a hostile client", () => {
     await carol.close();
   });
 
-  it("announces no address but the one that he comes from, and no torrent of a group that he is not in", async () => {
+  it("announces no address but the one that it comes from, and no torrent of a group that it is not in", async () => {
     const { infoHash } = z
       .object({ infoHash: z.string() })
       .parse(await write(bob, "files.share", { groupId: "films", info, sha1: "11".repeat(20) }));

@@ -245,7 +245,7 @@ describe("a hostile member", () => {
     });
   }
 
-  it("with 100,000 requests at once, whether he reads the answers or not, costs a bounded amount of memory", async () => {
+  it("with 100,000 requests at once, whether it reads the answers or not, costs a bounded amount of memory", async () => {
     const rss = () =>
       Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${alice.pid}/status`, "utf8"))?.[1]) * 1024;
     const before = rss();

@@ -221,7 +221,7 @@ test("whatever is answered, a command ends with a code, and the client goes on",
   }
 });
 
-test("what is no message at all, or 20 MB of it, does not end the client", async () => {
+test("bytes that are no message, even 20 MB of them, do not end the client", async () => {
   await client.login("alice", "pw");
   const said = [
     "",

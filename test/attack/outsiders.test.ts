@@ -174,7 +174,7 @@ describe("an outsider at a tracker", () => {
     assert.ok(await alice.must(`list_files ${GROUP}`), "the member is served");
   });
 
-  it("without a certificate gets to neither /api nor /sync, with one of his own making not to /sync", async () => {
+  it("without a certificate gets to neither /api nor /sync, with a self-made one not to /sync", async () => {
     const statusOf = (path: string, options: ConnectionOptions) =>
       new Promise<number>((resolve, reject) => {
         const headers = { Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13" };
@@ -229,7 +229,7 @@ describe("an outsider at a tracker", () => {
 });
 
 describe("who takes a place and does not go on", { concurrency: true }, () => {
-  it("who says his hello or his headers byte by byte is closed in time, at tracker and client", async () => {
+  it("a connection that sends its hello or headers byte by byte is closed in time, at tracker and client", async () => {
     const slow = async (address: Address, begin: () => Promise<Socket>, bytes: string): Promise<number> => {
       const startedMs = performance.now();
       const socket = await begin();

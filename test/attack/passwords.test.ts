@@ -147,7 +147,7 @@ test("600 accounts made at once from one address keep nobody from logging in, ce
   assert.ok(made < 60, `${made} of the flood came first`);
 });
 
-test("of 40 right logins to one account at once none is refused, nor of 150 people behind one address", async (t) => {
+test("none of 40 correct logins to one account at once is refused, nor of 150 people behind one address", async (t) => {
   const { registry, write } = town(t);
   const hasher = new PasswordHasher();
   t.after(() => hasher.close());

@@ -163,7 +163,7 @@ describe("spreading a file", () => {
     assert.ok(wasted <= 0.005 * lengthBytes * leechers.length, `${wasted} bytes for nothing`);
   });
 
-  it("ends with everybody knowing of everybody that he has everything, so that nobody calls again", () => {
+  it("ends with every peer knowing that every other has everything, so that no peer dials again", () => {
     const network = new SwarmNetwork({ lengthBytes: 8 * MIB, latencyMs: 50 });
     const hosts = ["a", "b", "c", "d"].map((userId) =>
       network.add({ userId, has: userId === "a" ? "all" : "nothing" }),

@@ -124,7 +124,7 @@ describe("peers that go", () => {
 });
 
 describe("peers that lie", () => {
-  it("who sends corrupt blocks is found and banned, nobody else is, and the download completes", () => {
+  it("a sender of corrupt blocks is found and banned, nobody else is, and the download completes", () => {
     for (const fast of [true, false]) {
       const network = new SwarmNetwork({ lengthBytes: 32 * MIB });
       network.add({ userId: "honest", has: "all", supportsFast: fast });

@@ -214,7 +214,7 @@ test("a member who was removed and is let in again is told what they can share a
   assert.partialDeepStrictEqual(told, { groupId: "g", count: 1, paths: [path] });
 });
 
-test("who stops sharing during a download is told whom that leaves without all of it", async () => {
+test("a member who stops sharing during a download is told who does not have all of it yet", async () => {
   const { path } = scene.file("alice", "a.bin", 64 * MIB);
   await alice.must(`upload_file ${path} g`);
   await alice.must("limit up 100kB/s");
@@ -231,7 +231,7 @@ test("a file that can be had is not replaced by another one of its name", async 
   assert.match(JSON.stringify(answer), /FILE_EXISTS.*stop_share g a\.bin, then upload_file/);
 });
 
-test("what is shared is not to be had between logout and login", async () => {
+test("a shared file is not available between logout and login", async () => {
   const { path, sha1 } = scene.file("alice", "a.bin", 8 * MIB);
   await alice.must(`upload_file ${path} g`);
   await alice.must("logout");

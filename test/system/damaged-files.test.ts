@@ -137,7 +137,7 @@ test("damage that is met while a tracker serves ends it with the remedy where it
   assert.match(await refusal(scene, 1), /error REGISTRY_DAMAGED/);
 });
 
-test("of the only tracker, a registry that is gone and a key that is empty are one sentence and an exit code", async () => {
+test("a missing registry or an empty key of the only tracker is one sentence and an exit code", async () => {
   await using scene = await Scene.open(1);
   await scene.trackers[0]?.quit();
   const folder = scene.path("tracker-1");

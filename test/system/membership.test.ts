@@ -147,7 +147,7 @@ function listen(socket: PeerSocket): { firstMessage: Promise<string>; closed: Pr
   return { firstMessage, closed };
 }
 
-test("a member is answered; removed, he is dropped within a second and refused from then on", async () => {
+test("a member is answered; once removed they are dropped within a second and refused from then on", async () => {
   const credentials = await becomeMember();
   const socket = await dialAlice(credentials);
   assert.equal(socket.userId, "alice");
@@ -179,13 +179,13 @@ test("a certificate of another group opens nothing", async () => {
   await assert.rejects(dialAlice({ ...other, authorityPem }), { code: "PEER_REFUSED" });
 });
 
-test("a person outside of the group, with a certificate of his own making, gets nothing", async () => {
+test("a person outside of the group, with a self-made certificate, gets nothing", async () => {
   const { authorityPem, namesKey } = await becomeMember();
   const own = { ...stranger.identity, authorityPem, namesKey, isRevoked: () => false };
   await assert.rejects(dialAlice(own), { code: "PEER_REFUSED" });
 });
 
-test("who has asked but was not let in learns nothing from the tracker", async () => {
+test("a user whose request is pending learns nothing from the tracker", async () => {
   await stranger.join("g");
   const { api } = stranger.tracker;
   await assert.rejects(api.groups.certificate.query({ groupId: "g" }));

@@ -80,7 +80,7 @@ async function shareSlowly(lengthBytes: number, rate = "1MB/s"): Promise<string>
   return path;
 }
 
-test("who stops sharing is online and no longer shares: the downloader is told at once, parts stay listed, and it goes on", async () => {
+test("after a member stops sharing, the downloader is told at once, parts stay listed, and the download goes on", async () => {
   const { bob, path, sha1 } = await halfway(16 * MIB);
   assert.partialDeepStrictEqual(await alice.must("stop_share g a.bin"), { interrupted: ["bob"] });
   const endedMs = performance.now();

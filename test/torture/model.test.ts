@@ -752,7 +752,7 @@ test("a claim that another tracker has heard of is in doubt no more, and stands 
   assert.equal(findGroup(at(0).replica.registry, groupName(1))?.ownerAccountId, first?.accountId);
 });
 
-test("of one command's two claims the one that was answered stands, also if its tracker's clock is behind", async () => {
+test("when one command made two claims, the answered one stands, also if its tracker's clock is behind", async () => {
   const { trackers, model, at, found } = await pair([MAX_SKEW_MS, 0]);
   using _ = trackers;
   trackers.cut(at(0), at(1), true);

@@ -25,7 +25,7 @@ test("port 0 is an address only where any port will do", () => {
   assert.throws(() => parseAddress("127.0.0.1:0"), { code: "INVALID_ADDRESS" });
 });
 
-test("what is no address is refused with what was expected", () => {
+test("a text that is no address is refused with what was expected", () => {
   for (const text of [
     "",
     "127.0.0.1",

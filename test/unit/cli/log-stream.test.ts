@@ -157,7 +157,7 @@ function writesOf(t: TestContext): PendingWrite[] {
 
 const bytesOf = ({ text }: PendingWrite): number => Buffer.byteLength(text);
 
-test("of lines that come while nothing is written 1 MiB wait; the others are counted, once", (t) => {
+test("1 MiB of lines waits while nothing is written; the others are counted, once", (t) => {
   const writes = writesOf(t);
   const stream = new LogStream(1);
   const line = `${"x".repeat(1_023)}\n`;

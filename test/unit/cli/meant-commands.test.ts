@@ -53,7 +53,7 @@ test("a slip leads to the command, and a beginning to all that begin so", () => 
     assert.deepEqual(meantCommands(typed, names), expected, typed);
 });
 
-test("what does the opposite, or something else, is not suggested", () => {
+test("a command that does the opposite, or something else, is not suggested", () => {
   for (const typed of [
     "deletegroup",
     "startshare",

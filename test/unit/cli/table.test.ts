@@ -30,7 +30,7 @@ test("what does not fit is cut from the widest text, never from numbers or what 
   assert.equal(fitted(10), fitted(31), "a name is not cut below eight columns");
 });
 
-test("of two wide columns each gives way in turn", () => {
+test("two wide columns give way in turn", () => {
   const two = [{ title: "A" }, { title: "B" }];
   const [, line] = formatTable(two, [["x".repeat(20), "y".repeat(14)]], { ...plain, columns: 26 });
   assert.equal(line, `${"x".repeat(11)}…  ${"y".repeat(11)}…`);

@@ -270,7 +270,7 @@ it("a device, or a film of any length, is read no further than a list could be",
   assert.throws(() => readTrackerInfo("/dev"), { code: "INVALID_TRACKER_INFO" });
 });
 
-it("of ten thousand lines it is said that they are too many, and in which line", () => {
+it("ten thousand lines are said to be too many, with the line", () => {
   const lines = Array.from({ length: 10_000 }, (_, at) => `10.0.${at >> 8}.${at & 255}:9000`);
   assert.equal(parseTrackerInfo(lines.slice(0, 100).join("\n"), "f").length, 100);
   const isTooMany = { code: "INVALID_TRACKER_INFO", message: /^f, line 101: .*more than 100 trackers/ };

@@ -246,7 +246,7 @@ test("a right clock is no news at the login", async (t) => {
   assert.ok(!types().includes("clock-wrong"));
 });
 
-test("who founds a group is in it; who asks to join one is not yet", async (t) => {
+test("a group's founder is a member; a user who asks to join is not yet", async (t) => {
   const { client, fake } = await loggedIn(t);
   await client.createGroup("books");
   await client.joinGroup("music");
@@ -258,7 +258,7 @@ test("who founds a group is in it; who asks to join one is not yet", async (t) =
   assert.deepEqual(client.status().groupIds, ["books", "films"]);
 });
 
-test("who leaves a group is out of it, and hears what became of it", async (t) => {
+test("a member who leaves a group is out of it, and is told what became of it", async (t) => {
   const { client, fake, types } = await loggedIn(t);
   fake.answer("groups.leave", () => ({ newOwnerId: "bob", groupEnded: false }));
   assert.deepEqual(await client.leaveGroup("films"), { newOwnerId: "bob", groupEnded: false });
@@ -388,7 +388,7 @@ test("a file is shared in place, counted, and stopped here or everywhere", async
   assert.equal((written(fake, "files.stopShare") as { everywhere?: boolean }).everywhere, true);
 });
 
-test("who stops a share hears which members have not all of it yet, each once", async (t) => {
+test("stopping a share names the members who do not have all of it yet, each once", async (t) => {
   const sessions: Session[] = [];
   const open = Session.open.bind(Session);
   t.mock.method(Session, "open", async (options: SessionOptions) => {

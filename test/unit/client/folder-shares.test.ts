@@ -188,7 +188,7 @@ test("files that go one after the other are told of at most once a minute, all t
   assert.deepEqual(told(folder), [["a.jpg"], ["a.jpg", "d.jpg", "e.txt"]]);
 });
 
-test("of many changed files ten are named and all are counted", async (t) => {
+test("ten of many changed files are named, and all are counted", async (t) => {
   const names = Array.from({ length: 12 }, (_, at) => `${at + 10}.txt`);
   const folder = await shared(t, { ...Object.fromEntries(names.map((name) => [name, 10])), z: PIECE_BYTES });
   for (const name of names) await rm(join(folder.path, name));
@@ -298,7 +298,7 @@ test("a part of a folder is served, and is neither a seed nor listed as a share"
   assert.deepEqual(told(folder), []);
 });
 
-test("of a piece that a peer refused and that is wrong here the files are not served any more, also after a login", async (t) => {
+test("files with a piece that a peer refused and that is wrong here are no longer served, also after a login", async (t) => {
   const folder = await shared(t);
   const { scene, path, metainfo } = folder;
   await spoil(join(path, "e.txt"));

@@ -143,7 +143,7 @@ test("another refusal is passed on, and a failed part ends the sending", async (
   assert.ok(tracker.named("files.putInfoPart").length <= 4, "none was sent after it failed");
 });
 
-test("who gives up while parts are sent sends no more of them", async () => {
+test("after an abort no more parts are sent", async () => {
   const tracker = new PartKeeper();
   const folder = await largeFolder();
   const gaveUp = new AbortController();

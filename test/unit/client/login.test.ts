@@ -233,7 +233,7 @@ test("after logout nothing of the account is left: events, certificates, groups,
   assert.equal(profiles[1], profiles[0], "the next login has the same profile");
 });
 
-test("what fails at logout keeps nothing else from ending", async (t) => {
+test("a failure at logout keeps nothing else from ending", async (t) => {
   const { login, said } = await loggedIn(t);
   t.mock.method(login.downloads, "suspendAll", () => Promise.reject(new Error("a bug")));
   await login.end();
@@ -349,7 +349,7 @@ test("a new connection is asked what was missed, who has what is downloaded, and
   assert.deepEqual([peers.length, shares.length], [1, 1]);
 });
 
-test("what fails after a connection is logged, and keeps nothing else from being done", async (t) => {
+test("a failure after a connection is logged, and keeps nothing else from being done", async (t) => {
   const { login, tracker, spy, said } = await loggedIn(t);
   tracker.refuse("groups.mine", "TRACKER_BUSY");
   const shares = spy(login.shares, "retryWaiting");
@@ -462,7 +462,7 @@ test("an event that is not of its form is dropped and logged, and those beside i
   assert.deepEqual(said("warn"), [sentence, sentence, sentence]);
 });
 
-test("who is told that a membership of theirs ended is out of the group, and hears it once", async (t) => {
+test("a user whose membership ended is out of the group, and is told once", async (t) => {
   const { login, tracker, events, spy } = await loggedIn(t);
   login.joined("films");
   const downloads = spy(login.downloads, "groupEnded");

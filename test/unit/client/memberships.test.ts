@@ -152,7 +152,7 @@ test("revocations of more groups than fit in one call are asked for in several",
   assert.deepEqual(take(), ["revocations of 500", "revocations g500"]);
 });
 
-test("who was removed and let in again while no tracker was heard gets the certificate of that membership alone", async (t) => {
+test("a member removed and accepted again while no tracker was heard gets the certificate of the new membership alone", async (t) => {
   const { memberships, membershipIds, own, take, certificate } = stage(t);
   await memberships.obtain("films");
   await memberships.obtain("books");
@@ -166,7 +166,7 @@ test("who was removed and let in again while no tracker was heard gets the certi
   assert.deepEqual([certificate("films"), certificate("books")], ["1", "3"]);
 });
 
-test("who hears that the membership of the certificate at hand is over asks for another one, once", async (t) => {
+test("a client whose certificate's membership has ended asks for another certificate, once", async (t) => {
   const { memberships, membershipIds, take, certificate, after } = stage(t);
   await memberships.obtain("books");
   take();

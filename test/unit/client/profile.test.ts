@@ -48,7 +48,7 @@ test("what was shared and downloaded is there again when the profile is opened a
   second.close();
 });
 
-test("of completed downloads the last thousand are remembered, and limits until they are lifted", () => {
+test("the last thousand completed downloads are remembered, and limits until they are lifted", () => {
   const finished: FinishedDownload = {
     ...{ groupId: "g", fileName: "f", destinationPath: "/data/f", lengthBytes: 5, pieceCount: 1 },
     ...{ piecesVerified: 1, bytesVerified: 5, duplicateBytes: 0, state: "complete", sha1: "ab" },
@@ -87,7 +87,7 @@ test("every part of an entry is there again, and entries keep their order", () =
   second.close();
 });
 
-test("who gave most of an unfinished download is remembered until it is complete, or removed", () => {
+test("the main senders of an unfinished download are remembered until it is complete, or removed", () => {
   const profile = Profile.open(dataDir, alice, log);
   const sources = Array.from({ length: 150 }, (_, at) => ({
     ...{ userId: `u${at}`, isConnected: false, pieces: 1, bytes: at, rateBytesPerSecond: 0 },
@@ -179,7 +179,7 @@ function pathOf(): string {
   return join(dataDir, "accounts", account, "profile.sqlite");
 }
 
-test("what cannot be written is logged and leaves the profile as it was", () => {
+test("a write that fails is logged and leaves the profile as it was", () => {
   const { log: readable, said } = readableLog();
   const profile = Profile.open(dataDir, alice, readable);
   profile.saveDownload(download);
@@ -287,7 +287,7 @@ test("a profile that cannot be opened for another reason is left as it is, and s
   assert.deepEqual(readdirSync(dirname(path)), ["profile.sqlite"]);
 });
 
-test("of what was shared in former groups the last ten thousand files are remembered, each once", () => {
+test("the last ten thousand files shared in former groups are remembered, each once", () => {
   const first = Profile.open(dataDir, alice, log);
   first.close();
   const database = new DatabaseSync(pathOf());
@@ -350,7 +350,7 @@ test("what changes of a share is saved without its metainfo", () => {
   profile.close();
 });
 
-test("of a folder that is set aside the times are kept as bytes, and nothing of it is left", () => {
+test("the times of a folder that is set aside are kept as bytes, and nothing of it is left", () => {
   const profile = Profile.open(dataDir, alice, readableLog().log);
   profile.saveShare(folder);
   profile.setAside("share", folder, "its metainfo is damaged");

@@ -30,7 +30,7 @@ test("no tracker can fill the memory with ended memberships: of too many the old
   assert.deepEqual([revocations.has("m9"), revocations.has("m10")], [false, true]);
 });
 
-test("who is heard of again is no longer the oldest", () => {
+test("a member mentioned again is no longer the oldest", () => {
   const revocations = new Revocations(() => 0);
   revocations.add("first");
   for (let index = 1; index < 100_000; index++) revocations.add(`m${index}`);

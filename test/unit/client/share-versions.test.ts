@@ -96,7 +96,7 @@ test("an earlier version whose file changes is withdrawn at the next look", asyn
   assert.deepEqual(first.scene.eventsOf("share-ended"), [], "what is shared goes on");
 });
 
-test("what has not changed is no new version, and its user hears so", async (t) => {
+test("an unchanged file is no new version, and the user is told so", async (t) => {
   const { scene, path } = await shared(t);
   const result = await scene.shares.update(id, undefined);
   assert.equal(result.replacesEarlier, false);
@@ -119,7 +119,7 @@ test("a version that the tracker refuses is not served, and the one before is as
   assert.deepEqual([...scene.announcer.announced.keys()], [first.first.metainfo.infoHash]);
 });
 
-test("who does not share it here has to say where the version lies, and it follows the newest one of the group", async (t) => {
+test("a member who does not share it here has to say where the version lies, and it follows the newest one of the group", async (t) => {
   const scene = await Scene.open(t);
   await assert.rejects(scene.shares.update(id, undefined), {
     code: "NOT_SHARED",
@@ -153,7 +153,7 @@ test("a version may be published again after another one", async (t) => {
   assert.equal(scene.storage.files.taken, 2);
 });
 
-test("of a share four earlier versions are served, and none once it is stopped", async (t) => {
+test("four earlier versions of a share are served, and none once it is stopped", async (t) => {
   const first = await shared(t);
   const { scene } = first;
   const later: FileMetainfo[] = [];

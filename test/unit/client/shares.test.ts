@@ -139,7 +139,7 @@ test("a tracker that has not taken note that the file is served is told so", asy
   assert.deepEqual([told.mock.callCount(), added.mock.callCount()], [1, 1], "it need not be told again");
 });
 
-test("who may not share hears so before the file is read, as for a name that cannot be shared", async (t) => {
+test("a user who may not share is refused before the file is read, as is a name that cannot be shared", async (t) => {
   const scene = await Scene.open(t);
   const path = await scene.file("film", new Uint8Array(5));
   const refusal = { code: "NOT_A_MEMBER" };
@@ -248,7 +248,7 @@ test("a file that is being downloaded here is not shared before it is complete",
   assert.equal(scene.downloads.get(id).status, "running");
 });
 
-test("who logs out while a file is shared shares it no more", async (t) => {
+test("a logout while a file is shared ends its sharing", async (t) => {
   const scene = await Scene.open(t);
   const path = await scene.file("film", oneFilm("film").bytes);
   const answer = scene.tracker.hold("files.share");
@@ -350,7 +350,7 @@ test("a share of an earlier group of that name is not served in the one of now",
   assert.equal(ended(scene).length, 1, "looking at its file does not change that");
 });
 
-test("who logs out while shares are taken up has no further ones served", async (t) => {
+test("a logout while shares resume keeps further ones from being served", async (t) => {
   const { scene } = await shared(t);
   await shareIn(scene, "other");
   await scene.shares.suspendAll();
@@ -578,7 +578,7 @@ test("a file that cannot be read any more is withdrawn, and the same trouble is 
   await until(() => ended(scene).length === 2, "a torrent that keeps failing ends its share");
 });
 
-test("who shares is told when the others have every piece together", async (t) => {
+test("the sharer is told when the other members together have every piece", async (t) => {
   const { scene, metainfo } = await shared(t);
   scene.swarms.of(metainfo).parts.onEvent({ type: "held-by-others", uploadedBytes: 12 });
   scene.swarms.of(metainfo).parts.onEvent({ type: "all-verified" });
@@ -695,7 +695,7 @@ test("shares are compared group by group, a hundred a call; one that fails keeps
   assert.equal(scene.shares.count, 102);
 });
 
-test("what is not served is not compared with the trackers", async (t) => {
+test("a share that is not served is not compared with the trackers", async (t) => {
   const { scene, path } = await shared(t);
   await shareIn(scene, "other");
   await rm(path);
@@ -828,7 +828,7 @@ test("a share that is stopped while its file is opened is closed again", async (
   assert.deepEqual([scene.shares.count, kept(scene)], [0, []]);
 });
 
-test("who comes out of a group shares nothing in it any more, and is told what of it they can share when they are back", async (t) => {
+test("a member who leaves a group shares nothing in it any more, and is told what they can share after coming back", async (t) => {
   const { scene, path } = await shared(t);
   for (let i = 0; i < 11; i++) await shareIn(scene, `film ${i}`);
   const book = filmOf("book", { authorityPem: "-- the CA of books --" });
@@ -849,7 +849,7 @@ test("who comes out of a group shares nothing in it any more, and is told what o
   assert.equal(scene.events.length, 1);
 });
 
-test("of many files that may be shared again ten are named", async (t) => {
+test("ten of many files that may be shared again are named", async (t) => {
   const scene = await Scene.open(t);
   for (let i = 0; i < 12; i++) {
     await writeFile(scene.path(`film ${i}`), "x");

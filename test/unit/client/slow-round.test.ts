@@ -41,7 +41,7 @@ function roundOf(
   return { looked, round, pass, hold };
 }
 
-test("of a few, each is looked at once a round; of many, one after the other at the same pace", async (t) => {
+test("a few are each looked at once a round; many, one after the other at the same pace", async (t) => {
   const all = new Set(["a", "b"]);
   const { looked, pass } = roundOf(t, all);
   await pass(30_000);

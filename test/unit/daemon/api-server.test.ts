@@ -60,7 +60,7 @@ test("an error keeps its code and sentence, has its HTTP status, and says when t
   assert.deepEqual(JSON.parse(text), { code: "BAD_CREDENTIALS", error: "Wrong." });
 });
 
-test("what is not of its form is refused in one sentence, and reaches nothing", async (t) => {
+test("a request of the wrong form is refused in one sentence, and reaches nothing", async (t) => {
   const { daemon, client } = await startDaemon(t);
   const { socketPath } = daemon;
   const refusals: [Promise<Raw>, number, RegExp][] = [

@@ -44,7 +44,7 @@ test("a hundred tokens are the most", (t) => {
   assert.throws(() => store.addToken("one-more", "s", "read", 0), { code: "LIMIT_REACHED" });
 });
 
-test("who is logged in is kept until it is forgotten", (t) => {
+test("the logged-in account is kept until it is forgotten", (t) => {
   const store = new DaemonStore(temporaryFolder(t));
   t.after(() => store.close());
   assert.equal(store.account, undefined);

@@ -96,7 +96,7 @@ test("a watcher that returns gets what happened meanwhile, once; one of an earli
   stream.close();
 });
 
-test("of many events the last thousand are kept", (t) => {
+test("the last thousand events are kept", (t) => {
   const { stream } = streamOf(t);
   const reader = new Reader();
   stream.join(reader, undefined);

@@ -28,7 +28,7 @@ test("a limit on all is a limit on each, and too little to work with is refused"
   assert.equal(bandwidth.of("a").down.isUnlimited, true);
 });
 
-test("whoever waits for a limit on all is served by the tick, in each direction", () => {
+test("peers that wait for the total limit are served by the tick, in each direction", () => {
   let nowMs = 0;
   const bandwidth = new Bandwidth(() => nowMs);
   const served: string[] = [];

@@ -88,7 +88,7 @@ test("a peer that a tracker names is dialled once, and again with growing pauses
   connections.close("over");
 });
 
-test("of two that could dial each other, the one with the higher device id waits for the other to do it", async () => {
+test("when two peers could dial each other, the one with the higher device id waits", async () => {
   const { connections, dialled, after } = connectionsOf("m");
   connections.peerOnline(peer("a"));
   connections.peerOnline(peer("z"));
@@ -98,7 +98,7 @@ test("of two that could dial each other, the one with the higher device id waits
   assert.deepEqual(dialled, ["z", "a"]);
 });
 
-test("who lacks pieces dials a seed at once, whoever's id is lower; the seed waits to be dialled", async () => {
+test("a peer that lacks pieces dials a seed at once, whichever id is lower; the seed waits to be dialled", async () => {
   const leecher = connectionsOf("z");
   leecher.connections.peerOnline(peer("a", true));
   assert.deepEqual(leecher.dialled, ["a"], "not even at the next tick");
@@ -155,7 +155,7 @@ test("a peer whose connection went is dialled again; one that the tracker no lon
   assert.deepEqual(dialled, ["b", "b"]);
 });
 
-test("who was named while the tracker was being asked is not forgotten for not being in its answer", async () => {
+test("a peer named while the tracker was being asked is kept even if the answer does not list it", async () => {
   const { connections, dialled, after } = connectionsOf("z", { wants: () => true });
   connections.peerOnline(peer("b"));
   await after(1_000);
@@ -190,7 +190,7 @@ test("a sample adds to those who are known; who is not named for three minutes i
   );
 });
 
-test("of a swarm without end some hundreds are remembered, those who were named last", async () => {
+test("some hundreds of peers are remembered, the last named ones", async () => {
   const { connections, after } = connectionsOf("z", { wants: () => false });
   for (let round = 0; round < 50; round++) {
     await after(100);
@@ -210,7 +210,7 @@ test("past 150 connections nobody else who dials is taken in, but for who takes 
   assert.equal(connections.admit(sockets[199] as Socket), true);
 });
 
-test("who is let in nowhere at once is dialled with growing pauses: up to half a minute, or five with enough others", async () => {
+test("a peer that refuses is dialled with growing pauses: up to half a minute, or five minutes with enough others", async () => {
   const { connections, dialled, after } = connectionsOf("z", {
     wants: ({ deviceId }) => deviceId === "full",
   });
@@ -541,7 +541,7 @@ test("a peer that is named again and again is dialled no sooner for that", async
   }
 });
 
-test("who is named at another address, one of several too, is dialled at once", async () => {
+test("a peer named at another address, also one of several, is dialled at once", async () => {
   const { connections, dialled, after } = connectionsOf("a", { fails: true });
   connections.peerOnline(peer("b"));
   await after(0);
@@ -625,7 +625,7 @@ test("seeds are counted among those whom trackers name", () => {
   assert.equal(connections.seedCount, 2);
 });
 
-test("of one member with many keys twenty are remembered", () => {
+test("twenty keys of one member are remembered", () => {
   const { connections } = dialling();
   for (let at = 0; at < 100; at++) connections.peerOnline(peer(`${at}`, true, "mallory"));
   connections.peerOnline(peer("b", true));
@@ -658,7 +658,7 @@ test("a second connection to the same device is told nothing, however full it is
   assert.deepEqual(connections.farewellTo(new Socket("4", false, "bob")), { reason: "user-full" });
 });
 
-test("of two that were dialled at once, one over which nothing comes gives way", () => {
+test("when two were dialled at once, a silent one gives way", () => {
   const options = { debt: { unansweredMs: 6_000, patienceMs: 0 } };
   const { connections } = connectionsOf("a", options);
   const own = new Socket("b", true);
@@ -753,7 +753,7 @@ test("with enough connections in a swarm that is known whole, retries stay half 
   assert.ok(dialled.length > before, `it was dialled last at ${lastMs} ms of 200,000`);
 });
 
-test("of one member's devices that are named together four are dialled", () => {
+test("four of one member's devices that are named together are dialled", () => {
   const { connections, dials } = dialling();
   const devices = Array.from({ length: 10 }, (_, at) => peer(`${at}`, true, "mallory"));
   connections.peersOnline([...devices, peer("b", true)], 0);

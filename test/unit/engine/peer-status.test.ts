@@ -60,7 +60,7 @@ test("connected peers are shown with what came and went, in both directions", ()
   ]);
 });
 
-test("of those who have gone only the banned are shown, and who did not give what was asked of them", () => {
+test("departed peers are shown only if they are banned, or did not give what was requested of them", () => {
   const sources = [
     source("carol", {}),
     source("dave", { isBanned: true, isConnected: true, stall: "silent" }),

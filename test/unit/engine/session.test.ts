@@ -185,7 +185,7 @@ test("a connection is refused when the torrent, or this device's certificate, is
   }
 });
 
-test("who finds no room is told so; who is refused for another reason is not", async (t) => {
+test("a peer that finds no room is told so; a peer refused for another reason is not", async (t) => {
   const { session, join } = await stage(t);
   const film = join("a");
   for (let device = 0; device < 4; device++) {
@@ -320,7 +320,7 @@ const obstacle = ({ connections }: ActiveTorrent, deviceId: string) => {
   return contact.obstacle ?? (contact.isDialling ? "tried" : "due");
 };
 
-test("who has nothing that is missing, or was banned, is not dialled", async (t) => {
+test("a peer that has nothing we miss, or is banned, is not dialled", async (t) => {
   const { session, join, missing } = await stage(t);
   const seed = join("a", { isComplete: true });
   session.peerOnline(seed.metainfo.infoHash, peerOf("seed"));
@@ -338,7 +338,7 @@ test("who has nothing that is missing, or was banned, is not dialled", async (t)
   assert.equal(obstacle(seed, "unfinished"), "due", "who lacks pieces dials first");
 });
 
-test("who has all it wants dials no seed, until more is wanted: then at once", async (t) => {
+test("a client that has all it wants dials no seed, until it wants more: then at once", async (t) => {
   const { session, join } = await stage(t);
   const part = join("a", { wanted: new Bitfield(PIECE_COUNT) });
   const { infoHash } = part.metainfo;
@@ -481,7 +481,7 @@ test("a file that is gone keeps no place from others", async (t) => {
   assert.equal(obstacle(next, "z"), "tried");
 });
 
-test("of files that wait, one that may be had whole is dialled for first", async (t) => {
+test("when files wait, peers of one that is available whole are dialled first", async (t) => {
   const { after, join, find, waiting, free } = await crowded(t);
   find(waiting, { isSeed: false });
   const whole = join("whole");

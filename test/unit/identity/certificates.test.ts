@@ -251,7 +251,7 @@ test("a member's certificate holds for one hour, begins earlier for clocks that 
   assert.equal(deviceIdOfKey(device.publicKeySpki), device.deviceId);
 });
 
-test("what is no member's certificate is refused when it is read", async () => {
+test("a certificate that is no member's is refused when it is read", async () => {
   const device = await createDeviceIdentity();
   const namesKey = namesKeyOf((await createGroupAuthority()).privateKeyPem);
   for (const der of [new Uint8Array(), Buffer.from("nonsense"), derOf(device.certificatePem)]) {

@@ -44,7 +44,7 @@ test("a name that could be taken for two is not sealed", () => {
   }
 });
 
-test("what was sealed for another group, or changed in a bit, or is of another length is not opened", () => {
+test("a name sealed for another group, changed in a bit, or of another length is not opened", () => {
   const sealed = sealNames(names, KEY);
   assert.throws(() => openNames(sealed, "f".repeat(64)));
   for (const at of [0, 12, 331, 332, 347])

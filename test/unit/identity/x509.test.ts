@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { test } from "node:test";
 import { COMMON_NAME, DN_QUALIFIER, nameOf, p256SpkiOf, valuesIn } from "../../../src/identity/x509.ts";
 
-test("of a key pair on P-256 both have one public key, and of any other kind there is none", () => {
+test("both keys of a P-256 pair have one public key, and keys of other kinds have none", () => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const spki = new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
   assert.deepEqual([p256SpkiOf(publicKey), p256SpkiOf(privateKey)], [spki, spki]);

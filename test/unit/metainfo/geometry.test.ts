@@ -49,7 +49,7 @@ test("pieces and their blocks cover the file exactly, without gap or overlap", (
   );
 });
 
-test("what lies outside of a piece, is empty, or is longer than a block, cannot be asked for", () => {
+test("a request outside a piece, empty, or longer than a block is refused", () => {
   const geometry = new Geometry(100_000, 32 * 1024);
   assert.equal(geometry.pieceCount, 4);
   assert.ok(geometry.isRequestable(3, 0, 1_696));

@@ -36,7 +36,7 @@ test("each sentence names the address, the system's word, and what to do", () =>
   }
 });
 
-test("what this machine lacks is not blamed on the other end", () => {
+test("a lack of this machine is not blamed on the other end", () => {
   for (const code of [
     "ENETUNREACH",
     "EADDRNOTAVAIL",
@@ -55,7 +55,7 @@ test("what this machine lacks is not blamed on the other end", () => {
   assert.equal(dialProblem(undefined), undefined);
 });
 
-test("of several addresses' failures the one that another machine gave is told", () => {
+test("when several addresses fail, the failure that another machine gave is told", () => {
   const both = new AggregateError([failed("ENETUNREACH"), failed("ECONNREFUSED")]);
   assert.equal(dialProblem(both)?.isLocal, false);
   assert.equal(tellingError(both).message, "ECONNREFUSED");
@@ -147,7 +147,7 @@ test("each refusal to listen has its sentence and its remedy", () => {
   assert.equal(listenError(own, { host: "::1", port: 9 }, REMEDIES), own);
 });
 
-test("of failures that are all this machine's own the first is told, whatever else failed", () => {
+test("when all failures are this machine's own, the first is told", () => {
   const local = new AggregateError(["text", failed("ENETUNREACH"), failed("EAFNOSUPPORT")]);
   assert.equal(tellingError(local).message, "ENETUNREACH");
   const remoteFirst = new AggregateError([failed("ECONNREFUSED"), failed("ENETUNREACH")]);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { guardOf } from "../../../src/net/connection-guard.ts";
 
-test("what a handler throws, at once or later, is told with its place, and never thrown", async () => {
+test("a handler's failure, at once or later, is told with its place, and never thrown", async () => {
   const faults: string[] = [];
   const guard = guardOf((error, where) => faults.push(`${where}: ${String(error)}`));
   guard("message", (sum: number) => {

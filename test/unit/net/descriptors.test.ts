@@ -57,7 +57,7 @@ test("this process's limit is the system's, and a guess where the system does no
   assert.equal(of(undefined), 8_192);
 });
 
-test("what is said of a full tracker or client names the limit and the remedy", () => {
+test("the sentence about a full tracker or client names the limit and the remedy", () => {
   assert.match(connectionsRefused(256), /^connections are refused: .* open 256 files .*`ulimit -n 4096`/);
   assert.match(
     connectionsTaken({ limit: 256, files: 34, connections: 136 }),

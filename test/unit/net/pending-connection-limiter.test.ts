@@ -15,7 +15,7 @@ function room(leastWaitMs = 0) {
   return { gone, clock, waiting };
 }
 
-test("of a network that has too many the one that has waited longest goes, and nobody else's", () => {
+test("when a network has too many connections, its longest-waiting one goes, and no other network's", () => {
   const { gone, waiting } = room();
   assert.ok(waiting.enter("member", "192.0.2.1"));
   for (const name of ["a", "b", "c"]) assert.ok(waiting.enter(name, "192.0.2.66"));

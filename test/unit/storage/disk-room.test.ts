@@ -31,7 +31,7 @@ test("a file system that does not say how large it is has room for everything", 
   assert.equal(await roomBytes("/films/film.part"), Number.POSITIVE_INFINITY);
 });
 
-test("who has no room is told how much is left, needed, and to be freed, rounded up", () => {
+test("the error of a full disk says how much is left, needed, and to be freed, rounded up", () => {
   for (const [room, needed, others, message] of [
     [0, 999, 0, "The disk of film has 0 B left, and 999 B are needed: free 999 B."],
     [500, 1000, 0, "The disk of film has 500 B left, and 1 kB are needed: free 500 B."],

@@ -45,7 +45,7 @@ function release(answer: { value: PieceFrames | MiniTorrentError | undefined }):
   answer.value.release();
 }
 
-test("who asks for a piece that is being read waits for that read", () => {
+test("a request for a piece that is being read waits for that read", () => {
   const { ask, reads, asked } = slowDisk(new FrameCache(10 * LENGTH));
   const answers = [ask(7), ask(7), ask(7)];
   assert.deepEqual(asked(), [7]);
@@ -242,7 +242,7 @@ test("forgetting frees what nobody uses at once, so that who waits behind a refu
   assert.deepEqual([other.asked(), gone.asked()], [[1, 2], []]);
 });
 
-test("who waits for a buffer for the same piece shares the read that the first of them begins", () => {
+test("requests that wait for a buffer for the same piece share the first one's read", () => {
   const { ask, reads, asked } = slowDisk(new FrameCache(LENGTH));
   const used = ask(1);
   reads[0]?.end();

@@ -35,7 +35,7 @@ test("there is at least one place", () => {
   for (const places of [0, -1, 1.5, Number.NaN]) assert.throws(() => new OpenFiles(places), RangeError);
 });
 
-test("who waits is admitted in order, as many as there are places; 128 if nothing is said", () => {
+test("waiting uses are admitted in order, as many as there are places; 128 by default", () => {
   const files = new OpenFiles();
   const admitted: string[] = [];
   for (let i = 0; i < 128; i++) waitIn(files, admitted, `${i}`);

@@ -180,7 +180,7 @@ test("a removed file is said to be removed, also a part file", async (t) => {
   }
 });
 
-test("who waits for memory when the file is closed is told, and the file is closed then", async (t) => {
+test("a read that waits for memory when the file is closed fails, and the file is closed then", async (t) => {
   // Memory for one part.
   const { reader, read, file } = await open(t, { cache: new FrameCache(1) });
   const held = await read({});

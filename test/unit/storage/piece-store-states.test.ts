@@ -180,7 +180,7 @@ test("what a store is told that it has is its own from then on, and so is what i
   assert.equal(store.have.count, 1);
 });
 
-test("of the disk only what is missing is asked, besides what others were promised", async (t) => {
+test("only the missing bytes are asked of the disk, besides what others were promised", async (t) => {
   const place = await workplaceFor(t);
   const first = await PieceStore.openForDownload({ ...place, metainfo });
   await first.close();

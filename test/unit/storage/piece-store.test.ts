@@ -217,7 +217,7 @@ test("a part file is not known by how it looks: an empty one of that name is som
   }
 });
 
-test("of two downloads to one part file the second is refused, before a piece has come", async (t) => {
+test("the second of two downloads to one part file is refused, before a piece has come", async (t) => {
   const place = await workplaceFor(t);
   const first = await PieceStore.openForDownload({ ...place, metainfo: metainfoOf(content(PIECE_BYTES, 1)) });
   t.after(() => first.close());

@@ -46,7 +46,7 @@ test("what the system refuses a job is an error of ours; the file can be closed 
   await file.close();
 });
 
-test("of many files in few places each is read, the least recently used are closed, and none that is in use", async (t) => {
+test("many files in few places are all read; the least recently used are closed, and none that is in use", async (t) => {
   const files = new OpenFiles(3);
   const all: RefCountedFile[] = [];
   for (let i = 0; i < 20; i++) all.push(await heldFor(t, files, `film-${i}`));

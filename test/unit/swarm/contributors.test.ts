@@ -37,7 +37,7 @@ test("what a user gave is counted over all connections, and kept when they are g
   assert.equal(sources.stallOf(bob), undefined, "the last connection counts");
 });
 
-test("who gave nothing is listed only if they kept from giving, or are banned", () => {
+test("a member that gave nothing is listed only if it held back pieces, or is banned", () => {
   const sources = new Contributors();
   const [bob, carol, dave] = [sources.indexOf("bob"), sources.indexOf("carol"), sources.indexOf("dave")];
   for (const source of [bob, carol, dave]) sources.connected(source);

@@ -47,7 +47,7 @@ test("a farewell is remembered, also from a device that never said what it has, 
   assert.equal(departedPeers.farewellOf("b0b"), undefined);
 });
 
-test("of more than 200 devices the one that left first is forgotten; one that leaves again left last", () => {
+test("past 200 devices the one that left first is forgotten; one that leaves again left last", () => {
   const departedPeers = new DepartedPeers();
   for (let device = 0; device < MOST_REMEMBERED; device++) leaves(departedPeers, `${device}`);
   leaves(departedPeers, "0");

@@ -106,7 +106,7 @@ test("a block that is forgotten while it arrives is free, and nobody writes ther
   assert.deepEqual([piece.isBeingWritten, piece.freeCount], [false, BLOCKS]);
 });
 
-test("those who gave blocks are named once each, and who gave the last one", () => {
+test("senders of blocks are named once each, and the sender of the last block is known", () => {
   const { piece } = open();
   assert.deepEqual([piece.contributors(), piece.lastSender], [[], -1]);
   for (let block = 0; block < BLOCKS; block++) piece.takeFree(7);

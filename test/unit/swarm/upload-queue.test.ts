@@ -61,7 +61,7 @@ test("a peer that takes nothing for 2 s keeps only the piece in flight, and is s
   assert.equal(queue.length, 0);
 });
 
-test("of a large piece parts of 1 MiB are held, and what is asked for across a cut is right too", () => {
+test("parts of 1 MiB of a large piece are held, and a request across a cut is answered right too", () => {
   const MIB = 1024 * 1024;
   const large = new Geometry(3 * MIB + 100, 4 * MIB);
   const byteAt = (offsetBytes: number): number => (offsetBytes * 31 + (offsetBytes >> 8)) & 0xff;

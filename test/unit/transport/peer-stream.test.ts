@@ -412,7 +412,7 @@ test("messages overtake blocks that wait, but choke, unchoke and reject keep the
   assert.equal(stream.look(), ["aa", have, choke, "bb", unchoke, "cc", reject].join(""));
 });
 
-test("of two reasons the first is told", async (t) => {
+test("the first of two reasons is told", async (t) => {
   const { peer, listener } = await started(t);
   peer.close("first");
   peer.close("second");

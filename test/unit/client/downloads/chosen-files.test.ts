@@ -64,7 +64,7 @@ test("a choice that no file fits is refused with what shows the files", async ()
   await assert.rejects(chosen({ only: Array(101).fill("*") }), { message: /at most 100 patterns/ });
 });
 
-test("of a single file there is nothing to choose", async () => {
+test("a single file has nothing to choose", async () => {
   const { metainfo: film } = filmOf("film");
   assert.equal((await chooseFiles(film, id, {})).kind, "file");
   await assert.rejects(chooseFiles(film, id, { only: ["*"] }), {

@@ -89,7 +89,7 @@ test("a new part file is noted before it has its name, at its full length", asyn
   assert.equal(statSync(`${path}.part`).size, bytes.length);
 });
 
-test("what a crash left of a file that was being made is removed", async (t) => {
+test("remains of a file that a crash interrupted are removed", async (t) => {
   const { open, scene, path } = await opening(t);
   await scene.file(".token.minitorrent-new", new Uint8Array(3));
   assert.deepEqual(await haveOf(open()), []);

@@ -124,7 +124,7 @@ test("a part file that is in doubt is verified at its next opening, and believed
   assert.notEqual(record.ofPart?.facts, undefined);
 });
 
-test("who gave pieces that are not there any more is forgotten", async (t) => {
+test("senders of pieces that are no longer there are forgotten", async (t) => {
   const { record, open, metainfo } = await stage(t);
   const store = await open();
   const source = { userId: "alice", isConnected: true, pieces: 1, bytes: 10, rateBytesPerSecond: 9 };

@@ -47,7 +47,7 @@ function bits(...pieces: number[]): Bitfield {
   return have;
 }
 
-test("of a download that stands still the bytes are counted to the last, shorter piece", () => {
+test("a stopped download's bytes are counted to the last, shorter piece", () => {
   const bytesOf = (...pieces: number[]) => progress(bits(...pieces), wanted).bytesVerified;
   assert.equal(bytesOf(), 0);
   assert.equal(bytesOf(0), PIECE_BYTES);
@@ -67,7 +67,7 @@ test("of a download that stands still the bytes are counted to the last, shorter
   });
 });
 
-test("who gave before and since is counted in both, and looks as they do now", () => {
+test("a member who gave before and since is counted for both, and shown as they are now", () => {
   const before = [source("alice", { pieces: 2, bytes: 20, isConnected: false }), source("carol")];
   const since = { duplicateBytes: 5, sources: [source("alice", { rateBytesPerSecond: 3 }), source("dave")] };
   assert.deepEqual(together(before, since), {
@@ -115,7 +115,7 @@ test("the time that is left is of the missing bytes at the rate of now, and unkn
   });
 });
 
-test("of what is settled nothing more happens by itself", () => {
+test("nothing more happens by itself to a settled download", () => {
   assert.deepEqual([...SETTLED].sort(), ["complete", "ended", "failed", "paused"]);
 });
 
@@ -195,7 +195,7 @@ test("trouble is news when it is another one than before, or after it was over",
   assert.equal(isNews("DISK_FULL"), true);
 });
 
-test("of a full disk it is said how much is missing, unless it has room: then there is a quota", async (t) => {
+test("a full disk is told with the bytes missing, unless it has room: then there is a quota", async (t) => {
   const full = trouble("DISK_FULL");
   const room = leaveRoom(t, 999);
   assert.match(

@@ -197,7 +197,7 @@ test("resumed, it does not verify again what it knows of a part file that nobody
   assert.deepEqual(scene.failures, []);
 });
 
-test("what is complete or has failed cannot be paused", async (t) => {
+test("a complete or failed download cannot be paused", async (t) => {
   const { scene, download, torrent, bytes } = await running(t);
   await torrent().receive(bytes, "all");
   await scene.event("download-complete");
@@ -260,7 +260,7 @@ test("trouble of an opening that was given up is nobody's any more", async (t) =
   assert.deepEqual(scene.events, []);
 });
 
-test("of two openings the second waits until the first has ended", async (t) => {
+test("the second of two openings waits until the first has ended", async (t) => {
   const scene = await Scene.open(t);
   scene.film();
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -360,7 +360,7 @@ test("how a membership ended is told as the failure of its downloads, with what 
   }
 });
 
-test("what is complete does not fail with the group, nor with the name", async (t) => {
+test("a complete download does not fail with the group, nor with the name", async (t) => {
   const { scene, torrent, bytes, download } = await running(t);
   await torrent().receive(bytes, "all");
   await scene.event("download-complete");
@@ -430,7 +430,7 @@ test("a part file that was replaced meanwhile pauses the download, and the next 
   assert.deepEqual(download.snapshot().sources, [], "of what they gave nothing is there any more");
 });
 
-test("whom bad data came from is told, and who is banned for it", async (t) => {
+test("the senders of bad data are told, and which of them are banned", async (t) => {
   const { scene, torrent } = await running(t);
   torrent().parts.onEvent({
     ...{ type: "piece-corrupt", pieceIndex: 3, userIds: ["alice", "carol"], bannedUserIds: ["carol"] },
@@ -528,7 +528,7 @@ test("a disk that is full although it has room has a quota: the error stays as i
   );
 });
 
-test("who resumes a paused download hears why it still cannot go on, and no event beside it", async (t) => {
+test("resuming a paused download that still cannot run fails with the reason, and without an event", async (t) => {
   const { scene, download } = await running(t);
   await download.pause();
   scene.memberships.failure = trouble("TRACKERS_UNREACHABLE");
@@ -819,7 +819,7 @@ test("each time that the tracker was asked for peers, a cause that has changed i
   await until(() => scene.eventsOf("download-waiting").length === 2, "the new cause is told");
 });
 
-test("of those who had it the tracker is asked who is online: the latest first, each once, at most twenty", async (t) => {
+test("the tracker is asked which former holders are online: the latest first, each once, at most twenty", async (t) => {
   const { scene, torrent, download, metainfo } = await running(t);
   const gone = Array.from({ length: 25 }, (_, i) =>
     holder(`u${i}`, { isConnected: false, lastSeenAgoMs: 1_000 * (30 - i) }),
@@ -886,7 +886,7 @@ test("the report names what is missing, who has it, who was banned, the clock an
   assert.equal((await download.why()).reason, "The clock is wrong.");
 });
 
-test("who was there when it was paused is remembered, and has been away for as long", async (t) => {
+test("peers connected at a pause are remembered, and have been away for as long", async (t) => {
   const { scene, torrent, download } = await running(t);
   torrent().torrent.holderList = [
     holder("alice", { isTried: true }),

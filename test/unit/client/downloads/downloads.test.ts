@@ -113,7 +113,7 @@ test("a stopped download is not moved to a path that another one writes to", asy
   assert.equal(existsSync(scene.path("other.part")), true);
 });
 
-test("of two starts that cross each other while a shared file is looked for, one begins", async (t) => {
+test("one of two starts that cross while a shared file is looked for begins", async (t) => {
   const scene = await Scene.open(t);
   scene.film();
   scene.film("other");
@@ -325,7 +325,7 @@ test("one download that cannot be taken up keeps none of the others from it, and
   assert.ok(scene.logged.some(({ msg }) => msg === "download could not be taken up"));
 });
 
-test("who logs out while downloads are taken up has no further ones begun", async (t) => {
+test("a logout while downloads resume keeps further ones from beginning", async (t) => {
   const scene = await Scene.open(t);
   for (const name of ["film", "other"]) {
     scene.film(name);
@@ -376,7 +376,7 @@ test("a cancelled download is forgotten with its part file, and who waits for it
   await assert.rejects(scene.downloads.cancel(film), { code: "UNKNOWN_DOWNLOAD" });
 });
 
-test("who comes out of a group loses the downloads of that group alone, with what to do", async (t) => {
+test("a member who leaves a group loses the downloads of that group alone, and is told what to do", async (t) => {
   const scene = await Scene.open(t);
   scene.film();
   scene.film("book", { groupId: "books", authorityPem: "-- the CA of books --" });
@@ -421,7 +421,7 @@ test("when a file is shared anew, its unfinished download is compared with it, a
   });
 });
 
-test("of files that are shared together, a download that failed is not compared any more", async (t) => {
+test("when files are shared together, a failed download is no longer compared", async (t) => {
   const scene = await Scene.open(t);
   scene.film();
   await scene.start();
@@ -434,7 +434,7 @@ test("of files that are shared together, a download that failed is not compared 
   assert.equal(scene.tracker.take("files.metainfo").length, 1, "it runs again");
 });
 
-test("who waits is answered when every download has settled, or the one that is meant", async (t) => {
+test("wait ends when every download has settled, or the named one", async (t) => {
   const scene = await Scene.open(t);
   const first = scene.film();
   scene.film("other");
@@ -481,7 +481,7 @@ test("a wait ends with its signal, which keeps no listener of it", async (t) => 
   await assert.rejects(scene.downloads.settled(other, noSignal), { code: "UNKNOWN_DOWNLOAD" });
 });
 
-test("who waits for downloads hears of a logout, and why", async (t) => {
+test("a wait for downloads ends at a logout, with the reason", async (t) => {
   const scene = await Scene.open(t);
   scene.film();
   await scene.start();
@@ -534,7 +534,7 @@ test("completed downloads are listed in the history once, and the others as they
   assert.deepEqual(scene.downloads.statuses({ groupId: "books", fileName: "film" }), []);
 });
 
-test("of downloads that wait ten a minute are told one by one, and of all others that there are more", async (t) => {
+test("ten waiting downloads a minute are told one by one, the others as a number", async (t) => {
   const scene = await Scene.open(t);
   const waits = async (from: number, count: number) => {
     for (let i = from; i < from + count; i++) {

@@ -53,7 +53,7 @@ test("parts that come in another order than they were asked for make the same me
   assert.equal((await fetched).infoHash, metainfo.infoHash);
 });
 
-test("of a metainfo in many parts, few are asked for at once", async (t) => {
+test("few of a metainfo's many parts are asked for at once", async (t) => {
   const { scene, partOf } = await inParts(t, 10);
   let underWay = 0;
   let most = 0;

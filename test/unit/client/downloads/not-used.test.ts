@@ -35,7 +35,7 @@ test("each reason for which nobody calls, or reaches, a member has words of its 
   );
 });
 
-test("who is banned is named with the piece, and with what ends it at both ends", () => {
+test("a banned member is named with the piece, and with what ends the ban at both ends", () => {
   const words = notUsedContact(contact({ obstacle: "banned" }), () => 17)?.words ?? "";
   assert.match(words, /sent bad data in piece 17/);
   assert.match(words, /check their disk and share it again/);
@@ -54,7 +54,7 @@ test("a connected member that gives nothing is choking, silent, or lacks the pie
   assert.equal(notUsedPeer(peer(), 1), undefined, "it gives");
 });
 
-test("of who is gone it says whether they are offline, out of the group, or online without offering it", () => {
+test("a departed member is said to be offline, out of the group, or online without offering the file", () => {
   const standing = (isMember: boolean, isOnline: boolean) => ({
     content: "same" as const,
     members: [{ userId: "bob", isMember, isOnline }],
@@ -110,7 +110,7 @@ test("a bad piece is named by its number, also the first one, at this end and at
   assert.equal(refused(), "takes nothing from here, and is not connected therefore");
 });
 
-test("who had no room, and is not named any more, is spoken of by where they are now", () => {
+test("a member who had no room, and is no longer named, is described by where they are now", () => {
   const standing = {
     content: "same" as const,
     members: [

@@ -135,12 +135,12 @@ test("says what ends a pause, and when", () => {
   assert.match(why(failed()).next[0]?.what ?? "", /resume .* tries again/);
 });
 
-test("of a download that moves it says that it does", () => {
+test("a download that moves is said to move", () => {
   assert.equal(why(downloading({ peerCount: 3 })).reason, "It is downloading, from 3 peers.");
   assert.equal(why(downloading({ peerCount: 0 })).reason, "No member who has it is online.");
 });
 
-test("of who is online and does not share it any more it never says that they are gone", () => {
+test("a member who is online and no longer shares the file is never called offline", () => {
   const standing = (content: "same" | "other" | "none", isOnline = true) => ({
     ...{ content, sharedBy: content === "none" ? undefined : "dave" },
     members: ["carol", "dave"].map((userId) => ({ userId, isMember: true, isOnline })),
@@ -183,7 +183,7 @@ test("a banned sharer is not among those who cannot be reached", () => {
 
 const reasonOf = (...args: Parameters<typeof why>) => why(...args).reason;
 
-test("what is complete, verified or failed says so, and what to do about it", () => {
+test("a complete, verified or failed download says so, and what to do about it", () => {
   const { state: _state, ...facts } = downloading();
   const complete = { ...facts, state: "complete", sha1: "" } as const;
   assert.deepEqual([reasonOf(complete), why(complete).next], ["It is complete.", []]);
@@ -248,7 +248,7 @@ test("three of those who give nothing are named, and the others counted", () => 
   );
 });
 
-test("who is about to be called is told apart from who cannot be reached and from who cannot be used", () => {
+test("members about to be dialled are told apart from unreachable and unusable ones", () => {
   const fresh = contact({ lastFailure: undefined });
   const called = contact({ lastFailure: undefined, isDialling: true, userId: "eve" });
   assert.match(
@@ -280,7 +280,7 @@ test("a member who has nothing that is missing is no reason", () => {
   );
 });
 
-test("those who have what is missing are listed, the one seen last first, then the one with most", () => {
+test("members who have missing pieces are listed, the last seen first, then the one with most", () => {
   const { holders } = why(lonely, {
     holders: [
       holder("nothing", bits(0), 5),
@@ -374,7 +374,7 @@ test("what is done next: calls, trials, and when the tracker is asked again", ()
   ]);
 });
 
-test("of many ranges the first fifty are told, and how many there are", () => {
+test("the first fifty of many ranges are told, and how many there are", () => {
   const have = new Bitfield(203);
   for (let piece = 0; piece < 203; piece += 2) have.set(piece);
   const { missing } = why(lonely, { have });

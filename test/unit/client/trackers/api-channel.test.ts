@@ -187,7 +187,7 @@ test("something is asked until it is answered or refused; whoever listens to eve
   await refused;
 });
 
-test("who listens hears the beginning and the end, and nothing after that", async () => {
+test("a listener hears the beginning and the end, and nothing after that", async () => {
   const { sent, channel, api } = open();
   const heard: string[] = [];
   const listener = (name: string) => ({

@@ -4,14 +4,14 @@ import { dialPlans, isLoopback, listenClaim } from "../../../../src/client/track
 
 const OWN = ["192.0.2.5", "2001:db8::5"];
 
-test("who listens everywhere is reached where the tracker sees it, and at the addresses of the other family", () => {
+test("a client that listens on all addresses is reached where the tracker sees it, and at its addresses of the other family", () => {
   const bound = ["0.0.0.0", "::"];
   assert.deepEqual(listenClaim(bound, "192.0.2.5", OWN), { listensHere: true, otherHosts: ["2001:db8::5"] });
   assert.deepEqual(listenClaim(bound, "2001:db8::5", OWN), { listensHere: true, otherHosts: ["192.0.2.5"] });
   assert.deepEqual(listenClaim(bound, "10.0.0.9", OWN), { listensHere: true, otherHosts: ["2001:db8::5"] });
 });
 
-test("who listens on IPv4 alone does not listen where an IPv6 tracker sees it", () => {
+test("a client that listens on IPv4 alone does not listen where an IPv6 tracker sees it", () => {
   assert.deepEqual(listenClaim(["0.0.0.0"], "2001:db8::5", OWN), {
     listensHere: false,
     otherHosts: ["192.0.2.5"],
@@ -20,7 +20,7 @@ test("who listens on IPv4 alone does not listen where an IPv6 tracker sees it", 
   assert.deepEqual(listenClaim(["0.0.0.0"], "192.0.2.5", OWN), { listensHere: true, otherHosts: [] });
 });
 
-test("who listens at one address is reached there, wherever it dials from", () => {
+test("a client that listens at one address is reached there, wherever it dials from", () => {
   assert.deepEqual(listenClaim(["192.0.2.5"], "192.0.2.5", OWN), { listensHere: true, otherHosts: [] });
   assert.deepEqual(listenClaim(["192.0.2.5"], "192.0.2.6", OWN), {
     listensHere: false,
@@ -53,7 +53,7 @@ test("if that fails, the system chooses: the address may be gone, or the tracker
   assert.equal(plans.length, 2);
 });
 
-test("of a name's addresses the one of the family that is listened on is dialled", async () => {
+test("the address of a name that is of the listening family is dialled", async () => {
   const resolve = async () => ["2001:db8::9", "192.0.2.9"];
   const anyhow = { host: "tracker.example", localAddress: undefined };
   assert.deepEqual(await dialPlans("tracker.example", ["192.0.2.5"], new Set(OWN), resolve), [

@@ -334,7 +334,7 @@ test("a key that nobody vouches for is told before a tracker that does not answe
   assert.equal(link.problem, "An unknown key.");
 });
 
-test("who has been told that nobody answers hears later if a key is why", async (t) => {
+test("a user told that no tracker answers is told later if a key is the reason", async (t) => {
   const { after, link, dials } = stage(t, { lines: LINES.slice(0, 1), fate: () => "waits" });
   await after(1_500);
   assert.match(link.problem ?? "", /^If that lasts/);
@@ -656,7 +656,7 @@ test("a line is closed when the search for another tracker is over", async (t) =
   await soon("it is closed", closed);
 });
 
-test("of several ways to dial a tracker the next is tried if one cannot be gone from here, or nobody listens there", async (t) => {
+test("the next way to dial a tracker is tried if one is impossible from here, or nobody listens there", async (t) => {
   const { link, dials } = stage(t, {
     planDial: async (host) => [
       { host, localAddress: "192.0.2.9" },

@@ -99,7 +99,7 @@ test("beside one that says nothing the next is dialled after a moment", async ()
   assert.deepEqual(failed, [], "a dial that is given up for another tracker is no failure");
 });
 
-test("who has a place in a queue keeps it, and who is dead is dialled less and less", async () => {
+test("a place in a tracker's queue is kept, and a dead tracker is dialled less and less", async () => {
   const { found, dialled, answers, after, settle, nobodyAtMs } = searchOf([["refuses"], ["silent"]]);
   await after(20_000);
   assert.deepEqual(dialled, ["0.0 at 0", "1.0 at 0", "0.1 at 500", "0.2 at 4500", "0.3 at 12500"]);
@@ -109,7 +109,7 @@ test("who has a place in a queue keeps it, and who is dead is dialled less and l
   assert.deepEqual(await soon("the search ends", found), { socket: "1.0", index: 1 });
 });
 
-test("of two that answer at once one is prepared and taken, the other closed", async () => {
+test("when two trackers answer at once, one is prepared and taken, the other closed", async () => {
   const scene = searchOf([["silent"], ["silent"]]);
   const { found, answers, closed, after, settle, preparing, prepared, failed } = scene;
   await after(1_500);

@@ -191,7 +191,7 @@ test("a tracker that asks is answered", async (t) => {
   assert.deepEqual(heartbeats(), ["PONG"]);
 });
 
-test("what is no tracker's message ends the connection", async (t) => {
+test("a message that no tracker sends ends the connection", async (t) => {
   const { open, server, closedCount } = await stage(t);
   const socket = await open();
   server.say("hello");
@@ -199,7 +199,7 @@ test("what is no tracker's message ends the connection", async (t) => {
   assert.equal(closedCount(), 1);
 });
 
-test("what comes after the end is not read", async (t) => {
+test("bytes after the end are not read", async (t) => {
   const { open, server } = await stage(t);
   const socket = await open();
   const heard: unknown[] = [];

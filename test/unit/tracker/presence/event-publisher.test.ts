@@ -216,7 +216,7 @@ test("clients that have a version which lost to another of the same number are t
   assert.deepEqual(heard(), [[], [], [event]]);
 });
 
-test("of many files that come at once, the group's recipients are looked up once", async (t) => {
+test("for many files that come at once, the group's recipients are looked up once", async (t) => {
   const { place, people, publisher, heard } = await village(t, "alice", "bob", "dave");
   const [alice, bob, dave] = people.map(({ account }) => account);
   assert.ok(alice && bob && dave);
@@ -423,7 +423,7 @@ test("peers are told to members who announced the torrent, of members who did, a
   assert.deepEqual(heard()[1], []);
 });
 
-test("of many files shared in a second ten are told singly, of the others how many there are, and the first names", async (t) => {
+test("ten of many files shared in a second are announced singly, the others as a number and the first names", async (t) => {
   const { place, people, as, heard, aSecondLater } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
@@ -453,7 +453,7 @@ test("of many files shared in a second ten are told singly, of the others how ma
   assert.deepEqual(heard(), [[several], [several], []]);
 });
 
-test("of many memberships that end in a second fifty are told singly, then the members are to ask what ended", async (t) => {
+test("fifty of many memberships that end in a second are announced singly; then members are told to ask", async (t) => {
   const { place, publisher, people, heard, aSecondLater } = await village(t, "alice", "bob", "dave");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
@@ -484,7 +484,7 @@ function rowOf(facts: Partial<RegistryRecord>): RegistryRecord {
   };
 }
 
-test("what is no longer so when it is heard of is told to nobody", async (t) => {
+test("a change that no longer holds when it arrives is told to nobody", async (t) => {
   const { place, people, as, heard, publisher } = await village(t, "alice", "bob");
   const [alice, bob] = people.map(({ account }) => account);
   assert.ok(alice && bob);
@@ -620,7 +620,7 @@ test("a window of a group's events is a second, and none is open after the end",
   assert.deepEqual(delays(), []);
 });
 
-test("of a group that is too large to be remembered those who are connected and in it are told, some in each turn", async (t) => {
+test("connected members of a group too large to be remembered are told, some in each turn", async (t) => {
   const place = town(t);
   const connections = new Connections();
   const people: Person[] = [];

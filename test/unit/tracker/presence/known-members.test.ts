@@ -250,7 +250,7 @@ test("no more members, rosters, torrents and groups are remembered than fit, and
   assert.ok(claimReads.mock.callCount() > 0, "that its group stands is read again");
 });
 
-test("of a group with more members than are remembered there is no roster", async (t) => {
+test("a group with more members than are remembered has no roster", async (t) => {
   const place = town(t);
   const people: Account[] = [];
   for (let at = 0; at < 4; at++) people.push(await place.user(`user${at}`));

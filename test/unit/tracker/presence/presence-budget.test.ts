@@ -259,7 +259,7 @@ test("how much a client, an account and all together may announce, and what is s
   );
 });
 
-test("of another tracker so many clients are believed, and one that goes makes room", async () => {
+test("a bounded number of another tracker's clients is believed, and one that goes makes room", async () => {
   const { presence, run } = scene({ budget: { clientsPerTracker: 2 } });
   const client = (id: number): PresenceMessage => ({
     ...{ type: "client", connectionId: `t${id}`, accountId: `account ${id}`, deviceId: device(id) },

@@ -301,7 +301,7 @@ test("a client's coming and going is told to the other trackers, once, and an ac
   assert.deepEqual(published, [[{ type: "gone", connectionId: "c1" }]]);
 });
 
-test("of a client's announcements eight are under way at a time", async () => {
+test("eight announcements of a client are under way at a time", async () => {
   const { subject, runUntil } = presence();
   subject.arrive("c1", "alice", device("a"), "::1");
   const announced = [subject.announce("c1", 1, torrents(3_000))];

@@ -50,7 +50,7 @@ test("whatever comes and goes, the lists contain exactly the present devices", (
   );
 });
 
-test("of a large swarm, a leecher gets half seeds, all of them if they are few; a seed gets leechers", () => {
+test("in a large swarm a leecher gets half seeds, all of them if they are few; a seed gets leechers", () => {
   const cases = [
     { seeds: 1, leechers: 9_999, expected: 1 },
     { seeds: 9_999, leechers: 1, expected: 99 },

@@ -155,7 +155,7 @@ describe("ClockGuard", () => {
     );
   });
 
-  it("of three, the one with another time than the other two is in doubt, whichever way it is off", () => {
+  it("of three trackers, the one with another time than the other two is in doubt, whichever way it is off", () => {
     for (const offMs of [DAY_MS, -DAY_MS, 2 * HOUR_MS]) {
       const three = [new Machine(), new Machine(START_MS + offMs), new Machine()] as const;
       Machine.meet(...three);
@@ -170,7 +170,7 @@ describe("ClockGuard", () => {
     }
   });
 
-  it("of two, exactly one is in doubt: the one that has run for less time, or the one ahead", () => {
+  it("of two trackers, exactly one is in doubt: the one that has run for less time, or the one ahead", () => {
     const [old, young] = [new Machine(), new Machine(START_MS - 3 * HOUR_MS)];
     old.pass(HOUR_MS);
     Machine.meet(old, young);
@@ -189,7 +189,7 @@ describe("ClockGuard", () => {
     );
   });
 
-  it("of three with three times, one goes on", () => {
+  it("of three trackers with three times, one goes on", () => {
     const three = [new Machine(), new Machine(START_MS + DAY_MS), new Machine(START_MS + 3 * DAY_MS)];
     Machine.meet(...three);
     assert.deepEqual(
@@ -350,7 +350,7 @@ describe("ClockGuard", () => {
     assert.equal(machine.why, undefined);
   });
 
-  it("of two that were steady for about as long the one ahead yields; for a minute longer, the one that was steady for less", () => {
+  it("of two trackers steady for about as long, the one ahead yields; with a minute's difference, the one steady for less", () => {
     for (const [longerMs, whys] of [
       [59_000, [undefined, "unlike other trackers"]],
       [61_000, ["unlike other trackers", undefined]],

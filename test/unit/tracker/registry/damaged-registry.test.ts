@@ -148,7 +148,7 @@ test("a damaged registry is kept where nobody serves, and set aside with all its
   assert.equal(JSON.parse(JSON.stringify(entry)).from, `127.0.0.1:${serving.port}`);
 });
 
-test("of a registry that cannot be read at all nothing is told but that it was there", async (t) => {
+test("nothing is told of an unreadable registry but that it was there", async (t) => {
   const { path, open } = place(t);
   await fill(path);
   writeFileSync(path, "no database at all, and longer than a header of one ".repeat(10));
@@ -178,7 +178,7 @@ test("a registry that is empty, or cut short, is a damaged one", async (t) => {
   }
 });
 
-test("what is no damage is no reason to set a registry aside", async (t) => {
+test("a failure that is no damage does not set a registry aside", async (t) => {
   const { path, open } = place(t);
   await fill(path);
   const user = SqliteRegistry.open({ path, ...options });
@@ -186,7 +186,7 @@ test("what is no damage is no reason to set a registry aside", async (t) => {
   await assert.rejects(open(await another(t)), { code: "DATA_DIR_IN_USE" });
 });
 
-test("whoever does not say that it serves is no help", async (t) => {
+test("a tracker that does not say that it serves is no help", async (t) => {
   const { path, open } = place(t);
   await fill(path);
   tamper(path);

@@ -100,7 +100,7 @@ test("a claim in doubt yields to one that was made here, though it is the earlie
   assert.equal(third.claim("user", "alice")?.claimId, doubted.claimId);
 });
 
-test("of two claims in doubt, the earlier stands, also at the tracker that made the later", async (t) => {
+test("when two claims are in doubt, the earlier stands, also at the tracker that made the later", async (t) => {
   const path = temporaryPath(t);
   const before = open(t, path);
   const own = await claimAlice(before);

@@ -138,7 +138,7 @@ test("what a replica lacks comes in order of origin and number, about as many ro
   assert.equal(other.since({}, 1).length, 2);
 });
 
-test("of two rows with one stamp the higher text stays, in whatever order they come, and is new once", async (t) => {
+test("when two rows have one stamp, the higher text stays, in whatever order they come, and is new once", async (t) => {
   const [low, high] = [row(1, { value: "a" }), row(1, { value: "b" })];
   for (const order of [
     [low, high],

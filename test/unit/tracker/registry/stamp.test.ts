@@ -162,7 +162,7 @@ describe("stamps at their bounds", () => {
     assert.equal(stampAfter(at(5, "000009"), "m"), at(5, "00000a", "m"));
   });
 
-  it("what is too long, too short or has another letter is no stamp, whoever reads it", () => {
+  it("a text that is too long, too short or has another letter is no stamp", () => {
     for (const text of [
       at(1, "000000", ""),
       at(1, "000000", "a".repeat(33)),

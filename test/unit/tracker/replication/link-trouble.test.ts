@@ -11,7 +11,7 @@ import {
 const ENDS = { name: "192.0.2.9:9000", ownFingerprint: "ab".repeat(32) };
 const failed = (code: string): Error => Object.assign(new Error(code), { code });
 
-test("what this machine lacks is not blamed on the other tracker", () => {
+test("a lack of this machine is not blamed on the other tracker", () => {
   for (const code of ["ENETUNREACH", "EADDRNOTAVAIL", "EAFNOSUPPORT", "EACCES"]) {
     assert.match(
       linkTrouble(failed(code), ENDS),
@@ -39,7 +39,7 @@ test("a tracker that does not answer, does not listen, or cannot be found is cal
     );
 });
 
-test("of a name's addresses the one that another machine refused is told", () => {
+test("when a name has several addresses, the one that another machine refused is told", () => {
   const both = new AggregateError([failed("ENETUNREACH"), failed("ECONNREFUSED")]);
   assert.match(linkTrouble(both, ENDS), /^Nothing listens at/);
 });

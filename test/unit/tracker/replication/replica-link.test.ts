@@ -176,7 +176,7 @@ test("a hello is taken once: its clock, stamp and vector count, and its claims a
   assert.deepEqual(closed, ["it said hello twice"]);
 });
 
-test("whoever says anything before hello, or says this tracker's own hello, is closed", () => {
+test("a link that says anything before hello, or says this tracker's own hello, is closed", () => {
   const { say, closed, happened } = open();
   say({ type: "got" });
   assert.deepEqual([closed, happened], [["it did not say hello first"], [["ended", undefined]]]);
@@ -465,7 +465,7 @@ test("rows that the other asks for again are sent from there, also while others 
   assert.deepEqual(registry.vector, { aa: 3 });
 });
 
-test("whoever asks for rows again never gets less for asking from a later one, and all of what it does not name", async () => {
+test("a replica that asks again from a later row gets no less, and all rows of origins that it does not name", async () => {
   const rows = [...[1, 2, 3].map((seq) => row(seq)), ...[1, 2].map((seq) => row(seq, { origin: "bb" }))];
   const { connect, say, of, news } = open({ rows, vector: { aa: 3, bb: 2 } });
   await connect();
@@ -718,7 +718,7 @@ test("a tracker whose disk is an old copy goes on under a new origin, sends all,
   assert.equal(registry.origin, "aa");
 });
 
-test("what the other sent and is refused, or cannot be stored, ends the link and is told", async () => {
+test("a row that is refused or cannot be stored ends the link and is told", async () => {
   const { connect, say, merges, closed, did } = open();
   await connect();
   say({ type: "rows", records: [] });
@@ -744,7 +744,7 @@ test("what the other sent and is refused, or cannot be stored, ends the link and
   assert.equal(aware.closed.length, 1);
 });
 
-test("what is no message of the protocol ends the link and is told", () => {
+test("a message outside the protocol ends the link and is told", () => {
   const { link, closed, did } = open();
   link.message("[");
   assert.deepEqual(closed, ["A tracker sent something that is not JSON."]);

@@ -49,7 +49,7 @@ test("every message of the protocol is read as it was sent", () => {
   assert.ok(MAX_REPLICA_MESSAGE_BYTES > 4 * 1024 * 1024, "a chunk has 1 MiB of values, in escapes perhaps");
 });
 
-test("what is not of the protocol is refused, with the place of what is wrong", () => {
+test("a message outside the protocol is refused, with the place of what is wrong", () => {
   for (const [message, where] of [
     [null, ""],
     [{ type: "other" }, "type"],

@@ -587,7 +587,7 @@ test("a failure to dial is reported, and dialled again", async (t) => {
   );
 });
 
-test("what is being dialled when all is closed never becomes a link", async (t) => {
+test("a dial under way at the close never becomes a link", async (t) => {
   const other = await listen(t);
   const { channels, open } = place(t);
   open([other.address, OWN], 1).close();

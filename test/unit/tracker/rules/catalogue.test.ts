@@ -411,7 +411,7 @@ test("a sharer who joins a file writes its metainfo only if it is missing", asyn
   assert.ok(wholeInfoOf(place.registry, bob.accountId, "films", "film").length > 0);
 });
 
-test("of too many machines the one that has shared for longest gives way", async (t) => {
+test("past the most machines the one that has shared for longest gives way", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
   await place.group("films", alice);

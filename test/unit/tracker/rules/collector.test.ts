@@ -230,7 +230,7 @@ test("sessions end when their device was away for 30 days, or their account is g
   assert.equal(registry.get("device", "bobs"), undefined);
 });
 
-test("of very many rows it looks at a few in a step, and removes fewer", async (t) => {
+test("a step looks at a few of very many rows, and removes fewer", async (t) => {
   const { here, alice, share, stop, state, collector, round } = await place(t);
   for (let file = 0; file < 100; file++) {
     await here.as(alice, share(`file ${file}`, file + 1));
@@ -403,7 +403,7 @@ test("it takes a step every half second and rests for a minute after each round,
   assert.equal(due, undefined, "it goes on after its end");
 });
 
-test("of endlessly many unused rows so many are remembered at a time", async (t) => {
+test("a bounded number of unused rows is remembered at a time", async (t) => {
   const keys = Array.from({ length: 20_100 }, (_, at) => String(at).padStart(6, "0"));
   const removed = new Set<string>();
   const registry = {
@@ -441,7 +441,7 @@ test("a device that logs out while it is noted as seen stays logged out", async 
   assert.deepEqual([here.state.writes, here.here.registry.get("device", "device")], [1, undefined]);
 });
 
-test("of thousands of connected devices forty are noted in a step", async (t) => {
+test("a step notes forty of thousands of connected devices", async (t) => {
   const devices = Array.from({ length: 100 }, (_, at) => `device ${at}`);
   const sizes: number[] = [];
   const here = await place(t, {

@@ -213,7 +213,7 @@ test("a removal noted by a slow clock is named by a fast one for as long as a ce
   assert.deepEqual([namedAt(validForMs - 1), namedAt(validForMs)], [[bobs], []]);
 });
 
-test("what cannot be decided about a user is refused with what to do", async (t) => {
+test("a request that cannot be decided is refused with what to do", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice);
@@ -356,7 +356,7 @@ test("a removed member stays out, though a partitioned tracker accepted an earli
   assert.deepEqual(memberIds(place, alice.accountId), ["alice", "bob"]);
 });
 
-test("who asked again after a rejection, and was accepted before at a tracker apart, is in; a rejection of an earlier request says nothing of a later one", async (t) => {
+test("a user who asked again after a rejection, and was accepted at a partitioned tracker, is a member; rejecting an earlier request does not affect a later one", async (t) => {
   const place = town(t);
   const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
   await place.group("films", alice);
@@ -450,7 +450,7 @@ test("an answer stands, whatever a tracker whose clock is ahead writes later to 
   );
 });
 
-test("of a group that one command founded at two trackers, who asked or was let in at one is so at the other", async (t) => {
+test("when one command founded a group at two trackers, requests and members at one are so at the other", async (t) => {
   const place = town(t);
   const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
   await place.group("films", alice, bob);
@@ -712,7 +712,7 @@ test("memberships that ended at that time or before are not listed, whatever cur
   assert.deepEqual(list(["a", "b"], { after: recordKey("a", "9") }).ids, ["b-0", "b-1"]);
 });
 
-test("of a group that was founded twice more members are joined than one transaction takes, with their payers and without those who left", async (t) => {
+test("a group founded twice is joined over several transactions, with payers and without former members", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
   await place.group("films", alice);

@@ -48,7 +48,7 @@ test("on the tracker's own machine loopback may be named", () => {
   ]);
 });
 
-test("of each private network both ends may be named, and nothing beside it", () => {
+test("both ends of each private network may be named, and no address beside it", () => {
   const named = (host: string) =>
     listenedHosts("8.8.4.4", { listensHere: false, otherHosts: [host] }).length === 1;
   for (const [before, first, last, after] of [

@@ -68,7 +68,7 @@ test("a clock that is set back gets no certificate of later, and an account so m
   assert.throws(() => issue(other, 10_000_000), { code: "LIMIT_REACHED" });
 });
 
-test("of many certificates those issued last are given again", async (t) => {
+test("the last issued certificates are given again", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
   const groupIds = ["a", "b", "c"];

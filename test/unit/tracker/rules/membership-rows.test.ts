@@ -159,7 +159,7 @@ test("members and requests are listed in the order in which they came, whichever
   );
 });
 
-test("of two memberships that trackers apart produced the older one counts", async (t) => {
+test("when partitioned trackers made two memberships, the older one counts", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
   await place.group("films", alice);

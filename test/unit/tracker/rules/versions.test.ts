@@ -121,7 +121,7 @@ test("a version published twice by one command is one version", async (t) => {
   );
 });
 
-test("who has an earlier version keeps sharing it, and is told of the newer one", async (t) => {
+test("a member with an earlier version keeps sharing it, and is told of the newer one", async (t) => {
   const { place, alice, bob, share, hashOf, listed, check, claim } = await scene(t);
   await share(bob, 0);
   await share(alice, 1, { replaces: 0 });
@@ -189,7 +189,7 @@ test("a share that everybody stopped begins again with its newest version, and a
   );
 });
 
-test("of two versions with one number, every tracker takes the same, and remembers the other", async (t) => {
+test("every tracker takes the same of two versions with one number, and remembers the other", async (t) => {
   const { place, alice, olga, hashOf, claim, check } = await scene(t);
   const publish = (writeId: string, number: number, publishedByAccountId: string, at: number) =>
     place.write((writer) =>
@@ -212,7 +212,7 @@ test("of two versions with one number, every tracker takes the same, and remembe
   assert.equal(newestVersion(place.registry, claim()).infoHash, hashOf(3));
 });
 
-test("of two claims with the same content, the versions and shares of the losing one move to the other", async (t) => {
+test("when two claims have the same content, the versions and shares of the losing one move to the other", async (t) => {
   const { place, alice, bob, hashOf, claim, groupClaimId, check } = await scene(t);
   const name = recordKey(groupClaimId, "film");
   const { infoHash, sharedByAccountId } = claim().value;

@@ -389,7 +389,7 @@ test("a long message for which there is no room is refused, and the messages aft
   assert.equal(calls.heldBytes, 0);
 });
 
-test("what is unread counts no more once the connection is gone", () => {
+test("unread messages no longer count once the connection is gone", () => {
   const { calls } = callsWithGate(
     () => true,
     () => new Promise(() => undefined),

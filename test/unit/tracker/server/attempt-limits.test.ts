@@ -52,14 +52,14 @@ test("wrong passwords run out per account and address; right ones cost nothing",
   await assert.rejects(limits.login("a", "erin", right), TOO_MANY);
 });
 
-test("what is refused for another reason than a wrong password does not count", async () => {
+test("a refusal for another reason than a wrong password does not count", async () => {
   const limits = new AttemptLimits({ loginsPerAccount: 1 });
   const busy = () => Promise.reject(new MiniTorrentError("TRACKER_BUSY", "busy"));
   for (let at = 0; at < 5; at++) await assert.rejects(limits.login("a", "alice", busy));
   assert.equal(await limits.login("a", "alice", right), "in");
 });
 
-test("of many guesses at once only as many are tried as may fail, and the rest is refused when they have failed", async () => {
+test("no more guesses are tried at once than may fail, and the rest is refused when those have failed", async () => {
   const limits = new AttemptLimits();
   const { running, login } = verdicts();
   const outcomes = Promise.allSettled(Array.from({ length: 40 }, () => limits.login("a", "alice", login)));

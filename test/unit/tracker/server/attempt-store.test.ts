@@ -107,7 +107,7 @@ test("a damaged file is made anew, whichever part of it is damaged", (t) => {
   assert.equal(anew.load("c").length, 1);
 });
 
-test("of consecutive faults the first is said, and of later ones again the first", (t) => {
+test("the first of consecutive faults is logged, and the first again after a success", (t) => {
   const { said, open } = stage(t);
   const store = open();
   const bad = { key: "a", count: Number.NaN, remainingMs: 1_000 };

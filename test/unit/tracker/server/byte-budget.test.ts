@@ -36,7 +36,7 @@ test("a connection has its own bound, a lower one before login", () => {
   assert.equal(budget.bytes, 110);
 });
 
-test("of an account, of a network and of all together, the one that holds most goes", () => {
+test("past the bound of an account, a network or the total, the client that holds most goes", () => {
   const { budget, gone } = budgetWithLog();
   for (const [name, bytes] of Object.entries({ a: 60, b: 80, c: 70 })) budget.hold(name, member(bytes));
   assert.deepEqual(gone, ["b"]);
@@ -105,7 +105,7 @@ test("whatever is held, no bound is passed, and no holder is evicted while none 
   );
 });
 
-test("whom a bound closes is known at once, however many hold something", () => {
+test("the client that a bound closes is found at once, however many hold something", () => {
   const holders = 20_000;
   const limits = { connection: 10 ** 9, network: 10 ** 9, total: 10 * 20_000 };
   let gone = 0;
@@ -155,7 +155,7 @@ test("where one is not enough, as many go as the bound needs, of the account tha
   );
 });
 
-test("of all with a session an account is weighed, not its network; of all without one the network is", () => {
+test("clients with a session are weighed by account, clients without one by network", () => {
   const { budget, gone } = budgetWithLog();
   for (const account of ["a", "b", "c"]) budget.hold(account, member(95, account, "n"));
   budget.hold("m1", member(70, "m", "m"));

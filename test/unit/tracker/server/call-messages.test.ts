@@ -27,7 +27,7 @@ test("a message with more than any call has is refused before it is parsed", () 
   assert.throws(() => readCalls(JSON.stringify(Array(20_000).fill(call))), { code: "LIMIT_REACHED" });
 });
 
-test("of many bad elements only the first is put into words", () => {
+test("only the first of many bad elements is put into words", () => {
   const textOf = (read: () => unknown): string => {
     try {
       read();

@@ -26,13 +26,13 @@ test("a refusal has the numbers of JSON-RPC and HTTP, our code and a sentence", 
   ]);
 });
 
-test("of a message that cannot be read the client learns why", () => {
+test("a client is told why its message cannot be read", () => {
   assert.deepEqual(told(full, false), [-32_700, "PARSE_ERROR", 400, "LIMIT_REACHED", "It is full."]);
   const notJson = new SyntaxError("Unexpected end of JSON input");
   assert.deepEqual(told(notJson, false).slice(3), ["INVALID_ARGUMENT", "Unexpected end of JSON input"]);
 });
 
-test("of a fault of the tracker the client learns nothing but that its log says more", () => {
+test("a client is told nothing of a tracker's fault but that the log says more", () => {
   for (const fault of [new TypeError("secret of the tracker"), "a string"]) {
     assert.deepEqual(told(fault).slice(3), [
       "INTERNAL",

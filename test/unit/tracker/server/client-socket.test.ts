@@ -237,7 +237,7 @@ test("many whole frames of any length in a chunk are no unfinished message", () 
   }
 });
 
-test("of a message in fragments no more stays counted than came with the chunk in which it ended", () => {
+test("after a fragmented message only the bytes of its last chunk stay counted", () => {
   const { chunk, happened } = arrive();
   // A thousand fragments of five bytes: of their heads 6,000 bytes stay until the message ends.
   chunk(11_000);
@@ -312,7 +312,7 @@ test("an event that cannot be delivered closes the listener's connection", async
   assert.equal(happened.pushed, 1);
 });
 
-test("of a connection that is gone nothing stays, though one part of its end fails", async () => {
+test("nothing stays of a closed connection, even if one part of its end fails", async () => {
   const depart = () => {
     throw new Error("a bug");
   };
@@ -425,7 +425,7 @@ test("a tracker that does not serve sends a client that says something to anothe
   assert.deepEqual([socket.closedWith, socket.sent], [1013, []]);
 });
 
-test("what may be out of date is not answered, and its connection ends", async () => {
+test("a call that may be out of date is not answered, and its connection ends", async () => {
   const asked: number[] = [];
   const heldUp = (openedMs: number) => asked.push(openedMs) > 0;
   const { socket, say } = arrive({ heldUp });

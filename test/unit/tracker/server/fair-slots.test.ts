@@ -130,7 +130,7 @@ test("a key that has just had its job does not come before one that waits", asyn
   assert.ok(order.filter((key) => key === "patient").length >= 5, order.join());
 });
 
-test("what has had its turn waits no more", async () => {
+test("a message that has had its turn waits no more", async () => {
   const slots = new FairSlots(1, 2);
   for (let round = 0; round < 5; round++) {
     const all = ["a", "b", "c"].map((key) => slots.run(key, async () => key));

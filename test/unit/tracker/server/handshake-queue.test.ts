@@ -78,7 +78,7 @@ test("addresses of one IPv6 network are served as one", () => {
   assert.deepEqual(turn(), ["x2", "member"]);
 });
 
-test("of a network that has too many the one that has waited longest goes, and nobody else's", () => {
+test("when a network has too many connections, its longest-waiting one goes, and no other network's", () => {
   const { gone, comeFrom, fill, turn } = queue();
   fill();
   comeFrom("192.0.2.1", "member");

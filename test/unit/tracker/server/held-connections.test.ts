@@ -76,7 +76,7 @@ test("TLS begins at once on four connections, and on the next ones in the turns 
   assert.deepEqual(turn(), waiting.slice(0, 1));
 });
 
-test("what a connection says while it waits is the first that TLS reads, all of it and in order", async () => {
+test("TLS first reads all that a waiting connection has sent, in order", async () => {
   const { fill, arrive, turn } = hold();
   fill();
   const socket = arrive();
@@ -199,7 +199,7 @@ function turnedAway(hosts: readonly string[]): number {
   return closed;
 }
 
-test("of one network 1,024 connections wait, and of all together 16,384", () => {
+test("1,024 connections of one network wait, and 16,384 in all", () => {
   const of = (count: number, host: (at: number) => string) =>
     Array.from({ length: count }, (_, at) => host(at));
   assert.equal(turnedAway(of(1_024, () => "192.0.2.7")), 0);

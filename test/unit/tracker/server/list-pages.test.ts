@@ -103,7 +103,7 @@ test("a page ends when its reader is gone", async () => {
   assert.equal((await page).items.length, 50);
 });
 
-test("what fails in the middle of a page fails the page", async () => {
+test("a failure in the middle of a page fails the page", async () => {
   const slices = [{ items: [1], next: "1" }];
   const failing = readPage(
     async () => true,

@@ -83,7 +83,7 @@ test("more than may wait is refused with the time to wait, the newest of the key
   assert.equal(outcomes.at(-1)?.status, "fulfilled");
 });
 
-test("what waits for too long is refused", async (t) => {
+test("a password that waits for too long is refused", async (t) => {
   const hasher = hasherOf(t, { longestWaitMs: 1 });
   const outcomes = await Promise.allSettled(
     Array.from({ length: 5 }, () => hasher.passwordsFor(caller("192.0.2.1")).hash("x")),
@@ -269,7 +269,7 @@ test("while no thread can start, what waits is refused with the reason, and the 
   assert.equal(await again, "hashed");
 });
 
-test("what has begun is not refused for having waited, and no timer is left when all is answered", async (t) => {
+test("a hash that has begun is not refused for having waited, and no timer is left when all are answered", async (t) => {
   const before = timers();
   const { hasher, ask, thread, outcomes } = scene(t, { longestWaitMs: 5 });
   void ask("runs");
@@ -312,7 +312,7 @@ test("the time to wait grows with the queue, between one second and thirty", asy
   assert.equal(await wait(2_000), 30_000);
 });
 
-test("of those that wait two thousand are kept, for a minute", async (t) => {
+test("two thousand waiting passwords are kept, for a minute", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { hasher, ask, outcomes } = scene(t);
   for (let at = 0; at < 2_000; at++) void ask("waits");

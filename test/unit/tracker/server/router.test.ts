@@ -126,7 +126,7 @@ test("at its quota an account is refused what adds something, and not what ends 
   await assert.rejects(alice.api.groups.accept({ ...write(), userId: "bob" }), refused);
 });
 
-test("what adds something stays within the limits of its account", async (t) => {
+test("calls that add something stay within the limits of their account", async (t) => {
   const desk = frontDesk(t, { groupsPerUser: 1, requestsPerUser: 0, filesPerUser: 0 });
   const [alice, bob] = [await desk.signedUp("alice"), await desk.signedUp("bob")];
   await alice.api.groups.create(write());

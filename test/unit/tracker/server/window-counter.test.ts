@@ -109,7 +109,7 @@ test("what a store had goes on in the order in which it ends, for no longer than
   assert.equal(counter.keyCount, 3, "a clock that was set back prolongs no window");
 });
 
-test("of too many keys the one whose window ends first goes, also from the store; windows that ended are only forgotten", () => {
+test("past the most keys the one whose window ends first goes, also from the store; windows that ended are only forgotten", () => {
   const { counter, clock, told } = stage({ mostKeys: 2 });
   for (const key of ["a", "b"]) {
     counter.add(key);

@@ -2,16 +2,24 @@
 // that break, swallow and delay, crashes, restarts, old disks brought back, clocks that are wrong by minutes or set by days. A failing
 // run is printed by fast-check, smallest first; MODEL_SEED and MODEL_PATH run it again, MODEL_RUNS says how many.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../src/api/errors.ts";
+import { decodeMetainfo } from "../../src/metainfo/metainfo.ts";
 import type {
   FileValue,
   MembershipValue,
   RevocationValue,
   ShareValue,
+  VersionValue,
 } from "../../src/tracker/registry/record-values.ts";
-import { type RegistryReader, type RegistryRecord, recordKey } from "../../src/tracker/registry/registry.ts";
+import {
+  lostWriteId,
+  type RegistryReader,
+  type RegistryRecord,
+  recordKey,
+} from "../../src/tracker/registry/registry.ts";
 import { stampMs } from "../../src/tracker/registry/stamp.ts";
 import { createUser } from "../../src/tracker/rules/accounts.ts";
 import { listFiles, shareFile, stopShare } from "../../src/tracker/rules/catalogue.ts";
@@ -24,6 +32,14 @@ import {
   requestToJoin,
   revokedMembershipIds,
 } from "../../src/tracker/rules/groups.ts";
+import {
+  type InfoUpload,
+  infoPart,
+  isUnderWay,
+  putInfoPart,
+  readPartKey,
+  requireUpload,
+} from "../../src/tracker/rules/info-uploads.ts";
 import { MemberCertificates } from "../../src/tracker/rules/member-certificates.ts";
 import {
   currentMember,
@@ -31,9 +47,12 @@ import {
   findGroup,
   isMemberBy,
 } from "../../src/tracker/rules/membership-rows.ts";
+import { infoPartOf, metainfoOf } from "../../src/tracker/rules/metainfo-answers.ts";
+import { describeInfo, type InfoInParts } from "../../src/tracker/rules/offered-info.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
-import { readTorrentKey } from "../../src/tracker/rules/torrents.ts";
-import { metainfoFor, wholeInfoOf } from "../unit/tracker/fixture.ts";
+import { needsParts, readTorrentKey } from "../../src/tracker/rules/torrents.ts";
+import { hasVersion, newestVersion, versionsOf } from "../../src/tracker/rules/versions.ts";
+import { folderFor, metainfoFor } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";
 import {
   type Asked,
@@ -51,6 +70,8 @@ const PROGRESS_INTERVAL_MS = 60_000;
 const ALL = { limit: Number.POSITIVE_INFINITY };
 const MAX_SKEW_MS = 10 * 60 * 1000;
 const CONVERGENCE_MS = 1_000;
+/** Fewer later versions than that are all remembered (versions.ts). */
+const VERSIONS_KEPT = 8;
 const HOUR_MS = 60 * 60 * 1000;
 /** What a clock is set to by mistake: hours, a day, years. It is put right in the end, or before. */
 const CLOCK_ERRORS_MS = [-50 * 365 * 24, -24, -3, 3, 24, 365 * 24].map((hours) => hours * HOUR_MS);
@@ -68,6 +89,8 @@ const what = [
   "remove",
   "leave",
   "share",
+  "send-parts",
+  "update",
   "stop",
   "stop-everywhere",
 ] as const;
@@ -81,9 +104,15 @@ interface CommandStep {
   readonly group: number;
   readonly file: number;
   readonly content: number;
+  /** The group's owner does it, whoever that is, instead of `by`. */
+  readonly isByOwner?: boolean;
   /** Which of the account's machines; the first if it is left out. */
   readonly machine?: number;
 }
+
+/** Of the files, the one that is a folder, whose metainfo goes in parts. */
+const FOLDER = 2;
+const CONTENTS = 3;
 
 const place = fc.nat(4);
 const commandStep: fc.Arbitrary<CommandStep> = fc.record({
@@ -93,12 +122,17 @@ const commandStep: fc.Arbitrary<CommandStep> = fc.record({
   by: fc.nat(3),
   about: fc.nat(3),
   group: fc.nat(1),
-  file: fc.nat(1),
-  content: fc.integer({ min: 1, max: 2 }),
+  file: fc.nat(FOLDER),
+  content: fc.integer({ min: 1, max: CONTENTS }),
   machine: fc.nat(1),
 });
+/** Others than those that `settle` makes are rarely there to be updated. */
+const updateStep = fc
+  .record({ step: commandStep, file: fc.constantFrom(0, FOLDER), isByOwner: fc.boolean() })
+  .map(({ step, ...about }): CommandStep => ({ ...step, ...about, what: "update", group: 0, by: 1 }));
 const stepArbitrary = fc.oneof(
   { weight: 12, arbitrary: commandStep },
+  { weight: 4, arbitrary: updateStep },
   {
     weight: 5,
     arbitrary: fc.record({
@@ -161,11 +195,18 @@ const groupName = (number: number) => `group${number}`;
 const fileName = (number: number) => `file${number}`;
 /** Not a certificate: rules only compare it. */
 const authority = { certificatePem: "a CA", privateKeyPem: "its key" };
+const folders = await Promise.all(
+  Array.from({ length: CONTENTS }, (_, at) =>
+    folderFor(fileName(FOLDER), 3, at + 1, authority.certificatePem),
+  ),
+);
 
 class Model {
   readonly trackers: VirtualTrackers;
   readonly attempts: Attempt[] = [];
   #hasOldDisk = false;
+  /** By account and info-hash: the upload that the account began last. */
+  readonly #uploads = new Map<string, string>();
   /** Rows that were promised, and that nobody had any more once an old disk was brought back: stamps. */
   readonly #excused = new Set<string>();
   /** Claims of which no disk knows that they were answered: the one that did was set back to before. They yield to any that was. */
@@ -223,6 +264,9 @@ class Model {
   command(step: CommandStep): void {
     const tracker = this.trackers.at(step.at);
     if (!tracker.isUp || tracker.replica.clockWatch.doubt !== undefined) return;
+    // The other machine of an account shares what was sent before, perhaps elsewhere.
+    const sendsParts = isFolderShare(step) && step.machine !== 1;
+    if (sendsParts) this.command({ ...step, what: "send-parts" });
     const attempt = this.#attempt(step, tracker);
     if (attempt !== undefined) this.attempts.push(attempt);
   }
@@ -271,6 +315,7 @@ class Model {
     this.#checkOnce(first);
     await this.#checkMemberships(first);
     this.#checkShares(first);
+    this.#checkVersions(first);
     await this.#checkCollected();
     this.#checkEnded(first);
   }
@@ -300,12 +345,12 @@ class Model {
       const nobody = { accountId: undefined, aboutAccountId: undefined };
       return this.#start(tracker, { step, writeId, work, ...nobody, ends: new Set() });
     }
-    const isOwners = step.what === "accept" || step.what === "reject" || step.what === "remove";
+    const isOwners = ["accept", "reject", "remove"].includes(step.what) || step.isByOwner === true;
     const ownerId = isOwners ? findGroup(registry, groupId)?.ownerAccountId : undefined;
     const accountId = ownerId ?? registry.claim("user", userName(step.by))?.claimId;
     const userId = accountId && registry.claimById("user", accountId)?.name;
     if (accountId === undefined || userId === undefined) return undefined;
-    const rule = ruleOf(step, writeId);
+    const rule = this.#ruleOf(step, writeId, accountId, nowMs);
     const aboutAccountId = isOwners ? registry.claim("user", about)?.claimId : accountId;
     const ends = new Set<string>();
     const work: Work = (writer, here) => {
@@ -556,9 +601,11 @@ class Model {
       if (group === undefined || !isMemberBy(reader, groupClaimId, accountId, membershipId)) continue;
       const now = findRow(reader, "share", row.key)?.value as ShareValue | undefined;
       if (now === undefined || now.withdrawnAtMs !== undefined) continue; // stopped, there or at another machine
-      const { infoHash } = file.value as FileValue;
       const standing = reader.claim("file", file.key);
-      if (standing !== undefined && standing.value.infoHash !== infoHash) continue;
+      if (standing !== undefined && !hasVersion(reader, standing, (file.value as FileValue).infoHash)) {
+        continue;
+      }
+      const infoHash = standing && newestVersion(reader, standing).infoHash;
       const listed = listFiles(
         reader,
         accountId,
@@ -570,9 +617,35 @@ class Model {
     }
   }
 
+  /** A version that was promised is the newest, or an earlier one of its share, whatever was published apart from it. */
+  #checkVersions(reader: Replica): void {
+    for (const row of this.#promisedRows()) {
+      if (row.kind !== "version" || row.value === undefined || this.#excused.has(row.stamp)) continue;
+      const [fileClaimId = ""] = row.key.split("\u001f");
+      const file = this.#fileOf(fileClaimId);
+      const standing = file && reader.claim("file", file.key);
+      if (file === undefined || standing === undefined) continue;
+      if (!hasVersion(reader, standing, (file.value as FileValue).infoHash)) continue;
+      const isOfStanding = standing.claimId === fileClaimId;
+      // Its share ended, and began anew with the same content.
+      const isOver = reader.row("file", file.key, fileClaimId)?.writeId !== lostWriteId(fileClaimId);
+      if (!isOfStanding && isOver) continue;
+      const { number, infoHash } = row.value as VersionValue;
+      const versions = versionsOf(reader, standing);
+      assert.ok(versions[0].number >= number, `version ${number} of ${file.key} is lost`);
+      if (versions.length < VERSIONS_KEPT) {
+        assert.ok(
+          versions.some((version) => version.infoHash === infoHash),
+          `version ${number} of ${file.key} is forgotten`,
+        );
+      }
+    }
+  }
+
   /** Metainfo is there of what is shared, and of nothing else once that has been so for long enough. */
   async #checkCollected(): Promise<void> {
-    for (let round = 0; round < 3; round++) {
+    // Parts go once their torrent has gone.
+    for (let round = 0; round < 6; round++) {
       for (const tracker of this.trackers.all) this.trackers.collect(tracker);
       await this.trackers.run(COLLECT_AFTER_MS);
     }
@@ -587,8 +660,9 @@ class Model {
         for (const { fileName, infoHash } of files) {
           used.add(infoHash);
           if (this.#hasOldDisk) continue; // it may have had a share of what the others had collected
-          assert.ok(
-            wholeInfoOf(registry, member.accountId, groupId, fileName),
+          assert.equal(
+            sha1Of(readInfo(registry, member.accountId, { groupId, fileName })),
+            infoHash,
             `${fileName} has its metainfo`,
           );
         }
@@ -596,7 +670,45 @@ class Model {
       for (const key of registry.keys("torrent", "", { limit: 1_000 })) {
         assert.ok(used.has(readTorrentKey(key).infoHash), `nobody shares ${key}`);
       }
+      for (const key of registry.keys("infoPart", "", { limit: 1_000 })) {
+        const upload = readPartKey(key);
+        const isNeeded = isUnderWay(registry, upload) || needsParts(registry, upload);
+        assert.ok(isNeeded, `nothing needs ${key}`);
+      }
     }
+  }
+
+  #ruleOf(
+    step: CommandStep,
+    writeId: string,
+    accountId: string,
+    nowMs: number,
+  ): (command: Command) => unknown {
+    const folder = folders[step.content - 1];
+    const isShare = isFolderShare(step);
+    if (folder === undefined || (step.what !== "send-parts" && !isShare)) {
+      return ruleOf(step, writeId);
+    }
+    const { info, infoHash } = folder;
+    const place = recordKey(accountId, infoHash);
+    // Sometimes the second part again, perhaps at another tracker.
+    const isAgain = step.machine === 1;
+    const uploadId = isShare || isAgain ? (this.#uploads.get(place) ?? "none") : writeId;
+    this.#uploads.set(place, uploadId);
+    if (isShare) {
+      return (command) => {
+        const upload = { accountId, infoHash, uploadId };
+        const checked = checkedParts(command.writer, upload, nowMs, groupName(step.group));
+        return shareFile(command, { ...termsOf(step, command), ...(checked ?? { infoHash }) });
+      };
+    }
+    return (command) => {
+      for (const [partIndex, half] of halvesOf(info).entries()) {
+        if (isAgain && partIndex === 0) continue;
+        const request = { groupId: groupName(step.group), infoHash, uploadId, partIndex, partCount: 2 };
+        putInfoPart(command, { ...request, part: Buffer.from(half).toString("base64") });
+      }
+    };
   }
 
   #fileOf(claimId: string): RegistryRecord | undefined {
@@ -647,9 +759,67 @@ function ruleOf(step: CommandStep, writeId: string): (command: Command) => unkno
     }
     default: {
       const { info, sha1 } = metainfoFor(fileName(step.file), step.content, authority.certificatePem);
-      return (command) => shareFile(command, { groupId, holderId, info, sha1 });
+      return (command) => shareFile(command, { ...termsOf(step, command), info, sha1 });
     }
   }
+}
+
+/** An update is of what the name stands for where it is published. */
+function termsOf(step: CommandStep, { writer }: Command) {
+  const groupId = groupName(step.group);
+  const terms = { groupId, holderId: `machine${step.machine ?? 0}` };
+  if (step.what !== "update") return terms;
+  const group = findGroup(writer, groupId);
+  const claim = group && writer.claim("file", recordKey(group.claimId, fileName(step.file)));
+  return { ...terms, isUpdate: true, replaces: claim && newestVersion(writer, claim).infoHash };
+}
+
+function isFolderShare({ what: command, file }: CommandStep): boolean {
+  return file === FOLDER && (command === "share" || command === "update");
+}
+
+function halvesOf(info: Uint8Array): readonly [Uint8Array, Uint8Array] {
+  const middle = info.length >> 1;
+  return [info.subarray(0, middle), info.subarray(middle)];
+}
+
+/** What info-check.ts finds; undefined if the parts are not all there. */
+function checkedParts(
+  reader: RegistryReader,
+  upload: InfoUpload,
+  nowMs: number,
+  groupId: string,
+): InfoInParts | undefined {
+  const group = findGroup(reader, groupId);
+  if (group === undefined) return undefined;
+  try {
+    requireUpload(reader, upload, group.claimId, nowMs);
+  } catch {
+    return undefined;
+  }
+  const halves = [0, 1].map((partIndex) => infoPart(reader, upload, partIndex));
+  if (halves.includes(undefined)) return undefined;
+  const info = Buffer.concat(halves.map((half = "") => Buffer.from(half, "base64")));
+  assert.equal(sha1Of(info), upload.infoHash);
+  const described = describeInfo(decodeMetainfo(info));
+  return { upload, partCount: 2, described, isUnchanged: () => true };
+}
+
+/** As a member reads it: whole, or part by part. */
+function readInfo(reader: Replica, accountId: string, file: { groupId: string; fileName: string }): Buffer {
+  const answer = metainfoOf(reader, accountId, file);
+  if ("info" in answer) return Buffer.from(answer.info, "base64");
+  const parts = Array.from({ length: answer.partCount }, (_, partIndex) => {
+    const { part } = infoPartOf(reader, accountId, {
+      ...{ groupId: file.groupId, infoHash: answer.infoHash, partIndex },
+    });
+    return Buffer.from(part, "base64");
+  });
+  return Buffer.concat(parts);
+}
+
+function sha1Of(bytes: Uint8Array): string {
+  return createHash("sha1").update(bytes).digest("hex");
 }
 
 /** Three users, a group with two of them in it and one waiting, and a file. */
@@ -681,6 +851,8 @@ test("what trackers promise holds through random histories", async (context) => 
       using trackers = new VirtualTrackers(skewsMs, delaysMs);
       const model = new Model(trackers);
       await settle(model);
+      const folder = { by: 1, about: 1, group: 0, file: FOLDER, content: 1, machine: 0 } as const;
+      await model.take({ type: "command", at: 0, what: "share", ...folder });
       for (const step of steps) await model.take(step);
       await model.rest();
     }),

@@ -1,7 +1,7 @@
 // Who has a client of his own making, against a tracker. Every procedure that the tracker's router has is tried: one that is
 // added later is covered, or this fails until it says what a proper call of it looks like.
 import assert from "node:assert/strict";
-import { randomUUID, X509Certificate } from "node:crypto";
+import { createHash, randomUUID, X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,11 +21,13 @@ import {
   deviceIdOfKey,
   readMemberCertificate,
 } from "../../src/identity/certificates.ts";
+import { cutInfo } from "../../src/metainfo/info-parts.ts";
 import { encodeMetainfo } from "../../src/metainfo/metainfo.ts";
 import { proceduresOf } from "../../src/tracker/server/procedure-builder.ts";
 import { appRouter } from "../../src/tracker/server/router.ts";
 import { Tracker } from "../../src/tracker/tracker.ts";
 import { DEFAULT_TRACKER_LIMITS } from "../../src/tracker/tracker-limits.ts";
+import { folderFor } from "../unit/tracker/fixture.ts";
 
 const TOO_LONG = "x".repeat(10 * 1024 * 1024);
 const INFO_HASH = "ab".repeat(20);
@@ -60,7 +62,12 @@ const SAMPLES: Record<string, () => unknown> = {
   sha1: () => "11".repeat(20),
   isServed: () => true,
   replaces: () => INFO_HASH,
+  isUpdate: () => false,
   infoHash: () => INFO_HASH,
+  uploadId: () => "2c1f3b52-6a0e-4f0d-9d3a-0b7d4f6f8a11",
+  partIndex: () => 0,
+  partCount: () => 2,
+  part: () => Buffer.from("a part").toString("base64"),
   listenPort: () => 4711,
   seeding: () => INFO_HASH,
   downloading: () => "",
@@ -76,7 +83,7 @@ const SAMPLES: Record<string, () => unknown> = {
   otherHosts: () => ["192.168.1.5"],
 };
 
-const CHOICES = ["isRetry", "isServed", "everywhere", "listensHere"];
+const CHOICES = ["isRetry", "isServed", "isUpdate", "everywhere", "listensHere"];
 const PACKED = ["seeding", "downloading", "over"];
 const OPTIONAL = ["requestPem", "after", "prefix", "replaces", "holderId", "otherHosts", ...CHOICES];
 
@@ -130,6 +137,11 @@ function infoOf(authorityPem: string, fileName: string): string {
     sha1: "11".repeat(20),
   });
   return Buffer.from(metainfo.info).toString("base64");
+}
+
+/** An entry for a symbolic link in a folder's metainfo (BEP 47). */
+function link(path: readonly string[], target: readonly string[]) {
+  return { attr: "l", length: 0, path, "symlink path": target };
 }
 
 /** The code of the refusal; undefined for a call that was done. */
@@ -450,6 +462,177 @@ describe("a hostile client", () => {
     }
     assert.equal(tracker.status().digest, digest);
     await share(bencode.encode(proper));
+  });
+
+  it("sends no part of metainfo that is too long, empty, or not among the parts it says there are", async () => {
+    const { digest } = tracker.status();
+    const about = { groupId: "films", infoHash: INFO_HASH, uploadId: randomUUID() };
+    const bytes = (length: number) => Buffer.alloc(length, 1).toString("base64");
+    const wrong: object[] = [
+      ...[64 * 1024 + 1, 64 * 1024 + 3, 0].map((length) => ({ part: bytes(length) })),
+      ...[2, 3, 1_023, 1_024, -1, 0.5].map((partIndex) => ({ partIndex })),
+      ...[0, -2, 1_025, 2 ** 31].map((partCount) => ({ partCount })),
+      ...["not base64!", "ab=c", "\0"].map((part) => ({ part })),
+    ];
+    for (const one of wrong) {
+      const sent = write(bob, "files.putInfoPart", {
+        ...{ ...about, partIndex: 0, partCount: 2, part: bytes(64 * 1024) },
+        ...one,
+      });
+      await assert.rejects(sent, { code: "INVALID_ARGUMENT" }, JSON.stringify(one).slice(0, 80));
+    }
+    const proper = { ...about, partIndex: 0, partCount: 2, part: bytes(10) };
+    await assert.rejects(write(mallory, "files.putInfoPart", proper), { code: "NOT_A_MEMBER" });
+    assert.equal(tracker.status().digest, digest);
+  });
+
+  it("shares no folder whose parts lie, whose files would leave it, or whose padding is not where it belongs", async () => {
+    const { authorityPem } = groupCertificateSchema.parse(
+      await bob.query("groups.certificate", { groupId: "films" }),
+    );
+    const pieceBytes = 256 * 1024;
+    const file = (path: readonly (string | Buffer)[], length = 10) => ({
+      length,
+      path: path.map((name) => Buffer.from(name)),
+      sha1: Buffer.alloc(20, 0x11),
+    });
+    const padding = (length: number, name = String(length)) => ({ attr: "p", length, path: [".pad", name] });
+    const folderOf = (files: readonly object[], rest: object = {}) => {
+      const lengthBytes = files.reduce((sum, one) => sum + Number(Reflect.get(one, "length")), 0);
+      const pieces = Buffer.alloc(20 * Math.max(1, Math.min(1_000, Math.ceil(lengthBytes / pieceBytes))));
+      const common = { name: "folder", "piece length": pieceBytes, private: 1, "ssl-cert": authorityPem };
+      return bencode.encode({ files, pieces, ...common, ...rest });
+    };
+    const share = (bytes: Uint8Array) =>
+      write(bob, "files.share", { groupId: "films", info: Buffer.from(bytes).toString("base64") });
+    const paths = [
+      ...[["..", "x"], ["a", "..", "x"], ["."], [""], ["a", ""], ["/etc", "passwd"], ["a/b"], ["a\\b"]],
+      ...[["a\0b"], ["con"], ["a".repeat(256)], [Buffer.from([0xff, 0xfe])], ["e\u0301"], []],
+      ...[new Array<string>(129).fill("a"), new Array<string>(20).fill("a".repeat(250))],
+    ];
+    const wrong: [string, Uint8Array][] = [
+      ...paths.map((path): [string, Uint8Array] => [JSON.stringify(path), folderOf([file(path)])]),
+      ["two entries for one file", folderOf([file(["a"]), file(["a"])])],
+      ["names that are one", folderOf([file(["A"]), file(["a"])])],
+      ["a file that is a folder", folderOf([file(["a"]), file(["a", "b"])])],
+      ["another order", folderOf([file(["b"]), file(["a"])])],
+      ["no file", folderOf([])],
+      ["a link out of the folder", folderOf([{ ...link(["a"], ["..", "b"]) }])],
+      ["a link to /etc", folderOf([{ ...link(["a"], ["/etc"]) }])],
+      ["no padding", folderOf([file(["a"]), file(["b"], pieceBytes)])],
+      ["padding that lies", folderOf([file(["a"]), padding(pieceBytes - 9), file(["b"], pieceBytes)])],
+      [
+        "padding of another name",
+        folderOf([file(["a"]), padding(pieceBytes - 10, "1"), file(["b"], pieceBytes)]),
+      ],
+      ["padding without need", folderOf([file(["a"]), padding(10), file(["b"])])],
+      ["a length beside the files", folderOf([file(["a"])], { length: 10 })],
+      ["hashes of another length", folderOf([file(["a"])], { pieces: Buffer.alloc(40) })],
+      ["a SHA-1 of 19 bytes", folderOf([{ ...file(["a"]), sha1: Buffer.alloc(19) }])],
+      ["2^60 bytes", folderOf([file(["a"], 2 ** 60)], { pieces: Buffer.alloc(20) })],
+      ["a folder's name that leaves", folderOf([file(["a"])], { name: ".." })],
+      ["another group's CA", folderOf([file(["a"])], { "ssl-cert": "another" })],
+    ];
+    const { digest } = tracker.status();
+    for (const [what, bytes] of wrong) {
+      await assert.rejects(share(bytes), { code: /^(MALFORMED_MESSAGE|INVALID_ARGUMENT)$/ }, what);
+    }
+    assert.equal(tracker.status().digest, digest);
+    await share(folderOf([file(["a"]), padding(pieceBytes - 10), file(["b", "c"], pieceBytes)]));
+  });
+
+  it("sends the metainfo of a folder of 210,000 files, and keeps nobody waiting while it is read and refused", async () => {
+    const entry = (index: number) =>
+      `d6:lengthi0e4:pathl6:${String(index).padStart(6, "0")}e4:sha120:${"x".repeat(20)}e`;
+    const info = Buffer.from(`d5:filesl${Array.from({ length: 210_000 }, (_, at) => entry(at)).join("")}`);
+    const entryBytes = entry(0).length;
+    const perPart = Math.floor((64 * 1024 - 16) / entryBytes) * entryBytes;
+    const parts: Buffer[] = [];
+    for (let at = 0; at < info.length; ) {
+      const end = at === 0 ? "d5:filesl".length + perPart : at + perPart;
+      parts.push(info.subarray(at, end));
+      at = end;
+    }
+    const infoHash = createHash("sha1").update(info).digest("hex");
+    const upload = { groupId: "films", infoHash, uploadId: randomUUID() };
+    for (const [partIndex, part] of parts.entries()) {
+      const sent = { ...upload, partIndex, partCount: parts.length, part: part.toString("base64") };
+      await write(bob, "files.putInfoPart", sent);
+    }
+    const { digest } = tracker.status();
+    const refused = assert.rejects(write(bob, "files.share", upload), { code: "MALFORMED_MESSAGE" });
+    let isOver = false;
+    refused.finally(() => {
+      isOver = true;
+    });
+    let answered = 0;
+    for (; !isOver; answered++) await alice.query("groups.mine", {});
+    await refused;
+    assert.ok(answered > parts.length / 4, `only ${answered} calls of others were answered meanwhile`);
+    assert.equal(tracker.status().digest, digest);
+  });
+
+  it("cannot put a wrong part into another's folder, nor list one from a place that no page had", async () => {
+    const { authorityPem } = groupCertificateSchema.parse(
+      await bob.query("groups.certificate", { groupId: "films" }),
+    );
+    const { info: folder, infoHash } = await folderFor("pictures", 1_000, 1, authorityPem);
+    const parts = cutInfo(folder).map((part) => Buffer.from(part).toString("base64"));
+    const upload = { groupId: "films", infoHash, uploadId: randomUUID(), partCount: parts.length };
+    const send = async (client: ApiClient, content: readonly string[]) => {
+      for (const [partIndex, part] of content.entries()) {
+        await write(client, "files.putInfoPart", { ...upload, partIndex, part });
+      }
+    };
+    const wrong = parts.map(() => Buffer.from("wrong").toString("base64"));
+    await send(bob, wrong);
+    await send(alice, parts);
+    const shared = { groupId: "films", infoHash, uploadId: upload.uploadId };
+    await assert.rejects(write(bob, "files.share", shared), { code: "MALFORMED_MESSAGE" });
+    await write(alice, "files.share", shared);
+    const got = parts.map((_, partIndex) =>
+      bob.query("files.infoPart", { groupId: "films", infoHash, partIndex }),
+    );
+    assert.deepEqual(
+      await Promise.all(got),
+      parts.map((part) => ({ part })),
+    );
+    const inFolder = { groupId: "films", fileName: "pictures" };
+    const cursors = [
+      "",
+      "0",
+      `${infoHash} 999`,
+      `${infoHash} -1`,
+      `${INFO_HASH} 0`,
+      "\u001f",
+      "x".repeat(1_025),
+    ];
+    for (const after of cursors) {
+      await assert.rejects(bob.query("files.listInside", { ...inFolder, after }), {
+        code: "INVALID_ARGUMENT",
+      });
+    }
+    await assert.rejects(mallory.query("files.listInside", inFolder), { code: "NOT_A_MEMBER" });
+    const ofPart = { groupId: "films", infoHash, partIndex: 0 };
+    await assert.rejects(mallory.query("files.infoPart", ofPart), { code: "NOT_A_MEMBER" });
+  });
+
+  it("has eight folders under way at a time, and others are not held up by it", async () => {
+    const upload = () => ({
+      ...{ groupId: "films", infoHash: INFO_HASH, uploadId: randomUUID(), partIndex: 0, partCount: 2 },
+      part: Buffer.from("a part").toString("base64"),
+    });
+    const codes = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        write(bob, "files.putInfoPart", upload()).then(
+          () => "done",
+          (error: unknown) => (error instanceof Refusal ? error.code : String(error)),
+        ),
+      ),
+    );
+    assert.deepEqual([...new Set(codes)].sort(), ["LIMIT_REACHED", "done"]);
+    assert.ok(codes.filter((code) => code === "done").length <= 8);
+    await write(alice, "files.putInfoPart", upload());
   });
 
   it("with 20,000 calls in one message, and as many that nobody knows, keeps nobody else waiting for long", async () => {

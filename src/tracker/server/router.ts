@@ -256,7 +256,7 @@ const aboutStanding = aFile.extend({
   userIds: listOf(userIdSchema, MAX_STANDING_USERS),
 });
 
-/** Either `info`, or `infoHash`: with `uploadId` if its parts were sent for this share, without if it is shared already. */
+/** `info`, or else `infoHash`: with `uploadId` if its parts were sent for this share, without if it is shared already. */
 const contentToShare = z.object({
   info: infoSchema.optional(),
   infoHash: infoHashSchema.optional(),
@@ -283,19 +283,14 @@ const files = {
     }),
   share: loggedIn
     .input(
-      writeInGroup
-        .extend({
-          ...ofHolder.shape,
-          ...contentToShare.shape,
-          isServed: z.boolean().optional(),
-          replaces: infoHashSchema.optional(),
-          /** Publishes a new version of the share, in place of the one that `replaces` names. */
-          isUpdate: z.boolean().optional(),
-        })
-        .refine(
-          ({ info, infoHash }) => (info === undefined) !== (infoHash === undefined),
-          "it needs either info or infoHash",
-        ),
+      writeInGroup.extend({
+        ...ofHolder.shape,
+        ...contentToShare.shape,
+        isServed: z.boolean().optional(),
+        replaces: infoHashSchema.optional(),
+        /** Publishes a new version of the share, in place of the one that `replaces` names. */
+        isUpdate: z.boolean().optional(),
+      }),
     )
     .mutation(async ({ ctx, input }): Promise<SharedAnswer> => {
       const { groupId, replaces, isUpdate, holderId = ctx.connection.deviceId } = input;
@@ -371,8 +366,11 @@ async function offerOf(
 ): Promise<OfferedInfo> {
   const { tracker, account } = ctx;
   const { registry, infoChecks } = tracker;
-  const { info, sha1, infoHash = "", uploadId, groupId } = input;
+  const { info, sha1, infoHash, uploadId, groupId } = input;
   if (info !== undefined) return { info: Buffer.from(info, "base64"), sha1 };
+  if (infoHash === undefined) {
+    throw new MiniTorrentError("INVALID_ARGUMENT", "A share needs info, or the infoHash of what is shared.");
+  }
   // Its parts were read before the first answer was lost.
   if (uploadId === undefined || registry.hasWrite(input.writeId)) return { infoHash };
   const { accountId } = account;

@@ -519,12 +519,11 @@ test("a folder's metainfo goes in parts, and others join with its info-hash alon
   assert.equal(next.items[0]?.path, `set/picture-${String(page.items.length).padStart(6, "0")}.jpeg`);
 });
 
-test("a share has the metainfo or its info-hash, one of the two", async (t) => {
+test("a share without metainfo and without its info-hash is refused", async (t) => {
   const { api } = await frontDesk(t).signedUp("alice");
   await api.groups.create(write());
-  const { input, infoHash } = await shareable(api, "film");
-  for (const wrong of [{ ...input(), infoHash }, { ...write() }, { ...write(), uploadId: randomUUID() }]) {
-    await assert.rejects(api.files.share(wrong), /either info or infoHash/);
+  for (const rest of [{}, { uploadId: randomUUID() }, { sha1: hash(1) }]) {
+    await assert.rejects(api.files.share({ ...write(), ...rest }), refusal("INVALID_ARGUMENT", /infoHash/));
   }
 });
 

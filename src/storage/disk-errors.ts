@@ -1,5 +1,6 @@
 // What a refusal of the operating system means to a person: errno → code, what happened, where, and what to do.
 import { join } from "node:path";
+import { formatBytesRoundedUp } from "../api/byte-units.ts";
 import { type ErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { descriptorProblem } from "../net/descriptors.ts";
 import { errnoOf } from "../net/errno.ts";
@@ -193,4 +194,15 @@ function diskFailed(error: unknown, doing: string): MiniTorrentError {
   return new MiniTorrentError("DISK_FAILED", `The disk refused to ${doing}: ${reason}. Check the disk.`, {
     cause: error,
   });
+}
+
+/** DISK_FULL, with how much is missing. @param otherBytes what other downloads to that disk still need */
+export function noRoom(path: string, room: number, neededBytes: number, otherBytes = 0): MiniTorrentError {
+  const forOthers =
+    otherBytes === 0 ? "" : `, besides ${formatBytesRoundedUp(otherBytes)} for other downloads`;
+  return new MiniTorrentError(
+    "DISK_FULL",
+    `The disk of ${path} has ${formatBytesRoundedUp(room)} left, and ${formatBytesRoundedUp(neededBytes)} are needed${forOthers}: ` +
+      `free ${formatBytesRoundedUp(neededBytes + otherBytes - room)}.`,
+  );
 }

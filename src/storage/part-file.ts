@@ -7,8 +7,8 @@ import { copyFile, type FileHandle, link, lstat, open, rename, rm, unlink } from
 import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf } from "../net/errno.ts";
-import { NO_FOLDER_SYNC, NO_LINKS, partLost, writeError, writtenTo } from "./disk-errors.ts";
-import { noRoom, roomBytes } from "./disk-room.ts";
+import { freeBytes } from "../net/free-space.ts";
+import { NO_FOLDER_SYNC, NO_LINKS, noRoom, partLost, writeError, writtenTo } from "./disk-errors.ts";
 import { changeIn, type FileFacts, factsOf, factsOfExact, fileIdOf, isSameFacts } from "./file-facts.ts";
 
 /** What the system says to the opening of a name that is nobody's, or something else's than a file's. */
@@ -142,7 +142,7 @@ async function stretch(
 ): Promise<void> {
   const unallocatedBytes = Math.max(0, lengthBytes - before.blocks * STAT_BLOCK_BYTES);
   const neededBytes = Math.min(missingBytes, unallocatedBytes);
-  const room = await roomBytes(path);
+  const room = await freeBytes(dirname(path));
   if (neededBytes > 0 && room < neededBytes + promisedBytes) {
     throw noRoom(path, room, neededBytes, promisedBytes);
   }

@@ -8,8 +8,8 @@ import { cp, lstat, mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf } from "../net/errno.ts";
-import { partLost, writeError } from "./disk-errors.ts";
-import { noRoom, roomBytes } from "./disk-room.ts";
+import { freeBytes } from "../net/free-space.ts";
+import { noRoom, partLost, writeError } from "./disk-errors.ts";
 import { type FileFacts, fileIdOf } from "./file-facts.ts";
 import {
   lstatIfThere,
@@ -41,7 +41,7 @@ export interface OpenedFolder {
 export async function openPartFolder(options: Omit<PartFileOptions, "lengthBytes">): Promise<OpenedFolder> {
   const { path, isOwn, ownFileId, missingBytes, promisedBytes = 0 } = options;
   try {
-    const room = await roomBytes(path);
+    const room = await freeBytes(dirname(path));
     if (missingBytes > 0 && room < missingBytes + promisedBytes) {
       throw noRoom(path, room, missingBytes, promisedBytes);
     }

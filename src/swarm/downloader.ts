@@ -9,10 +9,10 @@ import type { OwnPieces, WantedChange } from "./own-pieces.ts";
 import type { Peer } from "./peer.ts";
 import type { ArrivingBlock } from "./peer-requests.ts";
 import { Picker } from "./picker.ts";
-import type { PieceStorage } from "./piece-storage.ts";
 import { RequestStealing } from "./request-stealing.ts";
 import { RequestTimeouts } from "./request-timeouts.ts";
 import { RequestTracker } from "./request-tracker.ts";
+import type { PieceStorage } from "./storage-interface.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 
 /** A peer that rejects this many consecutive requests while it does not choke us lacks pieces that it advertised. */

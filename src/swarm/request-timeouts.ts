@@ -5,8 +5,8 @@ import type { OpenPiece } from "./open-piece.ts";
 import type { OwnPieces } from "./own-pieces.ts";
 import type { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
-import type { PieceStorage } from "./piece-storage.ts";
 import type { RequestTracker } from "./request-tracker.ts";
+import type { PieceStorage } from "./storage-interface.ts";
 
 /** A peer that stops in the middle of a block holds its place in memory; after so many timeouts it is closed... */
 const MID_BLOCK_TIMEOUTS = 2;

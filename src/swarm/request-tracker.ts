@@ -4,7 +4,7 @@ import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 import type { OpenPiece } from "./open-piece.ts";
 import type { Peer } from "./peer.ts";
 import type { Picker } from "./picker.ts";
-import type { PieceStorage } from "./piece-storage.ts";
+import type { PieceStorage } from "./storage-interface.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
 export interface RequestTrackerOptions {

@@ -18,9 +18,9 @@ import {
   type TorrentContext,
 } from "./peer-message-handler.ts";
 import type { PieceSet } from "./piece-set.ts";
-import type { PieceStorage } from "./piece-storage.ts";
 import { Rate } from "./rate.ts";
 import { SmartBan } from "./smart-ban.ts";
+import type { PieceStorage } from "./storage-interface.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 import {
   type PeerIdentity,
@@ -515,7 +515,7 @@ export class Torrent {
   }
 }
 
-export type { PieceStorage } from "./piece-storage.ts";
+export type { PieceStorage } from "./storage-interface.ts";
 export type {
   PeerIdentity,
   PeerSnapshot,

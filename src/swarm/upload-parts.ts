@@ -4,7 +4,7 @@
 import type { MiniTorrentError } from "../api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import type { PieceFrames, PieceRange } from "../metainfo/piece-types.ts";
-import type { PieceStorage } from "./piece-storage.ts";
+import type { PieceStorage } from "./storage-interface.ts";
 
 /** What is read at once, and so what a peer that stops reading keeps from others. */
 const PART_BYTES = 1024 * 1024;

@@ -7,8 +7,8 @@ import { BLOCK_LENGTH_BYTES, type Geometry } from "../metainfo/geometry.ts";
 import { FRAME_LENGTH_BYTES, PIECE_HEADER_BYTES, writePieceHeader } from "../metainfo/piece-header.ts";
 import type { PieceRange } from "../metainfo/piece-types.ts";
 import type { PeerLink } from "../wire/messages.ts";
-import type { PieceStorage } from "./piece-storage.ts";
 import type { Rate } from "./rate.ts";
+import type { PieceStorage } from "./storage-interface.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 import { isWithin, UploadParts, type UploadRequest } from "./upload-parts.ts";
 

@@ -6,7 +6,7 @@ import { MiniTorrentError } from "../../src/api/errors.ts";
 import { BLOCK_LENGTH_BYTES, type Geometry } from "../../src/metainfo/geometry.ts";
 import { PIECE_HEADER_BYTES, writePieceHeader } from "../../src/metainfo/piece-header.ts";
 import type { CommitOutcome, PieceFrames, PieceRange } from "../../src/metainfo/piece-types.ts";
-import type { PieceStorage } from "../../src/swarm/piece-storage.ts";
+import type { PieceStorage } from "../../src/swarm/storage-interface.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 export const GOOD_BLOCK = 1;

@@ -1,6 +1,8 @@
 // Errors of a download that may pass: which ones are retried, after how long, and what the user is told.
+import { dirname } from "node:path";
 import type { ErrorCode, MiniTorrentError } from "../../api/errors.ts";
-import { noRoom, roomBytes } from "../../storage/disk-room.ts";
+import { freeBytes } from "../../net/free-space.ts";
+import { noRoom } from "../../storage/disk-errors.ts";
 
 /** A look at whether there is room, or a folder, costs nothing. */
 const CHEAP_RETRY_MS = 2_000;
@@ -47,7 +49,7 @@ export async function explained(
   missingBytes: number,
 ): Promise<MiniTorrentError> {
   if (error.code !== "DISK_FULL") return error;
-  const room = await roomBytes(path).catch(() => Number.POSITIVE_INFINITY);
+  const room = await freeBytes(dirname(path)).catch(() => Number.POSITIVE_INFINITY);
   // With room enough it is a quota that is met, or somebody has freed some meanwhile.
   return room < missingBytes ? noRoom(path, room, missingBytes) : error;
 }

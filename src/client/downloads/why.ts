@@ -5,7 +5,7 @@ import type { Bitfield } from "../../metainfo/bitfield.ts";
 import type { PieceHolder } from "../../swarm/torrent-status.ts";
 import { NOBODY_HAS_IT } from "../../swarm/torrent-status.ts";
 import type { DownloadStatus } from "../status.ts";
-import { type NotUsed, notUsedAnyMore, notUsedContact, notUsedPeer, withoutStop } from "./not-used.ts";
+import { type NotUsed, notUsedAnyMore, notUsedContact, notUsedPeer, withoutStop } from "./idle-members.ts";
 
 /** Ranges of pieces that are listed; further ones are counted. */
 const MAX_RANGES = 50;

@@ -1,7 +1,6 @@
 // Presence: which clients are online, at which addresses, with which torrents. It is never stored. Each tracker reports its own
 // clients to the others, and trusts another tracker's report while the link to it lasts, plus a grace period. Only torrents
 // that the registry knows, in the client's own groups, count. peer-directory.ts decides which clients learn of them.
-
 import { MiniTorrentError } from "../../api/errors.ts";
 import { type AnnouncedTorrent, MOST_NAMED_PEERS } from "../../api/schemas.ts";
 import type { Clock } from "../../net/timers.ts";

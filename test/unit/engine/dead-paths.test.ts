@@ -18,7 +18,7 @@ import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES } from "../../../src/metainfo/geometry.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
-import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import type { PieceStorage } from "../../../src/swarm/storage-interface.ts";
 import { virtualTime } from "../client/session-fixture.ts";
 import { member, silent } from "../transport/members.ts";
 

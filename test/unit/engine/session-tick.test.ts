@@ -7,7 +7,7 @@ import { createDeviceIdentity, createGroupAuthority } from "../../../src/identit
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { onTimerFault } from "../../../src/net/timers.ts";
-import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import type { PieceStorage } from "../../../src/swarm/storage-interface.ts";
 import type { TorrentEvent } from "../../../src/swarm/torrent-status.ts";
 import { silent } from "../transport/members.ts";
 

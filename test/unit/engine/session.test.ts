@@ -17,7 +17,7 @@ import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { ConnectionPlaces } from "../../../src/net/connection-places.ts";
 import { onTimerFault } from "../../../src/net/timers.ts";
-import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import type { PieceStorage } from "../../../src/swarm/storage-interface.ts";
 import type { TorrentEvent } from "../../../src/swarm/torrent-status.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
 import { Listener } from "../../../src/transport/listener.ts";

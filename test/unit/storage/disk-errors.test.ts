@@ -6,6 +6,7 @@ import {
   changedOnDisk,
   fileChanged,
   isOutOfDescriptors,
+  noRoom,
   partLost,
   readError,
   readProblem,
@@ -111,4 +112,23 @@ test("what was found out about a file has its code and says what follows from it
   assert.match(writtenTo("/x/film.part").message, /it is verified again/);
   assert.match(changedOnDisk("/x/film.part", 1), /^A piece of \/x\/film\.part changed/);
   assert.match(changedOnDisk("/x/film.part", 2), /^2 pieces of \/x\/film\.part changed/);
+});
+
+test("the error of a full disk says how much is left, needed, and to be freed, rounded up", () => {
+  for (const [room, needed, others, message] of [
+    [0, 999, 0, "The disk of film has 0 B left, and 999 B are needed: free 999 B."],
+    [500, 1000, 0, "The disk of film has 500 B left, and 1 kB are needed: free 500 B."],
+    [1_000_000, 3_210_001, 0, "The disk of film has 1 MB left, and 3.3 MB are needed: free 2.3 MB."],
+    [
+      100_000_001,
+      5_000_000_000,
+      2_000_000_000,
+      "The disk of film has 101 MB left, and 5 GB are needed, besides 2 GB for other downloads: free 6.9 GB.",
+    ],
+    [0, 2e15, 0, "The disk of film has 0 B left, and 2 PB are needed: free 2 PB."],
+    [0, 2e18, 0, "The disk of film has 0 B left, and 2000 PB are needed: free 2000 PB."],
+  ] as const) {
+    const error = noRoom("film", room, needed, others);
+    assert.deepEqual([error.code, error.message], ["DISK_FULL", message]);
+  }
 });

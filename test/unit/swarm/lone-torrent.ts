@@ -4,7 +4,7 @@ import { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { BLOCK_LENGTH_BYTES, Geometry } from "../../../src/metainfo/geometry.ts";
 import { PIECE_HEADER_BYTES, writePieceHeader } from "../../../src/metainfo/piece-header.ts";
 import type { CommitOutcome, PieceFrames } from "../../../src/metainfo/piece-types.ts";
-import type { PieceStorage } from "../../../src/swarm/piece-storage.ts";
+import type { PieceStorage } from "../../../src/swarm/storage-interface.ts";
 import { Torrent, type TorrentEvent } from "../../../src/swarm/torrent.ts";
 import type { PeerListener } from "../../../src/wire/messages.ts";
 import { RecordingLink, requestsIn } from "./recording-link.ts";

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { notUsedAnyMore, notUsedContact, notUsedPeer } from "../../../../src/client/downloads/not-used.ts";
+import {
+  notUsedAnyMore,
+  notUsedContact,
+  notUsedPeer,
+} from "../../../../src/client/downloads/idle-members.ts";
 import type { Contact } from "../../../../src/engine/connection-manager.ts";
 import { PieceSet } from "../../../../src/swarm/piece-set.ts";
 import type { FarewellReason } from "../../../../src/wire/farewell.ts";

@@ -18,7 +18,10 @@ export class FolderFacts {
   /** From `toBytes`; undefined if they are not of so many files. */
   static fromBytes(bytes: Uint8Array, fileCount: number): FolderFacts | undefined {
     if (bytes.length !== fileCount * Float64Array.BYTES_PER_ELEMENT) return undefined;
-    return new FolderFacts(new Float64Array(bytes.slice().buffer));
+    const facts = FolderFacts.none(fileCount);
+    // Bytes may begin anywhere, numbers may not.
+    new Uint8Array(facts.mtimesMs.buffer).set(bytes);
+    return facts;
   }
 
   /** For the profile: a copy. */

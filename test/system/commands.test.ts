@@ -61,7 +61,7 @@ test("a download can be paused, resumed and cancelled; cancelled, nothing of it 
   assert.equal(await refused(bob, "pause g a.bin"), "UNKNOWN_DOWNLOAD");
 });
 
-test("what each member gave of a download is counted over a pause, a logout and a restart", async () => {
+test("each member's contribution to a download is counted over a pause, a logout and a restart", async () => {
   const { path } = scene.file("alice", "a.bin", 64 * MIB);
   await alice.must(`upload_file ${path} g`);
   await bob.must("limit down 10MB/s");

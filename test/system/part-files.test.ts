@@ -217,7 +217,7 @@ async function seeders(fileName: string): Promise<number | undefined> {
   return files.find((file) => file.fileName === fileName)?.seedersOnline;
 }
 
-test("what could fail at the end fails at the start", async () => {
+test("a failure that the end would have comes at the start", async () => {
   await shared("a.bin", MIB);
   symlinkSync(scene.path("nowhere"), scene.path("bob", "link.bin"));
   const toLink = await bob.run(`download_file g a.bin ${scene.path("bob", "link.bin")}`);

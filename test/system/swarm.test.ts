@@ -67,7 +67,7 @@ test("a leecher killed in the middle resumes, and fetches nothing again that it 
   assert.ok(!existsSync(scene.path("bob", "disk.img.part")));
 });
 
-test("what was downloaded is shared on, also before it is complete, and again after the next login", async () => {
+test("a download is shared on, also before it is complete, and again after the next login", async () => {
   await using scene = await Scene.open(1);
   const alice = await scene.user("alice");
   const bob = await scene.user("bob");

@@ -101,7 +101,7 @@ for (const [what, open] of Object.entries(FAILING)) {
   });
 }
 
-test("what was lost is told once lines can be written again", async (t) => {
+test("the number of lost lines is told once lines can be written again", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const path = folder(t);
   const stream = new LogStream(join(path, "log"));
@@ -218,7 +218,7 @@ test("a line that a failure cut is ended before the next, and all that was lost 
   assert.equal(writes[4]?.text, "five\n");
 });
 
-test("what waits when the process ends is written, unless a write is under way that may never end", (t) => {
+test("waiting lines are written when the process ends, unless a write is under way that may never end", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const writes = writesOf(t);
   const last: unknown[] = [];

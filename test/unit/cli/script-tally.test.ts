@@ -81,7 +81,7 @@ test("a download that failed for a cause that was said, and is gone since, is no
   assert.equal(tally.exitCode, 0);
 });
 
-test("what is said of a download depends on how it stands", () => {
+test("the text about a download depends on its state", () => {
   const reasonOf = (status: Parameters<ScriptTally["unfinished"]>[0][number]): string | undefined =>
     begun().unfinished([status])[0]?.reason;
   assert.equal(reasonOf(paused(undefined)), "it is paused; resume continues it");

@@ -21,7 +21,7 @@ test("columns are as wide as their widest cell, numbers stand to the right, and 
   assert.deepEqual(formatTable([{ title: "ONE" }], [], plain), ["ONE"]);
 });
 
-test("what does not fit is cut from the widest text, never from numbers or what says nothing in part", () => {
+test("a table too wide is cut in its widest text, never in numbers or in texts that mean nothing in part", () => {
   const rows = [[NAME, "1000 MB", "0123456789ab"]];
   const fitted = (width: number): string => formatTable(columns, rows, { ...plain, columns: width })[1] ?? "";
   assert.equal(fitted(48), `${NAME}  1000 MB  0123456789ab`);

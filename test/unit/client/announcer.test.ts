@@ -45,7 +45,7 @@ test("changes of one turn go out in one message, and each that lacks pieces is t
   ]);
 });
 
-test("what changes while the tracker is told goes out next, as it stands then", async () => {
+test("changes during an announcement go out next, as they stand then", async () => {
   const { announcer, tracker } = stage();
   const answer = Promise.withResolvers<unknown[]>();
   tracker.answer("presence.update", () => answer.promise);
@@ -131,7 +131,7 @@ test("a fresh connection is told where this client listens, and all that it has 
   ]);
 });
 
-test("what waits to be told is told with the whole list, and not again", async () => {
+test("changes that wait go out with the whole list, and not again", async () => {
   const { announcer, tracker } = stage();
   const added = announcer.add({ infoHash: hash(1), isSeed: false });
   await announcer.announceAll(tracker.api, where);

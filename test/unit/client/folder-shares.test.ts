@@ -250,7 +250,7 @@ test("a folder with no file as it was is said once not to be shared, with what t
   assert.deepEqual(offered(folder), ["a.jpg"]);
 });
 
-test("what changed while nobody was logged in is told at the login, and the rest is served without hashing", async (t) => {
+test("files changed while nobody was logged in are told at the login, and the others are served without hashing", async (t) => {
   const folder = await shared(t);
   const { scene, path } = folder;
   await scene.shares.suspendAll();

@@ -88,7 +88,7 @@ test("each other CA is told once, and again to the next account", () => {
   assert.equal(told.length, 3);
 });
 
-test("what was seen of a group is forgotten with the account", () => {
+test("a group's CA is forgotten with the account", () => {
   const { open } = stage(true);
   open().admit("films", given(one.certificatePem));
   open().admit("films", given(other.certificatePem));

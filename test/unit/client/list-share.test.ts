@@ -84,7 +84,7 @@ test("the metainfo of a file, and that of a small folder, go in the call", async
   assert.equal(tracker.named("files.putInfoPart").length, 0);
 });
 
-test("what the group has already is listed without sending its parts", async () => {
+test("a torrent that the group has already is listed without sending its parts", async () => {
   const tracker = new PartKeeper();
   const folder = await largeFolder();
   tracker.shared.add(folder.infoHash);

@@ -637,7 +637,7 @@ test("another CA of a group is refused with an event, and one of a group founded
   );
 });
 
-test("what a group's CA was is remembered by the account's profile", async (t) => {
+test("a group's CA is remembered by the account's profile", async (t) => {
   const { login, groups } = await loggedIn(t);
   groups.join("films");
   await login.memberships.obtain("films");

@@ -37,7 +37,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dataDir, { recursive: true }));
 
-test("what was shared and downloaded is there again when the profile is opened anew", () => {
+test("shares and downloads are there again when the profile is opened anew", () => {
   const first = Profile.open(dataDir, alice, log);
   first.saveShare(share);
   first.saveDownload(download);
@@ -338,7 +338,7 @@ test("a shared folder is there again with when each of its files was changed, un
   again.close();
 });
 
-test("what changes of a share is saved without its metainfo", () => {
+test("a change of a share is saved without its metainfo", () => {
   const profile = Profile.open(dataDir, alice, log);
   profile.saveShare(folder);
   const folderTimesMs = Float64Array.of(5, 6);
@@ -431,7 +431,7 @@ test("a damaged profile is kept beside a new one", () => {
   assert.deepEqual(readFileSync(join(folder, kept)), bytes);
 });
 
-test("what was shared in a group that one is out of is remembered until it is asked for", () => {
+test("shares in a group that the user has left are remembered until they are asked for", () => {
   const first = Profile.open(dataDir, alice, log);
   first.saveFormerShare("g", "/data/a");
   first.saveFormerShare("other", "/data/b");

@@ -45,7 +45,7 @@ async function passLooking(scene: Scene, ms: number, stepMs = 250): Promise<void
 const running = (scene: Scene, ...films: FileMetainfo[]) =>
   films.map(({ infoHash }) => scene.swarms.get(infoHash) !== undefined);
 
-test("what changed at its path is published as a new version of what it was", async (t) => {
+test("a file that changed at its path is published as a new version", async (t) => {
   const { scene, path, first } = await shared(t);
   const second = version(2);
   await writeFile(path, second.bytes);

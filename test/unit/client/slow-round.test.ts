@@ -53,7 +53,7 @@ test("a few are each looked at once a round; many, one after the other at the sa
   assert.ok(new Set(looked.slice(before)).size >= 90);
 });
 
-test("what is removed is not looked at, what is added is", async (t) => {
+test("a removed entry is not looked at, an added one is", async (t) => {
   const all = new Set(["a", "b", "c"]);
   const { looked, pass } = roundOf(t, all);
   await pass(1_500);

@@ -57,7 +57,7 @@ test("pieces that there are not are not there, and cannot be set", () => {
   assert.deepEqual([bitfield.count, [...bitfield.toBytes()]], [0, [0, 0]]);
 });
 
-test("what is given out or taken in is a copy", () => {
+test("a bitfield is copied when it is given out or taken in", () => {
   const bytes = Uint8Array.of(0x80, 0);
   const bitfield = Bitfield.fromBytes(9, bytes);
   bytes[0] = 0;

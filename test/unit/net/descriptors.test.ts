@@ -32,7 +32,7 @@ test("this process has a limit, and an error that says it is reached names what 
   assert.equal(descriptorProblem(new Error("EMFILE")), undefined);
 });
 
-test("what is free goes to files for a third, two each, up to a bound, and to connections", () => {
+test("a third of the free descriptors goes to files, two each, up to a bound, the rest to connections", () => {
   assert.deepEqual(divideDescriptors(68), { limit: 68, files: 4, connections: 8 });
   assert.deepEqual(divideDescriptors(352), { limit: 352, files: 50, connections: 200 });
   assert.deepEqual(divideDescriptors(20_000), { limit: 20_000, files: 512, connections: 18_924 });

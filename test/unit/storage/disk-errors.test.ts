@@ -102,7 +102,7 @@ test("a lack of descriptors is recognised, also behind an error of ours", () => 
   assert.equal(isOutOfDescriptors(readError(systemError("EIO"), "/x/film")), false);
 });
 
-test("what was found out about a file has its code and says what follows from it", () => {
+test("each finding about a file has its code and says what follows from it", () => {
   assert.equal(fileChanged("/x/film").code, "FILE_CHANGED");
   assert.equal(sizeUntrue("/proc/x").code, "NOT_A_FILE");
   assert.match(sizeUntrue("/proc/x").message, /cat \/proc\/x > copy/);

@@ -77,7 +77,7 @@ test("pieces may come in any order, and be read as soon as they are there, paddi
   await store.finish(place.path);
 });
 
-test("what a peer sent in place of padding is not hashed", async (t) => {
+test("bytes that a peer sent in place of padding are not hashed", async (t) => {
   const place = await folderWorkplaceFor(t);
   const folder = await testFolder({ a: 100, b: PIECE_BYTES });
   const store = await PieceStore.openForDownload({ ...place, metainfo: folder.metainfo });

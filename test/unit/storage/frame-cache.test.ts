@@ -207,7 +207,7 @@ test("pieces of two owners at one place are two, and who forgets one keeps the o
   assert.deepEqual([one.asked(), other.asked()], [[1, 1], [1]]);
 });
 
-test("what an owner that is forgotten leaves is there for who waits, in order", () => {
+test("memory of a forgotten owner goes to those that wait, in order", () => {
   const cache = new FrameCache(2 * LENGTH);
   const [gone, other] = [slowDisk(cache), slowDisk(cache)];
   const used = gone.ask(1);

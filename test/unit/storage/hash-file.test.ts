@@ -62,7 +62,7 @@ test("a file that changes while it is hashed is refused", async (t) => {
   await assert.rejects(hashing, withCode("FILE_CHANGED"));
 });
 
-test("what is not there, or no file, is said to be", async (t) => {
+test("a missing path, or one that is no file, is said to be so", async (t) => {
   const place = await workplaceFor(t);
   await assert.rejects(hashFile(join(place.folder, "no"), place), withCode("FILE_NOT_FOUND"));
   await assert.rejects(hashFile(place.folder, place), withCode("NOT_A_FILE"));

@@ -122,7 +122,7 @@ test("pieces that are only on the disk are read back, 4 MiB at once, up to one i
   assert.deepEqual(steps(), [], "piece 7 is missing");
 });
 
-test("what follows a part that is read waits until the file is open", async () => {
+test("parts that follow a part being read wait until the file is open", async () => {
   const { offer, steps, pieces, opening } = openHash();
   opening.release = Promise.withResolvers();
   pieces.add(0);

@@ -92,7 +92,7 @@ test("pieces that whole files fill are there without being fetched, though they 
   assert.deepEqual(await treeOf(place.path), expectedTree(folder));
 });
 
-test("what was changed in the old version is not taken over, and what is changed later does not get in", async (t) => {
+test("changed bytes of the old version are not taken over, and later changes do not get in", async (t) => {
   const folder = await testFolder(old);
   const place = await open(t, folder.metainfo);
   const older = await oldFolder(place, old);

@@ -177,7 +177,7 @@ test("others have their turn while a large folder is looked through", async () =
   assert.ok(turns >= 10, `${turns} turns`);
 });
 
-test("what cannot be read is named, and a file that became a folder meanwhile", async (t) => {
+test("unreadable files are named, and a file that became a folder meanwhile", async (t) => {
   const place = await workplaceFor(t);
   write(place.folder, "a", "b/c");
   const refused = new Error("EACCES");

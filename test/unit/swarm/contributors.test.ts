@@ -18,7 +18,7 @@ test("a user has one index, whichever of their devices is connected", () => {
   assert.deepEqual([sources.userId(bob), sources.userId(carol), sources.userId(99)], ["bob", "carol", ""]);
 });
 
-test("what a user gave is counted over all connections, and kept when they are gone", () => {
+test("a user's sent bytes are counted over all connections, and kept when those are gone", () => {
   const sources = new Contributors();
   const bob = sources.indexOf("bob");
   sources.connected(bob);

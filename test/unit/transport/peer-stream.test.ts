@@ -310,7 +310,7 @@ test("nothing that comes after the end is heard, and nothing is said", async (t)
   assert.equal(stream.look(), "");
 });
 
-test("what fails on the stream, or its end, is the reason that the listener hears, once", async (t) => {
+test("the listener hears once why the stream failed or ended", async (t) => {
   for (const [end, reason] of [
     [
       (stream: FakeStream) => void stream.destroy(new Error("ECONNRESET")),

@@ -54,7 +54,7 @@ test("a new download knows nothing; one from the profile knows what was noted", 
   assert.partialDeepStrictEqual(again.noted(), { facts, partId: "1:2:3", isPaused: true });
 });
 
-test("what members gave before is read from the profile of that download alone", async (t) => {
+test("members' earlier contributions are read from the profile of that download alone", async (t) => {
   const { scene, metainfo } = await stage(t);
   const given = { userId: "alice", isConnected: false, pieces: 1, bytes: 5, rateBytesPerSecond: 0 };
   scene.profile.saveSources(GROUP, "film", [given]);
@@ -71,7 +71,7 @@ test("what members gave before is read from the profile of that download alone",
   assert.deepEqual(new DownloadRecord(() => scene.profile, download, undefined).sources, [], "begun anew");
 });
 
-test("what members gave is added up, noted at once, and they are no longer connected", async (t) => {
+test("members' contributions to a download are added up and noted at once, as of members no longer connected", async (t) => {
   const { record, scene } = await stage(t);
   const gave = (userId: string, bytes: number) => ({
     duplicateBytes: 3,
@@ -154,7 +154,7 @@ test("before the first piece comes it is noted how the part file is", async (t) 
   await assert.rejects(record.begin(again), { code: "FILE_CHANGED" });
 });
 
-test("what is saved are the pieces of the store and how its file is", async (t) => {
+test("the store's pieces and the state of its file are saved", async (t) => {
   const { record, open, noted, bytes, partPath } = await stage(t);
   const store = await open();
   await commit(store, 2, bytes);

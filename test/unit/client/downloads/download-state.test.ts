@@ -119,7 +119,7 @@ test("nothing more happens by itself to a settled download", () => {
   assert.deepEqual([...SETTLED].sort(), ["complete", "ended", "failed", "paused"]);
 });
 
-test("what stands still shows what was noted; what is complete has every piece", () => {
+test("a stopped download shows its recorded progress; a complete one has every piece", () => {
   const { metainfo } = filmOf("film");
   const { pieceCount, lengthBytes } = metainfo.geometry;
   const noted = new Bitfield(pieceCount);

@@ -104,7 +104,7 @@ test("a tracker that does not answer is asked again", async (t) => {
   search.close();
 });
 
-test("what the tracker said to the announcement is not asked for; of what it left out it is asked at once", async (t) => {
+test("peers in the answer to the announcement are not asked for; those it left out are, at once", async (t) => {
   const { search, asked, after, questions } = searchOf(t);
   await search.begin(Promise.resolve([]));
   assert.deepEqual([asked, questions()], [[0], 0]);
@@ -214,7 +214,7 @@ test("an answer that comes after the end is not used, and nothing follows it", a
   assert.deepEqual([asked, questions()], [[], 1], "nor does it begin again");
 });
 
-test("what an announcement brought is as old as the announcement", async (t) => {
+test("peers from an announcement are as old as the announcement", async (t) => {
   const { search, asked, announced, after } = searchOf(t);
   const { promise, resolve } = Promise.withResolvers<readonly PeerAddress[]>();
   const begun = search.begin(promise);

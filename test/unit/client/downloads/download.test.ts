@@ -938,7 +938,7 @@ test("those whom the announcement names are dialled, and a tracker that says not
   assert.deepEqual(scene.tracker.take("presence.peers"), [{ infoHash: silent.metainfo.infoHash }]);
 });
 
-test("what each member gave is counted over pauses and logins", async (t) => {
+test("each member's contribution to a download is counted over pauses and logins", async (t) => {
   const { scene, torrent, bytes, download } = await running(t, [0]);
   await download.pause();
   assert.partialDeepStrictEqual(download.snapshot().sources, [
@@ -1001,7 +1001,7 @@ test("cancelled while it is opened, it leaves no part file", async (t) => {
   assert.deepEqual(scene.profile.downloads(), []);
 });
 
-test("what a torrent reports after its end changes nothing", async (t) => {
+test("reports of a torrent after its end change nothing", async (t) => {
   const { scene, torrent, download } = await running(t);
   const { onEvent } = torrent().parts;
   await download.groupEnded("left");

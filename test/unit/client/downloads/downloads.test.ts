@@ -217,7 +217,7 @@ test("a failed download that is started again goes on with what it has; one of o
   });
 });
 
-test("what is shared from here is not downloaded to another place, unless the shared file is gone", async (t) => {
+test("a file shared from here is not downloaded to another place, unless the shared file is gone", async (t) => {
   const scene = await Scene.open(t);
   const { metainfo, bytes } = scene.film();
   await mkdir(scene.path("shared"));
@@ -599,7 +599,7 @@ test("room on one disk is not promised away by downloads to another one", async 
   assert.equal(scene.downloads.runningCount, 2);
 });
 
-test("what a download still needs itself does not count twice", async (t) => {
+test("bytes that a download still needs itself do not count twice", async (t) => {
   const scene = await Scene.open(t);
   const lengthBytes = 4 * PIECE_BYTES;
   scene.film("film", { lengthBytes });

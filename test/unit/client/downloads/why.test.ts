@@ -355,7 +355,7 @@ test("with nobody connected it is not said that the peers lack the missing piece
   assert.equal(reasonOf(status), "No member who has it is online.");
 });
 
-test("what is done next: calls, trials, and when the tracker is asked again", () => {
+test("the next steps are told: dials, trials, and the next query of the tracker", () => {
   const { next } = why(lonely, {
     contacts: [contact({ lastFailure: undefined }), contact({ obstacle: "banned", nextDialInMs: undefined })],
     holders: [

@@ -83,7 +83,7 @@ test("events are told until nobody listens any more, and the tracker hears of th
   assert.deepEqual(JSON.parse(sent.at(-1) ?? ""), { id: 1, method: "subscription.stop" });
 });
 
-test("what no tracker says is told from an answer that nobody waits for", () => {
+test("a message that no tracker sends is told from an answer that nobody waits for", () => {
   const { channel } = open();
   assert.ok(channel.take('{"id":7,"result":{"type":"data"}}'));
   for (const text of ["", "{", "[]", '{"id":1}', '{"id":1,"method":"query"}', '{"id":1,"error":"no"}'])

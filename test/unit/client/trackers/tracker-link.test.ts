@@ -697,7 +697,7 @@ test("a tracker without any way to dial it is not reached", async (t) => {
   assert.deepEqual(await askNow(), ["TRACKERS_UNREACHABLE"]);
 });
 
-test("what is known of the trackers is waited for, and no failure", async (t) => {
+test("known() waits for the first search, and does not fail", async (t) => {
   const { link, after } = stage(t, { fate: () => errno("ECONNREFUSED") });
   let isKnown = false;
   void link.known().then(() => {

@@ -119,7 +119,7 @@ test("an account that loses its name is no longer a member, and the torrents of 
   assert.equal(known.groupOf(infoHash), undefined);
 });
 
-test("what was written too long ago to be remembered, and what was rolled back, is read again", async (t) => {
+test("rows written too long ago to be remembered, and rows rolled back, are read again", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
   await place.group("films", alice);

@@ -272,7 +272,7 @@ test("while seeds wait to be told of a peer they do not hear of its changes twic
   assert.deepEqual([heard(), runTimers(), heard()], [[], [500], []], "two seeds have no use for each other");
 });
 
-test("what was to be told is not, if the peer or the client has gone, or is no member, or the torrent is nobody's", () => {
+test("a peer is not announced if it or the client has gone or is no member, or if the torrent is nobody's", () => {
   const cases: readonly ((all: ReturnType<typeof scene>) => unknown)[] = [
     ({ state }) => state.over.add(2),
     ({ state }) => state.over.add(1),

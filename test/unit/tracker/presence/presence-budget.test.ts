@@ -96,7 +96,7 @@ test("known torrents are bounded for a client, an account and in total; a refuse
   assert.equal(presence.size.parts, 51, "what goes makes room");
 });
 
-test("what another tracker tells is kept within the same bounds", async () => {
+test("announcements at another tracker are kept within the same bounds", async () => {
   const budget = { perClient: 30, total: 80, clientsPerTracker: 4 };
   const { presence, known, members, run } = scene({ budget });
   for (const { infoHash } of list(100)) known.add(infoHash);

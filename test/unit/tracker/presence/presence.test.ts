@@ -555,7 +555,7 @@ test("what is pending goes with an announcement that does not name it, an update
   assert.equal(subject.size.parts, 0);
 });
 
-test("what an account ends makes room for as much, at a client and with all of its clients", async () => {
+test("torrents that an account ends make room for as many, at a client and with all of its clients", async () => {
   const { subject, runUntil, runBusy } = presence({
     budget: { perClient: 3, perAccount: 4, perAccountWhenCrowded: 1 },
   });
@@ -819,7 +819,7 @@ test("after a client ended all torrents of a group, its membership is checked ag
   assert.deepEqual(subject.size, { parts: 0, waiting: 1 });
 });
 
-test("what an earlier connection of a device says does not count beside the latest one", () => {
+test("announcements of a device's earlier connection do not count beside the latest one", () => {
   const { subject, happened } = presence();
   for (const id of ["c1", "c2"]) {
     subject.arrive(id, "alice", device("a"), `10.0.0.${id.charAt(1)}`);

@@ -310,7 +310,7 @@ describe("ClockGuard", () => {
     assert.equal(odd.guard.reading().steadyForMs, 0);
   });
 
-  it("what another tracker said counts for fifteen seconds, at the time that it would be now", () => {
+  it("another tracker's clock counts for fifteen seconds, at the time that it would be now", () => {
     const [machine, other] = [new Machine(START_MS - 2 * HOUR_MS), new Machine()];
     other.pass(HOUR_MS);
     machine.hears(other);

@@ -85,7 +85,7 @@ for (const [what, statement] of [
   });
 }
 
-test("what a start has no time for is noticed in the background, and told to the owner", async (t) => {
+test("damage that a start has no time to find is found in the background, and told to the owner", async (t) => {
   const path = await filled(t);
   const database = new DatabaseSync(path);
   database.exec(`DELETE FROM record WHERE kind = 'revocation' AND key LIKE '%\u001f399'`);

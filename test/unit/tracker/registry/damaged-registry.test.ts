@@ -229,7 +229,7 @@ test("after damage that was met in use, the next start checks all of the registr
   assert.deepEqual(checked, [undefined], "the new one is not suspected");
 });
 
-test("what was lost with a registry is told when all that the others have is here", (t) => {
+test("rows lost with a registry are told when all rows of the others are here", (t) => {
   const { log, logged } = place(t);
   const told = (loss: object, here: Record<string, number>) => {
     logged.length = 0;

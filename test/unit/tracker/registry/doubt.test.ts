@@ -124,7 +124,7 @@ test("a claim that lost and was ended for it is told as lost where it stood, whi
   );
 });
 
-test("what a merge ends is told in the order of its numbers", async (t) => {
+test("claims that a merge ends are told in the order of their numbers", async (t) => {
   const registry = open(t);
   await write(registry, (writer) => {
     for (const name of ["alice", "bob"]) writer.makeClaim("user", name, "own");

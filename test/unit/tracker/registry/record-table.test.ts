@@ -115,7 +115,7 @@ test("a claim that was ended stands in nobody's way, and is found as a row alone
   assert.equal(registry.rival("user", "bob")?.name, "BOB");
 });
 
-test("what a replica lacks comes in order of origin and number, about as many rows as asked for, and not much more than 1 MiB", async (t) => {
+test("the rows that a replica lacks come in order of origin and number, about as many as asked for, and not much more than 1 MiB", async (t) => {
   const registry = open(t);
   const big = "x".repeat(400 * 1024);
   await registry.merge([

@@ -406,7 +406,7 @@ test("a pushed write is called stored when it is, with the claims that stand her
   assert.deepEqual(news(), [{ type: "stored", id: 9, earlier: [] }], "nor is a later one");
 });
 
-test("what was pushed from there is no lag there, and an older vector takes none of it back", async () => {
+test("rows pushed from there are no lag there, and an older vector takes none of them back", async () => {
   const { connect, say, merges, registry, link } = open();
   await connect();
   registry.vector = { aa: 4, yy: 3 };

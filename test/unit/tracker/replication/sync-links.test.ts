@@ -361,7 +361,7 @@ test("a link that comes about has no trouble any more", (t) => {
   assert.match(links.peers()[0]?.trouble ?? "", /connects to this tracker/);
 });
 
-test("what is sent in a turn goes at its end, and at once when it is a MiB", async (t) => {
+test("messages of a turn go at its end, and at once when they reach a MiB", async (t) => {
   const { channel, socket } = taken(t);
   const asked = t.mock.method(process, "nextTick");
   channel.send("a");

@@ -147,7 +147,7 @@ test("a file lasts until the last who shares it stops, then its name is free", a
   assert.equal((await share(place, bob, metainfoFor("film", 1))).joinedSwarm, false);
 });
 
-test("what nobody shares any more stays listed, and can be fetched, while somebody online has parts of it", async (t) => {
+test("a file that nobody shares any more stays listed, and can be fetched, while somebody online has parts of it", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
   await place.group("films", alice);
@@ -522,7 +522,7 @@ test("a file that one of many shares is found, though dozens of rows before that
   assert.deepEqual(names(place, bob), []);
 });
 
-test("what somebody online has parts of is fetched by members alone", async (t) => {
+test("a file of which somebody online has parts is fetched by members alone", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   await place.group("films", alice);

@@ -195,7 +195,7 @@ test("while a tracker is away nothing is removed, and the hour begins anew when 
   assert.equal(torrents(), 0);
 });
 
-test("what some client still has a part in stays", async (t) => {
+test("metainfo of which some client still has a part stays", async (t) => {
   const { here, alice, share, stop, collect, state, torrents } = await place(t);
   const { infoHash } = await here.as(alice, share("name", 1));
   await here.as(alice, stop("name"));
@@ -306,7 +306,7 @@ test("while a tracker is away all the time nothing is removed, however long that
   assert.deepEqual([torrents(), state.writes], [1, 0]);
 });
 
-test("what was due when a tracker went is not removed, and nothing is written for it", async (t) => {
+test("rows due when a tracker went are not removed, and nothing is written for them", async (t) => {
   const { here, alice, share, stop, round, state, torrents, collector } = await place(t);
   await here.as(alice, share("name", 1));
   await here.as(alice, stop("name"));
@@ -318,7 +318,7 @@ test("what was due when a tracker went is not removed, and nothing is written fo
   assert.deepEqual([torrents(), state.writes], [1, 0]);
 });
 
-test("what is used for a moment in between has its hour from then on", async (t) => {
+test("metainfo used for a moment in between has its hour from then on", async (t) => {
   const { here, alice, share, stop, round, state, torrents } = await place(t);
   const { infoHash } = await here.as(alice, share("name", 1));
   await here.as(alice, stop("name"));

@@ -490,7 +490,7 @@ test("when one command founded a group at two trackers, requests and members at 
   assert.deepEqual(memberIds(place, alice.accountId), ["alice"]);
 });
 
-test("what a command begins has an id that nobody else's command can have", async (t) => {
+test("a command's id is the same when it is repeated, and nobody else's command has it", async (t) => {
   const place = town(t);
   const [alice, bob] = [await place.user("alice"), await place.user("bob")];
   const idFor = (account: typeof alice, writeId: string) =>

@@ -56,7 +56,7 @@ test("an owner with many small connections is evicted before one with a single l
   assert.ok(!gone.includes("alone"), gone.join());
 });
 
-test("what was held is replaced, moves to the account at login, and is given back", () => {
+test("held bytes are replaced, move to the account at login, and are given back", () => {
   const { budget, gone } = budgetWithLog();
   budget.hold("one", stranger(9));
   budget.hold("one", member(90));

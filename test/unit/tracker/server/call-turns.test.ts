@@ -137,7 +137,7 @@ test("every call has its turn once, in the order of its account, whatever they c
   );
 });
 
-test("what is to be done after a slice is done in the same turn of the event loop, after the slice's calls", async () => {
+test("work after a slice is done in the same turn of the event loop, after the slice's calls", async () => {
   const { turns, served, call, turn } = stage();
   const servedThen: number[] = [];
   turns.onSliceEnd(() => servedThen.push(served.length));

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { WriteCoalescer } from "../../../../src/tracker/server/write-coalescing.ts";
 
-test("what is written in one turn goes out as one write at its end, each socket's for itself", async () => {
+test("the messages of one turn go out as one write at its end, for each socket", async () => {
   const written: string[] = [];
   const socket = (name: string) =>
     new Writable({
@@ -30,7 +30,7 @@ test("what is written in one turn goes out as one write at its end, each socket'
   assert.deepEqual(written.slice(2), ["one: e"]);
 });
 
-test("what is held for a turn can be written before its end, and a socket that fails keeps nothing from the others", async () => {
+test("held messages can be written before the turn's end, and a socket that fails keeps nothing from the others", async () => {
   const written: string[] = [];
   const socket = (name: string) =>
     new Writable({

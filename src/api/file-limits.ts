@@ -20,6 +20,8 @@ export const INFO_PART_BYTES = 64 * 1024;
 export const MAX_INFO_BYTES = 32 * 1024 * 1024;
 /** Parts are cut between the entries of two files: of two parts that follow each other, one is at least half full. */
 export const MAX_INFO_PARTS = (2 * MAX_INFO_BYTES) / INFO_PART_BYTES;
+/** Longest message with several calls: a tracker takes a longer one in its caller's turn, and only if it is a single call. */
+export const MAX_SHARED_MESSAGE_LENGTH = 16 * 1024;
 /** Longest message between client and tracker: one metainfo that travels whole, and the calls in the same frame. */
 export const MAX_API_MESSAGE_BYTES = 4 * 1024 * 1024;
 

@@ -1,7 +1,8 @@
 // The calls that a client makes over one WebSocket to a tracker, in tRPC's messages (JSON-RPC 2.0 in form). What is asked
-// in one turn of the event loop goes out as one frame at its end. It does not connect: tracker-socket.ts does.
+// in one turn of the event loop goes out as one frame at its end, unless it is long. It does not connect: tracker-socket.ts does.
 import { z } from "zod";
 import { isErrorCode, MiniTorrentError } from "../../api/errors.ts";
+import { MAX_SHARED_MESSAGE_LENGTH } from "../../api/file-limits.ts";
 import type { Guard } from "../../net/connection-guard.ts";
 import type { ApiOf, EventListener } from "../../tracker/server/procedure-builder.ts";
 import type { AppRouter } from "../../tracker/server/router.ts";
@@ -27,9 +28,6 @@ const answerSchema = z.union([
 ]);
 type Answer = z.infer<typeof answerSchema>;
 type Refusal = Extract<Answer, { error: object }>;
-/** Calls of one turn that are longer together go in frames of about this length: far below MAX_API_MESSAGE_BYTES. */
-const MAX_FRAME_LENGTH = 256 * 1024;
-
 /** Data of a refusal by a tracker that is overloaded or limits this account. */
 const waitSchema = z.object({ retryAfterMs: z.int().min(0).max(LONGEST_TOLD_WAIT_MS) });
 /** Random extra share of the waiting time, so that calls refused together are not all retried at once. */
@@ -189,9 +187,11 @@ export class ApiChannel {
   #say(message: object): void {
     if (this.#isClosed) return;
     const text = JSON.stringify(message);
-    if (this.#outgoingLength + text.length > MAX_FRAME_LENGTH) this.#flush();
+    // With the commas and brackets of the list.
+    const lengthInList = text.length + 2;
+    if (this.#outgoingLength + lengthInList > MAX_SHARED_MESSAGE_LENGTH) this.#flush();
     this.#outgoing.push(text);
-    this.#outgoingLength += text.length;
+    this.#outgoingLength += lengthInList;
     this.#flushing ??= setImmediate(this.#guard("sending", () => this.#flush()));
   }
 

@@ -2,6 +2,7 @@
 // each in its caller's turn and within bounds of number and memory. client-socket.ts owns the socket.
 import { setTimeout as sleep } from "node:timers/promises";
 import { MiniTorrentError } from "../../api/errors.ts";
+import { MAX_SHARED_MESSAGE_LENGTH } from "../../api/file-limits.ts";
 import { type Call, type CallId, type Message, readCalls } from "./call-messages.ts";
 import { refusalOf, UnknownProcedure } from "./call-refusals.ts";
 import { eventText } from "./event-text.ts";
@@ -21,11 +22,8 @@ const UNREAD_BYTES = 64;
 const BYTES_BY_UNREAD_CHARACTER = 2;
 /** Memory of a running call per character of its text: 120 bytes for each of an announcement's torrents, of 75 characters. */
 const BYTES_BY_RUNNING_CHARACTER = 2;
-/**
- * A longer message must be a single call, and is parsed only in its caller's turn, since it takes tens of milliseconds, and some
- * megabytes until it is answered.
- */
-const LONG_MESSAGE_CHARACTERS = 16 * 1024;
+/** It is parsed only in its caller's turn, since that takes tens of milliseconds, and some megabytes until it is answered. */
+const LONG_MESSAGE_CHARACTERS = MAX_SHARED_MESSAGE_LENGTH;
 /** Longest time that a long message keeps its slot: enough for some writes at trackers under load. */
 const LONGEST_PLACE_MS = 2_000;
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import { MAX_SHARED_MESSAGE_LENGTH } from "../../../../src/api/file-limits.ts";
 import { ApiChannel, ConnectionLost } from "../../../../src/client/trackers/api-channel.ts";
 import { guardOf } from "../../../../src/net/connection-guard.ts";
 import { soon, virtualTime } from "../session-fixture.ts";
@@ -39,15 +40,19 @@ test("calls of one turn go out in one frame, and each gets its answer", async ()
   assert.deepEqual(await resumed, { accountId: "a", userId: "alice" });
 });
 
-test("long calls of one turn go in several frames", async () => {
+test("calls of one turn go in frames that trackers take, a long one alone", async () => {
   const { sent, channel, api } = open();
-  const share = { writeId: "w", groupId: "g", sha1: "0".repeat(40), info: "x".repeat(100_000) };
-  const calls = Array.from({ length: 5 }, () => api.files.share.mutate(share).catch(() => undefined));
+  const share = (length: number) =>
+    api.files.share
+      .mutate({ writeId: "w", groupId: "g", sha1: "0".repeat(40), info: "x".repeat(length) })
+      .catch(() => undefined);
+  const calls = [10, 7_500, 7_500, 7_500, 100_000, 100_000, 10, 10].map(share);
   await turn();
   assert.deepEqual(
     sent.map((text) => text.split('"files.share"').length - 1),
-    [2, 2, 1],
+    [3, 1, 1, 1, 2],
   );
+  assert.ok(sent.every((text) => text.length <= MAX_SHARED_MESSAGE_LENGTH || !text.startsWith("[")));
   channel.close();
   await soon("the calls end", Promise.all(calls));
 });

@@ -326,19 +326,23 @@ export class Shares {
       leastRoundMs: LEAST_ROUND_MS,
     });
     const newer = await this.retryWaiting();
-    if (largeFolders.length > 0 && login === this.#logins)
-      this.#runInBackground("taking up folders", this.#resumeFolders(largeFolders));
+    const folders: Share[] = [];
+    for (const stored of largeFolders) {
+      const metainfo = await decodeMetainfoInSlices(stored.info, nextTurn).catch(asMiniTorrentError);
+      if (login !== this.#logins) return [];
+      const share = this.#shares.has(fileKey(stored)) ? undefined : this.#wait(stored, metainfo);
+      if (share !== undefined) folders.push(share);
+    }
+    this.#runInBackground("sharing folders", this.#retryAll(folders));
     return newer;
   }
 
-  async #resumeFolders(folders: readonly StoredShare[]): Promise<void> {
+  async #retryAll(shares: readonly Share[]): Promise<void> {
     const login = this.#logins;
-    for (const stored of folders) {
-      const metainfo = await decodeMetainfoInSlices(stored.info, nextTurn).catch(asMiniTorrentError);
+    for (const share of shares) {
+      // Logged out meanwhile: the next login does the rest.
       if (login !== this.#logins) return;
-      if (this.#shares.has(fileKey(stored))) continue;
-      const share = this.#wait(stored, metainfo);
-      if (share !== undefined) await this.#retry(share);
+      await this.#retry(share);
     }
   }
 
@@ -439,12 +443,8 @@ export class Shares {
     // Large folders come last: what is found out about their files takes seconds.
     const isLarge = ({ metainfo: { info } }: Share): number =>
       info.length > MAX_DECODED_AT_ONCE_BYTES ? 1 : 0;
-    for (const share of [...this.#shares.values()].sort((a, b) => isLarge(a) - isLarge(b))) {
-      // Logged out meanwhile: the next login does the rest.
-      if (login !== this.#logins) return [];
-      await this.#retry(share);
-    }
-    return await this.#compareWithTrackers();
+    await this.#retryAll([...this.#shares.values()].sort((a, b) => isLarge(a) - isLarge(b)));
+    return login === this.#logins ? await this.#compareWithTrackers() : [];
   }
 
   async #retry(share: Share): Promise<void> {

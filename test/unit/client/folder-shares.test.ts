@@ -269,6 +269,10 @@ test("a large folder is taken up behind the other shares, and a login does not w
   await scene.shares.suspendAll();
   await scene.shares.resumeAll();
   assert.deepEqual(scene.swarms.runningNames, ["film"]);
+  assert.deepEqual(
+    scene.shares.statuses().map(({ fileName, state }) => `${fileName} ${state}`),
+    ["film served", "pictures waiting"],
+  );
   await until(() => scene.swarms.runningNames.length === 2, "the folder is served too");
   assert.equal(offered(folder).length, 260);
   await loginAgain(scene);

@@ -41,6 +41,7 @@ import {
   removeMember,
   requestToJoin,
 } from "../../src/tracker/rules/groups.ts";
+import { endUpload, isUnderWay, putInfoPart } from "../../src/tracker/rules/info-uploads.ts";
 import { alikeOf } from "../../src/tracker/rules/look-alikes.ts";
 import {
   countMembers,
@@ -48,9 +49,21 @@ import {
   isMemberBy,
   membershipOf,
 } from "../../src/tracker/rules/membership-rows.ts";
+import { infoPartOf, listInside } from "../../src/tracker/rules/metainfo-answers.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
 import { membersTotal } from "../../src/tracker/rules/standings.ts";
-import { authority, holderId, metainfoFor, type Town, town, wholeInfoOf } from "../unit/tracker/fixture.ts";
+import { needsParts } from "../../src/tracker/rules/torrents.ts";
+import { newestVersion } from "../../src/tracker/rules/versions.ts";
+import {
+  authority,
+  folderFor,
+  holderId,
+  metainfoFor,
+  shareInParts,
+  type Town,
+  town,
+  wholeInfoOf,
+} from "../unit/tracker/fixture.ts";
 
 const ROWS = Number(process.env.GROWTH_ROWS ?? 6_000);
 /** More members than are read at once. */
@@ -86,6 +99,8 @@ interface Crowd {
   readonly films: string;
 }
 
+const folder = await folderFor("a folder", 1_000);
+
 /** Stands in the texts of rows that are multiplied, also as the counter of their stamps. */
 const MARK = "abcdef";
 const ORIGIN = "c".repeat(16);
@@ -111,6 +126,7 @@ function markedRows(
   const file: FileValue = { infoHash: hash, sha1, lengthBytes: 10, sharedByAccountId: hub.accountId };
   const revocation = { accountId, how: "removed", endedAtMs: 1_000_000 };
   const torrent = { info: Buffer.from(info).toString("base64"), broughtByAccountId: hub.accountId };
+  const upload = { infoHash: hash, groupClaimId: films, partCount: 2, beganAtMs: 1 };
   const claims: [RecordKind, string, string, unknown][] = [
     ["user", `user${MARK}`, accountId, { createdAtMs: 1 }],
     ["group", `group${MARK}`, groupId, group],
@@ -132,6 +148,15 @@ function markedRows(
     ["share", recordKey(filesOfMany.former, accountId, holderId), share(`old${MARK}`)],
     ["share", recordKey(fileId, hub.accountId, holderId), share(hubs)],
     ["torrent", recordKey(hash, films, `file${MARK}`, "w"), torrent],
+    [
+      "version",
+      recordKey(endedFile, "w"),
+      { infoHash: hash, lengthBytes: 10, number: 1, publishedByAccountId: "" },
+    ],
+    ["infoUpload", recordKey(accountId, `u${MARK}`), upload],
+    ["infoPart", recordKey(hash, accountId, `u${MARK}`, "0000"), { part: "" }],
+    // The same folder, sent by many accounts.
+    ["infoPart", recordKey(folder.infoHash, accountId, `u${MARK}`, "0000"), { part: "" }],
   ];
   const asking: [RecordKind, string, string, unknown] = [
     "user",
@@ -193,6 +218,7 @@ async function crowd(t: TestContext, rows: number): Promise<Crowd> {
   const films = findGroup(place.registry, "films")?.claimId ?? "";
   const names = ["shared by many", "shared by former members", "of many contents"];
   for (const name of names) await place.as(hub, (command) => share(command, name));
+  await shareInParts(place, hub, "films", folder);
   // The only one who shared them and is a member: whoever looks for another one looks through all who were.
   for (const name of names.slice(1)) await place.as(hub, (command) => stop(command, name));
   const fileOf = (name: string) => place.registry.claim("file", recordKey(films, name))?.claimId ?? "";
@@ -344,6 +370,45 @@ const works: Readonly<Record<string, Work>> = {
   "files.share under a name that had many contents": {
     run: rule("hub", (command) => share(command, "of many contents", (++founded % 200) + 1)),
     before: ({ place, hub }) => place.as(hub, (command) => stop(command, "of many contents")).catch(() => {}),
+  },
+  "files.share of a new version": {
+    run: ({ place, hub, films }) =>
+      place
+        .as(hub, (command) => {
+          const claim = command.writer.claim("file", recordKey(films, "shared by many"));
+          const replaces = claim && newestVersion(command.writer, claim).infoHash;
+          const { info, sha1 } = metainfoFor("shared by many", 3);
+          shareFile(command, { groupId: "films", holderId, info, sha1, replaces, isUpdate: true });
+          throw new Error("undone");
+        })
+        .catch(({ message }: Error) => assert.equal(message, "undone")),
+  },
+  "files.putInfoPart": {
+    run: rule("owner", (command) =>
+      putInfoPart(command, {
+        ...{ groupId: "films", infoHash: folder.infoHash, uploadId: "u" },
+        ...{ partIndex: ++founded, partCount: founded + 1, part: "AAAA" },
+      }),
+    ),
+    before: rule("owner", ({ writer, account }) =>
+      endUpload(writer, { accountId: account.accountId, infoHash: folder.infoHash, uploadId: "u" }),
+    ),
+  },
+  "files.infoPart": {
+    run: ({ place, hub }) =>
+      infoPartOf(place.registry, hub.accountId, {
+        ...{ groupId: "films", infoHash: folder.infoHash, partIndex: 1 },
+      }),
+  },
+  "files.listInside": {
+    run: ({ place, hub }) =>
+      listInside(place.registry, hub.accountId, { groupId: "films", fileName: "a folder" }, undefined),
+  },
+  "whether parts are needed, asked by the collector": {
+    run: ({ place, hub }) => {
+      const upload = { infoHash: folder.infoHash, accountId: hub.accountId, uploadId: "u" };
+      return [isUnderWay(place.registry, upload), needsParts(place.registry, upload)];
+    },
   },
   "files.metainfo": {
     run: ({ place, hub }) => wholeInfoOf(place.registry, hub.accountId, "films", "shared by many"),

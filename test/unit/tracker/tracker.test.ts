@@ -15,12 +15,14 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { TrackerEvent } from "../../../src/api/schemas.ts";
 import { ApiChannel, type TrackerApi } from "../../../src/client/trackers/api-channel.ts";
 import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity/certificates.ts";
-import { encodeMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { cutInfo } from "../../../src/metainfo/info-parts.ts";
+import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
 import { guardOf } from "../../../src/net/connection-guard.ts";
 import { soon } from "../../../src/net/timers.ts";
 import type { PasswordHasherOptions } from "../../../src/tracker/server/password-hasher.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 import { cheapHashing } from "./cheap-passwords.ts";
+import { folderFor } from "./fixture.ts";
 
 const log = pino({ level: process.env.LOG_LEVEL ?? "silent" });
 const DEADLINE_MS = 10_000;
@@ -167,6 +169,77 @@ function metainfo(authorityPem: string, fileName = "film.mkv") {
     authorityPem,
   });
 }
+
+/** Sends a folder's metainfo in parts, each to the next of these clients. */
+async function sendParts(clients: readonly TestClient[], { info, infoHash }: Metainfo): Promise<string> {
+  const uploadId = randomUUID();
+  const parts = cutInfo(info);
+  for (const [partIndex, bytes] of parts.entries()) {
+    const part = Buffer.from(bytes).toString("base64");
+    const of = { infoHash, uploadId, partIndex, partCount: parts.length, part };
+    await clients[partIndex % clients.length]?.api.files.putInfoPart.mutate({ ...write("films"), ...of });
+  }
+  return uploadId;
+}
+
+test("a folder is sent to one tracker and another, shared at one, updated at the other; who has it is told, there or later", async (t) => {
+  const { net, first, second } = await twoTrackers(t);
+  const device = await createDeviceIdentity();
+  const [alice, elsewhere, bob] = [
+    await connect(t, first, device),
+    await connect(t, second, device),
+    await connect(t, second),
+  ];
+  await foundFilms(alice, bob);
+  const { authorityPem } = await bob.api.groups.certificate.query({ groupId: "films" });
+  const [old, next] = [
+    await folderFor("pictures", 2_000, 1, authorityPem),
+    await folderFor("pictures", 2_000, 2, authorityPem),
+  ];
+  const { infoHash } = old;
+  const uploadId = await sendParts([alice, elsewhere], old);
+  const holderId = randomUUID();
+  await alice.api.files.share.mutate({ ...write("films"), holderId, infoHash, uploadId });
+  await eventOf(bob, "file-shared");
+  await bob.api.files.share.mutate({ ...write("films"), holderId, infoHash });
+  await bob.api.presence.announce.mutate({ listenPort: 7002, seeding: infoHash, downloading: "" });
+  const inFolder = { groupId: "films", fileName: "pictures" };
+  const answer = await bob.api.files.metainfo.query(inFolder);
+  const partCount = "partCount" in answer ? answer.partCount : assert.fail("it is too long for one message");
+  const read: Buffer[] = [];
+  for (let partIndex = 0; partIndex < partCount; partIndex++) {
+    const { part } = await bob.api.files.infoPart.query({ groupId: "films", infoHash, partIndex });
+    read.push(Buffer.from(part, "base64"));
+  }
+  assert.ok(Buffer.concat(read).equals(old.info));
+  const nextUploadId = await sendParts([alice], next);
+  const update = { infoHash: next.infoHash, uploadId: nextUploadId, isUpdate: true, replaces: infoHash };
+  await alice.api.files.share.mutate({ ...write("films"), holderId, ...update });
+  const updated = { fileName: "pictures", infoHash: next.infoHash, userId: "alice" };
+  assert.deepEqual(await eventOf(bob, "share-updated"), {
+    ...{ type: "share-updated", groupId: "films" },
+    ...updated,
+  });
+  await net.stop(1);
+  const files = [{ fileName: "pictures", infoHash }];
+  const doubts = await bob.api.files.checkShares.query({ groupId: "films", holderId, files });
+  assert.deepEqual(doubts, { withdrawn: [], unknown: [], updated: [updated] });
+  const page = await bob.api.files.listInside.query(inFolder);
+  assert.equal(page.items[0]?.sha1, "02".repeat(20));
+  // The old one's metainfo and peers are there for who is in the middle of it.
+  const part = await bob.api.files.infoPart.query({ groupId: "films", infoHash, partIndex: 0 });
+  assert.ok(part.part.length > 0);
+  const late = await connect(t, second);
+  await late.api.session.login.mutate({
+    ...{ writeId: randomUUID(), userId: "alice", password: "alice's password" },
+  });
+  await late.api.presence.announce.mutate({ listenPort: 7003, seeding: "", downloading: infoHash });
+  const peers = await late.api.presence.peers.query({ infoHash });
+  assert.deepEqual(
+    peers.map(({ userId }) => userId),
+    ["bob"],
+  );
+});
 
 test("two people at different trackers found, join and share a group, and hear of each other", async (t) => {
   const { first, second } = await twoTrackers(t);

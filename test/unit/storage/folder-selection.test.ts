@@ -9,6 +9,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { FileSelection } from "../../../src/metainfo/file-selection.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
+  assertSameBytes,
   expectedTree,
   type FolderWorkplace,
   folderWorkplaceFor,
@@ -73,7 +74,7 @@ async function readsAll(store: PieceStore, { bytes, metainfo: { geometry } }: Te
     assert.ok("bytes" in frames, String(frames));
     const from = geometry.pieceOffsetBytes(i);
     const lengthBytes = geometry.lengthOfPieceBytes(i);
-    assert.deepEqual(payloadOf(frames.bytes, lengthBytes), bytes.subarray(from, from + lengthBytes));
+    assertSameBytes(payloadOf(frames.bytes, lengthBytes), bytes.subarray(from, from + lengthBytes));
     frames.release();
   }
 }

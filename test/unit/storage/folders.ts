@@ -1,4 +1,5 @@
 // Folders for the storage tests: their files, their metainfo, and stores of them.
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, posix } from "node:path";
@@ -137,6 +138,11 @@ export function expectedTree(
       .digest("hex");
   }
   return tree;
+}
+
+/** Without a list of the differences, which of long bytes takes minutes and gigabytes. */
+export function assertSameBytes(actual: Uint8Array, expected: Uint8Array, what = "other bytes"): void {
+  assert.ok(Buffer.compare(actual, expected) === 0, what);
 }
 
 /** The bytes of frames without their headers. */

@@ -2,7 +2,7 @@
 // gets its final name once every chosen file has its SHA-1; or a folder that is shared in place. Pieces are written to, and read
 // from, all files that they touch, in one job of a disk thread; a file in the shared folder that has changed makes only the
 // pieces that touch it unreadable.
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { open, realpath } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
@@ -15,7 +15,7 @@ import { changedOnDisk, fileChanged, folderReplaced, readError, wrongDescription
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
 import type { FileFacts } from "./file-facts.ts";
-import type { FolderFacts } from "./folder-facts.ts";
+import { type FolderFacts, timeOf } from "./folder-facts.ts";
 import { FolderFiles, inBatches, type LinkedFile, numbersOf } from "./folder-files.ts";
 import type { FolderPlace, FolderWriteJob } from "./folder-jobs.ts";
 import { HeldPath } from "./held-path.ts";
@@ -498,8 +498,7 @@ export class FolderContent implements Content {
       }
       await (await file).whileOpen(async (handle) => {
         await readFrames(handle.fd, offsetBytes, frames, range);
-        const { size, mtimeMs } = await handle.stat();
-        this.#requireFacts(fileIndex, size, mtimeMs);
+        this.#requireFacts(fileIndex, await handle.stat());
       });
     } catch (error) {
       const failure = readError(error, this.files.pathOf(fileIndex));
@@ -512,8 +511,7 @@ export class FolderContent implements Content {
     const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
     const handle = await open(this.files.pathOf(fileIndex), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
-      const { size, mtimeMs } = await handle.stat();
-      this.#requireFacts(fileIndex, size, mtimeMs);
+      this.#requireFacts(fileIndex, await handle.stat());
       return handle;
     } catch (error) {
       await handle.close();
@@ -521,9 +519,10 @@ export class FolderContent implements Content {
     }
   }
 
-  #requireFacts(fileIndex: number, lengthBytes: number, mtimeMs: number): void {
+  #requireFacts(fileIndex: number, stats: Stats): void {
     const isSame =
-      lengthBytes === this.#layout.lengthOf(fileIndex) && mtimeMs === this.files.facts.mtimesMs[fileIndex];
+      stats.size === this.#layout.lengthOf(fileIndex) &&
+      timeOf(stats) === this.files.facts.mtimesMs[fileIndex];
     if (!isSame) throw fileChanged(this.files.pathOf(fileIndex));
   }
 

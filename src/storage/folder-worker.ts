@@ -21,6 +21,7 @@ import { dirname, posix } from "node:path";
 import { errnoOf } from "../net/errno.ts";
 import { FILE_DIFFERS, NO_FOLDER_SYNC, NO_LINKS, SHORT_READ } from "./disk-errors.ts";
 import type { DiskIo, DiskResult } from "./disk-jobs.ts";
+import { timeOf } from "./folder-facts.ts";
 import {
   type FileToSync,
   type FolderFileRange,
@@ -164,7 +165,7 @@ function writeSpan(span: SpanToWrite, bytes: Uint8Array, pair: OpenPair, io: Dis
     if (count === 0) throw new Error("the disk took no more bytes");
     done += count;
   }
-  return fstatSync(file.fd).mtimeMs;
+  return timeOf(fstatSync(file.fd));
 }
 
 /** Opens a file to write to it. What has another name too may be somebody else's under that name: it is left to them. */
@@ -228,11 +229,9 @@ function readSpan(
   if (span.mtimeMs !== undefined) requireAsExpected(fstatSync(file.fd), span);
 }
 
-function requireAsExpected(
-  { size, mtimeMs }: Stats,
-  expected: Pick<SpanToRead, "fileBytes" | "mtimeMs">,
-): void {
-  if (expected.mtimeMs === undefined || (size === expected.fileBytes && mtimeMs === expected.mtimeMs)) return;
+function requireAsExpected(stats: Stats, expected: Pick<SpanToRead, "fileBytes" | "mtimeMs">): void {
+  if (expected.mtimeMs === undefined) return;
+  if (stats.size === expected.fileBytes && timeOf(stats) === expected.mtimeMs) return;
   throw failure(FILE_DIFFERS, "it changed");
 }
 
@@ -260,7 +259,7 @@ function stat({ place, paths }: FolderStatJob): Float64Array {
   for (const [index, path] of paths.entries()) {
     const stats = statIfThere(folder, path);
     if (stats?.isFile() !== true) continue;
-    result[2 * index] = stats.mtimeMs;
+    result[2 * index] = timeOf(stats);
     result[2 * index + 1] = stats.size;
   }
   return result;
@@ -296,7 +295,8 @@ function syncFile(
 ): number {
   const isEmpty = fileBytes === 0;
   using file = openFile(folder.at(path, isEmpty), isEmpty ? WRITE_FLAGS : READ_FLAGS);
-  const { size, mtimeMs, mode } = file.stats;
+  const { size, mode } = file.stats;
+  const mtimeMs = timeOf(file.stats);
   if (size !== fileBytes) return Number.NaN;
   if (sha1 !== undefined) {
     const hash = createHash("sha1");
@@ -308,7 +308,7 @@ function syncFile(
   if (isExecutable && (mode & EXECUTABLE_BITS) !== executable) fchmodSync(file.fd, mode | executable);
   fsyncSync(file.fd);
   const after = fstatSync(file.fd);
-  return after.mtimeMs === mtimeMs && after.size === fileBytes ? mtimeMs : Number.NaN;
+  return timeOf(after) === mtimeMs && after.size === fileBytes ? mtimeMs : Number.NaN;
 }
 
 function finish({ place, links, folders }: FolderFinishJob): DiskResult {
@@ -361,13 +361,13 @@ function linkFiles({ from, to, files }: FolderLinkJob, io: DiskIo): DiskResult {
   using target = new OpenFolder(to);
   return eachOf(files, ({ oldPath, path, fileBytes, mtimeMs }) => {
     const isAsItWas = (stats: Stats | undefined): boolean =>
-      stats?.isFile() === true && stats.size === fileBytes && stats.mtimeMs === mtimeMs;
+      stats?.isFile() === true && stats.size === fileBytes && timeOf(stats) === mtimeMs;
     if (!isAsItWas(statIfThere(source, oldPath))) return Number.NaN;
     const name = target.at(path, true);
     const made = linkOrCopy(source.at(oldPath), name, fileBytes, io);
     // The file may have been replaced, or changed, meanwhile.
     const isRight = made === "link" ? isAsItWas(lstatSync(name)) : isAsItWas(statIfThere(source, oldPath));
-    if (made !== undefined && isRight) return lstatSync(name).mtimeMs;
+    if (made !== undefined && isRight) return timeOf(lstatSync(name));
     if (made !== undefined) unlinkSync(name);
     return Number.NaN;
   });

@@ -12,9 +12,9 @@ import { choosePieceLengthBytes } from "../metainfo/geometry.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
-import { factsOf, isSameFacts } from "./file-facts.ts";
+import { isSameFacts } from "./file-facts.ts";
 import { changedFiles } from "./folder-changes.ts";
-import { FolderFacts } from "./folder-facts.ts";
+import { FolderFacts, timeOf } from "./folder-facts.ts";
 import type { StorageResources } from "./storage-resources.ts";
 import { type LeftOut, REMEDY, walkFolder } from "./walk-folder.ts";
 import type { Digest } from "./worker-slot.ts";
@@ -268,7 +268,8 @@ class FolderHasher {
       lengthBytes: this.#layout.lengthOf(fileIndex),
       mtimeMs: this.#facts.mtimesMs[fileIndex] ?? 0,
     };
-    if (!stats.isFile() || !isSameFacts(factsOf(stats), expected)) throw fileChanged(path);
+    const facts = { lengthBytes: stats.size, mtimeMs: timeOf(stats) };
+    if (!stats.isFile() || !isSameFacts(facts, expected)) throw fileChanged(path);
   }
 
   #keep(hashes: Uint8Array): void {

@@ -12,7 +12,7 @@ import type { CommitOutcome } from "../metainfo/piece-types.ts";
 import { readError } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import type { FileFacts } from "./file-facts.ts";
-import { FolderFacts } from "./folder-facts.ts";
+import { FolderFacts, timeOf } from "./folder-facts.ts";
 import { type LinkedFile, spansToRead } from "./folder-files.ts";
 import type { FolderPlace, SpanToRead } from "./folder-jobs.ts";
 import { inLanes } from "./lanes.ts";
@@ -151,7 +151,7 @@ function fileKeyOf(layout: FileLayout, fileIndex: number): string {
 }
 
 function mtimeOf(facts: FileFacts | FolderFacts, fileIndex: number): number {
-  return facts instanceof FolderFacts ? (facts.mtimesMs[fileIndex] ?? 0) : facts.mtimeMs;
+  return facts instanceof FolderFacts ? (facts.mtimesMs[fileIndex] ?? 0) : timeOf(facts);
 }
 
 interface Source {

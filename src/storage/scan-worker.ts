@@ -13,6 +13,7 @@ import {
 import { errnoOf } from "../net/errno.ts";
 import { SHORT_READ } from "./disk-errors.ts";
 import type { DiskIo, HashPartsJob, SharedBytes } from "./disk-jobs.ts";
+import { timeOf } from "./folder-facts.ts";
 import { OpenFolder } from "./open-folder.ts";
 import {
   type FilesToHash,
@@ -59,8 +60,8 @@ export function statFiles({ folderPath, paths }: StatFilesJob): Float64Array {
   for (const [index, path] of paths.entries()) {
     const stats = statIfThere(folder, path, index);
     if (stats === undefined) continue;
-    const { size, mtimeMs, mode } = stats;
-    numbers.set([kindOf(stats) ?? PathKind.DEVICE, size, mtimeMs, mode], index * STAT_NUMBERS);
+    const { size, mode } = stats;
+    numbers.set([kindOf(stats) ?? PathKind.DEVICE, size, timeOf(stats), mode], index * STAT_NUMBERS);
   }
   return numbers;
 }
@@ -97,7 +98,7 @@ export function readFiles(
 function readFile(path: string, into: Uint8Array, mtimeMs: number | undefined, io: DiskIo): void {
   const lengthBytes = into.length - 1;
   const isAsExpected = (stats: Stats) =>
-    stats.isFile() && stats.size === lengthBytes && stats.mtimeMs === mtimeMs;
+    stats.isFile() && stats.size === lengthBytes && timeOf(stats) === mtimeMs;
   const fd = openSync(path, READ_FLAGS);
   try {
     if (!isAsExpected(fstatSync(fd))) throw changed();

@@ -1,7 +1,7 @@
 // A file system that fails on purpose, put into a disk worker. What fails is said in the URL: `?write=ENOSPC` makes every
 // write fail, `&after=2` only those after the second, `?read=EIO` every read; `?write=DEATH` ends the thread in the middle
 // of the first write of each thread that finds `&once=<path>` not yet there; `?write=NOTHING` takes no byte of a write;
-// `?link=EXDEV` makes every link fail.
+// `?link=EXDEV` makes every link fail; `?read=TOUCH` gives every file another time while it is read.
 import fs from "node:fs";
 import type { DiskIo } from "../../../src/storage/disk-jobs.ts";
 
@@ -20,7 +20,8 @@ function fail(how: string | null): void {
 }
 
 export const readSync: DiskIo["readSync"] = (fd, into, offset, lengthBytes, positionBytes) => {
-  fail(asked.get("read"));
+  if (asked.get("read") === "TOUCH") fs.futimesSync(fd, 1, 1);
+  else fail(asked.get("read"));
   return fs.readSync(fd, into, offset, lengthBytes, positionBytes);
 };
 

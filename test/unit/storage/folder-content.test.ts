@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { Bitfield } from "../../../src/metainfo/bitfield.ts";
+import { FolderFacts, timeOf } from "../../../src/storage/folder-facts.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
   assertSameBytes,
@@ -180,6 +181,41 @@ for (const [what, change] of Object.entries(changes)) {
     });
   }
 }
+
+test("a file that another program writes to while it is read is not sent", async (t) => {
+  const place = await folderWorkplaceFor(t, faulty("read=TOUCH"));
+  const folder = await testFolder({ a: 100, b: 200 });
+  const store = await seedFolder(place, folder);
+  t.after(() => store.close());
+  const frames = await read(store, 0);
+  assert.equal(frames instanceof MiniTorrentError && frames.code, "FILE_CHANGED");
+  assert.equal(store.have.has(0), false);
+});
+
+test("files from the first moment of 1970 are there as others are", async (t) => {
+  const place = await folderWorkplaceFor(t);
+  const folder = await testFolder({ a: 100, long: 1024 * 1024 });
+  const { metainfo } = folder;
+  const store = await PieceStore.openForDownload({ ...place, metainfo });
+  await commitAll(store, folder.bytes);
+  await store.finish(place.path);
+  await store.close();
+  for (const path of ["a", "long"]) await utimes(join(place.path, path), 0, 0);
+  const expected = FolderFacts.none(2);
+  expected.mtimesMs.set([timeOf({ mtimeMs: 0 }), timeOf({ mtimeMs: 0 })]);
+  const again = await PieceStore.openForSeeding({ ...place, metainfo, expected });
+  t.after(() => again.close());
+  assert.equal(again.have.isComplete, true);
+  for (const pieceIndex of [0, 1]) {
+    const frames = await read(again, pieceIndex);
+    assert.ok("bytes" in frames, String(frames));
+    frames.release();
+  }
+  await utimes(join(place.path, "a"), 1, 1);
+  const changed = await PieceStore.openForSeeding({ ...place, metainfo, expected });
+  t.after(() => changed.close());
+  assert.equal(changed.have.has(0), false);
+});
 
 test("a folder that is opened to be served lacks the pieces of files that changed meanwhile", async (t) => {
   const place = await folderWorkplaceFor(t);

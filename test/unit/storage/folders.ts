@@ -6,7 +6,7 @@ import { dirname, join, posix } from "node:path";
 import type { TestContext } from "node:test";
 import { FileLayoutBuilder } from "../../../src/metainfo/file-layout.ts";
 import { encodeFolderMetainfo, type FolderMetainfo } from "../../../src/metainfo/metainfo.ts";
-import { FolderFacts } from "../../../src/storage/folder-facts.ts";
+import { FolderFacts, timeOf } from "../../../src/storage/folder-facts.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { content, PIECE_BYTES, type Workplace, workplaceFor } from "./workplace.ts";
 
@@ -101,7 +101,7 @@ export async function writeFolder(
     }
     await writeFile(at, files.get(inside) ?? "");
     if (layout.isExecutable(index)) await chmod(at, 0o755);
-    facts.mtimesMs[index] = (await stat(at)).mtimeMs;
+    facts.mtimesMs[index] = timeOf(await stat(at));
   }
   return facts;
 }

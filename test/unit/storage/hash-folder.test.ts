@@ -240,6 +240,39 @@ test("hashing stops when it is aborted, with the signal's reason", async (t) => 
   assert.equal(layout.fileCount, 2, "the workers are free for others");
 });
 
+test("small files are hashed only if each has its length and time", async (t) => {
+  const place = await workplaceFor(t);
+  const folderPath = await folderWith(place, { a: "aa", "b/c": "ccc" });
+  const paths = ["a", "b/c"];
+  const times = await Promise.all(paths.map(async (path) => (await stat(join(folderPath, path))).mtimeMs));
+  const chunk = place.disk.takeChunk();
+  const hash = async (lengths: readonly number[], mtimesMs: readonly number[]): Promise<Uint8Array> => {
+    const digest = place.disk.openDigest(0);
+    const files = { lengths: Uint32Array.from(lengths), mtimesMs: Float64Array.from(mtimesMs) };
+    try {
+      await digest.updateFromFiles({ folderPath, paths, ...files }, chunk);
+    } finally {
+      await digest.finish();
+    }
+    return chunk.slice(0, 5);
+  };
+  assert.deepEqual(Buffer.from(await hash([2, 3], times)).toString(), "aaccc");
+  for (const lengths of [
+    [2, 2],
+    [2, 4],
+  ]) {
+    await assert.rejects(hash(lengths, times), { code: "FILE_CHANGED", message: /b\/c changed/ });
+  }
+  await assert.rejects(hash([2, 3], [times[0] ?? 0, 5]), { code: "FILE_CHANGED", message: /b\/c changed/ });
+});
+
+test("a file that yields more bytes than its size, as those of /proc, is refused", async (t) => {
+  const ioModule = "data:text/javascript,export const readSync = (fd, into, offset, length) => length;";
+  const place = await workplaceFor(t, { ioModule });
+  const folder = await folderWith(place, { a: "a" });
+  await assert.rejects(hashFolder(folder, place), { code: "FILE_CHANGED", message: /\/a changed/ });
+});
+
 test("a disk that fails is told with the file that it failed at", async (t) => {
   const { href } = new URL("./faulty-io.ts", import.meta.url);
   const place = await workplaceFor(t, { ioModule: `${href}?read=EIO&after=3` });

@@ -11,6 +11,7 @@ import { writePlot } from "./plot.ts";
 import { type Conditions, digits, isReached, type Mark, type Row, type RowResult } from "./report.ts";
 import { decisions } from "./rows/decisions.ts";
 import { equalHosts } from "./rows/equal-hosts.ts";
+import { folderHashing } from "./rows/folder-hashing.ts";
 import { folderOfLargeFiles } from "./rows/folder-of-large-files.ts";
 import { folderOfSmallFiles } from "./rows/folder-of-small-files.ts";
 import { hashing } from "./rows/hashing.ts";
@@ -37,6 +38,7 @@ const ROWS: readonly Row[] = [
   folderOfLargeFiles,
   largeFolder,
   newVersion,
+  folderHashing,
 ];
 const RUNS = 5;
 const QUICK_RUNS = 3;

@@ -1,8 +1,8 @@
 // Runs the calls of one client's WebSocket: tRPC's messages (in the form of JSON-RPC 2.0), executed by the router's procedures,
 // each in its caller's turn and within bounds of number and memory. client-socket.ts owns the socket.
-import { setTimeout as sleep } from "node:timers/promises";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { MAX_SHARED_MESSAGE_LENGTH } from "../../api/file-limits.ts";
+import { later } from "../../net/timers.ts";
 import { type Call, type CallId, type Message, readCalls } from "./call-messages.ts";
 import { refusalOf, UnknownProcedure } from "./call-refusals.ts";
 import { eventText } from "./event-text.ts";
@@ -123,7 +123,9 @@ export class ApiCalls {
       await takeTurn(ended.resolve);
       parsed.resolve();
       // A client that does not read its answers must not keep the slot.
-      await Promise.race([ended.promise, sleep(LONGEST_PLACE_MS, undefined, { ref: false })]);
+      const timer = later("giving a long message's slot to others", LONGEST_PLACE_MS, ended.resolve);
+      await ended.promise;
+      clearTimeout(timer);
     });
     answered.catch(parsed.reject);
     await parsed.promise;

@@ -53,16 +53,22 @@ async function stage(t: TestContext, { connections = 100, userId = "alice" } = {
   const events: TorrentEvent[] = [];
   const join = (
     fileName: string,
-    { isComplete = false, groupId = "films", ca = authority, wanted = Bitfield.full(PIECE_COUNT) } = {},
+    {
+      isComplete = false,
+      groupId = "films",
+      ca = authority,
+      pieceCount = PIECE_COUNT,
+      wanted = Bitfield.full(pieceCount),
+    } = {},
   ) =>
     session.add({
       wanted,
       ...{ groupId, storage, onEvent: (event: TorrentEvent) => events.push(event) },
-      have: isComplete ? Bitfield.full(PIECE_COUNT) : new Bitfield(PIECE_COUNT),
+      have: isComplete ? Bitfield.full(pieceCount) : new Bitfield(pieceCount),
       metainfo: encodeMetainfo({
-        ...{ fileName, lengthBytes: PIECE_BYTES * PIECE_COUNT, pieceLengthBytes: PIECE_BYTES },
+        ...{ fileName, lengthBytes: PIECE_BYTES * pieceCount, pieceLengthBytes: PIECE_BYTES },
         authorityPem: ca.certificatePem,
-        ...{ pieceHashes: new Uint8Array(20 * PIECE_COUNT), sha1: "0".repeat(40) },
+        ...{ pieceHashes: new Uint8Array(20 * pieceCount), sha1: "0".repeat(40) },
       }),
     });
   return {
@@ -94,6 +100,7 @@ class FakeSocket {
   started: { listener: PeerListener; pieceCount: number; onGone: () => void } | undefined;
   closed: { reason: string; farewell: Farewell | undefined } | undefined;
   readonly said: string[] = [];
+  readonly suggested: unknown[] = [];
   /** The extension handshake, as it was said. */
   extension = "";
 
@@ -118,6 +125,7 @@ class FakeSocket {
         return (...given: unknown[]) => {
           target.said.push(String(name));
           const [id, payload] = given;
+          if (name === "suggest") target.suggested.push(id);
           if (name === "extended" && id === 0)
             target.extension = Buffer.from(payload as Uint8Array).toString("latin1");
           return true;
@@ -319,6 +327,26 @@ const obstacle = ({ connections }: ActiveTorrent, deviceId: string) => {
   assert.ok(contact, `${deviceId} is not known`);
   return contact.obstacle ?? (contact.isDialling ? "tried" : "due");
 };
+
+test("the only seed that trackers name sends a file from its beginning, and one of several does not", async (t) => {
+  t.mock.method(Math, "random", () => 0);
+  const { session, join } = await stage(t);
+  for (const [fileName, isOnlySeed, first] of [
+    ["alone", true, [0, 1]],
+    ["with another", false, [4, 5]],
+  ] as const) {
+    const active = join(fileName, { isComplete: true, pieceCount: 8 });
+    if (!isOnlySeed) session.peerOnline(active.metainfo.infoHash, peerOf("seed"));
+    session.peerOnline(active.metainfo.infoHash, peerOf("leecher", { isSeed: false }));
+    const [, carol] = ["bob", "carol"].map((userId) => {
+      const socket = connected(session, new FakeSocket(active, userId));
+      socket.started?.listener.haveNone();
+      socket.started?.listener.interested();
+      return socket;
+    });
+    assert.deepEqual(carol?.suggested, first, fileName);
+  }
+});
 
 test("a peer that has nothing we miss, or is banned, is not dialled", async (t) => {
   const { session, join, missing } = await stage(t);

@@ -135,6 +135,23 @@ test("a job that begins with a closed file is refused, and a use that fails ends
   assert.match(file.refusal?.message ?? "", /\/elsewhere\/film is closed/);
 });
 
+test("a file that was closed has no place to give to one that waits", async (t) => {
+  const files = new OpenFiles(1);
+  const gone = await heldFor(t, files);
+  await gone.close();
+  const [busy, other] = [await heldFor(t, files, "busy"), await heldFor(t, files, "other")];
+  const end = Promise.withResolvers<void>();
+  const order: string[] = [];
+  const use = busy.whileOpen(() => end.promise);
+  const used = other.whileOpen(async () => void order.push("other"));
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  order.push("busy is over");
+  end.resolve();
+  await Promise.all([use, used]);
+  assert.deepEqual(order, ["busy is over", "other"]);
+  await Promise.all([busy.close(), other.close()]);
+});
+
 test("a file that is always in use gives way to one that waits", async (t) => {
   const files = new OpenFiles(1);
   const [busy, other] = [await heldFor(t, files), await heldFor(t, files, "other")];

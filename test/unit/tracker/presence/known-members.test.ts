@@ -119,6 +119,33 @@ test("an account that loses its name is no longer a member, and the torrents of 
   assert.equal(known.groupOf(infoHash), undefined);
 });
 
+test("of two accounts with one name, made at two trackers, only the one that holds the name is a member", async (t) => {
+  const place = town(t);
+  const alice = await place.user("alice");
+  await place.group("films", alice);
+  const films = findGroup(place.registry, "films")?.claimId ?? "";
+  const made = (origin: string, number: number, value: object): RegistryRecord => {
+    const stamp = `00000000000${number}-000000-${origin}`;
+    return { kind: "user", key: "bob", claimId: stamp, stamp, origin, seq: 1, writeId: origin, value };
+  };
+  const [first, second] = [made("one", 1, { createdAtMs: 1 }), made("two", 2, { createdAtMs: 1 })];
+  await place.registry.merge([second]);
+  const bob = { userId: "bob", accountId: second.claimId };
+  await place.as(bob, (command) => requestToJoin(command, "films"));
+  await place.as(alice, (command) => acceptRequest(command, "films", "bob"));
+  const known = new KnownMembers(place.registry);
+  assert.equal(known.member(films, bob.accountId)?.userId, "bob");
+  assert.equal(known.accountsIn(films)?.size, 2);
+  // The other tracker's row is the only one that says so.
+  await place.registry.merge([first]);
+  assert.equal(known.member(films, bob.accountId), undefined);
+  await place.write((writer) => writer.endClaim("user", first.claimId));
+  assert.equal(known.member(films, bob.accountId)?.userId, "bob");
+  assert.equal(known.accountsIn(films)?.size, 2);
+  await place.write((writer) => writer.endClaim("user", second.claimId));
+  assert.deepEqual([...(known.accountsIn(films) ?? [])], [alice.accountId]);
+});
+
 test("rows written too long ago to be remembered, and rows rolled back, are read again", async (t) => {
   const place = town(t);
   const alice = await place.user("alice");
@@ -248,6 +275,45 @@ test("no more members, rosters, torrents and groups are remembered than fit, and
   }
   assert.ok(readsOf(group(1)) > 0);
   assert.ok(claimReads.mock.callCount() > 0, "that its group stands is read again");
+});
+
+test("the counts of members and rosters follow writes", async (t) => {
+  const place = town(t);
+  const [alice, bob, carol] = [await place.user("alice"), await place.user("bob"), await place.user("carol")];
+  for (const groupId of ["films", "books"]) await place.group(groupId, alice);
+  const [films, books] = ["films", "books"].map(
+    (groupId) => findGroup(place.registry, groupId)?.claimId ?? "",
+  );
+  assert.ok(films !== undefined && books !== undefined);
+  const known = new KnownMembers(place.registry, 3);
+  const derived = t.mock.method(place.registry, "derived");
+  const listed = t.mock.method(place.registry, "listed");
+  const readsOf = (work: () => unknown): number => {
+    for (const { mock } of [derived, listed]) mock.resetCalls();
+    work();
+    return derived.mock.callCount() + listed.mock.callCount();
+  };
+  const join = async (account: Account) => {
+    await place.as(account, (command) => requestToJoin(command, "films"));
+    await place.as(alice, (command) => acceptRequest(command, "films", account.userId));
+  };
+  assert.equal(known.member(films, alice.accountId)?.userId, "alice");
+  await join(bob);
+  assert.equal(known.member(films, bob.accountId)?.userId, "bob");
+  await place.as(bob, (command) => leaveGroup(command, "films"));
+  assert.equal(known.member(films, bob.accountId), undefined);
+  await join(bob);
+  assert.equal(known.member(films, bob.accountId)?.userId, "bob");
+  assert.equal(
+    readsOf(() => known.member(films, alice.accountId)),
+    0,
+    "two are remembered",
+  );
+  assert.equal(known.accountsIn(films)?.size, 2);
+  await join(carol);
+  assert.equal(known.accountsIn(films)?.size, 3);
+  assert.equal(known.accountsIn(books)?.size, 1);
+  assert.ok(readsOf(() => known.accountsIn(films)) > 0, "four accounts are one too many");
 });
 
 test("a group with more members than are remembered has no roster", async (t) => {

@@ -176,6 +176,28 @@ test("a long message keeps its place until its call is answered, or the connecti
   assert.equal(other.asked(), 2, "what a closed connection waited for is free");
 });
 
+test("a long message whose call is not answered keeps its place for two seconds, and no timer is left of it", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const longMessages = new FairSlots(1);
+  const [one, other] = [0, 1].map(() => callsWithGate(undefined, undefined, longMessages));
+  assert.ok(one !== undefined && other !== undefined);
+  for (const { calls } of [one, other]) {
+    const [call] = JSON.parse(createUsers(1)) as [object];
+    calls.take(JSON.stringify([{ ...call, padding: "x".repeat(20_000) }]));
+  }
+  await turns(5);
+  t.mock.timers.tick(1_999);
+  await turns(5);
+  assert.deepEqual([one.asked(), other.asked()], [1, 0]);
+  t.mock.timers.tick(1);
+  await turns(5);
+  assert.deepEqual([one.asked(), other.asked()], [1, 1]);
+  const cleared = t.mock.method(globalThis, "clearTimeout");
+  for (const open of other.gates.splice(0)) open();
+  await turns(5);
+  assert.equal(cleared.mock.callCount(), 1);
+});
+
 test("a long message of several calls is refused: each would keep its place", async () => {
   const { calls, said, asked } = callsWithGate();
   const padded = (JSON.parse(createUsers(2)) as object[]).map((call) => ({

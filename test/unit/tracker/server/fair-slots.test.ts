@@ -137,3 +137,29 @@ test("a message that has had its turn waits no more", async () => {
     assert.deepEqual(await Promise.all(all), ["a", "b", "c"]);
   }
 });
+
+/** A letter is a job of that key; a dot ends the one that runs. */
+for (const [what, history, order] of [
+  ["one that comes now is before one that had its job and waits for another", "aab.c.", "aab"],
+  ["one that comes back is behind those that it was ahead of", "ca.c.ab.", "cacb"],
+  ["one that comes back late counts from where the others are", "adccc....db..", "adcccdb"],
+  ["one that stayed away for long is as new", "ccc.cccb...cc.ab.c", "ccbccca"],
+  ["what was had counts no more once nobody waits", "bb..aba.", "bbab"],
+] as const) {
+  test(`of the keys that wait the one that has had the fewest is next: ${what}`, async () => {
+    const slots = new FairSlots(1);
+    let begun = "";
+    const ends: (() => void)[] = [];
+    for (const sign of history) {
+      if (sign === ".") ends.shift()?.();
+      else {
+        void slots.run(sign, () => {
+          begun += sign;
+          return new Promise<void>((resolve) => ends.push(resolve));
+        });
+      }
+      await settled();
+    }
+    assert.equal(begun, order);
+  });
+}

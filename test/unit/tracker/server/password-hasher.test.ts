@@ -312,6 +312,22 @@ test("the time to wait grows with the queue, between one second and thirty", asy
   assert.equal(await wait(2_000), 30_000);
 });
 
+test("the time to wait follows from what hashes took of late, and from the number of threads", async (t) => {
+  let nowMs = 1_000;
+  t.mock.method(performance, "now", () => nowMs);
+  const { ask, thread, outcomes } = scene(t, { workerCount: 2, mostWaiting: 400 });
+  for (let at = 0; at < 400; at++) void ask("waits");
+  thread(0).ready();
+  thread(1).ready();
+  nowMs += 125;
+  thread(0).answer({ result: true });
+  // In place of those that the threads took.
+  for (let at = 0; at < 3; at++) void ask("waits");
+  await ask("one too many");
+  // A tenth of the way from 25 ms to 125.
+  assert.match(outcomes.at(-1) ?? "", /^one too many TRACKER_BUSY: .* try again in 7 s\.$/);
+});
+
 test("two thousand waiting passwords are kept, for a minute", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { hasher, ask, outcomes } = scene(t);

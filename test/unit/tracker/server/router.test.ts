@@ -98,7 +98,7 @@ test("at its quota an account is refused what adds something, and not what ends 
   await alice.api.groups.accept({ ...write(), userId: "bob" });
   const film = await shareable(alice.api, "film");
   const other = await shareable(alice.api, "other", 2);
-  await alice.api.files.share(film.input());
+  for (const { api } of [alice, bob]) await api.files.share(film.input());
   Object.assign(desk.limits, { mebibytesPerNewUser: 0, mebibytesPerNetwork: 0, registryMebibytes: 0 });
   const refused = refusal("LIMIT_REACHED");
   await assert.rejects(alice.api.groups.create(write("songs")), refused);
@@ -112,7 +112,8 @@ test("at its quota an account is refused what adds something, and not what ends 
   };
   await growing(alice.api.groups.reject({ ...write(), userId: "carol" }));
   const elsewhere = { fileName: "film", holderId: randomUUID(), everywhere: true };
-  await alice.api.files.stopShare({ ...write(), ...elsewhere });
+  // Bob's share stays, and a note that hers ended is added to hers.
+  await growing(alice.api.files.stopShare({ ...write(), ...elsewhere }));
   await growing(bob.api.groups.leave(write()));
   await alice.api.groups.leave(write("books"));
   assert.deepEqual(

@@ -25,12 +25,13 @@ export function crowdedPicker(pieceCount: number, peerCount: number): CrowdedPic
     pieces: new OwnPieces({ geometry, have: new Bitfield(pieceCount) }),
     reserve: () => new Uint8Array(0),
     random,
+    nowMs: () => 0,
   });
   const peers = Array.from({ length: peerCount }, (_, slot) => {
     const has = new PieceSet(pieceCount);
     const share = slot % 4 === 0 ? 20 / pieceCount : random();
     for (let pieceIndex = 0; pieceIndex < pieceCount; pieceIndex++) if (random() < share) has.add(pieceIndex);
-    const state = { isSeed: false, isOnParole: false, isHungry: true, isSuggesting: false };
+    const state = { isSeed: false, isOnParole: false, isHungry: true, isSuggesting: false, nextBlockMs: 0 };
     const peer = { ...state, slot, has, takeSuggestion: () => undefined };
     picker.peerCame(peer);
     return peer;

@@ -19,6 +19,8 @@ import type { TokenBucket } from "./token-bucket.ts";
 const MAX_REJECTS_IN_A_ROW = 16;
 /** A peer that sends more blocks than this that were never requested is hostile or broken. */
 const MAX_STRAY_BLOCKS = 32;
+/** When a reader jumps, requests make way that are due later than this. */
+const SOON_MS = 1000;
 /** Where the blocks of probes go: nobody reads them, so all peers of a process share it. */
 const PROBE_BLOCK = new Uint8Array(BLOCK_LENGTH_BYTES);
 
@@ -67,8 +69,8 @@ export class Downloader {
     this.#options = options;
     const { geometry, pieces, storage, bucket, nowMs, random } = options;
     const reserve = (pieceIndex: number): Uint8Array | undefined => storage.reserve(pieceIndex);
-    const picker = new Picker({ geometry, pieces, reserve, random });
-    const requests = new RequestTracker({ picker, storage, bucket });
+    const picker = new Picker({ geometry, pieces, reserve, random, nowMs });
+    const requests = new RequestTracker({ picker, storage, bucket, nowMs });
     const peers = this.#peers;
     this.picker = picker;
     this.#requests = requests;
@@ -223,14 +225,27 @@ export class Downloader {
     const blockIndex = offsetBytes / BLOCK_LENGTH_BYTES;
     if (
       piece === undefined ||
-      !piece.isAskedOf(blockIndex, peer.slot) ||
-      lengthBytes !== piece.lengthOfBlockBytes(blockIndex)
+      lengthBytes !== piece.lengthOfBlockBytes(blockIndex) ||
+      !(piece.isAskedOf(blockIndex, peer.slot) || this.#comesFirst(peer, piece, blockIndex))
     ) {
       return this.#unwantedBlockBegins(peer, pieceIndex, blockIndex, lengthBytes);
     }
     piece.begins(blockIndex);
     peer.requests.blockBegins(piece, blockIndex);
     return piece.place(blockIndex);
+  }
+
+  /**
+   * The block's request was cancelled for the sake of a deadline, and it comes all the same before another peer begins to send it:
+   * then it counts.
+   */
+  #comesFirst(peer: Peer, piece: OpenPiece, blockIndex: number): boolean {
+    if (this.picker.deadlines.size === 0 || piece.isExclusive) return false;
+    const other = this.#peers[piece.askedSlot(blockIndex)];
+    if (other === undefined ? !piece.isFree(blockIndex) : !piece.isMovable(blockIndex)) return false;
+    if (!peer.requests.answeredCancelled(piece.pieceIndex, blockIndex)) return false;
+    this.#requests.reopen(peer, piece, blockIndex, other);
+    return true;
   }
 
   #unwantedBlockBegins(
@@ -325,13 +340,31 @@ export class Downloader {
     this.picker.wantedChanged(change);
   }
 
+  /** Pieces that are needed soon, soonest first, and when each is due. */
+  setDeadlines(deadlines: Map<number, number>): void {
+    for (const pieceIndex of deadlines.keys()) {
+      const piece = this.picker.openPiece(pieceIndex);
+      if (piece?.status !== "filling" || !piece.isExclusive) continue;
+      // One peer alone, which is on parole, was to give all of it.
+      this.#requests.cancelPiece(piece, this.#peers);
+      this.#requests.abandon(piece);
+    }
+    const [soonest] = deadlines.keys();
+    const hasJumped = soonest !== undefined && !this.picker.deadlines.has(soonest);
+    this.picker.setDeadlines(deadlines);
+    const soonMs = this.#options.nowMs() + SOON_MS;
+    if (hasJumped)
+      for (const peer of this.#peers) if (peer !== undefined) this.#stealing.makeWay(peer, soonMs);
+    this.pumpAll();
+  }
+
   // Time, the end
 
   tick(): void {
     const nowMs = this.#options.nowMs();
     for (const peer of this.#peers) {
       if (peer === undefined) continue;
-      peer.window.adjust(nowMs, peer.requests.bytesPerSecond);
+      peer.window.adjust(nowMs, peer.requests.bytesPerSecond, this.picker.deadlines.size > 0);
       if (peer.requests.outstanding > 0) this.#timeouts.check(peer, nowMs);
       else if (peer.window.isProbeDue(nowMs) && this.#isActive && peer.isOpenToRequests)
         this.#timeouts.probe(peer, nowMs);
@@ -340,6 +373,11 @@ export class Downloader {
     // Memory may have been freed without a call of roomAvailable.
     if (this.picker.isOutOfMemory) this.picker.somethingFreed();
     this.pumpAll();
+    if (this.picker.deadlines.size > 0) {
+      for (const peer of this.#peers) {
+        if (peer !== undefined && this.#mayRequest(peer)) this.#stealing.stealLate(peer);
+      }
+    }
     for (const peer of this.#peers) {
       if (peer === undefined || !this.#mayRequest(peer) || this.picker.pieceFor(peer) !== undefined) continue;
       this.#stealing.stealFromSlow(peer);

@@ -28,6 +28,8 @@ export class OpenPiece {
   readonly #asked: Uint16Array;
   /** Sequence number of the block's request; higher is later. */
   readonly #orders: Float64Array;
+  /** When the block is expected from the peer that it is requested from. */
+  readonly #expectedAtMs: Float64Array;
   /** Source index + 1 of the user who sent the block. */
   readonly #senders: Uint16Array;
   #status: OpenPieceStatus = "filling";
@@ -59,6 +61,7 @@ export class OpenPiece {
     this.#blocks = new Uint8Array(this.blockCount);
     this.#asked = new Uint16Array(this.blockCount);
     this.#orders = new Float64Array(this.blockCount);
+    this.#expectedAtMs = new Float64Array(this.blockCount);
     this.#senders = new Uint16Array(this.blockCount);
   }
 
@@ -94,14 +97,23 @@ export class OpenPiece {
   }
 
   /** Marks the first free block as requested from that peer. Returns -1 if none is free. Free -> requested. */
-  takeFree(slot: number, order = 0): number {
+  takeFree(slot: number, order = 0, expectedAtMs = Number.POSITIVE_INFINITY): number {
     if (this.freeCount === 0) return -1;
     while (this.#blocks[this.#lowestFree] !== FREE) this.#lowestFree++;
     const blockIndex = this.#lowestFree;
+    this.takeBlock(blockIndex, slot, order, expectedAtMs);
+    return blockIndex;
+  }
+
+  /** The same for that block, which must be free. */
+  takeBlock(blockIndex: number, slot: number, order: number, expectedAtMs: number): void {
     this.#blocks[blockIndex] = REQUESTED;
     if (--this.#freeCount === 0) this.#withFree.delete(this);
-    this.#ask(blockIndex, slot, order);
-    return blockIndex;
+    this.#ask(blockIndex, slot, order, expectedAtMs);
+  }
+
+  isFree(blockIndex: number): boolean {
+    return this.#status === "filling" && this.#blocks[blockIndex] === FREE;
   }
 
   /** The block is requested and has not begun to arrive. */
@@ -110,8 +122,8 @@ export class OpenPiece {
   }
 
   /** The block is requested from that peer instead. It must be movable. */
-  move(blockIndex: number, slot: number, order: number): void {
-    this.#ask(blockIndex, slot, order);
+  move(blockIndex: number, slot: number, order: number, expectedAtMs = Number.POSITIVE_INFINITY): void {
+    this.#ask(blockIndex, slot, order, expectedAtMs);
   }
 
   /** The peer that the block is requested from; -1: none. */
@@ -122,6 +134,11 @@ export class OpenPiece {
   /** Sequence number of the block's request; higher is later. */
   askedOrder(blockIndex: number): number {
     return this.#orders[blockIndex] ?? 0;
+  }
+
+  /** When the requested block is expected; Infinity if that is not known. */
+  expectedAtMs(blockIndex: number): number {
+    return this.#expectedAtMs[blockIndex] ?? Number.POSITIVE_INFINITY;
   }
 
   isAskedOf(blockIndex: number, slot: number): boolean {
@@ -215,8 +232,9 @@ export class OpenPiece {
     this.#withFree.delete(this);
   }
 
-  #ask(blockIndex: number, slot: number, order: number): void {
+  #ask(blockIndex: number, slot: number, order: number, expectedAtMs: number): void {
     this.#asked[blockIndex] = slot + 1;
     this.#orders[blockIndex] = order;
+    this.#expectedAtMs[blockIndex] = expectedAtMs;
   }
 }

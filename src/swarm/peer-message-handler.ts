@@ -36,6 +36,8 @@ interface Introduction {
   readonly listenPort: number | undefined;
   /** Requests that we keep without dropping any. */
   readonly requestLimit: number;
+  /** Somebody reads while we download. */
+  readonly isReading: boolean;
 }
 
 export class PeerMessageHandler implements PeerListener {
@@ -47,7 +49,7 @@ export class PeerMessageHandler implements PeerListener {
     this.#context = context;
   }
 
-  introduceOurselves({ clientName, listenPort, requestLimit }: Introduction): void {
+  introduceOurselves({ clientName, listenPort, requestLimit, isReading }: Introduction): void {
     const { link, supportsFast } = this.#peer;
     const { have, isSatisfied } = this.#context.pieces;
     // BEP 6: with the fast extension exactly one of the three is the first message.
@@ -56,7 +58,8 @@ export class PeerMessageHandler implements PeerListener {
     else if (have.count > 0) link.bitfield(have.toBytes());
     // Of a seed the bitfield says so.
     const isUploadOnly = isSatisfied && !have.isComplete ? true : undefined;
-    const handshake = { extensionIds: new Map(), listenPort, requestLimit, clientName, isUploadOnly };
+    const state = { isUploadOnly, isReading: isReading ? true : undefined };
+    const handshake = { extensionIds: new Map(), listenPort, requestLimit, clientName, ...state };
     link.extended(EXTENSION_HANDSHAKE_ID, encodeExtensionHandshake(handshake));
   }
 
@@ -132,7 +135,7 @@ export class PeerMessageHandler implements PeerListener {
 
   extended(extensionId: number, payload: Uint8Array): void {
     if (extensionId !== EXTENSION_HANDSHAKE_ID) return;
-    const { clientName, listenPort, requestLimit, isUploadOnly, farewell } =
+    const { clientName, listenPort, requestLimit, isUploadOnly, isReading, farewell } =
       decodeExtensionHandshake(payload);
     if (farewell !== undefined) {
       this.#context.onFarewell(this.#peer, farewell);
@@ -140,6 +143,7 @@ export class PeerMessageHandler implements PeerListener {
     }
     this.#peer.introducedItself(clientName, listenPort);
     if (requestLimit !== undefined) this.#peer.window.peerAllows(requestLimit);
+    if (isReading !== undefined) this.#context.uploader.readingChanged(this.#peer, isReading);
     if (isUploadOnly === undefined) return;
     this.#peer.saysIfUploadOnly(isUploadOnly);
     closeIfNeitherNeedsAnything(this.#peer, this.#context.pieces);

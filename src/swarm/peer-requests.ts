@@ -34,8 +34,11 @@ export class PeerRequests {
   readonly #clock: () => number;
   readonly #rate = new Rate();
   #outstanding = 0;
-  /** By block, oldest first. Each may still be answered, and the block may have been requested again since. */
-  readonly #cancelled = new Set<number>();
+  /**
+   * By block, oldest first: how many cancelled requests for it may still be answered. The block may have been requested again since,
+   * and that cancelled too.
+   */
+  readonly #cancelled = new Map<number, number>();
   #arriving: ArrivingBlock | undefined;
   /** Length of the probe's block that is arriving; 0: none is. */
   #probeBytes = 0;
@@ -65,6 +68,12 @@ export class PeerRequests {
     this.#unansweredSinceMs ??= nowMs;
   }
 
+  /** A request that was cancelled counts as open again: its block begins to arrive. */
+  reopened(): void {
+    this.#outstanding++;
+    this.#window.lostCount();
+  }
+
   /** An open request is answered, by its block or a reject. */
   answered(): void {
     this.#outstanding--;
@@ -82,9 +91,13 @@ export class PeerRequests {
 
   /** The peer answers a cancelled request, or a probe. Returns false if there was none for that block. */
   answeredCancelled(pieceIndex: number, blockIndex: number): boolean {
-    const wasCancelled = this.#cancelled.delete(keyOf(pieceIndex, blockIndex));
-    if (wasCancelled) this.#heard();
-    return wasCancelled;
+    const key = keyOf(pieceIndex, blockIndex);
+    const count = this.#cancelled.get(key) ?? 0;
+    if (count === 0) return false;
+    if (count === 1) this.#cancelled.delete(key);
+    else this.#cancelled.set(key, count - 1);
+    this.#heard();
+    return true;
   }
 
   /** The peer choked us: none of our requests needs an answer any longer. */
@@ -97,9 +110,10 @@ export class PeerRequests {
   }
 
   #expectLate(pieceIndex: number, blockIndex: number): void {
-    this.#cancelled.add(keyOf(pieceIndex, blockIndex));
+    const key = keyOf(pieceIndex, blockIndex);
+    this.#cancelled.set(key, (this.#cancelled.get(key) ?? 0) + 1);
     if (this.#cancelled.size <= MAX_CANCELLED) return;
-    for (const oldest of this.#cancelled) {
+    for (const oldest of this.#cancelled.keys()) {
       this.#cancelled.delete(oldest);
       break;
     }
@@ -176,6 +190,13 @@ export class PeerRequests {
     const { bytesPerSecond } = this.#rate;
     if (bytesPerSecond === 0 || this.#window.isSnubbed) return Number.POSITIVE_INFINITY;
     return (this.#outstanding * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
+  }
+
+  /** How long a block that is requested now would take; 0 for an idle peer whose speed is not known. */
+  get nextBlockMs(): number {
+    const { bytesPerSecond } = this.#rate;
+    if (bytesPerSecond === 0) return this.#outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
+    return ((this.#outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
   }
 
   // Whether it answers

@@ -16,6 +16,9 @@ const MAX_SUGGESTIONS = 64;
 /** A seeder that has new pieces for us suggests again within that time. */
 const SUGGESTING_MS = 1000;
 
+/** A peer whose speed is not known is taken to need this long for a block. */
+const UNKNOWN_BLOCK_MS = 50;
+
 export interface PeerOptions {
   readonly slot: number;
   readonly sourceIndex: number;
@@ -206,6 +209,13 @@ export class Peer implements PickingPeer, ChokablePeer {
   unchokedUs(): void {
     this.#peerChoking = false;
     this.window.unchoked(this.#clock());
+  }
+
+  get nextBlockMs(): number {
+    if (!this.isOpenToRequests || this.window.isSnubbed) return Number.POSITIVE_INFINITY;
+    const { outstanding, bytesPerSecond, nextBlockMs } = this.requests;
+    const queuedMs = bytesPerSecond > 0 ? nextBlockMs : outstanding * UNKNOWN_BLOCK_MS;
+    return queuedMs + this.window.roundTripMs;
   }
 
   get isHungry(): boolean {

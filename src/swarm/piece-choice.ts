@@ -20,6 +20,8 @@ export interface PickingPeer {
   readonly isSeed: boolean;
   /** Whole pieces are requested from it alone. */
   readonly isOnParole: boolean;
+  /** How long a block that is requested from it now would take; Infinity if it delivers nothing. */
+  readonly nextBlockMs: number;
   /** Few requests are open: soon it would have nothing to send. */
   readonly isHungry: boolean;
   /** It suggests pieces, so that different peers request different ones (BEP 6). */

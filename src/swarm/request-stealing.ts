@@ -15,6 +15,15 @@ const TAKE_OVER_SPEEDUP = 2;
 const TAKE_OVER_MIN_WAIT_MS = 2000;
 /** The first of what is asked of a peer is in its connection's buffers already and comes anyway. */
 const TAKE_OVER_MIN_BLOCKS = 24;
+/** A block with a deadline is late if it is not here so long after it was expected; it is moved if it is due before then. */
+const LATE_MS = 400;
+/** So many late blocks are moved to a peer on each tick, beyond its window. */
+const LATE_BLOCKS = 8;
+/** Blocks that are due later than this are left where they are. */
+const SOON_MS = 500;
+/** Requests that make way for urgent ones are those beyond what the peer delivers in this time, or beyond so many. */
+const KEPT_MS = 400;
+const KEPT_BLOCKS = 4;
 /** A peer that is silent for so long may be gone: an idle peer takes over before the timeout. */
 const SILENCE_MS = 1000;
 
@@ -53,7 +62,7 @@ export class RequestStealing {
     const { picker, requests, peers } = this.#options;
     while (peer.requests.outstanding < peer.window.sizeBlocks) {
       if (!requests.isAllowed(peer)) return;
-      const minWaitMs = Math.max(leastWaitMs, this.#nextBlockMs(peer) * TAKE_OVER_SPEEDUP);
+      const minWaitMs = Math.max(leastWaitMs, peer.requests.nextBlockMs * TAKE_OVER_SPEEDUP);
       const busy = picker.busiestBlock(peer, (slot) => this.#waitMs(slot, minWaitMs, leastBlocks));
       const slower = busy && peers[busy.askedSlot];
       if (busy === undefined || slower === undefined) return;
@@ -61,11 +70,57 @@ export class RequestStealing {
     }
   }
 
-  /** How long a block requested now would take; 0 for an idle peer whose speed is not known. */
-  #nextBlockMs(peer: Peer): number {
-    const bytesPerSecond = peer.requests.bytesPerSecond;
-    if (bytesPerSecond === 0) return peer.requests.outstanding === 0 ? 0 : Number.POSITIVE_INFINITY;
-    return ((peer.requests.outstanding + 1) * BLOCK_LENGTH_BYTES * 1000) / bytesPerSecond;
+  /** The peer is asked for blocks that other peers deliver too late. Called on each tick. */
+  stealLate(peer: Peer): void {
+    // It has shown how fast it is, or has nothing to do.
+    const isProven = peer.requests.bytesPerSecond > 0 || peer.requests.outstanding === 0;
+    if (peer.window.isSnubbed || !isProven) return;
+    const { picker, requests, peers } = this.#options;
+    let hasMadeWay = false;
+    for (let stolen = 0; stolen < LATE_BLOCKS; stolen++) {
+      if (!requests.isAllowed(peer)) return;
+      // Less urgent requests make way for it.
+      const nextMs = Math.min(peer.nextBlockMs, KEPT_MS + peer.window.roundTripMs);
+      const late = picker.lateBlock(peer, (slot, expectedAtMs, dueMs) =>
+        this.#isLate(nextMs, slot, expectedAtMs, dueMs),
+      );
+      const slower = late && peers[late.askedSlot];
+      if (late === undefined || slower === undefined) return;
+      if (!hasMadeWay) this.makeWay(peer, (picker.deadlines.get(late.piece.pieceIndex) ?? 0) + LATE_MS);
+      hasMadeWay = true;
+      requests.move(slower, peer, late.piece, late.blockIndex);
+    }
+  }
+
+  /** The peer keeps what it delivers in a moment, and what is due before that time: what is requested next is not behind the rest. */
+  makeWay(peer: Peer, untilMs: number): void {
+    const { picker, requests } = this.#options;
+    const { bytesPerSecond, outstanding } = peer.requests;
+    const keep = Math.max(KEPT_BLOCKS, (bytesPerSecond * KEPT_MS) / 1000 / BLOCK_LENGTH_BYTES);
+    if (bytesPerSecond === 0 || outstanding <= keep) return;
+    peer.window.settle(keep);
+    requests.trim(peer, keep, (pieceIndex) => {
+      const dueMs = picker.deadlines.get(pieceIndex);
+      return dueMs === undefined || dueMs > untilMs;
+    });
+  }
+
+  /**
+   * A block that is due soon is late at the peer with that slot, and would come sooner from another.
+   *
+   * @param nextMs how long it would take there
+   */
+  #isLate(nextMs: number, slot: number, expectedAtMs: number, dueMs: number): boolean {
+    const slower = this.#options.peers[slot];
+    if (slower === undefined || (slower.isChokingUs && slower.supportsFast)) return false;
+    const nowMs = this.#options.nowMs();
+    if (dueMs > nowMs + nextMs * TAKE_OVER_SPEEDUP + SOON_MS) return false;
+    // What is late already will be late for as long again.
+    const overdueMs = nowMs - expectedAtMs;
+    if (overdueMs > LATE_MS && overdueMs > nextMs) return true;
+    const { queueMs, bytesPerSecond } = slower.requests;
+    if (bytesPerSecond === 0 && !slower.window.isSnubbed) return false;
+    return nowMs + queueMs > dueMs + LATE_MS && queueMs > nextMs * TAKE_OVER_SPEEDUP + LATE_MS;
   }
 
   /** How long the peer needs for its open requests, or has been silent; 0 if that is not long enough to help. */

@@ -7,23 +7,29 @@ import type { Picker } from "./picker.ts";
 import type { PieceStorage } from "./storage-interface.ts";
 import type { TokenBucket, TokenWaiter } from "./token-bucket.ts";
 
+/** A block of a peer whose speed is not known is expected within that time. */
+const MOST_EXPECTED_MS = 1000;
+
 export interface RequestTrackerOptions {
   readonly picker: Picker;
   readonly storage: PieceStorage;
   /** How much may be requested; undefined: anything. */
   readonly bucket: TokenBucket | undefined;
+  readonly nowMs: () => number;
 }
 
 export class RequestTracker {
   readonly #picker: Picker;
   readonly #storage: PieceStorage;
   readonly #bucket: TokenBucket | undefined;
+  readonly #nowMs: () => number;
   /** By slot: the peer's turn to be asked, while the limit is reached. */
   readonly #turns: TokenWaiter[] = [];
   #count = 0;
   #discardedBytes = 0;
 
-  constructor({ picker, storage, bucket }: RequestTrackerOptions) {
+  constructor({ picker, storage, bucket, nowMs }: RequestTrackerOptions) {
+    this.#nowMs = nowMs;
     this.#picker = picker;
     this.#storage = storage;
     this.#bucket = bucket;
@@ -52,14 +58,30 @@ export class RequestTracker {
 
   /** Requests the first free block of the piece. */
   requestFree(peer: Peer, piece: OpenPiece): void {
-    this.#request(peer, piece, piece.takeFree(peer.slot, ++this.#count));
+    this.#request(peer, piece, piece.takeFree(peer.slot, ++this.#count, this.#expectedAtMs(peer)));
   }
 
   /** Requests a block of the peer instead of the slower one, which gets a cancel. */
   move(slower: Peer, peer: Peer, piece: OpenPiece, blockIndex: number): void {
     this.#cancel(slower, piece, blockIndex);
-    piece.move(blockIndex, peer.slot, ++this.#count);
+    piece.move(blockIndex, peer.slot, ++this.#count, this.#expectedAtMs(peer));
     this.#request(peer, piece, blockIndex);
+  }
+
+  /**
+   * A cancelled request is answered all the same, by its block, and nothing of it has arrived from elsewhere: it counts. Another
+   * peer that was asked for it since gets a cancel.
+   */
+  reopen(peer: Peer, piece: OpenPiece, blockIndex: number, other: Peer | undefined): void {
+    const expectedAtMs = this.#nowMs();
+    if (other === undefined) {
+      piece.takeBlock(blockIndex, peer.slot, ++this.#count, expectedAtMs);
+    } else {
+      this.#cancel(other, piece, blockIndex);
+      piece.move(blockIndex, peer.slot, ++this.#count, expectedAtMs);
+    }
+    peer.requests.reopened();
+    this.#bucket?.spend(piece.lengthOfBlockBytes(blockIndex));
   }
 
   #request(peer: Peer, piece: OpenPiece, blockIndex: number): void {
@@ -67,6 +89,28 @@ export class RequestTracker {
     const lengthBytes = piece.lengthOfBlockBytes(blockIndex);
     this.#bucket?.spend(lengthBytes);
     peer.link.request(piece.pieceIndex, blockIndex * BLOCK_LENGTH_BYTES, lengthBytes);
+  }
+
+  #expectedAtMs(peer: Peer): number {
+    return this.#nowMs() + Math.min(peer.nextBlockMs, MOST_EXPECTED_MS);
+  }
+
+  /** Cancels the peer's newest requests for pieces for which it may, until so many are left in all. */
+  trim(peer: Peer, keep: number, mayCancel: (pieceIndex: number) => boolean): void {
+    if (peer.requests.outstanding <= keep) return;
+    const candidates: { piece: OpenPiece; blockIndex: number }[] = [];
+    this.#eachRequest(peer, (piece, blockIndex, isArriving) => {
+      if (!isArriving && mayCancel(piece.pieceIndex)) candidates.push({ piece, blockIndex });
+    });
+    const newestFirst = candidates.sort(
+      (a, b) => b.piece.askedOrder(b.blockIndex) - a.piece.askedOrder(a.blockIndex),
+    );
+    for (const { piece, blockIndex } of newestFirst) {
+      if (peer.requests.outstanding <= keep) break;
+      this.#cancel(peer, piece, blockIndex);
+      piece.forget(blockIndex);
+    }
+    this.#picker.somethingFreed();
   }
 
   /** Cancels all requests for blocks of the piece. */

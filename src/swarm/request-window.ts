@@ -16,6 +16,8 @@ const QUEUE_SECONDS = 0.25;
 /** An arriving block makes room for itself and so many more: at 100 ms and 1 Gbit/s doubling lost a second (TCP goes on
  * from its own slow start meanwhile). */
 const GROWTH_BLOCKS = 2;
+/** While somebody reads, slow start goes no further beyond what the peer delivers: what is urgent would be behind it. */
+const READING_FACTOR = 1.5;
 /** Slow start compares one such span with the next. */
 const SLOW_START_ROUND_MS = 500;
 /** Slow start is over when a span brought less than this times the one before. */
@@ -135,7 +137,7 @@ export class RequestWindow {
   }
 
   /** Called about every 100 ms with the rate at which the peer delivers. Slow start -> steady. */
-  adjust(nowMs: number, rateBytesPerSecond: number): void {
+  adjust(nowMs: number, rateBytesPerSecond: number, isReading = false): void {
     const phase = this.#phase;
     this.#longestGapMs *= GAP_DECAY;
     if (phase.status === "slow-start" && nowMs >= phase.roundEndsMs) {
@@ -148,12 +150,24 @@ export class RequestWindow {
         phase.roundEndsMs = nowMs + SLOW_START_ROUND_MS;
       }
     }
-    if (this.#phase.status === "steady") {
+    if (this.#phase.status === "steady" || isReading) {
       // A peer that sends in bursts needs enough requests for the next one, or it would get slower with every burst.
       const seconds = QUEUE_SECONDS + (this.roundTripMs + this.#longestGapMs * 1.5) / 1000;
       const wanted = Math.ceil((rateBytesPerSecond * seconds) / BLOCK_LENGTH_BYTES);
-      this.#sizeBlocks = Math.min(this.#limitBlocks, Math.max(MIN_BLOCKS, wanted));
+      const steady = Math.min(this.#limitBlocks, Math.max(MIN_BLOCKS, wanted));
+      if (this.#phase.status === "steady") this.#sizeBlocks = steady;
+      else if (this.#phase.status === "slow-start" && rateBytesPerSecond > 0)
+        this.#sizeBlocks = Math.min(
+          this.#sizeBlocks,
+          Math.max(INITIAL_BLOCKS, Math.ceil(steady * READING_FACTOR)),
+        );
     }
+  }
+
+  /** No more is to be outstanding than what the peer delivers soon. Slow start -> steady. */
+  settle(blocks: number): void {
+    if (this.#phase.status === "slow-start") this.#phase = { status: "steady" };
+    this.#sizeBlocks = Math.max(MIN_BLOCKS, Math.min(this.#sizeBlocks, Math.ceil(blocks)));
   }
 
   /** True if something is outstanding for longer than the peer's habits explain. */

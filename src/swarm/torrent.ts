@@ -4,7 +4,11 @@
 import type { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Geometry } from "../metainfo/geometry.ts";
-import { EXTENSION_HANDSHAKE_ID, encodeExtensionHandshake } from "../wire/extensions.ts";
+import {
+  EXTENSION_HANDSHAKE_ID,
+  type ExtensionHandshake,
+  encodeExtensionHandshake,
+} from "../wire/extensions.ts";
 import type { Farewell } from "../wire/farewell.ts";
 import type { PeerLink, PeerListener } from "../wire/messages.ts";
 import { Contributors } from "./contributors.ts";
@@ -19,6 +23,7 @@ import {
 } from "./peer-message-handler.ts";
 import type { PieceSet } from "./piece-set.ts";
 import { Rate } from "./rate.ts";
+import { type PieceReader, ReadAhead, type ReadAheadOptions } from "./read-ahead.ts";
 import { SmartBan } from "./smart-ban.ts";
 import type { PieceStorage } from "./storage-interface.ts";
 import type { TokenBucket } from "./token-bucket.ts";
@@ -85,6 +90,7 @@ export class Torrent {
   readonly #departedPeers = new DepartedPeers();
   readonly #downloader: Downloader;
   readonly #uploader: Uploader;
+  readonly #readAhead: ReadAhead;
   readonly #context: TorrentContext;
   readonly #downloaded = new Rate();
   readonly #uploaded = new Rate();
@@ -140,6 +146,13 @@ export class Torrent {
       isOnlySeed: () => options.otherSeedCount?.() === 0,
       onSent: (bytes) => this.#uploaded.add(bytes),
       onReadFailed: (pieceIndex, error) => this.#emit({ type: "read-failed", pieceIndex, error }),
+    });
+    this.#readAhead = new ReadAhead({
+      geometry,
+      pieces,
+      nowMs,
+      onDeadlines: (deadlines) => this.#downloader.setDeadlines(deadlines),
+      onReading: (isReading) => this.#sayAgain({ isReading }),
     });
     this.#context = {
       pieces,
@@ -233,6 +246,7 @@ export class Torrent {
         clientName: this.#options.clientName,
         listenPort: this.#options.listenPort,
         requestLimit: this.#limits.requestsFromPeer,
+        isReading: this.#readAhead.isReading,
       });
     }
     return handler;
@@ -351,8 +365,17 @@ export class Torrent {
       this.#updateInterest(peer);
     }
     this.#downloader.pumpAll();
+    this.#readAhead.wantedChanged();
     if (this.#pieces.isSatisfied) this.#allVerified();
     else if (wasSatisfied) this.#sayIfUploadOnly();
+  }
+
+  /**
+   * Somebody reads the torrent from a position on while it downloads: what is ahead of it is fetched soonest first, the rest
+   * as before. There may be several.
+   */
+  readAhead(options: ReadAheadOptions): PieceReader {
+    return this.#readAhead.open(options);
   }
 
   /** Seeding -> downloading. */
@@ -376,6 +399,7 @@ export class Torrent {
   close(reason: string, farewell?: Farewell): void {
     if (this.#state.status === "closed") return;
     this.#state = { status: "closed", reason };
+    this.#readAhead.close();
     this.#downloader.stop();
     for (const peer of this.#peers) peer.link.close(reason, farewell);
   }
@@ -446,6 +470,7 @@ export class Torrent {
       peer.link.have(pieceIndex);
     }
     this.#emit({ type: "piece-verified", pieceIndex, userIds: this.#userIds(contributors) });
+    this.#readAhead.pieceVerified();
     if (wasMissing && this.#pieces.isSatisfied) this.#allVerified();
   }
 
@@ -459,13 +484,13 @@ export class Torrent {
   /** BEP 21: that everything is here is known from our `have`s; that we want no more than a part is said. */
   #sayIfUploadOnly(): void {
     if (this.have.isComplete) return;
-    const payload = encodeExtensionHandshake({
-      extensionIds: new Map(),
-      listenPort: undefined,
-      requestLimit: undefined,
-      clientName: undefined,
-      isUploadOnly: this.#pieces.isSatisfied,
-    });
+    this.#sayAgain({ isUploadOnly: this.#pieces.isSatisfied });
+  }
+
+  /** Another extension handshake, with what has changed (BEP 10). */
+  #sayAgain(changes: Pick<ExtensionHandshake, "isUploadOnly" | "isReading">): void {
+    const unchanged = { listenPort: undefined, requestLimit: undefined, clientName: undefined };
+    const payload = encodeExtensionHandshake({ extensionIds: new Map(), ...unchanged, ...changes });
     for (const peer of this.#peers) peer.link.extended(EXTENSION_HANDSHAKE_ID, payload);
   }
 
@@ -515,6 +540,7 @@ export class Torrent {
   }
 }
 
+export type { PieceReader, ReadAheadOptions } from "./read-ahead.ts";
 export type { PieceStorage } from "./storage-interface.ts";
 export type {
   PeerIdentity,

@@ -55,6 +55,8 @@ export class Uploader {
   readonly #options: UploaderOptions;
   readonly #choker: Choker<Peer>;
   readonly #superSeeding: SuperSeeding;
+  /** Slots of peers that read while they download. */
+  readonly #reading = new Set<number>();
   /** Peers that want something of us, while we are a seeder. */
   #interestedCount = 0;
   /** Some peer has to wait because a piece that is newer to the swarm goes to another first. */
@@ -107,6 +109,12 @@ export class Uploader {
   interestChanged(peer: Peer, isInterested: boolean): void {
     peer.interestChanged(isInterested);
     this.#fillFreeSlots();
+  }
+
+  /** The peer says whether it reads while it downloads: its requests wait less for new pieces of others. */
+  readingChanged({ slot }: Peer, isReading: boolean): void {
+    if (isReading) this.#reading.add(slot);
+    else this.#reading.delete(slot);
   }
 
   requested(peer: Peer, request: UploadRequest): void {
@@ -169,6 +177,7 @@ export class Uploader {
   peerLeft(peer: Peer): void {
     peer.uploads.close();
     this.#superSeeding.peerLeft(peer.slot);
+    this.#reading.delete(peer.slot);
     this.#fillFreeSlots();
   }
 
@@ -188,7 +197,10 @@ export class Uploader {
     // A leecher knows too little of what is new to the swarm.
     if (!this.#isSeeder || this.#superSeeding.isNewFor(slot, pieceIndex)) return true;
     if (!this.#isNewPieceWaiting()) return true;
-    if (!this.#superSeeding.mustWait(slot, this.#options.nowMs())) return true;
+    const isReading = this.#reading.has(slot);
+    // Of several seeds each gives a reader its share at once; the only one still has the swarm's first copy to give.
+    if (isReading && !this.#options.isOnlySeed()) return true;
+    if (!this.#superSeeding.mustWait(slot, this.#options.nowMs(), isReading)) return true;
     this.#isSomebodyPutOff = true;
     return false;
   }

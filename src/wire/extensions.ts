@@ -24,6 +24,8 @@ export interface ExtensionHandshake {
   readonly clientName: string | undefined;
   /** `upload_only` (BEP 21): the sender has all it wants, which may be a part; undefined if it does not say. */
   readonly isUploadOnly?: boolean | undefined;
+  /** `reading`: the sender reads the file while it downloads; undefined if it does not say. */
+  readonly isReading?: boolean | undefined;
   /** `bye`: the sender is about to close the connection, for that reason. */
   readonly farewell?: Farewell;
 }
@@ -33,6 +35,7 @@ export function encodeExtensionHandshake(handshake: ExtensionHandshake): Uint8Ar
     m: Object.fromEntries(handshake.extensionIds),
     ...(handshake.listenPort !== undefined && { p: handshake.listenPort }),
     ...(handshake.requestLimit !== undefined && { reqq: handshake.requestLimit }),
+    ...(handshake.isReading !== undefined && { reading: handshake.isReading ? 1 : 0 }),
     ...(handshake.isUploadOnly !== undefined && { upload_only: handshake.isUploadOnly ? 1 : 0 }),
     ...(handshake.clientName !== undefined && { v: handshake.clientName }),
   });
@@ -44,12 +47,14 @@ export function decodeExtensionHandshake(payload: Uint8Array): ExtensionHandshak
   const dictionary = decodeDictionary(payload);
   const farewell = readFarewell(field(dictionary, "bye"));
   const uploadOnly = field(dictionary, "upload_only");
+  const reading = field(dictionary, "reading");
   return {
     extensionIds: readExtensionIds(field(dictionary, "m")),
     listenPort: readNumber("p", field(dictionary, "p"), 65535),
     requestLimit: readNumber("reqq", field(dictionary, "reqq"), Number.MAX_SAFE_INTEGER),
     clientName: readClientName(field(dictionary, "v")),
     ...(typeof uploadOnly === "number" && { isUploadOnly: uploadOnly !== 0 }),
+    ...(typeof reading === "number" && { isReading: reading !== 0 }),
     ...(farewell !== undefined && { farewell }),
   };
 }

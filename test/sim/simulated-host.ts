@@ -21,6 +21,8 @@ export interface HostOptions {
   /** From here to the middle of the network; half of the network's latency if it is left out. */
   readonly latencyMs?: number;
   readonly has?: "all" | "nothing" | Bitfield;
+  /** The pieces to fetch; all if it is left out. */
+  readonly wanted?: Bitfield;
   readonly faults?: StorageFaults;
   readonly memoryPieces?: number;
   readonly limits?: Partial<TorrentLimits>;
@@ -78,10 +80,12 @@ export class Host {
       bandwidth: this.bandwidth,
       geometry,
       have,
+      wanted: options.wanted,
       storage: this.storage,
       nowMs,
       random: seededRandom(seed),
-      otherSeedCount: () => network.hosts.filter((host) => host !== this && host.isComplete).length,
+      otherSeedCount: () =>
+        network.hosts.filter((host) => host !== this && host.torrent.have.isComplete).length,
       defer: (work) => clock.schedule(0, work),
       onEvent: (event) => {
         this.events.push(event);
@@ -100,8 +104,9 @@ export class Host {
     clock.schedule(seededRandom(seed)() * TICK_MS, tick);
   }
 
+  /** It has all it wants. */
   get isComplete(): boolean {
-    return this.torrent.have.isComplete;
+    return this.torrent.hasAllWanted;
   }
 
   /** Closes its connections properly. */

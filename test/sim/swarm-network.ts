@@ -10,6 +10,8 @@ import { VirtualClock } from "./virtual-clock.ts";
 export interface NetworkOptions {
   readonly lengthBytes: number;
   readonly pieceLengthBytes?: number;
+  /** Instead of these two: pieces with padding. */
+  readonly geometry?: Geometry;
   readonly latencyMs?: number;
   readonly seed?: number;
   /** What the kernel takes of each connection's bytes before they go on their way; nothing takes it back. */
@@ -31,12 +33,13 @@ export class SwarmNetwork {
   constructor({
     lengthBytes,
     pieceLengthBytes = 256 * 1024,
+    geometry = new Geometry(lengthBytes, pieceLengthBytes),
     latencyMs = 1,
     seed = 1,
     socketBytes = 0,
     isLight = false,
   }: NetworkOptions) {
-    this.geometry = new Geometry(lengthBytes, pieceLengthBytes);
+    this.geometry = geometry;
     this.latencyMs = latencyMs;
     this.socketBytes = socketBytes;
     this.#seed = seed;

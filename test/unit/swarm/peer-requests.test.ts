@@ -25,6 +25,25 @@ test("a cancelled request is answered once, and is no longer outstanding before 
   );
 });
 
+test("two cancelled requests for one block are answered twice", () => {
+  const { requests } = open();
+  for (let round = 0; round < 2; round++) {
+    requests.requested();
+    requests.cancelled(3, 1);
+  }
+  const answers = [1, 2, 3].map(() => requests.answeredCancelled(3, 1));
+  assert.deepEqual(answers, [true, true, false]);
+});
+
+test("a cancelled request that is answered by its block all the same is open again", () => {
+  const { requests } = open();
+  requests.requested();
+  requests.cancelled(3, 1);
+  assert.equal(requests.answeredCancelled(3, 1), true);
+  requests.reopened();
+  assert.equal(requests.outstanding, 1);
+});
+
 test("a peer that cannot reject need not answer a cancelled request; one that can is silent until it does", () => {
   for (const supportsFast of [false, true]) {
     const { requests, time } = open({ supportsFast });

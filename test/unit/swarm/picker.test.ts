@@ -14,6 +14,7 @@ import { seededRandom } from "../../sim/virtual-clock.ts";
 
 interface TestPeer extends PickingPeer {
   isOnParole: boolean;
+  nextBlockMs: number;
   isHungry: boolean;
   isSuggesting: boolean;
   readonly suggestions: number[];
@@ -41,6 +42,7 @@ function testPeer(slot: number, has: PieceSet, isSeed: boolean, isOnParole = fal
     has,
     isSeed,
     isOnParole,
+    nextBlockMs: 0,
     isHungry: true,
     isSuggesting: false,
     suggestions,
@@ -53,10 +55,12 @@ function pickerFor({
   have,
   availability = "",
   memoryPieces = Number.POSITIVE_INFINITY,
+  nowMs = 0,
 }: {
   have: string;
   availability?: string;
   memoryPieces?: number;
+  nowMs?: number;
 }): Picker {
   const bitfield = new Bitfield(have.length);
   for (const [pieceIndex, sign] of [...have].entries()) if (sign === "*") bitfield.set(pieceIndex);
@@ -70,6 +74,7 @@ function pickerFor({
     pieces: new OwnPieces({ geometry, have: bitfield }),
     reserve: () => (reserved++ < memoryPieces ? new Uint8Array(0) : undefined),
     random: seededRandom(7),
+    nowMs: () => nowMs,
   });
   for (let level = 1; level <= 9; level++) {
     const picture = [...availability].map((digit) => (Number(digit) >= level ? "x" : " ")).join("");
@@ -129,6 +134,7 @@ describe("the picker", () => {
         pieces: new OwnPieces({ geometry, have: new Bitfield(8) }),
         reserve: () => new Uint8Array(0),
         random: seededRandom(seed),
+        nowMs: () => 0,
       });
       const peer = peerWith(0, "xxxx    ");
       picker.peerCame(peer);
@@ -355,6 +361,185 @@ describe("the picker", () => {
     assert.equal(picker.isEndgame, false);
   });
 
+  it("takes what is due soonest first, then the rarest", () => {
+    const picker = pickerFor({ have: "****        ", availability: "000025136425" });
+    const peer = peerWith(0, "xxxxxxxxxxxx");
+    picker.peerCame(peer);
+    picker.setDeadlines(
+      new Map([
+        [9, 100],
+        [10, 200],
+        [11, 300],
+      ]),
+    );
+    assert.deepEqual(pickAll(picker, peer), [9, 10, 11, 6, 4, 7, 5, 8]);
+  });
+
+  it("puts a piece that is begun off for one with a deadline, and goes on with it then", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const peer = peerWith(0, "xxxxxxxx");
+    picker.peerCame(peer);
+    const [begun] = pickAll(picker, peer, 1);
+    const urgent = begun === 7 ? 6 : 7;
+    picker.setDeadlines(new Map([[urgent, 0]]));
+    assert.deepEqual(pickAll(picker, peer, BLOCKS_PER_PIECE + 1), [urgent, begun]);
+  });
+
+  it("gives blocks of a piece with a deadline to every peer that has it, and to none that lacks it", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const peers = [peerWith(0, "xxxxxxxx"), peerWith(1, "    x  x"), peerWith(2, "xxxxxxx ")];
+    for (const peer of peers) picker.peerCame(peer);
+    picker.setDeadlines(new Map([[7, 0]]));
+    const pieces = peers.map((peer) => pickAll(picker, peer, 1)[0]);
+    assert.deepEqual([pieces[0], pieces[1], pieces[2] === 7], [7, 7, false]);
+    assert.equal(picker.openPiece(7)?.freeCount, BLOCKS_PER_PIECE - 2);
+  });
+
+  it("gives a slow peer nothing that it would be late with while a faster one has it, also not what it began", () => {
+    const picker = pickerFor({ have: "****    ", nowMs: 1000 });
+    const [slow, fast] = [peerWith(0, "xxxxxxxx"), peerWith(1, "xxxxxxxx")];
+    for (const peer of [slow, fast]) picker.peerCame(peer);
+    const [begun = -1] = pickAll(picker, slow, 1);
+    slow.nextBlockMs = 500;
+    fast.nextBlockMs = 249;
+    // In time is what takes half of what is left, and a quarter of a second for hash and disk.
+    picker.setDeadlines(new Map([[begun, 1000 + 2 * 500 + 249]]));
+    const others = pickAll(picker, slow, 2 * BLOCKS_PER_PIECE);
+    assert.equal(others.length, 2);
+    assert.equal(others.includes(begun), false);
+    assert.deepEqual(pickAll(picker, fast, 1), [begun]);
+    picker.setDeadlines(new Map([[begun, 1000 + 2 * 500 + 250]]));
+    assert.deepEqual(pickAll(picker, slow, 1), [begun]);
+  });
+
+  it("asks a slow peer for what is urgent if no other is twice as fast, has it, and delivers", () => {
+    for (const [has, nextBlockMs] of [
+      ["xxxxxxxx", 250],
+      ["xxxxxxx ", 1],
+      ["xxxxxxxx", Number.POSITIVE_INFINITY],
+    ] as const) {
+      const picker = pickerFor({ have: "****    " });
+      const [slow, other] = [peerWith(0, "xxxxxxxx"), peerWith(1, has)];
+      for (const peer of [slow, other]) picker.peerCame(peer);
+      slow.nextBlockMs = 500;
+      other.nextBlockMs = nextBlockMs;
+      picker.setDeadlines(new Map([[7, 0]]));
+      assert.deepEqual(pickAll(picker, slow, 1), [7]);
+    }
+    const picker = pickerFor({ have: "****    " });
+    const [slow, gone] = [peerWith(0, "xxxxxxxx"), peerWith(1, "xxxxxxxx")];
+    for (const peer of [slow, gone]) picker.peerCame(peer);
+    slow.nextBlockMs = 500;
+    picker.peerLeft(gone);
+    picker.setDeadlines(new Map([[7, 0]]));
+    assert.deepEqual(pickAll(picker, slow, 1), [7]);
+  });
+
+  it("looks again for a peer once it has gained a piece with a deadline, or blocks of one are free", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const [a, b] = [peerWith(0, "    xxx "), peerWith(1, "xxxxxxxx")];
+    for (const peer of [a, b]) picker.peerCame(peer);
+    picker.setDeadlines(new Map([[7, 0]]));
+    assert.notEqual(pickAll(picker, a, 1)[0], 7);
+    a.has.add(7);
+    picker.peerGained(a, 7);
+    assert.deepEqual(pickAll(picker, a, BLOCKS_PER_PIECE), [7]);
+    assert.notEqual(pickAll(picker, b, 1)[0], 7);
+    picker.openPiece(7)?.forget(2);
+    picker.somethingFreed();
+    assert.deepEqual(pickAll(picker, b, 1), [7]);
+  });
+
+  it("gives a peer on parole no piece with a deadline", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const suspect = peerWith(0, "xxxxxxxx", true);
+    picker.peerCame(suspect);
+    picker.setDeadlines(
+      new Map([
+        [6, 0],
+        [7, 0],
+      ]),
+    );
+    assert.deepEqual(pickAll(picker, suspect, 4 * BLOCKS_PER_PIECE).sort(), [4, 5]);
+  });
+
+  it("makes a piece free again whose deadline ends, and not one that is open or here", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const peer = peerWith(0, "xxxxxxxx");
+    picker.peerCame(peer);
+    picker.setDeadlines(
+      new Map([
+        [6, 0],
+        [7, 0],
+      ]),
+    );
+    pickAll(picker, peer, 1);
+    assert.deepEqual(
+      [6, 7].map((piece) => picker.availability.isFree(piece)),
+      [false, false],
+    );
+    assert.equal(picker.isEndgame, false);
+    picker.setDeadlines(new Map());
+    assert.deepEqual(
+      [6, 7].map((piece) => picker.availability.isFree(piece)),
+      [false, true],
+    );
+  });
+
+  it("is not in endgame while a piece with a deadline is to be opened that somebody has", () => {
+    const picker = pickerFor({ have: "******  ", availability: "00000001" });
+    const peer = peerWith(0, "       x");
+    picker.setDeadlines(new Map([[7, 0]]));
+    assert.equal(picker.isEndgame, false);
+    picker.peerCame(peer);
+    pickAll(picker, peer);
+    assert.equal(picker.isEndgame, true, "nobody has piece 6");
+  });
+
+  it("names blocks with a deadline that are late where they were asked for, soonest first, for a peer that has them", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const [slow, other] = [peerWith(0, "xxxxxxxx"), peerWith(1, "xxxxxxx ")];
+    for (const peer of [slow, other]) picker.peerCame(peer);
+    picker.setDeadlines(
+      new Map([
+        [7, 10],
+        [6, 20],
+      ]),
+    );
+    for (const [piece, expectedAtMs] of [
+      [7, 1],
+      [6, 2],
+    ] as const) {
+      const begun = picker.pieceFor(slow);
+      assert.equal(begun?.pieceIndex, piece);
+      for (let block = 0; block < BLOCKS_PER_PIECE; block++) begun?.takeFree(slow.slot, block, expectedAtMs);
+    }
+    const asked: number[][] = [];
+    const note = (slot: number, expectedAtMs: number, dueMs: number): boolean => {
+      asked.push([slot, expectedAtMs, dueMs]);
+      return asked.length === 2;
+    };
+    const late = picker.lateBlock(other, note);
+    assert.deepEqual([late?.piece.pieceIndex, late?.blockIndex, late?.askedSlot], [6, 1, 0]);
+    assert.deepEqual(asked, [
+      [0, 2, 20],
+      [0, 2, 20],
+    ]);
+    assert.equal(
+      picker.lateBlock(slow, () => true),
+      undefined,
+      "its own",
+    );
+    const seed = peerWith(2, "xxxxxxxx");
+    assert.equal(picker.lateBlock(seed, () => true)?.piece.pieceIndex, 7);
+    assert.equal(
+      picker.lateBlock({ ...seed, isOnParole: true }, () => true),
+      undefined,
+    );
+    picker.openPiece(7)?.begins(0);
+    assert.equal(picker.lateBlock(seed, () => true)?.blockIndex, 1, "the first is arriving");
+  });
+
   it("never picks what we have, what the peer lacks, or a block that is asked for", () => {
     const pictures = fc.string({ unit: fc.constantFrom("x", " "), minLength: 24, maxLength: 24 });
     const operation = fc.oneof(
@@ -367,6 +552,11 @@ describe("the picker", () => {
       fc.record({ type: fc.constant("forget" as const), slot: fc.nat(3) }),
       fc.record({ type: fc.constant("rejoin" as const), slot: fc.nat(3), has: pictures }),
       fc.record({ type: fc.constant("arrive" as const), slot: fc.nat(3) }),
+      fc.record({
+        type: fc.constant("deadlines" as const),
+        slot: fc.nat(3),
+        pieces: fc.uniqueArray(fc.nat(23), { maxLength: 6 }),
+      }),
     );
     fc.assert(
       fc.property(
@@ -404,6 +594,9 @@ describe("the picker", () => {
                 assert.ok(blockIndex >= 0 && blockIndex < BLOCKS_PER_PIECE);
                 asked.set(key, { pieceIndex, blockIndex, slot: step.slot, hasArrived: false });
               }
+            } else if (step.type === "deadlines") {
+              const missing = step.pieces.filter((piece) => have[piece] !== "*");
+              picker.setDeadlines(new Map(missing.map((piece, order) => [piece, 1000 * order])));
             } else if (step.type === "gain") {
               if (peer.isSeed || !peer.has.add(step.pieceIndex)) continue;
               picker.peerGained(peer, step.pieceIndex);
@@ -429,7 +622,8 @@ describe("the picker", () => {
             }
             // What is counted as free is free, and nothing else.
             for (let pieceIndex = 0; pieceIndex < have.length; pieceIndex++) {
-              const isFree = have[pieceIndex] !== "*" && picker.openPiece(pieceIndex) === undefined;
+              const isTaken = picker.openPiece(pieceIndex) !== undefined || picker.deadlines.has(pieceIndex);
+              const isFree = have[pieceIndex] !== "*" && !isTaken;
               assert.equal(picker.availability.isFree(pieceIndex), isFree);
               const copies = peers.filter((other) => other.has.has(pieceIndex)).length;
               assert.equal(picker.availability.copies(pieceIndex), copies);

@@ -25,6 +25,7 @@ function peerOf(pieceCount: number, { slot = 0, pieces = [...Array(pieceCount).k
     has,
     isSeed: has.isFull,
     isOnParole: false,
+    nextBlockMs: 0,
     isHungry: true,
     isSuggesting: false,
     suggestions,

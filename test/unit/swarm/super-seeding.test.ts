@@ -271,4 +271,14 @@ describe("first copies", () => {
     // By now the best speed is forgotten by more than half.
     assert.equal(isFullAfter(10, 30_000), true);
   });
+
+  it("put a reader off for less than a quarter of a second, however full the uplink is", () => {
+    const superSeeding = firstCopiesOf(5);
+    superSeeding.requested(1, 4, 0);
+    superSeeding.sent(1, 4, 100_000);
+    superSeeding.tick(100);
+    assert.equal(superSeeding.mustWait(2, 100, true), true);
+    assert.equal(superSeeding.mustWait(2, 299, true), true);
+    assert.equal(superSeeding.mustWait(2, 300, true), false);
+  });
 });

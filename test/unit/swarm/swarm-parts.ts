@@ -80,9 +80,10 @@ export function partsFor(options: PartsOptions = {}) {
     pieces,
     reserve: (piece) => storage.reserve(piece),
     random,
+    nowMs,
   });
   const bucket = new CountingBucket(nowMs);
-  const requests = new RequestTracker({ picker, storage, bucket });
+  const requests = new RequestTracker({ picker, storage, bucket, nowMs });
   const trust = new SmartBan();
   const peers: (Peer | undefined)[] = [];
   const addPeer = (shape: PeerShape = {}): TestPeer => {

@@ -23,9 +23,15 @@ describe("extension handshake", () => {
         fc.option(fc.integer({ min: 1, max: 65535 }), { nil: undefined }),
         fc.option(fc.integer({ min: 1, max: 100_000 }), { nil: undefined }),
         fc.option(fc.stringMatching(/^[\w /.é]{1,20}$/u), { nil: undefined }),
-        (names, listenPort, requestLimit, clientName) => {
+        fc.option(fc.boolean(), { nil: undefined }),
+        fc.option(fc.boolean(), { nil: undefined }),
+        (names, listenPort, requestLimit, clientName, isUploadOnly, isReading) => {
           const extensionIds = new Map(names.map((name, at) => [name, at + 1]));
-          const handshake = { extensionIds, listenPort, requestLimit, clientName };
+          const state = {
+            ...(isUploadOnly !== undefined && { isUploadOnly }),
+            ...(isReading !== undefined && { isReading }),
+          };
+          const handshake = { extensionIds, listenPort, requestLimit, clientName, ...state };
           assert.deepEqual(decodeExtensionHandshake(encodeExtensionHandshake(handshake)), handshake);
         },
       ),

@@ -167,7 +167,7 @@ export class DownloadRecord {
    * @throws MiniTorrentError as `save`
    */
   async begin(store: PieceStore): Promise<void> {
-    if (store.found !== undefined) return this.save(store);
+    if (store.found !== undefined || this.#have.count > 0) return this.save(store);
     // It was made a moment ago, and nothing is written yet.
     this.#facts = store.opened?.facts;
     this.store();

@@ -86,6 +86,8 @@ export class Download {
   /** The opening that is under way, or was last. */
   #opening: Promise<void> = Promise.resolve();
   readonly #record: DownloadRecord;
+  /** Pieces of the old version are taken over. */
+  #reusing: AbortController | undefined;
   /** When it last joined the swarm, on the clock of `performance`. */
   #ranSinceMs = 0;
   readonly #trouble = new DownloadTrouble();
@@ -228,17 +230,18 @@ export class Download {
 
   /** Copies what the version that is here has of this one. */
   async #reuseOld(store: PieceStore, opening: DownloadState): Promise<void> {
-    if (this.#replaces === undefined) return;
-    const wanted = this.#wanted.kind === "folder" ? this.#wanted.chosen.pieces : undefined;
-    const all = Array(this.#metainfo.geometry.pieceCount).keys();
-    const pieces = wanted === undefined ? all : all.filter((pieceIndex) => wanted.has(pieceIndex));
-    const isOver = () => !this.#isStill(opening);
+    if (this.#replaces === undefined || !this.#isStill(opening)) return;
+    this.#reusing = new AbortController();
     try {
-      const reused = await this.#replaces.reuse(store, this.#metainfo, pieces, isOver);
+      const reused = await this.#replaces.reuse(store, this.#reusing.signal);
       this.#log.info({ reused }, "pieces of the old version were used");
     } catch (error) {
+      // Paused or ended: what has come so far is kept.
+      if (!this.#isStill(opening)) return;
       await store.close();
       throw error;
+    } finally {
+      this.#reusing = undefined;
     }
   }
 
@@ -746,6 +749,7 @@ export class Download {
 
   #become(state: DownloadState): void {
     const before = this.#state;
+    this.#reusing?.abort();
     if (before.status === "running") before.search.close();
     if (before.status === "complete" && state.status !== "complete") before.held?.search.close();
     this.#state = state;

@@ -5,7 +5,7 @@ import { setImmediate } from "node:timers/promises";
 import { Bitfield } from "../../metainfo/bitfield.ts";
 import { decodeMetainfoInSlices, type Metainfo } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
-import { every } from "../../net/timers.ts";
+import { later } from "../../net/timers.ts";
 import { FolderFacts } from "../../storage/folder-facts.ts";
 import { removeRest, restPathOf } from "../../storage/part-folder.ts";
 import { PieceStore } from "../../storage/piece-store.ts";
@@ -53,7 +53,7 @@ export class FormerVersions {
     try {
       const metainfo = await decodeMetainfoInSlices(stored.info, () => setImmediate());
       const nowMs = performance.now();
-      this.#looking ??= every("looking at former versions", LOOK_MS, () => this.#look());
+      this.#lookLater();
       const store = await this.#open(stored, metainfo).catch((error: unknown) => {
         log.info({ err: error, path: stored.asidePath }, "a former version is not served");
         return undefined;
@@ -95,11 +95,19 @@ export class FormerVersions {
   }
 
   async suspendAll(): Promise<void> {
-    clearInterval(this.#looking);
+    clearTimeout(this.#looking);
     this.#looking = undefined;
     const formers = [...this.#formers.values()];
     this.#formers.clear();
     await Promise.all(formers.map((former) => this.#withdraw(former)));
+  }
+
+  #lookLater(): void {
+    this.#looking ??= later("looking at former versions", LOOK_MS, async () => {
+      this.#looking = undefined;
+      await this.#look();
+      if (this.#formers.size > 0) this.#lookLater();
+    });
   }
 
   async #look(): Promise<void> {

@@ -5,15 +5,18 @@ import { randomBytes } from "node:crypto";
 import { lstat, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { decodeMetainfoInSlices, type Metainfo } from "../../metainfo/metainfo.ts";
+import { Bitfield } from "../../metainfo/bitfield.ts";
+import { decodeMetainfoInSlices, type FolderMetainfo, type Metainfo } from "../../metainfo/metainfo.ts";
 import { errnoOf } from "../../net/errno.ts";
 import { writeError } from "../../storage/disk-errors.ts";
+import type { FileFacts } from "../../storage/file-facts.ts";
+import { FolderFacts } from "../../storage/folder-facts.ts";
 import { syncFolder } from "../../storage/part-file.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
+import { reuseOlder } from "../../storage/reuse.ts";
 import type { ClientContext } from "../client-context.ts";
 import type { ReplacedVersion } from "../profile.ts";
 import { keepLocalChanges } from "./local-changes.ts";
-import { reusePieces } from "./piece-reuse.ts";
 
 const TOKEN_BYTES = 8;
 /** Of the name of the old version once it is aside. It tells a person who finds one what it is. */
@@ -62,21 +65,21 @@ export class VersionUpdate {
   }
 
   /**
-   * Copies what the old version has of those pieces.
+   * Puts into the store what the old version has of it.
    *
    * @returns how many pieces
-   * @throws MiniTorrentError DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
+   * @throws MiniTorrentError DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED; the signal's reason when it is aborted
    */
-  async reuse(
-    store: PieceStore,
-    metainfo: Metainfo,
-    pieces: Iterable<number>,
-    isOver: () => boolean,
-  ): Promise<number> {
-    const { path, asidePath } = this.#version;
-    const isAside = await isThere(asidePath);
-    const old = { path: isAside ? asidePath : path, metainfo: await this.#decoded() };
-    return reusePieces({ store, metainfo, pieces, old, isOver });
+  async reuse(store: PieceStore, signal: AbortSignal): Promise<number> {
+    const { disk, memory } = this.#context.storage;
+    const { path: placePath, asidePath, mtimesMs } = this.#version;
+    const metainfo = await this.#decoded();
+    const path = (await isThere(asidePath)) ? asidePath : placePath;
+    const older =
+      metainfo.kind === "folder"
+        ? { path, metainfo, facts: new FolderFacts(mtimesMs), have: piecesThere(metainfo, mtimesMs) }
+        : { path, metainfo, facts: factsOfFile(metainfo, mtimesMs) };
+    return reuseOlder(store, older, { disk, memory, signal });
   }
 
   /**
@@ -121,6 +124,21 @@ export class VersionUpdate {
     this.#metainfo ??= await decodeMetainfoInSlices(this.#version.info, () => setImmediate());
     return this.#metainfo;
   }
+}
+
+/** Pieces of a folder of which every file was there. */
+function piecesThere({ layout, geometry }: FolderMetainfo, mtimesMs: Float64Array): Bitfield {
+  const pieces = Bitfield.full(geometry.pieceCount);
+  for (let index = 0; index < layout.fileCount; index++) {
+    if (mtimesMs[index] !== 0 || layout.lengthOf(index) === 0) continue;
+    const end = layout.endPieceOf(index);
+    for (let piece = layout.firstPieceOf(index); piece < end; piece++) pieces.clear(piece);
+  }
+  return pieces;
+}
+
+function factsOfFile({ geometry }: Metainfo, mtimesMs: Float64Array): FileFacts {
+  return { lengthBytes: geometry.lengthBytes, mtimeMs: mtimesMs[0] ?? 0 };
 }
 
 async function isThere(path: string): Promise<boolean> {

@@ -456,6 +456,8 @@ export interface FilmOptions {
   /** Of the whole file; a right one otherwise. */
   readonly sha1?: string;
   readonly authorityPem?: string;
+  /** Its bytes; made up otherwise. */
+  readonly content?: Uint8Array;
 }
 
 /** Writes other bytes to a file, whose size and time of its last write look as they did, to the last bit. */
@@ -474,8 +476,9 @@ function sha1Of(bytes: Uint8Array): Buffer {
 }
 
 export function filmOf(fileName: string, options: FilmOptions = {}): Film {
-  const { lengthBytes = 3 * PIECE_BYTES + 100, seed = 1, pieceBytes = PIECE_BYTES } = options;
-  const bytes = content(lengthBytes, seed);
+  const { seed = 1, pieceBytes = PIECE_BYTES } = options;
+  const { lengthBytes = options.content?.length ?? 3 * PIECE_BYTES + 100 } = options;
+  const bytes = options.content ?? content(lengthBytes, seed);
   const hashes: Buffer[] = [];
   for (let at = 0; at < lengthBytes; at += pieceBytes)
     hashes.push(sha1Of(bytes.subarray(at, at + pieceBytes)));

@@ -1,7 +1,7 @@
 // Folders that are downloaded: all of them or some of their files, chosen before, meanwhile and later, on a real disk.
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { mkdir, rename } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type FakeTorrent, type Folder, GROUP, PIECE_BYTES, Scene, until } from "../download-fixture.ts";
@@ -170,6 +170,28 @@ test("noted pieces of files that changed while nobody looked are checked, and th
   await torrent().receive(folder.bytes, "all");
   await scene.event("download-complete");
   assert.deepEqual(filesIn(place, folder), Object.keys(FILES));
+});
+
+test("a folder with the same content is adopted, and one with other content is refused", async (t) => {
+  const { scene, place, torrent, ...folder } = await stage(t);
+  await scene.start("photos", place);
+  await torrent().receive(folder.bytes, "all");
+  await scene.event("download-complete");
+  await scene.shares.stop(id);
+  await scene.downloads.cancel(id);
+  const status = await scene.downloads.start(id, scene.folder);
+  assert.equal(status.state, "complete");
+  assert.deepEqual(status.sources, [], "nothing was fetched");
+  assert.equal(scene.shares.count, 1);
+  await scene.shares.stop(id);
+  await scene.downloads.cancel(id);
+  writeFileSync(join(place, "c.txt"), "x".repeat(30));
+  await assert.rejects(scene.downloads.start(id, scene.folder), {
+    code: "FILE_EXISTS",
+    message: /is there already, with other content/,
+  });
+  await rm(join(place, "c.txt"));
+  await assert.rejects(scene.downloads.start(id, scene.folder), { code: "FILE_EXISTS" });
 });
 
 test("no download writes into the folder of another one", async (t) => {

@@ -7,7 +7,7 @@ import { logIn } from "../../../../src/tracker/rules/accounts.ts";
 import { shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
 import { Collector, type CollectorOptions } from "../../../../src/tracker/rules/collector.ts";
 import { leaveGroup, removeMember } from "../../../../src/tracker/rules/groups.ts";
-import { putInfoPart } from "../../../../src/tracker/rules/info-uploads.ts";
+import { putInfoPart, readPartKey } from "../../../../src/tracker/rules/info-uploads.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
 import { accountTotals, registryTotals } from "../../../../src/tracker/rules/totals.ts";
 import { folderFor, holderId, metainfoFor, shareInParts, town, wholeInfoOf } from "../fixture.ts";
@@ -123,14 +123,16 @@ test("the metainfo of an earlier version stays while a client takes part in it, 
 });
 
 test("parts of metainfo go with the last share that needs them; those that no share followed, some hours after they came", async (t) => {
-  const { here, alice, stop, collect, state } = await place(t);
+  const { here, alice, bob, stop, collect, state } = await place(t);
   const count = (kind: "infoUpload" | "infoPart") => here.registry.keys(kind, "", { limit: 1_000 }).length;
   const folder = await folderFor("folder", 1_000);
   await shareInParts(here, alice, "films", folder);
   const partCount = count("infoPart");
   assert.ok(partCount > 1);
-  const uploadId = "11111111-1111-4111-8111-111111111111";
-  await here.as(alice, (command) =>
+  // Under the upload id of the share, by another account: none of its parts.
+  const [shared] = here.registry.keys("infoPart", "", { limit: 1 });
+  const { uploadId } = readPartKey(shared ?? "");
+  await here.as(bob, (command) =>
     putInfoPart(command, {
       ...{ groupId: "films", infoHash: folder.infoHash, uploadId, partIndex: 0, partCount: 2 },
       part: Buffer.from("a part").toString("base64"),

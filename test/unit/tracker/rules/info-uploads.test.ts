@@ -7,7 +7,12 @@ import { cutInfo } from "../../../../src/metainfo/info-parts.ts";
 import type { Metainfo } from "../../../../src/metainfo/metainfo.ts";
 import { DEFAULT_ACCOUNT_LIMITS, withinLimits } from "../../../../src/tracker/rules/account-limits.ts";
 import { shareFile } from "../../../../src/tracker/rules/catalogue.ts";
-import { infoPart, type PartRequest, putInfoPart } from "../../../../src/tracker/rules/info-uploads.ts";
+import {
+  infoPart,
+  type PartRequest,
+  putInfoPart,
+  requireUpload,
+} from "../../../../src/tracker/rules/info-uploads.ts";
 import { requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import { accountTotals } from "../../../../src/tracker/rules/totals.ts";
 import { checkInfo } from "../../../../src/tracker/server/info-check.ts";
@@ -120,12 +125,18 @@ test("parts count for the account's metainfo, and end at its limit", async (t) =
 });
 
 test("a share follows within an hour of the first part, and ends its upload", async (t) => {
-  const { place, alice, folder, put, share, rows } = await scene(t);
+  const { place, alice, folder, parts, put, share, rows } = await scene(t);
   const late = randomUUID();
-  await put(alice, { uploadId: late });
-  place.nowMs += 60 * MINUTE_MS + 1;
+  for (const partIndex of parts.keys()) await put(alice, { uploadId: late, partIndex });
+  const upload = { accountId: alice.accountId, infoHash: folder.infoHash, uploadId: late };
+  const { claimId } = requireGroup(place.registry, "films");
+  place.nowMs += 60 * MINUTE_MS;
+  assert.equal(requireUpload(place.registry, upload, claimId, place.nowMs).partCount, parts.length);
+  place.nowMs += 1;
+  assert.throws(() => requireUpload(place.registry, upload, claimId, place.nowMs), {
+    code: "METAINFO_MISSING",
+  });
   await assert.rejects(put(alice, { uploadId: late, partIndex: 1 }), { code: "METAINFO_MISSING" });
-  await assert.rejects(share(alice, late), { code: "METAINFO_MISSING" });
   const uploadId = randomUUID();
   assert.deepEqual(await share(alice, uploadId), { infoHash: folder.infoHash, joinedSwarm: false });
   assert.equal(rows("infoUpload"), 1, "the late one alone");

@@ -10,8 +10,8 @@ import { createGroupAuthority, type GroupAuthority } from "../src/identity/certi
 import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
 import { alikeOf } from "../src/tracker/rules/look-alikes.ts";
+import { standingsDerivation } from "../src/tracker/rules/membership-index.ts";
 import { shareAnchors } from "../src/tracker/rules/share-anchors.ts";
-import { standingsDerivation } from "../src/tracker/rules/standings.ts";
 import { totalsOf } from "../src/tracker/rules/totals.ts";
 
 const POLL_MS = 5;

@@ -5,8 +5,8 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { operatorWriteId } from "./registry/record-values.ts";
 import type { RegistryReader, RegistryWriter } from "./registry/registry.ts";
 import { expelAccount } from "./rules/groups.ts";
+import { standingLists } from "./rules/membership-index.ts";
 import { countMembers, groupByClaim, nextOf, userIdOf } from "./rules/membership-rows.ts";
-import { standingLists } from "./rules/standings.ts";
 import { accountTotals } from "./rules/totals.ts";
 
 /** Groups that an account is removed from in one transaction: some 10 ms. */

@@ -25,7 +25,7 @@ import {
   shareFile,
   stopShare,
 } from "../../src/tracker/rules/catalogue.ts";
-import { Collector } from "../../src/tracker/rules/collector.ts";
+import { Collector } from "../../src/tracker/rules/garbage-collector.ts";
 import {
   acceptRequest,
   adoptMembers,
@@ -43,6 +43,7 @@ import {
 } from "../../src/tracker/rules/groups.ts";
 import { endUpload, isUnderWay, putInfoPart } from "../../src/tracker/rules/info-uploads.ts";
 import { alikeOf } from "../../src/tracker/rules/look-alikes.ts";
+import { membersTotal } from "../../src/tracker/rules/membership-index.ts";
 import {
   countMembers,
   findGroup,
@@ -51,7 +52,6 @@ import {
 } from "../../src/tracker/rules/membership-rows.ts";
 import { infoPartOf, listInside } from "../../src/tracker/rules/metainfo-answers.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
-import { membersTotal } from "../../src/tracker/rules/standings.ts";
 import { needsParts } from "../../src/tracker/rules/torrents.ts";
 import { newestVersion } from "../../src/tracker/rules/versions.ts";
 import {

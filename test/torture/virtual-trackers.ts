@@ -7,9 +7,9 @@ import { join } from "node:path";
 import pino from "pino";
 import type { RegistryRecord, RegistryWriter } from "../../src/tracker/registry/registry.ts";
 import { adoptShares } from "../../src/tracker/rules/catalogue.ts";
-import { Collector } from "../../src/tracker/rules/collector.ts";
+import { Collector } from "../../src/tracker/rules/garbage-collector.ts";
+import { standingsDerivation } from "../../src/tracker/rules/membership-index.ts";
 import { shareAnchors } from "../../src/tracker/rules/share-anchors.ts";
-import { standingsDerivation } from "../../src/tracker/rules/standings.ts";
 import { type Replica, ReplicaNetwork, type VirtualLink } from "../sim/replica-network.ts";
 
 /** A disk in memory where there is one: thousands of runs would wait for a real one. */

@@ -5,7 +5,7 @@ import type { Account } from "../../api/schemas.ts";
 import type { CredentialValue, DeviceValue, UserValue } from "../registry/record-values.ts";
 import type { RegistryReader, RegistryWriter } from "../registry/registry.ts";
 import { takenSentence } from "./look-alikes.ts";
-import { type Payer, paidBy } from "./payers.ts";
+import { type Payer, paidBy } from "./quota-payers.ts";
 
 /** The functions of identity/passwords.ts, run in worker threads. */
 export interface Passwords {

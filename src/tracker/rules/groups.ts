@@ -7,6 +7,17 @@ import type { GroupValue, MembershipValue, RevocationValue } from "../registry/r
 import { type Page, type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";
 import { takenSentence } from "./look-alikes.ts";
 import {
+  answerKey,
+  type EndedMembership,
+  endedTotal,
+  isRevoked,
+  lastPart,
+  membershipsOf,
+  type Standing,
+  standingLists,
+  timeKey,
+} from "./membership-index.ts";
+import {
   countMembers,
   currentMember,
   findGroup,
@@ -22,17 +33,6 @@ import {
   userIdOf,
 } from "./membership-rows.ts";
 import type { Command } from "./rule-command.ts";
-import {
-  answerKey,
-  type EndedMembership,
-  endedTotal,
-  isRevoked,
-  lastPart,
-  membershipsOf,
-  type Standing,
-  standingLists,
-  timeKey,
-} from "./standings.ts";
 
 /** Rows moved in one transaction; ten times as many would block others for some 50 ms. */
 const ADOPTED_TOGETHER = 100;

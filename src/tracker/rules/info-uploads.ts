@@ -2,8 +2,8 @@
 // upload. Parts belong to the account that sent them and to the upload, so that nobody can put a wrong part into another account's
 // share. Until the share, nothing is known of them but their size: server/info-check.ts reads them then.
 //
-// An upload ends with its share, or some hours after it began (collector.ts). A share counts only uploads that are far younger, so
-// that the collector of another tracker cannot remove parts which a share has just begun to need.
+// An upload ends with its share, or some hours after it began (garbage-collector.ts). A share counts only uploads that are far
+// younger, so that the collector of another tracker cannot remove parts which a share has just begun to need.
 import { MiniTorrentError } from "../../api/errors.ts";
 import { INFO_PART_BYTES } from "../../api/file-limits.ts";
 import type { InfoUploadValue } from "../registry/record-values.ts";

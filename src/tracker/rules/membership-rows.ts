@@ -1,5 +1,5 @@
-// Queries for members, requests and owners of groups, over the entries that standings.ts derives. groups.ts has the rules that
-// change them.
+// Queries for members, requests and owners of groups, over the entries that membership-index.ts derives. groups.ts has the rules
+// that change them.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { ListPage } from "../../api/schemas.ts";
 import type { GroupValue } from "../registry/record-values.ts";
@@ -11,9 +11,9 @@ import {
   type Standing,
   standingLists,
   standingPlace,
-} from "./standings.ts";
+} from "./membership-index.ts";
 
-export { answerKey, membershipBy } from "./standings.ts";
+export { answerKey, membershipBy } from "./membership-index.ts";
 
 export interface CurrentMember {
   readonly accountId: string;

@@ -2,7 +2,7 @@
 // begins, never for rows from another tracker, since those were acknowledged there.
 import { MiniTorrentError } from "../../api/errors.ts";
 import type { RegistryReader } from "../registry/registry.ts";
-import type { Payer } from "./payers.ts";
+import type { Payer } from "./quota-payers.ts";
 import { accountTotals, networkTotals, registryTotals } from "./totals.ts";
 
 export interface QuotaLimits {

@@ -1,6 +1,6 @@
 // The metainfo of torrents. Sharing a file that nobody shares writes its metainfo anew, under a key of its own. So removing a
 // row that has long been unused at one tracker cannot break a share that begins at another one at the same moment (see
-// collector.ts).
+// garbage-collector.ts).
 
 import type { TorrentValue } from "../registry/record-values.ts";
 import { type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";

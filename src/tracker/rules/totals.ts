@@ -9,7 +9,7 @@ import type {
   TorrentValue,
 } from "../registry/record-values.ts";
 import type { RecordKind, TotalsOf } from "../registry/registry.ts";
-import { payerOf } from "./payers.ts";
+import { payerOf } from "./quota-payers.ts";
 
 /** Claims that are live. One that lost its name counts until the tracker that made it has ended it. */
 export const claimTotals = { user: "users", group: "groups", file: "files" } as const;
@@ -29,7 +29,7 @@ export const accountTotals = {
   rows: (accountId: string) => `rows of ${accountId}`,
 } as const;
 
-/** Totals of one network (payers.ts). */
+/** Totals of one network (quota-payers.ts). */
 export const networkTotals = {
   /** Bytes on disk of the rows from that network, tombstones included. */
   bytes: (networkId: string) => `bytes from ${networkId}`,

@@ -9,7 +9,7 @@ import type { RegistryWriter, RevisedReader } from "../registry/registry.ts";
 import { type AccountLimits, checkConnections, withinLimits } from "../rules/account-limits.ts";
 import { accountOfDevice } from "../rules/accounts.ts";
 import type { MemberCertificates } from "../rules/member-certificates.ts";
-import { networkIdOf, paidBy } from "../rules/payers.ts";
+import { networkIdOf, paidBy } from "../rules/quota-payers.ts";
 import { type QuotaLimits, withinQuotas } from "../rules/quotas.ts";
 import type { Command } from "../rules/rule-command.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";

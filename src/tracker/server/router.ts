@@ -74,7 +74,7 @@ import { listenedHosts } from "../rules/listened-hosts.ts";
 import { requireGroup, requireMember } from "../rules/membership-rows.ts";
 import { type IsHeld, infoPartOf, listInside, metainfoOf } from "../rules/metainfo-answers.ts";
 import type { OfferedInfo } from "../rules/offered-info.ts";
-import { networkIdOf } from "../rules/payers.ts";
+import { networkIdOf } from "../rules/quota-payers.ts";
 import { withinQuotas } from "../rules/quotas.ts";
 import type { Command } from "../rules/rule-command.ts";
 import { checkInfo } from "./info-check.ts";

@@ -19,11 +19,11 @@ import { shareFile } from "../../../src/tracker/rules/catalogue.ts";
 import { acceptRequest, createGroup, requestToJoin } from "../../../src/tracker/rules/groups.ts";
 import { putInfoPart } from "../../../src/tracker/rules/info-uploads.ts";
 import { alikeOf } from "../../../src/tracker/rules/look-alikes.ts";
+import { standingsDerivation } from "../../../src/tracker/rules/membership-index.ts";
 import { requireGroup } from "../../../src/tracker/rules/membership-rows.ts";
 import { type IsHeld, metainfoOf } from "../../../src/tracker/rules/metainfo-answers.ts";
 import type { Command } from "../../../src/tracker/rules/rule-command.ts";
 import { shareAnchors } from "../../../src/tracker/rules/share-anchors.ts";
-import { standingsDerivation } from "../../../src/tracker/rules/standings.ts";
 import { totalsOf } from "../../../src/tracker/rules/totals.ts";
 import { checkInfo } from "../../../src/tracker/server/info-check.ts";
 

@@ -19,8 +19,8 @@ import {
   requestToJoin,
   revokedMembershipIds,
 } from "../../../src/tracker/rules/groups.ts";
+import { standingLists } from "../../../src/tracker/rules/membership-index.ts";
 import { currentMember, membershipOf } from "../../../src/tracker/rules/membership-rows.ts";
-import { standingLists } from "../../../src/tracker/rules/standings.ts";
 import { holderId, metainfoFor, town } from "./fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };

@@ -18,9 +18,9 @@ import {
   removeMember,
   requestToJoin,
 } from "../../../../src/tracker/rules/groups.ts";
+import { answerKey, standingLists } from "../../../../src/tracker/rules/membership-index.ts";
 import { membershipOf, requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
-import { answerKey, standingLists } from "../../../../src/tracker/rules/standings.ts";
 import { authority, holderId, metainfoFor, type Town, town } from "../fixture.ts";
 
 interface Person {

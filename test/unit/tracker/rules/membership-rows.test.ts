@@ -9,6 +9,7 @@ import {
   rejectRequest,
   requestToJoin,
 } from "../../../../src/tracker/rules/groups.ts";
+import { answerKey, timeKey } from "../../../../src/tracker/rules/membership-index.ts";
 import {
   countMembers,
   currentMember,
@@ -20,7 +21,6 @@ import {
   nextOf,
   requireGroup,
 } from "../../../../src/tracker/rules/membership-rows.ts";
-import { answerKey, timeKey } from "../../../../src/tracker/rules/standings.ts";
 import { authority, type Town, town } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };

@@ -15,7 +15,7 @@ import {
   removeMember,
   requestToJoin,
 } from "../../../../src/tracker/rules/groups.ts";
-import { networkIdOf, paidBy } from "../../../../src/tracker/rules/payers.ts";
+import { networkIdOf, paidBy } from "../../../../src/tracker/rules/quota-payers.ts";
 import {
   DEFAULT_QUOTA_LIMITS,
   type QuotaLimits,

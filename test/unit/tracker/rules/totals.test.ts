@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type RecordKind, recordKey } from "../../../../src/tracker/registry/registry.ts";
-import { networkIdOf, paidBy, payerOf } from "../../../../src/tracker/rules/payers.ts";
+import { networkIdOf, paidBy, payerOf } from "../../../../src/tracker/rules/quota-payers.ts";
 import { shareAnchors } from "../../../../src/tracker/rules/share-anchors.ts";
 import {
   groupOfTorrent,

@@ -15,7 +15,7 @@ import {
 import { cutInfo } from "../../../../src/metainfo/info-parts.ts";
 import { Connection } from "../../../../src/tracker/presence/client-connections.ts";
 import type { RegistryRecord } from "../../../../src/tracker/registry/registry.ts";
-import { networkIdOf, paidBy } from "../../../../src/tracker/rules/payers.ts";
+import { networkIdOf, paidBy } from "../../../../src/tracker/rules/quota-payers.ts";
 import { accountTotals, networkTotals, registryTotals } from "../../../../src/tracker/rules/totals.ts";
 import { proceduresOf } from "../../../../src/tracker/server/procedure-builder.ts";
 import { callerOf } from "../../../../src/tracker/server/procedures.ts";

@@ -5,7 +5,7 @@ import { type TestContext, test } from "node:test";
 import { pino } from "pino";
 import { logIn } from "../../../../src/tracker/rules/accounts.ts";
 import { shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
-import { Collector, type CollectorOptions } from "../../../../src/tracker/rules/collector.ts";
+import { Collector, type CollectorOptions } from "../../../../src/tracker/rules/garbage-collector.ts";
 import { leaveGroup, removeMember } from "../../../../src/tracker/rules/groups.ts";
 import { putInfoPart, readPartKey } from "../../../../src/tracker/rules/info-uploads.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";

@@ -16,13 +16,17 @@ import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry
 import { leaveGroup, listGroups, listOwnGroups, listRequests } from "../../../../src/tracker/rules/groups.ts";
 import { alikeOf } from "../../../../src/tracker/rules/look-alikes.ts";
 import {
+  membershipBy,
+  standingLists,
+  standingsDerivation,
+} from "../../../../src/tracker/rules/membership-index.ts";
+import {
   countMembers,
   currentMember,
   currentMembers,
   findGroup,
   requireGroup,
 } from "../../../../src/tracker/rules/membership-rows.ts";
-import { membershipBy, standingLists, standingsDerivation } from "../../../../src/tracker/rules/standings.ts";
 import { town } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };

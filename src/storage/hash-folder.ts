@@ -59,9 +59,10 @@ export async function hashFolder(folderPath: string, options: HashFolderOptions)
   const { signal } = options;
   signal?.throwIfAborted();
   const { layout, facts, leftOut } = await findFiles(folderPath, options);
-  const hasher = new FolderHasher(folderPath, layout, facts, options);
   // At most one large file is open at once, apart from moments.
-  const hashes = await options.files.whileLong(() => hasher.run());
+  const hashes = await options.files.whileLong(() =>
+    new FolderHasher(folderPath, layout, facts, options).run(),
+  );
   const [changed] = await changedFiles(options.disk, folderPath, { layout, facts }, { signal });
   if (changed !== undefined) throw fileChanged(join(folderPath, layout.pathOf(changed)));
   return { layout: layout.withSha1s(hashes.sha1s), pieceHashes: hashes.pieceHashes, facts, leftOut };

@@ -1,26 +1,34 @@
 // A stock libtorrent as the judge of a folder's metainfo: it reads the same files at the same places as we do.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { z } from "zod";
 import { PYTHON, withoutLibtorrent } from "../../harness/requirements.ts";
 import { encodeTorrentFile } from "../../src/client/export.ts";
 import { PADDING } from "../../src/metainfo/file-layout.ts";
-import type { FolderMetainfo } from "../../src/metainfo/metainfo.ts";
+import { encodeFolderMetainfo, type FolderMetainfo } from "../../src/metainfo/metainfo.ts";
+import { hashFolder } from "../../src/storage/hash-folder.ts";
+import { createStorageResources } from "../../src/storage/storage-resources.ts";
 import { fileEntry, folderOf, linkEntry, PIECE_BYTES } from "../unit/metainfo/folders.ts";
 
 const skip = withoutLibtorrent();
 
-/** What libtorrent reads in its torrent. */
-function readByLibtorrent(metainfo: FolderMetainfo): unknown {
+/** What libtorrent reads in its torrent. @param saveFolder where it looks for the folder */
+function readByLibtorrent(metainfo: FolderMetainfo, saveFolder?: string): unknown {
   const folder = mkdtempSync(join(tmpdir(), "minitorrent-layout-"));
   try {
     const torrent = join(folder, "folder.torrent");
     writeFileSync(torrent, encodeTorrentFile(metainfo));
     const script = join(import.meta.dirname, "libtorrent_layout.py");
-    return JSON.parse(execFileSync(PYTHON, [script, torrent], { encoding: "utf8" }));
+    return JSON.parse(
+      execFileSync(PYTHON, [script, torrent, ...(saveFolder === undefined ? [] : [saveFolder])], {
+        encoding: "utf8",
+      }),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -50,6 +58,7 @@ function ourReading({ infoHash, geometry, layout, fileName }: FolderMetainfo): u
   });
   return {
     ...{ infoHash, isPrivate: true, pieceCount: geometry.pieceCount, lengthBytes: geometry.lengthBytes },
+    partFound: null,
     files: files.flat(),
   };
 }
@@ -70,4 +79,35 @@ test("libtorrent reads our folder with the same info-hash, files, padding, links
     fileEntry("\u{1f600}", PIECE_BYTES + 1),
   ]);
   assert.deepEqual(readByLibtorrent(metainfo), ourReading(metainfo));
+});
+
+test("libtorrent finds every piece in a folder that we have hashed, padding and links included", {
+  skip,
+}, async (t) => {
+  const place = mkdtempSync(join(tmpdir(), "minitorrent-layout-"));
+  t.after(() => rmSync(place, { recursive: true }));
+  const storage = createStorageResources();
+  t.after(() => storage.disk.close());
+  const folder = join(place, "folder");
+  mkdirSync(join(folder, "größe"), { recursive: true });
+  for (const [name, lengthBytes] of [
+    ["a", 5],
+    ["größe/film", 3_000_001],
+    ["größe/more", 300_000],
+    ["last", 700_000],
+    ["small", 20_000],
+  ] as const) {
+    writeFileSync(join(folder, name), randomBytes(lengthBytes));
+  }
+  writeFileSync(join(folder, "empty"), "");
+  chmodSync(join(folder, "a"), 0o755);
+  symlinkSync("größe/film", join(folder, "link"));
+  const { layout, pieceHashes } = await hashFolder(folder, storage);
+  assert.ok(layout.lengthBytes > layout.contentBytes, "it has padding");
+  const parts = { fileName: "folder", layout, pieceHashes, authorityPem: "PEM" };
+  const metainfo = await encodeFolderMetainfo(parts, async () => undefined);
+  const found = z.object({ partFound: z.number() });
+  assert.deepEqual(found.parse(readByLibtorrent(metainfo, place)), { partFound: 1 });
+  writeFileSync(join(folder, "last"), randomBytes(700_000));
+  assert.ok(found.parse(readByLibtorrent(metainfo, place)).partFound < 1);
 });

@@ -214,16 +214,17 @@ function readSpan(
 ): void {
   const { path, offsetBytes, lengthBytes, positionBytes } = span;
   const place = into?.subarray(positionBytes, positionBytes + lengthBytes);
+  if (path === "" && place !== undefined) {
+    place.fill(0);
+    return;
+  }
   if (path === "") {
     for (let done = 0; done < lengthBytes; done += STEP_BYTES) {
-      const zeros = (place ?? stepBuffer).subarray(0, Math.min(STEP_BYTES, lengthBytes - done)).fill(0);
-      use(zeros);
+      use(stepBuffer.subarray(0, Math.min(STEP_BYTES, lengthBytes - done)).fill(0));
     }
-    place?.fill(0);
     return;
   }
   using file = openFile(pair.at(span), READ_FLAGS);
-  requireAsExpected(file.stats, span);
   readSteps(io, file.fd, offsetBytes, lengthBytes, place, use);
   // After the read, so that no byte of a change that came during it gets out.
   if (span.mtimeMs !== undefined) requireAsExpected(fstatSync(file.fd), span);

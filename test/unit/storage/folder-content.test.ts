@@ -118,6 +118,21 @@ test("a shared folder is read, also across files, without keeping its small file
   assert.equal(await openCount(), before);
 });
 
+test("a long file that changes while it is kept open is not sent any more", async (t) => {
+  const place = await folderWorkplaceFor(t);
+  const lengthBytes = 1024 * 1024;
+  const folder = await testFolder({ long: 2 * lengthBytes }, { pieceBytes: lengthBytes });
+  const store = await seedFolder(place, folder);
+  t.after(() => store.close());
+  const frames = await read(store, 0);
+  assert.ok("bytes" in frames, String(frames));
+  frames.release();
+  await utimes(join(place.path, "long"), 1, 1);
+  const refused = await read(store, 1);
+  assert.equal(refused instanceof MiniTorrentError && refused.code, "FILE_CHANGED");
+  assert.equal(store.have.count, 0);
+});
+
 test("a long file stays open while it is served, and is closed with the store", async (t) => {
   const place = await folderWorkplaceFor(t);
   const lengthBytes = 1024 * 1024;
@@ -223,12 +238,13 @@ test("a folder that is opened to be served lacks the pieces of files that change
   const expected = await writeFolder(place.path, folder);
   await truncate(join(place.path, "d"), 3);
   await rm(join(place.path, "a/1"));
+  await utimes(join(place.path, "c/long"), 1, 1);
   const store = await PieceStore.openForSeeding({ ...place, metainfo: folder.metainfo, expected });
   t.after(() => store.close());
   const missing = [...Array(folder.metainfo.geometry.pieceCount).keys()].filter((i) => !store.have.has(i));
-  assert.deepEqual(missing, [0, folder.metainfo.geometry.pieceCount - 1]);
+  assert.deepEqual(missing, [0, 2, 3, 4, 5]);
   await rm(place.path, { recursive: true });
-  const gone = await read(store, 2);
+  const gone = await read(store, 1);
   assert.equal(gone instanceof MiniTorrentError && gone.code, "FILE_CHANGED");
   await assert.rejects(
     PieceStore.openForSeeding({ ...place, metainfo: folder.metainfo, expected }),

@@ -7,6 +7,7 @@ import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { Bitfield } from "../../../src/metainfo/bitfield.ts";
 import { DiskPool } from "../../../src/storage/disk-pool.ts";
 import type { FolderFacts } from "../../../src/storage/folder-facts.ts";
+import { OpenFiles } from "../../../src/storage/open-files.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { createStorageResources } from "../../../src/storage/storage-resources.ts";
 import { expectedTree, folderWorkplaceFor, testFolder, treeOf, writeFolder } from "./folders.ts";
@@ -167,6 +168,22 @@ test("many small files need no more descriptors than the disk has threads", asyn
   await store.finish(place.path);
   assert.equal(resources.files.taken, 0);
   assert.deepEqual(await treeOf(place.path), expectedTree(folder));
+});
+
+test("a thread that finds no descriptor tries again when others may have closed theirs", async (t) => {
+  const place = await folderWorkplaceFor(t);
+  const folder = await testFolder(entries);
+  let pauses = 0;
+  const files = new OpenFiles(1, async () => void pauses++);
+  const store = await PieceStore.openForDownload({ ...place, metainfo: folder.metainfo, files });
+  t.after(() => store.close());
+  const { inFolder } = place.disk;
+  t.mock.method(place.disk, "inFolder", async (...[job, explain]: Parameters<typeof inFolder>) => {
+    if (pauses < 2) throw explain(systemError("EMFILE"));
+    return inFolder.call(place.disk, job, explain);
+  });
+  assert.equal(await commit(store, 0, folder.bytes), "verified");
+  assert.equal(pauses, 2);
 });
 
 test("a folder whose part was removed while it was closed begins again", async (t: TestContext) => {

@@ -1,6 +1,6 @@
 // A new version takes from the old one what it has.
 import assert from "node:assert/strict";
-import { link, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { link, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Metainfo } from "../../../src/metainfo/metainfo.ts";
@@ -71,6 +71,11 @@ test("a version takes over whole files, moved ones too, and pieces of changed fi
   );
   await place.store.finish(place.path);
   assert.deepEqual(await treeOf(place.path), expectedTree(folder));
+  assert.equal(
+    (await stat(join(place.path, "a/1"))).ino,
+    (await stat(join(older.path, "a/1"))).ino,
+    "a file that was taken over is not written to with its piece",
+  );
   assert.deepEqual(
     await treeOf(older.path),
     expectedTree(await testFolder(old)),
@@ -100,6 +105,7 @@ test("changed bytes of the old version are not taken over, and later changes do 
   await writeFile(join(older.path, "a/1"), content(300, 77));
   await rm(join(older.path, "z"));
   await reuseOlder(place.store, older, place);
+  assert.equal(place.memory.usedBytes, 0);
   const { layout } = folder.metainfo;
   const withOne = layout.firstPieceOf(folder.indexOf("a/1"));
   const withZ = layout.firstPieceOf(folder.indexOf("z"));
@@ -116,6 +122,16 @@ test("changed bytes of the old version are not taken over, and later changes do 
     Buffer.from(content(long.length, 3)),
     "the user's change",
   );
+});
+
+test("of an old version that is not complete, only what is there is taken over", async (t) => {
+  const folder = await testFolder(old);
+  const place = await open(t, folder.metainfo);
+  const older = await oldFolder(place, old);
+  const hole = folder.metainfo.layout.firstPieceOf(folder.indexOf("b/long")) + 1;
+  const have = { has: (pieceIndex: number) => pieceIndex !== hole };
+  await reuseOlder(place.store, { ...older, have }, place);
+  assert.deepEqual(await fetchRest(place.store, folder.bytes), [hole]);
 });
 
 test("a piece with a lie about its hash does not count as there because its files are", async (t) => {
@@ -176,6 +192,7 @@ test("only what is chosen is taken over", async (t) => {
   await place.store.choose({ has: (fileIndex) => fileIndex === chosen });
   await reuseOlder(place.store, await oldFolder(place, old), place);
   assert.deepEqual(Object.keys(await treeOf(place.partPath)), ["a/1"]);
+  assert.equal(place.store.have.count, 1, "and no piece that it does not need");
   assert.equal(place.store.isComplete, true);
 });
 
@@ -189,6 +206,20 @@ test("a take-over that is aborted, or cut off by a full disk, gives its memory b
   const full = await open(t, folder.metainfo, "write=ENOSPC");
   await assert.rejects(reuseOlder(full.store, await oldFolder(full, old), full), withCode("DISK_FULL"));
   assert.equal(full.memory.usedBytes, 0);
+});
+
+test("a file that was taken over and is wrong on disk is written to again, though its time says nothing", async (t) => {
+  const folder = await testFolder(old);
+  const place = await open(t, folder.metainfo);
+  await reuseOlder(place.store, await oldFolder(place, old), place);
+  const path = join(place.partPath, "a/2");
+  const { atimeMs, mtimeMs } = await stat(path);
+  await writeFile(path, content(400, 50));
+  await utimes(path, atimeMs / 1000, mtimeMs / 1000);
+  await place.store.recheck("all");
+  assert.deepEqual(await fetchRest(place.store, folder.bytes), [0]);
+  await place.store.finish(place.path);
+  assert.deepEqual(await treeOf(place.path), expectedTree(folder));
 });
 
 test("a file that was linked and must be written again leaves the old version's alone", async (t) => {

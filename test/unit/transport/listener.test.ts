@@ -209,7 +209,14 @@ test("a name is listened at where one of its addresses can be, and refused where
     setImmediate(() => this.emit("error", error));
     return this;
   });
-  await assert.rejects(Listener.open({ ...anyPort, host: "localhost" }), { code: "ADDRESS_UNUSABLE" });
+  await assert.rejects(
+    Listener.open({ ...anyPort, host: "localhost" }),
+    (error: Error & { code?: string }) => {
+      assert.equal(error.code, "ADDRESS_UNUSABLE");
+      assert.match(String(error.cause), /EADDRNOTAVAIL/);
+      return true;
+    },
+  );
   refused = ["::1"];
   const listener = await Listener.open({ ...anyPort, host: "localhost" });
   const { hosts } = listener;
@@ -243,4 +250,31 @@ test("a connection whose first handler fails is closed, and the next one is serv
     await within(once(socket, "close"), "the connection with a fault to be closed", SOON_MS);
   take.mock.restore();
   await assertStands(await alice.connect("bob"));
+});
+
+test("no other port is tried when the second family is refused for another reason than a taken port", async (t) => {
+  const hosts: string[] = [];
+  const { listen } = Server.prototype;
+  t.mock.method(Server.prototype, "listen", function (this: Server, ...given: Parameters<typeof listen>) {
+    const [{ host }] = given as unknown as [{ host: string }];
+    hosts.push(host);
+    if (host !== "::") return Reflect.apply(listen, this, given);
+    const error = Object.assign(new Error("listen EAFNOSUPPORT"), { code: "EAFNOSUPPORT" });
+    setImmediate(() => this.emit("error", error));
+    return this;
+  });
+  const listener = await Listener.open(anyPort);
+  await listener.close();
+  assert.deepEqual(hosts, ["0.0.0.0", "::"]);
+});
+
+test("an address that cannot be listened on is refused with what to do", async () => {
+  await using alice = await Alice.listen();
+  const { port } = alice.listener;
+  for (const [host, message] of [
+    ["127.0.0.1", /stop it, or give another port; port 0 takes any that is free/],
+    ["192.0.2.1", /give one that it has, or 0\.0\.0\.0 for all of them/],
+  ] as const) {
+    await assert.rejects(Listener.open({ ...anyPort, host, port }), { message });
+  }
 });

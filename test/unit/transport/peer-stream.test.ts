@@ -262,6 +262,9 @@ test("a peer with both extensions is told in their words", async (t) => {
   peer.extended(0, Uint8Array.of(1));
   await turn();
   assert.equal(stream.look(), ["000000010e", "000000010f", "000000050d00000001", "00000003140001"].join(""));
+  peer.bitfield(Uint8Array.of(0xa0, 0x10));
+  await turn();
+  assert.equal(stream.look(), "0000000305a010");
   peer.reject(1, 2, 3);
   await turn();
   assert.equal(stream.look(), "0000000d10000000010000000200000003");

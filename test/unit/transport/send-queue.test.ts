@@ -203,4 +203,20 @@ describe("send queue", () => {
     await turn();
     assert.deepEqual(faults, ["sent", "sent"]);
   });
+
+  it("counts no written block against the messages that may wait", async () => {
+    const { queue, writes, floods } = queueWithWrites();
+    queue.sendBlocks(new Uint8Array(2_000_000), () => {});
+    writes[0]?.written();
+    for (let index = 0; index < 62_000; index++) queue.messagesInOrder.reject(0, 0, 1);
+    assert.ok(floods() > 0);
+  });
+
+  it("has room again at 1 MiB of blocks", () => {
+    const { queue, writes, rooms } = queueWithWrites();
+    queue.sendBlocks(new Uint8Array(1), () => {});
+    queue.sendBlocks(new Uint8Array(1024 * 1024), () => {});
+    writes[0]?.written();
+    assert.equal(rooms(), 1);
+  });
 });

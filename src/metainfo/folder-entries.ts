@@ -65,11 +65,7 @@ export class CanonicalReader {
   }
 
   string(): Buffer {
-    const lengthBytes = this.#digits();
-    this.require(":");
-    const begin = this.#at;
-    if (lengthBytes > this.#bytes.length - begin) refuse("a string is cut off");
-    this.#at += lengthBytes;
+    const begin = this.#skipString();
     return this.#bytes.subarray(begin, this.#at);
   }
 
@@ -130,9 +126,19 @@ export class CanonicalReader {
       if (byte === END) depth--;
       if (byte === LIST || byte === DICTIONARY || byte === END) this.#at++;
       else if (byte === 0x69) this.wholeNumber();
-      else this.string();
+      else this.#skipString();
     }
     return true;
+  }
+
+  /** @returns where the string's bytes begin */
+  #skipString(): number {
+    const lengthBytes = this.#digits();
+    this.require(":");
+    const begin = this.#at;
+    if (lengthBytes > this.#bytes.length - begin) refuse("a string is cut off");
+    this.#at += lengthBytes;
+    return begin;
   }
 
   /** Without a leading zero. */

@@ -12,7 +12,10 @@ import type { TrackerApi } from "./trackers/api-channel.ts";
 
 /** What downloads and shares see of a running torrent. `ActiveTorrent` fits it. */
 export interface RunningTorrent {
-  readonly torrent: Pick<ActiveTorrent["torrent"], "have" | "isStarved" | "holders" | "bannedFor" | "status">;
+  readonly torrent: Pick<
+    ActiveTorrent["torrent"],
+    "have" | "isStarved" | "holders" | "bannedFor" | "readAhead" | "status"
+  >;
   readonly connections: Pick<
     ActiveTorrent["connections"],
     "connectedCount" | "knowsSample" | "contacts" | "peersOnline"

@@ -46,6 +46,7 @@ import {
 import { onTimerFault } from "../net/timers.ts";
 import { createStorageResources, type StorageResources } from "../storage/storage-resources.ts";
 import { fetchMetainfo } from "./downloads/fetch-metainfo.ts";
+import type { FileReader } from "./downloads/file-reader.ts";
 import type { WhyReport } from "./downloads/why.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
 import { Login } from "./login.ts";
@@ -469,6 +470,18 @@ export class Client {
   async unfollow(groupId: string, fileName: string): Promise<void> {
     this.#login.require();
     await this.#login.downloads.unfollow({ groupId, fileName });
+  }
+
+  /**
+   * Reads a file of a share from any position, also while it downloads: what is ahead of the reader is fetched before the rest.
+   *
+   * @param path of a file in a folder; undefined for a single file
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, UNKNOWN_FILE, INVALID_ARGUMENT (the file is not chosen), DOWNLOAD_PAUSED,
+   * NOT_LOGGED_IN
+   */
+  async openReader(groupId: string, fileName: string, path?: string): Promise<FileReader> {
+    this.#login.require();
+    return this.#login.downloads.openReader({ groupId, fileName }, path);
   }
 
   /** What is shared from here. @throws MiniTorrentError NOT_LOGGED_IN */

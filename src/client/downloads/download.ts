@@ -39,6 +39,7 @@ import {
 } from "./download-state.ts";
 import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
+import { DownloadReader, type FileReader, placeOf } from "./file-reader.ts";
 import type { PresentVersion, VersionUpdate } from "./version-update.ts";
 import { type WhyReport, whyReport } from "./why.ts";
 
@@ -288,6 +289,31 @@ export class Download {
     if (state.status === "complete") this.#resumeHeld(running);
     this.#swarm.want(wanted.chosen.pieces);
     this.#onChange();
+  }
+
+  /**
+   * Reads a file while it downloads.
+   *
+   * @param path of a file in a folder; undefined for a single file
+   * @throws MiniTorrentError UNKNOWN_FILE; INVALID_ARGUMENT if the file is not chosen; DOWNLOAD_PAUSED if it does not run
+   */
+  openReader(path: string | undefined): FileReader {
+    const place = placeOf(this.#metainfo, path);
+    const { fileIndex } = place;
+    if (
+      fileIndex !== undefined &&
+      this.#wanted.kind === "folder" &&
+      !this.#wanted.chosen.files.has(fileIndex)
+    ) {
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `${path} is not among the chosen files: select ${this.groupId} ${this.fileName} --only ${path}.`,
+      );
+    }
+    const state = this.#state.status === "complete" ? this.#state.held : this.#state;
+    if (state !== undefined && "store" in state)
+      return new DownloadReader(state.active, state.store, this.#metainfo, place);
+    throw new MiniTorrentError("DOWNLOAD_PAUSED", `${this.fileName} does not run: resume it, then read it.`);
   }
 
   /** complete -> running: more files of the folder are wanted. */

@@ -16,6 +16,7 @@ import { allOf, chooseFiles, isOfAll, type Wanted } from "./chosen-files.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { partPathOf } from "./download-opening.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
+import { DiskReader, type FileReader, placeOf } from "./file-reader.ts";
 import type { FormerVersions } from "./former-versions.ts";
 import { type PresentVersion, VersionUpdate } from "./version-update.ts";
 
@@ -155,6 +156,20 @@ export class Downloads {
     const download = this.get(file);
     await download.select(choice);
     return download.snapshot();
+  }
+
+  /**
+   * Reads a file of a share that is here, or is being downloaded.
+   *
+   * @param path of a file in a folder; undefined for a single file
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, UNKNOWN_FILE, INVALID_ARGUMENT, DOWNLOAD_PAUSED, FILE_NOT_FOUND
+   */
+  async openReader(file: FileId, path: string | undefined): Promise<FileReader> {
+    const share = this.#shares.find(file);
+    const isUnderWay =
+      this.#unfinished.has(fileKey(file)) || this.#downloads.get(fileKey(file))?.isHeld === true;
+    if (share === undefined || isUnderWay) return this.get(file).openReader(path);
+    return DiskReader.open(share.path, path, placeOf(share.metainfo, path).lengthBytes);
   }
 
   /**

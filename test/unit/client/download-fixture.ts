@@ -33,6 +33,8 @@ import {
 import type { CommitOutcome } from "../../../src/metainfo/piece-types.ts";
 import { PieceStore } from "../../../src/storage/piece-store.ts";
 import { createStorageResources } from "../../../src/storage/storage-resources.ts";
+import { OwnPieces } from "../../../src/swarm/own-pieces.ts";
+import { ReadAhead } from "../../../src/swarm/read-ahead.ts";
 import type { PieceHolder, SourceSnapshot, TorrentStatus } from "../../../src/swarm/torrent-status.ts";
 import type { GroupCredentials } from "../../../src/transport/group-credentials.ts";
 import type { Farewell } from "../../../src/wire/farewell.ts";
@@ -267,9 +269,24 @@ export class FakeTorrent implements RunningTorrent {
     },
   };
   readonly #sources = new Map<string, SourceSnapshot>();
+  readonly #pieces: OwnPieces;
+  readonly #reads: ReadAhead;
+  /** The pieces that readers wait for, the soonest first. */
+  deadlines: number[] = [];
 
   constructor(parts: Parameters<Swarms["add"]>[0]) {
     this.parts = parts;
+    const pieces = new OwnPieces({
+      ...{ geometry: parts.metainfo.geometry, have: parts.have.clone(), wanted: parts.wanted },
+    });
+    this.#pieces = pieces;
+    this.#reads = new ReadAhead({
+      ...{ geometry: parts.metainfo.geometry, pieces, nowMs: () => performance.now() },
+      onDeadlines: (deadlines) => {
+        this.deadlines = [...deadlines.keys()];
+      },
+      onReading: () => undefined,
+    });
     const sources = this.#sources;
     const { geometry } = parts.metainfo;
     this.wanted = parts.wanted ?? Bitfield.full(geometry.pieceCount);
@@ -286,6 +303,7 @@ export class FakeTorrent implements RunningTorrent {
       bannedFor(userId) {
         return this.banned.get(userId);
       },
+      readAhead: (options) => this.#reads.open(options),
       status(): TorrentStatus {
         let piecesVerified = 0;
         let bytesVerified = 0;
@@ -325,6 +343,8 @@ export class FakeTorrent implements RunningTorrent {
       const outcome = await new Promise<CommitOutcome>((resolve) => storage.commit(pieceIndex, resolve));
       assert.equal(outcome, "verified");
       this.torrent.have.set(pieceIndex);
+      this.#pieces.verified(pieceIndex);
+      this.#reads.pieceVerified();
       const { pieces: had = 0, bytes: gave = 0 } = this.#sources.get(userId) ?? {};
       this.#sources.set(userId, {
         ...{ userId, isConnected: true, isBanned: false, stall: undefined, bytesPerSecond: 1_000 },
@@ -333,6 +353,10 @@ export class FakeTorrent implements RunningTorrent {
       onEvent({ type: "piece-verified", pieceIndex, userIds: [userId] });
     }
     if (this.#hasAllWanted) onEvent({ type: "all-verified" });
+  }
+
+  close(): void {
+    this.#reads.close();
   }
 
   want(wanted: Bitfield): void {
@@ -375,6 +399,7 @@ class FakeSwarms implements Swarms {
     const torrent = this.#running.get(infoHash);
     if (torrent === undefined) return;
     this.#running.delete(infoHash);
+    torrent.close();
     const told = farewell === undefined ? "" : ` (told ${farewell.reason})`;
     this.left.push(`${torrent.parts.metainfo.fileName}: ${reason}${told}`);
   }

@@ -77,6 +77,7 @@ async function complete({ scene, newer }: Stage): Promise<void> {
     () => scene.shares.find(id)?.metainfo.infoHash === newer.metainfo.infoHash,
     "the new version is shared",
   );
+  await until(() => scene.formerVersions.count > 0, "the old one is served on");
   await turns();
 }
 

@@ -33,7 +33,6 @@ import {
   revokedMembershipIds,
 } from "../../src/tracker/rules/groups.ts";
 import {
-  type InfoUpload,
   infoPart,
   isUnderWay,
   putInfoPart,
@@ -50,7 +49,7 @@ import {
 import { infoPartOf, metainfoOf } from "../../src/tracker/rules/metainfo-answers.ts";
 import { describeInfo, type InfoInParts } from "../../src/tracker/rules/offered-info.ts";
 import type { Command } from "../../src/tracker/rules/rule-command.ts";
-import { needsParts, readTorrentKey } from "../../src/tracker/rules/torrents.ts";
+import { type InfoUpload, needsParts, readTorrentKey } from "../../src/tracker/rules/torrents.ts";
 import { hasVersion, newestVersion, versionsOf } from "../../src/tracker/rules/versions.ts";
 import { folderFor, metainfoFor } from "../unit/tracker/fixture.ts";
 import { allRows } from "../unit/tracker/registry/compliance.ts";

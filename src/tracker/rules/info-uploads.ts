@@ -10,6 +10,7 @@ import type { InfoUploadValue } from "../registry/record-values.ts";
 import { type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";
 import { requireGroup, requireMember } from "./membership-rows.ts";
 import type { Command } from "./rule-command.ts";
+import { type InfoUpload, needsParts } from "./torrents.ts";
 
 /** For how long a share may follow the first part: 32 MiB at 10 KB/s take less. */
 const UPLOAD_LASTS_MS = 60 * 60 * 1000;
@@ -20,15 +21,6 @@ const UPLOADS_AT_ONCE = 8;
 const SEEMS_ABANDONED_MS = 10 * 60 * 1000;
 /** Digits of a part's index in its key. */
 const INDEX_DIGITS = 4;
-
-/** Identifies an upload: only parts of the same account, dictionary and upload belong together. */
-export interface InfoUpload {
-  readonly accountId: string;
-  /** SHA-1 of the whole dictionary, as the sender says. */
-  readonly infoHash: string;
-  /** Chosen by the sender. */
-  readonly uploadId: string;
-}
 
 export interface PartRequest {
   readonly groupId: string;
@@ -60,8 +52,8 @@ export function putInfoPart(command: Command, request: PartRequest): void {
   const uploadKey = recordKey(accountId, uploadId);
   const upload = writer.get("infoUpload", uploadKey);
   if (upload === undefined) {
-    // The upload ended with a share that this part, sent again, belongs to.
-    if (writer.get("infoPart", key)?.part === part) return;
+    // The upload ended with a share that this part, sent again, belongs to; or it made room for another one, and begins anew.
+    if (needsParts(writer, { accountId, infoHash, uploadId })) return;
     makeRoomForUpload(writer, accountId, nowMs);
     const value: InfoUploadValue = {
       ...{ infoHash, partCount, groupClaimId: group.claimId },

@@ -6,9 +6,9 @@ import { isFolderInfo } from "../../metainfo/info-parts.ts";
 import { decodeMetainfo, type Metainfo } from "../../metainfo/metainfo.ts";
 import type { SharedContent, TorrentValue } from "../registry/record-values.ts";
 import type { RegistryReader } from "../registry/registry.ts";
-import { type InfoUpload, metainfoMissing, requireUpload } from "./info-uploads.ts";
+import { metainfoMissing, requireUpload } from "./info-uploads.ts";
 import type { Group } from "./membership-rows.ts";
-import { placeOfTorrent } from "./torrents.ts";
+import { type InfoUpload, placeOfTorrent } from "./torrents.ts";
 
 export interface WholeInfo {
   /** The bencoded dictionary. */

@@ -4,10 +4,18 @@
 
 import type { TorrentValue } from "../registry/record-values.ts";
 import { type RegistryReader, type RegistryWriter, recordKey } from "../registry/registry.ts";
-import type { InfoUpload } from "./info-uploads.ts";
 
 /** Most rows of one torrent to look at; only partitioned trackers produce several. */
 const MOST_PLACES = 10;
+
+/** Identifies an upload: only parts of the same account, dictionary and upload belong together. */
+export interface InfoUpload {
+  readonly accountId: string;
+  /** SHA-1 of the whole dictionary, as the sender says. */
+  readonly infoHash: string;
+  /** Chosen by the sender. */
+  readonly uploadId: string;
+}
 
 /** The parts of a torrent row's key. */
 export interface TorrentPlace {

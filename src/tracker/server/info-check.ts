@@ -5,14 +5,9 @@ import { INFO_PART_BYTES, MAX_INFO_BYTES } from "../../api/file-limits.ts";
 import { isFolderInfo, readPartEntries } from "../../metainfo/info-parts.ts";
 import { decodeMetainfoInSlices } from "../../metainfo/metainfo.ts";
 import type { RevisedReader } from "../registry/registry.ts";
-import {
-  type InfoUpload,
-  infoPart,
-  metainfoMissing,
-  partPrefix,
-  requireUpload,
-} from "../rules/info-uploads.ts";
+import { infoPart, metainfoMissing, partPrefix, requireUpload } from "../rules/info-uploads.ts";
 import { describeInfo, type InfoInParts } from "../rules/offered-info.ts";
+import type { InfoUpload } from "../rules/torrents.ts";
 
 export interface InfoCheckOptions {
   readonly registry: RevisedReader;

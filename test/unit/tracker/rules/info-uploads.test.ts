@@ -105,6 +105,10 @@ test("an account has eight uploads at a time; a further one ends the oldest, if 
   assert.equal(rows("infoUpload"), 9);
   const uploads = place.registry.keys("infoUpload", "", ALL);
   assert.ok(!uploads.some((key) => key.endsWith(oldest)));
+  // Its sender goes on, and sends again what is there already.
+  place.nowMs += 10 * MINUTE_MS;
+  await put(alice, { uploadId: oldest });
+  assert.ok(place.registry.keys("infoUpload", "", ALL).some((key) => key.endsWith(oldest)));
 });
 
 test("parts count for the account's metainfo, and end at its limit", async (t) => {

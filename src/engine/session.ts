@@ -10,7 +10,7 @@ import type { Bitfield } from "../metainfo/bitfield.ts";
 import type { Metainfo } from "../metainfo/metainfo.ts";
 import { ConnectionPlaces, type Direction } from "../net/connection-places.ts";
 import { every, forEachGuarded, reportFault } from "../net/timers.ts";
-import { type PieceStorage, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
+import { type PieceStorage, type ReadAheadOptions, Torrent, type TorrentEvent } from "../swarm/torrent.ts";
 import { dial } from "../transport/dialer.ts";
 import { type GroupCredentials, secureContextOf } from "../transport/group-credentials.ts";
 import { Listener } from "../transport/listener.ts";
@@ -20,6 +20,7 @@ import { makePeerId, PEER_ID_RANDOM_BYTES } from "../wire/handshake.ts";
 import type { Bandwidth } from "./bandwidth.ts";
 import { ConnectionManager, type DialObstacle } from "./connection-manager.ts";
 import type { AddressChange } from "./own-addresses.ts";
+import { TorrentReader } from "./torrent-reader.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
 const TICK_MS = 100;
@@ -209,6 +210,12 @@ export class Session {
     active.torrent.want(wanted);
     this.#awake.add(active);
     active.connections.tick();
+  }
+
+  /** Somebody reads a running torrent from a position on while it downloads; undefined if it does not run. */
+  read(infoHash: string, options: ReadAheadOptions): TorrentReader | undefined {
+    const active = this.#active.get(infoHash);
+    return active && new TorrentReader(active.torrent, options);
   }
 
   /** Storage has memory again: torrents that waited for it continue. */

@@ -375,6 +375,9 @@ test("a client that has all it wants dials no seed, until it wants more: then at
   const ticks = t.mock.method(part.torrent, "tick");
   await until("the torrent is idle", () => part.torrent.isIdle);
   session.want("f".repeat(40), Bitfield.full(PIECE_COUNT));
+  assert.equal(session.read("f".repeat(40), { positionBytes: 0 }), undefined);
+  const reader = session.read(infoHash, { positionBytes: 0 });
+  assert.equal(await reader?.readable(0, 1), 0, "it is not wanted");
   assert.equal(part.torrent.hasAllWanted, true);
   session.want(infoHash, Bitfield.full(PIECE_COUNT));
   assert.equal(part.torrent.hasAllWanted, false);

@@ -407,6 +407,9 @@ describe("the picker", () => {
     const others = pickAll(picker, slow, 2 * BLOCKS_PER_PIECE);
     assert.equal(others.length, 2);
     assert.equal(others.includes(begun), false);
+    // Neither when it belongs to nobody, nor when nothing else is left.
+    picker.disown(slow);
+    assert.equal(pickAll(picker, slow).includes(begun), false);
     assert.deepEqual(pickAll(picker, fast, 1), [begun]);
     picker.setDeadlines(new Map([[begun, 1000 + 2 * 500 + 250]]));
     assert.deepEqual(pickAll(picker, slow, 1), [begun]);
@@ -440,7 +443,7 @@ describe("the picker", () => {
     const [a, b] = [peerWith(0, "    xxx "), peerWith(1, "xxxxxxxx")];
     for (const peer of [a, b]) picker.peerCame(peer);
     picker.setDeadlines(new Map([[7, 0]]));
-    assert.notEqual(pickAll(picker, a, 1)[0], 7);
+    assert.equal(pickAll(picker, a).includes(7), false);
     a.has.add(7);
     picker.peerGained(a, 7);
     assert.deepEqual(pickAll(picker, a, BLOCKS_PER_PIECE), [7]);
@@ -453,7 +456,11 @@ describe("the picker", () => {
   it("gives a peer on parole no piece with a deadline", () => {
     const picker = pickerFor({ have: "****    ", availability: "00001111" });
     const suspect = peerWith(0, "xxxxxxxx", true);
-    picker.peerCame(suspect);
+    const leaving = peerWith(1, "      x ");
+    for (const peer of [suspect, leaving]) picker.peerCame(peer);
+    pickAll(picker, leaving, 1);
+    picker.openPiece(6)?.forget(0);
+    picker.peerLeft(leaving);
     picker.setDeadlines(
       new Map([
         [6, 0],
@@ -484,6 +491,17 @@ describe("the picker", () => {
       [6, 7].map((piece) => picker.availability.isFree(piece)),
       [false, true],
     );
+  });
+
+  it("picks no piece that is not wanted any longer, though it has a deadline", () => {
+    const picker = pickerFor({ have: "****    ", availability: "00001111" });
+    const peer = peerWith(0, "xxxxxxxx");
+    picker.peerCame(peer);
+    picker.setDeadlines(new Map([[6, 0]]));
+    const dropped = new PieceSet(8);
+    dropped.add(6);
+    picker.wantedChanged({ added: new PieceSet(8), dropped });
+    assert.equal(pickAll(picker, peer).includes(6), false);
   });
 
   it("is not in endgame while a piece with a deadline is to be opened that somebody has", () => {

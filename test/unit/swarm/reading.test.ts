@@ -69,6 +69,7 @@ describe("a torrent that is read", () => {
     const [crossing] = cancelled;
     assert.ok(crossing);
     assert.equal(giveBlocks(peer, [crossing]), 1);
+    assert.equal(torrent.status().peers[0]?.requestsOutstanding, kept.length);
     assert.equal(torrent.status().wastedBytes, 0);
     giveBlocks(peer, kept.slice(0, 4));
     assert.deepEqual(requestsIn(link.take())[0], [40, 0]);
@@ -162,6 +163,19 @@ describe("a torrent that is read", () => {
     assert.deepEqual(saidTo(later), [true, false]);
   });
 
+  it("fetches what is wanted ahead of the reader, also when it is wanted later", () => {
+    const opened = open({ wants: "wwww      " });
+    const { peer, link, torrent } = opened;
+    readAt(opened, 6);
+    peer.haveAll();
+    peer.unchoke();
+    const asked = requestsIn(link.take());
+    torrent.want(bitfieldOf("wwwwwwwwww", "w"));
+    link.take();
+    giveBlocks(peer, asked);
+    assert.deepEqual(requestsIn(link.take())[0], [6, 0]);
+  });
+
   it("reads nothing more once it is closed", () => {
     const opened = open();
     const heard: boolean[] = [];
@@ -199,6 +213,21 @@ describe("a seed", () => {
     assert.equal(wasServed(opened), false);
     opened.runTo(300);
     assert.equal(wasServed(opened), true);
+  });
+
+  it("gives the place of a reader that left to a peer that does not read", () => {
+    const opened = withReader(1, true);
+    opened.peer.closed("gone");
+    const dave = opened.join("dave");
+    dave.peer.haveNone();
+    dave.peer.interested();
+    dave.link.take();
+    dave.peer.request(0, 0, BLOCK);
+    opened.runDue();
+    assert.equal(
+      dave.link.take().some((said) => said.startsWith("blocks 0:")),
+      false,
+    );
   });
 
   it("lets a peer wait again that says that it no longer reads", () => {

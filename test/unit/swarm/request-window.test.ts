@@ -36,6 +36,28 @@ describe("a request window", () => {
     assert.ok(roundTrips <= 4, "8 blocks tripled 4 times are more than 500");
   });
 
+  it("grows no further at the start than one and a half times what the peer delivers soon, while somebody reads", () => {
+    const grown = (isReading: boolean): number => {
+      const window = new RequestWindow(1000, 0);
+      for (let block = 0; block < 100; block++) window.arrived(BLOCK_LENGTH_BYTES, 0);
+      // 160 blocks a second: 40 in a quarter of one.
+      window.adjust(100, 160 * BLOCK_LENGTH_BYTES, isReading);
+      return window.sizeBlocks;
+    };
+    assert.deepEqual([grown(false), grown(true)], [208, 60]);
+  });
+
+  it("asks for no more than a peer delivers soon once that is asked of it, and grows no more by itself", () => {
+    const window = new RequestWindow(1000, 0);
+    for (let block = 0; block < 100; block++) window.arrived(BLOCK_LENGTH_BYTES, 0);
+    window.settle(12.5);
+    assert.equal(window.sizeBlocks, 13);
+    window.arrived(BLOCK_LENGTH_BYTES, 1);
+    assert.equal(window.sizeBlocks, 13);
+    window.settle(0);
+    assert.equal(window.sizeBlocks, 2);
+  });
+
   it("settles at what the peer delivers in a quarter of a second", () => {
     const window = new RequestWindow(1000, 0);
     window.peerAllows(2000);

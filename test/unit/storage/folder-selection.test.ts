@@ -205,6 +205,33 @@ test("a finished folder is continued after a restart; a file that was changed in
   assert.equal((await stat(join(place.path, "a/2"))).size, 5);
 });
 
+test("what was verified when the folder got its name is not hashed again when more of it is there", async (t) => {
+  const { store, content, only, ...place } = await open(t, ["a/1", "b/5"]);
+  const { metainfo } = content;
+  await fetchWanted(store, content);
+  await store.finish(place.path);
+  const notedFacts = store.folderFacts ?? assert.fail();
+  const ownFileId = store.opened?.fileId ?? "";
+  await store.close();
+  const again = await PieceStore.openForDownload({
+    ...place,
+    ...{ metainfo, notedFacts, have: store.have, resume: true, ownFileId, isFinished: true },
+    partPath: place.path,
+    chosen: only("a/1", "a/3", "b/5"),
+  });
+  t.after(() => again.close());
+  await fetchWanted(again, content);
+  const hashed: string[] = [];
+  const { inFolder } = place.disk;
+  t.mock.method(place.disk, "inFolder", (...[job, explain]: Parameters<typeof inFolder>) => {
+    if (job.kind === "folder-sync") hashed.push(...job.files.map(({ path }) => path));
+    return inFolder.call(place.disk, job, explain);
+  });
+  await again.finish(place.path);
+  assert.deepEqual(hashed, ["a/3"]);
+  assert.deepEqual(await treeOf(place.path), expectedTree(content, ["a/1", "a/3", "b/5"]));
+});
+
 test("a part of a folder is served again after a restart, from the folder and from beside it", async (t) => {
   const { store, content, ...place } = await open(t, ["a/2"]);
   const { metainfo } = content;

@@ -102,6 +102,22 @@ describe("a torrent that is read", () => {
     assert.ok(requestsIn(other.link.take()).some((block) => block.join() === "9,0"));
   });
 
+  it("asks no peer for a late block that has not shown that it delivers what it was asked for", () => {
+    const opened = open({ has: "******    " });
+    readAt(opened, 9, 1);
+    opened.peer.bitfield(has("         x"));
+    opened.peer.unchoke();
+    // Piece 6 is free, so that this is no endgame.
+    opened.join("dave").peer.bitfield(has("      x   "));
+    const silent = opened.join("carol");
+    silent.peer.extended(0, encodeExtensionHandshake({ ...unchanged, requestLimit: 4 }));
+    silent.peer.bitfield(has("        xx"));
+    silent.peer.unchoke();
+    assert.equal(requestsIn(silent.link.take()).length, 4);
+    opened.runTo(1500);
+    assert.deepEqual(requestsIn(silent.link.take()), []);
+  });
+
   it("takes a piece that it reads from a peer on parole, which was to give all of it", () => {
     const opened = open({ outcome: "later", has: "********  " });
     const { peer, link, join, commits } = opened;

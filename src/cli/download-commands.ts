@@ -52,7 +52,7 @@ export const downloadCommands: readonly Command[] = [
     ],
     arity: [3],
     options: CHOICE_OPTIONS,
-    help: "Download a file or a folder into a folder or to a path, in the background. With --only, only files of the folder that fit one of the patterns; with --except, none that fits one.",
+    help: "Download a file or a folder into a folder or to a path, in the background. With --only, only files of the folder that fit one of the patterns; with --except, none that fits one. A pattern without a slash, such as *.jpg, fits in all subfolders.",
     example: 'films holiday ~/Videos/ --only "*.mkv"',
     run: async ({ client, options }, groupId: string, fileName: string, destination: string) => {
       const choice = choiceIn(options);

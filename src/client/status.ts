@@ -16,7 +16,7 @@ export interface DownloadSource {
 }
 
 /**
- * Files of a folder, chosen by globs of their paths (`path.matchesGlob`): those that fit one of `only`, or all if there is none,
+ * Files of a folder, chosen by globs of their paths (client/downloads/globs.ts): those that fit one of `only`, or all if there is none,
  * except those that fit one of `except`.
  */
 export interface FileChoice {

@@ -1,5 +1,5 @@
-// Patterns of paths, as shells have them: `*` and `?` within a name, `**` over any depth, `[a-z]`, `{a,b}`; `docs/` stands for all
-// below docs. Matching takes at most the product of both lengths, since the paths are a stranger's: `path.matchesGlob` tries
+// Patterns of paths: `*` and `?` within a name, `**` over any depth, `[a-z]`, `{a,b}`; `docs/` stands for all below docs. As in
+// .gitignore, a pattern without a slash fits names at any depth, and `./` in front keeps it to the top. Matching takes at most the product of both lengths, since the paths are a stranger's: `path.matchesGlob` tries
 // every way to cut a path, which takes minutes for `**/**/**/*a*a*a*b` and a path made for it, and it skips names that begin with a dot.
 import { MiniTorrentError } from "../../api/errors.ts";
 
@@ -67,12 +67,14 @@ function fits<P, T>(
 }
 
 function parsePath(text: string): PathPattern {
+  const isAtAnyDepth = !text.includes("/") && text !== "**";
   const names = text.replace(/^(\.\/)+/, "").split("/");
   // `docs/` is all that is below docs.
   if (names.at(-1) === "") names[names.length - 1] = "**";
   // At the end it stands for one name at least: docs itself is not below docs.
   if (names.at(-1) === "**") names.push("*");
-  return names.map((name) => (name === "**" ? WILDCARD : parseName(name)));
+  const pattern = names.map((name) => (name === "**" ? WILDCARD : parseName(name)));
+  return isAtAnyDepth ? [WILDCARD, ...pattern] : pattern;
 }
 
 function parseName(text: string): NamePattern {

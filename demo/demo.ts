@@ -1,17 +1,27 @@
-// The main job, live: two trackers and four clients as real processes on loopback, one group, one file of 256 MiB that
-// two share and two download at once, while one of the trackers is stopped. Says in plain sentences what one sees.
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+// The main job, live: two trackers and four clients as real processes on loopback, one group, one folder of 256 MiB that two share
+// and two download at once, one of them in part, while one of the trackers is stopped; then a new version of it. Says in plain
+// sentences what one sees.
+import { randomFillSync } from "node:crypto";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { styleText } from "node:util";
 import { ClientProcess, freePorts, TrackerProcess } from "../harness/processes.ts";
-import { sha1Of, writeRandomFile } from "../harness/scene.ts";
+import { writeRandomFile } from "../harness/scene.ts";
+import { digestOfTree } from "../harness/trees.ts";
+import { until } from "../harness/within.ts";
 import { ProgressBoard, parseDownloads } from "./progress-board.ts";
 
 const MIB = 1024 * 1024;
-const FILE_BYTES = 256 * MIB;
-const FILE_NAME = "footage.mov";
+const NAME = "day-1";
+const TAKES = 24;
+const TAKE_BYTES = 10 * MIB;
+/** Small files beside the takes. */
+const STILLS = 200;
+const STILL_BYTES = 80 * 1024;
+const ONLY = "stills/**";
 const GROUP = "studio";
 const PASSWORD = "correct-horse";
 const MEMBERS = ["alice", "bob", "carol", "dave"] as const;
@@ -36,9 +46,10 @@ class Demo implements AsyncDisposable {
   async run(): Promise<void> {
     await this.#startEverything();
     await this.#letPeopleIn();
-    const sha1 = await this.#shareFile();
+    await this.#shareFolder();
     await this.#download();
-    await this.#compare(sha1);
+    await this.#newVersion();
+    await this.#compare();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -88,26 +99,32 @@ class Demo implements AsyncDisposable {
     );
   }
 
-  async #shareFile(): Promise<string> {
-    heading(`alice and bob share ${FILE_NAME}, 256 MiB, in place`);
-    const path = join(this.#folder, "alice", FILE_NAME);
-    const sha1 = writeRandomFile(path, FILE_BYTES);
-    await copyFile(path, join(this.#folder, "bob", FILE_NAME));
+  async #shareFolder(): Promise<void> {
+    const source = this.#pathOf("alice");
+    for (const [part, count, lengthBytes] of [
+      ["takes", TAKES, TAKE_BYTES],
+      ["stills", STILLS, STILL_BYTES],
+    ] as const) {
+      await mkdir(join(source, part), { recursive: true });
+      for (let i = 1; i <= count; i++) writeRandomFile(join(source, part, `${part}-${i}.bin`), lengthBytes);
+    }
+    heading(`alice and bob share the folder ${NAME}, ${TAKES + STILLS} files, 256 MB, in place`);
+    await cp(source, this.#pathOf("bob"), { recursive: true, preserveTimestamps: true });
     for (const name of ["alice", "bob"] as const) {
       const startedMs = performance.now();
-      await this.#client(name).must(`upload_file ${join(this.#folder, name, FILE_NAME)} ${GROUP}`);
+      await this.#client(name).must(`upload_file ${this.#pathOf(name)} ${GROUP}`);
       const seconds = (performance.now() - startedMs) / 1000;
       say(`${name} has hashed it and shares it (${seconds.toFixed(1)} s; nothing was copied or uploaded)`);
     }
-    return sha1;
   }
 
   async #download(): Promise<void> {
-    heading("carol and dave download it at the same time, from both seeders and from each other");
+    heading(`carol downloads it, and dave of it only ${ONLY}, from both seeders and from each other`);
     const downloaders = ["carol", "dave"] as const;
     const board = new ProgressBoard(MEMBERS);
     for (const name of downloaders) {
-      await this.#client(name).must(`download_file ${GROUP} ${FILE_NAME} ${join(this.#folder, name)}/`);
+      const part = name === "dave" ? ` --only ${ONLY}` : "";
+      await this.#client(name).must(`download_file ${GROUP} ${NAME} ${join(this.#folder, name)}/${part}`);
     }
     let stopped: Promise<string> | undefined;
     for (;;) {
@@ -147,15 +164,43 @@ class Demo implements AsyncDisposable {
     return address;
   }
 
-  async #compare(sha1: string): Promise<void> {
+  async #newVersion(): Promise<void> {
+    heading("alice changes 1 MB of one take and publishes a new version; carol follows the folder");
+    const take = openSync(join(this.#pathOf("alice"), "takes", "takes-7.bin"), "r+");
+    writeSync(take, randomFillSync(Buffer.alloc(MIB)), 0, MIB, 3 * MIB);
+    closeSync(take);
+    const carol = this.#client("carol");
+    await carol.must(`follow ${GROUP} ${NAME}`);
+    const startedMs = performance.now();
+    await this.#client("alice").must(`update_share ${GROUP} ${NAME}`);
+    await until(
+      () => digestOfTree(this.#pathOf("carol")) === digestOfTree(this.#pathOf("alice")),
+      "carol's copy of the new version",
+    );
+    const [status] = parseDownloads(await carol.must("show_downloads"));
+    const fetched = (status?.sources ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
+    const seconds = (performance.now() - startedMs) / 1000;
+    say(
+      `carol has it ${seconds.toFixed(1)} s later: ${(fetched / 1e6).toFixed(1)} MB were fetched, the rest was here`,
+    );
+  }
+
+  async #compare(): Promise<void> {
     heading("Are the files the same?");
-    say(`alice's file has the SHA-1 ${sha1}`);
-    for (const name of ["carol", "dave"] as const) {
-      const found = await sha1Of(join(this.#folder, name, FILE_NAME));
-      if (found !== sha1) throw new Error(`${name}'s file has the SHA-1 ${found}: it differs.`);
-      say(`${name}'s file has the SHA-1 ${found} ${styleText("green", "equal")}`);
-    }
+    const digest = digestOfTree(this.#pathOf("alice"));
+    say(`alice's folder has the SHA-1s ${digest.slice(0, 12)}… (one value for all paths and contents)`);
+    const found = digestOfTree(this.#pathOf("carol"));
+    if (found !== digest) throw new Error(`carol's folder has the SHA-1s ${found}: it differs.`);
+    say(`carol's folder has the SHA-1s ${found.slice(0, 12)}… ${styleText("green", "equal")}`);
+    const [ofAlice, ofDave] = [join(this.#pathOf("alice"), "stills"), join(this.#pathOf("dave"), "stills")];
+    if (digestOfTree(ofDave) !== digestOfTree(ofAlice)) throw new Error("dave's stills differ.");
+    const parts = await readdir(this.#pathOf("dave"));
+    say(`dave has ${parts.join(", ")} alone, ${styleText("green", "equal")} to alice's`);
     for (const name of MEMBERS) await this.#client(name).finish();
+  }
+
+  #pathOf(name: MemberName): string {
+    return join(this.#folder, name, NAME);
   }
 
   #client(name: MemberName): ClientProcess {
@@ -180,7 +225,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 try {
   await demo.run();
-  heading(`Done in ${((performance.now() - startedMs) / 1000).toFixed(1)} s: every member has the file.`);
+  heading(
+    `Done in ${((performance.now() - startedMs) / 1000).toFixed(1)} s: every member has what they asked for.`,
+  );
 } catch (error) {
   const reason = error instanceof Error ? error.message : String(error);
   if (!isStopped) console.error(styleText("red", `The demo failed: ${reason}`));

@@ -17,7 +17,7 @@ const downloadSchema = z.object({
   piecesVerified: z.number(),
   rateBytesPerSecond: z.number().optional(),
   reason: z.string().optional(),
-  sources: z.array(z.object({ userId: z.string(), pieces: z.number() })),
+  sources: z.array(z.object({ userId: z.string(), pieces: z.number(), bytes: z.number() })),
 });
 type Download = z.infer<typeof downloadSchema>;
 

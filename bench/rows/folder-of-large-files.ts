@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
-import { digestOfTree, writeTree } from "../folder-tree.ts";
+import { digestOfTree, writeTree } from "../../harness/trees.ts";
 import {
   atLeast,
   type Conditions,

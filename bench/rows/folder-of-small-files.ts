@@ -3,7 +3,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
-import { digestOfTree, writeTree } from "../folder-tree.ts";
+import { digestOfTree, writeTree } from "../../harness/trees.ts";
 import { LibtorrentProcess, libtorrentVersion } from "../libtorrent.ts";
 import { writeWithoutCertificate } from "../plain-torrent.ts";
 import { cpuSecondsDuring, peakBytesOf } from "../process-cost.ts";

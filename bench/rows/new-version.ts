@@ -5,8 +5,8 @@ import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { Scene } from "../../harness/scene.ts";
+import { digestOfTree, writeTree } from "../../harness/trees.ts";
 import { until } from "../../harness/within.ts";
-import { digestOfTree, writeTree } from "../folder-tree.ts";
 import { atLeast, atMost, type Conditions, digits, type Row, type RowResult, seconds } from "../report.ts";
 import { download, GROUP } from "../transfer.ts";
 

@@ -1,4 +1,4 @@
-// Folders for the rows about folders: so many files of one length, in subfolders of a hundred, with random contents; and
+// Folders for tests, demo and benchmarks: so many files of one length, in subfolders of a hundred, with random contents; and
 // whether a copy is the same.
 import { createHash, randomFillSync } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";

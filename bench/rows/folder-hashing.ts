@@ -7,13 +7,13 @@ import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { writeRandomFile } from "../../harness/scene.ts";
+import { writeTree } from "../../harness/trees.ts";
 import { FileLayoutBuilder } from "../../src/metainfo/file-layout.ts";
 import { choosePieceLengthBytes } from "../../src/metainfo/geometry.ts";
 import { decodeMetainfoInSlices, encodeFolderMetainfo } from "../../src/metainfo/metainfo.ts";
 import { hashFile } from "../../src/storage/hash-file.ts";
 import { hashFolder } from "../../src/storage/hash-folder.ts";
 import { createStorageResources } from "../../src/storage/storage-resources.ts";
-import { writeTree } from "../folder-tree.ts";
 import { atLeast, type Conditions, median, type Row, type RowResult, seconds, spread } from "../report.ts";
 
 const MIB = 1024 ** 2;

@@ -19,7 +19,9 @@ import { cutInfo } from "../../../src/metainfo/info-parts.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
 import { guardOf } from "../../../src/net/connection-guard.ts";
 import { soon } from "../../../src/net/timers.ts";
+import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import type { PasswordHasherOptions } from "../../../src/tracker/server/password-hasher.ts";
+import type { WriteBlockReason } from "../../../src/tracker/server/write-block.ts";
 import { Tracker } from "../../../src/tracker/tracker.ts";
 import { cheapHashing } from "./cheap-passwords.ts";
 import { folderFor } from "./fixture.ts";
@@ -806,6 +808,66 @@ test("each metric counts what it says", async (t) => {
   await untilMetrics(first, (metrics) => metrics.timer_faults_total === 1);
 });
 
+/** From now on each registry that is opened can be told of trouble, in the order of opening. */
+function troubles(t: TestContext): ((reason: WriteBlockReason) => void)[] {
+  const tell: ((reason: WriteBlockReason) => void)[] = [];
+  const { open } = SqliteRegistry;
+  t.mock.method(SqliteRegistry, "open", (options: Parameters<typeof open>[0]) => {
+    tell.push((reason) => options.onTrouble?.(reason as never));
+    return open.call(SqliteRegistry, options);
+  });
+  return tell;
+}
+
+test("a tracker whose disk is full leaves its clients to one that stores, catches up when it can write, and answers alone", async (t) => {
+  const trouble = troubles(t);
+  const net = await trackers(t, 2);
+  const [one, two] = [await net.start(1), await net.start(2)];
+  await net.connected();
+  const [first, second] = net.addresses;
+  assert.ok(first && second);
+  const device = createDeviceIdentity();
+  const alice = await connect(t, first, device);
+  await signUp(alice, "alice");
+  const { privateKeyPem: key, certificatePem: cert } = device;
+  trouble[0]?.("disk-full");
+  assert.deepEqual([one.status().cannotWrite?.reason, one.status().isServing], ["disk-full", false]);
+  await until(() => one.status().clientsOnline === 0);
+  assert.equal(await answerTo(first.port, "/api", { key, cert }), 503);
+  await signUp(await connect(t, second), "bob");
+  await until(() => Number(two.status().links[0]?.lagRecords) > 0);
+  assert.equal(one.status().users, 1, "it stores nothing");
+  await until(() => one.status().isServing);
+  assert.deepEqual([one.status().cannotWrite, one.status().digest], [undefined, two.status().digest]);
+  await net.stop(2);
+  await until(() => one.status().links[0]?.state === "disconnected");
+  trouble[0]?.("disk-full");
+  assert.deepEqual([one.status().cannotWrite?.reason, one.status().isServing], ["disk-full", true]);
+  const { api } = await connect(t, first, device);
+  assert.deepEqual((await api.groups.list.query({})).items, []);
+  await assert.rejects(api.groups.create.mutate(write("films")), refusal("TRACKER_CANNOT_WRITE"));
+});
+
+test("a tracker that meets damage serves nobody, tells its next start, and writes no more", async (t) => {
+  const trouble = troubles(t);
+  const net = await trackers(t, 1);
+  const tracker = await net.start(1);
+  const [address] = net.addresses;
+  assert.ok(address);
+  const alice = await connect(t, address);
+  await signUp(alice, "alice");
+  trouble[0]?.("registry-damaged");
+  assert.deepEqual(
+    [tracker.status().cannotWrite?.reason, tracker.status().isServing],
+    ["registry-damaged", false],
+  );
+  await until(() => tracker.status().clientsOnline === 0);
+  assert.equal(existsSync(join(net.dataDir(1), "registry.suspect")), true);
+  await net.stop(1);
+  assert.equal((await net.start(1)).status().isServing, true);
+  assert.equal(existsSync(join(net.dataDir(1), "registry.suspect")), false);
+});
+
 /** What the tracker there answers to that path. */
 function read({ host, port }: TrackerAddress, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -820,7 +882,6 @@ function read({ host, port }: TrackerAddress, path: string): Promise<string> {
   });
 }
 
-/** By their names without what all have in front. */
 /** Looks less often than `until`: each look is a TLS connection. */
 function untilMetrics(
   tracker: TrackerAddress,
@@ -829,6 +890,7 @@ function untilMetrics(
   return until(async () => hold(await metricsOf(tracker)), 100);
 }
 
+/** By their names without what all have in front. */
 async function metricsOf(tracker: TrackerAddress): Promise<Record<string, number>> {
   const lines = (await read(tracker, "/metrics")).matchAll(/^minitorrent_tracker_(\w+) (\S+)$/gm);
   return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]));

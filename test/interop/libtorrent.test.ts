@@ -2,7 +2,7 @@
 // gets nothing (libtorrent's SSL torrents).
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
@@ -81,10 +81,11 @@ async function exported(
   scene: Scene,
   client: ClientProcess,
   name: string,
+  share = "set.tar",
 ): Promise<{ torrent: string; certificate: string }> {
   const torrent = scene.path(`${name}.torrent`);
   const certificate = scene.path(`${name}.pem`);
-  await client.must(`export_torrent g set.tar ${torrent}`);
+  await client.must(`export_torrent g ${share} ${torrent}`);
   await client.must(`export_certificate g ${certificate}`);
   return { torrent, certificate };
 }
@@ -146,4 +147,49 @@ test("without a certificate of the group libtorrent gets nothing", { skip }, asy
   await stranger.says(/^(torrent_error|peer_error|peer_disconnected): /m);
   assert.deepEqual([bare.downloadedBytes, stranger.downloadedBytes], [0, 0]);
   assert.deepEqual(await alice.must("peers g set.tar"), []);
+});
+
+/** The paths and hashes of all files in a folder. */
+async function contentOf(folder: string): Promise<Record<string, string>> {
+  const found = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
+  const paths = found.map((one) => join(one.parentPath, one.name)).sort();
+  const content: Record<string, string> = {};
+  for (const path of paths) content[path.slice(folder.length + 1)] = await sha1Of(path);
+  return content;
+}
+
+test("libtorrent downloads a folder from our seeder, padding included, and our client from libtorrent", {
+  skip,
+}, async () => {
+  await using scene = await Scene.open(1);
+  const [alice, bob, carol] = [await scene.user("alice"), await scene.user("bob"), await scene.user("carol")];
+  await scene.group("g", alice, { bob, carol });
+  const data = scene.path("alice", "data");
+  mkdirSync(join(data, "small"), { recursive: true });
+  // Of more than one piece, so that there is padding before the second.
+  for (const name of ["one.bin", "two.bin"]) scene.file("alice", join("data", name), 3 * MIB + 12_345);
+  for (let number = 0; number < 50; number++)
+    writeFileSync(join(data, "small", `${number}.txt`), `number ${number}\n`.repeat(number));
+  writeFileSync(join(data, "run.sh"), "#!/bin/sh\n");
+  chmodSync(join(data, "run.sh"), 0o755);
+  await alice.must(`upload_file ${data} g`);
+  const { torrent, certificate } = await exported(scene, bob, "bob", "data");
+  using libtorrent = new LibtorrentPeer(torrent, scene.path("lt"), certificate);
+  await libtorrent.connectTo(alice);
+  await libtorrent.has(1);
+  const expected = await contentOf(data);
+  const found = Object.entries(await contentOf(scene.path("lt", "data")));
+  // libtorrent may write padding as files, as older clients do.
+  assert.deepEqual(Object.fromEntries(found.filter(([path]) => !path.startsWith(".pad/"))), expected);
+
+  await alice.must("logout");
+  await carol.must(`download_file g data ${scene.path("carol")}/`);
+  await libtorrent.connectTo(carol);
+  await carol.must("wait g data");
+  assert.deepEqual(await contentOf(scene.path("carol", "data")), expected);
+  const { sources } = await downloadOf(carol);
+  assert.deepEqual(
+    sources.filter(({ pieces }) => pieces > 0).map(({ userId }) => userId),
+    ["bob"],
+  );
 });

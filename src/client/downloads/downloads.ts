@@ -32,6 +32,8 @@ export class Downloads {
   readonly #formers: FormerVersions;
   /** Shares whose new versions are fetched without being asked for; undefined until they are read from the profile. */
   #followed: Set<string> | undefined;
+  /** Followed shares of which a version was published while an earlier one was being fetched. */
+  readonly #publishedMeanwhile = new Set<string>();
   readonly #downloads = new Map<string, Download>();
   /** The downloads that are neither complete nor failed: a script may have thousands of finished ones. */
   readonly #unfinished = new Map<string, Download>();
@@ -213,8 +215,9 @@ export class Downloads {
     if (isKnown || (present === undefined && download === undefined)) return;
     const isFollowed = this.isFollowed(file);
     this.#context.onEvent({ type: "share-updated", groupId, fileName, userId, isFollowed });
-    if (isFollowed && present !== undefined && !this.#unfinished.has(fileKey(file)))
-      await this.#update(file, present);
+    if (!isFollowed) return;
+    if (this.#unfinished.has(fileKey(file))) this.#publishedMeanwhile.add(fileKey(file));
+    else if (present !== undefined) await this.#update(file, present);
   }
 
   async #update(file: FileId, present: PresentVersion): Promise<void> {
@@ -443,6 +446,10 @@ export class Downloads {
     const download = this.#downloads.get(key);
     if (download === undefined || FINISHED.has(download.status)) this.#unfinished.delete(key);
     else this.#unfinished.set(key, download);
+    if (download?.status === "complete" && this.#publishedMeanwhile.delete(key)) {
+      const { groupId, fileName } = download;
+      runInBackground(this.#context.log, "fetching a new version", this.follow({ groupId, fileName }));
+    }
     this.#wake();
   }
 

@@ -160,6 +160,11 @@ function reasonOf(facts: WhyFacts, notUsed: readonly NotUsed[]): string {
     return `It waits: ${waitingFor}.`;
   if (clockWarning !== undefined) return clockWarning;
   if (!hasCertificate) return withoutCertificate(facts);
+  if (standing?.content === "newer") {
+    const by = standing.sharedBy === undefined ? "" : `, shared by ${standing.sharedBy}`;
+    const { groupId, fileName } = status;
+    return `There is a newer version${by}, and nobody who is online has the rest of this one: cancel ${groupId} ${fileName}, then download_file gets the newer one.`;
+  }
   if (standing?.content === "other") {
     const by = standing.sharedBy === undefined ? "" : `, shared by ${standing.sharedBy}`;
     const { groupId, fileName } = status;

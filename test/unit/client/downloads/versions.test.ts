@@ -326,6 +326,23 @@ test("who has a share is told of a new version, and one that is followed is fetc
   assert.equal(scene.eventsOf("share-updated").at(-1)?.isFollowed, false);
 });
 
+test("a version that is published while the one before it is fetched follows it", async (t) => {
+  const of = await stage(t);
+  const { scene, place, publish, arrive } = of;
+  await scene.downloads.follow(id);
+  publish();
+  await scene.downloads.start(id, place);
+  const third = await scene.sharedFolder("photos", { ...NEW, "a.txt": "third a" });
+  const { infoHash } = third.metainfo;
+  await scene.downloads.versionPublished({ ...id, infoHash, userId: "alice" });
+  assert.equal(scene.swarms.get(infoHash), undefined, "one after the other");
+  await arrive();
+  await until(() => scene.swarms.get(infoHash) !== undefined, "the third version is fetched");
+  await scene.swarms.of(third.metainfo).receive(third.bytes, "all");
+  await until(() => scene.shares.find(id)?.metainfo.infoHash === infoHash, "the third version is shared");
+  assert.equal(textIn(place, "a.txt"), "third a");
+});
+
 test("the version that is here, and one of what is not here, are no news", async (t) => {
   const { scene, old } = await stage(t);
   await scene.downloads.versionPublished({ ...id, infoHash: old.metainfo.infoHash, userId: "alice" });

@@ -236,6 +236,13 @@ test("other content is named without a sharer if nobody in the group shares it",
   );
 });
 
+test("a newer version is named with what to do, when nobody has the rest of the one that is fetched", () => {
+  assert.equal(
+    reasonOf(lonely, { standing: { content: "newer", sharedBy: "alice", members: [] } }),
+    "There is a newer version, shared by alice, and nobody who is online has the rest of this one: cancel films a.mkv, then download_file gets the newer one.",
+  );
+});
+
 test("three of those who give nothing are named, and the others counted", () => {
   const contacts = ["alice", "bob", "carol", "dave", "eve"].map((userId) =>
     contact({ userId, deviceId: userId }),

@@ -369,7 +369,9 @@ export class Download {
     const isComplete = this.#state.status === "complete" && !this.isHeld;
     await this.#leaveSwarm({ status: "ended" }, "cancelled", { reason: "paused" });
     await this.#opening;
-    return isComplete ? undefined : await this.#record.discard();
+    if (isComplete) return undefined;
+    await this.#replaces?.moveBack();
+    return await this.#record.discard();
   }
 
   /** any -> failed: the user is out of the group. */

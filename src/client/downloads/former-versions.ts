@@ -41,9 +41,12 @@ export class FormerVersions {
     return this.#formers.size;
   }
 
-  /** After a login: all that are left are served again. */
+  /** After a login: all that are left are served again. One whose successor has not taken its place yet is that download's. */
   async resumeAll(): Promise<void> {
-    for (const stored of this.#context.profile().formerVersions()) await this.serve(stored);
+    const { profile } = this.#context;
+    for (const stored of profile().formerVersions()) {
+      if (profile().replacedBy(stored)?.asidePath !== stored.asidePath) await this.serve(stored);
+    }
   }
 
   /** Serves a version that was moved aside; one that cannot be served is removed soon. */

@@ -103,6 +103,23 @@ export class VersionUpdate {
   }
 
   /**
+   * The download is given up: the old version is in its place again, unless the new one has it already.
+   *
+   * @throws MiniTorrentError DESTINATION_UNUSABLE, DISK_FAILED
+   */
+  async moveBack(): Promise<void> {
+    const { path, asidePath } = this.#version;
+    if ((await isThere(path)) || !(await isThere(asidePath))) return;
+    try {
+      await rename(asidePath, path);
+      await syncFolder(dirname(path));
+    } catch (error) {
+      throw writeError(error, path);
+    }
+    this.#context.profile().removeFormerVersion(asidePath);
+  }
+
+  /**
    * naming -> merging: the new version has its name; what was changed here is moved to it.
    *
    * @returns the paths of the files that were changed or added here, as they are now

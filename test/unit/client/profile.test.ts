@@ -442,3 +442,59 @@ test("shares in a group that the user has left are remembered until they are ask
   assert.deepEqual(second.takeFormerShares("other"), ["/data/b"]);
   second.close();
 });
+
+test("a long metainfo is written once, and of a folder's download the choice and the files' times are there again", () => {
+  const first = Profile.open(dataDir, alice, log);
+  const info = new Uint8Array(70_000).fill(7);
+  const choice = { only: ["*.txt"], except: ["b/"] };
+  const folderFacts = Uint8Array.of(1, 2, 3);
+  first.saveDownload({ ...download, info });
+  first.saveChoice(download, choice);
+  first.saveFolderFacts(download, folderFacts);
+  first.saveDownload({ ...download, info, have: Uint8Array.of(0xc0) });
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  const expected = { ...download, info, have: Uint8Array.of(0xc0), choice, folderFacts };
+  assert.deepEqual(second.downloads(), [expected]);
+  second.saveChoice(download, undefined);
+  assert.equal(second.downloads()[0]?.choice, undefined, "all files");
+  second.removeDownload("g", "f");
+  second.saveDownload(download);
+  assert.deepEqual(second.downloads(), [download], "nothing of the removed one is left");
+  second.close();
+});
+
+test("the version that a download replaces is remembered with its stage, then as one that is served on", () => {
+  const version = {
+    ...{ groupId: "g", fileName: "f", path: "/data/f", asidePath: "/data/.aside", info: Uint8Array.of(1) },
+    mtimesMs: Float64Array.of(0, 1234.5),
+  };
+  const profile = Profile.open(dataDir, alice, log);
+  profile.saveShare(share);
+  assert.equal(profile.replacedBy(share), undefined);
+  profile.saveReplaced({ ...version, stage: "fetching" });
+  assert.deepEqual(profile.replacedBy(share), { ...version, stage: "fetching" });
+  assert.deepEqual([profile.formerVersions(), profile.shares().length], [[], 1]);
+  profile.beginNaming(version);
+  assert.deepEqual([profile.formerVersions(), profile.shares()], [[version], []], "in one step");
+  assert.equal(profile.replacedBy(share)?.stage, "naming");
+  profile.noteMerging(version);
+  assert.equal(profile.replacedBy(share)?.stage, "merging");
+  profile.completeDownload(share);
+  assert.equal(profile.replacedBy(share), undefined);
+  profile.removeFormerVersion("/data/.aside");
+  assert.deepEqual(profile.formerVersions(), []);
+  profile.close();
+});
+
+test("shares that are followed are remembered", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveFollowed(share, true);
+  first.saveFollowed(share, true);
+  first.saveFollowed({ groupId: "g", fileName: "other" }, true);
+  first.saveFollowed({ groupId: "g", fileName: "other" }, false);
+  first.close();
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(second.followed(), [{ groupId: "g", fileName: "f" }]);
+  second.close();
+});

@@ -266,6 +266,23 @@ for (const [moment, happens] of moments) {
   });
 }
 
+test("a new version that is cancelled when its name was about to be taken puts the old one back", async (t) => {
+  const of = await stage(t);
+  const { scene, place, publish } = of;
+  publish();
+  await scene.downloads.start(id, place);
+  await crash(of);
+  const version = scene.profile.replacedBy(id);
+  assert.ok(version);
+  scene.profile.beginNaming(version);
+  await rename(place, version.asidePath);
+  await login(of);
+  assert.equal(scene.formerVersions.count, 0, "it is not over yet, and nothing of it is removed");
+  await scene.downloads.cancel(id);
+  assert.deepEqual(namesIn(place), Object.keys(OLD));
+  assert.deepEqual([asides(scene), scene.profile.formerVersions()], [[], []]);
+});
+
 test("a version that was replaced is removed when nobody has asked for it for ten minutes", async (t) => {
   const of = await stage(t);
   const { scene, place, old, publish, arrive, torrent } = of;

@@ -33,7 +33,7 @@ export const errorCodes = {
   FILE_NOT_FOUND: "There is no such file on this machine; check the path.",
   FILE_CHANGED: "The file changed since it was shared; share it again.",
   FILE_UNREADABLE: "The file, or its folder, may not be read; change the permissions.",
-  NOT_A_FILE: "The path is not a regular file; share a file, and pack a folder first.",
+  NOT_A_FILE: "The path is neither a regular file nor a folder; share one of these.",
   METAINFO_MISSING: "The tracker lacks parts of the metainfo; the client sends them, then shares again.",
   NOT_THE_SHARER:
     "Only the first sharer and the group's owner may publish a new version; ask one of them, or use another name.",

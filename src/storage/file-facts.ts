@@ -59,7 +59,10 @@ export async function openRegularFile(path: string): Promise<OpenedFile> {
   } catch (error) {
     throw readError(error, path);
   }
-  throw new MiniTorrentError("NOT_A_FILE", `${path} is not a regular file: name a file.`);
+  throw new MiniTorrentError(
+    "NOT_A_FILE",
+    `${path} is neither a regular file nor a folder: name one of these.`,
+  );
 }
 
 /**

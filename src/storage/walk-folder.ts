@@ -10,7 +10,7 @@ import { pathProblem } from "../metainfo/file-name.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { fileIdOf } from "./file-facts.ts";
-import { IGNORE_FILE_NAME, IgnoreRules, isIgnored } from "./ignore-rules.ts";
+import { DATA_DIRECTORY_FILES, IGNORE_FILE_NAME, IgnoreRules, isIgnored } from "./ignore-rules.ts";
 import { type NamedEntry, PathKind, STAT_NUMBERS, sortKey } from "./scan-jobs.ts";
 
 /** Paths of one job: a millisecond of a worker. */
@@ -20,7 +20,8 @@ const BATCHES_AT_ONCE = 2;
 /** Names of one folder that are looked at before others have their turn: about a millisecond. */
 const NAMES_PER_TURN = 500;
 /** In what `listFolder` gives. */
-const HAS_RULES = new RegExp(`(?:^|\\0).${IGNORE_FILE_NAME.replace(".", "\\.")}\\0`, "s");
+const HAS_RULES = has(IGNORE_FILE_NAME);
+const IS_DATA_DIRECTORY = has(...DATA_DIRECTORY_FILES);
 const OWNER_MAY_EXECUTE = 0o100;
 
 export interface FoundFile {
@@ -105,6 +106,10 @@ class FolderWalk {
     const listed = Buffer.from(await this.#options.disk.listFolder(join(this.#root, path)));
     if (!isUtf8(listed)) throw cannotShare(posix.join(path, firstNotUtf8(listed)), "its name is not UTF-8");
     const text = listed.toString();
+    if (IS_DATA_DIRECTORY.test(text)) {
+      this.#leftOut.ignored++;
+      return;
+    }
     if (text === "") this.#leftOut.emptyFolders++;
     const rules = HAS_RULES.test(text)
       ? new IgnoreRules(await this.#readRules(path), path, rulesAbove)
@@ -193,6 +198,11 @@ class FolderWalk {
       this.#found({ path, lengthBytes: isLink ? 0 : lengthBytes, mtimeMs, isExecutable, linkTarget });
     }
   }
+}
+
+/** Matches a listed folder with an entry of one of those names. */
+function has(...names: readonly string[]): RegExp {
+  return new RegExp(`(?:^|\\0).(?:${names.map((name) => RegExp.escape(name)).join("|")})\\0`, "s");
 }
 
 /** The names of a listed folder one after the other: so that a large one is never a large array. */

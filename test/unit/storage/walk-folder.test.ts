@@ -50,6 +50,24 @@ test("files come in the byte order of their paths, whatever the folders", async 
   );
 });
 
+test("keys and profiles of daemons, trackers and clients are not shared, whatever the rules say", async (t) => {
+  const place = await workplaceFor(t);
+  write(place.folder, "film", "data/daemon/identity-key.pem", "data/daemon/accounts/a/profile.sqlite");
+  write(
+    place.folder,
+    "data/client/trackers.sqlite",
+    "data/client/accounts/a/profile.sqlite",
+    "trackers.sqlite.txt",
+  );
+  writeFileSync(join(place.folder, ".minitorrentignore"), "!identity-key.pem\n!trackers.sqlite\n");
+  const { files, leftOut } = await walked(place);
+  assert.deepEqual(
+    files.map(({ path }) => path),
+    ["film", "trackers.sqlite.txt"],
+  );
+  assert.equal(leftOut.ignored, 2);
+});
+
 test("a thousand files in one folder and in many are each found once, with their lengths and times", async (t) => {
   const place = await workplaceFor(t);
   const paths = Array.from({ length: 300 }, (_, index) => [`flat/${index}`, `deep/${index}/file`]).flat();

@@ -6,13 +6,13 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { decodeMetainfo, type FolderMetainfo } from "../../../src/metainfo/metainfo.ts";
+import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
   type FakeTorrent,
   folderOf,
   GROUP,
   PIECE_BYTES,
   Scene,
-  soon,
   spoil,
   turns,
   until,
@@ -103,9 +103,24 @@ function offered(folder: SharedFolder): string[] {
     .map((i) => layout.pathOf(i));
 }
 
-/** Time passes in which shares are looked at. */
+/** Time passes in which shares are looked at, by disk threads too: those have answered at the end. */
+async function pass(scene: Scene, ms: number): Promise<void> {
+  await scene.clock.pass(ms);
+  await Promise.all([1, 2].map(() => scene.storage.disk.statFiles(scene.folder, ["none"])));
+  await turns();
+}
+
 async function passLooking(scene: Scene, ms: number): Promise<void> {
-  for (let passedMs = 0; passedMs < ms; passedMs += 250) await scene.clock.pass(250);
+  for (let passedMs = 0; passedMs < ms; passedMs += 250) await pass(scene, 250);
+}
+
+/** Shares are looked at until that holds. */
+function lookUntil(scene: Scene, holds: () => boolean, what: string): Promise<void> {
+  return until(async () => {
+    if (holds()) return true;
+    await pass(scene, 250);
+    return false;
+  }, what);
 }
 
 async function loginAgain(scene: Scene): Promise<void> {
@@ -138,8 +153,7 @@ test("a file that changes, or is gone, takes only its own pieces with it, and th
   const { scene, path, metainfo } = folder;
   await writeFile(join(path, "a.jpg"), "other content");
   await rm(join(path, "b/c.jpg"));
-  await passLooking(scene, 6_000);
-  await until(() => told(folder).length > 0, "it is noticed");
+  await lookUntil(scene, () => told(folder).length > 0, "it is noticed");
   assert.deepEqual(told(folder), [["a.jpg", "b/c.jpg"]]);
   assert.deepEqual(offered(folder), ["d.jpg", "e.txt", "f.txt"]);
   assert.equal(scene.announcer.announced.get(metainfo.infoHash), "downloader", "it is no seed any more");
@@ -151,8 +165,7 @@ test("a file that changes, or is gone, takes only its own pieces with it, and th
 test("files that share a piece go together; a file that has only its time changed is another one", async (t) => {
   const folder = await shared(t);
   await utimes(join(folder.path, "e.txt"), new Date(), new Date());
-  await passLooking(folder.scene, 6_000);
-  await until(() => told(folder).length > 0, "it is noticed");
+  await lookUntil(folder.scene, () => told(folder).length > 0, "it is noticed");
   assert.deepEqual(told(folder), [["e.txt"]]);
   assert.deepEqual(offered(folder), ["a.jpg", "b/c.jpg", "d.jpg"]);
 });
@@ -160,31 +173,29 @@ test("files that share a piece go together; a file that has only its time change
 test("when the files are as they were all is served again, and said", async (t) => {
   const folder = await shared(t);
   const { scene, path, metainfo } = folder;
+  const before = torrentOf(folder).parts.storage;
   await rename(join(path, "a.jpg"), scene.path("kept"));
-  await passLooking(scene, 6_000);
-  await until(() => told(folder).length > 0, "it is noticed");
+  await lookUntil(scene, () => told(folder).length > 0, "it is noticed");
   await rename(scene.path("kept"), join(path, "a.jpg"));
-  await passLooking(scene, MINUTE_MS + 6_000);
-  await scene.event("shared-files-back");
+  await lookUntil(scene, () => scene.eventsOf("shared-files-back").length > 0, "they are back");
   assert.equal(offered(folder).length, 5);
   assert.equal(scene.announcer.announced.get(metainfo.infoHash), "seed");
   assert.equal(scene.shares.statuses()[0]?.changedFiles, undefined);
-  assert.equal(scene.storage.files.taken, 0, "what was opened before is closed");
+  assert.ok(before instanceof PieceStore);
+  assert.equal(before.status, "closed", "what was opened before");
 });
 
 test("files that go one after the other are told of at most once a minute, all together", async (t) => {
   const folder = await shared(t);
   const { scene, path } = folder;
   await rm(join(path, "a.jpg"));
-  await passLooking(scene, 6_000);
-  await until(() => told(folder).length > 0, "the first is noticed");
+  await lookUntil(scene, () => told(folder).length > 0, "the first is noticed");
   await rm(join(path, "d.jpg"));
   await passLooking(scene, 30_000);
   await rm(join(path, "e.txt"));
   await passLooking(scene, 20_000);
   assert.equal(told(folder).length, 1);
-  await passLooking(scene, 20_000);
-  await until(() => told(folder).length > 1, "the others are noticed");
+  await lookUntil(scene, () => told(folder).length > 1, "the others are noticed");
   assert.deepEqual(told(folder), [["a.jpg"], ["a.jpg", "d.jpg", "e.txt"]]);
 });
 
@@ -192,7 +203,11 @@ test("ten of many changed files are named, and all are counted", async (t) => {
   const names = Array.from({ length: 12 }, (_, at) => `${at + 10}.txt`);
   const folder = await shared(t, { ...Object.fromEntries(names.map((name) => [name, 10])), z: PIECE_BYTES });
   for (const name of names) await rm(join(folder.path, name));
-  await passLooking(folder.scene, 6_000);
+  await lookUntil(
+    folder.scene,
+    () => folder.scene.eventsOf("shared-files-changed").length > 0,
+    "it is noticed",
+  );
   const { count, paths } = await folder.scene.event("shared-files-changed");
   assert.deepEqual([count, paths], [12, names.slice(0, 10)]);
 });
@@ -200,16 +215,15 @@ test("ten of many changed files are named, and all are counted", async (t) => {
 test("a read that finds a file changed has the rest served at once", async (t) => {
   const folder = await shared(t);
   const { scene, path, metainfo } = folder;
-  await rm(join(path, "d.jpg"));
   const error = new MiniTorrentError("FILE_CHANGED", "d.jpg changed.");
+  torrentOf(folder).parts.onEvent({ type: "read-failed", pieceIndex: 0, error });
+  await turns();
+  assert.deepEqual(scene.swarms.left, [], "a piece whose files are as they were is no reason to serve anew");
+  await rm(join(path, "d.jpg"));
   const pieceIndex = metainfo.layout.firstPieceOf(metainfo.layout.indexOf("d.jpg") ?? -1);
   torrentOf(folder).parts.onEvent({ type: "read-failed", pieceIndex, error });
   await scene.event("shared-files-changed");
   assert.deepEqual(offered(folder), ["a.jpg", "b/c.jpg", "e.txt", "f.txt"]);
-  torrentOf(folder).parts.onEvent({ type: "read-failed", pieceIndex: 0, error });
-  await turns();
-  assert.equal(told(folder).length, 1, "a piece whose files are as they were is no reason to serve anew");
-  assert.equal(scene.swarms.left.length, 1);
 });
 
 test("a disk that fails ends the share as it does for a file", async (t) => {
@@ -225,28 +239,28 @@ test("a folder that is gone is withdrawn, and shared again when it is back", asy
   const folder = await shared(t);
   const { scene, path } = folder;
   await rename(path, scene.path("moved"));
-  await passLooking(scene, 6_000);
+  await lookUntil(scene, () => scene.eventsOf("share-ended").length > 0, "it is noticed");
   const { reason } = await scene.event("share-ended");
   assert.match(reason, /pictures.* It is shared again when it is back there\.$/s);
   assert.equal(scene.shares.statuses()[0]?.state, "unusable");
   await rename(scene.path("moved"), path);
-  await passLooking(scene, MINUTE_MS + 6_000);
-  await until(() => scene.shares.statuses()[0]?.state === "served", "it is shared again");
+  await lookUntil(scene, () => scene.shares.statuses()[0]?.state === "served", "it is shared again");
   assert.equal(offered(folder).length, 5);
 });
 
 test("a folder with no file as it was is said once not to be shared, with what to do", async (t) => {
   const folder = await shared(t);
   const { scene, path } = folder;
+  const opened = t.mock.method(PieceStore, "openForSeeding");
   for (const name of Object.keys(FILES)) await writeFile(join(path, name), "x");
-  await passLooking(scene, 6_000);
+  await lookUntil(scene, () => scene.eventsOf("share-ended").length > 0, "it is noticed");
   const { reason } = await scene.event("share-ended");
   assert.match(reason, /update_share films pictures shares it as it is now, or stop_share films pictures/);
-  await passLooking(scene, 3 * MINUTE_MS);
+  await passLooking(scene, 2 * MINUTE_MS);
   assert.equal(scene.eventsOf("share-ended").length, 1);
+  assert.ok(opened.mock.callCount() <= 4, `it was opened ${opened.mock.callCount()} times in two minutes`);
   await write(folder, ["a.jpg"]);
-  await passLooking(scene, MINUTE_MS + 6_000);
-  await until(() => scene.shares.statuses()[0]?.state === "served", "what is back is shared");
+  await lookUntil(scene, () => scene.shares.statuses()[0]?.state === "served", "what is back is shared");
   assert.deepEqual(offered(folder), ["a.jpg"]);
 });
 
@@ -288,7 +302,7 @@ test("a part of a folder is served, and is neither a seed nor listed as a share"
   const { scene, path, metainfo } = folder;
   const all = await timesOf(folder);
   const folderTimesMs = all.with(metainfo.layout.indexOf("a.jpg") ?? -1, 0);
-  await rm(join(path, "a.jpg"));
+  await writeFile(join(path, "a.jpg"), new Uint8Array(PIECE_BYTES));
   const facts = { lengthBytes: metainfo.layout.contentBytes, mtimeMs: 0 };
   scene.profile.saveShare({
     ...{ ...id, path, info: metainfo.info, facts, folderTimesMs, isRegistered: false },
@@ -316,17 +330,27 @@ test("files with a piece that a peer refused and that is wrong here are no longe
   assert.equal(scene.eventsOf("data-refused").length, 1, "that piece is right");
 });
 
-test("a folder that is stopped while it is opened again is not served", async (t) => {
+test("a folder that is stopped while it is opened again stays stopped, and is closed", async (t) => {
   const folder = await shared(t);
   const { scene, path } = folder;
+  const gate = Promise.withResolvers<void>();
+  const open = PieceStore.openForSeeding.bind(PieceStore);
+  const opened: PieceStore[] = [];
+  const opening = t.mock.method(PieceStore, "openForSeeding", async (options: Parameters<typeof open>[0]) => {
+    await gate.promise;
+    const store = await open(options);
+    opened.push(store);
+    return store;
+  });
   await rm(join(path, "a.jpg"));
-  const passing = passLooking(scene, 6_000);
-  await soon(scene.shares.stop(id), "it is stopped");
-  await passing;
-  await turns();
+  await lookUntil(scene, () => opening.mock.callCount() > 0, "it is opened again");
+  await scene.shares.stop(id);
+  gate.resolve();
+  await until(() => opened[0]?.status === "closed", "it is closed");
   assert.deepEqual(scene.swarms.runningNames, []);
   assert.equal(scene.announcer.announced.size, 0);
   assert.deepEqual([scene.shares.count, scene.profile.shares()], [0, []]);
+  assert.deepEqual(told(folder), []);
 });
 
 test("a folder of a group that one is in again can be shared again; a file in its place is no folder", async (t) => {
@@ -402,8 +426,14 @@ test("a new version of a folder leaves of the one before what has not changed", 
   assert.equal(scene.shares.statuses().length, 1);
   const metainfo = scene.shares.find(id)?.metainfo ?? assert.fail();
   assert.equal(scene.swarms.get(metainfo.infoHash)?.parts.have.isComplete, true);
-  await rm(path, { recursive: true });
   await scene.shares.resumeAll();
-  await passLooking(scene, 12_000);
-  await until(() => scene.swarms.runningNames.length === 0, "both are withdrawn");
+  await rm(join(path, "d.jpg"));
+  await lookUntil(
+    scene,
+    () => scene.swarms.get(before.infoHash) === undefined,
+    "nothing of the version before is left",
+  );
+  assert.equal(scene.shares.statuses()[0]?.state, "served");
+  await rm(path, { recursive: true });
+  await lookUntil(scene, () => scene.swarms.runningNames.length === 0, "the new one is withdrawn too");
 });

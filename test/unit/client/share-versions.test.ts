@@ -109,6 +109,18 @@ test("an unchanged file is no new version, and the user is told so", async (t) =
   assert.deepEqual(scene.swarms.runningNames, ["film"]);
 });
 
+test("what was moved and is as it was is shared from its new place, and is no new version", async (t) => {
+  const { scene, path, first } = await shared(t);
+  await rm(path);
+  await passLooking(scene, 6_000);
+  await until(() => scene.shares.statuses()[0]?.state === "unusable", "it is gone");
+  const moved = await scene.file("moved", first.bytes);
+  const result = await scene.shares.update(id, moved);
+  assert.equal(result.replacesEarlier, false);
+  assert.equal(scene.tracker.take("files.share")[0]?.isUpdate, false);
+  assert.equal(scene.shares.find(id)?.path, moved);
+});
+
 test("a version that the tracker refuses is not served, and the one before is as it was", async (t) => {
   const first = await shared(t);
   const { scene, path } = first;
@@ -178,6 +190,9 @@ test("a logout, or leaving the group, ends earlier versions too", async (t) => {
   await scene.shares.resumeAll();
   assert.deepEqual(scene.swarms.runningNames, ["film"], "the next login shares the newest one");
   await publish(first, 3);
+  await scene.shares.nameLost(id, version(3).metainfo.infoHash);
+  assert.deepEqual(running(scene, version(2).metainfo, version(3).metainfo), [false, true]);
+  await publish(first, 4);
   await scene.shares.groupEnded(GROUP);
   assert.deepEqual(scene.swarms.runningNames, []);
 });

@@ -96,6 +96,8 @@ test("no timer in the sources is bare: each has a guard", () => {
     const text = readFileSync(join(ROOT, file), "utf8");
     for (const { index } of text.matchAll(/(?<![.\w])set(?:Timeout|Interval|Immediate)\(/g)) {
       const call = text.slice(index, index + 60);
+      // A promise's own function does not fail, and without arguments it is that of node:timers/promises.
+      if (/^set\w+\((?:resolve\b|\))/.test(call)) continue;
       if (!/^set\w+\(\s*(?:this\.#(?:options\.)?)?guard\(|^set\w+\(\s*this\.#options\.guard\(/.test(call))
         bare.push(`${file}: ${call.split("\n")[0]}`);
     }

@@ -65,7 +65,7 @@ test("files that changed, are gone or are of another kind are told, and no other
 });
 
 test("looking stops when it is aborted, and tells what the disk said", async (t) => {
-  const place = await workplaceFor(t);
+  const place = await workplaceFor(t, {});
   writeFileSync(join(place.folder, "a"), "x");
   const state = await hashFolder(place.folder, place);
   const reason = new Error("enough");

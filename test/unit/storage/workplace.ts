@@ -63,14 +63,25 @@ export interface Workplace extends StorageResources {
   readonly path: string;
 }
 
+/** A pool that all tests use and none may close. */
+class SharedDisk extends DiskPool {
+  override close(): never {
+    throw new Error("Other tests use this disk: ask for one of your own, with workplaceFor(t, {}).");
+  }
+
+  end(): Promise<void> {
+    return super.close();
+  }
+}
+
 /** Of all tests whose disk does not fail: starting its threads takes longer than most of these tests. */
-const usualDisk = new DiskPool();
-after(() => usualDisk.close());
+const usualDisk = new SharedDisk();
+after(() => usualDisk.end());
 
 /** Everything of it is closed when the test ends. With options, even none, it has a disk of its own. */
 export async function workplaceFor(t: TestContext, diskOptions?: DiskPoolOptions): Promise<Workplace> {
   const folder = await folderFor(t);
-  let disk = usualDisk;
+  let disk: DiskPool = usualDisk;
   if (diskOptions !== undefined) {
     disk = new DiskPool(diskOptions);
     t.after(() => disk.close());

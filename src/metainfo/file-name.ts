@@ -2,6 +2,8 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_PATH_BYTES, MAX_PATH_COMPONENTS } from "../api/file-limits.ts";
 
+/** The file with the rules of what is not shared (storage/ignore-rules.ts). */
+export const IGNORE_FILE_NAME = ".minitorrentignore";
 const MAX_FILE_NAME_BYTES = 255;
 const RESERVED_ON_WINDOWS = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
 /** Paths of at most 255 characters that need no other check than the one for reserved names: most of them, ten times as fast. */
@@ -63,6 +65,8 @@ export function foldName(name: string): string {
 }
 
 function nameProblem(name: string): string | undefined {
+  // Rules are regular expressions in the end: a stranger's could take hours, and would decide what of a folder is shared.
+  if (name === IGNORE_FILE_NAME) return "has the rules of what is not shared, which are never shared";
   if (RESERVED_ON_WINDOWS.test(name)) return "is reserved on Windows";
   // Windows takes dots and spaces off a name's end: of these nothing, or a folder, would be left.
   if (/^[. ]*$/.test(name)) return "is no file name";

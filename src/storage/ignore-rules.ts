@@ -2,9 +2,7 @@
 // Such a file counts for its folder and those below; of several rules the nearest folder's, and in it the last one, decides.
 import ignore from "ignore";
 import { KEY_FILE } from "../identity/stored-identity.ts";
-
-/** The file with the rules. It is not shared itself: rules that came with somebody else's folder would decide here. */
-export const IGNORE_FILE_NAME = ".minitorrentignore";
+import { IGNORE_FILE_NAME } from "../metainfo/file-name.ts";
 
 /** A folder with one of these is the data directory of a daemon, tracker or client: its keys are not for others. No rule brings it back. */
 export const DATA_DIRECTORY_FILES: readonly string[] = [KEY_FILE, "trackers.sqlite"];

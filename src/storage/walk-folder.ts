@@ -6,11 +6,11 @@ import { lstat, readFile, readlink } from "node:fs/promises";
 import { join, posix } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { MAX_FOLDER_FILES } from "../api/file-limits.ts";
-import { pathProblem } from "../metainfo/file-name.ts";
+import { IGNORE_FILE_NAME, pathProblem } from "../metainfo/file-name.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
 import type { DiskPool } from "./disk-pool.ts";
 import { fileIdOf } from "./file-facts.ts";
-import { DATA_DIRECTORY_FILES, IGNORE_FILE_NAME, IgnoreRules, isIgnored } from "./ignore-rules.ts";
+import { DATA_DIRECTORY_FILES, IgnoreRules, isIgnored } from "./ignore-rules.ts";
 import { type NamedEntry, PathKind, STAT_NUMBERS, sortKey } from "./scan-jobs.ts";
 
 /** Paths of one job: a millisecond of a worker. */

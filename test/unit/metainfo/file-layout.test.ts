@@ -162,6 +162,7 @@ test("paths that could leave the folder, or that some system cannot hold, are re
     [`${"é/".repeat(1400)}x`, /longer than 4096 bytes/],
     [`${"a/".repeat(128)}b`, /more than 128 components/],
     ["a/nul.txt/b", /reserved on Windows/],
+    ["a/.minitorrentignore", /rules of what is not shared/],
     ["a/CON", /reserved on Windows/],
     ["a/\0b", /control character/],
     ["a/b\nc", /control character/],

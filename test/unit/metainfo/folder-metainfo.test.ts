@@ -141,6 +141,7 @@ test("what is not the one form of a folder is refused, whatever is wrong with it
     [path("a/b"), /path separator/],
     [path("x".repeat(256)), /longer than 255 bytes/],
     [path("nul"), /reserved on Windows/],
+    [path("docs", ".minitorrentignore"), /rules of what is not shared/],
     [path(Buffer.of(0x65, 0xff)), /not UTF-8/],
     [path(Buffer.of(0x65, 0xc3), Buffer.of(0xa9)), /not UTF-8/],
     [path("Empty", "x"), /order of bytes/],

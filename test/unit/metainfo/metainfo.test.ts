@@ -67,6 +67,7 @@ test("names that could leave the folder, or that a system reserves, are refused"
     "é".repeat(128),
     "\ud800",
     "Zoe\u0308",
+    ".minitorrentignore",
   ]) {
     assert.throws(() => checkFileName(name), { code: "INVALID_ARGUMENT" }, JSON.stringify(name));
   }

@@ -169,6 +169,8 @@ export interface HashProgress {
 
 /** Of `upload_file` and `update_share`. */
 export interface ShareOptions {
+  /** What is hidden in a folder is not shared: for callers who may not have it. */
+  readonly leavesOutHidden?: boolean;
   readonly onProgress?: (progress: HashProgress) => void;
   readonly signal?: AbortSignal;
 }

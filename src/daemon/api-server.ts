@@ -1,6 +1,7 @@
 // The daemon's HTTP server: serves the table of endpoints, events and the OpenAPI document with Fastify. Who may call is decided by
 // a guard; on the Unix socket, which only its owner can open, there is none.
 import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
 import swagger from "@fastify/swagger";
 import {
   type FastifyError,
@@ -160,8 +161,7 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
         ...asObject(request.query),
         ...asObject(request.body),
       };
-      for (const path of [input.path, input.destinationPath])
-        if (path !== undefined) options.roots?.check(path);
+      if (options.roots !== undefined) checkPaths(input, options.roots);
       const context: HandlerContext = {
         client,
         daemon,
@@ -169,6 +169,7 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
         tokens,
         onStop,
         onHashing: (hashed, progress) => events.progressed("hash-progress", { path: hashed, ...progress }),
+        isConfined: options.roots !== undefined,
         signal: gone.signal,
       };
       return await handle(context, input);
@@ -180,6 +181,16 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
 interface Inputs {
   readonly path?: string;
   readonly destinationPath?: string;
+  /** Of a share: in a folder as destination, it becomes a name there. */
+  readonly fileName?: string;
+}
+
+/** @throws MiniTorrentError PATH_REFUSED */
+function checkPaths({ path, destinationPath, fileName = "" }: Inputs, roots: Pick<Roots, "check">): void {
+  if (path !== undefined) roots.check(path);
+  if (destinationPath === undefined) return;
+  roots.check(destinationPath);
+  roots.check(join(destinationPath, fileName));
 }
 
 function asObject(value: unknown): object {

@@ -3,7 +3,7 @@
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import type { Client } from "../client/client.ts";
-import type { NameList } from "../client/status.ts";
+import type { NameList, ShareOptions } from "../client/status.ts";
 import { type DaemonStore, newSecret } from "./daemon-store.ts";
 import type { AnswerOf, EndpointName, InputOf } from "./endpoints.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
@@ -19,6 +19,8 @@ export interface HandlerContext {
   /** Reports how far a path is hashed, while it is about to be shared. */
   readonly onHashing: (path: string, progress: { hashedBytes: number; lengthBytes: number }) => void;
   readonly tokens: Pick<DaemonStore, "addToken" | "revokeToken" | "tokens">;
+  /** The caller may not have what is hidden: see Roots. */
+  readonly isConfined: boolean;
   /** Ends the daemon soon. */
   readonly onStop: () => void;
   /** Aborted when the caller has gone. */
@@ -67,13 +69,10 @@ export const handlers: Handlers = {
     return { items: [...items], next };
   },
   shares: ({ client }) => [...client.shares()],
-  uploadFile: ({ client, onHashing, signal }, { path, groupId }) =>
-    client.uploadFile(path, groupId, { onProgress: (progress) => onHashing(path, progress), signal }),
-  updateShare: ({ client, onHashing, signal }, { groupId, fileName, path }) =>
-    client.updateShare(groupId, fileName, path, {
-      onProgress: (progress) => onHashing(path ?? fileName, progress),
-      signal,
-    }),
+  uploadFile: (context, { path, groupId }) =>
+    context.client.uploadFile(path, groupId, shareOptions(context, path)),
+  updateShare: (context, { groupId, fileName, path }) =>
+    context.client.updateShare(groupId, fileName, path, shareOptions(context, path ?? fileName)),
   stopShare: async ({ client }, { groupId, fileName, everywhere }) => ({
     interrupted: [...(await client.stopShare(groupId, fileName, everywhere))],
   }),
@@ -124,6 +123,11 @@ export const handlers: Handlers = {
     return {};
   },
 };
+
+/** @param shown what progress is reported of */
+function shareOptions({ onHashing, signal, isConfined }: HandlerContext, shown: string): ShareOptions {
+  return { onProgress: (progress) => onHashing(shown, progress), signal, leavesOutHidden: isConfined };
+}
 
 function nameList(kind: NameList["kind"], groupId: string | undefined): NameList {
   if (kind === "groups") return { kind };

@@ -1,6 +1,6 @@
 // Folders of this machine that callers over TCP may name paths in. A link is followed before it is judged, so that none leads out;
 // hidden files and folders below a root are not to be had, since they hold keys and settings.
-import { realpathSync } from "node:fs";
+import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import { errnoOf } from "../net/errno.ts";
@@ -8,7 +8,7 @@ import { errnoOf } from "../net/errno.ts";
 export class Roots {
   readonly #roots: readonly string[];
 
-  /** @param roots absolute; those that do not exist are left out */
+  /** @param roots absolute; one that does not exist yet may be made later */
   constructor(roots: readonly string[]) {
     this.#roots = roots.map(realPathOf);
   }
@@ -18,11 +18,21 @@ export class Roots {
    * @throws MiniTorrentError PATH_REFUSED
    */
   check(path: string): void {
-    if (isAbsolute(path) && this.#roots.some((root) => isInside(root, realPathOf(resolve(path))))) return;
+    if (isAbsolute(path) && this.#isInside(resolve(path))) return;
     throw new MiniTorrentError(
       "PATH_REFUSED",
-      `${path} is not in a folder that may be used from here: ${this.#roots.join(", ") || "there is none"}; the daemon's setting 'roots' has them.`,
+      `${path} may not be used from here: name a path without hidden parts in ${this.#roots.join(", ") || "a root (there is none)"}, or add its folder to the daemon's setting 'roots'.`,
     );
+  }
+
+  #isInside(path: string): boolean {
+    try {
+      const realPath = realPathOf(path);
+      return this.#roots.some((root) => isInside(root, realPath));
+    } catch {
+      // Nobody can tell where it leads: a file stands in the way, a link leads to itself or nowhere, or a folder is another user's.
+      return false;
+    }
   }
 }
 
@@ -31,12 +41,13 @@ function realPathOf(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT" || dirname(path) === path) throw error;
+    const isAbsent = errnoOf(error) === "ENOENT" && lstatSync(path, { throwIfNoEntry: false }) === undefined;
+    if (!isAbsent || dirname(path) === path) throw error;
     return join(realPathOf(dirname(path)), basename(path));
   }
 }
 
 function isInside(root: string, path: string): boolean {
   const inside = relative(root, path);
-  return !isAbsolute(inside) && !inside.split(sep).some((part) => part === ".." || /^\.[^.]/.test(part));
+  return !isAbsolute(inside) && !inside.split(sep).some((part) => part.startsWith("."));
 }

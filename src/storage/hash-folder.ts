@@ -36,6 +36,8 @@ const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants
 export interface HashFolderOptions extends Pick<StorageResources, "disk" | "files"> {
   /** @default choosePieceLengthBytes(bytes of all files) */
   readonly pieceLengthBytes?: number;
+  /** See `WalkOptions`. */
+  readonly leavesOutHidden?: boolean;
   /** Of all files. Called from the moment that all are found. */
   readonly onProgress?: (progress: { hashedBytes: number; lengthBytes: number }) => void;
   readonly signal?: AbortSignal;
@@ -71,19 +73,23 @@ export async function hashFolder(folderPath: string, options: HashFolderOptions)
 /** The files as they are now; their hashes are not known yet. */
 async function findFiles(
   folderPath: string,
-  { disk, signal, pieceLengthBytes }: HashFolderOptions,
+  { disk, signal, pieceLengthBytes, leavesOutHidden }: HashFolderOptions,
 ): Promise<{ layout: FileLayout; facts: FolderFacts; leftOut: LeftOut }> {
   const builder = new FileLayoutBuilder();
   const mtimesMs: number[] = [];
   let contentBytes = 0;
-  const leftOut = await walkFolder(folderPath, { disk, signal, yieldTurn: setImmediate }, (file) => {
-    const { mtimeMs, ...entry } = file;
-    const isLink = file.linkTarget !== undefined;
-    const sha1 = file.lengthBytes === 0 ? EMPTY_SHA1 : PLACEHOLDER_SHA1;
-    withRemedy(() => builder.add({ ...entry, sha1: isLink ? undefined : sha1 }));
-    mtimesMs.push(mtimeMs);
-    contentBytes += file.lengthBytes;
-  });
+  const leftOut = await walkFolder(
+    folderPath,
+    { disk, signal, leavesOutHidden, yieldTurn: setImmediate },
+    (file) => {
+      const { mtimeMs, ...entry } = file;
+      const isLink = file.linkTarget !== undefined;
+      const sha1 = file.lengthBytes === 0 ? EMPTY_SHA1 : PLACEHOLDER_SHA1;
+      withRemedy(() => builder.add({ ...entry, sha1: isLink ? undefined : sha1 }));
+      mtimesMs.push(mtimeMs);
+      contentBytes += file.lengthBytes;
+    },
+  );
   if (mtimesMs.length === 0) {
     throw new MiniTorrentError(
       "INVALID_ARGUMENT",

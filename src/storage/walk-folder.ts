@@ -47,6 +47,8 @@ export interface LeftOut {
 
 export interface WalkOptions {
   readonly disk: Pick<DiskPool, "listFolder" | "statFiles">;
+  /** Names that begin with a dot are ignored too. */
+  readonly leavesOutHidden?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Lets others have their turn. */
   readonly yieldTurn: () => Promise<unknown>;
@@ -120,7 +122,8 @@ class FolderWalk {
       if (++count % NAMES_PER_TURN === 0) await this.#options.yieldTurn();
       const entryPath = path === "" ? name : `${path}/${name}`;
       const isFolder = kind === PathKind.FOLDER;
-      if (isIgnored(rules, entryPath, name, isFolder)) {
+      const isHidden = this.#options.leavesOutHidden === true && name.startsWith(".");
+      if (isHidden || isIgnored(rules, entryPath, name, isFolder)) {
         if (name !== IGNORE_FILE_NAME) this.#leftOut.ignored++;
       } else await this.#visit(entryPath, kind, rules);
     }

@@ -4,6 +4,7 @@ import { request } from "node:http";
 import { test } from "node:test";
 import { freePorts } from "../../../harness/processes.ts";
 import { until } from "../../../harness/within.ts";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
 import { API_PREFIX, endpoints } from "../../../src/daemon/endpoints.ts";
 import { startDaemon, temporaryFolder } from "./fixture.ts";
@@ -156,6 +157,29 @@ test("over TCP every call needs a token, names its host, and names paths below t
   await api.call("revokeToken", { name: "script" });
   await assert.rejects(over(token).call("status", {}), { code: "TOKEN_NEEDED" });
   assert.deepEqual(client.calls, []);
+});
+
+test("over TCP nothing hidden is shared with a folder, and no share with a hidden name is written", async (t) => {
+  const root = temporaryFolder(t);
+  const [port = 0] = await freePorts(1);
+  const web = { address: { host: "127.0.0.1", port }, hostNames: [], roots: [root] };
+  const { api, client } = await startDaemon(t, temporaryFolder(t), web);
+  const { token } = await api.call("createToken", { name: "page", scope: "control" });
+  const remote = new ApiClient({ host: "127.0.0.1", port, token });
+  const given: unknown[] = [];
+  client.uploadFile = async (_path, _groupId, { leavesOutHidden }) => {
+    given.push(leavesOutHidden);
+    throw new MiniTorrentError("FILE_NOT_FOUND", "Gone.");
+  };
+  const input = { groupId: "films", path: root };
+  for (const caller of [remote, api]) {
+    await assert.rejects(caller.call("uploadFile", input), { code: "FILE_NOT_FOUND" });
+  }
+  assert.deepEqual(given, [true, false]);
+  for (const fileName of [".ssh", ".."]) {
+    const hidden = { groupId: "films", fileName, destinationPath: root };
+    await assert.rejects(remote.call("downloadFile", hidden), { code: "PATH_REFUSED" }, fileName);
+  }
 });
 
 test("the API is not served where other machines could reach it unencrypted", async (t) => {

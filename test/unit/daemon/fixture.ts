@@ -80,7 +80,11 @@ export class FakeClient {
   limits = () => ({ all: { up: undefined, down: 7 }, files: [] });
   downloads = () => this.downloadList;
   shares = () => [];
-  uploadFile = async (_path: string, _groupId: string, options: { signal: AbortSignal }): Promise<never> => {
+  uploadFile = async (
+    _path: string,
+    _groupId: string,
+    options: { signal: AbortSignal; leavesOutHidden?: boolean },
+  ): Promise<never> => {
     this.calls.push(["uploadFile"]);
     return new Promise((_, reject) => {
       options.signal.addEventListener("abort", () => {

@@ -249,6 +249,15 @@ test("litter of systems, unfinished downloads and this program's own files are l
   assert.equal(leftOut.ignored, 11);
 });
 
+test("what is hidden is left out for callers who may not have it", async (t) => {
+  const { folder, disk } = await workplaceFor(t);
+  write(folder, ".ssh/id", "a/.env", "a/b", "..x", "c.d");
+  const paths: string[] = [];
+  const options = { disk, yieldTurn, leavesOutHidden: true };
+  const leftOut = await walkFolder(folder, options, ({ path }) => void paths.push(path));
+  assert.deepEqual([paths, leftOut.ignored], [["a/b", "c.d"], 3]);
+});
+
 test("the rules are those of gitignore: negation, anchors, folders, **, comments, and of each folder's own file", async (t) => {
   const place = await workplaceFor(t);
   write(

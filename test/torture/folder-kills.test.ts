@@ -3,6 +3,7 @@
 // rounds here, TORTURE_KILLS in `npm run torture`.
 import assert from "node:assert/strict";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,7 +32,8 @@ test(`a client that is killed ${KILLS} times while it shares, fetches and update
 }, async (context) => {
   const random = seededRandom(SEED);
   context.diagnostic(`seed ${SEED}`);
-  await using scene = await Scene.open(1);
+  // Each start of a client has a new key, and is one of those that an account has certificates for.
+  await using scene = await Scene.open(1, tmpdir(), { arguments: ["--limit", "keysPerUser=10000"] });
   const alice = await scene.user("alice");
   const first = await scene.user("bob");
   await scene.group("g", alice, { bob: first });

@@ -1,145 +1,82 @@
-// Real processes: a folder that is shared, taken in part and as a whole, from two members at once; its new version, of which only
-// what is new is fetched.
+// Real processes: folders as members share, choose from, change and follow them.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
 import { z } from "zod";
 import type { ClientProcess } from "../../harness/processes.ts";
-import { Scene, sha1Of } from "../../harness/scene.ts";
-import { until } from "../../harness/within.ts";
+import { downloadUntil, Scene, sha1Of } from "../../harness/scene.ts";
 
 const MIB = 1024 * 1024;
-const SMALL_FILES = 200;
-
-const statusSchema = z.object({
-  state: z.string(),
-  lengthBytes: z.number(),
-  bytesVerified: z.number(),
-  sources: z.array(z.object({ userId: z.string(), bytes: z.number() })),
-  folder: z.object({ fileCount: z.number(), chosenFiles: z.number(), completeFiles: z.number() }),
-});
 
 let scene: Scene;
 let alice: ClientProcess;
 let bob: ClientProcess;
-let carol: ClientProcess;
 
 beforeEach(async () => {
   scene = await Scene.open(1);
-  [alice, bob, carol] = [await scene.user("alice"), await scene.user("bob"), await scene.user("carol")];
-  await scene.group("g", alice, { bob, carol });
+  alice = await scene.user("alice");
+  bob = await scene.user("bob");
+  await scene.group("g", alice, { bob });
 });
 afterEach(() => scene[Symbol.asyncDispose]());
 
-/** A folder of alice's: two large files and many small ones. */
-function makeFolder(): string {
-  for (const name of ["large/one.bin", "large/two.bin"]) {
-    mkdirSync(dirname(scene.path("alice", "data", name)), { recursive: true });
-    scene.file("alice", join("data", name), 6 * MIB + 321);
-  }
-  mkdirSync(scene.path("alice", "data", "notes"));
-  for (let number = 0; number < SMALL_FILES; number++) {
-    writeFileSync(scene.path("alice", "data", "notes", `${number}.txt`), `note ${number}\n`.repeat(number));
-  }
-  return scene.path("alice", "data");
+const insideSchema = z.object({ files: z.array(z.object({ path: z.string() })) });
+
+async function pathsInside(client: ClientProcess, fileName: string): Promise<string[]> {
+  const { files } = insideSchema.parse(await client.must(`list_files g ${fileName}`));
+  return files.map(({ path }) => path);
 }
 
-/** The paths and hashes of all files in a folder. */
-async function contentOf(folder: string): Promise<Record<string, string>> {
-  const found = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((one) => one.isFile());
-  const paths = found.map((one) => join(one.parentPath, one.name)).sort();
-  const hashes = await Promise.all(paths.map(sha1Of));
-  return Object.fromEntries(paths.map((path, index) => [path.slice(folder.length + 1), hashes[index] ?? ""]));
-}
-
-async function statusOf(client: ClientProcess) {
-  const [status] = z.array(statusSchema).parse(await client.must("show_downloads"));
-  assert.ok(status);
-  return status;
-}
-
-const fetchedBytes = ({ sources }: z.infer<typeof statusSchema>): number =>
-  sources.reduce((sum, { bytes }) => sum + bytes, 0);
-
-test("a folder is fetched as it was shared, from every member who has some of it", async () => {
-  const data = makeFolder();
-  await alice.must(`upload_file ${data} g`);
-  await bob.must(`download_file g data ${scene.path("bob")}/`);
-  await bob.must("wait g data");
-  assert.deepEqual(await contentOf(scene.path("bob", "data")), await contentOf(data));
-  await alice.must("limit up 4MB/s");
-  await bob.must("limit up 4MB/s");
-  await carol.must(`download_file g data ${scene.path("carol")}/`);
-  await carol.must("wait g data");
-  assert.deepEqual(await contentOf(scene.path("carol", "data")), await contentOf(data));
-  const { sources, folder } = await statusOf(carol);
-  assert.deepEqual(
-    sources
-      .filter(({ bytes }) => bytes > 0)
-      .map(({ userId }) => userId)
-      .sort(),
-    ["alice", "bob"],
-  );
-  assert.deepEqual([folder.fileCount, folder.completeFiles], [SMALL_FILES + 2, SMALL_FILES + 2]);
+test("a folder around a client's profile is shared without it", async () => {
+  scene.file("alice", "film.bin", MIB);
+  assert.ok(existsSync(scene.path("alice", "profile", "trackers.sqlite")));
+  await alice.must(`upload_folder ${scene.path("alice")} g`);
+  assert.deepEqual(await pathsInside(bob, "alice"), ["film.bin"]);
 });
 
-test("some files of a folder are fetched, offered to others without the sharer, and more are chosen later", async () => {
-  const data = makeFolder();
-  await alice.must(`upload_file ${data} g`);
-  const all = await contentOf(data);
-  const notes = Object.fromEntries(Object.entries(all).filter(([path]) => path.startsWith("notes/")));
-  await bob.must(`download_file g data ${scene.path("bob")}/ --only notes/`);
-  await bob.must("wait g data");
-  assert.deepEqual(await contentOf(scene.path("bob", "data")), notes);
-  const part = await statusOf(bob);
-  assert.equal(part.folder.chosenFiles, SMALL_FILES);
-  assert.ok(fetchedBytes(part) < 2 * MIB, `${fetchedBytes(part)} bytes were fetched`);
-  await alice.must("logout");
-  await carol.must(`download_file g data ${scene.path("carol")}/ --only notes/`);
-  await carol.must("wait g data");
-  assert.deepEqual(await contentOf(scene.path("carol", "data")), notes, "bob has a part, and gives it");
-  await alice.must("login alice correct-horse");
-  await bob.must("select g data --except large/two.bin");
-  await bob.must("wait g data");
-  const { "large/two.bin": _, ...most } = all;
-  assert.deepEqual(await contentOf(scene.path("bob", "data")), most);
+test("chosen files of a folder arrive, the others after select --all, and nothing but them lies there", async () => {
+  const film = scene.file("alice/album", "film.bin", 3 * MIB + 5);
+  const song = scene.file("alice/album/songs", "one.bin", 70_000);
+  await alice.must(`upload_folder ${scene.path("alice", "album")} g`);
+  await bob.must(`download_file g album ${scene.path("bob")}/ --only "songs/**"`);
+  await bob.must("wait g album");
+  assert.equal(await sha1Of(scene.path("bob", "album", "songs", "one.bin")), song.sha1);
+  assert.ok(!existsSync(scene.path("bob", "album", "film.bin")));
+  await bob.must("select g album --all");
+  await bob.must("wait g album");
+  assert.equal(await sha1Of(scene.path("bob", "album", "film.bin")), film.sha1);
+  assert.ok(!existsSync(scene.path("bob", "album.part")));
+});
+
+test("a client that is killed in a folder's download continues it, and has all files in the end", async () => {
+  const names = Array.from({ length: 20 }, (_, index) => `f${index}.bin`);
+  const sha1s = names.map((name) => scene.file("alice/album", name, 2 * MIB + 1).sha1);
+  await alice.must(`upload_folder ${scene.path("alice", "album")} g`);
+  await alice.must("limit up 10MB/s");
+  await bob.must(`download_file g album ${scene.path("bob")}/`);
+  await downloadUntil(bob, ({ piecesVerified }) => piecesVerified > 10);
   await bob.kill();
-  bob = await scene.userAgain("bob");
-  await bob.must("select g data --all");
-  await bob.must("wait g data");
-  assert.deepEqual(await contentOf(scene.path("bob", "data")), all);
+  const again = await scene.userAgain("bob");
+  await alice.must("limit up off");
+  await again.must("wait g album");
+  const got = await Promise.all(names.map((name) => sha1Of(scene.path("bob", "album", name))));
+  assert.deepEqual(got, sha1s);
 });
 
-test("of a new version only what is new is fetched, and what was changed here is kept", async () => {
-  const data = makeFolder();
-  await alice.must(`upload_file ${data} g`);
-  await bob.must(`download_file g data ${scene.path("bob")}/`);
-  await carol.must(`download_file g data ${scene.path("carol")}/`);
-  await Promise.all([bob.must("wait g data"), carol.must("wait g data")]);
-  await carol.must("follow g data");
-  writeFileSync(scene.path("bob", "data", "notes", "7.txt"), "bob's own words");
-  const large = readFileSync(join(data, "large/one.bin"));
-  large[3 * MIB] = (large[3 * MIB] ?? 0) ^ 1;
-  writeFileSync(join(data, "large/one.bin"), large);
-  writeFileSync(join(data, "new.txt"), "new");
-  await alice.must("update_share g data");
-  const expected = await contentOf(data);
-  await bob.event((line) => line.event === "share-updated");
-  await until(
-    async () =>
-      existsSync(scene.path("carol", "data", "new.txt")) && (await statusOf(carol)).state === "complete",
-    () => "carol to have the new version",
+test("a follower gets the new version of a folder; files that are gone from it go, new ones come", async () => {
+  scene.file("alice/album", "gone.bin", MIB);
+  const kept = scene.file("alice/album", "kept.bin", MIB);
+  await alice.must(`upload_folder ${scene.path("alice", "album")} g`);
+  await bob.must(`download_file g album ${scene.path("bob")}/`);
+  await bob.must("wait g album");
+  await bob.must("follow g album");
+  rmSync(scene.path("alice", "album", "gone.bin"));
+  const added = scene.file("alice/album", "new.bin", MIB);
+  await alice.must("update_share g album");
+  await bob.event(
+    (line) => line.event === "download-complete" && existsSync(scene.path("bob", "album", "new.bin")),
   );
-  assert.deepEqual(await contentOf(scene.path("carol", "data")), expected, "it is followed");
-  await bob.must(`download_file g data ${scene.path("bob")}/`);
-  await bob.must("wait g data");
-  const found = await contentOf(scene.path("bob", "data"));
-  const kept = Object.keys(found).filter((path) => path.startsWith("notes/7 (changed here "));
-  assert.equal(kept.length, 1);
-  assert.equal(readFileSync(scene.path("bob", "data", kept[0] ?? ""), "utf8"), "bob's own words");
-  delete found[kept[0] ?? ""];
-  assert.deepEqual(found, expected);
-  const status = await statusOf(bob);
-  assert.ok(fetchedBytes(status) <= 3 * MIB, `${fetchedBytes(status)} bytes of 12 MiB were fetched`);
+  assert.equal(await sha1Of(scene.path("bob", "album", "new.bin")), added.sha1);
+  assert.equal(await sha1Of(scene.path("bob", "album", "kept.bin")), kept.sha1);
+  assert.ok(!existsSync(scene.path("bob", "album", "gone.bin")));
 });

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { Client } from "../client/client.ts";
@@ -137,6 +138,6 @@ async function untilItAnswers(
         `The daemon of ${settings.dataDir} does not answer after ${START_TIMEOUT_MS / 1_000} s; ${logPath} says more.`,
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, START_PAUSE_MS));
+    await sleep(START_PAUSE_MS);
   }
 }

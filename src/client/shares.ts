@@ -2,6 +2,7 @@
 // login, withdrawn when it changes on disk, replaced by new versions. How one of them is served: serving.ts.
 import { realpath, stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Logger } from "pino";
 import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
@@ -201,7 +202,7 @@ export class Shares {
       // No link is followed inside a folder, nor to it: what lies behind the path is what is shared.
       const folderPath = await realpath(path);
       const { facts, leftOut, ...hashes } = await hashFolder(folderPath, { ...storage, ...options });
-      const metainfo = await encodeFolderMetainfo({ fileName, authorityPem, ...hashes }, nextTurn);
+      const metainfo = await encodeFolderMetainfo({ fileName, authorityPem, ...hashes }, turn);
       const { contentBytes } = metainfo.layout;
       const found = { facts: { lengthBytes: contentBytes, mtimeMs: 0 }, folderTimesMs: facts.mtimesMs };
       return { path: folderPath, metainfo, found, skipped: leftOut };
@@ -328,7 +329,7 @@ export class Shares {
     const newer = await this.retryWaiting();
     const folders: Share[] = [];
     for (const stored of largeFolders) {
-      const metainfo = await decodeMetainfoInSlices(stored.info, nextTurn).catch(asMiniTorrentError);
+      const metainfo = await decodeMetainfoInSlices(stored.info, turn).catch(asMiniTorrentError);
       if (login !== this.#logins) return [];
       const share = this.#shares.has(fileKey(stored)) ? undefined : this.#wait(stored, metainfo);
       if (share !== undefined) folders.push(share);
@@ -936,8 +937,4 @@ function resultOf(
   const { fileName, geometry } = metainfo;
   const facts = { ...factsOfContent(metainfo), pieceCount: geometry.pieceCount };
   return { groupId, fileName, ...facts, ...(skipped && { skipped }), ...outcome };
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -2,7 +2,7 @@
 // tells when they have settled. What happens inside one is download.ts's.
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
 import { decodeMetainfoInSlices, type Metainfo } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
@@ -274,7 +274,7 @@ export class Downloads {
     const { profile, onEvent } = this.#context;
     const { groupId, fileName, destinationPath } = stored;
     try {
-      const metainfo = await decodeMetainfoInSlices(stored.info, () => setImmediate());
+      const metainfo = await decodeMetainfoInSlices(stored.info, turn);
       const wanted =
         stored.choice === undefined ? allOf(metainfo) : await chooseFiles(metainfo, stored, stored.choice);
       const replaced = profile().replacedBy(stored);

@@ -1,7 +1,7 @@
 // A share's metainfo from a tracker, checked: it must be that of the share that was asked for. That of a large folder comes in
 // parts, each from whichever tracker is connected then: what came before another tracker had to be found is kept.
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { MAX_INFO_BYTES } from "../../api/file-limits.ts";
 import { infoPartAnswerSchema, metainfoAnswerSchema } from "../../api/schemas.ts";
@@ -20,7 +20,7 @@ export async function fetchMetainfo(ask: ClientContext["ask"], file: FileId): Pr
   const answer = await ask(metainfoAnswerSchema, (api) => api.files.metainfo.query(file));
   const info =
     "info" in answer ? Buffer.from(answer.info, "base64") : await fetchParts(ask, file.groupId, answer);
-  const metainfo = await decodeMetainfoInSlices(info, () => setImmediate());
+  const metainfo = await decodeMetainfoInSlices(info, turn);
   if (metainfo.fileName === file.fileName) return metainfo;
   throw new MiniTorrentError(
     "MALFORMED_MESSAGE",

@@ -1,7 +1,7 @@
 // Versions of shares that were replaced here. Each is served from where it was moved aside to while somebody is in the middle of it,
 // and removed some time after the last one has left.
 import { rm } from "node:fs/promises";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { Bitfield } from "../../metainfo/bitfield.ts";
 import { decodeMetainfoInSlices, type Metainfo } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
@@ -54,7 +54,7 @@ export class FormerVersions {
     const { log } = this.#context;
     if (this.#formers.has(stored.asidePath)) return;
     try {
-      const metainfo = await decodeMetainfoInSlices(stored.info, () => setImmediate());
+      const metainfo = await decodeMetainfoInSlices(stored.info, turn);
       const nowMs = performance.now();
       this.#lookLater();
       const store = await this.#open(stored, metainfo).catch((error: unknown) => {

@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { lstat, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { Bitfield } from "../../metainfo/bitfield.ts";
 import { decodeMetainfoInSlices, type FolderMetainfo, type Metainfo } from "../../metainfo/metainfo.ts";
 import { errnoOf } from "../../net/errno.ts";
@@ -138,7 +138,7 @@ export class VersionUpdate {
   }
 
   async #decoded(): Promise<Metainfo> {
-    this.#metainfo ??= await decodeMetainfoInSlices(this.#version.info, () => setImmediate());
+    this.#metainfo ??= await decodeMetainfoInSlices(this.#version.info, turn);
     return this.#metainfo;
   }
 }

@@ -1,6 +1,7 @@
 // A tracker that means ill, or somebody in between, against a client: it cannot make the client write outside of the folders
 // that it was given, nor take another group's file, nor dial whom it likes by name; a changed key is refused loudly.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import bencode from "bencode";
 import { pino } from "pino";
 import { until } from "../../harness/within.ts";
 import { isErrorCode, MiniTorrentError } from "../../src/api/errors.ts";
+import { MAX_INFO_PARTS } from "../../src/api/file-limits.ts";
 import { peerAddressSchema } from "../../src/api/schemas.ts";
 import { Client } from "../../src/client/client.ts";
 import type { ClientEvent } from "../../src/client/status.ts";
@@ -141,6 +143,61 @@ test("a metainfo that names another file than was asked for, or one outside, is 
   assert.deepEqual(readdirSync(downloads), []);
 });
 
+test("a folder whose files would leave it is refused, whole or in parts, and nothing is written", async () => {
+  await client.login("alice", "pw");
+  const downloads = join(folder, "inside", "downloads");
+  const file = (...path: string[]) => ({ length: 10, path, sha1: Buffer.alloc(20, 1) });
+  const link = (target: string[]) => ({ attr: "l", length: 0, path: ["a"], "symlink path": target });
+  const wrong = [
+    [file("..", "outside")],
+    [file("a", "..", "..", "outside")],
+    [file("/outside")],
+    [file("a/b")],
+    [file("a\\b")],
+    [file("")],
+    [file("a"), file("a", "b")],
+    [file("A"), file("a")],
+    [link(["..", "..", "outside"]), file("b")],
+    [link([folder]), file("b")],
+  ];
+  const infoOfFolder = (files: readonly object[]): Buffer => {
+    const common = { name: "album", "piece length": 262_144, pieces: Buffer.alloc(20), private: 1 };
+    return Buffer.from(bencode.encode({ files, ...common, "ssl-cert": authority.certificatePem }));
+  };
+  const download = () => client.downloadFile("g", "album", `${downloads}/`);
+  for (const files of wrong) {
+    const info = infoOfFolder(files);
+    const part = info.toString("base64");
+    const infoHash = createHash("sha1").update(info).digest("hex");
+    tracker.answers.set("files.infoPart", { part });
+    for (const answer of [{ info: part }, { infoHash, partCount: 1 }]) {
+      tracker.answers.set("files.metainfo", answer);
+      await assert.rejects(download(), { code: "MALFORMED_MESSAGE" }, JSON.stringify(files).slice(0, 100));
+    }
+  }
+  assert.deepEqual(outside(), []);
+  assert.deepEqual(readdirSync(downloads), []);
+  tracker.answers.set("files.metainfo", {
+    info: infoOfFolder([file("a"), file("b", "c")]).toString("base64"),
+  });
+  assert.equal((await download()).state, "downloading", "a proper folder is refused, too");
+});
+
+test("parts of a metainfo that never end, or are not those of its hash, are refused", async () => {
+  await client.login("alice", "pw");
+  const download = () => client.downloadFile("g", "album", join(folder, "inside", "downloads/"));
+  tracker.answers.set("files.infoPart", { part: Buffer.alloc(64 * 1024).toString("base64") });
+  for (const [partCount, code] of [
+    [2, "MALFORMED_MESSAGE"],
+    [MAX_INFO_PARTS, "LIMIT_REACHED"],
+    [MAX_INFO_PARTS + 1, "MALFORMED_MESSAGE"],
+    [2 ** 40, "MALFORMED_MESSAGE"],
+  ] as const) {
+    tracker.answers.set("files.metainfo", { infoHash: "ab".repeat(20), partCount });
+    await assert.rejects(download(), { code }, String(partCount));
+  }
+});
+
 test("a file of another group is not taken for this one's", async () => {
   await client.login("alice", "pw");
   const { certificatePem } = await createGroupAuthority();
@@ -201,7 +258,12 @@ test("whatever is answered, a command ends with a code, and the client goes on",
     "groups.requests": () => client.listRequests("g"),
     "groups.leave": () => client.leaveGroup("h"),
     "files.list": () => client.listFiles("g"),
+    "files.listInside": () => client.listInside("g", "album").then(({ items }) => items),
     "files.metainfo": () => client.downloadFile("g", "a.bin", join(folder, "inside", "downloads/")),
+    "files.infoPart": () => {
+      tracker.answers.set("files.metainfo", { infoHash: "ab".repeat(20), partCount: 2 });
+      return client.downloadFile("g", "a.bin", join(folder, "inside", "downloads/"));
+    },
   };
   for (const [path, ask] of Object.entries(asks)) {
     const endless = { items: [], next: "x" };

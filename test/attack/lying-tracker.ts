@@ -1,4 +1,4 @@
-// A tracker that answers what a test tells it to: HTTPS and the WebSocket of /api, messages as they go over it.
+// A tracker that answers what a test tells it to: HTTPS and the WebSocket of /api, tRPC's messages as they go over it.
 import { once } from "node:events";
 import { createServer } from "node:https";
 import { type WebSocket, WebSocketServer } from "ws";

@@ -31,7 +31,7 @@ function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, "\\$&")}"`;
 }
 
-test("files with nasty names are shared, listed harmlessly, and land under their own names in the folder that was given", async () => {
+test("files with nasty names, alone and in a folder, are shared, listed harmlessly, and land under their own names in the folder that was given", async () => {
   await using scene = await Scene.open(1);
   const alice = await scene.user("alice");
   const bob = await scene.user("bob");
@@ -52,7 +52,20 @@ test("files with nasty names are shared, listed harmlessly, and land under their
   }
   assert.deepEqual(readdirSync(to).sort(), NAMES.map((name) => name.normalize()).sort());
 
-  const commands = "login bob correct-horse\nlist_files g\nshow_downloads\n";
+  const inside = NAMES.filter((name) => !name.endsWith(".part"));
+  const album = scene.path("album");
+  for (const [index, name] of inside.entries()) {
+    mkdirSync(join(album, `folder of ${name}`.slice(0, 100)), { recursive: true });
+    writeFileSync(join(album, name), `content ${index}`);
+    writeFileSync(join(album, `folder of ${name}`.slice(0, 100), name), `content ${index}`);
+  }
+  await alice.must(`upload_folder ${quoted(album)} g`);
+  await bob.must(`download_file g album ${quoted(`${to}/`)}`);
+  await bob.must("wait g album");
+  const pathsIn = (folder: string) => readdirSync(folder, { recursive: true }).map(String).sort();
+  assert.deepEqual(pathsIn(join(to, "album")), pathsIn(album));
+
+  const commands = "login bob correct-horse\nlist_files g\nlist_files g album\nshow_downloads\n";
   const client = join(import.meta.dirname, "../../client");
   const shown = spawnSync(client, ["127.0.0.1:0", scene.trackerInfo, "--data-dir", scene.path("text")], {
     input: commands,

@@ -1,9 +1,10 @@
 // What a person changed or added in the place of a version that is replaced: it is kept beside the files of the new one, and never
 // overwrites anything. A version that was moved aside is looked through file by file; what is still as it came stays there.
 // It may be cut off at any moment and done again.
+import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
-import { lstat, mkdir, readdir } from "node:fs/promises";
-import { basename, dirname, extname, join } from "node:path";
+import { lstat, mkdir, readdir, readlink, rename } from "node:fs/promises";
+import { basename, dirname, extname, join, posix, sep } from "node:path";
 import { asMiniTorrentError } from "../../api/errors.ts";
 import type { Metainfo } from "../../metainfo/metainfo.ts";
 import { errnoOf } from "../../net/errno.ts";
@@ -71,7 +72,11 @@ async function isAsItCame(
   storage: StorageResources,
 ): Promise<boolean> {
   const target = metainfo.kind === "folder" ? metainfo.layout.linkTargetOf(fileIndex) : undefined;
-  if (target !== undefined) return stats.isSymbolicLink();
+  if (metainfo.kind === "folder" && target !== undefined) {
+    if (!stats.isSymbolicLink()) return false;
+    const text = (await readlink(path)).replaceAll("\\", "/");
+    return text === posix.relative(posix.dirname(metainfo.layout.pathOf(fileIndex)), target);
+  }
   const lengthBytes =
     metainfo.kind === "folder" ? metainfo.layout.lengthOf(fileIndex) : metainfo.geometry.lengthBytes;
   if (!stats.isFile() || stats.size !== lengthBytes) return false;
@@ -87,7 +92,7 @@ async function isAsItCame(
 /** All that is no folder, however deep. Links are not followed. */
 async function* filesBelow(folder: string): AsyncGenerator<{ path: string; stats: Stats }> {
   for (const entry of await readdirIfThere(folder)) {
-    const path = join(folder, entry.name);
+    const path = join(folder, await textOf(folder, entry.name));
     if (entry.isDirectory()) yield* filesBelow(path);
     else {
       const stats = await lstatIfThere(path);
@@ -96,10 +101,27 @@ async function* filesBelow(folder: string): AsyncGenerator<{ path: string; stats
   }
 }
 
-/** The path below the folder, whose folders are made; one whose name is a file's is made under another name. */
+/** A name that is not UTF-8 cannot be looked up as text: the file gets another one, so that it is not lost. */
+async function textOf(folder: string, name: Buffer): Promise<string> {
+  if (isUtf8(name)) return name.toString();
+  for (let attempt = 1; ; attempt++) {
+    const text = withNote(
+      name.toString("latin1"),
+      attempt === 1 ? "renamed here" : `renamed here ${attempt}`,
+    );
+    if ((await lstatIfThere(join(folder, text))) !== undefined) continue;
+    await rename(Buffer.concat([Buffer.from(folder + sep), name]), join(folder, text));
+    return text;
+  }
+}
+
+/**
+ * The path below the folder, which is made with all folders on the way; one whose name is a file's is made under another name.
+ * The new version may be a single file.
+ */
 async function freeBelow(folder: string, inside: string): Promise<string> {
-  let path = folder;
-  const names = inside.split(/[/\\]/);
+  let path = dirname(folder);
+  const names = [basename(folder), ...inside.split(/[/\\]/)];
   const last = names.pop() ?? "";
   for (const name of names) {
     let next = join(path, name);
@@ -164,7 +186,7 @@ async function lstatIfThere(path: string): Promise<Stats | undefined> {
 
 async function readdirIfThere(folder: string) {
   try {
-    return await readdir(folder, { withFileTypes: true });
+    return await readdir(folder, { withFileTypes: true, encoding: "buffer" });
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;

@@ -23,10 +23,12 @@ import {
   withNote,
 } from "../../../../src/client/downloads/local-changes.ts";
 import { Geometry } from "../../../../src/metainfo/geometry.ts";
-import type { Metainfo } from "../../../../src/metainfo/metainfo.ts";
+import type { FolderMetainfo, Metainfo } from "../../../../src/metainfo/metainfo.ts";
 import { createStorageResources } from "../../../../src/storage/storage-resources.ts";
 import { folderOf, PIECE_BYTES } from "../download-fixture.ts";
 
+/** Elsewhere names are Unicode. */
+const notOnLinux = process.platform === "linux" ? false : "names are Unicode here";
 const storage = createStorageResources();
 after(() => storage.disk.close());
 
@@ -146,6 +148,54 @@ test("a link, and a file in the place of a link, are kept as they are", async (t
   symlinkSync("/nowhere", join(aside, "my-link"));
   assert.deepEqual(await keep(), ["my-link"]);
   assert.equal(readlinkSync(join(place, "my-link")), "/nowhere");
+});
+
+test("a link that came with the version and was made to lead elsewhere is kept", async (t) => {
+  const { aside, place, version } = await stage(t);
+  const { layout } = version.metainfo as FolderMetainfo;
+  const isLink = (index: number) => layout.pathOf(index) === "gone";
+  t.mock.method(layout, "linkTargetOf", (index: number) => (isLink(index) ? "docs/b.txt" : undefined));
+  const link = join(aside, "gone");
+  const target = async (text: string): Promise<string[]> => {
+    await rm(link, { force: true });
+    symlinkSync(text, link);
+    return await keepLocalChanges(version, place, storage);
+  };
+  assert.deepEqual(await target("docs/b.txt"), []);
+  const [kept = ""] = await target("docs/c.txt");
+  assert.equal(readlinkSync(kept), "docs/c.txt");
+});
+
+test("an added file whose name is not UTF-8 is kept under a name that is", {
+  skip: notOnLinux,
+}, async (t) => {
+  const { aside, place, keep } = await stage(t);
+  const named = (folder: string, name: string) =>
+    Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, "latin1")]);
+  writeFileSync(named(aside, "caf\u00e9.txt"), "mine");
+  mkdirSync(join(aside, "caf\u00e9 (renamed here).txt"));
+  mkdirSync(named(aside, "\u00e9t\u00e9"));
+  writeFileSync(Buffer.concat([named(aside, "\u00e9t\u00e9"), Buffer.from("/x")]), "deep");
+  const expected = ["caf\u00e9 (renamed here 2).txt", "\u00e9t\u00e9 (renamed here)/x"];
+  assert.deepEqual(await keep(), expected);
+  assert.deepEqual(
+    expected.map((path) => readFileSync(join(place, path), "utf8")),
+    ["mine", "deep"],
+  );
+});
+
+test("what was added to a folder is kept beside a new version that is a single file, or gone", async (t) => {
+  const { root, place, version, change } = await stage(t);
+  await rm(place, { recursive: true });
+  writeFileSync(place, "a file by now");
+  change("added.txt", "mine");
+  assert.deepEqual(await keepLocalChanges(version, place, storage), [
+    join(root, "place (here)", "added.txt"),
+  ]);
+  assert.equal(readFileSync(place, "utf8"), "a file by now");
+  await rm(place);
+  change("docs/added.txt", "mine too");
+  assert.deepEqual(await keepLocalChanges(version, place, storage), [join(place, "docs", "added.txt")]);
 });
 
 test("done again after it was cut off, it keeps what was left", async (t) => {

@@ -100,7 +100,14 @@ export class Downloads {
     this.#refuseRunning(file, destinationPath);
     this.#refusePathInUse(file, destinationPath);
     this.#refuseSharedElsewhere(file, destinationPath);
-    const replaces = isReplaced ? await this.#replace(file.groupId, present, stopped) : undefined;
+    if (isReplaced && stopped?.isHeld === true) {
+      // Its row in the profile becomes that of the new version. Until then it has the name: nobody else begins this.
+      await stopped.suspend().catch((error: unknown) => {
+        this.#downloads.delete(fileKey(file));
+        throw error;
+      });
+    }
+    const replaces = isReplaced ? VersionUpdate.begin(this.#context, file.groupId, present) : undefined;
     const download = this.#put(file, wanted, destinationPath, replaces);
     try {
       await download.begin(true);
@@ -132,20 +139,6 @@ export class Downloads {
     }
     await held.select(choice);
     return held.snapshot();
-  }
-
-  /** @param held its download, if only some files of it are here */
-  async #replace(
-    groupId: string,
-    present: PresentVersion,
-    held: Download | undefined,
-  ): Promise<VersionUpdate> {
-    // Its row in the profile becomes that of the new version.
-    if (held?.isHeld === true) {
-      this.#downloads.delete(fileKey({ groupId, fileName: held.fileName }));
-      await held.suspend();
-    }
-    return VersionUpdate.begin(this.#context, groupId, present);
   }
 
   /**

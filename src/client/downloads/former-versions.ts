@@ -17,7 +17,7 @@ import { keepLocalChanges } from "./local-changes.ts";
 const LOOK_MS = 30_000;
 /** A member in the middle of it who lost the connection finds it again within this time. */
 const QUIET_MS = 10 * 60_000;
-/** It is not kept longer than this, whoever asks for it: it takes room that its user does not know of. */
+/** After a login it is not kept longer than this, whoever asks for it: it takes room that its user does not know of. */
 const LONGEST_MS = 7 * 24 * 60 * 60_000;
 
 interface Former {
@@ -31,6 +31,9 @@ interface Former {
 export class FormerVersions {
   readonly #context: ClientContext;
   readonly #formers = new Map<string, Former>();
+  readonly #beingServed = new Set<string>();
+  /** Counts logins: work begun in one is not continued in the next. */
+  #logins = 0;
   #looking: NodeJS.Timeout | undefined;
 
   constructor(context: ClientContext) {
@@ -44,50 +47,74 @@ export class FormerVersions {
   /** After a login: all that are left are served again. One whose successor has not taken its place yet is that download's. */
   async resumeAll(): Promise<void> {
     const { profile } = this.#context;
+    const login = this.#logins;
     for (const stored of profile().formerVersions()) {
+      if (login !== this.#logins) return;
       if (profile().replacedBy(stored)?.asidePath !== stored.asidePath) await this.serve(stored);
     }
   }
 
   /** Serves a version that was moved aside; one that cannot be served is removed soon. */
   async serve(stored: FormerVersion): Promise<void> {
-    const { log } = this.#context;
-    if (this.#formers.has(stored.asidePath)) return;
+    const { asidePath } = stored;
+    if (this.#formers.has(asidePath) || this.#beingServed.has(asidePath)) return;
+    this.#beingServed.add(asidePath);
     try {
-      const metainfo = await decodeMetainfoInSlices(stored.info, turn);
-      const nowMs = performance.now();
-      this.#lookLater();
-      const store = await this.#open(stored, metainfo).catch((error: unknown) => {
-        log.info({ err: error, path: stored.asidePath }, "a former version is not served");
-        return undefined;
-      });
-      this.#formers.set(stored.asidePath, { stored, metainfo, store, sinceMs: nowMs, neededAtMs: nowMs });
-    } catch (error) {
-      log.warn({ err: error, path: stored.asidePath }, "a former version cannot be read; it was forgotten");
-      this.#context.profile().removeFormerVersion(stored.asidePath);
+      await this.#serveNow(stored, this.#logins);
+    } finally {
+      this.#beingServed.delete(asidePath);
     }
   }
 
-  async #open(stored: FormerVersion, metainfo: Metainfo): Promise<PieceStore | undefined> {
-    const { session, storage, memberships, announcer, log } = this.#context;
-    const { groupId, asidePath: path, mtimesMs } = stored;
+  async #serveNow(stored: FormerVersion, login: number): Promise<void> {
+    const { log, profile, session } = this.#context;
+    const { asidePath, groupId } = stored;
+    let metainfo: Metainfo;
+    try {
+      metainfo = await decodeMetainfoInSlices(stored.info, turn);
+    } catch (error) {
+      log.warn({ err: error, path: asidePath }, "a former version cannot be read; it was forgotten");
+      if (login === this.#logins) profile().removeFormerVersion(asidePath);
+      return;
+    }
+    const opened = await this.#open(stored, metainfo).catch((error: unknown) => {
+      log.info({ err: error, path: asidePath }, "a former version is not served");
+      return undefined;
+    });
+    // Logged out meanwhile: the next login serves it.
+    if (login !== this.#logins) {
+      await opened?.close();
+      return;
+    }
+    // It may have been shared again.
+    const store = session.get(metainfo.infoHash) === undefined ? opened : undefined;
+    if (store !== undefined) this.#join(groupId, metainfo, store);
+    const nowMs = performance.now();
+    this.#formers.set(asidePath, { stored, metainfo, store, sinceMs: nowMs, neededAtMs: nowMs });
+    this.#lookLater();
+    if (store === undefined) await opened?.close();
+  }
+
+  async #open(
+    { groupId, asidePath: path, mtimesMs }: FormerVersion,
+    metainfo: Metainfo,
+  ): Promise<PieceStore> {
+    const { storage, memberships } = this.#context;
     await memberships.obtain(groupId);
     const expected =
       metainfo.kind === "folder"
         ? new FolderFacts(mtimesMs)
         : { lengthBytes: metainfo.geometry.lengthBytes, mtimeMs: mtimesMs[0] ?? 0 };
-    const store = await PieceStore.openForSeeding({ metainfo, path, expected, ...storage });
-    // It may have been shared again.
-    if (session.get(metainfo.infoHash) !== undefined) {
-      await store.close();
-      return undefined;
-    }
+    return await PieceStore.openForSeeding({ metainfo, path, expected, ...storage });
+  }
+
+  #join(groupId: string, metainfo: Metainfo, store: PieceStore): void {
+    const { session, announcer, log } = this.#context;
     const { have } = store;
     const onEvent = (): void => undefined;
     session.add({ groupId, metainfo, have, wanted: new Bitfield(have.pieceCount), storage: store, onEvent });
     const announced = announcer.add({ infoHash: metainfo.infoHash, isSeed: have.isComplete });
     runInBackground(log, "telling the tracker", announced);
-    return store;
   }
 
   /** The user is no longer in that group. */
@@ -98,6 +125,7 @@ export class FormerVersions {
   }
 
   async suspendAll(): Promise<void> {
+    this.#logins++;
     clearTimeout(this.#looking);
     this.#looking = undefined;
     const formers = [...this.#formers.values()];
@@ -116,6 +144,7 @@ export class FormerVersions {
   async #look(): Promise<void> {
     const nowMs = performance.now();
     for (const former of [...this.#formers.values()]) {
+      if (this.#formers.get(former.stored.asidePath) !== former) continue;
       const torrent = this.#context.session.get(former.metainfo.infoHash)?.torrent;
       if (torrent?.status().peers.some(({ needsNothing }) => !needsNothing)) former.neededAtMs = nowMs;
       const isOver = nowMs - former.neededAtMs >= QUIET_MS || nowMs - former.sinceMs >= LONGEST_MS;
@@ -129,8 +158,8 @@ export class FormerVersions {
     const { path, asidePath, mtimesMs } = stored;
     const { log, profile, storage } = this.#context;
     this.#formers.delete(asidePath);
-    await this.#withdraw(former);
     try {
+      await this.#withdraw(former);
       const mtimeMsOf = (fileIndex: number) => mtimesMs[fileIndex] || undefined;
       await keepLocalChanges({ path: asidePath, metainfo, mtimeMsOf }, path, storage);
       const folderId = await partIdOf(asidePath);

@@ -305,6 +305,60 @@ test("a version that was replaced is removed when nobody has asked for it for te
   assert.equal(textIn(place, "late.txt"), "written by a program that had the folder open");
 });
 
+test("a replaced version whose opening outlasts the login is not served after it", async (t) => {
+  const of = await stage(t);
+  const { scene, place, old, publish, arrive } = of;
+  publish();
+  await scene.downloads.start(id, place);
+  await arrive();
+  await complete(of);
+  await scene.formerVersions.suspendAll();
+  const gate = Promise.withResolvers<void>();
+  const asked = scene.memberships.obtainedCount;
+  scene.memberships.gate = gate.promise;
+  const taken = scene.formerVersions.resumeAll();
+  await until(() => scene.memberships.obtainedCount > asked, "it is being opened");
+  await scene.formerVersions.suspendAll();
+  gate.resolve();
+  await taken;
+  assert.equal(scene.swarms.get(old.metainfo.infoHash), undefined);
+  assert.equal(scene.formerVersions.count, 0);
+  await scene.formerVersions.resumeAll();
+  assert.ok(scene.swarms.get(old.metainfo.infoHash), "the next login serves it");
+});
+
+test("a replaced version that is served twice at once is withdrawn as a whole", async (t) => {
+  const of = await stage(t);
+  const { scene, place, old, publish, arrive } = of;
+  publish();
+  await scene.downloads.start(id, place);
+  await arrive();
+  await complete(of);
+  await scene.formerVersions.suspendAll();
+  const [stored] = scene.profile.formerVersions();
+  assert.ok(stored);
+  await Promise.all([scene.formerVersions.serve(stored), scene.formerVersions.serve(stored)]);
+  assert.ok(scene.swarms.get(old.metainfo.infoHash));
+  await scene.formerVersions.suspendAll();
+  assert.equal(scene.swarms.get(old.metainfo.infoHash), undefined);
+});
+
+test("of two commands for the new version of a part of a folder one begins it", async (t) => {
+  const of = await stage(t, { only: ["*.txt"] });
+  const { scene, place, publish, arrive } = of;
+  publish();
+  const held = scene.downloads.get(id);
+  const suspend = held.suspend.bind(held);
+  t.mock.method(held, "suspend", async () => {
+    await suspend();
+    await assert.rejects(scene.downloads.start(id, place), { code: "DOWNLOAD_EXISTS" });
+  });
+  assert.equal((await scene.downloads.start(id, place)).state, "downloading");
+  await arrive();
+  await until(() => scene.downloads.statuses(id)[0]?.state === "complete", "the new version is complete");
+  assert.equal(textIn(place, "a.txt"), "new a");
+});
+
 test("some files of a folder are followed by the same files of the new version", async (t) => {
   const of = await stage(t, { only: ["*.txt"] });
   const { scene, place, publish, arrive } = of;

@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { isolationOf, makeTemporaryFolder, unitGroups } from "./unit-groups.ts";
+import { flagsOf, makeTemporaryFolder, unitGroups } from "./unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const least = Number(process.argv[2] ?? 0);
@@ -20,7 +20,7 @@ for (const group of unitGroups(ROOT)) {
   const lcov = join(place, "lcov.info");
   const coverage = ["--experimental-test-coverage", "--test-coverage-include=src/**"];
   const reporter = ["--test-reporter=lcov", `--test-reporter-destination=${lcov}`];
-  const options = ["--test", ...isolationOf(group), ...coverage, ...reporter];
+  const options = ["--test", ...flagsOf(group), ...coverage, ...reporter];
   const { status } = spawnSync(process.execPath, [...options, ...group.files], {
     cwd: ROOT,
     env: { ...process.env, TMPDIR: place },

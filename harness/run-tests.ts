@@ -8,7 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { globSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { isolationOf, makeTemporaryFolder, type TestGroup, unitGroups } from "./unit-groups.ts";
+import { flagsOf, makeTemporaryFolder, type TestGroup, unitGroups } from "./unit-groups.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 /** Types are stripped once for all processes, which saves a tenth of the processor time. */
@@ -48,7 +48,7 @@ function otherGroups(): TestGroup[] {
 /** The process's output is kept until it ends, so that groups do not mix. */
 async function run(group: TestGroup, tally: Tally): Promise<void> {
   const { name, files } = group;
-  const options = ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`, ...isolationOf(group)];
+  const options = ["--test", "--test-reporter=spec", `--test-timeout=${TIMEOUT_MS}`, ...flagsOf(group)];
   const startedMs = performance.now();
   const child = spawn(process.execPath, [...options, ...files], {
     cwd: ROOT,

@@ -208,6 +208,7 @@ export class FolderContent implements Content {
       if (this.#isFinished) await this.files.lookForOthers(absent);
       await this.files.move(atRest, false);
       this.files.chosen = chosen;
+      if (this.#isFinished) await this.#removeEmptyRest();
     });
     this.#wanted = piecesOf(this.#layout, chosen);
     if (this.#wanted.count > 0 && !this.isComplete) this.#isOnlyRead = false;
@@ -378,8 +379,13 @@ export class FolderContent implements Content {
     await syncName(destinationPath);
     this.#isOnlyRead = true;
     this.#isFinished = true;
-    if (this.#options.have.isComplete) await removeRest(this.files.pair.rest.path);
+    await this.#removeEmptyRest();
     return { kind: "finished", facts: await this.facts() };
+  }
+
+  /** All pieces are there; whole files that are not chosen may still be in the rest. */
+  async #removeEmptyRest(): Promise<void> {
+    if (this.#options.have.isComplete && this.files.isRestEmpty) await removeRest(this.files.pair.rest.path);
   }
 
   pieceLost(pieceIndex: number): void {

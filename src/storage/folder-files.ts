@@ -87,6 +87,11 @@ export class FolderFiles {
     return this.isThere(fileIndex) ? this.#inRest.has(fileIndex) : !this.chosen.has(fileIndex);
   }
 
+  /** Nothing that is there is in the rest. */
+  get isRestEmpty(): boolean {
+    return this.#inRest.count === 0;
+  }
+
   /** For people. */
   pathOf(fileIndex: number): string {
     const { tree, rest } = this.pair;

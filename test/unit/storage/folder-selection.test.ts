@@ -2,8 +2,8 @@
 // later, also when the folder has its name.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { FileSelection } from "../../../src/metainfo/file-selection.ts";
@@ -134,6 +134,23 @@ test("more is chosen when the folder has its name: it comes there, and nothing i
   assert.equal(await place.rest(), undefined);
   await readsAll(store, content);
   assert.equal(store.have.isComplete, true);
+});
+
+test("whole files that are not chosen are kept beside the folder, also when its pieces are all there", async (t) => {
+  const place = await folderWorkplaceFor(t);
+  const content = await testFolder({ a: 10, b: 20, c: 30 });
+  const { metainfo } = content;
+  const store = await PieceStore.openForDownload({ ...place, metainfo, chosen: new Set([0]) });
+  t.after(() => store.close());
+  await fetchWanted(store, content);
+  assert.equal(store.have.isComplete, true);
+  await store.finish(place.path);
+  assert.deepEqual(await treeOf(place.path), expectedTree(content, ["a"]));
+  await readsAll(store, content);
+  await store.choose(new Set([0, 1, 2]));
+  assert.deepEqual(await treeOf(place.path), expectedTree(content, ["a", "b", "c"]));
+  const beside = (await readdir(dirname(place.path))).filter((name) => name.includes("minitorrent-rest"));
+  assert.deepEqual(beside, []);
 });
 
 test("a choice that needs nothing more leaves a finished folder as it is", async (t) => {

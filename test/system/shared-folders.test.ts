@@ -108,3 +108,24 @@ test("a folder of thousands of files is described in parts, listed in pages, and
   assert.equal(existsSync(scene.path("bob", "many", "8")), false);
   assert.equal(await bob.finish(), 0);
 });
+
+test("a folder around a client's profile is shared without it, and a file that a new version lacks goes at its follower", async () => {
+  await using scene = await Scene.open(1);
+  const alice = await scene.user("alice");
+  const bob = await scene.user("bob");
+  await scene.group("g", alice, { bob });
+  const folder = scene.path("alice");
+  write(folder, { "a.jpg": "a picture", "b.jpg": "another" });
+  assert.ok(existsSync(scene.path("alice", "profile", "trackers.sqlite")));
+  await alice.must(`upload_folder ${folder} g`);
+  assert.deepEqual(await inside(bob, "alice"), ["a.jpg", "b.jpg"]);
+
+  await bob.must(`download_file g alice ${scene.path("bob")}/`);
+  await completed(bob, 1);
+  await bob.must("follow g alice");
+  rmSync(join(folder, "b.jpg"));
+  await alice.must("update_share g alice");
+  await completed(bob, 2);
+  assert.equal(readFileSync(scene.path("bob", "alice", "a.jpg"), "utf8"), "a picture");
+  assert.equal(existsSync(scene.path("bob", "alice", "b.jpg")), false);
+});

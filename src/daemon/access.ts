@@ -11,7 +11,7 @@ const SESSION_COOKIE = "minitorrent";
 /** A link is opened by a program that was told of it a moment ago. */
 const LINK_LIFETIME_MS = 120_000;
 const MOST_LINKS = 16;
-/** Wrong tokens in a minute, past which every further one is answered at once, without being compared. */
+/** Wrong tokens in a minute, past which every further wrong one gets 429; right ones are still let in. */
 const MOST_WRONG = 30;
 const WRONG_PERIOD_MS = 60_000;
 

@@ -28,7 +28,7 @@ export interface DaemonOptions {
   readonly version: string;
   readonly log: Logger;
   readonly env?: NodeJS.ProcessEnv;
-  /** undefined: the API is not to be had over TCP. */
+  /** undefined: the API does not answer over TCP. */
   readonly web?: WebOptions;
   /** Somebody asks for the daemon's end. */
   readonly onStop: () => void;

@@ -11,7 +11,7 @@ const MOST_KEPT = 1_000;
 const CHANGES_PERIOD_MS = 1_000;
 /** A comment, so that a connection that is gone is noticed. */
 const HEARTBEAT_PERIOD_MS = 15_000;
-/** Unread bytes at which a watcher is disconnected; it returns and gets a snapshot. */
+/** Unread bytes, beside its snapshot, at which a watcher is disconnected; it returns and gets a snapshot. */
 const MOST_UNREAD_BYTES = 4 * 1024 * 1024;
 /** Watchers at a time: each costs its unread bytes. */
 const MOST_WATCHERS = 32;
@@ -21,7 +21,10 @@ export interface Watcher {
   write(text: string): void;
   /** Bytes that it has not read. */
   readonly writableLength: number;
+  /** After what it has not read. */
   end(): void;
+  /** At once: what it has not read is dropped. */
+  destroy(): void;
 }
 
 export interface Snapshot {
@@ -41,7 +44,8 @@ export class EventStream {
   /** Differs after a restart, so that ids of an earlier process are recognised. */
   readonly #epoch = randomBytes(4).toString("hex");
   readonly #kept: { readonly id: number; readonly text: string }[] = [];
-  readonly #watchers = new Set<Watcher>();
+  /** Each with the unread bytes that it may have: a long snapshot alone must not disconnect it. */
+  readonly #watchers = new Map<Watcher, number>();
   #lastId = 0;
   #known: Known | undefined;
   #timers: NodeJS.Timeout[] = [];
@@ -84,7 +88,7 @@ export class EventStream {
     const snapshot = this.#takeSnapshot();
     this.#known ??= knownFrom(snapshot);
     watcher.write(eventText("snapshot", snapshot, `${this.#epoch}-${this.#lastId}`));
-    this.#watchers.add(watcher);
+    this.#watchers.set(watcher, watcher.writableLength + MOST_UNREAD_BYTES);
     if (this.#timers.length > 0) return;
     this.#timers = [
       every("daemon events", CHANGES_PERIOD_MS, () => this.#sayChanges()),
@@ -101,7 +105,7 @@ export class EventStream {
 
   /** Disconnects all watchers. */
   close(): void {
-    for (const watcher of [...this.#watchers]) {
+    for (const watcher of [...this.#watchers.keys()]) {
       this.leave(watcher);
       watcher.end();
     }
@@ -129,13 +133,13 @@ export class EventStream {
   }
 
   #send(text: string): void {
-    for (const watcher of [...this.#watchers]) {
-      if (watcher.writableLength <= MOST_UNREAD_BYTES) {
+    for (const [watcher, mostUnreadBytes] of [...this.#watchers]) {
+      if (watcher.writableLength <= mostUnreadBytes) {
         watcher.write(text);
         continue;
       }
       this.leave(watcher);
-      watcher.end();
+      watcher.destroy();
     }
   }
 }

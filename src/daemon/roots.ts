@@ -1,5 +1,5 @@
 // Folders of this machine that callers over TCP may name paths in. A link is followed before it is judged, so that none leads out;
-// hidden files and folders below a root are not to be had, since they hold keys and settings.
+// hidden files and folders below a root are refused, since they hold keys and settings.
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";

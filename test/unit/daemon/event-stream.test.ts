@@ -8,11 +8,15 @@ class Reader implements Watcher {
   text = "";
   writableLength = 0;
   isEnded = false;
+  isDestroyed = false;
   write(text: string): void {
     this.text += text;
   }
   end(): void {
     this.isEnded = true;
+  }
+  destroy(): void {
+    this.isDestroyed = true;
   }
   /** What came since the last look: type and data of each event. */
   take(): [string, unknown][] {
@@ -118,8 +122,21 @@ test("a watcher that does not read is disconnected, and the others go on", (t) =
   slow.writableLength = 4 * 1024 * 1024 + 1;
   other.take();
   stream.happened("became-owner", { groupId: "films" });
-  assert.equal(slow.isEnded, true);
+  assert.deepEqual([slow.isDestroyed, slow.isEnded], [true, false], "it would never read the end");
   assert.deepEqual(other.take(), [["became-owner", { groupId: "films" }]]);
+  stream.close();
+});
+
+test("a watcher that is still reading a long snapshot stays", (t) => {
+  const { stream } = streamOf(t);
+  const reader = new Reader();
+  reader.writableLength = 20 * 1024 * 1024;
+  stream.join(reader, undefined);
+  stream.happened("became-owner", { groupId: "films" });
+  assert.equal(reader.isDestroyed, false);
+  reader.writableLength += 4 * 1024 * 1024 + 1;
+  stream.happened("became-owner", { groupId: "books" });
+  assert.equal(reader.isDestroyed, true);
   stream.close();
 });
 

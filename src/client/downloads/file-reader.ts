@@ -1,5 +1,6 @@
 // Reads one file of a share while it downloads, from any position: what is not there yet is waited for, and fetched before the
 // rest. Of what is complete it reads at once.
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { MiniTorrentError } from "../../api/errors.ts";
@@ -7,15 +8,17 @@ import { BLOCK_LENGTH_BYTES } from "../../metainfo/geometry.ts";
 import type { Metainfo } from "../../metainfo/metainfo.ts";
 import { PIECE_HEADER_BYTES } from "../../metainfo/piece-header.ts";
 import type { PieceFrames, PieceRange } from "../../metainfo/piece-types.ts";
-import { readError } from "../../storage/disk-errors.ts";
+import { errnoOf } from "../../net/errno.ts";
+import { fileChanged, readError } from "../../storage/disk-errors.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
 import type { PieceReader } from "../../swarm/read-ahead.ts";
 import type { RunningTorrent } from "../client-context.ts";
 
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
 /** Most bytes that one call reads: a caller that asks for more gets the first of them. */
 const MOST_READ_BYTES = 1024 * 1024;
 
-/** One who reads a file of a share. */
+/** Reads one file of a share. */
 export interface FileReader {
   readonly lengthBytes: number;
   /**
@@ -158,14 +161,19 @@ export class DiskReader implements FileReader {
     this.lengthBytes = lengthBytes;
   }
 
-  /** @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, DISK_FAILED */
+  /** @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, FILE_CHANGED, DISK_FAILED */
   static async open(sharePath: string, inside: string | undefined, lengthBytes: number): Promise<DiskReader> {
     const path = inside === undefined ? sharePath : join(sharePath, inside);
     try {
-      return new DiskReader(path, await open(path), lengthBytes);
+      // Somebody may have put a pipe, which would block, or a link that leads out of the folder in the file's place.
+      const noFollow = inside === undefined ? 0 : (O_NOFOLLOW ?? 0);
+      const file = await open(path, O_RDONLY | noFollow | (O_NONBLOCK ?? 0));
+      if ((await file.stat()).isFile()) return new DiskReader(path, file, lengthBytes);
+      await file.close();
     } catch (error) {
-      throw readError(error, path);
+      if (inside === undefined || errnoOf(error) !== "ELOOP") throw readError(error, path);
     }
+    throw fileChanged(path);
   }
 
   async read(positionBytes: number, lengthBytes: number, signal?: AbortSignal): Promise<Uint8Array> {

@@ -1,5 +1,7 @@
 // A file that is read while it downloads: what is missing is waited for, and fetched before the rest.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { rmSync, symlinkSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import type { FileReader } from "../../../../src/client/downloads/file-reader.ts";
 import { GROUP, PIECE_BYTES, Scene, soon, turns } from "../download-fixture.ts";
@@ -90,6 +92,19 @@ test("what is complete is read at once, as a part of a folder and as a share", a
   await torrent.receive(bytes, "all");
   await soon(scene.downloads.settled(id, undefined), "it is complete");
   assert.ok(Buffer.from(film).equals(await readAll(await open())));
+});
+
+test("a link or a pipe in the place of a shared folder's file is not read", async (t) => {
+  const { scene, torrent, bytes, open } = await stage(t);
+  await torrent.receive(bytes, "all");
+  await soon(scene.downloads.settled(id, undefined), "it is complete");
+  const path = scene.path("photos", "a.txt");
+  rmSync(path);
+  symlinkSync(scene.path("photos", "z.txt"), path);
+  await assert.rejects(open("a.txt"), { code: "FILE_CHANGED" });
+  rmSync(path);
+  execFileSync("mkfifo", [path]);
+  await assert.rejects(soon(open("a.txt"), "it is refused"), { code: "FILE_CHANGED" });
 });
 
 test("a file that is not there is not read", async (t) => {

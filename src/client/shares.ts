@@ -184,7 +184,7 @@ export class Shares {
     return resultOf(groupId, hashed, { joinedSwarm, replacesEarlier: metainfo.infoHash !== updates });
   }
 
-  /** Info-hash of what has the name now. */
+  /** Info-hash of the version that the name stands for now. */
   async #newestVersion(file: FileId): Promise<string> {
     const answer = await this.#context.ask(metainfoAnswerSchema, (api) => api.files.metainfo.query(file));
     if ("infoHash" in answer) return answer.infoHash;

@@ -120,7 +120,11 @@ function checkOrigin({ headers, method }: IncomingMessage): void {
   // A browser without Fetch Metadata sends no Origin with a GET of its own page.
   const isOwn = site === undefined ? isOwnOrigin || (origin === undefined && method === "GET") : isOwnSite;
   if (isOwn && (origin === undefined || isOwnOrigin)) return;
-  throw new HttpRefusal(403, "TOKEN_NEEDED", "The call does not come from the daemon's own page.");
+  throw new HttpRefusal(
+    403,
+    "TOKEN_NEEDED",
+    "The call does not come from the daemon's own page: a script or another page needs a token of its own.",
+  );
 }
 
 function bearerIn({ headers: { authorization } }: IncomingMessage): string | undefined {

@@ -98,7 +98,10 @@ export class ApiClient {
           if (signal.aborted) return;
         }
         if (text.length > MOST_EVENT_CHARACTERS)
-          throw new MiniTorrentError("MALFORMED_MESSAGE", "An event of the daemon is too long.");
+          throw new MiniTorrentError(
+            "MALFORMED_MESSAGE",
+            "An event of the daemon is too long: update daemon and command to one version.",
+          );
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -161,7 +164,10 @@ async function textOf(response: IncomingMessage): Promise<string> {
     chunks.push(chunk);
     lengthBytes += chunk.length;
     if (lengthBytes > MOST_ANSWER_BYTES)
-      throw new MiniTorrentError("MALFORMED_MESSAGE", "The daemon's answer is too long.");
+      throw new MiniTorrentError(
+        "MALFORMED_MESSAGE",
+        "The daemon's answer has more than 64 MiB: ask for less at a time.",
+      );
   }
   return Buffer.concat(chunks).toString("utf8");
 }

@@ -124,7 +124,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
       api.get("/openapi.json", { onRequest: guarded(guard, "read"), schema: { hide: true } }, () =>
         server.swagger(),
       );
-      // For those who watch over the process; it says nothing that they could not see anyway.
+      // For monitoring. It needs no token, since it says only that the daemon answers.
       api.get("/health", { schema: { hide: true } }, () => ({ ok: true }));
     },
     { prefix: API_PREFIX },
@@ -199,7 +199,11 @@ function asObject(value: unknown): object {
 
 function watch(events: EventStream, request: FastifyRequest, reply: FastifyReply): void {
   if (events.isFull)
-    throw new HttpRefusal(503, "LIMIT_REACHED", "Too many watch this daemon already; close one.");
+    throw new HttpRefusal(
+      503,
+      "LIMIT_REACHED",
+      "As many event streams are open as the daemon allows; close one.",
+    );
   const { raw } = reply;
   reply.hijack();
   raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });

@@ -118,7 +118,11 @@ export class DaemonStore {
   /** @throws MiniTorrentError INVALID_ARGUMENT if there is none of that name */
   revokeToken(name: string): void {
     const { changes } = this.#database.prepare("DELETE FROM token WHERE name = ?").run(name);
-    if (changes === 0) throw new MiniTorrentError("INVALID_ARGUMENT", `There is no token '${name}'.`);
+    if (changes === 0)
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `There is no token '${name}'; minitorrent token list shows those there are.`,
+      );
   }
 
   /** The token with that secret; undefined if there is none. Takes as long for every secret. */

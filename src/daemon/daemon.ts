@@ -152,7 +152,7 @@ async function listenOnSocket(api: FastifyInstance, socketPath: string): Promise
   } catch (error) {
     throw new MiniTorrentError(
       "ADDRESS_UNUSABLE",
-      `The socket ${socketPath} cannot be made: ${String(error)}.`,
+      `The socket ${socketPath} cannot be made (${String(error)}): set XDG_RUNTIME_DIR to a folder of yours.`,
       {
         cause: error,
       },

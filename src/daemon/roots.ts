@@ -36,7 +36,7 @@ export class Roots {
   }
 }
 
-/** Of what is there, with all links followed; of the rest of a path that is not there yet, as it stands. */
+/** Follows all links of the part of the path that exists; the part that does not exist yet is kept as given. */
 function realPathOf(path: string): string {
   try {
     return realpathSync(path);

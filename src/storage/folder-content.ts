@@ -476,7 +476,7 @@ export class FolderContent implements Content {
     for (const isInRest of [false, true]) {
       const there = touched.filter((fileIndex) => this.files.isInRest(fileIndex) === isInRest);
       const lost: number[] = [];
-      // The folder itself may be gone: what is said of the read is enough.
+      // The folder itself may be gone: the error of the read says so.
       await this.files
         .look(there, isInRest, (fileIndex, mtimeMs) => {
           if (mtimeMs !== this.files.facts.mtimesMs[fileIndex]) lost.push(fileIndex);

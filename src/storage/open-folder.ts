@@ -111,7 +111,7 @@ function makeFolder(path: string): void {
   try {
     mkdirSync(path);
   } catch (error) {
-    // Another thread needed it too, or what has the name is found out by opening it.
+    // Another thread may have made it; if something else has the name, opening it as a folder fails.
     if (errnoOf(error) !== "EEXIST") throw error;
   }
 }

@@ -88,7 +88,7 @@ export class PeerMessageHandler implements PeerListener {
     if (pieceIndex >= pieces.have.pieceCount) {
       throw new MiniTorrentError(
         "MALFORMED_MESSAGE",
-        `The peer has piece ${pieceIndex}, which there is not.`,
+        `The peer announced piece ${pieceIndex}, outside the torrent.`,
       );
     }
     // BEP 3: a peer without pieces may leave its bitfield out.

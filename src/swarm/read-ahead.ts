@@ -21,7 +21,7 @@ export interface ReadAheadOptions {
   readonly endBytes?: number;
 }
 
-/** One who reads. Positions are in the torrent. Only wanted pieces are fetched: the owner wants what it reads (`Torrent.want`). */
+/** A reader of the torrent. Positions are in the torrent. Only wanted pieces are fetched: the owner wants what it reads (`Torrent.want`). */
 export interface PieceReader {
   /** It reads on from there: called as it goes on, and when it jumps. */
   moveTo(positionBytes: number): void;

@@ -65,7 +65,10 @@ async function fetchParts(
     at += part.length;
   }
   if (hash.digest("hex") === infoHash) return info;
-  throw new MiniTorrentError("MALFORMED_MESSAGE", "The parts of the metainfo are not what their hash says.");
+  throw new MiniTorrentError(
+    "MALFORMED_MESSAGE",
+    "The parts of the metainfo do not have its info-hash: try again, at another tracker if it happens again.",
+  );
 }
 
 function tooLong(): MiniTorrentError {

@@ -28,7 +28,7 @@ test("tokens have names and scopes, outlive a restart, and are known by their se
   assert.equal(second.tokenWith("secret-1"), undefined);
   assert.throws(() => second.revokeToken("phone"), {
     code: "INVALID_ARGUMENT",
-    message: "There is no token 'phone'.",
+    message: "There is no token 'phone'; minitorrent token list shows those there are.",
   });
   assert.equal(
     readFileSync(join(folder, "daemon.sqlite")).includes("secret-2"),

@@ -76,7 +76,7 @@ test("parts that are not what their hash says are refused", async (t) => {
   });
   await assert.rejects(fetchMetainfo(scene.tracker.ask, film), {
     code: "MALFORMED_MESSAGE",
-    message: /not what their hash says/,
+    message: /do not have its info-hash/,
   });
 });
 

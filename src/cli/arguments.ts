@@ -204,7 +204,8 @@ export function versionText(): string {
   return `miniTorrent ${hasVersion ? String(file.version) : "unknown"}`;
 }
 
-function understood<T>(parse: () => T): T {
+/** What `parseArgs` gives. @throws MiniTorrentError USAGE, with what it says is wrong */
+export function understood<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {

@@ -4,7 +4,7 @@ import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { DownloadStatus } from "../client/status.ts";
 import { ApiClient } from "../daemon/api-client.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
-import { versionText } from "./arguments.ts";
+import { understood, versionText } from "./arguments.ts";
 import { quoteText } from "./command-line.ts";
 import type { Command } from "./command-types.ts";
 import { commands } from "./commands.ts";
@@ -296,16 +296,6 @@ class ProgressLine {
   clear(): void {
     if (this.#isThere) this.#stderr.write("\r\u001b[K");
     this.#isThere = false;
-  }
-}
-
-function understood<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new MiniTorrentError("USAGE", asMiniTorrentError(error).message.replace(/^.*?inside: /, ""), {
-      cause: error,
-    });
   }
 }
 

@@ -1,6 +1,7 @@
 // The daemon's client as the commands see one: each method is a call of the local API. What commands read without waiting (the
 // status, downloads, shares, limits) is fetched once, before the command runs.
 import { z } from "zod";
+import { MiniTorrentError } from "../api/errors.ts";
 import type { DownloadStatus, FileChoice, LimitsStatus, NameList, ShareOptions } from "../client/status.ts";
 import type { ApiClient } from "../daemon/api-client.ts";
 import type { AnswerOf } from "../daemon/endpoints.ts";
@@ -206,7 +207,11 @@ export class RemoteClient implements ClientCommands {
     await this.#api.call("exportCertificate", { groupId, path });
   }
 
-  /** Follows the daemon's events until the downloads have ended. */
+  /**
+   * Follows the daemon's events until the downloads have ended.
+   *
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD if there is no download of that share, or none any longer
+   */
   async waitForDownloads(
     which?: FileOfGroup,
     signal: AbortSignal = new AbortController().signal,
@@ -217,8 +222,10 @@ export class RemoteClient implements ClientCommands {
     const ended = new AbortController();
     for await (const { type, data } of this.#api.events(AbortSignal.any([signal, ended.signal]))) {
       if (type !== "snapshot" && type !== "changed") continue;
-      for (const download of downloadsIn(data)) {
-        const name = JSON.stringify([download.groupId, download.fileName]);
+      const { downloads = [], downloadsEnded = [] } = downloadsSchema.parse(data);
+      for (const cancelled of downloadsEnded) known.delete(nameOf(cancelled));
+      for (const download of downloads) {
+        const name = nameOf(download);
         if (which !== undefined && !isOf(download, which)) continue;
         known.set(name, download);
         if (type === "snapshot" && (which !== undefined || isRunning(download))) waitedFor.add(name);
@@ -226,7 +233,14 @@ export class RemoteClient implements ClientCommands {
       }
       if ([...waitedFor].every((name) => !isRunning(known.get(name)))) ended.abort();
     }
-    return [...waitedFor].map((name) => known.get(name)).filter((download) => download !== undefined);
+    const settled = [...waitedFor]
+      .map((name) => known.get(name))
+      .filter((download) => download !== undefined);
+    if (which === undefined || settled.length > 0 || signal.aborted) return settled;
+    throw new MiniTorrentError(
+      "UNKNOWN_DOWNLOAD",
+      `${which.fileName} in ${which.groupId} is not being downloaded any more: it was cancelled.`,
+    );
   }
 
   async #hashing<T>(
@@ -259,10 +273,13 @@ export class RemoteClient implements ClientCommands {
 }
 
 const hashProgressSchema = z.object({ path: z.string(), hashedBytes: z.number(), lengthBytes: z.number() });
-const downloadsSchema = z.object({ downloads: z.array(downloadSchema).optional() });
+const downloadsSchema = z.object({
+  downloads: z.array(downloadSchema).optional(),
+  downloadsEnded: z.array(z.object({ groupId: z.string(), fileName: z.string() })).optional(),
+});
 
-function downloadsIn(data: unknown): readonly DownloadStatus[] {
-  return downloadsSchema.parse(data).downloads ?? [];
+function nameOf({ groupId, fileName }: FileOfGroup): string {
+  return JSON.stringify([groupId, fileName]);
 }
 
 function isOf({ groupId, fileName }: FileOfGroup, which: FileOfGroup): boolean {

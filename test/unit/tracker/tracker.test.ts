@@ -405,7 +405,8 @@ test("a tracker whose clock is set serves nobody until its operator accepts that
 
 test("a backup is a data directory of this user's alone, made whole or not at all", async (t) => {
   const net = await trackers(t, 1);
-  const tracker = await net.start(1);
+  const argon2: PasswordHasherOptions = {};
+  const tracker = await net.start(1, undefined, argon2);
   const [address] = net.addresses;
   assert.ok(address);
   await signUp(await connect(t, address), "alice");
@@ -598,8 +599,7 @@ test("a tracker that is back has what the other acknowledged meanwhile before it
 
 test("guessing passwords is slowed down, and the owner gets in from where nobody guesses", async (t) => {
   const net = await trackers(t, 1);
-  const argon2: PasswordHasherOptions = {};
-  await net.start(1, undefined, argon2);
+  await net.start(1);
   const [address] = net.addresses;
   assert.ok(address);
   const client = await connect(t, address);
@@ -610,7 +610,7 @@ test("guessing passwords is slowed down, and the owner gets in from where nobody
   await assert.rejects(guess(), refusal("TOO_MANY_ATTEMPTS"));
   await signUp(client, "bob");
   await net.stop(1);
-  await net.start(1, undefined, argon2);
+  await net.start(1);
   const { api } = await connect(t, address);
   const login = { writeId: randomUUID(), userId: "alice", password: "alice's password" };
   await assert.rejects(api.session.login.mutate(login), refusal("TOO_MANY_ATTEMPTS"));

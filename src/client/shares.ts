@@ -730,8 +730,14 @@ export class Shares {
     this.#looking = undefined;
     const shares = [...this.#shares.values()];
     this.#shares.clear();
-    for (const { state } of shares) {
-      if (state.status === "served") await state.serving.end("sharing is paused", { reason: "offline" });
+    for (const { state, stored } of shares) {
+      if (state.status !== "served") continue;
+      try {
+        await state.serving.end("sharing is paused", { reason: "offline" });
+      } catch (error) {
+        // The others end too.
+        this.#log.warn({ err: error, file: stored.fileName }, "a shared file was not closed");
+      }
     }
     await this.#earlier.endAll({}, "sharing is paused", { reason: "offline" });
   }

@@ -7,6 +7,7 @@ import { type ErrorCode, MiniTorrentError } from "../../../src/api/errors.ts";
 import { Shares } from "../../../src/client/shares.ts";
 import { encodeMetainfo, type FileMetainfo } from "../../../src/metainfo/metainfo.ts";
 import { factsOf } from "../../../src/storage/file-facts.ts";
+import { PieceStore } from "../../../src/storage/piece-store.ts";
 import {
   type Film,
   filmOf,
@@ -886,4 +887,13 @@ test("a client that shares nothing compares nothing", async (t) => {
   const shares = new Shares(scene.context);
   await shares.retryWaiting();
   assert.deepEqual(scene.tracker.asked, []);
+});
+
+test("a file that cannot be closed does not keep the others shared after a logout", async (t) => {
+  const { scene } = await shared(t, "first");
+  await shareIn(scene, "second", 2);
+  const close = t.mock.method(PieceStore.prototype, "close");
+  close.mock.mockImplementationOnce(() => Promise.reject(trouble("DISK_FAILED")));
+  await scene.shares.suspendAll();
+  assert.deepEqual(scene.swarms.runningNames, []);
 });

@@ -211,7 +211,8 @@ export class FolderContent implements Content {
       if (this.#isFinished) await this.#removeEmptyRest();
     });
     this.#wanted = piecesOf(this.#layout, chosen);
-    if (this.#wanted.count > 0 && !this.isComplete) this.#isOnlyRead = false;
+    // It is finished again, also if nothing has to be fetched: files were moved, and links may be made.
+    this.#isOnlyRead = false;
   }
 
   /** All wanted pieces are there. */
@@ -670,7 +671,9 @@ export class FolderContent implements Content {
     for (let fileIndex = 0; fileIndex < this.#layout.fileCount; fileIndex++) {
       const target = this.#layout.linkTargetOf(fileIndex);
       const isMade =
-        target === undefined ? this.files.verified.has(fileIndex) : this.files.chosen.has(fileIndex);
+        target === undefined
+          ? this.files.verified.has(fileIndex) && !this.files.isInRest(fileIndex)
+          : this.files.chosen.has(fileIndex);
       if (!isMade) continue;
       const path = this.#layout.pathOf(fileIndex);
       for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {

@@ -288,6 +288,8 @@ export class Download {
     if (running === undefined || !("store" in running)) return;
     if (state.status === "complete") this.#resumeHeld(running);
     this.#swarm.want(wanted.chosen.pieces);
+    // The swarm says nothing if the same pieces are wanted.
+    if (hasAll(wanted, running.store.have)) this.#runInBackground("finishing a download", this.#finish());
     this.#onChange();
   }
 
@@ -604,7 +606,8 @@ export class Download {
     if (!this.#isStill(verifying)) return;
     this.#record.stopSaving();
     const arrived = arrivedIn(active.torrent.status());
-    if (store.have.isComplete) {
+    // A part stays a download, also if all pieces came with it: its other files are not in the folder.
+    if (store.have.isComplete && !isPartial(this.#wanted)) {
       const { info } = this.#metainfo;
       const folder = store.folderFacts;
       const folderTimes = folder === undefined ? {} : { folderTimesMs: folder.mtimesMs };

@@ -360,7 +360,9 @@ export class FakeTorrent implements RunningTorrent {
   }
 
   want(wanted: Bitfield): void {
+    const isSame = Buffer.compare(wanted.toBytes(), this.wanted.toBytes()) === 0;
     this.wanted = wanted;
+    if (isSame) return;
     if (this.#hasAllWanted) this.parts.onEvent({ type: "all-verified" });
   }
 

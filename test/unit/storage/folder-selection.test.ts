@@ -153,13 +153,17 @@ test("whole files that are not chosen are kept beside the folder, also when its 
   assert.deepEqual(beside, []);
 });
 
-test("a choice that needs nothing more leaves a finished folder as it is", async (t) => {
+test("a choice that needs nothing more is finished again at once, and what is there stays", async (t) => {
   const { store, content, only, ...place } = await open(t, ["a/1", "a/2"]);
   await fetchWanted(store, content);
   await store.finish(place.path);
+  const before = await treeOf(place.path);
   await store.choose(only("a/2"));
-  assert.deepEqual([store.status, store.isComplete], ["seeding", true]);
+  assert.deepEqual([store.status, store.isComplete], ["downloading", true]);
   await readsAll(store, content);
+  await store.finish(place.path);
+  assert.equal(store.status, "seeding");
+  assert.deepEqual(await treeOf(place.path), before);
 });
 
 test("a file of the user's that has a chosen file's name is not overwritten", async (t) => {

@@ -114,6 +114,28 @@ test("more files are chosen while it runs, and later in the place where it is", 
   assert.deepEqual(scene.failures, []);
 });
 
+test("a part whose pieces hold all files stays a part: more is chosen of it later, also after the next login", async (t) => {
+  const scene = await Scene.open(t);
+  const folder = await scene.sharedFolder("photos", { "a.txt": 10, "b/c.txt": 20, "d.txt": 30 });
+  const place = scene.path("photos");
+  await scene.downloads.start(id, place, { only: ["a.txt"] });
+  await scene.swarms.of(folder.metainfo).receive(folder.bytes, "all");
+  await scene.event("download-complete");
+  assert.deepEqual(filesIn(place, folder), ["a.txt"]);
+  assert.deepEqual(scene.shares.statuses(), []);
+  await scene.downloads.suspendAll();
+  await scene.downloads.resumeAll();
+  await until(() => states(scene)[0] === "photos complete", "it is there again");
+  await scene.downloads.select(id, { except: ["d.txt"] });
+  await until(() => filesIn(place, folder).length === 2, "more of it is there");
+  await until(() => states(scene)[0] === "photos complete", "that is complete");
+  await scene.downloads.select(id, { only: ["a.txt"] });
+  await until(() => states(scene)[0] === "photos complete", "fewer files leave it complete");
+  await scene.downloads.select(id, {});
+  await until(() => scene.shares.statuses().length === 1, "all of it is a share");
+  assert.deepEqual(filesIn(place, folder), ["a.txt", "b/c.txt", "d.txt"]);
+});
+
 test("fewer files are chosen: what is here already stays", async (t) => {
   const { scene, place, torrent, ...folder } = await stage(t);
   await scene.downloads.start(id, place);

@@ -78,7 +78,7 @@ export class Access implements Guard {
       throw new HttpRefusal(
         401,
         "TOKEN_NEEDED",
-        "This link was opened before, or is too old; minitorrent web makes a new one.",
+        "This link was opened before, or is too old: get a new one, or use a token.",
       );
     }
     const secret = newSecret();

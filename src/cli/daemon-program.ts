@@ -1,7 +1,7 @@
 // `minitorrent daemon`: the daemon in this process, or started by this one in the background.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
@@ -35,7 +35,7 @@ export async function runDaemon(
   onEndSignals(process, programEnd({ ending, exit: (code) => process.exit(code) }));
   const log = programLog({
     level: settings.logLevel,
-    to: new LogStream(STDERR),
+    to: new LogStream(settings.logFile ?? STDERR),
     mostInInterval: MOST_LINES_IN_INTERVAL,
   });
   const daemon = await Daemon.start({
@@ -69,7 +69,7 @@ export async function runDaemon(
 /**
  * Starts a daemon that outlives this process, and waits until it answers.
  *
- * @param command the program and its arguments that run the daemon in the foreground
+ * @param command the program and its arguments that run the daemon in the foreground; the flags follow them
  * @throws MiniTorrentError DATA_DIR_IN_USE if one runs already; what the daemon says if it ends
  */
 export async function startInBackground(
@@ -90,8 +90,14 @@ export async function startInBackground(
   // Wrong settings are said here, not in a log.
   readTrackerInfo(settings.trackers);
   mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
-  const logPath = join(settings.dataDir, "daemon.log");
-  const child = spawnDetached(command, process.env, logPath);
+  const logPath = settings.logFile ?? join(settings.dataDir, "daemon.log");
+  mkdirSync(dirname(logPath), { recursive: true, mode: 0o700 });
+  const childFlags = Object.entries({ ...flags, "log-file": logPath });
+  const child = spawnDetached(
+    [...command, ...childFlags.map(([name, value]) => `--${name}=${value}`)],
+    process.env,
+    logPath,
+  );
   const status = await untilItAnswers(api, child, logPath, settings);
   child.unref();
   console.log(
@@ -103,6 +109,7 @@ export async function startInBackground(
   return 0;
 }
 
+/** The daemon bounds what it logs to the file (log-stream.ts); its stderr, such as the stack of a crash, goes to the same file. */
 function spawnDetached(
   [program, ...given]: readonly [string, ...string[]],
   env: NodeJS.ProcessEnv,

@@ -27,6 +27,8 @@ export const DAEMON_SETTINGS = {
   "limit-up": "maximum upload rate, such as 5MB/s",
   "limit-down": "maximum download rate",
   "log-level": `${LOG_LEVELS.join(", ")} (default info)`,
+  "log-file":
+    "where to log; one older file is kept as FILE.1. Default: daemon.log in the data folder, in the foreground stderr",
 } as const;
 
 export type SettingName = keyof typeof DAEMON_SETTINGS;
@@ -42,6 +44,8 @@ export interface DaemonSettings {
   readonly memoryBytes: number | undefined;
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
   readonly logLevel: LogLevel;
+  /** Absolute. */
+  readonly logFile: string | undefined;
 }
 
 /** The data directory alone, which is all that a command needs to find its daemon. Absolute. */
@@ -69,7 +73,8 @@ export function daemonSettings(
       throw new MiniTorrentError(code, `${given.source}: ${message}`, { cause: error });
     }
   };
-  const trackers = read("trackers", (path) => resolve(expandHome(path, home())));
+  const pathOf = (path: string): string => resolve(expandHome(path, home()));
+  const trackers = read("trackers", pathOf);
   if (trackers === undefined) {
     throw new MiniTorrentError(
       "USAGE",
@@ -89,6 +94,7 @@ export function daemonSettings(
     memoryBytes: read("memory", parseSize),
     limits: { up: read("limit-up", parseRate), down: read("limit-down", parseRate) },
     logLevel: read("log-level", logLevelOf) ?? "info",
+    logFile: read("log-file", pathOf),
   };
 }
 
@@ -135,8 +141,11 @@ function valuesFrom(
 
 /** @throws MiniTorrentError INVALID_ARGUMENT, which names the line */
 function configFile(env: NodeJS.ProcessEnv, home: () => string): Partial<Record<SettingName, Given>> {
-  const base = env.XDG_CONFIG_HOME ?? "";
-  const path = join(isAbsolute(base) ? base : join(home(), ".config"), "minitorrent", "daemon.conf");
+  const given = env.XDG_CONFIG_HOME ?? "";
+  const base = isAbsolute(given) ? given : join(home(), ".config");
+  // With HOME="" the path would be relative to the current folder, whose files may be anybody's.
+  if (!isAbsolute(base)) return {};
+  const path = join(base, "minitorrent", "daemon.conf");
   let text: string;
   try {
     text = readFileSync(path, "utf8");

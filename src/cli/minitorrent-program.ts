@@ -18,7 +18,7 @@ import { RemoteClient } from "./remote-client.ts";
 import { renderDownload, renderHashing } from "./render.ts";
 import { toJsonLine } from "./script.ts";
 import { readSecret, wantsColor } from "./terminal.ts";
-import { usageOf } from "./usage.ts";
+import { commandOf, usageOf } from "./usage.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -104,7 +104,7 @@ async function daemonCommand(
   }
   const { runDaemon, startInBackground } = await daemon();
   if (values.foreground === true) return await runDaemon(process, console, flags);
-  return await startInBackground(process, console, flags, [...self, "daemon", "--foreground", ...words]);
+  return await startInBackground(process, console, flags, [...self, "daemon", "--foreground"]);
 }
 
 async function stopCommand(
@@ -164,7 +164,7 @@ interface OneShotOptions {
 
 async function oneShot(program: MinitorrentProgram, name: string, given: readonly string[]): Promise<number> {
   const { process, console } = program;
-  const { words, dataDir, passwordFile, isJson, isWaiting, wantsHelp } = oneShotOptions(given);
+  const { words, dataDir, passwordFile, isJson, isWaiting, wantsHelp } = oneShotOptions(name, given);
   if (NOT_ONE_SHOT.has(name))
     throw new MiniTorrentError("USAGE", `${name} is a command of ./client; see minitorrent help.`);
   if (wantsHelp) {
@@ -240,15 +240,17 @@ function sayFailure(console: ProgramConsole, { code, message }: MiniTorrentError
 
 const oneShotCommands: readonly Command[] = commands.filter(({ name }) => !NOT_ONE_SHOT.has(name));
 
-/** Takes the program's own options out of the words, wherever they stand; the others are the command's. */
-function oneShotOptions(given: readonly string[]): OneShotOptions {
+/** Takes the program's own options out of the words, wherever they stand before `--`; the others are the command's. */
+function oneShotOptions(name: string, given: readonly string[]): OneShotOptions {
   const words: string[] = [];
   const found = { dataDir: undefined as string | undefined, passwordFile: undefined as string | undefined };
   const flags = new Set<string>();
   for (let at = 0; at < given.length; at++) {
     const word = given[at] ?? "";
     if (word === "--") {
-      words.push(...given.slice(at));
+      // Only a command with options of its own reads `--`; for another it would be an argument.
+      const readsIt = commandOf(oneShotCommands, name)?.options !== undefined;
+      words.push(...given.slice(readsIt ? at : at + 1));
       break;
     }
     if (word === "--data-dir" || word === "--password-file") {

@@ -41,11 +41,19 @@ export class FakeProcess extends EventEmitter {
   readonly env: NodeJS.ProcessEnv = {};
   readonly exits: number[] = [];
 
-  constructor({ isTTY = false, fd }: { isTTY?: boolean; fd?: number } = {}) {
+  constructor({
+    isTTY = false,
+    isStderrTTY = false,
+    fd,
+  }: {
+    isTTY?: boolean;
+    isStderrTTY?: boolean;
+    fd?: number;
+  } = {}) {
     super();
     this.stdin = Object.assign(new PassThrough(), { isTTY, ...(fd !== undefined && { fd }) });
     this.stdout = new Output(isTTY);
-    this.stderr = new Output(false);
+    this.stderr = new Output(isStderrTTY);
     this.console = new Console(this.stdout, this.stderr);
   }
 

@@ -185,11 +185,19 @@ export const fileSummarySchema = z.object({
 });
 export type FileSummary = z.infer<typeof fileSummarySchema>;
 
+/** As long as paths in metainfo may be, in bytes. */
+const MAX_PATH_CHARACTERS = 4_096;
+
+/** Programs that read `--json` may join it to a path of theirs. */
+function staysInside(path: string): boolean {
+  return path.split("/").every((name) => name !== "" && name !== "." && name !== "..");
+}
+
 /** A file or link in a shared folder. */
 export const insideFileSchema = z.object({
   /** Relative to the folder; components are joined by "/". */
-  path: z.string(),
-  lengthBytes: z.number().int(),
+  path: z.string().max(MAX_PATH_CHARACTERS).refine(staysInside, "it must lead to a file in the folder"),
+  lengthBytes: z.number().int().nonnegative(),
   /** Of the file; undefined for a link. */
   sha1: sha1Schema.optional(),
   isExecutable: z.boolean(),

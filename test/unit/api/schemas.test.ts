@@ -244,3 +244,17 @@ describe("listOf", () => {
     assert.deepEqual(messages, ["it has more than 3 elements"]);
   });
 });
+
+describe("a file in a shared folder, as a tracker names it", () => {
+  const file = { path: "a/b.txt", lengthBytes: 0, isExecutable: false };
+
+  it("has a path that stays in the folder, and a length", () => {
+    for (const path of ["a", "a/b.txt", "..a/b..", "é/ü"]) {
+      assert.equal(isGood(schemas.insideFileSchema, { ...file, path }), true, path);
+    }
+    for (const path of ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", "x".repeat(4_097)]) {
+      assert.equal(isGood(schemas.insideFileSchema, { ...file, path }), false, path.slice(0, 20));
+    }
+    assert.equal(isGood(schemas.insideFileSchema, { ...file, lengthBytes: -1 }), false);
+  });
+});

@@ -29,6 +29,11 @@ export function withoutTmux(): string | false {
   return SKIP_NOTHING || has("tmux", "-V") ? false : "needs tmux (Debian package tmux)";
 }
 
+/** The reason to skip a test that runs examples with curl; false where it can run. */
+export function withoutCurl(): string | false {
+  return SKIP_NOTHING || has("curl", "--version") ? false : "needs curl (Debian package curl)";
+}
+
 /** Debian's Python, which Debian's python3-libtorrent is for. */
 export const PYTHON = "/usr/bin/python3";
 

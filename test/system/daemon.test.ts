@@ -8,6 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { DaemonUser } from "../../harness/daemons.ts";
 import { freePorts } from "../../harness/processes.ts";
+import { withoutCurl } from "../../harness/requirements.ts";
 import { Scene, sha1Of, writeRandomFile } from "../../harness/scene.ts";
 import { until, within } from "../../harness/within.ts";
 
@@ -133,7 +134,7 @@ describe("daemons", () => {
     assert.equal(unknown.code, 2);
   });
 
-  it("the examples of docs/api.md work as they stand", async () => {
+  it("the examples of docs/api.md work as they stand", { skip: withoutCurl() }, async () => {
     const [port = 0] = await freePorts(1);
     await ann.end();
     await until(async () => (await ann.run("status")).code === 3, "the daemon has ended");

@@ -130,9 +130,18 @@ async function untilItAnswers(
   settings: DaemonSettings,
 ) {
   const untilMs = performance.now() + START_TIMEOUT_MS;
+  let failure: Error | undefined;
+  child.on("error", (error) => {
+    failure = error;
+  });
   for (;;) {
     const status = await api.call("status", {}).catch(asMiniTorrentError);
     if (!(status instanceof MiniTorrentError)) return status;
+    if (failure !== undefined) {
+      throw new MiniTorrentError("INTERNAL", `The daemon cannot be started: ${failure.message}.`, {
+        cause: failure,
+      });
+    }
     if (child.exitCode !== null || child.signalCode !== null) {
       throw new MiniTorrentError(
         "DAEMON_UNREACHABLE",

@@ -18,7 +18,7 @@ import { RemoteClient } from "./remote-client.ts";
 import { renderDownload, renderHashing } from "./render.ts";
 import { toJsonLine } from "./script.ts";
 import { readSecret, wantsColor } from "./terminal.ts";
-import { commandOf, usageOf } from "./usage.ts";
+import { commandOf, findCommand, usageOf } from "./usage.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -171,6 +171,8 @@ async function oneShot(program: MinitorrentProgram, name: string, given: readonl
     console.log(helpText(name, process.stdout.columns));
     return 0;
   }
+  // A mistyped command is one with and without a daemon.
+  findCommand(oneShotCommands, name);
   const view: View = {
     columns: process.stdout.isTTY ? process.stdout.columns : undefined,
     isColored: wantsColor(process.stdout),

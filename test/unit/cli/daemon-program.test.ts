@@ -70,6 +70,15 @@ test("a daemon that ends as it starts is told of with its log's path, where it h
   assert.equal(process.stdout.text, "");
 });
 
+test("a program that cannot be started is told of, and ends nothing else", async (t) => {
+  const { flags, process } = scene(t);
+  const started = startInBackground(process, process.console, flags, ["/nowhere/node"]);
+  await assert.rejects(within(started, "the start to end", SOON_MS), {
+    code: "INTERNAL",
+    message: /^The daemon cannot be started: .*ENOENT/,
+  });
+});
+
 test("wrong settings are told by the command itself, and no daemon is started", async (t) => {
   const { dataDir, start } = scene(t);
   await assert.rejects(start("", { trackers: join(dataDir, "none.txt") }), { code: "INVALID_TRACKER_INFO" });

@@ -154,6 +154,7 @@ test("a command of ./client alone is refused with exit code 2, as is an option w
 
 test("where no daemon runs, commands say how to start it, and the exit code is 3", async (t) => {
   const dataDir = temporaryFolder(t);
+  assert.equal((await ran(dataDir, "statsu")).code, 2, "a mistyped command is one without a daemon too");
   for (const argv of [["status"], ["stop"], ["token", "list"]]) {
     const { code, stdout, stderr } = await ran(dataDir, ...argv);
     assert.deepEqual(

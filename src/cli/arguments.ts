@@ -165,7 +165,7 @@ export function parseClientArguments(argv: readonly string[]): ClientArguments |
     ...(values.timeout === undefined ? {} : { waitTimeoutMs: timeoutMsOf(values.timeout) }),
     limits: { up: given(parseRate, values["limit-up"]), down: given(parseRate, values["limit-down"]) },
     memoryBytes: given(parseSize, values.memory),
-    logLevel: logLevelOf(values["log-level"]),
+    logLevel: given(logLevelOf, values["log-level"]),
   };
 }
 
@@ -187,7 +187,7 @@ export function parseTrackerArguments(argv: readonly string[]): TrackerArguments
     trackerNumber,
     dataDir: given((path) => pathGiven("--data-dir", path), values["data-dir"]),
     limits: limitsOf(values.limit ?? []),
-    logLevel: logLevelOf(values["log-level"]),
+    logLevel: given(logLevelOf, values["log-level"]),
   };
 }
 
@@ -260,8 +260,8 @@ function limitsOf(texts: readonly string[]): Partial<TrackerLimits> {
   return limits;
 }
 
-function logLevelOf(text: string | undefined): LogLevel | undefined {
-  if (text === undefined) return undefined;
+/** @throws MiniTorrentError USAGE */
+export function logLevelOf(text: string): LogLevel {
   const level = LOG_LEVELS.find((candidate) => candidate === text);
   if (level === undefined) {
     throw new MiniTorrentError("USAGE", `'${text}' is not a log level: ${LOG_LEVELS.join(", ")}.`);

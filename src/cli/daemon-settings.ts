@@ -6,7 +6,7 @@ import { type Address, parseAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import type { WebOptions } from "../daemon/daemon.ts";
 import { errnoOf } from "../net/errno.ts";
-import { LOG_LEVELS, type LogLevel } from "./arguments.ts";
+import { LOG_LEVELS, type LogLevel, logLevelOf } from "./arguments.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
 import { expandHome, homeFolder } from "./command-line.ts";
 import { defaultDataDir } from "./data-dir.ts";
@@ -170,10 +170,4 @@ function configFile(env: NodeJS.ProcessEnv, home: () => string): Partial<Record<
     values[name as SettingName] = { value, source };
   }
   return values;
-}
-
-function logLevelOf(text: string): LogLevel {
-  const level = LOG_LEVELS.find((candidate) => candidate === text);
-  if (level !== undefined) return level;
-  throw new MiniTorrentError("USAGE", `'${text}' is not a log level: ${LOG_LEVELS.join(", ")}.`);
 }

@@ -24,7 +24,6 @@ const CHOICE_OPTIONS: readonly CommandOption[] = [
   { name: "--except", value: "glob", isRepeatable: true },
 ];
 
-const isRunning = ({ state }: DownloadStatus): boolean => state === "downloading" || state === "verifying";
 const isStopped = ({ state }: DownloadStatus): boolean => state === "paused" || state === "failed";
 const isFolder = ({ folder }: DownloadStatus): boolean => folder !== undefined;
 const unfinished = (client: ClientCommands): readonly FileOfGroup[] =>
@@ -236,6 +235,10 @@ function choiceIn(options: GivenOptions | undefined): FileChoice | undefined {
 function directionOf(word: string): "up" | "down" {
   if (word === "up" || word === "down") return word;
   throw new MiniTorrentError("INVALID_ARGUMENT", `'${word}' is not a direction: write up or down.`);
+}
+
+export function isRunning({ state }: DownloadStatus): boolean {
+  return state === "downloading" || state === "verifying";
 }
 
 /** JSON has no undefined. */

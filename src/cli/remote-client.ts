@@ -8,6 +8,7 @@ import type { AnswerOf } from "../daemon/endpoints.ts";
 import { downloadSchema } from "../daemon/status-schemas.ts";
 import type { Direction } from "../engine/bandwidth.ts";
 import type { ClientCommands, FileOfGroup } from "./command-types.ts";
+import { isRunning } from "./download-commands.ts";
 
 /** What was so when the command began. */
 interface Fetched {
@@ -231,7 +232,8 @@ export class RemoteClient implements ClientCommands {
         if (type === "snapshot" && (which !== undefined || isRunning(download))) waitedFor.add(name);
         if (isRunning(download)) onProgress(download);
       }
-      if ([...waitedFor].every((name) => !isRunning(known.get(name)))) ended.abort();
+      const isWaiting = known.entries().some(([name, one]) => waitedFor.has(name) && isRunning(one));
+      if (!isWaiting) ended.abort();
     }
     const settled = [...waitedFor]
       .map((name) => known.get(name))
@@ -284,10 +286,6 @@ function nameOf({ groupId, fileName }: FileOfGroup): string {
 
 function isOf({ groupId, fileName }: FileOfGroup, which: FileOfGroup): boolean {
   return groupId === which.groupId && fileName === which.fileName;
-}
-
-function isRunning(download: DownloadStatus | undefined): boolean {
-  return download?.state === "downloading" || download?.state === "verifying";
 }
 
 function listsOf({ only, except }: FileChoice): { only?: string[]; except?: string[] } {

@@ -9,7 +9,7 @@ import { saysNothing } from "./command-line.ts";
 import type { ClientCommands, Command } from "./command-types.ts";
 import { commands } from "./commands.ts";
 import { harmless, type View } from "./display-text.ts";
-import { withTimeout } from "./download-commands.ts";
+import { isRunning, withTimeout } from "./download-commands.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { noticeOf } from "./event-lines.ts";
 import { execute, type Outcome } from "./execute.ts";
@@ -291,10 +291,6 @@ class Script {
       this.#sayError(name, asMiniTorrentError(error));
     }
   }
-}
-
-function isRunning({ state }: DownloadStatus): boolean {
-  return state === "downloading" || state === "verifying";
 }
 
 function progressEvent(download: DownloadStatus): ProgressEvent {

@@ -6,6 +6,13 @@ import { fileChanged, readError } from "./disk-errors.ts";
 
 const NS_PER_S = 1_000_000_000n;
 
+/**
+ * To open what has that very name, and no link's target; without O_NONBLOCK the opening of a named pipe would wait for a writer.
+ * Windows has neither flag.
+ */
+export const NO_FOLLOW = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+export const READ_NO_FOLLOW = constants.O_RDONLY | NO_FOLLOW;
+
 /** What tells whether a file is as it was: kept in the profile, compared when it is opened again. */
 export interface FileFacts {
   readonly lengthBytes: number;

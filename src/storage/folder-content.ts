@@ -2,7 +2,7 @@
 // gets its final name once every chosen file has its SHA-1; or a folder that is shared in place. Pieces are written to, and read
 // from, all files that they touch, in one job of a disk thread; a file in the shared folder that has changed makes only the
 // pieces that touch it unreadable.
-import { constants, type Stats } from "node:fs";
+import type { Stats } from "node:fs";
 import { open, realpath } from "node:fs/promises";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Bitfield } from "../metainfo/bitfield.ts";
@@ -14,7 +14,7 @@ import type { Content, FinishOutcome } from "./content.ts";
 import { changedOnDisk, fileChanged, folderReplaced, readError, wrongDescription } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
-import type { FileFacts } from "./file-facts.ts";
+import { type FileFacts, READ_NO_FOLLOW } from "./file-facts.ts";
 import { type FolderFacts, timeOf } from "./folder-facts.ts";
 import { FolderFiles, inBatches, type LinkedFile, numbersOf } from "./folder-files.ts";
 import type { FolderPlace, FolderWriteJob } from "./folder-jobs.ts";
@@ -515,8 +515,7 @@ export class FolderContent implements Content {
   }
 
   async #openLong(fileIndex: number) {
-    const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
-    const handle = await open(this.files.pathOf(fileIndex), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    const handle = await open(this.files.pathOf(fileIndex), READ_NO_FOLLOW);
     try {
       this.#requireFacts(fileIndex, await handle.stat());
       return handle;

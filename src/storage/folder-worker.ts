@@ -21,6 +21,7 @@ import { dirname, posix } from "node:path";
 import { errnoOf } from "../net/errno.ts";
 import { FILE_DIFFERS, NO_FOLDER_SYNC, NO_LINKS, SHORT_READ } from "./disk-errors.ts";
 import type { DiskIo, DiskResult } from "./disk-jobs.ts";
+import { NO_FOLLOW, READ_NO_FOLLOW } from "./file-facts.ts";
 import { timeOf } from "./folder-facts.ts";
 import {
   type FileToSync,
@@ -43,8 +44,6 @@ import { OpenFolder } from "./open-folder.ts";
 const SHA1_BYTES = 20;
 const STEP_BYTES = 256 * 1024;
 const NOTHING = new Uint8Array(0);
-const NO_FOLLOW = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-const READ_FLAGS = constants.O_RDONLY | NO_FOLLOW;
 const WRITE_FLAGS = constants.O_RDWR | constants.O_CREAT | NO_FOLLOW;
 /** Everyone who may read the file may execute it. */
 const EXECUTABLE_BITS = 0o111;
@@ -83,7 +82,7 @@ export function readFolderFile(
   use: (step: Uint8Array) => void,
 ): void {
   using folder = new OpenFolder(place);
-  using file = openFile(folder.at(path), READ_FLAGS);
+  using file = openFile(folder.at(path), READ_NO_FOLLOW);
   readSteps(io, file.fd, positionBytes, lengthBytes, undefined, use);
 }
 
@@ -224,7 +223,7 @@ function readSpan(
     }
     return;
   }
-  using file = openFile(pair.at(span), READ_FLAGS);
+  using file = openFile(pair.at(span), READ_NO_FOLLOW);
   readSteps(io, file.fd, offsetBytes, lengthBytes, place, use);
   // After the read, so that no byte of a change that came during it gets out.
   if (span.mtimeMs !== undefined) requireAsExpected(fstatSync(file.fd), span);
@@ -295,7 +294,7 @@ function syncFile(
   io: DiskIo,
 ): number {
   const isEmpty = fileBytes === 0;
-  using file = openFile(folder.at(path, isEmpty), isEmpty ? WRITE_FLAGS : READ_FLAGS);
+  using file = openFile(folder.at(path, isEmpty), isEmpty ? WRITE_FLAGS : READ_NO_FOLLOW);
   const { size, mode } = file.stats;
   const mtimeMs = timeOf(file.stats);
   if (size !== fileBytes) return Number.NaN;
@@ -390,7 +389,7 @@ function linkOrCopy(
   }
   if (fileBytes > MAX_COPY_BYTES) return undefined;
   copyFileSync(oldPath, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-  using copy = openFile(path, READ_FLAGS);
+  using copy = openFile(path, READ_NO_FOLLOW);
   fsyncSync(copy.fd);
   return "copy";
 }

@@ -2,7 +2,6 @@
 // pieces, another hashes the files from the same memory. Small files are read a hundred at a time, a large one in chunks.
 // Every file must be as it was found, when it is read and when all are: nothing half-hashed is returned.
 
-import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -12,7 +11,7 @@ import { choosePieceLengthBytes } from "../metainfo/geometry.ts";
 import { fileChanged, readError } from "./disk-errors.ts";
 import type { SharedBytes } from "./disk-jobs.ts";
 import { CHUNK_BYTES } from "./disk-pool.ts";
-import { isSameFacts } from "./file-facts.ts";
+import { isSameFacts, READ_NO_FOLLOW } from "./file-facts.ts";
 import { changedFiles } from "./folder-changes.ts";
 import { FolderFacts, timeOf } from "./folder-facts.ts";
 import type { StorageResources } from "./storage-resources.ts";
@@ -31,7 +30,6 @@ const EMPTY_SHA1 = Buffer.from("da39a3ee5e6b4b0d3255bfef95601890afd80709", "hex"
 const PLACEHOLDER_SHA1 = new Uint8Array(SHA1_BYTES);
 const ZERO_BYTES = 64 * 1024;
 const zeros: SharedBytes = new Uint8Array(new SharedArrayBuffer(ZERO_BYTES));
-const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 export interface HashFolderOptions extends Pick<StorageResources, "disk" | "files"> {
   /** @default choosePieceLengthBytes(bytes of all files) */
@@ -245,7 +243,7 @@ class FolderHasher {
   async #open(fileIndex: number): Promise<LargeFile> {
     const path = join(this.#folderPath, this.#layout.pathOf(fileIndex));
     try {
-      const handle = await this.#options.files.open(() => open(path, READ_FLAGS));
+      const handle = await this.#options.files.open(() => open(path, READ_NO_FOLLOW));
       const file = { handle, path, whole: this.#options.disk.openDigest(0, this.#pieces) };
       this.#openFiles.add(file);
       await this.#requireAsFound(file, fileIndex);

@@ -1,18 +1,10 @@
 // The jobs of a disk thread on a folder that is looked through (scan-jobs.ts). No link is followed.
 import { createHash } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  type Dirent,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  type Stats,
-} from "node:fs";
+import { closeSync, type Dirent, fstatSync, lstatSync, openSync, readdirSync, type Stats } from "node:fs";
 import { errnoOf } from "../net/errno.ts";
 import { SHORT_READ } from "./disk-errors.ts";
 import type { DiskIo, HashPartsJob, SharedBytes } from "./disk-jobs.ts";
+import { READ_NO_FOLLOW } from "./file-facts.ts";
 import { timeOf } from "./folder-facts.ts";
 import { OpenFolder } from "./open-folder.ts";
 import {
@@ -25,8 +17,6 @@ import {
 } from "./scan-jobs.ts";
 
 const SHA1_BYTES = 20;
-/** Without O_NONBLOCK the opening of a named pipe would wait for a writer. Windows has neither flag. */
-const READ_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 /** A path that has gone, with a part of it perhaps. */
 const GONE = new Set(["ENOENT", "ENOTDIR", "ELOOP"]);
 
@@ -99,7 +89,7 @@ function readFile(path: string, into: Uint8Array, mtimeMs: number | undefined, i
   const lengthBytes = into.length - 1;
   const isAsExpected = (stats: Stats) =>
     stats.isFile() && stats.size === lengthBytes && timeOf(stats) === mtimeMs;
-  const fd = openSync(path, READ_FLAGS);
+  const fd = openSync(path, READ_NO_FOLLOW);
   try {
     if (!isAsExpected(fstatSync(fd))) throw changed();
     let done = 0;

@@ -36,3 +36,10 @@ export async function cpuSecondsDuring(
   await work();
   return pids.map((pid, index) => cpuSecondsOf(pid) - (before[index] ?? 0));
 }
+
+/** How long the work takes. */
+export async function secondsOf(work: () => unknown): Promise<number> {
+  const startedMs = performance.now();
+  await work();
+  return (performance.now() - startedMs) / 1000;
+}

@@ -50,8 +50,7 @@ export async function measureTransfer(
   for (const [index, leecher] of leechers.entries()) {
     const destination = destinations[index] ?? "";
     if ((await sha1Of(destination)) !== file.sha1) throw new Error(`${destination} is not the file`);
-    await leecher.must(`stop_share ${GROUP} ${file.name}`);
-    await leecher.must(`cancel ${GROUP} ${file.name}`);
+    await forget(leecher, file.name);
     rmSync(destination);
   }
   return { seconds, cpuSeconds, machineCpuSeconds: machineTotal };
@@ -60,4 +59,10 @@ export async function measureTransfer(
 export async function download(leecher: ClientProcess, name: string, path: string): Promise<void> {
   await leecher.must(`download_file ${GROUP} ${name} ${path}`);
   await leecher.must(`wait ${GROUP} ${name}`, DOWNLOAD_PATIENCE_MS);
+}
+
+/** Forgets the download and the share that came of it, so that it can be done again. The copy stays. */
+export async function forget(leecher: ClientProcess, name: string): Promise<void> {
+  await leecher.must(`stop_share ${GROUP} ${name}`);
+  await leecher.must(`cancel ${GROUP} ${name}`);
 }

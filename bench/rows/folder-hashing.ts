@@ -14,6 +14,7 @@ import { decodeMetainfoInSlices, encodeFolderMetainfo } from "../../src/metainfo
 import { hashFile } from "../../src/storage/hash-file.ts";
 import { hashFolder } from "../../src/storage/hash-folder.ts";
 import { createStorageResources } from "../../src/storage/storage-resources.ts";
+import { secondsOf } from "../process-cost.ts";
 import { atLeast, type Conditions, median, type Row, type RowResult, seconds, spread } from "../report.ts";
 
 const MIB = 1024 ** 2;
@@ -108,10 +109,4 @@ async function keptBytes(): Promise<number> {
   collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
-}
-
-async function secondsOf(work: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  await work();
-  return (performance.now() - startedMs) / 1000;
 }

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
 import { digestOfTree, writeTree } from "../../harness/trees.ts";
+import { secondsOf } from "../process-cost.ts";
 import {
   atLeast,
   type Conditions,
@@ -13,7 +14,7 @@ import {
   seconds,
   spread,
 } from "../report.ts";
-import { download, GROUP, measureTransfer } from "../transfer.ts";
+import { download, forget, GROUP, measureTransfer } from "../transfer.ts";
 
 const MIB = 1024 ** 2;
 const FILE_LENGTH_BYTES = 16 * MIB;
@@ -56,12 +57,9 @@ export const folderOfLargeFiles: Row = {
 };
 
 async function secondsOfFolder(leecher: ClientProcess, copy: string, digest: string): Promise<number> {
-  const startedMs = performance.now();
-  await download(leecher, NAME, copy);
-  const taken = (performance.now() - startedMs) / 1000;
+  const taken = await secondsOf(() => download(leecher, NAME, copy));
   if (digestOfTree(copy) !== digest) throw new Error(`${copy} is not the folder`);
-  await leecher.must(`stop_share ${GROUP} ${NAME}`);
-  await leecher.must(`cancel ${GROUP} ${NAME}`);
+  await forget(leecher, NAME);
   rmSync(copy, { recursive: true });
   return taken;
 }

@@ -1,16 +1,15 @@
 // Row j: a folder of 20,000 files of 16 KiB, shared by one process and downloaded by another; the same folder by an rsync daemon,
 // two Syncthings, and two libtorrents with the same files and pieces, each once a run and in turns.
 import { mkdirSync, rmSync } from "node:fs";
-import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene } from "../../harness/scene.ts";
 import { digestOfTree, writeTree } from "../../harness/trees.ts";
 import { LibtorrentProcess, libtorrentVersion } from "../libtorrent.ts";
 import { writeWithoutCertificate } from "../plain-torrent.ts";
-import { cpuSecondsDuring, peakBytesOf } from "../process-cost.ts";
+import { cpuSecondsDuring, peakBytesOf, secondsOf } from "../process-cost.ts";
 import { atLeast, type Conditions, median, type Row, type RowResult, seconds, spread } from "../report.ts";
 import { RsyncDaemon, rsyncVersion } from "../rsync.ts";
 import { syncthingSeconds, syncthingVersion } from "../syncthing.ts";
-import { download, GROUP } from "../transfer.ts";
+import { download, forget, GROUP } from "../transfer.ts";
 
 const FILE_LENGTH_BYTES = 16 * 1024;
 const SHARED_PER_SECOND = 4_000;
@@ -48,7 +47,7 @@ export const folderOfSmallFiles: Row = {
         }),
       );
       same(ours);
-      await forget(leecher);
+      await forget(leecher, NAME);
       if (rsyncVersion() !== undefined) {
         await using daemon = await RsyncDaemon.start(source, scene.folder);
         rsync.push(await daemon.fetch(scene.path("rsync")));
@@ -94,12 +93,6 @@ export const folderOfSmallFiles: Row = {
   },
 };
 
-/** Forgets the download and the share that came of it, so that it can be done again. */
-async function forget(leecher: ClientProcess): Promise<void> {
-  await leecher.must(`stop_share ${GROUP} ${NAME}`);
-  await leecher.must(`cancel ${GROUP} ${NAME}`);
-}
-
 async function libtorrentTakes(scene: Scene, runs: number, same: (path: string) => void): Promise<number[]> {
   if (libtorrentVersion() === undefined) return [];
   const torrent = scene.path("plain.torrent");
@@ -118,10 +111,4 @@ async function libtorrentTakes(scene: Scene, runs: number, same: (path: string) 
     rmSync(folder, { recursive: true });
   }
   return taken;
-}
-
-async function secondsOf(work: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  await work();
-  return (performance.now() - startedMs) / 1000;
 }

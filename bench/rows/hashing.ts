@@ -1,6 +1,7 @@
 // Row g: what sharing a file costs, both hashes, beside one `openssl sha1` of the same file.
 import { execFileSync } from "node:child_process";
 import { Scene } from "../../harness/scene.ts";
+import { secondsOf } from "../process-cost.ts";
 import { atMost, type Conditions, median, type Row, type RowResult, seconds, spread } from "../report.ts";
 import { GROUP } from "../transfer.ts";
 
@@ -33,9 +34,3 @@ export const hashing: Row = {
     };
   },
 };
-
-async function secondsOf(work: () => unknown): Promise<number> {
-  const startedMs = performance.now();
-  await work();
-  return (performance.now() - startedMs) / 1000;
-}

@@ -4,7 +4,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene, sha1Of, writeRandomFile } from "../../harness/scene.ts";
-import { cpuSecondsDuring } from "../process-cost.ts";
+import { cpuSecondsDuring, secondsOf } from "../process-cost.ts";
 import { atLeast, type Conditions, type Row, type RowResult, seconds } from "../report.ts";
 import { GROUP } from "../transfer.ts";
 
@@ -87,10 +87,4 @@ async function shareAndDownload(waits: Waits, { folder, isQuick, say }: Conditio
       `processor a file: seeder ${perFile(seederCpu)}, leecher ${perFile(leecherCpu)}, tracker ${perFile(trackerCpu)}`,
     ],
   };
-}
-
-async function secondsOf(work: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  await work();
-  return (performance.now() - startedMs) / 1000;
 }

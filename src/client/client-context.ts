@@ -14,7 +14,7 @@ import type { TrackerApi } from "./trackers/api-channel.ts";
 export interface RunningTorrent {
   readonly torrent: Pick<
     ActiveTorrent["torrent"],
-    "have" | "isStarved" | "holders" | "bannedFor" | "readAhead" | "status"
+    "have" | "isStarved" | "holders" | "bannedFor" | "readAhead" | "status" | "uploadBytesPerSecond"
   >;
   readonly connections: Pick<
     ActiveTorrent["connections"],

@@ -468,16 +468,21 @@ export class Shares {
 
   /** All current shares, and those that wait. */
   statuses(): ShareStatus[] {
-    return [...this.#shares.values()].map(({ stored, metainfo, state }) => ({
-      groupId: stored.groupId,
-      fileName: stored.fileName,
-      path: stored.path,
-      ...factsOfContent(metainfo),
-      ...changedIn(state),
-      state: state.status,
-      reason: state.status === "unusable" ? state.reason : undefined,
-      peerCount: this.#context.session.get(metainfo.infoHash)?.connections.connectedCount ?? 0,
-    }));
+    return [...this.#shares.values()].map(({ stored, metainfo, state }) => {
+      const active = this.#context.session.get(metainfo.infoHash);
+      const uploadBytesPerSecond = active?.torrent.uploadBytesPerSecond ?? 0;
+      return {
+        groupId: stored.groupId,
+        fileName: stored.fileName,
+        path: stored.path,
+        ...factsOfContent(metainfo),
+        ...changedIn(state),
+        state: state.status,
+        reason: state.status === "unusable" ? state.reason : undefined,
+        peerCount: active?.connections.connectedCount ?? 0,
+        ...(uploadBytesPerSecond > 0 && { uploadBytesPerSecond }),
+      };
+    });
   }
 
   /** The share of that name, as stored in the profile. */

@@ -58,6 +58,8 @@ export type DownloadStatus = DownloadFacts &
     | {
         readonly state: "downloading";
         readonly rateBytesPerSecond: number;
+        /** undefined while nothing is sent. */
+        readonly uploadBytesPerSecond?: number | undefined;
         readonly peerCount: number;
         /** undefined while nothing arrives. */
         readonly secondsLeft: number | undefined;
@@ -102,6 +104,8 @@ export interface ShareStatus {
   readonly reason?: string | undefined;
   /** Members' devices connected for it. */
   readonly peerCount: number;
+  /** undefined while nothing is sent. */
+  readonly uploadBytesPerSecond?: number | undefined;
 }
 
 /** A list whose names are completed. */

@@ -67,6 +67,7 @@ export const downloadSchema = schemaOf<DownloadStatus>(
     sources: z.array(source),
     state: z.enum(["downloading", "verifying", "complete", "paused", "failed"]),
     rateBytesPerSecond: rate.optional(),
+    uploadBytesPerSecond: rate.optional(),
     peerCount: count.optional(),
     secondsLeft: z.number().optional(),
     waitingFor: z.string().optional(),
@@ -87,6 +88,7 @@ export const shareSchema = schemaOf<ShareStatus>(
     state: z.enum(["served", "waiting", "unusable"]),
     reason: z.string().optional(),
     peerCount: count,
+    uploadBytesPerSecond: rate.optional(),
   }),
 );
 

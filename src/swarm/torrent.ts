@@ -252,6 +252,11 @@ export class Torrent {
     return handler;
   }
 
+  /** What all peers together get from here. */
+  get uploadBytesPerSecond(): number {
+    return this.#uploaded.bytesPerSecond;
+  }
+
   /** Called by the owner about every 100 ms: timeouts, choker rounds, rates. */
   tick(): void {
     if (this.#state.status === "closed") return;
@@ -288,7 +293,7 @@ export class Torrent {
       bytesVerified: pieces.verifiedBytes,
       bytesWanted: pieces.wantedBytes,
       downloadBytesPerSecond: this.#downloaded.bytesPerSecond,
-      uploadBytesPerSecond: this.#uploaded.bytesPerSecond,
+      uploadBytesPerSecond: this.uploadBytesPerSecond,
       downloadedBytes: this.#downloaded.totalBytes,
       uploadedBytes: this.#uploaded.totalBytes,
       wastedBytes: duplicateBytes + this.#downloader.discardedBytes,

@@ -188,7 +188,7 @@ export function running(
   peerCount: number,
   before: readonly DownloadSource[],
 ): Progress & Downloading {
-  const rateBytesPerSecond = swarm.downloadBytesPerSecond;
+  const { downloadBytesPerSecond: rateBytesPerSecond, uploadBytesPerSecond } = swarm;
   const missingBytes = sizeOf(wanted).lengthBytes - swarm.bytesVerified;
   return {
     state: "downloading",
@@ -196,6 +196,7 @@ export function running(
     bytesVerified: swarm.bytesVerified,
     ...together(before, arrivedIn(swarm)),
     rateBytesPerSecond,
+    ...(uploadBytesPerSecond > 0 && { uploadBytesPerSecond }),
     peerCount,
     secondsLeft: rateBytesPerSecond > 0 ? missingBytes / rateBytesPerSecond : undefined,
     waitingFor: swarm.waitingFor,

@@ -250,6 +250,7 @@ export class FakeTorrent implements RunningTorrent {
   readonly parts: Parameters<Swarms["add"]>[0];
   wanted: Bitfield;
   readonly torrent: RunningTorrent["torrent"] & {
+    uploadBytesPerSecond: number;
     isStarved: boolean;
     have: Bitfield;
     holderList: PieceHolder[];
@@ -293,6 +294,7 @@ export class FakeTorrent implements RunningTorrent {
     const wanted = () => this.wanted;
     this.torrent = {
       have: parts.have.clone(),
+      uploadBytesPerSecond: 0,
       isStarved: false,
       holderList: [],
       changes: {},

@@ -121,6 +121,8 @@ test("a shared file is described, served, listed at the tracker and noted in the
       peerCount: 2,
     },
   ]);
+  scene.swarms.of(metainfo).torrent.uploadBytesPerSecond = 300;
+  assert.equal(scene.shares.statuses()[0]?.uploadBytesPerSecond, 300, "what is sent now");
   assert.equal(scene.shares.count, 1);
   assert.deepEqual(scene.shares.find(id), { path, metainfo, mtimesMs: Float64Array.of(mtimeMs) });
   assert.equal(scene.shares.find({ ...id, groupId: "books" }), undefined);

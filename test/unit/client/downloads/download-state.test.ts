@@ -93,12 +93,16 @@ test("only those from whom something came are named as sources", () => {
 });
 
 test("the time that is left is of the missing bytes at the rate of now, and unknown while nothing comes", () => {
-  const moving = running(swarm({ downloadBytesPerSecond: 100 }), wanted, 3, [source("carol")]);
+  const moving = running(swarm({ downloadBytesPerSecond: 100, uploadBytesPerSecond: 0 }), wanted, 3, [
+    source("carol"),
+  ]);
   assert.deepEqual(moving, {
     ...{ state: "downloading", piecesVerified: 1, bytesVerified: PIECE_BYTES, duplicateBytes: 4 },
     ...{ sources: [source("carol")], rateBytesPerSecond: 100, peerCount: 3, waitingFor: undefined },
     secondsLeft: (PIECE_BYTES + LAST_BYTES) / 100,
   });
+  const sending = running(swarm({ uploadBytesPerSecond: 70 }), wanted, 3, []);
+  assert.equal(sending.uploadBytesPerSecond, 70, "what is sent now");
   const still = running(swarm({ waitingFor: "waiting for a peer" }), wanted, 0, []);
   assert.deepEqual([still.secondsLeft, still.waitingFor], [undefined, "waiting for a peer"]);
   assert.deepEqual(waiting("the disk"), {

@@ -6,8 +6,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ApiClient } from "../harness/api-client.ts";
+import { fillWithFiles } from "../harness/registry-rows.ts";
 import { createDeviceIdentity } from "../src/identity/certificates.ts";
-import { fillWithFiles, fillWithPeople, median, printMarks, Stage } from "./tracker-stage.ts";
+import { fillWithPeople, median, printMarks, Stage } from "./tracker-stage.ts";
 
 const { values } = parseArgs({
   options: {

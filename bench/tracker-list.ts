@@ -4,9 +4,9 @@
 //   node bench/tracker-list.ts [--files N] [--groups N] [--readers N]
 import { parseArgs } from "node:util";
 import { ApiClient } from "../harness/api-client.ts";
+import { fillWithFiles, fillWithSharers } from "../harness/registry-rows.ts";
 import { createDeviceIdentity } from "../src/identity/certificates.ts";
-import { recordKey } from "../src/tracker/registry/registry.ts";
-import { fillWithFiles, fillWithPeople, median, percentile, printMarks, Stage } from "./tracker-stage.ts";
+import { fillWithPeople, median, percentile, printMarks, Stage } from "./tracker-stage.ts";
 
 const { values } = parseArgs({
   options: {
@@ -34,19 +34,7 @@ const { seats } = await fillWithPeople(
 const accountId = seats[0]?.accountId ?? "";
 const claimId = registry.claim("group", "group0")?.claimId ?? "";
 await fillWithFiles(registry, fileCount, [claimId], accountId);
-const [member] = registry.list("membership", recordKey(claimId, accountId, ""));
-const CHUNK = 20_000;
-let after: string | undefined;
-do {
-  const files = registry.claims("file", recordKey(claimId, ""), { after, limit: CHUNK });
-  await registry.transact(`shares after ${after}`, (writer) => {
-    for (const file of files) {
-      const share = { sinceMs: 0, membershipId: member?.value.membershipId };
-      writer.put("share", recordKey(file.claimId, accountId, "a machine"), share);
-    }
-  });
-  after = files.length === CHUNK ? files.at(-1)?.name : undefined;
-} while (after !== undefined);
+await fillWithSharers(registry, claimId, accountId);
 registry.close();
 
 await stage.start(1);

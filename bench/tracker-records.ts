@@ -6,9 +6,10 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ApiClient } from "../harness/api-client.ts";
+import { fillWithFiles } from "../harness/registry-rows.ts";
 import { createDeviceIdentity } from "../src/identity/certificates.ts";
 import { recordKey } from "../src/tracker/registry/registry.ts";
-import { fillWithFiles, fillWithPeople, median, printMarks, residentBytes, Stage } from "./tracker-stage.ts";
+import { fillWithPeople, median, printMarks, residentBytes, Stage } from "./tracker-stage.ts";
 
 const { values } = parseArgs({ options: { records: { type: "string", default: "1000000" } } });
 const manyRecords = Number(values.records);

@@ -6,13 +6,10 @@ import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePorts, type ProcessOptions, TrackerProcess } from "../harness/processes.ts";
+import { fillRegistry, openRegistryIn } from "../harness/registry-rows.ts";
 import { createGroupAuthority, type GroupAuthority } from "../src/identity/certificates.ts";
-import { type RegistryWriter, recordKey } from "../src/tracker/registry/registry.ts";
-import { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
-import { alikeOf } from "../src/tracker/rules/look-alikes.ts";
-import { standingsDerivation } from "../src/tracker/rules/membership-index.ts";
-import { shareAnchors } from "../src/tracker/rules/share-anchors.ts";
-import { totalsOf } from "../src/tracker/rules/totals.ts";
+import { recordKey } from "../src/tracker/registry/registry.ts";
+import type { SqliteRegistry } from "../src/tracker/registry/sqlite-registry.ts";
 
 const POLL_MS = 5;
 /** Linux reports CPU times in these (USER_HZ). */
@@ -48,12 +45,7 @@ export class Stage implements AsyncDisposable {
   /** The registry that a tracker will start with. */
   openRegistry(number: number): SqliteRegistry {
     mkdirSync(this.dataDir(number), { recursive: true });
-    const path = join(this.dataDir(number), "registry.sqlite");
-    return SqliteRegistry.open({
-      ...{ path, nowMs: Date.now, totalsOf, alikeOf },
-      derivation: standingsDerivation,
-      anchors: shareAnchors,
-    });
+    return openRegistryIn(this.dataDir(number));
   }
 
   async start(number: number, options: ProcessOptions = {}): Promise<TrackerProcess> {
@@ -103,7 +95,7 @@ export async function fillWithPeople(
   const authority = createGroupAuthority();
   const seats: Seat[] = [];
   const sinceMs = Date.now();
-  await fill(registry, (writer) => {
+  await fillRegistry(registry, (writer) => {
     for (const [index, deviceId] of deviceIds.entries()) {
       const userId = `user${index}`;
       const accountId = writer.makeClaim("user", userId, { createdAtMs: sinceMs });
@@ -123,32 +115,6 @@ export async function fillWithPeople(
     }
   });
   return { seats, authority };
-}
-
-/** File claims as they are after sharing, without metainfo, evenly over the groups; the last part of a name is a number. */
-export async function fillWithFiles(
-  registry: SqliteRegistry,
-  count: number,
-  groupClaimIds: readonly string[],
-  accountId: string,
-): Promise<void> {
-  const CHUNK = 20_000;
-  for (let at = 0; at < count; at += CHUNK) {
-    await fill(registry, (writer) => {
-      for (let index = at; index < Math.min(count, at + CHUNK); index++) {
-        const hash = index.toString(16).padStart(40, "0");
-        const file = { infoHash: hash, sha1: hash, lengthBytes: index, sharedByAccountId: accountId };
-        const groupClaimId = groupClaimIds[index % groupClaimIds.length] ?? "";
-        writer.makeClaim("file", recordKey(groupClaimId, `file-${index}.bin`), file);
-      }
-    });
-  }
-}
-
-/** One write, whose claims were answered: those that were not are in doubt, and make work of their own. */
-async function fill(registry: SqliteRegistry, work: (writer: RegistryWriter) => void): Promise<void> {
-  const { records } = await registry.transact(randomUUID(), work);
-  await registry.confirm(records.map(({ claimId }) => claimId).filter((claimId) => claimId !== ""));
 }
 
 export function percentile(values: readonly number[], share: number): number {

@@ -1,0 +1,128 @@
+// The map of a download's pieces: a bounded number of cells, each of which stands for as many pieces and takes the colour of most;
+// and how many copies of each part are online. Pure, on packed arrays: a download may have millions of pieces.
+
+/** Where a piece came from: an index into `sources`, or one of these. */
+export const BEFORE = -1;
+export const MISSING = -2;
+
+export interface PieceRun {
+  readonly count: number;
+  readonly from: number;
+  readonly isComing?: true | undefined;
+}
+
+export interface CopiesRun {
+  readonly count: number;
+  readonly copies: number;
+}
+
+export interface PiecesMap {
+  readonly piecesPerCell: number;
+  /** For each cell where most of its pieces came from. */
+  readonly from: Int32Array;
+  /** 1: a piece of the cell is coming now. */
+  readonly isComing: Uint8Array;
+}
+
+/** @param mostCells cells that there is room for */
+export function piecesMap(runs: readonly PieceRun[], pieceCount: number, mostCells: number): PiecesMap {
+  const piecesPerCell = Math.max(1, Math.ceil(pieceCount / Math.max(1, mostCells)));
+  const cellCount = Math.ceil(pieceCount / piecesPerCell);
+  const from = new Int32Array(cellCount).fill(MISSING);
+  const isComing = new Uint8Array(cellCount);
+  const votes = new Map<number, number>();
+  let cell = 0;
+  let inCell = 0;
+  const close = () => {
+    from[cell] = most(votes);
+    votes.clear();
+    cell++;
+    inCell = 0;
+  };
+  for (const run of runs) {
+    let left = run.count;
+    while (left > 0 && cell < cellCount) {
+      const taken = Math.min(left, piecesPerCell - inCell);
+      votes.set(run.from, (votes.get(run.from) ?? 0) + taken);
+      if (run.isComing === true) isComing[cell] = 1;
+      inCell += taken;
+      left -= taken;
+      if (inCell === piecesPerCell) close();
+    }
+  }
+  if (inCell > 0) close();
+  return { piecesPerCell, from, isComing };
+}
+
+/** What most are of. Of a tie, something that is here before something that is missing. */
+function most(votes: ReadonlyMap<number, number>): number {
+  let [best, bestCount] = [MISSING, 0];
+  for (const [from, count] of votes) {
+    if (count > bestCount || (count === bestCount && best === MISSING)) [best, bestCount] = [from, count];
+  }
+  return best;
+}
+
+/** Pieces from each source, by its index; and those that are missing or were here before. */
+export function piecesBySource(
+  runs: readonly PieceRun[],
+  sourceCount: number,
+): { readonly bySource: readonly number[]; readonly before: number; readonly missing: number } {
+  const bySource = new Array<number>(sourceCount).fill(0);
+  let [before, missing] = [0, 0];
+  for (const { count, from } of runs) {
+    if (from === MISSING) missing += count;
+    else if (from < 0 || from >= sourceCount) before += count;
+    else bySource[from] = (bySource[from] ?? 0) + count;
+  }
+  return { bySource, before, missing };
+}
+
+export interface CopiesColumns {
+  /** Copies online for each column: the least of its pieces, so that a gap is seen. */
+  readonly least: Uint16Array;
+  readonly most: number;
+  /** Pieces of which nobody online has a copy. */
+  readonly without: number;
+}
+
+/** @param mostColumns columns that there is room for */
+export function copiesColumns(
+  runs: readonly CopiesRun[],
+  pieceCount: number,
+  mostColumns: number,
+): CopiesColumns {
+  const columns = Math.min(Math.max(1, mostColumns), Math.max(1, pieceCount));
+  const least = new Uint16Array(columns).fill(0xffff);
+  let [first, most, without] = [0, 0, 0];
+  for (const { count, copies } of runs) {
+    if (count <= 0) continue;
+    const last = Math.min(pieceCount, first + count) - 1;
+    const lastColumn = Math.floor((last * columns) / pieceCount);
+    for (let column = Math.floor((first * columns) / pieceCount); column <= lastColumn; column++)
+      least[column] = Math.min(least[column] ?? 0xffff, copies);
+    most = Math.max(most, copies);
+    if (copies === 0) without += count;
+    first += count;
+  }
+  for (const [column, copies] of least.entries()) if (copies === 0xffff) least[column] = 0;
+  return { least, most, without };
+}
+
+/** Parts of the whole that are here, as fractions from 0 to 1, in order: for a player's line of time. */
+export function hereRanges(
+  runs: readonly PieceRun[],
+  pieceCount: number,
+): readonly { readonly from: number; readonly to: number }[] {
+  const ranges: { from: number; to: number }[] = [];
+  let first = 0;
+  for (const { count, from } of runs) {
+    const [start, end] = [first / Math.max(1, pieceCount), (first + count) / Math.max(1, pieceCount)];
+    first += count;
+    if (from === MISSING) continue;
+    const last = ranges.at(-1);
+    if (last !== undefined && Math.abs(last.to - start) < 1e-9) last.to = end;
+    else ranges.push({ from: start, to: end });
+  }
+  return ranges;
+}

@@ -5,6 +5,7 @@ import {
   BEFORE,
   copiesColumns,
   hereRanges,
+  LEFT_OUT,
   MISSING,
   piecesBySource,
   piecesMap,
@@ -39,6 +40,14 @@ test("a cell in which a piece is coming is marked", () => {
     { count: 4, from: MISSING },
   ];
   assert.deepEqual([...piecesMap(runs, 8, 4).isComing], [0, 1, 0, 0]);
+});
+
+test("pieces of files that are not chosen have a state of their own", () => {
+  const runs = [
+    { count: 2, from: 0 },
+    { count: 2, from: MISSING, isLeftOut: true },
+  ];
+  assert.deepEqual([...piecesMap(runs, 4, 2).from], [0, LEFT_OUT]);
 });
 
 test("a million pieces are as many cells as there is room for, and none is lost", () => {

@@ -25,7 +25,7 @@ const MOVING = {
 } as const;
 
 function download(changes: Partial<Record<string, unknown>> = MOVING): DownloadStatus {
-  return { ...FACTS, ...changes } as DownloadStatus;
+  return { ...FACTS, ...changes } as unknown as DownloadStatus;
 }
 
 const share: ShareStatus = {

@@ -4,11 +4,18 @@
 /** Where a piece came from: an index into `sources`, or one of these. */
 export const BEFORE = -1;
 export const MISSING = -2;
+/** Of files that are not chosen. */
+export const LEFT_OUT = -3;
 
 export interface PieceRun {
   readonly count: number;
   readonly from: number;
-  readonly isComing?: true | undefined;
+  readonly isComing?: boolean | undefined;
+  readonly isLeftOut?: boolean | undefined;
+}
+
+function stateOf({ from, isLeftOut }: PieceRun): number {
+  return from === MISSING && isLeftOut === true ? LEFT_OUT : from;
 }
 
 export interface CopiesRun {
@@ -40,10 +47,11 @@ export function piecesMap(runs: readonly PieceRun[], pieceCount: number, mostCel
     inCell = 0;
   };
   for (const run of runs) {
+    const state = stateOf(run);
     let left = run.count;
     while (left > 0 && cell < cellCount) {
       const taken = Math.min(left, piecesPerCell - inCell);
-      votes.set(run.from, (votes.get(run.from) ?? 0) + taken);
+      votes.set(state, (votes.get(state) ?? 0) + taken);
       if (run.isComing === true) isComing[cell] = 1;
       inCell += taken;
       left -= taken;
@@ -58,7 +66,7 @@ export function piecesMap(runs: readonly PieceRun[], pieceCount: number, mostCel
 function most(votes: ReadonlyMap<number, number>): number {
   let [best, bestCount] = [MISSING, 0];
   for (const [from, count] of votes) {
-    if (count > bestCount || (count === bestCount && best === MISSING)) [best, bestCount] = [from, count];
+    if (count > bestCount || (count === bestCount && best < BEFORE)) [best, bestCount] = [from, count];
   }
   return best;
 }

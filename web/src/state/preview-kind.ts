@@ -7,28 +7,10 @@ const ENDINGS: Readonly<Record<PreviewKind, readonly string[]>> = {
   audio: ["mp3", "m4a", "aac", "ogg", "oga", "opus", "flac", "wav"],
   image: ["png", "jpg", "jpeg", "gif", "webp", "avif", "bmp", "ico"],
   pdf: ["pdf"],
-  text: [
-    ...["txt", "md", "log", "csv", "tsv", "json", "yaml", "yml", "toml", "ini", "conf", "xml", "srt", "vtt"],
-    ...[
-      "nfo",
-      "ts",
-      "tsx",
-      "js",
-      "jsx",
-      "mjs",
-      "css",
-      "html",
-      "svg",
-      "py",
-      "rs",
-      "go",
-      "c",
-      "h",
-      "cpp",
-      "hpp",
-    ],
-    ...["java", "sh", "rb", "php", "sql", "tex", "diff", "patch"],
-  ],
+  text: (
+    "txt text md log csv tsv json jsonl xml yaml yml toml ini conf cfg srt vtt nfo diff patch html htm css js ts tsx jsx py sh rb " +
+    "go rs c h cpp hpp java kt sql tex"
+  ).split(" "),
 };
 const KINDS = new Map(
   (Object.entries(ENDINGS) as [PreviewKind, readonly string[]][]).flatMap(([kind, endings]) =>

@@ -8,12 +8,12 @@ const DAYS = [0, 1, 2, 3, 4, 5, 6] as const;
 export interface ScheduleRule {
   /** 0 is Monday. */
   readonly days: readonly number[];
-  /** `HH:MM`, local time; a rule whose end is not after its start lasts into the next day. */
+  /** `HH:MM`, local time. A rule whose end is not after its start lasts into the next day: `00:00` ends a day. */
   readonly from: string;
   readonly to: string;
   readonly up: number | null;
   readonly down: number | null;
-  readonly isPaused?: true | undefined;
+  readonly isPaused?: boolean | undefined;
 }
 
 export type Speed =
@@ -74,7 +74,7 @@ export function rulesOf(week: Week): ScheduleRule[] {
         speed.kind === "nothing"
           ? ({ up: null, down: null, isPaused: true } as const)
           : { up: speed.up, down: speed.down };
-      const rule = { from: timeOf(fromMinute), to: timeOf(toMinute), ...limits };
+      const rule = { from: timeOf(fromMinute), to: timeOf(toMinute % DAY_MINUTES), ...limits };
       const name = JSON.stringify(rule);
       const known = rules.get(name);
       if (known === undefined) rules.set(name, { days: [day], ...rule });
@@ -190,7 +190,7 @@ export function paintedSelection(
   return result;
 }
 
-/** The end of a rule at midnight is `24:00`. */
+/** `08:30`; the end of a day is `24:00`. */
 export function timeOf(minute: number): string {
   const two = (value: number) => String(value).padStart(2, "0");
   return `${two(Math.floor(minute / 60))}:${two(minute % 60)}`;

@@ -50,6 +50,7 @@ export const errorCodes = {
   DISK_FAILED: "The disk refused to read or write; check it.",
   CORRUPT_FILE: "The whole file does not have its SHA-1; ask for it to be shared again.",
   // Between the machines
+  TRACKERS_UNKNOWN: "The daemon has not been told of any tracker; give it an invite, or a list of trackers.",
   TRACKERS_UNREACHABLE: "None of the trackers answers; check the network and tracker_info.txt.",
   TRACKER_CANNOT_WRITE: "The tracker cannot write now, and no other one answers; try again later.",
   TRACKER_BUSY: "The tracker is overloaded; wait and try again.",

@@ -6,7 +6,10 @@ import type { CommandOption, GivenOptions } from "./command-options.ts";
 import { harmless, type View } from "./display-text.ts";
 
 /** What the commands need of a client: one in this process, or the daemon's. */
-export type ClientCommands = Omit<Client, "close" | "openReader" | "resume" | "limit" | "peers"> & {
+export type ClientCommands = Omit<
+  Client,
+  "close" | "openReader" | "resume" | "limit" | "peers" | "trackers" | "useTrackers"
+> & {
   limit(...given: Parameters<Client["limit"]>): void | Promise<void>;
   peers(...given: Parameters<Client["peers"]>): readonly PeerStatus[] | Promise<readonly PeerStatus[]>;
 };

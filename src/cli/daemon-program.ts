@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import type { Account } from "../api/schemas.ts";
 import { Client } from "../client/client.ts";
 import { ApiClient } from "../daemon/api-client.ts";
 import { Daemon } from "../daemon/daemon.ts";
@@ -30,7 +30,7 @@ export async function runDaemon(
   flags: GivenSettings,
 ): Promise<number> {
   const settings = daemonSettings(flags, process.env);
-  const trackers = readTrackerInfo(settings.trackers);
+  const trackers = settings.trackers === undefined ? undefined : readTrackerInfo(settings.trackers);
   const ending = new AbortController();
   onEndSignals(process, programEnd({ ending, exit: (code) => process.exit(code) }));
   const log = programLog({
@@ -43,21 +43,20 @@ export async function runDaemon(
     version: versionText(),
     env: process.env,
     log,
+    ...(trackers === undefined ? {} : { trackers }),
     ...(settings.web === undefined ? {} : { web: settings.web }),
     onStop: () => ending.abort(),
     openClient: (options) =>
       Client.open({
         ...options,
         listen: settings.listen,
-        trackers,
         limits: settings.limits,
         ...(settings.memoryBytes === undefined ? {} : { memoryBytes: settings.memoryBytes }),
       }),
   });
-  const { userId } = daemon.account ?? {};
   console.log(
-    `The daemon answers at ${daemon.socketPath}; trackers: ${trackers.map(formatAddress).join(", ")}; ` +
-      (userId === undefined ? "log in with: minitorrent login <user_id>" : `logged in as ${userId}.`),
+    `The daemon answers at ${daemon.socketPath}; trackers: ${daemon.trackers.join(", ") || "none yet"}. ` +
+      nextStep(daemon.account, daemon.trackers.length > 0),
   );
   if (!ending.signal.aborted) {
     await new Promise((resolve) => ending.signal.addEventListener("abort", resolve, { once: true }));
@@ -88,7 +87,7 @@ export async function startInBackground(
     );
   }
   // Wrong settings are said here, not in a log.
-  readTrackerInfo(settings.trackers);
+  if (settings.trackers !== undefined) readTrackerInfo(settings.trackers);
   mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
   const logPath = settings.logFile ?? join(settings.dataDir, "daemon.log");
   mkdirSync(dirname(logPath), { recursive: true, mode: 0o700 });
@@ -102,11 +101,19 @@ export async function startInBackground(
   child.unref();
   console.log(
     `The daemon runs in the background, with process id ${status.daemon.pid}; it logs to ${logPath}. ` +
-      (status.account === undefined
-        ? "Log in with: minitorrent login <user_id>"
-        : `Logged in as ${status.account.userId}.`),
+      nextStep(status.account, status.trackersKnown),
   );
   return 0;
+}
+
+/** Who is logged in, or what a person does next. */
+function nextStep(account: Account | undefined, trackersKnown: boolean): string {
+  if (!trackersKnown) {
+    return "It knows no trackers yet: minitorrent join <invite>, or minitorrent trackers set tracker_info.txt.";
+  }
+  return account === undefined
+    ? "Log in with: minitorrent login <user_id>"
+    : `Logged in as ${account.userId}.`;
 }
 
 /** The daemon bounds what it logs to the file (log-stream.ts); its stderr, such as the stack of a crash, goes to the same file. */

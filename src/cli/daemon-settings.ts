@@ -17,7 +17,8 @@ const DEFAULT_LISTEN: Address = { host: "0.0.0.0", port: 0 };
 /** The names of settings, as flags have them, and what each is. */
 export const DAEMON_SETTINGS = {
   listen: "where to listen for peers, such as 192.0.2.7:6881; default: any free port of all addresses",
-  trackers: "the file with the trackers' addresses, tracker_info.txt",
+  trackers:
+    "the file with the trackers' addresses, tracker_info.txt; without it the daemon uses those that it is told (minitorrent trackers set, or an invite)",
   "data-dir": "folder for keys, shares and downloads",
   web: "loopback address of the API over TCP, such as 127.0.0.1:7411; without it only the Unix socket answers",
   "web-hosts": "further names of this machine that a browser may use, separated by commas",
@@ -37,7 +38,7 @@ export type GivenSettings = Partial<Record<SettingName, string>>;
 export interface DaemonSettings {
   readonly listen: Address;
   /** Path of tracker_info.txt. */
-  readonly trackers: string;
+  readonly trackers: string | undefined;
   /** Absolute. */
   readonly dataDir: string;
   readonly web: WebOptions | undefined;
@@ -74,16 +75,9 @@ export function daemonSettings(
     }
   };
   const pathOf = (path: string): string => resolve(expandHome(path, home()));
-  const trackers = read("trackers", pathOf);
-  if (trackers === undefined) {
-    throw new MiniTorrentError(
-      "USAGE",
-      "The daemon does not know the trackers: give --trackers tracker_info.txt, or set MINITORRENT_TRACKERS.",
-    );
-  }
   return {
     listen: read("listen", (text) => parseAddress(text, true)) ?? DEFAULT_LISTEN,
-    trackers,
+    trackers: read("trackers", pathOf),
     dataDir: dataDirFrom(flags, env, home),
     web: webOf(
       read("web", (text) => parseAddress(text, true)),

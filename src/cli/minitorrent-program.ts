@@ -1,6 +1,7 @@
 // The program ./minitorrent: the daemon, and every command of the one table as a one-shot call to it.
 import { parseArgs } from "node:util";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { formatTrackerInfo } from "../api/tracker-list.ts";
 import type { DownloadStatus } from "../client/status.ts";
 import { ApiClient } from "../daemon/api-client.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
@@ -15,9 +16,10 @@ import { execute } from "./execute.ts";
 import { readPasswordFile } from "./password-file.ts";
 import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
 import { RemoteClient } from "./remote-client.ts";
-import { renderDownload, renderHashing } from "./render.ts";
+import { renderDownload, renderHashing, renderTrackers } from "./render.ts";
 import { toJsonLine } from "./script.ts";
 import { readSecret, wantsColor } from "./terminal.ts";
+import { readTrackerInfo } from "./tracker-info.ts";
 import { commandOf, findCommand, usageOf } from "./usage.ts";
 
 const EXIT_FAILED = 1;
@@ -68,6 +70,8 @@ export async function runMinitorrent(program: MinitorrentProgram, argv: readonly
         return await daemonCommand(program, words);
       case "token":
         return await tokenCommand(program, words);
+      case "trackers":
+        return await trackersCommand(program, words);
       case "stop":
         return await stopCommand(program, words);
       default:
@@ -149,6 +153,29 @@ async function tokenCommand(
     await api.call("revokeToken", { name });
     console.log(`The token '${harmless(name)}' is revoked.`);
   } else throw new MiniTorrentError("USAGE", `Usage: minitorrent ${TOKEN_USAGE}`);
+  return 0;
+}
+
+const TRACKERS_USAGE = "trackers, or trackers set tracker_info.txt";
+
+async function trackersCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+): Promise<number> {
+  const options = { "data-dir": { type: "string" }, json: { type: "boolean" } } as const;
+  const { values, positionals } = understood(() =>
+    parseArgs({ args: [...words], allowPositionals: true, options }),
+  );
+  const api = apiOf(process, values["data-dir"]);
+  const [action, given, ...others] = positionals;
+  const isChange = action === "set" && given !== undefined && others.length === 0;
+  if (action !== undefined && !isChange)
+    throw new MiniTorrentError("USAGE", `Usage: minitorrent ${TRACKERS_USAGE}`);
+  const trackers = isChange
+    ? await api.call("setTrackers", { text: formatTrackerInfo(readTrackerInfo(given)) })
+    : await api.call("trackers", {});
+  if (values.json === true) console.log(toJsonLine({ command: "trackers", ok: true, result: trackers }));
+  else for (const line of renderTrackers(trackers)) console.log(line);
   return 0;
 }
 
@@ -331,6 +358,7 @@ function helpText(about: string | undefined, columns = DEFAULT_COLUMNS): string 
     "Commands",
     "  daemon, stop",
     `  ${TOKEN_USAGE}`,
+    `  ${TRACKERS_USAGE}`,
     ...wrapWords(oneShotCommands.map(({ name }) => name).join(", "), columns, "  "),
     ...wrapWords(
       `Short names: ${Object.entries(SHORT_NAMES)
@@ -358,7 +386,7 @@ function daemonHelp(columns: number): string {
     ...wrapWords(meaning, columns, "      "),
   ]);
   return [
-    "Usage: minitorrent daemon --trackers tracker_info.txt [option]...",
+    "Usage: minitorrent daemon [--trackers tracker_info.txt] [option]...",
     "",
     ...wrapWords(
       "Runs in the background; --foreground keeps it in this terminal, as service managers want. Each option can also be a variable (MINITORRENT_LISTEN) or a line of ~/.config/minitorrent/daemon.conf (listen = 0.0.0.0:6881).",

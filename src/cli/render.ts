@@ -14,6 +14,7 @@ import type {
   ShareStatus,
   SkippedFiles,
 } from "../client/status.ts";
+import type { TrackerState } from "../client/trackers/tracker-link.ts";
 import type { BandwidthLimits } from "../engine/bandwidth.ts";
 import type { PeerStatus } from "../engine/peer-status.ts";
 import {
@@ -229,8 +230,13 @@ export function renderPeers(peers: readonly PeerStatus[], view: View): readonly 
 }
 
 export function renderStatus(status: ClientStatus): readonly string[] {
-  const { account, tracker, trackerProblem, groupIds } = status;
-  const nobody = trackerProblem === undefined ? "No tracker answers." : noTrackerAnswers(trackerProblem);
+  const { account, tracker, trackersKnown, trackerProblem, groupIds } = status;
+  const nobody =
+    trackerProblem === undefined
+      ? "No tracker answers."
+      : trackersKnown
+        ? noTrackerAnswers(trackerProblem)
+        : trackerProblem;
   const groups =
     groupIds.length === 0 ? "no group" : `${countOf(groupIds.length, "group")}: ${groupIds.join(", ")}`;
   return [
@@ -259,6 +265,20 @@ function limitsText({ up, down }: BandwidthLimits): string {
   const most = (rate: number | undefined): string =>
     rate === undefined ? "no limit" : `at most ${formatRate(rate)}`;
   return `up ${most(up)}, down ${most(down)}.`;
+}
+
+/** The trackers of the list, a line each. */
+export function renderTrackers(trackers: readonly TrackerState[]): string[] {
+  if (trackers.length === 0) return ["No tracker is known yet."];
+  return trackers.map(({ address, fingerprint, isConnected, problem }) => {
+    const key = fingerprint === undefined ? "key not seen yet" : `sha256:${fingerprint}`;
+    const state = isConnected
+      ? "connected"
+      : problem === undefined
+        ? "not connected"
+        : `not connected: ${problem}`;
+    return harmless(`${address}  ${key}  ${state}`);
+  });
 }
 
 /** `alice@127.0.0.1:9001 [films]> `: who, at which tracker, in which groups; never wider than half of the terminal. */

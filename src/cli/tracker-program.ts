@@ -1,6 +1,7 @@
 // The program ./tracker: from its arguments to a tracker that runs, with a console on stdin. Decides nothing else.
 import { createInterface, type Interface } from "node:readline";
 import { asMiniTorrentError } from "../api/errors.ts";
+import { parseTrackerNumber } from "../api/tracker-list.ts";
 import type { Tracker, TrackerOptions } from "../tracker/tracker.ts";
 import { parseTrackerArguments, type TrackerArguments, trackerUsage, versionText } from "./arguments.ts";
 import { defaultDataDir } from "./data-dir.ts";
@@ -13,7 +14,7 @@ import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
 import { Screen } from "./screen.ts";
 import { isInteractive, wantsColor } from "./terminal.ts";
 import { runTrackerConsole, TRACKER_COMMANDS, type TrackerConsoleOptions } from "./tracker-console.ts";
-import { parseTrackerNumber, readTrackerInfo } from "./tracker-info.ts";
+import { readTrackerInfo } from "./tracker-info.ts";
 import { TrackerTerminal, writtenInBackground } from "./tracker-terminal.ts";
 
 const STDOUT = 1;

@@ -65,7 +65,7 @@ import type {
 } from "./status.ts";
 import type { TrackerApi } from "./trackers/api-channel.ts";
 import { dialPlans } from "./trackers/reachability.ts";
-import { TrackerLink } from "./trackers/tracker-link.ts";
+import { TrackerLink, type TrackerState } from "./trackers/tracker-link.ts";
 import type { AskForPage } from "./trackers/whole-lists.ts";
 
 const leftSchema = z.object({ newOwnerId: z.string().optional(), groupEnded: z.boolean() });
@@ -76,6 +76,7 @@ const CONNECTIONS_TAKEN_TOLD_EVERY_MS = 3_600_000;
 export interface ClientOptions {
   /** Where to listen for peers; port 0: any. */
   readonly listen: Address;
+  /** None: commands are refused until `useTrackers` names some. */
   readonly trackers: readonly TrackerAddress[];
   /** Index into `trackers` of the one to try first; a random one otherwise, so that clients spread. */
   readonly firstTracker?: number;
@@ -212,12 +213,28 @@ export class Client {
     await this.#link.known();
   }
 
+  /** The trackers of the list, and which of them is connected. */
+  trackers(): readonly TrackerState[] {
+    return this.#link.trackers;
+  }
+
+  /**
+   * Replaces the list of trackers, and looks for one of them at once.
+   *
+   * @throws MiniTorrentError ALREADY_LOGGED_IN: a session is one of the trackers that it began at
+   */
+  useTrackers(trackers: readonly TrackerAddress[]): void {
+    if (this.#link.trackers.length > 0) this.#requireLoggedOut();
+    this.#link.useTrackers(trackers);
+  }
+
   /** Answers at once, from memory. */
   status(): ClientStatus {
     return {
       account: this.#login.account,
       listeningOn: formatAddress({ host: this.#options.listen.host, port: this.#session.port }),
       tracker: this.#link.tracker,
+      trackersKnown: this.#link.trackers.length > 0,
       trackerProblem: this.#link.problem,
       groupIds: [...this.#login.groupIds].sort(),
       sharedFiles: this.#login.shares.count,

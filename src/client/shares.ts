@@ -882,7 +882,7 @@ export class Shares {
   /** @param before the state in which it was looked at: what is known of it is not told again */
   #couldNotServe(share: Share, error: MiniTorrentError, before?: ShareState): void {
     const { groupId, fileName } = share.stored;
-    if (error.code === "TRACKERS_UNREACHABLE") return;
+    if (error.code === "TRACKERS_UNREACHABLE" || error.code === "TRACKERS_UNKNOWN") return;
     if (error.code === "NOT_A_MEMBER" || error.code === "UNKNOWN_GROUP") {
       this.#shares.delete(fileKey(share.stored));
       this.#context.profile().removeShare(groupId, fileName);

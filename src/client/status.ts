@@ -120,6 +120,8 @@ export interface ClientStatus {
   readonly listeningOn: string;
   /** host:port of the tracker that is connected now; undefined while none answers. */
   readonly tracker: string | undefined;
+  /** False until the client is told of trackers: until then nothing can be done. */
+  readonly trackersKnown: boolean;
   /** Why none answers; undefined while one does, or while the first search runs. */
   readonly trackerProblem?: string | undefined;
   /** Groups that the user is in. */

@@ -47,6 +47,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   NO_SUCH_REQUEST: 404,
   NOT_SHARED: 404,
   FILE_NOT_FOUND: 404,
+  TRACKERS_UNKNOWN: 409,
   NOT_LOGGED_IN: 409,
   ALREADY_LOGGED_IN: 409,
   ALREADY_A_MEMBER: 409,
@@ -80,7 +81,7 @@ export class HttpRefusal extends MiniTorrentError {
 }
 
 export interface ApiOptions
-  extends Pick<HandlerContext, "client" | "daemon" | "session" | "tokens" | "onStop"> {
+  extends Pick<HandlerContext, "client" | "daemon" | "session" | "trackers" | "tokens" | "onStop"> {
   readonly events: EventStream;
   readonly log: Logger;
   readonly version: string;
@@ -138,7 +139,7 @@ function guarded(guard: Guard | undefined, scope: Scope) {
 
 function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptions): void {
   const { method, path, scope, summary, answer, params, query, body }: Endpoint = endpoints[name];
-  const { client, daemon, session, tokens, events, onStop } = options;
+  const { client, daemon, session, trackers, tokens, events, onStop } = options;
   // Which name goes with which input, the compiler cannot follow; the schemas of the same entry have checked it.
   const handle = handlers[name] as (context: HandlerContext, input: object) => unknown;
   api.route({
@@ -166,6 +167,7 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
         client,
         daemon,
         session,
+        trackers,
         tokens,
         onStop,
         onHashing: (hashed, progress) => events.progressed("hash-progress", { path: hashed, ...progress }),

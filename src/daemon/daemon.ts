@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { type Address, formatAddress } from "../api/addresses.ts";
+import { type Address, formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import type { Client, ClientOptions } from "../client/client.ts";
@@ -18,6 +18,7 @@ import { Access } from "./access.ts";
 import { type ApiOptions, createApi } from "./api-server.ts";
 import { DaemonStore } from "./daemon-store.ts";
 import { EventStream, type Snapshot } from "./event-stream.ts";
+import { KnownTrackers } from "./known-trackers.ts";
 import { Roots } from "./roots.ts";
 import { socketPathOf } from "./socket-path.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
@@ -28,13 +29,15 @@ export interface DaemonOptions {
   readonly version: string;
   readonly log: Logger;
   readonly env?: NodeJS.ProcessEnv;
+  /** Of the setting; undefined: those that an earlier daemon of the directory was told, if any. */
+  readonly trackers?: readonly TrackerAddress[];
   /** undefined: the API does not answer over TCP. */
   readonly web?: WebOptions;
   /** Somebody asks for the daemon's end. */
   readonly onStop: () => void;
   /** `Client.open` with the options that the daemon does not decide. */
   readonly openClient: (
-    options: Pick<ClientOptions, "identity" | "onEvent" | "dataDir" | "log">,
+    options: Pick<ClientOptions, "identity" | "onEvent" | "dataDir" | "log" | "trackers">,
   ) => Promise<Client>;
 }
 
@@ -68,6 +71,7 @@ export class Daemon {
     const store = new DaemonStore(dataDir);
     const closers: (() => unknown)[] = [() => store.close()];
     try {
+      const trackers = new KnownTrackers(dataDir, options.trackers);
       const identity = openIdentity(dataDir, { name: "This device", newKey: ", and log in again." });
       const watched: { events?: EventStream } = {};
       const onEvent = (event: ClientEvent): void => {
@@ -75,7 +79,10 @@ export class Daemon {
         const { type, ...facts } = event;
         watched.events?.happened(type, facts);
       };
-      const client = await options.openClient({ identity, dataDir, log, onEvent });
+      const client = await options.openClient({
+        ...{ identity, dataDir, log, onEvent },
+        trackers: trackers.list,
+      });
       closers.unshift(() => client.close());
       const facts = { pid: process.pid, version, dataDir, startedAtMs: Date.now() };
       const events = new EventStream(() => snapshotOf(client, facts));
@@ -85,7 +92,10 @@ export class Daemon {
         begun: (account: Account) => store.saveAccount(account),
         ended: () => store.forgetAccount(),
       };
-      const served = { client, session, daemon: facts, events, tokens: store, log, version, onStop };
+      const served = {
+        ...{ client, session, trackers, daemon: facts, events },
+        ...{ tokens: store, log, version, onStop },
+      };
       const local = await createApi(served);
       closers.unshift(() => local.close());
       await listenOnSocket(local, socketPath);
@@ -114,6 +124,11 @@ export class Daemon {
     this.#store = store;
     this.#events = events;
     this.#servers = servers;
+  }
+
+  /** host:port of each tracker that the client uses. */
+  get trackers(): readonly string[] {
+    return this.#client.trackers().map(({ address }) => address);
   }
 
   get account(): Account | undefined {

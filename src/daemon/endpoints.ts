@@ -18,6 +18,7 @@ import {
   peerSchema,
   shareResultSchema,
   shareSchema,
+  trackerSchema,
   whySchema,
 } from "./status-schemas.ts";
 
@@ -67,6 +68,22 @@ export const endpoints = {
     scope: "read",
     summary: "Who is logged in, at which tracker, and the daemon's process.",
     answer: clientStatusSchema,
+  }),
+  trackers: endpoint({
+    method: "GET",
+    path: "/trackers",
+    scope: "read",
+    summary: "The trackers of the list: their keys, which one is connected, and why others are not.",
+    answer: z.array(trackerSchema),
+  }),
+  setTrackers: endpoint({
+    method: "PUT",
+    path: "/trackers",
+    scope: "control",
+    summary:
+      "Use other trackers: a list in the form of tracker_info.txt, or those of an invite. Refused while somebody is logged in.",
+    body: z.object({ text: z.string().optional(), invite: z.string().optional() }),
+    answer: z.array(trackerSchema),
   }),
   createUser: endpoint({
     method: "POST",

@@ -2,10 +2,12 @@
 
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
+import { parseTrackerInfo } from "../api/tracker-list.ts";
 import type { Client } from "../client/client.ts";
 import type { NameList, ShareOptions } from "../client/status.ts";
 import { type DaemonStore, newSecret } from "./daemon-store.ts";
 import type { AnswerOf, EndpointName, InputOf } from "./endpoints.ts";
+import type { KnownTrackers } from "./known-trackers.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
 
 /** What the handlers need of a client. */
@@ -16,6 +18,8 @@ export interface HandlerContext {
   readonly daemon: DaemonStatus["daemon"];
   /** Notes for the next start who is logged in. */
   readonly session: { begun(account: Account): void; ended(): void };
+  /** Which trackers the client uses. */
+  readonly trackers: Pick<KnownTrackers, "change">;
   /** Reports how far a path is hashed, while it is about to be shared. */
   readonly onHashing: (path: string, progress: { hashedBytes: number; lengthBytes: number }) => void;
   readonly tokens: Pick<DaemonStore, "addToken" | "revokeToken" | "tokens">;
@@ -42,6 +46,12 @@ export const handlers: Handlers = {
     // Right after the start, the first tracker may still be dialled.
     await client.trackerKnown();
     return { ...client.status(), daemon };
+  },
+  trackers: ({ client }) => [...client.trackers()],
+  setTrackers: ({ client, trackers }, { text }) => {
+    if (text === undefined) throw new MiniTorrentError("INVALID_ARGUMENT", "Give text, or an invite.");
+    trackers.change(client, parseTrackerInfo(text, "The list"));
+    return [...client.trackers()];
   },
   createUser: ({ client }, { userId, password }) => client.createUser(userId, password).then(done),
   login: async ({ client, session }, { userId, password }) => {

@@ -9,6 +9,7 @@ import type {
   ShareResult,
   ShareStatus,
 } from "../client/status.ts";
+import type { TrackerState } from "../client/trackers/tracker-link.ts";
 import type { PeerStatus } from "../engine/peer-status.ts";
 
 /** The daemon's process, beside its client's state. */
@@ -39,11 +40,21 @@ export const clientStatusSchema = schemaOf<DaemonStatus>(
     account: z.object({ userId: z.string(), accountId: z.string() }).optional(),
     listeningOn: z.string(),
     tracker: z.string().optional(),
+    trackersKnown: z.boolean(),
     trackerProblem: z.string().optional(),
     groupIds: z.array(z.string()),
     sharedFiles: count,
     runningDownloads: count,
     daemon: z.object({ pid: count, version: z.string(), dataDir: z.string(), startedAtMs: time }),
+  }),
+);
+
+export const trackerSchema = schemaOf<TrackerState>(
+  z.looseObject({
+    address: z.string(),
+    fingerprint: z.string().optional(),
+    isConnected: z.boolean(),
+    problem: z.string().optional(),
   }),
 );
 

@@ -18,7 +18,7 @@ import { ApiClient } from "../../harness/api-client.ts";
 import { freePorts } from "../../harness/processes.ts";
 import { MiniTorrentError } from "../../src/api/errors.ts";
 import { trackerEventSchema } from "../../src/api/schemas.ts";
-import { parseTrackerInfo } from "../../src/cli/tracker-info.ts";
+import { parseTrackerInfo } from "../../src/api/tracker-list.ts";
 import { createCertificateRequest, readCertificateRequest } from "../../src/identity/certificate-requests.ts";
 import {
   createDeviceIdentity,

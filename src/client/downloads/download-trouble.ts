@@ -13,6 +13,7 @@ const CHEAP_TO_RETRY: ReadonlySet<ErrorCode> = new Set([
   "DISK_FULL",
   "DESTINATION_UNUSABLE",
   "TRACKERS_UNREACHABLE",
+  "TRACKERS_UNKNOWN",
 ]);
 /** A failing disk, a part file that somebody removed, moved or cut short: it may be otherwise the next time. */
 const DEAR_TO_RETRY: ReadonlySet<ErrorCode> = new Set(["DISK_FAILED", "FILE_CHANGED", "FILE_NOT_FOUND"]);

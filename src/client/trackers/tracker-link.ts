@@ -60,6 +60,17 @@ export interface LinkUser {
   readonly onConnected: (tracker: string, isFailover: boolean) => void;
 }
 
+/** A tracker of the list. */
+export interface TrackerState {
+  /** host:port */
+  readonly address: string;
+  /** SHA-256 of its certificate, 64 hex digits; undefined if it has never been seen. */
+  readonly fingerprint: string | undefined;
+  readonly isConnected: boolean;
+  /** Why it could not be used when it was dialled last; undefined if it could, or was not dialled. */
+  readonly problem: string | undefined;
+}
+
 interface Connection {
   readonly user: LinkUser;
   readonly tracker: string;
@@ -67,6 +78,8 @@ interface Connection {
 }
 
 type LinkState =
+  /** No tracker is known, so none is looked for. */
+  | { readonly status: "idle" }
   | { readonly status: "searching"; readonly problem: MiniTorrentError | undefined }
   | { readonly status: "connected"; readonly connection: Connection }
   | { readonly status: "closed" };
@@ -74,30 +87,74 @@ type LinkState =
 export class TrackerLink {
   readonly #options: TrackerLinkOptions;
   readonly #log: Logger;
-  readonly #stop = new AbortController();
-  readonly #trust: TrackerTrust;
-  #state: LinkState = { status: "searching", problem: undefined };
+  #trackers: readonly TrackerAddress[];
+  #trust: TrackerTrust;
+  #user: LinkUser | undefined;
+  #state: LinkState;
   #next: number;
   #hasBeenConnected = false;
-  readonly #startedMs = performance.now();
+  /** When the search for one of these trackers began. */
+  #startedMs = performance.now();
+  /** Address → why it could not be used when it was dialled last. */
+  readonly #problems = new Map<string, MiniTorrentError>();
   /** The clock of the last connected tracker. */
   #time: TrackerTime | undefined;
   /** Lines that name the same tracker as an earlier line. */
   readonly #aliases = new Set<string>();
   #stateChanged = Promise.withResolvers<void>();
-  #search: Promise<void> = Promise.resolve();
+  #search: Promise<unknown> = Promise.resolve();
+  /** Ends the search, and those before it. */
+  #stop = new AbortController();
 
   constructor(options: TrackerLinkOptions) {
     this.#options = options;
     this.#log = options.log;
-    const { trackers, pins, onFirstTrust } = options;
+    const { trackers, pins, onFirstTrust, firstTracker } = options;
+    this.#trackers = trackers;
     this.#trust = new TrackerTrust({ trackers, pins, onFirstTrust });
-    this.#next = options.firstTracker;
+    this.#state = stateToBegin(trackers);
+    this.#next = firstTracker;
   }
 
   /** Begins to look for a tracker. Commands wait for it from the beginning. */
   start(user: LinkUser): void {
-    this.#search = this.#findTracker(user);
+    this.#user = user;
+    if (this.#state.status !== "idle") this.#search = this.#findTracker(user);
+  }
+
+  /** Replaces the list of trackers: the present one is left, and one of these is looked for. */
+  useTrackers(trackers: readonly TrackerAddress[]): void {
+    const before = this.#state;
+    if (before.status === "closed") return;
+    const { pins, onFirstTrust } = this.#options;
+    this.#trackers = trackers;
+    this.#trust = new TrackerTrust({ trackers, pins, onFirstTrust });
+    this.#aliases.clear();
+    this.#problems.clear();
+    this.#next = 0;
+    this.#hasBeenConnected = false;
+    this.#startedMs = performance.now();
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    this.#become(stateToBegin(trackers));
+    if (before.status === "connected") before.connection.socket.close();
+    if (this.#user !== undefined && trackers.length > 0) {
+      this.#search = Promise.all([this.#search, this.#findTracker(this.#user)]);
+    }
+  }
+
+  /** The list of trackers, and what is known of each. */
+  get trackers(): readonly TrackerState[] {
+    return this.#trackers.map((tracker) => {
+      const address = formatAddress(tracker);
+      const fingerprint = tracker.fingerprint?.toLowerCase() ?? this.#options.pins.get(address);
+      return {
+        address,
+        fingerprint,
+        isConnected: address === this.tracker,
+        problem: this.#problems.get(address)?.message,
+      };
+    });
   }
 
   /** host:port of the tracker that is connected now. */
@@ -107,6 +164,7 @@ export class TrackerLink {
 
   /** Why no tracker is connected, as a sentence; undefined while one is, or while the first search runs. */
   get problem(): string | undefined {
+    if (this.#state.status === "idle") return noTrackers().message;
     const problem = this.#state.status === "searching" ? this.#state.problem : undefined;
     return problem?.code === "TRACKERS_UNREACHABLE" ? LASTING_SILENCE : problem?.message;
   }
@@ -132,7 +190,7 @@ export class TrackerLink {
    * Calls the tracker, and checks the form of its answer. If the connection is lost meanwhile, the call is repeated once at
    * the next tracker, so a call that writes must carry a write id.
    *
-   * @throws MiniTorrentError the tracker's refusal; TRACKERS_UNREACHABLE; TRACKER_KEY_CHANGED, _UNKNOWN; MALFORMED_MESSAGE
+   * @throws MiniTorrentError the tracker's refusal; TRACKERS_UNREACHABLE, _UNKNOWN; TRACKER_KEY_CHANGED, _UNKNOWN; MALFORMED_MESSAGE
    */
   async ask<T>(answer: ZodType<T>, question: (api: TrackerApi) => Promise<unknown>): Promise<T> {
     const first = await this.#connection();
@@ -201,6 +259,7 @@ export class TrackerLink {
       for (;;) {
         const state = this.#state;
         if (state.status === "connected") return state.connection;
+        if (state.status === "idle") throw noTrackers();
         if (state.status === "closed")
           throw new MiniTorrentError("TRACKERS_UNREACHABLE", "The client is closing.");
         if (state.problem !== undefined && !this.#mayJustBeStarting(state.problem)) throw state.problem;
@@ -226,19 +285,20 @@ export class TrackerLink {
     const { identity, openSocket = openTrackerSocket } = this.#options;
     const trackers = this.#distinctTrackers();
     const trust = this.#trust;
+    const { signal } = this.#stop;
     const problems = new Map<number, MiniTorrentError>();
     const found = await findTracker<Connection>({
       count: trackers.length,
       first: this.#next % trackers.length,
-      signal: this.#stop.signal,
-      open: async (index, signal) => {
+      signal,
+      open: async (index, dialling) => {
         const tracker = trackers[index];
         if (tracker === undefined) throw new RangeError(`there is no tracker ${index}`);
         let connection: Connection | undefined;
         const onClose = () => {
           if (connection !== undefined) this.#lose(connection);
         };
-        const parts = { tracker, identity, trust, signal, onClose, log: this.#log };
+        const parts = { tracker, identity, trust, signal: dialling, onClose, log: this.#log };
         const socket = await firstOf(await planned(user.planDial, tracker), (plan) =>
           openSocket({ ...parts, plan }),
         );
@@ -260,7 +320,9 @@ export class TrackerLink {
       onFailure: (index, error) => {
         const tracker = trackers[index];
         this.#log.info({ err: error, tracker: tracker && formatAddress(tracker) }, "tracker not reached");
-        problems.set(index, error instanceof MiniTorrentError ? error : unreachable(error));
+        const problem = error instanceof MiniTorrentError ? error : unreachable(error);
+        problems.set(index, problem);
+        if (tracker !== undefined) this.#problems.set(formatAddress(tracker), problem);
         // Commands have failed because no tracker answers: if a refused key is the reason, later ones report that.
         if (this.#state.status === "searching" && this.#state.problem !== undefined)
           this.#become({ status: "searching", problem: problemOf(problems) });
@@ -273,11 +335,12 @@ export class TrackerLink {
     });
     if (found === undefined) return;
     const { socket: connection, index } = found;
-    if (this.#state.status !== "searching") {
+    if (signal.aborted || this.#state.status !== "searching") {
       connection.socket.close();
       return;
     }
     this.#next = index;
+    this.#problems.delete(connection.tracker);
     this.#become({ status: "connected", connection });
     user.onConnected(connection.tracker, this.#hasBeenConnected);
     this.#hasBeenConnected = true;
@@ -289,7 +352,8 @@ export class TrackerLink {
 
   /** Lines whose trackers present the same key are one tracker, such as `localhost` and `127.0.0.1`: the first counts. */
   #distinctTrackers(): readonly TrackerAddress[] {
-    const { trackers, pins } = this.#options;
+    const trackers = this.#trackers;
+    const { pins } = this.#options;
     const nameOfKey = new Map<string, string>();
     return trackers.filter((tracker) => {
       const name = formatAddress(tracker);
@@ -362,6 +426,17 @@ export class TrackerLink {
     this.#stateChanged.resolve();
     this.#stateChanged = Promise.withResolvers();
   }
+}
+
+function stateToBegin(trackers: readonly TrackerAddress[]): LinkState {
+  return trackers.length === 0 ? { status: "idle" } : { status: "searching", problem: undefined };
+}
+
+function noTrackers(): MiniTorrentError {
+  return new MiniTorrentError(
+    "TRACKERS_UNKNOWN",
+    "No tracker is known yet: give an invite (minitorrent join <invite>), or the list of trackers (minitorrent trackers set tracker_info.txt).",
+  );
 }
 
 /** Prefers a refused key as the error to report, since a person has to act on it. */

@@ -40,7 +40,7 @@ const answering = (dataDir: string, account?: object): string => `
   const server = require("node:http").createServer((_, response) => {
     const version = JSON.stringify(process.argv.slice(1));
     const daemon = { pid: process.pid, version, dataDir: "/", startedAtMs: 1 };
-    const status = { account: ${JSON.stringify(account)}, listeningOn: "", groupIds: [], sharedFiles: 0, runningDownloads: 0, daemon };
+    const status = { account: ${JSON.stringify(account)}, listeningOn: "", trackersKnown: true, groupIds: [], sharedFiles: 0, runningDownloads: 0, daemon };
     response.end(JSON.stringify(status));
     server.close();
   });
@@ -123,7 +123,7 @@ test("a daemon in the foreground logs to the file that is given, and ends in goo
   await until(() => process.stdout.text !== "", "its start", SOON_MS);
   assert.match(
     process.stdout.text,
-    /^The daemon answers at .*\/daemon\.sock; trackers: 127\.0\.0\.1:1; log in /,
+    /^The daemon answers at .*\/daemon\.sock; trackers: 127\.0\.0\.1:1\. Log in /,
   );
   await until(() => existsSync(log) && statSync(log).size > 0, `${log} to tell of the tracker`, SOON_MS);
   process.emit("SIGTERM");

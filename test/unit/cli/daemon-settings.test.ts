@@ -94,12 +94,9 @@ test("without settings, a daemon listens everywhere, has no TCP API and logs wha
   });
 });
 
-test("a daemon without trackers is refused, and told how to give them", (t) => {
+test("a daemon needs no trackers to be set up", (t) => {
   const { settings } = homeWith(t);
-  assert.throws(() => settings({}), {
-    code: "USAGE",
-    message: /--trackers tracker_info\.txt.*MINITORRENT_TRACKERS/,
-  });
+  assert.equal(settings({}).trackers, undefined);
 });
 
 test("an error names the flag, the variable, or the file and line that it is about", (t) => {

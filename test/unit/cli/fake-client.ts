@@ -84,6 +84,7 @@ export class FakeClient implements ClientCommands {
       account: this.userId === undefined ? undefined : { userId: this.userId, accountId: "1" },
       listeningOn: "127.0.0.1:5000",
       tracker: this.tracker,
+      trackersKnown: true,
       trackerProblem: this.trackerProblem,
       groupIds: this.groups
         .filter(({ standing }) => standing === "member" || standing === "owner")

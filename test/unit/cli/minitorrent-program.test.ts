@@ -442,3 +442,24 @@ test("Ctrl-C detaches from a command that takes long: exit code 130, and a secon
   assert.deepEqual(process.exits, [130]);
   assert.equal(process.stderr.text, "Detached: what the daemon has begun, it continues.\n");
 });
+
+test("trackers shows the list, and set replaces it with the file's", async (t) => {
+  const { client, run, dataDir } = await daemonOfAnn(t);
+  assert.deepEqual(await run("trackers"), {
+    ...{ code: 0, stdout: "No tracker is known yet.\n", stderr: "", daemonRuns: [] },
+  });
+  const path = join(dataDir, "list.txt");
+  const key = "cd".repeat(32);
+  writeFileSync(path, `192.0.2.1:9000\n192.0.2.2:9000 sha256:${key}\n`);
+  const expected = `192.0.2.1:9000  key not seen yet  not connected\n192.0.2.2:9000  sha256:${key}  not connected\n`;
+  const set = await run("trackers", "set", path);
+  assert.deepEqual([set.code, set.stdout], [0, expected]);
+  assert.equal(client.trackerList.length, 2);
+  const { result } = JSON.parse((await run("trackers", "--json")).stdout);
+  assert.deepEqual(result[1], { address: "192.0.2.2:9000", fingerprint: key, isConnected: false });
+  const wrong = await run("trackers", "set", join(dataDir, "nothing.txt"));
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stderr, /^error INVALID_TRACKER_INFO: There is no file /);
+  for (const words of [["list"], ["set"], ["set", path, path], ["set", path, "--write"]])
+    assert.equal((await run("trackers", ...words)).code, 2, words.join(" "));
+});

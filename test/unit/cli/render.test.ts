@@ -310,6 +310,7 @@ describe("status and prompt", () => {
     account: { userId: "alice", accountId: "1" },
     listeningOn: "127.0.0.1:5000",
     tracker: "127.0.0.1:9001",
+    trackersKnown: true,
     groupIds: ["films", "builds"],
     sharedFiles: 1,
     runningDownloads: 2,
@@ -324,6 +325,8 @@ describe("status and prompt", () => {
       "1 file shared, 2 downloads running.",
     ]);
     assert.deepEqual(renderStatus(nobody).slice(0, 2), ["Not logged in.", "No tracker answers."]);
+    const untold = { ...nobody, trackersKnown: false, trackerProblem: "No tracker is known yet." };
+    assert.equal(renderStatus(untold)[1], "No tracker is known yet.");
     const why = { ...nobody, trackerProblem: "Nobody listens there." };
     assert.equal(renderStatus(why)[1], "No tracker answers: Nobody listens there.");
     assert.equal(

@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
 import { canonicalHost, type TrackerAddress } from "../../../src/api/addresses.ts";
-import { parseTrackerInfo, parseTrackerNumber, readTrackerInfo } from "../../../src/cli/tracker-info.ts";
+import { formatTrackerInfo, parseTrackerInfo, parseTrackerNumber } from "../../../src/api/tracker-list.ts";
+import { readTrackerInfo } from "../../../src/cli/tracker-info.ts";
 
 const PIN = "0123456789abcdef".repeat(4);
 const isOneMachines = (host: string) =>
@@ -145,6 +146,7 @@ describe("parseTrackerInfo", () => {
           fingerprint === undefined ? { host, port } : { host, port, fingerprint },
         );
         assert.deepEqual(parse(lines.join(end) + end), expected);
+        assert.deepEqual(parse(formatTrackerInfo(expected)), expected);
       }),
     );
   });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { pino } from "pino";
+import { formatAddress, type TrackerAddress } from "../../../src/api/addresses.ts";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { Account } from "../../../src/api/schemas.ts";
 import type { Client, ClientOptions } from "../../../src/client/client.ts";
@@ -44,16 +45,29 @@ export class FakeClient {
   isClosed = false;
   onEvent: (event: ClientEvent) => void = () => undefined;
   identity: unknown;
+  trackerList: readonly TrackerAddress[] = [];
 
   trackerKnown = async (): Promise<void> => undefined;
   status = () => ({
     account: this.account,
     listeningOn: "127.0.0.1:1",
     tracker: "127.0.0.1:2",
+    trackersKnown: this.trackerList.length > 0,
     groupIds: [],
     sharedFiles: 0,
     runningDownloads: 0,
   });
+  trackers = () =>
+    this.trackerList.map((tracker) => ({
+      address: formatAddress(tracker),
+      fingerprint: tracker.fingerprint,
+      isConnected: false,
+      problem: undefined,
+    }));
+  useTrackers = (trackers: readonly TrackerAddress[]): void => {
+    this.calls.push(["useTrackers", trackers]);
+    this.trackerList = trackers;
+  };
   login = async (userId: string, password: string): Promise<Account> => {
     this.calls.push(["login", userId, password]);
     if (password === "wrong")
@@ -110,6 +124,7 @@ export async function startDaemon(
   t: TestContext,
   dataDir = temporaryFolder(t),
   web?: WebOptions,
+  trackers?: readonly TrackerAddress[],
 ): Promise<Running> {
   const client = new FakeClient();
   const stops: number[] = [];
@@ -119,9 +134,14 @@ export async function startDaemon(
     log: pino({ level: "silent" }),
     env: {},
     ...(web && { web }),
+    ...(trackers && { trackers }),
     onStop: () => void stops.push(1),
-    openClient: async ({ onEvent, identity }: Pick<ClientOptions, "identity" | "onEvent">) => {
-      Object.assign(client, { onEvent, identity });
+    openClient: async ({
+      onEvent,
+      identity,
+      trackers,
+    }: Pick<ClientOptions, "identity" | "onEvent" | "trackers">) => {
+      Object.assign(client, { onEvent, identity, trackerList: trackers });
       return client as unknown as Client;
     },
   });

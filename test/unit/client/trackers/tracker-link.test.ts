@@ -708,3 +708,65 @@ test("known() waits for the first search, and does not fail", async (t) => {
   await after(1);
   assert.equal(isKnown, true);
 });
+
+test("without trackers nothing is looked for, and commands say at once what to do, until there is a list", async (t) => {
+  const { link, dialled, told, askNow, after } = stage(t, { lines: [] });
+  assert.deepEqual(link.trackers, []);
+  await soon("the lack of trackers is known", link.known());
+  assert.match(link.problem ?? "", /minitorrent join <invite>/);
+  assert.deepEqual(await askNow(), ["TRACKERS_UNKNOWN"]);
+  await after(MINUTE_MS);
+  assert.deepEqual([dialled(), told], [[], []]);
+});
+
+test("a new list takes the place of the old one at once: its trackers are looked for, the old one is left", async (t) => {
+  const { link, dials, dialled, told, trustAll, askNow } = stage(t, { lines: LINES });
+  trustAll();
+  await soon("the first tracker is known", link.known());
+  assert.equal(link.tracker, ONE);
+  const [, two, three] = LINES;
+  assert.ok(two && three);
+  link.useTrackers([{ ...two, fingerprint: (KEYS[1] ?? "").toUpperCase() }, three]);
+  assert.deepEqual([link.tracker, link.problem], [undefined, undefined]);
+  assert.equal(dials[0]?.socket.isClosed, true);
+  assert.deepEqual(await askNow(), ["alice", TWO]);
+  assert.deepEqual(dialled(), [ONE, TWO]);
+  assert.deepEqual(told, [`connected ${ONE}`, `connected ${TWO}`], "it is no failover, nor first contact");
+  assert.deepEqual(link.trackers, [
+    { address: TWO, fingerprint: KEYS[1], isConnected: true, problem: undefined },
+    { address: THREE, fingerprint: KEYS[2], isConnected: false, problem: undefined },
+  ]);
+});
+
+test("a new list ends the search for the old one, and what that search finds is not used", async (t) => {
+  const { link, dials, askNow } = stage(t, {
+    lines: LINES,
+    fate: (address) => (address === ONE ? "waits" : "stands"),
+  });
+  await settle();
+  const [first, two] = LINES;
+  assert.ok(first && two);
+  assert.equal(dials[0]?.address, ONE);
+  link.useTrackers([two]);
+  dials[0]?.stands();
+  assert.deepEqual(await askNow(), ["alice", TWO]);
+  await settle();
+  assert.equal(link.tracker, TWO);
+  link.useTrackers([]);
+  assert.deepEqual(await askNow(), ["TRACKERS_UNKNOWN"]);
+});
+
+test("of a tracker that could not be used it is said why, until it can be", async (t) => {
+  const { link, after } = stage(t, {
+    fate: (address, count) => (address === ONE && count === 0 ? errno("ECONNREFUSED") : "stands"),
+  });
+  await soon("a tracker is known", link.known());
+  const problems = () => link.trackers.map(({ problem }) => problem);
+  assert.deepEqual([link.tracker, problems()[1]], [TWO, undefined]);
+  assert.match(problems()[0] ?? "", /192\.0\.2\.1:9000 does not answer/);
+  const [first] = LINES;
+  assert.ok(first);
+  link.useTrackers([first]);
+  await after(1);
+  assert.deepEqual([link.tracker, problems()], [ONE, [undefined]]);
+});

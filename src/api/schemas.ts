@@ -169,6 +169,8 @@ export type Removal = z.infer<typeof removalSchema>;
 export const joinRequestSchema = z.object({ userId: z.string(), sinceMs: z.number() });
 export type JoinRequest = z.infer<typeof joinRequestSchema>;
 
+/** Most members that a share's summary names: what a row of a list shows. */
+export const MOST_HOLDERS_NAMED = 8;
 export const fileSummarySchema = z.object({
   fileName: z.string(),
   /** Of the content; of a folder without padding. */
@@ -180,6 +182,10 @@ export const fileSummarySchema = z.object({
   infoHash: infoHashSchema,
   /** Empty if nobody shares the whole file any more, and only members who download it have parts. */
   sharedBy: z.string(),
+  /** When they shared this content, in milliseconds since 1970; undefined if nobody shares it, or by a tracker of an earlier version. */
+  sharedAtMs: z.number().optional(),
+  /** Members online that have all of it, or some of them if there are more; undefined by a tracker of an earlier version. */
+  heldBy: z.array(z.string()).max(MOST_HOLDERS_NAMED).optional(),
   seedersOnline: z.number().int(),
   peersOnline: z.number().int(),
 });

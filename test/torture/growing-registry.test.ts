@@ -87,7 +87,7 @@ const READ_WHOLE = [
   "FROM ended_anchor INDEXED BY ended_anchor_left",
 ];
 
-const nobody = () => ({ seeders: 0, peers: 0 });
+const nobody = () => ({ seeders: 0, peers: 0, seederAccounts: [] });
 
 interface Crowd {
   readonly place: Town;

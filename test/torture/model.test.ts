@@ -609,7 +609,7 @@ class Model {
         reader,
         accountId,
         group.name,
-        () => ({ seeders: 0, peers: 0 }),
+        () => ({ seeders: 0, peers: 0, seederAccounts: [] }),
         ALL,
       ).items.find(({ fileName }) => fileName === name);
       assert.equal(listed?.infoHash, infoHash, `${name} is shared and not listed`);
@@ -654,7 +654,7 @@ class Model {
       for (const { claimId: groupClaimId, name: groupId } of registry.claims("group", "")) {
         const [member] = currentMembers(registry, groupClaimId);
         if (member === undefined) continue;
-        const nobody = () => ({ seeders: 0, peers: 0 });
+        const nobody = () => ({ seeders: 0, peers: 0, seederAccounts: [] });
         const files = listFiles(registry, member.accountId, groupId, nobody, ALL).items;
         for (const { fileName, infoHash } of files) {
           used.add(infoHash);

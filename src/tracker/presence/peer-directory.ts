@@ -2,8 +2,9 @@
 // it too. Membership is looked up for each query, so a removal takes effect at once. In a small swarm every client learns of every
 // other; in a large one each learns of a sample, as with BitTorrent's trackers (BEP 3).
 
-import { MOST_NAMED_PEERS, type PeerAddress } from "../../api/schemas.ts";
+import { MOST_HOLDERS_NAMED, MOST_NAMED_PEERS, type PeerAddress } from "../../api/schemas.ts";
 import { type Clock, forEachGuarded } from "../../net/timers.ts";
+import type { CountPeers } from "../rules/catalogue.ts";
 import type { Connection, Connections } from "./client-connections.ts";
 import type { KnownMembers } from "./known-members.ts";
 import type { Presence, PresentPeer } from "./presence.ts";
@@ -32,7 +33,14 @@ interface Untold {
 
 type PresenceReader = Pick<
   Presence,
-  "peersOf" | "peerOf" | "counts" | "hasAnnounced" | "isSeed" | "localAnnouncers" | "localCount"
+  | "peersOf"
+  | "peerOf"
+  | "counts"
+  | "seedAccounts"
+  | "hasAnnounced"
+  | "isSeed"
+  | "localAnnouncers"
+  | "localCount"
 >;
 
 type MembersReader = Pick<KnownMembers, "member" | "groupOf">;
@@ -86,9 +94,11 @@ export class PeerDirectory {
     }
   }
 
-  /** Number of members' devices that have the torrent or a part of it. */
-  count(groupClaimId: string, infoHash: string): { seeders: number; peers: number } {
-    return this.#presence.counts(groupClaimId, infoHash);
+  /** Number of members' devices that have the torrent or a part of it, and members that have all of it. */
+  count(groupClaimId: string, infoHash: string): ReturnType<CountPeers> {
+    const counts = this.#presence.counts(groupClaimId, infoHash);
+    const seederAccounts = this.#presence.seedAccounts(groupClaimId, infoHash, MOST_HOLDERS_NAMED);
+    return { ...counts, seederAccounts };
   }
 
   /**

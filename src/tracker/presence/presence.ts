@@ -213,6 +213,12 @@ export class Presence implements PresenceStore {
     return swarm?.groupClaimId === groupClaimId ? { ...swarm.counts } : { seeders: 0, peers: 0 };
   }
 
+  /** Accounts of that group's members that have all of the torrent: at most so many. */
+  seedAccounts(groupClaimId: string, infoHash: string, most: number): string[] {
+    const swarm = this.#swarms.get(infoHash);
+    return swarm?.groupClaimId === groupClaimId ? swarm.seedAccounts(most) : [];
+  }
+
   /** The registry knows the torrent now, so pending announcements of it take effect. */
   torrentKnown(infoHash: string): void {
     this.#announceAgainLater();

@@ -34,6 +34,8 @@ export interface Part {
 }
 
 const NOWHERE = -1;
+/** For each account that is named: a person has a few devices, so most of a list are not looked at. */
+const DEVICES_LOOKED_AT = 4;
 
 type Place = "listedAt" | "localAt";
 
@@ -63,6 +65,16 @@ export class SwarmPeers {
   get counts(): { readonly seeders: number; readonly peers: number } {
     const { seeds, leechers } = this.#listed;
     return { seeders: seeds.length, peers: seeds.length + leechers.length };
+  }
+
+  /** Accounts of seeds: all, or some if there are more than `most`. Looks at a few devices of each at most. */
+  seedAccounts(most: number): string[] {
+    const accounts = new Set<string>();
+    for (const { client } of this.#listed.seeds.slice(0, most * DEVICES_LOOKED_AT)) {
+      if (accounts.size === most) break;
+      accounts.add(client.accountId);
+    }
+    return [...accounts];
   }
 
   /** Clients of this tracker. */

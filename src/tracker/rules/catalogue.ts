@@ -47,7 +47,12 @@ export interface SharedFile {
 }
 
 /** Number of online devices that have a torrent or a part of it, as far as the requesting account may know. */
-export type CountPeers = (infoHash: string) => { seeders: number; peers: number };
+export type CountPeers = (infoHash: string) => {
+  readonly seeders: number;
+  readonly peers: number;
+  /** Accounts of the seeders, or of some of them. */
+  readonly seederAccounts: readonly string[];
+};
 
 interface ShareTerms {
   readonly groupId: string;
@@ -368,7 +373,7 @@ export function listFiles(
         share.value.withdrawnAtMs === undefined && isSharer(share.accountId, share.value.membershipId),
       publishedByAccountId,
     );
-    const { seeders, peers } = countPeers(infoHash);
+    const { seeders, peers, seederAccounts } = countPeers(infoHash);
     // Nobody shares the whole file any more, but the members who download it still have parts.
     if (sharer === undefined && peers <= seeders) continue;
     items.push({
@@ -376,7 +381,9 @@ export function listFiles(
       ...{ lengthBytes, infoHash },
       ...(sha1 === undefined ? {} : { sha1 }),
       ...(fileCount === undefined ? {} : { fileCount }),
-      sharedBy: sharer === undefined ? "" : nameOf(publishedByAccountId || sharer, ""),
+      sharedBy: sharer === undefined ? "" : nameOf(publishedByAccountId || sharer.accountId, ""),
+      ...(sharer === undefined ? {} : { sharedAtMs: sharer.value.sinceMs }),
+      heldBy: seederAccounts.map((seeder) => nameOf(seeder, "")).filter((userId) => userId !== ""),
       seedersOnline: seeders,
       peersOnline: peers,
     });
@@ -513,12 +520,13 @@ function firstSharer(
   fileClaimId: string,
   counts: (share: Share) => boolean,
   likely = "",
-): string | undefined {
+): Share | undefined {
   const prefix = recordKey(fileClaimId, "");
-  const findIn = (rows: readonly { key: string; value: ShareValue }[]): string | undefined => {
+  const findIn = (rows: readonly { key: string; value: ShareValue }[]): Share | undefined => {
     for (const { key, value } of rows) {
       const [accountId = "", holderId = ""] = key.slice(prefix.length).split("\u001f");
-      if (counts({ accountId, holderId, value })) return accountId;
+      const share = { accountId, holderId, value };
+      if (counts(share)) return share;
     }
     return undefined;
   };

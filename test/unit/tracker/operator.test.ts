@@ -105,7 +105,8 @@ test("a removed account is in no group, has no session and no password, and its 
   );
   assert.equal(registry.claim("group", "only bob"), undefined);
   assert.deepEqual(
-    listFiles(registry, alice.accountId, "films", () => ({ seeders: 0, peers: 0 }), ALL).items,
+    listFiles(registry, alice.accountId, "films", () => ({ seeders: 0, peers: 0, seederAccounts: [] }), ALL)
+      .items,
     [],
   );
   assert.deepEqual(told.get("bob")?.at(-1), { type: "account-removed" });

@@ -401,7 +401,10 @@ test("peers are told to members who announced the torrent, of members who did, a
   assert.deepEqual(told(), [[], [], [], []], "who has all of it is dialled, and hears of it later");
   tellSeeds();
   const { claimId } = requireGroup(place.registry, "films");
-  assert.deepEqual(exchange.count(claimId, infoHash), { seeders: 1, peers: 2 });
+  assert.deepEqual(exchange.count(claimId, infoHash), {
+    ...{ seeders: 1, peers: 2 },
+    seederAccounts: [alice.account.accountId],
+  });
   assert.deepEqual(told(), [["bob"], [], [], []]);
   // Carol has all of it before anybody who has was told of her: only Bob, who lacks some, hears of her, twice.
   void presence.update(carol.connection.id, [{ infoHash, isSeed: false }], []);

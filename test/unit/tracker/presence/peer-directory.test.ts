@@ -147,6 +147,7 @@ function scene(local: readonly Had[], elsewhere: readonly Had[] = []) {
       return state.over.has(at) ? undefined : peerAt(at);
     },
     counts: (group: string) => ({ seeders: group === "films" ? 1 : 0, peers: 2 }),
+    seedAccounts: (group: string) => (group === "films" ? ["alice-1"] : []),
     hasAnnounced: (id: string) => announcers().includes(id),
     isSeed: (id: string) => state.seeds.has(numberOf(id)),
     localAnnouncers: announcers,
@@ -218,7 +219,7 @@ test("peers are named to members who announced the torrent: others, of members, 
   assert.deepEqual(named(2), [], "its account is no member");
   state.group = undefined;
   assert.deepEqual(named(1), [], "no group has the torrent");
-  assert.deepEqual(exchange.count("films", infoHash), { seeders: 1, peers: 2 });
+  assert.deepEqual(exchange.count("films", infoHash), { seeders: 1, peers: 2, seederAccounts: ["alice-1"] });
 });
 
 test("a hundred peers are named, whether or not the asking client is in the sample", () => {

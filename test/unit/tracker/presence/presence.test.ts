@@ -338,6 +338,8 @@ test("peers are counted for the group that the torrent is of, which may be anoth
   void subject.announce("c1", 7001, [filmSeed]);
   assert.deepEqual(subject.counts("films", film), { seeders: 1, peers: 1 });
   assert.deepEqual(subject.counts("books", film), { seeders: 0, peers: 0 });
+  assert.deepEqual(subject.seedAccounts("films", film, 8), ["alice"]);
+  assert.deepEqual(subject.seedAccounts("books", film, 8), []);
   assert.equal(subject.localCount(film), 1);
   void subject.update("c1", [], [film]);
   assert.deepEqual([subject.counts("films", film), subject.localCount(film)], [{ seeders: 0, peers: 0 }, 0]);

@@ -50,6 +50,18 @@ test("whatever comes and goes, the lists contain exactly the present devices", (
   );
 });
 
+test("the accounts of seeds are each named once, some of them if there are many", () => {
+  const swarm = new SwarmPeers("f".repeat(40), "films");
+  const add = (at: number, accountId: string, isSeed: boolean) =>
+    swarm.list(swarm.add({ ...client(at), accountId }, isSeed), undefined);
+  add(0, "alice", true);
+  add(1, "alice", true);
+  add(2, "bob", false);
+  assert.deepEqual(swarm.seedAccounts(8), ["alice"]);
+  for (let at = 3; at < 1_000; at++) add(at, `other ${at}`, true);
+  assert.equal(swarm.seedAccounts(8).length, 8);
+});
+
 test("in a large swarm a leecher gets half seeds, all of them if they are few; a seed gets leechers", () => {
   const cases = [
     { seeds: 1, leechers: 9_999, expected: 1 },

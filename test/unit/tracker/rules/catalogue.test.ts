@@ -39,7 +39,7 @@ const stop = (place: Town, account: Account, fileName: string, machine = holderI
   place.as(account, (command) =>
     stopShare(command, { groupId: "films", fileName, holderId: machine, everywhere }),
   );
-const nobody = () => ({ seeders: 0, peers: 0 });
+const nobody = () => ({ seeders: 0, peers: 0, seederAccounts: [] });
 const names = (place: Town, account: Account) =>
   listFiles(place.registry, account.accountId, "films", nobody, ALL).items.map(({ fileName }) => fileName);
 
@@ -64,6 +64,8 @@ test("a file is listed with who shared it and who has it, to members alone", asy
   const metainfo = metainfoFor("a film.mkv");
   const { infoHash, sha1 } = metainfo;
   assert.deepEqual(await share(place, alice, metainfo), { infoHash, joinedSwarm: false });
+  const sharedAt = place.nowMs;
+  place.nowMs += 5_000;
   assert.deepEqual(
     listFiles(
       place.registry,
@@ -71,7 +73,7 @@ test("a file is listed with who shared it and who has it, to members alone", asy
       "films",
       (asked) => {
         assert.equal(asked, infoHash);
-        return { seeders: 1, peers: 3 };
+        return { seeders: 2, peers: 3, seederAccounts: [alice.accountId, "unknown"] };
       },
       ALL,
     ).items,
@@ -82,7 +84,9 @@ test("a file is listed with who shared it and who has it, to members alone", asy
         sha1,
         infoHash,
         sharedBy: "alice",
-        seedersOnline: 1,
+        sharedAtMs: sharedAt,
+        heldBy: ["alice"],
+        seedersOnline: 2,
         peersOnline: 3,
       },
     ],
@@ -155,7 +159,8 @@ test("a file that nobody shares any more stays listed, and can be fetched, while
   await share(place, alice, metainfo);
   await stop(place, alice, "film");
   const listed = (seeders: number, peers: number) =>
-    listFiles(place.registry, alice.accountId, "films", () => ({ seeders, peers }), ALL).items;
+    listFiles(place.registry, alice.accountId, "films", () => ({ seeders, peers, seederAccounts: [] }), ALL)
+      .items;
   assert.partialDeepStrictEqual(listed(0, 1), [{ fileName: "film", sharedBy: "", peersOnline: 1 }]);
   assert.deepEqual(listed(0, 0), []);
   assert.deepEqual(listed(1, 1), [], "who stopped sharing may still be announced for a moment");

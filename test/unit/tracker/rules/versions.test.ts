@@ -17,7 +17,7 @@ import { newestVersion, publishVersion, versionsOf } from "../../../../src/track
 import { holderId, metainfoFor, town, wholeInfoOf } from "../fixture.ts";
 
 const ALL = { limit: Number.POSITIVE_INFINITY };
-const nobody = () => ({ seeders: 0, peers: 0 });
+const nobody = () => ({ seeders: 0, peers: 0, seederAccounts: [] });
 
 /** The group "films" of olga, with alice, who shared the first version of "film", and bob. */
 async function scene(t: TestContext) {

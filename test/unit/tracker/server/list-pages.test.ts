@@ -132,7 +132,7 @@ test("a group of thousands of files, most of them over, is listed in short turns
   }, randomUUID());
   const claims = t.mock.method(place.registry, "claims");
   const nextTurn = () => new Promise<true>((resolve) => setImmediate(() => resolve(true)));
-  const nobody = () => ({ seeders: 0, peers: 0 });
+  const nobody = () => ({ seeders: 0, peers: 0, seederAccounts: [] });
   let turns = 0;
   let isOver = false;
   const countTurn = () => {

@@ -1,21 +1,20 @@
-// A tracker: creates and connects its registry, links to the other trackers, presence and server, starts and stops them, and
-// decides when it may serve and write.
+// A tracker: creates and connects its registry, links to the other trackers, presence and server, and starts and stops them.
 
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { uptime } from "node:os";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { type DeviceIdentity, fingerprintOfPem } from "../identity/certificates.ts";
 import { PinStore } from "../identity/pins.ts";
-import { makePrivateFolder, renameDurably, syncFolder, writePrivate } from "../identity/private-files.ts";
-import { CERTIFICATE_FILE, KEY_FILE, openIdentity } from "../identity/stored-identity.ts";
+import { makePrivateFolder } from "../identity/private-files.ts";
+import { openIdentity } from "../identity/stored-identity.ts";
 import { freeBytes } from "../net/free-space.ts";
 import { type Clock, later, onTimerFault, soon } from "../net/timers.ts";
-import { ATTEMPTS_FILE, makePrivateFiles, PINS_FILE, REGISTRY_FILE } from "./data-directory.ts";
+import { backUp } from "./backup.ts";
+import { ATTEMPTS_FILE, makePrivateFiles, PINS_FILE } from "./data-directory.ts";
+import { GuardedWrites } from "./guarded-writes.ts";
 import { Operator } from "./operator.ts";
 import { Connections } from "./presence/client-connections.ts";
 import { EventPublisher } from "./presence/event-publisher.ts";
@@ -25,11 +24,10 @@ import { Presence } from "./presence/presence.ts";
 import { RegistryReactions } from "./presence/registry-reactions.ts";
 import { type ClockDoubt, ClockGuard } from "./registry/clock-guard.ts";
 import { ClockWatch } from "./registry/clock-watch.ts";
-import { openRegistry, reportLoss, suspect } from "./registry/damaged-registry.ts";
-import { type DiskTrouble, diskTroubleOf } from "./registry/disk-trouble.ts";
-import type { RegistryWriter, VersionVector } from "./registry/registry.ts";
+import { openRegistry, suspect } from "./registry/damaged-registry.ts";
 import type { SqliteRegistry } from "./registry/sqlite-registry.ts";
 import { stampMs } from "./registry/stamp.ts";
+import { RegistryUpkeep } from "./registry-upkeep.ts";
 import type { LinkState } from "./replication/replica-link.ts";
 import { Replication } from "./replication/replication.ts";
 import { LAG_SAMPLE_MS, ReplicationLag } from "./replication/replication-lag.ts";
@@ -47,29 +45,10 @@ import { CallTurns } from "./server/call-turns.ts";
 import { FairSlots } from "./server/fair-slots.ts";
 import { Metrics } from "./server/metrics.ts";
 import { PasswordHasher, type PasswordHasherOptions } from "./server/password-hasher.ts";
-import type { ConfirmedWrite } from "./server/procedures.ts";
 import { listen, type TrackerServer } from "./server/server.ts";
 import { type WriteBlock, WriteBlocks } from "./server/write-block.ts";
+import { ServiceState } from "./service-state.ts";
 import { DEFAULT_TRACKER_LIMITS, type TrackerLimits } from "./tracker-limits.ts";
-
-/** How often a tracker that cannot write tries again. */
-const RETRY_WRITE_MS = 2_000;
-/** With less free space, a disk that was full still counts as full: the next writes would fill it again. */
-const LEAST_ROOM_BYTES = 1024 * 1024;
-/** Reasons caused by the registry's disk; cleared by a successful test write. */
-const DISK_REASONS = ["disk-full", "disk-read-only", "disk-failed"] as const satisfies readonly DiskTrouble[];
-/** How often to check whether the missing rows have arrived. */
-const MISSING_LOOK_MS = 200;
-/**
- * The background check for damage examines 500 rows a second, a million in 33 minutes. After a full round it
- * rests.
- */
-const CHECK_INTERVAL_MS = 100;
-const CHECKED_ROWS = 50;
-const CHECK_REST_MS = 10 * 60 * 1000;
-/** Shares of former members that are removed from the index of shares at a time, in some 5 ms. */
-const ANCHORED_DROPPED = 500;
-const DROP_INTERVAL_MS = 100;
 
 /**
  * Messages of more than 16 KiB that are processed at a time, from parsing to the answer. Each may take some megabytes: an
@@ -167,15 +146,10 @@ export class Tracker {
   readonly #revocationWindow: RevocationWindow;
   #links: SyncLinks | undefined;
   #server: TrackerServer | undefined;
-  #hasCaughtUp = false;
-  #isClosed = false;
-  /** The other trackers' vectors when this one could write again. */
-  #missed: VersionVector = {};
   readonly #writeBlocks: WriteBlocks;
-  #cancelRetry: () => void = () => {};
-  #cancelCheck: () => void = () => {};
-  #cancelDrop: () => void = () => {};
-  readonly #damaged = new AbortController();
+  readonly #service: ServiceState;
+  readonly #writes: GuardedWrites;
+  readonly #upkeep: RegistryUpkeep;
   #cancelSample: () => void = () => {};
   readonly #endFaults: () => void;
 
@@ -235,7 +209,7 @@ export class Tracker {
       connections: this.#connections,
       presence: this.#presence,
       events: this.#eventPublisher,
-      write: (work) => this.#writeInside(randomUUID(), work),
+      write: (work) => this.#writes.writeInside(randomUUID(), work),
     });
     this.#replication = new Replication({
       registry,
@@ -248,13 +222,29 @@ export class Tracker {
         this.#registryReactions.happened(records, lostClaims, isLocal);
       },
     });
+    this.#service = new ServiceState({
+      ...{ registry, replication: this.#replication, writeBlocks, clock: this.#clock, log },
+      freeBytes: () => freeBytes(dataDir),
+      suspect: () => suspect(dataDir),
+      turnAway: (reason) => this.#server?.turnClientsAway(reason),
+    });
+    this.#writes = new GuardedWrites({
+      ...{ replication: this.#replication, writeBlocks },
+      checkClock: () => this.#clockWatch?.check(),
+      others: () => (this.#links?.peers() ?? []).map(({ name }) => name),
+      onWrite: () => this.#metrics.write(),
+    });
+    this.#upkeep = new RegistryUpkeep({
+      ...{ registry, clock: this.#clock },
+      mayWrite: () => writeBlocks.current === undefined,
+    });
     this.operator = new Operator({
       ...{ registry, nowMs },
-      write: async (writeId, work) => (await this.#writeAndConfirm(writeId, work)).unconfirmedAt,
+      write: async (writeId, work) => (await this.#writes.writeAndConfirm(writeId, work)).unconfirmedAt,
     });
     this.#collector = new Collector({
       ...{ registry, log, nowMs, setTimer },
-      write: (work) => this.#write(randomUUID(), work),
+      write: (work) => this.#writes.write(randomUUID(), work),
       connectedEra: () => this.#connectedEra(),
       isAnnounced: (infoHash) => this.#presence.peersOf(infoHash, 1).length > 0,
       connectedDevices: () => this.#connections.devices(),
@@ -293,16 +283,7 @@ export class Tracker {
       bootMs: () => uptime() * 1000,
     });
     const nowMs = () => clockGuard.nowMs();
-    let tracker: Tracker | undefined;
-    const writeBlocks = new WriteBlocks({
-      nowMs,
-      onBegan: (block) => {
-        if (tracker !== undefined) tracker.#writeBlockBegan(block, options.log);
-      },
-      onEnded: () => {
-        if (tracker !== undefined) tracker.#writeBlockEnded(options.log);
-      },
-    });
+    const writeBlocks = new WriteBlocks(nowMs);
     // First, since it takes the lock on the directory.
     const others = trackers.filter((tracker) => tracker !== own);
     const registry = await openRegistry(
@@ -313,6 +294,7 @@ export class Tracker {
       },
     );
     let pins: PinStore | undefined;
+    let tracker: Tracker | undefined;
     try {
       const identity = openIdentity(dataDir, KEY_OWNER);
       pins = new PinStore(join(dataDir, PINS_FILE));
@@ -331,7 +313,7 @@ export class Tracker {
 
   /** Aborted when damage is found in its registry; the owner then closes and reopens the tracker. */
   get damaged(): AbortSignal {
-    return this.#damaged.signal;
+    return this.#service.damaged;
   }
 
   status(): TrackerStatus {
@@ -345,7 +327,7 @@ export class Tracker {
       groups: this.#registry.total(claimTotals.group),
       files: this.#registry.total(claimTotals.file),
       digest: this.#registry.digest(),
-      isServing: this.#isServing,
+      isServing: this.#service.isServing,
       cannotWrite: this.#writeBlocks.current,
       links: this.#linkReport(),
     };
@@ -359,25 +341,7 @@ export class Tracker {
    * @throws MiniTorrentError DISK_FAILED, DISK_FULL
    */
   async backUp(folder: string): Promise<void> {
-    const unfinished = `${folder}.unfinished`;
-    try {
-      if (existsSync(folder)) throw new Error("it exists already");
-      mkdirSync(unfinished, { mode: 0o700 });
-    } catch (error) {
-      const sentence = `The backup cannot be made at ${folder}: ${error instanceof Error ? error.message : String(error)}.`;
-      throw new MiniTorrentError("DESTINATION_UNUSABLE", sentence, { cause: error });
-    }
-    try {
-      for (const name of [KEY_FILE, CERTIFICATE_FILE]) {
-        writePrivate(join(unfinished, name), readFileSync(join(this.#dataDir, name), "utf8"));
-      }
-      await this.#registry.backUp(join(unfinished, REGISTRY_FILE));
-      syncFolder(unfinished);
-      renameDurably(unfinished, folder);
-    } catch (error) {
-      rmSync(unfinished, { recursive: true, force: true });
-      throw error;
-    }
+    await backUp(this.#dataDir, this.#registry, folder);
   }
 
   /** The operator confirms that the machine's clock is right now. */
@@ -387,14 +351,12 @@ export class Tracker {
 
   /** Closes clients, links and the data directory. All acknowledged writes are on disk before. */
   async close(): Promise<void> {
-    this.#isClosed = true;
     this.#endFaults();
     this.#collector.close();
     this.#cancelSample();
-    this.#cancelRetry();
+    this.#service.close();
     this.#clockWatch?.close();
-    this.#cancelCheck();
-    this.#cancelDrop();
+    this.#upkeep.close();
     this.#links?.close();
     await this.#server?.close();
     await this.#passwords.close();
@@ -421,8 +383,8 @@ export class Tracker {
       log,
       services: {
         registry: this.#registry,
-        write: (writeId, work, isRetry) => this.#write(writeId, work, isRetry),
-        writeAndConfirm: (writeId, work, isRetry) => this.#writeAndConfirm(writeId, work, isRetry),
+        write: (writeId, work, isRetry) => this.#writes.write(writeId, work, isRetry),
+        writeAndConfirm: (writeId, work, isRetry) => this.#writes.writeAndConfirm(writeId, work, isRetry),
         connections: this.#connections,
         presence: this.#presence,
         peers: this.#peers,
@@ -440,7 +402,7 @@ export class Tracker {
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),
       },
       onEventPushed: () => this.#metrics.eventPushed(),
-      isServing: () => this.#isServing,
+      isServing: () => this.#service.isServing,
       maySync: async (certificate) => (await links()?.maySync(certificate)) ?? false,
       onSync: (socket, certificate) => {
         if (this.#links === undefined) socket.terminate();
@@ -467,171 +429,11 @@ export class Tracker {
       attach: (channel, name) => this.#replication.attach(channel, name),
     });
     this.#sampleLag();
-    this.#checkRows();
-    this.#dropAnchored();
-    await this.#catchUp(this.#links, log);
+    this.#upkeep.start();
+    await this.#service.catchUp(this.#links);
     this.#clockWatch.check(); // compares with the other trackers' time
     this.#collector.start();
     log.info({ address: this.address, fingerprint: this.fingerprint }, "tracker listens");
-  }
-
-  /**
-   * While this tracker cannot write, another one serves its clients. If none is reachable, this one answers reads from its
-   * registry, unless it knows that it lacks rows, since one may be a removal.
-   */
-  get #isServing(): boolean {
-    if (!this.#hasCaughtUp) return false;
-    if (this.#writeBlocks.current === undefined) return true;
-    const replication = this.#replication;
-    return this.#writeBlocks.mayAnswer && !replication.isAnotherStoring && replication.has(replication.heard);
-  }
-
-  /**
-   * Gets all rows that reachable trackers have acknowledged before this one serves clients. All rows announced while nothing could
-   * be stored must arrive too, since one may be a removal.
-   */
-  async #catchUp(links: SyncLinks, log: Logger): Promise<void> {
-    const hasCaughtUp = (name: string): boolean =>
-      this.#replication.status().some((link) => link.name === name && link.hasCaughtUpHere);
-    await links.met(hasCaughtUp);
-    const isLacking = () => !this.#isOver && !this.#replication.has(this.#missed);
-    if (isLacking()) log.error("rows that other trackers have are missing here; clients wait for them");
-    while (isLacking()) await pause(MISSING_LOOK_MS, undefined, { ref: false });
-    await this.#completeRegistry(log);
-    this.#hasCaughtUp = !this.#isOver;
-  }
-
-  /** Nothing is waited for any more. */
-  get #isOver(): boolean {
-    return this.#isClosed || this.#damaged.signal.aborted;
-  }
-
-  /** A registry that replaces a lost one is complete only once a tracker that lost none has sent all its rows. */
-  async #completeRegistry(log: Logger): Promise<void> {
-    const { incomplete } = this.#registry;
-    if (incomplete === undefined) return;
-    const hasCome = () => this.#replication.status().some(({ hasCaughtUpWholly }) => hasCaughtUpWholly);
-    if (!hasCome()) log.error("the registry is incomplete; clients wait for a tracker that has all");
-    while (!this.#isOver && !hasCome()) await pause(MISSING_LOOK_MS);
-    if (this.#isOver) return;
-    await this.#registry.complete();
-    reportLoss(incomplete, this.#registry.vector, log);
-  }
-
-  /** Checks rows for damage in the background, also those that are never read; the registry reports what it finds. */
-  #checkRows(): void {
-    let delayMs = CHECK_INTERVAL_MS;
-    try {
-      if (this.#registry.checkRows(CHECKED_ROWS)) delayMs = CHECK_REST_MS;
-    } catch {
-      return;
-    }
-    this.#cancelCheck = this.#clock.setTimer(delayMs, () => this.#checkRows());
-  }
-
-  #dropAnchored(): void {
-    this.#cancelDrop = this.#clock.setTimer(DROP_INTERVAL_MS, () => this.#dropAnchored());
-    if (this.#registry.hasAnchoredLeft && this.#writeBlocks.current === undefined) {
-      this.#registry.dropAnchored(ANCHORED_DROPPED).catch(() => {}); // the registry reports trouble with the disk
-    }
-  }
-
-  async #write<T>(writeId: string, work: (writer: RegistryWriter) => T, isRetry = false): Promise<T> {
-    return (await this.#writeAndConfirm(writeId, work, isRetry)).result;
-  }
-
-  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE; whatever else Replication.write throws */
-  async #writeAndConfirm<T>(
-    writeId: string,
-    work: (writer: RegistryWriter) => T,
-    isRetry = false,
-  ): Promise<ConfirmedWrite<T>> {
-    this.#clockWatch?.check();
-    this.#requireWritable();
-    this.#metrics.write();
-    try {
-      const { result, storedAt } = await this.#replication.writeAndConfirm(writeId, work, isRetry);
-      const others = this.#links?.peers() ?? [];
-      return { result, unconfirmedAt: others.map(({ name }) => name).filter((name) => !storedAt.has(name)) };
-    } catch (error) {
-      if (diskTroubleOf(error) !== undefined) this.#requireWritable(error);
-      throw error;
-    }
-  }
-
-  /** A write that follows from other rows. Allowed while the clock is wrong, since it gets a corrected time. */
-  #writeInside<T>(writeId: string, work: (writer: RegistryWriter) => T): Promise<T> {
-    const isClockAlone = this.#writeBlocks.current?.reason === "clock";
-    return isClockAlone ? this.#replication.write(writeId, work) : this.#write(writeId, work);
-  }
-
-  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE */
-  #requireWritable(cause?: unknown): void {
-    const block = this.#writeBlocks.current;
-    if (block === undefined) return;
-    const sentence = `This tracker cannot write: ${block.sentence}.`;
-    throw new MiniTorrentError("TRACKER_CANNOT_WRITE", sentence, { cause });
-  }
-
-  #writeBlockBegan({ reason, sentence }: WriteBlock, log: Logger): void {
-    log.error({ reason }, `this tracker cannot write: ${sentence}`);
-    if (reason === "registry-damaged") this.#metDamage(log);
-    if (DISK_REASONS.some((disk) => disk === reason)) {
-      this.#replication.stopStoring();
-      this.#retryLater();
-    }
-    this.#turnAwayUnlessServing();
-  }
-
-  #metDamage(log: Logger): void {
-    this.#replication.stopStoring();
-    try {
-      suspect(this.#dataDir);
-    } catch (error) {
-      log.error({ err: error }, "the next start cannot be told of the damage");
-    }
-    this.#damaged.abort();
-  }
-
-  #writeBlockEnded(log: Logger): void {
-    if (this.#writeBlocks.current !== undefined || this.#links === undefined) return;
-    log.warn("this tracker can write again");
-    this.#missed = this.#replication.heard;
-    const { isStoring, isAnotherStoring } = this.#replication;
-    const hasMissedNothing = isStoring || (this.#replication.has(this.#missed) && !isAnotherStoring);
-    this.#replication.resumeStoring();
-    if (hasMissedNothing || !this.#hasCaughtUp) return; // or it is catching up already
-    this.#hasCaughtUp = false;
-    this.#turnAwayUnlessServing();
-    this.#catchUp(this.#links, log).catch((error: unknown) =>
-      log.error({ err: error }, "catching up failed"),
-    );
-  }
-
-  #turnAwayUnlessServing(): void {
-    if (!this.#isServing) this.#server?.turnClientsAway(this.#writeBlocks.current?.reason ?? "catching up");
-  }
-
-  #retryLater(): void {
-    this.#cancelRetry();
-    this.#cancelRetry = this.#clock.setTimer(RETRY_WRITE_MS, () => void this.#retryWrite());
-  }
-
-  /** Whether the disk accepts writes again; never rejects. */
-  async #retryWrite(): Promise<void> {
-    if (!DISK_REASONS.some((reason) => this.#writeBlocks.has(reason))) return;
-    try {
-      const hasRoom =
-        !this.#writeBlocks.has("disk-full") || (await freeBytes(this.#dataDir)) >= LEAST_ROOM_BYTES;
-      if (hasRoom) {
-        await this.#registry.probe();
-        for (const reason of DISK_REASONS) this.#writeBlocks.end(reason);
-        return;
-      }
-    } catch {
-      // Reported already; the next attempt follows.
-    }
-    this.#retryLater();
   }
 
   #clockChanged(doubt: ClockDoubt | undefined): void {
@@ -652,13 +454,13 @@ export class Tracker {
     const rows = Object.values(this.#registry.vector).reduce((sum, seq) => sum + seq, 0);
     this.#lag.sample(links, rows, this.#clock.nowMs());
     this.#revocationWindow.sample(links, this.#clockGuard.nowMs(), this.#clock.nowMs());
-    this.#turnAwayUnlessServing(); // another tracker may be reachable by now
+    this.#service.turnAwayUnlessServing(); // another tracker may be reachable by now
   }
 
   /** Names the period since the last lost link (see the collector); undefined while a tracker is not connected. */
   #connectedEra(): string | undefined {
     const links = this.#linkStatus();
-    if (!this.#isServing || links.some(({ state }) => state !== "connected")) return undefined;
+    if (!this.#service.isServing || links.some(({ state }) => state !== "connected")) return undefined;
     return links.map(({ address, sinceMs }) => `${address} ${sinceMs}`).join();
   }
 
@@ -698,7 +500,7 @@ export class Tracker {
       trackerId: this.#registry.origin,
       startedAtMs: this.#startedAtMs,
       digest: this.#registry.digest(),
-      isServing: this.#isServing,
+      isServing: this.#service.isServing,
       cannotWrite: this.#writeBlocks.current ?? null,
       clientsOnline: this.#connections.count,
       links: this.#linkStatus(),

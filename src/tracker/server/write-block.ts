@@ -1,5 +1,6 @@
 // Why this tracker cannot write now, if it cannot. Modules that detect a reason report it here; modules that serve, link,
 // report or measure read it. It detects nothing itself.
+import { MiniTorrentError } from "../../api/errors.ts";
 
 /**
  * Reason → what is wrong, and what the operator can do. `mayAnswer`: its data is right, so that it may be
@@ -37,22 +38,27 @@ export interface WriteBlock {
   readonly sinceMs: number;
 }
 
-export interface WriteBlocksOptions {
-  /** The wall clock, milliseconds since 1970. */
-  readonly nowMs: () => number;
-  /** Adds a reason why the tracker cannot write. */
-  readonly onBegan: (block: WriteBlock) => void;
-  /** Clears a reason; `current` returns the remaining one. */
-  readonly onEnded: (reason: WriteBlockReason) => void;
+/** Is told of each reason that begins or ends. */
+export interface WriteBlockWatcher {
+  began(block: WriteBlock): void;
+  /** `current` returns the remaining reason. */
+  ended(reason: WriteBlockReason): void;
 }
 
 export class WriteBlocks {
-  readonly #options: WriteBlocksOptions;
+  readonly #nowMs: () => number;
   /** Several reasons may hold at a time; the tracker can write when none does. */
   readonly #blocks = new Map<WriteBlockReason, WriteBlock>();
+  #watcher: WriteBlockWatcher | undefined;
 
-  constructor(options: WriteBlocksOptions) {
-    this.#options = options;
+  /** @param nowMs the wall clock, milliseconds since 1970 */
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Reasons that begin or end from now on are told to it alone. */
+  watch(watcher: WriteBlockWatcher): void {
+    this.#watcher = watcher;
   }
 
   /** The reason that has held longest; undefined while the tracker can write. */
@@ -63,6 +69,13 @@ export class WriteBlocks {
   /** True if the data here is right, and may be served, for every current reason. */
   get mayAnswer(): boolean {
     return [...this.#blocks.values()].every(({ mayAnswer }) => mayAnswer);
+  }
+
+  /** @throws MiniTorrentError TRACKER_CANNOT_WRITE while a reason holds */
+  requireNone(cause?: unknown): void {
+    if (this.current === undefined) return;
+    const sentence = `This tracker cannot write: ${this.current.sentence}.`;
+    throw new MiniTorrentError("TRACKER_CANNOT_WRITE", sentence, { cause });
   }
 
   has(reason: WriteBlockReason): boolean {
@@ -77,13 +90,13 @@ export class WriteBlocks {
   begin(reason: WriteBlockReason, sentence: string = writeBlockReasons[reason].sentence): void {
     const before = this.#blocks.get(reason);
     const { mayAnswer } = writeBlockReasons[reason];
-    const block = { reason, sentence, mayAnswer, sinceMs: before?.sinceMs ?? this.#options.nowMs() };
+    const block = { reason, sentence, mayAnswer, sinceMs: before?.sinceMs ?? this.#nowMs() };
     this.#blocks.set(reason, block);
-    if (before === undefined) this.#options.onBegan(block);
+    if (before === undefined) this.#watcher?.began(block);
   }
 
   /** Clears that reason. */
   end(reason: WriteBlockReason): void {
-    if (this.#blocks.delete(reason)) this.#options.onEnded(reason);
+    if (this.#blocks.delete(reason)) this.#watcher?.ended(reason);
   }
 }

@@ -18,7 +18,7 @@ import { createDeviceIdentity, type DeviceIdentity } from "../../../src/identity
 import { cutInfo } from "../../../src/metainfo/info-parts.ts";
 import { encodeMetainfo, type Metainfo } from "../../../src/metainfo/metainfo.ts";
 import { guardOf } from "../../../src/net/connection-guard.ts";
-import { soon } from "../../../src/net/timers.ts";
+import { onTimerFault, reportFault, soon } from "../../../src/net/timers.ts";
 import { SqliteRegistry } from "../../../src/tracker/registry/sqlite-registry.ts";
 import type { PasswordHasherOptions } from "../../../src/tracker/server/password-hasher.ts";
 import type { WriteBlockReason } from "../../../src/tracker/server/write-block.ts";
@@ -59,6 +59,12 @@ async function trackers(t: TestContext, count: number) {
   });
   const connected = () => until(() => [...running.values()].every(isConnected));
   return { addresses, dataDir, start, stop, connected };
+}
+
+function folderOf(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), "tracker-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
 }
 
 /** Two that run and are connected. */
@@ -445,6 +451,25 @@ test("a tracker that has closed, or could not open, leaves nothing running", asy
   blocker.close();
   await once(blocker, "close");
   await net.start(1);
+});
+
+test("a closed tracker logs no failures of timers any more", async (t) => {
+  const lines: string[] = [];
+  const [port] = await freePorts(1);
+  assert.ok(port !== undefined);
+  const tracker = await Tracker.open({
+    trackers: [{ host: "127.0.0.1", port }],
+    passwords: cheapHashing,
+    trackerNumber: 1,
+    dataDir: folderOf(t),
+    log: pino({ level: "error" }, { write: (line: string) => void lines.push(line) }),
+  });
+  t.after(onTimerFault(() => undefined));
+  reportFault(new Error("a bug"), "while it runs");
+  assert.equal(lines.length, 1);
+  await tracker.close();
+  reportFault(new Error("a bug"), "after its end");
+  assert.equal(lines.length, 1);
 });
 
 test("a client learns the keys of all trackers that its own one knows", async (t) => {

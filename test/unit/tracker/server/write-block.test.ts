@@ -6,14 +6,17 @@ import { type WriteBlock, WriteBlocks } from "../../../../src/tracker/server/wri
 test("a tracker can write again once no reason holds any more", () => {
   const told: string[] = [];
   let nowMs = 1_000;
-  const blocks = new WriteBlocks({
-    nowMs: () => nowMs,
-    onBegan: ({ reason }) => told.push(reason),
-    onEnded: (reason) => told.push(`no more ${reason}`),
+  const blocks = new WriteBlocks(() => nowMs);
+  blocks.watch({
+    began: ({ reason }) => told.push(reason),
+    ended: (reason) => told.push(`no more ${reason}`),
   });
   const current = (): WriteBlock | undefined => blocks.current;
   assert.equal(current(), undefined);
+  blocks.requireNone();
   blocks.begin("disk-full");
+  const cause = new Error("no room");
+  assert.throws(() => blocks.requireNone(cause), { code: "TRACKER_CANNOT_WRITE", cause, message: /is full/ });
   nowMs = 2_000;
   blocks.begin("disk-full");
   blocks.begin("disk-failed");
@@ -33,7 +36,7 @@ test("a tracker can write again once no reason holds any more", () => {
 });
 
 test("with a wrong clock or a damaged registry nothing is served, with a failing disk what is there is", () => {
-  const blocks = new WriteBlocks({ nowMs: () => 1, onBegan: () => undefined, onEnded: () => undefined });
+  const blocks = new WriteBlocks(() => 1);
   for (const [reason, mayAnswer] of [
     ["disk-full", true],
     ["disk-read-only", true],

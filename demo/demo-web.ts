@@ -53,15 +53,15 @@ async function run(demo: DaemonScene): Promise<void> {
   heading("They share folders and files with each other");
   await shareEverything(demo);
   await downloadEverything(demo);
-  if (shareCount > 0) {
-    await demo.fillGroup("photography", "bob", shareCount);
-    say(`the group photography has ${shareCount} shares more`);
-  }
   if (fileCount > 0) {
     const folder = inHome(demo.user("bob"), "dataset");
     writeTree(folder, { fileCount, fileLengthBytes: MANY_FILES_BYTES });
     await share(demo, "bob", "studio", "dataset");
     say(`the folder dataset in studio has ${fileCount} files`);
+  }
+  if (shareCount > 0) {
+    await demo.fillGroup("photography", "bob", shareCount);
+    say(`the group photography has ${shareCount} shares more`);
   }
 
   heading("alice's page is open for one browser");

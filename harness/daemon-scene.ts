@@ -84,6 +84,10 @@ export class DaemonScene implements AsyncDisposable {
     registry.close();
     await scene.startTracker(1);
     await scene.trackersAgree();
+    await until(async () => {
+      const all = [...this.#daemons.values()].map(({ user }) => user.api.call("status", {}));
+      return (await Promise.all(all)).every(({ tracker }) => tracker !== undefined);
+    }, "all daemons to be connected again");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,8 @@
 // What a test needs of the machine: where it is missing, the test is skipped with the reason, and in CI, where nothing
 // may be skipped, it runs and fails.
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 
 const SKIP_NOTHING = process.env.MINITORRENT_SKIP_NOTHING === "1";
 
@@ -32,6 +34,17 @@ export function withoutTmux(): string | false {
 /** The reason to skip a test that runs examples with curl; false where it can run. */
 export function withoutCurl(): string | false {
   return SKIP_NOTHING || has("curl", "--version") ? false : "needs curl (Debian package curl)";
+}
+
+/** Where the browser is: Debian's Chromium. */
+export function chromiumPath(): string | undefined {
+  const folders = (process.env.PATH ?? "").split(delimiter);
+  return folders.map((folder) => join(folder, "chromium")).find((path) => existsSync(path));
+}
+
+/** The reason to skip a test in a browser; false where it can run. */
+export function withoutChromium(): string | false {
+  return SKIP_NOTHING || chromiumPath() !== undefined ? false : "needs chromium (Debian package chromium)";
 }
 
 /** Debian's Python, which Debian's python3-libtorrent is for. */

@@ -18,7 +18,15 @@ const TIMEOUT_MS = 120_000;
 /** Processes at a time: one more than cores, since system tests wait most of the time. */
 const PROCESSES = availableParallelism() + 1;
 /** These begin first: the longest is not alone in the end. */
-const FIRST = ["test/torture/", "test/sim/", "test/interop/", "test/system/", "test/attack/", "test/fuzz/"];
+const FIRST = [
+  "test/browser/",
+  "test/torture/",
+  "test/sim/",
+  "test/interop/",
+  "test/system/",
+  "test/attack/",
+  "test/fuzz/",
+];
 /** Of the unit tests. */
 const LONG: ReadonlySet<string> = new Set([
   "test/unit/tracker",

@@ -17,6 +17,12 @@ export function peakBytesOf(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024;
 }
 
+/** What is resident now (VmRSS), in bytes. */
+export function residentBytesOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024;
+}
+
 /** What the whole machine has worked since it started (proc(5): all of stat's first line but idle and iowait). */
 export function machineCpuSeconds(): number {
   const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");

@@ -10,6 +10,7 @@ import { ApiClient } from "../daemon/api-client.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
 import { versionText } from "./arguments.ts";
+import { collectGarbage } from "./collect-garbage.ts";
 import { type DaemonSettings, daemonSettings, type GivenSettings } from "./daemon-settings.ts";
 import { onEndSignals, programEnd } from "./end-signals.ts";
 import { LogStream } from "./log-stream.ts";
@@ -49,6 +50,7 @@ export async function runDaemon(
     openClient: (options) =>
       Client.open({
         ...options,
+        collectGarbage,
         listen: settings.listen,
         limits: settings.limits,
         ...(settings.memoryBytes === undefined ? {} : { memoryBytes: settings.memoryBytes }),

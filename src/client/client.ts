@@ -44,6 +44,7 @@ import {
   divideDescriptors,
 } from "../net/descriptors.ts";
 import { onTimerFault } from "../net/timers.ts";
+import { IdleMemory } from "../storage/idle-memory.ts";
 import { createStorageResources, type StorageResources } from "../storage/storage-resources.ts";
 import { fetchMetainfo } from "./downloads/fetch-metainfo.ts";
 import type { FileReader } from "./downloads/file-reader.ts";
@@ -88,6 +89,8 @@ export interface ClientOptions {
   readonly limits?: { readonly up?: number | undefined; readonly down?: number | undefined };
   /** The device's key; a new one otherwise. With a kept one, `resume` continues the session of an earlier process. */
   readonly identity?: DeviceIdentity;
+  /** Called when nothing has moved for a minute, and what was kept for speed has been released. Nothing otherwise. */
+  readonly collectGarbage?: () => void;
   /** This machine's addresses now; those of node:os unless a test says otherwise. */
   readonly readAddresses?: () => ReadonlySet<string>;
   /** Called for everything that happens unasked. */
@@ -112,6 +115,7 @@ export class Client {
   readonly #login: Login;
   readonly #link: TrackerLink;
   readonly #endFaults: () => void;
+  readonly #idleMemory: IdleMemory;
   readonly #ownAddresses: OwnAddresses;
 
   /**
@@ -184,6 +188,8 @@ export class Client {
     this.#storage = storage;
     this.#link = link;
     storage.memory.onRoom(() => session.roomAvailable());
+    const { collectGarbage = () => undefined } = options;
+    this.#idleMemory = new IdleMemory({ storage, collectGarbage });
     const login = new Login({
       ...{ session, storage, memberships, link, dataDir, log, onEvent, ownHosts: outsideAddresses },
       onProfile: (profile) => this.#restoreLimits(profile),
@@ -619,6 +625,7 @@ export class Client {
   async close(): Promise<void> {
     this.#endFaults();
     this.#ownAddresses.close();
+    this.#idleMemory.close();
     if (this.#login.account !== undefined) await this.#login.end();
     await this.#link.close();
     await this.#session.close();

@@ -24,8 +24,8 @@ import { TorrentReader } from "./torrent-reader.ts";
 
 /** How often torrents look at timeouts, rates and rounds of choking; the finest of these is a tenth of a second. */
 const TICK_MS = 100;
-/** Idle torrents are visited once in this many ticks: a user may share thousands of files that nobody requests. */
-const TICKS_PER_ROUND = 10;
+/** Idle torrents are visited once in this time: a user may share thousands of files that nobody requests. */
+const ROUND_MS = 1_000;
 /** Ticks in a row that may fail before a torrent is given up: a second. */
 const MOST_FAILED_TICKS = 10;
 /**
@@ -73,7 +73,9 @@ export class Session {
   #round = this.#active.values();
   readonly #peerId: Uint8Array;
   readonly #listener: Listener;
-  readonly #ticking: NodeJS.Timeout;
+  #ticking: NodeJS.Timeout;
+  /** TICK_MS, or ROUND_MS while all torrents are idle: a process that wakes ten times a second is not at rest. */
+  #tickMs = ROUND_MS;
   readonly #places: ConnectionPlaces;
   /** Connections that were dialled, or are being, by info-hash. */
   readonly #dialled = new Map<string, number>();
@@ -90,7 +92,7 @@ export class Session {
     this.#peerId = peerId;
     this.#options = options;
     this.#listener = listener;
-    this.#ticking = every("the tick of torrents", TICK_MS, () => this.#tick());
+    this.#ticking = this.#startTicking();
   }
 
   /** @throws MiniTorrentError ADDRESS_IN_USE, ADDRESS_UNUSABLE */
@@ -175,7 +177,7 @@ export class Session {
       connections,
     };
     this.#active.set(metainfo.infoHash, active);
-    this.#awake.add(active);
+    this.#wake(active);
     return active;
   }
 
@@ -208,7 +210,7 @@ export class Session {
     const active = this.#active.get(infoHash);
     if (active === undefined) return;
     active.torrent.want(wanted);
-    this.#awake.add(active);
+    this.#wake(active);
     active.connections.tick();
   }
 
@@ -278,7 +280,7 @@ export class Session {
       socket.close("not wanted", isRevoked ? undefined : active?.connections.farewellTo(socket));
       return;
     }
-    this.#awake.add(active);
+    this.#wake(active);
     this.#places.forget(socket.infoHash);
     this.#connectedAtMs.set(socket, performance.now());
     const { torrent, connections, metainfo } = active;
@@ -384,21 +386,49 @@ export class Session {
     return [...ofMembers.values()].sort((a, b) => b.length - a.length).flat();
   }
 
+  #startTicking(): NodeJS.Timeout {
+    return every("the tick of torrents", this.#tickMs, () => this.#tick());
+  }
+
+  #wake(active: Running): void {
+    this.#awake.add(active);
+    this.#setPace();
+  }
+
+  #setPace(): void {
+    const tickMs = this.#awake.size > 0 ? TICK_MS : ROUND_MS;
+    if (tickMs === this.#tickMs) return;
+    clearInterval(this.#ticking);
+    this.#tickMs = tickMs;
+    this.#ticking = this.#startTicking();
+  }
+
   #tick(): void {
     forEachGuarded("the tick of limits", [this.#options.bandwidth], (bandwidth) => bandwidth.tick());
     for (const active of this.#awake) this.#tickOf(active);
-    for (let left = Math.ceil(this.#active.size / TICKS_PER_ROUND); left > 0; left--) {
-      const { value: active } = this.#round.next();
-      if (active === undefined) {
-        this.#round = this.#active.values();
-        return;
-      }
-      if (this.#awake.has(active)) continue;
-      forEachGuarded("the tick of a connection manager", [active.connections], (connections) =>
-        connections.tick(),
-      );
-      if (!active.torrent.isIdle) this.#awake.add(active);
+    for (let left = Math.ceil((this.#active.size * this.#tickMs) / ROUND_MS); left > 0; left--) {
+      const active = this.#nextOfRound();
+      if (active !== undefined && !this.#awake.has(active)) this.#visit(active);
     }
+    this.#setPace();
+  }
+
+  /** The torrent after the last one visited, from the first again; undefined if there is none. */
+  #nextOfRound(): Running | undefined {
+    const next = this.#round.next();
+    if (!next.done) return next.value;
+    this.#round = this.#active.values();
+    return this.#round.next().value;
+  }
+
+  /** An idle torrent still dials who is due. */
+  #visit(active: Running): void {
+    try {
+      active.connections.tick();
+    } catch (error) {
+      reportFault(error, "the tick of a connection manager");
+    }
+    if (!active.torrent.isIdle) this.#awake.add(active);
   }
 
   /** A torrent whose tick fails does not stop others; one whose tick keeps failing is dropped, and its owner notified. */

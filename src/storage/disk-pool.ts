@@ -37,6 +37,7 @@ export class DiskPool {
   #state: "open" | "closing" | "closed" = "open";
   #closed: Promise<void> | undefined;
   #nextDigestId = 1;
+  #jobCount = 0;
   #whenIdle: (() => void) | undefined;
 
   constructor(options: DiskPoolOptions = {}) {
@@ -52,6 +53,11 @@ export class DiskPool {
       onDied: (wasReady: boolean, reason: () => MiniTorrentError) => this.#threadDied(wasReady, reason),
     };
     for (let i = 0; i < workerCount; i++) this.#slots.push(new WorkerSlot(slotOptions));
+  }
+
+  /** How many jobs it was given so far. */
+  get jobCount(): number {
+    return this.#jobCount;
   }
 
   /** Starts the threads unless they run, so that a download's first piece does not wait for them. */
@@ -145,6 +151,12 @@ export class DiskPool {
     this.#chunks.push(chunk);
   }
 
+  /** Ends the threads that have no job and no digest, and lets go of free chunks. The next job starts the threads again. */
+  async rest(): Promise<void> {
+    this.#chunks.length = 0;
+    await Promise.all(this.#slots.map((slot) => slot.rest()));
+  }
+
   /** Waits for running jobs, then ends the workers. Later jobs are rejected with DISK_FAILED. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -169,6 +181,7 @@ export class DiskPool {
         new MiniTorrentError("DISK_FAILED", "The disk is no longer used: it was closed."),
       );
     }
+    this.#jobCount++;
     return new Promise<DiskResult>((resolve, reject) => {
       const pending: PendingJob = { job, resolve, reject, explain };
       if (slot === undefined) this.#shared.push(pending);

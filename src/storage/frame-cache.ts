@@ -41,6 +41,7 @@ export class FrameCache {
   /** Requests that no buffer could be had for, in order. */
   #queue: { request: FrameRequest; done: FramesCallback }[] = [];
   #heldBytes = 0;
+  #readCount = 0;
 
   /** @param limitBytes most bytes of all buffers; one is let in whatever its size */
   constructor(limitBytes: number = DEFAULT_LIMIT_BYTES) {
@@ -52,8 +53,14 @@ export class FrameCache {
     return this.#heldBytes;
   }
 
+  /** How many reads were asked for so far. */
+  get readCount(): number {
+    return this.#readCount;
+  }
+
   /** Calls `done` once, maybe at once: with the piece, which the caller releases, or with why it could not be read. */
   read(request: FrameRequest, done: FramesCallback): void {
+    this.#readCount++;
     const entry = this.#entries.get(request.owner)?.get(request.positionBytes);
     if (entry?.waiting !== undefined) {
       entry.waiting.push(done);
@@ -79,6 +86,13 @@ export class FrameCache {
     this.#queue = this.#queue.filter(({ request }) => request.owner !== owner);
     for (const { done } of refused) done(reason);
     this.#serveQueue();
+  }
+
+  /** Lets go of what nobody uses: it is read again when it is asked for. */
+  release(): void {
+    for (const entry of [...this.#idle]) this.#drop(entry);
+    while (this.#discardFree());
+    this.#free.clear();
   }
 
   #load(request: FrameRequest, done: FramesCallback): boolean {

@@ -1,7 +1,6 @@
-// The memory that pieces are assembled in: bounded in bytes for all torrents of a process together. It is one region, cut
-// by halves (the buddy system: Knowlton 1965) into the powers of two that piece lengths are, and used again and again:
-// touching fresh memory costs a page fault for each 4 KiB, and memory that a worker has seen is freed late. Refuses
-// rather than waits.
+// The memory that pieces are assembled in: bounded in bytes for all torrents of a process together. It is cut by halves (the
+// buddy system: Knowlton 1965) into the powers of two that piece lengths are, and used again and again: touching fresh memory
+// costs a page fault for each 4 KiB, and memory that a worker has seen is freed late. Refuses rather than waits.
 import { MAX_PIECE_LENGTH_BYTES } from "../api/file-limits.ts";
 import { BLOCK_LENGTH_BYTES } from "../metainfo/geometry.ts";
 
@@ -22,13 +21,16 @@ export interface PieceSlot {
 export class PieceMemory {
   /** Most bytes that pieces take up at once, and all that the process ever holds for them. */
   readonly limitBytes: number;
-  readonly #region: SharedArrayBuffer;
+  /** Places of the largest piece's length, one after the other; undefined for one that is not needed now. */
+  readonly #regions: (SharedArrayBuffer | undefined)[];
   /** Where free parts begin, by their length; the one freed last is given first: it may still be in a cache. */
   readonly #free = new Map<number, number[]>();
-  readonly #inUse = new Set<PieceSlot>();
+  /** Where each begins. */
+  readonly #inUse = new Map<PieceSlot, number>();
   readonly #reclaimers = new Set<() => void>();
   readonly #roomListeners = new Set<() => void>();
   #usedBytes = 0;
+  #takenCount = 0;
   #isScarce = false;
   /** How far use must have fallen after the last refusal. */
   #lowWaterBytes = 0;
@@ -41,7 +43,7 @@ export class PieceMemory {
       );
     }
     this.limitBytes = limitBytes;
-    this.#region = new SharedArrayBuffer(limitBytes);
+    this.#regions = Array.from({ length: limitBytes / MAX_PIECE_LENGTH_BYTES }, () => undefined);
     for (let length = BLOCK_LENGTH_BYTES; length <= MAX_PIECE_LENGTH_BYTES; length *= 2) {
       this.#free.set(length, []);
     }
@@ -52,6 +54,16 @@ export class PieceMemory {
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  /** How many slots were taken so far. */
+  get takenCount(): number {
+    return this.#takenCount;
+  }
+
+  /** What the process holds now, in use or not. */
+  get heldBytes(): number {
+    return this.#regions.filter((region) => region !== undefined).length * MAX_PIECE_LENGTH_BYTES;
   }
 
   /** True between a refusal and the next `onRoom`. */
@@ -78,17 +90,20 @@ export class PieceMemory {
       this.#lowWaterBytes = boundBytes * LOW_WATER_PART;
       return undefined;
     }
-    const slot: PieceSlot = { bytes: new Uint8Array(this.#region, start, lengthBytes) };
-    this.#inUse.add(slot);
+    const slot: PieceSlot = { bytes: this.#bytesAt(start, lengthBytes) };
+    this.#inUse.set(slot, start);
     this.#usedBytes += lengthBytes;
+    this.#takenCount++;
     return slot;
   }
 
   /** Returns a slot. The caller must not touch its bytes any more. */
   give(slot: PieceSlot): void {
-    if (!this.#inUse.delete(slot)) throw new RangeError("This piece memory is free already.");
+    const start = this.#inUse.get(slot);
+    if (start === undefined) throw new RangeError("This piece memory is free already.");
+    this.#inUse.delete(slot);
     this.#usedBytes -= slot.bytes.length;
-    this.#join(slot.bytes.byteOffset, slot.bytes.length);
+    this.#join(start, slot.bytes.length);
     if (this.#isScarce && this.#usedBytes <= this.#lowWaterBytes) {
       this.#isScarce = false;
       for (const listener of [...this.#roomListeners]) listener();
@@ -105,6 +120,21 @@ export class PieceMemory {
   onScarcity(reclaim: () => void): () => void {
     this.#reclaimers.add(reclaim);
     return () => this.#reclaimers.delete(reclaim);
+  }
+
+  /** Lets go of what is wholly free; fresh memory is obtained when a slot needs it. */
+  release(): void {
+    for (const start of this.#free.get(MAX_PIECE_LENGTH_BYTES) ?? []) {
+      this.#regions[start / MAX_PIECE_LENGTH_BYTES] = undefined;
+    }
+  }
+
+  #bytesAt(start: number, lengthBytes: number): PieceSlot["bytes"] {
+    const offset = start % MAX_PIECE_LENGTH_BYTES;
+    const index = (start - offset) / MAX_PIECE_LENGTH_BYTES;
+    const region = this.#regions[index] ?? new SharedArrayBuffer(MAX_PIECE_LENGTH_BYTES);
+    this.#regions[index] = region;
+    return new Uint8Array(region, offset, lengthBytes);
   }
 
   /** Most bytes in use when a piece of that length is given. */

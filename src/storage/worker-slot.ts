@@ -135,6 +135,15 @@ export class WorkerSlot {
     }
   }
 
+  /** Ends the thread unless a job or a digest is in it; `start` starts another one. */
+  async rest(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined || !this.isIdle || this.#digestCount > 0) return;
+    this.#worker = undefined;
+    this.#isReady = false;
+    await worker.terminate();
+  }
+
   /** Ends the thread; no job is running. */
   async close(): Promise<void> {
     await this.#worker?.terminate();
@@ -161,16 +170,19 @@ export class WorkerSlot {
     worker.on("message", (answer) => {
       if (answer !== READY) {
         this.#settle(answer);
-        return;
+      } else if (this.#worker === worker) {
+        this.#isReady = true;
+        this.dispatch();
       }
-      this.#isReady = true;
-      this.dispatch();
     });
     worker.on("error", (error) => {
       cause = error;
     });
     // "exit" always follows "error". Only then is it sure that nothing touches the memory of the jobs any more.
-    worker.on("exit", (exitCode) => this.#died(cause ?? new Error(`it ended with exit code ${exitCode}`)));
+    worker.on("exit", (exitCode) => {
+      // One that rests has nothing to lose, and may have a successor.
+      if (this.#worker === worker) this.#died(cause ?? new Error(`it ended with exit code ${exitCode}`));
+    });
     return worker;
   }
 

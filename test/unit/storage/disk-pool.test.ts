@@ -269,3 +269,52 @@ test("chunks that are given back are used again", () => {
   pool.giveChunk(chunk);
   assert.equal(pool.takeChunk().buffer, chunk.buffer);
 });
+
+test("a pool at rest ends the threads without a job or a digest; the next job starts them again", async () => {
+  const { pool, threads, thread, ready } = open();
+  ready();
+  const digest = pool.openDigest(0);
+  thread(0).answer();
+  await settle();
+  await pool.rest();
+  assert.deepEqual([thread(0).isTerminated, thread(1).isTerminated], [false, true]);
+  const hashed = pool.hashRange(range);
+  assert.deepEqual([threads.length, pool.jobCount], [3, 2]);
+  // What the ended one still says is not about its successor.
+  thread(1).ready();
+  thread(1).die();
+  thread(2).ready();
+  assert.deepEqual([thread(0).kinds, thread(1).kinds, thread(2).kinds], [["hash-range"], [], []]);
+  await pool.rest();
+  assert.equal(thread(0).isTerminated, false, "a job runs there");
+  assert.equal(thread(2).isTerminated, true);
+  thread(0).answer();
+  await hashed;
+  const finished = digest.finish();
+  thread(0).answer();
+  await finished;
+  await pool.rest();
+  assert.equal(thread(0).isTerminated, true);
+  await pool.close();
+});
+
+test("what a job of a thread that rested waits for, a new thread does", async () => {
+  const { pool, threads, thread, ready } = open(1);
+  ready();
+  const resting = pool.rest();
+  const hashed = pool.hashRange(range);
+  thread(0).die();
+  await resting;
+  thread(1).ready();
+  thread(1).answer();
+  assert.equal((await hashed).length, 20);
+  assert.equal(threads.length, 2);
+});
+
+test("chunks are not kept by a pool at rest", async () => {
+  const { pool } = open();
+  const chunk = pool.takeChunk();
+  pool.giveChunk(chunk);
+  await pool.rest();
+  assert.notEqual(pool.takeChunk(), chunk);
+});

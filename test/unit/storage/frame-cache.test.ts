@@ -256,3 +256,23 @@ test("requests that wait for a buffer for the same piece share the first one's r
   reads[2]?.end();
   assert.ok(other.value);
 });
+
+test("a cache that is released keeps what is in use or being read, and reads the rest again", () => {
+  const cache = new FrameCache(10 * LENGTH);
+  const { ask, reads, asked } = slowDisk(cache);
+  const [used, idle] = [ask(1), ask(2)];
+  for (const read of reads) read.end();
+  release(idle);
+  const coming = ask(3);
+  cache.release();
+  assert.equal(cache.heldBytes, 2 * LENGTH);
+  reads[2]?.end();
+  for (const [index, { value }] of [used, coming].entries()) {
+    assert.ok(value !== undefined && "bytes" in value);
+    assert.equal(value.bytes[0], index === 0 ? 1 : 3);
+  }
+  ask(1);
+  ask(2);
+  assert.deepEqual(asked(), [1, 2, 3, 2]);
+  assert.equal(cache.readCount, 5);
+});

@@ -112,3 +112,22 @@ test("a refusal because what is free lies in pieces ends when more is given back
   assert.ok(calls > 0);
   assert.ok(memory.take(8 * MIB));
 });
+
+test("memory that no piece is in is let go of, and obtained again when one needs it; what is in use stays", () => {
+  const memory = new PieceMemory(48 * MIB);
+  assert.equal(memory.heldBytes, 0);
+  const [small, large, other] = [memory.take(MIB), memory.take(16 * MIB), memory.take(16 * MIB)];
+  assert.ok(small && large && other);
+  assert.deepEqual([memory.heldBytes, memory.takenCount], [48 * MIB, 3]);
+  small.bytes.fill(7);
+  memory.give(large);
+  memory.release();
+  assert.equal(memory.heldBytes, 32 * MIB);
+  assert.ok(small.bytes.every((byte) => byte === 7));
+  memory.give(small);
+  memory.give(other);
+  memory.release();
+  assert.deepEqual([memory.heldBytes, memory.usedBytes], [0, 0]);
+  const again = [memory.take(16 * MIB), memory.take(16 * MIB), memory.take(16 * MIB)];
+  assert.equal(new Set(again.map((slot) => slot?.bytes.buffer)).size, 3);
+});

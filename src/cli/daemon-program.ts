@@ -8,6 +8,7 @@ import type { Account } from "../api/schemas.ts";
 import { Client } from "../client/client.ts";
 import { ApiClient } from "../daemon/api-client.ts";
 import { Daemon } from "../daemon/daemon.ts";
+import { findPage } from "../daemon/page-folder.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
 import { versionText } from "./arguments.ts";
 import { collectGarbage } from "./collect-garbage.ts";
@@ -45,7 +46,7 @@ export async function runDaemon(
     env: process.env,
     log,
     ...(trackers === undefined ? {} : { trackers }),
-    ...(settings.web === undefined ? {} : { web: settings.web }),
+    web: { ...settings.web, findPage: () => findPage(log) },
     onStop: () => ending.abort(),
     openClient: (options) =>
       Client.open({

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { type Address, parseAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
-import type { WebOptions } from "../daemon/daemon.ts";
+import type { WebOptions } from "../daemon/web-server.ts";
 import { errnoOf } from "../net/errno.ts";
 import { LOG_LEVELS, type LogLevel, logLevelOf } from "./arguments.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
@@ -20,7 +20,7 @@ export const DAEMON_SETTINGS = {
   trackers:
     "the file with the trackers' addresses, tracker_info.txt; without it the daemon uses those that it is told (minitorrent trackers set, or an invite)",
   "data-dir": "folder for keys, shares and downloads",
-  web: "loopback address of the API over TCP, such as 127.0.0.1:7411; without it only the Unix socket answers",
+  web: "loopback address of the API over TCP, such as 127.0.0.1:7411; without it, it answers over TCP once minitorrent web has asked for the page",
   "web-hosts": "further names of this machine that a browser may use, separated by commas",
   roots:
     "folders that calls over TCP may name paths in, separated by commas; default: the home folder, without what is hidden",
@@ -41,7 +41,7 @@ export interface DaemonSettings {
   readonly trackers: string | undefined;
   /** Absolute. */
   readonly dataDir: string;
-  readonly web: WebOptions | undefined;
+  readonly web: Omit<WebOptions, "findPage">;
   readonly memoryBytes: number | undefined;
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
   readonly logLevel: LogLevel;
@@ -97,8 +97,7 @@ function webOf(
   hostNames: readonly string[],
   roots: readonly string[] | undefined,
   home: string,
-): WebOptions | undefined {
-  if (address === undefined) return undefined;
+): DaemonSettings["web"] {
   const given = roots?.map((path) => resolve(expandHome(path, home)));
   return { address, hostNames, roots: given ?? (home === "" ? [] : [home]) };
 }

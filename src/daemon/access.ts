@@ -1,13 +1,15 @@
 // Who may call the API over TCP. The dangers are those of every local web interface: another website open in the browser (CSRF), a
 // name that is made to point here (DNS rebinding), another page on this machine, and guessing. So every call needs a token, the
-// Host header must name this daemon, and a browser must say that the call comes from the daemon's own page.
+// Host header must name this daemon, and a browser must say that the call comes from the daemon's own page. A browser sends its
+// cookies to every port of a host, so a cookie counts only together with the page key, which the page keeps for its own origin.
 import type { IncomingMessage } from "node:http";
 import { BoundedMap } from "../api/bounded-map.ts";
-import { type Guard, HttpRefusal } from "./api-server.ts";
-import { type DaemonStore, newSecret, type TokenInfo } from "./daemon-store.ts";
+import { type BrowserSecrets, type DaemonStore, newSecret, type TokenInfo } from "./daemon-store.ts";
 import type { Scope } from "./endpoints.ts";
+import { HttpRefusal } from "./http-refusal.ts";
 
-const SESSION_COOKIE = "minitorrent";
+/** The header in which the page gives its key. */
+const PAGE_KEY_HEADER = "x-minitorrent-page";
 /** A link is opened by a program that was told of it a moment ago. */
 const LINK_LIFETIME_MS = 120_000;
 const MOST_LINKS = 16;
@@ -16,14 +18,22 @@ const MOST_WRONG = 30;
 const WRONG_PERIOD_MS = 60_000;
 
 export interface AccessOptions {
-  readonly store: Pick<DaemonStore, "addToken" | "tokenWith">;
+  readonly store: Pick<DaemonStore, "addBrowser" | "browserWith" | "revokeToken" | "tokenWith">;
   /** `host:port` as a browser may name this daemon. */
   readonly hosts: () => ReadonlySet<string>;
+  /** Names the cookie, since daemons on two ports of a host get each other's. */
+  readonly port: () => number;
   /** Milliseconds since 1970. */
   readonly nowMs: () => number;
 }
 
-export class Access implements Guard {
+/** Decides whether a request is answered. */
+export type Guard = Pick<
+  Access,
+  "check" | "checkHost" | "checkOwnPage" | "enter" | "leave" | "cookieWith" | "endedCookie"
+>;
+
+export class Access {
   readonly #options: AccessOptions;
   /** One-time link → when it ends. */
   readonly #links = new BoundedMap<string, number>(MOST_LINKS);
@@ -33,22 +43,25 @@ export class Access implements Guard {
     this.#options = options;
   }
 
-  /** @throws HttpRefusal 401, 403, 421 or 429 */
-  check(request: IncomingMessage, scope: Scope): void {
-    this.#checkHost(request);
+  /**
+   * @returns the token or the browser's session of the caller
+   * @throws HttpRefusal 401, 403, 421 or 429
+   */
+  check(request: IncomingMessage, scope: Scope): TokenInfo {
+    this.checkHost(request);
     const bearer = bearerIn(request);
-    const secret = bearer ?? cookieIn(request);
-    if (secret === undefined) {
+    const cookie = this.#cookieIn(request);
+    if (bearer === undefined && cookie === undefined) {
       throw new HttpRefusal(
         401,
         "TOKEN_NEEDED",
-        "This needs a token: minitorrent token create <name> makes one.",
+        "This needs a token: minitorrent token create <name> makes one. A browser gets in with minitorrent web.",
       );
     }
-    const token = this.#tokenWith(secret);
+    const token = bearer === undefined ? this.#browserOf(request, cookie ?? "") : this.#tokenWith(bearer);
     // A browser sends a cookie by itself, whoever asks; a token it does not.
     if (bearer === undefined) checkOrigin(request);
-    if (scope === "read" || token.scope === "control") return;
+    if (scope === "read" || token.scope === "control") return token;
     throw new HttpRefusal(
       403,
       "TOKEN_NEEDED",
@@ -64,13 +77,14 @@ export class Access implements Guard {
   }
 
   /**
-   * A browser has opened a link.
+   * A browser has opened a link. A session that it had already ends.
    *
-   * @returns the value of its session cookie, which is a token of its own
-   * @throws HttpRefusal 401 if the link was opened before, or is too old; 421
+   * @returns what it must keep from now on
+   * @throws HttpRefusal 401 if the link was opened before, or is too old; 403, 421
    */
-  enter(request: IncomingMessage, link: string): string {
-    this.#checkHost(request);
+  enter(request: IncomingMessage, link: string): BrowserSecrets {
+    this.checkHost(request);
+    checkOrigin(request);
     const untilMs = this.#links.get(link);
     this.#links.delete(link);
     const nowMs = this.#options.nowMs();
@@ -78,15 +92,41 @@ export class Access implements Guard {
       throw new HttpRefusal(
         401,
         "TOKEN_NEEDED",
-        "This link was opened before, or is too old: get a new one, or use a token.",
+        "This link was opened before, or is too old: get a new one with minitorrent web.",
       );
     }
-    const secret = newSecret();
-    this.#options.store.addToken(`browser ${new Date(nowMs).toISOString()}`, secret, "control", nowMs);
-    return secret;
+    const earlier = this.#sessionOf(request, this.#cookieIn(request) ?? "");
+    if (earlier !== undefined) this.#options.store.revokeToken(earlier.name);
+    const secrets = { cookie: newSecret(), pageKey: newSecret() };
+    this.#options.store.addBrowser(secrets, nowMs);
+    return secrets;
   }
 
-  #checkHost({ headers: { host = "" } }: IncomingMessage): void {
+  /** Ends the session of a browser. @throws HttpRefusal 400 for a token, which is no session */
+  leave({ kind, name }: TokenInfo): void {
+    if (kind === "token") {
+      throw new HttpRefusal(
+        400,
+        "INVALID_ARGUMENT",
+        `'${name}' is a token, not the session of a browser: minitorrent token revoke ends it.`,
+      );
+    }
+    this.#options.store.revokeToken(name);
+  }
+
+  /** The value of a Set-Cookie header for the session (RFC 6265). */
+  cookieWith({ cookie }: Pick<BrowserSecrets, "cookie">, lifetimeMs: number): string {
+    const seconds = Math.floor(lifetimeMs / 1_000);
+    return `${this.#cookieName}=${cookie}; HttpOnly; SameSite=Strict; Path=/; Max-Age=${seconds}`;
+  }
+
+  /** The value of a Set-Cookie header that removes it. */
+  get endedCookie(): string {
+    return this.cookieWith({ cookie: "" }, 0);
+  }
+
+  /** @throws HttpRefusal 421 */
+  checkHost({ headers: { host = "" } }: IncomingMessage): void {
     if (this.#options.hosts().has(host.toLowerCase())) return;
     throw new HttpRefusal(
       421,
@@ -95,30 +135,64 @@ export class Access implements Guard {
     );
   }
 
+  /** For what has a secret in its address, and needs no token: another page must not have it. @throws HttpRefusal 403, 421 */
+  checkOwnPage(request: IncomingMessage): void {
+    this.checkHost(request);
+    checkOrigin(request);
+  }
+
+  get #cookieName(): string {
+    return `minitorrent-${this.#options.port()}`;
+  }
+
+  #cookieIn({ headers: { cookie = "" } }: IncomingMessage): string | undefined {
+    const begin = `${this.#cookieName}=`;
+    const values = cookie
+      .split(";")
+      .map((pair) => pair.trim())
+      .filter((pair) => pair.startsWith(begin))
+      .map((pair) => pair.slice(begin.length));
+    return values.find((value) => /^[A-Za-z0-9_-]{1,200}$/.test(value));
+  }
+
+  #browserOf(request: IncomingMessage, cookie: string): TokenInfo {
+    return (
+      this.#sessionOf(request, cookie) ??
+      this.#refuse("This browser is not logged in to the daemon any more: minitorrent web opens the page.")
+    );
+  }
+
+  #sessionOf({ headers }: IncomingMessage, cookie: string): TokenInfo | undefined {
+    const pageKey = headers[PAGE_KEY_HEADER];
+    if (typeof pageKey !== "string") return undefined;
+    return this.#options.store.browserWith({ cookie, pageKey }, this.#options.nowMs());
+  }
+
   #tokenWith(secret: string): TokenInfo {
+    return (
+      this.#options.store.tokenWith(secret) ??
+      this.#refuse("No such token; minitorrent token list shows those there are.")
+    );
+  }
+
+  #refuse(sentence: string): never {
     const nowMs = this.#options.nowMs();
     if (nowMs - this.#wrong.sinceMs > WRONG_PERIOD_MS) this.#wrong = { count: 0, sinceMs: nowMs };
-    const token = this.#options.store.tokenWith(secret);
-    if (token !== undefined) return token;
     this.#wrong.count++;
-    if (this.#wrong.count > MOST_WRONG) {
+    if (this.#wrong.count > MOST_WRONG)
       throw new HttpRefusal(429, "TOO_MANY_ATTEMPTS", "Too many wrong tokens; wait a minute.");
-    }
-    throw new HttpRefusal(
-      401,
-      "TOKEN_NEEDED",
-      "No such token; minitorrent token list shows those there are.",
-    );
+    throw new HttpRefusal(401, "TOKEN_NEEDED", sentence);
   }
 }
 
 /** A call with a cookie must come from the daemon's own page (Fetch Metadata; `Origin`, RFC 6454). */
 function checkOrigin({ headers, method }: IncomingMessage): void {
   const { host = "", origin, "sec-fetch-site": site } = headers;
+  const isLooking = method === "GET" || method === "HEAD";
   const isOwnOrigin = origin === `http://${host}`;
-  const isOwnSite = site === "same-origin" || (site === "none" && method === "GET");
+  const isOwnSite = site === "same-origin" || (site === "none" && isLooking);
   // A browser without Fetch Metadata sends no Origin with a GET of its own page.
-  const isOwn = site === undefined ? isOwnOrigin || (origin === undefined && method === "GET") : isOwnSite;
+  const isOwn = site === undefined ? isOwnOrigin || (origin === undefined && isLooking) : isOwnSite;
   if (isOwn && (origin === undefined || isOwnOrigin)) return;
   throw new HttpRefusal(
     403,
@@ -129,8 +203,4 @@ function checkOrigin({ headers, method }: IncomingMessage): void {
 
 function bearerIn({ headers: { authorization } }: IncomingMessage): string | undefined {
   return /^Bearer (\S{1,200})$/.exec(authorization ?? "")?.[1];
-}
-
-function cookieIn({ headers: { cookie } }: IncomingMessage): string | undefined {
-  return new RegExp(`(?:^|; )${SESSION_COOKIE}=([A-Za-z0-9_-]{1,200})(?:;|$)`).exec(cookie ?? "")?.[1];
 }

@@ -1,6 +1,5 @@
 // The daemon's HTTP server: serves the table of endpoints, events and the OpenAPI document with Fastify. Who may call is decided by
 // a guard; on the Unix socket, which only its owner can open, there is none.
-import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import swagger from "@fastify/swagger";
 import {
@@ -18,9 +17,15 @@ import {
 } from "fastify-type-provider-zod";
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
+import type { Guard } from "./access.ts";
+import type { ContentServer } from "./content-server.ts";
+import type { ContentTickets } from "./content-tickets.ts";
+import { BROWSER_SESSION_MS, type TokenInfo } from "./daemon-store.ts";
 import { API_PREFIX, type Endpoint, type EndpointName, endpoints, type Scope } from "./endpoints.ts";
-import type { EventStream } from "./event-stream.ts";
+import { type EventStream, LIST_NAMES, type ListName } from "./event-stream.ts";
 import { type HandlerContext, handlers } from "./handlers.ts";
+import { HttpRefusal } from "./http-refusal.ts";
+import type { Page } from "./page.ts";
 import type { Roots } from "./roots.ts";
 
 /** A path, a name and a password fit many times. */
@@ -29,6 +34,9 @@ const MOST_BODY_BYTES = 64 * 1024;
 const MOST_PARAMETER_CHARACTERS = 9 * 1_024;
 const MOST_HEADER_BYTES = 16 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+/** How often Node looks for requests that take longer than these. */
+const TIMEOUT_CHECK_PERIOD_MS = 5_000;
 
 /** HTTP status (RFC 9110) of an error code; 422 for the others: understood, and refused. */
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
@@ -64,29 +72,22 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   INTERNAL: 500,
 };
 
-/** Decides whether a request is answered. */
-export interface Guard {
-  /** @throws HttpRefusal if it is not */
-  check(request: IncomingMessage, scope: Scope): void;
-}
-
-/** A refusal that has an HTTP status of its own. */
-export class HttpRefusal extends MiniTorrentError {
-  readonly status: number;
-
-  constructor(status: number, code: ErrorCode, sentence: string) {
-    super(code, sentence);
-    this.status = status;
-  }
-}
-
 export interface ApiOptions
-  extends Pick<HandlerContext, "client" | "daemon" | "session" | "trackers" | "tokens" | "onStop"> {
+  extends Pick<
+    HandlerContext,
+    "client" | "daemon" | "session" | "trackers" | "tokens" | "onLink" | "onStop"
+  > {
+  readonly tickets: ContentTickets;
+  readonly content: ContentServer;
   readonly events: EventStream;
   readonly log: Logger;
   readonly version: string;
+  /** Whether the token or session of that name is still good. */
+  readonly isGood: (callerName: string) => boolean;
   /** undefined where every caller may do everything: on the Unix socket. */
   readonly guard?: Guard;
+  /** The page for browsers; undefined: none is served. */
+  readonly page?: Page;
   /** Where callers may name paths; undefined: everywhere. */
   readonly roots?: Pick<Roots, "check">;
 }
@@ -98,9 +99,16 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     bodyLimit: MOST_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
-    http: { maxHeaderSize: MOST_HEADER_BYTES },
+    http: {
+      maxHeaderSize: MOST_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_PERIOD_MS,
+    },
     routerOptions: { maxParamLength: MOST_PARAMETER_CHARACTERS },
+    // A HEAD of a stream of events would be one that nobody reads.
+    exposeHeadRoutes: false,
   });
+  server.decorateRequest("caller", undefined);
   // A form of another page can send text/plain without asking; JSON it cannot.
   server.removeContentTypeParser("text/plain");
   server.setValidatorCompiler(validatorCompiler);
@@ -120,32 +128,45 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     async (api) => {
       for (const name of Object.keys(endpoints) as EndpointName[]) addEndpoint(api, name, options);
       api.get("/events", { onRequest: guarded(guard, "read"), schema: { hide: true } }, (request, reply) =>
-        watch(options.events, request, reply),
+        watch(options, request, reply),
       );
       api.get("/openapi.json", { onRequest: guarded(guard, "read"), schema: { hide: true } }, () =>
         server.swagger(),
       );
       // For monitoring. It needs no token, since it says only that the daemon answers.
       api.get("/health", { schema: { hide: true } }, () => ({ ok: true }));
+      addContent(api, options);
     },
     { prefix: API_PREFIX },
   );
+  if (options.page !== undefined) addPage(server, options.page, guard);
   return server;
 }
 
-function guarded(guard: Guard | undefined, scope: Scope) {
-  return async (request: FastifyRequest): Promise<void> => guard?.check(request.raw, scope);
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Whose token or session it is; undefined on the Unix socket, and for calls without a token. */
+    caller: TokenInfo | undefined;
+  }
+}
+
+function guarded(guard: Guard | undefined, scope: Scope | "none") {
+  return async (request: FastifyRequest): Promise<void> => {
+    if (scope === "none") guard?.checkHost(request.raw);
+    else request.caller = guard?.check(request.raw, scope);
+  };
 }
 
 function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptions): void {
-  const { method, path, scope, summary, answer, params, query, body }: Endpoint = endpoints[name];
-  const { client, daemon, session, trackers, tokens, events, onStop } = options;
+  const { method, path, scope, summary, answer, params, query, body, isPathInside }: Endpoint =
+    endpoints[name];
+  const { client, daemon, session, trackers, tokens, tickets, events, onLink, onStop, guard } = options;
   // Which name goes with which input, the compiler cannot follow; the schemas of the same entry have checked it.
   const handle = handlers[name] as (context: HandlerContext, input: object) => unknown;
   api.route({
     method,
     url: path,
-    onRequest: guarded(options.guard, scope),
+    onRequest: guarded(guard, scope),
     schema: {
       operationId: name,
       summary,
@@ -162,19 +183,81 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
         ...asObject(request.query),
         ...asObject(request.body),
       };
-      if (options.roots !== undefined) checkPaths(input, options.roots);
+      if (options.roots !== undefined) checkPaths(isPathInside === true ? {} : input, options.roots);
       const context: HandlerContext = {
         client,
         daemon,
         session,
         trackers,
         tokens,
+        tickets,
+        onLink,
         onStop,
-        onHashing: (hashed, progress) => events.progressed("hash-progress", { path: hashed, ...progress }),
+        caller: request.caller,
+        browser: guard && browserOf(guard, request, reply),
+        onHashing: (hashed, progress) =>
+          events.progressed("hash-progress", hashed, { path: hashed, ...progress }),
         isConfined: options.roots !== undefined,
         signal: gone.signal,
       };
       return await handle(context, input);
+    },
+  });
+}
+
+function browserOf(
+  guard: Guard,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): NonNullable<HandlerContext["browser"]> {
+  return {
+    enter: (link) => {
+      const secrets = guard.enter(request.raw, link);
+      void reply.header("set-cookie", guard.cookieWith(secrets, BROWSER_SESSION_MS));
+      return secrets.pageKey;
+    },
+    leave: () => {
+      if (request.caller !== undefined) guard.leave(request.caller);
+      void reply.header("set-cookie", guard.endedCookie);
+    },
+  };
+}
+
+/** Files of shares, by tickets: what plays a video sends no token. */
+function addContent(api: FastifyInstance, { guard, tickets, content }: ApiOptions): void {
+  api.route<{ Params: { ticket: string } }>({
+    method: ["GET", "HEAD"],
+    url: "/content/:ticket/:name",
+    schema: { hide: true },
+    onRequest: async (request) => guard?.checkOwnPage(request.raw),
+    handler: async (request, reply) => {
+      const file = tickets.fileOf(request.params.ticket);
+      if (file === undefined) {
+        throw new HttpRefusal(
+          404,
+          "TOKEN_NEEDED",
+          "This address is not good any more: ask for a new one, with POST /content-tickets.",
+        );
+      }
+      await content.serve(file, request.raw, reply.raw, () => void reply.hijack());
+    },
+  });
+}
+
+/** Whatever is not part of the API may be part of the page. */
+function addPage(server: FastifyInstance, page: Page, guard: Guard | undefined): void {
+  server.route({
+    method: ["GET", "HEAD"],
+    url: "/*",
+    schema: { hide: true },
+    onRequest: async (request) => guard?.checkHost(request.raw),
+    handler: async ({ url, headers }, reply) => {
+      const answer = await page.answer(url.split("?")[0] ?? "", {
+        encodings: headers["accept-encoding"],
+        known: headers["if-none-match"],
+      });
+      if (answer === undefined) return reply.callNotFound();
+      return reply.code(answer.status).headers(answer.headers).send(answer.body);
     },
   });
 }
@@ -199,7 +282,7 @@ function asObject(value: unknown): object {
   return typeof value === "object" && value !== null ? value : {};
 }
 
-function watch(events: EventStream, request: FastifyRequest, reply: FastifyReply): void {
+function watch({ events, isGood }: ApiOptions, request: FastifyRequest, reply: FastifyReply): void {
   if (events.isFull)
     throw new HttpRefusal(
       503,
@@ -207,11 +290,29 @@ function watch(events: EventStream, request: FastifyRequest, reply: FastifyReply
       "As many event streams are open as the daemon allows; close one.",
     );
   const { raw } = reply;
+  const { caller, query, headers } = request;
+  const lists = listsIn(query);
   reply.hijack();
   raw.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-  const lastEventId = request.headers["last-event-id"];
+  const lastEventId = headers["last-event-id"];
   raw.once("close", () => events.leave(raw));
-  events.join(raw, typeof lastEventId === "string" ? lastEventId : undefined);
+  events.join(raw, {
+    lists,
+    lastEventId: typeof lastEventId === "string" ? lastEventId : undefined,
+    isGood: () => caller === undefined || isGood(caller.name),
+  });
+}
+
+/** @throws MiniTorrentError INVALID_ARGUMENT */
+function listsIn(query: unknown): readonly ListName[] {
+  const { lists } = asObject(query) as { lists?: unknown };
+  if (lists === undefined) return LIST_NAMES;
+  const names = String(lists)
+    .split(",")
+    .filter((name) => name !== "");
+  const isList = (name: string): name is ListName => LIST_NAMES.some((known) => known === name);
+  if (names.every(isList)) return LIST_NAMES.filter((name) => names.includes(name));
+  throw new MiniTorrentError("INVALID_ARGUMENT", `lists names some of ${LIST_NAMES.join(", ")}, or none.`);
 }
 
 function answerError(error: FastifyError, reply: FastifyReply, log: Logger): void {

@@ -1,5 +1,6 @@
-// What a daemon keeps in its data directory beside the profiles: who is logged in, and the access tokens, as hashes. The file is
-// locked while the daemon runs, so that one process at a time uses the directory; a second one learns which.
+// What a daemon keeps in its data directory beside the profiles: who is logged in, the access tokens and the sessions of browsers,
+// their secrets as hashes. The file is locked while the daemon runs, so that one process at a time uses the directory; a second one
+// learns which.
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -18,6 +19,12 @@ const SQLITE_BUSY = 5;
 const SECRET_BYTES = 32;
 /** Tokens at a time: each is compared with each attempt. */
 const MOST_TOKENS = 100;
+/** Browsers at a time; another one ends the session that was not used for longest. */
+const MOST_BROWSERS = 32;
+/** A session that is not used for so long ends. */
+export const BROWSER_SESSION_MS = 90 * 24 * 3_600_000;
+/** Use is noted at most so often: each note is a write to the disk. */
+const USE_NOTED_EVERY_MS = 600_000;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS session (
@@ -26,13 +33,27 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS token (
     name TEXT PRIMARY KEY, sha256 BLOB NOT NULL, scope TEXT NOT NULL, created_at_ms INTEGER NOT NULL
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS browser (
+    name TEXT PRIMARY KEY, sha256 BLOB NOT NULL, page_key_sha256 BLOB NOT NULL, created_at_ms INTEGER NOT NULL,
+    last_used_at_ms INTEGER NOT NULL
+  ) STRICT;
 `;
 
 export interface TokenInfo {
   readonly name: string;
+  /** `browser`: the session of a browser that opened the page. */
+  readonly kind: "token" | "browser";
   readonly scope: Scope;
   /** Milliseconds since 1970. */
   readonly createdAtMs: number;
+  /** Of a browser's session, to some minutes. Milliseconds since 1970. */
+  readonly lastUsedAtMs?: number;
+}
+
+/** What a browser keeps: the cookie's value, and what its page alone knows. */
+export interface BrowserSecrets {
+  readonly cookie: string;
+  readonly pageKey: string;
 }
 
 const sessionRow = z.object({ user_id: z.string(), account_id: z.string() });
@@ -42,10 +63,20 @@ const tokenRow = z.object({
   scope: z.enum(["read", "control"]),
   created_at_ms: z.number(),
 });
+const browserRow = z.object({
+  name: z.string(),
+  sha256: z.instanceof(Uint8Array),
+  page_key_sha256: z.instanceof(Uint8Array),
+  created_at_ms: z.number(),
+  last_used_at_ms: z.number(),
+});
+type BrowserRow = z.output<typeof browserRow>;
 
 export class DaemonStore {
   readonly #database: DatabaseSync;
   readonly #dataDir: string;
+  /** As they are in the file, since the last change: thousands of wrong tokens cost no reading. */
+  #rows: { tokens?: readonly z.output<typeof tokenRow>[]; browsers?: readonly BrowserRow[] } = {};
 
   /**
    * @param dataDir exists, and is private
@@ -89,18 +120,20 @@ export class DaemonStore {
     this.#database.exec("DELETE FROM session");
   }
 
-  tokens(): readonly TokenInfo[] {
-    return this.#tokenRows().map(({ name, scope, created_at_ms: createdAtMs }) => ({
-      name,
-      scope,
-      createdAtMs,
-    }));
+  /** Tokens, then the sessions of browsers that have not ended. */
+  tokens(nowMs: number): readonly TokenInfo[] {
+    return [
+      ...this.#tokenRows().map(tokenInfo),
+      ...this.#browserRows()
+        .filter((row) => !hasEnded(row, nowMs))
+        .map(browserInfo),
+    ];
   }
 
   /** @throws MiniTorrentError INVALID_ARGUMENT if a token has that name; LIMIT_REACHED */
   addToken(name: string, secret: string, scope: Scope, nowMs: number): void {
     const rows = this.#tokenRows();
-    if (rows.some((row) => row.name === name)) {
+    if (rows.some((row) => row.name === name) || this.#browserRows().some((row) => row.name === name)) {
       throw new MiniTorrentError(
         "INVALID_ARGUMENT",
         `There is a token '${name}' already; choose another name.`,
@@ -112,12 +145,30 @@ export class DaemonStore {
         `There are ${MOST_TOKENS} tokens, the most; revoke one first.`,
       );
     }
-    this.#database.prepare("INSERT INTO token VALUES (?, ?, ?, ?)").run(name, hashOf(secret), scope, nowMs);
+    this.#change("INSERT INTO token VALUES (?, ?, ?, ?)", name, hashOf(secret), scope, nowMs);
+  }
+
+  /** A browser has opened the page. */
+  addBrowser({ cookie, pageKey }: BrowserSecrets, nowMs: number): void {
+    const rows = this.#browserRows();
+    const ended = rows.filter((row) => hasEnded(row, nowMs));
+    const oldestFirst = rows
+      .filter((row) => !hasEnded(row, nowMs))
+      .sort((a, b) => a.last_used_at_ms - b.last_used_at_ms);
+    const superfluous = Math.max(0, oldestFirst.length + 1 - MOST_BROWSERS);
+    for (const { name } of [...ended, ...oldestFirst.slice(0, superfluous)])
+      this.#change("DELETE FROM browser WHERE name = ?", name);
+    // Two browsers may enter in the same millisecond.
+    const name = `browser ${new Date(nowMs).toISOString()} ${randomBytes(2).toString("hex")}`;
+    const [sha256, pageKeySha256] = [hashOf(cookie), hashOf(pageKey)];
+    this.#change("INSERT INTO browser VALUES (?, ?, ?, ?, ?)", name, sha256, pageKeySha256, nowMs, nowMs);
   }
 
   /** @throws MiniTorrentError INVALID_ARGUMENT if there is none of that name */
   revokeToken(name: string): void {
-    const { changes } = this.#database.prepare("DELETE FROM token WHERE name = ?").run(name);
+    const changes =
+      this.#change("DELETE FROM token WHERE name = ?", name) +
+      this.#change("DELETE FROM browser WHERE name = ?", name);
     if (changes === 0)
       throw new MiniTorrentError(
         "INVALID_ARGUMENT",
@@ -128,12 +179,25 @@ export class DaemonStore {
   /** The token with that secret; undefined if there is none. Takes as long for every secret. */
   tokenWith(secret: string): TokenInfo | undefined {
     const hash = hashOf(secret);
-    let found: TokenInfo | undefined;
-    for (const { name, sha256, scope, created_at_ms: createdAtMs } of this.#tokenRows()) {
-      if (sha256.length === hash.length && timingSafeEqual(sha256, hash))
-        found = { name, scope, createdAtMs };
-    }
-    return found;
+    const found = this.#tokenRows().filter(({ sha256 }) => isEqual(sha256, hash));
+    return found[0] && tokenInfo(found[0]);
+  }
+
+  /** The session of the browser that has both; undefined if there is none, or it has ended. Notes that it is used. */
+  browserWith({ cookie, pageKey }: BrowserSecrets, nowMs: number): TokenInfo | undefined {
+    const [hash, pageKeyHash] = [hashOf(cookie), hashOf(pageKey)];
+    const found = this.#browserRows().find(
+      (row) => isEqual(row.sha256, hash) && isEqual(row.page_key_sha256, pageKeyHash),
+    );
+    if (found === undefined || hasEnded(found, nowMs)) return undefined;
+    if (nowMs - found.last_used_at_ms >= USE_NOTED_EVERY_MS)
+      this.#change("UPDATE browser SET last_used_at_ms = ? WHERE name = ?", nowMs, found.name);
+    return browserInfo(found);
+  }
+
+  /** Whether the token or session of that name has neither been revoked nor ended. */
+  has(name: string, nowMs: number): boolean {
+    return this.tokens(nowMs).some((token) => token.name === name);
   }
 
   close(): void {
@@ -141,11 +205,48 @@ export class DaemonStore {
     this.#database.close();
   }
 
-  #tokenRows() {
-    return z
+  /** @returns how many rows it changed */
+  #change(statement: string, ...values: (string | number | Buffer)[]): number {
+    const { changes } = this.#database.prepare(statement).run(...values);
+    this.#rows = {};
+    return Number(changes);
+  }
+
+  #tokenRows(): readonly z.output<typeof tokenRow>[] {
+    this.#rows.tokens ??= z
       .array(tokenRow)
       .parse(this.#database.prepare("SELECT * FROM token ORDER BY created_at_ms").all());
+    return this.#rows.tokens;
   }
+
+  #browserRows(): readonly BrowserRow[] {
+    this.#rows.browsers ??= z
+      .array(browserRow)
+      .parse(this.#database.prepare("SELECT * FROM browser ORDER BY created_at_ms").all());
+    return this.#rows.browsers;
+  }
+}
+
+function tokenInfo({ name, scope, created_at_ms }: z.output<typeof tokenRow>): TokenInfo {
+  return { name, kind: "token", scope, createdAtMs: created_at_ms };
+}
+
+function browserInfo({ name, created_at_ms, last_used_at_ms }: BrowserRow): TokenInfo {
+  return {
+    name,
+    kind: "browser",
+    scope: "control",
+    createdAtMs: created_at_ms,
+    lastUsedAtMs: last_used_at_ms,
+  };
+}
+
+function hasEnded({ last_used_at_ms }: BrowserRow, nowMs: number): boolean {
+  return nowMs - last_used_at_ms >= BROWSER_SESSION_MS;
+}
+
+function isEqual(hash: Uint8Array, other: Buffer): boolean {
+  return hash.length === other.length && timingSafeEqual(hash, other);
 }
 
 /** 256 random bits, as text for a header or a link. */

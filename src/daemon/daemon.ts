@@ -1,27 +1,35 @@
 // The daemon: one client that runs in the background and is reached over a Unix socket. It keeps its device's key, so that its
-// session at the trackers outlives a restart, and nobody has to type a password again.
+// session at the trackers outlives a restart, and nobody has to type a password again. Over TCP it answers when its settings say so,
+// or once somebody asks for a link to the page.
 import { chmodSync, rmSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
-import { type Address, formatAddress, type TrackerAddress } from "../api/addresses.ts";
+import type { TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import type { Client, ClientOptions } from "../client/client.ts";
 import type { ClientEvent } from "../client/status.ts";
-import { isLoopback } from "../client/trackers/reachability.ts";
 import { makePrivateFolder, PRIVATE_FILE_MODE } from "../identity/private-files.ts";
 import { openIdentity } from "../identity/stored-identity.ts";
-import { listenError } from "../net/address-errors.ts";
-import { Access } from "./access.ts";
-import { type ApiOptions, createApi } from "./api-server.ts";
+import { type Clock, later } from "../net/timers.ts";
+import { createApi } from "./api-server.ts";
+import { ContentServer } from "./content-server.ts";
+import { ContentTickets } from "./content-tickets.ts";
 import { DaemonStore } from "./daemon-store.ts";
-import { EventStream, type Snapshot } from "./event-stream.ts";
+import { EventStream, type WatchedState } from "./event-stream.ts";
 import { KnownTrackers } from "./known-trackers.ts";
-import { Roots } from "./roots.ts";
 import { socketPathOf } from "./socket-path.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
+import { type WebOptions, WebServer } from "./web-server.ts";
+
+const clock: Clock = {
+  nowMs: () => performance.now(),
+  setTimer: (delayMs, work) => {
+    const timer = later("daemon", delayMs, work);
+    return () => clearTimeout(timer);
+  },
+};
 
 export interface DaemonOptions {
   /** Absolute. */
@@ -31,8 +39,7 @@ export interface DaemonOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Of the setting; undefined: those that an earlier daemon of the directory was told, if any. */
   readonly trackers?: readonly TrackerAddress[];
-  /** undefined: the API does not answer over TCP. */
-  readonly web?: WebOptions;
+  readonly web: WebOptions;
   /** Somebody asks for the daemon's end. */
   readonly onStop: () => void;
   /** `Client.open` with the options that the daemon does not decide. */
@@ -41,22 +48,19 @@ export interface DaemonOptions {
   ) => Promise<Client>;
 }
 
-/** The API over TCP, for which every call needs a token. */
-export interface WebOptions {
-  /** A loopback address: what is sent is not encrypted. */
-  readonly address: Address;
-  /** Further names that a browser may know this machine by, such as "nas.lan". */
-  readonly hostNames: readonly string[];
-  /** Folders that paths in calls may lie in. Absolute. */
-  readonly roots: readonly string[];
+/** What a daemon has opened, in the order in which it is closed. */
+interface DaemonParts {
+  readonly socketPath: string;
+  readonly events: EventStream;
+  readonly local: FastifyInstance;
+  readonly web: WebServer;
+  readonly client: Client;
+  readonly store: DaemonStore;
 }
 
 export class Daemon {
   readonly socketPath: string;
-  readonly #client: Client;
-  readonly #store: DaemonStore;
-  readonly #events: EventStream;
-  readonly #servers: readonly FastifyInstance[];
+  readonly #parts: DaemonParts;
   #closed: Promise<void> | undefined;
 
   /**
@@ -74,8 +78,17 @@ export class Daemon {
       const trackers = new KnownTrackers(dataDir, options.trackers);
       const identity = openIdentity(dataDir, { name: "This device", newKey: ", and log in again." });
       const watched: { events?: EventStream } = {};
+      const isGood = (name: string): boolean => store.has(name, Date.now());
+      const tickets = new ContentTickets({ isGood, nowMs: Date.now });
+      const session = {
+        begun: (account: Account) => store.saveAccount(account),
+        ended: () => {
+          store.forgetAccount();
+          tickets.clear();
+        },
+      };
       const onEvent = (event: ClientEvent): void => {
-        if (event.type === "session-ended") store.forgetAccount();
+        if (event.type === "session-ended") session.ended();
         const { type, ...facts } = event;
         watched.events?.happened(type, facts);
       };
@@ -85,54 +98,39 @@ export class Daemon {
       });
       closers.unshift(() => client.close());
       const facts = { pid: process.pid, version, dataDir, startedAtMs: Date.now() };
-      const events = new EventStream(() => snapshotOf(client, facts));
+      const events = new EventStream(watchedState(client, facts));
       watched.events = events;
       if (store.account !== undefined) await client.resume(store.account);
-      const session = {
-        begun: (account: Account) => store.saveAccount(account),
-        ended: () => store.forgetAccount(),
-      };
+      const content = new ContentServer({ client, clock, log });
+      const onLink = (): Promise<string> => web.link();
       const served = {
-        ...{ client, session, trackers, daemon: facts, events },
-        ...{ tokens: store, log, version, onStop },
+        ...{ client, session, trackers, daemon: facts, events, tokens: store, tickets, content },
+        ...{ log, version, onStop, onLink, isGood },
       };
+      const web = new WebServer({ web: options.web, store, served });
       const local = await createApi(served);
       closers.unshift(() => local.close());
       await listenOnSocket(local, socketPath);
-      const servers = [local];
-      if (options.web !== undefined) {
-        const web = await openWeb(options.web, store, served);
-        closers.unshift(() => web.close());
-        servers.push(web);
-      }
-      return new Daemon(socketPath, client, store, events, servers);
+      if (options.web.address !== undefined) await web.open();
+      return new Daemon({ socketPath, events, local, web, client, store });
     } catch (error) {
       for (const close of closers) await close();
       throw error;
     }
   }
 
-  private constructor(
-    socketPath: string,
-    client: Client,
-    store: DaemonStore,
-    events: EventStream,
-    servers: readonly FastifyInstance[],
-  ) {
-    this.socketPath = socketPath;
-    this.#client = client;
-    this.#store = store;
-    this.#events = events;
-    this.#servers = servers;
+  private constructor(parts: DaemonParts) {
+    this.socketPath = parts.socketPath;
+    this.#parts = parts;
   }
 
   /** host:port of each tracker that the client uses. */
   get trackers(): readonly string[] {
-    return this.#client.trackers().map(({ address }) => address);
+    return this.#parts.client.trackers().map(({ address }) => address);
   }
 
   get account(): Account | undefined {
-    return this.#client.status().account;
+    return this.#parts.client.status().account;
   }
 
   /** Ends calls and events, then the client; the session stays, for the next start. */
@@ -142,18 +140,21 @@ export class Daemon {
   }
 
   async #close(): Promise<void> {
-    this.#events.close();
-    await Promise.all(this.#servers.map((server) => server.close()));
+    const { events, local, web, client, store } = this.#parts;
+    events.close();
+    await Promise.all([local.close(), web.close()]);
     rmSync(this.socketPath, { force: true });
-    await this.#client.close();
-    this.#store.close();
+    await client.close();
+    store.close();
   }
 }
 
-function snapshotOf(client: Client, daemon: DaemonStatus["daemon"]): Snapshot {
-  const status = { ...client.status(), daemon };
-  const isLoggedIn = status.account !== undefined;
-  return { status, downloads: client.downloads(), shares: isLoggedIn ? client.shares() : [] };
+function watchedState(client: Client, daemon: DaemonStatus["daemon"]): WatchedState {
+  return {
+    status: () => ({ ...client.status(), daemon }),
+    downloads: () => client.downloads(),
+    shares: () => (client.status().account === undefined ? [] : client.shares()),
+  };
 }
 
 /** Only its owner can open the socket: the folder and the socket are private. What a crash left of it is removed. */
@@ -173,32 +174,4 @@ async function listenOnSocket(api: FastifyInstance, socketPath: string): Promise
       },
     );
   }
-}
-
-/**
- * @throws MiniTorrentError INVALID_ARGUMENT for an address that other machines can reach; ADDRESS_IN_USE, ADDRESS_UNUSABLE
- */
-async function openWeb(web: WebOptions, store: DaemonStore, served: ApiOptions): Promise<FastifyInstance> {
-  const { address, hostNames, roots } = web;
-  if (!isLoopback(address.host)) {
-    throw new MiniTorrentError(
-      "INVALID_ARGUMENT",
-      `${formatAddress(address)} can be reached from other machines, and the API is not encrypted: give a loopback address, such as 127.0.0.1:7411, and reach it through SSH.`,
-    );
-  }
-  const hosts = new Set<string>();
-  const guard = new Access({ store, hosts: () => hosts, nowMs: Date.now });
-  const api = await createApi({ ...served, guard, roots: new Roots(roots) });
-  try {
-    await api.listen(address);
-  } catch (error) {
-    throw listenError(error, address, {
-      taken: "give --web another port",
-      notOwn: "give a loopback address",
-    });
-  }
-  const { port } = api.server.address() as AddressInfo;
-  for (const name of ["127.0.0.1", "[::1]", "localhost", ...hostNames])
-    hosts.add(`${name.toLowerCase()}:${port}`);
-  return api;
 }

@@ -31,12 +31,15 @@ export interface Endpoint {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** Below /api/v1, with `:name` for parameters. */
   readonly path: string;
-  readonly scope: Scope;
+  /** `none`: no token is needed; what it takes instead, its handler checks. */
+  readonly scope: Scope | "none";
   /** One line for the OpenAPI document. */
   readonly summary: string;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodObject;
+  /** Its `path` is one in a share, not of the daemon's machine. */
+  readonly isPathInside?: true;
   readonly answer: z.ZodType;
 }
 
@@ -57,8 +60,10 @@ const bytesPerSecond = z.number().int().positive().nullable();
 
 const tokenSchema = z.object({
   name: z.string(),
+  kind: z.enum(["token", "browser"]),
   scope: z.enum(["read", "control"]),
   createdAtMs: z.number(),
+  lastUsedAtMs: z.number().optional(),
 });
 
 export const endpoints = {
@@ -364,7 +369,7 @@ export const endpoints = {
     method: "GET",
     path: "/tokens",
     scope: "control",
-    summary: "The names and scopes of access tokens.",
+    summary: "Access tokens and the sessions of browsers: names, scopes, since when.",
     answer: z.array(tokenSchema),
   }),
   createToken: endpoint({
@@ -379,9 +384,43 @@ export const endpoints = {
     method: "DELETE",
     path: "/tokens/:name",
     scope: "control",
-    summary: "Revoke an access token: the next call with it is refused.",
+    summary: "Revoke an access token, or end the session of a browser: the next call with it is refused.",
     params: z.object({ name }),
     answer: nothing,
+  }),
+  createLink: endpoint({
+    method: "POST",
+    path: "/links",
+    scope: "control",
+    summary:
+      "Make a link that opens the page once, within two minutes. Answers over TCP from then on, if that was off.",
+    answer: z.object({ url: z.string() }),
+  }),
+  enter: endpoint({
+    method: "POST",
+    path: "/enter",
+    scope: "none",
+    summary:
+      "Begin the session of a browser that has opened a link: sets a cookie, which counts together with the page key alone.",
+    body: z.object({ link: z.string().min(1).max(200) }),
+    answer: z.object({ pageKey: z.string() }),
+  }),
+  leave: endpoint({
+    method: "POST",
+    path: "/leave",
+    scope: "read",
+    summary: "End the session of this browser.",
+    answer: nothing,
+  }),
+  contentTicket: endpoint({
+    method: "POST",
+    path: "/content-tickets",
+    scope: "read",
+    summary:
+      "Make an address of a file of a share that is here, or downloads: read with HTTP ranges, without a token, for 12 hours.",
+    body: ofShare.extend({ path: path.optional() }),
+    isPathInside: true,
+    answer: z.object({ url: z.string() }),
   }),
   stop: endpoint({
     method: "POST",

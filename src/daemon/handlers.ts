@@ -5,7 +5,8 @@ import type { Account } from "../api/schemas.ts";
 import { parseTrackerInfo } from "../api/tracker-list.ts";
 import type { Client } from "../client/client.ts";
 import type { NameList, ShareOptions } from "../client/status.ts";
-import { type DaemonStore, newSecret } from "./daemon-store.ts";
+import type { ContentTickets } from "./content-tickets.ts";
+import { type DaemonStore, newSecret, type TokenInfo } from "./daemon-store.ts";
 import type { AnswerOf, EndpointName, InputOf } from "./endpoints.ts";
 import type { KnownTrackers } from "./known-trackers.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
@@ -23,6 +24,13 @@ export interface HandlerContext {
   /** Reports how far a path is hashed, while it is about to be shared. */
   readonly onHashing: (path: string, progress: { hashedBytes: number; lengthBytes: number }) => void;
   readonly tokens: Pick<DaemonStore, "addToken" | "revokeToken" | "tokens">;
+  readonly tickets: Pick<ContentTickets, "create">;
+  /** Makes a link that opens the page once; over TCP the daemon answers from then on. */
+  readonly onLink: () => Promise<string>;
+  /** Begins and ends the session of the browser that calls; undefined on the Unix socket, where no browser calls. */
+  readonly browser: { enter(link: string): string; leave(): void } | undefined;
+  /** undefined on the Unix socket. */
+  readonly caller: TokenInfo | undefined;
   /** The caller may not have what is hidden: see Roots. */
   readonly isConfined: boolean;
   /** Ends the daemon soon. */
@@ -118,7 +126,7 @@ export const handlers: Handlers = {
   exportTorrent: ({ client }, { groupId, fileName, path }) =>
     client.exportTorrent(groupId, fileName, path).then(done),
   exportCertificate: ({ client }, { groupId, path }) => client.exportCertificate(groupId, path).then(done),
-  tokens: ({ tokens }) => [...tokens.tokens()],
+  tokens: ({ tokens }) => [...tokens.tokens(Date.now())],
   createToken: ({ tokens }, { name, scope }) => {
     const token = newSecret();
     tokens.addToken(name, token, scope, Date.now());
@@ -128,11 +136,27 @@ export const handlers: Handlers = {
     tokens.revokeToken(name);
     return {};
   },
+  createLink: async ({ onLink }) => ({ url: await onLink() }),
+  enter: ({ browser }, { link }) => ({ pageKey: (browser ?? notOverTcp()).enter(link) }),
+  leave: ({ browser }) => {
+    (browser ?? notOverTcp()).leave();
+    return {};
+  },
+  contentTicket: async ({ client, tickets, caller }, file) => {
+    // What cannot be read is said now, not to a player.
+    const reader = await client.openReader(file.groupId, file.fileName, file.path);
+    await reader.close();
+    return { url: tickets.create(file, caller?.name) };
+  },
   stop: ({ onStop }) => {
     onStop();
     return {};
   },
 };
+
+function notOverTcp(): never {
+  throw new MiniTorrentError("INVALID_ARGUMENT", "Only a browser has a session, over TCP.");
+}
 
 /** @param shown what progress is reported of */
 function shareOptions({ onHashing, signal, isConfined }: HandlerContext, shown: string): ShareOptions {

@@ -164,7 +164,7 @@ export class Downloads {
     const isUnderWay =
       this.#unfinished.has(fileKey(file)) || this.#downloads.get(fileKey(file))?.isHeld === true;
     if (share === undefined || isUnderWay) return this.get(file).openReader(path);
-    return DiskReader.open(share.path, path, placeOf(share.metainfo, path).lengthBytes);
+    return DiskReader.open(share.path, path, placeOf(share.metainfo, path));
   }
 
   /**

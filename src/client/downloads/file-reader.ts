@@ -21,6 +21,8 @@ const MOST_READ_BYTES = 1024 * 1024;
 /** Reads one file of a share. */
 export interface FileReader {
   readonly lengthBytes: number;
+  /** Differs for other files, and for other versions of this one. */
+  readonly contentId: string;
   /**
    * The bytes from there on: as many as were asked for, at most 1 MiB, and fewer only at the file's end. Waits until they are here.
    *
@@ -37,6 +39,7 @@ export interface FilePlaceInTorrent {
   readonly lengthBytes: number;
   /** Of a file of a folder. */
   readonly fileIndex: number | undefined;
+  readonly contentId: string;
 }
 
 /**
@@ -50,7 +53,8 @@ export function placeOf(metainfo: Metainfo, path: string | undefined): FilePlace
         "INVALID_ARGUMENT",
         `${metainfo.fileName} is a single file: name no path in it.`,
       );
-    return { offsetBytes: 0, lengthBytes: metainfo.geometry.lengthBytes, fileIndex: undefined };
+    const { geometry, infoHash: contentId } = metainfo;
+    return { offsetBytes: 0, lengthBytes: geometry.lengthBytes, fileIndex: undefined, contentId };
   }
   const { layout } = metainfo;
   const fileIndex = path === undefined ? undefined : layout.indexOf(path);
@@ -60,12 +64,18 @@ export function placeOf(metainfo: Metainfo, path: string | undefined): FilePlace
       `${metainfo.fileName} has no file ${path ?? ""}: list_files shows what it has.`,
     );
   }
-  return { offsetBytes: layout.offsetOf(fileIndex), lengthBytes: layout.lengthOf(fileIndex), fileIndex };
+  return {
+    offsetBytes: layout.offsetOf(fileIndex),
+    lengthBytes: layout.lengthOf(fileIndex),
+    fileIndex,
+    contentId: `${metainfo.infoHash}-${fileIndex}`,
+  };
 }
 
 /** Reads a file whose download runs, or is finished in part. */
 export class DownloadReader implements FileReader {
   readonly lengthBytes: number;
+  readonly contentId: string;
   readonly #place: FilePlaceInTorrent;
   readonly #metainfo: Metainfo;
   readonly #store: Pick<PieceStore, "read">;
@@ -78,6 +88,7 @@ export class DownloadReader implements FileReader {
     place: FilePlaceInTorrent,
   ) {
     this.lengthBytes = place.lengthBytes;
+    this.contentId = place.contentId;
     this.#place = place;
     this.#metainfo = metainfo;
     this.#store = store;
@@ -152,23 +163,29 @@ export class DownloadReader implements FileReader {
 /** Reads a file that is complete. */
 export class DiskReader implements FileReader {
   readonly lengthBytes: number;
+  readonly contentId: string;
   readonly #path: string;
   readonly #file: FileHandle;
 
-  private constructor(path: string, file: FileHandle, lengthBytes: number) {
+  private constructor(path: string, file: FileHandle, { lengthBytes, contentId }: FilePlaceInTorrent) {
     this.#path = path;
     this.#file = file;
     this.lengthBytes = lengthBytes;
+    this.contentId = contentId;
   }
 
   /** @throws MiniTorrentError FILE_NOT_FOUND, FILE_UNREADABLE, FILE_CHANGED, DISK_FAILED */
-  static async open(sharePath: string, inside: string | undefined, lengthBytes: number): Promise<DiskReader> {
+  static async open(
+    sharePath: string,
+    inside: string | undefined,
+    place: FilePlaceInTorrent,
+  ): Promise<DiskReader> {
     const path = inside === undefined ? sharePath : join(sharePath, inside);
     try {
       // Somebody may have put a pipe, which would block, or a link that leads out of the folder in the file's place.
       const noFollow = inside === undefined ? 0 : (O_NOFOLLOW ?? 0);
       const file = await open(path, O_RDONLY | noFollow | (O_NONBLOCK ?? 0));
-      if ((await file.stat()).isFile()) return new DiskReader(path, file, lengthBytes);
+      if ((await file.stat()).isFile()) return new DiskReader(path, file, place);
       await file.close();
     } catch (error) {
       if (inside === undefined || errnoOf(error) !== "ELOOP") throw readError(error, path);

@@ -65,7 +65,7 @@ export async function dialPlans(
 }
 
 export function isLoopback(host: string): boolean {
-  return host === "::1" || host === "localhost" || /^127\./.test(host);
+  return host === "::1" || host === "localhost" || (isIP(host) === 4 && host.startsWith("127."));
 }
 
 async function addressesOf(name: string): Promise<readonly string[]> {

@@ -80,13 +80,13 @@ test("each setting can be given in each of the three places", (t) => {
   );
 });
 
-test("without settings, a daemon listens everywhere, has no TCP API and logs what info says", (t) => {
+test("without settings, a daemon listens everywhere, has no TCP API at first and logs what info says", (t) => {
   const { home, settings } = homeWith(t);
   assert.deepEqual(settings(), {
     listen: { host: "0.0.0.0", port: 0 },
     trackers: "/etc/tracker_info.txt",
     dataDir: join(home, ".local/share/minitorrent/daemon"),
-    web: undefined,
+    web: { address: undefined, hostNames: [], roots: [home] },
     memoryBytes: undefined,
     limits: { up: undefined, down: undefined },
     logLevel: "info",
@@ -175,7 +175,9 @@ test("callers over TCP may name paths in the home folder unless roots are given,
   assert.deepEqual(settings(web).web, { ...expected, roots: [home] });
   assert.deepEqual(settings({ ...web, roots: "/srv/a/../b,, " }).web, { ...expected, roots: ["/srv/b"] });
   assert.deepEqual(daemonSettings(web, {}, () => "").web, { ...expected, roots: [] });
-  assert.equal(settings({ ...TRACKERS, roots: "/srv", "web-hosts": "nas" }).web, undefined);
+  // The page can be asked for later.
+  const { web: later } = settings({ ...TRACKERS, roots: "/srv", "web-hosts": "nas" });
+  assert.deepEqual(later, { address: undefined, hostNames: ["nas"], roots: ["/srv"] });
 });
 
 test("paths are made absolute, and ~ stands for the home folder", (t) => {

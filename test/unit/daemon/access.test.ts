@@ -20,12 +20,18 @@ function accessFor(t: Parameters<typeof temporaryFolder>[0]) {
   return {
     store,
     time,
-    access: new Access({ store, hosts: () => new Set([HOST]), nowMs: () => time.nowMs }),
+    access: new Access({ store, hosts: () => new Set([HOST]), port: () => 7411, nowMs: () => time.nowMs }),
   };
 }
 
 const request = (headers: Record<string, string>, method = "GET"): IncomingMessage =>
   ({ method, headers: { host: HOST, ...headers } }) as unknown as IncomingMessage;
+const OWN = { "sec-fetch-site": "same-origin", origin: `http://${HOST}` };
+/** What a browser sends with each call of the page, once it has opened a link. */
+function entered(access: Access, link = access.link()): { cookie: string; "x-minitorrent-page": string } {
+  const { cookie, pageKey } = access.enter(request(OWN, "POST"), link);
+  return { cookie: `minitorrent-7411=${cookie}`, "x-minitorrent-page": pageKey };
+}
 const bearer = (secret: string) => request({ authorization: `Bearer ${secret}` });
 const refusal = (status: number) => ({ status });
 
@@ -61,16 +67,16 @@ test("a name that was made to point here is refused, also with a right token", (
 
 test("a browser's cookie counts only for calls of the daemon's own page", (t) => {
   const { access } = accessFor(t);
-  const cookie = `minitorrent=${access.enter(request({}), access.link())}`;
-  const own = { "sec-fetch-site": "same-origin", origin: `http://${HOST}` };
+  const session = entered(access);
   const allowed: [Record<string, string>, string][] = [
-    [own, "POST"],
+    [OWN, "POST"],
     [{ "sec-fetch-site": "same-origin" }, "GET"],
     [{ "sec-fetch-site": "none" }, "GET"],
     [{}, "GET"],
     [{ origin: `http://${HOST}` }, "POST"],
   ];
-  for (const [headers, method] of allowed) access.check(request({ ...headers, cookie }, method), "control");
+  for (const [headers, method] of allowed)
+    access.check(request({ ...headers, ...session }, method), "control");
   const refused: [Record<string, string>, string][] = [
     [{ "sec-fetch-site": "cross-site", origin: "https://evil.example" }, "POST"],
     [{ "sec-fetch-site": "cross-site" }, "GET"],
@@ -83,26 +89,73 @@ test("a browser's cookie counts only for calls of the daemon's own page", (t) =>
     [{}, "POST"],
   ];
   for (const [headers, method] of refused) {
-    const foreign = request({ ...headers, cookie }, method);
+    const foreign = request({ ...headers, ...session }, method);
     assert.throws(() => access.check(foreign, "read"), refusal(403), JSON.stringify([headers, method]));
+    const enters = request(headers, method);
+    assert.throws(() => access.enter(enters, access.link()), refusal(403), JSON.stringify([headers, method]));
+    assert.throws(() => access.checkOwnPage(enters), refusal(403), JSON.stringify([headers, method]));
   }
+});
+
+test("a cookie that a page on another port was sent is worth nothing without the page key", (t) => {
+  const { access } = accessFor(t);
+  const { cookie, "x-minitorrent-page": pageKey } = entered(access);
+  const others = entered(access);
+  for (const headers of [
+    { cookie },
+    { cookie, "x-minitorrent-page": "" },
+    { cookie, "x-minitorrent-page": others["x-minitorrent-page"] },
+    { "x-minitorrent-page": pageKey },
+    { cookie: cookie.replace("7411", "3000"), "x-minitorrent-page": pageKey },
+    { authorization: `Bearer ${cookie.split("=")[1]}` },
+    { authorization: `Bearer ${pageKey}` },
+  ]) {
+    const replayed = request({ ...OWN, ...(headers as Record<string, string>) });
+    assert.throws(() => access.check(replayed, "read"), refusal(401), JSON.stringify(headers));
+  }
+});
+
+test("a browser that enters again has one session, and leaves it for good", (t) => {
+  const { access, store, time } = accessFor(t);
+  const first = entered(access);
+  const other = entered(access);
+  const { cookie, pageKey } = access.enter(request({ ...OWN, ...first }, "POST"), access.link());
+  const second = { cookie: `minitorrent-7411=${cookie}`, "x-minitorrent-page": pageKey };
+  assert.throws(() => access.check(request({ ...OWN, ...first }), "read"), refusal(401));
+  assert.equal(store.tokens(time.nowMs).filter(({ kind }) => kind === "browser").length, 2);
+  access.leave(access.check(request({ ...OWN, ...second }), "read"));
+  assert.throws(() => access.check(request({ ...OWN, ...second }), "read"), refusal(401));
+  access.check(request({ ...OWN, ...other }), "control");
+  assert.throws(() => access.leave(access.check(bearer("control-secret"), "read")), {
+    status: 400,
+    message: /token revoke/,
+  });
+});
+
+test("the cookie is for its port, for this site and for no script", (t) => {
+  const { access } = accessFor(t);
+  assert.equal(
+    access.cookieWith({ cookie: "secret" }, 90_000),
+    "minitorrent-7411=secret; HttpOnly; SameSite=Strict; Path=/; Max-Age=90",
+  );
+  assert.match(access.endedCookie, /^minitorrent-7411=; .*Max-Age=0$/);
 });
 
 test("a link opens the page once, within two minutes", (t) => {
   const { access, time, store } = accessFor(t);
   const link = access.link();
-  const session = access.enter(request({}), link);
-  access.check(request({ cookie: `a=b; minitorrent=${session}; c=d` }), "control");
-  assert.throws(() => access.enter(request({}), link), { status: 401, message: /opened before/ });
-  assert.throws(() => access.enter(request({}), "guess"), refusal(401));
+  const session = entered(access, link);
+  access.check(request({ ...session, cookie: `a=b; ${session.cookie}; c=d` }), "control");
+  assert.throws(() => entered(access, link), { status: 401, message: /opened before/ });
+  assert.throws(() => entered(access, "guess"), refusal(401));
   const late = access.link();
   time.nowMs += 120_001;
-  assert.throws(() => access.enter(request({}), late), refusal(401));
+  assert.throws(() => entered(access, late), refusal(401));
   // The session is a token like others: it is listed, and can be revoked.
-  const name = store.tokens().at(-1)?.name ?? "";
+  const name = store.tokens(time.nowMs).at(-1)?.name ?? "";
   assert.match(name, /^browser 19/);
   store.revokeToken(name);
-  assert.throws(() => access.check(request({ cookie: `minitorrent=${session}` }), "read"), refusal(401));
+  assert.throws(() => access.check(request(session), "read"), refusal(401));
 });
 
 test("ten thousand wrong tokens are refused, most of them as too many, and right ones go on", (t) => {

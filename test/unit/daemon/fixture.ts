@@ -10,7 +10,8 @@ import type { Account } from "../../../src/api/schemas.ts";
 import type { Client, ClientOptions } from "../../../src/client/client.ts";
 import type { ClientEvent, DownloadStatus } from "../../../src/client/status.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
-import { Daemon, type WebOptions } from "../../../src/daemon/daemon.ts";
+import { Daemon } from "../../../src/daemon/daemon.ts";
+import type { WebOptions } from "../../../src/daemon/web-server.ts";
 
 export function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "daemon-"));
@@ -123,7 +124,7 @@ export interface Running {
 export async function startDaemon(
   t: TestContext,
   dataDir = temporaryFolder(t),
-  web?: WebOptions,
+  web: Partial<WebOptions> = {},
   trackers?: readonly TrackerAddress[],
 ): Promise<Running> {
   const client = new FakeClient();
@@ -133,8 +134,14 @@ export async function startDaemon(
     version: "miniTorrent 9",
     log: pino({ level: "silent" }),
     env: {},
-    ...(web && { web }),
     ...(trackers && { trackers }),
+    web: {
+      address: undefined,
+      hostNames: [],
+      roots: [],
+      findPage: async () => join(dataDir, "page"),
+      ...web,
+    },
     onStop: () => void stops.push(1),
     openClient: async ({
       onEvent,

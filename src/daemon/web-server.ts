@@ -1,0 +1,138 @@
+// The API and the page over TCP, for browsers and scripts: opened at the start or when somebody first asks for a link, and open from
+// then on until the daemon ends.
+import type { AddressInfo } from "node:net";
+import type { FastifyInstance } from "fastify";
+import { type Address, formatAddress } from "../api/addresses.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
+import { isLoopback } from "../client/trackers/reachability.ts";
+import { listenError } from "../net/address-errors.ts";
+import { Access } from "./access.ts";
+import { type ApiOptions, createApi } from "./api-server.ts";
+import type { DaemonStore } from "./daemon-store.ts";
+import { Page } from "./page.ts";
+import { Roots } from "./roots.ts";
+
+/** Where it listens for a link if the settings name no address: first there, else at any free port. */
+const DEFAULT_HOST = "127.0.0.1";
+const DEFAULT_PORT = 7411;
+const LOOPBACK_NAMES = ["127.0.0.1", "[::1]", "localhost"];
+
+/** The API over TCP, for which every call needs a token. */
+export interface WebOptions {
+  /** A loopback address, since what is sent is not encrypted; undefined: it does not answer until somebody asks for a link. */
+  readonly address: Address | undefined;
+  /** Finds the folder of the built page, when the API is first opened over TCP. */
+  readonly findPage: () => Promise<string>;
+  /** Further names that a browser may know this machine by, such as "nas.lan"; with a port if it is another one there. */
+  readonly hostNames: readonly string[];
+  /** Folders that paths in calls may lie in. Absolute. */
+  readonly roots: readonly string[];
+}
+
+export interface WebServerOptions {
+  readonly web: WebOptions;
+  readonly store: DaemonStore;
+  readonly served: Omit<ApiOptions, "guard" | "page" | "roots">;
+}
+
+interface Opened {
+  readonly api: FastifyInstance;
+  readonly access: Access;
+  readonly address: Address;
+}
+
+export class WebServer {
+  readonly #options: WebServerOptions;
+  #opened: Promise<Opened> | undefined;
+  #isClosed = false;
+
+  constructor(options: WebServerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Listens, if it does not yet.
+   *
+   * @throws MiniTorrentError INVALID_ARGUMENT for an address that other machines can reach; ADDRESS_IN_USE, ADDRESS_UNUSABLE
+   */
+  async open(): Promise<void> {
+    await this.#open();
+  }
+
+  /** @returns the address of the page with a secret that opens it once. @throws as `open` */
+  async link(): Promise<string> {
+    const { access, address } = await this.#open();
+    return `http://${formatAddress(address)}/#link=${access.link()}`;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const opened = await this.#opened?.catch(() => undefined);
+    await opened?.api.close();
+  }
+
+  #open(): Promise<Opened> {
+    if (this.#isClosed)
+      return Promise.reject(new MiniTorrentError("DAEMON_UNREACHABLE", "The daemon is ending."));
+    if (this.#opened === undefined) {
+      const opening = this.#listen();
+      this.#opened = opening;
+      // The next caller tries again: the port may be free then.
+      opening.catch(() => {
+        this.#opened = undefined;
+      });
+    }
+    return this.#opened;
+  }
+
+  async #listen(): Promise<Opened> {
+    const { address } = this.#options.web;
+    if (address !== undefined) return await this.#listenAt(address);
+    try {
+      return await this.#listenAt({ host: DEFAULT_HOST, port: DEFAULT_PORT });
+    } catch (error) {
+      if (asMiniTorrentError(error).code !== "ADDRESS_IN_USE") throw error;
+      return await this.#listenAt({ host: DEFAULT_HOST, port: 0 });
+    }
+  }
+
+  async #listenAt(address: Address): Promise<Opened> {
+    const { web, store, served } = this.#options;
+    if (!isLoopback(address.host)) {
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `${formatAddress(address)} can be reached from other machines, and the API is not encrypted: give a loopback address, such as ${DEFAULT_HOST}:${DEFAULT_PORT}, and reach it through SSH.`,
+      );
+    }
+    const hosts = new Set<string>();
+    const listening = { port: address.port };
+    const access = new Access({
+      store,
+      hosts: () => hosts,
+      port: () => listening.port,
+      nowMs: Date.now,
+    });
+    const page = new Page(await web.findPage());
+    const api = await createApi({ ...served, page, guard: access, roots: new Roots(web.roots) });
+    try {
+      await api.listen(address);
+    } catch (error) {
+      await api.close();
+      throw listenError(error, address, {
+        taken: "give --web another port",
+        notOwn: "give a loopback address",
+      });
+    }
+    const { port } = api.server.address() as AddressInfo;
+    listening.port = port;
+    for (const name of [...LOOPBACK_NAMES, ...web.hostNames])
+      for (const host of hostsOf(name.toLowerCase(), port)) hosts.add(host);
+    return { api, access, address: { host: address.host, port } };
+  }
+}
+
+/** As a browser writes it in the Host header: without the port if that is 80. */
+function hostsOf(name: string, port: number): readonly string[] {
+  if (/:\d+$/.test(name)) return [name];
+  return port === 80 ? [name, `${name}:80`] : [`${name}:${port}`];
+}

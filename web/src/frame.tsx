@@ -1,0 +1,174 @@
+// The sidebar (a rail of icons where there is less room) and, on phones, tabs at the foot.
+import { computed } from "@preact/signals";
+import { call } from "./api/call.ts";
+import { downloads, status } from "./api/live.ts";
+import { rate } from "./i18n/format.ts";
+import { t } from "./i18n/t.ts";
+import { href, route } from "./routes.ts";
+import type { Route } from "./state/paths.ts";
+import { Icon, type IconName, Mark } from "./ui/icon.tsx";
+import { Menu } from "./ui/menu.tsx";
+import { Tip } from "./ui/tip.tsx";
+import { toastError } from "./ui/toasts.tsx";
+
+/** Rates of all downloads together. */
+const downRate = computed(() => {
+  let sum = 0;
+  for (const { value } of downloads.value.values()) {
+    if (value.state === "downloading") sum += value.rateBytesPerSecond;
+  }
+  return sum;
+});
+
+interface NavProps {
+  readonly to: Route;
+  readonly icon: IconName;
+  readonly text: string;
+  readonly count?: number | undefined;
+  readonly isCurrent: boolean;
+}
+
+function Nav({ to, icon, text, count, isCurrent }: NavProps) {
+  return (
+    <Tip text={text} side="right" class="rail-tip">
+      <a class="nav" href={href(to)} aria-current={isCurrent ? "page" : undefined}>
+        <Icon name={icon} />
+        <span class="nav-text grow cut">{text}</span>
+        {count !== undefined && count > 0 && <span class="nav-count">{count}</span>}
+      </a>
+    </Tip>
+  );
+}
+
+export function Side() {
+  const now = route.value;
+  const groupIds = status.value?.groupIds ?? [];
+  return (
+    <div class="side">
+      <a class="brand" href={href({ view: "transfers" })}>
+        <Mark />
+        <span class="brand-text">miniTorrent</span>
+      </a>
+      <nav aria-label={t("shell.nav.label")}>
+        <Nav
+          to={{ view: "transfers" }}
+          icon="transfers"
+          text={t("shell.nav.transfers")}
+          count={downloads.value.size}
+          isCurrent={now.view === "transfers"}
+        />
+        <Nav
+          to={{ view: "share" }}
+          icon="share"
+          text={t("shell.nav.share")}
+          isCurrent={now.view === "share"}
+        />
+        <Nav
+          to={{ view: "settings" }}
+          icon="settings"
+          text={t("shell.nav.settings")}
+          isCurrent={now.view === "settings"}
+        />
+      </nav>
+      <nav aria-label={t("shell.nav.groups")}>
+        <h2>{t("shell.nav.groups")}</h2>
+        {groupIds.map((groupId) => (
+          <Nav
+            key={groupId}
+            to={{ view: "group", groupId, tab: "shares" }}
+            icon="users"
+            text={groupId}
+            isCurrent={"groupId" in now && now.view !== "transfers" && now.groupId === groupId}
+          />
+        ))}
+        <Nav
+          to={{ view: "groups" }}
+          icon="plus"
+          text={t("shell.nav.joinOrCreate")}
+          isCurrent={now.view === "groups"}
+        />
+      </nav>
+      <SideFoot />
+    </div>
+  );
+}
+
+function SideFoot() {
+  const { account, tracker, trackerProblem } = status.value ?? {};
+  return (
+    <div class="side-foot">
+      <dl class="rates">
+        <dt>{t("shell.nav.down")}</dt>
+        <dd>{rate(downRate.value)}</dd>
+      </dl>
+      <a
+        class="line side-tracker"
+        href={href({ view: "settings", section: "trackers" })}
+        title={trackerProblem}
+      >
+        <span class={tracker === undefined ? "dot" : "dot dot-on"} />
+        <span class="side-text cut">
+          {tracker !== undefined
+            ? t("shell.nav.tracker", { address: tracker })
+            : t(trackerProblem === undefined ? "shell.nav.trackerSearch" : "shell.nav.trackerNone")}
+        </span>
+      </a>
+      {account !== undefined && (
+        <div class="line">
+          <Icon name="user" />
+          <span class="side-text grow cut">{account.userId}</span>
+          <Menu
+            label={t("shell.nav.account")}
+            button={{ size: "small" }}
+            items={[
+              {
+                label: t("shell.nav.settings"),
+                icon: "settings",
+                href: href({ view: "settings" }),
+              },
+              {
+                label: t("shell.nav.logOut"),
+                icon: "log-out",
+                onClick: () => void call("logout").catch(toastError),
+              },
+            ]}
+          />
+        </div>
+      )}
+    </div>
+  );
+}
+
+export function TabBar() {
+  const { view } = route.value;
+  const tabs = [
+    {
+      to: { view: "transfers" },
+      icon: "transfers",
+      text: t("shell.nav.transfers"),
+      views: ["transfers", "preview"],
+    },
+    {
+      to: { view: "groups" },
+      icon: "users",
+      text: t("shell.nav.groups"),
+      views: ["groups", "group", "choose"],
+    },
+    { to: { view: "share" }, icon: "plus", text: t("shell.nav.share"), views: ["share"] },
+    { to: { view: "settings" }, icon: "settings", text: t("shell.nav.settings"), views: ["settings"] },
+  ] as const;
+  return (
+    <nav class="tab-bar" aria-label={t("shell.nav.label")}>
+      {tabs.map(({ to, icon, text, views }) => (
+        <a
+          key={text}
+          href={href(to)}
+          aria-current={(views as readonly string[]).includes(view) ? "page" : undefined}
+        >
+          <Icon name={icon} size="large" />
+          {text}
+        </a>
+      ))}
+    </nav>
+  );
+}

@@ -1,0 +1,5 @@
+import { groups } from "./groups.ts";
+import { shell } from "./shell.ts";
+import { transfers } from "./transfers.ts";
+
+export const de = { shell, groups, transfers };

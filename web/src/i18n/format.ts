@@ -1,0 +1,74 @@
+// Sizes, rates, times and counts as people read them in the page's language. Units and digits are those of the terminal.
+import { formatBytes, formatRate } from "../../../src/api/byte-units.ts";
+import { dayDistance, durationParts } from "../state/durations.ts";
+import { language, locale, t } from "./t.ts";
+
+/** No line break between a number and its unit. */
+const NARROW_SPACE = "\u202f";
+
+export function number(value: number): string {
+  return new Intl.NumberFormat(locale()).format(value);
+}
+
+/** `1.07 GB` */
+export function bytes(value: number): string {
+  return localised(formatBytes(value));
+}
+
+/** `9.6 MB/s` */
+export function rate(bytesPerSecond: number): string {
+  return localised(formatRate(bytesPerSecond));
+}
+
+function localised(amount: string): string {
+  const [digits = "", unit = ""] = amount.split(" ");
+  return `${new Intl.NumberFormat(locale(), { maximumFractionDigits: 2 }).format(Number(digits))}${NARROW_SPACE}${unit}`;
+}
+
+/** Rounded down, so that 100 % is only what is complete. @param share 0 to 1 */
+export function percent(share: number): string {
+  const whole = share >= 1 ? 100 : Math.min(99, Math.floor(share * 100));
+  return `${number(whole)}${NARROW_SPACE}%`;
+}
+
+/** `1 h 44 min`, `19 s` */
+export function duration(seconds: number): string {
+  return durationParts(seconds)
+    .map(({ value, unit }) => `${number(value)}${NARROW_SPACE}${t(`shell.unit.${unit}`)}`)
+    .join(" ");
+}
+
+/** As near as the reader needs it: `14:02`, `yesterday, 18:30`, `Tue 24`, `12 Nov`, `12 Nov 2025`. */
+export function time(atMs: number, nowMs: number = Date.now()): string {
+  const date = new Date(atMs);
+  const format = (options: Intl.DateTimeFormatOptions): string =>
+    new Intl.DateTimeFormat(locale(), options).format(date);
+  const clock = format({ hour: "2-digit", minute: "2-digit" });
+  const days = dayDistance(atMs, nowMs);
+  if (days === 0) return clock;
+  if (days === 1) return t("shell.time.yesterday", { clock });
+  if (days > 1 && days < 7) return format({ weekday: "short", day: "numeric" });
+  const isThisYear = date.getFullYear() === new Date(nowMs).getFullYear();
+  return format({ day: "numeric", month: "short", ...(!isThisYear && { year: "numeric" }) });
+}
+
+/** `2 min ago`, `just now` */
+export function ago(atMs: number, nowMs: number = Date.now()): string {
+  const [largest] = durationParts(Math.max(0, (nowMs - atMs) / 1_000));
+  if (largest === undefined || largest.unit === "s") return t("shell.time.justNow");
+  const unit = { min: "minute", h: "hour", d: "day" } as const;
+  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(
+    -largest.value,
+    unit[largest.unit],
+  );
+}
+
+/** For `title` and screen readers: the whole date. */
+export function fullTime(atMs: number): string {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "full", timeStyle: "short" }).format(atMs);
+}
+
+/** `alice, bob and dave` */
+export function list(names: readonly string[]): string {
+  return new Intl.ListFormat(language(), { type: "conjunction" }).format(names);
+}

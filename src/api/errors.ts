@@ -41,6 +41,7 @@ export const errorCodes = {
     "The share has a newer version than the one to be replaced; download that one, then publish yours.",
   NOT_SHARED: "This client does not share that file; list_shares shows what it shares.",
   UNKNOWN_DOWNLOAD: "There is no such download; show_downloads lists those that exist.",
+  UNKNOWN_UPLOAD: "There is no such upload, or it was given up; begin it again.",
   DOWNLOAD_PAUSED:
     "The download is paused for a reason that may pass; it continues by itself, or with resume.",
   TIMED_OUT: "The wait ended before the download was complete; the download continues, so wait again.",

@@ -5,11 +5,22 @@ import type { PeerStatus } from "../engine/peer-status.ts";
 import type { CommandOption, GivenOptions } from "./command-options.ts";
 import { harmless, type View } from "./display-text.ts";
 
+/** What a client does for the daemon and its page, and for no command. */
+type NoCommand =
+  | "close"
+  | "downloadFiles"
+  | "holdDownloads"
+  | "openReader"
+  | "overrideLimits"
+  | "pieces"
+  | "releaseDownloads"
+  | "resume"
+  | "trackers"
+  | "traffic"
+  | "useTrackers";
+
 /** What the commands need of a client: one in this process, or the daemon's. */
-export type ClientCommands = Omit<
-  Client,
-  "close" | "openReader" | "resume" | "limit" | "peers" | "trackers" | "useTrackers"
-> & {
+export type ClientCommands = Omit<Client, NoCommand | "limit" | "peers"> & {
   limit(...given: Parameters<Client["limit"]>): void | Promise<void>;
   peers(...given: Parameters<Client["peers"]>): readonly PeerStatus[] | Promise<readonly PeerStatus[]>;
 };

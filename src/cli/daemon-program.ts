@@ -47,6 +47,7 @@ export async function runDaemon(
     log,
     ...(trackers === undefined ? {} : { trackers }),
     web: { ...settings.web, findPage: () => findPage(log) },
+    ...(settings.folder === undefined ? {} : { folder: settings.folder }),
     onStop: () => ending.abort(),
     openClient: (options) =>
       Client.open({

@@ -24,6 +24,7 @@ export const DAEMON_SETTINGS = {
   "web-hosts": "further names of this machine that a browser may use, separated by commas",
   roots:
     "folders that calls over TCP may name paths in, separated by commas; default: the home folder, without what is hidden",
+  folder: "where downloads and uploads of the page go if nothing else is said; default: ~/miniTorrent",
   memory: "maximum memory for pieces in transit, such as 64MiB (default 96MiB)",
   "limit-up": "maximum upload rate, such as 5MB/s",
   "limit-down": "maximum download rate",
@@ -42,6 +43,8 @@ export interface DaemonSettings {
   /** Absolute. */
   readonly dataDir: string;
   readonly web: Omit<WebOptions, "findPage">;
+  /** Absolute. */
+  readonly folder: string | undefined;
   readonly memoryBytes: number | undefined;
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
   readonly logLevel: LogLevel;
@@ -85,6 +88,7 @@ export function daemonSettings(
       read("roots", listOf),
       home(),
     ),
+    folder: read("folder", pathOf),
     memoryBytes: read("memory", parseSize),
     limits: { up: read("limit-up", parseRate), down: read("limit-down", parseRate) },
     logLevel: read("log-level", logLevelOf) ?? "info",

@@ -14,7 +14,15 @@ import type { TrackerApi } from "./trackers/api-channel.ts";
 export interface RunningTorrent {
   readonly torrent: Pick<
     ActiveTorrent["torrent"],
-    "have" | "isStarved" | "holders" | "bannedFor" | "readAhead" | "status" | "uploadBytesPerSecond"
+    | "have"
+    | "isStarved"
+    | "holders"
+    | "bannedFor"
+    | "readAhead"
+    | "status"
+    | "uploadBytesPerSecond"
+    | "copiesOf"
+    | "isComing"
   >;
   readonly connections: Pick<
     ActiveTorrent["connections"],

@@ -25,7 +25,7 @@ import {
   removalSchema,
   type WriteAttempt,
 } from "../api/schemas.ts";
-import { Bandwidth, type Direction, isLimited } from "../engine/bandwidth.ts";
+import { Bandwidth, type BandwidthLimits, type Direction, isLimited } from "../engine/bandwidth.ts";
 import {
   readAddresses as addressesOfSystem,
   OwnAddresses,
@@ -58,11 +58,14 @@ import type {
   ClientStatus,
   DownloadStatus,
   FileChoice,
+  FileProgress,
   LimitsStatus,
   NameList,
+  PieceMap,
   ShareOptions,
   ShareResult,
   ShareStatus,
+  TorrentTraffic,
 } from "./status.ts";
 import type { TrackerApi } from "./trackers/api-channel.ts";
 import { dialPlans } from "./trackers/reachability.ts";
@@ -566,6 +569,35 @@ export class Client {
     return peerStatuses(this.#active(groupId, fileName).torrent.status());
   }
 
+  /**
+   * Which member each piece came from, and how many connected members have it.
+   *
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, NOT_LOGGED_IN
+   */
+  pieces(groupId: string, fileName: string): PieceMap {
+    this.#login.require();
+    return this.#login.downloads.pieceMap({ groupId, fileName });
+  }
+
+  /**
+   * A page of the files of a download, with how far each is.
+   *
+   * @param after `next` of the page before
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, INVALID_ARGUMENT, NOT_LOGGED_IN
+   */
+  downloadFiles(groupId: string, fileName: string, after?: string): ListPage<FileProgress> {
+    this.#login.require();
+    return this.#login.downloads.filesAfter({ groupId, fileName }, after);
+  }
+
+  /** What each running torrent has moved. */
+  traffic(): readonly TorrentTraffic[] {
+    return [...this.#session.all()].map(({ groupId, metainfo: { fileName }, torrent }) => ({
+      ...{ groupId, fileName, run: torrent },
+      ...torrent.traffic,
+    }));
+  }
+
   /** The upload and download limits. */
   limits(): LimitsStatus {
     const files = [...this.#session.all()].map(({ groupId, metainfo: { fileName, infoHash } }) => ({
@@ -573,7 +605,33 @@ export class Client {
       fileName,
       ...this.#bandwidth.limitsOf(infoHash),
     }));
-    return { all: this.#bandwidth.limits, files: files.filter(isLimited) };
+    const { limits: all, overridden: outsideSchedule } = this.#bandwidth;
+    return { all, files: files.filter(isLimited), ...(outsideSchedule && { outsideSchedule }) };
+  }
+
+  /**
+   * Other limits in total apply in place of those of `limit`, until this is called again. They are not saved.
+   *
+   * @param limits undefined: those of `limit` apply again
+   * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB/s
+   */
+  overrideLimits(limits: BandwidthLimits | undefined): void {
+    this.#bandwidth.override(limits);
+  }
+
+  /**
+   * Pauses the downloads that run, and those that the next login would resume, until `releaseDownloads`. What is started or resumed by
+   * hand meanwhile runs.
+   *
+   * @param reason a sentence that their status shows
+   */
+  async holdDownloads(reason: string): Promise<void> {
+    await this.#login.downloads.hold(reason);
+  }
+
+  /** The downloads that `holdDownloads` paused continue, unless they were paused by hand since. */
+  async releaseDownloads(): Promise<void> {
+    await this.#login.downloads.release();
   }
 
   /**

@@ -132,8 +132,10 @@ export interface ClientStatus {
 
 /** What `limit` shows. */
 export interface LimitsStatus {
-  /** On everything together. */
+  /** On everything together, as they apply now. */
   readonly all: BandwidthLimits;
+  /** What was set by hand, while something else applies. */
+  readonly outsideSchedule?: BandwidthLimits | undefined;
   /** The files with a limit of their own. */
   readonly files: readonly (BandwidthLimits & { readonly groupId: string; readonly fileName: string })[];
 }
@@ -179,6 +181,48 @@ export interface ShareOptions {
   readonly leavesOutHidden?: boolean;
   readonly onProgress?: (progress: HashProgress) => void;
   readonly signal?: AbortSignal;
+}
+
+/** Pieces that follow each other and are alike. */
+export interface PieceRun {
+  readonly count: number;
+  /** Index into `sources`; -1: it was here before, or nobody knows where it came from; -2: it is missing. */
+  readonly from: number;
+  /** It is missing, and some of it has been requested. */
+  readonly isComing?: true;
+  /** It is missing, and no chosen file needs it. */
+  readonly isLeftOut?: true;
+}
+
+/** A download or share, piece by piece. */
+export interface PieceMap {
+  readonly pieceCount: number;
+  /** More than 1: there were too many runs, and they are of cells of so many pieces. */
+  readonly piecesPerCell: number;
+  readonly runs: readonly PieceRun[];
+  /** User ids. */
+  readonly sources: readonly string[];
+  /** How many connected peers have the pieces; of a cell, its rarest. */
+  readonly availability: readonly { readonly count: number; readonly copies: number }[];
+}
+
+/** How far a file of a download is. */
+export interface FileProgress {
+  /** In its folder; of a single file its name. */
+  readonly path: string;
+  readonly lengthBytes: number;
+  readonly verifiedBytes: number;
+  readonly isChosen: boolean;
+}
+
+/** What a running torrent has moved since it was started. */
+export interface TorrentTraffic {
+  readonly groupId: string;
+  readonly fileName: string;
+  /** Differs once the torrent was started again. */
+  readonly run: object;
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
 }
 
 /** How a membership ended. */

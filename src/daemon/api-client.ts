@@ -1,6 +1,8 @@
 // The typed client of the local API: a call by the name of its endpoint, and the stream of events. Over the daemon's Unix socket,
 // or over TCP with a token.
 import { type IncomingMessage, type RequestOptions, request } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { z } from "zod";
 import { asMiniTorrentError, isErrorCode, MiniTorrentError } from "../api/errors.ts";
 import { errnoOf } from "../net/errno.ts";
 import {
@@ -16,6 +18,11 @@ import {
 const MOST_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Longest event: a snapshot with 10,000 downloads and shares. */
 const MOST_EVENT_CHARACTERS = 32 * 1024 * 1024;
+
+/** JSON, or content as it is. */
+type Body = string | Uint8Array | AsyncIterable<Uint8Array> | undefined;
+
+const receivedSchema = z.object({ receivedBytes: z.number() });
 
 export type ApiTarget =
   | { readonly socketPath: string }
@@ -77,6 +84,27 @@ export class ApiClient {
   }
 
   /**
+   * Sends content of an upload, a whole file or the next part of one.
+   *
+   * @param inside path in the folder; undefined for a single file
+   * @param offset where in the file
+   * @returns how much of the file is there then
+   * @throws MiniTorrentError DAEMON_UNREACHABLE; what the daemon answers
+   */
+  async sendContent(
+    uploadId: string,
+    { inside, offset = 0 }: { readonly inside?: string; readonly offset?: number },
+    content: AsyncIterable<Uint8Array> | Uint8Array,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<{ receivedBytes: number }> {
+    const search = new URLSearchParams({ offset: String(offset) });
+    if (inside !== undefined) search.set("path", inside);
+    const path = `/uploads/${encodeURIComponent(uploadId)}/content?${search}`;
+    const text = await this.#ask("PUT", path, content, signal);
+    return receivedSchema.parse(asJson(text));
+  }
+
+  /**
    * Events, the first of which is a snapshot, until the signal is aborted or the daemon ends.
    *
    * @param since id of the last event seen; what happened after it comes before the snapshot
@@ -109,12 +137,7 @@ export class ApiClient {
     }
   }
 
-  async #ask(
-    method: string,
-    path: string,
-    body: string | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<string> {
+  async #ask(method: string, path: string, body: Body, signal: AbortSignal | undefined): Promise<string> {
     const response = await this.#open(method, path, body, signal);
     const text = await textOf(response).catch((error: unknown) => {
       throw signal?.aborted ? signal.reason : this.#unreachable(error);
@@ -126,7 +149,7 @@ export class ApiClient {
   #open(
     method: string,
     path: string,
-    body: string | undefined,
+    body: Body,
     signal: AbortSignal | undefined,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<IncomingMessage> {
@@ -138,13 +161,15 @@ export class ApiClient {
         headers: {
           ...(this.#options.headers as object),
           ...headers,
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...typeOf(body),
         },
         ...(signal && { signal }),
       });
       asked.once("response", resolve);
       asked.once("error", (error) => reject(signal?.aborted ? signal.reason : this.#unreachable(error)));
-      asked.end(body);
+      if (body === undefined || typeof body === "string" || body instanceof Uint8Array) asked.end(body);
+      // An error of the request is told above; one of the content ends it.
+      else pipeline(body, asked).catch((error: unknown) => reject(signal?.aborted ? signal.reason : error));
     });
   }
 
@@ -155,6 +180,11 @@ export class ApiClient {
       cause: error,
     });
   }
+}
+
+function typeOf(body: Body): Readonly<Record<string, string>> {
+  if (body === undefined) return {};
+  return { "content-type": typeof body === "string" ? "application/json" : "application/octet-stream" };
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

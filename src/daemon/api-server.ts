@@ -1,5 +1,6 @@
 // The daemon's HTTP server: serves the table of endpoints, events and the OpenAPI document with Fastify. Who may call is decided by
 // a guard; on the Unix socket, which only its owner can open, there is none.
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import swagger from "@fastify/swagger";
 import {
@@ -16,10 +17,13 @@ import {
   validatorCompiler,
 } from "fastify-type-provider-zod";
 import type { Logger } from "pino";
+import { z } from "zod";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../api/errors.ts";
+import { later } from "../net/timers.ts";
 import type { Guard } from "./access.ts";
 import type { ContentServer } from "./content-server.ts";
 import type { ContentTickets } from "./content-tickets.ts";
+import type { DaemonServices } from "./daemon-services.ts";
 import { BROWSER_SESSION_MS, type TokenInfo } from "./daemon-store.ts";
 import { API_PREFIX, type Endpoint, type EndpointName, endpoints, type Scope } from "./endpoints.ts";
 import { type EventStream, LIST_NAMES, type ListName } from "./event-stream.ts";
@@ -33,10 +37,14 @@ const MOST_BODY_BYTES = 64 * 1024;
 /** A name in a path: 1,024 characters of three bytes, each written as %XX. */
 const MOST_PARAMETER_CHARACTERS = 9 * 1_024;
 const MOST_HEADER_BYTES = 16 * 1024;
+/** For the body of a request, but the content of an upload: that must only never stand still so long. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
-/** How often Node looks for requests that take longer than these. */
+/** How often Node looks for requests whose head takes longer. */
 const TIMEOUT_CHECK_PERIOD_MS = 5_000;
+
+/** Type of the content of an upload. */
+const OCTETS = "application/octet-stream";
 
 /** HTTP status (RFC 9110) of an error code; 422 for the others: understood, and refused. */
 const STATUS_OF: Partial<Record<ErrorCode, number>> = {
@@ -52,6 +60,7 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   UNKNOWN_USER: 404,
   UNKNOWN_FILE: 404,
   UNKNOWN_DOWNLOAD: 404,
+  UNKNOWN_UPLOAD: 404,
   NO_SUCH_REQUEST: 404,
   NOT_SHARED: 404,
   FILE_NOT_FOUND: 404,
@@ -77,6 +86,7 @@ export interface ApiOptions
     HandlerContext,
     "client" | "daemon" | "session" | "trackers" | "tokens" | "onLink" | "onStop"
   > {
+  readonly services: DaemonServices;
   readonly tickets: ContentTickets;
   readonly content: ContentServer;
   readonly events: EventStream;
@@ -89,7 +99,7 @@ export interface ApiOptions
   /** The page for browsers; undefined: none is served. */
   readonly page?: Page;
   /** Where callers may name paths; undefined: everywhere. */
-  readonly roots?: Pick<Roots, "check">;
+  readonly roots?: Roots;
 }
 
 /** The server, which does not listen yet. */
@@ -97,7 +107,6 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const { guard, log, version } = options;
   const server = fastify({
     bodyLimit: MOST_BODY_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
     http: {
       maxHeaderSize: MOST_HEADER_BYTES,
@@ -111,6 +120,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   server.decorateRequest("caller", undefined);
   // A form of another page can send text/plain without asking; JSON it cannot.
   server.removeContentTypeParser("text/plain");
+  server.addHook("preParsing", async (request, _reply, payload) => {
+    if (request.headers["content-type"] !== OCTETS) endIfLate(request.raw);
+    return payload;
+  });
   server.setValidatorCompiler(validatorCompiler);
   server.setSerializerCompiler(serializerCompiler);
   server.setErrorHandler((error: FastifyError, _request, reply) => answerError(error, reply, log));
@@ -133,6 +146,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
       api.get("/openapi.json", { onRequest: guarded(guard, "read"), schema: { hide: true } }, () =>
         server.swagger(),
       );
+      await api.register((raw) => addUploadContent(raw, options));
       // For monitoring. It needs no token, since it says only that the daemon answers.
       api.get("/health", { schema: { hide: true } }, () => ({ ok: true }));
       addContent(api, options);
@@ -141,6 +155,13 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   );
   if (options.page !== undefined) addPage(server, options.page, guard);
   return server;
+}
+
+/** The whole body must come in time. */
+function endIfLate(request: IncomingMessage): void {
+  const timer = later("late request", REQUEST_TIMEOUT_MS, () => request.destroy());
+  timer.unref();
+  for (const event of ["end", "close"]) request.once(event, () => clearTimeout(timer));
 }
 
 declare module "fastify" {
@@ -160,7 +181,8 @@ function guarded(guard: Guard | undefined, scope: Scope | "none") {
 function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptions): void {
   const { method, path, scope, summary, answer, params, query, body, isPathInside }: Endpoint =
     endpoints[name];
-  const { client, daemon, session, trackers, tokens, tickets, events, onLink, onStop, guard } = options;
+  const { client, daemon, session, trackers, tokens, tickets, services, roots } = options;
+  const { events, onLink, onStop, guard } = options;
   // Which name goes with which input, the compiler cannot follow; the schemas of the same entry have checked it.
   const handle = handlers[name] as (context: HandlerContext, input: object) => unknown;
   api.route({
@@ -183,7 +205,7 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
         ...asObject(request.query),
         ...asObject(request.body),
       };
-      if (options.roots !== undefined) checkPaths(isPathInside === true ? {} : input, options.roots);
+      if (roots !== undefined) checkPaths(isPathInside === true ? {} : input, roots);
       const context: HandlerContext = {
         client,
         daemon,
@@ -191,13 +213,14 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
         trackers,
         tokens,
         tickets,
+        services,
+        roots,
         onLink,
         onStop,
         caller: request.caller,
         browser: guard && browserOf(guard, request, reply),
         onHashing: (hashed, progress) =>
           events.progressed("hash-progress", hashed, { path: hashed, ...progress }),
-        isConfined: options.roots !== undefined,
         signal: gone.signal,
       };
       return await handle(context, input);
@@ -221,6 +244,36 @@ function browserOf(
       void reply.header("set-cookie", guard.endedCookie);
     },
   };
+}
+
+const contentQuery = z.object({
+  path: z.string().max(4_096).optional(),
+  offset: z.coerce.number().int().nonnegative().optional(),
+});
+
+/** The content of an upload: bytes as they are, written at the pace of the disk. */
+async function addUploadContent(api: FastifyInstance, { guard, services }: ApiOptions): Promise<void> {
+  api.addContentTypeParser(OCTETS, (_request, payload, done) => done(null, payload));
+  api.put<{
+    Params: { uploadId: string };
+    Querystring: z.output<typeof contentQuery>;
+    Body: IncomingMessage;
+  }>(
+    "/uploads/:uploadId/content",
+    {
+      onRequest: guarded(guard, "control"),
+      schema: { hide: true, querystring: contentQuery },
+      bodyLimit: Number.MAX_SAFE_INTEGER,
+    },
+    async ({ params, query, body }) => {
+      body.socket.setTimeout(REQUEST_TIMEOUT_MS, () => body.destroy());
+      try {
+        return await services.uploads.receive(params.uploadId, query.path ?? "", query.offset ?? 0, body);
+      } finally {
+        body.socket.setTimeout(0);
+      }
+    },
+  );
 }
 
 /** Files of shares, by tickets: what plays a video sends no token. */

@@ -1,6 +1,6 @@
 // What a daemon keeps in its data directory beside the profiles: who is logged in, the access tokens and the sessions of browsers,
-// their secrets as hashes. The file is locked while the daemon runs, so that one process at a time uses the directory; a second one
-// learns which.
+// their secrets as hashes, the schedule of limits, what happened in the groups, and where uploads are under way. The file is locked
+// while the daemon runs, so that one process at a time uses the directory; a second one learns which.
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -25,6 +25,9 @@ const MOST_BROWSERS = 32;
 export const BROWSER_SESSION_MS = 90 * 24 * 3_600_000;
 /** Use is noted at most so often: each note is a write to the disk. */
 const USE_NOTED_EVERY_MS = 600_000;
+/** Activity that is kept: of a group, and of all. An entry has some 200 bytes. */
+const MOST_ACTIVITY_OF_GROUP = 500;
+const MOST_ACTIVITY = 50_000;
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS session (
@@ -37,6 +40,15 @@ const SCHEMA = `
     name TEXT PRIMARY KEY, sha256 BLOB NOT NULL, page_key_sha256 BLOB NOT NULL, created_at_ms INTEGER NOT NULL,
     last_used_at_ms INTEGER NOT NULL
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS schedule (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1), rules TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE IF NOT EXISTS activity (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, account_id TEXT NOT NULL, group_id TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    type TEXT NOT NULL, facts TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS activity_of_group ON activity (account_id, group_id, id);
+  CREATE TABLE IF NOT EXISTS upload (path TEXT PRIMARY KEY, folder_id TEXT NOT NULL) STRICT;
 `;
 
 export interface TokenInfo {
@@ -56,6 +68,34 @@ export interface BrowserSecrets {
   readonly pageKey: string;
 }
 
+/** Something that happened in a group. */
+export interface ActivityEntry {
+  readonly accountId: string;
+  readonly groupId: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  /** Of the event, as in `--json`. */
+  readonly type: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** A folder that an upload writes to. */
+export interface UploadFolder {
+  /** Absolute. */
+  readonly path: string;
+  /** Which folder it is: see `fileIdOf`. */
+  readonly folderId: string;
+}
+
+const activityRow = z.object({
+  id: z.number(),
+  account_id: z.string(),
+  group_id: z.string(),
+  at_ms: z.number(),
+  type: z.string(),
+  facts: z.string(),
+});
+const uploadRow = z.object({ path: z.string(), folder_id: z.string() });
 const sessionRow = z.object({ user_id: z.string(), account_id: z.string() });
 const tokenRow = z.object({
   name: z.string(),
@@ -198,6 +238,94 @@ export class DaemonStore {
   /** Whether the token or session of that name has neither been revoked nor ended. */
   has(name: string, nowMs: number): boolean {
     return this.tokens(nowMs).some((token) => token.name === name);
+  }
+
+  /** The rules of the schedule, as `saveRules` got them; undefined before. */
+  get rules(): unknown {
+    const row = this.#database.prepare("SELECT rules FROM schedule").get();
+    return row === undefined ? undefined : JSON.parse(String(row.rules));
+  }
+
+  saveRules(rules: unknown): void {
+    this.#database.prepare("INSERT OR REPLACE INTO schedule VALUES (1, ?)").run(JSON.stringify(rules));
+  }
+
+  /** Adds entries, and forgets the oldest past the bounds. */
+  addActivity(entries: readonly ActivityEntry[]): void {
+    this.#inOneStep(() => {
+      const insert = this.#database.prepare(
+        "INSERT INTO activity (account_id, group_id, at_ms, type, facts) VALUES (?, ?, ?, ?, ?)",
+      );
+      const groups = new Map<string, ActivityEntry>();
+      for (const entry of entries) {
+        const { accountId, groupId, atMs, type, facts } = entry;
+        insert.run(accountId, groupId, atMs, type, JSON.stringify(facts));
+        groups.set(JSON.stringify([accountId, groupId]), entry);
+      }
+      const trim = this.#database.prepare(`
+        DELETE FROM activity WHERE account_id = ?1 AND group_id = ?2 AND id <= (
+          SELECT id FROM activity WHERE account_id = ?1 AND group_id = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3
+        )`);
+      for (const { accountId, groupId } of groups.values())
+        trim.run(accountId, groupId, MOST_ACTIVITY_OF_GROUP);
+      this.#database
+        .prepare(
+          "DELETE FROM activity WHERE id <= (SELECT id FROM activity ORDER BY id DESC LIMIT 1 OFFSET ?)",
+        )
+        .run(MOST_ACTIVITY);
+    });
+  }
+
+  /**
+   * What happened in a group, newest first.
+   *
+   * @param beforeId the id of the last entry of the page before
+   */
+  activity(
+    { accountId, groupId }: Pick<ActivityEntry, "accountId" | "groupId">,
+    beforeId: number,
+    most: number,
+  ): (ActivityEntry & { readonly id: number })[] {
+    const rows = this.#database
+      .prepare(
+        "SELECT * FROM activity WHERE account_id = ? AND group_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+      )
+      .all(accountId, groupId, beforeId, most);
+    return z
+      .array(activityRow)
+      .parse(rows)
+      .map(({ id, at_ms: atMs, type, facts }) => ({
+        ...{ id, accountId, groupId, atMs, type },
+        facts: z.record(z.string(), z.unknown()).parse(JSON.parse(facts)),
+      }));
+  }
+
+  /** Folders that uploads write to, or that a crash left. */
+  uploadFolders(): UploadFolder[] {
+    return z
+      .array(uploadRow)
+      .parse(this.#database.prepare("SELECT * FROM upload").all())
+      .map(({ path, folder_id: folderId }) => ({ path, folderId }));
+  }
+
+  addUploadFolder({ path, folderId }: UploadFolder): void {
+    this.#database.prepare("INSERT OR REPLACE INTO upload VALUES (?, ?)").run(path, folderId);
+  }
+
+  removeUploadFolder(path: string): void {
+    this.#database.prepare("DELETE FROM upload WHERE path = ?").run(path);
+  }
+
+  /** All of it, or nothing. */
+  #inOneStep(work: () => void): void {
+    this.#database.exec("BEGIN");
+    try {
+      work();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
   }
 
   close(): void {

@@ -16,7 +16,9 @@ import { type Clock, later } from "../net/timers.ts";
 import { createApi } from "./api-server.ts";
 import { ContentServer } from "./content-server.ts";
 import { ContentTickets } from "./content-tickets.ts";
+import { DaemonServices } from "./daemon-services.ts";
 import { DaemonStore } from "./daemon-store.ts";
+import { defaultFolder } from "./destinations.ts";
 import { EventStream, type WatchedState } from "./event-stream.ts";
 import { KnownTrackers } from "./known-trackers.ts";
 import { socketPathOf } from "./socket-path.ts";
@@ -40,6 +42,8 @@ export interface DaemonOptions {
   /** Of the setting; undefined: those that an earlier daemon of the directory was told, if any. */
   readonly trackers?: readonly TrackerAddress[];
   readonly web: WebOptions;
+  /** Where downloads and uploads go if nothing else is said; ~/miniTorrent if it is left out. Absolute. */
+  readonly folder?: string;
   /** Somebody asks for the daemon's end. */
   readonly onStop: () => void;
   /** `Client.open` with the options that the daemon does not decide. */
@@ -55,6 +59,7 @@ interface DaemonParts {
   readonly local: FastifyInstance;
   readonly web: WebServer;
   readonly client: Client;
+  readonly services: DaemonServices;
   readonly store: DaemonStore;
 }
 
@@ -77,7 +82,7 @@ export class Daemon {
     try {
       const trackers = new KnownTrackers(dataDir, options.trackers);
       const identity = openIdentity(dataDir, { name: "This device", newKey: ", and log in again." });
-      const watched: { events?: EventStream } = {};
+      const watched: { events?: EventStream; services?: DaemonServices } = {};
       const isGood = (name: string): boolean => store.has(name, Date.now());
       const tickets = new ContentTickets({ isGood, nowMs: Date.now });
       const session = {
@@ -91,12 +96,17 @@ export class Daemon {
         if (event.type === "session-ended") session.ended();
         const { type, ...facts } = event;
         watched.events?.happened(type, facts);
+        watched.services?.happened(event);
       };
       const client = await options.openClient({
         ...{ identity, dataDir, log, onEvent },
         trackers: trackers.list,
       });
       closers.unshift(() => client.close());
+      const { folder = defaultFolder() } = options;
+      const services = await DaemonServices.start({ store, client, folder, log });
+      closers.unshift(() => services.close());
+      watched.services = services;
       const facts = { pid: process.pid, version, dataDir, startedAtMs: Date.now() };
       const events = new EventStream(watchedState(client, facts));
       watched.events = events;
@@ -105,14 +115,14 @@ export class Daemon {
       const onLink = (): Promise<string> => web.link();
       const served = {
         ...{ client, session, trackers, daemon: facts, events, tokens: store, tickets, content },
-        ...{ log, version, onStop, onLink, isGood },
+        ...{ services, log, version, onStop, onLink, isGood },
       };
       const web = new WebServer({ web: options.web, store, served });
       const local = await createApi(served);
       closers.unshift(() => local.close());
       await listenOnSocket(local, socketPath);
       if (options.web.address !== undefined) await web.open();
-      return new Daemon({ socketPath, events, local, web, client, store });
+      return new Daemon({ socketPath, events, local, web, client, services, store });
     } catch (error) {
       for (const close of closers) await close();
       throw error;
@@ -140,11 +150,12 @@ export class Daemon {
   }
 
   async #close(): Promise<void> {
-    const { events, local, web, client, store } = this.#parts;
+    const { events, local, web, client, services, store } = this.#parts;
     events.close();
     await Promise.all([local.close(), web.close()]);
     rmSync(this.socketPath, { force: true });
     await client.close();
+    await services.close();
     store.close();
   }
 }

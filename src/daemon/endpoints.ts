@@ -11,13 +11,20 @@ import {
   pageSchema,
   removalSchema,
 } from "../api/schemas.ts";
+import { scheduleSchema } from "./schedule.ts";
 import {
+  activitySchema,
   clientStatusSchema,
+  destinationSchema,
   downloadSchema,
+  fileProgressSchema,
+  folderPageSchema,
   limitsSchema,
   peerSchema,
+  pieceMapSchema,
   shareResultSchema,
   shareSchema,
+  speedSchema,
   trackerSchema,
   whySchema,
 } from "./status-schemas.ts";
@@ -57,6 +64,10 @@ const globs = z.array(z.string().min(1).max(4_096)).max(100).optional();
 const path = z.string().min(1).max(4_096);
 const credentials = z.object({ userId: name, password: z.string().min(1).max(1_024) });
 const bytesPerSecond = z.number().int().positive().nullable();
+const bytes = z.number().int().nonnegative();
+/** `next` of the page before. */
+const after = z.object({ after: z.string().max(1_024).optional() });
+const ofUpload = z.object({ uploadId: name });
 
 const tokenSchema = z.object({
   name: z.string(),
@@ -198,8 +209,17 @@ export const endpoints = {
     scope: "read",
     summary: "A page of the files in a shared folder; next says where the following one begins.",
     params: ofShare,
-    query: z.object({ after: z.string().max(1_024).optional() }),
+    query: after,
     answer: pageSchema(insideFileSchema),
+  }),
+  activity: endpoint({
+    method: "GET",
+    path: "/groups/:groupId/activity",
+    scope: "read",
+    summary: "A page of what happened in a group while this daemon ran, newest first.",
+    params: inGroup,
+    query: after,
+    answer: pageSchema(activitySchema),
   }),
   shares: endpoint({
     method: "GET",
@@ -234,6 +254,45 @@ export const endpoints = {
     params: ofShare,
     query: z.object({ everywhere: z.stringbool().optional() }),
     answer: z.object({ interrupted: z.array(z.string()) }),
+  }),
+  beginUpload: endpoint({
+    method: "POST",
+    path: "/uploads",
+    scope: "control",
+    summary: "Begin to send a file or folder to the daemon's machine, to be shared there.",
+    body: inGroup.extend({
+      name,
+      kind: z.enum(["file", "folder"]),
+      destinationPath: path.optional(),
+      lengthBytes: bytes,
+    }),
+    answer: z.object({ uploadId: z.string(), path: z.string() }),
+  }),
+  upload: endpoint({
+    method: "GET",
+    path: "/uploads/:uploadId",
+    scope: "read",
+    summary: "How much of an upload has come, or of one file inside.",
+    params: ofUpload,
+    query: z.object({ path: path.optional() }),
+    isPathInside: true,
+    answer: z.object({ receivedBytes: bytes, lengthBytes: bytes }),
+  }),
+  finishUpload: endpoint({
+    method: "POST",
+    path: "/uploads/:uploadId/finish",
+    scope: "control",
+    summary: "Give an upload its name, and share it. Progress arrives as events.",
+    params: ofUpload,
+    answer: shareResultSchema,
+  }),
+  cancelUpload: endpoint({
+    method: "DELETE",
+    path: "/uploads/:uploadId",
+    scope: "control",
+    summary: "Give an upload up, and remove what has come.",
+    params: ofUpload,
+    answer: nothing,
   }),
   downloads: endpoint({
     method: "GET",
@@ -301,6 +360,15 @@ export const endpoints = {
     params: ofShare,
     answer: z.object({ keptPath: z.string().optional() }),
   }),
+  downloadFiles: endpoint({
+    method: "GET",
+    path: "/downloads/:groupId/:fileName/files",
+    scope: "read",
+    summary: "A page of the files of a download, with how far each is.",
+    params: ofShare,
+    query: after,
+    answer: pageSchema(fileProgressSchema),
+  }),
   why: endpoint({
     method: "GET",
     path: "/downloads/:groupId/:fileName/why",
@@ -317,11 +385,27 @@ export const endpoints = {
     params: ofShare,
     answer: z.array(peerSchema),
   }),
+  pieces: endpoint({
+    method: "GET",
+    path: "/torrents/:groupId/:fileName/pieces",
+    scope: "read",
+    summary: "The pieces of a share or download: who sent each, and how many connected members have it.",
+    params: ofShare,
+    answer: pieceMapSchema,
+  }),
+  speed: endpoint({
+    method: "GET",
+    path: "/speed",
+    scope: "read",
+    summary: "How fast data moved in the last hour, of a share or download or of all, in bytes a second.",
+    query: z.object({ groupId: name.optional(), fileName: name.optional() }),
+    answer: speedSchema,
+  }),
   limits: endpoint({
     method: "GET",
     path: "/limits",
     scope: "read",
-    summary: "Upload and download limits, in bytes a second.",
+    summary: "The upload and download limits that apply now, in bytes a second.",
     answer: limitsSchema,
   }),
   limit: endpoint({
@@ -336,6 +420,56 @@ export const endpoints = {
       fileName: name.optional(),
     }),
     answer: limitsSchema,
+  }),
+  schedule: endpoint({
+    method: "GET",
+    path: "/schedule",
+    scope: "read",
+    summary: "The limits by hour and weekday.",
+    answer: scheduleSchema,
+  }),
+  setSchedule: endpoint({
+    method: "PUT",
+    path: "/schedule",
+    scope: "control",
+    summary: "Replace the limits by hour and weekday; without rules, those of PUT /limits apply.",
+    body: scheduleSchema,
+    answer: scheduleSchema,
+  }),
+  roots: endpoint({
+    method: "GET",
+    path: "/roots",
+    scope: "read",
+    summary: "The folders of the daemon's machine that may be looked into.",
+    answer: z.object({ roots: z.array(z.object({ path: z.string(), freeBytes: bytes })) }),
+  }),
+  folder: endpoint({
+    method: "GET",
+    path: "/folders",
+    scope: "read",
+    summary: "A page of what is in a folder of the daemon's machine, folders first.",
+    query: after.extend({ path }),
+    answer: folderPageSchema,
+  }),
+  makeFolder: endpoint({
+    method: "POST",
+    path: "/folders",
+    scope: "control",
+    summary: "Make a folder on the daemon's machine.",
+    body: z.object({ path }),
+    answer: z.object({ path: z.string() }),
+  }),
+  destinations: endpoint({
+    method: "GET",
+    path: "/destinations",
+    scope: "read",
+    summary: "Folders to download a share to, best first, with the room that each has.",
+    query: z.object({
+      groupId: name,
+      fileName: name,
+      lengthBytes: z.coerce.number().int().nonnegative(),
+    }),
+    answer: z.array(destinationSchema),
   }),
   namesOf: endpoint({
     method: "GET",

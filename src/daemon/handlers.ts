@@ -1,15 +1,23 @@
 // What each call of the local API does with the client. No logic of its own: a call is one method of the client.
 
+import { homedir } from "node:os";
+import { join, parse } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import { parseTrackerInfo } from "../api/tracker-list.ts";
 import type { Client } from "../client/client.ts";
 import type { NameList, ShareOptions } from "../client/status.ts";
+import { freeBytes } from "../net/free-space.ts";
 import type { ContentTickets } from "./content-tickets.ts";
+import type { DaemonServices } from "./daemon-services.ts";
 import { type DaemonStore, newSecret, type TokenInfo } from "./daemon-store.ts";
+import { destinationsFor } from "./destinations.ts";
 import type { AnswerOf, EndpointName, InputOf } from "./endpoints.ts";
+import { folderPage, makeFolder } from "./folder-pages.ts";
 import type { KnownTrackers } from "./known-trackers.ts";
-import type { DaemonStatus } from "./status-schemas.ts";
+import type { Roots } from "./roots.ts";
+import { STEP_MS } from "./speed-history.ts";
+import type { AppliedLimits, DaemonStatus } from "./status-schemas.ts";
 
 /** What the handlers need of a client. */
 export type ServedClient = Omit<Client, "close" | "resume">;
@@ -31,8 +39,9 @@ export interface HandlerContext {
   readonly browser: { enter(link: string): string; leave(): void } | undefined;
   /** undefined on the Unix socket. */
   readonly caller: TokenInfo | undefined;
-  /** The caller may not have what is hidden: see Roots. */
-  readonly isConfined: boolean;
+  /** Where the caller may name paths, and nothing that is hidden; undefined: everywhere. */
+  readonly roots: Roots | undefined;
+  readonly services: Pick<DaemonServices, "activity" | "folder" | "schedule" | "speed" | "uploads">;
   /** Ends the daemon soon. */
   readonly onStop: () => void;
   /** Aborted when the caller has gone. */
@@ -86,6 +95,10 @@ export const handlers: Handlers = {
     const { items, next } = await client.listInside(groupId, fileName, after);
     return { items: [...items], next };
   },
+  activity: ({ services }, { groupId, after }) => {
+    const { items, next } = services.activity.page(groupId, after);
+    return { items: [...items], next };
+  },
   shares: ({ client }) => [...client.shares()],
   uploadFile: (context, { path, groupId }) =>
     context.client.uploadFile(path, groupId, shareOptions(context, path)),
@@ -94,6 +107,25 @@ export const handlers: Handlers = {
   stopShare: async ({ client }, { groupId, fileName, everywhere }) => ({
     interrupted: [...(await client.stopShare(groupId, fileName, everywhere))],
   }),
+  beginUpload: ({ client, services, roots }, { name, destinationPath, ...given }) => {
+    const { account, groupIds } = client.status();
+    if (account === undefined)
+      throw new MiniTorrentError("NOT_LOGGED_IN", "Log in first: what is sent is to be shared.");
+    if (!groupIds.includes(given.groupId)) {
+      throw new MiniTorrentError(
+        "NOT_A_MEMBER",
+        `You are not in ${given.groupId}: join_group ${given.groupId} asks to be let in.`,
+      );
+    }
+    roots?.check(join(destinationPath ?? services.folder, name));
+    return services.uploads.begin({ ...given, name, destinationPath, isConfined: roots !== undefined });
+  },
+  upload: ({ services }, { uploadId, path }) => services.uploads.progress(uploadId, path),
+  finishUpload: (context, { uploadId }) =>
+    context.services.uploads.finish(uploadId, (path, { groupId }) =>
+      context.client.uploadFile(path, groupId, shareOptions(context, path)),
+    ),
+  cancelUpload: ({ services }, { uploadId }) => services.uploads.cancel(uploadId).then(done),
   downloads: ({ client }, { history }) => [
     ...(history === true ? client.downloadHistory() : client.downloads()),
   ],
@@ -109,17 +141,42 @@ export const handlers: Handlers = {
     const keptPath = await client.cancelDownload(groupId, fileName);
     return keptPath === undefined ? {} : { keptPath };
   },
+  downloadFiles: ({ client }, { groupId, fileName, after }) => {
+    const { items, next } = client.downloadFiles(groupId, fileName, after);
+    return { items: [...items], next };
+  },
   why: ({ client }, { groupId, fileName }) => client.why(groupId, fileName),
   peers: ({ client }, { groupId, fileName }) => [...client.peers(groupId, fileName)],
-  limits: ({ client }) => client.limits(),
-  limit: ({ client }, { direction, bytesPerSecond, groupId, fileName }) => {
-    if ((groupId === undefined) !== (fileName === undefined)) {
-      throw new MiniTorrentError("INVALID_ARGUMENT", "A limit of one share needs groupId and fileName.");
-    }
-    const which = groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
-    client.limit(direction, bytesPerSecond ?? undefined, which);
-    return client.limits();
+  pieces: ({ client }, { groupId, fileName }) => client.pieces(groupId, fileName),
+  speed: ({ services }, { groupId, fileName }) => ({
+    stepMs: STEP_MS,
+    points: services.speed.points(shareIn({ groupId, fileName }), Date.now()),
+  }),
+  limits: (context) => limitsNow(context),
+  limit: (context, { direction, bytesPerSecond, groupId, fileName }) => {
+    context.client.limit(direction, bytesPerSecond ?? undefined, shareIn({ groupId, fileName }));
+    return limitsNow(context);
   },
+  schedule: ({ services }) => ({ rules: [...services.schedule.rules] }),
+  setSchedule: ({ services: { schedule } }, { rules }) => {
+    schedule.set(rules);
+    return { rules: [...schedule.rules] };
+  },
+  roots: async ({ roots }) => {
+    const paths = roots?.paths ?? [homedir(), parse(homedir()).root];
+    const found = paths.map(async (path) => {
+      const room = await freeBytes(path).catch(() => undefined);
+      return room === undefined ? [] : [{ path, freeBytes: room }];
+    });
+    return { roots: (await Promise.all(found)).flat() };
+  },
+  folder: ({ roots }, { path, after }) => folderPage(path, after, roots),
+  makeFolder: async (_context, { path }) => ({ path: await makeFolder(path) }),
+  destinations: ({ client, roots, services: { folder } }, { groupId, fileName, lengthBytes }) =>
+    destinationsFor({
+      ...{ groupId, lengthBytes, folder, downloads: client.downloadHistory() },
+      isAllowed: (path) => roots?.contains(join(path, fileName)) ?? true,
+    }),
   namesOf: async ({ client }, { kind, groupId, prefix = "" }) => [
     ...(await client.namesOf(nameList(kind, groupId), prefix)),
   ],
@@ -159,8 +216,27 @@ function notOverTcp(): never {
 }
 
 /** @param shown what progress is reported of */
-function shareOptions({ onHashing, signal, isConfined }: HandlerContext, shown: string): ShareOptions {
-  return { onProgress: (progress) => onHashing(shown, progress), signal, leavesOutHidden: isConfined };
+function shareOptions({ onHashing, signal, roots }: HandlerContext, shown: string): ShareOptions {
+  const leavesOutHidden = roots !== undefined;
+  return { onProgress: (progress) => onHashing(shown, progress), signal, leavesOutHidden };
+}
+
+function limitsNow({ client, services }: HandlerContext): AppliedLimits {
+  const { applied: rule } = services.schedule;
+  return { ...client.limits(), ...(rule && { rule }) };
+}
+
+/** @returns undefined: all of them are meant */
+function shareIn({
+  groupId,
+  fileName,
+}: {
+  groupId?: string | undefined;
+  fileName?: string | undefined;
+}): { groupId: string; fileName: string } | undefined {
+  if ((groupId === undefined) !== (fileName === undefined))
+    throw new MiniTorrentError("INVALID_ARGUMENT", "One share needs groupId and fileName.");
+  return groupId === undefined || fileName === undefined ? undefined : { groupId, fileName };
 }
 
 function nameList(kind: NameList["kind"], groupId: string | undefined): NameList {

@@ -13,16 +13,26 @@ export class Roots {
     this.#roots = roots.map(realPathOf);
   }
 
+  /** With links followed. */
+  get paths(): readonly string[] {
+    return this.#roots;
+  }
+
   /**
    * @param path of a file or folder that is there, or is to be made
    * @throws MiniTorrentError PATH_REFUSED
    */
   check(path: string): void {
-    if (isAbsolute(path) && this.#isInside(resolve(path))) return;
+    if (this.contains(path)) return;
     throw new MiniTorrentError(
       "PATH_REFUSED",
       `${path} may not be used from here: name a path without hidden parts in ${this.#roots.join(", ") || "a root (there is none)"}, or add its folder to the daemon's setting 'roots'.`,
     );
+  }
+
+  /** The path is in a root, and nothing below the root is hidden. */
+  contains(path: string): boolean {
+    return isAbsolute(path) && this.#isInside(resolve(path));
   }
 
   #isInside(path: string): boolean {

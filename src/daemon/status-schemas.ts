@@ -5,12 +5,21 @@ import type { WhyReport } from "../client/downloads/why.ts";
 import type {
   ClientStatus,
   DownloadStatus,
+  FileProgress,
   LimitsStatus,
+  PieceMap,
   ShareResult,
   ShareStatus,
 } from "../client/status.ts";
 import type { TrackerState } from "../client/trackers/tracker-link.ts";
 import type { PeerStatus } from "../engine/peer-status.ts";
+
+import { type ScheduleRule, scheduleRuleSchema } from "./schedule.ts";
+
+/** The limits, and the rule of the schedule that they are of. */
+export interface AppliedLimits extends LimitsStatus {
+  readonly rule?: ScheduleRule | undefined;
+}
 
 /** The daemon's process, beside its client's state. */
 export interface DaemonStatus extends ClientStatus {
@@ -21,6 +30,48 @@ export interface DaemonStatus extends ClientStatus {
     /** Milliseconds since 1970. */
     readonly startedAtMs: number;
   };
+}
+
+/** A folder that a download may go to. */
+export interface Destination {
+  /** The folder. */
+  readonly path: string;
+  readonly freeBytes: number;
+  /** A download of this account went there before. */
+  readonly usedBefore: boolean;
+  /** There is room beside what other downloads are still to write there. */
+  readonly fits: boolean;
+}
+
+/** What is in a folder. */
+export interface FolderItem {
+  readonly name: string;
+  /** Of what a symbolic link leads to. */
+  readonly kind: "file" | "folder";
+  /** Of a file. */
+  readonly lengthBytes?: number;
+  /** Milliseconds since 1970. */
+  readonly modifiedAtMs: number;
+}
+
+/** A page of what is in a folder. */
+export interface FolderPage {
+  readonly path: string;
+  /** The folder that it is in; undefined where the caller may go no higher. */
+  readonly parent?: string;
+  readonly freeBytes: number;
+  readonly items: FolderItem[];
+  /** `after` of the page that follows. */
+  readonly next?: string;
+}
+
+/** Something that happened in a group. */
+export interface Activity {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  /** Of the event, as in `--json`. */
+  readonly type: string;
+  readonly [fact: string]: unknown;
 }
 
 const count = z.number().int().nonnegative();
@@ -129,8 +180,13 @@ export const peerSchema = schemaOf<PeerStatus>(
 );
 
 const limit = { up: rate.optional(), down: rate.optional() };
-export const limitsSchema = schemaOf<LimitsStatus>(
-  z.looseObject({ all: z.object(limit), files: z.array(z.object({ ...ofShare, ...limit })) }),
+export const limitsSchema = schemaOf<AppliedLimits>(
+  z.looseObject({
+    all: z.object(limit),
+    outsideSchedule: z.object(limit).optional(),
+    rule: scheduleRuleSchema.optional(),
+    files: z.array(z.object({ ...ofShare, ...limit })),
+  }),
 );
 
 const pieceRanges = z.object({
@@ -160,3 +216,52 @@ export const whySchema = schemaOf<WhyReport>(
     tracker: z.string().nullable(),
   }),
 );
+
+export const folderPageSchema = schemaOf<FolderPage>(
+  z.looseObject({
+    path: z.string(),
+    parent: z.string().optional(),
+    freeBytes: bytes,
+    items: z.array(
+      z.object({
+        name: z.string(),
+        kind: z.enum(["file", "folder"]),
+        lengthBytes: bytes.optional(),
+        modifiedAtMs: time,
+      }),
+    ),
+    next: z.string().optional(),
+  }),
+);
+
+export const destinationSchema = schemaOf<Destination>(
+  z.looseObject({ path: z.string(), freeBytes: bytes, usedBefore: z.boolean(), fits: z.boolean() }),
+);
+
+export const fileProgressSchema = schemaOf<FileProgress>(
+  z.looseObject({ path: z.string(), lengthBytes: bytes, verifiedBytes: bytes, isChosen: z.boolean() }),
+);
+
+export const pieceMapSchema = schemaOf<PieceMap>(
+  z.looseObject({
+    pieceCount: count,
+    piecesPerCell: count,
+    runs: z.array(
+      z.object({
+        count,
+        from: z.number().int(),
+        isComing: z.literal(true).optional(),
+        isLeftOut: z.literal(true).optional(),
+      }),
+    ),
+    sources: z.array(z.string()),
+    availability: z.array(z.object({ count, copies: count })),
+  }),
+);
+
+export const speedSchema = z.object({
+  stepMs: count,
+  points: z.array(z.object({ atMs: time, down: rate, up: rate })),
+});
+
+export const activitySchema = schemaOf<Activity>(z.looseObject({ atMs: time, type: z.string() }));

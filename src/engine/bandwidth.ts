@@ -18,6 +18,10 @@ type Buckets = Readonly<Record<Direction, TokenBucket>>;
 export class Bandwidth {
   readonly #nowMs: () => number;
   readonly #all: Buckets;
+  /** The limits on all together that were set, whatever applies now. */
+  #set: BandwidthLimits = { up: undefined, down: undefined };
+  /** Applies in their place; undefined: they apply. */
+  #override: BandwidthLimits | undefined;
   /** By info-hash: those of running torrents, and those that have a limit. */
   readonly #ofTorrents = new Map<string, Buckets>();
 
@@ -51,16 +55,38 @@ export class Bandwidth {
    * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB a second
    */
   limit(direction: Direction, bytesPerSecond: number | undefined, infoHash?: string): void {
-    if (bytesPerSecond !== undefined && !(bytesPerSecond >= LEAST_BYTES_PER_SECOND)) {
-      throw new MiniTorrentError("INVALID_ARGUMENT", "A limit is at least 16 KiB/s; off removes it.");
+    checkLimit(bytesPerSecond);
+    if (infoHash !== undefined) {
+      this.of(infoHash)[direction].limitTo(bytesPerSecond);
+      return;
     }
-    const buckets = infoHash === undefined ? this.#all : this.of(infoHash);
-    buckets[direction].limitTo(bytesPerSecond);
+    this.#set = { ...this.#set, [direction]: bytesPerSecond };
+    if (this.#override === undefined) this.#all[direction].limitTo(bytesPerSecond);
   }
 
-  /** The limit on all together. */
+  /**
+   * Other limits on all together apply in place of those that were set, from now on.
+   *
+   * @param limits undefined: those that were set apply again
+   * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB a second
+   */
+  override(limits: BandwidthLimits | undefined): void {
+    checkLimit(limits?.up);
+    checkLimit(limits?.down);
+    this.#override = limits;
+    const { up, down } = limits ?? this.#set;
+    this.#all.up.limitTo(up);
+    this.#all.down.limitTo(down);
+  }
+
+  /** The limit on all together that applies now. */
   get limits(): BandwidthLimits {
     return limitsOf(this.#all);
+  }
+
+  /** The limit on all together that was set, while another one applies; undefined while it applies itself. */
+  get overridden(): BandwidthLimits | undefined {
+    return this.#override === undefined ? undefined : this.#set;
   }
 
   limitsOf(infoHash: string): BandwidthLimits {
@@ -73,6 +99,12 @@ export class Bandwidth {
     this.#all.up.tick();
     this.#all.down.tick();
   }
+}
+
+/** @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB a second */
+function checkLimit(bytesPerSecond: number | undefined): void {
+  if (bytesPerSecond === undefined || bytesPerSecond >= LEAST_BYTES_PER_SECOND) return;
+  throw new MiniTorrentError("INVALID_ARGUMENT", "A limit is at least 16 KiB/s; off removes it.");
 }
 
 export function isLimited({ up, down }: BandwidthLimits): boolean {

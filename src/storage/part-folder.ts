@@ -193,8 +193,8 @@ export async function removePartFolder(path: string, fileName: string, folderId:
   }
 }
 
-/** A rename of a folder replaces at most an empty folder. */
-async function renameWithoutReplacing(
+/** A rename of a folder replaces at most an empty folder. @throws what `refuse` makes if the name is taken; errors of the system */
+export async function renameWithoutReplacing(
   oldPath: string,
   newPath: string,
   refuse: (path: string, cause?: unknown) => MiniTorrentError,

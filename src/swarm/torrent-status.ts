@@ -20,7 +20,7 @@ export interface PeerIdentity {
 }
 
 export type TorrentEvent =
-  /** Verified and on disk. `userIds`: the users who sent blocks of it. */
+  /** Verified and on disk. `userIds`: the users who sent blocks of it, the one who sent the last block first. */
   | { readonly type: "piece-verified"; readonly pieceIndex: number; readonly userIds: readonly string[] }
   /** Every wanted piece is verified; told again after more was wanted. */
   | { readonly type: "all-verified" }

@@ -313,6 +313,21 @@ export class Torrent {
     };
   }
 
+  /** Bytes of blocks since the torrent was made. */
+  get traffic(): { readonly downloadedBytes: number; readonly uploadedBytes: number } {
+    return { downloadedBytes: this.#downloaded.totalBytes, uploadedBytes: this.#uploaded.totalBytes };
+  }
+
+  /** How many connected peers have the piece. */
+  copiesOf(pieceIndex: number): number {
+    return this.#downloader.picker.availability.copies(pieceIndex);
+  }
+
+  /** Some of the piece has been requested, and it is not verified yet. */
+  isComing(pieceIndex: number): boolean {
+    return this.#downloader.picker.openPiece(pieceIndex) !== undefined;
+  }
+
   /** Peers and their pieces, including those that departed peers had. */
   holders(): PieceHolder[] {
     const nowMs = this.#options.nowMs();
@@ -474,7 +489,8 @@ export class Torrent {
       this.#updateInterest(peer);
       peer.link.have(pieceIndex);
     }
-    this.#emit({ type: "piece-verified", pieceIndex, userIds: this.#userIds(contributors) });
+    const lastFirst = [lastSender, ...contributors.filter((sourceIndex) => sourceIndex !== lastSender)];
+    this.#emit({ type: "piece-verified", pieceIndex, userIds: this.#userIds(lastFirst) });
     this.#readAhead.pieceVerified();
     if (wasMissing && this.#pieces.isSatisfied) this.#allVerified();
   }

@@ -143,7 +143,7 @@ describe("daemons", () => {
     writeFileSync(join(ann.home, "notes.txt"), "notes");
     const docs = readFileSync(join(ROOT, "docs/api.md"), "utf8");
     const blocks = [...docs.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
-    assert.equal(blocks.length, 4);
+    assert.equal(blocks.length, 5);
     const script = `set -e\nshopt -s expand_aliases\nalias minitorrent='${join(ROOT, "minitorrent")}'\n${blocks
       .join("\n")
       .replaceAll(/^curl /gm, "echo; curl --fail-with-body --silent --show-error ")

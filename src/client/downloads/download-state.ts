@@ -52,6 +52,8 @@ export type DownloadState =
       readonly status: "paused";
       readonly reason: string | undefined;
       readonly retry: Retry | undefined;
+      /** It continues when downloads are no longer held. */
+      readonly isHeld?: true;
     }
   | { readonly status: "failed"; readonly code: ErrorCode; readonly reason: string }
   /** The user logged out, or cancelled it. */

@@ -4,7 +4,13 @@
 
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
-import { type FileStanding, fileStandingSchema, MAX_STANDING_USERS } from "../../api/schemas.ts";
+import {
+  type FileStanding,
+  fileStandingSchema,
+  type ListPage,
+  MAX_STANDING_USERS,
+} from "../../api/schemas.ts";
+import { EVERY_FILE } from "../../metainfo/file-selection.ts";
 import type { Metainfo } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
 import { later } from "../../net/timers.ts";
@@ -16,7 +22,7 @@ import type { Farewell } from "../../wire/farewell.ts";
 import type { ClientContext } from "../client-context.ts";
 import type { FormerVersion, StoredDownload } from "../profile.ts";
 import type { Shares } from "../shares.ts";
-import type { DownloadStatus, FileChoice, MembershipEnd } from "../status.ts";
+import type { DownloadStatus, FileChoice, FileProgress, MembershipEnd, PieceMap } from "../status.ts";
 import {
   chooseFiles,
   hasAll,
@@ -39,7 +45,9 @@ import {
 } from "./download-state.ts";
 import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
+import { fileProgressPage } from "./file-progress.ts";
 import { DownloadReader, type FileReader, placeOf } from "./file-reader.ts";
+import { PieceSenders, pieceMap } from "./piece-map.ts";
 import type { PresentVersion, VersionUpdate } from "./version-update.ts";
 import { type WhyReport, whyReport } from "./why.ts";
 
@@ -94,6 +102,8 @@ export class Download {
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;
   readonly #swarm: DownloadSwarm;
+  /** Which member each piece came from, since this program began. */
+  readonly #senders: PieceSenders;
   /** Users who refused a piece from here as bad. */
   readonly #refusedBy = new Set<string>();
   /** Nothing arrives; see the torrent's event `waiting`. */
@@ -110,6 +120,7 @@ export class Download {
     this.fileName = metainfo.fileName;
     this.#destinationPath = options.destinationPath;
     this.#metainfo = metainfo;
+    this.#senders = new PieceSenders(metainfo.geometry.pieceCount);
     this.#wanted = wanted;
     this.#replaces = options.replaces;
     this.#isFollowed = options.isFollowed;
@@ -318,6 +329,28 @@ export class Download {
     throw new MiniTorrentError("DOWNLOAD_PAUSED", `${this.fileName} does not run: resume it, then read it.`);
   }
 
+  /** Which member each piece came from, and how many have it. */
+  pieceMap(): PieceMap {
+    const torrent = this.#context.session.get(this.infoHash)?.torrent;
+    const have = haveIn(this.#state, this.#metainfo.geometry, this.#record.have);
+    const wanted = this.#wanted.kind === "folder" ? this.#wanted.chosen.pieces : undefined;
+    return pieceMap({
+      pieceCount: this.#metainfo.geometry.pieceCount,
+      senders: this.#senders,
+      has: (pieceIndex) => have.has(pieceIndex),
+      isWanted: (pieceIndex) => wanted?.has(pieceIndex) ?? true,
+      isComing: (pieceIndex) => torrent?.isComing(pieceIndex) ?? false,
+      copiesOf: (pieceIndex) => torrent?.copiesOf(pieceIndex) ?? 0,
+    });
+  }
+
+  /** How far its files are: see `fileProgressPage`. */
+  filesAfter(after: string | undefined): ListPage<FileProgress> {
+    const have = haveIn(this.#state, this.#metainfo.geometry, this.#record.have);
+    const chosen = this.#wanted.kind === "folder" ? this.#wanted.chosen.files : EVERY_FILE;
+    return fileProgressPage(this.#metainfo, have, chosen, after);
+  }
+
   /** complete -> running: more files of the folder are wanted. */
   #resumeHeld({
     active,
@@ -343,6 +376,30 @@ export class Download {
     await this.#leaveSwarm({ status: "paused", reason: undefined, retry: undefined }, "paused", {
       reason: "paused",
     });
+  }
+
+  /**
+   * running | opening | paused with a retry -> paused, until `begin` or `release`; the user's wish is still that it runs.
+   *
+   * @param reason what its status says
+   */
+  async hold(reason: string): Promise<void> {
+    const state = this.#state;
+    const isToRun = state.status === "paused" ? state.retry !== undefined : false;
+    if (state.status !== "running" && state.status !== "opening" && !isToRun) return;
+    await this.#leaveSwarm({ status: "paused", reason, retry: undefined, isHeld: true }, "paused", {
+      reason: "paused",
+    });
+  }
+
+  /** paused by `hold` -> opening */
+  async release(): Promise<void> {
+    if (this.#state.status === "paused" && this.#state.isHeld === true) await this.begin();
+  }
+
+  /** A login finds it while downloads are held: it was to run. */
+  holdFromStart(reason: string): void {
+    this.#become({ status: "paused", reason, retry: undefined, isHeld: true });
   }
 
   /** any -> ended: the profile keeps it for the next login. */
@@ -529,6 +586,7 @@ export class Download {
         this.#trouble.isOver();
         this.#isWaiting = false;
         this.#waitingReason = undefined;
+        this.#senders.came(event.pieceIndex, event.userIds[0]);
         if (this.#state.status !== "running") return;
         this.#record.saveSoon(this.#state.store, (error) =>
           this.#runInBackground("pausing a download", this.#pauseFor(error)),

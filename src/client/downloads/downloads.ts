@@ -4,6 +4,9 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { asMiniTorrentError, MiniTorrentError } from "../../api/errors.ts";
+import type { ListPage } from "../../api/schemas.ts";
+import { Bitfield } from "../../metainfo/bitfield.ts";
+import { EVERY_FILE } from "../../metainfo/file-selection.ts";
 import { decodeMetainfoInSlices, type Metainfo } from "../../metainfo/metainfo.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
 import { writeError } from "../../storage/disk-errors.ts";
@@ -11,13 +14,22 @@ import type { ClientContext } from "../client-context.ts";
 import { type FileId, fileKey } from "../file-key.ts";
 import type { StoredDownload } from "../profile.ts";
 import type { NewVersion, Shares } from "../shares.ts";
-import type { ClientEvent, DownloadStatus, FileChoice, MembershipEnd } from "../status.ts";
+import type {
+  ClientEvent,
+  DownloadStatus,
+  FileChoice,
+  FileProgress,
+  MembershipEnd,
+  PieceMap,
+} from "../status.ts";
 import { allOf, chooseFiles, isOfAll, type Wanted } from "./chosen-files.ts";
 import { Download, type DownloadOptions } from "./download.ts";
 import { partPathOf } from "./download-opening.ts";
 import { fetchMetainfo } from "./fetch-metainfo.ts";
+import { fileProgressPage } from "./file-progress.ts";
 import { DiskReader, type FileReader, placeOf } from "./file-reader.ts";
 import type { FormerVersions } from "./former-versions.ts";
+import { PieceSenders, pieceMap } from "./piece-map.ts";
 import { type PresentVersion, VersionUpdate } from "./version-update.ts";
 
 const FINISHED: ReadonlySet<Download["status"]> = new Set(["complete", "failed", "ended"]);
@@ -41,6 +53,8 @@ export class Downloads {
   #waitingSinceMs = Number.NEGATIVE_INFINITY;
   #waitingTold = 0;
   #suspendedFor = "";
+  /** Downloads do not run by themselves, and why; undefined: they do. */
+  #heldFor: string | undefined;
   /** Counts logins: work begun in one is not continued in the next. */
   #logins = 0;
 
@@ -168,6 +182,39 @@ export class Downloads {
   }
 
   /**
+   * A download, or a share of this machine, piece by piece.
+   *
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD
+   */
+  pieceMap(file: FileId): PieceMap {
+    const share = this.#shares.find(file);
+    if (share === undefined || this.#downloads.has(fileKey(file))) return this.get(file).pieceMap();
+    const { geometry, infoHash } = share.metainfo;
+    const torrent = this.#context.session.get(infoHash)?.torrent;
+    return pieceMap({
+      pieceCount: geometry.pieceCount,
+      senders: new PieceSenders(geometry.pieceCount),
+      has: () => true,
+      isWanted: () => true,
+      isComing: () => false,
+      copiesOf: (pieceIndex) => torrent?.copiesOf(pieceIndex) ?? 0,
+    });
+  }
+
+  /**
+   * How far the files of a download are, a page of them; of a share of this machine they are complete.
+   *
+   * @param after `next` of the page before
+   * @throws MiniTorrentError UNKNOWN_DOWNLOAD, INVALID_ARGUMENT
+   */
+  filesAfter(file: FileId, after: string | undefined): ListPage<FileProgress> {
+    const share = this.#shares.find(file);
+    if (share === undefined || this.#downloads.has(fileKey(file))) return this.get(file).filesAfter(after);
+    const { metainfo } = share;
+    return fileProgressPage(metainfo, Bitfield.full(metainfo.geometry.pieceCount), EVERY_FILE, after);
+  }
+
+  /**
    * Fetches new versions of a share that is here, or is being downloaded, from now on; at once if there is one.
    *
    * @throws MiniTorrentError UNKNOWN_DOWNLOAD
@@ -258,8 +305,21 @@ export class Downloads {
       if (login !== this.#logins) return;
       if (download === undefined || this.#downloads.has(fileKey(stored))) continue;
       this.#keep(fileKey(stored), download);
-      if (!stored.isPaused) await this.#beginQuietly(download);
+      if (stored.isPaused) continue;
+      if (this.#heldFor === undefined) await this.#beginQuietly(download);
+      else download.holdFromStart(this.#heldFor);
     }
+  }
+
+  /** Pauses what runs, and what the next login would resume: see `Client.holdDownloads`. */
+  async hold(reason: string): Promise<void> {
+    this.#heldFor = reason;
+    await Promise.all([...this.#unfinished.values()].map((download) => download.hold(reason)));
+  }
+
+  async release(): Promise<void> {
+    this.#heldFor = undefined;
+    for (const download of [...this.#unfinished.values()]) await this.#quietly(download, download.release());
   }
 
   /** The download from the profile's entry; undefined if the entry is damaged. */
@@ -490,9 +550,13 @@ export class Downloads {
     return promisedBytes;
   }
 
-  async #beginQuietly(download: Download): Promise<void> {
+  #beginQuietly(download: Download): Promise<void> {
+    return this.#quietly(download, download.begin());
+  }
+
+  async #quietly(download: Download, begun: Promise<void>): Promise<void> {
     try {
-      await download.begin();
+      await begun;
     } catch (error) {
       this.#context.log.warn({ err: error, file: download.fileName }, "download could not be taken up");
     }

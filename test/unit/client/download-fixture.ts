@@ -256,6 +256,9 @@ export class FakeTorrent implements RunningTorrent {
     holderList: PieceHolder[];
     changes: Partial<TorrentStatus>;
     banned: Map<string, number>;
+    /** By piece. */
+    copies: number[];
+    coming: Set<number>;
   };
   readonly connections = {
     connectedCount: 0,
@@ -299,6 +302,14 @@ export class FakeTorrent implements RunningTorrent {
       holderList: [],
       changes: {},
       banned: new Map(),
+      copies: [],
+      coming: new Set(),
+      copiesOf(pieceIndex) {
+        return this.copies[pieceIndex] ?? 0;
+      },
+      isComing(pieceIndex) {
+        return this.coming.has(pieceIndex);
+      },
       holders() {
         return this.holderList;
       },

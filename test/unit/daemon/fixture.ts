@@ -8,7 +8,7 @@ import { formatAddress, type TrackerAddress } from "../../../src/api/addresses.t
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { Account } from "../../../src/api/schemas.ts";
 import type { Client, ClientOptions } from "../../../src/client/client.ts";
-import type { ClientEvent, DownloadStatus } from "../../../src/client/status.ts";
+import type { ClientEvent, DownloadStatus, ShareResult, TorrentTraffic } from "../../../src/client/status.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
 import { Daemon } from "../../../src/daemon/daemon.ts";
 import type { WebOptions } from "../../../src/daemon/web-server.ts";
@@ -54,7 +54,7 @@ export class FakeClient {
     listeningOn: "127.0.0.1:1",
     tracker: "127.0.0.1:2",
     trackersKnown: this.trackerList.length > 0,
-    groupIds: [],
+    groupIds: ["films"],
     sharedFiles: 0,
     runningDownloads: 0,
   });
@@ -94,12 +94,18 @@ export class FakeClient {
   limit = (...given: unknown[]): void => void this.calls.push(["limit", ...given]);
   limits = () => ({ all: { up: undefined, down: 7 }, files: [] });
   downloads = () => this.downloadList;
+  downloadHistory = () => this.downloadList;
   shares = () => [];
+  traffic = (): TorrentTraffic[] => [];
+  overrideLimits = (...given: unknown[]): void => void this.calls.push(["overrideLimits", ...given]);
+  holdDownloads = async (...given: unknown[]): Promise<void> =>
+    void this.calls.push(["holdDownloads", ...given]);
+  releaseDownloads = async (): Promise<void> => void this.calls.push(["releaseDownloads"]);
   uploadFile = async (
     _path: string,
     _groupId: string,
     options: { signal: AbortSignal; leavesOutHidden?: boolean },
-  ): Promise<never> => {
+  ): Promise<ShareResult> => {
     this.calls.push(["uploadFile"]);
     return new Promise((_, reject) => {
       options.signal.addEventListener("abort", () => {
@@ -142,6 +148,7 @@ export async function startDaemon(
       findPage: async () => join(dataDir, "page"),
       ...web,
     },
+    folder: join(dataDir, "downloads"),
     onStop: () => void stops.push(1),
     openClient: async ({
       onEvent,

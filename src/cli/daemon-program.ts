@@ -1,6 +1,7 @@
 // `minitorrent daemon`: the daemon in this process, or started by this one in the background.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
@@ -95,6 +96,8 @@ export async function startInBackground(
   mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
   const logPath = settings.logFile ?? join(settings.dataDir, "daemon.log");
   mkdirSync(dirname(logPath), { recursive: true, mode: 0o700 });
+  // The daemon finds what this process has compiled: it starts sooner, and needs no compiler in its memory.
+  flushCompileCache();
   const childFlags = Object.entries({ ...flags, "log-file": logPath });
   const child = spawnDetached(
     [...command, ...childFlags.map(([name, value]) => `--${name}=${value}`)],

@@ -37,7 +37,7 @@ const clientCommands: readonly Command[] = [
   },
 ];
 
-const subjects: readonly Subject[] = [
+export const subjects: readonly Subject[] = [
   { title: "Account", commands: accountCommands },
   { title: "Groups", commands: groupCommands },
   { title: "Files", commands: fileCommands },

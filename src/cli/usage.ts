@@ -161,10 +161,15 @@ export function renderHelp(subjects: readonly Subject[], view: View): readonly s
 
 /** One command, with an example. */
 export function renderCommandHelp(command: Command, view: View): readonly string[] {
-  const ofArguments = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
-  const example = `Example: ${command.name} ${command.example ?? ofArguments.join(" ")}`.trimEnd();
+  const example = `Example: ${exampleOf(command)}`;
   const columns = view.columns ?? DEFAULT_COLUMNS;
   return [...renderCommand(command, view, ""), ...wrapWords(example, columns, "", "    ")];
+}
+
+/** @param name what to call it, if it has a shorter name */
+export function exampleOf(command: Command, name: string = command.name): string {
+  const ofArguments = command.arguments.slice(0, command.arity.at(-1) ?? 0).map(({ kind }) => EXAMPLES[kind]);
+  return `${name} ${command.example ?? ofArguments.join(" ")}`.trimEnd();
 }
 
 function renderCommand(command: Command, view: View, indent: string): readonly string[] {

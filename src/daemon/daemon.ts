@@ -82,7 +82,7 @@ export class Daemon {
     try {
       const trackers = new KnownTrackers(dataDir, options.trackers);
       const identity = openIdentity(dataDir, { name: "This device", newKey: ", and log in again." });
-      const watched: { events?: EventStream; services?: DaemonServices } = {};
+      const watched: { events?: EventStream; services?: DaemonServices; web?: WebServer } = {};
       const isGood = (name: string): boolean => store.has(name, Date.now());
       const tickets = new ContentTickets({ isGood, nowMs: Date.now });
       const session = {
@@ -107,7 +107,12 @@ export class Daemon {
       const services = await DaemonServices.start({ store, client, folder, log });
       closers.unshift(() => services.close());
       watched.services = services;
-      const facts = { pid: process.pid, version, dataDir, startedAtMs: Date.now() };
+      const facts: DaemonStatus["daemon"] = {
+        ...{ pid: process.pid, version, dataDir, startedAtMs: Date.now() },
+        get page() {
+          return watched.web?.page;
+        },
+      };
       const events = new EventStream(watchedState(client, facts));
       watched.events = events;
       if (store.account !== undefined) await client.resume(store.account);
@@ -118,6 +123,7 @@ export class Daemon {
         ...{ services, log, version, onStop, onLink, isGood },
       };
       const web = new WebServer({ web: options.web, store, served });
+      watched.web = web;
       const local = await createApi(served);
       closers.unshift(() => local.close());
       await listenOnSocket(local, socketPath);

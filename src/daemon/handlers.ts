@@ -62,7 +62,7 @@ export const handlers: Handlers = {
   status: async ({ client, daemon }) => {
     // Right after the start, the first tracker may still be dialled.
     await client.trackerKnown();
-    return { ...client.status(), daemon };
+    return { ...client.status(), daemon: { ...daemon, memoryBytes: process.memoryUsage.rss() } };
   },
   trackers: ({ client }) => [...client.trackers()],
   setTrackers: ({ client, trackers }, { text }) => {

@@ -29,6 +29,10 @@ export interface DaemonStatus extends ClientStatus {
     readonly dataDir: string;
     /** Milliseconds since 1970. */
     readonly startedAtMs: number;
+    /** Where a browser finds the page; undefined while it is not open. */
+    readonly page?: string | undefined;
+    /** Resident memory of the process; only in the answer of `status`. */
+    readonly memoryBytes?: number | undefined;
   };
 }
 
@@ -96,7 +100,11 @@ export const clientStatusSchema = schemaOf<DaemonStatus>(
     groupIds: z.array(z.string()),
     sharedFiles: count,
     runningDownloads: count,
-    daemon: z.object({ pid: count, version: z.string(), dataDir: z.string(), startedAtMs: time }),
+    daemon: z.looseObject({
+      ...{ pid: count, version: z.string(), dataDir: z.string(), startedAtMs: time },
+      page: z.string().optional(),
+      memoryBytes: bytes.optional(),
+    }),
   }),
 );
 

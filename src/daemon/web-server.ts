@@ -44,6 +44,7 @@ interface Opened {
 export class WebServer {
   readonly #options: WebServerOptions;
   #opened: Promise<Opened> | undefined;
+  #address: string | undefined;
   #isClosed = false;
 
   constructor(options: WebServerOptions) {
@@ -65,8 +66,14 @@ export class WebServer {
     return `http://${formatAddress(address)}/#link=${access.link()}`;
   }
 
+  /** Where the page is, without a secret; undefined while it is not open. */
+  get page(): string | undefined {
+    return this.#address;
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#address = undefined;
     const opened = await this.#opened?.catch(() => undefined);
     await opened?.api.close();
   }
@@ -125,6 +132,7 @@ export class WebServer {
     }
     const { port } = api.server.address() as AddressInfo;
     listening.port = port;
+    this.#address = `http://${formatAddress({ host: address.host, port })}/`;
     for (const name of [...LOOPBACK_NAMES, ...web.hostNames])
       for (const host of hostsOf(name.toLowerCase(), port)) hosts.add(host);
     return { api, access, address: { host: address.host, port } };

@@ -131,6 +131,14 @@ test("an unknown command and wrong arguments are told with what may be meant, an
   const unknown = await run("list_filse");
   assert.equal(unknown.code, 2);
   assert.match(unknown.stderr, /^error USAGE: There is no command 'list_filse'\. Nearest: list_files /);
+  for (const [typed, meant] of [
+    ["statsu", "status"],
+    ["donwload", "download"],
+  ] as const) {
+    const mistyped = await run(typed);
+    assert.equal(mistyped.code, 2);
+    assert.match(mistyped.stderr, new RegExp(`There is no command '${typed}'\\. Nearest: ${meant} `));
+  }
   const tooMany = await run("whoami", "me");
   assert.equal(tooMany.code, 2);
   assert.match(tooMany.stderr, /^error USAGE: whoami takes no argument.*Usage: whoami\n$/);
@@ -141,10 +149,10 @@ test("a command of ./client alone is refused with exit code 2, as is an option w
   const { code, stderr } = await ran(dataDir, "quit");
   assert.deepEqual(
     [code, stderr],
-    [2, "error USAGE: quit is a command of ./client; see minitorrent help.\n"],
+    [2, "error USAGE: quit is a command of ./client; minitorrent stop ends the daemon.\n"],
   );
   for (const option of ["--data-dir", "--password-file"]) {
-    const incomplete = await ran(dataDir, "status", option);
+    const incomplete = await ran(dataDir, "whoami", option);
     assert.deepEqual(
       [incomplete.code, incomplete.stderr],
       [2, `error USAGE: ${option} needs a path behind it.\n`],
@@ -181,7 +189,6 @@ for (const [short, name] of [
   ["shares", "list_shares"],
   ["groups", "list_groups"],
   ["files", "list_files"],
-  ["status", "whoami"],
 ]) {
   test(`${short} is short for ${name}`, async (t) => {
     const dataDir = temporaryFolder(t);
@@ -196,9 +203,9 @@ for (const [short, name] of [
 
 test("a command is run by its short name", async (t) => {
   const { run } = await daemonOfAnn(t);
-  const { code, stdout } = await run("status");
+  const { code, stdout } = await run("downloads");
   assert.equal(code, 0);
-  assert.match(stdout, /ann/);
+  assert.match(stdout, /no downloads/);
 });
 
 test("words behind -- are the command's, whatever they look like", async (t) => {
@@ -228,13 +235,20 @@ test("words reach the command as they are, with blanks, quotes and backslashes",
 
 test("help of the program, of a command and of the daemon asks no daemon", async (t) => {
   const dataDir = temporaryFolder(t);
-  for (const argv of [[], ["help"], ["--help"], ["-h"], ["help", "nonsense"]]) {
+  for (const argv of [["help"], ["--help"], ["-h"]]) {
     const { code, stdout, stderr } = await ran(dataDir, ...argv);
     assert.deepEqual([code, stderr], [0, ""]);
-    assert.match(stdout, /^Usage: minitorrent <command>.*Exit codes: 0 done.*130 detached with Ctrl-C\.\n$/s);
-    assert.match(stdout, /token list, token create <name> \[--read\], or token revoke <name>/);
+    assert.match(stdout, /^Usage: minitorrent <command>.*Examples\n.*Exit codes: 0 done.*with Ctrl-C\.\n$/s);
+    for (const name of ["daemon", "status", "token", "download, download_file", "whoami"])
+      assert.match(stdout, new RegExp(`^ {2}${name} +[A-Z]`, "m"));
     assert.doesNotMatch(stdout, /\bquit\b/);
   }
+  const short = await ran(dataDir);
+  assert.deepEqual([short.code, short.stderr], [0, ""]);
+  assert.match(short.stdout, /^Usage: minitorrent <command>.*Examples\n.*help <command> explains one\.\n$/s);
+  assert.ok(short.stdout.split("\n").length < 24, "it fits on a screen");
+  const unknown = await ran(dataDir, "help", "nonsense");
+  assert.deepEqual([unknown.code, unknown.stdout], [2, ""]);
   for (const argv of [
     ["help", "download"],
     ["download", "--help"],
@@ -244,13 +258,13 @@ test("help of the program, of a command and of the daemon asks no daemon", async
     assert.equal(code, 0);
     assert.match(
       stdout,
-      /^Usage: minitorrent download_file <group_id> <file_name> <destination_path>.*\n\nDownload /,
+      /^Usage: minitorrent download_file <group_id> .*\n\nExample\n {2}minitorrent download .*\n\nDownload /s,
     );
   }
   const ofDaemon = await ran(dataDir, "daemon", "--help");
   assert.equal(ofDaemon.code, 0);
   for (const name of Object.keys(DAEMON_SETTINGS))
-    assert.match(ofDaemon.stdout, new RegExp(`^  --${name}$`, "m"));
+    assert.match(ofDaemon.stdout, new RegExp(`^  --${name} <`, "m"));
   assert.deepEqual([await ran(dataDir, "help", "daemon"), ofDaemon.daemonRuns], [ofDaemon, []]);
 });
 
@@ -292,6 +306,48 @@ test("stop ends the daemon, and says what continues with the next one", async (t
   assert.equal(code, 0);
   assert.match(stdout, /^The daemon ends; its session, shares and downloads continue /);
   await until(() => stops.length === 1, "the daemon to be asked to end", SOON_MS);
+});
+
+test("status shows who is logged in, the daemon's process and what moves, and the same as JSON", async (t) => {
+  const { client, run } = await daemonOfAnn(t);
+  client.downloadList = [
+    download({ groupId: "films", fileName: "dune" }),
+    download({ groupId: "films", fileName: "done", state: "complete" } as never),
+  ];
+  const sharing = { groupId: "films", lengthBytes: 5, path: "/x", state: "served" as const, peerCount: 2 };
+  Object.assign(client, {
+    shares: () => [
+      { ...sharing, fileName: "slow", uploadBytesPerSecond: 1_000 },
+      { ...sharing, fileName: "fast", uploadBytesPerSecond: 2_000_000 },
+      { ...sharing, fileName: "still" },
+    ],
+  });
+  const { code, stdout, stderr } = await run("status");
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.match(stdout, /^Account +ann, in \d+ groups?, /m);
+  assert.match(
+    stdout,
+    new RegExp(`^Daemon +process ${process.pid}, runs for \\d.*, \\d+ MB of memory$`, "m"),
+  );
+  assert.match(stdout, /^Page +not open; minitorrent web opens it$/m);
+  assert.match(stdout, /^Transfers +down .*, up 2 MB\/s, 1 unfinished download$/m);
+  assert.match(
+    stdout,
+    /^ {2}\[D\] \[films\] dune .*\n {2}\[U\] \[films\] fast .*2 peers\n {2}\[U\] \[films\] slow /m,
+  );
+  assert.doesNotMatch(stdout, /still|done/);
+  const { command, ok, result } = JSON.parse((await run("status", "--json")).stdout);
+  assert.deepEqual([command, ok, result.daemon.pid], ["status", true, process.pid]);
+  assert.ok(result.daemon.memoryBytes > 1_000_000);
+  assert.deepEqual(
+    result.uploads.map(({ fileName }: { fileName: string }) => fileName),
+    ["fast", "slow"],
+  );
+  client.account = undefined;
+  client.downloadList = [];
+  Object.assign(client, { shares: () => [] });
+  assert.match((await run("status")).stdout, /^Account +nobody is logged in.*^Transfers +nothing moves$/ms);
+  assert.equal((await run("status", "films")).code, 2);
 });
 
 test("tokens are created, listed and revoked; a new one alone stands on stdout", async (t) => {

@@ -1,0 +1,264 @@
+// The commands of ./minitorrent that are not in the table of commands (commands.ts): those about the daemon itself.
+import { parseArgs } from "node:util";
+import { MiniTorrentError } from "../api/errors.ts";
+import { formatTrackerInfo } from "../api/tracker-list.ts";
+import { ApiClient } from "../daemon/api-client.ts";
+import { socketPathOf } from "../daemon/socket-path.ts";
+import { understood } from "./arguments.ts";
+import type { CommandOption } from "./command-options.ts";
+import { DAEMON_SETTINGS, dataDirFrom, type GivenSettings, type SettingName } from "./daemon-settings.ts";
+import { renderSummary, summaryOf } from "./daemon-status.ts";
+import { formatTime, harmless, type View } from "./display-text.ts";
+import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
+import { renderTrackers } from "./render.ts";
+import { toJsonLine } from "./script.ts";
+import { wantsColor } from "./terminal.ts";
+import { readTrackerInfo } from "./tracker-info.ts";
+
+export interface MinitorrentProgram {
+  readonly process: ProgramProcess;
+  readonly console: ProgramConsole;
+  /** Loaded only for the daemon: commands start faster without the code of a client. */
+  readonly daemon: () => Promise<
+    Pick<typeof import("./daemon-program.ts"), "runDaemon" | "startInBackground">
+  >;
+  /** How this program is started again, for a daemon in the background. */
+  readonly self: readonly [string, ...string[]];
+}
+
+/** What is typed, and what it does. */
+export type Example = readonly [typed: string, meaning: string];
+
+export interface ProgramOption extends CommandOption {
+  readonly help: string;
+}
+
+export interface ProgramCommand {
+  readonly name: string;
+  /** Its forms, without the program's name and the options. */
+  readonly forms: readonly string[];
+  readonly help: string;
+  readonly examples: readonly Example[];
+  readonly options: readonly ProgramOption[];
+  /** What the word behind those may be, for completion. */
+  readonly nextWord?: (before: readonly string[]) => readonly string[] | "path";
+  /** @param words those that are no options @returns the exit code */
+  readonly run: (
+    program: MinitorrentProgram,
+    words: readonly string[],
+    given: GivenValues,
+  ) => Promise<number>;
+}
+
+/** Option, without its dashes → its value; true for one without a value. */
+export type GivenValues = Readonly<Record<string, string | boolean | undefined>>;
+
+/** What the values of the daemon's settings are called. */
+const SETTING_VALUES: Readonly<Record<SettingName, string>> = {
+  listen: "address",
+  trackers: "file",
+  "data-dir": "folder",
+  web: "address",
+  "web-hosts": "names",
+  roots: "folders",
+  folder: "folder",
+  memory: "size",
+  "limit-up": "rate",
+  "limit-down": "rate",
+  "log-level": "level",
+  "log-file": "file",
+};
+
+export const DATA_DIR_OPTION: ProgramOption = {
+  name: "--data-dir",
+  value: "folder",
+  help: "the daemon of that folder",
+};
+export const JSON_OPTION: ProgramOption = { name: "--json", help: "one JSON object a line" };
+
+export const programCommands: readonly ProgramCommand[] = [
+  {
+    name: "daemon",
+    forms: ["daemon"],
+    help: "Start the daemon in the background. Each option can also be a variable (MINITORRENT_LISTEN) or a line of ~/.config/minitorrent/daemon.conf (listen = 0.0.0.0:6881).",
+    examples: [
+      [
+        "minitorrent daemon --trackers tracker_info.txt",
+        "start it; it logs to daemon.log in its data folder",
+      ],
+      ["minitorrent daemon --listen 0.0.0.0:6881", "peers of other machines reach it at a known port"],
+      ["minitorrent daemon --foreground", "stay in this terminal, as service managers want"],
+    ],
+    options: [
+      { name: "--foreground", help: "keep it in this terminal" },
+      ...Object.entries(DAEMON_SETTINGS).map(([name, help]) => ({
+        name: `--${name}`,
+        value: SETTING_VALUES[name as SettingName],
+        help,
+      })),
+    ],
+    run: runDaemonCommand,
+  },
+  {
+    name: "status",
+    forms: ["status"],
+    help: "Show who is logged in, the trackers, the daemon's process and its memory, and what moves now.",
+    examples: [
+      ["minitorrent status", ""],
+      ["minitorrent status --json", "the same for a program"],
+    ],
+    options: [JSON_OPTION, DATA_DIR_OPTION],
+    run: statusCommand,
+  },
+  {
+    name: "stop",
+    forms: ["stop"],
+    help: "End the daemon. Its session stays, and the next start continues its shares and downloads.",
+    examples: [["minitorrent stop", ""]],
+    options: [DATA_DIR_OPTION],
+    run: stopCommand,
+  },
+  {
+    name: "trackers",
+    forms: ["trackers", "trackers set <tracker_info.txt>"],
+    help: "Show the daemon's trackers, or tell it of others.",
+    examples: [
+      ["minitorrent trackers", "which one is connected, and why others are not"],
+      ["minitorrent trackers set tracker_info.txt", "use these; nobody may be logged in meanwhile"],
+    ],
+    options: [JSON_OPTION, DATA_DIR_OPTION],
+    nextWord: ([action]) => (action === undefined ? ["set"] : "path"),
+    run: trackersCommand,
+  },
+  {
+    name: "token",
+    forms: ["token list", "token create <name> [--read]", "token revoke <name>"],
+    help: "Manage the tokens that calls of the API over TCP need. A token is shown once, when it is created.",
+    examples: [
+      ["minitorrent token create backup", "a token for a script"],
+      ["minitorrent token create monitor --read", "one that changes nothing"],
+      ["minitorrent token revoke backup", "the next call with it is refused"],
+    ],
+    options: [{ name: "--read", help: "with create: a token that changes nothing" }, DATA_DIR_OPTION],
+    nextWord: ([action]) => (action === undefined ? ["list", "create", "revoke"] : []),
+    run: tokenCommand,
+  },
+];
+
+export function programCommandOf(name: string): ProgramCommand | undefined {
+  return programCommands.find((command) => command.name === name);
+}
+
+/** @throws MiniTorrentError USAGE */
+export async function runProgramCommand(
+  program: MinitorrentProgram,
+  command: ProgramCommand,
+  args: readonly string[],
+): Promise<number> {
+  const options = Object.fromEntries(
+    command.options.map(({ name, value }) => [
+      name.slice(2),
+      { type: value === undefined ? ("boolean" as const) : ("string" as const) },
+    ]),
+  );
+  const { values, positionals } = understood(() =>
+    parseArgs({ args: [...args], options, allowPositionals: true }),
+  );
+  return await command.run(program, positionals, values as GivenValues);
+}
+
+export function apiOf({ env }: ProgramProcess, dataDir: unknown): ApiClient {
+  const flags: GivenSettings = typeof dataDir === "string" ? { "data-dir": dataDir } : {};
+  return new ApiClient({ socketPath: socketPathOf(dataDirFrom(flags, env), env) });
+}
+
+export function viewOf({ stdout }: ProgramProcess): View {
+  return { columns: stdout.isTTY ? stdout.columns : undefined, isColored: wantsColor(stdout) };
+}
+
+function usageError({ forms }: Pick<ProgramCommand, "forms">): MiniTorrentError {
+  return new MiniTorrentError("USAGE", `Usage: ${forms.map((form) => `minitorrent ${form}`).join(", or ")}`);
+}
+
+async function runDaemonCommand(
+  { process, console, daemon, self }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  if (words.length > 0) throw usageError({ forms: ["daemon [option]..."] });
+  const flags: GivenSettings = {};
+  for (const name of Object.keys(DAEMON_SETTINGS) as SettingName[]) {
+    const value = given[name];
+    if (typeof value === "string") flags[name] = value;
+  }
+  const { runDaemon, startInBackground } = await daemon();
+  if (given.foreground === true) return await runDaemon(process, console, flags);
+  return await startInBackground(process, console, flags, [...self, "daemon", "--foreground"]);
+}
+
+async function statusCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  if (words.length > 0) throw usageError({ forms: ["status"] });
+  const summary = await summaryOf(apiOf(process, given["data-dir"]));
+  if (given.json === true) {
+    const { status, ...others } = summary;
+    console.log(toJsonLine({ command: "status", ok: true, result: { ...status, ...others } }));
+  } else for (const line of renderSummary(summary, viewOf(process), Date.now())) console.log(line);
+  return 0;
+}
+
+async function stopCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  if (words.length > 0) throw usageError({ forms: ["stop"] });
+  await apiOf(process, given["data-dir"]).call("stop", {});
+  console.log("The daemon ends; its session, shares and downloads continue when it is started again.");
+  return 0;
+}
+
+async function trackersCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  const api = apiOf(process, given["data-dir"]);
+  const [action, path, ...others] = words;
+  const isChange = action === "set" && path !== undefined && others.length === 0;
+  if (action !== undefined && !isChange)
+    throw usageError({ forms: ["trackers", "trackers set tracker_info.txt"] });
+  const trackers = isChange
+    ? await api.call("setTrackers", { text: formatTrackerInfo(readTrackerInfo(path)) })
+    : await api.call("trackers", {});
+  if (given.json === true) console.log(toJsonLine({ command: "trackers", ok: true, result: trackers }));
+  else for (const line of renderTrackers(trackers)) console.log(line);
+  return 0;
+}
+
+async function tokenCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  const api = apiOf(process, given["data-dir"]);
+  const [action, name, ...others] = words;
+  if (action === "list" && name === undefined) {
+    for (const { name, scope, createdAtMs } of await api.call("tokens", {})) {
+      const since = formatTime(createdAtMs, { columns: undefined, isColored: false });
+      console.log(`${harmless(name)}  ${scope}  since ${since}`);
+    }
+  } else if (action === "create" && name !== undefined && others.length === 0) {
+    const scope = given.read === true ? "read" : "control";
+    const { token } = await api.call("createToken", { name, scope });
+    console.error("Keep it secret; it is shown only now, and minitorrent token revoke ends it:");
+    console.log(token);
+  } else if (action === "revoke" && name !== undefined && others.length === 0) {
+    await api.call("revokeToken", { name });
+    console.log(`The token '${harmless(name)}' is revoked.`);
+  } else throw usageError({ forms: ["token list", "token create <name> [--read]", "token revoke <name>"] });
+  return 0;
+}

@@ -27,7 +27,7 @@ export interface FieldProps {
   readonly disabled?: boolean;
   readonly isMono?: boolean;
   readonly name?: string;
-  readonly inputRef?: RefObject<HTMLInputElement>;
+  readonly inputRef?: RefObject<HTMLInputElement | null>;
   readonly onKeyDown?: (event: KeyboardEvent) => void;
   readonly onBlur?: () => void;
 }

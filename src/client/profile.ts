@@ -10,6 +10,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { type Account, holderIdSchema } from "../api/schemas.ts";
 import { renameDurably } from "../identity/private-files.ts";
 import type { FileFacts } from "../storage/file-facts.ts";
+import type { StoredSenders } from "./downloads/piece-map.ts";
 import { type FileId, fileKey } from "./file-key.ts";
 import type { KnownAuthority } from "./group-authorities.ts";
 import type { DownloadSource, FileChoice, FinishedDownload, FolderProgress } from "./status.ts";
@@ -148,6 +149,10 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS download_sources (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, sources TEXT NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS download_senders (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, user_ids TEXT NOT NULL, senders BLOB NOT NULL,
+    PRIMARY KEY (group_id, file_name)
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS download_info (
     group_id TEXT NOT NULL, file_name TEXT NOT NULL, info BLOB NOT NULL, PRIMARY KEY (group_id, file_name)
   ) STRICT;
@@ -219,6 +224,9 @@ const STATEMENTS = {
   saveSources: "INSERT OR REPLACE INTO download_sources VALUES (?, ?, ?)",
   sourcesOf: "SELECT sources FROM download_sources WHERE group_id = ? AND file_name = ?",
   removeSources: "DELETE FROM download_sources WHERE group_id = ? AND file_name = ?",
+  saveSenders: "INSERT OR REPLACE INTO download_senders VALUES (?, ?, ?, ?)",
+  sendersOf: "SELECT user_ids, senders FROM download_senders WHERE group_id = ? AND file_name = ?",
+  removeSenders: "DELETE FROM download_senders WHERE group_id = ? AND file_name = ?",
   saveFinished: "INSERT INTO finished VALUES (?, ?, ?, ?)",
   trimFinished:
     "DELETE FROM finished WHERE rowid <= (SELECT rowid FROM finished ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
@@ -311,6 +319,9 @@ export class Profile {
       saveSources: database.prepare(STATEMENTS.saveSources),
       sourcesOf: database.prepare(STATEMENTS.sourcesOf),
       removeSources: database.prepare(STATEMENTS.removeSources),
+      saveSenders: database.prepare(STATEMENTS.saveSenders),
+      sendersOf: database.prepare(STATEMENTS.sendersOf),
+      removeSenders: database.prepare(STATEMENTS.removeSenders),
       saveFinished: database.prepare(STATEMENTS.saveFinished),
       trimFinished: database.prepare(STATEMENTS.trimFinished),
       saveFormer: database.prepare(STATEMENTS.saveFormer),
@@ -550,6 +561,24 @@ export class Profile {
     this.#attempt(() => this.#statements.saveSources.run(groupId, fileName, JSON.stringify(most)));
   }
 
+  /** Which member each piece of an unfinished download came from. */
+  senders({ groupId, fileName }: FileId): StoredSenders | undefined {
+    let stored: StoredSenders | undefined;
+    this.#attempt(() => {
+      const row = this.#statements.sendersOf.get(groupId, fileName);
+      if (row === undefined) return;
+      const userIds = z.array(z.string()).parse(JSON.parse(String(row.user_ids)));
+      stored = { userIds, senders: row.senders as Uint8Array };
+    });
+    return stored;
+  }
+
+  saveSenders({ groupId, fileName }: FileId, { userIds, senders }: StoredSenders): void {
+    this.#attempt(() =>
+      this.#statements.saveSenders.run(groupId, fileName, JSON.stringify(userIds), senders),
+    );
+  }
+
   removeDownload(groupId: string, fileName: string): void {
     this.#attempt(() => this.#removeDownload(groupId, fileName));
   }
@@ -562,6 +591,7 @@ export class Profile {
     this.#statements.removeFolderFacts.run(groupId, fileName);
     this.#statements.removeReplaced.run(groupId, fileName);
     this.#statements.removeSources.run(groupId, fileName);
+    this.#statements.removeSenders.run(groupId, fileName);
   }
 
   /**

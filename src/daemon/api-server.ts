@@ -266,10 +266,14 @@ async function addUploadContent(api: FastifyInstance, { guard, services }: ApiOp
       bodyLimit: Number.MAX_SAFE_INTEGER,
     },
     async ({ params, query, body }) => {
-      body.socket.setTimeout(REQUEST_TIMEOUT_MS, () => body.destroy());
+      // Node closes a connection on which nothing moves for that time.
+      body.socket.setTimeout(REQUEST_TIMEOUT_MS);
+      // After a refusal the rest is read too: a browser that is still sending would not read the answer.
+      const chunks: AsyncIterable<Uint8Array> = body.iterator({ destroyOnReturn: false });
       try {
-        return await services.uploads.receive(params.uploadId, query.path ?? "", query.offset ?? 0, body);
+        return await services.uploads.receive(params.uploadId, query.path ?? "", query.offset ?? 0, chunks);
       } finally {
+        body.resume();
         body.socket.setTimeout(0);
       }
     },

@@ -26,14 +26,8 @@ export class DaemonServices {
   readonly uploads: Uploads;
   readonly #sampling: NodeJS.Timeout;
 
-  /** Applies the schedule, and removes what uploads to an earlier process left. */
-  static async start(options: DaemonServicesOptions): Promise<DaemonServices> {
-    const services = new DaemonServices(options);
-    await services.uploads.removeLeftovers();
-    return services;
-  }
-
-  private constructor({ store, client, folder, log }: DaemonServicesOptions) {
+  /** Applies the schedule, and begins to remove what uploads to an earlier process left. */
+  constructor({ store, client, folder, log }: DaemonServicesOptions) {
     this.folder = folder;
     const accountId = () => client.status().account?.accountId;
     this.activity = new ActivityLog({ store, log, accountId, nowMs: Date.now });

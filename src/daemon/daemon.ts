@@ -104,7 +104,7 @@ export class Daemon {
       });
       closers.unshift(() => client.close());
       const { folder = defaultFolder() } = options;
-      const services = await DaemonServices.start({ store, client, folder, log });
+      const services = new DaemonServices({ store, client, folder, log });
       closers.unshift(() => services.close());
       watched.services = services;
       const facts: DaemonStatus["daemon"] = {

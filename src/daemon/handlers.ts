@@ -1,7 +1,7 @@
 // What each call of the local API does with the client. No logic of its own: a call is one method of the client.
 
 import { homedir } from "node:os";
-import { join, parse } from "node:path";
+import { join, parse, resolve, sep } from "node:path";
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Account } from "../api/schemas.ts";
 import { parseTrackerInfo } from "../api/tracker-list.ts";
@@ -129,8 +129,12 @@ export const handlers: Handlers = {
   downloads: ({ client }, { history }) => [
     ...(history === true ? client.downloadHistory() : client.downloads()),
   ],
-  downloadFile: ({ client }, { groupId, fileName, destinationPath, only, except }) =>
-    client.downloadFile(groupId, fileName, destinationPath, { only, except }),
+  downloadFile: ({ client, services }, { groupId, fileName, destinationPath, only, except }) => {
+    // The daemon's own folder may not be there yet, and is one all the same.
+    const isOwn = resolve(destinationPath) === services.folder;
+    const destination = isOwn ? `${services.folder}${sep}` : destinationPath;
+    return client.downloadFile(groupId, fileName, destination, { only, except });
+  },
   select: ({ client }, { groupId, fileName, only, except }) =>
     client.select(groupId, fileName, { only, except }),
   follow: ({ client }, { groupId, fileName }) => client.follow(groupId, fileName).then(done),

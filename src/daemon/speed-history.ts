@@ -82,6 +82,8 @@ class Series {
   #last = Number.NEGATIVE_INFINITY;
 
   add(step: number, downBytes: number, upBytes: number): void {
+    // The clock was set back by more than an hour: what is in the ring is of the future.
+    if (step <= this.#last - MOST_STEPS) this.#last = Number.NEGATIVE_INFINITY;
     // Steps in between had nothing.
     const first = Math.max(this.#last + 1, step - MOST_STEPS + 1);
     for (let skipped = first; skipped <= step; skipped++) {

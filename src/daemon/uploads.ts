@@ -17,7 +17,7 @@ import { noRoom, writeError } from "../storage/disk-errors.ts";
 import { OpenFolder } from "../storage/open-folder.ts";
 import { movePart } from "../storage/part-file.ts";
 import { folderAt, renameWithoutReplacing } from "../storage/part-folder.ts";
-import type { DaemonStore } from "./daemon-store.ts";
+import type { DaemonStore, UploadFolder } from "./daemon-store.ts";
 import { HttpRefusal } from "./http-refusal.ts";
 
 /** Uploads at a time. */
@@ -50,6 +50,8 @@ export interface UploadsOptions {
   /** Milliseconds on a clock that never goes back. */
   readonly nowMs: () => number;
   readonly log: Logger;
+  /** Of the disk of a folder; that of the system if it is left out. */
+  readonly freeBytes?: (folder: string) => Promise<number>;
 }
 
 interface UploadedFile {
@@ -76,20 +78,16 @@ interface Upload {
 export class Uploads {
   readonly #options: UploadsOptions;
   readonly #uploads = new Map<string, Upload>();
-  /** Names of uploads that are about to begin. */
+  /** Uploads that are about to begin. */
   #beginning = 0;
   #writes = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #cleaned: Promise<void>;
 
+  /** Begins to remove what earlier processes left. */
   constructor(options: UploadsOptions) {
     this.#options = options;
-  }
-
-  /** Removes what earlier processes left. Never rejects. */
-  async removeLeftovers(): Promise<void> {
-    for (const { path, folderId } of this.#options.store.uploadFolders()) {
-      await this.#removeStage(path, folderId);
-    }
+    this.#cleaned = this.#removeAll(options.store.uploadFolders());
   }
 
   /**
@@ -233,8 +231,14 @@ export class Uploads {
 
   /** Gives all up: they cannot be continued at another process. */
   async close(): Promise<void> {
+    await this.#cleaned;
     const all = [...this.#uploads.keys()];
     await Promise.all(all.map((uploadId) => this.cancel(uploadId)));
+  }
+
+  /** Never rejects. */
+  async #removeAll(folders: readonly UploadFolder[]): Promise<void> {
+    for (const { path, folderId } of folders) await this.#removeStage(path, folderId);
   }
 
   /** @param isOwn the folder is the daemon's own, and is made */
@@ -246,7 +250,7 @@ export class Uploads {
         (sum, { request, receivedBytes }) => sum + request.lengthBytes - receivedBytes,
         0,
       );
-      const room = await freeBytes(folder);
+      const room = await (this.#options.freeBytes ?? freeBytes)(folder);
       if (room < lengthBytes + promisedBytes) throw noRoom(folder, room, lengthBytes, promisedBytes);
     } catch (error) {
       throw writeError(error, folder);

@@ -18,6 +18,7 @@ import type { DownloadSource } from "../status.ts";
 import { hasAll, type Wanted } from "./chosen-files.ts";
 import { type KnownPart, partIdOf, partPathOf } from "./download-opening.ts";
 import { type Arrived, together } from "./download-state.ts";
+import { PieceSenders } from "./piece-map.ts";
 
 /** Verified pieces are noted this long after the first that is not: a crash costs a look at the part file, no more. */
 const SAVE_DELAY_MS = 500;
@@ -45,6 +46,8 @@ export class DownloadRecord {
   #partId: string | undefined;
   #isDoubted = false;
   #sources: readonly DownloadSource[];
+  /** Which member each piece came from. */
+  readonly senders: PieceSenders;
   #saving: NodeJS.Timeout | undefined;
 
   constructor(
@@ -68,6 +71,7 @@ export class DownloadRecord {
     if (stored?.folderFacts !== undefined && metainfo.kind === "folder")
       this.#folderFacts = FolderFacts.fromBytes(stored.folderFacts, metainfo.layout.fileCount);
     this.#sources = stored === undefined ? [] : profile().sources(groupId, metainfo.fileName);
+    this.senders = new PieceSenders(pieceCount, stored && profile().senders(stored));
   }
 
   /** What each member sent in earlier runs, without the present one. */
@@ -84,6 +88,8 @@ export class DownloadRecord {
     }));
     const { groupId, metainfo } = this.#download;
     this.#profile().saveSources(groupId, metainfo.fileName, this.#sources);
+    const { stored } = this.senders;
+    if (stored !== undefined) this.#profile().saveSenders(this.#id, stored);
   }
 
   /** As far as it has been noted; while the torrent runs, the torrent knows more. */

@@ -47,7 +47,7 @@ import { DownloadSwarm } from "./download-swarm.ts";
 import { DownloadTrouble, explained } from "./download-trouble.ts";
 import { fileProgressPage } from "./file-progress.ts";
 import { DownloadReader, type FileReader, placeOf } from "./file-reader.ts";
-import { PieceSenders, pieceMap } from "./piece-map.ts";
+import { pieceMap } from "./piece-map.ts";
 import type { PresentVersion, VersionUpdate } from "./version-update.ts";
 import { type WhyReport, whyReport } from "./why.ts";
 
@@ -102,8 +102,6 @@ export class Download {
   readonly #trouble = new DownloadTrouble();
   readonly #promisedBytes: (path: string) => Promise<number>;
   readonly #swarm: DownloadSwarm;
-  /** Which member each piece came from, since this program began. */
-  readonly #senders: PieceSenders;
   /** Users who refused a piece from here as bad. */
   readonly #refusedBy = new Set<string>();
   /** Nothing arrives; see the torrent's event `waiting`. */
@@ -120,7 +118,6 @@ export class Download {
     this.fileName = metainfo.fileName;
     this.#destinationPath = options.destinationPath;
     this.#metainfo = metainfo;
-    this.#senders = new PieceSenders(metainfo.geometry.pieceCount);
     this.#wanted = wanted;
     this.#replaces = options.replaces;
     this.#isFollowed = options.isFollowed;
@@ -336,7 +333,7 @@ export class Download {
     const wanted = this.#wanted.kind === "folder" ? this.#wanted.chosen.pieces : undefined;
     return pieceMap({
       pieceCount: this.#metainfo.geometry.pieceCount,
-      senders: this.#senders,
+      senders: this.#record.senders,
       has: (pieceIndex) => have.has(pieceIndex),
       isWanted: (pieceIndex) => wanted?.has(pieceIndex) ?? true,
       isComing: (pieceIndex) => torrent?.isComing(pieceIndex) ?? false,
@@ -586,7 +583,7 @@ export class Download {
         this.#trouble.isOver();
         this.#isWaiting = false;
         this.#waitingReason = undefined;
-        this.#senders.came(event.pieceIndex, event.userIds[0]);
+        this.#record.senders.came(event.pieceIndex, event.userIds[0]);
         if (this.#state.status !== "running") return;
         this.#record.saveSoon(this.#state.store, (error) =>
           this.#runInBackground("pausing a download", this.#pauseFor(error)),

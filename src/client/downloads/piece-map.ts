@@ -9,7 +9,14 @@ const MOST_SENDERS = 255;
 /** `from` of a piece that is not here. */
 const MISSING = -2;
 
-/** Which member each piece came from: one byte a piece, from the first piece on. */
+/** What the profile keeps of them. */
+export interface StoredSenders {
+  readonly userIds: readonly string[];
+  /** One byte a piece: 1 + the place of its sender in the list; 0: unknown. */
+  readonly senders: Uint8Array;
+}
+
+/** Which member each piece came from: one byte a piece, once the first one came. */
 export class PieceSenders {
   readonly #pieceCount: number;
   /** 1 + the place of the sender in the list; 0: unknown. */
@@ -17,8 +24,18 @@ export class PieceSenders {
   readonly #userIds: string[] = [];
   readonly #placeOf = new Map<string, number>();
 
-  constructor(pieceCount: number) {
+  /** @param stored of an earlier run; one that does not fit the pieces is not used */
+  constructor(pieceCount: number, stored?: StoredSenders) {
     this.#pieceCount = pieceCount;
+    if (stored?.senders.length !== pieceCount) return;
+    this.#senders = stored.senders.slice();
+    for (const userId of stored.userIds.slice(0, MOST_SENDERS))
+      this.#placeOf.set(userId, this.#userIds.push(userId) - 1);
+  }
+
+  /** undefined: nobody is known to have sent any. */
+  get stored(): StoredSenders | undefined {
+    return this.#senders && { userIds: this.#userIds, senders: this.#senders };
   }
 
   /** Each once; places in it are what `senderOf` says. */
@@ -39,8 +56,10 @@ export class PieceSenders {
     this.#senders[pieceIndex] = place + 1;
   }
 
+  /** -1: unknown. */
   senderOf(pieceIndex: number): number {
-    return (this.#senders?.[pieceIndex] ?? 0) - 1;
+    const place = (this.#senders?.[pieceIndex] ?? 0) - 1;
+    return place < this.#userIds.length ? place : -1;
   }
 }
 

@@ -62,3 +62,19 @@ test("a torrent that ended without a limit of its own begins with new buckets", 
   assert.equal(bandwidth.of("a"), bandwidth.of("a"));
   bandwidth.ended("never ran");
 });
+
+test("other limits apply in place of those that were set, which come back as they are by then", () => {
+  const bandwidth = new Bandwidth(() => 0);
+  bandwidth.limit("up", 1e6);
+  assert.equal(bandwidth.overridden, undefined);
+  bandwidth.override({ up: 2e6, down: 3e6 });
+  assert.deepEqual(bandwidth.limits, { up: 2e6, down: 3e6 });
+  bandwidth.limit("down", 4e6);
+  assert.deepEqual(bandwidth.limits, { up: 2e6, down: 3e6 });
+  assert.deepEqual(bandwidth.overridden, { up: 1e6, down: 4e6 });
+  assert.throws(() => bandwidth.override({ up: 1, down: undefined }), { code: "INVALID_ARGUMENT" });
+  bandwidth.override({ up: undefined, down: undefined });
+  assert.equal(bandwidth.of("a").up.isUnlimited, true);
+  bandwidth.override(undefined);
+  assert.deepEqual([bandwidth.limits, bandwidth.overridden], [{ up: 1e6, down: 4e6 }, undefined]);
+});

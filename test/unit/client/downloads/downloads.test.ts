@@ -617,3 +617,111 @@ test("a download fails for a membership that the tracker denies, and a tracker t
   await assert.rejects(scene.start(), { code: "NOT_A_MEMBER" });
   assert.equal(existsSync(join(scene.folder, "film.part")), false);
 });
+
+test("held downloads stop and say why, and continue when they are released; what the user paused does not", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  scene.film("other");
+  await scene.start();
+  await scene.start("other");
+  await scene.downloads.get(other).pause();
+  await scene.downloads.hold("Not now.");
+  const states = () => scene.downloads.statuses().map(({ state }) => state);
+  assert.deepEqual(states(), ["paused", "paused"]);
+  const [held] = scene.downloads.statuses(film);
+  assert.equal(held?.state === "paused" && held.reason, "Not now.");
+  assert.deepEqual(
+    scene.profile.downloads().flatMap(({ fileName, isPaused }) => (isPaused ? [fileName] : [])),
+    ["other"],
+    "the next login resumes what is held",
+  );
+  await scene.downloads.release();
+  await until(() => scene.downloads.get(film).status === "running", "the download continues");
+  assert.equal(scene.downloads.get(other).status, "paused");
+});
+
+test("a login while downloads are held begins none, and they begin when they are released", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  await scene.start();
+  await scene.downloads.suspendAll();
+  await scene.downloads.hold("Not now.");
+  await scene.downloads.resumeAll();
+  const [held] = scene.downloads.statuses(film);
+  assert.equal(held?.state === "paused" && held.reason, "Not now.");
+  await scene.downloads.release();
+  await until(() => scene.downloads.get(film).status === "running", "the download continues");
+});
+
+test("what the user resumes or pauses while downloads are held stays so", async (t) => {
+  const scene = await Scene.open(t);
+  scene.film();
+  scene.film("other");
+  await scene.start();
+  await scene.start("other");
+  await scene.downloads.hold("Not now.");
+  await scene.downloads.get(film).begin(true);
+  await scene.downloads.get(other).pause();
+  assert.equal(scene.downloads.get(film).status, "running");
+  await scene.downloads.release();
+  assert.deepEqual(
+    [film, other].map((file) => scene.downloads.get(file).status),
+    ["running", "paused"],
+  );
+});
+
+test("a download tells which member each piece came from, also after a pause and after the next login", async (t) => {
+  const scene = await Scene.open(t);
+  const { metainfo, bytes } = scene.film();
+  await scene.start();
+  const torrent = scene.swarms.of(metainfo);
+  await torrent.receive(bytes, [1], "bob");
+  torrent.torrent.coming.add(2);
+  torrent.torrent.copies = [1, 2, 2, 2];
+  const expected = {
+    ...{ pieceCount: 4, piecesPerCell: 1, sources: ["bob"] },
+    runs: [
+      { count: 1, from: -2 },
+      { count: 1, from: 0 },
+      { count: 1, from: -2, isComing: true },
+      { count: 1, from: -2 },
+    ],
+    availability: [
+      { count: 1, copies: 1 },
+      { count: 3, copies: 2 },
+    ],
+  };
+  assert.deepEqual(scene.downloads.pieceMap(film), expected);
+  assert.deepEqual(
+    scene.downloads.filesAfter(film, undefined).items.map(({ path, verifiedBytes }) => [path, verifiedBytes]),
+    [["film", PIECE_BYTES]],
+  );
+  const stopped = {
+    ...expected,
+    runs: [
+      { count: 1, from: -2 },
+      { count: 1, from: 0 },
+      { count: 2, from: -2 },
+    ],
+    availability: [{ count: 4, copies: 0 }],
+  };
+  await scene.downloads.get(film).pause();
+  assert.deepEqual(scene.downloads.pieceMap(film), stopped);
+  await scene.downloads.suspendAll();
+  await scene.downloads.resumeAll();
+  assert.deepEqual(scene.downloads.pieceMap(film), stopped);
+});
+
+test("a share has every piece, from nobody known, and its files are complete; what is neither is not known", async (t) => {
+  const scene = await Scene.open(t);
+  const { metainfo, bytes } = scene.film();
+  await scene.start();
+  await scene.swarms.of(metainfo).receive(bytes, "all");
+  await scene.event("download-complete");
+  await scene.downloads.suspendAll();
+  const { runs, availability } = scene.downloads.pieceMap(film);
+  assert.deepEqual(runs, [{ count: 4, from: -1 }]);
+  assert.deepEqual(availability, [{ count: 4, copies: 0 }]);
+  assert.equal(scene.downloads.filesAfter(film, undefined).items[0]?.verifiedBytes, bytes.length);
+  assert.throws(() => scene.downloads.pieceMap(other), { code: "UNKNOWN_DOWNLOAD" });
+});

@@ -1,9 +1,13 @@
 // The frame around every view, and which view is in it.
 import { useEffect, useRef } from "preact/hooks";
 import { isSignedOut } from "./api/call.ts";
-import { follow, status, watch } from "./api/live.ts";
+import { followEntry } from "./api/entry.ts";
+import { follow, link, status, watch } from "./api/live.ts";
 import { Side, TabBar } from "./frame.tsx";
 import { t } from "./i18n/t.ts";
+import { KeysHelp } from "./keys-help.tsx";
+import { LostBanner, NeverFound } from "./lost.tsx";
+import { followNotices } from "./notices.ts";
 import { route } from "./routes.ts";
 import { Skeleton } from "./ui/empty.tsx";
 import { LiveRegion } from "./ui/live-region.tsx";
@@ -13,13 +17,18 @@ import { View } from "./views.tsx";
 export function App() {
   useEffect(() => {
     // The sidebar counts downloads.
-    const end = watch(["downloads"]);
+    const ends = [watch(["downloads"]), followNotices()];
     follow();
-    return end;
+    followEntry();
+    return () => {
+      for (const end of ends) end();
+    };
   }, []);
   return (
     <>
       <Inside />
+      <LostBanner />
+      <KeysHelp />
       <Toasts />
       <LiveRegion />
     </>
@@ -29,6 +38,7 @@ export function App() {
 function Inside() {
   if (isSignedOut.value || route.value.view === "enter") return <View name="enter" />;
   const isKnown = status.value !== undefined;
+  if (!isKnown && typeof link.value === "object") return <NeverFound />;
   if (isKnown && status.value?.account === undefined) return <View name="first-run" />;
   return (
     <div class="frame">

@@ -44,7 +44,7 @@ export function Side() {
   const now = route.value;
   const groupIds = status.value?.groupIds ?? [];
   return (
-    <div class="side">
+    <header class="side">
       <a class="brand" href={href({ view: "transfers" })}>
         <Mark />
         <span class="brand-text">miniTorrent</span>
@@ -89,7 +89,7 @@ export function Side() {
         />
       </nav>
       <SideFoot />
-    </div>
+    </header>
   );
 }
 

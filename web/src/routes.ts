@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { addressOf, type Route, routeOf } from "./state/paths.ts";
 
+// A link of the daemon is no address: it is used up, and removed.
 export const route = signal<Route>(routeOf(location.hash));
 export const href = addressOf;
 

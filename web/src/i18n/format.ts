@@ -1,6 +1,7 @@
 // Sizes, rates, times and counts as people read them in the page's language. Units and digits are those of the terminal.
 import { formatBytes, formatRate } from "../../../src/api/byte-units.ts";
-import { dayDistance, durationParts } from "../state/durations.ts";
+import { durationParts } from "../state/durations.ts";
+import { nearTime, relativeTime, fullTime as wholeTime } from "../state/near-time.ts";
 import { language, locale, t } from "./t.ts";
 
 /** No line break between a number and its unit. */
@@ -38,34 +39,19 @@ export function duration(seconds: number): string {
     .join(" ");
 }
 
-/** As near as the reader needs it: `14:02`, `yesterday, 18:30`, `Tue 24`, `12 Nov`, `12 Nov 2025`. */
+/** As near as the reader needs it: `14:02`, `Tue 24`, `12 Nov`, `12 Nov 2025`. */
 export function time(atMs: number, nowMs: number = Date.now()): string {
-  const date = new Date(atMs);
-  const format = (options: Intl.DateTimeFormatOptions): string =>
-    new Intl.DateTimeFormat(locale(), options).format(date);
-  const clock = format({ hour: "2-digit", minute: "2-digit" });
-  const days = dayDistance(atMs, nowMs);
-  if (days === 0) return clock;
-  if (days === 1) return t("shell.time.yesterday", { clock });
-  if (days > 1 && days < 7) return format({ weekday: "short", day: "numeric" });
-  const isThisYear = date.getFullYear() === new Date(nowMs).getFullYear();
-  return format({ day: "numeric", month: "short", ...(!isThisYear && { year: "numeric" }) });
+  return nearTime(atMs, nowMs, locale());
 }
 
-/** `2 min ago`, `just now` */
+/** `2 min ago`, `now`, `in 5 days` */
 export function ago(atMs: number, nowMs: number = Date.now()): string {
-  const [largest] = durationParts(Math.max(0, (nowMs - atMs) / 1_000));
-  if (largest === undefined || largest.unit === "s") return t("shell.time.justNow");
-  const unit = { min: "minute", h: "hour", d: "day" } as const;
-  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(
-    -largest.value,
-    unit[largest.unit],
-  );
+  return relativeTime(atMs, nowMs, locale());
 }
 
 /** For `title` and screen readers: the whole date. */
 export function fullTime(atMs: number): string {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "full", timeStyle: "short" }).format(atMs);
+  return wholeTime(atMs, locale());
 }
 
 /** `alice, bob and dave` */

@@ -1,4 +1,4 @@
-// How long and how long ago, in the two largest units.
+// How long, in the two largest units.
 
 export interface DurationPart {
   readonly value: number;
@@ -26,10 +26,4 @@ export function durationParts(seconds: number): DurationPart[] {
   }
   const larger = { value: Math.floor(whole / DAY), unit: "d" } as const;
   return parts(larger, { value: Math.floor((whole % DAY) / HOUR), unit: "h" });
-}
-
-/** Midnights between two times, by the clock of this machine; 1: it was yesterday. */
-export function dayDistance(thenMs: number, nowMs: number): number {
-  const midnight = (ms: number): number => new Date(ms).setHours(0, 0, 0, 0);
-  return Math.round((midnight(nowMs) - midnight(thenMs)) / (DAY * 1_000));
 }

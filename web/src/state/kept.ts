@@ -19,6 +19,11 @@ function store(): Store | undefined {
   }
 }
 
+/** The name that it has in localStorage. */
+export function nameOfKept(name: string): string {
+  return PREFIX + name;
+}
+
 export function kept(name: string): string | undefined {
   try {
     return store()?.getItem(PREFIX + name) ?? memory.get(name);

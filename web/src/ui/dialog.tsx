@@ -29,6 +29,11 @@ export function Dialog(props: DialogProps) {
     const dialog = element.current;
     if (dialog === null) return;
     const opener = document.activeElement;
+    // A body of text alone can be scrolled from the keyboard, too.
+    const body = dialog.querySelector<HTMLElement>(".dialog-body");
+    if (body !== null && body.querySelector("a, button, input, select, textarea, [tabindex]") === null) {
+      body.tabIndex = 0;
+    }
     dialog.showModal();
     const first =
       dialog.querySelector<HTMLElement>("[data-first-focus]") ??

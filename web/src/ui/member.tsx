@@ -1,12 +1,12 @@
 // Who: a letter on a colour. The same letter stands in bars, so that colour is never alone.
 import type { ComponentChildren } from "preact";
-import { letterOf } from "../state/member-colours.ts";
+import { markOfStranger } from "../state/member-marks.ts";
 
 export interface MemberChipProps {
   readonly userId: string;
   /** From 0, by order of joining; all from the eighth on are alike. */
   readonly colourIndex: number;
-  /** The shortest beginning of the name that is unique in the group (`memberLetters`); else its first letter. */
+  /** The shortest beginning of the name that is unique in the group (`markMembers`); else its first letter. */
   readonly letter?: string | undefined;
   /** The name beside it, or what stands in its place. Without, the chip has the name as title. */
   readonly children?: ComponentChildren;
@@ -19,7 +19,7 @@ export function memberClass(colourIndex: number): string {
 }
 
 export function MemberChip(props: MemberChipProps) {
-  const { userId, colourIndex, letter = letterOf(userId), children, size = "normal" } = props;
+  const { userId, colourIndex, letter = markOfStranger(userId).letter, children, size = "normal" } = props;
   const isAlone = children === undefined;
   const chip = (
     <span
@@ -85,7 +85,7 @@ export function MemberBar(props: MemberBarProps) {
           style={{ width: `${share * 100}%` }}
           title={isThin ? undefined : userId}
         >
-          {!isThin && <span>{letter ?? letterOf(userId)}</span>}
+          {!isThin && <span>{letter ?? markOfStranger(userId).letter}</span>}
         </i>
       ))}
       {goneShare > 0 && <i class="bar-gone" style={{ width: `${goneShare * 100}%` }} />}

@@ -6,8 +6,6 @@ export const shell: Translation<typeof english> = {
   "unit.min": "min",
   "unit.h": "h",
   "unit.d": "T",
-  "time.justNow": "gerade eben",
-  "time.yesterday": "gestern, {clock}",
 
   "nav.label": "Hauptmenü",
   "nav.transfers": "Übertragungen",
@@ -33,6 +31,21 @@ export const shell: Translation<typeof english> = {
   "action.dismiss": "Ausblenden",
   "action.more": "Mehr",
 
+  "action.copyCommand": "Befehl kopieren",
+
+  "lost.continues": "Übertragungen gehen weiter, sobald er wieder läuft.",
+  "lost.shown": "Gezeigt: Stand {time}.",
+  "lost.nextTry": "Nächster Versuch in {time}.",
+  "lost.trying": "Versuch läuft.",
+  "lost.back": "Der Daemon antwortet wieder.",
+  "lost.start": "Starte ihn in einem Terminal. Die Seite geht dann von selbst weiter.",
+
+  "enter.refused": "Dieser Link gilt nicht mehr",
+  "enter.signedOut": "Dieser Browser ist nicht angemeldet",
+  "enter.why":
+    "Nur Browser, die einen Link des Daemons geöffnet haben, sehen diese Seite. Dieser hat noch keinen geöffnet, oder seine Sitzung ist zu Ende.",
+  "enter.how": "Einen neuen Link gibt dieser Befehl, auf dem Rechner des Daemons:",
+
   "list.empty": "Nichts hier",
   loading: "Lädt",
 
@@ -42,4 +55,40 @@ export const shell: Translation<typeof english> = {
   "errors.view":
     "Dieser Teil der Seite lässt sich nicht laden. Vielleicht wurde der Daemon aktualisiert: Lade die Seite neu.",
   "errors.reload": "Neu laden",
+
+  "keys.title": "Tasten",
+  "keys.subtitle":
+    "Tasten ohne Strg oder Alt lassen sich in den Einstellungen abschalten. In Feldern gelten sie nicht.",
+  "keys.everywhere": "Überall",
+  "keys.lists": "In Listen",
+  "keys.tree": "Im Dateibaum",
+  "keys.player": "Im Abspieler",
+  "keys.transfers": "Übertragungen",
+  "keys.groups": "Gruppen",
+  "keys.group": "Eine deiner Gruppen",
+  "keys.settings": "Einstellungen",
+  "keys.share": "Etwas freigeben",
+  "keys.help": "Diese Liste",
+  "keys.escape": "Das Oberste schließen, dann alle Häkchen entfernen",
+  "keys.filter": "Filtern",
+  "keys.rows": "Nächste oder vorige Zeile",
+  "keys.tick": "Zeile ankreuzen",
+  "keys.range": "Bereich ankreuzen",
+  "keys.details": "Einzelheiten",
+  "keys.pause": "Anhalten oder fortsetzen",
+  "keys.why": "Warum es stillsteht",
+  "keys.fold": "Ordner auf- oder zuklappen",
+  "keys.choose": "Wählen oder weglassen",
+  "keys.play": "Abspielen oder anhalten",
+  "keys.mute": "Ton an oder aus",
+  "keys.full": "Vollbild",
+  "keys.seek": "5 Sekunden zurück oder vor",
+  "keys.space": "Leertaste",
+  "keys.enter": "Eingabe",
+  "keys.shift": "Umschalt",
+  "notice.request": "{userId} möchte {groupId} beitreten.",
+  "notice.accepted": "Du bist jetzt in {groupId}.",
+  "notice.finished": "{fileName} ist vollständig.",
+  "notice.stuck": "{fileName} steht still.",
+  "notice.show": "Zeigen",
 };

@@ -11,7 +11,7 @@ import { announce } from "./ui/live-region.tsx";
 
 /** Shorter interruptions are not worth a word: a daemon restarts in about a second. */
 const UNNOTICED_MS = 1_500;
-export const START_COMMAND = "minitorrent daemon";
+const START_COMMAND = "minitorrent daemon";
 
 const isNoticed = signal(false);
 const isLost = computed(() => typeof link.value === "object");
@@ -76,6 +76,7 @@ export function NeverFound() {
   return (
     <main class="alone">
       <Empty
+        isPage
         icon="unplug"
         title={t("shell.errors.unreachable")}
         actions={

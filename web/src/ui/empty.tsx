@@ -10,13 +10,15 @@ export interface EmptyProps {
   /** What to do. */
   readonly children?: ComponentChildren;
   readonly actions?: ComponentChildren;
+  /** It is the only thing on the page. */
+  readonly isPage?: boolean;
 }
 
-export function Empty({ icon, title, children, actions }: EmptyProps) {
+export function Empty({ icon, title, children, actions, isPage }: EmptyProps) {
   return (
     <div class="empty">
       <Icon name={icon} size="large" />
-      <h2>{title}</h2>
+      {isPage ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children !== undefined && <p>{children}</p>}
       {actions !== undefined && <div class="actions">{actions}</div>}
     </div>

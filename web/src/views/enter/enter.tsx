@@ -16,7 +16,7 @@ export default function Enter() {
         miniTorrent
       </span>
       <div class="card">
-        <Empty icon="key" title={t(isRefused ? "shell.enter.refused" : "shell.enter.signedOut")}>
+        <Empty isPage icon="key" title={t(isRefused ? "shell.enter.refused" : "shell.enter.signedOut")}>
           {refusal.value ?? t("shell.enter.why")}
           <span class="command-line">
             {t("shell.enter.how")}

@@ -1,88 +1,113 @@
-// The limits of everything together.
-import { useEffect, useState } from "preact/hooks";
+// The limits on everything together. The schedule and single transfers have limits of their own.
+import { useId, useState } from "preact/hooks";
 import { call, sentenceOf } from "../../api/call.ts";
+import { useCall } from "../../api/use-call.ts";
+import { rate } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
 import { parseRateField, rateFieldText } from "../../state/rate-field.ts";
 import { Banner } from "../../ui/empty.tsx";
 import { Field } from "../../ui/field.tsx";
+import { Icon } from "../../ui/icon.tsx";
 import { announce } from "../../ui/live-region.tsx";
-import "../../styles/schedule.css";
+import Schedule from "./schedule.tsx";
+import { Setting } from "./setting.tsx";
 
-const DIRECTIONS = ["down", "up"] as const;
-type Direction = (typeof DIRECTIONS)[number];
+type Direction = "down" | "up";
 
 export default function Rates() {
-  const [saved, setSaved] = useState<Readonly<Record<Direction, number | null>>>();
-  const [error, setError] = useState<string>();
-  useEffect(() => {
-    call("limits").then(
-      ({ all }) => setSaved({ down: all.down ?? null, up: all.up ?? null }),
-      (failure) => setError(sentenceOf(failure)),
-    );
-  }, []);
+  const { answer, error, reload } = useCall("limits", {});
+  const own = answer?.outsideSchedule ?? answer?.all;
+  const save = async (direction: Direction, bytesPerSecond: number | null): Promise<void> =>
+    reload(await call("limit", { direction, bytesPerSecond }));
   return (
-    <div class="rates-card card">
+    <>
       {error !== undefined && (
-        <Banner kind="danger" icon="warn" isAlert>
+        <Banner kind="danger" icon="warn">
           {error}
         </Banner>
       )}
-      {DIRECTIONS.map((direction) => (
-        <RateRow
-          key={direction}
-          direction={direction}
-          saved={saved?.[direction]}
-          onSave={async (bytesPerSecond) => {
-            try {
-              await call("limit", { direction, bytesPerSecond });
-              setSaved((before) => ({ down: null, up: null, ...before, [direction]: bytesPerSecond }));
-              setError(undefined);
-              announce(t("transfers.limit.saved"));
-            } catch (failure) {
-              setError(sentenceOf(failure));
-            }
-          }}
-        />
-      ))}
-    </div>
+      {answer?.outsideSchedule !== undefined && (
+        <Banner
+          icon="clock"
+        >
+          {t("shell.rates.scheduled", {
+            down: answer.all.down === undefined ? t("shell.rates.full") : rate(answer.all.down),
+            up: answer.all.up === undefined ? t("shell.rates.full") : rate(answer.all.up),
+          })}
+        </Banner>
+      )}
+      <section class="card">
+        <Limit direction="down" known={answer && (own?.down ?? null)} onSave={save} />
+        <Limit direction="up" known={answer && (own?.up ?? null)} onSave={save} />
+      </section>
+      <p class="sub">{t("shell.rates.others")}</p>
+      <Schedule />
+    </>
   );
 }
 
-interface RateRowProps {
+interface LimitProps {
   readonly direction: Direction;
-  /** undefined: not known yet. */
-  readonly saved: number | null | undefined;
-  readonly onSave: (bytesPerSecond: number | null) => Promise<void>;
+  /** undefined: not known yet; null: none. */
+  readonly known: number | null | undefined;
+  readonly onSave: (direction: Direction, bytesPerSecond: number | null) => Promise<void>;
 }
 
-function RateRow({ direction, saved, onSave }: RateRowProps) {
-  const [text, setText] = useState("");
-  useEffect(() => setText(rateFieldText(saved)), [saved]);
-  const rate = parseRateField(text);
-  const save = (): void => {
-    if (rate !== undefined && saved !== undefined && rate !== saved) void onSave(rate);
+/** It is saved when it is left, or with Enter. */
+function Limit({ direction, known, onSave }: LimitProps) {
+  const id = useId();
+  const [typed, setTyped] = useState<string>();
+  const [error, setError] = useState<string>();
+  const [isSaved, setSaved] = useState(false);
+  const label = t(direction === "down" ? "shell.rates.down" : "shell.rates.up");
+  const save = async (): Promise<void> => {
+    if (typed === undefined) return;
+    const wanted = parseRateField(typed);
+    if (wanted === undefined) {
+      setError(t("shell.rates.bad"));
+      return;
+    }
+    setError(undefined);
+    try {
+      if (wanted !== known) {
+        await onSave(direction, wanted);
+        setSaved(true);
+        announce(t("shell.saved"));
+      }
+      setTyped(undefined);
+    } catch (failure) {
+      setError(sentenceOf(failure));
+    }
   };
   return (
-    <div class="rate-row">
-      <p class="grow">
-        <b>{t(`transfers.limit.${direction}`)}</b>
-        <small>{t(`transfers.limit.${direction}Note`)}</small>
-      </p>
-      <Field
-        label={t(`transfers.limit.${direction}`)}
-        isLabelHidden
-        value={text}
-        unit="MB/s"
-        inputMode="decimal"
-        placeholder={t("transfers.limit.none")}
-        disabled={saved === undefined}
-        error={rate === undefined ? t("transfers.limit.bad") : undefined}
-        onInput={setText}
-        onBlur={save}
-        onKeyDown={(event) => {
-          if (event.key === "Enter") save();
-        }}
-      />
-    </div>
+    <Setting
+      title={label}
+      id={id}
+      isWide
+      control={
+        <Field
+          label={label}
+          isLabelHidden
+          value={typed ?? rateFieldText(known)}
+          placeholder={known === undefined ? "" : t("shell.rates.none")}
+          unit="MB/s"
+          inputMode="decimal"
+          error={error}
+          disabled={known === undefined}
+          end={isSaved && typed === undefined ? <Icon name="check" label={t("shell.saved")} /> : undefined}
+          onInput={(value) => {
+            setTyped(value);
+            setSaved(false);
+          }}
+          onBlur={() => void save()}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") void save();
+            if (event.key === "Escape") setTyped(undefined);
+          }}
+        />
+      }
+    >
+      {t(direction === "down" ? "shell.rates.downHint" : "shell.rates.upHint")}
+    </Setting>
   );
 }

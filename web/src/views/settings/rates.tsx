@@ -27,9 +27,7 @@ export default function Rates() {
         </Banner>
       )}
       {answer?.outsideSchedule !== undefined && (
-        <Banner
-          icon="clock"
-        >
+        <Banner icon="clock">
           {t("shell.rates.scheduled", {
             down: answer.all.down === undefined ? t("shell.rates.full") : rate(answer.all.down),
             up: answer.all.up === undefined ? t("shell.rates.full") : rate(answer.all.up),

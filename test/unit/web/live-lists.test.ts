@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { LiveList } from "../../../web/src/state/changes.ts";
 import { EventReader } from "../../../web/src/state/event-reader.ts";
 import { retryDelayMs } from "../../../web/src/state/retry-delay.ts";
-import { shareKey } from "../../../web/src/state/share-key.ts";
 
 interface Entry {
   readonly groupId: string;

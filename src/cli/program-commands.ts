@@ -14,6 +14,7 @@ import { renderTrackers } from "./render.ts";
 import { toJsonLine } from "./script.ts";
 import { wantsColor } from "./terminal.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
+import { openPage } from "./web-command.ts";
 
 export interface MinitorrentProgram {
   readonly process: ProgramProcess;
@@ -22,6 +23,8 @@ export interface MinitorrentProgram {
   readonly daemon: () => Promise<
     Pick<typeof import("./daemon-program.ts"), "runDaemon" | "startInBackground">
   >;
+  /** Opens a file with the program that the system has for it. @returns false if there is none */
+  readonly openFile: (path: string) => Promise<boolean>;
   /** How this program is started again, for a daemon in the background. */
   readonly self: readonly [string, ...string[]];
 }
@@ -111,6 +114,17 @@ export const programCommands: readonly ProgramCommand[] = [
     run: statusCommand,
   },
   {
+    name: "web",
+    forms: ["web"],
+    help: "Open the daemon's page in a browser. The link works once, within two minutes, and lets the browser in for 90 days after its last use.",
+    examples: [
+      ["minitorrent web", ""],
+      ["minitorrent web --no-open", "show the link, to open it elsewhere"],
+    ],
+    options: [{ name: "--no-open", help: "show the link, and open nothing" }, JSON_OPTION, DATA_DIR_OPTION],
+    run: webCommand,
+  },
+  {
     name: "stop",
     forms: ["stop"],
     help: "End the daemon. Its session stays, and the next start continues its shares and downloads.",
@@ -167,9 +181,12 @@ export async function runProgramCommand(
   return await command.run(program, positionals, values as GivenValues);
 }
 
-export function apiOf({ env }: ProgramProcess, dataDir: unknown): ApiClient {
-  const flags: GivenSettings = typeof dataDir === "string" ? { "data-dir": dataDir } : {};
-  return new ApiClient({ socketPath: socketPathOf(dataDirFrom(flags, env), env) });
+export function apiOf(process: ProgramProcess, dataDir: unknown): ApiClient {
+  return new ApiClient({ socketPath: socketPathOf(dataDirOf(process, dataDir), process.env) });
+}
+
+function dataDirOf({ env }: ProgramProcess, given: unknown): string {
+  return dataDirFrom(typeof given === "string" ? { "data-dir": given } : {}, env);
 }
 
 export function viewOf({ stdout }: ProgramProcess): View {
@@ -207,6 +224,23 @@ async function statusCommand(
     const { status, ...others } = summary;
     console.log(toJsonLine({ command: "status", ok: true, result: { ...status, ...others } }));
   } else for (const line of renderSummary(summary, viewOf(process), Date.now())) console.log(line);
+  return 0;
+}
+
+async function webCommand(
+  { process, console, openFile }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  if (words.length > 0) throw usageError({ forms: ["web [--no-open]"] });
+  const api = apiOf(process, given["data-dir"]);
+  if (given.json === true) {
+    console.log(toJsonLine({ command: "web", ok: true, result: await api.call("createLink", {}) }));
+    return 0;
+  }
+  const dataDir = dataDirOf(process, given["data-dir"]);
+  const log = (line: string): void => console.log(line);
+  await openPage({ env: process.env, api, dataDir, log, openFile }, given["no-open"] === true);
   return 0;
 }
 

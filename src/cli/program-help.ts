@@ -42,6 +42,7 @@ const PASSWORD_OPTION: ProgramOption = {
 const NAME_COLUMNS = 26;
 const EXAMPLES: readonly Example[] = [
   ["minitorrent daemon --trackers tracker_info.txt", "start the daemon in the background"],
+  ["minitorrent web", "open the page in a browser"],
   ["minitorrent login ann", "log in once; a restart of the daemon needs no password"],
   ["minitorrent share ./build studio", "share a folder in a group, in place"],
   [

@@ -44,7 +44,7 @@ function start(
     },
   });
   const running = runMinitorrent(
-    { process, console: process.console, daemon, self: ["node", "it.ts"] },
+    { process, console: process.console, daemon, self: ["node", "it.ts"], openFile: async () => false },
     argv,
   );
   const exitCode = (): Promise<number> =>

@@ -24,6 +24,9 @@ export const errorCodes = {
   ALREADY_REQUESTED: "A request to join is waiting already; wait for the owner.",
   NO_SUCH_REQUEST: "That user has not asked to join; list_requests shows who has.",
   UNKNOWN_USER: "There is no such user; list_members shows those of a group.",
+  INVALID_INVITE: "The text is not an invite, or not the whole of one; copy it again.",
+  INVITE_REFUSED: "The invite does not hold, or no longer; ask the group's owner for another one.",
+  OTHER_TRACKERS: "The invite is for other trackers than this client uses; join from a client of theirs.",
   NAME_TAKEN_ELSEWHERE:
     "Another tracker had given the name away earlier, and that claim stands; choose another name.",
   GROUP_KEY_CHANGED: "A tracker presents another key for a group than before; ask the trackers' operator.",

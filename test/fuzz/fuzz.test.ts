@@ -3,7 +3,7 @@
 // again. What fails is kept in corpus/ and tried at every run after that.
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +17,7 @@ import { z } from "zod";
 import { ApiClient } from "../../harness/api-client.ts";
 import { freePorts } from "../../harness/processes.ts";
 import { MiniTorrentError } from "../../src/api/errors.ts";
+import { decodeInvite, encodeInvite, INVITE_PREFIX } from "../../src/api/invite.ts";
 import { trackerEventSchema } from "../../src/api/schemas.ts";
 import { parseTrackerInfo } from "../../src/api/tracker-list.ts";
 import { createCertificateRequest, readCertificateRequest } from "../../src/identity/certificate-requests.ts";
@@ -305,6 +306,27 @@ test("metainfo of folders, and its parts", async () => {
     }
   });
 });
+
+/** The bytes are those before the checksum, which is made right: a wrong one hides the rest. */
+test("invites", () =>
+  fuzz(
+    "invite",
+    0.1,
+    fc
+      .tuple(fc.ipV4(), fc.ipV6(), fc.domain(), fc.integer({ min: 1, max: 65_535 }))
+      .map(([v4, v6, name, port]) => {
+        const fingerprint = "ab".repeat(32);
+        const text = encodeInvite({
+          trackers: [v4, v6, name].map((host) => ({ host, port, fingerprint })),
+          ...{ groupId: "films", groupClaimId: "0199a1b2c3d4-000001-k3", secret: `${"A".repeat(21)}Q` },
+        });
+        return Buffer.from(text.slice(INVITE_PREFIX.length), "base64url").subarray(0, -4);
+      }),
+    (body) => {
+      const checksum = createHash("sha256").update(body).digest().subarray(0, 4);
+      return decodeInvite(INVITE_PREFIX + Buffer.concat([body, checksum]).toString("base64url"));
+    },
+  ));
 
 test("tracker_info.txt", () =>
   fuzz(

@@ -26,6 +26,7 @@ export const errorCodes = {
   UNKNOWN_USER: "There is no such user; list_members shows those of a group.",
   INVALID_INVITE: "The text is not an invite, or not the whole of one; copy it again.",
   INVITE_REFUSED: "The invite does not hold, or no longer; ask the group's owner for another one.",
+  UNKNOWN_INVITE: "The group has no such invite; list_invites shows those it has.",
   OTHER_TRACKERS: "The invite is for other trackers than this client uses; join from a client of theirs.",
   NAME_TAKEN_ELSEWHERE:
     "Another tracker had given the name away earlier, and that claim stands; choose another name.",

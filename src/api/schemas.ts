@@ -169,6 +169,54 @@ export type Removal = z.infer<typeof removalSchema>;
 export const joinRequestSchema = z.object({ userId: z.string(), sinceMs: z.number() });
 export type JoinRequest = z.infer<typeof joinRequestSchema>;
 
+/** Most users that one invite may let in, unless it lets in any number. */
+export const MAX_INVITE_USES = 10_000;
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** How long an invite may hold: time enough to send it, up to a year. */
+export const INVITE_LASTS_MS = { least: 60_000, most: 366 * DAY_MS } as const;
+/** Of a secret of 16 random bytes. */
+const secretHashSchema = z.string().regex(/^[0-9a-f]{64}$/, "the hash of a secret has 64 hex digits");
+export const inviteSecretSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{22}$/, "a secret has 16 bytes in base64url");
+/** Identifies a group for good; a later group of the same name has another one. */
+export const claimIdSchema = z.string().min(1).max(128);
+export const inviteIdSchema = z.string().min(1).max(64);
+/** What an invite is to be like; without `uses` for any number of users, without `lastsMs` for seven days. */
+export const inviteWishSchema = z.object({
+  secretHash: secretHashSchema,
+  uses: z.number().int().min(1).max(MAX_INVITE_USES).optional(),
+  lastsMs: z.number().int().min(INVITE_LASTS_MS.least).max(INVITE_LASTS_MS.most).optional(),
+});
+/** The answer of `groups.createInvite`. */
+export const madeInviteSchema = z.object({
+  groupClaimId: z.string().max(128),
+  expiresAtMs: z.number(),
+  uses: z.number().int().optional(),
+});
+export type MadeInvite = z.infer<typeof madeInviteSchema>;
+
+export const inviteSummarySchema = z.object({
+  inviteId: z.string(),
+  /** Who made it; empty if that account is gone. */
+  createdBy: z.string(),
+  createdAtMs: z.number(),
+  expiresAtMs: z.number(),
+  /** How many users may still join with it; undefined: any number. */
+  usesLeft: z.number().int().optional(),
+  /** How many have. */
+  useCount: z.number().int(),
+  /** The first of them, at most 20. */
+  usedBy: z.array(z.string()).max(100),
+  state: z.enum(["active", "expired", "exhausted", "revoked"]),
+});
+export type InviteSummary = z.infer<typeof inviteSummarySchema>;
+
+/** The answer of `groups.useInvite`. */
+export const joinedGroupSchema = z.object({ groupId: groupIdSchema });
+export type JoinedGroup = z.infer<typeof joinedGroupSchema>;
+
+
 /** Most members that a share's summary names: what a row of a list shows. */
 export const MOST_HOLDERS_NAMED = 8;
 export const fileSummarySchema = z.object({
@@ -245,12 +293,17 @@ export const fileStandingSchema = z.object({
 });
 export type FileStanding = z.infer<typeof fileStandingSchema>;
 
+const fingerprintSchema = z.string().regex(/^[0-9a-f]{64}$/);
 /**
  * SHA-256 of trackers' certificates (DER), in hex: the answering tracker's own, and those that it has seen at the other
- * addresses of its tracker_info.txt. A client that trusts this tracker accepts them.
+ * addresses of its tracker_info.txt. A client that trusts this tracker accepts them. `places` says at which address it saw each.
  */
 export const trackerKeysSchema = z.object({
-  fingerprints: z.array(z.string().regex(/^[0-9a-f]{64}$/)).max(1_000),
+  fingerprints: z.array(fingerprintSchema).max(1_000),
+  places: z
+    .array(z.object({ address: z.string().max(300), fingerprint: fingerprintSchema }))
+    .max(1_000)
+    .optional(),
 });
 export type TrackerKeys = z.infer<typeof trackerKeysSchema>;
 
@@ -332,6 +385,8 @@ export const trackerEventSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("join-requested"), groupId: z.string(), userId: z.string() }),
   z.object({ type: z.literal("request-accepted"), groupId: z.string() }),
   z.object({ type: z.literal("request-rejected"), groupId: z.string() }),
+  /** Somebody joined with an invite: tells the owner, and the account's own clients. */
+  z.object({ type: z.literal("member-joined"), groupId: z.string(), userId: z.string() }),
   /** The user is no longer in the group. */
   z.object({
     type: z.literal("membership-ended"),

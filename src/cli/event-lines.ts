@@ -25,6 +25,8 @@ function describe(event: ClientEvent): Notice {
       return { tone: "good", text: `You are a member of ${event.groupId} now.` };
     case "request-rejected":
       return { tone: "warn", text: `Your request to join ${event.groupId} was rejected.` };
+    case "member-joined":
+      return { tone: "good", text: `${event.userId} joined ${event.groupId} with an invite.` };
     case "membership-ended":
       return { tone: "warn", text: ended(event.groupId, event.how) };
     case "group-founded-anew":

@@ -1,6 +1,7 @@
 // The commands of ./minitorrent that are not in the table of commands (commands.ts): those about the daemon itself.
 import { parseArgs } from "node:util";
 import { MiniTorrentError } from "../api/errors.ts";
+import { isInviteText } from "../api/invite.ts";
 import { formatTrackerInfo } from "../api/tracker-list.ts";
 import { ApiClient } from "../daemon/api-client.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
@@ -255,6 +256,8 @@ async function stopCommand(
   return 0;
 }
 
+const TRACKERS_FORMS = ["trackers", "trackers set tracker_info.txt", "trackers set <invite>"];
+
 async function trackersCommand(
   { process, console }: MinitorrentProgram,
   words: readonly string[],
@@ -264,10 +267,12 @@ async function trackersCommand(
   const [action, path, ...others] = words;
   const isChange = action === "set" && path !== undefined && others.length === 0;
   if (action !== undefined && !isChange)
-    throw usageError({ forms: ["trackers", "trackers set tracker_info.txt"] });
-  const trackers = isChange
-    ? await api.call("setTrackers", { text: formatTrackerInfo(readTrackerInfo(path)) })
-    : await api.call("trackers", {});
+    throw usageError({ forms: TRACKERS_FORMS });
+  const trackers = !isChange
+    ? await api.call("trackers", {})
+    : isInviteText(path)
+      ? await api.call("setTrackers", { invite: path })
+      : await api.call("setTrackers", { text: formatTrackerInfo(readTrackerInfo(path)) });
   if (given.json === true) console.log(toJsonLine({ command: "trackers", ok: true, result: trackers }));
   else for (const line of renderTrackers(trackers)) console.log(line);
   return 0;

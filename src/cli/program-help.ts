@@ -24,6 +24,8 @@ export const SHORT_NAMES: Readonly<Record<string, string>> = {
   downloads: "show_downloads",
   shares: "list_shares",
   groups: "list_groups",
+  join: "join_group",
+  invite: "create_invite",
   files: "list_files",
 };
 /** Commands of the table that `minitorrent` offers. */

@@ -2,7 +2,14 @@
 // status, downloads, shares, limits) is fetched once, before the command runs.
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
-import type { DownloadStatus, FileChoice, LimitsStatus, NameList, ShareOptions } from "../client/status.ts";
+import type {
+  DownloadStatus,
+  FileChoice,
+  InviteWish,
+  LimitsStatus,
+  NameList,
+  ShareOptions,
+} from "../client/status.ts";
 import type { ApiClient } from "../daemon/api-client.ts";
 import type { AnswerOf } from "../daemon/endpoints.ts";
 import { downloadSchema } from "../daemon/status-schemas.ts";
@@ -87,6 +94,22 @@ export class RemoteClient implements ClientCommands {
 
   async joinGroup(groupId: string): Promise<void> {
     await this.#api.call("joinGroup", { groupId });
+  }
+
+  createInvite(groupId: string, wish: InviteWish = {}): Promise<AnswerOf<"createInvite">> {
+    return this.#api.call("createInvite", { groupId, ...wish });
+  }
+
+  listInvites(groupId: string): Promise<AnswerOf<"listInvites">> {
+    return this.#api.call("listInvites", { groupId });
+  }
+
+  async revokeInvite(groupId: string, inviteId: string): Promise<void> {
+    await this.#api.call("revokeInvite", { groupId, inviteId });
+  }
+
+  joinByInvite(invite: string): Promise<AnswerOf<"joinByInvite">> {
+    return this.#api.call("joinByInvite", { invite });
   }
 
   async leaveGroup(groupId: string): Promise<{ newOwnerId: string | undefined; groupEnded: boolean }> {

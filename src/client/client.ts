@@ -7,6 +7,14 @@ import { type ZodType, z } from "zod";
 import { type Address, formatAddress, type TrackerAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import {
+  decodeInvite,
+  encodeInvite,
+  hashOfInviteSecret,
+  inviteIdOf,
+  MAX_INVITE_TRACKERS,
+  newInviteSecret,
+} from "../api/invite.ts";
+import {
   type Account,
   accountSchema,
   type FileSummary,
@@ -15,11 +23,16 @@ import {
   groupCertificateSchema,
   groupSummarySchema,
   type InsideFile,
+  type InviteSummary,
   insideFileSchema,
+  inviteSummarySchema,
+  type JoinedGroup,
   type JoinRequest,
+  joinedGroupSchema,
   joinRequestSchema,
   type ListPage,
   type Member,
+  madeInviteSchema,
   memberSchema,
   type Removal,
   removalSchema,
@@ -62,6 +75,8 @@ import type {
   LimitsStatus,
   NameList,
   PieceMap,
+  InviteWish,
+  NewInvite,
   ShareOptions,
   ShareResult,
   ShareStatus,
@@ -317,6 +332,59 @@ export class Client {
   /** @throws MiniTorrentError UNKNOWN_GROUP, ALREADY_A_MEMBER, ALREADY_REQUESTED, NOT_LOGGED_IN */
   async joinGroup(groupId: string): Promise<void> {
     await this.#askLoggedIn(nothing, (api, write) => api.groups.join.mutate({ ...write, groupId }));
+  }
+
+  /**
+   * Makes an invite: whoever has its text may join the group, at most `uses` users, until it expires. The secret in it is made
+   * here, and no tracker has it before it is used.
+   *
+   * @param wish without `uses`: any number of users; without `expiresMs`: for seven days
+   * @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, LIMIT_REACHED, INVALID_ARGUMENT, NOT_LOGGED_IN
+   */
+  async createInvite(groupId: string, wish: InviteWish = {}): Promise<NewInvite> {
+    this.#login.require();
+    const { uses, expiresMs: lastsMs } = wish;
+    const trackers = await this.#link.introductions();
+    const secret = newInviteSecret();
+    const secretHash = hashOfInviteSecret(secret);
+    const { groupClaimId, expiresAtMs } = await this.#askLoggedIn(madeInviteSchema, (api, write) =>
+      api.groups.createInvite.mutate({ ...write, groupId, secretHash, uses, lastsMs }),
+    );
+    const invite = encodeInvite({
+      ...{ groupId, groupClaimId, secret },
+      trackers: trackers.slice(0, MAX_INVITE_TRACKERS),
+    });
+    return { invite, inviteId: inviteIdOf(secretHash), expiresAtMs, uses };
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, NOT_LOGGED_IN */
+  listInvites(groupId: string): Promise<readonly InviteSummary[]> {
+    return this.#listLoggedIn(inviteSummarySchema, (api, from) =>
+      api.groups.invites.query({ groupId, ...from }),
+    );
+  }
+
+  /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_INVITE, NOT_LOGGED_IN */
+  async revokeInvite(groupId: string, inviteId: string): Promise<void> {
+    await this.#askLoggedIn(nothing, (api, write) =>
+      api.groups.revokeInvite.mutate({ ...write, groupId, inviteId }),
+    );
+  }
+
+  /**
+   * Joins the group of an invite. The keys that it has for this client's trackers are trusted if none has been yet.
+   *
+   * @throws MiniTorrentError INVALID_INVITE, OTHER_TRACKERS, TRACKER_KEY_CHANGED, INVITE_REFUSED, ALREADY_A_MEMBER,
+   * TOO_MANY_ATTEMPTS, NOT_LOGGED_IN
+   */
+  async joinByInvite(text: string): Promise<JoinedGroup> {
+    const { trackers, groupClaimId, secret } = decodeInvite(text);
+    this.#link.introduce(trackers);
+    const joined = await this.#askLoggedIn(joinedGroupSchema, (api, write) =>
+      api.groups.useInvite.mutate({ ...write, groupClaimId, secret }),
+    );
+    this.#login.joined(joined.groupId);
+    return joined;
   }
 
   /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_A_MEMBER, NOT_LOGGED_IN */

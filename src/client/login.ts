@@ -383,15 +383,23 @@ export class Login {
       case "request-accepted":
         this.joined(event.groupId);
         this.#options.onEvent(event);
-        runInBackground(
-          this.#options.log,
-          "looking at former shares",
-          this.shares.acceptedAgain(event.groupId),
-        );
+        this.#lookAtFormerShares(event.groupId);
+        return;
+      case "member-joined":
+        // The user's own joining has an answer, where they asked for it.
+        if (event.userId !== this.account?.userId) this.#options.onEvent(event);
+        else {
+          this.joined(event.groupId);
+          this.#lookAtFormerShares(event.groupId);
+        }
         return;
       default:
         this.#options.onEvent(event);
     }
+  }
+
+  #lookAtFormerShares(groupId: string): void {
+    runInBackground(this.#options.log, "looking at former shares", this.shares.acceptedAgain(groupId));
   }
 
   async #shareAgain(share: () => Promise<readonly NewVersion[]>): Promise<void> {

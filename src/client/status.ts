@@ -108,6 +108,24 @@ export interface ShareStatus {
   readonly uploadBytesPerSecond?: number | undefined;
 }
 
+/** What an invite is to be like. */
+export interface InviteWish {
+  /** How many users it lets in; undefined: any number. */
+  readonly uses?: number | undefined;
+  /** For how long it holds; undefined: seven days. */
+  readonly expiresMs?: number | undefined;
+}
+
+/** An invite that was just made. */
+export interface NewInvite {
+  /** The text to send: it begins with `minitorrent:`. Secret, and shown only now. */
+  readonly invite: string;
+  /** Its name in the list of the group's invites. */
+  readonly inviteId: string;
+  readonly expiresAtMs: number;
+  readonly uses?: number | undefined;
+}
+
 /** A list whose names are completed. */
 export type NameList =
   | { readonly kind: "groups" }
@@ -238,6 +256,8 @@ export type ClientEvent =
       readonly groupId: string;
       readonly how: MembershipEnd;
     }
+  /** With an invite; told to the group's owner. */
+  | { readonly type: "member-joined"; readonly groupId: string; readonly userId: string }
   /** The name belongs to another group than before: what was shared in the earlier one is not shared in it. */
   | { readonly type: "group-founded-anew"; readonly groupId: string }
   | { readonly type: "group-key-refused"; readonly groupId: string; readonly reason: string }

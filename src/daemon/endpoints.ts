@@ -6,6 +6,9 @@ import {
   fileSummarySchema,
   groupSummarySchema,
   insideFileSchema,
+  inviteSummarySchema,
+  inviteWishSchema,
+  joinedGroupSchema,
   joinRequestSchema,
   memberSchema,
   pageSchema,
@@ -63,6 +66,8 @@ const globs = z.array(z.string().min(1).max(4_096)).max(100).optional();
 /** An absolute path on the daemon's machine. */
 const path = z.string().min(1).max(4_096);
 const credentials = z.object({ userId: name, password: z.string().min(1).max(1_024) });
+const invite = z.string().min(1).max(20_000);
+const invited = z.object({ invite });
 const bytesPerSecond = z.number().int().positive().nullable();
 const bytes = z.number().int().nonnegative();
 /** `next` of the page before. */
@@ -98,7 +103,7 @@ export const endpoints = {
     scope: "control",
     summary:
       "Use other trackers: a list in the form of tracker_info.txt, or those of an invite. Refused while somebody is logged in.",
-    body: z.object({ text: z.string().optional(), invite: z.string().optional() }),
+    body: z.object({ text: z.string().optional(), invite: invite.optional() }),
     answer: z.array(trackerSchema),
   }),
   createUser: endpoint({
@@ -146,6 +151,59 @@ export const endpoints = {
     summary: "Ask to join a group.",
     params: inGroup,
     answer: nothing,
+  }),
+  createInvite: endpoint({
+    method: "POST",
+    path: "/groups/:groupId/invites",
+    scope: "control",
+    summary:
+      "Make an invite to a group of yours: by default for any number of users within seven days. It is in this answer alone.",
+    params: inGroup,
+    body: z.object({
+      uses: inviteWishSchema.shape.uses,
+      expiresMs: inviteWishSchema.shape.lastsMs,
+    }),
+    answer: z.object({
+      invite: z.string(),
+      inviteId: z.string(),
+      expiresAtMs: z.number(),
+      uses: z.number().int().optional(),
+    }),
+  }),
+  listInvites: endpoint({
+    method: "GET",
+    path: "/groups/:groupId/invites",
+    scope: "read",
+    summary: "The invites to a group of yours; those that ended are listed for about an hour more.",
+    params: inGroup,
+    answer: z.array(inviteSummarySchema),
+  }),
+  revokeInvite: endpoint({
+    method: "DELETE",
+    path: "/groups/:groupId/invites/:inviteId",
+    scope: "control",
+    summary: "Revoke an invite: nobody joins with it any more. Who has joined stays.",
+    params: inGroup.extend({ inviteId: name }),
+    answer: nothing,
+  }),
+  joinByInvite: endpoint({
+    method: "POST",
+    path: "/invites/use",
+    scope: "control",
+    summary: "Join the group of an invite. A daemon that knows no trackers uses the invite's from then on.",
+    body: invited,
+    answer: joinedGroupSchema,
+  }),
+  readInvite: endpoint({
+    method: "POST",
+    path: "/invites/read",
+    scope: "read",
+    summary: "What an invite says: its group and trackers. Asks no tracker.",
+    body: invited,
+    answer: z.object({
+      groupId: z.string(),
+      trackers: z.array(z.object({ address: z.string(), fingerprint: z.string().optional() })),
+    }),
   }),
   leaveGroup: endpoint({
     method: "POST",

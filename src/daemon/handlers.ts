@@ -2,7 +2,9 @@
 
 import { homedir } from "node:os";
 import { join, parse, resolve, sep } from "node:path";
+import { formatAddress } from "../api/addresses.ts";
 import { MiniTorrentError } from "../api/errors.ts";
+import { decodeInvite } from "../api/invite.ts";
 import type { Account } from "../api/schemas.ts";
 import { parseTrackerInfo } from "../api/tracker-list.ts";
 import type { Client } from "../client/client.ts";
@@ -65,9 +67,12 @@ export const handlers: Handlers = {
     return { ...client.status(), daemon: { ...daemon, memoryBytes: process.memoryUsage.rss() } };
   },
   trackers: ({ client }) => [...client.trackers()],
-  setTrackers: ({ client, trackers }, { text }) => {
-    if (text === undefined) throw new MiniTorrentError("INVALID_ARGUMENT", "Give text, or an invite.");
-    trackers.change(client, parseTrackerInfo(text, "The list"));
+  setTrackers: ({ client, trackers }, { text, invite }) => {
+    if ((text === undefined) === (invite === undefined))
+      throw new MiniTorrentError("INVALID_ARGUMENT", "Give text or invite: one of them.");
+    const list =
+      invite === undefined ? parseTrackerInfo(text ?? "", "The list") : decodeInvite(invite).trackers;
+    trackers.change(client, list);
     return [...client.trackers()];
   },
   createUser: ({ client }, { userId, password }) => client.createUser(userId, password).then(done),
@@ -84,6 +89,24 @@ export const handlers: Handlers = {
   listGroups: async ({ client }) => [...(await client.listGroups())],
   createGroup: ({ client }, { groupId }) => client.createGroup(groupId).then(done),
   joinGroup: ({ client }, { groupId }) => client.joinGroup(groupId).then(done),
+  createInvite: ({ client }, { groupId, uses, expiresMs }) =>
+    client.createInvite(groupId, { uses, expiresMs }),
+  listInvites: async ({ client }, { groupId }) => [...(await client.listInvites(groupId))],
+  revokeInvite: ({ client }, { groupId, inviteId }) => client.revokeInvite(groupId, inviteId).then(done),
+  joinByInvite: ({ client, trackers }, { invite }) => {
+    if (!client.status().trackersKnown) trackers.change(client, decodeInvite(invite).trackers);
+    return client.joinByInvite(invite);
+  },
+  readInvite: (_context, { invite }) => {
+    const { groupId, trackers } = decodeInvite(invite);
+    return {
+      groupId,
+      trackers: trackers.map(({ fingerprint, ...address }) => ({
+        address: formatAddress(address),
+        ...(fingerprint === undefined ? {} : { fingerprint }),
+      })),
+    };
+  },
   leaveGroup: ({ client }, { groupId }) => client.leaveGroup(groupId),
   listMembers: async ({ client }, { groupId }) => [...(await client.listMembers(groupId))],
   removeMember: ({ client }, { groupId, userId }) => client.removeMember(groupId, userId),

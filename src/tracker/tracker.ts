@@ -396,7 +396,10 @@ export class Tracker {
         accountLimits: limits,
         certificates: new MemberCertificates(limits.keysPerUser),
         revocationsSinceMs: () => this.#revocationWindow.sinceMs(this.#clockGuard.nowMs()),
-        trackerKeys: () => [this.fingerprint, ...(links()?.keys() ?? [])],
+        trackerKeys: () => [
+          { address: formatAddress(own), fingerprint: this.fingerprint },
+          ...(links()?.keys() ?? []),
+        ],
         nowMs: () => this.#clockGuard.nowMs(),
         counters: this.#metrics,
         reportFault: (error, path) => log.error({ err: error, path }, "a call failed inside"),

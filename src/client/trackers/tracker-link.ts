@@ -162,6 +162,34 @@ export class TrackerLink {
     return this.#state.status === "connected" ? this.#state.connection.tracker : undefined;
   }
 
+  /**
+   * The trackers as somebody else is told of them, those with a key first: keys that this client has not seen itself are those
+   * that the connected tracker has seen.
+   *
+   * @throws MiniTorrentError TRACKERS_UNREACHABLE, _UNKNOWN
+   */
+  async introductions(): Promise<readonly TrackerAddress[]> {
+    const { places = [] } = await this.ask(trackerKeysSchema, (api) => api.trackers.keys.query());
+    const keys = new Map(places.map(({ address, fingerprint }) => [address, fingerprint]));
+    const introduced = this.#trackers.map(({ host, port, fingerprint }): TrackerAddress => {
+      const address = formatAddress({ host, port });
+      const seen = fingerprint?.toLowerCase() ?? this.#options.pins.get(address) ?? keys.get(address);
+      return seen === undefined ? { host, port } : { host, port, fingerprint: seen };
+    });
+    const hasKey = ({ fingerprint }: TrackerAddress) => fingerprint !== undefined;
+    return [...introduced.filter(hasKey), ...introduced.filter((tracker) => !hasKey(tracker))];
+  }
+
+  /**
+   * Takes an introduction from somebody else, such as an invite's.
+   *
+   * @throws MiniTorrentError OTHER_TRACKERS, TRACKER_KEY_CHANGED
+   */
+  introduce(trackers: readonly TrackerAddress[]): void {
+    if (this.#state.status === "idle") throw noTrackers();
+    this.#trust.introduce(trackers);
+  }
+
   /** Why no tracker is connected, as a sentence; undefined while one is, or while the first search runs. */
   get problem(): string | undefined {
     if (this.#state.status === "idle") return noTrackers().message;

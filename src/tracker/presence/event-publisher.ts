@@ -121,7 +121,12 @@ export class EventPublisher {
       case "member":
         // A founder's membership was accepted by nobody.
         if (group.ownerAccountId === accountId) return;
-        this.#connections.tell(accountId, { type: "request-accepted", groupId });
+        if (membership.inviteId === undefined) {
+          this.#connections.tell(accountId, { type: "request-accepted", groupId });
+          return;
+        }
+        for (const told of [group.ownerAccountId, accountId])
+          this.#connections.tell(told, { type: "member-joined", groupId, userId });
         return;
       case "rejected":
         this.#connections.tell(accountId, { type: "request-rejected", groupId });

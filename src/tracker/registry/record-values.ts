@@ -14,6 +14,9 @@ export interface RecordValues {
   readonly device: DeviceValue;
   readonly membership: MembershipValue;
   readonly revocation: RevocationValue;
+  readonly invite: InviteValue;
+  readonly inviteRevocation: InviteRevocationValue;
+  readonly inviteUse: InviteUseValue;
   readonly share: ShareValue;
   readonly torrent: TorrentValue;
   readonly infoUpload: InfoUploadValue;
@@ -63,8 +66,10 @@ export interface MembershipValue {
    * Certificates carry it, shares hang on it, a revocation names it.
    */
   readonly membershipId: string;
-  /** Which request it is, or answers; none for a founder's own membership. */
+  /** Which request it is, or answers; none for a founder's own membership, or one by an invite. */
   readonly requestId?: string;
+  /** The invite that it was begun with. */
+  readonly inviteId?: string;
 }
 
 /**
@@ -77,6 +82,29 @@ export interface RevocationValue {
   readonly endedAtMs: number;
   /** If the owner left: the member that the group was handed to. */
   readonly successorAccountId?: string;
+}
+
+/** `invite`: latest, key (group claim, invite id). Written once; the id is the start of the hash. */
+export interface InviteValue {
+  /** SHA-256 of the secret, 64 hex digits. */
+  readonly secretHash: string;
+  readonly createdByAccountId: string;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+  /** How many accounts may use it; absent: any number. */
+  readonly uses?: number;
+}
+
+/** `inviteRevocation`: latest, key (group claim, invite id, "revoked"). The invite holds no longer, whatever is written to its row later. */
+export interface InviteRevocationValue {
+  readonly revokedAtMs: number;
+}
+
+/** `inviteUse`: latest, key (group claim, invite id, account). */
+export interface InviteUseValue {
+  readonly usedAtMs: number;
+  /** The membership that it began. */
+  readonly membershipId: string;
 }
 
 /** A file or folder as it is shared: one version of it. */

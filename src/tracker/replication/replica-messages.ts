@@ -4,7 +4,7 @@ import { MiniTorrentError } from "../../api/errors.ts";
 import { type RecordKind, type RegistryRecord, recordKinds } from "../registry/registry.ts";
 import { isStamp } from "../registry/stamp.ts";
 
-export const REPLICA_PROTOCOL_VERSION = 9;
+export const REPLICA_PROTOCOL_VERSION = 10;
 /** Longest message, for the transport; a chunk of rows has 1 MiB of values and one row more. */
 export const MAX_REPLICA_MESSAGE_BYTES = 16 * 1024 * 1024;
 const MAX_KEY_LENGTH = 4096;

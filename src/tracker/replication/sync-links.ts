@@ -128,9 +128,12 @@ export class SyncLinks {
     }));
   }
 
-  /** Fingerprints of the other trackers: pinned by their lines, or seen at first contact. */
-  keys(): string[] {
-    return this.#peers.map((peer) => this.#keyOf(peer)).filter((key) => key !== undefined);
+  /** Addresses and fingerprints of the other trackers: pinned by their lines, or seen at first contact. */
+  keys(): { address: string; fingerprint: string }[] {
+    return this.#peers.flatMap((peer) => {
+      const fingerprint = this.#keyOf(peer);
+      return fingerprint === undefined ? [] : [{ address: peer.name, fingerprint }];
+    });
   }
 
   /**

@@ -11,6 +11,8 @@ export interface AccountLimits {
   readonly filesPerUser: number;
   /** Requests to join that wait for an owner. */
   readonly requestsPerUser: number;
+  /** Invites that an account made and that are not over, in all groups; a group has at most 100. */
+  readonly invitesPerUser: number;
   /** Metainfo that an account has written, in MiB of base64. */
   readonly metainfoMebibytesPerUser: number;
   /** Clients of an account that are connected to one tracker at a time. */
@@ -24,6 +26,7 @@ export const DEFAULT_ACCOUNT_LIMITS: AccountLimits = {
   groupsPerUser: 1_000,
   filesPerUser: 10_000,
   requestsPerUser: 100,
+  invitesPerUser: 1_000,
   metainfoMebibytesPerUser: 384,
   connectionsPerUser: 1_000,
   keysPerUser: 100,
@@ -60,7 +63,7 @@ export function checkConnections({ connectionsPerUser }: AccountLimits, present:
 }
 
 function checksOf(limits: AccountLimits, accountId: string) {
-  const { groupsPerUser, filesPerUser, requestsPerUser, metainfoMebibytesPerUser } = limits;
+  const { groupsPerUser, filesPerUser, requestsPerUser, invitesPerUser, metainfoMebibytesPerUser } = limits;
   return [
     {
       total: accountTotals.groups(accountId),
@@ -76,6 +79,11 @@ function checksOf(limits: AccountLimits, accountId: string) {
       total: accountTotals.requests(accountId),
       most: requestsPerUser,
       sentence: `You have asked to join ${requestsPerUser} groups, the most that may wait; ask again when an owner has answered.`,
+    },
+    {
+      total: accountTotals.invites(accountId),
+      most: invitesPerUser,
+      sentence: `You have made ${invitesPerUser} invites, the most that this tracker keeps; they are forgotten an hour after they end, and revoke_invite ends one.`,
     },
     {
       total: accountTotals.metainfo(accountId),

@@ -1,5 +1,5 @@
-// Garbage collector of the registry: removes metainfo of files that nobody shares, parts of metainfo that no share followed, and
-// sessions of devices that have been away for long or whose account is gone. It examines a few rows at a time, in endless rounds.
+// Garbage collector of the registry: removes metainfo of files that nobody shares, parts of metainfo that no share followed,
+// invites that are over, and sessions of devices that have been away for long or whose account is gone. It examines a few rows at a time, in endless rounds.
 //
 // A row is removed once every look for COLLECT_AFTER_MS has found it unused, with all trackers connected throughout. By then
 // every tracker has long known it to be unused, so no command anywhere can depend on it: a later share writes a row of its
@@ -9,6 +9,7 @@ import type { DeviceValue } from "../registry/record-values.ts";
 import type { RecordKind, RegistryReader, RegistryWriter } from "../registry/registry.ts";
 import { isFileShared } from "./catalogue.ts";
 import { isUnderWay, isUploadOver, readPartKey } from "./info-uploads.ts";
+import { isInviteGone, isInviteOver } from "./invites.ts";
 import { needsParts, readTorrentKey } from "./torrents.ts";
 
 /** Far longer than replication takes. */
@@ -30,7 +31,15 @@ const SEEN_PER_STEP = 40;
 /** Most unused rows remembered, some 300 bytes each; others wait for a later round. */
 const MOST_CANDIDATES = 20_000;
 
-const COLLECTED_KINDS: readonly RecordKind[] = ["torrent", "infoUpload", "infoPart", "device"];
+const COLLECTED_KINDS: readonly RecordKind[] = [
+  "torrent",
+  "infoUpload",
+  "infoPart",
+  "device",
+  "invite",
+  "inviteRevocation",
+  "inviteUse",
+];
 
 export interface CollectorOptions {
   readonly registry: RegistryReader;
@@ -180,6 +189,8 @@ export class Collector {
       if (reader.claimById("user", device.accountId) === undefined) return true;
       return device.seenAtMs < this.#options.nowMs() - SESSION_IDLE_MS;
     }
+    if (kind === "invite") return isInviteOver(reader, key, this.#options.nowMs());
+    if (kind === "inviteRevocation" || kind === "inviteUse") return isInviteGone(reader, key);
     if (kind === "infoUpload") {
       const upload = reader.get("infoUpload", key);
       return upload !== undefined && isUploadOver(upload, this.#options.nowMs());

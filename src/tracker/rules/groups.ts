@@ -141,6 +141,24 @@ export function rejectRequest(command: Command, groupId: string, userId: string)
   answerRequest(command, groupId, userId, "rejected");
 }
 
+/**
+ * Makes the account a member as if the owner had accepted its request; a pending one is answered by this. It is written as the
+ * owner's answer, which a request made at a tracker apart does not undo.
+ *
+ * @returns the membership's id
+ */
+export function admitMember(command: Command, groupClaimId: string, inviteId: string): string {
+  const { writer, account, nowMs } = command;
+  const { accountId } = account;
+  const before = membershipOf(writer, groupClaimId, accountId);
+  const membershipId =
+    before?.state === "requested"
+      ? before.membershipId
+      : requestedMembershipId(writer, groupClaimId, accountId);
+  putAnswer(command, groupClaimId, accountId, { state: "member", sinceMs: nowMs, membershipId, inviteId });
+  return membershipId;
+}
+
 /** @throws MiniTorrentError UNKNOWN_GROUP, NOT_THE_OWNER, UNKNOWN_USER, INVALID_ARGUMENT if the user is the owner */
 export function removeMember(command: Command, groupId: string, userId: string): void {
   const { writer, account, nowMs } = command;
@@ -394,11 +412,22 @@ function answerRequest(
     ...{ state, sinceMs: command.nowMs, membershipId },
     ...(requestId === undefined ? {} : { requestId }),
   };
-  replaceOthers(command, group.claimId, accountId, membershipId);
+  putAnswer(command, group.claimId, accountId, answer);
+}
+
+function putAnswer(command: Command, groupClaimId: string, accountId: string, answer: MembershipValue): void {
+  const { membershipId } = answer;
+  replaceOthers(command, groupClaimId, accountId, membershipId);
   const { writer } = command;
-  const payer = payerOfMembership(writer, group.claimId, accountId, membershipId);
-  writer.remove("membership", recordKey(group.claimId, accountId, membershipId));
-  writer.put("membership", answerKey(group.claimId, accountId, membershipId), answer, payer);
+  const payer = payerOfMembership(writer, groupClaimId, accountId, membershipId);
+  const requestKey = recordKey(groupClaimId, accountId, membershipId);
+  if (writer.get("membership", requestKey) !== undefined) writer.remove("membership", requestKey);
+  writer.put(
+    "membership",
+    answerKey(groupClaimId, accountId, membershipId),
+    answer,
+    payer === "" ? undefined : payer,
+  );
 }
 
 /** The requester pays for all rows of a request, so that nobody can fill an owner's quota by asking. */

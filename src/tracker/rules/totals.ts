@@ -5,6 +5,7 @@ import type {
   FileValue,
   GroupValue,
   InfoPartValue,
+  InviteValue,
   MembershipValue,
   TorrentValue,
 } from "../registry/record-values.ts";
@@ -22,12 +23,19 @@ export const accountTotals = {
   files: (accountId: string) => `files of ${accountId}`,
   /** Requests to join that wait for an owner. */
   requests: (accountId: string) => `requests of ${accountId}`,
+  /** Invites that it made, while their rows are kept. */
+  invites: (accountId: string) => `invites of ${accountId}`,
   /** Characters of the info dictionaries and their parts that it wrote, while their rows are kept. */
   metainfo: (accountId: string) => `metainfo of ${accountId}`,
   /** Bytes of its rows on disk, tombstones included. */
   bytes: (accountId: string) => `bytes of ${accountId}`,
   rows: (accountId: string) => `rows of ${accountId}`,
 } as const;
+
+/** The total that counts the accounts that used an invite. */
+export function inviteUses(groupClaimId: string, inviteId: string): string {
+  return `uses of ${inviteId} in ${groupClaimId}`;
+}
 
 /** Totals of one network (quota-payers.ts). */
 export const networkTotals = {
@@ -63,6 +71,13 @@ const byKind: Partial<Record<RecordKind, (value: object, key: string) => Record<
     sharedByAccountId === "" ? {} : fileTotals(sharedByAccountId ?? ""),
   membership: ({ state }: Partial<MembershipValue>, key) =>
     state === "requested" ? { [accountTotals.requests(key.split("\u001f")[1] ?? "")]: 1 } : {},
+  invite: ({ createdByAccountId }: Partial<InviteValue>) => ({
+    [accountTotals.invites(createdByAccountId ?? "")]: 1,
+  }),
+  inviteUse: (_, key) => {
+    const [groupClaimId = "", inviteId = ""] = key.split("\u001f");
+    return { [inviteUses(groupClaimId, inviteId)]: 1 };
+  },
   torrent: ({ info, broughtByAccountId }: Partial<TorrentValue>) => ({
     [accountTotals.metainfo(broughtByAccountId ?? "")]: typeof info === "string" ? info.length : 0,
   }),

@@ -1,9 +1,9 @@
-// Rate limits for logins, new accounts and calls. Only logins with a wrong password count. An address counts as its network
+// Rate limits for logins, invites, new accounts and calls. Only logins with a wrong password count, and invites that do not hold. An address counts as its network
 // (api/addresses.ts), since the holder of one IPv6 address has 2^64 of them. No login limit applies to an account alone, so
 // that nobody can lock its user out by failing elsewhere. A user who has logged in from a network before is not affected by
 // failures of its other users.
 import { networkOf } from "../../api/addresses.ts";
-import { MiniTorrentError } from "../../api/errors.ts";
+import { type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import { FailureLimit, tooManyAttempts } from "./failure-limit.ts";
 import type { PasswordPurpose } from "./password-hasher.ts";
 import { type CountStore, WindowCounter } from "./window-counter.ts";
@@ -15,6 +15,10 @@ export interface AttemptLimitOptions {
   readonly loginsPerAddress: number;
   /** Accounts made from one address within the window: each costs the tracker a hash, and rows for good. */
   readonly accountsPerAddress: number;
+  /** Invites that do not hold and that one account tries, within the window. */
+  readonly invitesPerAccount: number;
+  /** Those that are tried from one address, by any account, within the window. */
+  readonly invitesPerAddress: number;
   readonly windowSeconds: number;
   /** Calls of one account within CALL_WINDOW_MS. */
   readonly callsPerAccount: number;
@@ -35,6 +39,8 @@ export const DEFAULT_ATTEMPT_LIMITS: AttemptLimitOptions = {
   loginsPerAccount: 10,
   loginsPerAddress: 100,
   accountsPerAddress: 600,
+  invitesPerAccount: 10,
+  invitesPerAddress: 100,
   windowSeconds: 300,
   callsPerAccount: 20_000,
   writesPerAccount: 5_000,
@@ -47,6 +53,10 @@ export class AttemptLimits {
   readonly #ofAccount: FailureLimit;
   /** By network. */
   readonly #ofNetwork: FailureLimit;
+  /** By account. */
+  readonly #invitesOfAccount: FailureLimit;
+  /** By network. */
+  readonly #invitesOfNetwork: FailureLimit;
   readonly #newAccounts: WindowCounter;
   /** Network and user id of logins that succeeded. */
   readonly #known: WindowCounter;
@@ -65,6 +75,7 @@ export class AttemptLimits {
   ) {
     this.#options = { ...DEFAULT_ATTEMPT_LIMITS, ...overrides };
     const { loginsPerAccount, loginsPerAddress, windowSeconds } = this.#options;
+    const { invitesPerAccount, invitesPerAddress } = this.#options;
     const counter = (windowMs: number, name?: string, every = 1) => {
       const kept = store === undefined || name === undefined ? {} : { kept: { store, name, every } };
       return new WindowCounter({ windowMs, nowMs, ...kept });
@@ -72,6 +83,14 @@ export class AttemptLimits {
     const windowMs = windowSeconds * 1000;
     this.#ofAccount = new FailureLimit(loginsPerAccount, counter(windowMs, "failed-logins-of-account"));
     this.#ofNetwork = new FailureLimit(loginsPerAddress, counter(windowMs, "failed-logins-of-network"));
+    this.#invitesOfAccount = new FailureLimit(
+      invitesPerAccount,
+      counter(windowMs, "failed-invites-of-account"),
+    );
+    this.#invitesOfNetwork = new FailureLimit(
+      invitesPerAddress,
+      counter(windowMs, "failed-invites-of-network"),
+    );
     this.#newAccounts = counter(windowMs, "new-accounts");
     this.#known = counter(KNOWN_FOR_MS, "known-logins");
     this.#calls = counter(CALL_WINDOW_MS);
@@ -101,6 +120,20 @@ export class AttemptLimits {
       if (!isKnown) this.#known.add(pair);
       return result;
     });
+  }
+
+  /**
+   * Uses an invite. It counts only if it is refused with INVITE_REFUSED.
+   *
+   * @throws MiniTorrentError TOO_MANY_ATTEMPTS, TRACKER_BUSY, or what `use` throws
+   */
+  useInvite<T>(address: string, accountId: string, use: () => Promise<T>): Promise<T> {
+    return attempt(
+      this.#invitesOfAccount,
+      accountId,
+      () => attempt(this.#invitesOfNetwork, networkOf(address), use, "INVITE_REFUSED"),
+      "INVITE_REFUSED",
+    );
   }
 
   /**
@@ -138,13 +171,19 @@ export class AttemptLimits {
   }
 }
 
-async function attempt<T>(limit: FailureLimit, key: string, work: () => Promise<T>): Promise<T> {
+/** @param failure the code that counts as one */
+async function attempt<T>(
+  limit: FailureLimit,
+  key: string,
+  work: () => Promise<T>,
+  failure: ErrorCode = "BAD_CREDENTIALS",
+): Promise<T> {
   await limit.enter(key);
   let hasFailed = false;
   try {
     return await work();
   } catch (error) {
-    hasFailed = error instanceof MiniTorrentError && error.code === "BAD_CREDENTIALS";
+    hasFailed = error instanceof MiniTorrentError && error.code === failure;
     throw error;
   } finally {
     limit.leave(key, hasFailed);

@@ -45,7 +45,7 @@ export class FailureLimit {
     if (this.#failures.countOf(key) >= this.#most) throw tooManyAttempts(this.#failures.remainingMsOf(key));
     if (tries.waiting.length >= MOST_WAITING_OF_KEY) {
       const sentence =
-        "Too many logins to this account or from this address are in progress; try again in 1 s.";
+        "Too many attempts with this account or from this address are in progress; try again in 1 s.";
       throw new MiniTorrentError("TRACKER_BUSY", sentence, { retryAfterMs: RETRY_AFTER_MS });
     }
     this.#tries.set(key, tries);

@@ -49,8 +49,8 @@ export interface RouterServices {
   readonly certificates: MemberCertificates;
   /** Memberships that ended after this time are listed to members, since their certificates may still be valid. */
   readonly revocationsSinceMs: () => number;
-  /** Fingerprints of this tracker's key and of the keys that it has seen at the other trackers' addresses. */
-  readonly trackerKeys: () => readonly string[];
+  /** This tracker's address and key, and the keys that it has seen at the other trackers' addresses. */
+  readonly trackerKeys: () => readonly { readonly address: string; readonly fingerprint: string }[];
   readonly nowMs: () => number;
   readonly counters: {
     loginRefused(): void;

@@ -3,11 +3,13 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { MiniTorrentError } from "../../api/errors.ts";
+import { hashOfInviteSecret } from "../../api/invite.ts";
 import { unpackHashes, unpackTorrents } from "../../api/packed-torrents.ts";
 import {
   type Account,
   announceSchema,
   certificateRequestSchema,
+  claimIdSchema,
   credentialsSchema,
   type FileStanding,
   type FileSummary,
@@ -18,14 +20,20 @@ import {
   holderIdSchema,
   type InfoPartAnswer,
   type InsideFile,
+  type InviteSummary,
   infoHashSchema,
   infoSchema,
+  inviteIdSchema,
+  inviteSecretSchema,
+  inviteWishSchema,
+  type JoinedGroup,
   type JoinRequest,
   type ListPage,
   listOf,
   MAX_GROUPS_TOGETHER,
   MAX_SHARES_CHECKED,
   MAX_STANDING_USERS,
+  type MadeInvite,
   type Member,
   type MetainfoAnswer,
   namedGroupSchema,
@@ -70,6 +78,7 @@ import {
   requireFreeGroupId,
 } from "../rules/groups.ts";
 import { putInfoPart } from "../rules/info-uploads.ts";
+import { createInvite, listInvites, revokeInvite, useInvite } from "../rules/invites.ts";
 import { listenedHosts } from "../rules/listened-hosts.ts";
 import { requireGroup, requireMember } from "../rules/membership-rows.ts";
 import { type IsHeld, infoPartOf, listInside, metainfoOf } from "../rules/metainfo-answers.ts";
@@ -211,6 +220,35 @@ const groups = {
       listMembers(registry, ctx.account.accountId, groupId, isOnline, page),
     );
   }),
+  createInvite: loggedIn
+    .input(writeInGroup.extend(inviteWishSchema.shape))
+    .mutation(({ ctx, input }): Promise<MadeInvite> => {
+      const { groupId, secretHash, uses, lastsMs } = input;
+      return command(ctx, input, (run) => createInvite(run, { groupId, secretHash, uses, lastsMs }));
+    }),
+  invites: loggedIn.input(pageInGroup).query(({ ctx, input }): Promise<ListPage<InviteSummary>> => {
+    const { registry } = ctx.tracker;
+    const { groupId, after } = input;
+    const nowMs = ctx.tracker.nowMs();
+    return readPageOf(ctx, after, (page) =>
+      listInvites(registry, ctx.account.accountId, groupId, nowMs, page),
+    );
+  }),
+  revokeInvite: loggedIn
+    .input(writeInGroup.extend({ inviteId: inviteIdSchema }))
+    .mutation(async ({ ctx, input }): Promise<void> => {
+      await endingCommand(ctx, input, (run) => revokeInvite(run, input.groupId, input.inviteId));
+    }),
+  useInvite: loggedIn
+    .input(writeAttemptSchema.extend({ groupClaimId: claimIdSchema, secret: inviteSecretSchema }))
+    .mutation(async ({ ctx, input }): Promise<JoinedGroup> => {
+      const { tracker, connection, account } = ctx;
+      const secretHash = hashOfInviteSecret(input.secret);
+      const groupId = await tracker.limits.useInvite(connection.host, account.accountId, () =>
+        command(ctx, input, (run) => useInvite(run, input.groupClaimId, secretHash)),
+      );
+      return { groupId };
+    }),
   /** Covers all groups of a client in one call, since a client asks for all of them at each connection. */
   revocations: loggedIn
     .input(pageRequestSchema.extend({ groupIds: listOf(namedGroupSchema, MAX_GROUPS_TOGETHER) }))
@@ -407,7 +445,10 @@ const presence = {
 };
 
 const trackers = {
-  keys: open.query(({ ctx }): TrackerKeys => ({ fingerprints: [...ctx.tracker.trackerKeys()] })),
+  keys: open.query(({ ctx }): TrackerKeys => {
+    const places = [...ctx.tracker.trackerKeys()];
+    return { fingerprints: places.map(({ fingerprint }) => fingerprint), places };
+  }),
 };
 
 /** Events for as long as the connection lasts, whichever account is logged in on it. */

@@ -93,7 +93,7 @@ export function frontDesk(
     accountLimits: limits,
     certificates: new MemberCertificates(limits.keysPerUser),
     revocationsSinceMs: () => 0,
-    trackerKeys: () => ["a".repeat(64)],
+    trackerKeys: () => [{ address: "192.0.2.9:9000", fingerprint: "a".repeat(64) }],
     nowMs: () => place.nowMs,
     counters: {
       loginRefused: () => counted.loginsRefused++,

@@ -69,7 +69,10 @@ test("every call but those that are open to all needs a session, and counts agai
     assert.rejects(call, refusal("TOO_MANY_ATTEMPTS"), `${path} is not counted`),
   );
   await (await desk.signedUp("bob")).api.session.resume();
-  assert.deepEqual(await api.trackers.keys(), { fingerprints: ["a".repeat(64)] });
+  assert.deepEqual(await api.trackers.keys(), {
+    fingerprints: ["a".repeat(64)],
+    places: [{ address: "192.0.2.9:9000", fingerprint: "a".repeat(64) }],
+  });
 });
 
 test("whatever writes counts as a write of its account, also a login and what ends something", async (t) => {

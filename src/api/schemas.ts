@@ -216,7 +216,6 @@ export type InviteSummary = z.infer<typeof inviteSummarySchema>;
 export const joinedGroupSchema = z.object({ groupId: groupIdSchema });
 export type JoinedGroup = z.infer<typeof joinedGroupSchema>;
 
-
 /** Most members that a share's summary names: what a row of a list shows. */
 export const MOST_HOLDERS_NAMED = 8;
 export const fileSummarySchema = z.object({

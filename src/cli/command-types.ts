@@ -33,6 +33,7 @@ export type ArgumentKind =
   | "any-group"
   | "my-group"
   | "requester"
+  | "invite"
   | "member"
   | "group-file"
   | "download-group"

@@ -93,6 +93,8 @@ async function names(
       return client.status().groupIds;
     case "requester":
       return client.namesOf({ kind: "requests", groupId }, typed);
+    case "invite":
+      return (await client.listInvites(groupId)).map(({ inviteId }) => inviteId);
     case "member":
       return client.namesOf({ kind: "members", groupId }, typed);
     case "group-file":

@@ -1,9 +1,15 @@
 // Commands about groups: create, join and leave them, decide on requests, remove members. The whole table is commands.ts.
 
+import { decodeInvite, isInviteText } from "../api/invite.ts";
+import { INVITE_LASTS_MS, MAX_INVITE_USES } from "../api/schemas.ts";
+import type { InviteWish } from "../client/status.ts";
+import { isLoopback } from "../client/trackers/reachability.ts";
 import { groupArgument, userArgument } from "./command-arguments.ts";
+import type { GivenOptions } from "./command-options.ts";
 import { type Command, said } from "./command-types.ts";
 import { harmless } from "./display-text.ts";
-import { renderGroups, renderMembers, renderRequests } from "./render.ts";
+import { renderGroups, renderInvites, renderMembers, renderNewInvite, renderRequests } from "./render.ts";
+import { parseCount, parseDuration } from "./typed-numbers.ts";
 
 /** Tells the owner what an unconfirmed removal means. */
 function unconfirmedRemoval(userId: string, trackers: readonly string[]): string {
@@ -12,6 +18,15 @@ function unconfirmedRemoval(userId: string, trackers: readonly string[]): string
     `${trackers.join(", ")} ${is} not confirmed the removal: until ${it} of it, ` +
     `${userId} can still get data from members whose clients are connected there.`
   );
+}
+
+function wishIn(options: GivenOptions | undefined): InviteWish {
+  const [uses] = options?.get("--uses") ?? [];
+  const [expires] = options?.get("--expires") ?? [];
+  return {
+    ...(uses === undefined ? {} : { uses: parseCount(uses, MAX_INVITE_USES) }),
+    ...(expires === undefined ? {} : { expiresMs: parseDuration(expires, INVITE_LASTS_MS.most) }),
+  };
 }
 
 export const groupCommands: readonly Command[] = [
@@ -29,10 +44,52 @@ export const groupCommands: readonly Command[] = [
     name: "join_group",
     arguments: [groupArgument("any-group")],
     arity: [1],
-    help: "Ask to join a group; its owner decides.",
+    help: "Ask to join a group; its owner decides. With an invite in place of the group you are a member at once.",
     run: async ({ client }, groupId: string) => {
+      if (isInviteText(groupId)) {
+        const joined = await client.joinByInvite(groupId);
+        return said(`You are a member of ${joined.groupId} now.`, joined);
+      }
       await client.joinGroup(groupId);
       return said(`You asked to join ${groupId}; its owner decides.`, { groupId });
+    },
+  },
+  {
+    name: "create_invite",
+    arguments: [groupArgument("my-group")],
+    arity: [1],
+    options: [
+      { name: "--uses", value: "n" },
+      { name: "--expires", value: "time" },
+    ],
+    help: "Make an invite to a group of yours: whoever has its text joins without asking. It holds for 7 days and for any number of people, unless --uses (1 to 10,000) and --expires (30m, 12h, 7d, 4w) say otherwise.",
+    example: "films --uses 1 --expires 2d",
+    run: async ({ client, options, warn }, groupId: string) => {
+      const made = await client.createInvite(groupId, wishIn(options));
+      if (decodeInvite(made.invite).trackers.every(({ host }) => isLoopback(host)))
+        warn?.("Its trackers have addresses of this machine alone, so it is of use on this machine alone.");
+      return { result: made, lines: (view) => renderNewInvite(made, groupId, view) };
+    },
+  },
+  {
+    name: "list_invites",
+    arguments: [groupArgument("my-group")],
+    arity: [1],
+    help: "List the invites to a group of yours, and who used them.",
+    run: async ({ client }, groupId: string) => {
+      const invites = await client.listInvites(groupId);
+      return { result: invites, lines: (view) => renderInvites(invites, groupId, view) };
+    },
+  },
+  {
+    name: "revoke_invite",
+    arguments: [groupArgument("my-group"), { name: "invite_id", kind: "invite" }],
+    arity: [2],
+    isEnding: true,
+    help: "End an invite to a group of yours; who has joined with it stays a member.",
+    run: async ({ client }, groupId: string, inviteId: string) => {
+      await client.revokeInvite(groupId, inviteId);
+      return said(`Nobody joins ${groupId} with the invite ${inviteId} any more.`, { groupId, inviteId });
     },
   },
   {

@@ -2,7 +2,14 @@
 // a download. Pure; every name in it may come from somebody else and is made harmless.
 
 import { formatBytes, formatRate } from "../api/byte-units.ts";
-import type { FileSummary, GroupSummary, InsideFile, JoinRequest, Member } from "../api/schemas.ts";
+import type {
+  FileSummary,
+  GroupSummary,
+  InsideFile,
+  InviteSummary,
+  JoinRequest,
+  Member,
+} from "../api/schemas.ts";
 import type {
   ClientStatus,
   DownloadSource,
@@ -10,6 +17,7 @@ import type {
   FolderProgress,
   HashProgress,
   LimitsStatus,
+  NewInvite,
   ShareResult,
   ShareStatus,
   SkippedFiles,
@@ -29,6 +37,7 @@ import {
   truncate,
   type View,
 } from "./display-text.ts";
+import { qrLines } from "./qr-code.ts";
 import { type Column, formatTable } from "./table.ts";
 
 /** Hex digits of a SHA-1 that a table shows; the whole of it is in `--json`, and in the answer to `upload_file`. */
@@ -65,6 +74,56 @@ export function renderMembers(members: readonly Member[], view: View): readonly 
       member.isOnline ? "yes" : "no",
       formatTime(member.sinceMs, view),
     ]),
+    view,
+  );
+}
+
+/** The invite as text and as a code, and what it is good for. */
+export function renderNewInvite(
+  { invite, inviteId, expiresAtMs, uses }: NewInvite,
+  groupId: string,
+  view: View,
+): readonly string[] {
+  const who = uses === undefined ? "anybody who has it" : uses === 1 ? "one person" : `${uses} people`;
+  const code = qrLines(invite, view);
+  return [
+    harmless(
+      `Until ${formatTime(expiresAtMs, view)} this lets ${who} join ${groupId}; revoke_invite ${groupId} ${inviteId} ends it. It is shown only now:`,
+    ),
+    ...(code.length > 0 ? ["", ...code, ""] : []),
+    harmless(invite),
+  ];
+}
+
+export function renderInvites(
+  invites: readonly InviteSummary[],
+  groupId: string,
+  view: View,
+): readonly string[] {
+  if (invites.length === 0)
+    return [`There is no invite to ${harmless(groupId)}; create_invite ${harmless(groupId)} makes one.`];
+  return formatTable(
+    [
+      { title: "INVITE", isWhole: true },
+      { title: "STATE", isWhole: true },
+      { title: "UNTIL", isWhole: true },
+      { title: "LEFT", isNumber: true },
+      { title: "MADE BY" },
+      { title: "USED BY" },
+    ],
+    invites.map(({ inviteId, state, expiresAtMs, usesLeft, createdBy, usedBy, useCount }) => {
+      const others = useCount - usedBy.length;
+      const users = [...usedBy, ...(others > 0 ? [`${others} more`] : [])];
+      return [
+        ...[
+          inviteId,
+          state,
+          formatTime(expiresAtMs, view),
+          usesLeft === undefined ? "any" : String(usesLeft),
+        ],
+        ...[createdBy, users.join(", ")],
+      ];
+    }),
     view,
   );
 }

@@ -35,6 +35,7 @@ const EXAMPLES: Readonly<Record<ArgumentKind, string>> = {
   "my-group": "films",
   requester: "bob",
   member: "bob",
+  invite: "3f9a0c1d2e4b5a67",
   "group-file": "holiday.mkv",
   "download-group": "films",
   "download-file": "holiday.mkv",

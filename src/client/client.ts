@@ -72,11 +72,11 @@ import type {
   DownloadStatus,
   FileChoice,
   FileProgress,
+  InviteWish,
   LimitsStatus,
   NameList,
-  PieceMap,
-  InviteWish,
   NewInvite,
+  PieceMap,
   ShareOptions,
   ShareResult,
   ShareStatus,
@@ -248,7 +248,7 @@ export class Client {
    * @throws MiniTorrentError ALREADY_LOGGED_IN: a session is one of the trackers that it began at
    */
   useTrackers(trackers: readonly TrackerAddress[]): void {
-    if (this.#link.trackers.length > 0) this.#requireLoggedOut();
+    if (this.#link.knowsTrackers) this.#requireLoggedOut();
     this.#link.useTrackers(trackers);
   }
 
@@ -258,7 +258,7 @@ export class Client {
       account: this.#login.account,
       listeningOn: formatAddress({ host: this.#options.listen.host, port: this.#session.port }),
       tracker: this.#link.tracker,
-      trackersKnown: this.#link.trackers.length > 0,
+      trackersKnown: this.#link.knowsTrackers,
       trackerProblem: this.#link.problem,
       groupIds: [...this.#login.groupIds].sort(),
       sharedFiles: this.#login.shares.count,

@@ -20,6 +20,7 @@ const RECORDED: ReadonlySet<ClientEvent["type"]> = new Set([
   "join-requested",
   "request-accepted",
   "request-rejected",
+  "member-joined",
   "membership-ended",
   "group-founded-anew",
   "became-owner",

@@ -94,7 +94,14 @@ export const handlers: Handlers = {
   listInvites: async ({ client }, { groupId }) => [...(await client.listInvites(groupId))],
   revokeInvite: ({ client }, { groupId, inviteId }) => client.revokeInvite(groupId, inviteId).then(done),
   joinByInvite: ({ client, trackers }, { invite }) => {
+    // A daemon that has just been set up learns of its trackers here, also if joining has to wait.
     if (!client.status().trackersKnown) trackers.change(client, decodeInvite(invite).trackers);
+    if (client.status().account === undefined) {
+      throw new MiniTorrentError(
+        "NOT_LOGGED_IN",
+        "The invite's trackers are known now. Make an account (create_user <user_id>) and log in (login <user_id>), then use the invite again.",
+      );
+    }
     return client.joinByInvite(invite);
   },
   readInvite: (_context, { invite }) => {

@@ -143,6 +143,10 @@ export class TrackerLink {
     }
   }
 
+  get knowsTrackers(): boolean {
+    return this.#trackers.length > 0;
+  }
+
   /** The list of trackers, and what is known of each. */
   get trackers(): readonly TrackerState[] {
     return this.#trackers.map((tracker) => {

@@ -2,10 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { decodeInvite, encodeInvite } from "../../../src/api/invite.ts";
+import type { InviteSummary } from "../../../src/api/schemas.ts";
 import type { CommandContext } from "../../../src/cli/command-types.ts";
 import { commands } from "../../../src/cli/commands.ts";
 import { execute } from "../../../src/cli/execute.ts";
-import { complete, downloading, FakeClient, failed, paused, SHA1 } from "./fake-client.ts";
+import { complete, downloading, FakeClient, failed, INVITE, paused, SHA1 } from "./fake-client.ts";
 
 const view = { columns: undefined, isColored: false, timeZone: "UTC" };
 
@@ -137,6 +139,84 @@ describe("commands of groups", () => {
     ] as const) {
       assert.deepEqual(await answer(line), { result, lines: [said], calls: [call] });
     }
+  });
+
+  it("make an invite, for anybody within seven days unless an option says otherwise", async () => {
+    const client = new FakeClient();
+    const warnings: string[] = [];
+    const warn = (sentence: string): void => void warnings.push(sentence);
+    const made = await answer("create_invite films", client, { warn });
+    assert.deepEqual(made, {
+      result: client.newInvite,
+      lines: [
+        "Until 1970-01-01 00:16 this lets anybody who has it join films; revoke_invite films 0123456789abcdef ends it. It is shown only now:",
+        INVITE,
+      ],
+      calls: ["createInvite films {}"],
+    });
+    assert.match(warnings.join(), /of use on this machine alone/);
+    for (const [uses, who] of [
+      [1, "one person"],
+      [3, "3 people"],
+    ] as const) {
+      client.newInvite = { ...client.newInvite, uses };
+      const { lines, calls } = await answer(`create_invite films --uses ${uses} --expires=2d`, client);
+      assert.match(lines[0] ?? "", new RegExp(`lets ${who} join`));
+      assert.equal(calls.at(-1), `createInvite films {"uses":${uses},"expiresMs":172800000}`);
+    }
+    for (const [option, message] of [
+      ["--uses 0", /^INVALID_ARGUMENT: '0' is not a number from 1 to 10,000/],
+      ["--uses 10001", /^INVALID_ARGUMENT: /],
+      ["--uses 1.5", /^INVALID_ARGUMENT: /],
+      ["--expires 7", /^INVALID_ARGUMENT: '7' is not a time: .*7d, of at most 366 days/],
+      ["--expires 53w", /^INVALID_ARGUMENT: /],
+    ] as const)
+      assert.match(await failure(`create_invite films ${option}`, client), message);
+  });
+
+  it("warn of no address that other machines reach", async () => {
+    const client = new FakeClient();
+    const invite = encodeInvite({
+      ...decodeInvite(INVITE),
+      trackers: [
+        { host: "127.0.0.1", port: 9000 },
+        { host: "192.0.2.1", port: 9000 },
+      ],
+    });
+    client.newInvite = { ...client.newInvite, invite };
+    await answer("create_invite films", client, { warn: (sentence) => assert.fail(sentence) });
+  });
+
+  it("list invites with who used them, and revoke one", async () => {
+    const client = new FakeClient();
+    assert.deepEqual((await answer("list_invites films", client)).lines, [
+      "There is no invite to films; create_invite films makes one.",
+    ]);
+    const invite = { inviteId: "0a", createdBy: "alice", createdAtMs: 0, expiresAtMs: 60_000 } as const;
+    client.invites = [
+      { ...invite, useCount: 3, usedBy: ["bob", "carol"], state: "active" },
+      { ...invite, inviteId: "0b", useCount: 1, usesLeft: 0, usedBy: ["dave"], state: "exhausted" },
+    ] as InviteSummary[];
+    const { lines, result } = await answer("list_invites films", client);
+    assert.equal(result, client.invites);
+    assert.deepEqual(lines, [
+      "INVITE  STATE      UNTIL             LEFT  MADE BY  USED BY",
+      "0a      active     1970-01-01 00:01   any  alice    bob, carol, 1 more",
+      "0b      exhausted  1970-01-01 00:01     0  alice    dave",
+    ]);
+    assert.deepEqual(await answer("revoke_invite films 0a"), {
+      result: { groupId: "films", inviteId: "0a" },
+      lines: ["Nobody joins films with the invite 0a any more."],
+      calls: ["revokeInvite films 0a"],
+    });
+  });
+
+  it("join with an invite in place of a group", async () => {
+    assert.deepEqual(await answer(`join_group ${INVITE}`), {
+      result: { groupId: "films" },
+      lines: ["You are a member of films now."],
+      calls: [`joinByInvite ${INVITE}`],
+    });
   });
 
   it("leave a group, and say who owns it then, or that it has ended", async () => {

@@ -1,10 +1,13 @@
 // A client that remembers what it was told and answers what a test has laid out.
 
 import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { encodeInvite } from "../../../src/api/invite.ts";
 import type {
   FileSummary,
   GroupSummary,
   InsideFile,
+  InviteSummary,
+  JoinedGroup,
   JoinRequest,
   ListPage,
   Member,
@@ -16,8 +19,10 @@ import type {
   DownloadStatus,
   FileChoice,
   HashProgress,
+  InviteWish,
   LimitsStatus,
   NameList,
+  NewInvite,
   ShareOptions,
   ShareResult,
   ShareStatus,
@@ -25,6 +30,12 @@ import type {
 import type { PeerStatus } from "../../../src/engine/peer-status.ts";
 
 export const SHA1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+
+/** An invite to films, whose tracker is at an address of this machine alone. */
+export const INVITE = encodeInvite({
+  trackers: [{ host: "127.0.0.1", port: 9000, fingerprint: "ab".repeat(32) }],
+  ...{ groupId: "films", groupClaimId: "0199a1b2c3d4-000001-k3", secret: "AAECAwQFBgcICQoLDA0ODw" },
+});
 
 export class FakeClient implements ClientCommands {
   /** `method argument argument`, in the order of the calls; passwords as they came. */
@@ -38,6 +49,8 @@ export class FakeClient implements ClientCommands {
   files: FileSummary[] = [];
   inside: ListPage<InsideFile> = { items: [] };
   unconfirmedTrackers: string[] = [];
+  invites: InviteSummary[] = [];
+  newInvite: NewInvite = { invite: INVITE, inviteId: "0123456789abcdef", expiresAtMs: 1_000_000 };
   current: DownloadStatus[] = [];
   completed: DownloadStatus[] = [];
   shareList: ShareStatus[] = [];
@@ -127,6 +140,25 @@ export class FakeClient implements ClientCommands {
   joinGroup(groupId: string): Promise<void> {
     return this.#call("joinGroup", groupId);
   }
+  async createInvite(groupId: string, wish: InviteWish = {}): Promise<NewInvite> {
+    await this.#call("createInvite", groupId, JSON.stringify(wish));
+    return this.newInvite;
+  }
+
+  async listInvites(groupId: string): Promise<readonly InviteSummary[]> {
+    await this.#call("listInvites", groupId);
+    return this.invites;
+  }
+
+  async revokeInvite(groupId: string, inviteId: string): Promise<void> {
+    await this.#call("revokeInvite", groupId, inviteId);
+  }
+
+  async joinByInvite(invite: string): Promise<JoinedGroup> {
+    await this.#call("joinByInvite", invite);
+    return { groupId: "films" };
+  }
+
   async leaveGroup(groupId: string) {
     await this.#call("leaveGroup", groupId);
     return this.left;

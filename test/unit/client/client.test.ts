@@ -92,7 +92,7 @@ test("a client that starts connects to a tracker and says where it listens", asy
   const { listeningOn, ...rest } = client.status();
   assert.match(listeningOn, /^127\.0\.0\.1:[1-9]\d*$/);
   assert.deepEqual(rest, {
-    ...{ account: undefined, tracker, trackerProblem: undefined, groupIds: [] },
+    ...{ account: undefined, tracker, trackersKnown: true, trackerProblem: undefined, groupIds: [] },
     ...{ sharedFiles: 0, runningDownloads: 0 },
   });
   assert.deepEqual(events, [

@@ -394,9 +394,9 @@ test("it takes a step every half second and rests for a minute after each round,
   };
   here.collector.start();
   const delays: number[] = [];
-  for (let steps = 0; steps < 14; steps++) delays.push(await next());
-  // The torrents, uploads, parts and devices, and then who is connected.
-  const round = [500, 500, 500, 500, 500];
+  for (let steps = 0; steps < 20; steps++) delays.push(await next());
+  // The torrents, uploads, parts, devices, invites and what belongs to them, and then who is connected.
+  const round = [500, 500, 500, 500, 500, 500, 500, 500];
   assert.deepEqual(delays, [500, ...round, 60_000, ...round, 60_000, 500]);
   const { run } = due ?? assert.fail();
   here.collector.close();

@@ -135,7 +135,7 @@ export const programCommands: readonly ProgramCommand[] = [
   },
   {
     name: "trackers",
-    forms: ["trackers", "trackers set <tracker_info.txt>"],
+    forms: ["trackers", "trackers set <tracker_info.txt>", "trackers set <invite>"],
     help: "Show the daemon's trackers, or tell it of others.",
     examples: [
       ["minitorrent trackers", "which one is connected, and why others are not"],
@@ -256,8 +256,6 @@ async function stopCommand(
   return 0;
 }
 
-const TRACKERS_FORMS = ["trackers", "trackers set tracker_info.txt", "trackers set <invite>"];
-
 async function trackersCommand(
   { process, console }: MinitorrentProgram,
   words: readonly string[],
@@ -267,7 +265,7 @@ async function trackersCommand(
   const [action, path, ...others] = words;
   const isChange = action === "set" && path !== undefined && others.length === 0;
   if (action !== undefined && !isChange)
-    throw usageError({ forms: TRACKERS_FORMS });
+    throw usageError({ forms: ["trackers", "trackers set tracker_info.txt", "trackers set <invite>"] });
   const trackers = !isChange
     ? await api.call("trackers", {})
     : isInviteText(path)

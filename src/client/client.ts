@@ -63,6 +63,7 @@ import { fetchMetainfo } from "./downloads/fetch-metainfo.ts";
 import type { FileReader } from "./downloads/file-reader.ts";
 import type { WhyReport } from "./downloads/why.ts";
 import { encodeCertificateFile, encodeTorrentFile, writeNewFile } from "./export.ts";
+import { type FileId, fileKey } from "./file-key.ts";
 import { Login } from "./login.ts";
 import { Memberships } from "./memberships.ts";
 import type { Profile } from "./profile.ts";
@@ -668,11 +669,13 @@ export class Client {
 
   /** The upload and download limits. */
   limits(): LimitsStatus {
-    const files = [...this.#session.all()].map(({ groupId, metainfo: { fileName, infoHash } }) => ({
-      groupId,
-      fileName,
-      ...this.#bandwidth.limitsOf(infoHash),
-    }));
+    // Versions of one share run beside each other.
+    const running = new Map<string, FileId>();
+    for (const { groupId, metainfo } of this.#session.all()) {
+      const file = { groupId, fileName: metainfo.fileName };
+      running.set(fileKey(file), file);
+    }
+    const files = [...running.values()].map((file) => ({ ...file, ...this.#bandwidth.limitsOf(file) }));
     const { limits: all, overridden: outsideSchedule } = this.#bandwidth;
     return { all, files: files.filter(isLimited), ...(outsideSchedule && { outsideSchedule }) };
   }
@@ -714,10 +717,10 @@ export class Client {
     bytesPerSecond: number | undefined,
     which?: { groupId: string; fileName: string },
   ): void {
-    const infoHash = which && this.#active(which.groupId, which.fileName).metainfo.infoHash;
-    this.#bandwidth.limit(direction, bytesPerSecond, infoHash);
+    if (which !== undefined) this.#active(which.groupId, which.fileName);
+    this.#bandwidth.limit(direction, bytesPerSecond, which);
     if (this.#login.account !== undefined)
-      this.#login.require().profile.saveLimit(infoHash ?? "", direction, bytesPerSecond);
+      this.#login.require().profile.saveLimit(which, direction, bytesPerSecond);
   }
 
   /**
@@ -767,10 +770,10 @@ export class Client {
 
   /** The account's stored limits, except those given at the client's start. */
   #restoreLimits(profile: Profile): void {
-    for (const { infoHash, direction, bytesPerSecond } of profile.limits()) {
-      if (infoHash === "" && this.#options.limits?.[direction] !== undefined) continue;
+    for (const { share, direction, bytesPerSecond } of profile.limits()) {
+      if (share === undefined && this.#options.limits?.[direction] !== undefined) continue;
       try {
-        this.#bandwidth.limit(direction, bytesPerSecond, infoHash === "" ? undefined : infoHash);
+        this.#bandwidth.limit(direction, bytesPerSecond, share);
       } catch (error) {
         this.#options.log.warn({ err: error, direction }, "a limit in the profile cannot be used");
       }

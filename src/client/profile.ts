@@ -78,9 +78,10 @@ export interface ReplacedVersion extends FormerVersion {
   readonly stage: "fetching" | "naming" | "merging";
 }
 
-/** A limit that the user set; without an info-hash it is the total. */
+/** A limit that the user set. */
 export interface StoredLimit {
-  readonly infoHash: string;
+  /** undefined: it is the total. */
+  readonly share: FileId | undefined;
   readonly direction: "up" | "down";
   readonly bytesPerSecond: number;
 }
@@ -183,6 +184,10 @@ const SCHEMA = `
     info_hash TEXT NOT NULL, direction TEXT NOT NULL, bytes_per_second INTEGER NOT NULL,
     PRIMARY KEY (info_hash, direction)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS share_limit (
+    group_id TEXT NOT NULL, file_name TEXT NOT NULL, direction TEXT NOT NULL, bytes_per_second INTEGER NOT NULL,
+    PRIMARY KEY (group_id, file_name, direction)
+  ) STRICT;
   CREATE TABLE IF NOT EXISTS set_aside (
     kind TEXT NOT NULL, group_id TEXT NOT NULL, file_name TEXT NOT NULL, reason TEXT NOT NULL, entry TEXT NOT NULL
   ) STRICT;
@@ -235,8 +240,11 @@ const STATEMENTS = {
     "DELETE FROM former_share WHERE rowid <= (SELECT rowid FROM former_share ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
   formerOf: "SELECT path FROM former_share WHERE group_id = ? ORDER BY rowid",
   removeFormer: "DELETE FROM former_share WHERE group_id = ?",
-  saveLimit: "INSERT OR REPLACE INTO bandwidth VALUES (?, ?, ?)",
-  removeLimit: "DELETE FROM bandwidth WHERE info_hash = ? AND direction = ?",
+  saveTotalLimit: "INSERT OR REPLACE INTO bandwidth VALUES ('', ?, ?)",
+  removeTotalLimit: "DELETE FROM bandwidth WHERE info_hash = '' AND direction = ?",
+  saveShareLimit: "INSERT OR REPLACE INTO share_limit VALUES (?, ?, ?, ?)",
+  removeShareLimit: "DELETE FROM share_limit WHERE group_id = ? AND file_name = ? AND direction = ?",
+  removeVersionLimits: "DELETE FROM bandwidth WHERE info_hash != ''",
   setAside: "INSERT INTO set_aside VALUES (?, ?, ?, ?, ?)",
 } as const;
 
@@ -259,6 +267,11 @@ interface VersionRow {
   mtimes_ms: Uint8Array;
 }
 
+interface LimitRow {
+  direction: string;
+  bytes_per_second: number;
+}
+
 interface DownloadRow {
   group_id: string;
   file_name: string;
@@ -271,7 +284,14 @@ interface DownloadRow {
   is_paused: number;
 }
 
-type ReadTable = "share" | "download" | "finished" | "bandwidth" | "followed_share" | "former_version";
+type ReadTable =
+  | "share"
+  | "download"
+  | "finished"
+  | "bandwidth"
+  | "share_limit"
+  | "followed_share"
+  | "former_version";
 
 export class Profile {
   readonly #database: DatabaseSync;
@@ -328,8 +348,11 @@ export class Profile {
       trimFormer: database.prepare(STATEMENTS.trimFormer),
       formerOf: database.prepare(STATEMENTS.formerOf),
       removeFormer: database.prepare(STATEMENTS.removeFormer),
-      saveLimit: database.prepare(STATEMENTS.saveLimit),
-      removeLimit: database.prepare(STATEMENTS.removeLimit),
+      saveTotalLimit: database.prepare(STATEMENTS.saveTotalLimit),
+      removeTotalLimit: database.prepare(STATEMENTS.removeTotalLimit),
+      saveShareLimit: database.prepare(STATEMENTS.saveShareLimit),
+      removeShareLimit: database.prepare(STATEMENTS.removeShareLimit),
+      removeVersionLimits: database.prepare(STATEMENTS.removeVersionLimits),
       setAside: database.prepare(STATEMENTS.setAside),
     };
   }
@@ -668,23 +691,48 @@ export class Profile {
     return paths;
   }
 
-  /** @param bytesPerSecond undefined: removes the limit */
-  saveLimit(infoHash: string, direction: "up" | "down", bytesPerSecond: number | undefined): void {
+  /**
+   * @param share undefined: the total
+   * @param bytesPerSecond undefined: removes the limit
+   */
+  saveLimit(share: FileId | undefined, direction: "up" | "down", bytesPerSecond: number | undefined): void {
     this.#attempt(() => {
-      if (bytesPerSecond === undefined) this.#statements.removeLimit.run(infoHash, direction);
-      else this.#statements.saveLimit.run(infoHash, direction, bytesPerSecond);
+      if (share === undefined) {
+        if (bytesPerSecond === undefined) this.#statements.removeTotalLimit.run(direction);
+        else this.#statements.saveTotalLimit.run(direction, bytesPerSecond);
+        return;
+      }
+      const { groupId, fileName } = share;
+      if (bytesPerSecond === undefined) this.#statements.removeShareLimit.run(groupId, fileName, direction);
+      else this.#statements.saveShareLimit.run(groupId, fileName, direction, bytesPerSecond);
     });
   }
 
   limits(): StoredLimit[] {
-    return this.#read<{ info_hash: string; direction: string; bytes_per_second: number }, StoredLimit>(
-      "bandwidth",
-      (row) => ({
-        infoHash: row.info_hash,
-        direction: directionSchema.parse(row.direction),
-        bytesPerSecond: row.bytes_per_second,
-      }),
+    const totals: StoredLimit[] = [];
+    const ofVersions: (Omit<StoredLimit, "share"> & { infoHash: string })[] = [];
+    this.#read<LimitRow & { info_hash: string }, void>("bandwidth", ({ info_hash: infoHash, ...row }) => {
+      if (infoHash === "") totals.push({ share: undefined, ...limitIn(row) });
+      else ofVersions.push({ infoHash, ...limitIn(row) });
+    });
+    if (ofVersions.length > 0) this.#nameLimits(ofVersions);
+    const ofShares = this.#read<LimitRow & { group_id: string; file_name: string }, StoredLimit>(
+      "share_limit",
+      (row) => ({ share: { groupId: row.group_id, fileName: row.file_name }, ...limitIn(row) }),
     );
+    return [...totals, ...ofShares];
+  }
+
+  /** Profiles of earlier releases have limits of single versions: each becomes one of the share. */
+  #nameLimits(ofVersions: readonly (Omit<StoredLimit, "share"> & { infoHash: string })[]): void {
+    const shareOf = new Map<string, FileId>();
+    for (const { groupId, fileName, info } of [...this.downloads(), ...this.shares()])
+      shareOf.set(createHash("sha1").update(info).digest("hex"), { groupId, fileName });
+    for (const { infoHash, direction, bytesPerSecond } of ofVersions) {
+      const share = shareOf.get(infoHash);
+      if (share !== undefined) this.saveLimit(share, direction, bytesPerSecond);
+    }
+    this.#attempt(() => this.#statements.removeVersionLimits.run());
   }
 
   close(): void {
@@ -770,6 +818,10 @@ function openExclusively(path: string): DatabaseSync | undefined {
     if (errcodeOf(error) === SQLITE_BUSY) return undefined;
     throw error;
   }
+}
+
+function limitIn(row: LimitRow): Omit<StoredLimit, "share"> {
+  return { direction: directionSchema.parse(row.direction), bytesPerSecond: row.bytes_per_second };
 }
 
 function versionOf(row: VersionRow): FormerVersion {

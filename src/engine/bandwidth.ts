@@ -1,5 +1,5 @@
-// This client's upload and download limits, in total and for single torrents. The profile of the logged-in user stores them
-// (client.ts).
+// This client's upload and download limits, in total and for single shares. A share keeps its limits when its versions change. The
+// profile of the logged-in user stores them (client.ts).
 import { MiniTorrentError } from "../api/errors.ts";
 import { TokenBucket } from "../swarm/token-bucket.ts";
 
@@ -15,6 +15,18 @@ export interface BandwidthLimits {
 export type Direction = keyof BandwidthLimits;
 type Buckets = Readonly<Record<Direction, TokenBucket>>;
 
+/** A share, whatever its version. */
+export interface LimitedShare {
+  readonly groupId: string;
+  readonly fileName: string;
+}
+
+interface ShareBuckets {
+  readonly buckets: Buckets;
+  /** Running torrents that spend them: versions of one share run beside each other. */
+  torrents: number;
+}
+
 export class Bandwidth {
   readonly #nowMs: () => number;
   readonly #all: Buckets;
@@ -22,8 +34,8 @@ export class Bandwidth {
   #set: BandwidthLimits = { up: undefined, down: undefined };
   /** Applies in their place; undefined: they apply. */
   #override: BandwidthLimits | undefined;
-  /** By info-hash: those of running torrents, and those that have a limit. */
-  readonly #ofTorrents = new Map<string, Buckets>();
+  /** By the share's key: those that torrents run of, and those that have a limit. */
+  readonly #ofShares = new Map<string, ShareBuckets>();
 
   /** @param nowMs milliseconds on a clock that never goes back */
   constructor(nowMs: () => number) {
@@ -31,33 +43,33 @@ export class Bandwidth {
     this.#all = { up: new TokenBucket(nowMs), down: new TokenBucket(nowMs) };
   }
 
-  /** The buckets of a torrent: theirs and those of all are spent together. */
-  of(infoHash: string): Buckets {
-    let buckets = this.#ofTorrents.get(infoHash);
-    if (buckets === undefined) {
-      const { up, down } = this.#all;
-      buckets = { up: new TokenBucket(this.#nowMs, up), down: new TokenBucket(this.#nowMs, down) };
-      this.#ofTorrents.set(infoHash, buckets);
-    }
-    return buckets;
+  /** A torrent of the share begins: these buckets and those of all are spent together. */
+  begun(share: LimitedShare): Buckets {
+    const entry = this.#entryOf(share);
+    entry.torrents++;
+    return entry.buckets;
   }
 
-  /** The torrent has ended; its own limit is kept. */
-  ended(infoHash: string): void {
-    const buckets = this.#ofTorrents.get(infoHash);
-    if (buckets !== undefined && !isLimited(limitsOf(buckets))) this.#ofTorrents.delete(infoHash);
+  /** A torrent of the share has ended; the share's own limit is kept. */
+  ended(share: LimitedShare): void {
+    const entry = this.#ofShares.get(keyOf(share));
+    if (entry === undefined) return;
+    entry.torrents--;
+    this.#forgetIfUnused(share, entry);
   }
 
   /**
    * Takes effect at once.
    *
-   * @param infoHash of one torrent; without it the limit is on all together
+   * @param share without it the limit is on all together
    * @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB a second
    */
-  limit(direction: Direction, bytesPerSecond: number | undefined, infoHash?: string): void {
+  limit(direction: Direction, bytesPerSecond: number | undefined, share?: LimitedShare): void {
     checkLimit(bytesPerSecond);
-    if (infoHash !== undefined) {
-      this.of(infoHash)[direction].limitTo(bytesPerSecond);
+    if (share !== undefined) {
+      const entry = this.#entryOf(share);
+      entry.buckets[direction].limitTo(bytesPerSecond);
+      this.#forgetIfUnused(share, entry);
       return;
     }
     this.#set = { ...this.#set, [direction]: bytesPerSecond };
@@ -89,15 +101,30 @@ export class Bandwidth {
     return this.#override === undefined ? undefined : this.#set;
   }
 
-  limitsOf(infoHash: string): BandwidthLimits {
-    const buckets = this.#ofTorrents.get(infoHash);
-    return buckets === undefined ? { up: undefined, down: undefined } : limitsOf(buckets);
+  limitsOf(share: LimitedShare): BandwidthLimits {
+    const entry = this.#ofShares.get(keyOf(share));
+    return entry === undefined ? { up: undefined, down: undefined } : limitsOf(entry.buckets);
   }
 
   /** Called about every 100 ms: serves the waiting callers whose turn has come. */
   tick(): void {
     this.#all.up.tick();
     this.#all.down.tick();
+  }
+
+  #entryOf(share: LimitedShare): ShareBuckets {
+    let entry = this.#ofShares.get(keyOf(share));
+    if (entry === undefined) {
+      const { up, down } = this.#all;
+      const buckets = { up: new TokenBucket(this.#nowMs, up), down: new TokenBucket(this.#nowMs, down) };
+      entry = { buckets, torrents: 0 };
+      this.#ofShares.set(keyOf(share), entry);
+    }
+    return entry;
+  }
+
+  #forgetIfUnused(share: LimitedShare, { buckets, torrents }: ShareBuckets): void {
+    if (torrents === 0 && !isLimited(limitsOf(buckets))) this.#ofShares.delete(keyOf(share));
   }
 }
 
@@ -109,6 +136,10 @@ function checkLimit(bytesPerSecond: number | undefined): void {
 
 export function isLimited({ up, down }: BandwidthLimits): boolean {
   return up !== undefined || down !== undefined;
+}
+
+function keyOf({ groupId, fileName }: LimitedShare): string {
+  return JSON.stringify([groupId, fileName]);
 }
 
 function limitsOf({ up, down }: Buckets): BandwidthLimits {

@@ -152,7 +152,7 @@ export class Session {
       clientName: "miniTorrent",
       listenPort: this.port,
       otherSeedCount: () => connections.seedCount,
-      bandwidth: this.#options.bandwidth.of(metainfo.infoHash),
+      bandwidth: this.#options.bandwidth.begun({ groupId, fileName: metainfo.fileName }),
     });
     const connections: ConnectionManager<PeerSocket> = new ConnectionManager<PeerSocket>({
       ownDeviceId: this.#options.identity.deviceId,
@@ -190,7 +190,8 @@ export class Session {
     this.#places.forget(infoHash);
     active.connections.close(reason, farewell);
     active.torrent.close(reason, farewell);
-    this.#options.bandwidth.ended(infoHash);
+    const { groupId, metainfo } = active;
+    this.#options.bandwidth.ended({ groupId, fileName: metainfo.fileName });
   }
 
   all(): Iterable<ActiveTorrent> {

@@ -2,6 +2,7 @@
 // is verified, checks the whole and gives the file its name. Its states are a union (download-state.ts); each transition
 // is a method here.
 
+import { dirname } from "node:path";
 import type { Logger } from "pino";
 import { asMiniTorrentError, type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
 import {
@@ -10,11 +11,13 @@ import {
   type ListPage,
   MAX_STANDING_USERS,
 } from "../../api/schemas.ts";
+import type { Bitfield } from "../../metainfo/bitfield.ts";
 import { EVERY_FILE } from "../../metainfo/file-selection.ts";
 import type { Metainfo } from "../../metainfo/metainfo.ts";
+import { freeBytes } from "../../net/free-space.ts";
 import { runInBackground } from "../../net/run-in-background.ts";
 import { later } from "../../net/timers.ts";
-import { fileChanged } from "../../storage/disk-errors.ts";
+import { fileChanged, noRoom } from "../../storage/disk-errors.ts";
 import type { FileFacts } from "../../storage/file-facts.ts";
 import type { PieceStore } from "../../storage/piece-store.ts";
 import type { TorrentEvent } from "../../swarm/torrent.ts";
@@ -269,7 +272,7 @@ export class Download {
    * Chooses other files of the folder, in any state: what is missing of them is fetched in place, what is there stays.
    * complete -> running, if something is missing.
    *
-   * @throws MiniTorrentError INVALID_ARGUMENT; FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FAILED, and the choice is as it was
+   * @throws MiniTorrentError INVALID_ARGUMENT; DISK_FULL, FILE_EXISTS, DESTINATION_UNUSABLE, DISK_FAILED, and the choice is as it was
    */
   async select(choice: FileChoice): Promise<void> {
     const wanted = await chooseFiles(this.#metainfo, this.#id(), choice);
@@ -288,6 +291,8 @@ export class Download {
     if (state.status === "ended" || (state.status === "complete" && state.held === undefined)) return;
     const running = state.status === "complete" ? state.held : state;
     if (running !== undefined && "store" in running) {
+      await this.#requireRoom(wanted, running.store.have);
+      if (!this.#isStill(state)) return;
       await running.store.choose(wanted.chosen.files);
       if (!this.#isStill(state)) return;
     }
@@ -299,6 +304,17 @@ export class Download {
     // The swarm says nothing if the same pieces are wanted.
     if (hasAll(wanted, running.store.have)) this.#runInBackground("finishing a download", this.#finish());
     this.#onChange();
+  }
+
+  /** @throws MiniTorrentError DISK_FULL if what is missing of it does not fit beside what other downloads need */
+  async #requireRoom(wanted: Wanted, have: Bitfield): Promise<void> {
+    const thereBytes = this.#metainfo.geometry.contentBytesOf(wantedAmong(wanted, have));
+    const neededBytes = sizeOf(wanted).lengthBytes - thereBytes;
+    if (neededBytes === 0) return;
+    const { destinationPath } = this;
+    const room = await freeBytes(dirname(destinationPath)).catch(() => Number.POSITIVE_INFINITY);
+    const otherBytes = await this.#promisedBytes(destinationPath);
+    if (room < neededBytes + otherBytes) throw noRoom(destinationPath, room, neededBytes, otherBytes);
   }
 
   /**

@@ -520,9 +520,9 @@ test("a limit that the client was started with stands above the account's", asyn
   const scene = await stage(t, { limits: { up: 64 * KIB } });
   const { client, folder, log, said } = scene;
   const profile = Profile.open(join(folder, "data"), alice, log);
-  profile.saveLimit("", "up", 100 * KIB);
-  profile.saveLimit("", "down", 200 * KIB);
-  profile.saveLimit("ab".repeat(20), "up", 1);
+  profile.saveLimit(undefined, "up", 100 * KIB);
+  profile.saveLimit(undefined, "down", 200 * KIB);
+  profile.saveLimit({ groupId: "films", fileName: "a.txt" }, "up", 1);
   profile.close();
   assert.deepEqual(client.limits().all, { up: 64 * KIB, down: undefined });
   await client.login("alice", "secret");

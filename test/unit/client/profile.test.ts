@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -58,12 +59,12 @@ test("the last thousand completed downloads are remembered, and limits until the
   };
   const first = Profile.open(dataDir, alice, log);
   for (let count = 1; count <= 1_002; count++) first.saveFinished({ ...finished, finishedAtMs: count });
-  first.saveLimit("", "up", 20_000);
-  first.saveLimit("", "down", 30_000);
-  first.saveLimit("", "down", undefined);
+  first.saveLimit(undefined, "up", 20_000);
+  first.saveLimit(undefined, "down", 30_000);
+  first.saveLimit(undefined, "down", undefined);
   first.close();
   const second = Profile.open(dataDir, alice, log);
-  assert.deepEqual(second.limits(), [{ infoHash: "", direction: "up", bytesPerSecond: 20_000 }]);
+  assert.deepEqual(second.limits(), [{ share: undefined, direction: "up", bytesPerSecond: 20_000 }]);
   assert.equal(second.finished().length, 1_000);
   assert.deepEqual(second.finished().at(-1), { ...finished, finishedAtMs: 1_002 });
   second.close();
@@ -203,7 +204,7 @@ test("an entry that is set aside is removed only if it can be kept", () => {
 
 test("entries up to the first that cannot be read are used", () => {
   const first = Profile.open(dataDir, alice, log);
-  first.saveLimit("", "up", 20_000);
+  first.saveLimit(undefined, "up", 20_000);
   first.close();
   const database = new DatabaseSync(pathOf());
   database.exec(
@@ -212,25 +213,49 @@ test("entries up to the first that cannot be read are used", () => {
   database.close();
   const { log: readable, said } = readableLog();
   const second = Profile.open(dataDir, alice, readable);
-  assert.deepEqual(second.limits(), [{ infoHash: "", direction: "up", bytesPerSecond: 20_000 }]);
+  assert.deepEqual(second.limits(), [{ share: undefined, direction: "up", bytesPerSecond: 20_000 }]);
   assert.deepEqual(said("error"), ["the profile could not be read to its end"]);
   second.close();
 });
 
-test("limits are those of all together and of single torrents", () => {
+test("limits are those of all together and of single shares", () => {
   const profile = Profile.open(dataDir, alice, log);
+  const share = { groupId: "g", fileName: "f" };
   const limits = [
-    { infoHash: "", direction: "up" as const, bytesPerSecond: 1 },
-    { infoHash: "ab", direction: "up" as const, bytesPerSecond: 2 },
-    { infoHash: "ab", direction: "down" as const, bytesPerSecond: 3 },
+    { share: undefined, direction: "up" as const, bytesPerSecond: 1 },
+    { share, direction: "up" as const, bytesPerSecond: 2 },
+    { share, direction: "down" as const, bytesPerSecond: 3 },
   ];
-  for (const { infoHash, direction, bytesPerSecond } of limits) {
-    profile.saveLimit(infoHash, direction, bytesPerSecond);
+  for (const { share: of, direction, bytesPerSecond } of limits) {
+    profile.saveLimit(of, direction, bytesPerSecond);
   }
   assert.deepEqual(profile.limits(), limits);
-  profile.saveLimit("ab", "up", undefined);
+  profile.saveLimit(share, "up", undefined);
   assert.deepEqual(profile.limits(), [limits[0], limits[2]]);
   profile.close();
+});
+
+test("a limit of one version, as earlier releases kept it, becomes one of its share", () => {
+  const first = Profile.open(dataDir, alice, log);
+  first.saveShare(share);
+  first.saveLimit(undefined, "down", 1);
+  first.close();
+  const infoHash = createHash("sha1").update(share.info).digest("hex");
+  const database = new DatabaseSync(pathOf());
+  database.exec(
+    `INSERT INTO bandwidth VALUES ('${infoHash}', 'up', 20000); INSERT INTO bandwidth VALUES ('ab', 'up', 2)`,
+  );
+  database.close();
+  const { groupId, fileName } = share;
+  const expected = [
+    { share: undefined, direction: "down" as const, bytesPerSecond: 1 },
+    { share: { groupId, fileName }, direction: "up" as const, bytesPerSecond: 20_000 },
+  ];
+  for (let login = 1; login <= 2; login++) {
+    const profile = Profile.open(dataDir, alice, log);
+    assert.deepEqual(profile.limits(), expected);
+    profile.close();
+  }
 });
 
 /** Opens a damaged profile: what was kept beside the new one. */

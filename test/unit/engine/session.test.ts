@@ -272,7 +272,7 @@ test("a torrent runs once, is found by its name in its group, and ends with all 
   assert.deepEqual(film.connections.contacts(), [], "nobody is dialled any more");
   assert.deepEqual(
     ended.mock.calls.map((call) => call.arguments),
-    [[infoHash]],
+    [[{ groupId: "films", fileName: "a" }]],
   );
 });
 
@@ -531,13 +531,13 @@ test("a connection that comes and finds no place is missed too", async (t) => {
   await until("it is told", () => takenCount() === 1);
 });
 
-test("each torrent has limits of its own", async (t) => {
+test("each torrent has the limits of its share", async (t) => {
   const { join, bandwidth } = await stage(t);
-  const of = t.mock.method(bandwidth, "of");
-  const film = join("a", { isComplete: true });
+  const of = t.mock.method(bandwidth, "begun");
+  join("a", { isComplete: true });
   assert.deepEqual(
     of.mock.calls.map((call) => call.arguments),
-    [[film.metainfo.infoHash]],
+    [[{ groupId: "films", fileName: "a" }]],
   );
 });
 

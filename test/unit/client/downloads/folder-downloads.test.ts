@@ -4,7 +4,15 @@ import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, writeFile
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { type FakeTorrent, type Folder, GROUP, PIECE_BYTES, Scene, until } from "../download-fixture.ts";
+import {
+  type FakeTorrent,
+  type Folder,
+  GROUP,
+  leaveRoom,
+  PIECE_BYTES,
+  Scene,
+  until,
+} from "../download-fixture.ts";
 
 const id = { groupId: GROUP, fileName: "photos" };
 
@@ -112,6 +120,23 @@ test("more files are chosen while it runs, and later in the place where it is", 
   assert.deepEqual(filesIn(place, folder), Object.keys(FILES));
   assert.deepEqual(scene.profile.downloads(), []);
   assert.deepEqual(scene.failures, []);
+});
+
+test("a choice that the disk has no room for is refused before anything of it comes, in any state", async (t) => {
+  const { scene, place, torrent, ...folder } = await stage(t);
+  await scene.downloads.start(id, place, { only: ["c.txt"] });
+  const room = leaveRoom(t, PIECE_BYTES);
+  const refused = { code: "DISK_FULL", message: /free / };
+  await assert.rejects(scene.downloads.select(id, { only: ["b/two.raw"] }), refused);
+  assert.deepEqual([...torrent().wanted.toBytes()], [0b0001_0000], "the choice is as it was");
+  await torrent().receive(folder.bytes, "all");
+  await scene.event("download-complete");
+  room.bytes = PIECE_BYTES - 1;
+  await assert.rejects(scene.downloads.select(id, { only: ["d.bin"] }), refused);
+  assert.deepEqual(states(scene), ["photos complete"]);
+  room.bytes = PIECE_BYTES;
+  await scene.downloads.select(id, { only: ["d.bin"] });
+  assert.deepEqual(states(scene), ["photos downloading"]);
 });
 
 test("a part whose pieces hold all files stays a part: more is chosen of it later, also after the next login", async (t) => {

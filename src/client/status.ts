@@ -231,6 +231,9 @@ export interface FileProgress {
   readonly lengthBytes: number;
   readonly verifiedBytes: number;
   readonly isChosen: boolean;
+  /** The first of the pieces that it lies in; small files share a piece. */
+  readonly firstPiece: number;
+  readonly pieceCount: number;
 }
 
 /** What a running torrent has moved since it was started. */

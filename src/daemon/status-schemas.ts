@@ -247,7 +247,10 @@ export const destinationSchema = schemaOf<Destination>(
 );
 
 export const fileProgressSchema = schemaOf<FileProgress>(
-  z.looseObject({ path: z.string(), lengthBytes: bytes, verifiedBytes: bytes, isChosen: z.boolean() }),
+  z.looseObject({
+    ...{ path: z.string(), lengthBytes: bytes, verifiedBytes: bytes, isChosen: z.boolean() },
+    ...{ firstPiece: count, pieceCount: count },
+  }),
 );
 
 export const pieceMapSchema = schemaOf<PieceMap>(

@@ -20,8 +20,9 @@ export function fileProgressPage(
 ): ListPage<FileProgress> {
   if (metainfo.kind === "file") {
     const { geometry, fileName: path } = metainfo;
-    const { lengthBytes } = geometry;
-    return { items: [{ path, lengthBytes, verifiedBytes: geometry.bytesOf(have), isChosen: true }] };
+    const { lengthBytes, pieceCount } = geometry;
+    const verifiedBytes = geometry.bytesOf(have);
+    return { items: [{ path, lengthBytes, verifiedBytes, isChosen: true, firstPiece: 0, pieceCount }] };
   }
   const { layout } = metainfo;
   const first = after === undefined ? 0 : Number(after);
@@ -32,7 +33,11 @@ export function fileProgressPage(
   for (let index = first; index < end; index++) {
     const lengthBytes = layout.lengthOf(index);
     const verifiedBytes = verifiedOf(layout, index, have);
-    items.push({ path: layout.pathOf(index), lengthBytes, verifiedBytes, isChosen: chosen.has(index) });
+    const firstPiece = layout.firstPieceOf(index);
+    items.push({
+      ...{ path: layout.pathOf(index), lengthBytes, verifiedBytes, isChosen: chosen.has(index) },
+      ...{ firstPiece, pieceCount: layout.endPieceOf(index) - firstPiece },
+    });
   }
   return end < layout.fileCount ? { items, next: String(end) } : { items };
 }

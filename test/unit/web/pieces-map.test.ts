@@ -9,6 +9,7 @@ import {
   MISSING,
   piecesBySource,
   piecesMap,
+  runsWithin,
 } from "../../../web/src/state/pieces-map.ts";
 
 /** `aab..` → runs of pieces from sources a and b, and missing ones; `-` was here before. */
@@ -78,10 +79,18 @@ test("a column shows the least copies of its pieces, and the pieces without any 
     { count: 1, copies: 0 },
     { count: 3, copies: 1 },
   ];
-  const columns = copiesColumns(copies, 10, 5);
+  const nothing = [{ count: 10, from: MISSING }];
+  const columns = copiesColumns(copies, nothing, 10, 5);
   assert.deepEqual([...columns.least], [3, 3, 3, 0, 1]);
   assert.deepEqual([columns.most, columns.without], [3, 1]);
-  assert.deepEqual([...copiesColumns([], 0, 5).least], [0]);
+  assert.deepEqual([...copiesColumns([], [], 0, 5).least], [0]);
+});
+
+test("what is here is a copy, too: nobody has to have it", () => {
+  const copies = [{ count: 8, copies: 0 }];
+  const columns = copiesColumns(copies, runsOf("aab....-"), 8, 8);
+  assert.deepEqual([...columns.least], [1, 1, 1, 0, 0, 0, 0, 1]);
+  assert.deepEqual([columns.most, columns.without], [1, 4]);
 });
 
 test("what is here of a file is a few ranges of its length", () => {
@@ -89,4 +98,16 @@ test("what is here of a file is a few ranges of its length", () => {
     { from: 0, to: 3 / 8 },
     { from: 5 / 8, to: 6 / 8 },
   ]);
+});
+
+test("the pieces of one file are cut out of those of its folder", () => {
+  const runs = [
+    { count: 4, from: 0 },
+    { count: 4, from: MISSING, isComing: true },
+  ];
+  assert.deepEqual(runsWithin(runs, 3, 2), [
+    { count: 1, from: 0 },
+    { count: 1, from: MISSING, isComing: true },
+  ]);
+  assert.deepEqual(runsWithin(runs, 8, 2), []);
 });

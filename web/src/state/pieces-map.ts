@@ -87,34 +87,70 @@ export function piecesBySource(
 }
 
 export interface CopiesColumns {
-  /** Copies online for each column: the least of its pieces, so that a gap is seen. */
+  /** Copies for each column: the least of its pieces, so that a gap is seen. */
   readonly least: Uint16Array;
   readonly most: number;
-  /** Pieces of which nobody online has a copy. */
+  /** Pieces of which there is no copy. */
   readonly without: number;
 }
 
-/** @param mostColumns columns that there is room for */
+/**
+ * The copies online, this machine's own counted.
+ *
+ * @param others copies of connected members
+ * @param runs what is here
+ * @param mostColumns columns that there is room for
+ */
 export function copiesColumns(
-  runs: readonly CopiesRun[],
+  others: readonly CopiesRun[],
+  runs: readonly PieceRun[],
   pieceCount: number,
   mostColumns: number,
 ): CopiesColumns {
   const columns = Math.min(Math.max(1, mostColumns), Math.max(1, pieceCount));
   const least = new Uint16Array(columns).fill(0xffff);
-  let [first, most, without] = [0, 0, 0];
-  for (const { count, copies } of runs) {
-    if (count <= 0) continue;
-    const last = Math.min(pieceCount, first + count) - 1;
-    const lastColumn = Math.floor((last * columns) / pieceCount);
+  let [most, without] = [0, 0];
+  for (const { first, count, copies } of together(others, runs, pieceCount)) {
+    const lastColumn = Math.floor(((first + count - 1) * columns) / pieceCount);
     for (let column = Math.floor((first * columns) / pieceCount); column <= lastColumn; column++)
       least[column] = Math.min(least[column] ?? 0xffff, copies);
     most = Math.max(most, copies);
     if (copies === 0) without += count;
-    first += count;
   }
   for (const [column, copies] of least.entries()) if (copies === 0xffff) least[column] = 0;
   return { least, most, without };
+}
+
+/** Runs of pieces that have the same number of copies and are here, or are not. */
+function* together(
+  others: readonly CopiesRun[],
+  runs: readonly PieceRun[],
+  pieceCount: number,
+): Generator<{ readonly first: number; readonly count: number; readonly copies: number }> {
+  let [run, runEnd] = [0, runs[0]?.count ?? pieceCount];
+  let first = 0;
+  for (const { count, copies } of others) {
+    const end = Math.min(pieceCount, first + count);
+    while (first < end) {
+      while (runEnd <= first && run < runs.length) runEnd += runs[++run]?.count ?? pieceCount;
+      const to = Math.min(end, runEnd);
+      const own = (runs[run]?.from ?? MISSING) === MISSING ? 0 : 1;
+      yield { first, count: to - first, copies: copies + own };
+      first = to;
+    }
+  }
+}
+
+/** The runs of some of the pieces: those of one file. */
+export function runsWithin(runs: readonly PieceRun[], firstPiece: number, pieceCount: number): PieceRun[] {
+  const found: PieceRun[] = [];
+  let at = 0;
+  for (const run of runs) {
+    const [from, to] = [Math.max(at, firstPiece), Math.min(at + run.count, firstPiece + pieceCount)];
+    if (from < to) found.push({ ...run, count: to - from });
+    at += run.count;
+  }
+  return found;
 }
 
 /** Parts of the whole that are here, as fractions from 0 to 1, in order: for a player's line of time. */

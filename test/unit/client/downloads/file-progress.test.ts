@@ -26,9 +26,13 @@ test("of each file the bytes in pieces that are here count, whichever files thes
   assert.deepEqual(progress(0, 1, 2), [100, 200, PIECE_BYTES + 10, 30, 0]);
   const chosen = { has: (index: number) => index === 1 };
   assert.deepEqual(fileProgressPage(metainfo, have(3, 0), chosen, undefined).items[1], {
-    ...{ path: "b", lengthBytes: 200, verifiedBytes: 200, isChosen: true },
+    ...{ path: "b", lengthBytes: 200, verifiedBytes: 200, isChosen: true, firstPiece: 0, pieceCount: 1 },
   });
-  assert.equal(fileProgressPage(metainfo, have(3), chosen, undefined).items[0]?.isChosen, false);
+  const { items } = fileProgressPage(metainfo, have(3), chosen, undefined);
+  assert.equal(items[0]?.isChosen, false);
+  const places = items.map(({ firstPiece, pieceCount }) => `${firstPiece}+${pieceCount}`);
+  assert.deepEqual(places.slice(0, 4), ["0+1", "0+1", "1+2", "2+1"], "where a file lies in the pieces");
+  assert.equal(items[4]?.pieceCount, 0);
 });
 
 test("pages have every file once, and looking at one does not touch the files of others", async () => {
@@ -60,6 +64,9 @@ test("a single file is the one file of its download", () => {
   const { metainfo, bytes } = filmOf("film");
   const { items } = fileProgressPage(metainfo, have(metainfo.geometry.pieceCount, 0), EVERY_FILE, undefined);
   assert.deepEqual(items, [
-    { path: "film", lengthBytes: bytes.length, verifiedBytes: PIECE_BYTES, isChosen: true },
+    {
+      ...{ path: "film", lengthBytes: bytes.length, verifiedBytes: PIECE_BYTES, isChosen: true },
+      ...{ firstPiece: 0, pieceCount: metainfo.geometry.pieceCount },
+    },
   ]);
 });

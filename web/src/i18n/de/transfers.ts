@@ -57,7 +57,6 @@ export const transfers: Translation<typeof en> = {
   "row.someFiles": "{chosen} von {count} Dateien",
   "row.from": { one: "von {count} Mitglied", other: "von {count} Mitgliedern" },
   "row.to": { one: "an {count} Mitglied", other: "an {count} Mitglieder" },
-  "row.toNobody": "gerade an niemanden",
   "row.up": "{rate} auf",
 
   "bar.from": "{part} von {user}",
@@ -126,6 +125,7 @@ export const transfers: Translation<typeof en> = {
   "details.close": "Einzelheiten schließen (Esc)",
   "details.back": "Alle Übertragungen",
   "details.gone": "Es steht nicht mehr in der Liste",
+  "details.left": "noch {time}",
   "details.progress": "{part} von {whole}",
 
   "why.title": "Warum es stillsteht",
@@ -133,6 +133,7 @@ export const transfers: Translation<typeof en> = {
     one: "{count} von {whole} Teilen fehlt.",
     other: "{count} von {whole} Teilen fehlen.",
   },
+  "why.nobodyHasAny": "Niemand, der verbunden ist, hat sie.",
   "why.nobodyHas": {
     one: "{count} davon hat niemand, der verbunden ist.",
     other: "{count} davon hat niemand, der verbunden ist.",

@@ -57,7 +57,6 @@ export const transfers = {
   "row.someFiles": "{chosen} of {count} files",
   "row.from": { one: "from {count} member", other: "from {count} members" },
   "row.to": { one: "to {count} member", other: "to {count} members" },
-  "row.toNobody": "to nobody now",
   "row.up": "{rate} up",
 
   "bar.from": "{part} from {user}",
@@ -126,6 +125,7 @@ export const transfers = {
   "details.close": "Close the details (Esc)",
   "details.back": "All transfers",
   "details.gone": "It is not in the list any more",
+  "details.left": "{time} left",
   "details.progress": "{part} of {whole}",
 
   "why.title": "Why it stands still",
@@ -133,6 +133,7 @@ export const transfers = {
     one: "{count} of {whole} pieces is missing.",
     other: "{count} of {whole} pieces are missing.",
   },
+  "why.nobodyHasAny": "Nobody who is connected has them.",
   "why.nobodyHas": {
     one: "Nobody who is connected has {count} of them.",
     other: "Nobody who is connected has {count} of them.",

@@ -67,7 +67,7 @@ function Line({ file, isShown, onShow }: LineProps) {
       title={path}
       onClick={() => onShow(file)}
     >
-      <Icon name={isShown ? "play" : fileIcon(path)} />
+      <Icon name={fileIcon(path)} />
       <span class="mid grow">
         <span class="cut">{begin}</span>
         <span>{ending}</span>

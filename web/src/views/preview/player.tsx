@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { t } from "../../i18n/t.ts";
 import { registerKeys } from "../../keys.ts";
-import { hereRanges, type PieceRun } from "../../state/pieces-map.ts";
+import { hereRanges, runsWithin } from "../../state/pieces-map.ts";
 import { clockText } from "../../state/preview-kind.ts";
 import type { TransferRow } from "../../state/transfer-rows.ts";
 import { Button } from "../../ui/button.tsx";
@@ -197,19 +197,7 @@ function useHere(row: TransferRow, file: SeenFile, path: string | undefined): re
   if (path === undefined) return hereRanges(answer.runs, answer.pieceCount);
   const { firstPiece, pieceCount } = file;
   if (firstPiece === undefined || pieceCount === undefined) return [];
-  return hereRanges(slice(answer.runs, firstPiece, pieceCount), pieceCount);
-}
-
-function slice(runs: readonly PieceRun[], first: number, count: number): PieceRun[] {
-  const found: PieceRun[] = [];
-  let at = 0;
-  for (const run of runs) {
-    const [from, to] = [Math.max(at, first), Math.min(at + run.count, first + count)];
-    if (from < to) found.push({ ...run, count: to - from });
-    at += run.count;
-    if (at >= first + count) break;
-  }
-  return found;
+  return hereRanges(runsWithin(answer.runs, firstPiece, pieceCount), pieceCount);
 }
 
 /** The pointer has not moved over it for a while. */

@@ -7,6 +7,7 @@ import { t } from "../../i18n/t.ts";
 import { parseRateField, rateFieldText } from "../../state/rate-field.ts";
 import {
   copiedDay,
+  DAY_MINUTES,
   FULL,
   isSameSpeed,
   NOTHING,
@@ -376,7 +377,10 @@ function RunButton({ day, run, slow, isTabStop, onFocus }: RunButtonProps) {
       aria-label={name}
       title={name}
       tabIndex={isTabStop ? 0 : -1}
-      style={{ flex: `${toMinute - fromMinute} 0 0` }}
+      style={{
+        left: `${(fromMinute / DAY_MINUTES) * 100}%`,
+        width: `calc(${((toMinute - fromMinute) / DAY_MINUTES) * 100}% - 2px)`,
+      }}
       onFocus={onFocus}
     >
       {toMinute - fromMinute >= 90 && shortText(speed)}

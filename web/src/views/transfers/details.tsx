@@ -1,7 +1,7 @@
 // Everything about one transfer: why it stands still, its pieces, who sends and receives, how fast it was, and its files.
 import { useEffect, useRef } from "preact/hooks";
 import { link } from "../../api/live.ts";
-import { bytes, percent, rate } from "../../i18n/format.ts";
+import { bytes, duration, percent, rate } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
 import { go, href } from "../../routes.ts";
 import { shareKey } from "../../state/share-key.ts";
@@ -12,7 +12,7 @@ import { Icon } from "../../ui/icon.tsx";
 import { pause, resume } from "./actions.ts";
 import { Files } from "./files.tsx";
 import { limiting } from "./limiting.ts";
-import { rowByKey } from "./model.ts";
+import { leftOf, rowByKey } from "./model.ts";
 import { More } from "./more.tsx";
 import { Peers } from "./peers.tsx";
 import { Pieces } from "./pieces.tsx";
@@ -54,6 +54,7 @@ export function Details({ groupId, fileName, isBeside }: DetailsProps) {
           <h2 class="grow details-name" ref={heading} tabIndex={-1}>
             {fileName}
           </h2>
+          {row !== undefined && <RowMenu row={row} />}
           {isBeside && (
             <Button
               kind="bare"
@@ -84,6 +85,7 @@ export function Details({ groupId, fileName, isBeside }: DetailsProps) {
 function Summary({ row }: { readonly row: TransferRow }) {
   const { groupId, fileName, state, download, downRate, upRate } = row;
   const isDone = download === undefined || state === "complete";
+  const left = leftOf(row);
   const rates = [
     ...(downRate > 0 ? [rate(downRate)] : []),
     ...(upRate > 0 ? [t("transfers.row.up", { rate: rate(upRate) })] : []),
@@ -95,7 +97,11 @@ function Summary({ row }: { readonly row: TransferRow }) {
           ? bytes(row.lengthBytes)
           : t("transfers.details.progress", { part: percent(shareDone(row)), whole: bytes(row.lengthBytes) })}
         {` · ${groupId} · `}
-        {state === "complete" || state === "shared" ? t(`transfers.done.${state}`) : stateText(row)}
+        {state === "complete" || state === "shared"
+          ? t(`transfers.done.${state}`)
+          : left === undefined
+            ? stateText(row)
+            : t("transfers.details.left", { time: duration(left) })}
         {rates.length > 0 && ` · ${rates.join(", ")}`}
       </p>
       <div class="actions">
@@ -109,7 +115,7 @@ function Summary({ row }: { readonly row: TransferRow }) {
             {t("transfers.action.resume")}
           </Button>
         )}
-        {canPreview(row) && (
+        {canPreview(row) && (isDone || !row.isFolder) && (
           <Button size="small" icon="eye" href={href({ view: "preview", groupId, fileName })}>
             {t("transfers.action.preview")}
           </Button>
@@ -130,8 +136,6 @@ function Summary({ row }: { readonly row: TransferRow }) {
             {t("transfers.action.limit")}
           </Button>
         )}
-        <span class="grow" />
-        <RowMenu row={row} />
       </div>
     </>
   );

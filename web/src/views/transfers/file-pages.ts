@@ -11,8 +11,8 @@ export interface SeenFile {
   readonly verifiedBytes: number;
   readonly isChosen: boolean;
   /** Where it lies in the pieces of a download. */
-  readonly firstPiece?: number | undefined;
-  readonly pieceCount?: number | undefined;
+  readonly firstPiece?: number;
+  readonly pieceCount?: number;
 }
 
 interface Page {

@@ -39,6 +39,19 @@ export function orderIn(groupId: string): (userId: string) => number {
   return (userId) => places.get(userId) ?? places.size;
 }
 
+const namesByMarks = new WeakMap<Marks, ReadonlySet<string>>();
+
+/** The group's members, as far as they are known. */
+export function memberNames(groupId: string): ReadonlySet<string> {
+  const marks = marksOf(groupId);
+  let names = namesByMarks.get(marks);
+  if (names === undefined) {
+    names = new Set(marks.keys());
+    namesByMarks.set(marks, names);
+  }
+  return names;
+}
+
 for (const type of ["request-accepted", "membership-ended", "file-shared", "tracker-connected"]) {
   onEvent(type, ({ groupId }) => {
     for (const [known, marks] of marksByGroup)

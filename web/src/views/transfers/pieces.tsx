@@ -4,7 +4,6 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { AnswerOf } from "../../api/call.ts";
 import { number } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
-import { settings } from "../../settings.ts";
 import {
   BEFORE,
   type CopiesColumns,
@@ -18,6 +17,7 @@ import {
 import type { TransferRow } from "../../state/transfer-rows.ts";
 import { MemberChip } from "../../ui/member.tsx";
 import { markOf } from "./members.ts";
+import { paintsOf, useLook } from "./paints.ts";
 import { usePolled } from "./use-polled.ts";
 
 type PieceAnswer = AnswerOf<"pieces">;
@@ -26,7 +26,7 @@ const PERIOD_MS = 2_000;
 const SQUARE = 6;
 const GAP = 1.5;
 const STEP = SQUARE + GAP;
-const MOST_ROWS = 8;
+const MOST_ROWS = 12;
 const COPIES_HEIGHT = 20;
 
 export function Pieces({ row }: { readonly row: TransferRow }) {
@@ -36,7 +36,7 @@ export function Pieces({ row }: { readonly row: TransferRow }) {
   const [width, frame] = useWidth();
   const columns = Math.max(10, Math.floor((width + GAP) / STEP));
   const map = answer && piecesMap(answer.runs, answer.pieceCount, columns * MOST_ROWS);
-  const copies = answer && copiesColumns(answer.availability, answer.pieceCount, columns);
+  const copies = answer && copiesColumns(answer.availability, answer.runs, answer.pieceCount, columns);
   return (
     <section aria-labelledby="details-pieces">
       <h3 class="details-title" id="details-pieces">
@@ -116,15 +116,7 @@ function Canvas(props: CanvasProps) {
   const mapHeight = rows * STEP - GAP;
   const height = mapHeight + 8 + COPIES_HEIGHT;
   const colours = sources.map((userId) => markOf(groupId, userId).colour);
-  // Another theme has other colours.
-  const { theme } = settings.value;
-  const [scheme, setScheme] = useState(0);
-  useEffect(() => {
-    const query = matchMedia("(prefers-color-scheme: dark)");
-    const onChange = (): void => setScheme((count) => count + 1);
-    query.addEventListener("change", onChange);
-    return () => query.removeEventListener("change", onChange);
-  }, []);
+  const look = useLook();
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!canvas.current || !context) return;
@@ -133,18 +125,17 @@ function Canvas(props: CanvasProps) {
     canvas.current.height = Math.round(height * scale);
     context.scale(scale, scale);
     context.clearRect(0, 0, width, height);
-    const styles = getComputedStyle(canvas.current);
-    const paint = (name: string): string => styles.getPropertyValue(name).trim();
+    const paint = paintsOf(canvas.current.parentElement ?? document.body);
     drawCells(context, map, columns, {
-      track: paint("--paint-track"),
-      before: paint("--paint-before"),
-      ink: paint("--paint-ink"),
-      members: colours.map((colour) => paint(`--paint-m${colour}`)),
+      track: paint("track"),
+      before: paint("edge"),
+      ink: paint("ink"),
+      members: colours.map((colour) => paint(`m${colour}`)),
       isDim: (source) => dimmed !== undefined && sources[source] !== dimmed,
     });
     context.translate(0, mapHeight + 8);
-    drawCopies(context, copies, width, { bar: paint("--paint-bar"), none: paint("--paint-warn") });
-  }, [map, copies, columns, dimmed, colours.join(), theme, scheme]);
+    drawCopies(context, copies, width, { bar: paint("ink-3"), none: paint("warn") });
+  }, [map, copies, columns, dimmed, colours.join(), look]);
   return (
     <canvas
       ref={canvas}

@@ -13,17 +13,11 @@ export function canPreview({ isFolder, fileName, state }: TransferRow): boolean 
   return isFolder || previewKind(fileName) !== undefined;
 }
 
-export function RowMenu({
-  row,
-  isNormal = false,
-}: {
-  readonly row: TransferRow;
-  readonly isNormal?: boolean;
-}) {
+export function RowMenu({ row }: { readonly row: TransferRow }) {
   return (
     <Menu
       label={t("transfers.action.moreOf", { name: row.fileName })}
-      button={{ size: isNormal ? "normal" : "small" }}
+      button={{ size: "small" }}
       items={itemsOf(row)}
     />
   );

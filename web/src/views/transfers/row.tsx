@@ -9,6 +9,7 @@ import { Icon } from "../../ui/icon.tsx";
 import { Tick } from "../../ui/tick.tsx";
 import { pause, publish, resume, stopSharing } from "./actions.ts";
 import { selection, shownRows } from "./model.ts";
+import { Reason } from "./reason.tsx";
 import { RowMenu } from "./row-menu.tsx";
 import { TransferBar } from "./transfer-bar.tsx";
 import { useWhy, type Why } from "./whys.ts";
@@ -19,7 +20,6 @@ import {
   receiversText,
   rowIcon,
   segmentsOf,
-  sentence,
   shareDone,
   stateText,
 } from "./words.ts";
@@ -135,7 +135,7 @@ function Progress({ row, goneShare }: { readonly row: TransferRow; readonly gone
         </p>
         <p class="sub cut">
           {bytes(row.lengthBytes)}
-          {row.share?.state === "served" && ` · ${receiversText(row)}`}
+          {row.share?.state === "served" && row.peerCount > 0 && ` · ${receiversText(row)}`}
         </p>
       </div>
     );
@@ -199,7 +199,7 @@ function WhyPanel({ row, why }: { readonly row: TransferRow; readonly why: Why |
     <div class={`row-why banner banner-${isBad ? "danger" : row.state === "share-waits" ? "plain" : "warn"}`}>
       <Icon name={row.state === "share-waits" ? "clock" : "warn"} />
       <p class="grow row-reason">
-        {reason === undefined ? t("transfers.state.share-waits") : sentence(reason)}
+        {reason === undefined ? t("transfers.state.share-waits") : <Reason row={row} text={reason} />}
       </p>
       <div class="actions">
         {row.state === "failed" && (

@@ -32,6 +32,7 @@ import { Details } from "./details.tsx";
 import { Legend } from "./legend.tsx";
 import { LimitDialog } from "./limit-dialog.tsx";
 import { limiting } from "./limiting.ts";
+import { memberNames } from "./members.ts";
 import {
   allRows,
   counts,
@@ -346,17 +347,21 @@ function useAnnouncements(): void {
     const end = allRows.subscribe((rows) => {
       const isFirst = known.size === 0;
       const said: string[] = [];
-      for (const { key, state, fileName, reason } of rows) {
+      for (const { key, groupId, state, fileName, reason } of rows) {
         const before = known.get(key);
         known.set(key, state);
         if (isFirst || before === undefined || before === state) continue;
         if (state === "complete") said.push(t("transfers.said.complete", { name: fileName }));
         else if (state === "stuck" && reason !== undefined) {
-          said.push(t("transfers.said.stuck", { name: fileName, reason: sentence(reason) }));
+          said.push(
+            t("transfers.said.stuck", { name: fileName, reason: sentence(reason, memberNames(groupId)) }),
+          );
         } else if (before === "stuck" && state === "moving")
           said.push(t("transfers.said.moves", { name: fileName }));
         else if (state === "failed" && reason !== undefined) {
-          said.push(t("transfers.said.failed", { name: fileName, reason: sentence(reason) }));
+          said.push(
+            t("transfers.said.failed", { name: fileName, reason: sentence(reason, memberNames(groupId)) }),
+          );
         }
       }
       if (said.length > 0 && said.length <= 3) announce(said.join(" "));

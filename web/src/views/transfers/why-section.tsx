@@ -5,6 +5,7 @@ import type { TransferRow } from "../../state/transfer-rows.ts";
 import { Banner } from "../../ui/empty.tsx";
 import { MemberChip } from "../../ui/member.tsx";
 import { markOf } from "./members.ts";
+import { Reason } from "./reason.tsx";
 import { useWhy, type Why } from "./whys.ts";
 import { sentence } from "./words.ts";
 
@@ -22,7 +23,7 @@ export function WhySection({ row }: { readonly row: TransferRow }) {
         {t("transfers.why.title")}
       </h3>
       <Banner kind={isBad ? "danger" : "warn"} icon="warn">
-        {sentence(reason)}
+        <Reason row={row} text={reason} />
       </Banner>
       {why !== undefined && <Report row={row} why={why} />}
     </section>
@@ -38,7 +39,11 @@ function Report({ row, why }: { readonly row: TransferRow; readonly why: Why }) 
           {t("transfers.why.missing", { count: missing.pieces, whole: why.pieceCount })}
           {why.state === "downloading" &&
             nobodyHas.pieces > 0 &&
-            ` ${t("transfers.why.nobodyHas", { count: nobodyHas.pieces })}`}
+            ` ${
+              nobodyHas.pieces === missing.pieces
+                ? t("transfers.why.nobodyHasAny")
+                : t("transfers.why.nobodyHas", { count: nobodyHas.pieces })
+            }`}
         </p>
       )}
       {holders.length > 0 && (

@@ -7,13 +7,34 @@ import { type BarSegment, barSegments } from "../../state/bar-segments.ts";
 import { endingOf, previewKind } from "../../state/preview-kind.ts";
 import { isStuck, type TransferRow } from "../../state/transfer-rows.ts";
 import type { IconName } from "../../ui/icon.tsx";
-import { orderIn } from "./members.ts";
+import { memberNames, orderIn } from "./members.ts";
 import { leftOf } from "./model.ts";
 
-/** A reason of the daemon, as a sentence of its own. */
-export function sentence(reason: string): string {
-  const text = reason.charAt(0).toLocaleUpperCase() + reason.slice(1);
+/** A reason of the daemon, as a sentence of its own. A name that it begins with stays as it is. @param names of members */
+export function sentence(reason: string, names: ReadonlySet<string> = NO_NAMES): string {
+  const [first = ""] = reason.split(" ");
+  const text = names.has(first) ? reason : reason.charAt(0).toLocaleUpperCase() + reason.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** The members that a row's reason may name. */
+export function namesIn(row: TransferRow): ReadonlySet<string> {
+  return memberNames(row.groupId);
+}
+
+/** The words of a sentence by turns: what is no name, a name. */
+export function withNames(text: string, names: ReadonlySet<string>): string[] {
+  return text.split(/([\p{L}\p{N}_.-]+)/u).reduce<string[]>(
+    (parts, part, index) => {
+      const isName = index % 2 === 1 && names.has(part);
+      if (isName) parts.push(part, "");
+      else parts[parts.length - 1] += part;
+      return parts;
+    },
+    [""],
+  );
 }
 
 /** `1.14 of 1.84 TB`: the unit once where both have the same. */
@@ -40,7 +61,7 @@ export function stateText(row: TransferRow): string {
 
 /** `to 2 members` */
 export function receiversText({ peerCount }: TransferRow): string {
-  return peerCount === 0 ? t("transfers.row.toNobody") : t("transfers.row.to", { count: peerCount });
+  return t("transfers.row.to", { count: peerCount });
 }
 
 export function finishedText({ download }: TransferRow): string | undefined {
@@ -90,6 +111,6 @@ export function fileIcon(path: string): IconName {
 export function rowText(row: TransferRow): string {
   const parts = [row.fileName, row.groupId, stateText(row)];
   if (row.state === "moving") parts.push(percent(shareDone(row)), rate(row.downRate));
-  if (isStuck(row) && row.reason !== undefined) parts.push(sentence(row.reason));
+  if (isStuck(row) && row.reason !== undefined) parts.push(sentence(row.reason, namesIn(row)));
   return parts.join(", ");
 }

@@ -15,8 +15,7 @@ export function requestOf(row: EndpointRow, input: Readonly<Record<string, unkno
   const search = new URLSearchParams();
   for (const name of query) if (input[name] !== undefined) search.set(name, String(input[name]));
   const asked = search.size === 0 ? path : `${path}?${search}`;
-  const content =
-    body &&
-    Object.fromEntries(body.filter((name) => input[name] !== undefined).map((name) => [name, input[name]]));
-  return { method, path: asked, body: content && JSON.stringify(content) };
+  if (body === null) return { method, path: asked, body: undefined };
+  const given = body.filter((name) => input[name] !== undefined).map((name) => [name, input[name]]);
+  return { method, path: asked, body: JSON.stringify(Object.fromEntries(given)) };
 }

@@ -8,7 +8,7 @@ import { linkSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs, styleText } from "node:util";
 import { DaemonScene, downloadUntil, inHome, PASSWORD } from "../harness/daemon-scene.ts";
-import { freePorts } from "../harness/processes.ts";
+import { ensurePage } from "../harness/page-build.ts";
 import { pngPicture, wavSound } from "../harness/sample-media.ts";
 import { writeRandomFile } from "../harness/scene.ts";
 import { writeTree } from "../harness/trees.ts";
@@ -35,10 +35,7 @@ const say = (text: string) => console.log(`  ${text}`);
 
 async function run(demo: DaemonScene): Promise<void> {
   heading("Four members start, each with a daemon of their own on this machine");
-  const [port = 0] = await freePorts(1);
-  await Promise.all(
-    MEMBERS.map((name) => demo.member(name, ...(name === "alice" ? ["--web", `127.0.0.1:${port}`] : []))),
-  );
+  await Promise.all([ensurePage(), ...MEMBERS.map((name) => demo.member(name))]);
   for (const name of MEMBERS) {
     const limit = { direction: "up", bytesPerSecond: UPLOAD_LIMITS[name] } as const;
     await demo.user(name).api.call("limit", limit);
@@ -65,8 +62,8 @@ async function run(demo: DaemonScene): Promise<void> {
   }
 
   heading("alice's page is open for one browser");
-  const { token } = await demo.user("alice").api.call("createToken", { name: "demo", scope: "control" });
-  say(`MINITORRENT_DEV_API=http://127.0.0.1:${port} MINITORRENT_DEV_TOKEN=${token} npm --prefix web run dev`);
+  const { url } = await demo.user("alice").api.call("createLink", {});
+  say(styleText("underline", url));
   say(`Their password, should the page ask for one: ${PASSWORD}. ${styleText("bold", "Ctrl-C")} ends all.`);
 }
 

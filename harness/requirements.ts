@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { postgresPrograms } from "./postgres.ts";
 
 const SKIP_NOTHING = process.env.MINITORRENT_SKIP_NOTHING === "1";
 
@@ -54,6 +55,13 @@ export const PYTHON = "/usr/bin/python3";
 export function withoutLibtorrent(): string | false {
   if (SKIP_NOTHING || has(PYTHON, "-c", "import libtorrent")) return false;
   return "needs libtorrent for Python (Debian package python3-libtorrent)";
+}
+
+/** The reason to skip a test with a PostgreSQL server; false where it can run. */
+export function withoutPostgres(): string | false {
+  return SKIP_NOTHING || postgresPrograms() !== undefined
+    ? false
+    : "needs PostgreSQL (Debian package postgresql)";
 }
 
 function has(command: string, ...args: string[]): boolean {

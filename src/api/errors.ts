@@ -65,6 +65,8 @@ export const errorCodes = {
     "A tracker presented a key that no trusted tracker vouches for; compare its fingerprint.",
   ADDRESS_IN_USE: "Another program listens on the address; stop it, or give another port.",
   ADDRESS_UNUSABLE: "The address cannot be listened on; give one of this machine.",
+  REGISTRY_UNREACHABLE:
+    "The database that the trackers share does not answer; try again later, or ask the trackers' operator.",
   REGISTRY_DAMAGED:
     "A tracker's registry is damaged, and no other tracker can supply a copy; restore a backup.",
   DATA_DIR_IN_USE: "Another process uses that data directory; stop it, or give another one.",

@@ -488,7 +488,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
   }
 
   #addToTotals(row: RegistryRecord, times: 1 | -1): void {
-    this.#addAmounts(this.#totalsOf(row, sizeOf(row)), times);
+    this.#addAmounts(this.#totalsOf(row, rowSizeBytes(row)), times);
   }
 
   #addAmounts(amounts: Readonly<Record<string, number>>, times: 1 | -1): void {
@@ -745,7 +745,7 @@ function asClaim<V>(row: Row | undefined): Claim<V> | undefined {
   };
 }
 
-function isRecordKind(kind: string): kind is RecordKind {
+export function isRecordKind(kind: string): kind is RecordKind {
   return Object.hasOwn(recordKinds, kind);
 }
 
@@ -756,7 +756,7 @@ function canonicalText(record: RegistryRecord): string {
 }
 
 /** Approximate size of the row on disk, with its indexes. */
-function sizeOf({ key, claimId, value, paidBy = "" }: RegistryRecord): number {
+export function rowSizeBytes({ key, claimId, value, paidBy = "" }: RegistryRecord): number {
   const valueBytes = value === undefined ? 0 : Buffer.byteLength(JSON.stringify(value));
   // A key is stored in the row, in the index of keys and, for a live row, in a third index; a claim's id in one more.
   const copies = value === undefined ? 2 : 3;

@@ -268,7 +268,7 @@ export interface MergeResult {
 
 /**
  * One tracker's copy of the replicated map, durable once a promise has resolved.
- * Any implementation passes the suite in `test/unit/tracker/registry/compliance.ts`.
+ * Any implementation passes the suites in `test/unit/tracker/registry/`: compliance.ts, and rule-store-compliance.ts for `RuleStore`.
  */
 export interface Registry extends RevisedReader {
   readonly origin: OriginId;

@@ -25,12 +25,14 @@ import {
   type RecordKind,
   type RecordPlace,
   type Registry,
+  type RegistryReader,
   type RegistryRecord,
   type RegistryWriter,
   type Stamp,
   type TotalsOf,
   type VersionVector,
 } from "./registry.ts";
+import type { RuleStore } from "./rule-store.ts";
 import { HybridClock, stampOrigin } from "./stamp.ts";
 import { TableReader } from "./table-reader.ts";
 import { Transaction } from "./transaction.ts";
@@ -86,7 +88,7 @@ interface Queued {
   failed(error: unknown): void;
 }
 
-export class SqliteRegistry extends TableReader implements Registry {
+export class SqliteRegistry extends TableReader implements Registry, RuleStore {
   readonly #database: DatabaseSync;
   readonly #nowMs: () => number;
   readonly #newOrigin: () => OriginId;
@@ -251,6 +253,10 @@ export class SqliteRegistry extends TableReader implements Registry {
       const result = work(transaction);
       return { result, records: transaction.end() };
     });
+  }
+
+  async query<T>(work: (reader: RegistryReader) => T): Promise<T> {
+    return work(this);
   }
 
   merge(

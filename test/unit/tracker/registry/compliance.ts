@@ -1,4 +1,5 @@
-// What every Registry must do, whatever it is built on: `registryCompliance` runs the suite on one implementation.
+// What every replicated Registry must do beside what a RuleStore does (rule-store-compliance.ts): `registryCompliance` runs the suite
+// on one implementation.
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import fc from "fast-check";
@@ -81,16 +82,6 @@ export function registryCompliance(name: string, open: OpenRegistry, share = 1):
     open(context, { origin, nowMs });
 
   describe(`${name}: reading and writing`, () => {
-    it("gives back what was put, and nothing after it was removed", async (context) => {
-      const registry = at(context);
-      await write(registry, (writer) => writer.put("credential", "alice", { hash: "x" }));
-      assert.deepEqual(registry.get("credential", "alice"), { hash: "x" });
-      assert.equal(registry.get("device", "alice"), undefined);
-      await write(registry, (writer) => writer.remove("credential", "alice"));
-      assert.equal(registry.get("credential", "alice"), undefined);
-      assert.equal(registry.since({}, 10).length, 1, "the tombstone stays");
-    });
-
     it("has another revision of a kind after each row of it, written or merged, and of no other", async (context) => {
       const [one, other] = [at(context, "one"), at(context, "other")];
       const before = one.revision("device");
@@ -102,67 +93,6 @@ export function registryCompliance(name: string, open: OpenRegistry, share = 1):
       const empty = other.revision("device");
       await other.merge(records);
       assert.notEqual(other.revision("device"), empty);
-    });
-
-    it("lists the live rows under a prefix in key order, and no others", async (context) => {
-      const registry = at(context);
-      const keys = [
-        recordKey("g1", "b"),
-        recordKey("g1", "a"),
-        recordKey("g1", "gone"),
-        recordKey("g10", "c"),
-        "g",
-      ];
-      await write(registry, (writer) => {
-        for (const key of keys) writer.put("membership", key, key);
-        writer.remove("membership", recordKey("g1", "gone"));
-      });
-      const listed = (prefix: string) =>
-        registry.list("membership", prefix).map(({ value }): unknown => value);
-      assert.deepEqual(listed(recordKey("g1", "")), [recordKey("g1", "a"), recordKey("g1", "b")]);
-      assert.equal(listed("").length, 4);
-      assert.deepEqual(listed("h"), []);
-    });
-
-    it("finds by prefix what a filter over all keys finds", async (context) => {
-      const keys = fc.string({
-        unit: fc.constantFrom("a", "b", "\u{d7ff}", "\u{e000}", "\u{10ffff}"),
-        maxLength: 4,
-      });
-      await fc.assert(
-        fc.asyncProperty(fc.uniqueArray(keys), keys, async (all, prefix) => {
-          const registry = at(context);
-          await write(registry, (writer) => {
-            for (const key of all) writer.put("share", key, 1);
-          });
-          const found = registry.list("share", prefix).map(({ key }) => key);
-          assert.deepEqual(found.sort(), all.filter((key) => key.startsWith(prefix)).sort());
-          registry.close();
-        }),
-        { numRuns: 30 * share },
-      );
-    });
-
-    it("holds a claim under its name and its id until it is ended, then gives the name away again", async (context) => {
-      const registry = at(context);
-      let first = "";
-      await write(registry, (writer) => {
-        first = writer.makeClaim("group", "films", { owner: "alice" });
-      });
-      await write(registry, (writer) => writer.updateClaim("group", first, { owner: "bob" }));
-      const expected = { name: "films", claimId: first, value: { owner: "bob" }, writeId: "w" };
-      assert.deepEqual(registry.claim("group", "films"), expected);
-      assert.deepEqual(registry.claimById("group", first), expected);
-      assert.deepEqual(registry.claims("group", "f"), [expected]);
-      await write(registry, (writer) => writer.endClaim("group", first));
-      assert.equal(registry.claim("group", "films"), undefined);
-      assert.equal(registry.claimById("group", first), undefined);
-      let second = "";
-      await write(registry, (writer) => {
-        second = writer.makeClaim("group", "films", { owner: "carol" });
-      });
-      assert.notEqual(second, first);
-      assert.equal(registry.claim("group", "films")?.claimId, second);
     });
 
     it("lets the live claim with the lowest id stand, and the next one when that ends", async (context) => {
@@ -229,18 +159,6 @@ export function registryCompliance(name: string, open: OpenRegistry, share = 1):
       });
       assert.equal(twice?.value, "z2");
       assert.deepEqual(registry.vector, { self: 4 });
-    });
-
-    it("refuses a key that text in UTF-8 would not give back, and the wrong shape for a kind", async (context) => {
-      const registry = at(context);
-      const refused = (work: (writer: RegistryWriter) => void, code: string) =>
-        assert.rejects(write(registry, work), { code });
-      await refused((writer) => writer.put("share", "\ud800", 1), "INVALID_ARGUMENT");
-      await refused((writer) => writer.put("share", "a\0b", 1), "INVALID_ARGUMENT");
-      await refused((writer) => writer.put("user", "alice", 1), "INTERNAL");
-      await refused((writer) => void writer.makeClaim("share", "alice", 1), "INTERNAL");
-      await refused((writer) => writer.put("share", "a", undefined), "INTERNAL");
-      await refused((writer) => writer.updateClaim("user", testStamp(1, "p"), 1), "INTERNAL");
     });
   });
 

@@ -12,6 +12,7 @@ import { RecordTable } from "../../../../src/tracker/registry/record-table.ts";
 import type { RegistryWriter, TotalsOf } from "../../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
 import { registryCompliance, testStamp, write } from "./compliance.ts";
+import { ruleStoreCompliance } from "./rule-store-compliance.ts";
 
 const NOW_MS = 1_800_000_000_000;
 
@@ -49,6 +50,12 @@ registryCompliance(
   },
   0.1,
 );
+
+ruleStoreCompliance("SQLite", async (context, options) => {
+  const registry = SqliteRegistry.open({ path: ":memory:", ...options });
+  context.after(() => registry.close());
+  return registry;
+});
 
 describe("SqliteRegistry on a disk", () => {
   it("leaves nobody waiting for a commit that fails in a way that was not foreseen", async (context) => {

@@ -1,0 +1,187 @@
+// Answers reads of rows in hand (rows-in-hand.ts) from PostgreSQL: one statement for each kind of read, each an index look-up.
+import type { ClientBase } from "pg";
+import { MiniTorrentError } from "../../api/errors.ts";
+import { isRecordKind } from "./record-table.ts";
+import type { DerivedEntry, RegistryRecord } from "./registry.ts";
+import type { LiveClaim, RowRead } from "./rows-in-hand.ts";
+
+/** PostgreSQL's `LIMIT` for no limit. */
+const NO_LIMIT = null;
+const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id, is_retry, paid_by";
+const CLAIM_COLUMNS = "key, claim_id, value, write_id";
+
+/**
+ * Whether a read also locks what it finds until the transaction ends. `writing`: a group that a command reads is its own until
+ * then, and a user whom it reads stays; so commands of one group follow each other, and those of different groups do not wait.
+ */
+export type ReadMode = "reading" | "writing";
+
+type Row = Readonly<Record<string, unknown>>;
+
+export async function answerTo(client: ClientBase, read: RowRead, mode: ReadMode): Promise<unknown> {
+  const rows = async (name: string, text: string, values: readonly unknown[]): Promise<readonly Row[]> =>
+    (await client.query<Row>({ name, text, values: [...values] })).rows;
+  switch (read.of) {
+    case "row": {
+      const found = await rows(
+        "row",
+        `SELECT ${COLUMNS} FROM record WHERE kind = $1 AND key = $2 AND claim_id = $3`,
+        [read.kind, read.key, read.claimId],
+      );
+      return found[0] && asRecord(found[0]);
+    }
+    case "rows": {
+      const [first, end] = keyRange(read.prefix, read.after);
+      const index = read.isAnchored ? "anchor <> ''" : "value IS NOT NULL";
+      const found = await rows(
+        `rows ${read.isAnchored}`,
+        `SELECT key, value FROM record WHERE kind = $1 AND key >= $2 AND ($3::text IS NULL OR key < $3)
+         AND ${index} ORDER BY key LIMIT $4`,
+        [read.kind, first, end, limitOf(read.limit)],
+      );
+      return found.map(({ key, value }) => ({ key: text(key), value: JSON.parse(text(value)) }));
+    }
+    case "keys": {
+      const [first, end] = keyRange(read.prefix, read.after);
+      const found = await rows(
+        "keys",
+        `SELECT DISTINCT key FROM record WHERE kind = $1 AND key >= $2 AND ($3::text IS NULL OR key < $3)
+         AND value IS NOT NULL ORDER BY key LIMIT $4`,
+        [read.kind, first, end, limitOf(read.limit)],
+      );
+      return found.map(({ key }) => text(key));
+    }
+    case "liveClaims": {
+      const contest = "alike" in read ? read.alike : read.name;
+      const found = await rows(
+        `claims of ${lockOf(read.kind, mode)}`,
+        `SELECT ${CLAIM_COLUMNS} FROM record WHERE kind = $1 AND contest = $2 AND contest IS NOT NULL
+         ${lockOf(read.kind, mode)}`,
+        [read.kind, contest],
+      );
+      return found.map(asClaim);
+    }
+    case "claimRow": {
+      const found = await rows(
+        `claim row ${lockOf(read.kind, mode)}`,
+        `SELECT ${COLUMNS} FROM record WHERE kind = $1 AND claim_id = $2 AND claim_id <> ''
+         ${lockOf(read.kind, mode)}`,
+        [read.kind, read.claimId],
+      );
+      return found[0] && asRecord(found[0]);
+    }
+    case "claims": {
+      const [first, end] = keyRange(read.prefix, read.after);
+      const found = await rows(
+        "claims",
+        `SELECT ${CLAIM_COLUMNS} FROM record WHERE kind = $1 AND key >= $2 AND ($3::text IS NULL OR key < $3)
+         AND value IS NOT NULL ORDER BY key, claim_id LIMIT $4`,
+        [read.kind, first, end, limitOf(read.limit)],
+      );
+      return found.map(asClaim);
+    }
+    case "derived": {
+      const [found] = await rows("derived", "SELECT value, lists, totals FROM derived WHERE place = $1", [
+        read.place,
+      ]);
+      return found && asEntry(found);
+    }
+    case "listed": {
+      const [comparison, order] = read.isDescending ? ["<", "DESC"] : [">", "ASC"];
+      const found = await rows(
+        `listed ${order}`,
+        `SELECT sort, place, value FROM listed JOIN derived USING (place)
+         WHERE list = $1 AND ($2::text IS NULL OR sort ${comparison} $2) ORDER BY sort ${order} LIMIT $3`,
+        [read.list, read.after ?? null, limitOf(read.limit)],
+      );
+      return found.map(({ sort, place, value }) => ({
+        sort: text(sort),
+        place: text(place),
+        value: JSON.parse(text(value)),
+      }));
+    }
+    case "total": {
+      const [found] = await rows("total", "SELECT sum(amount)::text AS amount FROM total WHERE name = $1", [
+        read.name,
+      ]);
+      return Number(found?.amount ?? 0);
+    }
+    case "write":
+      return (
+        (await rows("write", "SELECT 1 FROM record WHERE write_id = $1 LIMIT 1", [read.writeId])).length > 0
+      );
+    case "anchorEnded":
+      return (await rows("anchor", "SELECT 1 FROM ended_anchor WHERE anchor = $1", [read.anchor])).length > 0;
+  }
+}
+
+/** Other kinds of rows belong to a group or a user. */
+function lockOf(kind: string, mode: ReadMode): string {
+  if (mode === "reading") return "";
+  if (kind === "group") return "FOR UPDATE";
+  return kind === "user" ? "FOR SHARE" : "";
+}
+
+function asRecord(row: Row): RegistryRecord {
+  const kind = text(row.kind);
+  if (!isRecordKind(kind)) throw malformed(`the kind '${kind}'`);
+  return {
+    kind,
+    key: text(row.key),
+    claimId: text(row.claim_id),
+    value: row.value === null ? undefined : JSON.parse(text(row.value)),
+    stamp: text(row.stamp),
+    origin: text(row.origin),
+    seq: Number(row.seq), // a bigint arrives as text
+    writeId: text(row.write_id),
+    ...(row.is_retry === true ? { isRetry: true } : {}),
+    ...(row.paid_by === "" ? {} : { paidBy: text(row.paid_by) }),
+  };
+}
+
+function asClaim(row: Row): LiveClaim {
+  return {
+    name: text(row.key),
+    claimId: text(row.claim_id),
+    value: JSON.parse(text(row.value)),
+    writeId: text(row.write_id),
+  };
+}
+
+function asEntry(row: Row): DerivedEntry {
+  return {
+    value: JSON.parse(text(row.value)),
+    lists: JSON.parse(text(row.lists)),
+    totals: JSON.parse(text(row.totals)),
+  };
+}
+
+/** The lowest key of a range, and the first one after it; null: there is none. */
+function keyRange(prefix: string, after: string | undefined): [string, string | null] {
+  // Keys contain no NUL, and nothing comes before U+0001.
+  const first = after === undefined ? prefix : `${after}\u0001`;
+  return [first, endOfPrefix(prefix)];
+}
+
+/** The first text that comes after all texts with that prefix, by code points. */
+function endOfPrefix(prefix: string): string | null {
+  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    const next = last === 0xd7ff ? 0xe000 : last + 1; // what lies between are surrogates
+    if (next <= 0x10ffff) return String.fromCodePoint(...points, next);
+  }
+  return null;
+}
+
+function limitOf(limit: number): number | null {
+  return Number.isFinite(limit) ? limit : NO_LIMIT;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== "string") throw malformed("a column that is not text");
+  return value;
+}
+
+function malformed(what: string): MiniTorrentError {
+  return new MiniTorrentError("INTERNAL", `The database has ${what} where this version expects another.`);
+}

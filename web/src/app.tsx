@@ -9,6 +9,7 @@ import { KeysHelp } from "./keys-help.tsx";
 import { LostBanner, NeverFound } from "./lost.tsx";
 import { followNotices } from "./notices.ts";
 import { route } from "./routes.ts";
+import { followSession } from "./session.ts";
 import { Skeleton } from "./ui/empty.tsx";
 import { LiveRegion } from "./ui/live-region.tsx";
 import { Toasts } from "./ui/toasts.tsx";
@@ -17,7 +18,7 @@ import { View } from "./views.tsx";
 export function App() {
   useEffect(() => {
     // The sidebar counts downloads.
-    const ends = [watch(["downloads"]), followNotices()];
+    const ends = [watch(["downloads"]), followNotices(), followSession()];
     follow();
     followEntry();
     return () => {

@@ -39,7 +39,10 @@ export default function Rates() {
         <Limit direction="up" known={answer && (own?.up ?? null)} onSave={save} />
       </section>
       <p class="sub">{t("shell.rates.others")}</p>
-      <Schedule />
+      <section class="stack">
+        <h2>{t("transfers.schedule.title")}</h2>
+        <Schedule />
+      </section>
     </>
   );
 }

@@ -80,17 +80,27 @@ export function VirtualList<Row>(props: VirtualListProps<Row>) {
     virtualizer._willUpdate();
     return end;
   }, [virtualizer]);
+  useLayoutEffect(() => virtualizer._willUpdate());
   useLayoutEffect(() => {
-    virtualizer._willUpdate();
-    // What stands above the list may have another height now.
     const scroller = virtualizer.scrollElement;
     if (list.current === null || scroller === null) return;
-    const top =
-      list.current.getBoundingClientRect().top - scroller.getBoundingClientRect().top + scroller.scrollTop;
-    if (Math.abs(top - (virtualizer.options.scrollMargin ?? 0)) < 1) return;
-    virtualizer.setOptions({ ...virtualizer.options, scrollMargin: top });
-    setVersion((version) => version + 1);
-  });
+    // What stands above the list may have another height: then the content of the scroller has, too.
+    const place = (): void => {
+      if (list.current === null) return;
+      const ofScroller = scroller.getBoundingClientRect();
+      const top = list.current.getBoundingClientRect().top - ofScroller.top + scroller.scrollTop;
+      if (Math.abs(top - (virtualizer.options.scrollMargin ?? 0)) < 1) return;
+      virtualizer.setOptions({ ...virtualizer.options, scrollMargin: top });
+      setVersion((version) => version + 1);
+    };
+    place();
+    const observer = new ResizeObserver(place);
+    for (let inside: Element | null = list.current; inside !== null && inside !== scroller; ) {
+      observer.observe(inside);
+      inside = inside.parentElement;
+    }
+    return () => observer.disconnect();
+  }, [virtualizer]);
   // Rows of another height are measured anew.
   useEffect(() => virtualizer.measure(), [rowHeight, virtualizer]);
 

@@ -1,6 +1,7 @@
 // The daemon's HTTP server: serves the table of endpoints, events and the OpenAPI document with Fastify. Who may call is decided by
 // a guard; on the Unix socket, which only its owner can open, there is none.
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import swagger from "@fastify/swagger";
 import {
@@ -101,6 +102,8 @@ export interface ApiOptions
   readonly isGood: (callerName: string) => boolean;
   /** undefined where every caller may do everything: on the Unix socket. */
   readonly guard?: Guard;
+  /** Called with the connection of each caller that the guard lets in. */
+  readonly onLetIn?: (socket: Socket) => void;
   /** The page for browsers; undefined: none is served. */
   readonly page?: Page;
   /** Where callers may name paths; undefined: everywhere. */
@@ -126,7 +129,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   // A form of another page can send text/plain without asking; JSON it cannot.
   server.removeContentTypeParser("text/plain");
   server.addHook("preParsing", async (request, _reply, payload) => {
-    if (request.headers["content-type"] !== OCTETS) endIfLate(request.raw);
+    if (hasBody(request.raw) && request.headers["content-type"] !== OCTETS) endIfLate(request.raw);
     return payload;
   });
   server.setValidatorCompiler(validatorCompiler);
@@ -145,10 +148,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   await server.register(
     async (api) => {
       for (const name of Object.keys(endpoints) as EndpointName[]) addEndpoint(api, name, options);
-      api.get("/events", { onRequest: guarded(guard, "read"), schema: { hide: true } }, (request, reply) =>
+      api.get("/events", { onRequest: guarded(options, "read"), schema: { hide: true } }, (request, reply) =>
         watch(options, request, reply),
       );
-      api.get("/openapi.json", { onRequest: guarded(guard, "read"), schema: { hide: true } }, () =>
+      api.get("/openapi.json", { onRequest: guarded(options, "read"), schema: { hide: true } }, () =>
         server.swagger(),
       );
       await api.register((raw) => addUploadContent(raw, options));
@@ -160,6 +163,11 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   );
   if (options.page !== undefined) addPage(server, options.page, guard);
   return server;
+}
+
+/** RFC 9112, 6.3. Without a body nothing is read, and the end of the request is not seen either. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 /** The whole body must come in time. */
@@ -176,10 +184,17 @@ declare module "fastify" {
   }
 }
 
-function guarded(guard: Guard | undefined, scope: Scope | "none") {
-  return async (request: FastifyRequest): Promise<void> => {
-    if (scope === "none") guard?.checkHost(request.raw);
-    else request.caller = guard?.check(request.raw, scope);
+function guarded(
+  { guard, onLetIn }: Pick<ApiOptions, "guard" | "onLetIn">,
+  scope: Scope | "none",
+): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    if (scope === "none") {
+      guard?.checkHost(request.raw);
+      return;
+    }
+    request.caller = guard?.check(request.raw, scope);
+    onLetIn?.(request.raw.socket);
   };
 }
 
@@ -193,7 +208,7 @@ function addEndpoint(api: FastifyInstance, name: EndpointName, options: ApiOptio
   api.route({
     method,
     url: path,
-    onRequest: guarded(guard, scope),
+    onRequest: guarded(options, scope),
     schema: {
       operationId: name,
       summary,
@@ -257,7 +272,8 @@ const contentQuery = z.object({
 });
 
 /** The content of an upload: bytes as they are, written at the pace of the disk. */
-async function addUploadContent(api: FastifyInstance, { guard, services }: ApiOptions): Promise<void> {
+async function addUploadContent(api: FastifyInstance, options: ApiOptions): Promise<void> {
+  const { services } = options;
   api.addContentTypeParser(OCTETS, (_request, payload, done) => done(null, payload));
   api.put<{
     Params: { uploadId: string };
@@ -266,7 +282,7 @@ async function addUploadContent(api: FastifyInstance, { guard, services }: ApiOp
   }>(
     "/uploads/:uploadId/content",
     {
-      onRequest: guarded(guard, "control"),
+      onRequest: guarded(options, "control"),
       schema: { hide: true, querystring: contentQuery },
       bodyLimit: Number.MAX_SAFE_INTEGER,
     },
@@ -286,7 +302,7 @@ async function addUploadContent(api: FastifyInstance, { guard, services }: ApiOp
 }
 
 /** Files of shares, by tickets: what plays a video sends no token. */
-function addContent(api: FastifyInstance, { guard, tickets, content }: ApiOptions): void {
+function addContent(api: FastifyInstance, { guard, onLetIn, tickets, content }: ApiOptions): void {
   api.route<{ Params: { ticket: string } }>({
     method: ["GET", "HEAD"],
     url: "/content/:ticket/:name",
@@ -301,6 +317,7 @@ function addContent(api: FastifyInstance, { guard, tickets, content }: ApiOption
           "This address is not good any more: ask for a new one, with POST /content-tickets.",
         );
       }
+      onLetIn?.(request.raw.socket);
       await content.serve(file, request.raw, reply.raw, () => void reply.hijack());
     },
   });

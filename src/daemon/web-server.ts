@@ -1,11 +1,12 @@
 // The API and the page over TCP, for browsers and scripts: opened at the start or when somebody first asks for a link, and open from
 // then on until the daemon ends.
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { FastifyInstance } from "fastify";
 import { type Address, formatAddress } from "../api/addresses.ts";
 import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { isLoopback } from "../client/trackers/reachability.ts";
 import { listenError } from "../net/address-errors.ts";
+import { PendingConnectionLimiter } from "../net/pending-connection-limiter.ts";
 import { Access } from "./access.ts";
 import { type ApiOptions, createApi } from "./api-server.ts";
 import type { DaemonStore } from "./daemon-store.ts";
@@ -15,6 +16,8 @@ import { Roots } from "./roots.ts";
 /** Where it listens for a link if the settings name no address: first there, else at any free port. */
 const DEFAULT_HOST = "127.0.0.1";
 const DEFAULT_PORT = 7411;
+/** Connections on which nobody has shown a token yet; the one that has waited longest makes room. A browser opens some ten. */
+const MOST_STRANGERS = 256;
 const LOOPBACK_NAMES = ["127.0.0.1", "[::1]", "localhost"];
 
 /** The API over TCP, for which every call needs a token. */
@@ -119,8 +122,23 @@ export class WebServer {
       port: () => listening.port,
       nowMs: Date.now,
     });
-    const page = new Page(await web.findPage());
-    const api = await createApi({ ...served, page, guard: access, roots: new Roots(web.roots) });
+    const strangers = new PendingConnectionLimiter<Socket>({
+      most: MOST_STRANGERS,
+      // All come from this machine.
+      mostOfNetwork: MOST_STRANGERS,
+      leastWaitMs: 0,
+      nowMs: () => performance.now(),
+      drop: (socket) => socket.destroy(),
+    });
+    const api = await createApi({
+      ...served,
+      ...{ guard: access, page: new Page(await web.findPage()), roots: new Roots(web.roots) },
+      onLetIn: (socket) => strangers.leave(socket),
+    });
+    api.server.on("connection", (socket) => {
+      socket.once("close", () => strangers.leave(socket));
+      strangers.enter(socket, address.host);
+    });
     try {
       await api.listen(address);
     } catch (error) {

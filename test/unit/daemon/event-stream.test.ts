@@ -323,3 +323,20 @@ test("the client's events arrive over the socket, with an id to continue from", 
     later.abort();
   }
 });
+
+test("who watches, or waits long for an answer, is not taken for one whose request does not end", async (t) => {
+  const { api, client } = await startDaemon(t);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const joined = Promise.withResolvers<void>();
+  Object.assign(client, { joinGroup: () => joined.promise });
+  const answer = api.call("joinGroup", { groupId: "films" });
+  const enough = new AbortController();
+  for await (const { type } of api.events(enough.signal)) {
+    if (type === "snapshot") {
+      t.mock.timers.tick(60_000);
+      client.onEvent({ type: "became-owner", groupId: "films" });
+    } else enough.abort();
+  }
+  joined.resolve();
+  assert.deepEqual(await answer, {});
+});

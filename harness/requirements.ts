@@ -37,6 +37,11 @@ export function withoutCurl(): string | false {
   return SKIP_NOTHING || has("curl", "--version") ? false : "needs curl (Debian package curl)";
 }
 
+/** The reason to skip a test of completion in that shell; false where it can run. */
+export function withoutShell(shell: "bash" | "zsh" | "fish"): string | false {
+  return SKIP_NOTHING || has(shell, "--version") ? false : `needs ${shell} (Debian package ${shell})`;
+}
+
 /** Where the browser is: Debian's Chromium. */
 export function chromiumPath(): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter);

@@ -4,7 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { later } from "../net/timers.ts";
 import { expandHome, quoteText, splitLine } from "./command-line.ts";
-import { splitOptions } from "./command-options.ts";
+import { type CommandOption, splitOptions } from "./command-options.ts";
 import type { ArgumentKind, ClientCommands, Command } from "./command-types.ts";
 import { harmless } from "./display-text.ts";
 import { commandOf } from "./usage.ts";
@@ -42,9 +42,9 @@ export async function completeLine(
   return [[...new Set(offers)].sort(), raw];
 }
 
-async function inTime(candidates: Promise<readonly Candidate[]>): Promise<readonly Candidate[]> {
+export async function inTime<T>(candidates: Promise<readonly T[]>): Promise<readonly T[]> {
   const timeout = new AbortController();
-  const late = new Promise<readonly Candidate[]>((resolve) => {
+  const late = new Promise<readonly T[]>((resolve) => {
     const timer = later("completion", COMPLETION_TIMEOUT_MS, () => resolve([]));
     timeout.signal.addEventListener("abort", () => clearTimeout(timer));
   });
@@ -68,19 +68,35 @@ async function candidatesFor(
   if (name === undefined) return whole(table.map((command) => command.name));
   const command = commandOf(table, name);
   const known = command?.options ?? [];
-  // Behind an option that needs a value comes the value, which is anything.
-  if (known.some((option) => option.value !== undefined && option.name === words.at(-1))) return [];
-  if (typed.startsWith("-") && known.length > 0) return whole(known.map((option) => option.name));
-  const { values } = splitOptions(known, words);
-  const kind = command?.arguments[values.length]?.kind;
-  if (kind === undefined) return [];
-  if (kind === "path") return paths(typed);
-  if (kind === "command") return whole(table.map((command) => command.name));
-  // In every command that names a group and something in it, the group comes right before.
-  return whole(await names(client, kind, values.at(-1) ?? "", typed));
+  if (typed.startsWith("-") && known.length > 0 && !needsValue(known, words)) {
+    return whole(known.map((option) => option.name));
+  }
+  const next = nextArgument(command, words);
+  if (next === undefined) return [];
+  if (next.kind === "path") return paths(typed);
+  if (next.kind === "command") return whole(table.map((command) => command.name));
+  return whole(await namesOfKind(client, next.kind, next.groupId, typed));
 }
 
-async function names(
+/** The last word is an option whose value comes next, which is anything. */
+export function needsValue(known: readonly CommandOption[], words: readonly string[]): boolean {
+  return known.some((option) => option.value !== undefined && option.name === words.at(-1));
+}
+
+/** What the argument behind those words is, and the group that it may be of. */
+export function nextArgument(
+  command: Command | undefined,
+  words: readonly string[],
+): { readonly kind: ArgumentKind; readonly groupId: string } | undefined {
+  const known = command?.options ?? [];
+  if (needsValue(known, words)) return undefined;
+  const { values } = splitOptions(known, words);
+  const kind = command?.arguments[values.length]?.kind;
+  // In every command that names a group and something in it, the group comes right before.
+  return kind && { kind, groupId: values.at(-1) ?? "" };
+}
+
+export async function namesOfKind(
   client: ClientCommands,
   kind: ArgumentKind,
   groupId: string,

@@ -6,6 +6,7 @@ import { quoteText } from "./command-line.ts";
 import { harmless, type View } from "./display-text.ts";
 import { onEndSignals, programEnd } from "./end-signals.ts";
 import { execute } from "./execute.ts";
+import { oneShotCommands, SHORT_NAMES } from "./one-shots.ts";
 import { readPasswordFile } from "./password-file.ts";
 import {
   apiOf,
@@ -14,7 +15,7 @@ import {
   runProgramCommand,
   viewOf,
 } from "./program-commands.ts";
-import { help, helpOf, oneShotCommands, oneShotOf, SHORT_NAMES, shortHelp } from "./program-help.ts";
+import { help, helpOf, oneShotOf, shortHelp } from "./program-help.ts";
 import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
 import { RemoteClient } from "./remote-client.ts";
 import { renderDownload, renderHashing } from "./render.ts";
@@ -47,7 +48,9 @@ export async function runMinitorrent(program: MinitorrentProgram, argv: readonly
     }
     const own = programCommandOf(name);
     if (own === undefined) return await oneShot(program, name, words);
-    if (words.includes("--help") || words.includes("-h")) {
+    const end = words.indexOf("--");
+    const options = end === -1 ? words : words.slice(0, end);
+    if (options.includes("--help") || options.includes("-h")) {
       console.log(helpOf(name, process.stdout.columns));
       return 0;
     }

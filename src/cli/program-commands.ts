@@ -6,13 +6,21 @@ import { formatTrackerInfo } from "../api/tracker-list.ts";
 import { ApiClient } from "../daemon/api-client.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
 import { understood } from "./arguments.ts";
-import type { CommandOption } from "./command-options.ts";
 import { DAEMON_SETTINGS, dataDirFrom, type GivenSettings, type SettingName } from "./daemon-settings.ts";
 import { renderSummary, summaryOf } from "./daemon-status.ts";
 import { formatTime, harmless, type View } from "./display-text.ts";
+import { DATA_DIR_OPTION, JSON_OPTION, oneShotCommands } from "./one-shots.ts";
 import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
+import { RemoteClient } from "./remote-client.ts";
 import { renderTrackers } from "./render.ts";
 import { toJsonLine } from "./script.ts";
+import {
+  type CompletedCommand,
+  completeForShell,
+  completionScript,
+  isShell,
+  SHELLS,
+} from "./shell-completion.ts";
 import { wantsColor } from "./terminal.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
 import { openPage } from "./web-command.ts";
@@ -33,19 +41,10 @@ export interface MinitorrentProgram {
 /** What is typed, and what it does. */
 export type Example = readonly [typed: string, meaning: string];
 
-export interface ProgramOption extends CommandOption {
-  readonly help: string;
-}
-
-export interface ProgramCommand {
-  readonly name: string;
+export interface ProgramCommand extends CompletedCommand {
   /** Its forms, without the program's name and the options. */
   readonly forms: readonly string[];
-  readonly help: string;
   readonly examples: readonly Example[];
-  readonly options: readonly ProgramOption[];
-  /** What the word behind those may be, for completion. */
-  readonly nextWord?: (before: readonly string[]) => readonly string[] | "path";
   /** @param words those that are no options @returns the exit code */
   readonly run: (
     program: MinitorrentProgram,
@@ -72,13 +71,6 @@ const SETTING_VALUES: Readonly<Record<SettingName, string>> = {
   "log-level": "level",
   "log-file": "file",
 };
-
-export const DATA_DIR_OPTION: ProgramOption = {
-  name: "--data-dir",
-  value: "folder",
-  help: "the daemon of that folder",
-};
-export const JSON_OPTION: ProgramOption = { name: "--json", help: "one JSON object a line" };
 
 export const programCommands: readonly ProgramCommand[] = [
   {
@@ -157,6 +149,19 @@ export const programCommands: readonly ProgramCommand[] = [
     options: [{ name: "--read", help: "with create: a token that changes nothing" }, DATA_DIR_OPTION],
     nextWord: ([action]) => (action === undefined ? ["list", "create", "revoke"] : []),
     run: tokenCommand,
+  },
+  {
+    name: "completion",
+    forms: ["completion bash", "completion zsh", "completion fish"],
+    help: "Print what completes commands, options, and the names of groups, shares and members in that shell.",
+    examples: [
+      ["source <(minitorrent completion bash)", "in ~/.bashrc"],
+      ["source <(minitorrent completion zsh)", "in ~/.zshrc, after compinit"],
+      ["minitorrent completion fish | source", "in ~/.config/fish/config.fish"],
+    ],
+    options: [DATA_DIR_OPTION],
+    nextWord: ([shell]) => (shell === undefined ? SHELLS : []),
+    run: completionCommand,
   },
 ];
 
@@ -297,5 +302,25 @@ async function tokenCommand(
     await api.call("revokeToken", { name });
     console.log(`The token '${harmless(name)}' is revoked.`);
   } else throw usageError({ forms: ["token list", "token create <name> [--read]", "token revoke <name>"] });
+  return 0;
+}
+
+/** With `query`, what the scripts ask: the words behind the program's name, the last of which is being typed. */
+async function completionCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  const [shell = "", ...others] = words;
+  if (shell === "query") {
+    const connect = () => RemoteClient.connect(apiOf(process, given["data-dir"]));
+    const tables = { own: programCommands, oneShots: oneShotCommands };
+    for (const line of await completeForShell(tables, connect, others)) console.log(line);
+    return 0;
+  }
+  if (!isShell(shell) || others.length > 0) {
+    throw usageError({ forms: SHELLS.map((name) => `completion ${name}`) });
+  }
+  console.log(completionScript(shell));
   return 0;
 }

@@ -1,45 +1,22 @@
 // The help of ./minitorrent: examples first, then the commands by subject; and the help of one command. Pure.
 import { MiniTorrentError } from "../api/errors.ts";
 import type { Command } from "./command-types.ts";
-import { commands, subjects } from "./commands.ts";
+import { subjects } from "./commands.ts";
 import { DEFAULT_COLUMNS, harmless, wrapWords } from "./display-text.ts";
 import { meantCommands } from "./meant-commands.ts";
 import {
   DATA_DIR_OPTION,
-  type Example,
   JSON_OPTION,
-  type ProgramCommand,
+  oneShotCommands,
+  PASSWORD_OPTION,
   type ProgramOption,
-  programCommandOf,
-  programCommands,
-} from "./program-commands.ts";
+  programOptionsOf,
+  SHORT_NAMES,
+  shortNameOf,
+  WAIT_OPTION,
+} from "./one-shots.ts";
+import { type Example, type ProgramCommand, programCommandOf, programCommands } from "./program-commands.ts";
 import { commandOf, exampleOf, findCommand, usageOf } from "./usage.ts";
-
-/** Commands of the table that make no sense as a one-shot. */
-const NOT_ONE_SHOT: ReadonlySet<string> = new Set(["quit", "help"]);
-/** Shorter names of commands that are typed most. */
-export const SHORT_NAMES: Readonly<Record<string, string>> = {
-  download: "download_file",
-  share: "upload_file",
-  downloads: "show_downloads",
-  shares: "list_shares",
-  groups: "list_groups",
-  join: "join_group",
-  invite: "create_invite",
-  files: "list_files",
-};
-/** Commands of the table that `minitorrent` offers. */
-export const oneShotCommands: readonly Command[] = commands.filter(({ name }) => !NOT_ONE_SHOT.has(name));
-
-const WAIT_OPTION: ProgramOption = {
-  name: "--wait",
-  help: "show progress until the download has ended",
-};
-const PASSWORD_OPTION: ProgramOption = {
-  name: "--password-file",
-  value: "file",
-  help: "a file whose first line is the password; it must be readable by you alone",
-};
 
 const NAME_COLUMNS = 26;
 const EXAMPLES: readonly Example[] = [
@@ -77,7 +54,7 @@ export function shortHelp(columns = DEFAULT_COLUMNS): string {
 export function help(columns = DEFAULT_COLUMNS): string {
   const own = programCommands.map(({ name, help }) => commandRow(name, help, columns));
   const ofSubjects = subjects.flatMap(({ title, commands }) => {
-    const offered = commands.filter(({ name }) => !NOT_ONE_SHOT.has(name));
+    const offered = commands.filter((command) => oneShotCommands.includes(command));
     const rows = offered.flatMap(({ name, help }) => commandRow(namesOf(name), help, columns));
     return rows.length === 0 ? [] : ["", title, ...rows];
   });
@@ -107,16 +84,6 @@ export function help(columns = DEFAULT_COLUMNS): string {
 export function helpOf(name: string, columns = DEFAULT_COLUMNS): string {
   const own = programCommandOf(name);
   return own === undefined ? helpOfOneShot(name, columns) : helpOfOwn(own, columns);
-}
-
-/** Options of the program that a one-shot takes, beside the command's own. */
-function programOptionsOf({ name, arguments: given }: Command): readonly ProgramOption[] {
-  return [
-    JSON_OPTION,
-    ...(name === "download_file" || name === "resume" ? [WAIT_OPTION] : []),
-    ...(given.some(({ kind }) => kind === "password") ? [PASSWORD_OPTION] : []),
-    DATA_DIR_OPTION,
-  ];
 }
 
 function helpOfOwn({ forms, help, examples, options }: ProgramCommand, columns: number): string {
@@ -179,10 +146,6 @@ function shellExample(command: Command, typed: string): string {
         .split(" ")
         .slice(0, secret + 1)
         .join(" ");
-}
-
-function shortNameOf(name: string): string | undefined {
-  return Object.entries(SHORT_NAMES).find(([, long]) => long === name)?.[0];
 }
 
 /** `download, download_file` */

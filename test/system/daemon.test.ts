@@ -8,7 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { DaemonUser } from "../../harness/daemons.ts";
 import { freePorts } from "../../harness/processes.ts";
-import { withoutCurl } from "../../harness/requirements.ts";
+import { withoutCurl, withoutShell } from "../../harness/requirements.ts";
 import { Scene, sha1Of, writeRandomFile } from "../../harness/scene.ts";
 import { until, within } from "../../harness/within.ts";
 
@@ -112,6 +112,18 @@ describe("daemons", () => {
     await bob.must("limit", "down", "off");
     await bob.must("wait", "studio", "large.bin");
     assert.equal(existsSync(join(bob.home, "large.bin")), true);
+  });
+
+  it("bash completes names that the daemon knows", { skip: withoutShell("bash") }, async () => {
+    const complete = async (line: string): Promise<string> => {
+      const script = `source <("$1" completion bash); COMP_LINE="$2"; COMP_POINT=\${#2}; _minitorrent "$1"; echo "\${COMPREPLY[*]}"`;
+      const words = ["-c", script, "bash", join(ROOT, "minitorrent"), line];
+      const { stdout } = await run("bash", words, { env: ann.env, cwd: ann.home });
+      return stdout.trim();
+    };
+    assert.equal(await complete("minitorrent files stu"), "studio");
+    assert.equal(await complete("minitorrent remove_member studio b"), "bob");
+    assert.equal(await complete("minitorrent downlo"), "download downloads");
   });
 
   it("SIGTERM ends a daemon in the foreground in good order, as service managers do", async () => {

@@ -206,6 +206,7 @@ export const downloadCommands: readonly Command[] = [
       const limits = client.limits();
       const result = {
         all: inJson(limits.all),
+        ...(limits.outsideSchedule && { outsideSchedule: inJson(limits.outsideSchedule) }),
         files: limits.files.map(({ groupId, fileName, ...own }) => ({ groupId, fileName, ...inJson(own) })),
       };
       return { result, lines: () => renderLimits(limits) };

@@ -4,6 +4,7 @@ import { MiniTorrentError } from "../api/errors.ts";
 import { isInviteText } from "../api/invite.ts";
 import { formatTrackerInfo } from "../api/tracker-list.ts";
 import { ApiClient } from "../daemon/api-client.ts";
+import type { ScheduleRule } from "../daemon/schedule.ts";
 import { socketPathOf } from "../daemon/socket-path.ts";
 import { understood } from "./arguments.ts";
 import { DAEMON_SETTINGS, dataDirFrom, type GivenSettings, type SettingName } from "./daemon-settings.ts";
@@ -13,6 +14,7 @@ import { DATA_DIR_OPTION, JSON_OPTION, oneShotCommands } from "./one-shots.ts";
 import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
 import { RemoteClient } from "./remote-client.ts";
 import { renderTrackers } from "./render.ts";
+import { parseRule, renderSchedule } from "./schedule-text.ts";
 import { toJsonLine } from "./script.ts";
 import {
   type CompletedCommand,
@@ -136,6 +138,31 @@ export const programCommands: readonly ProgramCommand[] = [
     options: [JSON_OPTION, DATA_DIR_OPTION],
     nextWord: ([action]) => (action === undefined ? ["set"] : "path"),
     run: trackersCommand,
+  },
+  {
+    name: "schedule",
+    forms: [
+      "schedule",
+      "schedule add <days> <from>-<to> [--up <rate>] [--down <rate>] [--pause]",
+      "schedule remove <number>",
+      "schedule clear",
+    ],
+    help: "Limit rates by hour and weekday. Outside of the rules the limits of minitorrent limit apply; of rules that overlap, the first.",
+    examples: [
+      ["minitorrent schedule", "the rules, and which one holds now"],
+      ["minitorrent schedule add mon-fri 08:00-18:00 --up 500kB/s --down 2MB/s", "slower in office hours"],
+      ["minitorrent schedule add all 22:00-06:00 --pause", "downloads are paused at night"],
+      ["minitorrent schedule remove 1", ""],
+    ],
+    options: [
+      { name: "--up", value: "rate", help: "with add: maximum upload rate meanwhile" },
+      { name: "--down", value: "rate", help: "with add: maximum download rate meanwhile" },
+      { name: "--pause", help: "with add: downloads are paused meanwhile" },
+      JSON_OPTION,
+      DATA_DIR_OPTION,
+    ],
+    nextWord: ([action]) => (action === undefined ? ["add", "remove", "clear"] : []),
+    run: scheduleCommand,
   },
   {
     name: "token",
@@ -279,6 +306,53 @@ async function trackersCommand(
   if (given.json === true) console.log(toJsonLine({ command: "trackers", ok: true, result: trackers }));
   else for (const line of renderTrackers(trackers)) console.log(line);
   return 0;
+}
+
+async function scheduleCommand(
+  { process, console }: MinitorrentProgram,
+  words: readonly string[],
+  given: GivenValues,
+): Promise<number> {
+  const api = apiOf(process, given["data-dir"]);
+  const change = scheduleChange(words, given);
+  let { rules } = await api.call("schedule", {});
+  if (change !== undefined) ({ rules } = await api.call("setSchedule", { rules: change(rules) }));
+  const { rule } = await api.call("limits", {});
+  if (given.json === true) {
+    console.log(toJsonLine({ command: "schedule", ok: true, result: { rules, ...(rule && { now: rule }) } }));
+  } else for (const line of renderSchedule(rules, rule)) console.log(line);
+  return 0;
+}
+
+/** What the words do to the rules; undefined: they are shown. @throws MiniTorrentError USAGE, INVALID_ARGUMENT */
+function scheduleChange(
+  [action, ...words]: readonly string[],
+  { up, down, pause }: GivenValues,
+): ((rules: readonly ScheduleRule[]) => ScheduleRule[]) | undefined {
+  const [first, second] = words;
+  const isLimited = up !== undefined || down !== undefined || pause !== undefined;
+  if (action === "add" && first !== undefined && second !== undefined && words.length === 2) {
+    const rate = (value: GivenValues[string]) => (typeof value === "string" ? value : undefined);
+    const rule = parseRule({
+      ...{ days: first, times: second, up: rate(up), down: rate(down), isPaused: pause === true },
+    });
+    return (rules) => [...rules, rule];
+  }
+  if (!isLimited && action === undefined) return undefined;
+  if (!isLimited && action === "clear" && words.length === 0) return () => [];
+  if (!isLimited && action === "remove" && first !== undefined && words.length === 1) {
+    return (rules) => {
+      const index = Number(first) - 1;
+      if (rules[index] !== undefined) return rules.filter((_, at) => at !== index);
+      throw new MiniTorrentError(
+        "INVALID_ARGUMENT",
+        `There is no rule ${first}; minitorrent schedule shows those there are.`,
+      );
+    };
+  }
+  throw usageError({
+    forms: ["schedule", "schedule add <days> <from>-<to> [option]...", "schedule remove <number>"],
+  });
 }
 
 async function tokenCommand(

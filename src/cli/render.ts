@@ -313,11 +313,18 @@ export function noTrackerAnswers(problem: string): string {
   return `No tracker answers: ${remedy ?? problem}`;
 }
 
-export function renderLimits({ all, files }: LimitsStatus): readonly string[] {
+export function renderLimits({ all, outsideSchedule, files }: LimitsStatus): readonly string[] {
   const ofFiles = files.map(
     ({ groupId, fileName, ...own }) => `[${groupId}] ${fileName}: ${limitsText(own)}`,
   );
-  return [`All together: ${limitsText(all)}`, ...ofFiles].map(harmless);
+  const together =
+    outsideSchedule === undefined
+      ? [`All together: ${limitsText(all)}`]
+      : [
+          `All together, by the schedule: ${limitsText(all)}`,
+          `Outside of it: ${limitsText(outsideSchedule)}`,
+        ];
+  return [...together, ...ofFiles].map(harmless);
 }
 
 function limitsText({ up, down }: BandwidthLimits): string {

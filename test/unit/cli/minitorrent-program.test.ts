@@ -519,3 +519,29 @@ test("trackers shows the list, and set replaces it with the file's", async (t) =
   for (const words of [["list"], ["set"], ["set", path, path], ["set", path, "--write"]])
     assert.equal((await run("trackers", ...words)).code, 2, words.join(" "));
 });
+
+test("the schedule is added to, shown, and removed from, and limit says what applies by it", async (t) => {
+  const { client, run } = await daemonOfAnn(t);
+  const added = await run("schedule", "add", "all", "00:00-00:00", "--up", "500kB/s");
+  const line = "1. all days  00:00-00:00  up at most 500 kB/s, down no limit  (now)\n";
+  assert.deepEqual([added.code, added.stdout], [0, line], added.stderr);
+  assert.deepEqual(client.calls, [["overrideLimits", { up: 500_000, down: undefined }]]);
+  client.limits = () => ({
+    all: { up: 500_000, down: undefined },
+    outsideSchedule: { up: undefined, down: 7_000 },
+    files: [],
+  });
+  assert.match(
+    (await run("limit")).stdout,
+    /^All together, by the schedule: up at most 500 kB\/s.*\nOutside of it: .*7 kB\/s/,
+  );
+  await run("schedule", "add", "sat", "22:00-06:00", "--pause");
+  const { result } = JSON.parse((await run("schedule", "--json")).stdout);
+  assert.deepEqual([result.rules.length, result.now], [2, result.rules[0]]);
+  assert.match((await run("schedule", "remove", "3")).stderr, /There is no rule 3/);
+  assert.match((await run("schedule", "remove", "1")).stdout, /^1\. sat {2}22:00-06:00/);
+  assert.match((await run("schedule", "clear")).stdout, /There is no schedule/);
+  for (const words of [["add"], ["add", "all"], ["remove"], ["clear", "1"], ["--up", "1MB/s"], ["show"]]) {
+    assert.equal((await run("schedule", ...words)).code, 2, words.join(" "));
+  }
+});

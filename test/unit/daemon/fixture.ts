@@ -8,7 +8,13 @@ import { formatAddress, type TrackerAddress } from "../../../src/api/addresses.t
 import { MiniTorrentError } from "../../../src/api/errors.ts";
 import type { Account } from "../../../src/api/schemas.ts";
 import type { Client, ClientOptions } from "../../../src/client/client.ts";
-import type { ClientEvent, DownloadStatus, ShareResult, TorrentTraffic } from "../../../src/client/status.ts";
+import type {
+  ClientEvent,
+  DownloadStatus,
+  LimitsStatus,
+  ShareResult,
+  TorrentTraffic,
+} from "../../../src/client/status.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
 import { Daemon } from "../../../src/daemon/daemon.ts";
 import type { WebOptions } from "../../../src/daemon/web-server.ts";
@@ -92,7 +98,7 @@ export class FakeClient {
     return ["bob"];
   };
   limit = (...given: unknown[]): void => void this.calls.push(["limit", ...given]);
-  limits = () => ({ all: { up: undefined, down: 7 }, files: [] });
+  limits = (): LimitsStatus => ({ all: { up: undefined, down: 7 }, files: [] });
   downloads = () => this.downloadList;
   downloadHistory = () => this.downloadList;
   shares = () => [];

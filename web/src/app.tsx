@@ -60,9 +60,9 @@ function skip(): void {
 function Main({ isKnown }: { readonly isKnown: boolean }) {
   const element = useRef<HTMLElement>(null);
   const { view } = route.value;
-  // Another view begins at its top.
+  // Another view begins at its top; what is behind a dialog stays where it is.
   useEffect(() => {
-    if (element.current !== null) element.current.scrollTop = 0;
+    if (element.current !== null && view !== "choose" && view !== "share") element.current.scrollTop = 0;
   }, [view]);
   return (
     <main id="main" class="main" tabIndex={-1} data-scroll ref={element}>

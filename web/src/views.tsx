@@ -8,30 +8,33 @@ import { Empty, Skeleton } from "./ui/empty.tsx";
 
 type Loader = () => Promise<{ readonly default: ComponentType }>;
 
+/** The list, a group's page, and the dialogs over it: one view, which stays while its address changes. */
+const groups: Loader = () => import("./views/groups/groups.tsx");
 const loaders: Readonly<Record<ViewName | "first-run", Loader>> = {
   transfers: () => import("./views/transfers/transfers.tsx"),
-  groups: () => import("./views/groups/groups.tsx"),
-  group: () => import("./views/groups/group.tsx"),
-  choose: () => import("./views/groups/choose.tsx"),
-  share: () => import("./views/share/share.tsx"),
+  groups,
+  group: groups,
+  choose: groups,
+  share: groups,
   preview: () => import("./views/preview/preview.tsx"),
   settings: () => import("./views/settings/settings.tsx"),
   enter: () => import("./views/enter/enter.tsx"),
   "first-run": () => import("./views/first-run/first-run.tsx"),
 };
-const loaded = new Map<string, ComponentType>();
+const loaded = new Map<Loader, ComponentType>();
 
 export function View({ name }: { readonly name: keyof typeof loaders }) {
   const [, setVersion] = useState(0);
   const [failed, setFailed] = useState(false);
-  const Component = loaded.get(name);
+  const loader = loaders[name];
+  const Component = loaded.get(loader);
   useEffect(() => {
-    if (loaded.has(name)) return;
+    if (loaded.has(loader)) return;
     let isGone = false;
     setFailed(false);
-    loaders[name]().then(
+    loader().then(
       (module) => {
-        loaded.set(name, module.default);
+        loaded.set(loader, module.default);
         if (!isGone) setVersion((version) => version + 1);
       },
       () => {
@@ -41,7 +44,7 @@ export function View({ name }: { readonly name: keyof typeof loaders }) {
     return () => {
       isGone = true;
     };
-  }, [name]);
+  }, [loader]);
   if (Component !== undefined) return <Component />;
   if (!failed) return <Skeleton />;
   return (

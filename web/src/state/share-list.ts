@@ -7,9 +7,11 @@ export interface ListedShare {
   readonly fileCount?: number | undefined;
   readonly sharedBy: string;
   readonly seedersOnline: number;
+  /** Undefined: not known. */
+  readonly sharedAtMs?: number | undefined;
 }
 
-export type ShareColumn = "name" | "files" | "size" | "online" | "by";
+export type ShareColumn = "name" | "files" | "size" | "online" | "by" | "when";
 export interface ShareOrder {
   readonly column: ShareColumn;
   readonly isDescending: boolean;
@@ -75,12 +77,20 @@ function compareText(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
-function figureOf(share: ListedShare, column: "files" | "size" | "online"): number {
-  if (column === "files") return share.fileCount ?? 1;
-  return column === "size" ? share.lengthBytes : share.seedersOnline;
+function figureOf(share: ListedShare, column: "files" | "size" | "online" | "when"): number {
+  switch (column) {
+    case "files":
+      return share.fileCount ?? 1;
+    case "size":
+      return share.lengthBytes;
+    case "online":
+      return share.seedersOnline;
+    case "when":
+      return share.sharedAtMs ?? 0;
+  }
 }
 
-/** The next order when a column's head is pressed: names begin with A, figures with the largest. */
+/** The next order when a column's head is pressed: names begin with A, figures with the largest, times with the latest. */
 export function pressColumn(order: ShareOrder, column: ShareColumn): ShareOrder {
   if (order.column === column) return { column, isDescending: !order.isDescending };
   return { column, isDescending: column !== "name" && column !== "by" };

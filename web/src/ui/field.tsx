@@ -26,6 +26,7 @@ export interface FieldProps {
   readonly isRequired?: boolean;
   readonly disabled?: boolean;
   readonly isMono?: boolean;
+  readonly isReadOnly?: boolean;
   readonly name?: string;
   readonly inputRef?: RefObject<HTMLInputElement | null>;
   readonly onKeyDown?: (event: KeyboardEvent) => void;
@@ -47,6 +48,7 @@ export function Field(props: FieldProps) {
     maxLength: props.maxLength,
     required: props.isRequired,
     disabled: props.disabled,
+    readOnly: props.isReadOnly,
     "aria-label": props.isLabelHidden ? label : undefined,
     "aria-invalid": error === undefined ? undefined : ("true" as const),
     "aria-describedby": note === undefined ? undefined : `${id}-note`,

@@ -1,9 +1,0 @@
-import { t } from "../../i18n/t.ts";
-
-export default function Group() {
-  return (
-    <div class="page">
-      <h1>{t("groups.title")}</h1>
-    </div>
-  );
-}

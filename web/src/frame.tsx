@@ -166,7 +166,7 @@ export function TabBar() {
           aria-current={(views as readonly string[]).includes(view) ? "page" : undefined}
         >
           <Icon name={icon} size="large" />
-          {text}
+          <span>{text}</span>
         </a>
       ))}
     </nav>

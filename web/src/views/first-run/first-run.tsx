@@ -121,6 +121,8 @@ function Form() {
   const { invited, error: inviteError } = useInvited(pasted.kind === "invite" ? pasted.invite : undefined);
   const isNew = mode.value === "new";
   const needsTrackers = !trackersKnown;
+  // Its field stays where it is once they are set.
+  const [isFirst] = useState(needsTrackers);
   const errorAt = (place: Place): string | undefined => (error?.place === place ? error.sentence : undefined);
   useEffect(() => {
     // On touch it would open the keyboard over the page.
@@ -155,17 +157,17 @@ function Form() {
     }
     setBusy(false);
   };
-  const pasteField = (needsTrackers || isAsked) && (
+  const pasteField = (isFirst || isAsked) && (
     <div class="stack">
       <Field
-        label={t(needsTrackers ? "shell.first.pasteNeeded" : "shell.first.paste")}
+        label={t(isFirst ? "shell.first.pasteNeeded" : "shell.first.paste")}
         value={text.value}
         lines={3}
         isMono
         placeholder="minitorrent:…"
         hint={
           invited === undefined
-            ? t(needsTrackers ? "shell.first.pasteNeededHint" : "shell.first.pasteHint")
+            ? t(isFirst ? "shell.first.pasteNeededHint" : "shell.first.pasteHint")
             : undefined
         }
         error={errorAt("pasted") ?? inviteError}
@@ -196,7 +198,7 @@ function Form() {
           {errorAt("form")}
         </Banner>
       )}
-      {needsTrackers && pasteField}
+      {isFirst && pasteField}
       <Segments
         label={t("shell.nav.account")}
         isWide
@@ -240,8 +242,8 @@ function Form() {
           password.value = value;
         }}
       />
-      {!needsTrackers && pasteField}
-      {!needsTrackers && !isAsked && (
+      {!isFirst && pasteField}
+      {!isFirst && !isAsked && (
         <div>
           <Button kind="bare" icon="ticket" class="in-form" onClick={() => setAsked(true)}>
             {t("shell.first.haveInvite")}

@@ -107,6 +107,14 @@ test("names with numbers are in the order of the numbers", () => {
   );
 });
 
+test("names are sorted without regard to case and accents", () => {
+  const rows = ["zebra", "Éclair", "eclipse", "Apfel"].map((name) => row(name));
+  assert.deepEqual(
+    ordered(rows, "name", () => undefined).map(({ fileName }) => fileName),
+    ["Apfel", "Éclair", "eclipse", "zebra"],
+  );
+});
+
 test("under the pointer rows keep their places, and new ones come behind", () => {
   const rows = [row("a"), row("b"), row("c")];
   assert.deepEqual(

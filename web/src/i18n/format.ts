@@ -7,8 +7,21 @@ import { language, locale, t } from "./t.ts";
 /** No line break between a number and its unit. */
 const NARROW_SPACE = "\u202f";
 
+/** Making a format takes as long as formatting a hundred numbers, and a list has hundreds. */
+const numberFormats = new Map<string, Intl.NumberFormat>();
+
+function numberFormat(most: number): Intl.NumberFormat {
+  const name = `${locale()} ${most}`;
+  let format = numberFormats.get(name);
+  if (format === undefined) {
+    format = new Intl.NumberFormat(locale(), { maximumFractionDigits: most });
+    numberFormats.set(name, format);
+  }
+  return format;
+}
+
 export function number(value: number): string {
-  return new Intl.NumberFormat(locale()).format(value);
+  return numberFormat(3).format(value);
 }
 
 /** `1.07 GB` */
@@ -23,7 +36,7 @@ export function rate(bytesPerSecond: number): string {
 
 function localised(amount: string): string {
   const [digits = "", unit = ""] = amount.split(" ");
-  return `${new Intl.NumberFormat(locale(), { maximumFractionDigits: 2 }).format(Number(digits))}${NARROW_SPACE}${unit}`;
+  return `${numberFormat(2).format(Number(digits))}${NARROW_SPACE}${unit}`;
 }
 
 /** Rounded down, so that 100 % is only what is complete. @param share 0 to 1 */

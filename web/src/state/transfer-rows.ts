@@ -25,6 +25,8 @@ export interface TransferRow {
   readonly key: string;
   readonly groupId: string;
   readonly fileName: string;
+  /** Of its name, to sort by. */
+  readonly sortKey: string;
   readonly state: TransferState;
   readonly isFolder: boolean;
   readonly fileCount: number | undefined;
@@ -55,6 +57,7 @@ export function transferRow(
     key,
     groupId: share.groupId,
     fileName: share.fileName,
+    sortKey: sortKey(share.fileName),
     state: states[share.state],
     isFolder: share.fileCount !== undefined,
     fileCount: share.fileCount,
@@ -77,6 +80,7 @@ function downloadRow(key: string, download: DownloadStatus, share: ShareStatus |
     key,
     groupId: download.groupId,
     fileName: download.fileName,
+    sortKey: sortKey(download.fileName),
     state: stateOf(download),
     isFolder: download.folder !== undefined,
     fileCount: download.folder?.fileCount,
@@ -162,9 +166,20 @@ const RANKS: Readonly<Record<TransferState, number>> = {
   shared: 5,
 };
 
-const collator = new Intl.Collator(undefined, { numeric: true });
-const byName = (a: TransferRow, b: TransferRow) =>
-  collator.compare(a.fileName, b.fileName) || collator.compare(a.groupId, b.groupId);
+/** For comparing code unit by code unit, which is ten times as fast as a collator: numbers by their value, letters by their base. */
+export function sortKey(name: string): string {
+  return name
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .toLowerCase()
+    .replace(/\d+/g, (digits) => digits.padStart(12, "0"));
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+const byName = (a: TransferRow, b: TransferRow) => compare(a.sortKey, b.sortKey) || compare(a.key, b.key);
 
 /**
  * Orders by facts that change rarely, so that rows do not change places while they move.
@@ -194,7 +209,7 @@ export function ordered(
     case "size":
       return rows.toSorted((a, b) => b.lengthBytes - a.lengthBytes || byName(a, b));
     case "group":
-      return rows.toSorted((a, b) => collator.compare(a.groupId, b.groupId) || byName(a, b));
+      return rows.toSorted((a, b) => compare(a.groupId, b.groupId) || byName(a, b));
   }
 }
 

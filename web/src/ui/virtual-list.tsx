@@ -9,7 +9,7 @@ import {
   Virtualizer,
 } from "@tanstack/virtual-core";
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface VirtualListProps<Row> {
   readonly rows: readonly Row[];
@@ -60,6 +60,14 @@ export function VirtualList<Row>(props: VirtualListProps<Row>) {
         scrollToFn: elementScroll,
       }),
   );
+  // Another function makes the virtualizer place all rows anew.
+  const getItemKey = useCallback(
+    (index: number) => {
+      const row = rows[index];
+      return row === undefined ? index : keyOf(row);
+    },
+    [rows, keyOf],
+  );
   virtualizer.setOptions({
     ...virtualizer.options,
     count: rows.length,
@@ -69,10 +77,7 @@ export function VirtualList<Row>(props: VirtualListProps<Row>) {
       const row = rows[index];
       return row === undefined ? 0 : rowHeight(row, index);
     },
-    getItemKey: (index) => {
-      const row = rows[index];
-      return row === undefined ? index : keyOf(row);
-    },
+    getItemKey,
     onChange: () => setVersion((version) => version + 1),
   });
   useLayoutEffect(() => {

@@ -44,7 +44,7 @@ export const transfers: Translation<typeof en> = {
   "state.failed": "Gescheitert",
   "state.complete": "Fertig",
   "state.shared": "Geteilt",
-  "state.share-waits": "Wartet auf einen Tracker",
+  "state.share-waits": "Wartet",
   "state.share-unusable": "Nicht geteilt",
 
   "done.complete": "Fertig und geprüft",

@@ -44,7 +44,7 @@ export const transfers = {
   "state.failed": "Failed",
   "state.complete": "Complete",
   "state.shared": "Shared",
-  "state.share-waits": "Waits for a tracker",
+  "state.share-waits": "Waits",
   "state.share-unusable": "Not shared",
 
   "done.complete": "Complete and checked",

@@ -34,6 +34,7 @@ export function Details({ groupId, fileName, isBeside }: DetailsProps) {
   useEffect(() => {
     if (!isBeside) heading.current?.focus({ preventScroll: true });
   }, [isBeside]);
+  const Heading = isBeside ? "h2" : "h1";
   return (
     <aside
       class={isBeside ? "details details-beside" : "details"}
@@ -51,9 +52,9 @@ export function Details({ groupId, fileName, isBeside }: DetailsProps) {
             />
           )}
           <Icon name={row === undefined ? "file" : rowIcon(row)} size="large" />
-          <h2 class="grow details-name" ref={heading} tabIndex={-1}>
+          <Heading class="grow details-name" ref={heading} tabIndex={-1}>
             {fileName}
-          </h2>
+          </Heading>
           {row !== undefined && <RowMenu row={row} />}
           {isBeside && (
             <Button
@@ -88,7 +89,7 @@ function Summary({ row }: { readonly row: TransferRow }) {
   const left = leftOf(row);
   const rates = [
     ...(downRate > 0 ? [rate(downRate)] : []),
-    ...(upRate > 0 ? [t("transfers.row.up", { rate: rate(upRate) })] : []),
+    ...(upRate > 0 && downRate === 0 ? [t("transfers.row.up", { rate: rate(upRate) })] : []),
   ];
   return (
     <>

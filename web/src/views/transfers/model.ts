@@ -127,8 +127,9 @@ export const shownRows = computed((): readonly TransferRow[] => {
     searched.value,
   );
   const asked = `${chosen} ${order.value} ${searched.value}`;
-  const stays = isHeld.value && asked === placesOf;
-  const rows = stays ? inPlace(matching, places) : ordered(matching, order.value, leftOf);
+  // Sorting what is nearly sorted takes one look at each.
+  const before = inPlace(matching, places);
+  const rows = isHeld.value && asked === placesOf ? before : ordered(before, order.value, leftOf);
   places = rows.map(({ key }) => key);
   placesOf = asked;
   return rows;

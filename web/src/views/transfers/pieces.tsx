@@ -216,13 +216,13 @@ function Key({ groupId, answer, dimmed, onDim }: KeyProps) {
               type="button"
               class="pieces-member"
               aria-pressed={dimmed === userId}
-              aria-label={t("transfers.pieces.from", { user: userId, count })}
               title={userId}
               onPointerEnter={() => onDim(userId)}
               onPointerLeave={() => onDim(undefined)}
               onFocus={() => onDim(userId)}
               onBlur={() => onDim(undefined)}
             >
+              <span class="unseen">{userId}: </span>
               <MemberChip userId={userId} colourIndex={colour - 1} letter={letter}>
                 {number(count)}
               </MemberChip>

@@ -1,6 +1,8 @@
 // Why something stands still, in the daemon's words; members stand out.
+
+import { withNames } from "../../state/named-words.ts";
 import type { TransferRow } from "../../state/transfer-rows.ts";
-import { namesIn, sentence, withNames } from "./words.ts";
+import { namesIn, sentence } from "./words.ts";
 
 export function Reason({ row, text }: { readonly row: TransferRow; readonly text: string }) {
   const names = namesIn(row);

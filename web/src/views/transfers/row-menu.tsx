@@ -5,7 +5,7 @@ import { previewKind } from "../../state/preview-kind.ts";
 import { canDo, type TransferRow } from "../../state/transfer-rows.ts";
 import { Menu, type MenuItem } from "../../ui/menu.tsx";
 import { toast, toastError } from "../../ui/toasts.tsx";
-import { follow, pause, remove, resume, stopSharing } from "./actions.ts";
+import { follow, pause, publish, remove, resume, stopSharing } from "./actions.ts";
 import { limiting } from "./limiting.ts";
 
 export function canPreview({ isFolder, fileName, state }: TransferRow): boolean {
@@ -72,6 +72,13 @@ function itemsOf(row: TransferRow): MenuItem[] {
   const path = download?.destinationPath ?? share?.path;
   if (path !== undefined) {
     items.push({ label: t("transfers.action.copyPath"), icon: "copy", onClick: () => void copy(path) });
+  }
+  if (state === "share-unusable") {
+    items.push({
+      label: t("transfers.action.publish"),
+      icon: "share",
+      onClick: () => void publish(row),
+    });
   }
   if (canDo(row, "stop")) {
     items.push({

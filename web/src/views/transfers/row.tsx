@@ -1,4 +1,5 @@
 // One transfer: what it is, whose pieces are here, how fast, how long; and for what stands still, why.
+import { Component } from "preact";
 import { bytes, percent, rate } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
 import { href } from "../../routes.ts";
@@ -30,7 +31,28 @@ export interface RowProps {
   readonly isOpen: boolean;
 }
 
-export function Row({ row }: RowProps) {
+/** Renders again only for another state of its transfer: scrolling moves rows and leaves them as they are. */
+export class Row extends Component<RowProps> {
+  override shouldComponentUpdate({ row, isOpen }: RowProps): boolean {
+    return row !== this.props.row || isOpen !== this.props.isOpen;
+  }
+
+  override render() {
+    return <Inside row={this.props.row} />;
+  }
+}
+
+/** Rows have a height that follows from their state, so that none has to be measured. @param isPhone lines stand below each other */
+export function rowHeight(row: TransferRow, isPhone: boolean): number {
+  if (!hasWhy(row)) return isPhone ? 109 : 57;
+  return isPhone ? 191 : 114;
+}
+
+function hasWhy(row: TransferRow): boolean {
+  return isStuck(row) && row.state !== "share-waits";
+}
+
+function Inside({ row }: { readonly row: TransferRow }) {
   const isStill = isStuck(row);
   const why = useWhy(row, isStill && row.download !== undefined);
   return (
@@ -64,7 +86,7 @@ export function Row({ row }: RowProps) {
         )}
         <RowMenu row={row} />
       </div>
-      {isStill && <WhyPanel row={row} why={why} />}
+      {hasWhy(row) && <WhyPanel row={row} why={why} />}
     </div>
   );
 }
@@ -196,11 +218,9 @@ function WhyPanel({ row, why }: { readonly row: TransferRow; readonly why: Why |
   const reason = why?.reason ?? row.reason;
   const { groupId, fileName } = row;
   return (
-    <div class={`row-why banner banner-${isBad ? "danger" : row.state === "share-waits" ? "plain" : "warn"}`}>
-      <Icon name={row.state === "share-waits" ? "clock" : "warn"} />
-      <p class="grow row-reason">
-        {reason === undefined ? t("transfers.state.share-waits") : <Reason row={row} text={reason} />}
-      </p>
+    <div class={`row-why banner banner-${isBad ? "danger" : "warn"}`}>
+      <Icon name="warn" />
+      <p class="grow row-reason">{reason !== undefined && <Reason row={row} text={reason} />}</p>
       <div class="actions">
         {row.state === "failed" && (
           <Button size="small" onClick={() => void resume([row])}>

@@ -1,6 +1,6 @@
 // Downloads and what this machine shares, and the details of one of them: beside the list where there is room, else as a view of
 // their own.
-import { signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { link, watch } from "../../api/live.ts";
@@ -10,13 +10,7 @@ import { registerKeys } from "../../keys.ts";
 import { go, href, route } from "../../routes.ts";
 import { emptySelection, extendTo, toggle } from "../../state/selection.ts";
 import { shareKey } from "../../state/share-key.ts";
-import {
-  FILTERS,
-  isStuck,
-  ORDERS,
-  type TransferFilter,
-  type TransferRow,
-} from "../../state/transfer-rows.ts";
+import { FILTERS, ORDERS, type TransferFilter, type TransferRow } from "../../state/transfer-rows.ts";
 import { Button } from "../../ui/button.tsx";
 import { Empty, Skeleton } from "../../ui/empty.tsx";
 import { Field } from "../../ui/field.tsx";
@@ -47,15 +41,22 @@ import {
   totalLeft,
   totals,
 } from "./model.ts";
-import { Row } from "./row.tsx";
+import { Row, rowHeight } from "./row.tsx";
 import { rowText, sentence } from "./words.ts";
 
 /** From this width on, details stand beside the list. */
-const wide = matchMedia("(min-width: 1080px)");
-const isWide = signal(wide.matches);
-wide.addEventListener("change", () => {
-  isWide.value = wide.matches;
-});
+const isWide = following("(min-width: 1080px)");
+/** Below this width, what a row says stands in lines below each other. */
+const isPhone = following("(max-width: 759px)");
+
+function following(condition: string): Signal<boolean> {
+  const query = matchMedia(condition);
+  const holds = signal(query.matches);
+  query.addEventListener("change", () => {
+    holds.value = query.matches;
+  });
+  return holds;
+}
 
 /** Index of the row that the keyboard is on. */
 const active = signal(-1);
@@ -103,8 +104,7 @@ function List({ opened }: { readonly opened: string | undefined }) {
         >
           <VirtualList
             rows={rows}
-            rowHeight={heightOf}
-            isMeasured
+            rowHeight={isPhone.value ? heightOnPhone : heightElsewhere}
             keyOf={keyOf}
             label={t("transfers.list.label", { count: rows.length })}
             active={active}
@@ -124,7 +124,8 @@ function List({ opened }: { readonly opened: string | undefined }) {
 }
 
 const keyOf = ({ key }: TransferRow): string => key;
-const heightOf = (row: TransferRow): number => (isStuck(row) ? 124 : 57);
+const heightOnPhone = (row: TransferRow): number => rowHeight(row, true);
+const heightElsewhere = (row: TransferRow): number => rowHeight(row, false);
 
 function rowClass(row: TransferRow, opened: string | undefined): string {
   const classes = ["transfer"];

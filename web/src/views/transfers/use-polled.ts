@@ -58,5 +58,5 @@ export function usePolled<N extends EndpointName>(
       document.removeEventListener("visibilitychange", onSeen);
     };
   }, [name, of, periodMs]);
-  return polled?.of === of ? polled : { answer: undefined, error: undefined };
+  return polled !== undefined && polled.of === of ? polled : { answer: undefined, error: undefined };
 }

@@ -24,19 +24,6 @@ export function namesIn(row: TransferRow): ReadonlySet<string> {
   return memberNames(row.groupId);
 }
 
-/** The words of a sentence by turns: what is no name, a name. */
-export function withNames(text: string, names: ReadonlySet<string>): string[] {
-  return text.split(/([\p{L}\p{N}_.-]+)/u).reduce<string[]>(
-    (parts, part, index) => {
-      const isName = index % 2 === 1 && names.has(part);
-      if (isName) parts.push(part, "");
-      else parts[parts.length - 1] += part;
-      return parts;
-    },
-    [""],
-  );
-}
-
 /** `1.14 of 1.84 TB`: the unit once where both have the same. */
 export function amountText({ bytesVerified, lengthBytes }: TransferRow): string {
   const [here, whole] = [formatBytes(bytesVerified).split(" "), bytes(lengthBytes)];

@@ -16,6 +16,7 @@ import { collectGarbage } from "./collect-garbage.ts";
 import { type DaemonSettings, daemonSettings, type GivenSettings } from "./daemon-settings.ts";
 import { onEndSignals, programEnd } from "./end-signals.ts";
 import { LogStream } from "./log-stream.ts";
+import { readPasswordFile } from "./password-file.ts";
 import { programLog } from "./program-log.ts";
 import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
 import { readTrackerInfo } from "./tracker-info.ts";
@@ -34,6 +35,8 @@ export async function runDaemon(
 ): Promise<number> {
   const settings = daemonSettings(flags, process.env);
   const trackers = settings.trackers === undefined ? undefined : readTrackerInfo(settings.trackers);
+  // What cannot be read is said at once, not when a tracker answers.
+  if (settings.login !== undefined) readPasswordFile(settings.login.passwordFile, process.env);
   const ending = new AbortController();
   onEndSignals(process, programEnd({ ending, exit: (code) => process.exit(code) }));
   const log = programLog({
@@ -49,6 +52,7 @@ export async function runDaemon(
     ...(trackers === undefined ? {} : { trackers }),
     web: { ...settings.web, findPage: () => findPage(log) },
     ...(settings.folder === undefined ? {} : { folder: settings.folder }),
+    ...(settings.login === undefined ? {} : { credentials: credentialsOf(settings.login, process.env) }),
     onStop: () => ending.abort(),
     openClient: (options) =>
       Client.open({
@@ -61,7 +65,7 @@ export async function runDaemon(
   });
   console.log(
     `The daemon answers at ${daemon.socketPath}; trackers: ${daemon.trackers.join(", ") || "none yet"}. ` +
-      nextStep(daemon.account, daemon.trackers.length > 0),
+      nextStep(daemon.account, daemon.trackers.length > 0, settings),
   );
   if (!ending.signal.aborted) {
     await new Promise((resolve) => ending.signal.addEventListener("abort", resolve, { once: true }));
@@ -93,6 +97,7 @@ export async function startInBackground(
   }
   // Wrong settings are said here, not in a log.
   if (settings.trackers !== undefined) readTrackerInfo(settings.trackers);
+  if (settings.login !== undefined) readPasswordFile(settings.login.passwordFile, process.env);
   mkdirSync(settings.dataDir, { recursive: true, mode: 0o700 });
   const logPath = settings.logFile ?? join(settings.dataDir, "daemon.log");
   mkdirSync(dirname(logPath), { recursive: true, mode: 0o700 });
@@ -108,19 +113,31 @@ export async function startInBackground(
   child.unref();
   console.log(
     `The daemon runs in the background, with process id ${status.daemon.pid}; it logs to ${logPath}. ` +
-      nextStep(status.account, status.trackersKnown),
+      nextStep(status.account, status.trackersKnown, settings),
   );
   return 0;
 }
 
 /** Who is logged in, or what a person does next. */
-function nextStep(account: Account | undefined, trackersKnown: boolean): string {
+function nextStep(
+  account: Account | undefined,
+  trackersKnown: boolean,
+  { login }: Pick<DaemonSettings, "login">,
+): string {
   if (!trackersKnown) {
     return "It knows no trackers yet: minitorrent join <invite>, or minitorrent trackers set tracker_info.txt.";
   }
-  return account === undefined
+  if (account !== undefined) return `Logged in as ${account.userId}.`;
+  return login === undefined
     ? "Log in with: minitorrent login <user_id>"
-    : `Logged in as ${account.userId}.`;
+    : `It logs in as ${login.userId} by itself; minitorrent status says when it has.`;
+}
+
+function credentialsOf(
+  { userId, passwordFile }: NonNullable<DaemonSettings["login"]>,
+  env: NodeJS.ProcessEnv,
+) {
+  return { userId, readPassword: () => readPasswordFile(passwordFile, env) };
 }
 
 /** The daemon bounds what it logs to the file (log-stream.ts); its stderr, such as the stack of a crash, goes to the same file. */

@@ -10,6 +10,7 @@ import { LOG_LEVELS, type LogLevel, logLevelOf } from "./arguments.ts";
 import { parseRate, parseSize } from "./byte-amounts.ts";
 import { expandHome, homeFolder } from "./command-line.ts";
 import { defaultDataDir } from "./data-dir.ts";
+import { credentialPath, readFirstLine } from "./password-file.ts";
 
 /** Where peers reach the client, if nothing says otherwise: all addresses of this machine, any free port. */
 const DEFAULT_LISTEN: Address = { host: "0.0.0.0", port: 0 };
@@ -25,6 +26,9 @@ export const DAEMON_SETTINGS = {
   roots:
     "folders that calls over TCP may name paths in, separated by commas; default: the home folder, without what is hidden",
   folder: "where downloads and uploads of the page go if nothing else is said; default: ~/miniTorrent",
+  user: "account that the daemon logs in as whenever it has no session; default: the systemd credential minitorrent-user",
+  "password-file":
+    "a file whose first line is that account's password, readable by you alone; default: the systemd credential minitorrent-password",
   memory: "maximum memory for pieces in transit, such as 64MiB (default 96MiB)",
   "limit-up": "maximum upload rate, such as 5MB/s",
   "limit-down": "maximum download rate",
@@ -45,6 +49,8 @@ export interface DaemonSettings {
   readonly web: Omit<WebOptions, "findPage">;
   /** Absolute. */
   readonly folder: string | undefined;
+  /** What it logs in with whenever it has no session. */
+  readonly login: { readonly userId: string; readonly passwordFile: string } | undefined;
   readonly memoryBytes: number | undefined;
   readonly limits: { readonly up: number | undefined; readonly down: number | undefined };
   readonly logLevel: LogLevel;
@@ -89,6 +95,11 @@ export function daemonSettings(
       home(),
     ),
     folder: read("folder", pathOf),
+    login: loginOf(
+      read("user", (text) => text),
+      read("password-file", pathOf),
+      env,
+    ),
     memoryBytes: read("memory", parseSize),
     limits: { up: read("limit-up", parseRate), down: read("limit-down", parseRate) },
     logLevel: read("log-level", logLevelOf) ?? "info",
@@ -104,6 +115,24 @@ function webOf(
 ): DaemonSettings["web"] {
   const given = roots?.map((path) => resolve(expandHome(path, home)));
   return { address, hostNames, roots: given ?? (home === "" ? [] : [home]) };
+}
+
+/** @throws MiniTorrentError USAGE if one is given without the other; INVALID_ARGUMENT for a credential that cannot be read */
+function loginOf(
+  givenUser: string | undefined,
+  givenPasswordFile: string | undefined,
+  env: NodeJS.ProcessEnv,
+): DaemonSettings["login"] {
+  const userFile = givenUser === undefined ? credentialPath("minitorrent-user", env) : undefined;
+  const userId = userFile === undefined ? givenUser : readFirstLine(userFile, "user", env);
+  const passwordFile = givenPasswordFile ?? credentialPath("minitorrent-password", env);
+  if (userId === undefined && passwordFile === undefined) return undefined;
+  if (userId !== undefined && passwordFile !== undefined) return { userId, passwordFile };
+  const missing =
+    userId === undefined
+      ? "account that the password is of: give --user, or the credential minitorrent-user"
+      : `password of ${userId}: give --password-file, or the credential minitorrent-password`;
+  throw new MiniTorrentError("USAGE", `The daemon does not know the ${missing}.`);
 }
 
 function listOf(text: string): string[] {

@@ -67,6 +67,8 @@ const SETTING_VALUES: Readonly<Record<SettingName, string>> = {
   "web-hosts": "names",
   roots: "folders",
   folder: "folder",
+  user: "user_id",
+  "password-file": "file",
   memory: "size",
   "limit-up": "rate",
   "limit-down": "rate",

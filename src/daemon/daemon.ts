@@ -23,6 +23,7 @@ import { EventStream, type WatchedState } from "./event-stream.ts";
 import { KnownTrackers } from "./known-trackers.ts";
 import { socketPathOf } from "./socket-path.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
+import { UnattendedLogin } from "./unattended-login.ts";
 import { type WebOptions, WebServer } from "./web-server.ts";
 
 const clock: Clock = {
@@ -44,6 +45,8 @@ export interface DaemonOptions {
   readonly web: WebOptions;
   /** Where downloads and uploads go if nothing else is said; ~/miniTorrent if it is left out. Absolute. */
   readonly folder?: string;
+  /** Whose session it begins by itself whenever it has none; undefined: a person logs in. */
+  readonly credentials?: { readonly userId: string; readonly readPassword: () => string };
   /** Somebody asks for the daemon's end. */
   readonly onStop: () => void;
   /** `Client.open` with the options that the daemon does not decide. */
@@ -61,6 +64,7 @@ interface DaemonParts {
   readonly client: Client;
   readonly services: DaemonServices;
   readonly store: DaemonStore;
+  readonly unattended: UnattendedLogin | undefined;
 }
 
 export class Daemon {
@@ -93,11 +97,25 @@ export class Daemon {
         },
       };
       const onEvent = (event: ClientEvent): void => {
-        if (event.type === "session-ended") session.ended();
+        if (event.type === "session-ended") {
+          session.ended();
+          unattended?.begin();
+        }
         const { type, ...facts } = event;
         watched.events?.happened(type, facts);
         watched.services?.happened(event);
       };
+      const { credentials } = options;
+      const unattended =
+        credentials &&
+        new UnattendedLogin({
+          login: async () => {
+            session.begun(await client.login(credentials.userId, credentials.readPassword()));
+          },
+          clock,
+          log,
+        });
+      closers.unshift(() => unattended?.close());
       const client = await options.openClient({
         ...{ identity, dataDir, log, onEvent },
         trackers: trackers.list,
@@ -128,7 +146,8 @@ export class Daemon {
       closers.unshift(() => local.close());
       await listenOnSocket(local, socketPath);
       if (options.web.address !== undefined) await web.open();
-      return new Daemon({ socketPath, events, local, web, client, services, store });
+      if (client.status().account === undefined) unattended?.begin();
+      return new Daemon({ socketPath, events, local, web, client, services, store, unattended });
     } catch (error) {
       for (const close of closers) await close();
       throw error;
@@ -156,7 +175,8 @@ export class Daemon {
   }
 
   async #close(): Promise<void> {
-    const { events, local, web, client, services, store } = this.#parts;
+    const { events, local, web, client, services, store, unattended } = this.#parts;
+    unattended?.close();
     events.close();
     await Promise.all([local.close(), web.close()]);
     rmSync(this.socketPath, { force: true });

@@ -45,6 +45,8 @@ test("each setting can be given in each of the three places", (t) => {
     "web-hosts": "nas.lan, nas",
     roots: "/srv, ~/films",
     folder: "/srv/downloads",
+    user: "ann",
+    "password-file": "/etc/password",
     memory: "64MiB",
     "limit-up": "5MB/s",
     "limit-down": "off",
@@ -63,6 +65,7 @@ test("each setting can be given in each of the three places", (t) => {
       roots: ["/srv", join(home, "films")],
     },
     folder: "/srv/downloads",
+    login: { userId: "ann", passwordFile: "/etc/password" },
     memoryBytes: 64 * 2 ** 20,
     limits: { up: 5_000_000, down: undefined },
     logLevel: "debug",
@@ -72,7 +75,7 @@ test("each setting can be given in each of the three places", (t) => {
   const { settings: withoutFile } = homeWith(t);
   const env = Object.fromEntries(
     Object.entries({ ...values, roots: `/srv,${home}/films`, "log-file": `${home}/daemon.log` }).map(
-      ([name, value]) => [`MINITORRENT_${name.toUpperCase().replace("-", "_")}`, value],
+      ([name, value]) => [`MINITORRENT_${name.toUpperCase().replaceAll("-", "_")}`, value],
     ),
   );
   assert.deepEqual(withoutFile({}, env), expected);
@@ -90,11 +93,31 @@ test("without settings, a daemon listens everywhere, has no TCP API at first and
     dataDir: join(home, ".local/share/minitorrent/daemon"),
     web: { address: undefined, hostNames: [], roots: [home] },
     folder: undefined,
+    login: undefined,
     memoryBytes: undefined,
     limits: { up: undefined, down: undefined },
     logLevel: "info",
     logFile: undefined,
   });
+});
+
+test("an account and its password come from settings, or from the credentials of a service", (t) => {
+  const { home, settings } = homeWith(t);
+  const CREDENTIALS_DIRECTORY = join(home, "credentials");
+  mkdirSync(CREDENTIALS_DIRECTORY);
+  const passwordFile = join(CREDENTIALS_DIRECTORY, "minitorrent-password");
+  const login = (flags: GivenSettings = {}) => settings(flags, { CREDENTIALS_DIRECTORY }).login;
+  assert.equal(login(), undefined, "a service may have other credentials");
+  assert.throws(() => login({ user: "ann" }), {
+    code: "USAGE",
+    message: /the password of ann: give --password/,
+  });
+  writeFileSync(passwordFile, "secret\n", { mode: 0o440 });
+  assert.throws(() => login(), { code: "USAGE", message: /the account that the password is of/ });
+  assert.deepEqual(login({ user: "ann" }), { userId: "ann", passwordFile });
+  writeFileSync(join(CREDENTIALS_DIRECTORY, "minitorrent-user"), "bob\n", { mode: 0o440 });
+  assert.deepEqual(login(), { userId: "bob", passwordFile });
+  assert.deepEqual(login({ user: "ann", "password-file": "/p" }), { userId: "ann", passwordFile: "/p" });
 });
 
 test("a daemon needs no trackers to be set up", (t) => {

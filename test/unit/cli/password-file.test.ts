@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readPasswordFile } from "../../../src/cli/password-file.ts";
+import { credentialPath, readPasswordFile } from "../../../src/cli/password-file.ts";
 
 test("the first line is the password as it was written: UTF-8 or refused, without a byte order mark", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "minitorrent-password-"));
@@ -61,4 +61,25 @@ test("a password has its spaces, ends at the first line feed, and may be the who
     assert.throws(() => readPasswordFile(path), { message: /chmod 600/ }, mode.toString(8));
   }
   if (before > 0) assert.equal(readdirSync("/proc/self/fd").length, before);
+});
+
+test("a credential of a service may be read by its group, since systemd gives it so; by others it may not", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "minitorrent-credentials-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const env = { CREDENTIALS_DIRECTORY: folder };
+  const path = join(folder, "minitorrent-password");
+  writeFileSync(path, "secret\n");
+  chmodSync(path, 0o440);
+  assert.equal(readPasswordFile(path, env), "secret");
+  assert.throws(() => readPasswordFile(path, {}), { message: /chmod 600/ });
+  assert.throws(() => readPasswordFile(path, { CREDENTIALS_DIRECTORY: join(folder, "..") }), {
+    message: /chmod 600/,
+  });
+  for (const mode of [0o444, 0o460, 0o604]) {
+    chmodSync(path, mode);
+    assert.throws(() => readPasswordFile(path, env), { message: /chmod 600/ }, mode.toString(8));
+  }
+  assert.equal(credentialPath("minitorrent-password", env), path);
+  assert.equal(credentialPath("minitorrent-user", env), undefined);
+  assert.equal(credentialPath("minitorrent-password", { CREDENTIALS_DIRECTORY: "." }), undefined);
 });

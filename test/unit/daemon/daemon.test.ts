@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { until } from "../../../harness/within.ts";
 import { socketPathOf } from "../../../src/daemon/socket-path.ts";
 import type { DeviceIdentity } from "../../../src/identity/certificates.ts";
-import { startDaemon, temporaryFolder } from "./fixture.ts";
+import { type FakeClient, startDaemon, temporaryFolder } from "./fixture.ts";
 
 const account = { userId: "ann", accountId: "a1" };
 
@@ -34,6 +35,22 @@ test("a session that the trackers ended is not continued", async (t) => {
   client.onEvent({ type: "session-ended", reason: "idle" });
   await daemon.close();
   assert.deepEqual((await startDaemon(t, folder)).client.calls, []);
+});
+
+test("a daemon with a password logs in by itself where no session is kept, and again when the trackers have ended it", async (t) => {
+  const folder = temporaryFolder(t);
+  const credentials = { userId: "ann", readPassword: () => "right" };
+  const loggedIn = (client: FakeClient, count: number): Promise<void> =>
+    until(() => client.account !== undefined && client.calls.length === count, "the login", 5_000);
+  const first = await startDaemon(t, folder, {}, undefined, credentials);
+  await loggedIn(first.client, 1);
+  assert.deepEqual(first.client.calls, [["login", "ann", "right"]]);
+  first.client.account = undefined;
+  first.client.onEvent({ type: "session-ended", reason: "idle" });
+  await loggedIn(first.client, 2);
+  await first.daemon.close();
+  const second = await startDaemon(t, folder, {}, undefined, credentials);
+  assert.deepEqual(second.client.calls, [["resume", account]], "a kept session needs no password");
 });
 
 test("a second daemon of a folder says which process has it, and leaves the first alone", async (t) => {

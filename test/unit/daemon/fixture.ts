@@ -16,7 +16,7 @@ import type {
   TorrentTraffic,
 } from "../../../src/client/status.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
-import { Daemon } from "../../../src/daemon/daemon.ts";
+import { Daemon, type DaemonOptions } from "../../../src/daemon/daemon.ts";
 import type { WebOptions } from "../../../src/daemon/web-server.ts";
 
 export function temporaryFolder(t: TestContext): string {
@@ -138,6 +138,7 @@ export async function startDaemon(
   dataDir = temporaryFolder(t),
   web: Partial<WebOptions> = {},
   trackers?: readonly TrackerAddress[],
+  credentials?: NonNullable<DaemonOptions["credentials"]>,
 ): Promise<Running> {
   const client = new FakeClient();
   const stops: number[] = [];
@@ -147,6 +148,7 @@ export async function startDaemon(
     log: pino({ level: "silent" }),
     env: {},
     ...(trackers && { trackers }),
+    ...(credentials && { credentials }),
     web: {
       address: undefined,
       hostNames: [],

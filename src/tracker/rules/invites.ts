@@ -51,8 +51,9 @@ export function createInvite(command: Command, wish: InviteWish): MadeInvite {
   const inviteId = inviteIdOf(secretHash);
   const key = recordKey(group.claimId, inviteId);
   const before = writer.get("invite", key);
-  if (before !== undefined && before.secretHash !== secretHash) throw taken();
-  if (before !== undefined && writer.hasWrite(command.writeId)) return madeInvite(group.claimId, before);
+  if (before?.secretHash === secretHash && writer.hasWrite(command.writeId)) {
+    return madeInvite(group.claimId, before);
+  }
   // Also one that was revoked, and collected since: it must not hold again.
   if (before !== undefined || writer.get("inviteRevocation", revocationKey(key)) !== undefined) throw taken();
   makeRoom(command, group.claimId);
@@ -104,7 +105,6 @@ export function useInvite(command: Command, groupClaimId: string, secretHash: st
   const invite = writer.get("invite", recordKey(groupClaimId, inviteId));
   // All of them are looked up, whichever decides.
   const reasons = [
-    group === undefined,
     invite?.secretHash !== secretHash,
     stateOf(writer, groupClaimId, inviteId, invite, nowMs) !== "active",
     wasRemovedSince(writer, groupClaimId, accountId, invite?.createdAtMs ?? nowMs),

@@ -18,6 +18,7 @@ import {
   removeMember,
   requestToJoin,
 } from "../../../../src/tracker/rules/groups.ts";
+import { createInvite, useInvite } from "../../../../src/tracker/rules/invites.ts";
 import { answerKey, standingLists } from "../../../../src/tracker/rules/membership-index.ts";
 import { membershipOf, requireGroup } from "../../../../src/tracker/rules/membership-rows.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
@@ -672,4 +673,18 @@ test("connected members of a group too large to be remembered are told, some in 
     const told = perTurn.reduce((sum, one) => sum + one, 0);
     assert.equal(told, known === undefined ? 750 : 1_500);
   }
+});
+
+test("who joins with an invite is told to the owner and to their own clients, and is not called accepted", async (t) => {
+  const { people, place, as, heard } = await village(t, "alice", "bob", "carol");
+  const [alice, bob] = people.map(({ account }) => account);
+  assert.ok(alice && bob);
+  await place.group("films", alice);
+  const secretHash = "ab".repeat(32);
+  await as(alice, (command) => createInvite(command, { groupId: "films", secretHash }));
+  const { claimId } = requireGroup(place.registry, "films");
+  assert.deepEqual(heard(), [[], [], []]);
+  await as(bob, (command) => useInvite(command, claimId, secretHash));
+  const joined = { type: "member-joined", groupId: "films", userId: "bob" };
+  assert.deepEqual(heard(), [[joined], [joined], []]);
 });

@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { pino } from "pino";
+import { hashOfInviteSecret, inviteIdOf, newInviteSecret } from "../../../../src/api/invite.ts";
 import { logIn } from "../../../../src/tracker/rules/accounts.ts";
 import { shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
 import { Collector, type CollectorOptions } from "../../../../src/tracker/rules/garbage-collector.ts";
 import { leaveGroup, removeMember } from "../../../../src/tracker/rules/groups.ts";
 import { putInfoPart, readPartKey } from "../../../../src/tracker/rules/info-uploads.ts";
+import { createInvite, revokeInvite, useInvite } from "../../../../src/tracker/rules/invites.ts";
 import type { Command } from "../../../../src/tracker/rules/rule-command.ts";
-import { accountTotals, registryTotals } from "../../../../src/tracker/rules/totals.ts";
+import { accountTotals, inviteUses, registryTotals } from "../../../../src/tracker/rules/totals.ts";
 import { folderFor, holderId, metainfoFor, shareInParts, town, wholeInfoOf } from "../fixture.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -459,4 +461,54 @@ test("a step notes forty of thousands of connected devices", async (t) => {
   here.here.nowMs += DAY_MS + 1;
   await here.round();
   assert.deepEqual(sizes, [40, 40, 20]);
+});
+
+test("an invite that has ended is removed after an hour, and then its revocation and its uses; one that holds is kept", async (t) => {
+  const { here, alice, bob, state, collect, round } = await place(t);
+  const carol = await here.user("carol");
+  const make = (groupId: string, uses?: number) => {
+    const secretHash = hashOfInviteSecret(newInviteSecret());
+    return here
+      .as(alice, (command) => createInvite(command, { groupId, secretHash, uses }))
+      .then(({ groupClaimId }) => ({ secretHash, groupClaimId, inviteId: inviteIdOf(secretHash) }));
+  };
+  await here.group("books", alice);
+  const [held, exhausted, revoked, inBooks] = [
+    await make("films"),
+    await make("films", 1),
+    await make("films"),
+    await make("books"),
+  ];
+  for (const { secretHash, groupClaimId } of [exhausted, held])
+    await here.as(secretHash === held.secretHash ? await here.user("dave") : carol, (command) =>
+      useInvite(command, groupClaimId, secretHash),
+    );
+  await here.as(alice, (command) => revokeInvite(command, "films", revoked.inviteId));
+  const left = () =>
+    (["invite", "inviteRevocation", "inviteUse"] as const).map((kind) =>
+      here.registry.keys(kind, "", { limit: 100 }).map((key) => key.split("\u001f")[1]),
+    );
+  const sorted = (...ids: string[]) => ids.toSorted();
+  await round();
+  state.uptimeMs += HOUR_MS - 1;
+  await round();
+  assert.equal(left()[0]?.length, 4, "an hour has not passed");
+  await collect();
+  const [invites, revocations, uses] = left();
+  assert.deepEqual(invites?.toSorted(), sorted(held.inviteId, inBooks.inviteId));
+  assert.deepEqual(
+    [revocations, uses?.length],
+    [[revoked.inviteId], 2],
+    "they end the invite until it is gone",
+  );
+  await collect();
+  assert.deepEqual(left().slice(1), [[], [held.inviteId]]);
+  await here.as(alice, (command) => leaveGroup(command, "books"));
+  here.nowMs += 7 * DAY_MS;
+  await collect();
+  await collect();
+  assert.deepEqual(left(), [[], [], []]);
+  assert.equal(here.registry.total(accountTotals.invites(alice.accountId)), 0);
+  assert.equal(here.registry.total(inviteUses(held.groupClaimId, held.inviteId)), 0);
+  assert.ok(bob);
 });

@@ -199,7 +199,10 @@ test("only the owner makes, sees and revokes invites", async (t) => {
     message: /list_invites films/,
   });
   await revoke(alice);
+  const revokedAtMs = place.nowMs++;
   await revoke(alice);
+  const [key = ""] = place.registry.keys("inviteRevocation", "", ALL);
+  assert.deepEqual(place.registry.get("inviteRevocation", key), { revokedAtMs }, "it has ended once");
   assert.equal(list()[0]?.state, "revoked");
 });
 
@@ -320,7 +323,8 @@ test("the same command makes one invite, and nobody makes another one with its s
   assert.deepEqual(await make(secretHash, writeId), made);
   const TAKEN = { code: "INVALID_ARGUMENT", message: /make another one/ };
   await assert.rejects(make(), TAKEN);
-  await assert.rejects(make(inviteIdOf(secretHash) + "0".repeat(48)), TAKEN);
+  for (const id of [writeId, undefined])
+    await assert.rejects(make(inviteIdOf(secretHash) + "0".repeat(48), id), TAKEN);
   assert.equal(list().length, 1);
   await place.as(alice, (command) => revokeInvite(command, "films", inviteIdOf(secretHash)));
   await place.write((writer) => writer.remove("invite", recordKey(claimId, inviteIdOf(secretHash))));

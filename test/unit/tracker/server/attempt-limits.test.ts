@@ -297,3 +297,35 @@ test("an account that was refused for another reason than a busy tracker counts 
   await assert.rejects(limits.createAccount("a", taken), { code: "USER_EXISTS" });
   await assert.rejects(limits.createAccount("a", right), TOO_MANY);
 });
+
+test("invites that do not hold run out per account and address; those that hold cost nothing", async () => {
+  const limits = new AttemptLimits({ invitesPerAccount: 2, invitesPerAddress: 3, windowSeconds: 60 });
+  const refused = () => Promise.reject(new MiniTorrentError("INVITE_REFUSED", "no"));
+  const REFUSED = { code: "INVITE_REFUSED" };
+  for (let at = 0; at < 10; at++) assert.equal(await limits.useInvite("a", "alice", right), "in");
+  for (let at = 0; at < 10; at++)
+    await assert.rejects(limits.useInvite("a", "alice", wrong), WRONG, "it does not count");
+  await assert.rejects(limits.useInvite("a", "bob", refused), REFUSED);
+  await assert.rejects(limits.useInvite("b", "bob", refused), REFUSED);
+  await assert.rejects(limits.useInvite("c", "bob", right), { ...TOO_MANY, retryAfterMs: 60_000 });
+  await assert.rejects(limits.useInvite("a", "carol", refused), REFUSED);
+  await assert.rejects(limits.useInvite("a", "dave", refused), REFUSED);
+  await assert.rejects(limits.useInvite("a", "erin", right), TOO_MANY);
+  assert.equal(await limits.useInvite("b", "erin", right), "in");
+  assert.equal(await limits.login("a", "bob", right), "in", "logins are counted apart");
+});
+
+test("failed invites outlast a restart", async (t) => {
+  const { open } = storeOf(t);
+  const refused = () => Promise.reject(new MiniTorrentError("INVITE_REFUSED", "no"));
+  const first = open();
+  await assert.rejects(
+    new AttemptLimits({ invitesPerAccount: 1, invitesPerAddress: 1 }, first).useInvite("a", "alice", refused),
+  );
+  first.close();
+  const second = open();
+  t.after(() => second.close());
+  const limits = new AttemptLimits({ invitesPerAccount: 1, invitesPerAddress: 1 }, second);
+  await assert.rejects(limits.useInvite("b", "alice", right), TOO_MANY);
+  await assert.rejects(limits.useInvite("a", "bob", right), TOO_MANY);
+});

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { randomUUID, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { MiniTorrentError } from "../../../../src/api/errors.ts";
+import { hashOfInviteSecret, inviteIdOf, newInviteSecret } from "../../../../src/api/invite.ts";
 import {
   createCertificateRequest,
   readCertificateRequest,
@@ -622,4 +623,62 @@ test("an announcement is answered when all of it is applied, and refused with th
   const update = { seeding: hash(1), downloading: "", over: "" };
   await assert.rejects(api.presence.update(update), refusal("LIMIT_REACHED"));
   assert.equal(desk.presence.hasAnnounced(connection.id, hash(1)), false);
+});
+
+test("an invite is made, listed, used and revoked, and the tracker gets its secret when it is used", async (t) => {
+  const desk = frontDesk(t);
+  const [alice, bob, carol] = [
+    await desk.signedUp("alice"),
+    await desk.signedUp("bob"),
+    await desk.signedUp("carol"),
+  ];
+  await alice.api.groups.create(write());
+  const secret = newInviteSecret();
+  const secretHash = hashOfInviteSecret(secret);
+  const { groupClaimId, ...made } = await alice.api.groups.createInvite({
+    ...{ ...write(), secretHash, uses: 5, lastsMs: 60_000 },
+  });
+  assert.deepEqual(made, { expiresAtMs: desk.place.nowMs + 60_000, uses: 5 });
+  const input = { writeId: randomUUID(), groupClaimId, secret };
+  assert.deepEqual(await bob.api.groups.useInvite(input), { groupId: "films" });
+  const inviteId = inviteIdOf(secretHash);
+  const { items } = await alice.api.groups.invites({ groupId: "films" });
+  assert.deepEqual(
+    items.map((item) => [item.inviteId, item.usedBy]),
+    [[inviteId, ["bob"]]],
+  );
+  await assert.rejects(bob.api.groups.createInvite({ ...write(), secretHash }), refusal("NOT_THE_OWNER"));
+  await assert.rejects(bob.api.groups.invites({ groupId: "films" }), refusal("NOT_THE_OWNER"));
+  await alice.api.groups.revokeInvite({ ...write(), inviteId });
+  const again = { ...input, writeId: randomUUID() };
+  await assert.rejects(carol.api.groups.useInvite(again), refusal("INVITE_REFUSED"));
+});
+
+test("guesses of an invite's secret run out", async (t) => {
+  const desk = frontDesk(t, { invitesPerAccount: 2 });
+  const [alice, bob] = [await desk.signedUp("alice"), await desk.signedUp("bob")];
+  await alice.api.groups.create(write());
+  const secret = newInviteSecret();
+  const { groupClaimId } = await alice.api.groups.createInvite({
+    ...{ ...write(), secretHash: hashOfInviteSecret(secret) },
+  });
+  const guess = (guessed = newInviteSecret()) =>
+    bob.api.groups.useInvite({ writeId: randomUUID(), groupClaimId, secret: guessed });
+  for (let at = 0; at < 2; at++) await assert.rejects(guess(), refusal("INVITE_REFUSED"));
+  await assert.rejects(guess(secret), refusal("TOO_MANY_ATTEMPTS"));
+});
+
+test("at its quota an account makes and uses no invites, and revokes those it has", async (t) => {
+  const desk = frontDesk(t);
+  const [alice, bob] = [await desk.signedUp("alice"), await desk.signedUp("bob")];
+  await alice.api.groups.create(write());
+  const secret = newInviteSecret();
+  const secretHash = hashOfInviteSecret(secret);
+  const { groupClaimId } = await alice.api.groups.createInvite({ ...write(), secretHash });
+  Object.assign(desk.limits, { mebibytesPerNewUser: 0, mebibytesPerNetwork: 0, registryMebibytes: 0 });
+  const another = { ...write(), secretHash: hashOfInviteSecret(newInviteSecret()) };
+  await assert.rejects(alice.api.groups.createInvite(another), refusal("LIMIT_REACHED"));
+  const use = { writeId: randomUUID(), groupClaimId, secret };
+  await assert.rejects(bob.api.groups.useInvite(use), refusal("LIMIT_REACHED"));
+  await alice.api.groups.revokeInvite({ ...write(), inviteId: inviteIdOf(secretHash) });
 });

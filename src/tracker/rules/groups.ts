@@ -150,11 +150,7 @@ export function rejectRequest(command: Command, groupId: string, userId: string)
 export function admitMember(command: Command, groupClaimId: string, inviteId: string): string {
   const { writer, account, nowMs } = command;
   const { accountId } = account;
-  const before = membershipOf(writer, groupClaimId, accountId);
-  const membershipId =
-    before?.state === "requested"
-      ? before.membershipId
-      : requestedMembershipId(writer, groupClaimId, accountId);
+  const membershipId = requestedMembershipId(writer, groupClaimId, accountId);
   putAnswer(command, groupClaimId, accountId, { state: "member", sinceMs: nowMs, membershipId, inviteId });
   return membershipId;
 }

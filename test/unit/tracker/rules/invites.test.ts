@@ -289,6 +289,17 @@ test("a request that waits is answered by an invite, and so is one that was reje
   assert.equal(place.registry.total(accountTotals.requests(bob.accountId)), 0);
 });
 
+test("a request that another tracker took under another id waits no longer after an invite", async (t) => {
+  const { place, bob, claimId, invite, use, members } = await scene(t);
+  const request = { state: "requested", sinceMs: place.nowMs, membershipId: "other", requestId: "r" };
+  await place.write((writer) =>
+    writer.put("membership", recordKey(claimId, bob.accountId, "other"), request),
+  );
+  await use(bob, await invite());
+  assert.deepEqual(members(), ["alice", "bob"]);
+  assert.equal(place.registry.total(accountTotals.requests(bob.accountId)), 0);
+});
+
 test("a request made at a tracker apart does not undo a membership by an invite", async (t) => {
   const { place, bob, claimId, invite, use, members } = await scene(t);
   await use(bob, await invite());

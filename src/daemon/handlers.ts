@@ -3,7 +3,7 @@
 import { homedir } from "node:os";
 import { join, parse, resolve, sep } from "node:path";
 import { formatAddress } from "../api/addresses.ts";
-import { MiniTorrentError } from "../api/errors.ts";
+import { asMiniTorrentError, MiniTorrentError } from "../api/errors.ts";
 import { decodeInvite } from "../api/invite.ts";
 import type { Account } from "../api/schemas.ts";
 import { parseTrackerInfo } from "../api/tracker-list.ts";
@@ -93,16 +93,18 @@ export const handlers: Handlers = {
     client.createInvite(groupId, { uses, expiresMs }),
   listInvites: async ({ client }, { groupId }) => [...(await client.listInvites(groupId))],
   revokeInvite: ({ client }, { groupId, inviteId }) => client.revokeInvite(groupId, inviteId).then(done),
-  joinByInvite: ({ client, trackers }, { invite }) => {
+  joinByInvite: async ({ client, trackers }, { invite }) => {
     // A daemon that has just been set up learns of its trackers here, also if joining has to wait.
-    if (!client.status().trackersKnown) trackers.change(client, decodeInvite(invite).trackers);
-    if (client.status().account === undefined) {
+    const isFirst = !client.status().trackersKnown;
+    if (isFirst) trackers.change(client, decodeInvite(invite).trackers);
+    return await client.joinByInvite(invite).catch((error: unknown) => {
+      if (asMiniTorrentError(error).code !== "NOT_LOGGED_IN") throw error;
+      const known = isFirst ? "The invite's trackers are known now. " : "";
       throw new MiniTorrentError(
         "NOT_LOGGED_IN",
-        "The invite's trackers are known now. Make an account (create_user <user_id>) and log in (login <user_id>), then use the invite again.",
+        `${known}Joining needs an account: make one (create_user <user_id>), log in (login <user_id>), then use the invite again.`,
       );
-    }
-    return client.joinByInvite(invite);
+    });
   },
   readInvite: (_context, { invite }) => {
     const { groupId, trackers } = decodeInvite(invite);

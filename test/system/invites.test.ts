@@ -62,7 +62,7 @@ describe("an invite", () => {
     assert.equal(before.code, 1);
     assert.match(
       before.stderr,
-      /^error NOT_LOGGED_IN: The invite's trackers are known now\. Make an account /,
+      /^error NOT_LOGGED_IN: The invite's trackers are known now\. Joining needs an account: /,
     );
     await bob.must("create_user", "bob", "--password-file", "password");
     await bob.must("login", "bob", "--password-file", "password");

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { z } from "zod";
+import { decodeInvite, encodeInvite, hashOfInviteSecret, inviteIdOf } from "../../../src/api/invite.ts";
 import { Client, type ClientOptions } from "../../../src/client/client.ts";
 import { Login } from "../../../src/client/login.ts";
 import { Profile } from "../../../src/client/profile.ts";
@@ -690,4 +691,96 @@ test("a closed client has closed its listener, its connection, its files and the
   const profile = Profile.open(join(folder, "data"), alice, log);
   assert.ok(existsSync(join(folder, "data", "accounts")));
   profile.close();
+});
+
+test("an invite has the trackers with their keys, the group and a secret whose hash alone is sent", async (t) => {
+  const { client, fake, server } = await loggedIn(t);
+  fake.answer("groups.createInvite", () => ({
+    groupClaimId: "0199a1b2c3d4-000001-k3",
+    expiresAtMs: 7,
+    uses: 2,
+  }));
+  const made = await client.createInvite("films", { uses: 2, expiresMs: 60_000 });
+  const { trackers, secret, ...group } = decodeInvite(made.invite);
+  assert.deepEqual(trackers, [{ ...server.address, fingerprint: server.fingerprint }]);
+  assert.deepEqual(group, { groupId: "films", groupClaimId: "0199a1b2c3d4-000001-k3" });
+  const secretHash = hashOfInviteSecret(secret);
+  assert.deepEqual(written(fake, "groups.createInvite"), {
+    groupId: "films",
+    secretHash,
+    uses: 2,
+    lastsMs: 60_000,
+  });
+  assert.deepEqual([made.inviteId, made.expiresAtMs, made.uses], [inviteIdOf(secretHash), 7, 2]);
+  const another = decodeInvite((await client.createInvite("films")).invite);
+  assert.notEqual(another.secret, secret);
+});
+
+test("invites are listed and revoked by their ids", async (t) => {
+  const { client, fake } = await loggedIn(t);
+  const invite = { inviteId: "0a", createdBy: "alice", createdAtMs: 1, expiresAtMs: 2, useCount: 0 } as const;
+  const listed = { ...invite, usedBy: [], state: "active" } as const;
+  fake.answer("groups.invites", () => ({ items: [listed] }));
+  fake.answer("groups.revokeInvite", () => undefined);
+  assert.deepEqual(await client.listInvites("films"), [listed]);
+  await client.revokeInvite("films", "0a");
+  assert.deepEqual(written(fake, "groups.revokeInvite"), { groupId: "films", inviteId: "0a" });
+});
+
+test("joining by an invite shows its secret to this client's trackers alone, and is a membership at once", async (t) => {
+  const { client, fake, server } = await loggedIn(t);
+  fake.answer("groups.useInvite", () => ({ groupId: "books" }));
+  const invite = {
+    trackers: [{ ...server.address, fingerprint: server.fingerprint }],
+    ...{ groupId: "books", groupClaimId: "0199a1b2c3d4-000001-k3", secret: "AAECAwQFBgcICQoLDA0ODw" },
+  };
+  await assert.rejects(client.joinByInvite("books"), { code: "INVALID_INVITE" });
+  const elsewhere = encodeInvite({ ...invite, trackers: [{ host: "192.0.2.1", port: 9000 }] });
+  await assert.rejects(client.joinByInvite(elsewhere), { code: "OTHER_TRACKERS" });
+  const impostor = encodeInvite({
+    ...invite,
+    trackers: [{ ...server.address, fingerprint: "ab".repeat(32) }],
+  });
+  await assert.rejects(client.joinByInvite(impostor), { code: "TRACKER_KEY_CHANGED" });
+  assert.deepEqual(fake.inputsOf("groups.useInvite"), []);
+  assert.deepEqual(await client.joinByInvite(encodeInvite(invite)), { groupId: "books" });
+  const { groupClaimId, secret } = invite;
+  assert.deepEqual(written(fake, "groups.useInvite"), { groupClaimId, secret });
+  assert.ok(client.status().groupIds.includes("books"));
+});
+
+test("invites need a login", async (t) => {
+  const { client, fake, server } = await stage(t);
+  const invite = encodeInvite({
+    trackers: [{ ...server.address, fingerprint: server.fingerprint }],
+    ...{ groupId: "books", groupClaimId: "0199a1b2c3d4-000001-k3", secret: "AAECAwQFBgcICQoLDA0ODw" },
+  });
+  const NOT_LOGGED_IN = { code: "NOT_LOGGED_IN" };
+  await assert.rejects(client.createInvite("films"), NOT_LOGGED_IN);
+  await assert.rejects(client.listInvites("films"), NOT_LOGGED_IN);
+  await assert.rejects(client.revokeInvite("films", "0a"), NOT_LOGGED_IN);
+  await assert.rejects(client.joinByInvite(invite), NOT_LOGGED_IN);
+  assert.deepEqual(fake.inputsOf("groups.useInvite"), []);
+});
+
+test("other trackers are used at once while nobody is logged in, and not under a session", async (t) => {
+  const { client, server } = await stage(t, { trackers: [] });
+  assert.deepEqual([client.status().trackersKnown, client.trackers()], [false, []]);
+  client.useTrackers([server.address]);
+  assert.equal(client.status().trackersKnown, true);
+  await client.trackerKnown();
+  const [tracker] = client.trackers();
+  assert.deepEqual([tracker?.isConnected, tracker?.fingerprint], [true, server.fingerprint]);
+  await client.login("alice", "secret");
+  assert.throws(() => client.useTrackers([]), { code: "ALREADY_LOGGED_IN" });
+  assert.equal(client.status().trackersKnown, true);
+});
+
+test("a session of an earlier process is resumed without trackers, and continues once they are known", async (t) => {
+  const { client, fake, server } = await stage(t, { trackers: [] });
+  await client.resume(alice);
+  client.useTrackers([server.address]);
+  await client.trackerKnown();
+  await until("the session is resumed", () => fake.inputsOf("session.resume").length > 0);
+  assert.equal(client.status().account?.userId, "alice");
 });

@@ -533,6 +533,16 @@ test("an accepted request makes a member, who hears which files they shared ther
   assert.deepEqual([events, former], [[{ type: "request-accepted", groupId: "films" }], [["films"]]]);
 });
 
+test("who joins with an invite is news to the owner; of the user's own joining their other machines learn by it", async (t) => {
+  const { login, tracker, spy, events } = await loggedIn(t);
+  const former = spy(login.shares, "acceptedAgain");
+  const joined = { type: "member-joined", groupId: "films", userId: "bob" };
+  tracker.tell(joined);
+  assert.deepEqual([events, [...login.groupIds]], [[joined], []]);
+  tracker.tell({ ...joined, userId: "alice" });
+  assert.deepEqual([events, [...login.groupIds], former], [[joined], ["films"], [["films"]]]);
+});
+
 test("a lost file name ends what is shared or downloaded under it, and is news to who shared it", async (t) => {
   const { login, tracker, spy, events } = await loggedIn(t);
   let isShared = false;

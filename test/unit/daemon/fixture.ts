@@ -75,6 +75,11 @@ export class FakeClient {
     this.calls.push(["useTrackers", trackers]);
     this.trackerList = trackers;
   };
+  joinByInvite = async (invite: string) => {
+    this.calls.push(["joinByInvite", invite]);
+    if (this.account === undefined) throw new MiniTorrentError("NOT_LOGGED_IN", "Log in.");
+    return { groupId: "films" };
+  };
   login = async (userId: string, password: string): Promise<Account> => {
     this.calls.push(["login", userId, password]);
     if (password === "wrong")

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { MiniTorrentError } from "../../../src/api/errors.ts";
+import { encodeInvite } from "../../../src/api/invite.ts";
 import { KnownTrackers } from "../../../src/daemon/known-trackers.ts";
 import { startDaemon, temporaryFolder } from "./fixture.ts";
 
@@ -77,4 +79,58 @@ test("a kept list that is damaged is named, with its line", (t) => {
   });
   assert.deepEqual(new KnownTrackers(folder, list).list, list, "a setting needs no kept list");
   assert.throws(() => new KnownTrackers(path, undefined), { code: "DISK_FAILED" });
+});
+
+const invite = encodeInvite({
+  trackers: list,
+  ...{ groupId: "films", groupClaimId: "0199a1b2c3d4-000001-k3", secret: "AAECAwQFBgcICQoLDA0ODw" },
+});
+
+test("the first invite tells a daemon its trackers, also before anybody has an account there", async (t) => {
+  const folder = temporaryFolder(t);
+  const { api, client, daemon } = await startDaemon(t, folder);
+  await assert.rejects(api.call("joinByInvite", { invite: `${invite}x` }), { code: "INVALID_INVITE" });
+  assert.deepEqual(client.calls, []);
+  await assert.rejects(api.call("joinByInvite", { invite }), {
+    code: "NOT_LOGGED_IN",
+    message:
+      "The invite's trackers are known now. Joining needs an account: make one (create_user <user_id>), log in (login <user_id>), then use the invite again.",
+  });
+  const tried = ["joinByInvite", invite];
+  assert.deepEqual(client.calls, [["useTrackers", list], tried]);
+  await assert.rejects(api.call("joinByInvite", { invite }), { message: /^Joining needs an account: / });
+  assert.deepEqual(client.calls, [["useTrackers", list], tried, tried]);
+  await daemon.close();
+  const second = await startDaemon(t, folder);
+  assert.deepEqual(second.client.trackerList, list);
+  await second.api.call("login", { userId: "ann", password: "right" });
+  assert.deepEqual(await second.api.call("joinByInvite", { invite }), { groupId: "films" });
+  assert.deepEqual(second.client.calls.at(-1), ["joinByInvite", invite]);
+});
+
+test("an invite for other trackers does not replace those that a daemon knows", async (t) => {
+  const { api, client } = await startDaemon(t, temporaryFolder(t), undefined, [
+    { host: "192.0.2.9", port: 1 },
+  ]);
+  client.joinByInvite = async () => {
+    throw new MiniTorrentError("OTHER_TRACKERS", "Others.");
+  };
+  await assert.rejects(api.call("joinByInvite", { invite }), { code: "OTHER_TRACKERS", message: "Others." });
+  assert.deepEqual(client.calls, []);
+});
+
+test("the trackers of an invite can be set without joining, and what it says is read without asking anybody", async (t) => {
+  const { api, client } = await startDaemon(t);
+  assert.deepEqual(await api.call("readInvite", { invite }), {
+    groupId: "films",
+    trackers: [{ address: "192.0.2.1:9000" }, { address: "[2001:db8::2]:9000", fingerprint: KEY }],
+  });
+  assert.deepEqual(client.calls, []);
+  await api.call("setTrackers", { invite });
+  assert.deepEqual(client.calls, [["useTrackers", list]]);
+  await assert.rejects(api.call("setTrackers", { invite, text }), {
+    code: "INVALID_ARGUMENT",
+    message: /one of them/,
+  });
+  await assert.rejects(api.call("readInvite", { invite: "films" }), { code: "INVALID_INVITE" });
 });

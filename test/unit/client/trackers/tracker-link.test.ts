@@ -770,3 +770,31 @@ test("of a tracker that could not be used it is said why, until it can be", asyn
   await after(1);
   assert.deepEqual([link.tracker, problems()], [ONE, [undefined]]);
 });
+
+test("the trackers are introduced with the keys that are known: those of the list, of this client, and of the tracker", async (t) => {
+  const [one, two, three] = LINES;
+  assert.ok(one && two && three);
+  const lines = [three, two, { ...one, fingerprint: (KEYS[2] ?? "").toUpperCase() }];
+  const { link, answers } = stage(t, { lines, firstTracker: 2 });
+  answers("trackers.keys", () => ({
+    fingerprints: KEYS,
+    places: [
+      { address: TWO, fingerprint: KEYS[0] },
+      { address: ONE, fingerprint: KEYS[1] },
+    ],
+  }));
+  await soon("a tracker is known", link.known());
+  assert.deepEqual(await soon("the introductions", link.introductions()), [
+    { ...two, fingerprint: KEYS[0] },
+    { ...one, fingerprint: KEYS[2] },
+    three,
+  ]);
+  answers("trackers.keys", () => ({ fingerprints: KEYS }));
+  const [first, ...others] = await soon("the introductions", link.introductions());
+  assert.deepEqual([first, others], [{ ...one, fingerprint: KEYS[2] }, [three, two]]);
+});
+
+test("a client without trackers has nobody to join at", async (t) => {
+  const { link } = stage(t, { lines: [] });
+  assert.throws(() => link.introduce(LINES), { code: "TRACKERS_UNKNOWN" });
+});

@@ -90,3 +90,58 @@ test("a second line of a tracker that is trusted is accepted", (t) => {
   trust.accept(two, keyOfOne);
   assert.throws(() => trust.check(two, keyOfTwo), CHANGED);
 });
+
+test("keys of an invite are trusted before the first contact, which is no blind one then", (t) => {
+  const { pins, told, trustIn } = scene(t);
+  const trust = trustIn({ host: "Tracker.example", port: 9001 }, two);
+  trust.introduce([{ host: "tracker.example.", port: 9001, fingerprint: keyOfOne }, two]);
+  assert.equal(pins.get("Tracker.example:9001"), keyOfOne);
+  assert.throws(() => trust.check({ host: "Tracker.example", port: 9001 }, anotherKey), CHANGED);
+  trust.accept({ host: "Tracker.example", port: 9001 }, keyOfOne);
+  assert.deepEqual(told, [], "nobody has to compare it");
+  assert.throws(() => trust.check(two, keyOfTwo), UNKNOWN, "the invite had no key of it");
+});
+
+test("a client that trusts a tracker takes no other key from an invite", (t) => {
+  const { pins, trustIn } = scene(t);
+  const trust = trustIn(one, two);
+  trust.accept(one, keyOfOne);
+  trust.introduce([
+    { ...one, fingerprint: keyOfOne },
+    { ...two, fingerprint: anotherKey },
+  ]);
+  assert.equal(pins.get("192.0.2.2:9002"), undefined);
+  assert.throws(() => trust.check(two, anotherKey), UNKNOWN);
+});
+
+test("an invite for other trackers is refused with both lists; one tracker that both name, by address or key, is enough", (t) => {
+  const { pins, trustIn } = scene(t);
+  const trust = trustIn(one);
+  const elsewhere = { host: "198.51.100.1", port: 9000 };
+  const refused = {
+    code: "OTHER_TRACKERS",
+    message: /for the trackers 198\.51\.100\.1:9000, and this client uses 192\.0\.2\.1:9001: /,
+  };
+  assert.throws(() => trust.introduce([{ ...elsewhere, fingerprint: keyOfOne }]), refused);
+  assert.throws(() => trust.introduce([{ ...one, port: 9 }]), { code: "OTHER_TRACKERS" });
+  trust.introduce([elsewhere, one]);
+  assert.equal(pins.get("192.0.2.1:9001"), undefined, "it had no key");
+  trust.accept(one, keyOfOne);
+  trust.introduce([{ ...elsewhere, fingerprint: keyOfOne }]);
+  assert.throws(() => trust.introduce([{ ...elsewhere, fingerprint: keyOfTwo }]), refused);
+});
+
+test("an invite that knows a tracker by another key than this client is refused, and changes nothing", (t) => {
+  const { pins, trustIn } = scene(t);
+  trustIn(one).accept(one, keyOfOne);
+  for (const own of [one, { ...one, fingerprint: keyOfOne.toUpperCase() }]) {
+    const trust = trustIn(own, two);
+    assert.throws(() => trust.introduce([{ ...one, fingerprint: anotherKey }]), {
+      code: "TRACKER_KEY_CHANGED",
+      message:
+        /The invite says that the tracker at 192\.0\.2\.1:9001 has the key sha256:c{64}, and this client knows it by sha256:a{64}/,
+    });
+    trust.introduce([{ ...one, fingerprint: keyOfOne }]);
+  }
+  assert.equal(pins.get("192.0.2.1:9001"), keyOfOne);
+});

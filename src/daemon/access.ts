@@ -51,7 +51,8 @@ export class Access {
     this.checkHost(request);
     const bearer = bearerIn(request);
     const cookie = this.#cookieIn(request);
-    if (bearer === undefined && cookie === undefined) {
+    // A cookie alone is what a page on another port has: no guess of anything.
+    if (bearer === undefined && (cookie === undefined || request.headers[PAGE_KEY_HEADER] === undefined)) {
       throw new HttpRefusal(
         401,
         "TOKEN_NEEDED",

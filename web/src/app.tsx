@@ -17,8 +17,8 @@ import { View } from "./views.tsx";
 
 export function App() {
   useEffect(() => {
-    // The sidebar counts downloads.
-    const ends = [watch(["downloads"]), followNotices(), followSession()];
+    // The sidebar counts downloads, and sums up what moves.
+    const ends = [watch(["downloads", "shares"]), followNotices(), followSession()];
     follow();
     followEntry();
     return () => {

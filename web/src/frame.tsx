@@ -1,7 +1,6 @@
 // The sidebar (a rail of icons where there is less room) and, on phones, tabs at the foot.
-import { computed } from "@preact/signals";
 import { call } from "./api/call.ts";
-import { downloads, status } from "./api/live.ts";
+import { downloads, rates, status } from "./api/live.ts";
 import { rate } from "./i18n/format.ts";
 import { t } from "./i18n/t.ts";
 import { href, route } from "./routes.ts";
@@ -10,15 +9,6 @@ import { Icon, type IconName, Mark } from "./ui/icon.tsx";
 import { Menu } from "./ui/menu.tsx";
 import { Tip } from "./ui/tip.tsx";
 import { toastError } from "./ui/toasts.tsx";
-
-/** Rates of all downloads together. */
-const downRate = computed(() => {
-  let sum = 0;
-  for (const { value } of downloads.value.values()) {
-    if (value.state === "downloading") sum += value.rateBytesPerSecond;
-  }
-  return sum;
-});
 
 interface NavProps {
   readonly to: Route;
@@ -93,14 +83,24 @@ export function Side() {
   );
 }
 
+/** It renders once a second, and nothing else of the frame with it. */
+function RatesNow() {
+  const { down, up } = rates.value;
+  return (
+    <dl class="rates">
+      <dt>{t("shell.nav.down")}</dt>
+      <dd>{rate(down)}</dd>
+      <dt>{t("shell.nav.up")}</dt>
+      <dd>{rate(up)}</dd>
+    </dl>
+  );
+}
+
 function SideFoot() {
   const { account, tracker, trackerProblem } = status.value ?? {};
   return (
     <div class="side-foot">
-      <dl class="rates">
-        <dt>{t("shell.nav.down")}</dt>
-        <dd>{rate(downRate.value)}</dd>
-      </dl>
+      <RatesNow />
       <a
         class="line side-tracker"
         href={href({ view: "settings", section: "trackers" })}

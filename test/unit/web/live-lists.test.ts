@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { LiveList } from "../../../web/src/state/changes.ts";
 import { EventReader } from "../../../web/src/state/event-reader.ts";
+import { LiveRates } from "../../../web/src/state/live-rates.ts";
 import { retryDelayMs } from "../../../web/src/state/retry-delay.ts";
 
 interface Entry {
@@ -70,4 +71,20 @@ test("events are read alike, however the stream is cut", () => {
 
 test("the page tries again after a second, then less often, at least every 5 seconds", () => {
   assert.deepEqual([1, 2, 3, 4, 5, 100].map(retryDelayMs), [1_000, 2_000, 4_000, 5_000, 5_000, 5_000]);
+});
+
+test("the rates of everything together follow what changes, list by list", () => {
+  const rates = new LiveRates();
+  const moving = (fileName: string, down: number, up: number) => ({
+    ...{ groupId: "g", fileName },
+    ...{ rateBytesPerSecond: down, uploadBytesPerSecond: up },
+  });
+  rates.replace("downloads", [moving("a", 10, 1), moving("b", 20, 0)]);
+  rates.replace("shares", [moving("a", 0, 5)]);
+  assert.deepEqual(rates.sum, { down: 30, up: 6 });
+  rates.change("downloads", [moving("a", 0, 0)], []);
+  rates.change("shares", [], [moving("a", 0, 0)]);
+  assert.deepEqual(rates.sum, { down: 20, up: 0 });
+  rates.replace("downloads", []);
+  assert.deepEqual(rates.sum, { down: 0, up: 0 });
 });

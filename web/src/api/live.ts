@@ -5,6 +5,7 @@ import type { DownloadStatus, ShareStatus } from "../../../src/client/status.ts"
 import type { DaemonStatus } from "../../../src/daemon/status-schemas.ts";
 import { type Entries, LiveList, type Named } from "../state/changes.ts";
 import { EventReader, type ServerEvent } from "../state/event-reader.ts";
+import { LiveRates, type Rates } from "../state/live-rates.ts";
 import { retryDelayMs } from "../state/retry-delay.ts";
 import { shareKey } from "../state/share-key.ts";
 import { ApiError, isSignedOut, request } from "./call.ts";
@@ -27,6 +28,9 @@ export const status: Signal<DaemonStatus | undefined> = signal(undefined);
 export const downloads: ReadonlySignal<Entries<DownloadStatus>> = downloadList.entries;
 export const shares: ReadonlySignal<Entries<ShareStatus>> = shareList.entries;
 export const link: Signal<Link> = signal("connecting");
+const liveRates = new LiveRates();
+/** Of all downloads and shares together. */
+export const rates: Signal<Rates> = signal(liveRates.sum);
 /** When something was last heard of the daemon, in milliseconds since 1970. */
 export const heardAtMs: Signal<number> = signal(0);
 
@@ -165,12 +169,22 @@ function take({ id, type, data }: ServerEvent): void {
   const told = JSON.parse(data) as Told & Record<string, unknown>;
   if (type === "snapshot") {
     status.value = told.status;
-    if (told.downloads !== undefined) downloadList.replace(told.downloads);
-    if (told.shares !== undefined) shareList.replace(told.shares);
+    if (told.downloads !== undefined) {
+      downloadList.replace(told.downloads);
+      liveRates.replace("downloads", told.downloads);
+    }
+    if (told.shares !== undefined) {
+      shareList.replace(told.shares);
+      liveRates.replace("shares", told.shares);
+    }
+    rates.value = liveRates.sum;
   } else if (type === "changed") {
     if (told.status !== undefined) status.value = told.status;
     downloadList.change(told.downloads ?? [], told.downloadsEnded ?? []);
     shareList.change(told.shares ?? [], told.sharesEnded ?? []);
+    liveRates.change("downloads", told.downloads ?? [], told.downloadsEnded ?? []);
+    liveRates.change("shares", told.shares ?? [], told.sharesEnded ?? []);
+    rates.value = liveRates.sum;
   }
   for (const listener of [...(listeners.get(type) ?? [])]) listener(told);
 }

@@ -1,7 +1,9 @@
 // The sidebar (a rail of icons where there is less room) and, on phones, tabs at the foot.
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { call } from "./api/call.ts";
 import { downloads, rates, status } from "./api/live.ts";
-import { rate } from "./i18n/format.ts";
+import { number, rate } from "./i18n/format.ts";
 import { t } from "./i18n/t.ts";
 import { href, route } from "./routes.ts";
 import type { Route } from "./state/paths.ts";
@@ -9,30 +11,68 @@ import { Icon, type IconName, Mark } from "./ui/icon.tsx";
 import { Menu } from "./ui/menu.tsx";
 import { Tip } from "./ui/tip.tsx";
 import { toastError } from "./ui/toasts.tsx";
+import { useGroups, useRequests } from "./views/groups/group-answers.ts";
 
 interface NavProps {
   readonly to: Route;
   readonly icon: IconName;
   readonly text: string;
   readonly count?: number | undefined;
+  /** Requests that wait for an answer. */
+  readonly waiting?: number | undefined;
   readonly isCurrent: boolean;
 }
 
-function Nav({ to, icon, text, count, isCurrent }: NavProps) {
+function Nav({ to, icon, text, count, waiting = 0, isCurrent }: NavProps) {
   return (
     <Tip text={text} side="right" class="rail-tip">
       <a class="nav" href={href(to)} aria-current={isCurrent ? "page" : undefined}>
         <Icon name={icon} />
         <span class="nav-text grow cut">{text}</span>
-        {count !== undefined && count > 0 && <span class="nav-count">{count}</span>}
+        {count !== undefined && count > 0 && <span class="nav-count">{number(count)}</span>}
+        {waiting > 0 && <Waiting count={waiting} />}
       </a>
     </Tip>
   );
 }
 
+function Waiting({ count }: { readonly count: number }) {
+  return (
+    <span class="badge">
+      <span aria-hidden="true">{number(count)}</span>
+      <span class="unseen">{t("shell.nav.requests", { count })}</span>
+    </span>
+  );
+}
+
+/** Requests that wait, by group: the tabs of a phone sum them up. */
+const waitingIn = signal<ReadonlyMap<string, number>>(new Map());
+
+interface GroupNavProps {
+  readonly groupId: string;
+  readonly isOwner: boolean;
+  readonly isCurrent: boolean;
+}
+
+function GroupNav({ groupId, isOwner, isCurrent }: GroupNavProps) {
+  const requests = useRequests(groupId, isOwner).value;
+  const waiting = (isOwner && requests?.length) || 0;
+  useEffect(() => {
+    waitingIn.value = new Map([...waitingIn.peek(), [groupId, waiting]]);
+    return () => {
+      waitingIn.value = new Map([...waitingIn.peek()].filter(([other]) => other !== groupId));
+    };
+  }, [groupId, waiting]);
+  const to = { view: "group", groupId, tab: waiting > 0 ? "requests" : "shares" } as const;
+  return <Nav to={to} icon="users" text={groupId} waiting={waiting} isCurrent={isCurrent} />;
+}
+
 export function Side() {
   const now = route.value;
   const groupIds = status.value?.groupIds ?? [];
+  const owned = new Set(
+    useGroups().value?.flatMap(({ groupId, standing }) => (standing === "owner" ? groupId : [])),
+  );
   return (
     <header class="side">
       <a class="brand" href={href({ view: "transfers" })}>
@@ -63,11 +103,10 @@ export function Side() {
       <nav aria-label={t("shell.nav.groups")}>
         <h2>{t("shell.nav.groups")}</h2>
         {groupIds.map((groupId) => (
-          <Nav
+          <GroupNav
             key={groupId}
-            to={{ view: "group", groupId, tab: "shares" }}
-            icon="users"
-            text={groupId}
+            groupId={groupId}
+            isOwner={owned.has(groupId)}
             isCurrent={"groupId" in now && now.view !== "transfers" && now.groupId === groupId}
           />
         ))}
@@ -141,6 +180,7 @@ function SideFoot() {
 
 export function TabBar() {
   const { view } = route.value;
+  const waiting = [...waitingIn.value.values()].reduce((sum, count) => sum + count, 0);
   const tabs = [
     {
       to: { view: "transfers" },
@@ -167,6 +207,7 @@ export function TabBar() {
         >
           <Icon name={icon} size="large" />
           <span>{text}</span>
+          {icon === "users" && waiting > 0 && <Waiting count={waiting} />}
         </a>
       ))}
     </nav>

@@ -1,8 +1,9 @@
 // Answers reads of rows in hand (rows-in-hand.ts) from PostgreSQL: one statement for each kind of read, each an index look-up.
+import { createHash } from "node:crypto";
 import type { ClientBase } from "pg";
 import { MiniTorrentError } from "../../api/errors.ts";
 import { isRecordKind } from "./record-table.ts";
-import type { DerivedEntry, RegistryRecord } from "./registry.ts";
+import type { DerivedEntry, RecordKind, RegistryRecord } from "./registry.ts";
 import type { LiveClaim, RowRead } from "./rows-in-hand.ts";
 
 /** PostgreSQL's `LIMIT` for no limit. */
@@ -11,8 +12,10 @@ const COLUMNS = "kind, key, claim_id, value, stamp, origin, seq, write_id, is_re
 const CLAIM_COLUMNS = "key, claim_id, value, write_id";
 
 /**
- * Whether a read also locks what it finds until the transaction ends. `writing`: a group that a command reads is its own until
+ * Whether a read also locks what it is about until the transaction ends. `writing`: a group that a command reads is its own until
  * then, and a user whom it reads stays; so commands of one group follow each other, and those of different groups do not wait.
+ * The locks are advisory ones. A lock of a row would give the transaction its id (xid) at once, and ids must have the order in
+ * which transactions change the same rows: see change-feed.ts.
  */
 export type ReadMode = "reading" | "writing";
 
@@ -53,22 +56,29 @@ export async function answerTo(client: ClientBase, read: RowRead, mode: ReadMode
     }
     case "liveClaims": {
       const contest = "alike" in read ? read.alike : read.name;
+      if (mode === "writing" && isLocked(read.kind)) return await claimsLocked(client, read.kind, contest);
       const found = await rows(
-        `claims of ${lockOf(read.kind, mode)}`,
-        `SELECT ${CLAIM_COLUMNS} FROM record WHERE kind = $1 AND contest = $2 AND contest IS NOT NULL
-         ${lockOf(read.kind, mode)}`,
+        "live claims",
+        `SELECT ${CLAIM_COLUMNS} FROM record WHERE kind = $1 AND contest = $2 AND contest IS NOT NULL`,
         [read.kind, contest],
       );
       return found.map(asClaim);
     }
     case "claimRow": {
-      const found = await rows(
-        `claim row ${lockOf(read.kind, mode)}`,
-        `SELECT ${COLUMNS} FROM record WHERE kind = $1 AND claim_id = $2 AND claim_id <> ''
-         ${lockOf(read.kind, mode)}`,
-        [read.kind, read.claimId],
-      );
-      return found[0] && asRecord(found[0]);
+      const find = async () => {
+        const [found] = await rows(
+          "claim row",
+          `SELECT ${COLUMNS}, contest FROM record WHERE kind = $1 AND claim_id = $2 AND claim_id <> ''`,
+          [read.kind, read.claimId],
+        );
+        return found;
+      };
+      const found = await find();
+      if (found === undefined || mode === "reading" || !isLocked(read.kind)) return found && asRecord(found);
+      if (typeof found.contest !== "string") return asRecord(found); // it has ended for good
+      await claimsLocked(client, read.kind, found.contest);
+      const now = await find(); // it may have changed before the lock
+      return now && asRecord(now);
     }
     case "claims": {
       const [first, end] = keyRange(read.prefix, read.after);
@@ -116,10 +126,43 @@ export async function answerTo(client: ClientBase, read: RowRead, mode: ReadMode
 }
 
 /** Other kinds of rows belong to a group or a user. */
-function lockOf(kind: string, mode: ReadMode): string {
-  if (mode === "reading") return "";
-  if (kind === "group") return "FOR UPDATE";
-  return kind === "user" ? "FOR SHARE" : "";
+function isLocked(kind: RecordKind): boolean {
+  return kind === "group" || kind === "user";
+}
+
+async function claimsLocked(
+  client: ClientBase,
+  kind: RecordKind,
+  contest: string,
+): Promise<readonly LiveClaim[]> {
+  const { rows } = await client.query<Row>({
+    name: "claims locked",
+    text: `SELECT ${CLAIM_COLUMNS} FROM claims_locked($1, $2, $3, $4)`,
+    values: [kind, contest, lockOf(kind, contest), kind === "user"],
+  });
+  return rows.map(asClaim);
+}
+
+/**
+ * Waits until no other transaction has read that user: before its claim is written.
+ *
+ * @param contest of the claim, see postgres-schema.ts
+ */
+export async function lockUser(client: ClientBase, contest: string): Promise<void> {
+  await client.query({
+    name: "lock user",
+    text: "SELECT pg_advisory_xact_lock($1)",
+    values: [lockOf("user", contest)],
+  });
+}
+
+/** 64 bits of a hash: two names with the same one only wait for each other. */
+function lockOf(kind: RecordKind, contest: string): string {
+  return createHash("sha256")
+    .update(JSON.stringify([kind, contest]))
+    .digest()
+    .readBigInt64BE()
+    .toString();
 }
 
 function asRecord(row: Row): RegistryRecord {

@@ -4,7 +4,8 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { DatabaseError, Pool, type PoolClient } from "pg";
 import { MiniTorrentError } from "../../api/errors.ts";
-import { answerTo, type ReadMode } from "./postgres-reads.ts";
+import { CHANGE_CHANNEL } from "./change-feed.ts";
+import { answerTo, lockUser, type ReadMode } from "./postgres-reads.ts";
 import { migrate } from "./postgres-schema.ts";
 import type {
   AlikeOf,
@@ -34,9 +35,6 @@ const TOTAL_PARTS = 16;
 const ORIGIN_BYTES = 8;
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html: unique_violation, serialization_failure, deadlock_detected. */
 const MET_ANOTHER: ReadonlySet<string | undefined> = new Set(["23505", "40001", "40P01"]);
-/** Woken by a committed change; the table says what it was. */
-const CHANGE_CHANNEL = "minitorrent_change";
-
 export interface PostgresRegistryOptions {
   /** postgres://user:password@host:port/database */
   readonly url: string;
@@ -163,6 +161,9 @@ export class PostgresRegistry implements RuleStore {
     await client.query("BEGIN");
     const { result, changes } = await this.#onRowsInHand(client, "writing", writeId, isRetry, work);
     if (changes.records.length > 0) {
+      for (const { kind, key } of changes.records) {
+        if (kind === "user") await lockUser(client, this.#alikeOf(kind, key) || key);
+      }
       await this.#write(client, changes);
       await client.query(`NOTIFY ${CHANGE_CHANNEL}`);
     }

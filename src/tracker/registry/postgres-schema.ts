@@ -8,6 +8,7 @@ const MIGRATION_LOCK = 7_411_001;
 /**
  * `contest` is equal for live claims of which only one may be, and null for everything else: the database enforces what rules
  * check. A total is spread over rows (`part`), so that commands do not wait for each other at a count of everything.
+ * `claims_locked` waits for the lock and then reads: one statement would read as of the moment before it waited.
  */
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE record (
@@ -38,7 +39,14 @@ const MIGRATIONS: readonly string[] = [
      position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
      transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(), made_at timestamptz NOT NULL DEFAULT now(), rows text NOT NULL
    );
-   CREATE INDEX change_order ON change (transaction_id, position);`,
+   CREATE INDEX change_order ON change (transaction_id, position);
+   CREATE FUNCTION claims_locked(of_kind text, of_contest text, lock bigint, is_shared boolean)
+   RETURNS TABLE (key text, claim_id text, value text, write_id text) LANGUAGE plpgsql VOLATILE AS $$
+   BEGIN
+     IF is_shared THEN PERFORM pg_advisory_xact_lock_shared(lock); ELSE PERFORM pg_advisory_xact_lock(lock); END IF;
+     RETURN QUERY SELECT r.key, r.claim_id, r.value, r.write_id FROM record AS r
+       WHERE r.kind = of_kind AND r.contest = of_contest AND r.contest IS NOT NULL;
+   END $$;`,
 ];
 
 /** Makes the tables, or brings them to this version's form. Several processes may call it at a time. */

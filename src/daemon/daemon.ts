@@ -142,10 +142,12 @@ export class Daemon {
       };
       const web = new WebServer({ web: options.web, store, served });
       watched.web = web;
+      closers.unshift(() => web.close());
       const local = await createApi(served);
       closers.unshift(() => local.close());
-      await listenOnSocket(local, socketPath);
+      // The socket last: whoever waits until it answers finds everything else there.
       if (options.web.address !== undefined) await web.open();
+      await listenOnSocket(local, socketPath);
       if (client.status().account === undefined) unattended?.begin();
       return new Daemon({ socketPath, events, local, web, client, services, store, unattended });
     } catch (error) {

@@ -8,7 +8,7 @@ import { decodeInvite } from "../api/invite.ts";
 import type { Account } from "../api/schemas.ts";
 import { parseTrackerInfo } from "../api/tracker-list.ts";
 import type { Client } from "../client/client.ts";
-import type { NameList, ShareOptions } from "../client/status.ts";
+import type { NameList, ShareOptions, ShareResult } from "../client/status.ts";
 import { freeBytes } from "../net/free-space.ts";
 import type { ContentTickets } from "./content-tickets.ts";
 import type { DaemonServices } from "./daemon-services.ts";
@@ -132,10 +132,16 @@ export const handlers: Handlers = {
     return { items: [...items], next };
   },
   shares: ({ client }) => [...client.shares()],
-  uploadFile: (context, { path, groupId }) =>
-    context.client.uploadFile(path, groupId, shareOptions(context, path)),
-  updateShare: (context, { groupId, fileName, path }) =>
-    context.client.updateShare(groupId, fileName, path, shareOptions(context, path ?? fileName)),
+  uploadFile: async (context, { path, groupId }) =>
+    noted(context, await context.client.uploadFile(path, groupId, shareOptions(context, path))),
+  updateShare: async (context, { groupId, fileName, path }) => {
+    const options = shareOptions(context, path ?? fileName);
+    return noted(
+      context,
+      await context.client.updateShare(groupId, fileName, path, options),
+      "share-updated",
+    );
+  },
   stopShare: async ({ client }, { groupId, fileName, everywhere }) => ({
     interrupted: [...(await client.stopShare(groupId, fileName, everywhere))],
   }),
@@ -154,8 +160,8 @@ export const handlers: Handlers = {
   },
   upload: ({ services }, { uploadId, path }) => services.uploads.progress(uploadId, path),
   finishUpload: (context, { uploadId }) =>
-    context.services.uploads.finish(uploadId, (path, { groupId }) =>
-      context.client.uploadFile(path, groupId, shareOptions(context, path)),
+    context.services.uploads.finish(uploadId, async (path, { groupId }) =>
+      noted(context, await context.client.uploadFile(path, groupId, shareOptions(context, path))),
     ),
   cancelUpload: ({ services }, { uploadId }) => services.uploads.cancel(uploadId).then(done),
   downloads: ({ client }, { history }) => [
@@ -249,6 +255,23 @@ export const handlers: Handlers = {
 
 function notOverTcp(): never {
   throw new MiniTorrentError("INVALID_ARGUMENT", "Only a browser has a session, over TCP.");
+}
+
+/** What is shared here is activity of the group too; trackers tell the others of it, not this client. */
+function noted(
+  { client, services }: HandlerContext,
+  result: ShareResult,
+  type: "file-shared" | "share-updated" = "file-shared",
+): ShareResult {
+  const userId = client.status().account?.userId;
+  const { groupId, fileName } = result;
+  if (userId !== undefined) {
+    const event = { groupId, fileName, userId };
+    services.activity.happened(
+      type === "file-shared" ? { type, ...event } : { type, ...event, isFollowed: false },
+    );
+  }
+  return result;
 }
 
 /** @param shown what progress is reported of */

@@ -11,6 +11,7 @@ import { freePorts } from "../../harness/processes.ts";
 import { withoutCurl, withoutShell } from "../../harness/requirements.ts";
 import { Scene, sha1Of, writeRandomFile } from "../../harness/scene.ts";
 import { until, within } from "../../harness/within.ts";
+import { ApiClient } from "../../src/daemon/api-client.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -112,6 +113,41 @@ describe("daemons", () => {
     await bob.must("limit", "down", "off");
     await bob.must("wait", "studio", "large.bin");
     assert.equal(existsSync(join(bob.home, "large.bin")), true);
+  });
+
+  it("a download tells who sent each piece, how far its files are, how fast it came, and its group what happened", async () => {
+    const api = new ApiClient({ socketPath: bob.socket });
+    const which = { groupId: "studio", fileName: "large.bin" };
+    const { pieceCount, runs, sources } = await api.call("pieces", which);
+    assert.deepEqual([runs, sources], [[{ count: pieceCount, from: 0 }], ["ann"]]);
+    const { items } = await api.call("downloadFiles", which);
+    assert.partialDeepStrictEqual(items, [
+      { path: "large.bin", lengthBytes: 8_000_000, verifiedBytes: 8_000_000, isChosen: true },
+    ]);
+    const movedBytes = async (query: { groupId?: string; fileName?: string }) => {
+      const { stepMs, points } = await api.call("speed", query);
+      return points.reduce((sum, { down }) => sum + (down * stepMs) / 1_000, 0);
+    };
+    await until(async () => Math.abs((await movedBytes(which)) - 8_000_000) < 50_000, "its speed is known");
+    assert.ok((await movedBytes({})) > 8_000_000);
+    const happened = (await api.call("activity", { groupId: "studio" })).items;
+    assert.deepEqual(
+      [happened[0]?.type, happened.at(-1)?.type],
+      ["download-complete", "request-accepted"],
+      JSON.stringify(happened),
+    );
+  });
+
+  it("a folder that is sent to a daemon is shared from there", async () => {
+    const api = new ApiClient({ socketPath: bob.socket });
+    const folder = { groupId: "studio", name: "sent", kind: "folder" as const, lengthBytes: 6 };
+    const { uploadId, path } = await api.call("beginUpload", folder);
+    assert.equal(path, join(bob.home, "miniTorrent", "sent"));
+    await api.sendContent(uploadId, { inside: "a/one" }, Buffer.from("one"));
+    await api.sendContent(uploadId, { inside: "two" }, Buffer.from("two"));
+    assert.equal((await api.call("finishUpload", { uploadId })).fileCount, 2);
+    await ann.must("download", "studio", "sent", "./", "--wait");
+    assert.equal(readFileSync(join(ann.home, "sent/a/one"), "utf8"), "one");
   });
 
   it("bash completes names that the daemon knows", { skip: withoutShell("bash") }, async () => {

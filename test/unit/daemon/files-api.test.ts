@@ -1,9 +1,11 @@
 // What the page needs of this machine's files, over the local API: folders, destinations, uploads, schedule, activity, speed.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freePorts } from "../../../harness/processes.ts";
+import { until } from "../../../harness/within.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
 import { download, startDaemon, temporaryFolder } from "./fixture.ts";
 
@@ -114,6 +116,8 @@ test("a file is sent in parts, continued after a break, and shared once all has 
   assert.deepEqual(shared, [[join(to, "dune"), "films"]]);
   assert.equal(readFileSync(join(to, "dune"), "utf8"), "0123456789");
   assert.deepEqual(readdirSync(to), ["dune"]);
+  const [noted] = (await api.call("activity", { groupId: "films" })).items;
+  assert.partialDeepStrictEqual(noted, { type: "file-shared", fileName: "dune", userId: "ann" });
 });
 
 test("a cancelled upload leaves nothing", async (t) => {
@@ -174,4 +178,42 @@ test("speed has a point for each step of an hour", async (t) => {
   const { stepMs, points } = await api.call("speed", {});
   assert.equal(points.length * stepMs, 3_600_000);
   await assert.rejects(api.call("speed", { groupId: "films" }), { code: "INVALID_ARGUMENT" });
+});
+
+/** An upload of a file that has begun. */
+async function begunUpload(t: TestContext, lengthBytes: number) {
+  const { api, daemon } = await startDaemon(t);
+  await api.call("login", { userId: "ann", password: "right" });
+  const file = { groupId: "films", name: "dune", kind: "file" as const, lengthBytes };
+  const { uploadId } = await api.call("beginUpload", { ...file, destinationPath: temporaryFolder(t) });
+  return { api, daemon, uploadId };
+}
+
+test("a refusal reaches a caller that is still sending", async (t) => {
+  const { api, uploadId } = await begunUpload(t, 10);
+  await assert.rejects(api.sendContent(uploadId, {}, Buffer.alloc(8 * 1024 * 1024)), {
+    code: "INVALID_ARGUMENT",
+    message: /More than the 10 B/,
+  });
+  await assert.rejects(api.sendContent("unknown", {}, Buffer.alloc(8 * 1024 * 1024)), {
+    code: "UNKNOWN_UPLOAD",
+  });
+});
+
+test("content that stops on the way is kept, and continued behind what has come", async (t) => {
+  const { api, uploadId } = await begunUpload(t, 100_000);
+  const gone = new AbortController();
+  const stopping = async function* (): AsyncGenerator<Uint8Array> {
+    yield Buffer.alloc(60_000);
+    await once(gone.signal, "abort");
+  };
+  const sending = api.sendContent(uploadId, {}, stopping(), { signal: gone.signal });
+  const receivedBytes = async () => (await api.call("upload", { uploadId })).receivedBytes;
+  await until(async () => (await receivedBytes()) === 60_000, "the first bytes are there");
+  gone.abort(new Error("gone"));
+  await assert.rejects(sending, /gone/);
+  await until(async () => {
+    const rest = api.sendContent(uploadId, { offset: 60_000 }, Buffer.alloc(40_000));
+    return (await rest.catch(() => ({ receivedBytes: 0 }))).receivedBytes === 100_000;
+  }, "the rest is taken once the broken connection is noticed");
 });

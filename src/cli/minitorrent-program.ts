@@ -17,7 +17,7 @@ import {
 } from "./program-commands.ts";
 import { help, helpOf, oneShotOf, shortHelp } from "./program-help.ts";
 import type { ProgramConsole, ProgramProcess } from "./program-process.ts";
-import { RemoteClient } from "./remote-client.ts";
+import { partsReadBy, RemoteClient } from "./remote-client.ts";
 import { renderDownload, renderHashing } from "./render.ts";
 import { toJsonLine } from "./script.ts";
 import { readSecret } from "./terminal.ts";
@@ -56,8 +56,10 @@ export async function runMinitorrent(program: MinitorrentProgram, argv: readonly
     }
     return await runProgramCommand(program, own, words);
   } catch (error) {
-    const { code, message } = asMiniTorrentError(error);
-    console.error(`error ${code}: ${harmless(message)}`);
+    const known = asMiniTorrentError(error);
+    const end = argv.indexOf("--");
+    sayFailure(console, known, (end === -1 ? argv : argv.slice(0, end)).includes("--json"));
+    const { code } = known;
     return code === "USAGE" ? EXIT_USAGE : code === "DAEMON_UNREACHABLE" ? EXIT_NO_DAEMON : EXIT_FAILED;
   }
 }
@@ -87,10 +89,10 @@ async function oneShot(
     return 0;
   }
   // A mistyped command is one with and without a daemon.
-  oneShotOf(typed);
+  const command = oneShotOf(typed);
   const view = viewOf(process);
   const api = apiOf(process, dataDir);
-  const client = await RemoteClient.connect(api);
+  const client = await RemoteClient.connect(api, partsReadBy(command, words));
   const detaching = new AbortController();
   onEndSignals(process, programEnd({ ending: detaching, exit: (code) => process.exit(code) }));
   const progress = new ProgressLine(process, isJson);
@@ -114,7 +116,7 @@ async function oneShot(
     sayFailure(console, outcome.error, isJson);
     return outcome.error.code === "USAGE" ? EXIT_USAGE : EXIT_FAILED;
   }
-  const { answer, values, command } = outcome;
+  const { answer, values } = outcome;
   const isDownload = command.name === "download_file" || command.name === "resume";
   if (!isDownload || !isWaiting) {
     if (isJson) console.log(toJsonLine({ command: command.name, ok: true, result: answer.result }));
@@ -165,10 +167,12 @@ function oneShotOptions(name: string, given: readonly string[]): OneShotOptions 
       words.push(...given.slice(readsIt ? at : at + 1));
       break;
     }
-    if (word === "--data-dir" || word === "--password-file") {
-      const value = given[++at];
-      if (value === undefined) throw new MiniTorrentError("USAGE", `${word} needs a path behind it.`);
-      found[word === "--data-dir" ? "dataDir" : "passwordFile"] = value;
+    const [, option, joined] = /^(--data-dir|--password-file)(?:=(.*))?$/s.exec(word) ?? [];
+    if (option !== undefined) {
+      const value = joined ?? given[++at];
+      if (value === undefined || value === "")
+        throw new MiniTorrentError("USAGE", `${option} needs a path behind it.`);
+      found[option === "--data-dir" ? "dataDir" : "passwordFile"] = value;
     } else if (word === "--json" || word === "--wait" || word === "--help" || word === "-h") flags.add(word);
     else words.push(word);
   }

@@ -1,5 +1,5 @@
-// The daemon's client as the commands see one: each method is a call of the local API. What commands read without waiting (the
-// status, downloads, shares, limits) is fetched once, before the command runs.
+// The daemon's client as the commands see one: each method is a call of the local API. What a command reads without waiting (the
+// status, downloads, shares, limits) is fetched once, before it runs: lists have thousands of entries, and most commands need none.
 import { z } from "zod";
 import { MiniTorrentError } from "../api/errors.ts";
 import type {
@@ -14,35 +14,60 @@ import type { ApiClient } from "../daemon/api-client.ts";
 import type { AnswerOf } from "../daemon/endpoints.ts";
 import { downloadSchema } from "../daemon/status-schemas.ts";
 import type { Direction } from "../engine/bandwidth.ts";
-import type { ClientCommands, FileOfGroup } from "./command-types.ts";
+import type { ClientCommands, Command, FileOfGroup } from "./command-types.ts";
 import { isRunning } from "./download-commands.ts";
 
-/** What was so when the command began. */
+/** What commands read without waiting, beside the status. */
+const PARTS = ["downloads", "history", "shares", "limits"] as const;
+export type ClientPart = (typeof PARTS)[number];
+
+/** What was so when the command began; what it does not read is missing. */
 interface Fetched {
   readonly status: AnswerOf<"status">;
-  readonly downloads: AnswerOf<"downloads">;
-  readonly history: AnswerOf<"downloads">;
-  readonly shares: AnswerOf<"shares">;
-  readonly limits: AnswerOf<"limits">;
+  readonly downloads?: AnswerOf<"downloads">;
+  readonly history?: AnswerOf<"downloads">;
+  readonly shares?: AnswerOf<"shares">;
+  readonly limits?: AnswerOf<"limits">;
+}
+
+/** What the command reads without waiting when it is given those words. */
+export function partsReadBy(
+  { name, candidates, arity, options }: Command,
+  words: readonly string[],
+): readonly ClientPart[] {
+  // Names that are left out are found among what is here. Words of options may be among those that are counted.
+  const isShort = words.length < Math.max(...arity) || options !== undefined;
+  const forNames: readonly ClientPart[] = candidates !== undefined && isShort ? ["downloads", "shares"] : [];
+  switch (name) {
+    case "show_downloads":
+      return [words.length === 0 ? "downloads" : "history"];
+    case "list_shares":
+      return ["shares"];
+    case "limit":
+      return ["limits", ...forNames];
+    default:
+      return forNames;
+  }
 }
 
 export class RemoteClient implements ClientCommands {
   readonly #api: ApiClient;
   readonly #fetched: Fetched;
-  #limits: LimitsStatus;
+  #limits: LimitsStatus | undefined;
 
   /** @throws MiniTorrentError DAEMON_UNREACHABLE */
-  static async connect(api: ApiClient): Promise<RemoteClient> {
-    const [status, downloads, limits] = await Promise.all([
+  static async connect(api: ApiClient, parts: readonly ClientPart[] = PARTS): Promise<RemoteClient> {
+    const fetches = {
+      downloads: async () => ({ downloads: await api.call("downloads", {}) }),
+      history: async () => ({ history: await api.call("downloads", { history: true }) }),
+      shares: async () => ({ shares: await api.call("shares", {}) }),
+      limits: async () => ({ limits: await api.call("limits", {}) }),
+    } as const;
+    const [status, ...fetched] = await Promise.all([
       api.call("status", {}),
-      api.call("downloads", {}),
-      api.call("limits", {}),
+      ...parts.map((part) => fetches[part]().catch(withoutLogin)),
     ]);
-    const isLoggedIn = status.account !== undefined;
-    const [shares, history] = isLoggedIn
-      ? await Promise.all([api.call("shares", {}), api.call("downloads", { history: true })])
-      : [[], []];
-    return new RemoteClient(api, { status, downloads, history, shares, limits });
+    return new RemoteClient(api, Object.assign({ status }, ...fetched) as Fetched);
   }
 
   private constructor(api: ApiClient, fetched: Fetched) {
@@ -61,19 +86,19 @@ export class RemoteClient implements ClientCommands {
   }
 
   shares(): AnswerOf<"shares"> {
-    return this.#fetched.shares;
+    return this.#fetched.shares ?? [];
   }
 
   downloads(which?: FileOfGroup): AnswerOf<"downloads"> {
-    return this.#fetched.downloads.filter((download) => which === undefined || isOf(download, which));
+    return (this.#fetched.downloads ?? []).filter((download) => which === undefined || isOf(download, which));
   }
 
   downloadHistory(): AnswerOf<"downloads"> {
-    return this.#fetched.history;
+    return this.#fetched.history ?? [];
   }
 
   limits(): LimitsStatus {
-    return this.#limits;
+    return this.#limits ?? { all: { up: undefined, down: undefined }, files: [] };
   }
 
   async createUser(userId: string, password: string): Promise<void> {
@@ -244,7 +269,9 @@ export class RemoteClient implements ClientCommands {
     const known = new Map<string, DownloadStatus>();
     const waitedFor = new Set<string>();
     const ended = new AbortController();
-    for await (const { type, data } of this.#api.events(AbortSignal.any([signal, ended.signal]))) {
+    for await (const { type, data } of this.#api.events(AbortSignal.any([signal, ended.signal]), undefined, [
+      "downloads",
+    ])) {
       if (type !== "snapshot" && type !== "changed") continue;
       const { downloads = [], downloadsEnded = [] } = downloadsSchema.parse(data);
       for (const cancelled of downloadsEnded) known.delete(nameOf(cancelled));
@@ -289,12 +316,18 @@ export class RemoteClient implements ClientCommands {
     path: string | undefined,
     onProgress: NonNullable<ShareOptions["onProgress"]>,
   ): Promise<void> {
-    for await (const { type, data } of this.#api.events(signal)) {
+    for await (const { type, data } of this.#api.events(signal, undefined, [])) {
       if (type !== "hash-progress") continue;
       const progress = hashProgressSchema.safeParse(data).data;
       if (progress !== undefined && (path === undefined || progress.path === path)) onProgress(progress);
     }
   }
+}
+
+/** While nobody is logged in there is nothing. @throws any other error */
+function withoutLogin(error: unknown): object {
+  if (error instanceof MiniTorrentError && error.code === "NOT_LOGGED_IN") return {};
+  throw error;
 }
 
 const hashProgressSchema = z.object({ path: z.string(), hashedBytes: z.number(), lengthBytes: z.number() });

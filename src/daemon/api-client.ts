@@ -13,6 +13,7 @@ import {
   endpoints,
   type InputOf,
 } from "./endpoints.ts";
+import { LIST_NAMES, type ListName } from "./event-lists.ts";
 
 /** Longest answer: a list of 100,000 shares has some 40 MB. */
 const MOST_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -108,11 +109,16 @@ export class ApiClient {
    * Events, the first of which is a snapshot, until the signal is aborted or the daemon ends.
    *
    * @param since id of the last event seen; what happened after it comes before the snapshot
+   * @param lists what is told beside the status and what happens
    * @throws MiniTorrentError DAEMON_UNREACHABLE; what the daemon answers
    */
-  async *events(signal: AbortSignal, since?: string): AsyncGenerator<DaemonEvent, void> {
+  async *events(
+    signal: AbortSignal,
+    since?: string,
+    lists: readonly ListName[] = LIST_NAMES,
+  ): AsyncGenerator<DaemonEvent, void> {
     const headers = since === undefined ? {} : { "last-event-id": since };
-    const response = await this.#open("GET", "/events", undefined, signal, headers);
+    const response = await this.#open("GET", `/events?lists=${lists.join()}`, undefined, signal, headers);
     if (response.statusCode !== 200) throw refusalIn(await textOf(response));
     let text = "";
     response.setEncoding("utf8");

@@ -4,6 +4,7 @@
 import { randomBytes } from "node:crypto";
 import type { DownloadStatus, ShareStatus } from "../client/status.ts";
 import { every } from "../net/timers.ts";
+import { LIST_NAMES, type ListName } from "./event-lists.ts";
 import { ListChanges } from "./list-changes.ts";
 import type { DaemonStatus } from "./status-schemas.ts";
 
@@ -33,9 +34,6 @@ export interface Watcher {
   /** At once: what it has not read is dropped. */
   destroy(): void;
 }
-
-export const LIST_NAMES = ["downloads", "shares"] as const;
-export type ListName = (typeof LIST_NAMES)[number];
 
 export interface WatchOptions {
   /** What the watcher wants to know beside the status and what happens. */

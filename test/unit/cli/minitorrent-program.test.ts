@@ -545,3 +545,65 @@ test("the schedule is added to, shown, and removed from, and limit says what app
     assert.equal((await run("schedule", ...words)).code, 2, words.join(" "));
   }
 });
+
+test("a command fetches from the daemon what it reads, and no list that it does not", async (t) => {
+  const { client, run } = await daemonOfAnn(t);
+  const fetched = (): string[] => {
+    const names = [...new Set(reads)].sort();
+    reads.length = 0;
+    return names;
+  };
+  const reads: string[] = [];
+  for (const name of ["downloads", "downloadHistory", "shares", "limits"] as const) {
+    const answer = (client as unknown as Record<string, () => unknown>)[name];
+    Object.assign(client, {
+      [name]: () => {
+        reads.push(name);
+        return answer?.();
+      },
+    });
+  }
+  Object.assign(client, { pauseDownload: async () => undefined });
+  client.downloadList = [download()];
+  for (const [words, expected] of [
+    [["files", "films"], []],
+    [["pause", "films", "dune"], []],
+    [["pause"], ["downloads", "shares"]],
+    [["shares"], ["shares"]],
+    [["downloads"], ["downloads"]],
+    [["downloads", "all"], ["downloadHistory"]],
+    [["limit"], ["downloads", "limits", "shares"]],
+    [["limit", "up", "1MB/s", "films", "dune"], ["limits"]],
+  ] as const) {
+    const { code, stderr } = await run(...words);
+    assert.deepEqual([code, stderr], [0, ""], words.join(" "));
+    assert.deepEqual(fetched(), [...expected], words.join(" "));
+  }
+});
+
+test("with --json every failure is one object, also before the command runs", async (t) => {
+  const dataDir = temporaryFolder(t);
+  for (const [words, exitCode, errorCode] of [
+    [["downloads", "--json"], 3, "DAEMON_UNREACHABLE"],
+    [["list_filse", "--json"], 2, "USAGE"],
+    [["quit", "--json"], 2, "USAGE"],
+    [["files", "--json", "--data-dir"], 2, "USAGE"],
+    [["status", "--json"], 3, "DAEMON_UNREACHABLE"],
+    [["trackers", "--json", "--nonsense"], 2, "USAGE"],
+  ] as const) {
+    const { code, stdout, stderr } = await ran(dataDir, ...words);
+    assert.deepEqual([code, stderr], [exitCode, ""], words.join(" "));
+    const { ok, code: said, error } = JSON.parse(stdout);
+    assert.deepEqual([ok, said, typeof error], [false, errorCode, "string"]);
+  }
+  const { stdout } = await ran(dataDir, "files", "--", "--json");
+  assert.equal(stdout, "", "behind -- it is a name");
+});
+
+test("options with their path behind = are understood", async (t) => {
+  const { dataDir } = await daemonOfAnn(t);
+  const elsewhere = temporaryFolder(t);
+  assert.equal((await ran(elsewhere, "files", "studio", `--data-dir=${dataDir}`)).code, 0);
+  const empty = await ran(elsewhere, "files", "studio", "--data-dir=");
+  assert.deepEqual([empty.code, empty.stderr], [2, "error USAGE: --data-dir needs a path behind it.\n"]);
+});

@@ -1,12 +1,8 @@
 // Events for those who watch: a snapshot, then changes; nothing is missed over a lost connection, and nobody holds the others up.
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import {
-  EventStream,
-  LIST_NAMES,
-  type WatchedState,
-  type Watcher,
-} from "../../../src/daemon/event-stream.ts";
+import { LIST_NAMES } from "../../../src/daemon/event-lists.ts";
+import { EventStream, type WatchedState, type Watcher } from "../../../src/daemon/event-stream.ts";
 import { download, startDaemon } from "./fixture.ts";
 
 class Reader implements Watcher {

@@ -42,6 +42,13 @@ export function withoutShell(shell: "bash" | "zsh" | "fish"): string | false {
   return SKIP_NOTHING || has(shell, "--version") ? false : `needs ${shell} (Debian package ${shell})`;
 }
 
+/** The reason to skip a check of a systemd unit; false where it can run. */
+export function withoutSystemd(): string | false {
+  return SKIP_NOTHING || has("systemd-analyze", "--version")
+    ? false
+    : "needs systemd (Debian package systemd)";
+}
+
 /** Where the browser is: Debian's Chromium. */
 export function chromiumPath(): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter);

@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
+import { DaemonUser } from "../../harness/daemons.ts";
 import type { ClientProcess } from "../../harness/processes.ts";
 import { Scene, sha1Of } from "../../harness/scene.ts";
 import { until, within } from "../../harness/within.ts";
@@ -57,6 +58,45 @@ describe("the examples", () => {
       RUN_PATIENCE_MS,
     );
   }
+
+  it("the service starts a daemon that logs in with its credentials, and stops it", async () => {
+    const home = scene.path("service");
+    const user = new DaemonUser(home, scene.trackerInfo);
+    const [configFolder, credentials] = [join(home, ".config/minitorrent"), join(home, "credentials")];
+    for (const folder of [configFolder, credentials]) mkdirSync(folder, { recursive: true });
+    copyFileSync(scene.trackerInfo, join(configFolder, "tracker_info.txt"));
+    const unit = readFileSync(join(ROOT, "examples/minitorrent.service"), "utf8")
+      .replaceAll("%h/miniTorrent/", join(ROOT, "/"))
+      .replaceAll("%h/", join(home, "/"));
+    const valuesOf = (key: string): string[] =>
+      [...unit.matchAll(new RegExp(`^${key}=(.*)$`, "gm"))].map(([, value]) => value ?? "");
+    // As the service manager makes them: readable by the group, as far as the mode says.
+    const secrets: Record<string, string> = { user: "carol\n", password: "carols-password\n" };
+    for (const credential of valuesOf("LoadCredential")) {
+      const [name = "", source = ""] = credential.split(":");
+      writeFileSync(join(credentials, name), secrets[basename(source)] ?? "", { mode: 0o440 });
+    }
+    const variables = valuesOf("Environment").map((given) => given.split("=", 2) as [string, string]);
+    const env = {
+      ...user.env,
+      ...Object.fromEntries(variables),
+      CREDENTIALS_DIRECTORY: credentials,
+      // The port of the example may be taken on this machine.
+      MINITORRENT_LISTEN: "127.0.0.1:0",
+    };
+    const started = (key: string): ChildProcess => {
+      const [program = "", ...args] = valuesOf(key)[0]?.split(" ") ?? [];
+      const child = spawn(program, args, { env, cwd: home, stdio: "ignore" });
+      children.push(child);
+      return child;
+    };
+    const daemon = started("ExecStart");
+    const ended = once(daemon, "exit");
+    await until(async () => (await user.run("status")).stdout.includes("carol, in "), "the login");
+    const [stopped] = await within(once(started("ExecStop"), "exit"), "the stop");
+    const [status] = await within(ended, "the daemon to end");
+    assert.deepEqual([stopped, status], [0, 0]);
+  });
 
   describe("share-until-held", () => {
     const share = (password: string, path: string) =>

@@ -118,3 +118,6 @@ export type ApiOf<R> = {
     ? CallsOf<Input, Output>[Kind]
     : ApiOf<R[Name]>;
 };
+
+// Declarations of what is made here name it (npm run build).
+export type { ProcedureBuilder };

@@ -276,7 +276,7 @@ const groups = {
   }),
 };
 
-interface SharedAnswer {
+export interface SharedAnswer {
   readonly infoHash: string;
   /** Others share it already. */
   readonly joinedSwarm: boolean;

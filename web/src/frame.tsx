@@ -85,7 +85,7 @@ export function Side() {
           icon="transfers"
           text={t("shell.nav.transfers")}
           count={downloads.value.size}
-          isCurrent={now.view === "transfers"}
+          isCurrent={now.view === "transfers" || now.view === "preview"}
         />
         <Nav
           to={{ view: "share" }}
@@ -107,7 +107,12 @@ export function Side() {
             key={groupId}
             groupId={groupId}
             isOwner={owned.has(groupId)}
-            isCurrent={"groupId" in now && now.view !== "transfers" && now.groupId === groupId}
+            isCurrent={
+              "groupId" in now &&
+              now.view !== "transfers" &&
+              now.view !== "preview" &&
+              now.groupId === groupId
+            }
           />
         ))}
         <Nav

@@ -135,8 +135,10 @@ test("a part of the name or the group finds a row, whatever the case", () => {
 test("what can be done depends on the state: a paused one resumes, a share is stopped", () => {
   assert.deepEqual([canDo(row("a"), "pause"), canDo(row("a"), "resume")], [true, false]);
   assert.deepEqual([canDo(row("a", paused), "pause"), canDo(row("a", paused), "resume")], [false, true]);
+  assert.deepEqual([canDo(row("a"), "limit"), canDo(row("a", paused), "limit")], [true, false]);
   const shared = transferRow("k", undefined, share);
   assert.ok(shared);
+  assert.equal(canDo(shared, "limit"), true);
   assert.deepEqual([canDo(shared, "stop"), canDo(shared, "remove")], [true, false]);
 });
 

@@ -243,10 +243,15 @@ export function canDo({ state, download, share }: TransferRow, action: BulkActio
     case "remove":
       return download !== undefined && download.state !== "verifying";
     case "limit":
-      return state !== "share-unusable";
+      return isConnected({ state, share });
     case "stop":
       return share !== undefined;
   }
+}
+
+/** It takes part in its swarm: what is paused or failed has no peers, and no limits. */
+export function isConnected({ state, share }: Pick<TransferRow, "state" | "share">): boolean {
+  return state === "moving" || state === "starting" || state === "stuck" || share?.state === "served";
 }
 
 export interface Totals {

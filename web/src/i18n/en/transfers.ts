@@ -192,10 +192,6 @@ export const transfers = {
   "more.follow": "Get new versions",
   "more.followNote": "When somebody publishes one, it is fetched by itself.",
 
-  "limit.downNote": "Everything together.",
-  "limit.upNote": "Others send more to those who send to them.",
-  "limit.saved": "The limit is set.",
-
   "schedule.title": "Schedule",
   "schedule.label": "Speed by hour. Drag over hours, or use the arrow keys and 1, 2, 3.",
   "schedule.key": "Speeds",
@@ -224,7 +220,6 @@ export const transfers = {
   "schedule.to": "To",
   "schedule.speed": "Speed",
 
-  "preview.title": "Preview",
   "preview.notHere": "It is not on this machine",
   "preview.notHereText": "What downloads here, or is shared from here, can be looked at.",
   "preview.openGroup": "Open {group}",

@@ -11,6 +11,7 @@ import { shareKey } from "../../state/share-key.ts";
 import type { TransferRow } from "../../state/transfer-rows.ts";
 import { Button } from "../../ui/button.tsx";
 import { Banner, Empty, Skeleton } from "../../ui/empty.tsx";
+import { Icon } from "../../ui/icon.tsx";
 import "../../styles/transfers.css";
 import "../../styles/preview.css";
 import { canBeSeen, type SeenFile, useFilePages } from "../transfers/file-pages.ts";
@@ -189,6 +190,7 @@ function Shown({ row, file, path }: ShownProps) {
       {url !== undefined && isHere && (
         <p class="preview-save">
           <a class="button button-small" href={url} download={file.path.split("/").at(-1)}>
+            <Icon name="download" />
             {t("transfers.preview.save", { size: bytes(file.lengthBytes) })}
           </a>
         </p>

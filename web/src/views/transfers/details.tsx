@@ -17,6 +17,7 @@ import { More } from "./more.tsx";
 import { Peers } from "./peers.tsx";
 import { Pieces } from "./pieces.tsx";
 import { canPreview, RowMenu } from "./row-menu.tsx";
+import { TitleLevel } from "./section-title.tsx";
 import { Speed } from "./speed.tsx";
 import { WhySection } from "./why-section.tsx";
 import { rowIcon, shareDone, stateText } from "./words.ts";
@@ -69,7 +70,9 @@ export function Details({ groupId, fileName, isBeside }: DetailsProps) {
         {row !== undefined && <Summary row={row} />}
       </header>
       {row !== undefined ? (
-        <Sections row={row} />
+        <TitleLevel.Provider value={isBeside ? "h3" : "h2"}>
+          <Sections row={row} />
+        </TitleLevel.Provider>
       ) : link.value === "connecting" ? (
         <Skeleton />
       ) : (

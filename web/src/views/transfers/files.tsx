@@ -7,6 +7,7 @@ import { nameParts, type TransferRow } from "../../state/transfer-rows.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { VirtualList } from "../../ui/virtual-list.tsx";
 import { type SeenFile, useFilePages } from "./file-pages.ts";
+import { SectionTitle } from "./section-title.tsx";
 import { fileIcon } from "./words.ts";
 
 const ROW = 34;
@@ -23,14 +24,14 @@ export function Files({ row }: { readonly row: TransferRow }) {
   const { chosenFiles = 0, completeFiles = 0 } = download?.folder ?? {};
   return (
     <section aria-labelledby="details-files">
-      <h3 class="details-title" id="details-files">
+      <SectionTitle id="details-files">
         {t("transfers.files.title")}
         <span class="quiet">
           {state === "complete"
             ? t("transfers.row.files", { count: chosenFiles })
             : t("transfers.files.complete", { count: completeFiles, whole: chosenFiles })}
         </span>
-      </h3>
+      </SectionTitle>
       {error !== undefined && <p class="sub">{error}</p>}
       {files.length > 0 && (
         <div class="files" data-scroll style={{ maxHeight: `${MOST_HEIGHT}px` }}>

@@ -5,6 +5,7 @@ import type { TransferRow } from "../../state/transfer-rows.ts";
 import { CopyButton } from "../../ui/copy-button.tsx";
 import { Switch } from "../../ui/switch.tsx";
 import { follow } from "./actions.ts";
+import { SectionTitle } from "./section-title.tsx";
 
 export function More({ row }: { readonly row: TransferRow }) {
   const { download, share } = row;
@@ -13,9 +14,7 @@ export function More({ row }: { readonly row: TransferRow }) {
   const isFollowed = download?.folder?.isFollowed === true;
   return (
     <section aria-labelledby="details-more" class="more">
-      <h3 class="details-title" id="details-more">
-        {t("transfers.more.title")}
-      </h3>
+      <SectionTitle id="details-more">{t("transfers.more.title")}</SectionTitle>
       <dl>
         {path !== undefined && <Copied name={t("transfers.more.path")} text={path} />}
         {sha1 !== undefined && <Copied name="SHA-1" text={sha1} />}

@@ -3,11 +3,12 @@
 import type { AnswerOf } from "../../api/call.ts";
 import { bytes, percent, rate } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
-import type { TransferRow } from "../../state/transfer-rows.ts";
+import { isConnected, type TransferRow } from "../../state/transfer-rows.ts";
 import { wayOf } from "../../state/ways.ts";
 import { Icon, type IconName } from "../../ui/icon.tsx";
 import { MemberChip } from "../../ui/member.tsx";
 import { markOf } from "./members.ts";
+import { SectionTitle } from "./section-title.tsx";
 import { usePolled } from "./use-polled.ts";
 
 type Peer = AnswerOf<"peers">[number];
@@ -23,14 +24,19 @@ const WAY_ICONS = {
 
 export function Peers({ row }: { readonly row: TransferRow }) {
   const { groupId, fileName } = row;
-  const { answer, error } = usePolled("peers", { groupId, fileName }, PERIOD_MS);
+  const { answer, error } = usePolled(
+    "peers",
+    isConnected(row) ? { groupId, fileName } : undefined,
+    PERIOD_MS,
+  );
+  if (!isConnected(row)) return null;
   const peers = (answer ?? []).toSorted(byTraffic);
   return (
     <section aria-labelledby="details-peers">
-      <h3 class="details-title" id="details-peers">
+      <SectionTitle id="details-peers">
         {t("transfers.peers.title")}
         {peers.length > 0 && <span class="quiet">{peers.length}</span>}
-      </h3>
+      </SectionTitle>
       {answer === undefined && error === undefined && <p class="details-wait">&nbsp;</p>}
       {answer !== undefined && peers.length === 0 && <p class="sub">{t("transfers.peers.none")}</p>}
       {peers.length > 0 && (

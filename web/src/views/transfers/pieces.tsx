@@ -14,10 +14,11 @@ import {
   piecesBySource,
   piecesMap,
 } from "../../state/pieces-map.ts";
-import type { TransferRow } from "../../state/transfer-rows.ts";
+import { isConnected, type TransferRow } from "../../state/transfer-rows.ts";
 import { MemberChip } from "../../ui/member.tsx";
 import { markOf } from "./members.ts";
 import { paintsOf, useLook } from "./paints.ts";
+import { SectionTitle } from "./section-title.tsx";
 import { usePolled } from "./use-polled.ts";
 
 type PieceAnswer = AnswerOf<"pieces">;
@@ -36,10 +37,14 @@ export function Pieces({ row }: { readonly row: TransferRow }) {
   const [width, frame] = useWidth();
   const columns = Math.max(10, Math.floor((width + GAP) / STEP));
   const map = answer && piecesMap(answer.runs, answer.pieceCount, columns * MOST_ROWS);
-  const copies = answer && copiesColumns(answer.availability, answer.runs, answer.pieceCount, columns);
+  // Without connections nobody can tell what others have.
+  const copies =
+    answer !== undefined && isConnected(row)
+      ? copiesColumns(answer.availability, answer.runs, answer.pieceCount, columns)
+      : undefined;
   return (
     <section aria-labelledby="details-pieces">
-      <h3 class="details-title" id="details-pieces">
+      <SectionTitle id="details-pieces">
         {t("transfers.pieces.title")}
         {map !== undefined && (
           <span class="quiet">
@@ -48,9 +53,9 @@ export function Pieces({ row }: { readonly row: TransferRow }) {
               : t("transfers.pieces.square", { count: map.piecesPerCell, whole: answer?.pieceCount ?? 0 })}
           </span>
         )}
-      </h3>
+      </SectionTitle>
       <div class="pieces" ref={frame}>
-        {map !== undefined && copies !== undefined && answer !== undefined && (
+        {map !== undefined && answer !== undefined && (
           <Canvas
             groupId={groupId}
             sources={answer.sources}
@@ -102,7 +107,7 @@ interface CanvasProps {
   readonly groupId: string;
   readonly sources: readonly string[];
   readonly map: PiecesMap;
-  readonly copies: CopiesColumns;
+  readonly copies: CopiesColumns | undefined;
   readonly columns: number;
   readonly dimmed: string | undefined;
   readonly label: string;
@@ -114,7 +119,7 @@ function Canvas(props: CanvasProps) {
   const rows = Math.max(1, Math.ceil(map.from.length / columns));
   const width = columns * STEP - GAP;
   const mapHeight = rows * STEP - GAP;
-  const height = mapHeight + 8 + COPIES_HEIGHT;
+  const height = mapHeight + (copies === undefined ? 0 : 8 + COPIES_HEIGHT);
   const colours = sources.map((userId) => markOf(groupId, userId).colour);
   const look = useLook();
   useEffect(() => {
@@ -133,6 +138,7 @@ function Canvas(props: CanvasProps) {
       members: colours.map((colour) => paint(`m${colour}`)),
       isDim: (source) => dimmed !== undefined && sources[source] !== dimmed,
     });
+    if (copies === undefined) return;
     context.translate(0, mapHeight + 8);
     drawCopies(context, copies, width, { bar: paint("ink-3"), none: paint("warn") });
   }, [map, copies, columns, dimmed, colours.join(), look]);

@@ -4,6 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { rate } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
 import type { TransferRow } from "../../state/transfer-rows.ts";
+import { SectionTitle } from "./section-title.tsx";
 import type { SpeedPlotProps } from "./speed-plot.tsx";
 import { usePolled } from "./use-polled.ts";
 
@@ -19,13 +20,13 @@ export function Speed({ row }: { readonly row: TransferRow }) {
     rate(points.reduce((top, point) => Math.max(top, point[of]), 0));
   return (
     <section aria-labelledby="details-speed">
-      <h3 class="details-title" id="details-speed">
+      <SectionTitle id="details-speed">
         {t("transfers.speed.title")}
         <span class="speed-key" aria-hidden="true">
           <i class="speed-down" /> {t("transfers.speed.down")} <i class="speed-up" />{" "}
           {t("transfers.speed.up")}
         </span>
-      </h3>
+      </SectionTitle>
       <div
         class="speed-plot"
         role="img"

@@ -1,6 +1,6 @@
 // Downloads and what this machine shares, and the details of one of them: beside the list where there is room, else as a view of
 // their own.
-import { type Signal, signal } from "@preact/signals";
+import { effect, type Signal, signal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { link, watch } from "../../api/live.ts";
@@ -58,8 +58,18 @@ function following(condition: string): Signal<boolean> {
   return holds;
 }
 
-/** Index of the row that the keyboard is on. */
+/** Index of the row that the keyboard is on; it goes along when its row moves. */
 const active = signal(-1);
+let activeKey: string | undefined;
+
+effect(() => {
+  activeKey = shownRows.peek()[active.value]?.key;
+});
+effect(() => {
+  const rows = shownRows.value;
+  if (activeKey === undefined || rows[active.peek()]?.key === activeKey) return;
+  active.value = rows.findIndex(({ key }) => key === activeKey);
+});
 const isSearching = signal(false);
 
 export default function Transfers() {

@@ -6,6 +6,7 @@ import { Banner } from "../../ui/empty.tsx";
 import { MemberChip } from "../../ui/member.tsx";
 import { markOf } from "./members.ts";
 import { Reason } from "./reason.tsx";
+import { SectionTitle } from "./section-title.tsx";
 import { useWhy, type Why } from "./whys.ts";
 import { sentence } from "./words.ts";
 
@@ -19,9 +20,7 @@ export function WhySection({ row }: { readonly row: TransferRow }) {
   const isBad = row.state === "failed" || row.state === "share-unusable";
   return (
     <section aria-labelledby="details-why">
-      <h3 class="details-title" id="details-why">
-        {t("transfers.why.title")}
-      </h3>
+      <SectionTitle id="details-why">{t("transfers.why.title")}</SectionTitle>
       <Banner kind={isBad ? "danger" : "warn"} icon="warn">
         <Reason row={row} text={reason} />
       </Banner>
@@ -58,7 +57,7 @@ function Report({ row, why }: { readonly row: TransferRow; readonly why: Why }) 
       )}
       {next.length > 0 && (
         <>
-          <h4>{t("transfers.why.next")}</h4>
+          <p class="why-next">{t("transfers.why.next")}</p>
           <ul>
             {next.slice(0, MOST_LINES).map((step) => (
               <li key={step.what}>

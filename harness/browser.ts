@@ -13,6 +13,7 @@ import {
   type Browser as Program,
 } from "playwright-core";
 import { z } from "zod";
+import type { DaemonUser } from "./daemons.ts";
 import { chromiumPath } from "./requirements.ts";
 
 /** Longest that a person waits for anything on the page, on a slow machine. */
@@ -85,6 +86,14 @@ export class Browser implements AsyncDisposable {
     return opened;
   }
 
+  /** The person's page, entered by a one-time link, when it has heard of the daemon. */
+  async enter({ api }: DaemonUser, options: PageOptions = {}): Promise<OpenPage> {
+    const { url } = await api.call("createLink", {});
+    const opened = await this.open(url, options);
+    await opened.page.getByRole("main").getByRole("heading").first().waitFor();
+    return opened;
+  }
+
   /**
    * A test's body that fails also if a page did what it must not, and leaves a picture of each open page if it fails. Its pages are
    * closed behind it.
@@ -97,8 +106,8 @@ export class Browser implements AsyncDisposable {
         if (faults.length > 0) throw new Error(`The page must not do this:\n${faults.join("\n")}`);
       } catch (error) {
         const pictures = await this.#pictures();
-        if (error instanceof Error) error.message += `\nAs the pages were: ${pictures.join(" ")}`;
-        throw error;
+        const said = error instanceof Error ? error.message : String(error);
+        throw new Error(`${said}\nAs the pages were: ${pictures.join(" ")}`, { cause: error });
       } finally {
         await Promise.all([...this.#pages].map(({ page }) => page.context().close()));
         this.#pages.clear();
@@ -153,6 +162,15 @@ export class OpenPage {
       if (!isOwn) faults.push(`request to ${url.href}`);
     });
     return opened;
+  }
+
+  /** Drags files and folders of the disk from a window outside onto the middle of the page, and drops them. */
+  async drop(...files: string[]): Promise<void> {
+    const { width, height } = this.page.viewportSize() ?? { width: 0, height: 0 };
+    const at = { x: width / 2, y: height / 2, data: { items: [], files, dragOperationsMask: 1 } };
+    for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+      await this.#inspector.send("Input.dispatchDragEvent", { type, ...at });
+    }
   }
 
   /** What axe-core finds on the page as it is, one sentence for each; nothing, if all is well. */

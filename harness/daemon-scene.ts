@@ -23,8 +23,16 @@ export class DaemonScene implements AsyncDisposable {
   }
 
   /** A person whose daemon runs. Nobody is logged in. */
-  async person(name: string, ...flags: string[]): Promise<DaemonUser> {
-    const user = new DaemonUser(this.scene.path(name), this.scene.trackerInfo);
+  person(name: string, ...flags: string[]): Promise<DaemonUser> {
+    return this.#serve(name, new DaemonUser(this.scene.path(name), this.scene.trackerInfo), flags);
+  }
+
+  /** A person whose daemon has never heard of a tracker. */
+  stranger(name: string): Promise<DaemonUser> {
+    return this.#serve(name, new DaemonUser(this.scene.path(name), ""), []);
+  }
+
+  async #serve(name: string, user: DaemonUser, flags: readonly string[]): Promise<DaemonUser> {
     this.#daemons.set(name, { user, process: await user.serve(...flags) });
     return user;
   }

@@ -132,7 +132,12 @@ function NameLink({
   if (download === undefined && own !== undefined && fileCount === undefined) return name;
   const to = download === undefined ? "choose" : "transfers";
   return (
-    <a class="share-link" href={href({ view: to, groupId, fileName })} tabIndex={tabIndex}>
+    <a
+      class="share-link"
+      href={href({ view: to, groupId, fileName })}
+      aria-label={fileName}
+      tabIndex={tabIndex}
+    >
       {name}
     </a>
   );

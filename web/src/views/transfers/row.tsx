@@ -124,7 +124,12 @@ function Name({ row }: { readonly row: TransferRow }) {
   const [begin, ending] = nameParts(row.fileName);
   const { groupId, fileName } = row;
   return (
-    <a class="name mid" href={href({ view: "transfers", groupId, fileName })} title={fileName}>
+    <a
+      class="name mid"
+      href={href({ view: "transfers", groupId, fileName })}
+      title={fileName}
+      aria-label={fileName}
+    >
       <span class="cut">{begin}</span>
       <span>{ending}</span>
     </a>

@@ -72,6 +72,28 @@ test("a file of at least a piece begins on a piece boundary, a smaller one right
   );
 });
 
+test("at most 4,096 files begin in a piece, however small they are", () => {
+  const entries = Array.from({ length: 10_000 }, (_, index) =>
+    fileEntry(String(index).padStart(5, "0"), index % 3 === 0 ? 0 : 1),
+  );
+  const layout = layoutOf(entries);
+  const filesIn = Array.from({ length: Math.ceil(layout.lengthBytes / PIECE_BYTES) }, (_, piece) =>
+    layout.filesIn(piece).filter((fileIndex) => layout.lengthOf(fileIndex) > 0),
+  );
+  assert.deepEqual(
+    filesIn.map((files) => files.length),
+    [4_096, 6_666 - 4_096],
+  );
+  // A file that reaches in from the piece before, and is read with those that begin here, does not begin here.
+  const reaching = layoutOf([
+    fileEntry("a", 1),
+    fileEntry("b", PIECE_BYTES - 1 + 100),
+    ...Array.from({ length: 4_097 }, (_, index) => fileEntry(`c${String(index).padStart(5, "0")}`)),
+  ]);
+  assert.deepEqual([reaching.offsetOf(1), reaching.offsetOf(2)], [PIECE_BYTES, 2 * PIECE_BYTES + 99]);
+  assert.equal(reaching.offsetOf(2 + 4_096), 3 * PIECE_BYTES);
+});
+
 test("the pieces of a file and the files of a piece say the same", () => {
   fc.assert(
     fc.property(lengths, (all) => {

@@ -278,7 +278,7 @@ test("a large folder yields its turn all the while it is made and read", async (
   let turns = 0;
   const yieldTurn = async () => void turns++;
   const layout = layoutOf(entries);
-  const parts = { fileName: "many", layout, pieceHashes: new Uint8Array(40), authorityPem: "PEM" };
+  const parts = { fileName: "many", layout, pieceHashes: new Uint8Array(5 * 20), authorityPem: "PEM" };
   const { info, infoHash } = await encodeFolderMetainfo(parts, yieldTurn);
   assert.ok(turns >= 40, `${turns} turns to make it`);
   turns = 0;

@@ -14,37 +14,42 @@ export interface Changes {
 }
 
 export class ListChanges {
-  #byName = new Map<string, Named>();
+  #entries: readonly Named[] = [];
 
   /** As it was last. */
   get entries(): readonly Named[] {
-    return [...this.#byName.values()];
+    return this.#entries;
   }
 
   /** What follows is compared with this. */
   begin(entries: readonly Named[]): readonly Named[] {
-    this.#byName = new Map(entries.map((entry) => [fileKey(entry), entry]));
+    this.#entries = entries;
     return entries;
   }
 
   next(entries: readonly Named[]): Changes {
+    const before = this.#entries;
+    this.#entries = entries;
+    // Nearly always the list has the same entries in the same order.
+    if (entries.length === before.length && entries.every((entry, at) => hasNameOf(entry, before[at])))
+      return { changed: entries.filter((entry, at) => !isSame(before[at], entry)), ended: [] };
+    const byName = new Map(before.map((entry) => [fileKey(entry), entry]));
     const changed: Named[] = [];
-    const now = new Map<string, Named>();
     for (const entry of entries) {
       const name = fileKey(entry);
-      now.set(name, entry);
-      const before = this.#byName.get(name);
-      this.#byName.delete(name);
-      if (before === undefined || !isSame(before, entry)) changed.push(entry);
+      if (!isSame(byName.get(name), entry)) changed.push(entry);
+      byName.delete(name);
     }
-    const ended = [...this.#byName.values()].map(({ groupId, fileName }) => ({ groupId, fileName }));
-    this.#byName = now;
-    return { changed, ended };
+    return { changed, ended: [...byName.values()].map(({ groupId, fileName }) => ({ groupId, fileName })) };
   }
 
   forget(): void {
-    this.#byName.clear();
+    this.#entries = [];
   }
+}
+
+function hasNameOf({ groupId, fileName }: Named, other: Named | undefined): boolean {
+  return fileName === other?.fileName && groupId === other.groupId;
 }
 
 /** Whether both are the same as JSON, which has no undefined. */

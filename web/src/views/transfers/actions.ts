@@ -1,6 +1,7 @@
 // What a person does with transfers: one at a time or several. What the daemon refuses is said in its words.
 import { call } from "../../api/call.ts";
 import { t } from "../../i18n/t.ts";
+import { go, route } from "../../routes.ts";
 import { canDo, type TransferRow } from "../../state/transfer-rows.ts";
 import { announce } from "../../ui/live-region.tsx";
 import { toast, toastError } from "../../ui/toasts.tsx";
@@ -106,6 +107,9 @@ interface Later {
 function later(rows: readonly TransferRow[], { text, undo, act }: Later): void {
   const keys = rows.map(({ key }) => key);
   leaving.value = new Set([...leaving.peek(), ...keys]);
+  const { view, groupId, fileName } = { groupId: undefined, fileName: undefined, ...route.peek() };
+  const isOpen = rows.some((row) => row.groupId === groupId && row.fileName === fileName);
+  if (view === "transfers" && isOpen) go({ view: "transfers" }, "replace");
   const back = (): void => {
     leaving.value = new Set([...leaving.peek()].filter((key) => !keys.includes(key)));
   };

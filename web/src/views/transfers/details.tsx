@@ -153,7 +153,7 @@ function Sections({ row }: { readonly row: TransferRow }) {
       {isDownload && <Pieces row={row} />}
       <Peers row={row} />
       <Speed row={row} />
-      {row.isFolder && row.download !== undefined && <Files row={row} />}
+      {row.isFolder && row.state !== "share-unusable" && <Files row={row} />}
       <More row={row} />
     </>
   );

@@ -18,7 +18,7 @@ export function Files({ row }: { readonly row: TransferRow }) {
   const { files, error, seen } = useFilePages({
     groupId,
     fileName,
-    isOwn: false,
+    isOwn: download === undefined,
     isMoving: state === "moving",
   });
   const { chosenFiles = 0, completeFiles = 0 } = download?.folder ?? {};
@@ -27,8 +27,8 @@ export function Files({ row }: { readonly row: TransferRow }) {
       <SectionTitle id="details-files">
         {t("transfers.files.title")}
         <span class="quiet">
-          {state === "complete"
-            ? t("transfers.row.files", { count: chosenFiles })
+          {state === "complete" || download === undefined
+            ? t("transfers.row.files", { count: row.fileCount ?? 0 })
             : t("transfers.files.complete", { count: completeFiles, whole: chosenFiles })}
         </span>
       </SectionTitle>

@@ -251,11 +251,13 @@ test("a limit of one version, as earlier releases kept it, becomes one of its sh
     { share: undefined, direction: "down" as const, bytesPerSecond: 1 },
     { share: { groupId, fileName }, direction: "up" as const, bytesPerSecond: 20_000 },
   ];
-  for (let login = 1; login <= 2; login++) {
-    const profile = Profile.open(dataDir, alice, log);
-    assert.deepEqual(profile.limits(), expected);
-    profile.close();
-  }
+  const second = Profile.open(dataDir, alice, log);
+  assert.deepEqual(second.limits(), expected);
+  second.saveLimit({ groupId, fileName }, "up", undefined);
+  second.close();
+  const third = Profile.open(dataDir, alice, log);
+  assert.deepEqual(third.limits(), expected.slice(0, 1), "a limit that is lifted stays so");
+  third.close();
 });
 
 /** Opens a damaged profile: what was kept beside the new one. */

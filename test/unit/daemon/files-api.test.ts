@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freePorts } from "../../../harness/processes.ts";
-import { until } from "../../../harness/within.ts";
+import { until, within } from "../../../harness/within.ts";
 import { ApiClient } from "../../../src/daemon/api-client.ts";
 import { download, startDaemon, temporaryFolder } from "./fixture.ts";
 
@@ -80,6 +81,55 @@ test("folders of earlier downloads of the group are suggested first, then those 
   assert.match(suggested.at(-1)?.path ?? "", /downloads$/);
   const tooMuch = await api.call("destinations", { ...input, lengthBytes: 2 ** 52 });
   assert.deepEqual(new Set(tooMuch.map(({ fits }) => fits)), new Set([false]));
+  client.downloadList = [download({ destinationPath: join(ofGroup, "old"), lengthBytes: 2 ** 52 })];
+  assert.equal((await api.call("destinations", input))[0]?.fits, false, "a running download needs the room");
+});
+
+test("over TCP no destination outside the roots is suggested", async (t) => {
+  const { client, remote, root } = await confined(t);
+  client.downloadList = [
+    download({ destinationPath: join(temporaryFolder(t), "old") }),
+    download({ destinationPath: join(root, "old") }),
+  ];
+  const suggested = await remote.call("destinations", { groupId: "films", fileName: "dune", lengthBytes: 1 });
+  assert.deepEqual(
+    suggested.map(({ path }) => path),
+    [root],
+  );
+});
+
+test("the daemon's own folder is a folder as destination, also before it is made", async (t) => {
+  const { api, client } = await startDaemon(t);
+  const [own] = await api.call("destinations", { groupId: "films", fileName: "dune", lengthBytes: 1 });
+  const destinations: string[] = [];
+  Object.assign(client, {
+    downloadFile: async (_groupId: string, _fileName: string, destinationPath: string) => {
+      destinations.push(destinationPath);
+      return download();
+    },
+  });
+  for (const destinationPath of [own?.path ?? "", "/elsewhere"])
+    await api.call("downloadFile", { groupId: "films", fileName: "dune", destinationPath });
+  assert.deepEqual(destinations, [`${own?.path}/`, "/elsewhere"]);
+});
+
+test("an upload begins only where it can be shared: by a member, and over TCP in the roots under a name that is not hidden", async (t) => {
+  const { api, remote, root } = await confined(t);
+  const file = { groupId: "films", name: "dune", kind: "file" as const, lengthBytes: 1 };
+  await assert.rejects(api.call("beginUpload", file), { code: "NOT_LOGGED_IN" });
+  await api.call("login", { userId: "ann", password: "right" });
+  await assert.rejects(api.call("beginUpload", { ...file, groupId: "music" }), { code: "NOT_A_MEMBER" });
+  const refused = [
+    file,
+    { ...file, name: ".dune", destinationPath: root },
+    { ...file, destinationPath: "/tmp" },
+  ];
+  for (const input of refused)
+    await assert.rejects(remote.call("beginUpload", input), { code: "PATH_REFUSED" }, JSON.stringify(input));
+  const { uploadId } = await remote.call("beginUpload", { ...file, kind: "folder", destinationPath: root });
+  await assert.rejects(remote.sendContent(uploadId, { inside: ".git/config" }, Buffer.from("1")), {
+    code: "PATH_REFUSED",
+  });
 });
 
 test("a file is sent in parts, continued after a break, and shared once all has come", async (t) => {
@@ -190,11 +240,20 @@ async function begunUpload(t: TestContext, lengthBytes: number) {
 }
 
 test("a refusal reaches a caller that is still sending", async (t) => {
-  const { api, uploadId } = await begunUpload(t, 10);
+  const { api, daemon, uploadId } = await begunUpload(t, 10);
   await assert.rejects(api.sendContent(uploadId, {}, Buffer.alloc(8 * 1024 * 1024)), {
     code: "INVALID_ARGUMENT",
     message: /More than the 10 B/,
   });
+  // As a browser does, which reads the answer once it has sent all.
+  const { socketPath } = daemon;
+  const path = `/api/v1/uploads/${uploadId}/content`;
+  const headers = { "content-type": "application/octet-stream" };
+  const asked = request({ socketPath, method: "PUT", path, headers });
+  const answered = once(asked, "response");
+  asked.end(Buffer.alloc(8 * 1024 * 1024));
+  await within(once(asked, "finish"), "all of it to be read");
+  assert.equal((await answered)[0].resume().statusCode, 400);
   await assert.rejects(api.sendContent("unknown", {}, Buffer.alloc(8 * 1024 * 1024)), {
     code: "UNKNOWN_UPLOAD",
   });

@@ -156,6 +156,10 @@ test("no link that somebody puts on the way is followed", async (t) => {
   symlinkSync(outside, stage);
   await assert.rejects(uploads.receive(uploadId, "b", 0, chunks("1")));
   assert.deepEqual(readdirSync(outside), []);
+  rmSync(stage);
+  mkdirSync(stage);
+  await assert.rejects(uploads.receive(uploadId, "c", 0, chunks("1")));
+  assert.deepEqual(readdirSync(stage), []);
   await uploads.cancel(uploadId);
   assert.deepEqual(readdirSync(outside), []);
 });

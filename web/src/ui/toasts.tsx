@@ -56,7 +56,7 @@ function remove(one: Shown): void {
 
 export function Toasts() {
   return (
-    <div class="toasts">
+    <section class="toasts" aria-label={t("shell.toasts")}>
       {toasts.value.map((one) => (
         <div
           key={one.id}
@@ -92,6 +92,6 @@ export function Toasts() {
           />
         </div>
       ))}
-    </div>
+    </section>
   );
 }

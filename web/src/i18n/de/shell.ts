@@ -46,6 +46,7 @@ export const shell: Translation<typeof english> = {
     "Nur Browser, die einen Link des Daemons geöffnet haben, sehen diese Seite. Dieser hat noch keinen geöffnet, oder seine Sitzung ist zu Ende.",
   "enter.how": "Einen neuen Link gibt dieser Befehl, auf dem Rechner des Daemons:",
 
+  toasts: "Meldungen",
   "list.empty": "Nichts hier",
   loading: "Lädt",
 
@@ -123,7 +124,7 @@ export const shell: Translation<typeof english> = {
   "tokens.once": "kopiere es jetzt, es wird nicht noch einmal gezeigt:",
   "tokens.read": "Darf ansehen",
   "tokens.control": "Darf ansehen und ändern",
-  "tokens.never": "nie benutzt",
+  "tokens.made": "angelegt {time}",
   "tokens.used": "benutzt {time}",
   "tokens.revoke": "Widerrufen",
   "tokens.revoked": "{name} ist widerrufen.",

@@ -46,6 +46,7 @@ export const shell = {
     "Only browsers that opened a link of the daemon see this page. This one never did, or its session has ended.",
   "enter.how": "A new link comes with this command, on the machine of the daemon:",
 
+  toasts: "Messages",
   "list.empty": "Nothing here",
   loading: "Loading",
 
@@ -119,7 +120,7 @@ export const shell = {
   "tokens.once": "copy it now, it is not shown again:",
   "tokens.read": "May look",
   "tokens.control": "May look and change",
-  "tokens.never": "never used",
+  "tokens.made": "made {time}",
   "tokens.used": "used {time}",
   "tokens.revoke": "Revoke",
   "tokens.revoked": "{name} is revoked.",

@@ -117,13 +117,7 @@ function TokenRows({ tokens, label, onRevoke }: TokenRowsProps) {
             <b class="path">{token.name}</b>
             <small>
               {t(token.scope === "read" ? "shell.tokens.read" : "shell.tokens.control")} ·{" "}
-              {token.lastUsedAtMs === undefined ? (
-                t("shell.tokens.never")
-              ) : (
-                <time title={fullTime(token.lastUsedAtMs)}>
-                  {t("shell.tokens.used", { time: ago(token.lastUsedAtMs) })}
-                </time>
-              )}
+              <TokenTime token={token} />
             </small>
           </span>
           <Button size="small" onClick={() => onRevoke(token)}>
@@ -134,6 +128,13 @@ function TokenRows({ tokens, label, onRevoke }: TokenRowsProps) {
       ))}
     </ul>
   );
+}
+
+/** When a browser was last here; a token, when it was made. */
+function TokenTime({ token: { createdAtMs, lastUsedAtMs } }: { readonly token: Token }) {
+  const atMs = lastUsedAtMs ?? createdAtMs;
+  const text = lastUsedAtMs === undefined ? "shell.tokens.made" : "shell.tokens.used";
+  return <time title={fullTime(atMs)}>{t(text, { time: ago(atMs) })}</time>;
 }
 
 interface NewTokenProps {

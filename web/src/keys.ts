@@ -1,5 +1,4 @@
 // Keys of the keyboard. A view registers its own under a scope; the scope that was registered last is asked first.
-import { signal } from "@preact/signals";
 import { settings } from "./settings.ts";
 import { comboOf, isTyping } from "./state/key-names.ts";
 
@@ -11,7 +10,7 @@ export type KeyHandlers = Readonly<Record<string, Handler>>;
 
 const scopes: { readonly scope: string; readonly handlers: KeyHandlers }[] = [];
 /** The first key of a sequence such as `g t`. */
-export const pendingKey = signal<string | undefined>(undefined);
+let pendingKey: string | undefined;
 /** The second key of a sequence must follow within this time. */
 const SEQUENCE_MS = 1_500;
 let pendingTimer: ReturnType<typeof setTimeout> | undefined;
@@ -32,7 +31,7 @@ addEventListener("keydown", (event) => {
   const isSingle = [...combo].length === 1;
   if (isTyping(event.target as HTMLElement | null) && combo !== "Escape") return;
   if (isSingle && !settings.value.singleKeys) return;
-  const sequence = pendingKey.peek() === undefined ? combo : `${pendingKey.peek()} ${combo}`;
+  const sequence = pendingKey === undefined ? combo : `${pendingKey} ${combo}`;
   setPending(undefined);
   // While a dialog is open, only its own keys count.
   const isModal = document.querySelector("dialog[open]") !== null;
@@ -53,6 +52,6 @@ addEventListener("keydown", (event) => {
 
 function setPending(key: string | undefined): void {
   clearTimeout(pendingTimer);
-  pendingKey.value = key;
+  pendingKey = key;
   if (key !== undefined) pendingTimer = setTimeout(() => setPending(undefined), SEQUENCE_MS);
 }

@@ -2,7 +2,7 @@
 // members stay; the letter is the shortest beginning of the name that no other member has, of at most two letters.
 
 /** Hues of members; from the last one on all have the same. */
-export const MEMBER_COLOURS = 8;
+const MEMBER_COLOURS = 8;
 const MOST_LETTERS = 2;
 
 export interface MemberMark {

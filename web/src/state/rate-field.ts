@@ -1,7 +1,7 @@
 // What a person types into a field for a limit: a number of MB/s, or a number with its unit; empty is no limit. Pure.
 
 /** The lowest limit that the daemon takes, in bytes a second. */
-export const LEAST_LIMIT = 16 * 1024;
+const LEAST_LIMIT = 16 * 1024;
 
 const FACTORS: Readonly<Record<string, number>> = {
   b: 1,

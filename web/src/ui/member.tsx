@@ -14,7 +14,7 @@ export interface MemberChipProps {
 }
 
 /** The class that sets the colour. */
-export function memberClass(colourIndex: number): string {
+function memberClass(colourIndex: number): string {
   return `m${Math.min(8, Math.max(1, colourIndex + 1))}`;
 }
 

@@ -47,7 +47,6 @@ export const shell: Translation<typeof english> = {
   "enter.how": "Einen neuen Link gibt dieser Befehl, auf dem Rechner des Daemons:",
 
   toasts: "Meldungen",
-  "list.empty": "Nichts hier",
   loading: "Lädt",
 
   "errors.unknownCall": "Dieser Daemon kennt den Aufruf {name} nicht. Lade die Seite neu.",

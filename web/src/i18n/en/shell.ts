@@ -47,7 +47,6 @@ export const shell = {
   "enter.how": "A new link comes with this command, on the machine of the daemon:",
 
   toasts: "Messages",
-  "list.empty": "Nothing here",
   loading: "Loading",
 
   "errors.unknownCall": "This daemon does not know the call {name}. Reload the page.",

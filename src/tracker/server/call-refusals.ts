@@ -1,6 +1,7 @@
 // The answer to a call that failed: a code and a sentence for people, beside the numbers of JSON-RPC 2.0 and HTTP.
 import { ZodError } from "zod";
 import { type ErrorCode, MiniTorrentError } from "../../api/errors.ts";
+import { MalformedInput } from "./procedure-builder.ts";
 
 /** How far a call came, with the codes of JSON-RPC 2.0 (from -32768 to -32000) and HTTP, and tRPC's name for them. */
 const STAGES = {
@@ -25,7 +26,8 @@ export interface Refusal {
 export class UnknownProcedure extends Error {}
 
 /**
- * Any error but a MiniTorrentError, a bad form or an unknown procedure is a fault of the tracker.
+ * Any error but a MiniTorrentError, a malformed input or an unknown procedure is a fault of the tracker, also a ZodError of what
+ * it read itself.
  *
  * @param isRead false if the message could not be read, or has no calls that can be run
  */
@@ -45,7 +47,7 @@ export function refusalOf(error: unknown, isRead: boolean): Refusal {
 function stageOf(error: unknown, isRead: boolean): keyof typeof STAGES {
   if (!isRead) return "unread";
   if (error instanceof UnknownProcedure) return "not-found";
-  return error instanceof ZodError ? "malformed" : "failed";
+  return error instanceof MalformedInput ? "malformed" : "failed";
 }
 
 function describe(
@@ -53,8 +55,9 @@ function describe(
   isRead: boolean,
 ): Pick<MiniTorrentError, "code" | "message"> & Partial<Pick<MiniTorrentError, "retryAfterMs">> {
   if (error instanceof MiniTorrentError) return error;
-  if (error instanceof ZodError) {
-    const [issue] = error.issues;
+  const malformed = malformedIn(error, isRead);
+  if (malformed !== undefined) {
+    const [issue] = malformed.issues;
     const field = issue?.path.join(".") ?? "";
     const message = `${field === "" ? "The request" : field} is refused: ${issue?.message ?? "wrong form"}.`;
     return { code: "INVALID_ARGUMENT", message };
@@ -63,4 +66,10 @@ function describe(
     return { code: "INVALID_ARGUMENT", message: error.message };
   }
   return { code: "INTERNAL", message: "Something went wrong inside the tracker; its log says more." };
+}
+
+/** What was wrong with the form of a call: of its input, or of the message that it came in. */
+function malformedIn(error: unknown, isRead: boolean): ZodError | undefined {
+  if (error instanceof MalformedInput) return error.cause;
+  return !isRead && error instanceof ZodError ? error : undefined;
 }

@@ -1,8 +1,18 @@
 // Builds the procedures of the clients' API. Each has a kind, a zod schema of its input and a function; the types of the client's
 // calls follow from them (`ApiOf`). Knows nothing of connections and messages: api-calls.ts runs procedures.
-import { type ZodType, z } from "zod";
+import { type ZodError, type ZodType, z } from "zod";
 
 export type ProcedureKind = "query" | "mutation" | "subscription";
+
+/** The input of a call does not have the form that its procedure requires. */
+export class MalformedInput extends Error {
+  override readonly cause: ZodError;
+
+  constructor(cause: ZodError) {
+    super("the input of a call is malformed");
+    this.cause = cause;
+  }
+}
 
 /** Begins a subscription: `tell` is called with each event. @returns ends it */
 export type Subscribe<Event> = (tell: (event: Event) => void) => () => void;
@@ -11,7 +21,7 @@ export type Subscribe<Event> = (tell: (event: Event) => void) => () => void;
 export interface Procedure<Caller, Kind extends ProcedureKind, Input, Output> {
   readonly kind: Kind;
   readonly input: ZodType<unknown, Input>;
-  /** @throws ZodError for an input of the wrong form; what the procedure throws */
+  /** @throws MalformedInput for an input of the wrong form; what the procedure throws */
   run(caller: Caller, input: unknown): Promise<Output>;
 }
 
@@ -60,7 +70,12 @@ class ProcedureBuilder<Caller, Context, Schema extends ZodType> {
       kind,
       input: schema as ZodType<unknown, z.input<Schema>>,
       // The caller first: one without a session learns nothing about the form of an input.
-      run: async (caller, input) => await work({ ctx: contextOf(caller), input: schema.parse(input) }),
+      run: async (caller, input) => {
+        const ctx = contextOf(caller);
+        const { data, error } = schema.safeParse(input);
+        if (error !== undefined) throw new MalformedInput(error);
+        return await work({ ctx, input: data as z.output<Schema> });
+      },
     };
   }
 }

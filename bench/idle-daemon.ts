@@ -1,12 +1,12 @@
 // What a daemon takes while nothing happens: its memory and processor time with 100 shares, before and after a copy of
 // 300 MB each way, and after a minute of rest. `bin/node bench/idle-daemon.ts [--mib 300] [--shares 100] [--rest 75]`
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { DaemonUser } from "../harness/daemons.ts";
 import { Scene, writeRandomFile } from "../harness/scene.ts";
-import { cpuSecondsDuring, machineCpuSeconds, residentBytesOf } from "./process-cost.ts";
+import { machineCpuSeconds, residentBytesOf, runSecondsOf } from "./process-cost.ts";
 
 const MIB = 1024 * 1024;
 const GROUP = "studio";
@@ -48,6 +48,8 @@ try {
     await ann.must("share", path, GROUP);
   }
   report(`ann has ${values.shares} shares`, pids);
+  await sleep(Number(values.rest) * 1_000);
+  report(`after ${values.rest} s of rest`, pids);
   await watch("idle", pids);
   await copy(ann, bob, "there.bin");
   report("after a copy from ann to bob", pids);
@@ -56,9 +58,6 @@ try {
   await sleep(Number(values.rest) * 1_000);
   report(`after ${values.rest} s of rest`, pids);
   await watch("idle", pids);
-  if (process.env.SMAPS)
-    for (const [i, pid] of pids.entries())
-      writeFileSync(`${process.env.SMAPS}.${i}`, readFileSync(`/proc/${pid}/smaps`, "utf8"));
 } finally {
   await Promise.all(users.map((user) => user.end()));
 }
@@ -79,8 +78,11 @@ function report(when: string, pids: readonly number[]): void {
 /** Processor time in a while without work. */
 async function watch(when: string, pids: readonly number[]): Promise<void> {
   const before = machineCpuSeconds();
-  const used = await cpuSecondsDuring(pids, () => sleep(watchedS * 1_000));
-  const shares = used.map((seconds) => `${((seconds / watchedS) * 100).toFixed(2)} %`);
+  const ran = pids.map(runSecondsOf);
+  await sleep(watchedS * 1_000);
+  const shares = pids.map(
+    (pid, index) => `${(((runSecondsOf(pid) - (ran[index] ?? 0)) / watchedS) * 100).toFixed(3)} %`,
+  );
   const machine = ((machineCpuSeconds() - before) / watchedS).toFixed(2);
   report(`${when}, ${watchedS} s later`, pids);
   console.log(`${"  of a core".padEnd(40)} ann ${shares[0]}, bob ${shares[1]}; the machine ${machine} cores`);

@@ -1,5 +1,5 @@
 // What a process has cost so far, as Linux counts it: processor time of all its threads, and its memory at the most.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Linux reports processor time in these (USER_HZ). */
 const TICKS_PER_SECOND = 100;
@@ -9,6 +9,15 @@ function cpuSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Time that its threads have run, to the nanosecond (schedstat): a process that wakes for moments seldom meets the clock's tick. */
+export function runSecondsOf(pid: number): number {
+  let nanoseconds = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+  }
+  return nanoseconds / 1e9;
 }
 
 /** The most that was resident at a time (VmHWM), in bytes. */

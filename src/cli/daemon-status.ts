@@ -4,7 +4,7 @@ import { formatBytes, formatRate } from "../api/byte-units.ts";
 import type { ApiClient } from "../daemon/api-client.ts";
 import type { AnswerOf } from "../daemon/endpoints.ts";
 import { countOf, formatDuration, formatTime, harmless, type View } from "./display-text.ts";
-import { noTrackerAnswers, renderDownload, renderLimits } from "./render.ts";
+import { renderDownload, renderLimits } from "./render.ts";
 
 /** Of a daemon that sends hundreds of shares at once, the fastest. */
 const MOST_UPLOADS = 20;
@@ -48,7 +48,7 @@ export function renderSummary(summary: DaemonSummary, view: View, nowMs: number)
   const lines = [
     row("Account", accountText(status)),
     ...trackerRows(summary),
-    row("Peers", `reach this machine at ${status.listeningOn}`),
+    row("Peers", listeningText(status)),
     row("Daemon", `process ${daemon.pid}, runs for ${since}${memory}`),
     row("", `${daemon.version}, ${daemon.dataDir}`),
     row("Page", daemon.page ?? "not open; minitorrent web opens it"),
@@ -73,6 +73,13 @@ function accountText({ account, groupIds, sharedFiles }: AnswerOf<"status">): st
   return `${account.userId}, in ${countOf(groupIds.length, "group")}, with ${countOf(sharedFiles, "share")}`;
 }
 
+function listeningText({ listeningOn }: AnswerOf<"status">): string {
+  const [, port] = /^(?:0\.0\.0\.0|\[::\]):(\d+)$/.exec(listeningOn) ?? [];
+  return port === undefined
+    ? `reach this machine at ${listeningOn}`
+    : `reach port ${port} of all addresses of this machine`;
+}
+
 function trackerRows({ status, trackers }: DaemonSummary): string[] {
   if (!status.trackersKnown) return [row("Trackers", status.trackerProblem ?? "none is known yet")];
   const rows = trackers.map(({ address, isConnected, problem }) =>
@@ -84,9 +91,9 @@ function trackerRows({ status, trackers }: DaemonSummary): string[] {
   if (status.tracker !== undefined || status.trackerProblem === undefined) {
     return rows.map((text, index) => row(index === 0 ? "Trackers" : "", text));
   }
-  return [noTrackerAnswers(status.trackerProblem), ...rows].map((text, index) =>
-    row(index === 0 ? "Trackers" : "", text),
-  );
+  const problem = status.trackerProblem;
+  const summary = problem.startsWith("None of the trackers") ? problem : `none answers. ${problem}`;
+  return [summary, ...rows].map((text, index) => row(index === 0 ? "Trackers" : "", text));
 }
 
 function transfersText({ downloads, uploads }: DaemonSummary): string {

@@ -24,7 +24,7 @@ const pictureOf = (from: Int32Array) =>
     .join("");
 
 test("a cell takes the colour of most of its pieces, and of a tie what is here", () => {
-  const picture = "aab" + "..." + "b.b" + "--c" + "a.";
+  const picture = "aab" + "..." + "b.b" + "--c" + ".a";
   const map = piecesMap(runsOf(picture), picture.length, 5);
   assert.deepEqual([map.piecesPerCell, pictureOf(map.from)], [3, "a.b-a"]);
 });

@@ -22,7 +22,7 @@ test("pages begin and end with whole lines, and nothing is lost or shown twice",
 
 test("a line that ends exactly where a page does belongs to that page", () => {
   const first = `${"a".repeat(TEXT_PAGE_BYTES - 1)}\n`;
-  assert.deepEqual(pagesOf(Buffer.from(`${first}b`)), [first, "b"]);
+  assert.deepEqual(pagesOf(Buffer.from(`${first}b\nc`)), [first, "b\nc"]);
 });
 
 test("a line without an end is cut, and nothing is lost", () => {

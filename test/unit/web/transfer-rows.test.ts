@@ -82,11 +82,11 @@ test("filters count what they show; a share that sends is active", () => {
 
 test("what moves stands first, then what needs a person, the newest complete one before older ones", () => {
   const rows = [
-    ...[row("old", complete), row("paused", paused), row("stuck", stuck)],
-    ...[row("new", { ...complete, finishedAtMs: 9 }), row("b"), row("a")],
+    ...[row("a-old", complete), row("paused", paused), row("stuck", stuck)],
+    ...[row("z-new", { ...complete, finishedAtMs: 9 }), row("b"), row("a")],
   ];
   const names = ordered(rows, "state", () => undefined).map(({ fileName }) => fileName);
-  assert.deepEqual(names, ["a", "b", "stuck", "paused", "new", "old"]);
+  assert.deepEqual(names, ["a", "b", "stuck", "paused", "z-new", "a-old"]);
 });
 
 test("by time left, what has none stands behind", () => {

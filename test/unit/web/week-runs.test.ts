@@ -43,6 +43,22 @@ test("a rule over midnight lasts into the next day, from Sunday into Monday", ()
   assert.deepEqual(words(week, 0), ["00:00-06:00 nothing", "06:00-24:00 full"]);
 });
 
+test("of rules that overlap the first one holds", () => {
+  const rule = { days: [2], up: null, down: null };
+  const week = weekOf([
+    { ...rule, from: "08:00", to: "10:00", isPaused: true },
+    { ...rule, from: "09:00", to: "12:00", down: 5e6 },
+  ]);
+  assert.deepEqual(words(week, 2).slice(1, 3), ["08:00-10:00 nothing", "10:00-12:00 slow"]);
+});
+
+test("a rule up to midnight ends at 00:00, as the daemon takes it", () => {
+  const [rule] = rulesOf(painted(emptyWeek(), 5, 18 * 60, DAY_MINUTES, SLOW));
+  assert.deepEqual([rule?.from, rule?.to], ["18:00", "00:00"]);
+  const [whole] = rulesOf(painted(emptyWeek(), 5, 0, DAY_MINUTES, SLOW));
+  assert.deepEqual([whole?.from, whole?.to], ["00:00", "00:00"]);
+});
+
 test("hours painted in the middle of a run cut it, and the same speed joins it again", () => {
   let week = painted(emptyWeek(), 3, 8 * 60, 18 * 60, SLOW);
   week = painted(week, 3, 12 * 60, 16 * 60, NOTHING);

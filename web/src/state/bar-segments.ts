@@ -44,8 +44,7 @@ export function barSegments({
   const here = lengthBytes <= 0 ? 1 : Math.min(1, Math.max(0, bytesVerified / lengthBytes));
   const giving = sources.filter(({ bytes }) => bytes > 0).toSorted((a, b) => b.bytes - a.bytes);
   const arrivedBytes = giving.reduce((sum, { bytes }) => sum + bytes, 0);
-  // Blocks that came twice, or whose piece is not complete, count for their sender and not for the whole.
-  const ofOne = here === 0 ? 0 : here / Math.max(arrivedBytes, bytesVerified, 1);
+  const ofOne = here === 0 ? 0 : here / Math.max(bytesVerified, 1);
   const named = giving.length > MOST_SEGMENTS ? giving.slice(0, MOST_SEGMENTS - 1) : giving;
   const otherBytes = giving.slice(named.length).reduce((sum, { bytes }) => sum + bytes, 0);
   const segments: BarSegment[] = named
@@ -59,7 +58,7 @@ export function barSegments({
   return gone > 0 ? [...seen, { kind: "gone", userId: "", share: Math.max(gone, LEAST_SHARE) }] : seen;
 }
 
-/** Each takes at least what can be seen, at the cost of the largest. */
+/** Each takes at least what can be seen, and all together what is here: blocks that came twice count for their sender only. */
 function widened(segments: readonly BarSegment[], here: number): BarSegment[] {
   const least = Math.min(LEAST_SHARE, here / Math.max(1, segments.length));
   const wide = segments.map((segment) => ({ ...segment, share: Math.max(segment.share, least) }));

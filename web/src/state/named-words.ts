@@ -6,8 +6,8 @@ const WORD = /(?<=^|[\s(])([\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*)(?=[.,;:)]*(?:\
 /** The sentence in parts: at even places what is no name, at odd ones a name. */
 export function withNames(text: string, names: { has(word: string): boolean }): string[] {
   const parts = [""];
-  for (const [index, part] of text.split(WORD).entries()) {
-    if (index % 2 === 1 && names.has(part)) parts.push(part, "");
+  for (const part of text.split(WORD)) {
+    if (names.has(part)) parts.push(part, "");
     else parts[parts.length - 1] += part;
   }
   return parts;

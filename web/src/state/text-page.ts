@@ -24,8 +24,7 @@ export function textRange(page: number, lengthBytes: number): { readonly from: n
 export function textOfPage(bytes: Uint8Array, page: number, lengthBytes: number): string {
   const { from } = textRange(page, lengthBytes);
   const begin = page === 0 ? 0 : edgeIn(bytes, page * TEXT_PAGE_BYTES - from);
-  const isLast = page >= textPageCount(lengthBytes) - 1;
-  const end = isLast ? bytes.length : edgeIn(bytes, (page + 1) * TEXT_PAGE_BYTES - from);
+  const end = edgeIn(bytes, (page + 1) * TEXT_PAGE_BYTES - from);
   return new TextDecoder().decode(bytes.subarray(begin, Math.max(begin, end)));
 }
 

@@ -7,9 +7,6 @@ const SETTLING_MS = 4_000;
 const FORGOTTEN_AFTER_MS = 6_000;
 const LEAST_SMOOTHING_MS = 1_500;
 const MOST_SMOOTHING_MS = 20_000;
-/** An estimate that differs by more than this is another situation, not noise: it is followed faster. */
-const OTHER_SITUATION_RATIO = 3;
-
 /** Steps of what is shown, by how much is left: seconds below which a step applies, and the step. */
 const STEPS: readonly (readonly [belowSeconds: number, stepSeconds: number])[] = [
   [20, 1],
@@ -48,7 +45,7 @@ export class TimeLeft {
       this.#endAtMs = estimateAtMs;
       this.#beganAtMs = nowMs;
     } else {
-      const share = this.#trust(estimateAtMs, nowMs);
+      const share = this.#trust(nowMs);
       this.#endAtMs += (estimateAtMs - this.#endAtMs) * share;
     }
     this.#lastMs = nowMs;
@@ -57,14 +54,11 @@ export class TimeLeft {
   }
 
   /** How much of the difference is taken over: an exponential average whose memory grows with what is left. */
-  #trust(estimateAtMs: number, nowMs: number): number {
+  #trust(nowMs: number): number {
     const elapsedMs = Math.max(0, nowMs - this.#lastMs);
     if (nowMs - this.#beganAtMs < SETTLING_MS) return 0.5;
     const leftMs = Math.max(1, (this.#endAtMs ?? nowMs) - nowMs);
-    const ratio = Math.max(1, estimateAtMs - nowMs) / leftMs;
-    const isOther = ratio > OTHER_SITUATION_RATIO || ratio < 1 / OTHER_SITUATION_RATIO;
-    const memoryMs =
-      Math.min(MOST_SMOOTHING_MS, Math.max(LEAST_SMOOTHING_MS, leftMs / 6)) / (isOther ? 3 : 1);
+    const memoryMs = Math.min(MOST_SMOOTHING_MS, Math.max(LEAST_SMOOTHING_MS, leftMs / 6));
     return 1 - Math.exp(-elapsedMs / memoryMs);
   }
 

@@ -169,7 +169,7 @@ export const programCommands: readonly ProgramCommand[] = [
   {
     name: "token",
     forms: ["token list", "token create <name> [--read]", "token revoke <name>"],
-    help: "Manage the tokens that calls of the API over TCP need. A token is shown once, when it is created.",
+    help: "Manage the tokens that calls of the API over TCP need, and the browsers that the page was opened in. A token is shown once, when it is created.",
     examples: [
       ["minitorrent token create backup", "a token for a script"],
       ["minitorrent token create monitor --read", "one that changes nothing"],
@@ -365,9 +365,10 @@ async function tokenCommand(
   const api = apiOf(process, given["data-dir"]);
   const [action, name, ...others] = words;
   if (action === "list" && name === undefined) {
-    for (const { name, scope, createdAtMs } of await api.call("tokens", {})) {
-      const since = formatTime(createdAtMs, { columns: undefined, isColored: false });
-      console.log(`${harmless(name)}  ${scope}  since ${since}`);
+    const at = (timeMs: number): string => formatTime(timeMs, { columns: undefined, isColored: false });
+    for (const { name, scope, createdAtMs, lastUsedAtMs } of await api.call("tokens", {})) {
+      const used = lastUsedAtMs === undefined ? "" : `, last used ${at(lastUsedAtMs)}`;
+      console.log(`${harmless(name)}  ${scope}  since ${at(createdAtMs)}${used}`);
     }
   } else if (action === "create" && name !== undefined && others.length === 0) {
     const scope = given.read === true ? "read" : "control";

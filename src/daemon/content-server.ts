@@ -178,7 +178,7 @@ function writeHead(
   return method === "HEAD" ? undefined : { begin, end };
 }
 
-/** What keeps a stranger's file from doing anything here. The PDF viewers of browsers do not work in a sandbox. */
+/** What keeps a stranger's file from doing anything here. Not every browser shows a PDF in a sandbox. */
 function contentHeaders(type: string | undefined): Readonly<Record<string, string>> {
   const sandbox = type === "application/pdf" ? "" : "sandbox; ";
   return {

@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, "../..");
 /** Exports `ensurePage`, which builds the page if it must, and returns its folder. */
 const BUILDER = join(ROOT, "harness/page-build.ts");
 
-/** A page that cannot be built is no reason to refuse the API: what is there is served. */
+/** Never fails: if the page cannot be built, what is there is served. */
 export async function findPage(log: Logger): Promise<string> {
   if (existsSync(PACKAGED)) return PACKAGED;
   if (existsSync(BUILDER)) {

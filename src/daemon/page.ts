@@ -62,12 +62,21 @@ export interface PageAnswer {
 }
 
 export class Page {
-  readonly #folder: string;
+  readonly #findFolder: () => Promise<string>;
+  #folder: Promise<string> | undefined;
   #files: { readonly ofIndex: string; readonly byUrl: ReadonlyMap<string, PageFile> } | undefined;
 
-  /** @param folder with index.html and assets/; it may be built, or built again, while the daemon runs */
-  constructor(folder: string) {
-    this.#folder = folder;
+  /**
+   * @param findFolder finds the folder with index.html and assets/, and builds it if it must; called when the page is first asked
+   * for, since callers of the API alone need none
+   */
+  constructor(findFolder: () => Promise<string>) {
+    this.#findFolder = findFolder;
+  }
+
+  /** Somebody is about to open the page: it is built again if its sources have changed. */
+  prepare(): void {
+    this.#folder = this.#findFolder();
   }
 
   /**
@@ -79,7 +88,8 @@ export class Page {
     urlPath: string,
     { encodings = "", known = "" }: { encodings?: string | undefined; known?: string | undefined },
   ): Promise<PageAnswer | undefined> {
-    const files = this.#read();
+    this.#folder ??= this.#findFolder();
+    const files = this.#read(await this.#folder);
     const isIndex = urlPath === "/" || urlPath === INDEX;
     if (files === undefined) return isIndex ? NOT_BUILT : undefined;
     const file = files.get(isIndex ? INDEX : urlPath);
@@ -101,11 +111,11 @@ export class Page {
   }
 
   /** The files there are; read again after a build. */
-  #read(): ReadonlyMap<string, PageFile> | undefined {
-    const ofIndex = statSync(join(this.#folder, INDEX), { throwIfNoEntry: false });
+  #read(folder: string): ReadonlyMap<string, PageFile> | undefined {
+    const ofIndex = statSync(join(folder, INDEX), { throwIfNoEntry: false });
     if (ofIndex === undefined) return undefined;
-    const identity = `${ofIndex.ino} ${ofIndex.mtimeMs} ${ofIndex.size}`;
-    if (this.#files?.ofIndex !== identity) this.#files = { ofIndex: identity, byUrl: filesIn(this.#folder) };
+    const identity = `${folder} ${ofIndex.ino} ${ofIndex.mtimeMs} ${ofIndex.size}`;
+    if (this.#files?.ofIndex !== identity) this.#files = { ofIndex: identity, byUrl: filesIn(folder) };
     return this.#files.byUrl;
   }
 }

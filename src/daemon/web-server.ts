@@ -24,7 +24,7 @@ const LOOPBACK_NAMES = ["127.0.0.1", "[::1]", "localhost"];
 export interface WebOptions {
   /** A loopback address, since what is sent is not encrypted; undefined: it does not answer until somebody asks for a link. */
   readonly address: Address | undefined;
-  /** Finds the folder of the built page, when the API is first opened over TCP. */
+  /** Finds the folder of the built page. */
   readonly findPage: () => Promise<string>;
   /** Further names that a browser may know this machine by, such as "nas.lan"; with a port if it is another one there. */
   readonly hostNames: readonly string[];
@@ -41,6 +41,7 @@ export interface WebServerOptions {
 interface Opened {
   readonly api: FastifyInstance;
   readonly access: Access;
+  readonly page: Page;
   readonly address: Address;
 }
 
@@ -65,7 +66,8 @@ export class WebServer {
 
   /** @returns the address of the page with a secret that opens it once. @throws as `open` */
   async link(): Promise<string> {
-    const { access, address } = await this.#open();
+    const { access, page, address } = await this.#open();
+    page.prepare();
     return `http://${formatAddress(address)}/#link=${access.link()}`;
   }
 
@@ -122,6 +124,7 @@ export class WebServer {
       port: () => listening.port,
       nowMs: Date.now,
     });
+    const page = new Page(web.findPage);
     const strangers = new PendingConnectionLimiter<Socket>({
       most: MOST_STRANGERS,
       // All come from this machine.
@@ -132,7 +135,7 @@ export class WebServer {
     });
     const api = await createApi({
       ...served,
-      ...{ guard: access, page: new Page(await web.findPage()), roots: new Roots(web.roots) },
+      ...{ guard: access, page, roots: new Roots(web.roots) },
       onLetIn: (socket) => strangers.leave(socket),
     });
     api.server.on("connection", (socket) => {
@@ -153,7 +156,7 @@ export class WebServer {
     this.#address = `http://${formatAddress({ host: address.host, port })}/`;
     for (const name of [...LOOPBACK_NAMES, ...web.hostNames])
       for (const host of hostsOf(name.toLowerCase(), port)) hosts.add(host);
-    return { api, access, address: { host: address.host, port } };
+    return { api, access, page, address: { host: address.host, port } };
   }
 }
 

@@ -7,6 +7,7 @@ import type { DaemonUser } from "../../harness/daemons.ts";
 import { writeRandomFile } from "../../harness/scene.ts";
 
 const FILM_BYTES = 24_000_000;
+const ANY_PORT = "127.0.0.1:0";
 const TAIL_BYTES = 200_000;
 const FILM = { groupId: "films", fileName: "dune.mp4" };
 const EXTRAS = { groupId: "films", fileName: "extras" };
@@ -20,7 +21,7 @@ describe("content of shares over HTTP", () => {
 
   before(async () => {
     scene = await DaemonScene.open(1);
-    [ann, bob] = [await scene.member("ann"), await scene.member("bob")];
+    [ann, bob] = [await scene.member("ann", "--web", ANY_PORT), await scene.member("bob", "--web", ANY_PORT)];
     for (const user of [ann, bob])
       origins.set(user, new URL((await user.api.call("createLink", {})).url).origin);
     await scene.group("films", "ann", "bob");

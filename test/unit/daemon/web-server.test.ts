@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { freePorts } from "../../../harness/processes.ts";
 import { startDaemon, temporaryFolder } from "./fixture.ts";
 
 /** A daemon that answers over TCP at some free port, and its page. */
@@ -152,4 +153,24 @@ test("the page's files are served with a policy, compressed where the browser ca
   }
   writeFileSync(join(pageFolder, "index.html"), "<p>built again");
   assert.equal(await (await browser.fetch("GET", "/")).text(), "<p>built again");
+});
+
+test("the page is looked for, and built, when it is opened or a link is made, not for callers of the API", async (t) => {
+  let looks = 0;
+  const folder = temporaryFolder(t);
+  const [port = 0] = await freePorts(1);
+  const { api } = await startDaemon(t, temporaryFolder(t), {
+    address: { host: "127.0.0.1", port },
+    findPage: async () => {
+      looks++;
+      return folder;
+    },
+  });
+  const browser = new Browser(`http://127.0.0.1:${port}`);
+  assert.equal((await browser.fetch("GET", "/api/v1/status")).status, 401);
+  assert.equal(looks, 0);
+  for (let loads = 0; loads < 2; loads++) assert.equal((await browser.fetch("GET", "/")).status, 503);
+  assert.equal(looks, 1);
+  await api.call("createLink", {});
+  assert.equal(looks, 2, "sources may have changed since");
 });

@@ -88,6 +88,10 @@ export class DownloadRecord {
     }));
     const { groupId, metainfo } = this.#download;
     this.#profile().saveSources(groupId, metainfo.fileName, this.#sources);
+    this.#saveSenders();
+  }
+
+  #saveSenders(): void {
     const { stored } = this.senders;
     if (stored !== undefined) this.#profile().saveSenders(this.#id, stored);
   }
@@ -219,6 +223,7 @@ export class DownloadRecord {
     this.stopSaving();
     this.#isFinished = true;
     this.#saveFolder(store, true);
+    this.#saveSenders();
     this.#have = store.have;
     this.store();
   }

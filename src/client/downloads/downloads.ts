@@ -263,6 +263,7 @@ export class Downloads {
   async #update(file: FileId, present: PresentVersion): Promise<void> {
     try {
       await this.start(file, present.path);
+      if (this.#heldFor !== undefined) await this.#downloads.get(fileKey(file))?.hold(this.#heldFor);
     } catch (error) {
       const { code, message: reason } = asMiniTorrentError(error);
       this.#context.log.warn({ err: error, ...file }, "a new version could not be fetched");

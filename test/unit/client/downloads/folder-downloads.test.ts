@@ -139,6 +139,35 @@ test("a choice that the disk has no room for is refused before anything of it co
   assert.deepEqual(states(scene), ["photos downloading"]);
 });
 
+test("a part of a folder still tells who sent each piece after the next login, and which pieces nobody wants", async (t) => {
+  const { scene, place, torrent, ...folder } = await stage(t);
+  await scene.downloads.start(id, place, { only: ["c.txt"] });
+  await torrent().receive(folder.bytes, "all", "bob");
+  await scene.event("download-complete");
+  await scene.downloads.suspendAll();
+  await scene.downloads.resumeAll();
+  await until(() => states(scene)[0] === "photos complete", "it is there again");
+  const { runs, sources } = scene.downloads.pieceMap(id);
+  assert.deepEqual(sources, ["bob"]);
+  assert.deepEqual(runs, [
+    { count: 3, from: -2, isLeftOut: true },
+    { count: 1, from: 0 },
+    { count: 1, from: -2, isLeftOut: true },
+  ]);
+  assert.deepEqual(
+    scene.downloads
+      .filesAfter(id, undefined)
+      .items.map(({ isChosen, verifiedBytes }) => [isChosen, verifiedBytes]),
+    [
+      [false, 0],
+      [false, 0],
+      [false, 10],
+      [true, 30],
+      [false, 0],
+    ],
+  );
+});
+
 test("a part whose pieces hold all files stays a part: more is chosen of it later, also after the next login", async (t) => {
   const scene = await Scene.open(t);
   const folder = await scene.sharedFolder("photos", { "a.txt": 10, "b/c.txt": 20, "d.txt": 30 });

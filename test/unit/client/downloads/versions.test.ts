@@ -471,3 +471,18 @@ test("a new version that is cancelled leaves the old one as it was", async (t) =
   assert.equal(scene.profile.replacedBy(id), undefined);
   await rm(place, { recursive: true });
 });
+
+test("a new version that is fetched by itself waits while downloads are held", async (t) => {
+  const there = await stage(t);
+  const { scene, newer, publish } = there;
+  await scene.downloads.follow(id);
+  await scene.downloads.hold("Not now.");
+  publish();
+  await scene.downloads.versionPublished({ ...id, infoHash: newer.metainfo.infoHash, userId: "alice" });
+  const [held] = scene.downloads.statuses(id);
+  assert.equal(held?.state === "paused" && held.reason, "Not now.");
+  await scene.downloads.release();
+  await until(() => scene.downloads.get(id).status === "running", "it is fetched");
+  await there.arrive();
+  await complete(there);
+});

@@ -249,7 +249,6 @@ export const groups: Translation<typeof english> = {
   "choose.reading": "Liest die Liste: {read} von {count} Dateien",
   "choose.noneFound": "Keine Datei passt zu „{filter}“.",
   "choose.treeLabel": "Dateien von {name}",
-  "choose.filesOf": "{chosen} von {count} Dateien gewählt",
   "choose.of": "{chosen} von {count}",
   "choose.complete": "vollständig",
   "choose.chosen": "{chosen} von {count} Dateien. Die Auswahl lässt sich später ändern.",

@@ -244,7 +244,6 @@ export const groups = {
   "choose.reading": "Reading the list: {read} of {count} files",
   "choose.noneFound": "No file fits “{filter}”.",
   "choose.treeLabel": "Files of {name}",
-  "choose.filesOf": "{chosen} of {count} files chosen",
   "choose.of": "{chosen} of {count}",
   "choose.complete": "complete",
   "choose.chosen": "{chosen} of {count} files. You can change the choice later.",

@@ -1,6 +1,6 @@
 // Where a download goes: a path that can be typed, with suggestions and the room that each has.
 import { useSignal } from "@preact/signals";
-import { useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import type { AnswerOf } from "../../api/call.ts";
 import { bytes } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
@@ -24,6 +24,11 @@ export function DestinationField(props: DestinationFieldProps) {
   const isOpen = useSignal(false);
   const at = useSignal(-1);
   const input = useRef<HTMLInputElement>(null);
+  // The end of a path says most.
+  useEffect(() => {
+    const field = input.current;
+    if (field !== null && document.activeElement !== field) field.scrollLeft = field.scrollWidth;
+  }, [value]);
   const isTyped = suggestions.every(({ path }) => path !== value);
   const shown = isTyped ? suggestions.filter(({ path }) => path.startsWith(value)) : suggestions;
   const choose = (path: string): void => {
@@ -65,6 +70,7 @@ export function DestinationField(props: DestinationFieldProps) {
           aria-invalid={problem === undefined ? undefined : "true"}
           aria-describedby={problem === undefined ? undefined : `${id}-problem`}
           value={value}
+          title={value}
           autoComplete="off"
           autoCapitalize="none"
           spellcheck={false}
@@ -101,20 +107,21 @@ export function DestinationField(props: DestinationFieldProps) {
             onPointerDown={(event) => event.preventDefault()}
             onClick={() => choose(path)}
           >
+            <span class="block breaks">{path}</span>
             <span class="line">
-              <span class="grow breaks">{path}</span>
+              {fits ? (
+                <small class="grow quiet">{usedBefore && t("groups.choose.usedBefore")}</small>
+              ) : (
+                <small class="grow text-danger">
+                  {neededBytes > freeBytes
+                    ? t("groups.choose.tooSmall", { size: bytes(neededBytes - freeBytes) })
+                    : t("groups.choose.promised")}
+                </small>
+              )}
               <small class={fits ? undefined : "text-danger"}>
                 {t("groups.choose.free", { size: bytes(freeBytes) })}
               </small>
             </span>
-            {!fits && neededBytes > freeBytes ? (
-              <small class="text-danger">
-                {t("groups.choose.tooSmall", { size: bytes(neededBytes - freeBytes) })}
-              </small>
-            ) : (
-              !fits && <small class="text-danger">{t("groups.choose.promised")}</small>
-            )}
-            {fits && usedBefore && <small class="quiet">{t("groups.choose.usedBefore")}</small>}
           </div>
         ))}
       </div>

@@ -20,8 +20,8 @@ export function FolderTreeView({ choice, label }: FolderTreeViewProps) {
   const active = useSignal(0);
   const { tree } = choice;
   const rows = choice.rows.value;
-  // Ticks and counts are in the tree itself.
-  const version = choice.version.value;
+  // Ticks are in the tree itself.
+  choice.version.value;
   const isTouch = matchMedia("(pointer: coarse), (max-width: 759px)").matches;
   const onRowKey = (event: KeyboardEvent, { node, depth }: TreeRow, index: number): boolean => {
     const isFolder = tree.isFolder(node);
@@ -57,9 +57,7 @@ export function FolderTreeView({ choice, label }: FolderTreeViewProps) {
         "aria-posinset": position,
         "aria-setsize": siblings,
         "aria-checked": CHECKED[tree.tickOf(node)],
-        "aria-label": labelOf(choice, node),
         ...(tree.isFolder(node) && { "aria-expanded": choice.isExpanded(node) }),
-        "data-version": version,
       })}
       render={(row) => <Row choice={choice} row={row} />}
     />
@@ -68,15 +66,10 @@ export function FolderTreeView({ choice, label }: FolderTreeViewProps) {
 
 const CHECKED = { on: "true", off: "false", mixed: "mixed" } as const;
 
-function labelOf({ tree }: FolderChoice, node: number): string {
-  const name = tree.nameOf(node);
-  const size = bytes(tree.bytesOf(node));
-  if (!tree.isFolder(node)) return `${name}, ${size}`;
-  return `${name}, ${t("groups.choose.filesOf", { chosen: tree.chosenCountOf(node), count: tree.fileCountOf(node) })}, ${size}`;
-}
-
 function Row({ choice, row: { node, depth } }: { readonly choice: FolderChoice; readonly row: TreeRow }) {
   const { tree, isDownload } = choice;
+  // Its properties are the same before and after a tick.
+  choice.version.value;
   const isFolder = tree.isFolder(node);
   const tick = tree.tickOf(node);
   const [count, chosen] = [tree.fileCountOf(node), tree.chosenCountOf(node)];
@@ -105,7 +98,12 @@ function Row({ choice, row: { node, depth } }: { readonly choice: FolderChoice; 
         </span>
       )}
       <span class="tree-count quiet">
-        {isFolder && (tick === "mixed" ? t("groups.choose.of", { chosen, count }) : number(count))}
+        {isFolder && (
+          <>
+            {tick === "mixed" ? t("groups.choose.of", { chosen, count }) : number(count)}
+            <span class="unseen">{t("groups.column.files")}</span>
+          </>
+        )}
       </span>
       <span class={tick === "off" ? "tree-size quiet" : "tree-size"}>{bytes(size)}</span>
     </div>

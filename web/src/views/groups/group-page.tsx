@@ -1,7 +1,7 @@
 // A group: its shares, and beside them who asks to join, who is in it, and what happened. Where there is less room, what waits for an
 // answer comes first, and the rest has tabs.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { GroupSummary } from "../../../../src/api/schemas.ts";
 import { ApiError, sentenceOf } from "../../api/call.ts";
 import { watch } from "../../api/live.ts";
@@ -114,6 +114,12 @@ function Inside({
     shareCount.value = shares.value?.length;
   }, [shares.value]);
 
+  const tabRow = useRef<HTMLElement>(null);
+  useEffect(() => {
+    dialog.value = undefined;
+    tabRow.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [tab]);
+
   const waiting = requests.value?.length ?? 0;
   const here = (to: GroupTab): string => href({ view: "group", groupId, tab: to });
   const total = shares.value?.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0) ?? 0;
@@ -182,7 +188,7 @@ function Inside({
             <Menu label={t("groups.menu.ofGroup", { group: groupId })} items={menu} />
           </div>
         </header>
-        <nav class="group-tabs" aria-label={t("groups.tabs", { group: groupId })}>
+        <nav ref={tabRow} class="group-tabs" aria-label={t("groups.tabs", { group: groupId })}>
           {tabs.map((one) => (
             <a key={one.tab} href={here(one.tab)} aria-current={tab === one.tab ? "page" : undefined}>
               {t(`groups.tab.${one.tab}`)}

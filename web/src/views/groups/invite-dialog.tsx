@@ -69,9 +69,7 @@ export function InviteDialog({ groupId, onClose }: InviteDialogProps) {
             >
               {t("groups.invites.another")}
             </Button>
-            <Button kind="main" onClick={onClose}>
-              {t("groups.invites.done")}
-            </Button>
+            <Button onClick={onClose}>{t("groups.invites.done")}</Button>
           </>
         )
       }
@@ -133,7 +131,7 @@ export function InviteDialog({ groupId, onClose }: InviteDialogProps) {
               onInput={() => {}}
             />
             <div class="line">
-              <CopyButton text={invite.invite} />
+              <CopyButton kind="main" text={invite.invite} />
               <small>
                 {invite.uses === undefined
                   ? t("groups.invites.anyNumber")

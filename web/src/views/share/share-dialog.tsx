@@ -14,7 +14,15 @@ import { Select } from "../../ui/select.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { hashingOf } from "../groups/hashing.ts";
 import { FolderPicker, type Picked, pickedText } from "./folder-picker.tsx";
-import { addUploads, removeUpload, retry, shareUpload, type Upload, uploadsOf } from "./uploads.ts";
+import {
+  addUploads,
+  followUpload,
+  removeUpload,
+  retry,
+  shareUpload,
+  type Upload,
+  uploadsOf,
+} from "./uploads.ts";
 
 export interface ShareDialogProps {
   readonly groupId: string;
@@ -57,11 +65,11 @@ export function ShareDialog({ groupId, otherGroups, onClose }: ShareDialogProps)
   const submit = async (): Promise<void> => {
     const items = [...picked.peek().values()];
     picked.value = new Map();
+    let areAllShared = unsaid.every(({ state }) => state !== "failed");
     // Uploads go on when this is closed, and say when they are shared.
     for (const upload of unsaid) void shareUpload(upload);
-    let areAllShared = true;
     for (const item of items) areAllShared = (await shareOne(item)) && areAllShared;
-    if (areAllShared && uploadsOf(groupId).every(({ state }) => state !== "failed")) onClose();
+    if (areAllShared) onClose();
   };
   return (
     <Dialog
@@ -213,7 +221,8 @@ function JobRow({
   );
 }
 
-function UploadRow({ upload }: { readonly upload: Upload }) {
+function UploadRow(props: { readonly upload: Upload }) {
+  const upload = followUpload(props.upload);
   const { state, sentBytes, lengthBytes, plan } = upload;
   const { name, files, kind } = plan;
   const share = lengthBytes === 0 ? (state === "waiting" ? 0 : 1) : sentBytes / lengthBytes;

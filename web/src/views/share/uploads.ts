@@ -57,6 +57,12 @@ function changed(): void {
   }, SHOWN_EVERY_MS);
 }
 
+/** Renders again as it goes on: the upload itself stays the same object. */
+export function followUpload(upload: Upload): Upload {
+  uploads.value;
+  return upload;
+}
+
 export function uploadsOf(groupId: string): readonly Upload[] {
   return uploads.value.filter(({ plan }) => plan.groupId === groupId);
 }

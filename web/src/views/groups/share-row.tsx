@@ -30,11 +30,12 @@ export interface ShareRowProps {
   readonly onChanged: () => void;
 }
 
-/** What Enter and a click on the name do: choose what to download, or show the transfer. */
+/** What Enter and a click on the name do: choose what to download, show the transfer, or look at what is here. */
 export function openShare(groupId: string, { fileName, fileCount }: FileSummary): void {
   const { download, own } = peekFacts(groupId, fileName);
   if (download !== undefined) go({ view: "transfers", groupId, fileName });
-  else if (own === undefined || fileCount !== undefined) go({ view: "choose", groupId, fileName });
+  else if (own === undefined) go({ view: "choose", groupId, fileName });
+  else if (fileCount === undefined) go({ view: "preview", groupId, fileName });
 }
 
 export function ShareRow(props: ShareRowProps) {
@@ -129,8 +130,9 @@ function NameLink({
   const name = (
     <span class={fileCount === undefined ? "share-title" : "share-title share-folder"}>{children}</span>
   );
-  if (download === undefined && own !== undefined && fileCount === undefined) return name;
-  const to = download === undefined ? "choose" : "transfers";
+  // A folder that this machine shares: there is nothing to choose.
+  if (download === undefined && own !== undefined && fileCount !== undefined) return name;
+  const to = download !== undefined ? "transfers" : own === undefined ? "choose" : "preview";
   return (
     <a
       class="share-link"

@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { GroupSummary } from "../../../../src/api/schemas.ts";
 import { ApiError, sentenceOf } from "../../api/call.ts";
-import { watch } from "../../api/live.ts";
+import { shares as ownShares, watch } from "../../api/live.ts";
 import { bytes, number } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
 import { go, href } from "../../routes.ts";
@@ -110,6 +110,13 @@ function Inside({
   const marks = useMarks(members.value);
   const dialog = useSignal<"invite" | "leave" | undefined>(undefined);
   useEffect(() => watch(["downloads", "shares"]), []);
+  // No event tells a machine of its own shares.
+  const own = ownShares.value;
+  const isFirst = useRef(true);
+  useEffect(() => {
+    if (!isFirst.current) void shares.refresh();
+    isFirst.current = false;
+  }, [own]);
   useEffect(() => {
     shareCount.value = shares.value?.length;
   }, [shares.value]);

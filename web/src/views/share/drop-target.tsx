@@ -61,9 +61,7 @@ function hasFiles({ dataTransfer }: DragEvent): boolean {
 
 /** The entries must be taken before the event is over. */
 async function take(groupId: string, transfer: DataTransfer | null): Promise<void> {
-  const entries = [...(transfer?.items ?? [])]
-    .map((item) => item.webkitGetAsEntry() as unknown as DroppedEntry<Blob> | null)
-    .filter((entry) => entry !== null);
+  const entries = [...(transfer?.items ?? [])].map(entryOf).filter((entry) => entry !== undefined);
   if (entries.length === 0) return;
   go({ view: "share", groupId });
   try {
@@ -71,4 +69,12 @@ async function take(groupId: string, transfer: DataTransfer | null): Promise<voi
   } catch (error) {
     toastError(error);
   }
+}
+
+/** A browser that knows no entries gives files alone. */
+function entryOf(item: DataTransferItem): DroppedEntry<Blob> | undefined {
+  const entry = item.webkitGetAsEntry() as unknown as DroppedEntry<Blob> | null;
+  const file = item.getAsFile();
+  if (entry !== null || file === null) return entry ?? undefined;
+  return { name: file.name, isFile: true, isDirectory: false, file: (onFile) => onFile(file) };
 }

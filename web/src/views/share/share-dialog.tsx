@@ -94,7 +94,7 @@ export function ShareDialog({ groupId, otherGroups, onClose }: ShareDialogProps)
     >
       <div class="share-cols">
         <section class="stack" aria-labelledby="share-machine">
-          <h3 id="share-machine" class="share-head-line">
+          <h3 id="share-machine" class="share-head-line" tabIndex={-1} data-first-focus>
             {t("groups.send.machine")}
           </h3>
           {otherGroups.length > 1 && (

@@ -8,6 +8,7 @@ import { t } from "./i18n/t.ts";
 import { KeysHelp } from "./keys-help.tsx";
 import { LostBanner, NeverFound } from "./lost.tsx";
 import { followNotices } from "./notices.ts";
+import { followTitle } from "./page-title.ts";
 import { route } from "./routes.ts";
 import { followSession } from "./session.ts";
 import { Skeleton } from "./ui/empty.tsx";
@@ -18,7 +19,7 @@ import { View } from "./views.tsx";
 export function App() {
   useEffect(() => {
     // The sidebar counts downloads, and sums up what moves.
-    const ends = [watch(["downloads", "shares"]), followNotices(), followSession()];
+    const ends = [watch(["downloads", "shares"]), followNotices(), followSession(), followTitle()];
     follow();
     followEntry();
     return () => {

@@ -6,7 +6,7 @@ import { status } from "../../api/live.ts";
 import { list } from "../../i18n/format.ts";
 import { t, tx } from "../../i18n/t.ts";
 import { go } from "../../routes.ts";
-import { sessionEnd } from "../../session.ts";
+import { lastUser, sessionEnd } from "../../session.ts";
 import {
   type Place,
   passwordStrength,
@@ -15,7 +15,6 @@ import {
   type Step,
   stepsFor,
 } from "../../state/first-steps.ts";
-import { keep, kept } from "../../state/kept.ts";
 import { Button } from "../../ui/button.tsx";
 import { Banner } from "../../ui/empty.tsx";
 import { Field } from "../../ui/field.tsx";
@@ -28,7 +27,6 @@ import "../../styles/first-run.css";
 
 type Invited = AnswerOf<"readInvite">;
 
-const LAST_USER = "user";
 const READ_DELAY_MS = 250;
 const SAMPLE = ["alice", "bob", "dave"].map((userId, colourIndex) => ({
   userId,
@@ -105,9 +103,9 @@ function useInvited(invite: string | undefined): { readonly invited?: Invited; r
 
 function Form() {
   const { trackersKnown = false, tracker, trackerProblem } = status.value ?? {};
-  const lastUser = kept(LAST_USER);
-  const mode = useSignal<"new" | "known">(lastUser === undefined ? "new" : "known");
-  const name = useSignal(lastUser ?? "");
+  const known = lastUser();
+  const mode = useSignal<"new" | "known">(known === undefined ? "new" : "known");
+  const name = useSignal(known ?? "");
   const password = useSignal("");
   const text = useSignal("");
   const [isShown, setShown] = useState(false);
@@ -283,8 +281,6 @@ async function perform(step: Step, userId: string, password: string): Promise<vo
       return;
     case "login":
       await call("login", { userId, password });
-      keep(LAST_USER, userId);
-      sessionEnd.value = undefined;
       return;
     case "joinByInvite": {
       const { groupId } = await call("joinByInvite", { invite: step.invite });

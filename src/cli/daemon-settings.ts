@@ -22,7 +22,8 @@ export const DAEMON_SETTINGS = {
     "the file with the trackers' addresses, tracker_info.txt; without it the daemon uses those that it is told (minitorrent trackers set, or an invite)",
   "data-dir": "folder for keys, shares and downloads",
   web: "loopback address of the API over TCP, such as 127.0.0.1:7411; without it, it answers over TCP once minitorrent web has asked for the page",
-  "web-hosts": "further names of this machine that a browser may use, separated by commas",
+  "web-hosts":
+    "further names that a browser may use, separated by commas; with the port if it is another one there: nas.lan, localhost:9000",
   roots:
     "folders that calls over TCP may name paths in, separated by commas; default: the home folder, without what is hidden",
   folder: "where downloads and uploads of the page go if nothing else is said; default: ~/miniTorrent",

@@ -190,7 +190,8 @@ export class Access {
 function checkOrigin({ headers, method }: IncomingMessage): void {
   const { host = "", origin, "sec-fetch-site": site } = headers;
   const isLooking = method === "GET" || method === "HEAD";
-  const isOwnOrigin = origin === `http://${host}`;
+  // HTTPS is that of a proxy before the daemon.
+  const isOwnOrigin = origin === `http://${host}` || origin === `https://${host}`;
   const isOwnSite = site === "same-origin" || (site === "none" && isLooking);
   // A browser without Fetch Metadata sends no Origin with a GET of its own page.
   const isOwn = site === undefined ? isOwnOrigin || (origin === undefined && isLooking) : isOwnSite;

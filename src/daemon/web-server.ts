@@ -160,8 +160,8 @@ export class WebServer {
   }
 }
 
-/** As a browser writes it in the Host header: without the port if that is 80. */
-function hostsOf(name: string, port: number): readonly string[] {
-  if (/:\d+$/.test(name)) return [name];
-  return port === 80 ? [name, `${name}:80`] : [`${name}:${port}`];
+/** As a browser writes it in the Host header: without the port if that is the one of HTTP, or of HTTPS at a proxy. */
+function hostsOf(name: string, ownPort: number): readonly string[] {
+  const [, host = name, port = String(ownPort)] = /^(.*):(\d+)$/.exec(name) ?? [];
+  return port === "80" || port === "443" ? [host, `${host}:${port}`] : [`${host}:${port}`];
 }

@@ -74,6 +74,8 @@ test("a browser's cookie counts only for calls of the daemon's own page", (t) =>
     [{ "sec-fetch-site": "none" }, "GET"],
     [{}, "GET"],
     [{ origin: `http://${HOST}` }, "POST"],
+    // A proxy that speaks HTTPS.
+    [{ "sec-fetch-site": "same-origin", origin: `https://${HOST}` }, "POST"],
   ];
   for (const [headers, method] of allowed)
     access.check(request({ ...headers, ...session }, method), "control");

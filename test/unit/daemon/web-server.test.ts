@@ -1,6 +1,7 @@
 // The API and the page over TCP as a browser uses them: a link, a session, the page's files.
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { freePorts } from "../../../harness/processes.ts";
@@ -173,4 +174,36 @@ test("the page is looked for, and built, when it is opened or a link is made, no
   assert.equal(looks, 1);
   await api.call("createLink", {});
   assert.equal(looks, 2, "sources may have changed since");
+});
+
+test("a browser may use the names of the settings, at the daemon's port or at the one that is named", async (t) => {
+  const [port = 0] = await freePorts(1);
+  await startDaemon(t, temporaryFolder(t), {
+    address: { host: "127.0.0.1", port },
+    hostNames: ["NAS.lan", "proxy.lan:443", "localhost:9000"],
+  });
+  const statusFor = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const asked = request(
+        { host: "127.0.0.1", port, path: "/api/v1/status", headers: { host } },
+        (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        },
+      );
+      asked.once("error", reject);
+      asked.end();
+    });
+  const known = [`127.0.0.1:${port}`, `[::1]:${port}`, `nas.lan:${port}`, "proxy.lan", "localhost:9000"];
+  for (const host of known) assert.equal(await statusFor(host), 401, host);
+  const unknown = [
+    "127.0.0.1",
+    "nas.lan",
+    `proxy.lan:${port}`,
+    "proxy.lan:80",
+    "localhost",
+    "localhost:9001",
+    "lan",
+  ];
+  for (const host of unknown) assert.equal(await statusFor(host), 421, host);
 });

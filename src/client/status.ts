@@ -43,6 +43,8 @@ interface DownloadFacts {
   readonly destinationPath: string;
   /** undefined: it is a single file. The lengths and pieces beside it are those of the chosen files. */
   readonly folder?: FolderProgress | undefined;
+  /** Of a single file: its new versions are fetched without being asked for. A folder tells it in `folder`. */
+  readonly isFollowed?: true | undefined;
   readonly lengthBytes: number;
   readonly pieceCount: number;
   readonly piecesVerified: number;

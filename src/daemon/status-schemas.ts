@@ -134,6 +134,7 @@ export const downloadSchema = schemaOf<DownloadStatus>(
     piecesVerified: count,
     bytesVerified: bytes,
     duplicateBytes: bytes,
+    isFollowed: z.literal(true).optional(),
     sources: z.array(source),
     state: z.enum(["downloading", "verifying", "complete", "paused", "failed"]),
     rateBytesPerSecond: rate.optional(),

@@ -138,8 +138,12 @@ export function statusOf(
   }
 }
 
-function folderProgress(wanted: Wanted, have: Bitfield, isFollowed: boolean): Pick<DownloadStatus, "folder"> {
-  if (wanted.kind === "file") return {};
+function folderProgress(
+  wanted: Wanted,
+  have: Bitfield,
+  isFollowed: boolean,
+): Pick<DownloadStatus, "folder" | "isFollowed"> {
+  if (wanted.kind === "file") return isFollowed ? { isFollowed } : {};
   const { metainfo, chosen } = wanted;
   return {
     folder: {

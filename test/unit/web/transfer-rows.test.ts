@@ -6,6 +6,7 @@ import {
   filterCounts,
   found,
   inPlace,
+  isFollowed,
   isStuck,
   nameParts,
   ordered,
@@ -140,6 +141,12 @@ test("what can be done depends on the state: a paused one resumes, a share is st
   assert.ok(shared);
   assert.equal(canDo(shared, "limit"), true);
   assert.deepEqual([canDo(shared, "stop"), canDo(shared, "remove")], [true, false]);
+});
+
+test("a file and a folder tell in their own places whether new versions are fetched", () => {
+  const folder = { fileCount: 2, chosenFiles: 2, completeFiles: 1, isFollowed: true };
+  const rows = [row("a"), row("b", { ...MOVING, isFollowed: true }), row("c", { ...MOVING, folder })];
+  assert.deepEqual(rows.map(isFollowed), [false, true, true]);
 });
 
 test("totals are of all rows", () => {

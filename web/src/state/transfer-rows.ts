@@ -249,6 +249,11 @@ export function canDo({ state, download, share }: TransferRow, action: BulkActio
   }
 }
 
+/** Its new versions are fetched by themselves. */
+export function isFollowed({ download }: Pick<TransferRow, "download">): boolean {
+  return download?.folder?.isFollowed ?? download?.isFollowed ?? false;
+}
+
 /** It takes part in its swarm: what is paused or failed has no peers, and no limits. */
 export function isConnected({ state, share }: Pick<TransferRow, "state" | "share">): boolean {
   return state === "moving" || state === "starting" || state === "stuck" || share?.state === "served";

@@ -155,6 +155,7 @@ test("a stopped download shows its recorded progress; a complete one has every p
     ...{ state: "downloading", piecesVerified: 1, sources: before, peerCount: 0 },
     waitingFor: "the check of what is on disk already",
   });
+  assert.equal(statusOf(done, { ...facts, isFollowed: true }, noted, before).isFollowed, true);
   assert.deepEqual(statusOf(done, facts, noted, before), {
     ...{
       ...common,

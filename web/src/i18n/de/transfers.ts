@@ -226,6 +226,7 @@ export const transfers: Translation<typeof en> = {
   "preview.before": "Vorige Datei ([)",
   "preview.after": "Nächste Datei (])",
   "preview.nothing": "In diesem Ordner lässt sich nichts auf der Seite zeigen",
+  "preview.noSuchFile": "Diese Datei gibt es in dem Ordner nicht",
   "preview.unknown": "Dateien dieser Art lassen sich nicht auf der Seite zeigen",
   "preview.none": "keine Vorschau",
   "preview.save": "Speichern, {size}",

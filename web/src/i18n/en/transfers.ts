@@ -226,6 +226,7 @@ export const transfers = {
   "preview.before": "Previous file ([)",
   "preview.after": "Next file (])",
   "preview.nothing": "Nothing in this folder can be shown in the page",
+  "preview.noSuchFile": "There is no such file in this folder",
   "preview.unknown": "Files of this kind cannot be shown in the page",
   "preview.none": "no preview",
   "preview.save": "Save, {size}",

@@ -117,7 +117,10 @@ function OfFolder({ row, path }: { readonly row: TransferRow; readonly path: str
             {error}
           </Banner>
         ) : isWhole ? (
-          <Empty icon="eye-off" title={t("transfers.preview.nothing")} />
+          <Empty
+            icon="eye-off"
+            title={t(path === undefined ? "transfers.preview.nothing" : "transfers.preview.noSuchFile")}
+          />
         ) : (
           <Skeleton />
         )}

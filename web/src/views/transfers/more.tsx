@@ -1,7 +1,7 @@
 // What one rarely needs: where it lies, its hash, when it was complete, whether new versions are fetched.
 import { bytes, fullTime, rate } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
-import type { TransferRow } from "../../state/transfer-rows.ts";
+import { isFollowed, type TransferRow } from "../../state/transfer-rows.ts";
 import { CopyButton } from "../../ui/copy-button.tsx";
 import { Switch } from "../../ui/switch.tsx";
 import { follow } from "./actions.ts";
@@ -11,7 +11,6 @@ export function More({ row }: { readonly row: TransferRow }) {
   const { download, share } = row;
   const path = download?.destinationPath ?? share?.path;
   const sha1 = download?.state === "complete" ? download.sha1 : share?.sha1;
-  const isFollowed = download?.folder?.isFollowed === true;
   return (
     <section aria-labelledby="details-more" class="more">
       <SectionTitle id="details-more">{t("transfers.more.title")}</SectionTitle>
@@ -43,14 +42,14 @@ export function More({ row }: { readonly row: TransferRow }) {
           </>
         )}
       </dl>
-      {download?.folder !== undefined && (
+      {download !== undefined && (
         <div class="line more-follow">
           <span class="grow">
             {t("transfers.more.follow")}
             <small id="more-follow-note">{t("transfers.more.followNote")}</small>
           </span>
           <Switch
-            isOn={isFollowed}
+            isOn={isFollowed(row)}
             label={t("transfers.more.follow")}
             describedBy="more-follow-note"
             onChange={(isOn) => void follow(row, isOn)}

@@ -2,7 +2,7 @@
 import { t } from "../../i18n/t.ts";
 import { href } from "../../routes.ts";
 import { previewKind } from "../../state/preview-kind.ts";
-import { canDo, type TransferRow } from "../../state/transfer-rows.ts";
+import { canDo, isFollowed, type TransferRow } from "../../state/transfer-rows.ts";
 import { Menu, type MenuItem } from "../../ui/menu.tsx";
 import { toast, toastError } from "../../ui/toasts.tsx";
 import { follow, pause, publish, remove, resume, stopSharing } from "./actions.ts";
@@ -62,11 +62,11 @@ function itemsOf(row: TransferRow): MenuItem[] {
     });
   }
   if (download !== undefined) {
-    const isFollowed = download.folder?.isFollowed === true;
+    const isOn = isFollowed(row);
     items.push({
-      label: t(isFollowed ? "transfers.action.unfollow" : "transfers.action.follow"),
+      label: t(isOn ? "transfers.action.unfollow" : "transfers.action.follow"),
       icon: "refresh",
-      onClick: () => void follow(row, !isFollowed),
+      onClick: () => void follow(row, !isOn),
     });
   }
   const path = download?.destinationPath ?? share?.path;

@@ -93,8 +93,7 @@ export class TrackerLink {
   #state: LinkState;
   #next: number;
   #hasBeenConnected = false;
-  /** When the search for one of these trackers began. */
-  #startedMs = performance.now();
+  readonly #startedMs = performance.now();
   /** Address → why it could not be used when it was dialled last. */
   readonly #problems = new Map<string, MiniTorrentError>();
   /** The clock of the last connected tracker. */
@@ -133,7 +132,6 @@ export class TrackerLink {
     this.#problems.clear();
     this.#next = 0;
     this.#hasBeenConnected = false;
-    this.#startedMs = performance.now();
     this.#stop.abort();
     this.#stop = new AbortController();
     this.#become(stateToBegin(trackers));

@@ -767,9 +767,39 @@ test("of a tracker that could not be used it is said why, until it can be", asyn
   const [first] = LINES;
   assert.ok(first);
   link.useTrackers([first]);
+  assert.deepEqual(problems(), [undefined], "it is of the search before");
   await after(1);
-  assert.deepEqual([link.tracker, problems()], [ONE, [undefined]]);
+  assert.equal(link.tracker, ONE);
 });
+
+test("why a tracker could not be used is no longer said once it is used", async (t) => {
+  const { link, after } = stage(t, {
+    lines: LINES.slice(0, 1),
+    fate: (_address, count) => (count === 0 ? errno("ECONNREFUSED") : "stands"),
+  });
+  await after(1);
+  assert.match(link.trackers[0]?.problem ?? "", /does not answer/);
+  await after(5_000);
+  assert.deepEqual([link.tracker, link.trackers[0]?.problem], [ONE, undefined]);
+});
+
+for (const steps of [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20]) {
+  test(`a connection found while the list changes is not used: ${steps} steps after its preparation`, async (t) => {
+    const { link, dials, state } = stage(t, { lines: LINES.slice(0, 2) });
+    const [, two] = LINES;
+    assert.ok(two);
+    state.prepare = async (address) => {
+      if (address !== ONE) return;
+      const change = (left: number): void =>
+        queueMicrotask(() => (left === 0 ? link.useTrackers([two]) : change(left - 1)));
+      change(steps);
+    };
+    await settle();
+    await settle();
+    assert.equal(link.tracker, TWO);
+    assert.equal(dials.find(({ address }) => address === ONE)?.socket.isClosed, true);
+  });
+}
 
 test("the trackers are introduced with the keys that are known: those of the list, of this client, and of the tracker", async (t) => {
   const [one, two, three] = LINES;
@@ -797,4 +827,15 @@ test("the trackers are introduced with the keys that are known: those of the lis
 test("a client without trackers has nobody to join at", async (t) => {
   const { link } = stage(t, { lines: [] });
   assert.throws(() => link.introduce(LINES), { code: "TRACKERS_UNKNOWN" });
+});
+
+test("a tracker is introduced with the key that this client has pinned, before what others say", async (t) => {
+  const { link, answers } = stage(t, { lines: LINES.slice(0, 1) });
+  answers("trackers.keys", () => ({ fingerprints: KEYS, places: [{ address: ONE, fingerprint: KEYS[2] }] }));
+  await soon("a tracker is known", link.known());
+  const introduced = await soon("the introductions", link.introductions());
+  assert.deepEqual(
+    introduced.map(({ fingerprint }) => fingerprint),
+    [KEYS[0]],
+  );
 });

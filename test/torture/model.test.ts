@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MiniTorrentError } from "../../src/api/errors.ts";
+import { inviteIdOf } from "../../src/api/invite.ts";
 import { decodeMetainfo } from "../../src/metainfo/metainfo.ts";
 import type {
   FileValue,
@@ -39,6 +40,13 @@ import {
   readPartKey,
   requireUpload,
 } from "../../src/tracker/rules/info-uploads.ts";
+import {
+  createInvite,
+  isInviteGone,
+  isInviteOver,
+  revokeInvite,
+  useInvite,
+} from "../../src/tracker/rules/invites.ts";
 import { MemberCertificates } from "../../src/tracker/rules/member-certificates.ts";
 import {
   currentMember,
@@ -87,6 +95,9 @@ const what = [
   "reject",
   "remove",
   "leave",
+  "invite",
+  "use-invite",
+  "revoke-invite",
   "share",
   "send-parts",
   "update",
@@ -108,6 +119,9 @@ interface CommandStep {
   /** Which of the account's machines; the first if it is left out. */
   readonly machine?: number;
 }
+
+/** What the owner of a group does with its invites. */
+const OWNERS_OF_INVITES: readonly CommandStep["what"][] = ["invite", "revoke-invite"];
 
 /** Of the files, the one that is a folder, whose metainfo goes in parts. */
 const FOLDER = 2;
@@ -204,6 +218,8 @@ class Model {
   readonly trackers: VirtualTrackers;
   readonly attempts: Attempt[] = [];
   #hasOldDisk = false;
+  /** The hash of an invite's secret → the group that it is for. */
+  readonly #invites = new Map<string, string>();
   /** By account and info-hash: the upload that the account began last. */
   readonly #uploads = new Map<string, string>();
   /** Rows that were promised, and that nobody had any more once an old disk was brought back: stamps. */
@@ -315,6 +331,7 @@ class Model {
     await this.#checkMemberships(first);
     this.#checkShares(first);
     this.#checkVersions(first);
+    await this.#checkInvites(first);
     await this.#checkCollected();
     this.#checkEnded(first);
   }
@@ -344,13 +361,15 @@ class Model {
       const nobody = { accountId: undefined, aboutAccountId: undefined };
       return this.#start(tracker, { step, writeId, work, ...nobody, ends: new Set() });
     }
-    const isOwners = ["accept", "reject", "remove"].includes(step.what) || step.isByOwner === true;
+    const isOwners =
+      ["accept", "reject", "remove", ...OWNERS_OF_INVITES].includes(step.what) || step.isByOwner === true;
     const ownerId = isOwners ? findGroup(registry, groupId)?.ownerAccountId : undefined;
     const accountId = ownerId ?? registry.claim("user", userName(step.by))?.claimId;
     const userId = accountId && registry.claimById("user", accountId)?.name;
     if (accountId === undefined || userId === undefined) return undefined;
     const rule = this.#ruleOf(step, writeId, accountId, nowMs);
-    const aboutAccountId = isOwners ? registry.claim("user", about)?.claimId : accountId;
+    const isAboutUser = isOwners && !OWNERS_OF_INVITES.includes(step.what);
+    const aboutAccountId = isAboutUser ? registry.claim("user", about)?.claimId : accountId;
     const ends = new Set<string>();
     const work: Work = (writer, here) => {
       if (!writer.hasWrite(writeId) && (step.what === "remove" || step.what === "leave")) {
@@ -531,7 +550,8 @@ class Model {
         if (kind !== "membership" || (value as MembershipValue).state === "replaced") continue;
         const [groupClaimId = "", accountId = "", membershipId] = key.split("\u001f");
         if (reader.claimById("group", groupClaimId) === undefined) continue;
-        memberships.add(step.what === "accept" || step.what === "reject" ? accountId : `${membershipId}`);
+        const isOfAccount = ["accept", "reject", "use-invite"].includes(step.what);
+        memberships.add(isOfAccount ? accountId : `${membershipId}`);
       }
       assert.ok(memberships.size <= 1, `${step.what} made ${memberships.size} memberships`);
     }
@@ -674,6 +694,15 @@ class Model {
         const isNeeded = isUnderWay(registry, upload) || needsParts(registry, upload);
         assert.ok(isNeeded, `nothing needs ${key}`);
       }
+      // One that has just expired is not due yet.
+      const longAgoMs = this.trackers.nowMs - MAX_SKEW_MS - 6 * COLLECT_AFTER_MS;
+      for (const key of registry.keys("invite", "", { limit: 1_000 })) {
+        assert.equal(isInviteOver(registry, key, longAgoMs), false, `nobody can use ${key}`);
+      }
+      for (const kind of ["inviteUse", "inviteRevocation"] as const) {
+        for (const key of registry.keys(kind, "", { limit: 1_000 }))
+          assert.equal(isInviteGone(registry, key), false, `${kind} ${key} is of no invite`);
+      }
     }
   }
 
@@ -683,6 +712,9 @@ class Model {
     accountId: string,
     nowMs: number,
   ): (command: Command) => unknown {
+    if (step.what === "invite" || step.what === "use-invite" || step.what === "revoke-invite") {
+      return this.#inviteRuleOf(step, writeId);
+    }
     const folder = folders[step.content - 1];
     const isShare = isFolderShare(step);
     if (folder === undefined || (step.what !== "send-parts" && !isShare)) {
@@ -708,6 +740,60 @@ class Model {
         putInfoPart(command, { ...request, part: Buffer.from(half).toString("base64") });
       }
     };
+  }
+
+  #inviteRuleOf(step: CommandStep, writeId: string): (command: Command) => unknown {
+    const groupId = groupName(step.group);
+    if (step.what === "invite") {
+      const secretHash = createHash("sha256").update(writeId).digest("hex");
+      return (command) => {
+        // Some are for one user, and some end soon.
+        const [uses, lastsMs] = [step.content === 1 ? 1 : undefined, step.file === 1 ? 60_000 : undefined];
+        const { groupClaimId } = createInvite(command, { groupId, secretHash, uses, lastsMs });
+        this.#invites.set(secretHash, groupClaimId);
+      };
+    }
+    const known = [...this.#invites];
+    const [secretHash, groupClaimId] = known[step.content % Math.max(1, known.length)] ?? [
+      "f".repeat(64),
+      "",
+    ];
+    if (step.what === "use-invite") return (command) => useInvite(command, groupClaimId, secretHash);
+    return (command) => revokeInvite(command, groupId, inviteIdOf(secretHash));
+  }
+
+  /** With a revoked invite nobody joins, nor with one that they used before they were removed, whatever was done apart. */
+  async #checkInvites(reader: Replica): Promise<void> {
+    const revoked = new Set<string>();
+    for (const row of this.#promisedRows()) {
+      if (row.kind === "inviteRevocation" && !this.#excused.has(row.stamp))
+        revoked.add(row.key.split("\u001f").slice(0, 2).join("\u001f"));
+    }
+    for (const [secretHash, groupClaimId] of this.#invites) {
+      if (reader.claimById("group", groupClaimId) === undefined) continue;
+      const key = recordKey(groupClaimId, inviteIdOf(secretHash));
+      for (const { name: userId, claimId: accountId } of reader.claims("user", "")) {
+        if (currentMember(reader, groupClaimId, accountId) !== undefined) continue;
+        const membershipId = reader.get("inviteUse", recordKey(key, accountId))?.membershipId ?? "";
+        const wasRemoved = reader.get("revocation", recordKey(groupClaimId, membershipId))?.how === "removed";
+        if (!revoked.has(key) && !wasRemoved) continue;
+        const writeId = this.trackers.newWriteId();
+        const tracker = this.trackers.at(0);
+        const { nowMs } = this.trackers;
+        const asked = this.trackers.ask(tracker, writeId, (writer) =>
+          useInvite({ writer, writeId, account: { userId, accountId }, nowMs }, groupClaimId, secretHash),
+        );
+        await this.trackers.run(CONVERGENCE_MS);
+        const { outcome } = asked;
+        const code =
+          outcome.status === "refused" && outcome.error instanceof MiniTorrentError && outcome.error.code;
+        assert.equal(
+          code,
+          "INVITE_REFUSED",
+          `${userId} joins with an invite that is ${wasRemoved ? "spent" : "revoked"}`,
+        );
+      }
+    }
   }
 
   #fileOf(claimId: string): RegistryRecord | undefined {

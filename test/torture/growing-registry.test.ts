@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { DatabaseSync, StatementSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import pino from "pino";
+import { hashOfInviteSecret, inviteIdOf, newInviteSecret } from "../../src/api/invite.ts";
 import type { Account } from "../../src/api/schemas.ts";
 import { Operator } from "../../src/tracker/operator.ts";
 import { Connection, Connections } from "../../src/tracker/presence/client-connections.ts";
@@ -42,6 +43,14 @@ import {
   requestToJoin,
 } from "../../src/tracker/rules/groups.ts";
 import { endUpload, isUnderWay, putInfoPart } from "../../src/tracker/rules/info-uploads.ts";
+import {
+  createInvite,
+  isInviteGone,
+  isInviteOver,
+  listInvites,
+  revokeInvite,
+  useInvite,
+} from "../../src/tracker/rules/invites.ts";
 import { alikeOf } from "../../src/tracker/rules/look-alikes.ts";
 import { membersTotal } from "../../src/tracker/rules/membership-index.ts";
 import {
@@ -106,6 +115,10 @@ const MARK = "abcdef";
 const ORIGIN = "c".repeat(16);
 const stampAt = (ms: number) => `${ms.toString(16).padStart(12, "0")}-${MARK}-${ORIGIN}`;
 
+/** The hash of the secret of an invite that many have used. */
+const HELD_INVITE = "e".repeat(64);
+const HELD_INVITE_ID = inviteIdOf(HELD_INVITE);
+
 /** Rows of each kind, in which MARK stands for the number of the row. */
 function markedRows(
   films: string,
@@ -127,6 +140,7 @@ function markedRows(
   const revocation = { accountId, how: "removed", endedAtMs: 1_000_000 };
   const torrent = { info: Buffer.from(info).toString("base64"), broughtByAccountId: hub.accountId };
   const upload = { infoHash: hash, groupClaimId: films, partCount: 2, beganAtMs: 1 };
+  const invite = { secretHash: HELD_INVITE, createdByAccountId: hub.accountId, createdAtMs: 1 };
   const claims: [RecordKind, string, string, unknown][] = [
     ["user", `user${MARK}`, accountId, { createdAtMs: 1 }],
     ["group", `group${MARK}`, groupId, group],
@@ -153,6 +167,9 @@ function markedRows(
       recordKey(endedFile, "w"),
       { infoHash: hash, lengthBytes: 10, number: 1, publishedByAccountId: "" },
     ],
+    ["invite", recordKey(films, `i${MARK}`), { ...invite, expiresAtMs: 1 }],
+    ["inviteRevocation", recordKey(films, `i${MARK}`, "revoked"), { revokedAtMs: 1 }],
+    ["inviteUse", recordKey(films, HELD_INVITE_ID, accountId), { usedAtMs: 1, membershipId: `m${MARK}` }],
     ["infoUpload", recordKey(accountId, `u${MARK}`), upload],
     ["infoPart", recordKey(hash, accountId, `u${MARK}`, "0000"), { part: "" }],
     // The same folder, sent by many accounts.
@@ -219,6 +236,9 @@ async function crowd(t: TestContext, rows: number): Promise<Crowd> {
   const names = ["shared by many", "shared by former members", "of many contents"];
   for (const name of names) await place.as(hub, (command) => share(command, name));
   await shareInParts(place, hub, "films", folder);
+  // Later than all removals here.
+  const held = { secretHash: HELD_INVITE, createdByAccountId: "", createdAtMs: 2_000_000, expiresAtMs: 9e12 };
+  await place.write((writer) => writer.put("invite", recordKey(films, HELD_INVITE_ID), held));
   // The only one who shared them and is a member: whoever looks for another one looks through all who were.
   for (const name of names.slice(1)) await place.as(hub, (command) => stop(command, name));
   const fileOf = (name: string) => place.registry.claim("file", recordKey(films, name))?.claimId ?? "";
@@ -268,6 +288,11 @@ const joins = async (crowd: Crowd) => {
   await accepts(crowd);
 };
 let founded = 0;
+let lastInvite = "";
+const invites = rule("owner", (command) => {
+  lastInvite = hashOfInviteSecret(newInviteSecret());
+  createInvite(command, { groupId: "films", secretHash: lastInvite });
+});
 
 const works: Readonly<Record<string, Work>> = {
   "session.createUser": {
@@ -322,6 +347,30 @@ const works: Readonly<Record<string, Work>> = {
   "groups.list": { run: ({ place, hub }) => listGroups(place.registry, hub.accountId, PAGE) },
   "groups.requests": {
     run: ({ place, owner }) => listRequests(place.registry, owner.accountId, "films", PAGE),
+  },
+  "groups.createInvite": { run: invites },
+  "groups.invites": {
+    run: ({ place, owner }) => listInvites(place.registry, owner.accountId, "films", place.nowMs, PAGE),
+  },
+  "groups.revokeInvite": {
+    before: invites,
+    run: rule("owner", (command) => revokeInvite(command, "films", inviteIdOf(lastInvite))),
+  },
+  "groups.useInvite": {
+    before: leavesOrIsRejected,
+    run: ({ place, stranger, films }) =>
+      place.as(stranger, (command) => useInvite(command, films, HELD_INVITE)),
+  },
+  "groups.useInvite of one that does not hold": {
+    before: leavesOrIsRejected,
+    run: ({ place, stranger, films }) =>
+      place.as(stranger, (command) => useInvite(command, films, "f".repeat(64))).catch(() => {}),
+  },
+  "whether an invite is over, asked by the collector": {
+    run: ({ place, films }) => [
+      isInviteOver(place.registry, recordKey(films, HELD_INVITE_ID), place.nowMs),
+      isInviteGone(place.registry, recordKey(films, HELD_INVITE_ID, "a")),
+    ],
   },
   "groups.members": {
     run: ({ place, owner }) => listMembers(place.registry, owner.accountId, "films", () => true, PAGE),

@@ -24,6 +24,17 @@ client.members = [
   { userId: "bob", isOwner: false, isOnline: true, sinceMs: 0 },
 ];
 const file = { lengthBytes: 1, sha1: "", infoHash: "", sharedBy: "bob", seedersOnline: 0, peersOnline: 0 };
+client.invites = [
+  {
+    inviteId: "0a1b",
+    createdBy: "alice",
+    createdAtMs: 0,
+    expiresAtMs: 1,
+    useCount: 0,
+    usedBy: [],
+    state: "active",
+  },
+];
 client.files = ["two words.mkv", "it's.mkv", "tw\u202E.mkv"].map((fileName) => ({ ...file, fileName }));
 client.current = [
   downloading({ fileName: "a.mkv" }),
@@ -40,6 +51,8 @@ describe("completeLine", () => {
     ["join_group f", ["forest "]],
     ["accept_request films ", ["carol "]],
     ["remove_member films ", ["bob "]],
+    ["revoke_invite films ", ["0a1b "]],
+    ["create_invite films --", ["--expires ", "--uses "]],
     ["download_file films t", ["two\\ words.mkv "]],
     ['download_file films "t', ['"two words.mkv" ']],
     ["download_file films two\\ w", ["two\\ words.mkv "]],

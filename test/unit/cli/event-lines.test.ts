@@ -15,6 +15,7 @@ const said: readonly (readonly [event: ClientEvent, tone: string, text: RegExp])
   ],
   [{ type: "request-accepted", groupId: "films" }, "good", /^You are a member of films now\.$/],
   [{ type: "request-rejected", groupId: "films" }, "warn", /^Your request to join films was rejected\.$/],
+  [{ type: "member-joined", groupId: "films", userId: "bob" }, "good", /^bob joined films with an invite\.$/],
   [
     { type: "membership-ended", groupId: "films", how: "removed" },
     "warn",

@@ -66,3 +66,27 @@ test("waiting for all downloads is for those that ran when it began, without wha
     ],
   );
 });
+
+test("invites are the daemon's calls", async () => {
+  const calls: unknown[] = [];
+  const api = {
+    call: async (name: string, input: object) => {
+      calls.push([name, input]);
+      return name === "listInvites" ? [] : {};
+    },
+  };
+  const client = await RemoteClient.connect(api as unknown as ApiClient);
+  calls.length = 0;
+  await client.createInvite("films", { uses: 1, expiresMs: 60_000 });
+  await client.createInvite("films");
+  await client.listInvites("films");
+  await client.revokeInvite("films", "0a");
+  await client.joinByInvite("minitorrent:x");
+  assert.deepEqual(calls, [
+    ["createInvite", { groupId: "films", uses: 1, expiresMs: 60_000 }],
+    ["createInvite", { groupId: "films" }],
+    ["listInvites", { groupId: "films" }],
+    ["revokeInvite", { groupId: "films", inviteId: "0a" }],
+    ["joinByInvite", { invite: "minitorrent:x" }],
+  ]);
+});

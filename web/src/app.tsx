@@ -7,7 +7,7 @@ import { Side, TabBar } from "./frame.tsx";
 import { t } from "./i18n/t.ts";
 import { KeysHelp } from "./keys-help.tsx";
 import { LostBanner, NeverFound } from "./lost.tsx";
-import { followNotices } from "./notices.ts";
+import { followNotices, wantsNotices } from "./notices.ts";
 import { followTitle } from "./page-title.ts";
 import { route } from "./routes.ts";
 import { followSession } from "./session.ts";
@@ -20,7 +20,7 @@ export function App() {
   useEffect(() => {
     // The sidebar counts downloads, and sums up what moves.
     const ends = [watch(["downloads", "shares"]), followNotices(), followSession(), followTitle()];
-    follow();
+    follow(wantsNotices);
     followEntry();
     return () => {
       for (const end of ends) end();

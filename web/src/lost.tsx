@@ -26,9 +26,15 @@ effect(() => {
   }
   timer = setTimeout(() => {
     isNoticed.value = true;
-    announce(t("shell.errors.unreachable"), "assertive");
+    announce(reason(), "assertive");
   }, UNNOTICED_MS);
 });
+
+/** Why there is no connection, in a sentence. */
+function reason(): string {
+  const now = link.value;
+  return (typeof now === "object" ? now.refusal : undefined) ?? t("shell.errors.unreachable");
+}
 
 /** Seconds until the next try; the second hand of this banner alone. */
 function useSecondsLeft(): number {
@@ -63,8 +69,8 @@ function LostNow() {
           </Button>
         }
       >
-        <b>{t("shell.errors.unreachable")}</b> {t("shell.lost.continues")}{" "}
-        {t("shell.lost.shown", { time: time(heardAtMs.value) })} {nextTry(seconds)}
+        <b>{reason()}</b> {t("shell.lost.continues")} {t("shell.lost.shown", { time: time(heardAtMs.value) })}{" "}
+        {nextTry(seconds)}
       </Banner>
     </div>
   );
@@ -78,7 +84,7 @@ export function NeverFound() {
       <Empty
         isPage
         icon="unplug"
-        title={t("shell.errors.unreachable")}
+        title={reason()}
         actions={
           <Button kind="main" onClick={tryNow}>
             {t("shell.action.tryNow")}

@@ -63,6 +63,11 @@ export function isAllowed(): boolean {
   return "Notification" in window && Notification.permission === "granted";
 }
 
+/** Whether something would be shown while nobody looks at the page. */
+export function wantsNotices(): boolean {
+  return settings.peek().notices.length > 0 && isAllowed();
+}
+
 /** Asks the reader, if they have not decided yet. @returns whether notifications may be shown */
 export async function askForNotices(): Promise<boolean> {
   if (!("Notification" in window)) return false;

@@ -14,10 +14,21 @@ export type { DaemonStatus, DownloadStatus, ShareStatus };
 export { shareKey as key };
 
 export type ListName = "downloads" | "shares";
-export type Link = "connecting" | "live" | { readonly lostAtMs: number; readonly nextTryAtMs: number };
+export interface LostLink {
+  readonly lostAtMs: number;
+  readonly nextTryAtMs: number;
+  /** The daemon's sentence, if it answered and refused. */
+  readonly refusal: string | undefined;
+}
+export type Link = "connecting" | "live" | LostLink;
 
 /** The daemon sends a comment every 15 s; a stream that is silent for longer is broken. */
 const MOST_SILENCE_MS = 40_000;
+/**
+ * A page that nobody has looked at for this long stops listening until somebody does: a browser opens six connections to a host, and
+ * each page that listens holds one (HTTP/1.1).
+ */
+const ASLEEP_AFTER_MS = 60_000;
 
 const downloadList = new LiveList<DownloadStatus>();
 const shareList = new LiveList<ShareStatus>();
@@ -76,14 +87,38 @@ export function tryNow(): void {
   wake?.();
 }
 
-/** Follows the daemon as long as the page is open. */
-export function follow(): void {
+const isAsleep = signal(false);
+
+/** Notifications need the events of a page that nobody looks at. */
+function sleepUnseen(isWanted: () => boolean): void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(timer);
+    if (document.visibilityState === "visible") isAsleep.value = false;
+    else {
+      timer = setTimeout(() => {
+        isAsleep.value = !isWanted();
+      }, ASLEEP_AFTER_MS);
+    }
+  });
+}
+
+/**
+ * Follows the daemon as long as the page is open.
+ *
+ * @param isWantedUnseen whether events count also while nobody looks at the page
+ */
+export function follow(isWantedUnseen: () => boolean): void {
+  sleepUnseen(isWantedUnseen);
   let running: AbortController | undefined;
   effect(() => {
     const lists = watched.value;
-    const isAllowed = !isSignedOut.value;
+    const isAllowed = !isSignedOut.value && !isAsleep.value;
     running?.abort();
-    if (!isAllowed) return;
+    if (!isAllowed) {
+      link.value = "connecting";
+      return;
+    }
     running = new AbortController();
     void keepReading(lists, running.signal);
   });
@@ -94,19 +129,23 @@ async function keepReading(lists: string, stop: AbortSignal): Promise<void> {
   // Views that open and close one after the other ask once.
   await Promise.resolve();
   for (let failures = 0; !stop.aborted; ) {
+    let refusal: string | undefined;
     try {
       await readEvents(lists, stop, () => {
         failures = 0;
       });
     } catch (error) {
-      if (stop.aborted || (error instanceof ApiError && error.status === 401)) return;
+      if (stop.aborted) return;
+      if (error instanceof ApiError && error.status === 401) return;
+      if (error instanceof ApiError && error.status > 0) refusal = error.message;
     }
     if (stop.aborted) return;
     failures++;
     const now = Date.now();
     const delayMs = retryDelayMs(failures);
-    const lostAtMs = typeof link.peek() === "object" ? (link.peek() as { lostAtMs: number }).lostAtMs : now;
-    link.value = { lostAtMs, nextTryAtMs: now + delayMs };
+    const before = link.peek();
+    const lostAtMs = typeof before === "object" ? before.lostAtMs : now;
+    link.value = { lostAtMs, nextTryAtMs: now + delayMs, refusal };
     await pause(delayMs, stop);
   }
 }

@@ -178,7 +178,10 @@ export class Login {
     const failed = (error: unknown): void => log.error({ err: error }, "not all was taken up again");
     if (this.#state === begun) await this.#shareAgain(() => this.shares.resumeAll()).catch(failed);
     if (this.#state === begun) await this.formerVersions.resumeAll().catch(failed);
-    if (this.#state === begun) await this.downloads.resumeAll().catch(failed);
+    if (this.#state !== begun) return;
+    // What a crash left of a large file is hashed first: that is no reason to keep whoever logs in waiting.
+    const resumed = await this.downloads.resumeAll().catch(failed);
+    runInBackground(log, "resuming downloads", resumed?.begun ?? Promise.resolve());
   }
 
   /** logged-in -> logged-out, on this side: nothing is shared or downloaded between logout and login. */

@@ -185,20 +185,25 @@ export class Download {
    * paused | failed -> opening -> running. Trouble on the way leads to paused or failed, and is thrown too.
    *
    * @param isAnswered a caller waits for the outcome, and needs no event beside it
+   * @param turn what it waits for before it opens its files
    * @throws MiniTorrentError NOT_A_MEMBER, TRACKERS_UNREACHABLE, DISK_FULL, DESTINATION_UNUSABLE, DISK_FAILED
    */
-  async begin(isAnswered = false): Promise<void> {
+  async begin(isAnswered = false, turn: Promise<void> = Promise.resolve()): Promise<void> {
     if (this.#state.status !== "paused" && this.#state.status !== "failed") return;
     if (this.#state.status === "paused") clearTimeout(this.#state.retry?.timer);
     this.#record.wishedFor("running");
     const opening = { status: "opening" } as const;
     this.#become(opening);
-    await this.#openInTurn(opening, isAnswered);
+    await this.#openInTurn(opening, isAnswered, turn);
   }
 
   /** An opening that was given up may still be at the part file: one after the other. */
-  #openInTurn(opening: DownloadState, isAnswered: boolean): Promise<void> {
-    const work = this.#opening.then(() => this.#open(opening, isAnswered));
+  #openInTurn(
+    opening: DownloadState,
+    isAnswered: boolean,
+    turn: Promise<void> = Promise.resolve(),
+  ): Promise<void> {
+    const work = Promise.all([this.#opening, turn]).then(() => this.#open(opening, isAnswered));
     this.#opening = work.catch(() => undefined);
     return work;
   }

@@ -295,21 +295,27 @@ export class Downloads {
     return stopped.snapshot();
   }
 
-  /** After a login: resumes what was running; what the user had paused stays paused. */
-  async resumeAll(): Promise<void> {
+  /**
+   * After a login: resumes what was running; what the user had paused stays paused. Resolves when all are known again.
+   *
+   * @returns when they have begun, one after the other
+   */
+  async resumeAll(): Promise<{ readonly begun: Promise<void> }> {
     const login = this.#logins;
+    let begun: Promise<void> = Promise.resolve();
     for (const stored of this.#context.profile().downloads()) {
       // Logged out meanwhile: the rest is the next login's.
-      if (login !== this.#logins) return;
+      if (login !== this.#logins) break;
       if (this.#downloads.has(fileKey(stored))) continue;
       const download = await this.#restore(stored);
-      if (login !== this.#logins) return;
+      if (login !== this.#logins) break;
       if (download === undefined || this.#downloads.has(fileKey(stored))) continue;
       this.#keep(fileKey(stored), download);
       if (stored.isPaused) continue;
-      if (this.#heldFor === undefined) await this.#beginQuietly(download);
+      if (this.#heldFor === undefined) begun = this.#quietly(download, download.begin(false, begun));
       else download.holdFromStart(this.#heldFor);
     }
+    return { begun };
   }
 
   /** Pauses what runs, and what the next login would resume: see `Client.holdDownloads`. */
@@ -549,10 +555,6 @@ export class Downloads {
       if ((await diskOf(download.destinationPath)) === disk) promisedBytes += download.promisedBytes;
     }
     return promisedBytes;
-  }
-
-  #beginQuietly(download: Download): Promise<void> {
-    return this.#quietly(download, download.begin());
   }
 
   async #quietly(download: Download, begun: Promise<void>): Promise<void> {

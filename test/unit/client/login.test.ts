@@ -169,6 +169,17 @@ test("downloads that cannot be resumed do not undo the login", async (t) => {
   assert.deepEqual([login.account, said("error")], [alice, ["not all was taken up again"]]);
 });
 
+test("a login is answered once its downloads are known: that each has begun may take long", async (t) => {
+  const { login, said } = await stage(t);
+  const begun = Promise.withResolvers<void>();
+  t.mock.method(login.downloads, "resumeAll", async () => ({ begun: begun.promise }));
+  await login.begin(alice);
+  assert.equal(login.account, alice);
+  begun.reject(new Error("a bug"));
+  await new Promise(setImmediate);
+  assert.equal(said("error").length + said("warn").length, 1, "a failure is told all the same");
+});
+
 test("a logout during the login ends it: nothing is resumed", async (t) => {
   const { login, link, spy } = await stage(t);
   const connecting = Promise.withResolvers<void>();

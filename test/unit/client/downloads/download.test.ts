@@ -151,7 +151,7 @@ test("content that is at the destination already is shared from there, and only 
   await scene.downloads.suspendAll();
   await rm(scene.path("film.part"));
   await scene.file("film", bytes);
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   assert.partialDeepStrictEqual(scene.downloads.statuses(id)[0], { state: "complete", sources: [] });
   assert.equal(scene.downloads.statuses(id)[0]?.piecesVerified, PIECES);
   assert.equal((await scene.event("download-complete")).sha1, metainfo.sha1);
@@ -948,7 +948,7 @@ test("each member's contribution to a download is counted over pauses and logins
   await torrent().receive(bytes, [1]);
   assert.partialDeepStrictEqual(download.snapshot().sources, [{ pieces: 2, isConnected: true }]);
   await scene.downloads.suspendAll();
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   await torrent().receive(bytes, [2], "carol");
   const [status] = scene.downloads.statuses(id);
   assert.deepEqual(

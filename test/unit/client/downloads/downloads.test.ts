@@ -256,7 +256,7 @@ test("after a login what was running goes on, what was paused stays so, and what
   await scene.downloads.suspendAll();
   assert.deepEqual(scene.downloads.statuses(), [], "logged out");
   const again = scene.downloads;
-  await again.resumeAll();
+  await (await again.resumeAll()).begun;
   const states = () =>
     again
       .statuses()
@@ -264,7 +264,7 @@ test("after a login what was running goes on, what was paused stays so, and what
       .sort();
   assert.deepEqual(states(), ["film downloading", "other paused", "third downloading"]);
   const before = [film, other].map((file) => again.get(file));
-  await again.resumeAll();
+  await (await again.resumeAll()).begun;
   assert.deepEqual(
     [film, other].map((file) => again.get(file) === before.shift()),
     [true, true],
@@ -279,7 +279,7 @@ test("the path of a download that stays paused after a login is not free for ano
   await scene.start();
   await scene.downloads.get(film).pause();
   await scene.downloads.suspendAll();
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   await assert.rejects(scene.start("other", scene.path("film")), { message: /^Another download writes to/ });
 });
 
@@ -296,7 +296,7 @@ test("an entry of the profile that is damaged is set aside and told, and the oth
   assert.ok(second);
   scene.profile.saveDownload({ ...first, fileName: "film", info: Buffer.from("no dictionary") });
   scene.profile.saveDownload(second);
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   const [told] = scene.eventsOf("profile-entry-set-aside");
   assert.partialDeepStrictEqual(told, { kind: "download", groupId: GROUP, fileName: "film" });
   assert.match(told?.reason ?? "", /metainfo|bencod/i);
@@ -318,7 +318,7 @@ test("one download that cannot be taken up keeps none of the others from it, and
   }
   await scene.downloads.suspendAll();
   await writeFile(scene.path("film"), "something else");
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   assert.equal(scene.downloads.get(film).status, "failed");
   assert.equal(scene.downloads.get(other).status, "running");
   assert.equal((await scene.event("download-failed")).code, "FILE_EXISTS");
@@ -334,7 +334,15 @@ test("a logout while downloads resume keeps further ones from beginning", async 
   await scene.downloads.suspendAll();
   const { promise, resolve } = Promise.withResolvers<void>();
   scene.memberships.gate = promise;
-  const resumed = scene.downloads.resumeAll();
+  const { begun: resumed } = await scene.downloads.resumeAll();
+  assert.deepEqual(
+    scene.downloads.statuses().map(({ fileName, state }) => [fileName, state]),
+    [
+      ["film", "downloading"],
+      ["other", "downloading"],
+    ],
+    "both are known before the first has begun",
+  );
   await until(() => scene.memberships.obtainedCount > 2, "the first download is opened");
   const suspended = scene.downloads.suspendAll();
   resolve();
@@ -493,7 +501,7 @@ test("a wait for downloads ends at a logout, with the reason", async (t) => {
     const refused = assert.rejects(waiting, { code: "NOT_LOGGED_IN", message: words });
     await scene.downloads.suspendAll(reason);
     await soon(refused, "the wait ends");
-    await scene.downloads.resumeAll();
+    await (await scene.downloads.resumeAll()).begun;
   }
 });
 
@@ -646,7 +654,7 @@ test("a login while downloads are held begins none, and they begin when they are
   await scene.start();
   await scene.downloads.suspendAll();
   await scene.downloads.hold("Not now.");
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   const [held] = scene.downloads.statuses(film);
   assert.equal(held?.state === "paused" && held.reason, "Not now.");
   await scene.downloads.release();
@@ -708,7 +716,7 @@ test("a download tells which member each piece came from, also after a pause and
   await scene.downloads.get(film).pause();
   assert.deepEqual(scene.downloads.pieceMap(film), stopped);
   await scene.downloads.suspendAll();
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   assert.deepEqual(scene.downloads.pieceMap(film), stopped);
 });
 

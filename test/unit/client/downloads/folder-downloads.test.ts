@@ -178,7 +178,7 @@ test("a part whose pieces hold all files stays a part: more is chosen of it late
   assert.deepEqual(filesIn(place, folder), ["a.txt"]);
   assert.deepEqual(scene.shares.statuses(), []);
   await scene.downloads.suspendAll();
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   await until(() => states(scene)[0] === "photos complete", "it is there again");
   await scene.downloads.select(id, { except: ["d.txt"] });
   await until(() => filesIn(place, folder).length === 2, "more of it is there");
@@ -208,7 +208,7 @@ test("over a login some files stay as they are, and more are chosen then", async
   await scene.event("download-complete");
   await scene.downloads.suspendAll();
   scene.events.length = 0;
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   await until(() => states(scene)[0] === "photos complete", "it is taken up");
   assert.deepEqual(scene.events, [], "that is no news");
   assert.equal(scene.profile.finished().length, 1);
@@ -228,7 +228,7 @@ test("after a crash what was verified is not fetched again", async (t) => {
   await scene.downloads.suspendAll();
   // As if the last half second had not been noted.
   scene.profile.saveDownload({ ...before, have: Uint8Array.of(0) });
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   assert.equal(torrent().torrent.have.count, 0, "what was not noted is fetched");
   await scene.downloads.suspendAll();
   const { have } = scene.profile.downloads()[0] ?? {};
@@ -241,7 +241,7 @@ test("noted pieces of files that changed while nobody looked are checked, and th
   await torrent().receive(folder.bytes, [0, 1, 2, 4]);
   await scene.downloads.suspendAll();
   writeFileSync(join(`${place}.part`, "d.bin"), Buffer.alloc(PIECE_BYTES, 7));
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   assert.deepEqual([...torrent().torrent.have.toBytes()], [0b1110_0000]);
   await torrent().receive(folder.bytes, "all");
   await scene.event("download-complete");

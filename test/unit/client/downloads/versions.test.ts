@@ -176,7 +176,7 @@ async function crash({ scene }: Stage): Promise<void> {
 async function login({ scene }: Stage): Promise<void> {
   await scene.shares.resumeAll();
   await scene.formerVersions.resumeAll();
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
 }
 
 test("over a login a new version goes on with what it has, and its old one is served", async (t) => {
@@ -385,7 +385,7 @@ test("who has a share is told of a new version, and one that is followed is fetc
   await complete(of);
   const third = await scene.sharedFolder("photos", { ...NEW, "a.txt": "third a" });
   await scene.downloads.suspendAll();
-  await scene.downloads.resumeAll();
+  await (await scene.downloads.resumeAll()).begun;
   await scene.downloads.versionPublished({ ...published, infoHash: third.metainfo.infoHash });
   assert.equal(scene.eventsOf("share-updated").at(-1)?.isFollowed, true, "also after a login");
   await scene.swarms.of(third.metainfo).receive(third.bytes, "all");

@@ -135,7 +135,7 @@ export const groups: Translation<typeof english> = {
   "members.isOffline": "offline",
   "members.since": "Mitglied seit {time}",
   "members.you": "du",
-  "members.owner": "gehört die Gruppe",
+  "members.owner": "leitet",
   "members.menu": "Mehr zu {user}",
   "members.remove": "Aus der Gruppe entfernen",
   "members.removeTitle": "{user} aus {group} entfernen?",

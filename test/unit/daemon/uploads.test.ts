@@ -192,6 +192,20 @@ test("a broken connection loses nothing: the file is continued from any place th
   assert.equal(readFileSync(path, "utf8"), "0123456789");
 });
 
+test("each part is on the disk before the next one is taken", async (t) => {
+  const { store, uploads, request } = setUp(t);
+  const { uploadId } = await uploads.begin(request());
+  const onDisk: string[] = [];
+  const parts = async function* (): AsyncGenerator<Uint8Array> {
+    for (const part of ["012", "345", "6789"]) {
+      yield Buffer.from(part);
+      onDisk.push(readFileSync(join(store.uploadFolders()[0]?.path ?? "", "dune"), "utf8"));
+    }
+  };
+  await uploads.receive(uploadId, "", 0, parts());
+  assert.deepEqual(onDisk, ["012", "012345", "0123456789"]);
+});
+
 test("a file is written by one at a time", async (t) => {
   const { uploads, request } = setUp(t);
   const { uploadId } = await uploads.begin(request());

@@ -332,7 +332,8 @@ export const endpoints = {
     scope: "read",
     summary: "How much of an upload has come, or of one file inside.",
     params: ofUpload,
-    query: z.object({ path: path.optional() }),
+    /** Empty: of a single file. */
+    query: z.object({ path: z.string().max(4_096).optional() }),
     isPathInside: true,
     answer: z.object({ receivedBytes: bytes, lengthBytes: bytes }),
   }),

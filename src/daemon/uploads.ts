@@ -139,12 +139,14 @@ export class Uploads {
     const upload = this.#receiving(uploadId);
     checkInside(upload.request, inside);
     const known = upload.files.get(inside);
-    if (known?.isBeingWritten === true)
+    if (known?.isBeingWritten === true) {
+      // Also by a connection that has broken, until that is noticed.
       throw new HttpRefusal(
-        409,
-        "INVALID_ARGUMENT",
-        `${inside || upload.request.name} is being written: wait.`,
+        429,
+        "LIMIT_REACHED",
+        `${inside || upload.request.name} is being written: wait a moment, then ask how much has come.`,
       );
+    }
     const there = known?.lengthBytes ?? 0;
     if (offsetBytes > there) {
       throw new HttpRefusal(

@@ -160,7 +160,8 @@ test("a file is sent in parts, continued after a break, and shared once all has 
   assert.deepEqual(await api.sendContent(uploadId, {}, Buffer.from("01234")), { receivedBytes: 5 });
   await assert.rejects(api.call("finishUpload", { uploadId }), { message: /5 B of 10 B/ });
   await assert.rejects(api.sendContent(uploadId, { offset: 9 }, Buffer.from("x")), { message: /5 bytes/ });
-  assert.deepEqual(await api.call("upload", { uploadId }), { receivedBytes: 5, lengthBytes: 10 });
+  for (const path of [undefined, ""])
+    assert.deepEqual(await api.call("upload", { uploadId, path }), { receivedBytes: 5, lengthBytes: 10 });
   await api.sendContent(uploadId, { offset: 5 }, Buffer.from("56789"));
   await api.call("finishUpload", { uploadId });
   assert.deepEqual(shared, [[join(to, "dune"), "films"]]);

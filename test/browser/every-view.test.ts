@@ -77,7 +77,9 @@ describe("every view of the page", { skip: withoutChromium() }, () => {
     const found: string[] = [];
     for (const [address, shown] of Object.entries(VIEWS)) {
       await opened.page.goto(new URL(address, opened.page.url()).href);
-      await opened.page.getByText(shown).locator("visible=true").first().waitFor();
+      // The frame has names of groups, too, before the view is there.
+      const view = opened.page.locator("main:has(h1), [role=dialog], dialog");
+      await view.getByText(shown).locator("visible=true").first().waitFor();
       for (const fault of await find(opened)) found.push(`${address}: ${fault}`);
     }
     return found;

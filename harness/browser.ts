@@ -168,7 +168,8 @@ export class OpenPage {
   async drop(...files: string[]): Promise<void> {
     const { width, height } = this.page.viewportSize() ?? { width: 0, height: 0 };
     const at = { x: width / 2, y: height / 2, data: { items: [], files, dragOperationsMask: 1 } };
-    for (const type of ["dragEnter", "dragOver", "drop"] as const) {
+    // The first one over the page may change what is under the pointer, as it does for a person.
+    for (const type of ["dragEnter", "dragOver", "dragOver", "drop"] as const) {
       await this.#inspector.send("Input.dispatchDragEvent", { type, ...at });
     }
   }

@@ -85,6 +85,8 @@ describe("coming together on the page", { skip: withoutChromium() }, () => {
 
       await alice.getByRole("link", { name: "Invites" }).click();
       await alice.getByText("used by carol").waitFor();
+      await alice.getByRole("link", { name: "Activity", exact: true }).click();
+      await alice.getByText("carol joined").first().waitFor();
       const { trackers } = await scene.user("carol").api.call("readInvite", { invite });
       assert.deepEqual(
         trackers.map(({ address }) => address),

@@ -163,6 +163,7 @@ export const groups: Translation<typeof english> = {
   "activity.you": "Du",
   "activity.somebody": "Jemand",
   "activity.asked": "Beitrittsanfrage von {user}",
+  "activity.joined": "{user} ist beigetreten",
   "activity.accepted": "Du wurdest aufgenommen",
   "activity.rejected": "Du wurdest nicht aufgenommen",
   "activity.becameOwner": "Die Gruppe gehört jetzt dir",

@@ -163,6 +163,7 @@ export const groups = {
   "activity.you": "You",
   "activity.somebody": "Somebody",
   "activity.asked": "{user} asked to join",
+  "activity.joined": "{user} joined",
   "activity.accepted": "You were let in",
   "activity.rejected": "You were not let in",
   "activity.becameOwner": "You became the owner",

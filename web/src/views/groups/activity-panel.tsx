@@ -19,7 +19,14 @@ const MOST_IN_CARD = 6;
 /** Names of shares in a sentence about many. */
 const MOST_NAMED = 3;
 const EVENTS = [
-  ...["join-requested", "request-accepted", "membership-ended", "became-owner", "file-shared"],
+  ...[
+    "join-requested",
+    "member-joined",
+    "request-accepted",
+    "membership-ended",
+    "became-owner",
+    "file-shared",
+  ],
   ...["files-shared", "share-updated", "download-complete", "download-failed", "share-ended"],
 ];
 
@@ -122,6 +129,8 @@ function sentenceFor(entry: Entry): ComponentChildren {
   switch (entry.type) {
     case "join-requested":
       return tx("groups.activity.asked", { user });
+    case "member-joined":
+      return tx("groups.activity.joined", { user });
     case "request-accepted":
       return t("groups.activity.accepted");
     case "request-rejected":

@@ -136,6 +136,7 @@ export const programCommands: readonly ProgramCommand[] = [
     examples: [
       ["minitorrent trackers", "which one is connected, and why others are not"],
       ["minitorrent trackers set tracker_info.txt", "use these; nobody may be logged in meanwhile"],
+      ["minitorrent trackers set minitorrent:AUzQ...", "use those of an invite"],
     ],
     options: [JSON_OPTION, DATA_DIR_OPTION],
     nextWord: ([action]) => (action === undefined ? ["set"] : "path"),

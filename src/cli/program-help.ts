@@ -23,6 +23,10 @@ const EXAMPLES: readonly Example[] = [
   ["minitorrent daemon --trackers tracker_info.txt", "start the daemon in the background"],
   ["minitorrent web", "open the page in a browser"],
   ["minitorrent login ann", "log in once; a restart of the daemon needs no password"],
+  [
+    "minitorrent join minitorrent:AUzQ...",
+    "join a group by an invite; a new daemon learns its trackers from it",
+  ],
   ["minitorrent share ./build studio", "share a folder in a group, in place"],
   [
     "minitorrent download studio build ./ --wait",

@@ -49,12 +49,13 @@ test("entries that come and end are in the list, and out of it", () => {
 
 test("events are read alike, however the stream is cut", () => {
   const stream =
-    'id: 1-1\nevent: snapshot\ndata: {"a":1}\n\n:\n\nevent: changed\ndata: x\ndata: y\n\nid: 1-2\nevent: file-shared\ndata: {}\n\n';
+    'id: 1-1\nevent: snapshot\ndata: {"a":1}\n\n:\n\nevent: changed\ndata: x\ndata: y\n\nid: 1-2\nevent: file-shared\ndata: {}\n\ndata: plain\n\n';
   const whole = new EventReader().read(stream);
   assert.deepEqual(whole, [
     { id: "1-1", type: "snapshot", data: '{"a":1}' },
     { id: "1-1", type: "changed", data: "x\ny" },
     { id: "1-2", type: "file-shared", data: "{}" },
+    { id: "1-2", type: "message", data: "plain" },
   ]);
   fc.assert(
     fc.property(fc.array(fc.nat(stream.length)), (cuts) => {

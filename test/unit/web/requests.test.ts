@@ -25,6 +25,11 @@ test("a call's inputs go into its path, query and body, as the daemon's table sa
   assert.deepEqual(requestFor("status", {}), { method: "GET", path: "/status", body: undefined });
 });
 
+test("what is not given is neither in the query nor in the body", () => {
+  const { path } = requestFor("listInside", { groupId: "g", fileName: "f", after: undefined });
+  assert.equal(path, "/groups/g/shares/f/files");
+});
+
 test("the page's table has every call of the daemon", () => {
   assert.deepEqual(Object.keys(table), Object.keys(endpoints));
 });

@@ -80,7 +80,7 @@ function leaveRoom(reader: RegistryReader, quotas: readonly Quota[], before: rea
   const [own, ...shared] = quotas;
   if (own === undefined) return;
   const ownBytes = reader.total(own.total);
-  if (ownBytes <= (before[0] ?? 0) || ownBytes <= LITTLE_BYTES) return;
+  if (ownBytes <= (before[0] ?? 0)) return;
   for (const { total, mostBytes, limitName } of shared) {
     const freeBytes = Math.max(0, mostBytes - reader.total(total));
     const partBytes = Math.max(LITTLE_BYTES, freeBytes * PART_OF_FREE);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import type { Account } from "../../../../src/api/schemas.ts";
+import type { RegistryReader } from "../../../../src/tracker/registry/registry.ts";
 import { SqliteRegistry } from "../../../../src/tracker/registry/sqlite-registry.ts";
 import { createUser, logIn, logOut } from "../../../../src/tracker/rules/accounts.ts";
 import { shareFile, stopShare } from "../../../../src/tracker/rules/catalogue.ts";
@@ -32,6 +33,7 @@ import { authority, holderId, metainfoFor, type Town, town } from "../fixture.ts
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const KIB = 1 / 1024;
+const MIB_BYTES = 1024 * 1024;
 const REFUSED = { code: "LIMIT_REACHED" };
 const HOME = "192.0.2.1";
 
@@ -304,4 +306,119 @@ test("a new account never has more than an older one, and what takes no room is 
   while (bytesOf(alice) <= 10 * 1024) await login(alice, `device ${bytesOf(alice)}`);
   await grow(alice, () => undefined);
   await assert.rejects(grow(alice, found("one more")), REFUSED);
+});
+
+/** An account that takes some of a quota that others nearly fill; only totals count. */
+function scarce(given: {
+  own: number;
+  grown?: number;
+  free: number;
+  kind?: "growth" | "login";
+  accountId?: string;
+}) {
+  const { own, grown = 1, free, kind = "growth", accountId = "alice" } = given;
+  const mostBytes = 1024 * MIB_BYTES;
+  const totals = new Map([
+    [accountTotals.bytes(accountId), own - grown],
+    [accountTotals.bytes(""), 2 * mostBytes],
+    [networkTotals.bytes(""), 2 * mostBytes],
+    [registryTotals.bytes, mostBytes - free - grown],
+  ]);
+  const reader = {
+    total: (name: string) => totals.get(name) ?? 0,
+    claimById: () => ({ value: { createdAtMs: 0 } }),
+  } as unknown as RegistryReader;
+  const limits = { ...DEFAULT_QUOTA_LIMITS, registryMebibytes: 1024, mebibytesPerUser: 1024 };
+  const spender = { reader, payer: { accountId, networkId: "" }, nowMs: 100 * DAY_MS, kind };
+  return () =>
+    withinQuotas(limits, spender, () => {
+      for (const name of [accountTotals.bytes(accountId), registryTotals.bytes]) {
+        totals.set(name, (totals.get(name) ?? 0) + grown);
+      }
+    });
+}
+
+test("while a quarter of a shared quota is free, an account may take what its own quota has", () => {
+  assert.doesNotThrow(scarce({ own: 500 * MIB_BYTES, free: 256 * MIB_BYTES }));
+  assert.throws(scarce({ own: 500 * MIB_BYTES, free: 256 * MIB_BYTES - 1 }), REFUSED);
+});
+
+test("of a scarce quota an account may have a sixty-fourth of what is free, and is told how much that is", () => {
+  assert.doesNotThrow(scarce({ own: 2 * MIB_BYTES, free: 128 * MIB_BYTES }));
+  assert.throws(scarce({ own: 2 * MIB_BYTES + 1, free: 128 * MIB_BYTES }), {
+    ...REFUSED,
+    message: /registryMebibytes is nearly full; an account with more than 2048 KiB .* yours has 2048 KiB/,
+  });
+});
+
+test("an account with 64 KiB may grow however little is free", () => {
+  assert.doesNotThrow(scarce({ own: 64 * 1024, free: 1 }));
+  assert.throws(scarce({ own: 64 * 1024 + 1, free: 1 }), REFUSED);
+  // Nor is its part ever less than that.
+  assert.doesNotThrow(scarce({ own: 64 * 1024, free: 2 * MIB_BYTES }));
+  assert.throws(scarce({ own: 64 * 1024 + 1, free: 2 * MIB_BYTES }), REFUSED);
+});
+
+test("a scarce quota refuses neither what takes nothing more, nor a login, nor a network without an account", () => {
+  const much = { own: 500 * MIB_BYTES, free: MIB_BYTES };
+  assert.throws(scarce(much), REFUSED);
+  assert.doesNotThrow(scarce({ ...much, grown: 0 }));
+  assert.doesNotThrow(scarce({ ...much, grown: -5 }));
+  assert.doesNotThrow(scarce({ ...much, kind: "login" }));
+  let hasGrown = false;
+  const reader = {
+    total: (name: string) =>
+      (name === registryTotals.bytes ? 700 : 500) * MIB_BYTES + (hasGrown ? MIB_BYTES : 0),
+    claimById: () => undefined,
+  } as unknown as RegistryReader;
+  const limits = { ...DEFAULT_QUOTA_LIMITS, registryMebibytes: 1024 };
+  const payer = { accountId: "", networkId: "n" };
+  assert.doesNotThrow(() =>
+    withinQuotas(limits, { reader, payer, nowMs: 0, kind: "growth" }, () => {
+      hasGrown = true;
+    }),
+  );
+});
+
+test("a quota is exceeded by its first byte more, and says its size", () => {
+  const limits = { ...DEFAULT_QUOTA_LIMITS, registryMebibytes: 8, mebibytesPerNetwork: 4 };
+  const attempt = (networkBytes: number, registryBytes: number) => () => {
+    let isOver = false;
+    const reader = {
+      total: (name: string) => {
+        if (!isOver) return 0;
+        if (name === networkTotals.bytes("n")) return networkBytes;
+        return name === registryTotals.bytes ? registryBytes : 0;
+      },
+      claimById: () => undefined,
+    } as unknown as RegistryReader;
+    const payer = { accountId: "", networkId: "n" };
+    withinQuotas(limits, { reader, payer, nowMs: 0, kind: "growth" }, () => {
+      isOver = true;
+    });
+  };
+  // Nobody's account is as a new one: three quarters.
+  assert.doesNotThrow(attempt(3 * MIB_BYTES, 6 * MIB_BYTES));
+  assert.throws(attempt(3 * MIB_BYTES + 1, 0), { ...REFUSED, message: /your network use 3 MiB/ });
+  assert.throws(attempt(0, 6 * MIB_BYTES + 1), { ...REFUSED, message: /registry holds 6 MiB/ });
+  limits.newUserDays = 0;
+  assert.doesNotThrow(attempt(4 * MIB_BYTES, 8 * MIB_BYTES), "where no account is new");
+});
+
+test("an account is new until its days are over, and no account is where none is new", () => {
+  const age = (createdAtMs: number, newUserDays: number) => () => {
+    let bytes = 0;
+    const reader = {
+      total: (name: string) => (name === accountTotals.bytes("alice") ? bytes : 0),
+      claimById: () => ({ value: { createdAtMs } }),
+    } as unknown as RegistryReader;
+    const limits = { ...DEFAULT_QUOTA_LIMITS, newUserDays };
+    const payer = { accountId: "alice", networkId: "n" };
+    withinQuotas(limits, { reader, payer, nowMs: 100 * DAY_MS, kind: "growth" }, () => {
+      bytes = 65 * MIB_BYTES;
+    });
+  };
+  assert.throws(age(93 * DAY_MS + 1, 7), { ...REFUSED, message: /64 MiB .* older than 7 days/ });
+  assert.doesNotThrow(age(93 * DAY_MS, 7));
+  assert.doesNotThrow(age(100 * DAY_MS, 0));
 });

@@ -1,5 +1,5 @@
 // Looks at one thing after the other, forever: each look some time after the one before, so that many things cost no more than
-// few, and a whole round takes the longer.
+// few, and a whole round takes the longer. The first rounds are quick, since what changed while nobody looked is found in them.
 
 import { later } from "../net/timers.ts";
 
@@ -9,12 +9,18 @@ export interface SlowRoundOptions<T> {
   /** The next look waits for this one; a failure is reported, and ends nothing. */
   readonly look: (one: T) => Promise<void>;
   readonly pauseMs: number;
+  /** Between two looks after the first rounds. */
+  readonly calmPauseMs: number;
   /** The same one is not looked at again sooner. */
   readonly leastRoundMs: number;
 }
 
+/** In the second one, what the first found has settled. */
+const QUICK_ROUNDS = 2;
+
 export class SlowRound<T> {
   readonly #options: SlowRoundOptions<T>;
+  #rounds = 0;
   #round: Iterator<T>;
   #begunMs = performance.now();
   #timer: NodeJS.Timeout | undefined;
@@ -36,12 +42,14 @@ export class SlowRound<T> {
   }
 
   async #look(): Promise<void> {
-    const { all, look, pauseMs, leastRoundMs } = this.#options;
+    const { all, look, leastRoundMs } = this.#options;
+    const pauseMs = this.#rounds < QUICK_ROUNDS ? this.#options.pauseMs : this.#options.calmPauseMs;
     const timer = this.#timer;
     let nextInMs = pauseMs;
     try {
       const next = this.#round.next();
       if (next.done) {
+        this.#rounds++;
         const leftMs = this.#begunMs + leastRoundMs - performance.now();
         this.#begunMs = performance.now() + Math.max(0, leftMs);
         nextInMs = Math.max(pauseMs, leftMs);

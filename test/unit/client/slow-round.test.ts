@@ -8,6 +8,7 @@ import { onTimerFault } from "../../../src/net/timers.ts";
 function roundOf(
   t: TestContext,
   all: Set<string>,
+  calmPauseMs = 1_000,
 ): {
   looked: string[];
   round: SlowRound<string>;
@@ -30,7 +31,7 @@ function roundOf(
     gate = promise;
     return resolve;
   };
-  const round = new SlowRound({ all: () => all, look, pauseMs: 1_000, leastRoundMs: 5_000 });
+  const round = new SlowRound({ all: () => all, look, pauseMs: 1_000, calmPauseMs, leastRoundMs: 5_000 });
   t.after(() => round.close());
   const pass = async (ms: number): Promise<void> => {
     for (const endMs = nowMs + ms; nowMs < endMs; nowMs += 500) {
@@ -51,6 +52,17 @@ test("a few are each looked at once a round; many, one after the other at the sa
   await pass(100_000);
   assert.ok(looked.length - before <= 101);
   assert.ok(new Set(looked.slice(before)).size >= 90);
+});
+
+test("after two rounds the looks are rarer", async (t) => {
+  const all = new Set(Array.from({ length: 10 }, (_, index) => `${index}`));
+  const { looked, pass } = roundOf(t, all, 4_000);
+  await pass(22_000);
+  assert.equal(looked.length, 20, "two rounds, and a pause at the end of each");
+  await pass(1_000 + 9 * 4_000 - 500);
+  assert.equal(looked.length, 29);
+  await pass(500);
+  assert.equal(looked.length, 30);
 });
 
 test("a removed entry is not looked at, an added one is", async (t) => {
@@ -116,6 +128,7 @@ test("a round keeps no process from its end", (t) => {
     all: () => [],
     look: async () => undefined,
     pauseMs: 60_000,
+    calmPauseMs: 60_000,
     leastRoundMs: 0,
   });
   t.after(() => round.close());

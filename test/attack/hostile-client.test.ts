@@ -81,11 +81,27 @@ const SAMPLES: Record<string, () => unknown> = {
   files: () => [{ fileName: "a.bin", infoHash: INFO_HASH }],
   listensHere: () => false,
   otherHosts: () => ["192.168.1.5"],
+  secretHash: () => "cd".repeat(32),
+  secret: () => Buffer.alloc(16, 7).toString("base64url"),
+  uses: () => 3,
+  lastsMs: () => 3_600_000,
+  inviteId: () => "cd".repeat(8),
+  groupClaimId: () => "a group",
 };
 
 const CHOICES = ["isRetry", "isServed", "isUpdate", "everywhere", "listensHere"];
 const PACKED = ["seeding", "downloading", "over"];
-const OPTIONAL = ["requestPem", "after", "prefix", "replaces", "holderId", "otherHosts", ...CHOICES];
+const OPTIONAL = [
+  "requestPem",
+  "after",
+  "prefix",
+  "replaces",
+  "holderId",
+  "otherHosts",
+  "uses",
+  "lastsMs",
+  ...CHOICES,
+];
 
 const procedures: Procedure[] = [...proceduresOf(appRouter)].map(([path, { kind: type, input }]) => {
   const fields = input instanceof z.ZodObject ? Object.keys(input.shape) : [];

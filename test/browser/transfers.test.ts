@@ -171,7 +171,7 @@ describe("transfers on the page", { skip: withoutChromium() }, () => {
       await page.getByLabel("Name").fill("status-board");
       await page.getByRole("button", { name: "Create token" }).click();
       await page.getByText("status-board").first().waitFor();
-      const [secret = ""] = await page.locator("code").allInnerTexts();
+      const secret = await page.locator("code.secret").first().innerText();
       const answer = await fetch(new URL("/api/v1/status", page.url()), {
         headers: { authorization: `Bearer ${secret}` },
       });

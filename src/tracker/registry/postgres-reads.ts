@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { ClientBase } from "pg";
 import { MiniTorrentError } from "../../api/errors.ts";
+import { endOfPrefix } from "./keys.ts";
 import { isRecordKind } from "./record-table.ts";
 import type { DerivedEntry, RecordKind, RegistryRecord } from "./registry.ts";
 import type { LiveClaim, RowRead } from "./rows-in-hand.ts";
@@ -203,17 +204,7 @@ function asEntry(row: Row): DerivedEntry {
 function keyRange(prefix: string, after: string | undefined): [string, string | null] {
   // Keys contain no NUL, and nothing comes before U+0001.
   const first = after === undefined ? prefix : `${after}\u0001`;
-  return [first, endOfPrefix(prefix)];
-}
-
-/** The first text that comes after all texts with that prefix, by code points. */
-function endOfPrefix(prefix: string): string | null {
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
-    const next = last === 0xd7ff ? 0xe000 : last + 1; // what lies between are surrogates
-    if (next <= 0x10ffff) return String.fromCodePoint(...points, next);
-  }
-  return null;
+  return [first, endOfPrefix(prefix) ?? null];
 }
 
 function limitOf(limit: number): number | null {

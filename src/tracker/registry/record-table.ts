@@ -4,6 +4,7 @@
 import { hash } from "node:crypto";
 import type { DatabaseSync, SQLOutputValue, StatementSync } from "node:sqlite";
 import { MiniTorrentError } from "../../api/errors.ts";
+import { endOfPrefix } from "./keys.ts";
 import type { RecordValues } from "./record-values.ts";
 import {
   type AlikeOf,
@@ -205,7 +206,7 @@ export class RecordTable implements RevisedReader, DerivationReader {
   }
 
   keys(kind: RecordKind, prefix: string, { after = "", limit }: KeyPage): readonly string[] {
-    const rows = this.#statements.keys.all(kind, prefix, after, endOfPrefix(prefix), limit);
+    const rows = this.#statements.keys.all(kind, prefix, after, endOfPrefix(prefix) ?? AFTER_ALL_TEXT, limit);
     return rows.map((row) => text(row.key));
   }
 
@@ -772,24 +773,11 @@ function hashOf(canonical: string): bigint {
 function keyRange(prefix: string, page: KeyPage | undefined): [string, string | Uint8Array, number] {
   // Keys contain no NUL, so the next text after one is that text and a NUL.
   const first = page?.after === undefined ? prefix : `${page.after}\0`;
-  return [first, endOfPrefix(prefix), limitOf(page?.limit ?? Number.POSITIVE_INFINITY)];
+  return [first, endOfPrefix(prefix) ?? AFTER_ALL_TEXT, limitOf(page?.limit ?? Number.POSITIVE_INFINITY)];
 }
 
 function limitOf(limit: number): number {
   return Number.isFinite(limit) ? limit : NO_LIMIT;
-}
-
-/** The first text that comes after all texts with that prefix; SQLite compares code points. */
-function endOfPrefix(prefix: string): string | Uint8Array {
-  const lastUnit = prefix.charCodeAt(prefix.length - 1);
-  // Nearly all end so; what follows is for the rest of Unicode.
-  if (lastUnit < 0xd7ff) return prefix.slice(0, -1) + String.fromCharCode(lastUnit + 1);
-  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0);
-  for (let last = points.pop(); last !== undefined; last = points.pop()) {
-    const next = last === 0xd7ff ? 0xe000 : last + 1; // what lies between are surrogates
-    if (next <= 0x10ffff) return String.fromCodePoint(...points, next);
-  }
-  return AFTER_ALL_TEXT;
 }
 
 function parse<V>(json: string): V {

@@ -2,7 +2,7 @@
 // The rule runs on what is in hand. A read that is missing throws `RowsMissing`; its caller fetches it and runs the rule again,
 // from the beginning. Reads see what the transaction wrote before, in rows, derived entries and totals. It opens nothing and
 // sends nothing: `end` gives what has to be written.
-import { MiniTorrentError } from "../../api/errors.ts";
+import { checkPlace, misuse } from "./keys.ts";
 import { rowSizeBytes } from "./record-table.ts";
 import type { RecordValues } from "./record-values.ts";
 import {
@@ -339,13 +339,7 @@ export class HandTransaction implements RegistryWriter, DerivationReader {
     { payer = this.#payer, stamp }: { payer?: string; stamp?: Stamp } = {},
   ): void {
     if (this.#hasEnded) throw misuse("the transaction is over");
-    if ((recordKinds[kind] === "claim") !== (claimId !== "")) {
-      throw misuse(`a ${kind} is kept as ${recordKinds[kind]}`);
-    }
-    // Text that the database or UTF-8 would not give back as it was would make copies differ.
-    if (!key.isWellFormed() || key.includes("\0")) {
-      throw new MiniTorrentError("INVALID_ARGUMENT", "A name must be well-formed text.");
-    }
+    checkPlace(kind, key, claimId);
     const { clock, firstSeq, isRetry, origin, writeId } = this.#options;
     const place = placeOf(kind, key, claimId);
     const before = this.#row(kind, key, claimId);
@@ -467,8 +461,4 @@ function compareTexts(a: string, b: string): number {
   if (a === b) return 0;
   // Surrogates come before U+E000 to U+FFFF in UTF-16, and after them in UTF-8.
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
-}
-
-function misuse(what: string): MiniTorrentError {
-  return new MiniTorrentError("INTERNAL", `The registry was misused: ${what}.`);
 }

@@ -1,15 +1,8 @@
 // One command's writes: stamps and numbers each row, and collects the rows for the other trackers. Its reads see its own
 // writes. It knows nothing of commits: its caller rolls it back if it throws.
-import { MiniTorrentError } from "../../api/errors.ts";
+import { checkPlace, misuse } from "./keys.ts";
 import type { RecordTable } from "./record-table.ts";
-import {
-  type OriginId,
-  type RecordKind,
-  type RegistryRecord,
-  type RegistryWriter,
-  recordKinds,
-  type Stamp,
-} from "./registry.ts";
+import type { OriginId, RecordKind, RegistryRecord, RegistryWriter, Stamp } from "./registry.ts";
 import { type HybridClock, stampAfter } from "./stamp.ts";
 import { TableReader } from "./table-reader.ts";
 
@@ -81,13 +74,7 @@ export class Transaction extends TableReader implements RegistryWriter {
     stamp: Stamp = this.#clock.next(),
   ): void {
     if (this.#hasEnded) throw misuse("the transaction is over");
-    if ((recordKinds[kind] === "claim") !== (claimId !== "")) {
-      throw misuse(`a ${kind} is kept as ${recordKinds[kind]}`);
-    }
-    // Text that SQLite or UTF-8 would not give back as it was would make replicas differ.
-    if (!key.isWellFormed() || key.includes("\0")) {
-      throw new MiniTorrentError("INVALID_ARGUMENT", "A name must be well-formed text.");
-    }
+    checkPlace(kind, key, claimId);
     const place = JSON.stringify([kind, key, claimId]);
     // A row that is written again keeps its number, so that replicated numbers have no gap.
     const seq = this.#records.get(place)?.seq ?? this.table.seqOf(this.#origin) + 1;
@@ -121,8 +108,4 @@ export class Transaction extends TableReader implements RegistryWriter {
     this.table.store(later);
     return later;
   }
-}
-
-function misuse(what: string): MiniTorrentError {
-  return new MiniTorrentError("INTERNAL", `The registry was misused: ${what}.`);
 }

@@ -144,7 +144,8 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.clients, ...this.trackers].map((process) => process.kill()));
-    rmSync(this.folder, { recursive: true, force: true });
+    // A process that was just ended may have made a last file.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
 

@@ -1,5 +1,5 @@
-// The trackers of the daemon's client: those of the setting, or else the list that the daemon was told while it ran. That list is
-// kept in the data directory, in the form of tracker_info.txt, for the next start.
+// The trackers of the daemon's client: those of the setting, or else the list that was used last. It is kept in the data directory,
+// in the form of tracker_info.txt, so that the next start needs no setting.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TrackerAddress } from "../api/addresses.ts";
@@ -24,6 +24,7 @@ export class KnownTrackers {
     this.#path = join(dataDir, LIST_FILE);
     this.#isGiven = given !== undefined;
     this.#list = given ?? readKept(this.#path);
+    if (given !== undefined) this.#keep(formatTrackerInfo(given));
   }
 
   /** Empty until the daemon is told. */
@@ -47,6 +48,10 @@ export class KnownTrackers {
     if (text === formatTrackerInfo(this.#list)) return;
     client.useTrackers(trackers);
     this.#list = trackers;
+    this.#keep(text);
+  }
+
+  #keep(text: string): void {
     try {
       writePrivate(this.#path, text);
     } catch (error) {

@@ -199,6 +199,7 @@ export const shell: Translation<typeof english> = {
   "first.password": "Passwort",
   "first.passwordHint": "Niemand kann es für dich zurücksetzen: Bewahre es in einem Passwortmanager auf.",
   "first.passwordNeeded": "Gib ein Passwort an.",
+  "first.passwordTooShort": "Ein neues Passwort hat mindestens {least} Zeichen.",
   "first.passwordGuessable": "Leicht zu erraten. Vier zufällige Wörter sind besser.",
   "first.passwordShort": "Kurze werden eher erraten: 12 Zeichen oder mehr sind besser.",
   "first.passwordLong": "Lang genug. Niemand kann es für dich zurücksetzen.",

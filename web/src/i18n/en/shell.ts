@@ -193,6 +193,7 @@ export const shell = {
   "first.password": "Password",
   "first.passwordHint": "Nobody can reset it for you: keep it in a password manager.",
   "first.passwordNeeded": "Give a password.",
+  "first.passwordTooShort": "A new password has at least {least} characters.",
   "first.passwordGuessable": "Easy to guess. Four random words are better.",
   "first.passwordShort": "Short ones are guessed sooner: 12 characters or more are better.",
   "first.passwordLong": "Long enough. Nobody can reset it for you.",

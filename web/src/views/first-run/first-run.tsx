@@ -34,6 +34,9 @@ const SAMPLE = ["alice", "bob", "dave"].map((userId, colourIndex) => ({
   share: [0.38, 0.24, 0.13][colourIndex] ?? 0,
 }));
 
+/** Of a new account, as at the terminal's prompt. */
+const LEAST_PASSWORD_CHARACTERS = 8;
+
 export default function FirstRun() {
   return (
     <main class="first">
@@ -137,6 +140,8 @@ function Form() {
     if (needsTrackers && pasted.kind === "nothing") return fail("pasted", t("shell.first.trackersNeeded"));
     if (name.value.trim() === "") return fail("name", t("shell.first.nameNeeded"));
     if (password.value === "") return fail("password", t("shell.first.passwordNeeded"));
+    if (isNew && Array.from(password.value).length < LEAST_PASSWORD_CHARACTERS)
+      return fail("password", t("shell.first.passwordTooShort", { least: LEAST_PASSWORD_CHARACTERS }));
     setError(undefined);
     setBusy(true);
     let step: Step = { name: "login" };

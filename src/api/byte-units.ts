@@ -1,4 +1,17 @@
-// Sizes and rates as text for people, in decimal units (SI: kB is 1,000 bytes). src/cli/byte-amounts.ts reads what people type.
+// Sizes and rates as text for people, in decimal units (SI: kB is 1,000 bytes), and the units that people type.
+
+/** The lowest limit of a rate, one block a second: at a lower one, requests time out before their block arrives. */
+export const LEAST_LIMIT_BYTES_PER_SECOND = 16 * 1024;
+
+/** Bytes in a unit by its prefix, in lower case: decimal, but for those with an i (IEC 80000-13). */
+export const BYTES_IN_UNIT: Readonly<Record<string, number>> = {
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
 
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 

@@ -1,15 +1,10 @@
 // Commands about the user: account, login, logout and status. The whole table is commands.ts.
 import { MiniTorrentError } from "../api/errors.ts";
+import { LEAST_PASSWORD_CHARACTERS, passwordCharacters } from "../api/new-password.ts";
 import { userArgument } from "./command-arguments.ts";
 import { type Argument, type Command, type CommandContext, said } from "./command-types.ts";
 import { countOf } from "./display-text.ts";
 import { renderStatus } from "./render.ts";
-
-/**
- * Of a new password that is asked for. NIST SP 800-63B-3, 5.1.1.2, has 8; revision 4, 3.1.1.2, has 15 for a password alone, which
- * the message recommends. One that is given in the command's line may be shorter, so that scripts which do so keep working.
- */
-const LEAST_PASSWORD_CHARACTERS = 8;
 
 const passwordArgument: Argument = { name: "passwd", kind: "password" };
 
@@ -94,7 +89,7 @@ async function askNewPassword(context: CommandContext, name: string): Promise<st
 
 /** What is wrong with a new password that is short; undefined if nothing is. */
 function shortPassword(password: string): string | undefined {
-  const count = [...password.normalize("NFC")].length;
+  const count = passwordCharacters(password);
   if (count >= LEAST_PASSWORD_CHARACTERS) return undefined;
   return `The password has ${countOf(count, "character")}, which is easy to guess: use at least ${LEAST_PASSWORD_CHARACTERS}, better 15 or several words.`;
 }

@@ -1,15 +1,15 @@
 // Limits by hour and weekday. A rule holds from one time of day to another, by the clock on the wall: so a day on which the clock is
 // changed needs no care. Of rules that overlap, the first in the list holds.
 import { z } from "zod";
+import { LEAST_LIMIT_BYTES_PER_SECOND } from "../api/byte-units.ts";
 import type { BandwidthLimits } from "../engine/bandwidth.ts";
 
 const MOST_RULES = 50;
 const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time is like 08:30");
-/** 16 KiB/s: see `Bandwidth`. */
 const rate = z
   .number()
   .int()
-  .min(16 * 1024, "a limit is at least 16 KiB/s; null: none")
+  .min(LEAST_LIMIT_BYTES_PER_SECOND, "a limit is at least 16 KiB/s; null: none")
   .nullable();
 
 export const scheduleRuleSchema = z.object({

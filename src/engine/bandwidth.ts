@@ -1,10 +1,8 @@
 // This client's upload and download limits, in total and for single shares. A share keeps its limits when its versions change. The
 // profile of the logged-in user stores them (client.ts).
+import { LEAST_LIMIT_BYTES_PER_SECOND } from "../api/byte-units.ts";
 import { MiniTorrentError } from "../api/errors.ts";
 import { TokenBucket } from "../swarm/token-bucket.ts";
-
-/** One block a second: at a lower rate, requests time out before their block arrives. */
-const LEAST_BYTES_PER_SECOND = 16 * 1024;
 
 /** Bytes a second; undefined: no limit. */
 export interface BandwidthLimits {
@@ -130,7 +128,7 @@ export class Bandwidth {
 
 /** @throws MiniTorrentError INVALID_ARGUMENT for less than 16 KiB a second */
 function checkLimit(bytesPerSecond: number | undefined): void {
-  if (bytesPerSecond === undefined || bytesPerSecond >= LEAST_BYTES_PER_SECOND) return;
+  if (bytesPerSecond === undefined || bytesPerSecond >= LEAST_LIMIT_BYTES_PER_SECOND) return;
   throw new MiniTorrentError("INVALID_ARGUMENT", "A limit is at least 16 KiB/s; off removes it.");
 }
 

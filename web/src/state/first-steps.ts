@@ -1,4 +1,5 @@
 // What stands between a new daemon and its first group: trackers, an account, a login, an invite.
+import { passwordCharacters } from "../../../src/api/new-password.ts";
 
 export type Pasted =
   | { readonly kind: "nothing" }
@@ -58,5 +59,5 @@ export function passwordStrength(password: string, userId: string): PasswordStre
   const folded = password.toLowerCase();
   const isNamed = userId.length > 2 && folded.includes(userId.toLowerCase());
   if (isNamed || new Set(folded).size < 5) return "guessable";
-  return [...password].length < SHORT_CHARACTERS ? "short" : "long";
+  return passwordCharacters(password) < SHORT_CHARACTERS ? "short" : "long";
 }

@@ -1,6 +1,7 @@
 // The first screen: an account, and an invite or the addresses of trackers, all at once.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { LEAST_PASSWORD_CHARACTERS, passwordCharacters } from "../../../../src/api/new-password.ts";
 import { type AnswerOf, ApiError, call, sentenceOf } from "../../api/call.ts";
 import { status } from "../../api/live.ts";
 import { list } from "../../i18n/format.ts";
@@ -33,9 +34,6 @@ const SAMPLE = ["alice", "bob", "dave"].map((userId, colourIndex) => ({
   colourIndex,
   share: [0.38, 0.24, 0.13][colourIndex] ?? 0,
 }));
-
-/** Of a new account, as at the terminal's prompt. */
-const LEAST_PASSWORD_CHARACTERS = 8;
 
 export default function FirstRun() {
   return (
@@ -140,7 +138,7 @@ function Form() {
     if (needsTrackers && pasted.kind === "nothing") return fail("pasted", t("shell.first.trackersNeeded"));
     if (name.value.trim() === "") return fail("name", t("shell.first.nameNeeded"));
     if (password.value === "") return fail("password", t("shell.first.passwordNeeded"));
-    if (isNew && Array.from(password.value).length < LEAST_PASSWORD_CHARACTERS)
+    if (isNew && passwordCharacters(password.value) < LEAST_PASSWORD_CHARACTERS)
       return fail("password", t("shell.first.passwordTooShort", { least: LEAST_PASSWORD_CHARACTERS }));
     setError(undefined);
     setBusy(true);

@@ -86,7 +86,7 @@ export const groupCommands: readonly Command[] = [
     arguments: [groupArgument("my-group"), { name: "invite_id", kind: "invite" }],
     arity: [2],
     isEnding: true,
-    help: "End an invite to a group of yours; who has joined with it stays a member.",
+    help: "End an invite to a group of yours; members who joined with it stay.",
     run: async ({ client }, groupId: string, inviteId: string) => {
       await client.revokeInvite(groupId, inviteId);
       return said(`Nobody joins ${groupId} with the invite ${inviteId} any more.`, { groupId, inviteId });

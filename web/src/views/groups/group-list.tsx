@@ -10,12 +10,13 @@ import { go, href } from "../../routes.ts";
 import { fold } from "../../state/share-list.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { Banner, Empty, Skeleton } from "../../ui/empty.tsx";
+import { Empty, Skeleton } from "../../ui/empty.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Segments } from "../../ui/segments.tsx";
 import { toast, toastError } from "../../ui/toasts.tsx";
 import { VirtualList } from "../../ui/virtual-list.tsx";
+import { FailedAnswer } from "./failed-answer.tsx";
 import { myUserId, useGroups, useRequests } from "./group-answers.ts";
 import { UseInviteDialog } from "./use-invite-dialog.tsx";
 
@@ -77,13 +78,7 @@ export function GroupList() {
             <Skeleton />
           </div>
         ) : (
-          <Banner
-            kind="danger"
-            icon="warn"
-            actions={<Button onClick={groups.refresh}>{t("groups.again")}</Button>}
-          >
-            {sentenceOf(groups.error)}
-          </Banner>
+          <FailedAnswer answer={groups} />
         )
       ) : all.length === 0 ? (
         <div class="card">

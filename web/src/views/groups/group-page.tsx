@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { GroupSummary } from "../../../../src/api/schemas.ts";
-import { ApiError, sentenceOf } from "../../api/call.ts";
+import { ApiError } from "../../api/call.ts";
 import { shares as ownShares, watch } from "../../api/live.ts";
 import { bytes, number } from "../../i18n/format.ts";
 import { t } from "../../i18n/t.ts";
@@ -14,6 +14,7 @@ import { Banner, Empty, Skeleton } from "../../ui/empty.tsx";
 import { Menu, type MenuItem } from "../../ui/menu.tsx";
 import { DropTarget } from "../share/drop-target.tsx";
 import { ActivityPanel } from "./activity-panel.tsx";
+import { FailedAnswer } from "./failed-answer.tsx";
 import { myUserId, useGroups, useMarks, useMembers, useRequests, useShares } from "./group-answers.ts";
 import { AskToJoin } from "./group-list.tsx";
 import { InviteDialog } from "./invite-dialog.tsx";
@@ -36,17 +37,7 @@ export function GroupPage({ groupId, tab }: GroupPageProps) {
     return (
       <div class="page">
         <h1>{groupId}</h1>
-        {groups.error === undefined ? (
-          <Skeleton />
-        ) : (
-          <Banner
-            kind="danger"
-            icon="warn"
-            actions={<Button onClick={groups.refresh}>{t("groups.again")}</Button>}
-          >
-            {sentenceOf(groups.error)}
-          </Banner>
-        )}
+        {groups.error === undefined ? <Skeleton /> : <FailedAnswer answer={groups} />}
       </div>
     );
   }
@@ -207,13 +198,7 @@ function Inside({
         </nav>
         {members.error !== undefined &&
           !(members.error instanceof ApiError && members.error.status === 0) && (
-            <Banner
-              kind="warn"
-              icon="warn"
-              actions={<Button onClick={members.refresh}>{t("groups.again")}</Button>}
-            >
-              {sentenceOf(members.error)}
-            </Banner>
+            <FailedAnswer answer={members} kind="warn" />
           )}
         {tab === "shares" && (
           <div class="group-cols">

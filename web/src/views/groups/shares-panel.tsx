@@ -18,7 +18,7 @@ import {
   sortShares,
 } from "../../state/share-list.ts";
 import { Button } from "../../ui/button.tsx";
-import { Banner, Empty, Skeleton } from "../../ui/empty.tsx";
+import { Empty, Skeleton } from "../../ui/empty.tsx";
 import { Field } from "../../ui/field.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { announce } from "../../ui/live-region.tsx";
@@ -28,6 +28,7 @@ import { VirtualList } from "../../ui/virtual-list.tsx";
 import type { Answer } from "./answers.ts";
 import { BulkBar } from "./bulk-bar.tsx";
 import { BulkDownload } from "./bulk-download.tsx";
+import { FailedAnswer } from "./failed-answer.tsx";
 import { type Marks, myUserId } from "./group-answers.ts";
 import { isHere, peekFacts } from "./share-facts.ts";
 import { openShare, ShareRow } from "./share-row.tsx";
@@ -119,13 +120,7 @@ export function SharesPanel({ groupId, answer, marks }: SharesPanelProps) {
         <Skeleton rows={6} />
       </div>
     ) : (
-      <Banner
-        kind="danger"
-        icon="warn"
-        actions={<Button onClick={answer.refresh}>{t("groups.again")}</Button>}
-      >
-        {(answer.error as Error).message}
-      </Banner>
+      <FailedAnswer answer={answer} />
     );
   }
   if (all.length === 0) {
